@@ -1,0 +1,59 @@
+"""What one tick saw, as counts. The only thing the judge ever reads.
+
+The field names are those of a recording's lines, so that the same structs are the wire format (see ``daemon.model``).
+Arms are never ratios and never quantiles: a count can be added, tested and replayed; a ratio cannot.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """A histogram of one arm in one tick.
+
+    ``counts`` has one entry per finite upper bound and one more for +Inf; ``sum_ms`` is the sum of the latencies in ms.
+    """
+
+    counts: tuple[int, ...]
+    sum_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """One pod's part of an arm in one tick. ``age_seconds`` is the pod's age at the end of the tick, where known."""
+
+    requests: int
+    errors: int = 0
+    denied: int = 0
+    latency: Latency | None = None
+    age_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One arm in one tick: ``requests`` exclude ``denied`` ones, ``errors`` are among ``requests``.
+
+    ``latency`` is null in a tick in which the histogram did not move on (a proxy that merges its histograms every 5 s is
+    scraped every second); its counts may then cover the requests of several ticks when it comes.
+    """
+
+    requests: int
+    errors: int = 0
+    denied: int = 0
+    latency: Latency | None = None
+    pods: Mapping[str, Pod] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One tick of one release: ``t`` seconds since the watch began, over the last ``seconds`` seconds.
+
+    An arm that is null had no telemetry this tick; ``gap`` then says why. No information is not zero requests.
+    """
+
+    t: float
+    seconds: float
+    baseline: Arm | None
+    canary: Arm | None
+    gap: str | None = None

@@ -1,0 +1,74 @@
+"""What the judge says after a tick. Frozen, in words and numbers, and the same on any machine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["continue", "promote", "rollback", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one leg says now.
+
+    Attributes:
+        leg: errors, rank, tail, mean, slo or denied.
+        effect: canary against baseline in ``unit``, or null when nothing can be said yet.
+        unit: ``points`` (difference of rates, as a fraction), ``ratio`` (canary / baseline), ``probability`` (that a canary
+            request is slower than a baseline request, ties half).
+        low, high: a confidence sequence for the effect: it covers the truth at every look at once with probability
+            ``level``; null where it is unbounded or not known.
+        e_value: evidence that the canary is worse at all; 1/alpha convicts.
+        tolerance: the policy's limit in ``unit``, or null where the policy has none for this leg.
+        standing: where the confidence sequence lies against the tolerance.
+        sentence: one plain sentence for a person.
+    """
+
+    leg: str
+    effect: float | None
+    unit: Literal["points", "ratio", "probability"]
+    low: float | None
+    high: float | None
+    level: float
+    e_value: float
+    tolerance: float | None
+    standing: Literal["inside", "outside", "open", "idle"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegNow:
+    """One leg at this tick, for metrics: its e-value and its estimated effect (null: nothing to say yet)."""
+
+    e_value: float
+    effect: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """The judge's word after a tick.
+
+    Attributes:
+        outcome: ``continue`` until one of the three others, which is final.
+        tick: number of ticks folded, gaps included.
+        t: seconds since the watch began.
+        evidence: combined evidence against the canary.
+        boundary: 1/alpha.
+        legs: every leg's e-value and effect now.
+        leg: the leg that carries a rollback, else null.
+        reason: one sentence. While the outcome is ``continue``: what is still missing.
+        findings: every leg's finding; computed for a final outcome only, else empty.
+        fixed_horizon: classical figures for the reader (Mann-Whitney p, binomial p, ...), which do not decide;
+            filled for a final outcome only.
+    """
+
+    outcome: Outcome
+    tick: int
+    t: float
+    evidence: float
+    boundary: float
+    legs: Mapping[str, LegNow]
+    leg: str | None
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    fixed_horizon: Mapping[str, float | None] | None = None

@@ -1,0 +1,1 @@
+"""What a person may set: policies and settings, their defaults and their refusals."""

@@ -1,0 +1,120 @@
+"""What a team asks of a release: how much worse a canary may be, how sure to be, how long to look, what to do.
+
+Everything is in users' terms: rates as fractions of requests, latency as a factor of the baseline's, times in seconds.
+A policy has no name of a service or mesh in it, so that one policy serves many releases. It is identified by the hash of
+its content (``config.identity``); the hash goes into every verdict.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Positive = Annotated[float, Meta(gt=0.0)]
+Factor = Annotated[float, Meta(gt=1.0, le=100.0)]
+
+
+class ErrorTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Failed requests (5xx, failed gRPC): beyond tolerance only when *both* limits are passed."""
+
+    max_rate: Annotated[Fraction, Meta(description="Failed share of the canary's requests that is always accepted.")] = 0.005
+    above_baseline: Annotated[
+        Fraction,
+        Meta(description="Points by which the canary's failed share may exceed the baseline's (0.0025 = 0.25 points)."),
+    ] = 0.0025
+
+
+class LatencyTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Latency of the canary as a factor of the baseline's (1.10 = 10 % slower is accepted)."""
+
+    typical: Annotated[Factor, Meta(description="Median or mean, whichever the buckets resolve.")] = 1.10
+    p99: Annotated[Factor, Meta(description="99th percentile.")] = 1.10
+    require_p99_certificate: Annotated[
+        bool,
+        Meta(description="Promote only when p99 is shown to be inside its tolerance (needs thousands of canary requests)."),
+    ] = False
+
+
+class DenialTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests denied by security policy (authorization, mTLS)."""
+
+    above_baseline: Annotated[
+        Fraction, Meta(description="Points by which the canary's denied share may exceed the baseline's.")
+    ] = 0.0
+
+
+class TrafficTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The canary's share of the traffic against the release's configured weight."""
+
+    share_factor: Annotated[Factor, Meta(description="Observed share may differ from the weight by this factor either way.")] = (
+        2.0
+    )
+
+
+class Tolerances(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much worse the canary may be before it is taken back."""
+
+    errors: ErrorTolerance = ErrorTolerance()
+    latency: LatencyTolerance = LatencyTolerance()
+    denied: DenialTolerance = DenialTolerance()
+    traffic: TrafficTolerance = TrafficTolerance()
+
+
+class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What must be shown before a canary is called good."""
+
+    alpha: Annotated[
+        float,
+        Meta(gt=0.0, lt=0.5, description="Chance of promoting a canary that is exactly at a tolerance, per quantity."),
+    ] = 0.05
+    min_requests: Annotated[int, Meta(ge=0, description="Canary requests that must have been judged.")] = 500
+    min_seconds: Annotated[float, Meta(ge=0.0, description="Time that must have been watched.")] = 60.0
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One policy. Every field has a default: an empty document is a valid policy."""
+
+    mode: Annotated[
+        Literal["observe", "enforce"],
+        Meta(description="observe: publish the verdict only. enforce: take the traffic back as well."),
+    ] = "enforce"
+    alpha: Annotated[
+        float,
+        Meta(
+            gt=0.0,
+            lt=0.5,
+            description="Chance of rolling back a healthy canary, over the whole watch and all looks together.",
+        ),
+    ] = 0.01
+    evidence: Annotated[
+        Literal["estimate", "strict"],
+        Meta(
+            description="estimate: sure that it is worse at all, and the estimate is beyond tolerance. "
+            "strict: sure that it is beyond tolerance."
+        ),
+    ] = "estimate"
+    window_seconds: Annotated[
+        Positive, Meta(description="The watch ends here at the latest; without a decision it is inconclusive.")
+    ] = 300.0
+    warmup_seconds: Annotated[
+        float, Meta(ge=0.0, description="Latency of a pod younger than this is not judged; errors always are.")
+    ] = 60.0
+    on_inconclusive: Annotated[
+        Literal["hold", "promote", "rollback"], Meta(description="What an inconclusive verdict means for the pipeline.")
+    ] = "hold"
+    tolerances: Tolerances = Tolerances()
+    promotion: Promotion = Promotion()
+
+    def __post_init__(self) -> None:
+        """Refuse values that contradict each other. The loader turns this into an error with path and fix."""
+        if self.promotion.min_seconds > self.window_seconds:
+            raise ValueError(
+                f"promotion.min_seconds ({self.promotion.min_seconds:g}) is longer than window_seconds ({self.window_seconds:g}): "
+                "no release could ever be promoted; lengthen the window or shorten min_seconds"
+            )
+        if self.warmup_seconds >= self.window_seconds:
+            raise ValueError(
+                f"warmup_seconds ({self.warmup_seconds:g}) is not shorter than window_seconds ({self.window_seconds:g}): "
+                "latency would never be judged; lengthen the window or shorten the warm-up"
+            )

@@ -1,0 +1,145 @@
+"""How one verdictd daemon is set up: its cluster, where telemetry and NATS are, what it listens on, its limits.
+
+Read from YAML or JSON, then from the environment (``VERDICTD_HTTP__LISTEN=...``: two underscores separate levels).
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from config.policy import Policy
+
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")]
+Positive = Annotated[float, Meta(gt=0.0)]
+
+
+class Nats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The broker. ``embedded`` runs a nats-server child; everything else is the same."""
+
+    url: Annotated[
+        str, Meta(description="nats://host:4222, tls://..., a comma-separated list of them, or the word embedded.")
+    ] = "embedded"
+    data_dir: Annotated[str, Meta(description="Where the embedded server keeps its streams.")] = "verdictd-data"
+    credentials_file: Annotated[str | None, Meta(description="A .creds file.")] = None
+    token_file: Annotated[str | None, Meta(description="A file holding an authentication token.")] = None
+    ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
+    replicas: Annotated[int, Meta(ge=1, le=5, description="Replicas of streams and buckets.")] = 1
+    connect_timeout_seconds: Positive = 10.0
+
+
+class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The API. Off loopback, whatever changes traffic needs the bearer token; without one the daemon does not start."""
+
+    listen: Annotated[str, Meta(description="host:port; port 0 takes a free one.")] = "127.0.0.1:8484"
+    token_file: Annotated[str | None, Meta(description="A file holding the bearer token.")] = None
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 1_048_576
+    max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0
+
+
+class Kubernetes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How to reach the API server."""
+
+    auth: Literal["auto", "in-cluster", "kubeconfig"] = "auto"
+    kubeconfig: Annotated[str | None, Meta(description="Path; default $KUBECONFIG or ~/.kube/config.")] = None
+    context: str | None = None
+    request_timeout_seconds: Positive = 5.0
+
+
+class PrometheusTelemetry(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="prometheus", tag_field="kind"
+):
+    """Counters read through the Prometheus HTTP API."""
+
+    url: str
+    dialect: Annotated[Literal["istio", "envoy"], Meta(description="Whose metric names and labels the series carry.")]
+    tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0)] = 5.0
+    timeout_seconds: Positive = 4.0
+    stale_after_seconds: Annotated[Positive, Meta(description="A newest sample older than this is no information.")] = 30.0
+    token_file: str | None = None
+    ca_file: str | None = None
+    headers: dict[str, str] = {}
+
+
+class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
+    """Counters read from Envoy's own admin or stats endpoints, all proxies of a service at once."""
+
+    endpoints: Annotated[list[str], Meta(min_length=1, description="Base URLs, e.g. http://10.0.0.7:15090.")]
+    dialect: Annotated[Literal["istio", "envoy"], Meta(description="Whose metric names and labels the series carry.")] = "envoy"
+    histograms: Annotated[
+        Literal["text", "bins"],
+        Meta(description="text: the buckets of /stats/prometheus. bins: the raw bins of /stats (admin only)."),
+    ] = "text"
+    tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0)] = 1.0
+    timeout_seconds: Positive = 0.9
+    concurrency: Annotated[int, Meta(ge=1, le=1024, description="Proxies scraped at the same time.")] = 64
+
+
+Telemetry = PrometheusTelemetry | EnvoyTelemetry
+
+
+class EnvoyMesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
+    """A mesh of one Envoy whose routes come from a file (RDS); weights are changed by atomic rename."""
+
+    telemetry: Annotated[str, Meta(description="Name of an entry under telemetry.")]
+    routes_file: str
+    admin: Annotated[str, Meta(description="Base URL of the admin endpoint, where a revert is confirmed.")]
+
+
+class IstioMesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="istio", tag_field="kind"):
+    """Istio: VirtualServices through the API server."""
+
+    telemetry: Annotated[str, Meta(description="Name of an entry under telemetry.")]
+
+
+Mesh = EnvoyMesh | IstioMesh
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds of one daemon. What does not fit is refused with the reason, never dropped."""
+
+    max_releases: Annotated[int, Meta(ge=1, le=100_000, description="Releases watched at the same time.")] = 10_000
+    max_ended: Annotated[
+        int, Meta(ge=0, description="Ended releases kept in memory for reading; older ones are read from the store.")
+    ] = 1_000
+    locate_seconds: Annotated[Positive, Meta(description="How long to look for the canary and its route before giving up.")] = (
+        30.0
+    )
+    revert_attempts: Annotated[int, Meta(ge=1, le=100, description="Patches tried in one revert.")] = 10
+    confirm_seconds: Annotated[
+        Positive, Meta(description="How long to wait until the traffic is seen to have left the canary.")
+    ] = 10.0
+    guard_seconds: Annotated[
+        float, Meta(ge=0.0, description="How long to put the weights back when somebody undoes the revert.")
+    ] = 30.0
+
+
+class Recordings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A recording per release, for ``verdictd replay``."""
+
+    directory: Annotated[str | None, Meta(description="Folder; none: no recordings are kept.")] = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything one daemon needs."""
+
+    cluster: Annotated[Name, Meta(description="This cluster's name, as it stands in subjects and records.")] = "default"
+    nats: Nats = Nats()
+    http: Http = Http()
+    kubernetes: Kubernetes = Kubernetes()
+    telemetry: dict[str, Telemetry] = {}
+    meshes: Annotated[dict[str, Mesh], Meta(description="By the name releases use in their field mesh.")] = {}
+    policies: Annotated[dict[str, Policy], Meta(description="By name; default is used where a release names none.")] = {}
+    limits: Limits = Limits()
+    recordings: Recordings = Recordings()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def __post_init__(self) -> None:
+        """Refuse a mesh whose telemetry does not exist. The loader turns this into an error with path and fix."""
+        for name, mesh in self.meshes.items():
+            if mesh.telemetry not in self.telemetry:
+                known = ", ".join(sorted(self.telemetry)) or "none is configured"
+                raise ValueError(
+                    f"meshes.{name}.telemetry names {mesh.telemetry!r}, which is not under telemetry ({known}); "
+                    "add it there or correct the name"
+                )

@@ -1,0 +1,258 @@
+"""The words of the design as frozen structs: release, verdict, decision record. One JSON form each, read and written here.
+
+``Sample``, ``Finding`` and ``Ruling`` belong to the judge (``analyzers``); their field names are the wire format too.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from analyzers.counts import Arm, Sample
+from analyzers.ruling import Finding
+from config.policy import Policy
+from daemon import names
+from daemon.errors import InvalidInput
+
+__all__ = [
+    "Action",
+    "Arm",
+    "ArmSpec",
+    "Command",
+    "Finding",
+    "Mark",
+    "Outcome",
+    "Reading",
+    "Record",
+    "Release",
+    "ReleaseView",
+    "Sample",
+    "Stage",
+    "Verdict",
+    "Watch",
+    "decode_release",
+]
+
+Text = Annotated[str, Meta(max_length=1024)]
+
+
+class Outcome(StrEnum):
+    """The three ends of a release."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Action(StrEnum):
+    """What was done about a verdict."""
+
+    NONE = "none"
+    REVERT = "revert"
+    ABORT = "abort"
+    PROMOTE = "promote"
+    BLOCKED = "blocked"
+    FAILED = "failed"
+
+
+class Stage(StrEnum):
+    """Where a release is in its life."""
+
+    LOCATING = "locating"
+    WATCHING = "watching"
+    REVERTING = "reverting"
+    PUBLISHING = "publishing"
+    ENDED = "ended"
+
+
+class ArmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the mesh knows one arm. Which fields are needed depends on the mesh; the rest is discovered.
+
+    Attributes:
+        workload: name of the Deployment, Rollout, job.
+        version: value of the version label or tag.
+        subset: DestinationRule or resolver subset.
+        service: backing service (or, for a plain Envoy, the cluster) when each arm has its own.
+        labels: pod labels.
+    """
+
+    workload: str | None = None
+    version: str | None = None
+    subset: str | None = None
+    service: str | None = None
+    labels: dict[str, str] = {}
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One attempt to bring a version of a service into traffic; what a deployment event announces.
+
+    Attributes:
+        weight: the canary's configured share of the traffic, in percent.
+        policy: name of a configured policy.
+        route: name of the route object, when it cannot be found by scanning for the canary.
+        deadline: longest watch in seconds; overrides the policy's window when shorter.
+    """
+
+    service: str
+    namespace: str = "default"
+    cluster: str | None = None
+    mesh: str | None = None
+    baseline: ArmSpec
+    canary: ArmSpec
+    strategy: Literal["canary", "blue-green", "header", "mirror"] = "canary"
+    weight: Annotated[float, Meta(ge=0.0, le=100.0)] | None = None
+    policy: str = "default"
+    artifact: Text | None = None
+    route: str | None = None
+    deadline: Annotated[float, Meta(gt=0.0)] | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The final outcome of a release; exactly one per release, never changed.
+
+    ``meaning`` is what a pipeline should do: the outcome itself, or what the policy says of an inconclusive one
+    (``hold``, ``promote``, ``rollback``). ``decided_at`` is in seconds since 1970; ``policy_hash`` identifies the policy.
+    """
+
+    release_id: str
+    service: str
+    namespace: str
+    cluster: str
+    outcome: Outcome
+    meaning: Literal["promote", "rollback", "hold"]
+    action: Action
+    reason: str
+    leg: str | None
+    evidence: float
+    boundary: float
+    ticks: int
+    decided_at: float
+    policy_hash: str
+    findings: tuple[Finding, ...] = ()
+    by: Literal["judge", "deadline", "person", "superseded"] = "judge"
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a release with its time (seconds since 1970)."""
+
+    step: str
+    at: float
+    detail: str = ""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine-readable account of a verdict.
+
+    ``sample_digest`` is the SHA-256 over the samples as recorded; ``fixed_horizon`` holds classical figures for the
+    reader, which do not decide; ``marks`` is a time for each step.
+    """
+
+    verdict: Verdict
+    release: Release
+    policy: Policy
+    bounds_ms: tuple[float, ...]
+    sample_digest: str
+    fixed_horizon: Mapping[str, float | None] | None
+    marks: tuple[Mark, ...]
+    format: str = "verdictd.record/1"
+
+
+class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API shows of a release."""
+
+    id: str
+    release: Release
+    stage: Stage
+    submitted_at: float
+    ticks: int = 0
+    seconds: float = 0.0
+    evidence: float = 1.0
+    boundary: float | None = None
+    waiting_for: str = ""
+    canary_requests: int = 0
+    baseline_requests: int = 0
+    gaps: int = 0
+    verdict: Verdict | None = None
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's (or pipeline's) word about a running release."""
+
+    command: Literal["rollback", "promote", "cancel"]
+    by: Text = "unknown"
+    reason: Text = ""
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """A release whose counters are wanted at a tick."""
+
+    release_id: str
+    release: Release
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What telemetry answers for one watch: counts since the last reading, or why there are none.
+
+    ``bounds_ms`` are the finite upper bounds of the latency buckets, once they are known. A null arm with a ``gap`` is no
+    information. ``at`` is the time of the newest raw counter used, in seconds since 1970.
+    """
+
+    seconds: float
+    baseline: Arm | None = None
+    canary: Arm | None = None
+    bounds_ms: tuple[float, ...] | None = None
+    gap: str | None = None
+    at: float | None = None
+
+
+def decode_release(document: object, *, path: str = "$") -> Release:
+    """Check a decoded JSON document and return the release it describes.
+
+    Raises:
+        InvalidInput: with the path to the fault and how to mend it.
+    """
+    try:
+        release = msgspec.convert(document, Release)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at ")
+        raise InvalidInput(
+            message,
+            path=where.strip("`").replace("$", path, 1) or path,
+            fix="see the release schema (verdictd check --schema release)",
+        ) from error
+    _check_names(release, path=path)
+    return release
+
+
+def _check_names(release: Release, *, path: str) -> None:
+    names.token(release.service, path=f"{path}.service")
+    names.token(release.namespace, path=f"{path}.namespace")
+    for field in ("cluster", "mesh", "policy"):
+        value: Any = getattr(release, field)
+        if value is not None:
+            names.token(value, path=f"{path}.{field}")
+    if release.route is not None:
+        names.dotted(release.route, path=f"{path}.route")
+    for arm_name in ("baseline", "canary"):
+        _check_arm(getattr(release, arm_name), path=f"{path}.{arm_name}")
+    if release.baseline == release.canary:
+        raise InvalidInput(
+            "baseline and canary are the same",
+            path=f"{path}.canary",
+            fix="give the canary its own workload, version, subset or service",
+        )
+
+
+def _check_arm(arm: ArmSpec, *, path: str) -> None:
+    for field in ("workload", "version", "subset", "service"):
+        value = getattr(arm, field)
+        if value is not None:
+            names.dotted(value, path=f"{path}.{field}")
+    for key, value in arm.labels.items():
+        names.label_key(key, path=f"{path}.labels")
+        if value:
+            names.dotted(value, path=f"{path}.labels.{key}")
+    if arm == ArmSpec():
+        raise InvalidInput("names nothing", path=path, fix="name the arm's workload, version, subset, service or labels")

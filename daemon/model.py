@@ -64,6 +64,7 @@ class Stage(StrEnum):
     WATCHING = "watching"
     REVERTING = "reverting"
     PUBLISHING = "publishing"
+    GUARDING = "guarding"
     ENDED = "ended"
 
 
@@ -145,8 +146,9 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """The machine-readable account of a verdict.
 
-    ``sample_digest`` is the SHA-256 over the samples as recorded; ``fixed_horizon`` holds classical figures for the
-    reader, which do not decide; ``marks`` is a time for each step.
+    ``sample_digest`` chains SHA-256 over the recording's lines (digest of the last digest and the line), so that it can go
+    on after a restart; ``fixed_horizon`` holds classical figures for the reader, which do not decide; ``marks`` is a time
+    for each step.
     """
 
     verdict: Verdict

@@ -1,0 +1,75 @@
+"""istiod: Istio's control plane, which turns the objects of an API server into the routes of proxies."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from tests.servers.kube_apiserver import KubeApiServer
+from tests.servers.locate import require
+from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, running
+
+NAMESPACE = "istio-system"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Istiod:
+    grpc: str
+    """host:port of the discovery service, without TLS."""
+    http: str
+    """URL of the HTTP listener: /ready and /debug/..."""
+    monitoring: str
+    """URL of istiod's own metrics and version."""
+    process: Process
+
+
+@contextlib.asynccontextmanager
+async def istiod(folder: Path, api: KubeApiServer, mesh_config: Mapping[str, object] | None = None) -> AsyncIterator[Istiod]:
+    """istiod on this API server. Istio's definitions must be installed before, and those of the Gateway API where
+    they matter: it looks for them as it starts."""
+    await _create_namespace(api)
+    grpc, http, monitoring = (f"{LOOPBACK}:{port}" for port in free_ports(3))
+    argv: list[str | Path] = [
+        *(require("istiod"), "discovery"),
+        *("--kubeconfig", _kubeconfig(folder, api)),
+        *("--meshConfig", _mesh_file(folder, mesh_config or {})),
+        *("--httpAddr", http),
+        *("--grpcAddr", grpc),
+        *("--monitoringAddr", monitoring),
+        *("--httpsAddr", "", "--secureGRPCAddr", "", "--ctrlz_port", "0"),
+        *("--registries", "Kubernetes"),
+    ]
+    env = {
+        "POD_NAME": "istiod",
+        "POD_NAMESPACE": NAMESPACE,
+        "REVISION": "default",
+        # Neither certificates nor webhooks: nothing in these tests could reach them.
+        "ENABLE_CA_SERVER": "false",
+        "VALIDATION_WEBHOOK_CONFIG_NAME": "",
+        "INJECTION_WEBHOOK_CONFIG_NAME": "",
+    }
+    url = f"http://{http}"
+    async with running("istiod", argv, folder=folder, ready=lambda: http_ready(f"{url}/ready"), within=60.0, env=env) as process:
+        yield Istiod(grpc, url, f"http://{monitoring}", process)
+
+
+async def _create_namespace(api: KubeApiServer) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    async with api.session() as session, session.post("/api/v1/namespaces", json=namespace) as response:
+        if response.status != 409:
+            response.raise_for_status()
+
+
+def _kubeconfig(folder: Path, api: KubeApiServer) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return api.write_kubeconfig(folder / "kubeconfig.json")
+
+
+def _mesh_file(folder: Path, mesh_config: Mapping[str, object]) -> Path:
+    """JSON is YAML too."""
+    file = folder / "mesh.yaml"
+    file.write_text(json.dumps(mesh_config), encoding="utf-8")
+    return file

@@ -1,0 +1,181 @@
+"""Running a server as a child process: on ports of its own, until it is ready, and never beyond the test run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import random
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import aiohttp
+
+LOOPBACK = "127.0.0.1"
+STOP_SECONDS = 5.0
+POLL_SECONDS = 0.05
+PORTS = range(20000, 32000)
+"""Below the ports that Linux hands to outgoing connections, which would otherwise now and then take a chosen one
+between the choice and the server's start."""
+
+TETHER = Path(__file__).with_name("tether.py")
+
+_given: set[int] = set()
+
+
+class ServerFailed(Exception):
+    """A server did not come up; the text ends with the last lines of its log."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Process:
+    """A running server. Its output goes to a file, so nobody has to read it for the server to go on."""
+
+    name: str
+    log: Path
+    child: asyncio.subprocess.Process
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        return self.child.returncode
+
+    def log_tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def signal(self, number: signal.Signals) -> None:
+        """For tests of failures: SIGKILL for a crash, SIGSTOP and SIGCONT for a server that hangs for a while."""
+        self.child.send_signal(number)
+
+    async def stop(self) -> None:
+        """SIGTERM to the process, and after a few seconds SIGKILL to it and all it started. Does nothing twice."""
+        if self.child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self.child.send_signal(signal.SIGCONT)
+            self.child.terminate()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self.child.wait()
+        finally:
+            if self.child.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.child.pid, signal.SIGKILL)
+        await self.child.wait()
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Loopback ports that nobody listens on, each given out once in this test run."""
+    chosen: list[int] = []
+    for port in random.sample(PORTS, k=len(PORTS)):
+        if len(chosen) == count:
+            break
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            chosen.append(port)
+    if len(chosen) < count:
+        raise ServerFailed(f"no {count} free ports in {PORTS}")
+    return tuple(chosen)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    name: str,
+    argv: Sequence[str | Path],
+    *,
+    folder: Path,
+    ready: Callable[[], Awaitable[bool]],
+    within: float = 30.0,
+    env: Mapping[str, str] | None = None,
+) -> AsyncIterator[Process]:
+    """Starts a server in this folder, waits until `ready` says so, and ends it.
+
+    The environment is small and the same everywhere (PATH, a HOME and TMPDIR in the folder, and `env`), so that no
+    proxy, credential or setting of the user's changes what a test sees.
+    """
+    process = await _started(name, argv, folder=folder, env=env or {})
+    try:
+        await _until_ready(process, ready, within)
+        yield process
+    finally:
+        await process.stop()
+
+
+async def until(condition: Callable[[], Awaitable[bool]], within: float) -> None:
+    """Waits until the condition holds, asking often; TimeoutError after `within` seconds."""
+    async with asyncio.timeout(within):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def http_ready(url: str, *, context: ssl.SSLContext | None = None, token: str | None = None) -> bool:
+    """Whether a GET of this URL answers 200 now."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2.0)) as session,
+            session.get(url, headers=headers, ssl=context or True) as response,
+        ):
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+async def _started(name: str, argv: Sequence[str | Path], *, folder: Path, env: Mapping[str, str]) -> Process:
+    log = _empty_log(folder, name)
+    base = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "TMPDIR": str(folder)}
+    with log.open("ab") as output:
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", TETHER, str(os.getpid())),
+            *(str(word) for word in argv),
+            cwd=folder,
+            env={**base, **env},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    return Process(name, log, child)
+
+
+def _empty_log(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"{name}.log"
+    log.write_bytes(b"")
+    return log
+
+
+async def _until_ready(process: Process, ready: Callable[[], Awaitable[bool]], within: float) -> None:
+    def failed(how: str) -> ServerFailed:
+        return ServerFailed(f"{process.name} {how}; the end of its log:\n{process.log_tail()}")
+
+    async def ready_and_running() -> bool:
+        if process.returncode is not None:
+            raise failed(f"ended with {process.returncode} before it was ready")
+        return await ready()
+
+    try:
+        await until(ready_and_running, within)
+    except TimeoutError:
+        raise failed(f"was not ready within {within:g} s") from None
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

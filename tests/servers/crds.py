@@ -26,7 +26,7 @@ async def install_crds(api: KubeApiServer, file: Path, within: float = 30.0) -> 
 
 
 def _definitions(file: Path) -> list[Mapping[str, Any]]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # these files are large: half a second against eight
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # nine times as fast, and these files are large
     documents = yaml.load_all(file.read_text(encoding="utf-8"), Loader=loader)
     return [document for document in documents if document and document["kind"] == "CustomResourceDefinition"]
 

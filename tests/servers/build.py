@@ -84,7 +84,7 @@ def _compile(server: GoServer, go: Path, output: Path) -> None:
     compiler's error is not."""
     env = toolchain.environment()
     folder = server.module_folder
-    download([go, "list", "-deps", "-f", "", server.package], seconds=DOWNLOAD_SECONDS, cwd=folder, env=env)
+    download([go, "list", "-deps", server.package], seconds=DOWNLOAD_SECONDS, cwd=folder, env=env)
     output.parent.mkdir(parents=True)
     run(
         [go, "build", "-ldflags", server.ldflags, "-o", output, server.package],

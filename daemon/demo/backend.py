@@ -1,0 +1,119 @@
+"""One version of the demo's service, a process of its own: ``python -m daemon.demo.backend --version v1 --seed 1``.
+
+Written on bare asyncio protocols, because the demo shares a small machine with everything else and a web framework's cost
+per request would be most of it. A second port takes a new behaviour at run time (``PUT /`` with its JSON). It prints
+``{"port": ..., "control": ...}`` when it listens, and ends when its standard input closes or on SIGTERM.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from daemon.demo.behaviour import Behaviour, Dice
+from daemon.demo.lifetime import until_told
+
+_BODY = b"hello\n"
+
+
+class Service:
+    """What all connections of one version share."""
+
+    def __init__(self, *, version: str, behaviour: Behaviour, dice: Dice) -> None:
+        self.behaviour = behaviour
+        self._dice = dice
+        head = f"content-type: text/plain\r\ncontent-length: {len(_BODY)}\r\nx-version: {version}\r\n\r\n".encode()
+        self._good = b"HTTP/1.1 200 OK\r\n" + head + _BODY
+        self._bad = b"HTTP/1.1 500 Internal Server Error\r\n" + head + _BODY
+
+    def answer(self) -> tuple[float, bytes]:
+        """The next answer and how many seconds it takes."""
+        seconds, failed = self._dice.draw(self.behaviour)
+        return seconds, self._bad if failed else self._good
+
+
+class Requests(asyncio.Protocol):
+    """One connection: requests without bodies, one after the other, as Envoy sends them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._received = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.WriteTransport)  # what a stream server hands out; for the types
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Answers still due have nowhere to go."""
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each complete request after its service time."""
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            _, _, self._received = self._received.partition(b"\r\n\r\n")
+            seconds, answer = self._service.answer()
+            asyncio.get_running_loop().call_later(seconds, self._send, answer)
+
+    def _send(self, answer: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(answer)
+
+
+async def control(service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take one new behaviour: 204, or 400 with the reason."""
+    try:
+        async with asyncio.timeout(5.0):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                (int(line.split(b":")[1]) for line in head.splitlines() if line.lower().startswith(b"content-length:")), 0
+            )
+            body = await reader.readexactly(length)
+        try:
+            service.behaviour = msgspec.json.decode(body, type=Behaviour)
+            status, reason = "204 No Content", ""
+        except msgspec.DecodeError as error:
+            status, reason = "400 Bad Request", str(error)
+        text = reason.encode()
+        writer.write(f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {len(text)}\r\n\r\n".encode() + text)
+        await writer.drain()
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, TimeoutError, ValueError):
+        pass  # a broken request to the control port changes nothing; its sender sees the connection close
+    finally:
+        writer.close()
+
+
+async def serve(*, version: str, seed: str, behaviour: Behaviour) -> None:
+    """Serve until standard input closes or SIGTERM comes."""
+    loop = asyncio.get_running_loop()
+    service = Service(version=version, behaviour=behaviour, dice=Dice(seed))
+    server = await loop.create_server(lambda: Requests(service), "127.0.0.1", 0, backlog=512)
+    controls = await asyncio.start_server(lambda r, w: control(service, r, w), "127.0.0.1", 0)
+    ports = {"port": server.sockets[0].getsockname()[1], "control": controls.sockets[0].getsockname()[1]}
+    print(json.dumps(ports), flush=True)
+    try:
+        await until_told()
+    finally:  # not `async with`: that waits for the proxy to close its idle connections, which it keeps
+        server.close()
+        controls.close()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve one version."""
+    parser = argparse.ArgumentParser(prog="daemon.demo.backend", description="One version of the demo's service.")
+    parser.add_argument("--version", required=True, help="what it answers in the header x-version")
+    parser.add_argument("--seed", default="1", help="the same seed gives the same answers")
+    parser.add_argument("--behaviour", default="{}", help="JSON: median_ms, p99_ms, error_rate")
+    options = parser.parse_args(argv)
+    behaviour = msgspec.json.decode(options.behaviour, type=Behaviour)
+    asyncio.run(serve(version=options.version, seed=options.seed, behaviour=behaviour))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

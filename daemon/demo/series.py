@@ -1,0 +1,54 @@
+"""The traffic as curves over time, for the plots: each version's share, error rate and median latency."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from daemon.demo.traffic import Answer, Traffic
+
+STEP_SECONDS = 0.5
+WINDOW_SECONDS = 1.0
+_FEW = 8
+
+Curve = tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """One version's curves; null where it answered (nearly) nothing.
+
+    Attributes:
+        share: of all answers, in percent.
+        error_rate: failed answers, in percent of its own.
+        p50_ms: median latency.
+    """
+
+    share: Curve
+    error_rate: Curve
+    p50_ms: Curve
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Curves by version. Point ``i`` is ``at[i]`` seconds after ``begin``, over the window around it."""
+
+    begin: float
+    at: tuple[float, ...]
+    versions: dict[str, Curves]
+
+
+def series(traffic: Traffic, *, versions: Sequence[str], begin: float, end: float) -> Series:
+    """Curves of some versions from ``begin`` to ``end``, seconds since 1970."""
+    points = max(1, int((end - begin) / STEP_SECONDS))
+    at = tuple(round((i + 0.5) * STEP_SECONDS, 3) for i in range(points))
+    windows = [traffic.between(begin + t - WINDOW_SECONDS / 2, begin + t + WINDOW_SECONDS / 2) for t in at]
+    return Series(begin=begin, at=at, versions={version: _curves(version, windows) for version in versions})
+
+
+def _curves(version: str, windows: list[list[Answer]]) -> Curves:
+    own = [[a for a in window if a.version == version] for window in windows]
+    return Curves(
+        share=tuple(100.0 * len(o) / len(w) if w else None for o, w in zip(own, windows, strict=True)),
+        error_rate=tuple(100.0 * sum(a.failed for a in o) / len(o) if len(o) >= _FEW else None for o in own),
+        p50_ms=tuple(1000.0 * median(a.seconds for a in o) if len(o) >= _FEW else None for o in own),
+    )

@@ -47,18 +47,16 @@ class DenialTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 class TrafficTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The canary's share of the traffic against the release's configured weight."""
 
-    share_factor: Annotated[Factor, Meta(description="Observed share may differ from the weight by this factor either way.")] = (
-        2.0
-    )
+    share_factor: Annotated[Factor, Meta(description="Observed share may differ from the weight by this factor either way.")] = 2.0
 
 
 class Tolerances(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much worse the canary may be before it is taken back."""
 
-    errors: ErrorTolerance = ErrorTolerance()
-    latency: LatencyTolerance = LatencyTolerance()
-    denied: DenialTolerance = DenialTolerance()
-    traffic: TrafficTolerance = TrafficTolerance()
+    errors: Annotated[ErrorTolerance, Meta(description="Failed requests.")] = ErrorTolerance()
+    latency: Annotated[LatencyTolerance, Meta(description="Latency.")] = LatencyTolerance()
+    denied: Annotated[DenialTolerance, Meta(description="Requests denied by security policy.")] = DenialTolerance()
+    traffic: Annotated[TrafficTolerance, Meta(description="Share of the traffic.")] = TrafficTolerance()
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,18 +101,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     on_inconclusive: Annotated[
         Literal["hold", "promote", "rollback"], Meta(description="What an inconclusive verdict means for the pipeline.")
     ] = "hold"
-    tolerances: Tolerances = Tolerances()
-    promotion: Promotion = Promotion()
+    tolerances: Annotated[Tolerances, Meta(description="How much worse the canary may be.")] = Tolerances()
+    promotion: Annotated[Promotion, Meta(description="What must be shown before a canary is called good.")] = Promotion()
 
     def __post_init__(self) -> None:
-        """Refuse values that contradict each other. The loader turns this into an error with path and fix."""
+        """Refuse values that contradict each other, a line for each. The loader turns them into errors with path and fix."""
+        window = f"window_seconds ({self.window_seconds:g})"
+        contradictions = []
         if self.promotion.min_seconds > self.window_seconds:
-            raise ValueError(
-                f"promotion.min_seconds ({self.promotion.min_seconds:g}) is longer than window_seconds ({self.window_seconds:g}): "
+            contradictions.append(
+                f"promotion.min_seconds ({self.promotion.min_seconds:g}) is longer than {window}: "
                 "no release could ever be promoted; lengthen the window or shorten min_seconds"
             )
         if self.warmup_seconds >= self.window_seconds:
-            raise ValueError(
-                f"warmup_seconds ({self.warmup_seconds:g}) is not shorter than window_seconds ({self.window_seconds:g}): "
+            contradictions.append(
+                f"warmup_seconds ({self.warmup_seconds:g}) is not shorter than {window}: "
                 "latency would never be judged; lengthen the window or shorten the warm-up"
             )
+        if contradictions:
+            raise ValueError("\n".join(contradictions))

@@ -10,22 +10,28 @@ from msgspec import Meta
 
 from config.policy import Policy
 
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$")]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?$",
+        extra={"fix": "use 1 to 63 letters, digits, '-' or '_', beginning and ending with a letter or digit"},
+    ),
+]
 Positive = Annotated[float, Meta(gt=0.0)]
 
 
 class Nats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The broker. ``embedded`` runs a nats-server child; everything else is the same."""
 
-    url: Annotated[
-        str, Meta(description="nats://host:4222, tls://..., a comma-separated list of them, or the word embedded.")
-    ] = "embedded"
+    url: Annotated[str, Meta(description="nats://host:4222, tls://..., a comma-separated list of them, or the word embedded.")] = (
+        "embedded"
+    )
     data_dir: Annotated[str, Meta(description="Where the embedded server keeps its streams.")] = "verdictd-data"
     credentials_file: Annotated[str | None, Meta(description="A .creds file.")] = None
     token_file: Annotated[str | None, Meta(description="A file holding an authentication token.")] = None
     ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
     replicas: Annotated[int, Meta(ge=1, le=5, description="Replicas of streams and buckets.")] = 1
-    connect_timeout_seconds: Positive = 10.0
+    connect_timeout_seconds: Annotated[Positive, Meta(description="How long one attempt to connect may take.")] = 10.0
 
 
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,17 +39,20 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     listen: Annotated[str, Meta(description="host:port; port 0 takes a free one.")] = "127.0.0.1:8484"
     token_file: Annotated[str | None, Meta(description="A file holding the bearer token.")] = None
-    max_body_bytes: Annotated[int, Meta(ge=1024)] = 1_048_576
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 1_048_576
     max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0
 
 
 class Kubernetes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to reach the API server."""
 
-    auth: Literal["auto", "in-cluster", "kubeconfig"] = "auto"
+    auth: Annotated[
+        Literal["auto", "in-cluster", "kubeconfig"],
+        Meta(description="auto: the service account when there is one, else the kubeconfig."),
+    ] = "auto"
     kubeconfig: Annotated[str | None, Meta(description="Path; default $KUBECONFIG or ~/.kube/config.")] = None
-    context: str | None = None
-    request_timeout_seconds: Positive = 5.0
+    context: Annotated[str | None, Meta(description="Context of the kubeconfig; default the current one.")] = None
+    request_timeout_seconds: Annotated[Positive, Meta(description="Longest wait for an answer of the API server.")] = 5.0
 
 
 class PrometheusTelemetry(
@@ -51,14 +60,14 @@ class PrometheusTelemetry(
 ):
     """Counters read through the Prometheus HTTP API."""
 
-    url: str
+    url: Annotated[str, Meta(description="Base URL, e.g. http://prometheus.monitoring:9090.")]
     dialect: Annotated[Literal["istio", "envoy"], Meta(description="Whose metric names and labels the series carry.")]
-    tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0)] = 5.0
-    timeout_seconds: Positive = 4.0
+    tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 5.0
+    timeout_seconds: Annotated[Positive, Meta(description="Longest wait for an answer; later is a tick without data.")] = 4.0
     stale_after_seconds: Annotated[Positive, Meta(description="A newest sample older than this is no information.")] = 30.0
-    token_file: str | None = None
-    ca_file: str | None = None
-    headers: dict[str, str] = {}
+    token_file: Annotated[str | None, Meta(description="A file holding a bearer token.")] = None
+    ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
+    headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.")] = {}
 
 
 class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
@@ -70,8 +79,8 @@ class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Literal["text", "bins"],
         Meta(description="text: the buckets of /stats/prometheus. bins: the raw bins of /stats (admin only)."),
     ] = "text"
-    tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0)] = 1.0
-    timeout_seconds: Positive = 0.9
+    tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 1.0
+    timeout_seconds: Annotated[Positive, Meta(description="Longest wait for one proxy; later is a tick without data.")] = 0.9
     concurrency: Annotated[int, Meta(ge=1, le=1024, description="Proxies scraped at the same time.")] = 64
 
 
@@ -82,7 +91,7 @@ class EnvoyMesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A mesh of one Envoy whose routes come from a file (RDS); weights are changed by atomic rename."""
 
     telemetry: Annotated[str, Meta(description="Name of an entry under telemetry.")]
-    routes_file: str
+    routes_file: Annotated[str, Meta(description="The RDS file that Envoy watches.")]
     admin: Annotated[str, Meta(description="Base URL of the admin endpoint, where a revert is confirmed.")]
 
 
@@ -102,9 +111,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_ended: Annotated[
         int, Meta(ge=0, description="Ended releases kept in memory for reading; older ones are read from the store.")
     ] = 1_000
-    locate_seconds: Annotated[Positive, Meta(description="How long to look for the canary and its route before giving up.")] = (
-        30.0
-    )
+    locate_seconds: Annotated[Positive, Meta(description="How long to look for the canary and its route before giving up.")] = 30.0
     revert_attempts: Annotated[int, Meta(ge=1, le=100, description="Patches tried in one revert.")] = 10
     confirm_seconds: Annotated[
         Positive, Meta(description="How long to wait until the traffic is seen to have left the canary.")
@@ -124,22 +131,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Everything one daemon needs."""
 
     cluster: Annotated[Name, Meta(description="This cluster's name, as it stands in subjects and records.")] = "default"
-    nats: Nats = Nats()
-    http: Http = Http()
-    kubernetes: Kubernetes = Kubernetes()
-    telemetry: dict[str, Telemetry] = {}
-    meshes: Annotated[dict[str, Mesh], Meta(description="By the name releases use in their field mesh.")] = {}
-    policies: Annotated[dict[str, Policy], Meta(description="By name; default is used where a release names none.")] = {}
-    limits: Limits = Limits()
-    recordings: Recordings = Recordings()
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    nats: Annotated[Nats, Meta(description="The broker.")] = Nats()
+    http: Annotated[Http, Meta(description="The API.")] = Http()
+    kubernetes: Annotated[Kubernetes, Meta(description="How to reach the API server.")] = Kubernetes()
+    telemetry: Annotated[dict[Name, Telemetry], Meta(description="Sources of counters, by a name that meshes refer to.")] = {}
+    meshes: Annotated[dict[Name, Mesh], Meta(description="By the name releases use in their field mesh.")] = {}
+    policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
+    limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
+    recordings: Annotated[Recordings, Meta(description="A recording per release.")] = Recordings()
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least important event that is logged.")
+    ] = "info"
 
     def __post_init__(self) -> None:
-        """Refuse a mesh whose telemetry does not exist. The loader turns this into an error with path and fix."""
-        for name, mesh in self.meshes.items():
-            if mesh.telemetry not in self.telemetry:
-                known = ", ".join(sorted(self.telemetry)) or "none is configured"
-                raise ValueError(
-                    f"meshes.{name}.telemetry names {mesh.telemetry!r}, which is not under telemetry ({known}); "
-                    "add it there or correct the name"
-                )
+        """Refuse meshes whose telemetry does not exist, a line for each. The loader turns them into errors with path and fix."""
+        known = ", ".join(sorted(self.telemetry)) or "none is configured"
+        contradictions = [
+            f"meshes.{name}.telemetry names {mesh.telemetry!r}, which is not under telemetry ({known}); "
+            "add it there or correct the name"
+            for name, mesh in self.meshes.items()
+            if mesh.telemetry not in self.telemetry
+        ]
+        if contradictions:
+            raise ValueError("\n".join(contradictions))

@@ -1,0 +1,130 @@
+"""Files and the environment into settings and policies, or every reason why not. Nothing is clamped, nothing is guessed.
+
+The order is: file, then environment (``config.environment``), then the models. A refusal carries all problems of the
+document at once, each with its path, the value and the fix (``config.walking``).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from config import address, documents, environment, walking
+from config.errors import ConfigError, Problem
+from config.policy import Policy
+from config.settings import Http, Settings
+
+_T = TypeVar("_T")
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def load_settings(path: Path | str | None, *, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of a daemon.
+
+    Args:
+        path: a YAML or JSON file; None: the defaults.
+        environ: variables to lay over it, usually ``os.environ``; None: none.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    source = "environment" if path is None else str(path)
+    document = {} if path is None else _mapping(documents.read(Path(path)), source=source)
+    document, origins, misplaced = environment.override(document, environ or {})
+    found = [*misplaced, *(_told(problem, origins) for problem in walking.problems(document, Settings))]
+    if not found:
+        settings = _convert(document, Settings, source=source)
+        found = [_told(problem, origins) for problem in http_problems(settings.http)]
+        if not found:
+            return settings
+    raise ConfigError(tuple(found), source=source)
+
+
+def load_policy(path: Path | str) -> Policy:
+    """Read one policy from a YAML or JSON file. Raises ``ConfigError`` with every problem found."""
+    document = _mapping(documents.read(Path(path)), source=str(path))
+    return checked(document, Policy, source=str(path))
+
+
+def load_policies(folder: Path | str) -> dict[str, Policy]:
+    """Read every policy of a folder; a file's name without its suffix is the policy's name.
+
+    Raises:
+        ConfigError: with every problem of every file, the path beginning with the policy's name.
+    """
+    policies: dict[str, Policy] = {}
+    found: list[Problem] = []
+    for path in _policy_files(Path(folder)):
+        if path.stem in policies:
+            found.append(Problem(path=path.stem, message="is given by two files", fix=f"remove {path.name} or the other one"))
+        try:
+            policies[path.stem] = load_policy(path)
+        except ConfigError as error:
+            found += [
+                Problem(path=f"{path.stem}.{item.path}".removesuffix(".$"), message=item.message, fix=item.fix)
+                for item in error.problems
+            ]
+    if found:
+        raise ConfigError(tuple(found), source=str(folder))
+    return policies
+
+
+def _policy_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(item for item in folder.iterdir() if item.suffix in _SUFFIXES)
+    except OSError as error:
+        problem = Problem(path="$", message=f"cannot be read: {error.strerror}", fix="name a folder of policy files")
+        raise ConfigError((problem,), source=str(folder)) from error
+
+
+def checked(document: object, model: type[_T], *, source: str, path: str = "") -> _T:
+    """A plain document as an instance of ``model``. Raises ``ConfigError`` with every problem found."""
+    found = walking.problems(document, model, path=path)
+    if found:
+        raise ConfigError(found, source=source)
+    return _convert(document, model, source=source)
+
+
+def http_problems(http: Http) -> tuple[Problem, ...]:
+    """What is wrong with where the API listens: also asked again by the server, after command-line options."""
+    try:
+        where = address.parse(http.listen)
+    except ValueError as error:
+        fix = "write host:port, for example 127.0.0.1:8484 or [::1]:8484"
+        return (Problem(path="http.listen", message=f"{walking.shown(http.listen)} {error}", fix=fix),)
+    if where.loopback or http.token_file is not None:
+        return ()
+    return (
+        Problem(
+            path="http.token_file",
+            message=f"is not set, and http.listen ({http.listen}) can be reached from other machines, "
+            "where whatever changes traffic needs a bearer token",
+            fix="name a file that holds the token, or listen on 127.0.0.1",
+        ),
+    )
+
+
+def _mapping(document: object, *, source: str) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        problem = Problem(path="$", message=f"{walking.shown(document)} is not a mapping", fix="write keys and values")
+        raise ConfigError((problem,), source=source)
+    return document
+
+
+def _convert(document: object, model: type[_T], *, source: str) -> _T:
+    try:
+        return msgspec.convert(document, model)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at ")
+        path = where.strip("`").removeprefix("$").removeprefix(".") or "$"
+        raise ConfigError((Problem(path=path, message=message, fix="see the schema"),), source=source) from error
+
+
+def _told(problem: Problem, origins: Mapping[str, str]) -> Problem:
+    """The problem, naming the environment variable that the value came from."""
+    for path, name in origins.items():
+        inside = problem.path == path or problem.path.startswith((f"{path}.", f"{path}["))
+        if inside or path.startswith(f"{problem.path}."):
+            return Problem(path=problem.path, message=f"{problem.message} (from {name})", fix=problem.fix)
+    return problem

@@ -1,0 +1,200 @@
+"""Taking the traffic back: look where it would go, patch, see that it left, and keep it so. Nothing else.
+
+This is the one path where time is harm, so it knows only the router and a clock: no store, no bus, no metrics. What
+happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: does
+the baseline have anybody to serve? An unknown answer never holds the patch up; only a sure "nobody" does.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from config.settings import Limits
+from daemon.errors import Blocked, Conflict, Throttled, TransientError, VerdictdError
+from daemon.model import Action, Mark, Release
+from daemon.ports import Clock, PatchReceipt, TrafficRouter
+
+BASELINE_CHECKED: Final = "baseline_checked"
+PATCH_SENT: Final = "patch_sent"
+PATCH_ACKNOWLEDGED: Final = "patch_acknowledged"
+NOTHING_TO_TAKE_BACK: Final = "nothing_to_take_back"
+TRAFFIC_LEFT: Final = "confirmed"
+PUT_BACK: Final = "put_back"
+GUARD_ENDED: Final = "guard_ended"
+
+_BACKOFF_FIRST_SECONDS: Final = 0.05
+_BACKOFF_CAP_SECONDS: Final = 2.0
+_RETRY_AFTER_CAP_SECONDS: Final = 5.0
+_FREE_CONFLICTS: Final = 3
+_LOOK_FIRST_SECONDS: Final = 0.005
+_LOOK_CAP_SECONDS: Final = 0.5
+_GUARD_FIRST_SECONDS: Final = 0.2
+_MARKS_KEPT: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertOutcome:
+    """What became of one attempt to take the traffic back.
+
+    Attributes:
+        action: ``revert`` (patched, and not seen to have failed), ``blocked`` (nobody behind the baseline), ``failed``.
+        marks: the steps with their times.
+        attempts: patches tried.
+        reason: one sentence for the verdict.
+    """
+
+    action: Action
+    marks: tuple[Mark, ...]
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverting:
+    """The procedure with what it needs: time, the limits, and numbers in [0, 1) for the jitter."""
+
+    clock: Clock
+    limits: Limits
+    random: Callable[[], float]
+    baseline_seconds: float = 1.0
+
+    async def run(self, router: TrafficRouter, release: Release) -> RevertOutcome:
+        """Take all traffic back to the baseline and watch it leave the canary.
+
+        Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
+        """
+        ready, asked = await self._baseline(router, release)
+        if ready == 0:
+            reason = "the baseline has no ready endpoints: taking the traffic back would answer errors to all of it"
+            return RevertOutcome(action=Action.BLOCKED, marks=(asked,), attempts=0, reason=reason)
+        attempts, result = await self._patch(router, release)
+        if isinstance(result, VerdictdError):
+            action = Action.BLOCKED if isinstance(result, Blocked) else Action.FAILED
+            reason = f"the traffic could not be taken back ({attempts} tried): {result}"
+            return RevertOutcome(action=action, marks=(asked,), attempts=attempts, reason=reason)
+        action, seen, reason = await self._confirm(router, release)
+        return RevertOutcome(
+            action=action,
+            marks=(asked, *_receipt_marks(result), *seen),
+            attempts=attempts,
+            reason=f"{asked.detail}; {result.detail}; {reason}",
+        )
+
+    async def guard(self, router: TrafficRouter, release: Release) -> tuple[Mark, ...]:
+        """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
+
+        Never raises a ``VerdictdError``. Looks often at first and after every find, more rarely while nothing happens. The
+        last mark says how often it happened; of the single times only the first few are kept.
+        """
+        end = self.clock.monotonic() + self.limits.guard_seconds
+        marks: list[Mark] = []
+        pause, times, failed = _GUARD_FIRST_SECONDS, 0, 0
+        while (left := end - self.clock.monotonic()) > 0:
+            await self.clock.sleep(min(left, pause * (0.5 + self.random())))
+            try:
+                found = await _assert(router, release)
+            except VerdictdError as error:
+                failed += 1
+                pause = _pause_after(error, pause)
+                continue
+            if found is None:
+                pause = min(pause * 1.5, _LOOK_CAP_SECONDS)
+                continue
+            times += 1
+            pause = _GUARD_FIRST_SECONDS
+            if times <= _MARKS_KEPT:
+                marks.append(Mark(step=PUT_BACK, at=self.clock.now(), detail=found))
+        detail = f"put back {times} times and taken back each time; {failed} looks failed"
+        return (*marks, Mark(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
+
+    async def _baseline(self, router: TrafficRouter, release: Release) -> tuple[int | None, Mark]:
+        """Ready endpoints behind the baseline; null, and said so, whenever that is not known for sure in time."""
+        ready: int | None = None
+        try:
+            async with asyncio.timeout(self.baseline_seconds):
+                ready = await router.baseline_ready(release)
+            detail = "this mesh cannot tell how many endpoints the baseline has" if ready is None else f"{ready} ready endpoints"
+        except TimeoutError:
+            detail = f"the baseline's endpoints were not known within {self.baseline_seconds:g} s"
+        except VerdictdError as error:
+            detail = f"the baseline's endpoints could not be asked for ({error})"
+        return ready, Mark(step=BASELINE_CHECKED, at=self.clock.now(), detail=detail)
+
+    async def _patch(self, router: TrafficRouter, release: Release) -> tuple[int, PatchReceipt | VerdictdError]:
+        """Try until it is written, sure to fail, or tried ``limits.revert_attempts`` times."""
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return attempt, await router.take_back(release)
+            except TransientError as error:
+                if attempt >= self.limits.revert_attempts:
+                    return attempt, error
+                await self.clock.sleep(self._retry_delay(error, attempt=attempt))
+            except VerdictdError as error:
+                return attempt, error
+
+    def _retry_delay(self, error: TransientError, *, attempt: int) -> float:
+        """A conflict means that somebody else was quicker, not that the server is in trouble: the first few cost nothing."""
+        match error:
+            case Conflict() if attempt <= _FREE_CONFLICTS:
+                return 0.0
+            case Throttled(retry_after_seconds=seconds):
+                return min(max(seconds, 0.0), _RETRY_AFTER_CAP_SECONDS)
+            case _:
+                full = min(_BACKOFF_CAP_SECONDS, _BACKOFF_FIRST_SECONDS * 2.0 ** (attempt - 1))
+                return full * (0.5 + 0.5 * self.random())
+
+    async def _confirm(self, router: TrafficRouter, release: Release) -> tuple[Action, list[Mark], str]:
+        """Watch the traffic leave. What goes to the canary is taken back again: somebody may be faster than our look."""
+        end = self.clock.monotonic() + self.limits.confirm_seconds
+        marks: list[Mark] = []
+        pause = _LOOK_FIRST_SECONDS
+        while True:
+            try:
+                still = await router.canary_gets_traffic(release)
+                if still is None:
+                    marks.append(Mark(step=TRAFFIC_LEFT, at=self.clock.now()))
+                    return Action.REVERT, marks, "no route in force sends to the canary"
+                action, reason = Action.FAILED, f"but the canary still gets traffic: {still}"
+                marks += await _once_more(router, release)
+            except VerdictdError as error:
+                action, reason = Action.REVERT, f"but it could not be seen that the traffic left ({error})"
+                pause = _pause_after(error, pause)
+            if (left := end - self.clock.monotonic()) <= 0:
+                return action, marks, reason
+            await self.clock.sleep(min(left, pause))
+            pause = min(pause * 1.5, _LOOK_CAP_SECONDS)
+
+
+async def _assert(router: TrafficRouter, release: Release) -> str | None:
+    """Which route gave the canary traffic again, if any did; it is taken back already."""
+    found = await router.canary_gets_traffic(release)
+    if found is None or not (await router.take_back(release)).changed:
+        return None
+    return found
+
+
+async def _once_more(router: TrafficRouter, release: Release) -> list[Mark]:
+    """A second patch beside the one that was acknowledged; when it fails, the next look decides."""
+    try:
+        receipt = await router.take_back(release)
+    except VerdictdError:
+        return []
+    return _receipt_marks(receipt) if receipt.changed else []
+
+
+def _pause_after(error: VerdictdError, pause: float) -> float:
+    """Look less often when looking fails, and as a throttling server asks."""
+    asked = min(error.retry_after_seconds, _RETRY_AFTER_CAP_SECONDS) if isinstance(error, Throttled) else 0.0
+    return max(asked, min(pause * 2.0, _BACKOFF_CAP_SECONDS))
+
+
+def _receipt_marks(receipt: PatchReceipt) -> list[Mark]:
+    if not receipt.changed:
+        return [Mark(step=NOTHING_TO_TAKE_BACK, at=receipt.acknowledged_at, detail=receipt.detail)]
+    return [
+        Mark(step=PATCH_SENT, at=receipt.sent_at, detail=receipt.detail),
+        Mark(step=PATCH_ACKNOWLEDGED, at=receipt.acknowledged_at),
+    ]

@@ -1,0 +1,135 @@
+"""A mesh of one Envoy whose routes come from a file (RDS): traffic is taken back by renaming a new file into its place.
+
+The file is what we change, the admin endpoint is what we believe: Envoy takes a file with an unknown cluster without a
+word and answers 503, and refuses a broken one silently, keeping the old routes.
+"""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable
+from daemon.meshes import envoyroutes, guardedfile
+from daemon.meshes.envoyadmin import EnvoyAdmin
+from daemon.model import ArmSpec, Release
+from daemon.ports import PatchReceipt, Placement
+
+# The same loader written in C, where the wheel brings it: a revert waits for it.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class EnvoyRouter:
+    """The routes of one Envoy. Implements ``TrafficRouter``; an arm's cluster is its ``service``."""
+
+    def __init__(self, *, routes_file: str, admin: str) -> None:
+        self._path = Path(routes_file)
+        self._admin = EnvoyAdmin(admin)
+        # Releases of several services share one file; ours wait for each other, so that only strangers conflict.
+        self._writing = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Close the connections to the admin endpoint."""
+        await self._admin.close()
+
+    async def locate(self, release: Release) -> Placement:
+        """See ``TrafficRouter.locate``. ``release.route`` must be the name of a route configuration of the file."""
+        canary = _cluster(release.canary, arm="canary")
+        _cluster(release.baseline, arm="baseline")
+        _, document = await self._read()
+        if release.route is not None:
+            known = [str(config.get("name")) for config in envoyroutes.configurations(document)]
+            if release.route not in known:
+                raise NotFound(f"route configuration {release.route!r} is not in {self._path}, which has {', '.join(known)}")
+        found = envoyroutes.uses(document, canary=canary)
+        if not found:
+            raise NotFound(f"no route in {self._path} names the canary's cluster {canary!r}, as target, weight or mirror")
+        return Placement(routes=tuple(str(use) for use in found), canary_percent=_largest(found))
+
+    async def baseline_ready(self, release: Release) -> int | None:
+        """See ``TrafficRouter.baseline_ready``: hosts that Envoy would send to; 0 as well for a cluster it does not know."""
+        return (await self._admin.clusters()).get(_cluster(release.baseline, arm="baseline"), 0)
+
+    async def take_back(self, release: Release) -> PatchReceipt:
+        """See ``TrafficRouter.take_back``. Raises ``Blocked`` when Envoy does not know the baseline's cluster."""
+        baseline = _cluster(release.baseline, arm="baseline")
+        canary = _cluster(release.canary, arm="canary")
+        async with self._writing:
+            snapshot, document = await self._read()
+            rewrite = envoyroutes.take_back(document, baseline=baseline, canary=canary)
+            if not rewrite.changes:
+                now = time.time()
+                return PatchReceipt(changed=False, detail="the file gives the canary nothing", sent_at=now, acknowledged_at=now)
+            if baseline not in envoyroutes.clusters_with_traffic(document):
+                await self._require_known(baseline)
+            content = _encode(rewrite.document, path=self._path)
+            renamed = await asyncio.to_thread(guardedfile.replace, self._path, content, was=snapshot)
+        return PatchReceipt(
+            changed=True,
+            detail="; ".join(rewrite.changes),
+            sent_at=renamed.began_at,
+            acknowledged_at=renamed.ended_at,
+        )
+
+    async def canary_gets_traffic(self, release: Release) -> str | None:
+        """See ``TrafficRouter.canary_gets_traffic``: by the admin's config dump, not by the file."""
+        canary = _cluster(release.canary, arm="canary")
+        dump = await self._admin.routes_in_force()
+        found = [str(use) for use in envoyroutes.uses(dump, canary=canary) if use.percent > 0]
+        if not found:
+            return None
+        try:
+            rejected = await self._admin.rejected_updates()
+        except TransientError:
+            rejected = 0
+        note = f" (Envoy has refused {rejected} versions of the routes)" if rejected else ""
+        return "; ".join(found) + note
+
+    async def _require_known(self, baseline: str) -> None:
+        """A baseline that carries traffic already needs no asking; one that does not may be a slip of the pen."""
+        if baseline not in await self._admin.clusters():
+            raise Blocked(f"Envoy knows no cluster {baseline!r}: sending the traffic there would answer 503 to all of it")
+
+    async def _read(self) -> tuple[guardedfile.Snapshot, dict[str, Any]]:
+        snapshot = await asyncio.to_thread(guardedfile.read, self._path)
+        return snapshot, _decode(snapshot.content, path=self._path)
+
+
+def _cluster(arm_spec: ArmSpec, *, arm: str) -> str:
+    if arm_spec.service is None:
+        raise InvalidInput("an Envoy mesh knows an arm by its cluster", path=f"$.{arm}.service", fix="name the Envoy cluster")
+    return arm_spec.service
+
+
+def _largest(found: tuple[envoyroutes.Use, ...]) -> float:
+    """A route that pins a header to the canary says nothing about the share; it counts only where there is no split."""
+    weights = [use.percent for use in found if use.kind == "weight"]
+    return max(weights or [use.percent for use in found if use.kind == "pin"] or [0.0])
+
+
+def _decode(content: bytes, *, path: Path) -> dict[str, Any]:
+    try:
+        document = _parse(content, path=path)
+    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+        # Somebody who writes in place, not by rename, is seen half way: looking again can help.
+        raise Unavailable(f"{path} cannot be read as {path.suffix or 'YAML'}: {error}") from error
+    if not isinstance(document, dict):
+        raise Refused(f"{path} does not hold an object")
+    return document
+
+
+def _parse(content: bytes, *, path: Path) -> object:
+    if path.suffix == ".json":
+        return msgspec.json.decode(content)
+    return yaml.load(content, Loader=_Loader)  # noqa: S506  the safe loader, in C or in Python
+
+
+def _encode(document: dict[str, Any], *, path: Path) -> bytes:
+    if path.suffix == ".json":
+        return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text.encode()

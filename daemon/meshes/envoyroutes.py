@@ -1,0 +1,206 @@
+"""What an Envoy route configuration says about a canary, and what it must say once the traffic is taken back. Pure.
+
+One walk serves the routes file (which we rewrite) and the admin's config dump (where we see what is in force), so that
+"is the canary named" means the same in both. A cluster is named in three ways: as a route's only target, as one of its
+weighted targets, and as a mirror at the route, its virtual host or the whole configuration.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from daemon.errors import Refused
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One place that names the canary.
+
+    Attributes:
+        where: configuration, virtual host and route, for a person.
+        kind: ``weight`` (a share of a split), ``pin`` (the route's only target) or ``mirror``.
+        percent: the canary's share of what comes by this place.
+    """
+
+    where: str
+    kind: str
+    percent: float
+
+    def __str__(self) -> str:
+        """``<where>: 10 % of the traffic``."""
+        verb = "mirrored" if self.kind == "mirror" else "of the traffic"
+        return f"{self.where}: {self.percent:g} % {verb}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """The document as it must be, and a line for each change (none: there is nothing to take back)."""
+
+    document: Json
+    changes: tuple[str, ...]
+
+
+def configurations(document: Json) -> list[Json]:
+    """The route configurations of a discovery response, of a config dump, or the one that the document itself is.
+
+    Raises:
+        Refused: the document holds none.
+    """
+    found: list[Json] = []
+    for item in [*_dicts(document.get("resources")), *_dicts(document.get("configs"))]:
+        inner = _field(item, "route_config") or item.get("resource") or item
+        if isinstance(inner, dict) and _field(inner, "virtual_hosts") is not None:
+            found.append(inner)
+    if not found and _field(document, "virtual_hosts") is not None:
+        found.append(document)
+    if not found and "configs" not in document:
+        raise Refused("no route configuration in it: expected resources of type RouteConfiguration with virtual_hosts")
+    return found
+
+
+def uses(document: Json, *, canary: str) -> tuple[Use, ...]:
+    """Every place of the document that names the cluster, those with a weight of 0 included."""
+    found = []
+    for where, action in _actions(document):
+        if action.get("cluster") == canary:
+            found.append(Use(where=where, kind="pin", percent=100.0))
+        found += _weighted_use(where, action, canary=canary)
+    for where, holder in _mirror_holders(document):
+        found += [
+            Use(where=where, kind="mirror", percent=_mirror_percent(policy))
+            for policy in _dicts(_field(holder, "request_mirror_policies"))
+            if policy.get("cluster") == canary
+        ]
+    return tuple(found)
+
+
+def clusters_with_traffic(document: Json) -> frozenset[str]:
+    """The clusters that some route sends to."""
+    names: set[str] = set()
+    for _, action in _actions(document):
+        if isinstance(only := action.get("cluster"), str):
+            names.add(only)
+        names |= {str(target.get("name")) for target in _targets(action) if _weight(target) > 0}
+    return frozenset(names)
+
+
+def take_back(document: Json, *, baseline: str, canary: str) -> Rewrite:
+    """All that goes to the canary goes to the baseline; everything else stays as it is.
+
+    A split keeps its sum: the canary's weight is added to the baseline's. Where the baseline is not among the targets, the
+    canary's entry is pointed at it, with its headers and filters as they are.
+    """
+    after = copy.deepcopy(document)
+    changes: list[str] = []
+    for where, action in _actions(after):
+        if action.get("cluster") == canary:
+            action["cluster"] = baseline
+            changes.append(f"{where}: cluster {canary} -> {baseline}")
+        changes += _shift_weights(where, action, baseline=baseline, canary=canary)
+    for where, holder in _mirror_holders(after):
+        changes += _drop_mirrors(where, holder, canary=canary)
+    return Rewrite(document=after, changes=tuple(changes))
+
+
+def _shift_weights(where: str, action: Json, *, baseline: str, canary: str) -> list[str]:
+    targets = _targets(action)
+    canaries = [target for target in targets if target.get("name") == canary]
+    moved = sum(_weight(target) for target in canaries)
+    if not moved:
+        return []
+    to = next((target for target in targets if target.get("name") == baseline), None)
+    if to is None:
+        for target in canaries:
+            target["name"] = baseline
+        return [f"{where}: weight {moved} of {canary} -> {baseline} (in its place)"]
+    for target in canaries:
+        target["weight"] = 0
+    to["weight"] = _weight(to) + moved
+    return [f"{where}: weight {moved} of {canary} -> {baseline}, now {to['weight']}"]
+
+
+def _drop_mirrors(where: str, holder: Json, *, canary: str) -> list[str]:
+    key = _key(holder, "request_mirror_policies")
+    if key is None:
+        return []
+    before = _dicts(holder[key])
+    kept = [policy for policy in before if policy.get("cluster") != canary]
+    if len(kept) == len(before):
+        return []
+    if kept:
+        holder[key] = kept
+    else:
+        del holder[key]
+    return [f"{where}: mirror to {canary} removed"]
+
+
+def _weighted_use(where: str, action: Json, *, canary: str) -> list[Use]:
+    targets = _targets(action)
+    if not any(target.get("name") == canary for target in targets):
+        return []
+    total = sum(_weight(target) for target in targets)
+    share = sum(_weight(target) for target in targets if target.get("name") == canary)
+    return [Use(where=where, kind="weight", percent=100.0 * share / total if total else 0.0)]
+
+
+def _actions(document: Json) -> Iterator[tuple[str, Json]]:
+    """Every route's action with the place where it stands."""
+    for config in configurations(document):
+        for host in _dicts(_field(config, "virtual_hosts")):
+            for index, route in enumerate(_dicts(host.get("routes"))):
+                action = route.get("route")
+                if isinstance(action, dict):
+                    label = route.get("name") or f"#{index}"
+                    yield f"{config.get('name', '?')}/{host.get('name', '?')}/{label}", action
+
+
+def _mirror_holders(document: Json) -> Iterator[tuple[str, Json]]:
+    for config in configurations(document):
+        yield f"{config.get('name', '?')}", config
+        for host in _dicts(_field(config, "virtual_hosts")):
+            yield f"{config.get('name', '?')}/{host.get('name', '?')}", host
+    yield from _actions(document)
+
+
+def _targets(action: Json) -> list[Json]:
+    weighted = _field(action, "weighted_clusters")
+    return _dicts(weighted.get("clusters")) if isinstance(weighted, dict) else []
+
+
+def _weight(target: Json) -> int:
+    value = target.get("weight", 0)
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"weight {value!r} of cluster {target.get('name')!r} is not a number") from error
+
+
+_DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
+
+
+def _mirror_percent(policy: Json) -> float:
+    fraction = _field(policy, "runtime_fraction")
+    default = _field(fraction, "default_value") if isinstance(fraction, dict) else None
+    if not isinstance(default, dict):
+        return 100.0
+    return 100.0 * float(default.get("numerator", 0)) / _DENOMINATORS.get(str(default.get("denominator", "HUNDRED")), 100)
+
+
+def _key(mapping: Json, snake: str) -> str | None:
+    """The key as it stands: protobuf's JSON has each field under two names."""
+    head, *rest = snake.split("_")
+    camel = head + "".join(word.capitalize() for word in rest)
+    return snake if snake in mapping else camel if camel in mapping else None
+
+
+def _field(mapping: Json, snake: str) -> Any:
+    key = _key(mapping, snake)
+    return None if key is None else mapping[key]
+
+
+def _dicts(value: object) -> list[Json]:
+    """The objects of a list; anything else is what Envoy itself would refuse."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, Sequence) and not isinstance(value, str) else []

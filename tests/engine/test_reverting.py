@@ -1,0 +1,286 @@
+"""The revert procedure against a router that answers what it is told, on a clock that nobody waits for."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config.settings import Limits
+from daemon.engine import reverting
+from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
+from daemon.model import Action, ArmSpec, Mark, Release
+from daemon.ports import PatchReceipt, Placement
+
+T = TypeVar("T")
+RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
+LIMITS = Limits(revert_attempts=4, confirm_seconds=2.0, guard_seconds=10.0)
+
+
+@dataclass
+class FakeClock:
+    """Time passes only by sleeping."""
+
+    at: float = 1_000.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float, /) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass
+class FakeRouter:
+    """Answers from lists; the last answer of a list is repeated."""
+
+    clock: FakeClock
+    ready: int | VerdictdError | None = 2
+    patches: Sequence[bool | VerdictdError] = (True,)
+    looks: Sequence[str | VerdictdError | None] = (None,)
+    calls: list[str] = field(default_factory=list)
+    hang: bool = False
+
+    async def locate(self, release: Release) -> Placement:
+        raise NotImplementedError
+
+    async def baseline_ready(self, release: Release) -> int | None:
+        self.calls.append("ready")
+        if self.hang:
+            await asyncio.Event().wait()
+        if isinstance(self.ready, VerdictdError):
+            raise self.ready
+        return self.ready
+
+    async def take_back(self, release: Release) -> PatchReceipt:
+        answer = self._next(self.patches, "patch")
+        if isinstance(answer, VerdictdError):
+            raise answer
+        return PatchReceipt(changed=bool(answer), detail="v2 -> v1", sent_at=self.clock.at, acknowledged_at=self.clock.at)
+
+    async def canary_gets_traffic(self, release: Release) -> str | None:
+        answer = self._next(self.looks, "look")
+        if isinstance(answer, VerdictdError):
+            raise answer
+        return answer
+
+    def _next(self, answers: Sequence[T], name: str) -> T:
+        count = self.calls.count(name)
+        self.calls.append(name)
+        return answers[min(count, len(answers) - 1)]
+
+
+async def run(router: FakeRouter, *, limits: Limits = LIMITS, baseline_seconds: float = 1.0) -> RevertOutcome:
+    procedure = Reverting(clock=router.clock, limits=limits, random=lambda: 0.5, baseline_seconds=baseline_seconds)
+    return await procedure.run(router, RELEASE)
+
+
+def steps(marks: Sequence[Mark]) -> list[str]:
+    return [mark.step for mark in marks]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+async def test_a_revert_asks_for_the_baseline_then_patches_then_sees_the_traffic_leave(clock: FakeClock) -> None:
+    router = FakeRouter(clock)
+    outcome = await run(router)
+    assert outcome.action is Action.REVERT
+    assert outcome.attempts == 1
+    assert router.calls == ["ready", "patch", "look"]
+    assert steps(outcome.marks) == [
+        reverting.BASELINE_CHECKED,
+        reverting.PATCH_SENT,
+        reverting.PATCH_ACKNOWLEDGED,
+        reverting.TRAFFIC_LEFT,
+    ]
+    assert clock.slept == []
+
+
+async def test_nobody_behind_the_baseline_blocks_the_revert(clock: FakeClock) -> None:
+    router = FakeRouter(clock, ready=0)
+    outcome = await run(router)
+    assert outcome.action is Action.BLOCKED
+    assert outcome.attempts == 0
+    assert "patch" not in router.calls
+    assert "no ready endpoints" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("ready", "said"),
+    [
+        (None, "cannot tell"),
+        (Unavailable("admin is away"), "admin is away"),
+        (Forbidden("endpointslices"), "endpointslices"),
+        (3, "3 ready"),
+    ],
+)
+async def test_an_unknown_baseline_does_not_hold_the_patch_up_and_is_said(
+    clock: FakeClock, ready: int | VerdictdError | None, said: str
+) -> None:
+    outcome = await run(FakeRouter(clock, ready=ready))
+    assert outcome.action is Action.REVERT
+    assert said in outcome.marks[0].detail
+    assert said in outcome.reason
+
+
+async def test_a_baseline_check_that_hangs_is_given_up_and_the_traffic_taken_back(clock: FakeClock) -> None:
+    router = FakeRouter(clock, hang=True)
+    outcome = await run(router, baseline_seconds=0.01)
+    assert outcome.action is Action.REVERT
+    assert "not known within 0.01 s" in outcome.reason
+
+
+async def test_a_conflict_is_tried_again_at_once(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, patches=[Conflict("changed"), Conflict("changed"), True]))
+    assert outcome.action is Action.REVERT
+    assert outcome.attempts == 3
+    assert clock.slept == [0.0, 0.0]
+
+
+async def test_conflicts_without_end_are_slowed_down_and_bounded(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, patches=[Conflict("changed")]), limits=Limits(revert_attempts=6))
+    assert outcome.action is Action.FAILED
+    assert outcome.attempts == 6
+    assert clock.slept[:3] == [0.0, 0.0, 0.0]
+    assert all(pause > 0 for pause in clock.slept[3:])
+    assert "changed" in outcome.reason
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(0.3, 0.3), (3600.0, 5.0), (-1.0, 0.0)])
+async def test_a_throttling_server_is_given_the_time_it_asks_for_within_bounds(
+    clock: FakeClock, asked: float, waited: float
+) -> None:
+    outcome = await run(FakeRouter(clock, patches=[Throttled("slow", retry_after_seconds=asked), True]))
+    assert outcome.action is Action.REVERT
+    assert clock.slept == [waited]
+
+
+async def test_transient_errors_back_off_growing(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, patches=[Unavailable("500"), TimedOut("slow"), Unavailable("500"), True]))
+    assert outcome.action is Action.REVERT
+    assert clock.slept == pytest.approx([0.0375, 0.075, 0.15])
+
+
+@pytest.mark.parametrize("error", [Forbidden("no"), NotFound("gone"), Refused("422")])
+async def test_what_cannot_succeed_is_not_tried_again(clock: FakeClock, error: VerdictdError) -> None:
+    router = FakeRouter(clock, patches=[error])
+    outcome = await run(router)
+    assert outcome.action is Action.FAILED
+    assert outcome.attempts == 1
+    assert str(error) in outcome.reason
+
+
+async def test_a_router_that_refuses_to_do_harm_blocks(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, patches=[Blocked("unknown cluster")]))
+    assert outcome.action is Action.BLOCKED
+    assert "unknown cluster" in outcome.reason
+
+
+async def test_nothing_left_to_take_back_is_a_revert_that_says_so(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, patches=[False]))
+    assert outcome.action is Action.REVERT
+    assert reverting.NOTHING_TO_TAKE_BACK in steps(outcome.marks)
+    assert reverting.PATCH_SENT not in steps(outcome.marks)
+
+
+async def test_weights_put_back_before_we_looked_are_taken_back_again(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, patches=[True, True, False], looks=["route x: 10 %", None]))
+    assert outcome.action is Action.REVERT
+    assert steps(outcome.marks).count(reverting.PATCH_SENT) == 2
+    assert outcome.attempts == 1
+
+
+async def test_traffic_that_does_not_leave_in_time_is_a_failed_revert(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, patches=[True, False, Conflict("x")], looks=["route x: 10 %"]))
+    assert outcome.action is Action.FAILED
+    assert "route x: 10 %" in outcome.reason
+    assert clock.at == pytest.approx(1_000.0 + LIMITS.confirm_seconds)
+
+
+async def test_a_patch_whose_effect_cannot_be_seen_counts_and_says_so(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, looks=[Unavailable("admin is away")]))
+    assert outcome.action is Action.REVERT
+    assert "could not be seen" in outcome.reason
+    assert reverting.TRAFFIC_LEFT not in steps(outcome.marks)
+
+
+async def guard(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[Mark, ...]:
+    return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).guard(router, RELEASE)
+
+
+async def test_the_guard_leaves_an_undisturbed_route_alone(clock: FakeClock) -> None:
+    router = FakeRouter(clock)
+    marks = await guard(router)
+    assert steps(marks) == [reverting.GUARD_ENDED]
+    assert "patch" not in router.calls
+    assert clock.at == pytest.approx(1_010.0)
+
+
+async def test_the_guard_takes_the_traffic_back_each_time_and_counts(clock: FakeClock) -> None:
+    router = FakeRouter(clock, looks=["back at 95/5", None, "back at 95/5", None])
+    marks = await guard(router)
+    assert steps(marks) == [reverting.PUT_BACK, reverting.PUT_BACK, reverting.GUARD_ENDED]
+    assert marks[0].detail == "back at 95/5"
+    assert "put back 2 times" in marks[-1].detail
+    assert router.calls.count("patch") == 2
+
+
+async def test_the_guard_survives_whatever_the_mesh_answers(clock: FakeClock) -> None:
+    looks: list[str | VerdictdError | None] = [Unavailable("500"), Throttled("slow", retry_after_seconds=3.0), "back at 95/5", None]
+    router = FakeRouter(clock, looks=looks, patches=[Conflict("changed"), True])
+    marks = await guard(router)
+    assert steps(marks) == [reverting.GUARD_ENDED]
+    assert "3 looks failed" in marks[-1].detail
+    assert max(clock.slept) == pytest.approx(3.0)
+
+
+async def test_a_fight_without_end_keeps_few_marks_and_the_count(clock: FakeClock) -> None:
+    marks = await guard(FakeRouter(clock, looks=["back at 95/5"]), limits=Limits(guard_seconds=60.0))
+    assert len(marks) == 11
+    assert "put back 300 times" in marks[-1].detail
+
+
+async def test_no_guard_is_stood_where_none_is_wanted(clock: FakeClock) -> None:
+    router = FakeRouter(clock)
+    await guard(router, limits=Limits(guard_seconds=0.0))
+    assert router.calls == []
+
+
+async def test_cancellation_ends_the_guard(clock: FakeClock) -> None:
+    task = asyncio.ensure_future(guard(FakeRouter(clock), limits=Limits(guard_seconds=1e9)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+_PATCHES = st.sampled_from(
+    [True, False, Conflict("c"), Unavailable("u"), TimedOut("t"), Throttled("r", retry_after_seconds=1.0), Forbidden("f")]
+)
+_LOOKS = st.sampled_from([None, "route x: 10 %", Unavailable("u"), NotFound("n")])
+
+
+@given(patches=st.lists(_PATCHES, min_size=1, max_size=8), looks=st.lists(_LOOKS, min_size=1, max_size=8))
+async def test_whatever_the_mesh_answers_the_revert_ends_in_bounded_time(
+    patches: list[bool | VerdictdError], looks: list[str | VerdictdError | None]
+) -> None:
+    router = FakeRouter(FakeClock(), patches=patches, looks=looks)
+    outcome = await run(router)
+    assert outcome.action in {Action.REVERT, Action.FAILED}
+    assert outcome.attempts <= LIMITS.revert_attempts
+    assert router.clock.at - 1_000.0 <= LIMITS.confirm_seconds + 5.0 * LIMITS.revert_attempts
+    if outcome.action is Action.REVERT and reverting.TRAFFIC_LEFT in steps(outcome.marks):
+        assert router.calls[-1] == "look"

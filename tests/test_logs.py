@@ -1,0 +1,143 @@
+"""One line an event, with its release, without secrets."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from daemon import logs
+
+log = logging.getLogger("tests.logs")
+
+
+@pytest.fixture(autouse=True)
+def root_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+
+
+def fail(message: str) -> None:
+    raise OSError(message)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    stream = io.StringIO()
+    logs.set_up(level="debug", stream=stream)
+    return stream
+
+
+def test_an_event_is_a_json_line_with_its_fields(stream: io.StringIO) -> None:
+    log.warning("reverted", extra={"attempts": 2, "reason": "p99"})
+    (line,) = lines(stream)
+    assert line.pop("time").endswith("Z")
+    assert line == {"level": "warning", "event": "reverted", "logger": "tests.logs", "attempts": 2, "reason": "p99"}
+
+
+async def test_an_event_carries_the_release_of_its_task(stream: io.StringIO) -> None:
+    async def one(release_id: str) -> None:
+        with logs.release_bound(release_id):
+            await asyncio.sleep(0)
+            log.info("ticked")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one("a"))
+        group.create_task(one("b"))
+    log.info("idle")
+    assert [line.get("release") for line in lines(stream)] == ["a", "b", None]
+
+
+def test_line_breaks_in_values_do_not_break_the_line(stream: io.StringIO) -> None:
+    log.info("event rejected", extra={"reason": 'a\nb\r\x85c\u2028d "level":"error"'})
+    assert len(stream.getvalue().splitlines()) == 1
+    assert lines(stream)[0]["reason"] == 'a\nb\r\x85c\u2028d "level":"error"'
+
+
+@pytest.mark.parametrize(
+    ("extra", "shown"),
+    [
+        ({"token": "s3cret"}, {"token": "[redacted]"}),
+        ({"nats_password": "s3cret"}, {"nats_password": "[redacted]"}),
+        ({"url": "nats://me:s3cret@host:4222"}, {"url": "nats://[redacted]@host:4222"}),
+        ({"header": "Authorization: Bearer s3cret.x"}, {"header": "Authorization: Bearer [redacted]"}),
+        ({"token_file": "/run/token"}, {"token_file": "/run/token"}),
+    ],
+)
+def test_secrets_are_blanked(stream: io.StringIO, extra: dict[str, str], shown: dict[str, str]) -> None:
+    log.info("connecting", extra=extra)
+    (line,) = lines(stream)
+    assert "s3cret" not in stream.getvalue()
+    assert shown.items() <= line.items()
+
+
+def test_secrets_in_errors_are_blanked_and_the_traceback_is_one_field(stream: io.StringIO) -> None:
+    try:
+        fail("nats://me:s3cret@host is down")
+    except OSError:
+        log.exception("lost")
+    (line,) = lines(stream)
+    assert line["error"] == "OSError: nats://[redacted]@host is down"
+    assert "Traceback" in line["traceback"]
+    assert "s3cret" not in stream.getvalue()
+
+
+def test_what_json_cannot_say_is_said_in_words_and_long_values_are_cut(stream: io.StringIO) -> None:
+    log.info("strange", extra={"where": {1}, "long": "x" * 10_000})
+    (line,) = lines(stream)
+    assert line["where"] == "{1}"
+    assert line["long"].endswith("... (10000 characters)")
+
+
+def test_less_important_events_than_the_level_are_not_written() -> None:
+    stream = io.StringIO()
+    logs.set_up(level="error", stream=stream)
+    log.warning("retried")
+    logging.getLogger("aiohttp.access").warning("GET /")
+    assert stream.getvalue() == ""
+
+
+def test_libraries_that_chatter_are_heard_from_warnings_on(stream: io.StringIO) -> None:
+    logging.getLogger("aiohttp.access").info("GET /")
+    logging.getLogger("nats").warning("slow consumer")
+    assert [line["event"] for line in lines(stream)] == ["slow consumer"]
+
+
+def test_a_terminal_gets_text_without_control_characters() -> None:
+    stream = Terminal()
+    logs.set_up(stream=stream)
+    with logs.release_bound("shop-1"):
+        log.warning("reverted", extra={"reason": "\x1b[31mred\n"})
+    assert stream.getvalue().endswith("WARNING reverted  release=shop-1 reason=\\x1b[31mred\\n\n")
+    try:
+        fail("gone")
+    except OSError:
+        log.exception("lost")
+    assert "\n    Traceback" in stream.getvalue()
+
+
+def test_setting_up_again_replaces_what_was_set_up() -> None:
+    one, two = io.StringIO(), io.StringIO()
+    logs.set_up(stream=one)
+    logs.set_up(stream=two, human=False)
+    log.info("once")
+    assert one.getvalue() == ""
+    assert len(lines(two)) == 1

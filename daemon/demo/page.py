@@ -1,6 +1,6 @@
 """The run as one HTML file that needs nothing else: three charts in SVG and the timelines, in light and dark."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 from daemon.demo.acts import Played
@@ -90,7 +90,7 @@ def _chart(series: Series, marked: Sequence[Turn], *, top: float, pick: Callable
     return "".join([*parts, "</svg>"])
 
 
-def _points(series: Series, curves: Curves, pick: Callable[[Curves], Curve]) -> zip[tuple[float, float | None, float | None]]:
+def _points(series: Series, curves: Curves, pick: Callable[[Curves], Curve]) -> Iterable[tuple[float, float | None, float | None]]:
     return zip(series.at, pick(curves), curves.share, strict=True)
 
 

@@ -1,6 +1,7 @@
 """The whole run in 80 columns of a terminal: share, error rate and latency over time, with a mark at each turn."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from daemon.demo.braille import Canvas
 from daemon.demo.marks import Turn
@@ -23,14 +24,41 @@ def plot(series: Series, turns: Sequence[Turn], *, colours: bool) -> list[str]:
     """
     shade = {version: _COLOURS[i % len(_COLOURS)] for i, version in enumerate(series.versions)}
     latencies = [p for curves in series.versions.values() for p in curves.p50_ms if p is not None]
-    top_ms = 10.0 * (int(max(latencies, default=10.0) * 1.15) // 10 + 1)
     rates = [p for curves in series.versions.values() for p in curves.error_rate if p is not None]
-    top_rate = max(5.0, max(rates, default=0.0) * 1.15)
+    panels = (
+        _Panel("share of the traffic", "%", 0.0, 100.0, lambda curves: curves.share),
+        _Panel("failed requests", "%", 0.0, _round_up(max(rates, default=0.0)), lambda curves: curves.error_rate),
+        _Panel(
+            "median latency",
+            "ms",
+            _round_down(min(latencies, default=0.0)),
+            _round_up(max(latencies, default=0.0)),
+            lambda curves: curves.p50_ms,
+        ),
+    )
     text = [_legend(shade, colours=colours)]
-    text += _panel("share of the traffic", "%", 100.0, series, lambda c: c.share, shade=shade, colours=colours)
-    text += _panel("failed requests", "%", top_rate, series, lambda c: c.error_rate, shade=shade, colours=colours)
-    text += _panel("median latency", "ms", top_ms, series, lambda c: c.p50_ms, shade=shade, colours=colours)
+    for panel in panels:
+        text += _draw(panel, series, shade=shade, colours=colours)
     return [*text, *_axis(series, turns)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    title: str
+    unit: str
+    bottom: float
+    top: float
+    pick: Callable[[Curves], Curve]
+
+
+def _round_up(highest: float) -> float:
+    """The top of a panel: the next multiple of 5 with some room above the curve."""
+    return 5.0 * (int(highest * 1.1 // 5) + 1)
+
+
+def _round_down(lowest: float) -> float:
+    """The bottom of a panel that need not begin at zero."""
+    return 5.0 * int(lowest * 0.8 // 5)
 
 
 def _legend(shade: dict[str, str], *, colours: bool) -> str:
@@ -38,17 +66,16 @@ def _legend(shade: dict[str, str], *, colours: bool) -> str:
     return " " * (_LABEL + 2) + ("versions: " + "  ".join(names) if colours else "one curve for each of " + ", ".join(names))
 
 
-def _panel(
-    title: str, unit: str, top: float, series: Series, pick: Callable[[Curves], Curve], *, shade: dict[str, str], colours: bool
-) -> list[str]:
+def _draw(panel: _Panel, series: Series, *, shade: dict[str, str], colours: bool) -> list[str]:
     canvas = Canvas(columns=_COLUMNS, rows=_ROWS)
+    span = panel.top - panel.bottom
     for version, curves in series.versions.items():
-        values = [None if value is None else value / top for value in _quiet(pick(curves), curves)]
+        values = [None if value is None else (value - panel.bottom) / span for value in _quiet(panel.pick(curves), curves)]
         canvas.curve(values, colour=shade[version])
-    labels = [f"{top:.0f} {unit}", *[""] * (_ROWS - 2), f"0 {unit}"]
+    labels = [f"{panel.top:.0f} {panel.unit}", *[""] * (_ROWS - 2), f"{panel.bottom:.0f} {panel.unit}"]
     rows = canvas.lines(colours=colours)
     body = [f"{label:>{_LABEL}} ┤{row}" for label, row in zip(labels, rows, strict=True)]
-    return [" " * (_LABEL + 2) + title, *body]
+    return [" " * (_LABEL + 2) + panel.title, *body]
 
 
 def _quiet(curve: Curve, curves: Curves) -> Curve:

@@ -42,8 +42,8 @@ class EnvoyAdmin:
         return await self._get_json("/config_dump?resource=dynamic_route_configs")
 
     async def rejected_updates(self) -> int:
-        """How many route updates Envoy has refused since it started."""
-        document = await self._get_json("/stats?format=json&filter=%5C.rds%5C..*%5C.update_rejected$")
+        """How many route updates Envoy could not read, or read and refused, since it started."""
+        document = await self._get_json("/stats?format=json&filter=%5C.rds%5C..*%5C.update_(failure%7Crejected)$")
         return sum(int(stat.get("value", 0)) for stat in document.get("stats", []))
 
     async def _get_json(self, path: str) -> dict[str, Any]:

@@ -1,0 +1,134 @@
+"""Sessions kept safe: written after every tick, read back at the start.
+
+Only the newest state of a session matters, so a write that is waiting is replaced by a newer one: a slow or absent broker
+costs freshness, never memory and never order. Whoever needs a write to be durable waits for it by name.
+"""
+
+import asyncio
+import base64
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+
+from analyzers.judge import JudgeState
+from daemon.backoff import pauses
+from daemon.engine.session import Session
+from daemon.errors import TransientError, VerdictdError
+from daemon.ports import Clock, Meter, Store
+
+_CONCURRENT_WRITES = 32
+
+
+def encode(session: Session) -> bytes:
+    """A session as JSON; the judge's state is exact (raw bytes in base64)."""
+    return msgspec.json.encode(session, enc_hook=_encode_state)
+
+
+def decode(data: bytes) -> Session:
+    """The session back. Raises ``msgspec.ValidationError`` where another version wrote something we cannot read."""
+    return msgspec.json.decode(data, type=Session, dec_hook=_decode_state)
+
+
+class Checkpoints:
+    """The writer. ``run`` is its task; ``flush`` empties it at the end."""
+
+    def __init__(self, store: Store, *, clock: Clock, meter: Meter) -> None:
+        self._store = store
+        self._clock = clock
+        self._meter = meter
+        self._pending: dict[str, Session | None] = {}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def save(self, session: Session) -> None:
+        """Write this state soon."""
+        self._enqueue(session.release_id, session)
+
+    def remove(self, release_id: str) -> None:
+        """Delete the release's state soon."""
+        self._enqueue(release_id, None)
+
+    def saved(self, session: Session) -> Awaitable[None]:
+        """Write this state; the awaitable ends when it, or a newer one, is durable."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(session.release_id, []).append(future)
+        self.save(session)
+        return future
+
+    async def load(self) -> list[Session]:
+        """All sessions that were kept. One that cannot be read is reported and left where it is."""
+        sessions = []
+        for release_id, data in await self._store.items():
+            try:
+                sessions.append(decode(data))
+            except (msgspec.MsgspecError, ValueError) as error:
+                self._meter.trouble("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
+        return sessions
+
+    async def run(self) -> None:
+        """Write what is waiting, for ever."""
+        back_off = pauses()
+        while True:
+            await self._wake.wait()
+            if await self._turn():
+                back_off = pauses()
+            else:
+                await self._clock.sleep(next(back_off))
+
+    async def flush(self, *, seconds: float) -> bool:
+        """Wait until nothing is waiting to be written; false if that took too long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _enqueue(self, release_id: str, session: Session | None) -> None:
+        self._pending[release_id] = session
+        self._idle.clear()
+        self._wake.set()
+
+    async def _turn(self) -> bool:
+        """Write everything that was waiting when called; false if something has to be tried again."""
+        self._wake.clear()
+        batch, self._pending = self._pending, {}
+        limit = asyncio.Semaphore(_CONCURRENT_WRITES)
+        results = await asyncio.gather(*(self._write(limit, key, session) for key, session in batch.items()))
+        if not self._pending:
+            self._idle.set()
+        return all(results)
+
+    async def _write(self, limit: asyncio.Semaphore, release_id: str, session: Session | None) -> bool:
+        waiters = self._waiting.pop(release_id, [])
+        async with limit:
+            try:
+                if session is None:
+                    await self._store.delete(release_id)
+                else:
+                    await self._store.put(release_id, encode(session))
+            except TransientError as error:
+                self._meter.trouble("store", error)
+                self._waiting[release_id] = [*waiters, *self._waiting.get(release_id, [])]
+                self._pending.setdefault(release_id, session)
+                self._wake.set()
+                return False
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        return True
+
+
+def _encode_state(value: Any) -> Any:
+    if isinstance(value, JudgeState):
+        return base64.b64encode(value.save()).decode()
+    raise NotImplementedError(f"no JSON form for {type(value)}")
+
+
+def _decode_state(kind: type, value: Any) -> Any:
+    if kind is JudgeState:
+        return JudgeState.restore(base64.b64decode(value))
+    raise NotImplementedError(f"no JSON form for {kind}")

@@ -1,0 +1,119 @@
+"""The one mutable place of the engine: which release is in which state now, and who is waiting for its verdict.
+
+Everything else passes frozen sessions around and puts the new one here. Not shared between threads.
+"""
+
+import asyncio
+from collections import OrderedDict
+
+from daemon.engine.session import Session
+from daemon.errors import NotFound
+from daemon.model import Release, ReleaseView, Stage, Verdict
+
+# Stages in which a release's counters are still read: from the start (so that the first tick of the watch has something to
+# subtract from) to the end of the guard (so that the last canary response is seen).
+_SAMPLED = frozenset({Stage.LOCATING, Stage.WATCHING, Stage.REVERTING, Stage.PUBLISHING, Stage.GUARDING})
+
+
+class Registry:
+    """Running sessions, and the newest ended ones for readers."""
+
+    def __init__(self, *, max_ended: int) -> None:
+        self._running: dict[str, Session] = {}
+        self._ended: OrderedDict[str, Session] = OrderedDict()
+        self._max_ended = max_ended
+        self._waiters: dict[str, list[asyncio.Future[Verdict]]] = {}
+
+    def __len__(self) -> int:
+        """Number of running sessions."""
+        return len(self._running)
+
+    def __contains__(self, release_id: str) -> bool:
+        """Whether the release is running or among the ended ones still in memory."""
+        return release_id in self._running or release_id in self._ended
+
+    def get(self, release_id: str) -> Session:
+        """The session, running or ended. Raises ``NotFound``."""
+        session = self._running.get(release_id) or self._ended.get(release_id)
+        if session is None:
+            raise NotFound(f"no release {release_id!r}")
+        return session
+
+    def is_current(self, session: Session) -> bool:
+        """Whether nobody has put a newer value in this one's place (a command while the judge was busy, say)."""
+        return self._running.get(session.release_id) is session
+
+    def put(self, session: Session) -> None:
+        """Put a new value in the old one's place and wake whoever waits for its verdict."""
+        if session.stage is Stage.ENDED:
+            self._running.pop(session.release_id, None)
+            self._ended[session.release_id] = session
+            while len(self._ended) > self._max_ended:
+                self._ended.popitem(last=False)
+        else:
+            self._running[session.release_id] = session
+        if session.verdict is not None:
+            for waiter in self._waiters.pop(session.release_id, []):
+                if not waiter.done():
+                    waiter.set_result(session.verdict)
+
+    def drop(self, release_id: str) -> None:
+        """Forget a session that was never accepted."""
+        self._running.pop(release_id, None)
+
+    def running(self) -> list[Session]:
+        """All running sessions."""
+        return list(self._running.values())
+
+    def sampled(self, meshes: frozenset[str]) -> list[Session]:
+        """Sessions of these meshes whose counters are wanted."""
+        return [s for s in self._running.values() if s.stage in _SAMPLED and s.release.mesh in meshes]
+
+    def rivals(self, release: Release, *, release_id: str) -> list[Session]:
+        """Running sessions of the same service."""
+        return [
+            s
+            for s in self._running.values()
+            if s.release_id != release_id and (s.release.namespace, s.release.service) == (release.namespace, release.service)
+        ]
+
+    def views(self) -> list[ReleaseView]:
+        """Everything in memory, newest first."""
+        sessions = [*self._ended.values(), *self._running.values()]
+        return [view(s) for s in sorted(sessions, key=lambda s: s.submitted_at, reverse=True)]
+
+    async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
+        """The verdict of a session in memory, waiting for it at most so long. Raises ``NotFound``."""
+        session = self.get(release_id)
+        if session.verdict is not None or seconds <= 0:
+            return session.verdict
+        waiter: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._waiters.setdefault(release_id, []).append(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiter
+        except TimeoutError:
+            return None
+        finally:
+            waiting = self._waiters.get(release_id, [])
+            if waiter in waiting:
+                waiting.remove(waiter)
+
+
+def view(session: Session) -> ReleaseView:
+    """What the API shows of a session."""
+    return ReleaseView(
+        id=session.release_id,
+        release=session.release,
+        stage=session.stage,
+        submitted_at=session.submitted_at,
+        ticks=session.ticks,
+        seconds=session.t,
+        evidence=session.evidence,
+        boundary=session.boundary,
+        waiting_for=session.waiting_for,
+        canary_requests=session.canary_requests,
+        baseline_requests=session.baseline_requests,
+        gaps=session.gaps,
+        verdict=session.verdict,
+    )

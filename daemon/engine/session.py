@@ -1,0 +1,310 @@
+"""One release's life as a frozen value, and the pure transitions between its states.
+
+Nothing here waits, reads a clock or touches the world: times come in as arguments, so that every turn of a session can be
+tested and replayed. The engine's other modules do the waiting and put the new value in the place of the old one.
+
+::
+
+    LOCATING ──> WATCHING ──┬─(rollback, enforce)──> REVERTING ──> PUBLISHING ──> GUARDING ──> ENDED
+        └────────────────── ┴──────(anything else)───────────────> PUBLISHING ──────────────> ENDED
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal, assert_never, cast
+
+import msgspec
+
+from analyzers.judge import JudgeState, Terms, start, terms_of
+from analyzers.ruling import Finding, Ruling
+from config.policy import Policy
+from daemon import recordings
+from daemon.model import Action, Command, Mark, Outcome, Reading, Release, Sample, Stage, Verdict
+from daemon.ports import Placement
+
+By = Literal["judge", "deadline", "person", "superseded"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided, before it is known what could be done about it."""
+
+    outcome: Outcome
+    by: By
+    reason: str
+    at: float
+    leg: str | None = None
+    findings: tuple[Finding, ...] = ()
+    fixed_horizon: Mapping[str, float | None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One release's whole state.
+
+    Attributes:
+        submitted_at, started_at: seconds since 1970; the watch's own time is counted from ``started_at``.
+        tick_seconds, split: how its telemetry samples; fixed for the whole watch so that the judge's terms are.
+        digest: chained SHA-256 over the samples, as hex.
+        last_gap: why the last tick had no information, or empty.
+    """
+
+    release_id: str
+    release: Release
+    policy: Policy
+    policy_hash: str
+    cluster: str
+    stage: Stage
+    submitted_at: float
+    tick_seconds: float
+    split: bool
+    started_at: float | None = None
+    bounds_ms: tuple[float, ...] = ()
+    judge: JudgeState | None = None
+    t: float = 0.0
+    ticks: int = 0
+    gaps: int = 0
+    last_gap: str = ""
+    canary_requests: int = 0
+    baseline_requests: int = 0
+    evidence: float = 1.0
+    boundary: float = 100.0
+    waiting_for: str = ""
+    digest: str = ""
+    decision: Decision | None = None
+    verdict: Verdict | None = None
+    marks: tuple[Mark, ...] = ()
+
+    @property
+    def window_seconds(self) -> float:
+        """The longest watch: the policy's window, or the release's own deadline when that is shorter."""
+        deadline = self.release.deadline
+        return self.policy.window_seconds if deadline is None else min(deadline, self.policy.window_seconds)
+
+    @property
+    def terms(self) -> Terms:
+        """What the judge needs to know of this watch."""
+        return _terms(self.policy, self.tick_seconds, self.window_seconds, self.split, self.release.weight, self.bounds_ms)
+
+
+def admitted(
+    release: Release,
+    *,
+    release_id: str,
+    policy: Policy,
+    policy_hash: str,
+    cluster: str,
+    tick_seconds: float,
+    split: bool,
+    now: float,
+) -> Session:
+    """A release has been accepted; its canary and its routes are looked for next."""
+    return Session(
+        release_id=release_id,
+        release=release,
+        policy=policy,
+        policy_hash=policy_hash,
+        cluster=cluster,
+        stage=Stage.LOCATING,
+        submitted_at=now,
+        tick_seconds=tick_seconds,
+        split=split,
+        boundary=1.0 / policy.alpha,
+        waiting_for="looking for the canary and its routes",
+        marks=(Mark(step="submitted", at=now),),
+    )
+
+
+def located(session: Session, placement: Placement, *, now: float) -> Session:
+    """The canary's routes are known: the watch begins."""
+    started = replace(session, stage=Stage.WATCHING, started_at=now, waiting_for="the first samples", judge=start(session.terms))
+    detail = "; ".join(placement.routes)
+    return marked(marked(started, "located", at=now, detail=detail), "watching", at=now)
+
+
+def not_located(session: Session, reason: str, *, now: float) -> Session:
+    """The canary or its route cannot be found: nothing is patched, nothing is claimed."""
+    return decided(session, Decision(outcome=Outcome.INCONCLUSIVE, by="deadline", reason=reason, at=now))
+
+
+def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session, Sample]:
+    """Put a reading on the session's own time line. The sample is what is judged, recorded and digested, in this form only."""
+    assert session.started_at is not None  # a session that is not watching is never sampled
+    t = round(max(now - session.started_at, session.t), 3)
+    gap = reading.gap
+    bounds = session.bounds_ms or reading.bounds_ms or ()
+    if gap is None and reading.bounds_ms is not None and reading.bounds_ms != bounds:
+        gap = "the latency buckets' bounds changed in the middle of the watch"
+    complete = gap is None and reading.baseline is not None and reading.canary is not None
+    sample = Sample(
+        t=t,
+        seconds=round(reading.seconds, 3),
+        baseline=reading.baseline if gap is None else None,
+        canary=reading.canary if gap is None else None,
+        gap=gap,
+    )
+    after = replace(
+        session,
+        t=t,
+        ticks=session.ticks + 1,
+        gaps=session.gaps + (not complete),
+        last_gap=gap or "",
+        bounds_ms=bounds,
+        canary_requests=session.canary_requests + (sample.canary.requests if sample.canary else 0),
+        baseline_requests=session.baseline_requests + (sample.baseline.requests if sample.baseline else 0),
+        digest=hashlib.sha256(session.digest.encode() + recordings.line(sample)).hexdigest(),
+    )
+    return after, sample
+
+
+def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -> Session:
+    """The judge has folded a sample. A final ruling decides the release."""
+    after = replace(session, judge=state, evidence=ruling.evidence, boundary=ruling.boundary, waiting_for=ruling.reason)
+    match ruling.outcome:
+        case "continue":
+            return after
+        case "promote" | "rollback":
+            outcome, by = Outcome(ruling.outcome), "judge"
+        case "inconclusive":
+            outcome, by = Outcome.INCONCLUSIVE, "deadline"
+        case _:
+            assert_never(ruling.outcome)
+    reason = ruling.reason
+    if outcome is Outcome.INCONCLUSIVE and session.last_gap:
+        reason = f"{reason}; the last tick had no information: {session.last_gap}"
+    decision = Decision(
+        outcome=outcome,
+        by="judge" if by == "judge" else "deadline",
+        reason=reason,
+        at=now,
+        leg=ruling.leg,
+        findings=ruling.findings,
+        fixed_horizon=ruling.fixed_horizon,
+    )
+    return decided(after, decision)
+
+
+def commanded(session: Session, command: Command, *, now: float) -> Session:
+    """A person has decided."""
+    because = f": {command.reason}" if command.reason else ""
+    match command.command:
+        case "rollback":
+            outcome, reason = Outcome.ROLLBACK, f"rolled back by {command.by}{because}"
+        case "promote":
+            outcome, reason = Outcome.PROMOTE, f"promoted by {command.by}{because}"
+        case "cancel":
+            outcome, reason = Outcome.INCONCLUSIVE, f"cancelled by {command.by}{because}"
+        case _:
+            assert_never(command.command)
+    return decided(session, Decision(outcome=outcome, by="person", reason=reason, at=now))
+
+
+def superseded(session: Session, newer_id: str, *, now: float) -> Session:
+    """A newer release of the same service has come: this one's canary is no longer what takes the traffic."""
+    reason = f"superseded by release {newer_id} of the same service"
+    return decided(session, Decision(outcome=Outcome.INCONCLUSIVE, by="superseded", reason=reason, at=now))
+
+
+def decided(session: Session, decision: Decision) -> Session:
+    """A decision is final. A rollback is acted on where the policy enforces or a person asked for it; the rest is told."""
+    after = marked(replace(session, decision=decision), "decided", at=decision.at, detail=decision.reason)
+    act = decision.outcome is Outcome.ROLLBACK and (session.policy.mode == "enforce" or decision.by == "person")
+    if act:
+        return replace(after, stage=Stage.REVERTING, waiting_for="taking the traffic back")
+    return _with_verdict(after, Action.NONE, reason=decision.reason)
+
+
+def aftermath(session: Session, reading: Reading, *, now: float) -> Session:
+    """After a revert the counters are still read, for one thing only: when the canary's stood still. No judging any more."""
+    if (
+        session.stage not in {Stage.PUBLISHING, Stage.GUARDING}
+        or session.verdict is None
+        or session.verdict.action is not Action.REVERT
+    ):
+        return session
+    silent = reading.gap is None and reading.canary is not None and reading.canary.requests == 0
+    if not silent or any(mark.step == "canary_silent" for mark in session.marks):
+        return session
+    return marked(session, "canary_silent", at=now, detail=f"no canary request in {reading.seconds:.2f} s")
+
+
+def reverted(session: Session, action: Action, marks: Sequence[Mark], *, reason: str = "") -> Session:
+    """The revert has been tried; ``reason`` is said in the verdict where it did not succeed."""
+    assert session.decision is not None  # only a decided release is reverted
+    said = session.decision.reason + (f"; {reason}" if reason else "")
+    return _with_verdict(replace(session, marks=(*session.marks, *marks)), action, reason=said)
+
+
+def published(session: Session, *, now: float) -> Session:
+    """The verdict's publication is acknowledged."""
+    assert session.verdict is not None  # only a verdict is published
+    stage = Stage.GUARDING if session.verdict.action in {Action.REVERT, Action.FAILED} else Stage.ENDED
+    return marked(replace(session, stage=stage, waiting_for=""), "published", at=now)
+
+
+def ended(session: Session, marks: Sequence[Mark] = ()) -> Session:
+    """Nothing is left to do."""
+    return replace(session, stage=Stage.ENDED, marks=(*session.marks, *marks))
+
+
+def marked(session: Session, step: str, *, at: float, detail: str = "") -> Session:
+    """Add a step's time to the account."""
+    return replace(session, marks=(*session.marks, Mark(step=step, at=at, detail=detail)))
+
+
+def release_document(release: Release) -> dict[str, Any]:
+    """A release as plain data, for a recording's header."""
+    return cast("dict[str, Any]", msgspec.to_builtins(release))
+
+
+@lru_cache(maxsize=4096)
+def _terms(  # noqa: PLR0917 - lru_cache's keys are positional
+    policy: Policy,
+    tick_seconds: float,
+    window_seconds: float,
+    split: bool,  # noqa: FBT001 - lru_cache's keys are positional
+    weight: float | None,
+    bounds_ms: tuple[float, ...],
+) -> Terms:
+    """Terms are the same at every tick of every release under one policy: made once."""
+    return terms_of(
+        policy, tick_seconds=tick_seconds, window_seconds=window_seconds, split=split, weight=weight, bounds_ms=bounds_ms
+    )
+
+
+def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:
+    decision = session.decision
+    assert decision is not None  # the callers have just decided
+    verdict = Verdict(
+        release_id=session.release_id,
+        service=session.release.service,
+        namespace=session.release.namespace,
+        cluster=session.cluster,
+        outcome=decision.outcome,
+        meaning=_meaning(decision.outcome, session.policy),
+        action=action,
+        reason=reason,
+        leg=decision.leg,
+        evidence=session.evidence,
+        boundary=session.boundary,
+        ticks=session.ticks,
+        decided_at=decision.at,
+        policy_hash=session.policy_hash,
+        findings=decision.findings,
+        by=decision.by,
+    )
+    return replace(session, stage=Stage.PUBLISHING, verdict=verdict, waiting_for="publishing the verdict")
+
+
+def _meaning(outcome: Outcome, policy: Policy) -> Literal["promote", "rollback", "hold"]:
+    match outcome:
+        case Outcome.PROMOTE:
+            return "promote"
+        case Outcome.ROLLBACK:
+            return "rollback"
+        case Outcome.INCONCLUSIVE:
+            return policy.on_inconclusive
+        case _:
+            assert_never(outcome)

@@ -1,0 +1,198 @@
+"""Recordings: what the judge saw, as JSON lines, one file per release, so that it can be judged again.
+
+The format is ``verdictd.recording/1`` (see docs). A sample's line here is byte for byte what the session digests, so a
+recording can be checked against its decision record.
+"""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from analyzers.counts import Arm, Pod, Sample
+from config.policy import Policy
+from daemon.errors import InvalidInput
+from daemon.model import Release, decode_release
+
+FORMAT = "verdictd.recording/1"
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """The first line. ``bounds_ms`` are the finite upper bounds of the latency buckets; counts carry one more, for +Inf.
+
+    ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it.
+    """
+
+    release: dict[str, Any]
+    policy: Policy
+    bounds_ms: tuple[float, ...] = ()
+    split: bool = False
+    tick_seconds: float | None = None
+    format: str = FORMAT
+
+    def checked_release(self, *, path: str) -> Release:
+        """The release, checked like any other input."""
+        return decode_release(self.release, path=path)
+
+
+_sample_decoder = msgspec.json.Decoder(Sample)
+_header_decoder = msgspec.json.Decoder(Header)
+_encoder = msgspec.json.Encoder()
+
+
+def line(sample: Sample) -> bytes:
+    """One sample as its line, without the newline. Fields that say nothing are left out."""
+    document: dict[str, Any] = {
+        "t": sample.t,
+        "seconds": sample.seconds,
+        "baseline": _arm(sample.baseline),
+        "canary": _arm(sample.canary),
+    }
+    if sample.gap is not None:
+        document["gap"] = sample.gap
+    return _encoder.encode(document)
+
+
+def header_line(header: Header) -> bytes:
+    """The first line, without the newline."""
+    return _encoder.encode(
+        {"format": header.format} | {k: v for k, v in msgspec.structs.asdict(header).items() if k != "format" and v is not None}
+    )
+
+
+class Recorder:
+    """Appends lines to one file per release. Blocking file I/O: call it from a thread.
+
+    The bounds of the buckets may be unknown when the watch begins (a proxy shows a histogram only after its first use);
+    the header is then written without them, and once more, by atomic rename, when they are known.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._bounds: dict[str, tuple[float, ...]] = {}
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def path(self, release_id: str) -> Path:
+        """Where a release's recording is."""
+        return self._directory / f"{release_id}.jsonl"
+
+    def append(self, release_id: str, header: Header, samples: list[bytes]) -> None:
+        """Write the lines of some samples, the header first where there is none or its bounds have become known."""
+        path = self.path(release_id)
+        known = self._bounds.get(release_id)
+        if known is None and not path.exists():
+            path.write_bytes(header_line(header) + b"\n")
+        elif known != header.bounds_ms:
+            self._rewrite_header(path, header)
+        self._bounds[release_id] = header.bounds_ms
+        with path.open("ab") as file:
+            file.writelines(sample + b"\n" for sample in samples)
+
+    def close(self, release_id: str) -> None:
+        """The release has ended."""
+        self._bounds.pop(release_id, None)
+
+    def _rewrite_header(self, path: Path, header: Header) -> None:
+        body = path.read_bytes().split(b"\n", 1)[1]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_bytes(header_line(header) + b"\n" + body)
+        temporary.replace(path)
+
+
+def read(path: Path) -> tuple[Header, Iterator[Sample]]:
+    """Open a recording (``.gz`` is unpacked); the samples are read as they are asked for.
+
+    Raises:
+        InvalidInput: naming the file and the line.
+    """
+    lines = _lines(path)
+    first = next(lines, None)
+    if first is None:
+        raise InvalidInput("the file is empty", path=f"{path}:1", fix=f'begin with {{"format":"{FORMAT}",...}}')
+    try:
+        header = _header_decoder.decode(first)
+    except msgspec.MsgspecError as error:
+        raise InvalidInput(str(error), path=f"{path}:1", fix=f"the first line is the header of {FORMAT}") from error
+    if header.format != FORMAT:
+        raise InvalidInput(f"format is {header.format!r}", path=f"{path}:1", fix=f"this version reads {FORMAT}")
+    header.checked_release(path=f"{path}:1: $.release")
+    return header, _samples(path, lines, buckets=len(header.bounds_ms) + 1)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+            yield from file
+    except (OSError, EOFError) as error:
+        raise InvalidInput(str(error), path=str(path), fix="give a readable recording") from error
+
+
+def _samples(path: Path, lines: Iterator[bytes], *, buckets: int) -> Iterator[Sample]:
+    last_t = float("-inf")
+    for number, raw in enumerate(lines, start=2):
+        if not raw.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            sample = _sample_decoder.decode(raw)
+        except msgspec.MsgspecError as error:
+            raise InvalidInput(str(error), path=where, fix="each line after the first is one tick") from error
+        if sample.t < last_t:
+            raise InvalidInput(f"t goes back from {last_t:g} to {sample.t:g}", path=where, fix="ticks are in order of time")
+        last_t = sample.t
+        for name, arm in (("baseline", sample.baseline), ("canary", sample.canary)):
+            if arm is not None:
+                _check_arm(arm, path=f"{where}: {name}", buckets=buckets)
+        yield sample
+
+
+def _check_arm(arm: Arm, *, path: str, buckets: int) -> None:
+    for part, where in [(arm, path), *((pod, f"{path}.pods.{name}") for name, pod in (arm.pods or {}).items())]:
+        _check_counts(part, path=where, buckets=buckets)
+
+
+def _check_counts(part: Arm | Pod, *, path: str, buckets: int) -> None:
+    for name in ("requests", "errors", "denied"):
+        if getattr(part, name) < 0:
+            raise InvalidInput(
+                f"{getattr(part, name)} is negative", path=f"{path}.{name}", fix="counts are differences of counters"
+            )
+    if part.errors > part.requests:
+        raise InvalidInput(
+            f"{part.errors} errors of {part.requests} requests", path=f"{path}.errors", fix="errors are among the requests"
+        )
+    if part.latency is None:
+        return
+    if len(part.latency.counts) != buckets:
+        raise InvalidInput(
+            f"{len(part.latency.counts)} counts",
+            path=f"{path}.latency.counts",
+            fix=f"the header's bounds need {buckets}: one for each bound and one for +Inf",
+        )
+    if min(part.latency.counts) < 0:
+        raise InvalidInput("a count is negative", path=f"{path}.latency.counts", fix="counts are per bucket, not cumulative")
+
+
+def _arm(arm: Arm | None) -> dict[str, Any] | None:
+    if arm is None:
+        return None
+    document = _part(arm)
+    if arm.pods is not None:
+        document["pods"] = {name: _pod(pod) for name, pod in arm.pods.items()}
+    return document
+
+
+def _pod(pod: Pod) -> dict[str, Any]:
+    document = _part(pod)
+    if pod.age_seconds is not None:
+        document["age_seconds"] = pod.age_seconds
+    return document
+
+
+def _part(part: Arm | Pod) -> dict[str, Any]:
+    document: dict[str, Any] = {"requests": part.requests, "errors": part.errors, "denied": part.denied}
+    if part.latency is not None:
+        document["latency"] = part.latency
+    return document

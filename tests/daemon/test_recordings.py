@@ -1,0 +1,131 @@
+"""Recordings: what was written is what is read; what is broken is named by file and line."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analyzers.counts import Arm, Latency, Pod, Sample
+from config.policy import Policy
+from daemon import recordings
+from daemon.errors import InvalidInput
+from daemon.recordings import Header, Recorder
+
+RELEASE = {"service": "web", "baseline": {"version": "v1"}, "canary": {"version": "v2"}}
+HEADER = Header(release=RELEASE, policy=Policy(), bounds_ms=(10.0, 100.0), tick_seconds=1.0)
+
+counts = st.integers(0, 10**12)
+latency = st.none() | st.builds(Latency, counts=st.tuples(counts, counts, counts), sum_ms=st.floats(0, 1e15))
+pods = st.builds(Pod, requests=counts, errors=st.just(0), denied=counts, latency=latency, age_seconds=st.none() | st.floats(0, 1e6))
+arms = st.none() | st.builds(
+    Arm,
+    requests=counts,
+    errors=st.just(0),
+    denied=counts,
+    latency=latency,
+    pods=st.none() | st.dictionaries(st.text(max_size=5), pods, max_size=3),
+)
+samples = st.builds(
+    Sample, t=st.floats(0, 1e6), seconds=st.floats(0.001, 1e3), baseline=arms, canary=arms, gap=st.none() | st.text(max_size=20)
+)
+
+
+def write(path: Path, *lines: object) -> Path:
+    path.write_bytes(b"\n".join([recordings.header_line(HEADER), *(json.dumps(line).encode() for line in lines)]) + b"\n")
+    return path
+
+
+def tick(**change: Any) -> dict[str, Any]:
+    arm = {"requests": 10, "errors": 1, "denied": 0, "latency": {"counts": [5, 3, 2], "sum_ms": 99.5}}
+    return {"t": 1.0, "seconds": 1.0, "baseline": arm, "canary": arm} | change
+
+
+@given(sample=samples)
+def test_a_sample_read_back_is_the_sample_written(sample: Sample) -> None:
+    assert recordings._sample_decoder.decode(recordings.line(sample)) == sample
+
+
+def test_the_header_may_get_its_bounds_later_and_no_line_is_lost(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    first = Header(release=RELEASE, policy=Policy(), tick_seconds=1.0)
+    recorder.append("web-1", first, [recordings.line(Sample(t=1.0, seconds=1.0, baseline=None, canary=None, gap="no scrape yet"))])
+    arm = Arm(requests=5, latency=Latency(counts=(1, 2, 2), sum_ms=5.0))
+    recorder.append("web-1", HEADER, [recordings.line(Sample(t=2.0, seconds=1.0, baseline=arm, canary=arm))])
+    recorder.close("web-1")
+    header, lines = recordings.read(recorder.path("web-1"))
+    assert header == HEADER
+    assert [s.t for s in lines] == [1.0, 2.0]
+
+
+def test_a_restart_goes_on_in_the_same_file(tmp_path: Path) -> None:
+    for t in (1.0, 2.0):
+        Recorder(tmp_path).append("web-1", HEADER, [recordings.line(Sample(t=t, seconds=1.0, baseline=None, canary=None))])
+    _, lines = recordings.read(tmp_path / "web-1.jsonl")
+    assert [s.t for s in lines] == [1.0, 2.0]
+
+
+def test_packed_recordings_are_unpacked(tmp_path: Path) -> None:
+    packed = tmp_path / "r.jsonl.gz"
+    packed.write_bytes(gzip.compress(write(tmp_path / "r.jsonl", tick()).read_bytes()))
+    _, lines = recordings.read(packed)
+    assert len(list(lines)) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ({"t": 1.0}, "seconds"),
+        (tick(t="late"), "t"),
+        (tick(baseline={"requests": -1}), "negative"),
+        (tick(baseline={"requests": 1, "errors": 2}), "2 errors of 1 requests"),
+        (tick(canary={"requests": 1, "latency": {"counts": [1], "sum_ms": 1.0}}), "1 counts"),
+        (tick(canary={"requests": 1, "latency": {"counts": [2, -1, 0], "sum_ms": 1.0}}), "negative"),
+        (tick(canary={"requests": 1, "pods": {"a": {"requests": 1, "errors": 3}}}), "3 errors of 1"),
+        (tick(t=0.5), "goes back"),
+    ],
+)
+def test_a_broken_line_is_named_with_its_number_and_reason(tmp_path: Path, line: object, says: str) -> None:
+    path = write(tmp_path / "r.jsonl", tick(), line)
+    _, lines = recordings.read(path)
+    assert next(lines).t == 1.0
+    with pytest.raises(InvalidInput) as caught:
+        next(lines)
+    assert f"{path}:3" in caught.value.path
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "empty"),
+        (b"not json\n", "JSON"),
+        (b'{"format":"verdictd.recording/9","release":{},"policy":{}}\n', "format"),
+        (b'{"format":"verdictd.recording/1","release":{"service":"a b"},"policy":{}}\n', "baseline"),
+        (b'{"format":"verdictd.recording/1","release":{},"policy":{"alpha":2}}\n', "alpha"),
+    ],
+)
+def test_a_broken_header_is_named(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=says) as caught:
+        recordings.read(path)
+    assert f"{path}:1" in caught.value.path
+
+
+def test_a_file_that_is_not_there_or_cut_off_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"absent\.jsonl"):
+        recordings.read(tmp_path / "absent.jsonl")
+    cut = tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(gzip.compress(write(tmp_path / "r.jsonl", *[tick(t=float(t)) for t in range(1000)]).read_bytes())[:-20])
+    with pytest.raises(InvalidInput, match=r"cut\.jsonl\.gz"):
+        list(recordings.read(cut)[1])
+
+
+def test_blank_lines_say_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.jsonl", tick())
+    path.write_bytes(path.read_bytes() + b"\n\n")
+    assert len(list(recordings.read(path)[1])) == 1

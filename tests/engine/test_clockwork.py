@@ -1,0 +1,136 @@
+"""The beat: all releases together, no drift, no queue of missed ticks."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+
+from daemon.engine import session as life
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.clockwork import Clockwork
+from daemon.engine.registry import Registry
+from daemon.engine.session import Session
+from daemon.model import Command, Stage
+from daemon.ports import Placement
+from daemon.recordings import Recorder
+from daemon.replay import replay_file
+from tests.engine.worlds import POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, until
+
+
+class Workshop:
+    """A clockwork with what it needs, and what it decided."""
+
+    def __init__(self, telemetry: HandTelemetry, *, recorder: Recorder | None = None) -> None:
+        self.scene = Scene(telemetry=telemetry)
+        self.registry = Registry(max_ended=10)
+        self.checkpoints = Checkpoints(self.scene.sessions, clock=self.scene.clock, meter=self.scene.meter)
+        self.decided: list[Session] = []
+        self.clockwork = Clockwork(
+            "hand",
+            telemetry,
+            meshes=frozenset({"edge"}),
+            registry=self.registry,
+            checkpoints=self.checkpoints,
+            clock=self.scene.clock,
+            meter=self.scene.meter,
+            decided=self.decided.append,
+            recorder=recorder,
+        )
+
+    def watch(self, release_id: str, *, mesh: str = "edge") -> None:
+        session = life.admitted(
+            msgspec.structs.replace(RELEASE, mesh=mesh),
+            release_id=release_id,
+            policy=POLICY,
+            policy_hash="sha256:x",
+            cluster="test",
+            tick_seconds=1.0,
+            split=False,
+            now=self.scene.clock.now(),
+        )
+        self.registry.put(life.located(session, Placement(routes=(), canary_percent=10.0), now=self.scene.clock.now()))
+
+
+async def test_all_releases_of_a_source_are_read_in_one_call_and_others_not() -> None:
+    shop = Workshop(HandTelemetry([healthy()]))
+    for n in range(40):
+        shop.watch(f"web-{n}")
+    shop.watch("other", mesh="elsewhere")
+    await shop.clockwork.turn()
+    assert shop.scene.telemetry.asked == [[f"web-{n}" for n in range(40)]]
+    assert {shop.registry.get(f"web-{n}").ticks for n in range(40)} == {1}
+    assert shop.registry.get("other").ticks == 0
+
+
+async def test_nothing_is_read_when_nothing_is_watched() -> None:
+    shop = Workshop(HandTelemetry([healthy()]))
+    await shop.clockwork.turn()
+    assert shop.scene.telemetry.asked == []
+    assert shop.scene.meter.rounds == 0
+
+
+async def test_a_decision_is_handed_on_in_the_same_turn() -> None:
+    shop = Workshop(HandTelemetry([failing(60)]))
+    shop.watch("web-1")
+    for _ in range(3):
+        await shop.clockwork.turn()
+        shop.scene.clock.time += 1
+    assert [s.stage for s in shop.decided] == [Stage.REVERTING]
+
+
+async def test_a_word_spoken_while_the_judge_was_busy_stands() -> None:
+    shop = Workshop(HandTelemetry([failing(60)]))
+    shop.watch("web-1")
+
+    class Interrupting(HandTelemetry):
+        async def read(self, watches: object) -> dict[str, object]:  # type: ignore[override]
+            session = shop.registry.get("web-1")
+            shop.registry.put(life.commanded(session, Command(command="cancel", by="ada"), now=0.0))
+            return {"web-1": failing(60)}
+
+    shop.clockwork._telemetry = Interrupting()
+    await shop.clockwork.turn()
+    verdict = shop.registry.get("web-1").verdict
+    assert verdict is not None
+    assert verdict.by == "person"
+    assert shop.decided == []
+
+
+async def test_missed_beats_are_skipped_and_the_beat_does_not_drift() -> None:
+    shop = Workshop(HandTelemetry([gap()]))
+    shop.watch("web-1")
+    clock = shop.scene.clock
+    began = clock.time
+    beats: list[float] = []
+
+    class Slow(HandTelemetry):
+        async def read(self, watches: object) -> dict[str, object]:  # type: ignore[override]
+            beats.append(clock.time - began)
+            clock.time += 2.5 if len(beats) == 2 else 0.25
+            return {"web-1": gap()}
+
+    shop.clockwork._telemetry = Slow()
+    task = asyncio.ensure_future(shop.clockwork.run())
+    await until(lambda: len(beats) >= 5)
+    task.cancel()
+    await asyncio.wait([task])
+    assert beats[:5] == [0.0, 1.0, 3.5, 4.0, 5.0]
+
+
+async def test_what_was_judged_is_recorded_and_replays_to_the_same_ruling(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    unknown_bounds = msgspec.structs.replace(gap(), gap="no scrape yet")
+    shop = Workshop(HandTelemetry([unknown_bounds, healthy(), healthy(), failing(20)]), recorder=recorder)
+    shop.watch("web-1")
+    while not shop.decided:
+        shop.scene.clock.time += 1
+        await shop.clockwork.turn()
+    lines = recorder.path("web-1").read_text().splitlines()
+    assert json.loads(lines[0])["bounds_ms"] == [10.0, 25.0, 50.0, 100.0, 250.0]
+    assert json.loads(lines[1])["gap"] == "no scrape yet"
+    [decided] = shop.decided
+    replayed = replay_file(recorder.path("web-1"))
+    assert decided.decision is not None
+    assert (replayed.verdict, replayed.decided_at_tick, replayed.reason) == ("rollback", decided.ticks, decided.decision.reason)
+    assert replayed.findings == decided.decision.findings

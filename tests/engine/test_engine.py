@@ -1,0 +1,382 @@
+"""The engine on ports played by hand: what a release's life looks like from outside, and what survives."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from daemon.engine.engine import Engine
+from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable
+from daemon.model import Action, Command, Outcome, Record, Release, Stage, Verdict
+from tests.engine.worlds import POLICY, RELEASE, HandAnnouncement, HandTelemetry, Scene, failing, gap, healthy, until
+
+ID = "web-1"
+
+
+@asynccontextmanager
+async def running(scene: Scene) -> AsyncIterator[Engine]:
+    """An engine at work, stopped in order at the end."""
+    engine = Engine(scene.world())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(engine.run())
+        await until(lambda: engine.ready)
+        try:
+            yield engine
+        finally:
+            engine.stop()
+
+
+@asynccontextmanager
+async def killed(scene: Scene) -> AsyncIterator[Engine]:
+    """An engine at work, ended without a word, as kill -9 does it."""
+    engine = Engine(scene.world())
+    task = asyncio.ensure_future(engine.run())
+    await until(lambda: engine.ready)
+    try:
+        yield engine
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def verdict_of(engine: Engine, release_id: str = ID) -> Verdict:
+    """The verdict, once the release has ended."""
+    await until(lambda: any(v.id == release_id and v.stage is Stage.ENDED for v in engine.views()))
+    verdict = await engine.wait(release_id, seconds=0)
+    assert verdict is not None
+    return verdict
+
+
+async def test_a_healthy_canary_is_promoted_published_once_and_kept() -> None:
+    scene = Scene()
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+        record = await engine.record(ID)
+        await until(lambda: not scene.sessions.data)
+    assert verdict.outcome is Outcome.PROMOTE
+    assert verdict.action is Action.NONE
+    assert scene.sink.verdicts == [verdict]
+    assert scene.router.patches == 0
+    assert scene.telemetry.forgotten == [ID]
+    assert record is not None
+    assert record.verdict == verdict
+    assert [mark.step for mark in record.marks] == ["submitted", "located", "watching", "decided", "published"]
+
+
+async def test_a_failing_canary_is_taken_back_before_anybody_is_told() -> None:
+    scene = Scene(telemetry=HandTelemetry([healthy(), failing()]))
+    published_when_patched: list[int] = []
+    scene.router.on_patch = lambda: published_when_patched.append(len(scene.sink.verdicts))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert verdict.outcome is Outcome.ROLLBACK
+    assert verdict.action is Action.REVERT
+    assert verdict.leg == "errors"
+    assert verdict.evidence >= verdict.boundary
+    assert scene.router.canary_percent == 0
+    assert published_when_patched == [0]
+    assert scene.sink.verdicts == [verdict]
+
+
+async def test_a_policy_that_observes_changes_no_traffic() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.policies["default"] = msgspec.structs.replace(POLICY, mode="observe")
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (Outcome.ROLLBACK, Action.NONE)
+    assert scene.router.patches == 0
+
+
+async def test_a_baseline_without_ready_endpoints_blocks_the_revert_loudly() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.router.ready = 0
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (Outcome.ROLLBACK, Action.BLOCKED)
+    assert "no ready endpoints" in verdict.reason
+    assert scene.router.patches == 0
+
+
+@pytest.mark.parametrize("error", [NotFound("no route names web-v2"), Unavailable("the API server is away")])
+async def test_a_canary_that_cannot_be_found_is_inconclusive_and_nothing_is_patched(error: Exception) -> None:
+    scene = Scene()
+    assert isinstance(error, NotFound | Unavailable)
+    scene.router.missing = error
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (Outcome.INCONCLUSIVE, Action.NONE)
+    assert str(error) in verdict.reason
+    assert scene.router.patches == 0
+
+
+async def test_missing_telemetry_never_rolls_back_and_says_why_at_the_deadline() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap("prometheus does not answer")]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.meaning) == (Outcome.INCONCLUSIVE, "hold")
+    assert "prometheus does not answer" in verdict.reason
+    assert scene.router.patches == 0
+
+
+async def test_conflicts_while_reverting_are_retried_at_once() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.router.answers = [Conflict("changed"), Conflict("changed")]
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert verdict.action is Action.REVERT
+    assert scene.router.canary_percent == 0
+
+
+async def test_the_same_event_twice_is_one_release_even_after_its_end() -> None:
+    scene = Scene()
+    async with running(scene) as engine:
+        for _ in range(2):
+            scene.events.queue.put_nowait(HandAnnouncement(ID, RELEASE))
+        await verdict_of(engine)
+        late = HandAnnouncement(ID, RELEASE)
+        scene.events.queue.put_nowait(late)
+        await until(lambda: late.answer)
+        assert len(engine.views()) == 1
+    async with running(scene) as engine:
+        again = HandAnnouncement(ID, RELEASE)
+        scene.events.queue.put_nowait(again)
+        await until(lambda: again.answer)
+        assert engine.views() == []
+        assert (await engine.view(ID)).stage is Stage.ENDED
+        assert await engine.wait(ID, seconds=0) is not None
+    assert (late.answer, again.answer) == ("accepted", "accepted")
+    assert len(scene.sink.verdicts) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (InvalidEvent("not JSON", path="$", fix="send JSON"), "not JSON"),
+        (msgspec.structs.replace(RELEASE, policy="absent"), "no policy 'absent'"),
+        (msgspec.structs.replace(RELEASE, mesh="absent"), "no mesh 'absent'"),
+        (msgspec.structs.replace(RELEASE, cluster="elsewhere"), "not 'elsewhere'"),
+    ],
+)
+async def test_an_event_that_cannot_be_used_is_rejected_with_the_reason_and_the_next_one_is_taken(
+    content: Release | InvalidEvent, says: str
+) -> None:
+    scene = Scene()
+    bad, good = HandAnnouncement("bad-1", content), HandAnnouncement(ID, RELEASE)
+    async with running(scene) as engine:
+        scene.events.queue.put_nowait(bad)
+        scene.events.queue.put_nowait(good)
+        await until(lambda: good.answer)
+        assert [view.id for view in engine.views()] == [ID]
+    assert says in bad.answer
+    assert good.answer == "accepted"
+
+
+async def test_an_event_is_not_accepted_before_the_release_is_kept_safe() -> None:
+    scene = Scene()
+    scene.sessions.failing = Unavailable("nats is away")
+    announcement = HandAnnouncement(ID, RELEASE)
+    async with running(scene) as engine:
+        scene.events.queue.put_nowait(announcement)
+        await until(lambda: scene.meter.troubles)
+        assert announcement.answer == ""
+        scene.sessions.failing = None
+        await until(lambda: announcement.answer == "accepted")
+        assert engine.views()[0].id == ID
+
+
+async def test_more_releases_than_allowed_are_refused_not_dropped() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    scene.limits = msgspec.structs.replace(scene.limits, max_releases=1)
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        with pytest.raises(Refused, match=r"limits\.max_releases"):
+            await engine.submit(msgspec.structs.replace(RELEASE, service="other"), release_id="other-1")
+
+
+async def test_a_newer_release_of_the_same_service_ends_the_older_one_without_a_patch() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks)
+        await engine.submit(RELEASE, release_id="web-2")
+        verdict = await verdict_of(engine)
+        assert (await engine.view("web-2")).stage is not Stage.ENDED
+    assert (verdict.outcome, verdict.by) == (Outcome.INCONCLUSIVE, "superseded")
+    assert "web-2" in verdict.reason
+    assert scene.router.patches == 0
+
+
+async def test_a_newer_release_ends_the_guard_of_the_older_ones_revert() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=1e9)
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].stage is Stage.GUARDING)
+        scene.telemetry.readings = [gap()]
+        await engine.submit(RELEASE, release_id="web-2")
+        assert (await engine.view(ID)).stage is Stage.ENDED
+        patches = scene.router.patches
+        scene.router.canary_percent = 10.0
+        await until(lambda: len(scene.telemetry.asked) > 50)
+        assert scene.router.patches == patches
+
+
+@pytest.mark.parametrize(
+    ("word", "outcome", "action"),
+    [
+        ("rollback", Outcome.ROLLBACK, Action.REVERT),
+        ("promote", Outcome.PROMOTE, Action.NONE),
+        ("cancel", Outcome.INCONCLUSIVE, Action.NONE),
+    ],
+)
+async def test_a_persons_word_ends_the_watch(word: str, outcome: Outcome, action: Action) -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].stage is Stage.WATCHING)
+        scene.events.words.put_nowait((ID, msgspec.convert({"command": word, "by": "ada", "reason": "pager"}, Command)))
+        verdict = await verdict_of(engine)
+        with pytest.raises(Refused, match="decided already"):
+            await engine.command(ID, Command(command="cancel"))
+    assert (verdict.outcome, verdict.action, verdict.by) == (outcome, action, "person")
+    assert "ada: pager" in verdict.reason
+
+
+async def test_a_verdict_is_published_when_the_broker_comes_back() -> None:
+    scene = Scene()
+    scene.sink.answers = [Unavailable("nats is away")] * 5
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert scene.sink.verdicts == [verdict]
+    assert [what for what, _ in scene.meter.troubles] == ["publish"] * 5
+
+
+async def test_the_watch_goes_on_while_the_store_is_away() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks > 2)
+        scene.sessions.failing = Unavailable("nats is away")
+        ticks = engine.views()[0].ticks
+        await until(lambda: engine.views()[0].ticks > ticks + 5)
+        scene.sessions.failing = None
+        puts = scene.sessions.puts
+        await until(lambda: scene.sessions.puts > puts)
+
+
+@pytest.mark.parametrize("stage", [Stage.LOCATING, Stage.WATCHING, Stage.REVERTING, Stage.PUBLISHING, Stage.GUARDING])
+async def test_killed_at_any_stage_and_started_again_the_verdict_is_the_same_and_published_once(stage: Stage) -> None:
+    scene = Scene(telemetry=HandTelemetry([healthy(), healthy(), failing(3)]))
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=3.0, locate_seconds=1e6)
+    match stage:
+        case Stage.LOCATING:
+            scene.router.missing = NotFound("not yet")
+        case Stage.REVERTING:
+            scene.router.answers = [Unavailable("away")] * 3
+        case Stage.PUBLISHING:
+            scene.sink.answers = [Unavailable("away")] * 10_000
+        case _:
+            pass
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].stage is stage and f'"{stage.value}"'.encode() in scene.sessions.data.get(ID, b""))
+    scene.router.missing = None
+    scene.router.answers = []
+    scene.sink.answers = []
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action, verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")
+    assert {v.release_id for v in scene.sink.verdicts} == {ID}
+    assert len({(v.outcome, v.action, v.reason, v.decided_at) for v in scene.sink.verdicts}) == 1
+    assert scene.router.canary_percent == 0
+    assert scene.sessions.data == {}
+    kept = msgspec.json.decode(scene.records.data[ID], type=Record)
+    assert kept.verdict == verdict
+
+
+async def test_stopping_keeps_a_watch_and_the_next_start_goes_on_with_it() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks > 3)
+        ticks = engine.views()[0].ticks
+    async with running(scene) as engine:
+        assert engine.views()[0].ticks >= ticks
+        scene.telemetry.readings = [failing()]
+        verdict = await verdict_of(engine)
+    assert verdict.outcome is Outcome.ROLLBACK
+
+
+async def test_unknown_releases_are_not_found() -> None:
+    async with running(Scene()) as engine:
+        for ask in (engine.view("nobody"), engine.record("nobody"), engine.wait("nobody", seconds=0)):
+            with pytest.raises(NotFound):
+                await ask
+
+
+async def test_a_release_without_a_mesh_gets_the_only_one() -> None:
+    async with running(Scene(telemetry=HandTelemetry([gap()]))) as engine:
+        view = await engine.submit(msgspec.structs.replace(RELEASE, mesh=None), release_id=ID)
+    assert view.release.mesh == "edge"
+
+
+async def test_a_wait_ends_with_nothing_when_the_verdict_has_not_come() -> None:
+    async with running(Scene(telemetry=HandTelemetry([gap()]))) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        assert await engine.record(ID) is None
+        assert await engine.wait(ID, seconds=0.001) is None
+
+
+async def test_one_release_that_fails_in_our_own_code_does_not_take_the_others_with_it() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+
+    def burst() -> None:
+        raise ZeroDivisionError("a defect of ours")
+
+    scene.router.on_patch = burst
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].stage is Stage.WATCHING)
+        await engine.command(ID, Command(command="rollback"))
+        await until(lambda: scene.meter.troubles)
+        await engine.submit(msgspec.structs.replace(RELEASE, service="other"), release_id="other-1")
+        await until(lambda: any(v.id == "other-1" and v.ticks for v in engine.views()))
+    assert scene.meter.troubles[0][0] == "release"
+    assert ID in scene.sessions.data
+
+
+async def test_a_release_of_a_mesh_that_is_gone_from_the_settings_is_reported_and_kept() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks)
+    scene.sessions.data[ID] = scene.sessions.data[ID].replace(b'"mesh":"edge"', b'"mesh":"gone"')
+    async with running(scene) as engine:
+        assert engine.views() == []
+    assert "not configured any more" in str(scene.meter.troubles[-1][1])
+    assert ID in scene.sessions.data
+
+
+async def test_a_checkpoint_that_cannot_be_read_is_reported_and_left_alone() -> None:
+    scene = Scene()
+    scene.sessions.data["odd-1"] = b"{}"
+    async with running(scene) as engine:
+        assert engine.views() == []
+    assert scene.meter.troubles[0][0] == "checkpoint"
+    assert "odd-1" in scene.sessions.data
+
+
+async def test_a_deadline_of_no_ticks_is_refused_with_the_fix() -> None:
+    async with running(Scene()) as engine:
+        with pytest.raises(InvalidInput, match="deadline"):
+            await engine.submit(msgspec.structs.replace(RELEASE, deadline=0.001), release_id=ID)

@@ -1,0 +1,263 @@
+"""Our own ports, played by hand: the engine's tests decide what telemetry says, what the mesh answers and what time it is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from analyzers.counts import Arm, Latency
+from analyzers.ruling import Ruling
+from config.policy import Policy, Promotion
+from config.settings import Limits
+from daemon.engine.world import Mesh, World
+from daemon.errors import VerdictdError
+from daemon.model import ArmSpec, Command, Mark, Reading, Release, Verdict, Watch
+from daemon.ports import PatchReceipt, Placement
+
+BOUNDS = (10.0, 25.0, 50.0, 100.0, 250.0)
+RELEASE = Release(
+    service="web",
+    namespace="shop",
+    mesh="edge",
+    baseline=ArmSpec(service="web-v1"),
+    canary=ArmSpec(service="web-v2"),
+    weight=10.0,
+)
+POLICY = Policy(window_seconds=60.0, warmup_seconds=0.0, promotion=Promotion(min_requests=100, min_seconds=5.0))
+
+
+class HandClock:
+    """Time that moves only when somebody sleeps; sleepers wake in order."""
+
+    def __init__(self) -> None:
+        self.time = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float, /) -> None:
+        self.time += seconds
+        await asyncio.sleep(0)
+
+
+class MemoryStore:
+    """A store in memory that can be made to fail."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+        self.failing: VerdictdError | None = None
+        self.puts = 0
+
+    async def put(self, key: str, value: bytes) -> None:
+        await asyncio.sleep(0)
+        self._check()
+        self.puts += 1
+        self.data[key] = value
+
+    async def get(self, key: str) -> bytes | None:
+        self._check()
+        return self.data.get(key)
+
+    async def delete(self, key: str) -> None:
+        self._check()
+        self.data.pop(key, None)
+
+    async def items(self) -> list[tuple[str, bytes]]:
+        self._check()
+        return list(self.data.items())
+
+    def _check(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+
+
+class HandRouter:
+    """A mesh with one weight."""
+
+    def __init__(self) -> None:
+        self.canary_percent = 10.0
+        self.ready: int | None = 3
+        self.missing: VerdictdError | None = None
+        self.patches = 0
+        self.answers: list[VerdictdError] = []
+        self.on_patch: Callable[[], None] = lambda: None
+
+    async def locate(self, release: Release) -> Placement:
+        if self.missing is not None:
+            raise self.missing
+        return Placement(routes=(f"route of {release.service}",), canary_percent=self.canary_percent)
+
+    async def baseline_ready(self, release: Release) -> int | None:
+        return self.ready
+
+    async def take_back(self, release: Release) -> PatchReceipt:
+        if self.answers:
+            raise self.answers.pop(0)
+        changed = self.canary_percent > 0
+        self.canary_percent = 0.0
+        self.patches += changed
+        self.on_patch()
+        return PatchReceipt(changed=changed, detail="canary 10 -> 0", sent_at=1.0, acknowledged_at=2.0)
+
+    async def canary_gets_traffic(self, release: Release) -> str | None:
+        return "the route" if self.canary_percent > 0 else None
+
+
+class HandTelemetry:
+    """Answers what the test says, tick after tick, the last one for ever."""
+
+    tick_seconds = 1.0
+    split = False
+
+    def __init__(self, readings: Sequence[Reading] = ()) -> None:
+        self.readings = list(readings)
+        self.forgotten: list[str] = []
+        self.asked: list[list[str]] = []
+
+    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        self.asked.append([w.release_id for w in watches])
+        reading = self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
+        return {watch.release_id: reading for watch in watches}
+
+    def forget(self, release_id: str) -> None:
+        self.forgotten.append(release_id)
+
+
+class MemorySink:
+    """Keeps what was published; fails on demand."""
+
+    def __init__(self) -> None:
+        self.verdicts: list[Verdict] = []
+        self.answers: list[VerdictdError] = []
+
+    async def publish(self, verdict: Verdict) -> None:
+        if self.answers:
+            raise self.answers.pop(0)
+        self.verdicts.append(verdict)
+
+
+class HandAnnouncement:
+    """An event whose answer the test can see."""
+
+    def __init__(self, release_id: str | None, release: Release | VerdictdError) -> None:
+        self.release_id = release_id
+        self.content = release
+        self.answer = ""
+
+    def release(self) -> Release:
+        if isinstance(self.content, VerdictdError):
+            raise self.content
+        return self.content
+
+    async def accept(self) -> None:
+        self.answer = "accepted"
+
+    async def reject(self, reason: str) -> None:
+        self.answer = reason
+
+
+class HandEvents:
+    """Queues in place of a broker."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[HandAnnouncement] = asyncio.Queue()
+        self.words: asyncio.Queue[tuple[str, Command]] = asyncio.Queue()
+
+    async def announcements(self) -> AsyncIterator[HandAnnouncement]:
+        while True:
+            yield await self.queue.get()
+
+    async def commands(self) -> AsyncIterator[tuple[str, Command]]:
+        while True:
+            yield await self.words.get()
+
+
+class MemoryMeter:
+    """Remembers what was measured."""
+
+    def __init__(self) -> None:
+        self.ticks: list[Ruling | None] = []
+        self.ends: list[Verdict] = []
+        self.troubles: list[tuple[str, Exception]] = []
+        self.rounds = 0
+
+    def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
+        self.ticks.append(ruling)
+
+    def ended(self, release: Release, verdict: Verdict, marks: Sequence[Mark]) -> None:
+        self.ends.append(verdict)
+
+    def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
+        self.rounds += 1
+
+    def trouble(self, what: str, error: Exception) -> None:
+        self.troubles.append((what, error))
+
+
+@dataclass
+class Scene:
+    """One world with every part within reach of the test."""
+
+    clock: HandClock = field(default_factory=HandClock)
+    router: HandRouter = field(default_factory=HandRouter)
+    telemetry: HandTelemetry = field(default_factory=lambda: HandTelemetry([healthy()]))
+    sink: MemorySink = field(default_factory=MemorySink)
+    sessions: MemoryStore = field(default_factory=MemoryStore)
+    records: MemoryStore = field(default_factory=MemoryStore)
+    events: HandEvents = field(default_factory=HandEvents)
+    meter: MemoryMeter = field(default_factory=MemoryMeter)
+    policies: dict[str, Policy] = field(default_factory=lambda: {"default": POLICY})
+    limits: Limits = field(default_factory=lambda: Limits(guard_seconds=0.0, locate_seconds=5.0))
+
+    def world(self) -> World:
+        """The ports as the engine wants them."""
+        return World(
+            cluster="test",
+            meshes={"edge": Mesh(router=self.router, telemetry="hand")},
+            telemetry={"hand": self.telemetry},
+            policies=self.policies,
+            events=self.events,
+            sink=self.sink,
+            sessions=self.sessions,
+            records=self.records,
+            clock=self.clock,
+            meter=self.meter,
+            limits=self.limits,
+        )
+
+
+def arm(requests: int, errors: int = 0, *, counts: tuple[int, ...] | None = None) -> Arm:
+    """An arm whose latencies lie around 30 ms."""
+    spread = counts or _spread(requests)
+    return Arm(requests=requests, errors=errors, latency=Latency(counts=spread, sum_ms=30.0 * sum(spread)))
+
+
+def healthy(seconds: float = 1.0) -> Reading:
+    """Both arms alike, 1 error in 1000."""
+    return Reading(seconds=seconds, baseline=arm(900, 1), canary=arm(100, 0), bounds_ms=BOUNDS)
+
+
+def failing(errors: int = 20) -> Reading:
+    """The canary fails."""
+    return Reading(seconds=1.0, baseline=arm(900, 1), canary=arm(100, errors), bounds_ms=BOUNDS)
+
+
+def gap(reason: str = "prometheus does not answer") -> Reading:
+    """No information."""
+    return Reading(seconds=1.0, gap=reason)
+
+
+def _spread(requests: int) -> tuple[int, ...]:
+    parts = [requests // 10, requests * 3 // 10, requests * 4 // 10, requests // 10, requests // 20]
+    return (*parts, requests - sum(parts))
+
+
+async def until(condition: Callable[[], object], *, turns: int = 20_000) -> None:
+    """Let the loop turn until the condition holds."""
+    for _ in range(turns):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it never came true")

@@ -2,7 +2,7 @@
 
 Written on bare asyncio protocols, because the demo shares a small machine with everything else and a web framework's cost
 per request would be most of it. A second port takes a new behaviour at run time (``PUT /`` with its JSON). It prints
-``{"port": ..., "control": ...}`` when it listens, and ends when its standard input closes or on SIGTERM.
+``{"port": ..., "control": ...}`` when it listens, and ends on SIGTERM.
 """
 
 import argparse
@@ -89,7 +89,7 @@ async def control(service: Service, reader: asyncio.StreamReader, writer: asynci
 
 
 async def serve(*, version: str, seed: str, behaviour: Behaviour) -> None:
-    """Serve until standard input closes or SIGTERM comes."""
+    """Serve until SIGTERM."""
     loop = asyncio.get_running_loop()
     service = Service(version=version, behaviour=behaviour, dice=Dice(seed))
     server = await loop.create_server(lambda: Requests(service), "127.0.0.1", 0, backlog=512)

@@ -1,20 +1,32 @@
 """Child processes: started with a log file each, watched while they should live, ended by pid.
 
-A child gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order. Its
-standard input is a pipe held by the demo: our own children end when it closes, whatever ended the demo.
+A child gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order. It is
+started through a shim that asks the kernel to end it with the demo, should that be killed outright.
 """
 
 import asyncio
 import os
 import signal
+import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.demo.errors import DemoError
 
+# Run by a bare interpreter, which then becomes the child. PR_SET_PDEATHSIG is 1. The demo may have died before the request
+# was made, hence the look at getppid. Where there is no prctl, a killed demo leaves its children behind.
+_SHIM = """
+import os, sys
+if sys.platform == "linux":
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 15)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 _STOP_SECONDS = 6.0
 _TAIL_BYTES = 4096
 _TAIL_LINES = 15
@@ -51,6 +63,10 @@ class Child:
         code = await self.process.wait()
         raise self.failed(f"ended with code {code} while it was needed")
 
+    def terminate(self) -> None:
+        """Ask it to end; the ``with`` block waits for that."""
+        _signal(self.process, signal.SIGTERM)
+
     def failed(self, what: str) -> DemoError:
         """An error about this child with the end of its log."""
         return DemoError(
@@ -61,42 +77,28 @@ class Child:
 
 
 @asynccontextmanager
-async def child(
-    name: str, argv: Sequence[str], *, log: Path, stdout: bool = False, env: Mapping[str, str] | None = None
-) -> AsyncIterator[Child]:
+async def child(name: str, argv: Sequence[str], *, log: Path, stdout: bool = False) -> AsyncIterator[Child]:
     """Run a process for the length of a ``with`` block.
 
     Args:
         name: how the account calls it.
-        argv: program and arguments.
+        argv: absolute path of the program, and its arguments.
         log: the file that takes its standard error, and its standard output unless ``stdout``.
         stdout: read its standard output through a pipe (limit of a line: 64 KiB).
-        env: its environment; null is ours.
     """
     with log.open("ab") as log_file:
         process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid())),
             *argv,
-            stdin=PIPE,
+            stdin=DEVNULL,
             stdout=PIPE if stdout else log_file,
             stderr=log_file,
-            env=env,
             start_new_session=True,
         )
     try:
         yield Child(name=name, process=process, log=log)
     finally:
         await _stop(process)
-
-
-async def run_to_end(argv: Sequence[str], *, seconds: float) -> tuple[int, str]:
-    """Run a short command; return its exit code and what it wrote (standard error included)."""
-    process = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=PIPE, stderr=asyncio.subprocess.STDOUT)
-    try:
-        async with asyncio.timeout(seconds):
-            out, _ = await process.communicate()
-    finally:
-        await _stop(process)
-    return process.returncode or 0, out.decode(errors="replace")
 
 
 def tail(log: Path) -> str:
@@ -112,19 +114,22 @@ def tail(log: Path) -> str:
 
 
 async def _stop(process: Process) -> None:
-    """SIGTERM and a closed standard input, then SIGKILL when that is not enough."""
-    if process.stdin is not None:
-        process.stdin.close()
+    """SIGTERM, then SIGKILL when that is not enough."""
     if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)  # not send_signal(): it reaps the child under asyncio's nose
+        _signal(process, signal.SIGTERM)
         try:
             async with asyncio.timeout(_STOP_SECONDS):
                 await _drained(process)
         except TimeoutError:
-            with suppress(ProcessLookupError):
-                os.kill(process.pid, signal.SIGKILL)
+            _signal(process, signal.SIGKILL)
             await _drained(process)
+
+
+def _signal(process: Process, number: signal.Signals) -> None:
+    """Not ``send_signal()``: that looks whether the child has ended and takes its exit code from under asyncio's nose."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 async def _drained(process: Process) -> None:

@@ -1,0 +1,313 @@
+"""One connection to NATS that never gives up, says what state it is in, and closes quickly.
+
+nats-py reconnects by itself, with three gaps that are closed here: the first connect retries for ever (we bound it and say
+why it failed); an error line of the server, such as an expired credential, closes the client for good (we make a new one);
+and drain waits for its whole time-out while a pull subscription is alive (we keep a list of them and end them first).
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import nats.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from config.settings import Nats
+from daemon.backoff import pauses
+from daemon.bus.beside import beside
+from daemon.bus.translating import translated
+from daemon.errors import Forbidden, InvalidInput, Unavailable, VerdictdError
+
+logger = logging.getLogger(__name__)
+
+State = Literal["connecting", "connected", "disconnected", "closed"]
+PullSubscription = JetStreamContext.PullSubscription
+
+PING_SECONDS = 10
+RECONNECT_SECONDS = 0.5
+REQUEST_SECONDS = 5.0
+DRAIN_SECONDS = 2.0
+LOG_EVERY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where NATS is and what to show it. ``token`` is asked for at every connect, so that a rotated one is taken up."""
+
+    servers: tuple[str, ...]
+    token: Callable[[], str] | None = None
+    credentials_file: str | None = None
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The servers for logs and messages: without user, password or token."""
+        return ", ".join(re.sub(r"(?<=//)[^/]*@|^[^/]*@", "", server) for server in self.servers)
+
+
+def address_of(settings: Nats) -> Address:
+    """Read the files that the settings name (all but those that are read again at each connect).
+
+    Raises:
+        InvalidInput: a file is missing or unreadable, or two ways to authenticate are set.
+    """
+    if settings.token_file is not None and settings.credentials_file is not None:
+        raise InvalidInput("both a token and credentials are set", path="nats.token_file", fix="keep one of the two")
+    token_file, ca_file = settings.token_file, settings.ca_file
+    if token_file is not None:
+        _read(token_file, path="nats.token_file")
+    if settings.credentials_file is not None:
+        _read(settings.credentials_file, path="nats.credentials_file")
+    return Address(
+        servers=tuple(server.strip() for server in settings.url.split(",") if server.strip()),
+        token=None if token_file is None else lambda: _read(token_file, path="nats.token_file").strip(),
+        credentials_file=settings.credentials_file,
+        tls=None if ca_file is None else _trusting(ca_file),
+    )
+
+
+class Connection:
+    """A connection that reconnects for ever. Made by ``connected``.
+
+    What is built on it asks for ``client`` or ``jetstream`` at each use and keeps neither, since a client that the server has
+    shut out is replaced by a new one.
+    """
+
+    def __init__(self, address: Address, *, name: str, connect_timeout_seconds: float) -> None:
+        self._address = address
+        self._name = name
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._client = Client()
+        self._last_error: Exception | None = None
+        self._scope: asyncio.Timeout | None = None
+        self._pulls: set[PullSubscription] = set()
+        self._ended = asyncio.Event()
+        self._up = asyncio.Event()
+        self._lost_at: float | None = None
+        self._logged_at = -LOG_EVERY_SECONDS
+        self._closing = False
+
+    @property
+    def state(self) -> State:
+        """``connected`` is the only one in which requests are sent."""
+        if self._closing or self._client.is_closed:
+            return "closed" if self._closing else "disconnected"
+        if self._client.is_connected:
+            return "connected"
+        return "connecting" if self._client.is_connecting else "disconnected"
+
+    @property
+    def last_error(self) -> str | None:
+        """What the connection last complained of, for the readiness page."""
+        return None if self._last_error is None else str(self._last_error) or type(self._last_error).__name__
+
+    @property
+    def client(self) -> Client:
+        """The client; raises ``Unavailable`` at once while there is no connection.
+
+        Nothing is queued for later: a request that was given up would still be sent after the reconnect.
+        """
+        if self.state != "connected":
+            raise Unavailable(f"no connection to NATS ({self.last_error or self.state})")
+        return self._client
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """JetStream on the client; raises ``Unavailable`` as ``client`` does."""
+        return self.client.jetstream(timeout=REQUEST_SECONDS)
+
+    async def rest(self, seconds: float) -> None:
+        """The pause between two attempts: so long, but while the connection is lost, not longer than until it is back."""
+        if self.state == "connected":
+            await asyncio.sleep(seconds)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._up.wait()
+
+    @asynccontextmanager
+    async def pulling(self, stream: str, consumer: str) -> AsyncIterator[PullSubscription]:
+        """A pull subscription that ends with the body or, at the latest, before the connection drains."""
+        with translated(f"subscribing to {stream}"):
+            subscription = await self.jetstream.pull_subscribe_bind(consumer, stream=stream)
+        self._pulls.add(subscription)
+        try:
+            yield subscription
+        finally:
+            await self._end_pull(subscription)
+
+    async def open(self) -> None:
+        """Connect for the first time, within ``connect_timeout_seconds``.
+
+        Raises:
+            Forbidden: the server does not let us in.
+            InvalidInput: its certificate is not signed by a CA we know.
+            Unavailable: nobody answered in time.
+        """
+        try:
+            async with asyncio.timeout(self._connect_timeout_seconds) as self._scope:
+                await self._connect()
+        except TimeoutError as error:
+            await self._discard()
+            raise self._why_not() from error
+        except BaseException:
+            await self._discard()
+            raise
+        finally:
+            self._scope = None
+        self._up.set()
+
+    async def keep(self) -> None:
+        """Replace the client whenever the server has shut it out; for ever."""
+        while True:
+            await self._ended.wait()
+            for pause in pauses():
+                await asyncio.sleep(pause)
+                self._client = Client()
+                try:
+                    await self.open()
+                except VerdictdError as error:
+                    self._complain(error)
+                else:
+                    await self._on_reconnected()
+                    break
+
+    async def close(self) -> None:
+        """Send what is queued and close; takes at most some 2 s, whatever the server does."""
+        if self._client.is_connected:
+            for subscription in list(self._pulls):
+                await self._end_pull(subscription)
+            self._closing = True
+            with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+                async with asyncio.timeout(DRAIN_SECONDS):
+                    await self._client.drain()
+        self._closing = True
+        await self._discard()
+
+    async def _connect(self) -> None:
+        self._ended.clear()
+        with translated("connecting to NATS"):
+            await self._client.connect(
+                servers=list(self._address.servers),
+                name=self._name,
+                token=self._address.token,
+                user_credentials=self._address.credentials_file,
+                tls=self._address.tls,
+                connect_timeout=2,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as seconds of any kind
+                ping_interval=PING_SECONDS,
+                max_outstanding_pings=2,
+                drain_timeout=int(DRAIN_SECONDS),
+                error_cb=self._on_error,
+                disconnected_cb=self._on_disconnected,
+                reconnected_cb=self._on_reconnected,
+                closed_cb=self._on_closed,
+            )
+
+    async def _discard(self) -> None:
+        """Close the client hard, whatever state it is in: no socket is left behind."""
+        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._client.close()
+
+    async def _end_pull(self, subscription: PullSubscription) -> None:
+        self._pulls.discard(subscription)
+        with contextlib.suppress(nats.errors.Error, OSError, ValueError):
+            await subscription.unsubscribe()
+
+    async def _on_error(self, error: Exception) -> None:
+        self._last_error = error
+        logger.debug("nats error", extra={"error": str(error)})
+        if self._scope is not None and (_is_denial(error) or isinstance(error, ssl.SSLCertVerificationError)):
+            # Trying again will not help: end the first connect now, with the reason.
+            self._scope.reschedule(asyncio.get_running_loop().time())
+        elif "permissions violation" in str(error).lower():
+            logger.error("NATS does not permit this", extra={"error": str(error)})
+
+    async def _on_disconnected(self) -> None:
+        self._up.clear()
+        if self._lost_at is None and not self._closing:
+            self._lost_at = time.monotonic()
+            self._complain(self._last_error)
+
+    async def _on_reconnected(self) -> None:
+        seconds = 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
+        self._lost_at = None
+        self._up.set()
+        logger.info("connected to NATS again", extra={"after_seconds": round(seconds, 1)})
+
+    async def _on_closed(self) -> None:
+        if not self._closing:
+            self._ended.set()
+
+    def _complain(self, error: Exception | None) -> None:
+        now = time.monotonic()
+        if now - self._logged_at >= LOG_EVERY_SECONDS:
+            self._logged_at = now
+            logger.warning("no connection to NATS", extra={"error": str(error or "the connection was closed")})
+
+    def _why_not(self) -> VerdictdError:
+        error, where = self._last_error, self._address.shown
+        if error is not None and _is_denial(error):
+            return Forbidden(
+                f"NATS at {where} does not let us in ({error}); "
+                "check nats.token_file, nats.credentials_file or the user in nats.url"
+            )
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return InvalidInput(
+                f"the certificate of NATS at {where} is not trusted: {error.verify_message}",
+                path="nats.ca_file",
+                fix="name the PEM bundle of the CA that signed it",
+            )
+        return Unavailable(
+            f"NATS at {where} did not answer within {self._connect_timeout_seconds:g} s"
+            + (f" ({error})" if error is not None else "")
+        )
+
+
+@asynccontextmanager
+async def connected(address: Address, *, name: str, connect_timeout_seconds: float) -> AsyncIterator[Connection]:
+    """A connection for as long as the body runs; drained at its end.
+
+    Raises:
+        Forbidden, InvalidInput, Unavailable: see ``Connection.open``.
+    """
+    connection = Connection(address, name=name, connect_timeout_seconds=connect_timeout_seconds)
+    await connection.open()
+    try:
+        async with beside(connection.keep()):
+            yield connection
+    finally:
+        await connection.close()
+
+
+def _is_denial(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, nats.errors.AuthorizationError) or "authorization" in text or "authentication" in text
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    _read(ca_file, path="nats.ca_file")
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError as error:
+        raise InvalidInput(f"{ca_file!r} holds no certificates: {error}", path="nats.ca_file", fix="name a PEM bundle") from error
+
+
+def _read(file: str, *, path: str) -> str:
+    try:
+        return Path(file).read_text()
+    except OSError as error:
+        raise InvalidInput(
+            f"{file!r} cannot be read: {error.strerror}", path=path, fix="name a file that exists and is ours"
+        ) from error

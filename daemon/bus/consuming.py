@@ -1,0 +1,131 @@
+"""Messages of a stream through a durable consumer, for ever, whatever happens to the connection, the server or the consumer.
+
+Short fetches in a loop: a fetch in flight while the server restarts waits out its whole time-out, so it must be short. A
+message is held by heartbeats while somebody works on it, and comes again ten seconds after nobody does: neither a slow store
+nor a crash loses it, and a restart need not wait long. Heartbeats follow the object: one that is dropped without an answer is
+not held any longer.
+"""
+
+import asyncio
+import contextlib
+import logging
+import weakref
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+
+import nats.errors
+from nats.aio.msg import Msg
+from nats.js import api
+from nats.js.errors import NotFoundError
+
+from daemon.backoff import pauses
+from daemon.bus.connection import Connection, PullSubscription
+from daemon.bus.translating import translated
+from daemon.errors import VerdictdError
+
+logger = logging.getLogger(__name__)
+
+BATCH = 64
+FETCH_SECONDS = 1.0
+ACK_WAIT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 3.0
+ANSWER_SECONDS = 2.0
+# A consumer made for a stream that is there already (another cluster's) begins with the last hour, not with the last week.
+LOOK_BACK_SECONDS = 3_600.0
+
+
+class Delivery:
+    """One message that wants an answer."""
+
+    def __init__(self, message: Msg) -> None:
+        self.message = message
+        self.answered = False
+
+    async def acknowledge(self) -> None:
+        """It need not come again. If the server does not hear it, it comes again, which must do no harm."""
+        self.answered = True
+        with contextlib.suppress(VerdictdError), translated("acknowledging"):
+            await self.message.ack_sync(timeout=ANSWER_SECONDS)
+
+    async def put_back(self, *, delay_seconds: float = 0.0) -> None:
+        """It shall come again."""
+        self.answered = True
+        with contextlib.suppress(VerdictdError), translated("putting back"):
+            await self.message.nak(delay=delay_seconds)
+
+    async def hold(self) -> None:
+        """It is being worked on."""
+        with contextlib.suppress(VerdictdError), translated("holding"):
+            await self.message.in_progress()
+
+
+class Consumer:
+    """A durable consumer of one stream. ``keep`` is its task: the heartbeats of what is held."""
+
+    def __init__(self, connection: Connection, *, stream: str, durable: str) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._durable = durable
+        self._held: weakref.WeakSet[Delivery] = weakref.WeakSet()
+
+    async def deliveries(self) -> AsyncGenerator[Delivery, None]:
+        """Messages as they come, for ever."""
+        waits = pauses()
+        while True:
+            try:
+                await self._ensure()
+                async with self._connection.pulling(self._stream, self._durable) as subscription:
+                    while True:
+                        batch = [Delivery(message) for message in await self._fetch(subscription)]
+                        waits = pauses()
+                        self._held.update(batch)
+                        try:
+                            while batch:
+                                yield batch.pop(0)
+                        finally:
+                            for rest in batch:
+                                await rest.put_back()
+            except VerdictdError as error:
+                logger.debug("consumer is disturbed", extra={"stream": self._stream, "error": str(error)})
+                await self._connection.rest(next(waits))
+
+    async def keep(self) -> None:
+        """Hold what has been delivered and not answered; for ever."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            for delivery in list(self._held):
+                if not delivery.answered:
+                    await delivery.hold()
+
+    async def release(self) -> None:
+        """Put back what is unanswered, so that whoever comes next need not wait for it."""
+        for delivery in list(self._held):
+            if not delivery.answered:
+                await delivery.put_back()
+
+    async def _fetch(self, subscription: PullSubscription) -> list[Msg]:
+        with translated(f"fetching from {self._stream}"):
+            try:
+                return await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
+            except nats.errors.TimeoutError:
+                return []
+
+    async def _ensure(self) -> None:
+        """Make the consumer, or bring it to what it must be; where it begins is decided once."""
+        jetstream = self._connection.jetstream
+        wanted = api.ConsumerConfig(
+            durable_name=self._durable,
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_SECONDS,
+            # Without end: a limit would let a message stop coming without a word. Poison is buried by the intake instead.
+            max_deliver=-1,
+            max_ack_pending=1_000,
+        )
+        with translated(f"creating the consumer {self._durable}"):
+            try:
+                current = (await jetstream.consumer_info(self._stream, self._durable)).config
+                start = {"deliver_policy": current.deliver_policy, "opt_start_time": current.opt_start_time}
+            except NotFoundError:
+                begin = datetime.now(UTC) - timedelta(seconds=LOOK_BACK_SECONDS)
+                start = {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": begin}
+            await jetstream.add_consumer(self._stream, wanted.evolve(**start))

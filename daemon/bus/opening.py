@@ -1,0 +1,71 @@
+"""All that verdictd has of NATS, in one piece: what the composition root asks for."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from config.settings import Nats
+from daemon.bus import subjects
+from daemon.bus.beside import beside
+from daemon.bus.connection import Address, Connection, address_of, connected
+from daemon.bus.embedded import embedded_server
+from daemon.bus.intake import Intake
+from daemon.bus.publisher import Publisher
+from daemon.bus.store import KvStore
+from daemon.bus.streams import ensure_streams
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bus:
+    """The ports that NATS implements. ``where`` is the servers' addresses, without secrets, for logs."""
+
+    connection: Connection
+    events: Intake
+    verdicts: Publisher
+    sessions: KvStore
+    records: KvStore
+    where: str
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are being sent now."""
+        return self.connection.state == "connected"
+
+
+@asynccontextmanager
+async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
+    """Connect, starting a server of our own where the settings say ``embedded``, and make the streams.
+
+    At the end unanswered events are put back, the connection is drained and the server ended; some 2 s at the worst.
+
+    Raises:
+        InvalidInput: a setting cannot be honoured; says which, and the fix.
+        Forbidden: NATS does not let us in.
+        Unavailable: nobody answers.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.url == "embedded":
+            server = await stack.enter_async_context(embedded_server(settings.data_dir))
+            address = Address(servers=(server.url,), token=lambda: server.token)
+        else:
+            address = address_of(settings)
+        connection = await stack.enter_async_context(
+            connected(address, name=f"verdictd-{cluster}", connect_timeout_seconds=settings.connect_timeout_seconds)
+        )
+        await ensure_streams(connection.jetstream, replicas=settings.replicas, patience_seconds=settings.connect_timeout_seconds)
+        events = Intake(connection, cluster=cluster)
+        stack.push_async_callback(_release, events)
+        await stack.enter_async_context(beside(*(consumer.keep() for consumer in events.consumers)))
+        yield Bus(
+            connection=connection,
+            events=events,
+            verdicts=Publisher(connection),
+            sessions=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster),
+            records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
+            where=address.shown,
+        )
+
+
+async def _release(events: Intake) -> None:
+    for consumer in events.consumers:
+        await consumer.release()

@@ -1,0 +1,103 @@
+"""Verdicts out: on the stream exactly once, whatever crashes.
+
+Every attempt carries the same message id, and within the stream's duplicate window (an hour) the server itself tells attempts
+apart, over restarts too. A window ends, though, and a verdict decided before a long outage is published after it. So once a
+verdict is older than half the window, the subject is searched for it first, and the publication is made conditional on the
+subject not having moved since: nobody can have published it in between. The fast way costs one round trip, the slow one three.
+A key-value note "published" would do neither better: between the publication and the note there is always room for a crash.
+"""
+
+import logging
+import time
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+from nats.js import api
+from nats.js.errors import NotFoundError
+
+from daemon.backoff import pauses
+from daemon.bus import subjects
+from daemon.bus.connection import Connection
+from daemon.bus.reading import read_to_end
+from daemon.bus.streams import DUPLICATE_WINDOW_SECONDS
+from daemon.bus.translating import translated
+from daemon.errors import TransientError
+from daemon.events.cdevents import rolledback
+from daemon.events.cloudevents import CloudEvent, to_structured
+from daemon.events.verdicts import verdict_event
+from daemon.model import Verdict
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_ID = "Nats-Msg-Id"
+EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
+# Clocks of replicas and server may differ; neither half an hour nor the hour before the decision is a tight margin.
+FRESH_SECONDS = DUPLICATE_WINDOW_SECONDS / 2
+SKEW_SECONDS = 3_600.0
+
+
+class Publisher:
+    """``VerdictSink`` on JetStream: CloudEvents in structured mode, so that whoever prints the body sees the whole event."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def publish(self, verdict: Verdict) -> None:
+        """Publish the verdict, and the CDEvent where traffic was taken back; returns when both are acknowledged.
+
+        Tries for ever while trying can help.
+
+        Raises:
+            InvalidInput: cluster, namespace or service cannot be a token of a subject.
+            PermanentError: the server refuses it for good.
+        """
+        place = {"cluster": verdict.cluster, "namespace": verdict.namespace, "service": verdict.service}
+        subject = subjects.verdict_subject(**place)
+        await self._publish_once(subjects.VERDICTS, subject, verdict_event(verdict), since=verdict.decided_at)
+        taken_back = rolledback(verdict)
+        if taken_back is not None:
+            subject = subjects.cdevent_subject(**place)
+            await self._publish_once(subjects.CDEVENTS, subject, taken_back, since=verdict.decided_at)
+
+    async def _publish_once(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
+        for pause in pauses():
+            try:
+                await self._attempt(stream, subject, event, since=since)
+            except TransientError as error:
+                logger.warning("not published yet", extra={"event": event.id, "subject": subject, "error": str(error)})
+                await self._connection.rest(pause)
+            else:
+                return
+
+    async def _attempt(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
+        headers, body = to_structured(event)
+        headers[MESSAGE_ID] = event.id
+        if abs(time.time() - since) > FRESH_SECONDS:
+            last = await self._last_sequence(stream, subject)
+            if await self._is_there(stream, subject, event.id, since=since):
+                return
+            headers[EXPECTED_LAST] = str(last)
+        with translated(f"publishing {event.id}"):
+            acknowledged = await self._connection.jetstream.publish(subject, body, stream=stream, headers=headers)
+        logger.debug("published", extra={"event": event.id, "sequence": acknowledged.seq, "again": bool(acknowledged.duplicate)})
+
+    async def _last_sequence(self, stream: str, subject: str) -> int:
+        """Of the subject, as the stream's leader sees it; 0 when it has no message."""
+        with translated(f"reading {subject}"):
+            try:
+                return (await self._connection.jetstream.get_msg(stream, subject=subject)).seq or 0
+            except NotFoundError:
+                return 0
+
+    async def _is_there(self, stream: str, subject: str, event_id: str, *, since: float) -> bool:
+        after = api.ConsumerConfig(
+            filter_subject=subject,
+            deliver_policy=api.DeliverPolicy.BY_START_TIME,
+            opt_start_time=datetime.fromtimestamp(since - SKEW_SECONDS, UTC),
+            headers_only=True,
+        )
+        async with aclosing(read_to_end(self._connection, stream, after)) as batches:
+            async for messages in batches:
+                if any((message.headers or {}).get(MESSAGE_ID) == event_id for message in messages):
+                    return True
+        return False

@@ -1,0 +1,200 @@
+"""The streams and buckets verdictd stands on, brought to what they must be.
+
+What correctness needs (subjects, retention, storage, replicas, the duplicate window) is enforced at every start. How long and
+how much is kept is set when a stream is made and then left to whoever runs the broker.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from nats.js import JetStreamContext, api
+from nats.js.errors import APIError, BadRequestError
+
+from daemon.backoff import pauses
+from daemon.bus import subjects
+from daemon.bus.translating import translate, translated
+from daemon.errors import InvalidInput, TransientError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+DAY_SECONDS = 86_400.0
+# Publications of one verdict this close together are told apart by the server; see publisher.
+DUPLICATE_WINDOW_SECONDS = 3_600.0
+
+NAME_IN_USE = 10058
+SUBJECTS_OVERLAP = 10065
+REPLICAS_NOT_SUPPORTED = frozenset({10005, 10074})
+JETSTREAM_NOT_ENABLED = frozenset({10039, 10076})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One stream. Ages in seconds; ``bucket`` streams keep one value per subject and no more."""
+
+    name: str
+    subjects: tuple[str, ...]
+    description: str
+    max_age_seconds: float = 0.0
+    max_bytes: int = -1
+    bucket: bool = False
+
+    def config(self, *, replicas: int) -> api.StreamConfig:
+        """As JetStream wants it."""
+        return api.StreamConfig(
+            name=self.name,
+            description=self.description,
+            subjects=list(self.subjects),
+            retention=api.RetentionPolicy.LIMITS,
+            storage=api.StorageType.FILE,
+            # A full bucket must say so; a full log lets go of its oldest.
+            discard=api.DiscardPolicy.NEW if self.bucket else api.DiscardPolicy.OLD,
+            num_replicas=replicas,
+            max_age=self.max_age_seconds,
+            max_bytes=self.max_bytes,
+            max_msgs=-1,
+            max_msgs_per_subject=1 if self.bucket else -1,
+            duplicate_window=120.0 if self.bucket else DUPLICATE_WINDOW_SECONDS,
+            allow_rollup_hdrs=self.bucket,
+            deny_delete=self.bucket,
+            allow_direct=True,
+        )
+
+
+def _bucket(name: str, description: str) -> Plan:
+    return Plan(name=f"KV_{name}", subjects=(f"$KV.{name}.>",), description=description, bucket=True)
+
+
+GIB = 1024**3
+
+PLANS = (
+    Plan(
+        name=subjects.RELEASES,
+        subjects=(subjects.RELEASE_SUBJECTS,),
+        description="verdictd: deployment events, as they were announced",
+        max_age_seconds=7 * DAY_SECONDS,
+        max_bytes=GIB,
+    ),
+    Plan(
+        name=subjects.VERDICTS,
+        subjects=(subjects.VERDICT_SUBJECTS,),
+        description="verdictd: one verdict per release",
+        max_age_seconds=90 * DAY_SECONDS,
+        max_bytes=4 * GIB,
+    ),
+    Plan(
+        name=subjects.REJECTED,
+        subjects=(subjects.REJECTED_SUBJECT,),
+        description="verdictd: events that could not be understood, with the reason",
+        max_age_seconds=30 * DAY_SECONDS,
+        max_bytes=GIB,
+    ),
+    Plan(
+        name=subjects.COMMANDS,
+        subjects=(subjects.COMMAND_SUBJECTS,),
+        description="verdictd: a person's word about a running release",
+        max_age_seconds=DAY_SECONDS,
+        max_bytes=GIB // 16,
+    ),
+    Plan(
+        name=subjects.CDEVENTS,
+        subjects=(subjects.CDEVENT_SUBJECTS,),
+        description="verdictd: CDEvents about traffic that was taken back",
+        max_age_seconds=30 * DAY_SECONDS,
+        max_bytes=GIB,
+    ),
+    _bucket(subjects.SESSIONS, "verdictd: running releases, as of their last tick"),
+    _bucket(subjects.RECORDS, "verdictd: decision records"),
+)
+
+
+async def ensure_streams(jetstream: JetStreamContext, *, replicas: int, patience_seconds: float) -> None:
+    """Create what is missing and update what differs; does nothing when all is as it must be.
+
+    A server that has just started may not answer yet: it is asked again for ``patience_seconds``.
+
+    Raises:
+        InvalidInput: the broker cannot give what the settings ask for, or somebody else's stream is in the way.
+        Unavailable, TimedOut: JetStream did not answer.
+    """
+    waits = pauses()
+    last: TransientError | None = None
+    try:
+        async with asyncio.timeout(patience_seconds):
+            while True:
+                try:
+                    for plan in PLANS:
+                        await _ensure(jetstream, plan, replicas=replicas)
+                except TransientError as error:
+                    last = error
+                    await asyncio.sleep(next(waits))
+                else:
+                    return
+    except TimeoutError as error:
+        raise Unavailable(f"JetStream is not usable: {last}") from error
+
+
+async def _ensure(jetstream: JetStreamContext, plan: Plan, *, replicas: int) -> None:
+    wanted = plan.config(replicas=replicas)
+    try:
+        await jetstream.add_stream(wanted)
+    except APIError as error:
+        if error.err_code != NAME_IN_USE:
+            raise _refusal(error, plan, replicas) from error
+        await _update(jetstream, plan, wanted)
+    except Exception as error:
+        raise translate(error, f"creating the stream {plan.name}") from error
+
+
+async def _update(jetstream: JetStreamContext, plan: Plan, wanted: api.StreamConfig) -> None:
+    with translated(f"reading the stream {plan.name}"):
+        current = (await jetstream.stream_info(plan.name)).config
+    merged = _merged(current, wanted)
+    if merged == current:
+        return
+    try:
+        await jetstream.update_stream(merged)
+    except BadRequestError as error:
+        raise InvalidInput(
+            f"the stream {plan.name} exists and cannot be made what verdictd needs: {error.description}",
+            path="nats.url",
+            fix=f"move its messages away and delete it (nats stream rm {plan.name}), or use another account",
+        ) from error
+    except APIError as error:
+        raise _refusal(error, plan, wanted.num_replicas or 1) from error
+    logger.info("stream updated", extra={"stream": plan.name})
+
+
+def _merged(current: api.StreamConfig, wanted: api.StreamConfig) -> api.StreamConfig:
+    """The current configuration with what correctness needs put right; limits stay as the operator set them."""
+    return current.evolve(
+        subjects=wanted.subjects,
+        retention=wanted.retention,
+        storage=wanted.storage,
+        num_replicas=wanted.num_replicas,
+        max_msgs_per_subject=wanted.max_msgs_per_subject,
+        duplicate_window=max(current.duplicate_window, wanted.duplicate_window),
+        allow_direct=wanted.allow_direct,
+    )
+
+
+def _refusal(error: APIError, plan: Plan, replicas: int) -> Exception:
+    if error.err_code == SUBJECTS_OVERLAP:
+        return InvalidInput(
+            f"another stream listens on {', '.join(plan.subjects)}, which {plan.name} needs",
+            path="nats.url",
+            fix="delete that stream or narrow its subjects, or use another account",
+        )
+    if error.err_code in REPLICAS_NOT_SUPPORTED:
+        return InvalidInput(
+            f"this NATS cannot keep {replicas} replicas ({error.description})",
+            path="nats.replicas",
+            fix="set it to the number of servers in the NATS cluster, or fewer",
+        )
+    if error.err_code in JETSTREAM_NOT_ENABLED:
+        return InvalidInput(
+            f"JetStream is not enabled: {error.description}",
+            path="nats.url",
+            fix="start nats-server with -js, and enable JetStream for the account",
+        )
+    return translate(error, f"creating the stream {plan.name}")

@@ -1,0 +1,54 @@
+"""The names under which verdictd is found in NATS. They are an interface: pipelines subscribe to them.
+
+Names from outside become tokens of a subject here and nowhere else, and only after ``daemon.names`` has had its say: a
+service called ``>`` or ``a.b`` would otherwise speak for its neighbours.
+"""
+
+from typing import Final
+
+from daemon import names
+
+RELEASES: Final = "VERDICTD_RELEASES"
+VERDICTS: Final = "VERDICTD_VERDICTS"
+REJECTED: Final = "VERDICTD_REJECTED"
+COMMANDS: Final = "VERDICTD_COMMANDS"
+CDEVENTS: Final = "VERDICTD_CDEVENTS"
+
+SESSIONS: Final = "verdictd_sessions"
+RECORDS: Final = "verdictd_records"
+
+RELEASE_SUBJECTS: Final = "verdictd.release.>"
+VERDICT_SUBJECTS: Final = "verdictd.verdict.>"
+REJECTED_SUBJECT: Final = "verdictd.rejected"
+COMMAND_SUBJECTS: Final = "verdictd.command.*"
+CDEVENT_SUBJECTS: Final = "verdictd.cdevents.>"
+
+
+def release_subject(*, cluster: str, namespace: str, service: str) -> str:
+    """Where a release of this service is announced; any other subject under ``verdictd.release.`` is as good."""
+    return "verdictd.release." + _place(cluster, namespace, service)
+
+
+def verdict_subject(*, cluster: str, namespace: str, service: str) -> str:
+    """Where the verdicts of this service are published. Raises ``InvalidInput`` for a name that is not one token."""
+    return "verdictd.verdict." + _place(cluster, namespace, service)
+
+
+def cdevent_subject(*, cluster: str, namespace: str, service: str) -> str:
+    """Where the CDEvents of this service are published. Raises ``InvalidInput`` for a name that is not one token."""
+    return "verdictd.cdevents." + _place(cluster, namespace, service)
+
+
+def command_subject(release_id: str) -> str:
+    """Where commands for this release are sent. Raises ``InvalidInput`` for what is no release id."""
+    return "verdictd.command." + names.release_id(release_id, path="release_id")
+
+
+def _place(cluster: str, namespace: str, service: str) -> str:
+    return ".".join(
+        (
+            names.token(cluster, path="cluster"),
+            names.token(namespace, path="namespace"),
+            names.token(service, path="service"),
+        )
+    )

@@ -1,0 +1,54 @@
+"""What nats-py raises, as our errors.
+
+One place, because the library has three roots of errors (asyncio's, its own, JetStream's) and puts "not now" and "never"
+side by side under each: here it is decided once which of them another try can cure.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import nats.errors
+import nats.js.errors
+
+from daemon.errors import Conflict, Forbidden, NotFound, Refused, TimedOut, Unavailable, VerdictdError
+
+# JetStream's numbers for "the sequence you expected is not the last one".
+WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Raise our errors for the library's; ``doing`` begins the message, as in ``writing the checkpoint``."""
+    try:
+        yield
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise translate(error, doing) from error
+
+
+def translate(error: Exception, doing: str) -> VerdictdError:
+    """Our error for one of the library's."""
+    text = f"{doing}: {str(error) or type(error).__name__}"
+    match error:
+        case nats.js.errors.APIError():
+            return _of_api(error, text)
+        case TimeoutError():
+            return TimedOut(f"{doing}: no answer from NATS in time")
+        case nats.errors.AuthorizationError() | nats.errors.InvalidUserCredentialsError():
+            return Forbidden(text)
+        case nats.errors.MaxPayloadError() | nats.errors.BadSubjectError() | nats.errors.BadHeaderError():
+            return Refused(text)
+        case nats.js.errors.NoStreamResponseError() | nats.errors.NoRespondersError():
+            return Unavailable(f"{doing}: JetStream does not answer (no stream for it, or the server is just starting)")
+        case _:
+            return Unavailable(text)
+
+
+def _of_api(error: nats.js.errors.APIError, text: str) -> VerdictdError:
+    if isinstance(error, nats.js.errors.NotFoundError):
+        return NotFound(text)
+    if error.err_code in WRONG_LAST_SEQUENCE:
+        return Conflict(text)
+    # 500 and 503 are leaders being elected, disks being full, JetStream still recovering: all of them can pass.
+    if error.code is not None and 400 <= error.code < 500:
+        return Refused(text)
+    return Unavailable(text)

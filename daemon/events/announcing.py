@@ -1,0 +1,80 @@
+"""From a message to the release it announces, whatever envelope it came in.
+
+Four forms are understood: CloudEvents (binary or structured) that carry our release or a CDEvent, a CDEvent without an envelope,
+and a bare release. Each gives an origin, the name of the event for all time, from which the release id is made.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from daemon.errors import InvalidEvent, InvalidInput
+from daemon.events import cdevents, cloudevents
+from daemon.events.cloudevents import CloudEvent
+from daemon.model import Release, decode_release
+
+RELEASE_TYPE: Final = "io.verdictd.release.v1"
+
+
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
+    """A release, and the origin of its event; null when only the transport can tell one event from another."""
+
+    release: Release
+    origin: str | None
+
+
+def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
+    """Read the release a message announces.
+
+    Raises:
+        InvalidEvent: with the path to the fault and how to mend it.
+    """
+    event = cloudevents.read(headers, body)
+    if event is not None:
+        return Announced(release=_from_cloudevent(event), origin=origin(event.source, event.id))
+    document = _json(body, path="$")
+    if isinstance(document, dict) and "context" in document and "subject" in document:
+        event_of_cd = cdevents.decode(body, path="$")
+        release = cdevents.to_release(event_of_cd, path="$")
+        return Announced(release=release, origin=origin(event_of_cd.context.source, event_of_cd.context.id))
+    return Announced(release=_release(document, path="$"), origin=None)
+
+
+def origin(source: str, event_id: str) -> str:
+    """The name of a CloudEvent or CDEvent for all time. A line break cannot be part of either."""
+    return f"event\n{source}\n{event_id}"
+
+
+def _from_cloudevent(event: CloudEvent) -> Release:
+    if event.type == RELEASE_TYPE:
+        return _release(_json(event.data, path="$.data"), path="$.data")
+    if not cdevents.announces(event.type):
+        raise InvalidEvent(
+            f"the type {event.type[:100]!r} is not known here",
+            path="$.type",
+            fix=f"send {RELEASE_TYPE}, dev.cdevents.service.deployed or dev.cdevents.service.upgraded",
+        )
+    inner = cdevents.decode(event.data, path="$.data")
+    for name in ("id", "source", "type"):
+        if getattr(inner.context, name) != getattr(event, name):
+            raise InvalidEvent(
+                f"{getattr(inner.context, name)[:100]!r} is not what the envelope says",
+                path=f"$.data.context.{name}",
+                fix=f"make it equal to the CloudEvent's {name}",
+            )
+    return cdevents.to_release(inner, path="$.data")
+
+
+def _release(document: object, *, path: str) -> Release:
+    try:
+        return decode_release(document, path=path)
+    except InvalidInput as error:
+        raise InvalidEvent(error.message, path=error.path, fix=error.fix) from error
+
+
+def _json(body: bytes, *, path: str) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEvent(f"not JSON: {error}", path=path, fix="send the release as one JSON object") from error

@@ -1,0 +1,161 @@
+"""CDEvents about services, in and out: which of their fields say what a release says.
+
+A CDEvent tells that a version of a service was deployed; it has no words for two versions side by side. So the arms, and
+whatever else only a canary has, are read from ``customData.verdictd``, an object with the fields of our release::
+
+    {"context": {"specversion": "0.5.1", "id": "271069a8", "source": "/ci/prod", "timestamp": "2026-08-22T14:27:05Z",
+                 "type": "dev.cdevents.service.deployed.0.3.0"},
+     "subject": {"id": "shop/web", "content": {"environment": {"id": "prod-eu"}, "artifactId": "pkg:oci/web@sha256%3A0b31"}},
+     "customData": {"verdictd": {"baseline": {"subset": "v1"}, "canary": {"subset": "v2"}, "weight": 10}},
+     "customDataContentType": "application/json"}
+
+``subject.id`` is the service, or namespace and service with a slash between; the environment is the cluster; the artifact is the
+artifact. What ``customData.verdictd`` says of service, namespace, cluster or artifact goes before that.
+"""
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from daemon.errors import InvalidEvent, InvalidInput
+from daemon.events.cloudevents import CloudEvent
+from daemon.model import Action, Release, Verdict, decode_release
+
+SPEC_VERSION: Final = "0.5.1"
+ROLLEDBACK: Final = "dev.cdevents.service.rolledback.0.3.0"
+
+_ANNOUNCING = re.compile(r"dev\.cdevents\.service\.(?:deployed|upgraded)\.(\d+)\.\d+\.\d+(?:-draft)?")
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a CDEvent, what we read; fields of later versions pass unseen."""
+
+    id: str
+    source: str
+    type: str
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the service runs."""
+
+    id: str
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was deployed where."""
+
+    environment: Environment
+    artifact_id: str | None = None
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """The service."""
+
+    id: str
+    content: Content
+
+
+class CDEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One event about a service."""
+
+    context: Context
+    subject: Subject
+    custom_data: Any = None
+
+
+def announces(event_type: str) -> bool:
+    """Whether events of this type announce a release."""
+    return _ANNOUNCING.fullmatch(event_type) is not None
+
+
+def decode(body: bytes, *, path: str) -> CDEvent:
+    """Read a CDEvent. ``path`` is where it stands in the message. Raises ``InvalidEvent``."""
+    try:
+        return msgspec.json.decode(body, type=CDEvent)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at ")
+        raise InvalidEvent(
+            message, path=where.strip("`").replace("$", path, 1) or path, fix="see https://cdevents.dev, service events"
+        ) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidEvent(f"not JSON: {error}", path=path, fix="send the CDEvent as one JSON object") from error
+
+
+def to_release(event: CDEvent, *, path: str) -> Release:
+    """The release a CDEvent announces; the convention is in the module's docstring. Raises ``InvalidEvent``."""
+    match = _ANNOUNCING.fullmatch(event.context.type)
+    if match is None or match.group(1) != "0":
+        raise InvalidEvent(
+            f"{event.context.type[:100]!r} announces no release that we know",
+            path=f"{path}.context.type",
+            fix="send dev.cdevents.service.deployed or .upgraded, version 0.x",
+        )
+    custom = _custom(event.custom_data, path=f"{path}.customData")
+    namespace, slash, service = event.subject.id.rpartition("/")
+    fields: dict[str, Any] = {
+        "service": service,
+        "cluster": event.subject.content.environment.id,
+        "artifact": event.subject.content.artifact_id,
+    }
+    if slash:
+        fields["namespace"] = namespace
+    try:
+        return decode_release({**fields, **custom}, path=f"{path}.customData.verdictd")
+    except InvalidInput as error:
+        raise InvalidEvent(error.message, path=error.path, fix=error.fix) from error
+
+
+def rolledback(verdict: Verdict) -> CloudEvent | None:
+    """The event that tells that traffic was taken back, in its CloudEvents envelope; null for verdicts that took none back.
+
+    CDEvents want the artifact's package URL. Where the release did not name one, it is made from the service's name, without a
+    version, since the old version is not known to us by any package URL.
+    """
+    if verdict.action is not Action.REVERT:
+        return None
+    event_id, source = f"{verdict.release_id}.rolledback", f"/clusters/{verdict.cluster}/verdictd"
+    time = datetime.fromtimestamp(verdict.decided_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    subject_id = f"{verdict.namespace}/{verdict.service}"
+    document = {
+        "context": {"specversion": SPEC_VERSION, "id": event_id, "source": source, "type": ROLLEDBACK, "timestamp": time},
+        "subject": {
+            "id": subject_id,
+            "source": f"/clusters/{verdict.cluster}",
+            "content": {
+                "environment": {"id": verdict.cluster},
+                "artifactId": f"pkg:generic/{verdict.namespace}/{verdict.service}",
+            },
+        },
+        "customData": {"verdictd": {"release_id": verdict.release_id, "verdict": verdict.outcome, "reason": verdict.reason}},
+        "customDataContentType": "application/json",
+    }
+    return CloudEvent(
+        id=event_id,
+        source=source,
+        type=ROLLEDBACK,
+        subject=subject_id,
+        time=time,
+        datacontenttype="application/json",
+        data=msgspec.json.encode(document),
+    )
+
+
+def _custom(data: Any, *, path: str) -> dict[str, Any]:
+    """``customData.verdictd``; the standard also allows custom data as Base64 of the JSON."""
+    if isinstance(data, str):
+        try:
+            data = msgspec.json.decode(base64.b64decode(data, validate=True))
+        except (msgspec.MsgspecError, binascii.Error, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidEvent(f"neither an object nor Base64 of one: {error}", path=path, fix="give an object") from error
+    found = data.get("verdictd") if isinstance(data, dict) else None
+    if not isinstance(found, dict):
+        raise InvalidEvent(
+            "the event does not say which versions to compare",
+            path=f"{path}.verdictd",
+            fix='give an object with at least "baseline" and "canary", as {"baseline":{"subset":"v1"},"canary":{"subset":"v2"}}',
+        )
+    return found

@@ -1,0 +1,17 @@
+"""A broker and a bus on it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from daemon.bus.opening import Bus, open_bus
+from tests.live.nats import Broker, nats_server
+
+__all__ = ["bus", "nats_server"]
+
+
+@pytest.fixture
+async def bus(nats_server: Broker) -> AsyncIterator[Bus]:
+    """The bus of the cluster ``prod``."""
+    async with open_bus(nats_server.settings, cluster="prod") as opened:
+        yield opened

@@ -1,0 +1,1 @@
+"""Tests against real servers that packages bring along, and what they need to start them."""

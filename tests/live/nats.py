@@ -1,0 +1,79 @@
+"""A real nats-server for tests, which can be killed and brought back with its streams. Import the fixture ``nats_server``."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from config.settings import Nats
+from tests.servers.nats_server import NatsServer
+from tests.servers.nats_server import nats_server as running_server
+
+
+class Broker:
+    """A nats-server on one port and one store for the whole test."""
+
+    def __init__(self, folder: Path, *, flags: Sequence[str] = ()) -> None:
+        self._folder = folder
+        self._flags = flags
+        self._server: NatsServer | None = None
+        self._stack = AsyncExitStack()
+        self._port: int | None = None
+
+    @property
+    def url(self) -> str:
+        """``nats://127.0.0.1:port``; the same after a restart."""
+        return f"nats://127.0.0.1:{self._port}"
+
+    @property
+    def settings(self) -> Nats:
+        """For ``open_bus``."""
+        return Nats(url=self.url, connect_timeout_seconds=5.0)
+
+    async def start(self) -> None:
+        """Start, again on the same port and store after ``kill`` or ``stop``."""
+        self._server = await self._stack.enter_async_context(running_server(self._folder, self._port, self._flags))
+        self._port = int(self._server.url.rpartition(":")[2])
+
+    async def kill(self) -> None:
+        """kill -9."""
+        assert self._server is not None
+        self._server.process.signal(signal.SIGKILL)
+        await self._stack.aclose()
+
+    async def stop(self) -> None:
+        """SIGTERM."""
+        await self._stack.aclose()
+
+    def signal(self, number: signal.Signals) -> None:
+        """SIGSTOP and SIGCONT make it hang for a while."""
+        assert self._server is not None
+        self._server.process.signal(number)
+
+
+async def until(condition: Callable[[], bool], *, within_seconds: float = 15.0) -> None:
+    """Wait until the condition holds; ``TimeoutError`` when it does not in time."""
+    async with asyncio.timeout(within_seconds):
+        while not condition():  # noqa: ASYNC110 - the conditions are about a server and a library, which set no events
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def broker(folder: Path, *, flags: Sequence[str] = ()) -> AsyncIterator[Broker]:
+    """A started broker, ended with the body."""
+    running = Broker(folder, flags=flags)
+    await running.start()
+    try:
+        yield running
+    finally:
+        await running.stop()
+
+
+@pytest.fixture
+async def nats_server(tmp_path: Path) -> AsyncIterator[Broker]:
+    """A nats-server with JetStream, on loopback, with an empty store."""
+    async with broker(tmp_path / "nats") as running:
+        yield running

@@ -1,0 +1,84 @@
+"""Histograms between their bounds: quantiles, and what a histogram would look like if every request took longer.
+
+Inside a bucket mass is spread evenly over the logarithm of latency; below the first and above the last bound a bucket
+is as wide as a factor of two. That is a convention, good for estimates and, where buckets resolve the change, for tolerances.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from analyzers.layout import Array, Mask
+
+OPEN_FACTOR: Final = 2.0
+FIT_SHARE: Final = 0.4
+"""A bucket that holds the median and more mass than this cannot resolve a change of the median."""
+LARGEST_FACTOR: Final = 64.0
+_STEPS: Final = 16
+
+
+def log_edges(bounds: Array) -> Array:
+    """Logarithms of the edges (releases, J+1) of J buckets from their J-1 finite bounds."""
+    inner = np.log(bounds)
+    return np.concatenate([inner[:, :1] - math.log(OPEN_FACTOR), inner, inner[:, -1:] + math.log(OPEN_FACTOR)], axis=1)
+
+
+def distribution(counts: Array) -> Array:
+    """Cumulative shares at the edges (releases, J+1)."""
+    total = np.maximum(counts.sum(-1, keepdims=True), 1e-300)
+    cumulative = np.cumsum(counts, axis=-1) / total
+    return np.concatenate([np.zeros_like(total), cumulative], axis=1)
+
+
+def slowed(counts: Array, edges: Array, log_factor: Array) -> Array:
+    """Shares of the buckets (releases, J) if every request had taken ``exp(log_factor)`` times as long."""
+    below = distribution(counts)
+    wanted = edges[:, 1:-1] - log_factor[:, None]
+    place = np.clip((edges[:, None, :] <= wanted[:, :, None]).sum(-1) - 1, 0, counts.shape[1] - 1)
+    left, right = np.take_along_axis(edges, place, 1), np.take_along_axis(edges, place + 1, 1)
+    low, high = np.take_along_axis(below, place, 1), np.take_along_axis(below, place + 1, 1)
+    inside = np.clip((wanted - left) / (right - left), 0.0, 1.0)
+    cut = low + (high - low) * inside
+    ends = np.concatenate([np.zeros((len(counts), 1)), cut, np.ones((len(counts), 1))], axis=1)
+    return np.diff(ends, axis=1)
+
+
+def slower_probability(shares: Array, counts: Array) -> Array:
+    """Probability (releases,) that a request from ``shares`` is slower than one from ``counts``, ties half."""
+    below = distribution(counts)
+    middle = 0.5 * (below[:, :-1] + below[:, 1:])
+    probability: Array = (shares * middle).sum(-1)
+    return probability
+
+
+def factor_of(probability: Array, counts: Array, edges: Array) -> Array:
+    """The smallest factor (releases,) that makes the histogram slower than itself with ``probability``; between 1/64 and 64."""
+    low = np.full(len(counts), -math.log(LARGEST_FACTOR))
+    high = -low
+    for _ in range(_STEPS):
+        middle = 0.5 * (low + high)
+        short = slower_probability(slowed(counts, edges, middle), counts) < probability
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    factor: Array = np.exp(high)
+    return factor
+
+
+def quantile(counts: Array, edges: Array, level: float) -> Array:
+    """The latency (releases,) in ms below which a share ``level`` of the requests lies."""
+    below = distribution(counts)
+    place = np.clip((below < level).sum(-1, keepdims=True) - 1, 0, counts.shape[1] - 1)
+    left, right = np.take_along_axis(edges, place, 1)[:, 0], np.take_along_axis(edges, place + 1, 1)[:, 0]
+    low, high = np.take_along_axis(below, place, 1)[:, 0], np.take_along_axis(below, place + 1, 1)[:, 0]
+    inside = np.clip((level - low) / np.maximum(high - low, 1e-300), 0.0, 1.0)
+    latency: Array = np.exp(left + (right - left) * inside)
+    return latency
+
+
+def resolves_median(counts: Array) -> Mask:
+    """Whether the bucket that holds the median is narrow enough in mass for the median to be compared (releases,)."""
+    below = distribution(counts)
+    place = np.clip((below < 0.5).sum(-1, keepdims=True) - 1, 0, counts.shape[1] - 1)
+    total = np.maximum(counts.sum(-1), 1e-300)
+    fits: Mask = np.take_along_axis(counts, place, 1)[:, 0] / total < FIT_SHARE
+    return fits

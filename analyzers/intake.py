@@ -1,0 +1,152 @@
+"""Samples in, arrays out: the only place that reads a sample, and the only loop over releases in Python.
+
+What cannot be a count (negative, not finite, more errors than requests, a histogram of the wrong length) makes the tick a
+gap for the legs that would use it: no information is never zero requests, and never evidence.
+
+Warm-up goes by pod age (``_mature``): where an arm's pods and their ages are known, pods younger than the policy's warm-up
+are left out of the latency, unless the baseline's pods are just as cold. Where ages are unknown there is no warm-up.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analyzers.counts import Arm, Latency, Pod, Sample
+from analyzers.layout import Array, Mask
+from analyzers.terms import Terms
+
+EQUALLY_COLD_SECONDS = 10.0
+"""Pods of both arms whose oldest ages differ by less were started together and need no warm-up (judge guard G4)."""
+
+_NOTHING = (0.0,) * 6
+
+
+@dataclass(slots=True, kw_only=True)
+class Tick:
+    """One tick of a batch. Shapes: (releases,) or, for histograms, (releases, J).
+
+    Attributes:
+        t: seconds since each watch began.
+        seen: both arms were there and their counts were possible.
+        c_err, b_err, c_req, b_req, c_den, b_den: errors, requests, denials of canary and baseline; 0 where not ``seen``.
+        timed: both arms brought a usable histogram with at least one request.
+        c, b: histograms; 0 where not ``timed``. c_sum, b_sum: sums in ms, NaN where unknown.
+        warming: a pod was too young for its latency to be judged.
+    """
+
+    t: Array
+    seen: Mask
+    c_err: Array
+    b_err: Array
+    c_req: Array
+    b_req: Array
+    c_den: Array
+    b_den: Array
+    timed: Mask
+    c: Array
+    b: Array
+    c_sum: Array
+    b_sum: Array
+    warming: Mask
+
+
+def _oldest(arm: Arm) -> float | None:
+    ages = [pod.age_seconds for pod in (arm.pods or {}).values() if pod.age_seconds is not None]
+    return max(ages) if ages else None
+
+
+def _merged(pods: Sequence[Pod]) -> Latency | None:
+    """The histogram of some pods; null when one of them brings none or their lengths differ."""
+    parts = [pod.latency for pod in pods if pod.latency is not None]
+    if len(parts) < len(pods) or not parts or len({len(part.counts) for part in parts}) > 1:
+        return None
+    counts = tuple(map(sum, zip(*(part.counts for part in parts), strict=True)))
+    return Latency(counts=counts, sum_ms=sum(part.sum_ms for part in parts))
+
+
+def _mature(arm: Arm, *, warmup_seconds: float) -> tuple[Latency | None, bool]:
+    """The latency of the pods old enough to be judged, and whether any was too young."""
+    pods = list((arm.pods or {}).values())
+    old = [pod for pod in pods if pod.age_seconds is None or pod.age_seconds >= warmup_seconds]
+    if len(old) == len(pods):
+        return arm.latency, False
+    return (_merged(old) if arm.latency is not None else None), True
+
+
+def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None, Latency | None, bool]:
+    if canary.pods is None and baseline.pods is None:
+        return canary.latency, baseline.latency, False
+    oldest_canary, oldest_baseline = _oldest(canary), _oldest(baseline)
+    if oldest_canary is not None and oldest_baseline is not None and abs(oldest_canary - oldest_baseline) < EQUALLY_COLD_SECONDS:
+        return canary.latency, baseline.latency, False
+    mine, mine_young = _mature(canary, warmup_seconds=terms.warmup_seconds)
+    theirs, theirs_young = _mature(baseline, warmup_seconds=terms.warmup_seconds)
+    return mine, theirs, mine_young or theirs_young
+
+
+def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
+    """Samples of releases that share a number of bounds, as arrays. Never raises on what a sample holds."""
+    size = max(len(terms[0].bounds_ms) + 1, 2)
+    empty: tuple[float, ...] = (0.0,) * (2 * size)
+    no_times = (0.0, 0.0, *empty)
+    numbers: list[tuple[float, ...]] = []
+    times: list[tuple[float, ...]] = []
+    flags: list[tuple[bool, bool, bool]] = []
+    for one, sample in zip(terms, samples, strict=True):
+        canary, baseline = sample.canary, sample.baseline
+        if canary is None or baseline is None:
+            numbers.append(_NOTHING)
+            times.append(no_times)
+            flags.append((False, False, False))
+            continue
+        numbers.append(
+            (canary.errors, baseline.errors, canary.requests, baseline.requests, canary.denied, baseline.denied),
+        )
+        mine, theirs, warming = _latencies(one, canary, baseline)
+        fits = mine is not None and theirs is not None and len(mine.counts) == size and len(theirs.counts) == size
+        if fits and mine is not None and theirs is not None and one.bounds_ms:
+            times.append((mine.sum_ms, theirs.sum_ms, *mine.counts, *theirs.counts))
+            flags.append((True, True, warming))
+        else:
+            times.append(no_times)
+            flags.append((True, False, warming))
+    return _checked(
+        t=np.array([sample.t for sample in samples], dtype=np.float64),
+        numbers=np.array(numbers, dtype=np.float64),
+        times=np.array(times, dtype=np.float64),
+        flags=np.array(flags, dtype=np.bool_),
+    )
+
+
+def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
+    """Turn what cannot be counts into gaps."""
+    seen = flags[:, 0] & np.isfinite(numbers).all(1) & (numbers >= 0.0).all(1) & (numbers[:, :2] <= numbers[:, 2:4]).all(1)
+    numbers = np.where(seen[:, None], numbers, 0.0)
+    size = (times.shape[1] - 2) // 2
+    hist = times[:, 2:]
+    timed = flags[:, 1] & seen & np.isfinite(hist).all(1) & (hist >= 0.0).all(1)
+    hist = np.where(timed[:, None], hist, 0.0)
+    c, b = hist[:, :size].copy(), hist[:, size:].copy()
+    timed &= (c.sum(1) > 0.0) & (b.sum(1) > 0.0)
+    if not timed.all():
+        c, b = np.where(timed[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
+    sums = times[:, :2]
+    sums = np.where(np.isfinite(sums) & (sums > 0.0), sums, np.nan)
+    c_err, b_err, c_req, b_req, c_den, b_den = numbers.T
+    return Tick(
+        t=t,
+        seen=seen,
+        c_err=c_err,
+        b_err=b_err,
+        c_req=c_req,
+        b_req=b_req,
+        c_den=c_den,
+        b_den=b_den,
+        timed=timed,
+        c=c,
+        b=b,
+        c_sum=sums[:, 0],
+        b_sum=sums[:, 1],
+        warming=flags[:, 2],
+    )

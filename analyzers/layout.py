@@ -1,0 +1,111 @@
+"""How a release's evidence is laid out in memory: one flat row of float64, the same width for every release.
+
+Call overhead, not arithmetic, is the cost of judging, so that all releases due at a tick are judged as one two-dimensional
+array. The row is the whole additive state; copying it is saving it. Its width does not depend on a release's histogram
+bounds (they may be learnt late in a watch): histograms are padded to ``MAX_BUCKETS``.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+MAX_BUCKETS = 64
+"""Counts per histogram, +Inf included."""
+
+TEMPERS = (1.0, 1.25, 1.6, 2.0, 3.0, 5.0, 8.0)
+"""log e / phi is an e-value by Jensen for every phi >= 1; the first copy is the evidence, the others serve the guards."""
+
+BANK = (("errors", 20), ("denied", 20), ("rank", 14), ("tail", 6))
+"""Exact legs and how many alternatives each holds, in the order of the columns of ``w0`` and ``wr``."""
+
+ALTERNATIVES = sum(size for _, size in BANK)
+MEAN_STARTS = 10
+SCALES = 4
+BASELINE_RING = 60
+CANARY_RING = 30
+BLOCKS = 3
+
+_SHAPES: dict[str, tuple[int, ...]] = {
+    "head": (16,),
+    "w0": (len(TEMPERS), ALTERNATIVES),
+    "wr": (len(TEMPERS), ALTERNATIVES),
+    "mean": (MEAN_STARTS, 3),
+    "safe_mean": (3,),
+    "counts": (SCALES, 10),
+    "ranks": (SCALES, 2),
+    "hist": (SCALES, 2, MAX_BUCKETS),
+    "baseline_ring": (BASELINE_RING, 2),
+    "canary_ring": (CANARY_RING, 2),
+    "blocks": (BLOCKS, 5),
+}
+
+
+def _offsets() -> tuple[dict[str, tuple[int, int, tuple[int, ...]]], int]:
+    places: dict[str, tuple[int, int, tuple[int, ...]]] = {}
+    at = 0
+    for name, shape in _SHAPES.items():
+        size = math.prod(shape)
+        places[name] = (at, at + size, shape)
+        at += size
+    return places, at
+
+
+_PLACES, WIDTH = _offsets()
+
+# Columns of ``head``.
+TICK, STARTED, LATENCY_TICKS, GAIN, ERROR_TICKS, BOUNDS_MARK, LATENCY_EVIDENCE, REQUESTS, COMBINED, WARMING = range(10)
+
+# Columns of ``counts``: canary and baseline errors, requests, denials; sums and counts behind the means.
+C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(10)
+
+
+class Rows:
+    """Named views into a batch of rows, shape (releases, ``WIDTH``). Writing to a view writes to the batch.
+
+    Attributes:
+        head: counters of one number each, see the column names of this module.
+        w0, wr: per temper and alternative, the e-process begun at tick 0 and the mixture of those begun later.
+        mean: per start of the mean leg, number, sum and sum of squares of log ratios.
+        safe_mean: the same three of the mean's distance to its tolerance, for promotion.
+        counts, ranks, hist: totals since the start and over three fading memories (``analyzers.memory``).
+        baseline_ring, canary_ring: errors and requests of the last ticks, for the guard against bursts.
+        blocks: per block length, what the guard of latency dispersion needs.
+    """
+
+    __slots__ = ("raw", *_SHAPES)
+
+    raw: Array
+    head: Array
+    w0: Array
+    wr: Array
+    mean: Array
+    safe_mean: Array
+    counts: Array
+    ranks: Array
+    hist: Array
+    baseline_ring: Array
+    canary_ring: Array
+    blocks: Array
+
+    def __init__(self, raw: Array) -> None:
+        """Wrap ``raw`` without copying it."""
+        self.raw = raw
+        size = raw.shape[0]
+        for name, (first, last, shape) in _PLACES.items():
+            setattr(self, name, raw[:, first:last].reshape(size, *shape))
+
+
+def blank() -> Array:
+    """The row of a release that has seen nothing: every e-process is worth 1."""
+    raw = np.zeros((1, WIDTH))
+    rows = Rows(raw)
+    rows.w0[:] = 1.0
+    rows.head[:, GAIN] = 1.0
+    rows.head[:, LATENCY_EVIDENCE] = 1.0
+    rows.head[:, COMBINED] = 1.0
+    row: Array = raw[0]
+    return row

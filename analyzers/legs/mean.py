@@ -1,0 +1,55 @@
+"""The mean latency: an anytime t-test on each tick's log ratio of means, for what coarse buckets cannot see.
+
+A histogram's sum and count give the mean exactly, whatever its bounds. The test is Student's with a normal prior on the
+standardised effect (unknown variance, so over-dispersion between ticks is harmless); it is asymptotic, which is why it weighs
+little. It starts anew every tenth of the horizon.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from analyzers.intake import Tick
+from analyzers.layout import B_LAT, B_SUM, MEAN_STARTS, STARTED, Array, Rows
+from analyzers.terms import Limits
+
+PRIOR_TICKS: Final = 3.0
+"""phi0: larger favours smaller effects."""
+MIN_REQUESTS: Final = 10.0
+"""Canary requests a tick needs for its mean to be near normal."""
+WEIGHTS: Final[Array] = np.array([0.8, *([0.2 / (MEAN_STARTS - 1)] * (MEAN_STARTS - 1))])
+_LARGEST_LOG: Final = 575.0
+
+
+def log_t_value(number: Array, total: Array, squares: Array) -> Array:
+    """Log e-value of the one-sided anytime t-test for a positive mean; 0 below two observations."""
+    safe = np.maximum(number, 1.0)
+    shrink = PRIOR_TICKS / (PRIOR_TICKS + safe)
+    lift = np.maximum(total, 0.0) ** 2 / safe
+    scale = np.maximum(squares, lift)
+    rest = scale - (1.0 - shrink) * lift
+    grown = np.where(rest > 0.0, scale, 1.0) / np.where(rest > 0.0, rest, 1.0)
+    value: Array = np.where(number >= 2.0, 0.5 * np.log(shrink) + 0.5 * safe * np.log(grown), 0.0)
+    return np.minimum(value, _LARGEST_LOG)
+
+
+def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
+    """Fold one tick's means and return the evidence (releases,).
+
+    Call after the memories (the running baseline mean) and before the bank (which counts the tick as started). The distance to the
+    tolerance is kept in units of the running baseline mean, not as a logarithm, whose bias would promote at the tolerance.
+    """
+    canary, baseline = tick.c.sum(1), tick.b.sum(1)
+    known = tick.timed & (canary >= MIN_REQUESTS) & np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum)
+    if known.any():
+        c_mean = np.where(known, tick.c_sum, 1.0) / np.where(known, canary, 1.0)
+        b_mean = np.where(known, tick.b_sum, 1.0) / np.where(known, baseline, 1.0)
+        ratio = np.log(c_mean / b_mean)
+        begun = rows.head[:, STARTED, None] * MEAN_STARTS >= np.arange(MEAN_STARTS) * limits.horizon[:, None]
+        counted = (begun & known[:, None]).astype(np.float64)
+        rows.mean += counted[:, :, None] * np.stack([np.ones_like(ratio), ratio, ratio * ratio], axis=-1)[:, None, :]
+        running = rows.counts[:, 0, B_SUM] / np.maximum(rows.counts[:, 0, B_LAT], 1.0)
+        room = (limits.typical * b_mean - c_mean) / np.where(known, running, 1.0)
+        rows.safe_mean += known[:, None] * np.stack([np.ones_like(room), room, room * room], axis=-1)
+    evidence: Array = (np.exp(log_t_value(rows.mean[:, :, 0], rows.mean[:, :, 1], rows.mean[:, :, 2])) * WEIGHTS).sum(-1)
+    return evidence

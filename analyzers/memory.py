@@ -1,0 +1,89 @@
+"""What was seen so far, at four lengths of memory, for estimates of harm (never for evidence).
+
+Since the start, and fading with a mean age of 2, 8 and 32 ticks: a regression that begins late would drown in totals. An estimate
+uses the memory in which the harm stands out most from chance (``clearest``).
+"""
+
+from typing import Final
+
+import numpy as np
+
+from analyzers.intake import Tick
+from analyzers.layout import B_ERR, B_REQ, BOUNDS_MARK, C_ERR, C_REQ, Array, Rows
+from analyzers.legs import rank
+from analyzers.terms import Limits
+
+KEEP: Final[Array] = np.array([1.0, 0.5, 0.875, 0.96875])
+_HANDICAP: Final[Array] = np.array([0.0, 1.0, 1.0, 1.0])
+"""Standard deviations by which a fading memory must stand out more than the totals to be believed."""
+_STAND_OUT: Final[Array] = np.sqrt(np.array([1.0, 1.5, 1.875, 1.96875]))
+"""A fading sum varies less than its size says: by 1/(1 + keep)."""
+
+
+def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
+    """Fold one tick into the memories; returns the pooled histogram (releases, J) since the start, this tick included."""
+    size = tick.c.shape[1]
+    changed = tick.timed & (rows.head[:, BOUNDS_MARK] != limits.bounds_mark)
+    if changed.any():
+        rows.hist[changed] = 0.0
+        rows.head[changed, BOUNDS_MARK] = limits.bounds_mark[changed]
+    canary, baseline = tick.c.sum(1), tick.b.sum(1)
+    known = np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum) & tick.timed
+    new = np.stack(
+        [
+            *(tick.c_err, tick.b_err, tick.c_req, tick.b_req, tick.c_den, tick.b_den),
+            *(np.where(known, tick.c_sum, 0.0), np.where(known, tick.b_sum, 0.0)),
+            *(np.where(known, canary, 0.0), np.where(known, baseline, 0.0)),
+        ],
+        axis=-1,
+    )
+    fading = np.where(tick.seen[:, None], KEEP, 1.0)
+    rows.counts *= fading[:, :, None]
+    rows.counts += new[:, None, :]
+    fading = np.where(tick.timed[:, None], KEEP, 1.0)
+    rows.hist[..., :size] *= fading[:, :, None, None]
+    rows.hist[:, :, 0, :size] += tick.c[:, None, :]
+    rows.hist[:, :, 1, :size] += tick.b[:, None, :]
+    pooled: Array = rows.hist[:, 0, :, :size].sum(1)
+    return pooled
+
+
+def fold_ranks(rows: Rows, tick: Tick, *, score: Array, pooled: Array) -> tuple[Array, Array]:
+    """Fold the tick's Mann-Whitney statistic, weighted by its precision; returns (shift, variance) of the tick, 0 if unknown.
+
+    Args:
+        score: (releases,), sum of the canary's pooled mid-ranks.
+        pooled: (releases, J), the tick's pooled histogram.
+    """
+    canary, baseline = tick.c.sum(1), tick.b.sum(1)
+    variance = rank.null_variance(pooled, canary, baseline)
+    usable = variance > 0.0
+    precision = np.where(usable, 1.0 / np.where(usable, variance, 1.0), 0.0)
+    shift = np.where(usable, score * (canary + baseline) / np.maximum(canary * baseline, 1.0), 0.0)
+    rows.ranks *= np.where(tick.timed[:, None], KEEP, 1.0)[:, :, None]
+    rows.ranks += np.stack([precision * shift, precision], axis=-1)[:, None, :]
+    return shift, variance
+
+
+def error_deviation(counts: Array, columns: tuple[int, int] = (C_ERR, B_ERR)) -> Array:
+    """How many standard deviations the canary's failures stand above its share of them, per memory (releases, scales)."""
+    canary, baseline = counts[:, :, columns[0]], counts[:, :, columns[1]]
+    share = counts[:, :, C_REQ] / np.maximum(counts[:, :, C_REQ] + counts[:, :, B_REQ], 1e-9)
+    total = canary + baseline
+    deviation = (canary - total * share) / np.sqrt(np.maximum(total * share * (1.0 - share), 1e-9))
+    return deviation * _STAND_OUT
+
+
+def rank_deviation(ranks: Array) -> Array:
+    """The same for the Mann-Whitney statistic (releases, scales)."""
+    deviation: Array = ranks[:, :, 0] / np.sqrt(np.maximum(ranks[:, :, 1], 1e-9)) * _STAND_OUT
+    return deviation
+
+
+def clearest(values: Array, deviation: Array) -> Array:
+    """Of ``values`` (releases, scales, ...), those of the scale with the largest deviation (releases, ...).
+
+    A fading memory must beat the totals clearly: the largest of several deviations is large by chance alone.
+    """
+    chosen: Array = values[np.arange(len(values)), (deviation - _HANDICAP).argmax(-1)]
+    return chosen

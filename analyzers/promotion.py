@@ -1,0 +1,137 @@
+"""What must be shown before a canary is called good: every tolerated quantity inside its tolerance, each by its own e-process.
+
+No correction for several quantities is needed: a canary at *one* tolerance must pass *that* certificate (intersection-union).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from analyzers import buckets, normal
+from analyzers.layout import B_ERR, B_LAT, B_REQ, C_ERR, C_REQ, Array, Mask, Rows
+from analyzers.legs.mean import log_t_value
+from analyzers.terms import Limits
+
+RATIOS: Final[Array] = np.geomspace(1.05, 8.0, 16)
+BASELINE_SHARE: Final = 0.2
+"""Part of promotion's alpha spent on not knowing the baseline's error rate (.01 of .05)."""
+TUNED_REQUESTS: Final = 1000.0
+"""Canary requests at which the rank certificate is tightest."""
+_GRID: Final = np.linspace(0.0, 1.0, 16)
+_LOWEST: Final = 1.0 / 30.0
+
+
+def _log_mean_exp(values: Array) -> Array:
+    top = values.max(-1, keepdims=True)
+    result: Array = top[..., 0] + np.log(np.exp(values - top).mean(-1))
+    return result
+
+
+def log_above(errors: Array, requests: Array, limit: Array) -> Array:
+    """Log e-values that the rate is above ``limit``; all of one shape, or broadcast."""
+    limit = limit[..., None]
+    alternative = np.minimum(limit * RATIOS, 1.0 - 1e-12)
+    gained = errors[..., None] * np.log(alternative / limit)
+    kept = (requests - errors)[..., None] * (np.log1p(-alternative) - np.log1p(-limit))
+    return _log_mean_exp(gained + kept)
+
+
+def log_below(errors: Array, requests: Array, limit: Array) -> Array:
+    """Log e-values (releases,) that the rate is below ``limit``."""
+    limit = np.minimum(limit, 1.0 - 1e-9)[..., None]
+    alternative = limit / RATIOS
+    gained = -errors[..., None] * np.log(RATIOS)
+    kept = (requests - errors)[..., None] * (np.log1p(-alternative) - np.log1p(-limit))
+    return _log_mean_exp(gained + kept)
+
+
+def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
+    """Lower end (releases,) of the rate's confidence sequence at level 1 - 1/boundary; 0 where nothing excludes it.
+
+    Two passes over 16 candidates on a logarithmic scale: within 2 % below the exact end, which errs on the safe side.
+    """
+    rate = errors / np.maximum(requests, 1.0)
+    low, high = rate * _LOWEST, rate
+    wanted = np.log(boundary)[:, None]
+    for _ in range(2):
+        safe = np.maximum(low, 1e-300)
+        ratio = np.maximum(high, 1e-300) / safe
+        candidates = safe[:, None] * ratio[:, None] ** _GRID
+        passed = (log_above(errors[:, None], requests[:, None], np.minimum(candidates, 1.0 - 1e-9)) >= wanted).cumprod(1).sum(1)
+        last = np.maximum(passed - 1, 0)
+        row = np.arange(len(candidates))
+        low = np.where(passed > 0, candidates[row, last], 0.0)
+        high = candidates[row, np.minimum(last + 1, len(_GRID) - 1)]
+    return low
+
+
+@dataclass(slots=True, kw_only=True)
+class Certificates:
+    """Which quantities are shown to be inside their tolerances, each (releases,).
+
+    Attributes:
+        error_limit: the failed share that must be excluded.
+        errors, rank, mean: shown. by_rank, by_mean: the certificate is asked for (the data can give it).
+    """
+
+    error_limit: Array
+    errors: Mask
+    rank: Mask
+    mean: Mask
+    by_rank: Mask
+    by_mean: Mask
+
+    @property
+    def shown(self) -> Mask:
+        """Errors and typical latency are inside their tolerances."""
+        return self.errors & (self.rank | ~self.by_rank) & (self.mean | ~self.by_mean) & (self.by_rank | self.by_mean)
+
+
+def error_limit(rows: Rows, limits: Limits) -> Array:
+    """The failed share above which a canary is beyond tolerance, given what is sure of the baseline (releases,)."""
+    counts = rows.counts[:, 0]
+    known = lowest_rate(counts[:, B_ERR], counts[:, B_REQ], boundary=limits.safe_boundary / BASELINE_SHARE)
+    return np.maximum(limits.max_rate, known + limits.above_baseline)
+
+
+def _errors(rows: Rows, limits: Limits) -> tuple[Array, Mask]:
+    counts = rows.counts[:, 0]
+    limit = error_limit(rows, limits)
+    wanted = np.log(limits.safe_boundary / (1.0 - BASELINE_SHARE))
+    return limit, (limit > 0.0) & (log_below(counts[:, C_ERR], counts[:, C_REQ], np.maximum(limit, 1e-12)) >= wanted)
+
+
+def allowed_probability(rows: Rows, limits: Limits) -> Array | None:
+    """The probability of a slower canary request (releases,) that the typical tolerance allows; null without buckets."""
+    size = limits.bounds.shape[1] + 1
+    if size == 1:
+        return None
+    baseline = rows.hist[:, 0, 1, :size]
+    edges = buckets.log_edges(limits.bounds)
+    return buckets.slower_probability(buckets.slowed(baseline, edges, np.log(limits.typical)), baseline)
+
+
+def _rank(rows: Rows, limits: Limits) -> tuple[Mask, Mask]:
+    allowed = allowed_probability(rows, limits)
+    if allowed is None:
+        nothing = np.zeros(len(rows.raw), dtype=np.bool_)
+        return nothing, nothing
+    hist = rows.hist[:, 0, :, : limits.bounds.shape[1] + 1]
+    total, precision = rows.ranks[:, 0, 0], rows.ranks[:, 0, 1]
+    asked = buckets.resolves_median(hist[:, 1]) & (precision > 0.0)
+    arms = hist.sum(-1)
+    at = 12.0 * TUNED_REQUESTS * arms[:, 1] / np.maximum(arms.sum(-1), 1e-9)
+    scale = np.maximum(normal.tuned(at, alpha=0.01), 1e-9)
+    room = precision * (allowed - 0.5) - total
+    return asked, asked & (normal.log_one_sided(room, precision, scale=scale) >= np.log(limits.safe_boundary))
+
+
+def certify(rows: Rows, limits: Limits) -> Certificates:
+    """Which quantities are shown to be inside their tolerances now."""
+    limit, errors = _errors(rows, limits)
+    by_rank, rank = _rank(rows, limits)
+    number, total, squares = rows.safe_mean.T
+    by_mean = rows.counts[:, 0, B_LAT] > 0.0
+    mean = by_mean & (log_t_value(number, total, squares) >= np.log(limits.safe_boundary))
+    return Certificates(error_limit=limit, errors=errors, rank=rank, mean=mean, by_rank=by_rank, by_mean=by_mean)

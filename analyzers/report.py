@@ -1,0 +1,226 @@
+"""A final ruling in words and numbers: findings, the one-sentence reason, and classical figures beside them.
+
+Computed for final rulings only, one release at a time.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from analyzers import classical, intervals, normal, promotion, words
+from analyzers.effects import Harm
+from analyzers.layout import B_DEN, B_ERR, B_REQ, C_DEN, C_ERR, C_REQ, Rows
+from analyzers.legs.mean import PRIOR_TICKS
+from analyzers.ruling import Finding
+from analyzers.terms import Limits
+
+LEVEL: Final = 0.95
+LEGS: Final = ("errors", "denied", "rank", "tail", "mean")
+ERRORS, DENIED, RANK, TAIL, MEAN = range(len(LEGS))
+Standing = Literal["inside", "outside", "open", "idle"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One release at its end: batches of one, and the legs' e-values in the order of ``LEGS``."""
+
+    rows: Rows
+    limits: Limits
+    harm: Harm
+    e_values: tuple[float, ...]
+
+
+def _standing(low: float | None, high: float | None, tolerance: float | None) -> Standing:
+    if tolerance is None:
+        return "open"
+    if high is not None and high <= tolerance:
+        return "inside"
+    return "outside" if low is not None and low > tolerance else "open"
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _errors(case: Case) -> Finding:
+    totals = case.rows.counts[0, 0]
+    canary, baseline = (float(totals[C_ERR]), float(totals[C_REQ])), (float(totals[B_ERR]), float(totals[B_REQ]))
+    rate, base = canary[0] / max(canary[1], 1.0), baseline[0] / max(baseline[1], 1.0)
+    low, high = intervals.difference_of_rates(canary, baseline, alpha=1.0 - LEVEL)
+    tolerance = max(float(case.limits.max_rate[0]) - base, float(case.limits.above_baseline[0]))
+    seen = canary[1] > 0.0 and baseline[1] > 0.0
+    return Finding(
+        leg="errors",
+        effect=rate - base if seen else None,
+        unit="points",
+        low=low if seen else None,
+        high=high if seen else None,
+        level=LEVEL,
+        e_value=case.e_values[ERRORS],
+        tolerance=tolerance,
+        standing=_standing(low, high, tolerance) if seen else "idle",
+        sentence=f"{words.percent(rate)} of the canary's {words.count(canary[1])} requests failed, "
+        f"{words.percent(base)} of the baseline's {words.count(baseline[1])}; "
+        f"allowed {words.percent(base + tolerance)}.",
+    )
+
+
+def _denied(case: Case) -> Finding:
+    totals = case.rows.counts[0, 0]
+    canary = (float(totals[C_DEN]), float(totals[C_REQ] + totals[C_DEN]))
+    baseline = (float(totals[B_DEN]), float(totals[B_REQ] + totals[B_DEN]))
+    seen = canary[0] + baseline[0] > 0.0 and canary[1] > 0.0 and baseline[1] > 0.0
+    rate, base = canary[0] / max(canary[1], 1.0), baseline[0] / max(baseline[1], 1.0)
+    low, high = intervals.difference_of_rates(canary, baseline, alpha=1.0 - LEVEL)
+    tolerance = float(case.limits.denied_above[0])
+    return Finding(
+        leg="denied",
+        effect=rate - base if seen else None,
+        unit="points",
+        low=low if seen else None,
+        high=high if seen else None,
+        level=LEVEL,
+        e_value=case.e_values[DENIED],
+        tolerance=tolerance,
+        standing=_standing(low, high, tolerance) if seen else "idle",
+        sentence=f"Policy denied {words.percent(rate)} of the canary's requests, {words.percent(base)} of the baseline's."
+        if seen
+        else "Policy denied no request.",
+    )
+
+
+def _rank(case: Case) -> Finding:
+    total, precision = (float(value) for value in case.rows.ranks[0, 0])
+    probability, typical = float(case.harm.probability[0]), float(case.harm.typical[0])
+    if precision <= 0.0:
+        return _idle("rank", "probability", case.e_values[RANK], "The latency histograms say nothing about typical latency.")
+    scale = normal.tuned(np.array([12.0 * promotion.TUNED_REQUESTS]), alpha=1.0 - LEVEL)
+    half = float(normal.radius(np.array([precision]), scale=scale, alpha=1.0 - LEVEL)[0]) / precision
+    middle = 0.5 + total / precision
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    allowed = promotion.allowed_probability(case.rows, case.limits)
+    tolerance = None if allowed is None else _known(float(allowed[0]))
+    source = "by the means, since the buckets do not resolve the median" if case.harm.by_mean[0] else "by the ranks"
+    return Finding(
+        leg="rank",
+        effect=min(1.0, max(0.0, middle)),
+        unit="probability",
+        low=low,
+        high=high,
+        level=LEVEL,
+        e_value=case.e_values[RANK],
+        tolerance=tolerance,
+        standing=_standing(low, high, tolerance),
+        sentence=f"A canary request is slower than a baseline request with probability {probability:.3f} (0.5 is alike): typical "
+        f"latency {words.times(typical)} the baseline's {source}, allowed {words.times(float(case.limits.typical[0]))}.",
+    )
+
+
+def _idle(leg: str, unit: Literal["points", "ratio", "probability"], e_value: float, sentence: str) -> Finding:
+    return Finding(
+        leg=leg,
+        effect=None,
+        unit=unit,
+        low=None,
+        high=None,
+        level=LEVEL,
+        e_value=e_value,
+        tolerance=None,
+        standing="idle",
+        sentence=sentence,
+    )
+
+
+def _tail(case: Case) -> Finding:
+    factor = _known(float(case.harm.p99[0]))
+    if factor is None:
+        return _idle("tail", "ratio", case.e_values[TAIL], "The 99th percentile was not measured.")
+    tolerance = float(case.limits.p99[0])
+    return Finding(
+        leg="tail",
+        effect=factor,
+        unit="ratio",
+        low=None,
+        high=None,
+        level=LEVEL,
+        e_value=case.e_values[TAIL],
+        tolerance=tolerance,
+        standing="open",
+        sentence=f"p99 is estimated at {words.times(factor)} the baseline's, allowed {words.times(tolerance)}.",
+    )
+
+
+def _mean(case: Case) -> Finding:
+    factor = _known(float(case.harm.mean[0]))
+    if factor is None:
+        return _idle("mean", "ratio", case.e_values[MEAN], "The mean latency was not measured.")
+    number, total, squares = (float(value) for value in case.rows.mean[0, 0])
+    span = intervals.log_mean(number, total, squares, alpha=1.0 - LEVEL, prior=PRIOR_TICKS)
+    low, high = (None, None) if span is None else (math.exp(span[0]), math.exp(span[1]))
+    tolerance = float(case.limits.typical[0])
+    return Finding(
+        leg="mean",
+        effect=factor,
+        unit="ratio",
+        low=low,
+        high=high,
+        level=LEVEL,
+        e_value=case.e_values[MEAN],
+        tolerance=tolerance,
+        standing=_standing(low, high, tolerance),
+        sentence=f"Mean latency is {words.times(factor)} the baseline's, allowed {words.times(tolerance)}.",
+    )
+
+
+def findings(case: Case) -> tuple[Finding, ...]:
+    """Every leg's finding, in the order of ``LEGS``."""
+    return (_errors(case), _denied(case), _rank(case), _tail(case), _mean(case))
+
+
+def harm_sentence(case: Case, leg: int) -> str:
+    """What is worse, against what is allowed."""
+    harm, limits = case.harm, case.limits
+    if leg == ERRORS:
+        base = float(np.nan_to_num(harm.b_rate[0]))
+        allowed = max(float(limits.max_rate[0]), base + float(limits.above_baseline[0]))
+        rate = float(np.nan_to_num(harm.c_rate[0]))
+        return f"errors {words.percent(rate)} against {words.percent(base)}, allowed {words.percent(allowed)}"
+    if leg == DENIED:
+        base = float(np.nan_to_num(harm.b_denied[0]))
+        denied = float(np.nan_to_num(harm.c_denied[0]))
+        allowed = base + float(limits.denied_above[0])
+        return f"denied by policy {words.percent(denied)} against {words.percent(base)}, allowed {words.percent(allowed)}"
+    name, factor, allowed = (
+        ("typical latency", float(harm.typical[0]), float(limits.typical[0])),
+        ("p99 latency", float(harm.p99[0]), float(limits.p99[0])),
+        ("mean latency", float(harm.mean[0]), float(limits.typical[0])),
+    )[leg - RANK]
+    return f"{name} {words.times(factor)} the baseline's, allowed {words.times(allowed)}"
+
+
+def safe_sentence(case: Case) -> str:
+    """What was shown."""
+    totals = case.rows.counts[0, 0]
+    rate, base = float(totals[C_ERR] / max(totals[C_REQ], 1.0)), float(totals[B_ERR] / max(totals[B_REQ], 1.0))
+    typical = float(case.harm.typical[0])
+    return (
+        f"errors {words.percent(rate)} against {words.percent(base)} and typical latency {words.times(typical)} "
+        f"the baseline's, both shown to be within tolerance on {words.count(float(totals[C_REQ]))} canary requests"
+    )
+
+
+def fixed_horizon(case: Case) -> Mapping[str, float | None]:
+    """Classical figures over the whole watch; null where the data give none. They decide nothing."""
+    totals = case.rows.counts[0, 0]
+    c_err, b_err, c_req, b_req = (float(totals[column]) for column in (C_ERR, B_ERR, C_REQ, B_REQ))
+    test = classical.mann_whitney(case.rows.hist[0, 0, 0].tolist(), case.rows.hist[0, 0, 1].tolist())
+    return {
+        "mann_whitney_u": None if test is None else test.u,
+        "mann_whitney_probability": None if test is None else test.probability,
+        "mann_whitney_p": None if test is None else test.p_greater,
+        "binomial_p": classical.conditional_binomial(c_err, b_err, c_req / max(c_req + b_req, 1.0)),
+        "relative_risk": (c_err / c_req) / (b_err / b_req) if c_req > 0.0 and b_err > 0.0 and b_req > 0.0 else None,
+    }

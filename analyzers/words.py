@@ -1,0 +1,38 @@
+"""Numbers as an on-call engineer reads them at 3 a.m."""
+
+import math
+
+
+def percent(rate: float) -> str:
+    """A rate as per cent with two significant digits: 0.1 %, 2.1 %, 21 %."""
+    value = 100.0 * rate
+    if value == 0.0:
+        return "0 %"
+    if value >= 99.5:
+        return "100 %" if rate == 1.0 else f"{value:.1f} %"
+    digits = max(0, 1 - math.floor(math.log10(value)))
+    text = f"{value:.{min(digits, 6)}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def times(factor: float) -> str:
+    """A factor: 1.31 times, 12 times."""
+    return f"{factor:.2f} times" if factor < 10.0 else f"{factor:.0f} times"
+
+
+def odds(evidence: float) -> str:
+    """Evidence as a chance: an e-value of 4000 would be seen with a chance of at most 1 in 4000 on a healthy canary."""
+    if evidence >= 1e9:
+        return "1 in more than a billion"
+    digits = max(0, math.floor(math.log10(max(evidence, 1.0))) - 1)
+    return f"1 in {round(math.floor(evidence / 10**digits) * 10**digits):,}".replace(",", " ")
+
+
+def count(number: float) -> str:
+    """A count with thin groups: 12 500."""
+    return f"{number:,.0f}".replace(",", " ")
+
+
+def listed(parts: list[str]) -> str:
+    """a; a and b; a, b and c."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -60,7 +60,9 @@ def _policy(world: World, release: Release) -> Policy:
 
 def _check_terms(session: Session) -> None:
     if session.window_seconds < session.tick_seconds:
-        short = f"a watch of {session.window_seconds:g} s is shorter than one tick ({session.tick_seconds:g} s): nothing could be seen"
+        short = (
+            f"a watch of {session.window_seconds:g} s is shorter than one tick ({session.tick_seconds:g} s): nothing could be seen"
+        )
         raise InvalidInput(short, path="$.deadline", fix="lengthen the release's deadline or the policy's window_seconds")
     try:
         _ = session.terms

@@ -5,9 +5,9 @@ costs freshness, never memory and never order. Whoever needs a write to be durab
 """
 
 import asyncio
-import base64
 from collections.abc import Awaitable
-from typing import Any
+from dataclasses import replace
+from typing import Literal
 
 import msgspec
 
@@ -20,14 +20,24 @@ from daemon.ports import Clock, Meter, Store
 _CONCURRENT_WRITES = 32
 
 
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the store. The judge's state is beside the session, as its own exact bytes."""
+
+    session: Session
+    judge: bytes | None
+    format: Literal["verdictd.session/1"] = "verdictd.session/1"
+
+
 def encode(session: Session) -> bytes:
-    """A session as JSON; the judge's state is exact (raw bytes in base64)."""
-    return msgspec.json.encode(session, enc_hook=_encode_state)
+    """A session as JSON; nothing is rounded."""
+    judge = None if session.judge is None else session.judge.save()
+    return msgspec.json.encode(_Kept(session=replace(session, judge=None), judge=judge))
 
 
 def decode(data: bytes) -> Session:
-    """The session back. Raises ``msgspec.ValidationError`` where another version wrote something we cannot read."""
-    return msgspec.json.decode(data, type=Session, dec_hook=_decode_state)
+    """The session back. Raises ``msgspec.ValidationError`` or ``ValueError`` where another version wrote what we cannot read."""
+    kept = msgspec.json.decode(data, type=_Kept)
+    return replace(kept.session, judge=None if kept.judge is None else JudgeState.restore(kept.judge))
 
 
 class Checkpoints:
@@ -120,15 +130,3 @@ class Checkpoints:
             if not waiter.done():
                 waiter.set_result(None)
         return True
-
-
-def _encode_state(value: Any) -> Any:
-    if isinstance(value, JudgeState):
-        return base64.b64encode(value.save()).decode()
-    raise NotImplementedError(f"no JSON form for {type(value)}")
-
-
-def _decode_state(kind: type, value: Any) -> Any:
-    if kind is JudgeState:
-        return JudgeState.restore(base64.b64decode(value))
-    raise NotImplementedError(f"no JSON form for {kind}")

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from analyzers.judge import fold
+from analyzers.judge import JudgeState, fold, start
+from analyzers.ruling import Ruling
 from daemon import recordings
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
@@ -130,8 +131,8 @@ class Clockwork:
         await asyncio.to_thread(_append, self._recorder, judged)
 
 
-def _fold(sessions: Sequence[Session], samples: Sequence[Sample]) -> list[tuple[life.JudgeState, life.Ruling]]:
-    states = [s.judge or life.start(s.terms) for s in sessions]
+def _fold(sessions: Sequence[Session], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
+    states = [s.judge or start(s.terms) for s in sessions]
     return fold([s.terms for s in sessions], states, samples)
 
 

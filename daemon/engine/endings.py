@@ -73,10 +73,12 @@ class Endings:
         verdict = session.verdict
         await self._checkpoints.saved(session)
         await self._until_done("publish", lambda: self._sink.publish(verdict))
-        session = self._put(life.published(self._current(session), now=self._clock.now()))
+        told = life.published(self._current(session), now=self._clock.now())
         account = {"outcome": verdict.outcome, "action": verdict.action, "by": verdict.by, "reason": verdict.reason}
         log.info("verdict", extra=account)
-        await self._keep(session)
+        # The record is there before anybody can see that the release has ended.
+        await self._keep(told)
+        session = self._put(told)
         self._meter.ended(session.release, verdict, session.marks)
         if session.stage is not Stage.ENDED:
             self._checkpoints.save(session)
@@ -85,9 +87,9 @@ class Endings:
     async def _guard(self, session: Session) -> Session:
         """Put the weights back if somebody undoes the revert."""
         marks = await self._reverting.guard(self._routers(session), session.release)
-        session = self._put(life.ended(self._current(session), marks))
-        await self._keep(session)
-        return session
+        after = life.ended(self._current(session), marks)
+        await self._keep(after)
+        return self._put(after)
 
     async def _keep(self, session: Session) -> None:
         assert session.verdict is not None  # only ended releases have a record

@@ -202,27 +202,30 @@ class Engine:
         self._own(session, self._endings.carry_out(session))
 
     async def _locate(self, session: Session) -> None:
-        world = self._world
-        give_up_at = world.clock.monotonic() + world.limits.locate_seconds
-        for pause in pauses((0.2, 0.5, 1.0)):
-            try:
-                placement = await self._mesh(session.release).router.locate(session.release)
-            except (NotFound, TransientError) as error:
-                if world.clock.monotonic() + pause < give_up_at:
-                    await world.clock.sleep(pause)
-                    continue
-                after = life.not_located(session, str(error), now=world.clock.now())
-            except PermanentError as error:
-                after = life.not_located(session, str(error), now=world.clock.now())
-            else:
-                after = life.located(session, placement, now=world.clock.now())
-            break
+        after = await self._looked_for(session)
         self._registry.put(after)
         if after.stage is Stage.WATCHING:
             self._checkpoints.save(after)
-            log.info("watching", extra={"routes": "; ".join(placement.routes), "canary_percent": placement.canary_percent})
+            log.info("watching", extra={"routes": after.marks[1].detail})
         else:
             await self._endings.carry_out(after)
+
+    async def _looked_for(self, session: Session) -> Session:
+        """The session with its routes found, or with the reason why they could not be: objects may come after their event."""
+        world = self._world
+        give_up_at = world.clock.monotonic() + world.limits.locate_seconds
+        back_off = pauses((0.2, 0.5, 1.0))
+        while True:
+            try:
+                placement = await self._mesh(session.release).router.locate(session.release)
+            except VerdictdError as error:
+                pause = next(back_off)
+                hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)
+                if hopeless or world.clock.monotonic() + pause >= give_up_at:
+                    return life.not_located(session, str(error), now=world.clock.now())
+                await world.clock.sleep(pause)
+            else:
+                return life.located(session, placement, now=world.clock.now())
 
     def _own(self, session: Session, work: Coroutine[Any, Any, None]) -> None:
         assert self._group is not None  # only a running engine admits releases

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.clockwork import Clockwork
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
-from daemon.model import Command, Stage
+from daemon.model import Command, Reading, Stage, Watch
 from daemon.ports import Placement
 from daemon.recordings import Recorder
 from daemon.replay import replay_file
@@ -84,7 +85,7 @@ async def test_a_word_spoken_while_the_judge_was_busy_stands() -> None:
     shop.watch("web-1")
 
     class Interrupting(HandTelemetry):
-        async def read(self, watches: object) -> dict[str, object]:  # type: ignore[override]
+        async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
             session = shop.registry.get("web-1")
             shop.registry.put(life.commanded(session, Command(command="cancel", by="ada"), now=0.0))
             return {"web-1": failing(60)}
@@ -105,7 +106,7 @@ async def test_missed_beats_are_skipped_and_the_beat_does_not_drift() -> None:
     beats: list[float] = []
 
     class Slow(HandTelemetry):
-        async def read(self, watches: object) -> dict[str, object]:  # type: ignore[override]
+        async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
             beats.append(clock.time - began)
             clock.time += 2.5 if len(beats) == 2 else 0.25
             return {"web-1": gap()}

@@ -182,9 +182,9 @@ async def test_an_event_that_cannot_be_used_is_rejected_with_the_reason_and_the_
 
 async def test_an_event_is_not_accepted_before_the_release_is_kept_safe() -> None:
     scene = Scene()
-    scene.sessions.failing = Unavailable("nats is away")
     announcement = HandAnnouncement(ID, RELEASE)
     async with running(scene) as engine:
+        scene.sessions.failing = Unavailable("nats is away")
         scene.events.queue.put_nowait(announcement)
         await until(lambda: scene.meter.troubles)
         assert announcement.answer == ""
@@ -276,13 +276,16 @@ async def test_the_watch_goes_on_while_the_store_is_away() -> None:
 
 @pytest.mark.parametrize("stage", [Stage.LOCATING, Stage.WATCHING, Stage.REVERTING, Stage.PUBLISHING, Stage.GUARDING])
 async def test_killed_at_any_stage_and_started_again_the_verdict_is_the_same_and_published_once(stage: Stage) -> None:
-    scene = Scene(telemetry=HandTelemetry([healthy(), healthy(), failing(3)]))
-    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=3.0, locate_seconds=1e6)
+    scene = Scene(telemetry=HandTelemetry([failing(3)]))
+    scene.policies["default"] = msgspec.structs.replace(POLICY, window_seconds=1e9)
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=1e3, locate_seconds=1e9, revert_attempts=100)
     match stage:
         case Stage.LOCATING:
             scene.router.missing = NotFound("not yet")
+        case Stage.WATCHING:
+            scene.telemetry.readings = [gap()]
         case Stage.REVERTING:
-            scene.router.answers = [Unavailable("away")] * 3
+            scene.router.answers = [Unavailable("away")] * 99
         case Stage.PUBLISHING:
             scene.sink.answers = [Unavailable("away")] * 10_000
         case _:
@@ -293,6 +296,7 @@ async def test_killed_at_any_stage_and_started_again_the_verdict_is_the_same_and
     scene.router.missing = None
     scene.router.answers = []
     scene.sink.answers = []
+    scene.telemetry.readings = [failing(3)]
     async with running(scene) as engine:
         verdict = await verdict_of(engine)
     assert (verdict.outcome, verdict.action, verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")

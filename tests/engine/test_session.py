@@ -1,6 +1,7 @@
 """A session's transitions: pure, one at a time."""
 
 import hashlib
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -117,7 +118,7 @@ def test_an_inconclusive_end_in_the_dark_says_why_it_was_dark(watching: Session)
 
 def test_what_an_inconclusive_verdict_means_is_the_policys_word(watching: Session) -> None:
     lenient = msgspec.structs.replace(POLICY, on_inconclusive="promote")
-    session = life.replace(watching, policy=lenient)
+    session = replace(watching, policy=lenient)
     after = life.judged(session, start(session.terms), ruling("inconclusive"), now=105.0)
     assert after.verdict is not None
     assert (after.verdict.outcome, after.verdict.meaning) == (Outcome.INCONCLUSIVE, "promote")
@@ -149,7 +150,7 @@ def test_the_last_canary_response_is_seen_once_after_a_revert(watching: Session)
 
 def test_a_releases_own_deadline_shortens_the_window_and_never_lengthens_it(locating: Session) -> None:
     for deadline, window in ((10.0, 10.0), (1000.0, POLICY.window_seconds), (None, POLICY.window_seconds)):
-        session = life.replace(locating, release=msgspec.structs.replace(RELEASE, deadline=deadline))
+        session = replace(locating, release=msgspec.structs.replace(RELEASE, deadline=deadline))
         assert session.window_seconds == window
 
 

@@ -1,0 +1,1 @@
+"""What is fast and what is small, measured and printed; nothing here is asserted."""

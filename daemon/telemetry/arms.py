@@ -1,0 +1,122 @@
+"""One arm's streams of counters, one per target, and the arm that is made of their growth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from analyzers.counts import Arm, Latency, Pod
+from daemon.telemetry.differencing import Histogram, Tally, tally
+from daemon.telemetry.views import ArmView
+
+
+@dataclass(slots=True, kw_only=True)
+class Stream:
+    """What is remembered of one arm at one target.
+
+    Attributes:
+        at: time of the counters.
+        spacing_seconds: how far apart new ones usually are.
+        counters: last value of each series, those that have gone included.
+        present: the series that were there last time.
+        histograms: latencies as of the last tick that took any, by series.
+    """
+
+    at: float
+    spacing_seconds: float
+    counters: dict[str, int] = field(default_factory=dict)
+    present: frozenset[str] = frozenset()
+    histograms: dict[str, Histogram] = field(default_factory=dict)
+
+    @classmethod
+    def joining(cls, view: ArmView) -> "Stream":
+        """A stream whose history is not known: what its counters hold now is where counting starts."""
+        return cls(
+            at=view.at,
+            spacing_seconds=view.spacing_seconds,
+            counters={series: value for series, (_, value) in view.counters.items()},
+            present=frozenset(view.counters),
+        )
+
+    def renamed(self, view: ArmView) -> bool:
+        """Whether series have gone and others come at once: their labels changed, and the new ones hold the old counts."""
+        names = view.counters.keys()
+        return names != self.present and not names <= self.counters.keys() and not self.present <= names
+
+    def advance(self, view: ArmView, *, restarted: bool) -> None:
+        """Take the view's counters as the last ones. Series that went in a restart of the process begin again at zero."""
+        if restarted:
+            for series in self.counters.keys() - view.counters.keys():
+                self.counters[series] = 0
+        for series, (_, value) in view.counters.items():
+            self.counters[series] = value
+        if view.counters.keys() != self.present:
+            self.present = frozenset(view.counters)
+        self.at = view.at
+        self.spacing_seconds = view.spacing_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active:
+    """A stream whose growth counts in this tick."""
+
+    target: str
+    stream: Stream
+    view: ArmView
+    grown: Tally
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmLatency:
+    """New latencies of an arm, together and by target."""
+
+    latency: Latency
+    by_target: Mapping[str, Latency]
+
+
+def counting(streams: Mapping[str, Stream], views: Mapping[str, ArmView], before: Mapping[str, float]) -> list[Active]:
+    """The streams that can be counted: known ones, and new ones at a target that has just answered without them."""
+    active = []
+    for target, view in views.items():
+        stream = streams.get(target)
+        if stream is None:
+            since = before.get(target)
+            if since is None or since >= view.at:
+                continue
+            stream = Stream(at=since, spacing_seconds=view.spacing_seconds)
+        elif stream.renamed(view):
+            continue
+        active.append(Active(target=target, stream=stream, view=view, grown=tally(stream.counters, view.counters)))
+    return active
+
+
+def mean_interval(active: Sequence[Active]) -> float:
+    """Seconds that the growth of these streams covers, each over its own interval."""
+    return sum(one.view.at - one.stream.at for one in active) / len(active)
+
+
+def make_arm(active: Sequence[Active], latency: ArmLatency | None, *, server_side: bool) -> Arm:
+    """The arm's counts in this tick; by pod as well where targets are pods."""
+    served = failed = denied = 0
+    for one in active:
+        served += one.grown.served
+        failed += one.grown.failed
+        denied += one.grown.denied
+    return Arm(
+        requests=served + failed,
+        errors=failed,
+        denied=denied,
+        latency=None if latency is None else latency.latency,
+        pods=_pods(active, latency) if server_side else None,
+    )
+
+
+def _pods(active: Sequence[Active], latency: ArmLatency | None) -> dict[str, Pod]:
+    pods = {}
+    for one in active:
+        name = one.view.pod if one.view.pod and one.view.pod not in pods else one.target
+        pods[name] = Pod(
+            requests=one.grown.served + one.grown.failed,
+            errors=one.grown.failed,
+            denied=one.grown.denied,
+            latency=None if latency is None else latency.by_target.get(one.target),
+        )
+    return pods

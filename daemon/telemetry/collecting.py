@@ -1,0 +1,101 @@
+"""From single samples to readings: what the adapters have in common.
+
+An adapter learns what its source says (``Collection``), then has every release's ledger make its reading of it (``Books``).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from daemon.errors import InvalidInput
+from daemon.model import Reading, Watch
+from daemon.telemetry.catalogue import Catalogue, Part, Series, Slot
+from daemon.telemetry.ledger import Ledger, Round
+from daemon.telemetry.views import ArmView, ViewBuilder
+
+_NOTHING: Mapping[str, ArmView] = {}
+
+
+class Collection:
+    """The samples of one reading, sorted by arm and target. ``met`` counts all that were looked at, ours or not."""
+
+    __slots__ = ("answered", "builders", "met")
+
+    def __init__(self) -> None:
+        self.builders: dict[Slot, dict[str, ViewBuilder]] = {}
+        self.answered: dict[str, float] = {}
+        self.met = 0
+
+    def builder(self, slot: Slot, target: str, *, spacing_seconds: float, pod: str) -> ViewBuilder:
+        """Where the samples of an arm at a target go."""
+        targets = self.builders.setdefault(slot, {})
+        found = targets.get(target)
+        if found is None:
+            found = targets[target] = ViewBuilder(spacing_seconds=spacing_seconds, pod=pod)
+        return found
+
+    def add(self, series: Series, value: float, *, target: str, pod: str, at: float, spacing_seconds: float) -> None:
+        """Take one sample for all arms that the series belongs to."""
+        for slot in series.slots:
+            builder = self.builder(slot, target, spacing_seconds=spacing_seconds, pod=pod)
+            match series.part:
+                case Part.COUNTER:
+                    builder.count(series.identity, series.ended, value, at=at)
+                case Part.BUCKET:
+                    builder.bucket(series.identity, series.le, value, at=at)
+                case Part.SUM:
+                    builder.sum(series.identity, value, at=at)
+
+    def merge(self, other: "Collection") -> None:
+        """Take over what was collected of other targets."""
+        self.met += other.met
+        for slot, targets in other.builders.items():
+            self.builders.setdefault(slot, {}).update(targets)
+
+    def views(self, slot: Slot, *, unit_ms: float) -> Mapping[str, ArmView]:
+        """The views of one arm by target; raises ``InvalidInput`` when a number in them cannot be used."""
+        builders = self.builders.get(slot)
+        if builders is None:
+            return _NOTHING
+        return {target: builder.build(unit_ms=unit_ms) for target, builder in builders.items() if builder.counted}
+
+
+class Books:
+    """The ledgers of all watched releases."""
+
+    def __init__(self, catalogue: Catalogue, *, unit_ms: float) -> None:
+        self._catalogue = catalogue
+        self._unit_ms = unit_ms
+        self._ledgers: dict[str, Ledger] = {}
+        self._watches: dict[str, Watch] = {}
+
+    def open(self, watches: Sequence[Watch]) -> None:
+        """Keep a ledger for each of these. A release that is not what it was begins anew."""
+        for watch in watches:
+            known = self._watches.get(watch.release_id)
+            if known is None or (known is not watch and known.release != watch.release):
+                self._ledgers[watch.release_id] = Ledger()
+            self._watches[watch.release_id] = watch
+        self._catalogue.watch(watches)
+
+    def close(self, release_id: str) -> None:
+        """Drop a release's ledger."""
+        self._ledgers.pop(release_id, None)
+        self._watches.pop(release_id, None)
+
+    def gaps(self, watches: Iterable[Watch], reason: str) -> dict[str, Reading]:
+        """The readings when the source as a whole has failed."""
+        return {watch.release_id: self._ledgers[watch.release_id].gap(reason) for watch in watches}
+
+    def readings(self, watches: Iterable[Watch], collected: Collection, this: Round) -> dict[str, Reading]:
+        """The readings of what was collected."""
+        return {watch.release_id: self._reading(watch.release_id, collected, this) for watch in watches}
+
+    def _reading(self, release_id: str, collected: Collection, this: Round) -> Reading:
+        ledger = self._ledgers[release_id]
+        if (reason := self._catalogue.unknowable.get(release_id)) is not None:
+            return ledger.gap(reason)
+        baseline, canary = self._catalogue.slots[release_id]
+        try:
+            views = [collected.views(slot, unit_ms=self._unit_ms) for slot in (baseline, canary)]
+        except InvalidInput as error:
+            return ledger.gap(f"unusable numbers: {error.message} ({error.path})")
+        return ledger.advance(views, this)

@@ -1,0 +1,120 @@
+"""HTTP as telemetry needs it: one session, a bound on everything, and our own errors at the edge."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
+
+MAX_BODY_BYTES = 256 * 1024 * 1024
+_EXCERPT = 200
+
+
+class Fetcher:
+    """Requests through one aiohttp session.
+
+    Args:
+        session: owned by whoever made it.
+        timeout_seconds: for one request, from the first byte sent to the last received.
+        token_file: file with a bearer token, read for every request because mounted tokens are renewed.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, *, timeout_seconds: float, token_file: str | None = None) -> None:
+        self._session = session
+        self._timeout_seconds = timeout_seconds
+        self._token_file = token_file
+
+    async def get(self, url: URL) -> bytes:
+        """The body of a GET. Raises ``VerdictdError``."""
+        return await self._request("GET", url, form=None)
+
+    async def post(self, url: URL, *, form: Mapping[str, str]) -> bytes:
+        """The body of the answer to a form. Raises ``VerdictdError``."""
+        return await self._request("POST", url, form=form)
+
+    async def _request(self, method: str, url: URL, *, form: Mapping[str, str] | None) -> bytes:
+        where = f"{url.host}:{url.port}"
+        try:
+            async with (
+                asyncio.timeout(self._timeout_seconds),
+                self._session.request(method, url, data=form, headers=await self._authorization()) as response,
+            ):
+                body = await _bounded(response, where=where)
+                if response.status != 200:
+                    raise _refusal(response, body, where=where)
+                return body
+        except TimeoutError as error:
+            raise TimedOut(f"{where} did not answer within {self._timeout_seconds:g} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"{where}: {str(error) or type(error).__name__}") from error
+
+    async def _authorization(self) -> dict[str, str]:
+        if self._token_file is None:
+            return {}
+        token = (await asyncio.to_thread(Path(self._token_file).read_text, encoding="utf-8")).strip()
+        return {"Authorization": f"Bearer {token}"}
+
+
+def session(
+    *,
+    connections: int,
+    per_host: int = 0,
+    ca_file: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    keep_seconds: float = 60.0,
+) -> aiohttp.ClientSession:
+    """A session that keeps its connections from tick to tick.
+
+    Raises:
+        InvalidInput: ``ca_file`` cannot be read.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=connections, limit_per_host=per_host, ssl=_trust(ca_file), keepalive_timeout=keep_seconds
+    )
+    # Time limits are asyncio's (Fetcher): one limit over the whole exchange, not aiohttp's several.
+    unlimited = aiohttp.ClientTimeout(total=None, sock_connect=None)
+    return aiohttp.ClientSession(connector=connector, headers=dict(headers or {}), timeout=unlimited)
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise InvalidInput(
+            f"{ca_file} cannot be used: {error.strerror or error}", path="ca_file", fix="name a readable PEM bundle"
+        ) from error
+
+
+async def _bounded(response: aiohttp.ClientResponse, *, where: str) -> bytes:
+    body = await response.content.read(MAX_BODY_BYTES)
+    rest = [body]
+    size = len(body)
+    while chunk := await response.content.read(MAX_BODY_BYTES):
+        rest.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise Refused(f"{where} answered with more than {MAX_BODY_BYTES >> 20} MiB")
+    return b"".join(rest)
+
+
+def _refusal(response: aiohttp.ClientResponse, body: bytes, *, where: str) -> VerdictdError:
+    excerpt = " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
+    message = f"{where} answered {response.status}" + (f": {excerpt}" if excerpt else "")
+    match response.status:
+        case 401 | 403:
+            return Forbidden(message)
+        case 404:
+            return NotFound(message)
+        case 429:
+            seconds = response.headers.get("Retry-After", "")
+            return Throttled(message, retry_after_seconds=float(seconds) if seconds.isdecimal() else 1.0)
+        case status if status >= 500:
+            return Unavailable(message)
+        case _:
+            return Refused(message)

@@ -1,0 +1,131 @@
+"""The composition root: settings in, a running daemon out. The only place that knows every adapter.
+
+Everything is opened on one stack and closed in the opposite order. The API listens before recovery is done, so that probes
+are answered from the first second; ``/readyz`` says what is still missing.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from config.errors import ConfigError
+from config.policy import Policy
+from config.settings import Settings
+from daemon import __version__, logs
+from daemon.bus.opening import Bus, open_bus
+from daemon.clock import SystemClock
+from daemon.engine.engine import Engine
+from daemon.engine.world import Mesh, World
+from daemon.errors import VerdictdError
+from daemon.http.metrics import Metrics
+from daemon.http.server import HttpServer, create_app
+from daemon.meshes.factory import open_routers
+from daemon.ports import Clock, Telemetry
+from daemon.recordings import Recorder
+from daemon.telemetry.factory import telemetry_from
+
+log = logging.getLogger(__name__)
+
+EXIT_OK = 0
+EXIT_USAGE = 64
+EXIT_UNAVAILABLE = 69
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT. Returns the process's exit code; what went wrong is said in the log."""
+    logs.set_up(level=settings.log_level)
+    try:
+        asyncio.run(_serve_until_told(settings))
+    except* ConfigError as errors:
+        return _failed(errors, EXIT_USAGE)
+    except* VerdictdError as errors:
+        return _failed(errors, EXIT_UNAVAILABLE)
+    return EXIT_OK
+
+
+def _failed(errors: BaseExceptionGroup[Exception], code: int) -> int:
+    for error in _leaves(errors):
+        log.error("cannot run", extra={"reason": str(error)})
+    return code
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
+async def _serve_until_told(settings: Settings) -> None:
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    await serve(settings, stop=told)
+
+
+async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None = None) -> None:
+    """Open everything, watch releases until ``stop`` is set, close everything.
+
+    Raises:
+        ConfigError: a setting cannot be honoured.
+        VerdictdError: the broker, or an address to listen on, cannot be had.
+    """
+    clock = clock or SystemClock()
+    metrics = Metrics(now=clock.now)
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
+        telemetry = {
+            name: await stack.enter_async_context(telemetry_from(entry, clock=clock)) for name, entry in settings.telemetry.items()
+        }
+        routers = await stack.enter_async_context(open_routers(settings))
+        meshes = {name: Mesh(router=routers[name], telemetry=mesh.telemetry) for name, mesh in settings.meshes.items()}
+        engine = Engine(_world(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
+
+        def readiness() -> Mapping[str, str | None]:
+            return {
+                "nats": None if bus.ready else f"not connected to {bus.where}",
+                "recovery": None if engine.ready else "sessions are being read back",
+            }
+
+        app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=readiness, http=settings.http)
+        server = await stack.enter_async_context(HttpServer(app, http=settings.http))
+        log.info(
+            "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}
+        )
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(engine.run(), name="engine")
+            asked = group.create_task(stop.wait(), name="stop")
+            await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            log.info("stopping")
+            engine.stop()
+    log.info("stopped")
+
+
+def _world(
+    settings: Settings,
+    *,
+    bus: Bus,
+    telemetry: Mapping[str, Telemetry],
+    meshes: Mapping[str, Mesh],
+    clock: Clock,
+    metrics: Metrics,
+) -> World:
+    directory = settings.recordings.directory
+    return World(
+        cluster=settings.cluster,
+        meshes=meshes,
+        telemetry=telemetry,
+        policies={"default": Policy(), **settings.policies},
+        events=bus.events,
+        sink=bus.verdicts,
+        sessions=bus.sessions,
+        records=bus.records,
+        clock=clock,
+        meter=metrics,
+        limits=settings.limits,
+        recorder=None if directory is None else Recorder(Path(directory)),
+    )

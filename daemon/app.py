@@ -19,7 +19,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.clock import SystemClock
 from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
-from daemon.errors import VerdictdError
+from daemon.errors import InvalidInput, VerdictdError
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.factory import open_routers
@@ -39,21 +39,18 @@ def run(settings: Settings) -> int:
     logs.set_up(level=settings.log_level)
     try:
         asyncio.run(_serve_until_told(settings))
-    except* ConfigError as errors:
-        return _failed(errors, EXIT_USAGE)
-    except* VerdictdError as errors:
-        return _failed(errors, EXIT_UNAVAILABLE)
+    except (ConfigError, VerdictdError, ExceptionGroup) as error:
+        reasons = _leaves(error)
+        if not all(isinstance(reason, ConfigError | VerdictdError) for reason in reasons):
+            raise
+        for reason in reasons:
+            log.error("cannot run", extra={"reason": str(reason)})  # noqa: TRY400 - the reason says it; a trace would bury it
+        return EXIT_USAGE if any(isinstance(reason, ConfigError | InvalidInput) for reason in reasons) else EXIT_UNAVAILABLE
     return EXIT_OK
 
 
-def _failed(errors: BaseExceptionGroup[Exception], code: int) -> int:
-    for error in _leaves(errors):
-        log.error("cannot run", extra={"reason": str(error)})
-    return code
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
+def _leaves(error: Exception) -> list[Exception]:
+    if isinstance(error, ExceptionGroup):
         return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
     return [error]
 

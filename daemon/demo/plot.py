@@ -7,7 +7,7 @@ from daemon.demo.braille import Canvas
 from daemon.demo.marks import Turn
 from daemon.demo.series import Curve, Curves, Series
 
-_COLUMNS = 68
+_COLUMNS = 66
 _ROWS = 4
 _LABEL = 9
 _COLOURS = ("\x1b[34m", "\x1b[32m", "\x1b[31m", "\x1b[35m", "\x1b[33m", "\x1b[36m")

@@ -1,0 +1,146 @@
+"""The command: options, signals, the exit code, and what is left behind in the output folder."""
+
+import argparse
+import asyncio
+import logging
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from daemon.demo.account import Account
+from daemon.demo.acts import ACTS, Played
+from daemon.demo.marks import turns
+from daemon.demo.page import page
+from daemon.demo.plot import plot
+from daemon.demo.proof import objections
+from daemon.demo.series import series
+from daemon.demo.story import play
+from daemon.demo.timeline import timeline
+from daemon.demo.traffic import Traffic
+from daemon.demo.world import World, world
+from daemon.errors import VerdictdError
+
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the demo; 0 only if every outcome was seen in the traffic itself."""
+    options = _parser().parse_args(argv)
+    logging.getLogger("nats").setLevel(logging.CRITICAL)  # the broker's end, which is ours, is no news
+    try:
+        return asyncio.run(_interruptible(options))
+    except KeyboardInterrupt:
+        print("\nInterrupted; everything has been ended.", file=sys.stderr)
+        return _INTERRUPTED
+    except VerdictdError as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+    except BaseExceptionGroup as group:
+        expected, unexpected = group.split(VerdictdError)
+        if unexpected is not None or expected is None:
+            raise
+        for leaf in _leaves(expected):
+            print(f"\nThe demo failed: {leaf}", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="verdictd demo", description=__doc__)
+    parser.description = (
+        "A real proxy, a real broker and real traffic on this machine: see a bad canary taken back in about a minute."
+    )
+    parser.add_argument("--rate", type=_rate, default=300.0, help="requests a second (default 300)")
+    parser.add_argument("--seed", type=int, default=1, help="of the traffic and of the versions' behaviour (default 1)")
+    parser.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="takes the plot (default demo-out)")
+    parser.add_argument("--no-plot", action="store_true", help="draw nothing in the terminal")
+    parser.add_argument("--keep-running", action="store_true", help="leave everything running at the end, until Ctrl-C")
+    return parser
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 100.0 <= rate <= 2000.0:
+        raise argparse.ArgumentTypeError(f"{text} is not between 100 and 2000 requests a second")
+    return rate
+
+
+async def _interruptible(options: argparse.Namespace) -> int:
+    """SIGTERM ends the demo as Ctrl-C does."""
+    loop, own = asyncio.get_running_loop(), asyncio.current_task()
+    if own is not None:
+        loop.add_signal_handler(signal.SIGTERM, own.cancel)
+    try:
+        return await _run(options)
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+async def _run(options: argparse.Namespace) -> int:
+    account = Account(colours=sys.stdout.isatty())
+    folder = Path(tempfile.mkdtemp(prefix="verdictd-demo-"))
+    began = time.time()
+    try:
+        account.heading(f"verdictd demo: a real Envoy, a real NATS, {options.rate:g} requests a second")
+        async with world(folder=folder, rate=options.rate, seed=options.seed, run=f"{began:.0f}") as running:
+            _introduce(running, account)
+            played = await play(running, account)
+            if options.keep_running:
+                await _linger(running, account)
+        return _conclude(played, running.users.traffic, options, account)
+    finally:
+        await asyncio.to_thread(_keep_logs, folder, options.out)
+
+
+def _introduce(running: World, account: Account) -> None:
+    account.says("edge", f"Envoy on {running.edge.url}, admin on {running.edge.admin}")
+    account.says("service", f"versions {', '.join(running.backends)}, a process each")
+    account.says("verdictd", f"API on {running.watchdog.url}, its NATS server beside it")
+
+
+async def _linger(running: World, account: Account) -> None:
+    account.heading("Everything is left running; Ctrl-C ends it.")
+    account.lines([f"API {running.watchdog.url}/v1/releases", f"metrics {running.watchdog.url}/metrics"])
+    await asyncio.Event().wait()
+
+
+def _conclude(played: list[Played], traffic: Traffic, options: argparse.Namespace, account: Account) -> int:
+    answers = list(traffic)
+    versions = [ACTS[0].baseline, *(act.canary for act in ACTS)]
+    curves = series(traffic, versions=versions, begin=answers[0].start, end=answers[-1].end)
+    account.heading("The whole run")
+    if not options.no_plot:
+        account.lines(plot(curves, turns(played), colours=sys.stdout.isatty()))
+    file = options.out / "demo.html"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(page(curves, [(one, timeline(one, traffic)) for one in played]))
+    account.lines(["", f"The same as a page: {file}"])
+    problems = [problem for one in played for problem in objections(one, traffic)]
+    account.heading("Not as it must be:" if problems else f"Seen in the traffic itself, {len(answers)} requests:")
+    account.lines(problems or [_ending(one) for one in played])
+    account.lines([f"({account.seconds:.0f} s)"])
+    return 1 if problems else 0
+
+
+def _ending(played: Played) -> str:
+    if played.shifted_at is not None:
+        return f"{played.act.canary} was promoted and answers everything"
+    return f"{played.act.canary} was taken back and has not answered since"
+
+
+def _keep_logs(folder: Path, out: Path) -> None:
+    """The logs and the settings stay with the plot; the rest of the temporary folder goes."""
+    kept = out / "logs"
+    kept.mkdir(parents=True, exist_ok=True)
+    for file in (*folder.glob("*.log"), *folder.glob("*.json"), *folder.glob("recordings/*.jsonl")):
+        shutil.copy(file, kept)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _leaves(group: BaseExceptionGroup[VerdictdError]) -> list[VerdictdError]:
+    found: list[VerdictdError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

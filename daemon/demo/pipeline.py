@@ -1,0 +1,112 @@
+"""The delivery pipeline of the demo. It knows of verdictd what any pipeline may know: one event out, one event in.
+
+It gives a canary its share, announces that on NATS, and waits for the verdict on NATS. Only a promotion is its own work; a
+bad canary is taken back by verdictd, without it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import msgspec
+import nats.errors
+from nats.aio.msg import Msg
+
+from daemon import names
+from daemon.bus import subjects
+from daemon.bus.connection import Address, Connection, connected
+from daemon.demo import routes
+from daemon.demo.acts import CANARY_PERCENT, Act
+from daemon.demo.errors import DemoError
+from daemon.demo.watchdog import CLUSTER, MESH
+from daemon.events import cloudevents, verdicts
+from daemon.events.announcing import RELEASE_TYPE, origin
+from daemon.events.cloudevents import CloudEvent
+from daemon.model import ArmSpec, Release, Verdict
+
+SERVICE = "web"
+NAMESPACE = "default"
+_SOURCE = "/demo/pipeline"
+
+
+def deployment_event(act: Act, *, run: str) -> tuple[str, CloudEvent]:
+    """The event that announces an act's canary, and the id its release will have.
+
+    Args:
+        run: tells the events of one run of the demo from those of another.
+    """
+    release = Release(
+        service=SERVICE,
+        namespace=NAMESPACE,
+        mesh=MESH,
+        baseline=ArmSpec(service=routes.cluster(act.baseline), version=act.baseline),
+        canary=ArmSpec(service=routes.cluster(act.canary), version=act.canary),
+        weight=float(CANARY_PERCENT),
+        artifact=f"demo/web:{act.canary}",
+    )
+    event_id = f"{run}-{act.canary}"
+    event = CloudEvent(
+        id=event_id,
+        source=_SOURCE,
+        type=RELEASE_TYPE,
+        subject=f"{NAMESPACE}/{SERVICE}",
+        time=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        datacontenttype="application/json",
+        data=msgspec.json.encode(release),
+    )
+    return names.new_release_id(SERVICE, origin=origin(_SOURCE, event_id)), event
+
+
+class Pipeline:
+    """A pipeline with its connection to the broker."""
+
+    def __init__(self, connection: Connection, *, run: str) -> None:
+        self._connection = connection
+        self._run = run
+        self._verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
+
+    async def listen(self) -> None:
+        """Hear the service's verdicts from now on."""
+        subject = subjects.verdict_subject(cluster=CLUSTER, namespace=NAMESPACE, service=SERVICE)
+        await self._connection.client.subscribe(subject, cb=self._hear)
+        await self._connection.client.flush()
+
+    async def announce(self, act: Act) -> str:
+        """Publish the deployment event; returns when the broker has it. Gives the release's id."""
+        release_id, event = deployment_event(act, run=self._run)
+        headers, body = cloudevents.to_structured(event)
+        subject = subjects.release_subject(cluster=CLUSTER, namespace=NAMESPACE, service=SERVICE)
+        try:
+            await self._connection.jetstream.publish(subject, body, headers=headers)
+        except (nats.errors.Error, TimeoutError) as error:
+            raise DemoError(f"the event could not be published: {error}", fix="run the demo again") from error
+        return release_id
+
+    async def verdict(self, release_id: str, *, seconds: float) -> Verdict:
+        """Wait for the release's verdict. Raises ``DemoError`` when it does not come in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    verdict = await self._verdicts.get()
+                    if verdict.release_id == release_id:
+                        return verdict
+        except TimeoutError as error:
+            raise DemoError(
+                f"no verdict on {release_id} came within {seconds:g} s",
+                fix="look into verdictd.log in the folder named above; run with --keep to keep it",
+            ) from error
+
+    async def _hear(self, message: Msg) -> None:
+        event = cloudevents.read(message.headers or {}, message.data)
+        if event is not None and event.type == verdicts.VERDICT_TYPE:
+            self._verdicts.put_nowait(verdicts.read_verdict(event))
+
+
+@asynccontextmanager
+async def pipeline(nats_url: str, *, run: str) -> AsyncIterator[Pipeline]:
+    """A pipeline that listens, for the length of a ``with`` block."""
+    async with connected(Address(servers=(nats_url,)), name="verdictd demo", connect_timeout_seconds=10.0) as connection:
+        made = Pipeline(connection, run=run)
+        await made.listen()
+        yield made

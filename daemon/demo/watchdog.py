@@ -1,0 +1,147 @@
+"""verdictd itself as a child process, with settings as anybody would write them, and the few questions the demo asks it."""
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from daemon import recordings
+from daemon.demo.children import Child, child
+from daemon.demo.edge import Edge
+from daemon.demo.errors import DemoError
+from daemon.errors import InvalidInput
+from daemon.model import Record, ReleaseView, Sample
+
+CLUSTER = "demo"
+MESH = "edge"
+TICK_SECONDS = 0.25
+_START_SECONDS = 20.0
+_ANSWER_SECONDS = 5.0
+_T = TypeVar("_T")
+
+
+def settings(*, edge: Edge, folder: Path, port: int) -> dict[str, Any]:
+    """The settings document: one Envoy mesh, sampled four times a second, and a policy for people in a hurry."""
+    return {
+        "cluster": CLUSTER,
+        "nats": {"url": "embedded", "data_dir": str(folder / "nats")},
+        "http": {"listen": f"127.0.0.1:{port}"},
+        "telemetry": {
+            MESH: {"kind": "envoy", "endpoints": [edge.admin], "histograms": "bins", "tick_seconds": TICK_SECONDS},
+        },
+        "meshes": {MESH: {"kind": "envoy", "telemetry": MESH, "routes_file": str(edge.routes_file), "admin": edge.admin}},
+        "policies": {"default": policy()},
+        "limits": {"guard_seconds": 2.0},
+        "recordings": {"directory": str(folder / "recordings")},
+    }
+
+
+def policy() -> dict[str, Any]:
+    """A minute at most, a promotion after a few seconds; tolerances that a few hundred requests can settle."""
+    return {
+        "window_seconds": 60.0,
+        "warmup_seconds": 0.0,
+        "tolerances": {
+            "errors": {"max_rate": 0.02, "above_baseline": 0.015},
+            "latency": {"typical": 1.10, "p99": 1.25},
+        },
+        "promotion": {"min_requests": 300, "min_seconds": 5.0},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Watchdog:
+    """A running verdictd.
+
+    Attributes:
+        url: base URL of its API.
+        nats_url: where its broker listens, with the token.
+    """
+
+    process: Child
+    url: str
+    nats_url: str
+    recordings: Path
+    session: aiohttp.ClientSession
+
+    async def view(self, release_id: str) -> ReleaseView | None:
+        """How a release stands; null when verdictd does not know it yet."""
+        return await self._get(f"/v1/releases/{release_id}", ReleaseView)
+
+    async def record(self, release_id: str) -> Record | None:
+        """The decision record; null when there is none yet."""
+        return await self._get(f"/v1/releases/{release_id}/record", Record)
+
+    def samples(self, record: Record) -> tuple[tuple[float, Sample], ...]:
+        """What was sampled for a release, each with the time of its end in seconds since 1970. Reads the recording."""
+        began = next((mark.at for mark in record.marks if mark.step == "watching"), None)
+        path = self.recordings / f"{record.verdict.release_id}.jsonl"
+        try:
+            return tuple((began + s.t, s) for s in recordings.read(path)[1]) if began is not None else ()
+        except InvalidInput as error:
+            raise DemoError(f"the recording cannot be read: {error}", fix="report this: it should not happen") from error
+
+    async def _get(self, path: str, kind: type[_T]) -> _T | None:
+        try:
+            async with self.session.get(f"{self.url}{path}") as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self.process.failed(f"did not answer GET {path} ({error})") from error
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise self.process.failed(f"answered {answer.status} to GET {path}: {body[:300].decode(errors='replace')}")
+        return msgspec.json.decode(body, type=kind)
+
+
+@asynccontextmanager
+async def watchdog(*, edge: Edge, folder: Path) -> AsyncIterator[Watchdog]:
+    """Run verdictd for the length of a ``with`` block."""
+    port = _free_port()
+    document = settings(edge=edge, folder=folder, port=port)
+    file = folder / "verdictd.json"
+    file.write_text(json.dumps(document, indent=2) + "\n")
+    argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
+    timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
+    async with (
+        child("verdictd", argv, log=folder / "verdictd.log") as process,
+        aiohttp.ClientSession(timeout=timeout) as session,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        await _ready(process, session, url)
+        nats_url = await asyncio.to_thread((folder / "nats" / "nats-url").read_text)
+        yield Watchdog(process=process, url=url, nats_url=nats_url.strip(), recordings=folder / "recordings", session=session)
+
+
+def _free_port() -> int:
+    """A port of loopback that is free now. verdictd binds it a second later: the chance of a collision is taken."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _ready(process: Child, session: aiohttp.ClientSession, url: str) -> None:
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while not await _is_ready(session, url):
+                if process.process.returncode is not None:
+                    raise process.failed(f"ended with code {process.process.returncode} at its start")
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise process.failed(f"was not ready after {_START_SECONDS:g} s") from error
+
+
+async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(f"{url}/readyz") as answer:
+            return answer.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False

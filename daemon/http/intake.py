@@ -1,0 +1,112 @@
+"""What comes in over HTTP, before it is believed: bodies, ids, query parameters. Each refusal says where and how to mend it."""
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Collection
+
+import msgspec
+from aiohttp import web
+
+from config import walking
+from config.errors import Problem
+from config.hints import nearest, one_of
+from daemon import names
+from daemon.errors import InvalidInput, TimedOut
+from daemon.events.announcing import read_release
+from daemon.http.problems import InvalidDocument
+from daemon.model import Command, Release
+
+BODY_SECONDS = 10.0
+_KEY_CHARACTERS = 255
+
+
+def release_id(request: web.Request) -> str:
+    """The id in the path."""
+    return names.release_id(request.match_info["id"], path="id")
+
+
+def only_parameters(request: web.Request, known: Collection[str]) -> None:
+    """Refuse query parameters that would be ignored, and ones given twice."""
+    for name in request.query:
+        if name not in known:
+            guess = nearest(name, known)
+            fix = f"did you mean {guess}?" if guess else f"use {one_of(sorted(known))}" if known else "leave it out"
+            raise InvalidInput("is not a parameter of this", path=f"?{name[:40]}", fix=fix)
+        if len(request.query.getall(name)) > 1:
+            raise InvalidInput("is given twice", path=f"?{name}", fix="give it once")
+
+
+def wait_seconds(request: web.Request, *, maximum: float) -> float:
+    """The parameter ``wait``; 0 when it is not given."""
+    text = request.query.get("wait", "0")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 <= seconds <= maximum:
+        raise InvalidInput(f"{text[:40]!r} cannot be waited", path="?wait", fix=f"use seconds from 0 to {maximum:g}")
+    return seconds
+
+
+async def submission(request: web.Request) -> tuple[Release, str]:
+    """The release in a request (bare, or in a CloudEvent or CDEvent) and its id.
+
+    An event names itself; a bare release can be named by the header Idempotency-Key, so that sending it again after a lost
+    answer does not start it twice. The key stands for this very release: with another body it is another release.
+    """
+    body = await _body(request, types=("application/json", "application/cloudevents+json"))
+    try:
+        announced = read_release(request.headers, body)
+    except InvalidInput as error:
+        raise InvalidDocument(_all_faults(request, body) or [_fault(error)]) from error
+    origin = announced.origin
+    key = request.headers.get("Idempotency-Key")
+    if origin is None and key is not None:
+        if not (0 < len(key) <= _KEY_CHARACTERS and key.isprintable()):
+            raise InvalidInput(
+                "is not usable", path="Idempotency-Key", fix=f"use 1 to {_KEY_CHARACTERS} printable characters, for example a UUID"
+            )
+        origin = f"idempotency-key\n{key}\n{hashlib.sha256(msgspec.json.encode(announced.release)).hexdigest()}"
+    return announced.release, names.new_release_id(announced.release.service, origin=origin)
+
+
+async def command(request: web.Request, word: str) -> Command:
+    """A person's word; its body, with who and why, may be left out."""
+    body = await _body(request, types=("application/json",)) if request.can_read_body else b"{}"
+    try:
+        document = msgspec.json.decode(body or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"not JSON: {error}", fix='send {"by": "...", "reason": "..."}') from error
+    if isinstance(document, dict) and "command" in document:
+        raise InvalidInput("is given by the address already", path="$.command", fix="leave it out")
+    whole = {**document, "command": word} if isinstance(document, dict) else document
+    if faults := walking.problems(whole, Command, path="$"):
+        raise InvalidDocument(faults)
+    return msgspec.convert(whole, Command)
+
+
+async def _body(request: web.Request, *, types: tuple[str, ...]) -> bytes:
+    if request.content_type not in types:
+        raise web.HTTPUnsupportedMediaType(text=f"the content type {request.content_type!r} is not read here; send {one_of(types)}")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        raise TimedOut(f"the body did not come within {BODY_SECONDS:g} s") from error
+
+
+def _all_faults(request: web.Request, body: bytes) -> list[Problem]:
+    """Every fault of a bare release. Envelopes are told of one at a time."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    enveloped = any(name.lower().startswith("ce-") for name in request.headers)
+    if enveloped or (isinstance(document, dict) and {"specversion", "context"} & document.keys()):
+        return []
+    return list(walking.problems(document, Release, path="$"))
+
+
+def _fault(error: InvalidInput) -> Problem:
+    return Problem(path=error.path, message=error.message, fix=error.fix)

@@ -1,0 +1,193 @@
+"""The engine's measurements as Prometheus metrics, with a bounded number of series.
+
+What describes one release is kept here as plain numbers and turned into samples when somebody scrapes: a tick costs a few
+assignments, and a release that has ended leaves no series behind. What describes the daemon is counted in ordinary metrics.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+import daemon
+from analyzers.ruling import LegNow, Ruling
+from daemon.model import Mark, Reading, Release, Stage, Verdict, Watch
+from daemon.ports import Desk
+
+_WATCH_BUCKETS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+_REVERT_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+_ROUND_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_REMEMBERED_ENDS = 20_000
+
+# The two steps between which each duration lies, and its metric.
+_SPANS = (
+    ("detection_seconds", "watching", "decided", "From the start of the watch to the decision.", _WATCH_BUCKETS),
+    ("patch_seconds", "decided", "patch_sent", "From the decision to the patch that takes the traffic back.", _REVERT_BUCKETS),
+    ("revert_seconds", "decided", "confirmed", "From the decision to the traffic seen to have left the canary.", _REVERT_BUCKETS),
+    ("publish_seconds", "decided", "published", "From the decision to the verdict's acknowledged publication.", _REVERT_BUCKETS),
+)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One release's numbers. Mutable, since every tick writes them."""
+
+    labels: tuple[str, str, str]
+    ticks: int = 0
+    gaps: int = 0
+    requests: dict[str, int] = field(default_factory=lambda: {"baseline": 0, "canary": 0})
+    evidence: float = 1.0
+    boundary: float | None = None
+    legs: Mapping[str, LegNow] = field(default_factory=dict)
+    newest_counter_at: float | None = None
+
+
+class Metrics:
+    """The port ``Meter``, and the registry that is scraped."""
+
+    def __init__(self, *, now: Callable[[], float] = time.time) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._now = now
+        self._watched: dict[str, _Watched] = {}
+        self._round_ends: dict[str, float] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._verdicts = Counter("verdictd_verdicts", "Verdicts.", ("outcome", "action", "by"), registry=self.registry)
+        self._spans = {
+            name: Histogram(f"verdictd_{name}", help_text, ("outcome",), buckets=buckets, registry=self.registry)
+            for name, _, _, help_text, buckets in _SPANS
+        }
+        self._sampling = self._round_histogram("sampling", "Reading all counters of one telemetry source for one tick.")
+        self._judging = self._round_histogram("judging", "Judging all releases of one telemetry source for one tick.")
+        self._round_releases = Gauge(
+            "verdictd_round_releases", "Releases in the last round.", ("telemetry",), registry=self.registry
+        )
+        self._round_end = Gauge(
+            "verdictd_round_timestamp_seconds", "When the last round ended.", ("telemetry",), registry=self.registry
+        )
+        self._interval = Gauge(
+            "verdictd_round_interval_seconds",
+            "Time between the last two rounds; longer than the tick: the daemon lags.",
+            ("telemetry",),
+            registry=self.registry,
+        )
+        self._troubles = Counter("verdictd_troubles", "Failures that are being retried.", ("what", "error"), registry=self.registry)
+        Gauge("verdictd_build_info", "Always 1.", ("version",), registry=self.registry).labels(daemon.__version__).set(1)
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_Releases(self._watched, now))
+
+    def count_stages(self, desk: Desk) -> None:
+        """Count the desk's releases by stage at each scrape. Once for each registry."""
+        self.registry.register(_Stages(desk))
+
+    def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
+        """A release has been sampled and judged."""
+        if watch.release_id in self._ended:
+            return  # it is guarded after its verdict; nobody judges it any more
+        watched = self._watched.get(watch.release_id)
+        if watched is None:
+            labels = (watch.release_id, watch.release.namespace, watch.release.service)
+            watched = self._watched[watch.release_id] = _Watched(labels)
+        watched.ticks += 1
+        watched.gaps += reading.gap is not None
+        watched.newest_counter_at = reading.at if reading.at is not None else watched.newest_counter_at
+        for arm, counts in (("baseline", reading.baseline), ("canary", reading.canary)):
+            watched.requests[arm] += 0 if counts is None else counts.requests
+        if ruling is not None:
+            watched.evidence, watched.boundary, watched.legs = ruling.evidence, ruling.boundary, ruling.legs
+
+    def ended(self, release: Release, verdict: Verdict, marks: Sequence[Mark]) -> None:
+        """A release has its verdict: it is counted, and its own series go."""
+        self._watched.pop(verdict.release_id, None)
+        self._ended[verdict.release_id] = None
+        while len(self._ended) > _REMEMBERED_ENDS:
+            self._ended.popitem(last=False)
+        self._verdicts.labels(verdict.outcome.value, verdict.action.value, verdict.by).inc()
+        at: dict[str, float] = {}
+        for mark in marks:
+            at.setdefault(mark.step, mark.at)
+        for name, begin, end, _, _ in _SPANS:
+            if begin in at and end in at:
+                self._spans[name].labels(verdict.outcome.value).observe(max(0.0, at[end] - at[begin]))
+
+    def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
+        """A tick of all releases on one telemetry source has been done."""
+        self._sampling.labels(telemetry).observe(sampling_seconds)
+        self._judging.labels(telemetry).observe(judging_seconds)
+        self._round_releases.labels(telemetry).set(releases)
+        now = self._now()
+        if telemetry in self._round_ends:
+            self._interval.labels(telemetry).set(now - self._round_ends[telemetry])
+        self._round_ends[telemetry] = now
+        self._round_end.labels(telemetry).set(now)
+
+    def trouble(self, what: str, error: Exception) -> None:
+        """Something failed and is being retried."""
+        self._troubles.labels(what, type(error).__name__).inc()
+
+    def _round_histogram(self, name: str, help_text: str) -> Histogram:
+        return Histogram(f"verdictd_{name}_seconds", help_text, ("telemetry",), buckets=_ROUND_BUCKETS, registry=self.registry)
+
+
+class _Stages(Collector):
+    """Releases by stage, all stages always there."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def describe(self) -> Iterator[Metric]:
+        """The name only: the desk is not asked before somebody scrapes."""
+        yield self._family()
+
+    def collect(self) -> Iterator[Metric]:
+        """One sample for each stage."""
+        counts = dict.fromkeys(Stage, 0)
+        for view in self._desk.views():
+            counts[view.stage] += 1
+        family = self._family()
+        for stage, count in counts.items():
+            family.add_metric((stage.value,), count)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily("verdictd_releases", "Releases by stage; ended: those still in memory.", labels=("stage",))
+
+
+class _Releases(Collector):
+    """What describes single releases, made at scrape time."""
+
+    def __init__(self, watched: Mapping[str, _Watched], now: Callable[[], float]) -> None:
+        self._watched = watched
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """Samples for each watched release."""
+        base = ("release", "namespace", "service")
+        evidence = GaugeMetricFamily("verdictd_release_evidence", "Combined evidence that the canary is worse.", labels=base)
+        boundary = GaugeMetricFamily("verdictd_release_evidence_boundary", "Evidence that convicts (1/alpha).", labels=base)
+        leg_evidence = GaugeMetricFamily("verdictd_leg_evidence", "Evidence of one leg.", labels=(*base, "leg"))
+        leg_effect = GaugeMetricFamily(
+            "verdictd_leg_effect", "Estimated effect of one leg: points, ratio or probability.", labels=(*base, "leg")
+        )
+        requests = CounterMetricFamily("verdictd_release_requests", "Requests judged.", labels=(*base, "arm"))
+        ticks = CounterMetricFamily("verdictd_release_ticks", "Ticks, those without data included.", labels=base)
+        gaps = CounterMetricFamily("verdictd_release_gaps", "Ticks without data.", labels=base)
+        age = GaugeMetricFamily("verdictd_release_telemetry_age_seconds", "Age of the newest counter used.", labels=base)
+        for one in list(self._watched.values()):
+            evidence.add_metric(one.labels, one.evidence)
+            if one.boundary is not None:
+                boundary.add_metric(one.labels, one.boundary)
+            for leg, now in one.legs.items():
+                leg_evidence.add_metric((*one.labels, leg), now.e_value)
+                if now.effect is not None:
+                    leg_effect.add_metric((*one.labels, leg), now.effect)
+            for arm, count in one.requests.items():
+                requests.add_metric((*one.labels, arm), count)
+            ticks.add_metric(one.labels, one.ticks)
+            gaps.add_metric(one.labels, one.gaps)
+            if one.newest_counter_at is not None:
+                age.add_metric(one.labels, self._now() - one.newest_counter_at)
+        yield from (evidence, boundary, leg_evidence, leg_effect, requests, ticks, gaps, age)

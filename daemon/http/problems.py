@@ -1,0 +1,118 @@
+"""Errors as RFC 9457 problem documents: what is wrong, where, and how to mend it. One place maps our errors to statuses."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from config.errors import Problem as Fault
+from daemon.errors import (
+    Blocked,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Refused,
+    Throttled,
+    TransientError,
+    VerdictdError,
+)
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_STATUSES: tuple[tuple[type[VerdictdError], HTTPStatus], ...] = (
+    (InvalidInput, HTTPStatus.BAD_REQUEST),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Refused, HTTPStatus.CONFLICT),
+    (Blocked, HTTPStatus.CONFLICT),
+    (Conflict, HTTPStatus.CONFLICT),
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (Throttled, HTTPStatus.TOO_MANY_REQUESTS),
+    (TransientError, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+_FIXES = {
+    HTTPStatus.NOT_FOUND: "see /openapi.json for what there is",
+    HTTPStatus.METHOD_NOT_ALLOWED: "use a method of the Allow header",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "send less, or raise http.max_body_bytes",
+}
+
+
+class Mistake(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault of a document."""
+
+    path: str
+    message: str
+    fix: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An answer that is no success (RFC 9457), with where the fault is and how to mend it.
+
+    ``errors`` has every fault of a document, when it has several.
+    """
+
+    title: str
+    status: int
+    detail: str
+    path: str | None = None
+    fix: str | None = None
+    errors: tuple[Mistake, ...] = ()
+
+
+class InvalidDocument(InvalidInput):
+    """A document with one fault or several. It is what the first one says, and carries them all."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(faults[0].message, path=faults[0].path, fix=faults[0].fix)
+        self.faults = tuple(faults)
+
+
+def answer(
+    status: HTTPStatus,
+    detail: str,
+    *,
+    path: str | None = None,
+    fix: str | None = None,
+    errors: Sequence[Mistake] = (),
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A problem as a response."""
+    body = Problem(title=status.phrase, status=status, detail=detail, path=path, fix=fix or None, errors=tuple(errors))
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type=CONTENT_TYPE, headers=headers)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever a handler raises into a problem document. What nobody expected is logged and not shown."""
+    try:
+        return await handler(request)
+    except VerdictdError as error:
+        return of_error(error)
+    except web.HTTPException as error:
+        status = HTTPStatus(error.status)
+        allow = error.headers.get("Allow")
+        return answer(status, error.text or status.phrase, fix=_FIXES.get(status), headers={"Allow": allow} if allow else None)
+    except Exception:
+        log.exception("request failed", extra={"method": request.method, "route": request.path})
+        return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "the daemon failed on this request; its log has the reason")
+
+
+def of_error(error: VerdictdError) -> web.Response:
+    """One of our errors as a response."""
+    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+    if isinstance(error, InvalidDocument):
+        mistakes = [Mistake(path=fault.path, message=fault.message, fix=fault.fix) for fault in error.faults]
+        return answer(status, error.message, path=error.path, fix=error.fix, errors=mistakes)
+    if isinstance(error, InvalidInput):
+        return answer(status, error.message, path=error.path, fix=error.fix)
+    headers: dict[str, str] = {}
+    if isinstance(error, Throttled):
+        headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))
+    elif isinstance(error, TransientError):
+        headers["Retry-After"] = "1"
+    return answer(status, str(error), headers=headers)

@@ -1,0 +1,89 @@
+"""The API as one owned thing: made from ports and settings, bound to an address, gone in under two seconds.
+
+The order at the end: no new connection, long polls answered, what is still being answered given a second, the rest cut.
+"""
+
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from config import address
+from config.address import Address
+from config.settings import Http
+from daemon.errors import Unavailable
+from daemon.http import guard, openapi
+from daemon.http.endpoints import health_endpoints, release_endpoints
+from daemon.http.health import Health, Readiness
+from daemon.http.longpolls import LongPolls
+from daemon.http.metrics import Metrics
+from daemon.http.problems import problems
+from daemon.http.releases import Releases, reply
+from daemon.ports import Desk, Verdicts
+
+_SHUTDOWN_SECONDS = 1.0
+
+
+def create_app(*, desk: Desk, verdicts: Verdicts, metrics: Metrics, readiness: Readiness, http: Http) -> web.Application:
+    """The API over the engine's ports.
+
+    Args:
+        readiness: each component, with why it does not work; null when it does.
+
+    Raises:
+        ConfigError: naming ``http.token_file`` when there must be a token and is none, or ``http.listen``.
+    """
+    token_guard = guard.guard_for(http)
+    polls = LongPolls(verdicts)
+    metrics.count_stages(desk)
+    releases = Releases(desk=desk, verdicts=verdicts, polls=polls, max_wait_seconds=http.max_wait_seconds)
+
+    async def describe(_request: web.Request) -> web.Response:
+        return reply(description)
+
+    table = [
+        *release_endpoints(releases, max_wait_seconds=http.max_wait_seconds),
+        *health_endpoints(Health(readiness), make_aiohttp_handler(metrics.registry), describe),
+    ]
+    description = openapi.document(table)
+    app = web.Application(client_max_size=http.max_body_bytes, middlewares=[problems, guard.middleware(token_guard)])
+    for endpoint in table:
+        app.router.add_route(endpoint.method, endpoint.path, endpoint.handler)
+
+    async def let_go(_app: web.Application) -> None:
+        polls.close()
+
+    app.on_shutdown.append(let_go)
+    return app
+
+
+class HttpServer:
+    """An async context manager: listens inside, and not outside.
+
+    ``address`` is where it really listens (port 0 becomes the one taken).
+    """
+
+    def __init__(self, app: web.Application, *, http: Http) -> None:
+        self._wanted = address.parse(http.listen)
+        self._runner = web.AppRunner(
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS, keepalive_timeout=75.0
+        )
+        self.address = self._wanted
+
+    async def __aenter__(self) -> Self:
+        """Listen. Raises ``Unavailable`` when the address cannot be had."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._wanted.host, self._wanted.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise Unavailable(f"http.listen: {self._wanted.url} cannot be listened on: {error.strerror}") from error
+        self.address = Address(self._wanted.host, self._runner.addresses[0][1])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop listening and end what is open."""
+        await self._runner.cleanup()

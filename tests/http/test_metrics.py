@@ -1,0 +1,125 @@
+"""The engine's measurements as metrics."""
+
+import re
+
+from analyzers.counts import Arm
+from analyzers.ruling import LegNow, Ruling
+from daemon.errors import TimedOut
+from daemon.http.metrics import Metrics
+from daemon.model import Mark, Outcome, Reading, Stage, Watch
+from tests.http.world import Engine, release, verdict, view
+
+WATCH = Watch(release_id="shop-1", release=release())
+LABELS = {"release": "shop-1", "namespace": "web", "service": "shop"}
+RULING = Ruling(
+    outcome="continue",
+    tick=1,
+    t=1.0,
+    evidence=12.5,
+    boundary=100.0,
+    legs={"errors": LegNow(e_value=12.5, effect=0.04), "rank": LegNow(e_value=1.0, effect=None)},
+    leg=None,
+    reason="more requests",
+)
+READING = Reading(seconds=1.0, baseline=Arm(requests=90), canary=Arm(requests=10), at=999.0)
+
+
+def marks(**at: float) -> list[Mark]:
+    return [Mark(step=step, at=time) for step, time in at.items()]
+
+
+def test_a_watched_release_shows_evidence_effect_and_sampling() -> None:
+    metrics = Metrics(now=lambda: 1000.5)
+    metrics.ticked(WATCH, READING, RULING)
+    metrics.ticked(WATCH, Reading(seconds=1.0, gap="no answer"), None)
+    value = metrics.registry.get_sample_value
+    assert value("verdictd_release_evidence", LABELS) == 12.5
+    assert value("verdictd_release_evidence_boundary", LABELS) == 100.0
+    assert value("verdictd_leg_evidence", {**LABELS, "leg": "errors"}) == 12.5
+    assert value("verdictd_leg_effect", {**LABELS, "leg": "errors"}) == 0.04
+    assert value("verdictd_leg_effect", {**LABELS, "leg": "rank"}) is None
+    assert value("verdictd_release_requests_total", {**LABELS, "arm": "canary"}) == 10
+    assert value("verdictd_release_requests_total", {**LABELS, "arm": "baseline"}) == 90
+    assert value("verdictd_release_ticks_total", LABELS) == 2
+    assert value("verdictd_release_gaps_total", LABELS) == 1
+    assert value("verdictd_release_telemetry_age_seconds", LABELS) == 1.5
+
+
+def test_a_releases_series_go_when_it_ends_and_do_not_come_back() -> None:
+    """After a revert the counters are still read for a while, under the guard."""
+    metrics = Metrics()
+    metrics.ticked(WATCH, READING, RULING)
+    metrics.ended(release(), verdict("shop-1"), [])
+    metrics.ticked(WATCH, READING, None)
+    labelled = [sample for family in metrics.registry.collect() for sample in family.samples if "release" in sample.labels]
+    assert labelled == []
+
+
+def test_a_verdict_is_counted_with_its_durations() -> None:
+    metrics = Metrics()
+    steps = marks(submitted=0, located=1, watching=2, decided=9, patch_sent=9.02, confirmed=9.1, put_back=12, published=9.2)
+    metrics.ended(release(), verdict("shop-1"), [*steps, *marks(patch_sent=12.1, confirmed=12.2)])
+    metrics.ended(release(), verdict("shop-2", Outcome.PROMOTE), marks(watching=2, decided=62, published=62.1))
+    value = metrics.registry.get_sample_value
+    assert value("verdictd_verdicts_total", {"outcome": "rollback", "action": "revert", "by": "judge"}) == 1
+    assert value("verdictd_verdicts_total", {"outcome": "promote", "action": "none", "by": "judge"}) == 1
+    sums = {
+        name: value(f"verdictd_{name}_seconds_sum", {"outcome": "rollback"}) for name in ("detection", "patch", "revert", "publish")
+    }
+    assert {name: round(total or 0.0, 3) for name, total in sums.items()} == {
+        "detection": 7.0,
+        "patch": 0.02,
+        "revert": 0.1,
+        "publish": 0.2,
+    }
+    assert value("verdictd_detection_seconds_sum", {"outcome": "promote"}) == 60.0
+    assert value("verdictd_revert_seconds_count", {"outcome": "promote"}) is None
+
+
+def test_rounds_show_how_long_they_take_and_how_far_apart_they_are() -> None:
+    times = iter([100.0, 101.25])
+    metrics = Metrics(now=lambda: next(times))
+    for _ in range(2):
+        metrics.round("prom", releases=3, sampling_seconds=0.02, judging_seconds=0.001)
+    value, labels = metrics.registry.get_sample_value, {"telemetry": "prom"}
+    assert value("verdictd_sampling_seconds_count", labels) == 2
+    assert value("verdictd_judging_seconds_sum", labels) == 0.002
+    assert value("verdictd_round_releases", labels) == 3
+    assert value("verdictd_round_timestamp_seconds", labels) == 101.25
+    assert value("verdictd_round_interval_seconds", labels) == 1.25
+
+
+def test_troubles_are_counted_by_kind() -> None:
+    metrics = Metrics()
+    metrics.trouble("publish", TimedOut("5 s"))
+    assert metrics.registry.get_sample_value("verdictd_troubles_total", {"what": "publish", "error": "TimedOut"}) == 1
+
+
+def test_releases_are_counted_by_stage_and_every_stage_is_there() -> None:
+    metrics = Metrics()
+    metrics.count_stages(Engine(releases={"a": view("a"), "b": view("b", stage=Stage.ENDED), "c": view("c")}))
+    value = metrics.registry.get_sample_value
+    assert {stage: value("verdictd_releases", {"stage": stage.value}) for stage in Stage} == {
+        **dict.fromkeys(Stage, 0.0),
+        Stage.WATCHING: 2.0,
+        Stage.ENDED: 1.0,
+    }
+
+
+def test_names_follow_the_rules_of_prometheus() -> None:
+    """Our prefix, lower case, base units, and ``_total`` on counters only."""
+    metrics = Metrics()
+    metrics.ticked(WATCH, READING, RULING)
+    for family in metrics.registry.collect():
+        if family.name.startswith("process_"):
+            continue
+        assert re.fullmatch(r"verdictd_[a-z_]+", family.name), family.name
+        assert not family.name.endswith(("_ms", "_milliseconds", "_count", "_total")), family.name
+        assert family.documentation.endswith("."), family.name
+
+
+def test_the_memory_of_ended_releases_is_bounded() -> None:
+    metrics = Metrics()
+    for number in range(20_050):
+        metrics.ended(release(), verdict(f"shop-{number}"), [])
+    assert len(metrics._ended) == 20_000

@@ -1,0 +1,161 @@
+"""A desk and verdicts without an engine behind them: our own ports, so that what they do is ours to say."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+
+from config.policy import Policy
+from config.settings import Http
+from daemon.errors import NotFound, Refused
+from daemon.http.metrics import Metrics
+from daemon.http.server import HttpServer, create_app
+from daemon.model import Action, ArmSpec, Command, Mark, Outcome, Record, Release, ReleaseView, Stage, Verdict
+
+RELEASE: dict[str, Any] = {
+    "service": "shop",
+    "namespace": "web",
+    "baseline": {"subset": "v1"},
+    "canary": {"subset": "v2"},
+    "weight": 10,
+}
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+MEANINGS: dict[Outcome, Literal["promote", "rollback", "hold"]] = {
+    Outcome.PROMOTE: "promote",
+    Outcome.ROLLBACK: "rollback",
+    Outcome.INCONCLUSIVE: "hold",
+}
+
+
+def release(service: str = "shop") -> Release:
+    return Release(service=service, namespace="web", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+
+
+def verdict(release_id: str, outcome: Outcome = Outcome.ROLLBACK) -> Verdict:
+    return Verdict(
+        release_id=release_id,
+        service="shop",
+        namespace="web",
+        cluster="default",
+        outcome=outcome,
+        meaning=MEANINGS[outcome],
+        action=Action.REVERT if outcome is Outcome.ROLLBACK else Action.NONE,
+        reason="errors: 5 % against 0.1 %",
+        leg="errors",
+        evidence=120.0,
+        boundary=100.0,
+        ticks=7,
+        decided_at=1000.0,
+        policy_hash="sha256:0",
+    )
+
+
+def view(release_id: str, *, service: str = "shop", stage: Stage = Stage.WATCHING, submitted_at: float = 0.0) -> ReleaseView:
+    return ReleaseView(
+        id=release_id, release=release(service), stage=stage, submitted_at=submitted_at, ticks=3, evidence=10.0, boundary=100.0
+    )
+
+
+@dataclass
+class Engine:
+    """Both ports, with everything in sight of the test."""
+
+    releases: dict[str, ReleaseView] = field(default_factory=dict)
+    ends: dict[str, Verdict] = field(default_factory=dict)
+    commands: list[tuple[str, Command]] = field(default_factory=list)
+    submitted: list[tuple[str, Release]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    waited_for: asyncio.Event = field(default_factory=asyncio.Event)
+    full: bool = False
+    broken: Exception | None = None
+
+    async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
+        if self.full:
+            raise Refused("10000 releases are being watched already")
+        self.submitted.append((release_id, release))
+        one = ReleaseView(id=release_id, release=release, stage=Stage.LOCATING, submitted_at=1.0)
+        return self.releases.setdefault(release_id, one)
+
+    async def command(self, release_id: str, command: Command) -> ReleaseView:
+        await self.view(release_id)
+        if release_id in self.ends:
+            raise Refused("the release has its verdict already: rollback")
+        self.commands.append((release_id, command))
+        return self.releases[release_id]
+
+    def views(self) -> list[ReleaseView]:
+        return list(self.releases.values())
+
+    async def view(self, release_id: str) -> ReleaseView:
+        if self.broken is not None:
+            raise self.broken
+        if release_id not in self.releases:
+            raise NotFound(f"no release {release_id!r}")
+        return self.releases[release_id]
+
+    async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
+        await self.view(release_id)
+        self.waited_for.set()
+        try:
+            async with asyncio.timeout(seconds):
+                while release_id not in self.ends:
+                    self.changed.clear()
+                    await self.changed.wait()
+        except TimeoutError:
+            return None
+        return self.ends[release_id]
+
+    async def record(self, release_id: str) -> Record | None:
+        await self.view(release_id)
+        if release_id not in self.ends:
+            return None
+        return Record(
+            verdict=self.ends[release_id],
+            release=self.releases[release_id].release,
+            policy=Policy(),
+            bounds_ms=(5.0, 10.0),
+            sample_digest="0",
+            fixed_horizon=None,
+            marks=(Mark(step="submitted", at=1.0),),
+        )
+
+    def end(self, release_id: str, outcome: Outcome = Outcome.ROLLBACK) -> None:
+        self.ends[release_id] = verdict(release_id, outcome)
+        self.changed.set()
+
+
+@dataclass(frozen=True)
+class Api:
+    """A listening API and a client of it."""
+
+    engine: Engine
+    server: HttpServer
+    metrics: Metrics
+    client: aiohttp.ClientSession
+    components: dict[str, str | None]
+
+    async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
+        """Status and decoded body."""
+        async with self.client.request(method, path, **options) as response:
+            body = await response.read()
+            decoded = await response.json(content_type=None) if "json" in response.content_type else body.decode()
+            return response.status, decoded
+
+
+@asynccontextmanager
+async def serving(engine: Engine | None = None, http: Http | None = None) -> AsyncIterator[Api]:
+    """A real server on a port of the system's choice."""
+    engine = Engine() if engine is None else engine
+    http = Http(listen="127.0.0.1:0") if http is None else http
+    metrics = Metrics()
+    components: dict[str, str | None] = {}
+    app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: components, http=http)
+    async with HttpServer(app, http=http) as server:
+        timeout = aiohttp.ClientTimeout(total=10)
+        url = f"http://127.0.0.1:{server.address.port}"
+        async with aiohttp.ClientSession(url, timeout=timeout) as client:
+            yield Api(engine, server, metrics, client, components)

@@ -8,22 +8,19 @@ and drain waits for its whole time-out while a pull subscription is alive (we ke
 import asyncio
 import contextlib
 import logging
-import re
 import ssl
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from config.settings import Nats
 from daemon.backoff import pauses
+from daemon.bus.address import Address
 from daemon.bus.beside import beside
+from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
 from daemon.errors import Forbidden, InvalidInput, Unavailable, VerdictdError
 
@@ -35,44 +32,8 @@ PullSubscription = JetStreamContext.PullSubscription
 PING_SECONDS = 10
 RECONNECT_SECONDS = 0.5
 REQUEST_SECONDS = 5.0
-DRAIN_SECONDS = 2.0
-LOG_EVERY_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where NATS is and what to show it. ``token`` is asked for at every connect, so that a rotated one is taken up."""
-
-    servers: tuple[str, ...]
-    token: Callable[[], str] | None = None
-    credentials_file: str | None = None
-    tls: ssl.SSLContext | None = field(default=None, repr=False)
-
-    @property
-    def shown(self) -> str:
-        """The servers for logs and messages: without user, password or token."""
-        return ", ".join(re.sub(r"(?<=//)[^/]*@|^[^/]*@", "", server) for server in self.servers)
-
-
-def address_of(settings: Nats) -> Address:
-    """Read the files that the settings name (all but those that are read again at each connect).
-
-    Raises:
-        InvalidInput: a file is missing or unreadable, or two ways to authenticate are set.
-    """
-    if settings.token_file is not None and settings.credentials_file is not None:
-        raise InvalidInput("both a token and credentials are set", path="nats.token_file", fix="keep one of the two")
-    token_file, ca_file = settings.token_file, settings.ca_file
-    if token_file is not None:
-        _read(token_file, path="nats.token_file")
-    if settings.credentials_file is not None:
-        _read(settings.credentials_file, path="nats.credentials_file")
-    return Address(
-        servers=tuple(server.strip() for server in settings.url.split(",") if server.strip()),
-        token=None if token_file is None else lambda: _read(token_file, path="nats.token_file").strip(),
-        credentials_file=settings.credentials_file,
-        tls=None if ca_file is None else _trusting(ca_file),
-    )
+DRAIN_SECONDS = 1.0
+CLOSE_SECONDS = 0.5
 
 
 class Connection:
@@ -93,7 +54,7 @@ class Connection:
         self._ended = asyncio.Event()
         self._up = asyncio.Event()
         self._lost_at: float | None = None
-        self._logged_at = -LOG_EVERY_SECONDS
+        self._complaints = Rarely()
         self._closing = False
 
     @property
@@ -182,7 +143,7 @@ class Connection:
                     break
 
     async def close(self) -> None:
-        """Send what is queued and close; takes at most some 2 s, whatever the server does."""
+        """Send what is queued and close; takes at most 1.5 s, whatever the server does."""
         if self._client.is_connected:
             for subscription in list(self._pulls):
                 await self._end_pull(subscription)
@@ -207,7 +168,7 @@ class Connection:
                 reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as seconds of any kind
                 ping_interval=PING_SECONDS,
                 max_outstanding_pings=2,
-                drain_timeout=int(DRAIN_SECONDS),
+                drain_timeout=DRAIN_SECONDS,  # type: ignore[arg-type]  # likewise
                 error_cb=self._on_error,
                 disconnected_cb=self._on_disconnected,
                 reconnected_cb=self._on_reconnected,
@@ -217,7 +178,7 @@ class Connection:
     async def _discard(self) -> None:
         """Close the client hard, whatever state it is in: no socket is left behind."""
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.close()
 
     async def _end_pull(self, subscription: PullSubscription) -> None:
@@ -237,11 +198,11 @@ class Connection:
     async def _on_disconnected(self) -> None:
         self._up.clear()
         if self._lost_at is None and not self._closing:
-            self._lost_at = time.monotonic()
+            self._lost_at = _now()
             self._complain(self._last_error)
 
     async def _on_reconnected(self) -> None:
-        seconds = 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
+        seconds = 0.0 if self._lost_at is None else _now() - self._lost_at
         self._lost_at = None
         self._up.set()
         logger.info("connected to NATS again", extra={"after_seconds": round(seconds, 1)})
@@ -251,9 +212,7 @@ class Connection:
             self._ended.set()
 
     def _complain(self, error: Exception | None) -> None:
-        now = time.monotonic()
-        if now - self._logged_at >= LOG_EVERY_SECONDS:
-            self._logged_at = now
+        if self._complaints.due():
             logger.warning("no connection to NATS", extra={"error": str(error or "the connection was closed")})
 
     def _why_not(self) -> VerdictdError:
@@ -291,23 +250,10 @@ async def connected(address: Address, *, name: str, connect_timeout_seconds: flo
         await connection.close()
 
 
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
 def _is_denial(error: Exception) -> bool:
     text = str(error).lower()
     return isinstance(error, nats.errors.AuthorizationError) or "authorization" in text or "authentication" in text
-
-
-def _trusting(ca_file: str) -> ssl.SSLContext:
-    _read(ca_file, path="nats.ca_file")
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError as error:
-        raise InvalidInput(f"{ca_file!r} holds no certificates: {error}", path="nats.ca_file", fix="name a PEM bundle") from error
-
-
-def _read(file: str, *, path: str) -> str:
-    try:
-        return Path(file).read_text()
-    except OSError as error:
-        raise InvalidInput(
-            f"{file!r} cannot be read: {error.strerror}", path=path, fix="name a file that exists and is ours"
-        ) from error

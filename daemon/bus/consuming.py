@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import weakref
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import nats.errors
@@ -20,6 +20,7 @@ from nats.js.errors import NotFoundError
 
 from daemon.backoff import pauses
 from daemon.bus.connection import Connection, PullSubscription
+from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
 from daemon.errors import VerdictdError
 
@@ -32,6 +33,8 @@ HEARTBEAT_SECONDS = 3.0
 ANSWER_SECONDS = 2.0
 # A consumer made for a stream that is there already (another cluster's) begins with the last hour, not with the last week.
 LOOK_BACK_SECONDS = 3_600.0
+
+Repair = Callable[[], Awaitable[None]]
 
 
 class Delivery:
@@ -60,10 +63,15 @@ class Delivery:
 
 
 class Consumer:
-    """A durable consumer of one stream. ``keep`` is its task: the heartbeats of what is held."""
+    """A durable consumer of one stream. ``keep`` is its task: the heartbeats of what is held.
 
-    def __init__(self, connection: Connection, *, stream: str, durable: str) -> None:
+    ``repair`` brings the stream back when it is gone.
+    """
+
+    def __init__(self, connection: Connection, *, stream: str, durable: str, repair: Repair) -> None:
         self._connection = connection
+        self._repair = repair
+        self._complaints = Rarely()
         self._stream = stream
         self._durable = durable
         self._held: weakref.WeakSet[Delivery] = weakref.WeakSet()
@@ -86,7 +94,7 @@ class Consumer:
                             for rest in batch:
                                 await rest.put_back()
             except VerdictdError as error:
-                logger.debug("consumer is disturbed", extra={"stream": self._stream, "error": str(error)})
+                await self._recover(error)
                 await self._connection.rest(next(waits))
 
     async def keep(self) -> None:
@@ -109,6 +117,15 @@ class Consumer:
                 return await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
             except nats.errors.TimeoutError:
                 return []
+
+    async def _recover(self, error: VerdictdError) -> None:
+        """A lost connection comes back by itself; a stream that somebody has deleted does not."""
+        if self._connection.state != "connected":
+            return
+        if self._complaints.due():
+            logger.warning("no events can be read", extra={"stream": self._stream, "error": str(error)})
+        with contextlib.suppress(VerdictdError):
+            await self._repair()
 
     async def _ensure(self) -> None:
         """Make the consumer, or bring it to what it must be; where it begins is decided once."""

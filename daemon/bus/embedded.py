@@ -7,7 +7,6 @@ data folder as long as it lives, and it runs in its own session, so that Ctrl-C 
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -15,19 +14,19 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from daemon.backoff import jittered
 from daemon.bus.beside import beside
+from daemon.bus.folder import locked, make_folder, write_private
 from daemon.errors import InvalidInput, Unavailable
 
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 15.0
 STOP_SECONDS = 2.0
-LOCK_SECONDS = 3.0
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 
 # Run by a bare interpreter between fork and exec. PR_SET_PDEATHSIG is 1, SIGKILL 9: JetStream's files survive it. The parent may
@@ -171,12 +170,12 @@ class EmbeddedServer:
             token=json.dumps(self.token),
             max_payload=MAX_PAYLOAD_BYTES,
         )
-        _write_private(path, text)
+        write_private(path, text)
         return path
 
     def _write_url(self) -> None:
         """Leave a URL with the token for tools of the same user: ``nats --server "$(cat verdictd-data/nats-url)"``."""
-        _write_private(self._folder / "nats-url", f"nats://{self.token}@127.0.0.1:{self.port}\n")
+        write_private(self._folder / "nats-url", f"nats://{self.token}@127.0.0.1:{self.port}\n")
 
     async def _await_port(self, process: asyncio.subprocess.Process) -> int:
         path = self._folder / f"{self._binary.name}_{process.pid}.ports"
@@ -205,8 +204,8 @@ async def embedded_server(data_dir: str | Path) -> AsyncIterator[EmbeddedServer]
         Unavailable: the server does not start.
     """
     binary = await asyncio.to_thread(find_binary)
-    folder = await asyncio.to_thread(_make_folder, Path(data_dir))
-    with _locked(await _take_lock(folder)) as lock:
+    folder = await asyncio.to_thread(make_folder, Path(data_dir))
+    async with locked(folder) as lock:
         server = EmbeddedServer(folder, binary=binary, lock=lock)
         await server.start()
         try:
@@ -215,69 +214,6 @@ async def embedded_server(data_dir: str | Path) -> AsyncIterator[EmbeddedServer]
         finally:
             await server.stop()
             await asyncio.to_thread((folder / "nats-url").unlink, missing_ok=True)
-
-
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise InvalidInput(
-            f"the folder {str(folder)!r} cannot be made: {error.strerror}",
-            path="nats.data_dir",
-            fix="name a folder this user may write to",
-        ) from error
-    return folder.resolve()
-
-
-async def _take_lock(folder: Path) -> int:
-    """Wait a moment for the lock: the child of a daemon that was just killed may hold it for some milliseconds."""
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        lock = await asyncio.to_thread(_try_lock, folder / "lock")
-        if lock is not None:
-            return lock
-        if time.monotonic() > deadline:
-            raise InvalidInput(
-                f"the folder {str(folder)!r} is in use by another verdictd",
-                path="nats.data_dir",
-                fix="end the other daemon, or give this one a folder of its own",
-            )
-        await asyncio.sleep(0.1)
-
-
-def _try_lock(path: Path) -> int | None:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise InvalidInput(
-            f"the lock {str(path)!r} cannot be opened: {error.strerror}",
-            path="nats.data_dir",
-            fix="name a folder this user may write to",
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-@contextlib.contextmanager
-def _locked(descriptor: int) -> Iterator[int]:
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write by atomic rename, readable by this user only: the text holds the token."""
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    temporary.replace(path)
 
 
 def _read_port(path: Path) -> int | None:

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from daemon import names
 from daemon.bus import subjects
 from daemon.bus.connection import Connection
-from daemon.bus.consuming import Consumer, Delivery
+from daemon.bus.consuming import Consumer, Delivery, Repair
 from daemon.bus.deadletters import bury
 from daemon.errors import InvalidEvent, InvalidInput, TransientError
 from daemon.events.announcing import Announced, read_release
@@ -72,12 +72,12 @@ class Intake:
     cluster's, one that names none is everybody's who hears it.
     """
 
-    def __init__(self, connection: Connection, *, cluster: str) -> None:
+    def __init__(self, connection: Connection, *, cluster: str, repair: Repair) -> None:
         durable = f"verdictd-{names.token(cluster, path='cluster')}"
         self._connection = connection
         self._cluster = cluster
-        self._releases = Consumer(connection, stream=subjects.RELEASES, durable=durable)
-        self._commands = Consumer(connection, stream=subjects.COMMANDS, durable=durable)
+        self._releases = Consumer(connection, stream=subjects.RELEASES, durable=durable, repair=repair)
+        self._commands = Consumer(connection, stream=subjects.COMMANDS, durable=durable, repair=repair)
 
     @property
     def consumers(self) -> tuple[Consumer, ...]:

@@ -1,13 +1,15 @@
 """All that verdictd has of NATS, in one piece: what the composition root asks for."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from config.settings import Nats
 from daemon.bus import subjects
+from daemon.bus.address import Address, address_of
 from daemon.bus.beside import beside
-from daemon.bus.connection import Address, Connection, address_of, connected
+from daemon.bus.connection import Connection, connected
 from daemon.bus.embedded import embedded_server
 from daemon.bus.intake import Intake
 from daemon.bus.publisher import Publisher
@@ -48,12 +50,17 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             server = await stack.enter_async_context(embedded_server(settings.data_dir))
             address = Address(servers=(server.url,), token=lambda: server.token)
         else:
-            address = address_of(settings)
+            address = await asyncio.to_thread(address_of, settings)
         connection = await stack.enter_async_context(
             connected(address, name=f"verdictd-{cluster}", connect_timeout_seconds=settings.connect_timeout_seconds)
         )
-        await ensure_streams(connection.jetstream, replicas=settings.replicas, patience_seconds=settings.connect_timeout_seconds)
-        events = Intake(connection, cluster=cluster)
+
+        async def make_streams() -> None:
+            patience = settings.connect_timeout_seconds
+            await ensure_streams(connection.jetstream, replicas=settings.replicas, patience_seconds=patience)
+
+        await make_streams()
+        events = Intake(connection, cluster=cluster, repair=make_streams)
         stack.push_async_callback(_release, events)
         await stack.enter_async_context(beside(*(consumer.keep() for consumer in events.consumers)))
         yield Bus(

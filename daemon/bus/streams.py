@@ -61,11 +61,14 @@ class Plan:
         )
 
 
-def _bucket(name: str, description: str) -> Plan:
-    return Plan(name=f"KV_{name}", subjects=(f"$KV.{name}.>",), description=description, bucket=True)
+def _bucket(name: str, description: str, *, max_age_seconds: float = 0.0) -> Plan:
+    return Plan(
+        name=f"KV_{name}", subjects=(f"$KV.{name}.>",), description=description, max_age_seconds=max_age_seconds, bucket=True
+    )
 
 
-GIB = 1024**3
+# Promised by the server out of its disk when a stream is made, so these are no more than what months of use need.
+MIB = 1024**2
 
 PLANS = (
     Plan(
@@ -73,38 +76,38 @@ PLANS = (
         subjects=(subjects.RELEASE_SUBJECTS,),
         description="verdictd: deployment events, as they were announced",
         max_age_seconds=7 * DAY_SECONDS,
-        max_bytes=GIB,
+        max_bytes=64 * MIB,
     ),
     Plan(
         name=subjects.VERDICTS,
         subjects=(subjects.VERDICT_SUBJECTS,),
         description="verdictd: one verdict per release",
         max_age_seconds=90 * DAY_SECONDS,
-        max_bytes=4 * GIB,
+        max_bytes=256 * MIB,
     ),
     Plan(
         name=subjects.REJECTED,
         subjects=(subjects.REJECTED_SUBJECT,),
         description="verdictd: events that could not be understood, with the reason",
         max_age_seconds=30 * DAY_SECONDS,
-        max_bytes=GIB,
+        max_bytes=64 * MIB,
     ),
     Plan(
         name=subjects.COMMANDS,
         subjects=(subjects.COMMAND_SUBJECTS,),
         description="verdictd: a person's word about a running release",
         max_age_seconds=DAY_SECONDS,
-        max_bytes=GIB // 16,
+        max_bytes=16 * MIB,
     ),
     Plan(
         name=subjects.CDEVENTS,
         subjects=(subjects.CDEVENT_SUBJECTS,),
         description="verdictd: CDEvents about traffic that was taken back",
         max_age_seconds=30 * DAY_SECONDS,
-        max_bytes=GIB,
+        max_bytes=64 * MIB,
     ),
     _bucket(subjects.SESSIONS, "verdictd: running releases, as of their last tick"),
-    _bucket(subjects.RECORDS, "verdictd: decision records"),
+    _bucket(subjects.RECORDS, "verdictd: decision records", max_age_seconds=90 * DAY_SECONDS),
 )
 
 

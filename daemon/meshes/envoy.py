@@ -15,6 +15,7 @@ import yaml
 from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable
 from daemon.meshes import envoyroutes, guardedfile
 from daemon.meshes.envoyadmin import EnvoyAdmin
+from daemon.meshes.uses import largest_percent, with_traffic
 from daemon.model import ArmSpec, Release
 from daemon.ports import PatchReceipt, Placement
 
@@ -48,7 +49,7 @@ class EnvoyRouter:
         found = envoyroutes.uses(document, canary=canary)
         if not found:
             raise NotFound(f"no route in {self._path} names the canary's cluster {canary!r}, as target, weight or mirror")
-        return Placement(routes=tuple(str(use) for use in found), canary_percent=_largest(found))
+        return Placement(routes=tuple(str(use) for use in found), canary_percent=largest_percent(found))
 
     async def baseline_ready(self, release: Release) -> int | None:
         """See ``TrafficRouter.baseline_ready``: hosts that Envoy would send to; 0 as well for a cluster it does not know."""
@@ -79,15 +80,15 @@ class EnvoyRouter:
         """See ``TrafficRouter.canary_gets_traffic``: by the admin's config dump, not by the file."""
         canary = _cluster(release.canary, arm="canary")
         dump = await self._admin.routes_in_force()
-        found = [str(use) for use in envoyroutes.uses(dump, canary=canary) if use.percent > 0]
-        if not found:
+        found = with_traffic(envoyroutes.uses(dump, canary=canary))
+        if found is None:
             return None
         try:
             rejected = await self._admin.rejected_updates()
         except TransientError:
             rejected = 0
         note = f" (Envoy has refused {rejected} versions of the routes)" if rejected else ""
-        return "; ".join(found) + note
+        return found + note
 
     async def _require_known(self, baseline: str) -> None:
         """A baseline that carries traffic already needs no asking; one that does not may be a slip of the pen."""
@@ -103,12 +104,6 @@ def _cluster(arm_spec: ArmSpec, *, arm: str) -> str:
     if arm_spec.service is None:
         raise InvalidInput("an Envoy mesh knows an arm by its cluster", path=f"$.{arm}.service", fix="name the Envoy cluster")
     return arm_spec.service
-
-
-def _largest(found: tuple[envoyroutes.Use, ...]) -> float:
-    """A route that pins a header to the canary says nothing about the share; it counts only where there is no split."""
-    weights = [use.percent for use in found if use.kind == "weight"]
-    return max(weights or [use.percent for use in found if use.kind == "pin"] or [0.0])
 
 
 def _decode(content: bytes, *, path: Path) -> dict[str, Any]:

@@ -11,28 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.errors import Refused
+from daemon.meshes.uses import Use
 
 Json = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Use:
-    """One place that names the canary.
-
-    Attributes:
-        where: configuration, virtual host and route, for a person.
-        kind: ``weight`` (a share of a split), ``pin`` (the route's only target) or ``mirror``.
-        percent: the canary's share of what comes by this place.
-    """
-
-    where: str
-    kind: str
-    percent: float
-
-    def __str__(self) -> str:
-        """``<where>: 10 % of the traffic``."""
-        verb = "mirrored" if self.kind == "mirror" else "of the traffic"
-        return f"{self.where}: {self.percent:g} % {verb}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +44,7 @@ def configurations(document: Json) -> list[Json]:
 
 def uses(document: Json, *, canary: str) -> tuple[Use, ...]:
     """Every place of the document that names the cluster, those with a weight of 0 included."""
-    found = []
+    found: list[Use] = []
     for where, action in _actions(document):
         if action.get("cluster") == canary:
             found.append(Use(where=where, kind="pin", percent=100.0))

@@ -1,0 +1,70 @@
+"""Istio's names of destinations, in one form that can be compared. Pure.
+
+A VirtualService may write ``web``, ``web.shop.svc.cluster.local`` or a host of another kind; a name without a dot belongs
+to the namespace of the object that it stands in. The cluster's domain is left out of the comparison, so that it need not
+be configured.
+"""
+
+from dataclasses import dataclass
+
+DEFAULT_DOMAIN = "cluster.local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """One arm as Istio knows it: a host as ``normal`` gives it, and the subset (null: the host as a whole)."""
+
+    host: str
+    subset: str | None = None
+
+    def __str__(self) -> str:
+        """``host`` or ``host subset v2``."""
+        return self.host if self.subset is None else f"{self.host} subset {self.subset}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arms:
+    """Where the traffic goes back to, and from where."""
+
+    baseline: Destination
+    canary: Destination
+
+    def is_canary(self, destination: Destination) -> bool:
+        """Whether this is the canary: a canary with a host of its own is so in every subset."""
+        return _names(destination, self.canary, exactly=self.canary.host == self.baseline.host)
+
+    def is_baseline(self, destination: Destination) -> bool:
+        """Whether this is the baseline."""
+        return _names(destination, self.baseline, exactly=self.canary.host == self.baseline.host)
+
+
+def normal(host: str, *, namespace: str) -> str:
+    """``service.namespace.svc`` for a Kubernetes service however it is written; any other host in lower case."""
+    host = host.lower().rstrip(".")
+    if "." not in host:
+        return f"{host}.{namespace}.svc"
+    parts = host.split(".")
+    return ".".join(parts[:3]) if len(parts) >= 3 and parts[2] == "svc" else host
+
+
+def service_of(host: str) -> tuple[str, str] | None:
+    """Service and namespace of a host as ``normal`` gives it; null for a host that is no Kubernetes service."""
+    parts = host.split(".")
+    return (parts[0], parts[1]) if len(parts) == 3 and parts[2] == "svc" else None
+
+
+def spelled(host: str, *, like: str, namespace: str) -> str:
+    """Write a normal host the way its neighbour ``like`` is written in an object of this namespace."""
+    service = service_of(host)
+    if service is None:
+        return host
+    if "." not in like and service[1] == namespace:
+        return service[0]
+    domain = ".".join(like.split(".")[3:]) or DEFAULT_DOMAIN
+    return f"{host}.{domain}"
+
+
+def _names(destination: Destination, arm: Destination, *, exactly: bool) -> bool:
+    if destination.host != arm.host:
+        return False
+    return destination.subset == arm.subset or (arm.subset is None and not exactly)

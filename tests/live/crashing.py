@@ -1,0 +1,59 @@
+"""A daemon that kills itself, as kill -9 does, at a named point: ``python -m tests.live.crashing SETTINGS POINT``.
+
+The product has no such hooks: the adapters are wrapped here, from outside, before the composition root builds them.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+from config.load import load_settings
+from daemon import app
+from daemon.bus.publisher import Publisher
+from daemon.bus.store import KvStore
+from daemon.meshes.envoy import EnvoyRouter
+
+# Each point: whose method, whether to die before or after it, and at which call that matters.
+POINTS: Final[dict[str, tuple[type, str, str, Callable[..., bool]]]] = {
+    "when submitted": (KvStore, "put", "after", lambda self, key, value: b'"locating"' in value),
+    "while watching": (KvStore, "put", "after", lambda self, key, value: b'"watching"' in value and b'"ticks":0,' not in value),
+    "before the patch": (EnvoyRouter, "take_back", "before", lambda self, release: True),
+    "after the patch": (EnvoyRouter, "take_back", "after", lambda self, release: True),
+    "before publishing": (Publisher, "publish", "before", lambda self, verdict: True),
+    "after publishing": (Publisher, "publish", "after", lambda self, verdict: True),
+    "before the record": (KvStore, "put", "before", lambda self, key, value: b"verdictd.record/1" in value),
+    "after the record": (KvStore, "put", "after", lambda self, key, value: b"verdictd.record/1" in value),
+}
+
+
+def arm(point: str) -> None:
+    """Wrap the method of this point."""
+    owner, name, moment, matters = POINTS[point]
+    method: Callable[..., Awaitable[Any]] = getattr(owner, name)
+
+    @wraps(method)
+    async def dying(*args: Any, **kwargs: Any) -> Any:
+        now = matters(*args, **kwargs)
+        if now and moment == "before":
+            die()
+        result = await method(*args, **kwargs)
+        if now:
+            die()
+        return result
+
+    setattr(owner, name, dying)
+
+
+def die() -> None:
+    """No word to anybody."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        arm(sys.argv[2])
+    sys.exit(app.run(load_settings(Path(sys.argv[1]))))

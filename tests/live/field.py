@@ -1,0 +1,161 @@
+"""A place where releases happen for real: two versions behind a real Envoy, real requests, and a daemon that may be killed.
+
+The parts are the demo's own; the daemon is run by the test, so that it can die and come back.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from daemon.bus import subjects
+from daemon.bus.connection import Address, connected
+from daemon.demo.backends import Backend, backends
+from daemon.demo.behaviour import Behaviour
+from daemon.demo.children import Child, child
+from daemon.demo.edge import Edge, edge
+from daemon.demo.users import Users, users
+from daemon.events import cloudevents, verdicts
+from daemon.model import ArmSpec, Record, Release, ReleaseView, Verdict
+from tests.servers.run import free_ports
+
+RELEASE = Release(
+    service="web", namespace="shop", mesh="edge", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"), weight=30.0
+)
+POLICY: dict[str, Any] = {"window_seconds": 60.0, "warmup_seconds": 0.0, "promotion": {"min_seconds": 20.0}}
+FAILING = Behaviour(error_rate=0.2)
+PATIENCE_SECONDS = 40.0
+
+
+@dataclass
+class Field:
+    """The running parts, and the way to a daemon beside them."""
+
+    folder: Path
+    backends: dict[str, Backend]
+    edge: Edge
+    users: Users
+    port: int
+    nats_url: str = "embedded"
+    settings_over: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """The daemon's API."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def settings(self) -> Path:
+        """The settings file, written."""
+        telemetry = {"kind": "envoy", "endpoints": [self.edge.admin], "histograms": "bins", "tick_seconds": 0.25}
+        mesh = {"kind": "envoy", "telemetry": "edge", "routes_file": str(self.edge.routes_file), "admin": self.edge.admin}
+        document = {
+            "cluster": "field",
+            "nats": {"url": self.nats_url, "data_dir": str(self.folder / "nats")},
+            "http": {"listen": f"127.0.0.1:{self.port}"},
+            "telemetry": {"edge": telemetry},
+            "meshes": {"edge": mesh},
+            "policies": {"default": POLICY},
+            "limits": {"guard_seconds": 2.0},
+            "recordings": {"directory": str(self.folder / "recordings")},
+            **self.settings_over,
+        }
+        path = self.folder / "settings.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    @asynccontextmanager
+    async def daemon(self, *, dies: str | None = None) -> AsyncIterator[Child]:
+        """The daemon as a child process; with ``dies`` it kills itself at that point."""
+        argv = [sys.executable, "-m", "tests.live.crashing", str(self.settings()), *([dies] if dies else [])]
+        async with child("verdictd", argv, log=self.folder / "verdictd.log") as process:
+            yield process
+
+    async def get(self, path: str) -> bytes | None:
+        """An answer of the API; null while there is none."""
+        timeout = aiohttp.ClientTimeout(total=5.0)
+        try:
+            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.url}{path}") as answer:
+                return await answer.read() if answer.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+
+    async def ready(self) -> None:
+        """Wait until the daemon is."""
+        await self.until_answered("/readyz")
+
+    async def until_answered(self, path: str) -> bytes:
+        """Ask until there is an answer."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (found := await self.get(path)) is None:
+                await asyncio.sleep(0.05)
+        return found
+
+    async def submit(self, release: Release = RELEASE, *, key: str = "field-1") -> str:
+        """Submit a release through the API; the same key is the same release."""
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(f"{self.url}/v1/releases", data=msgspec.json.encode(release), headers=headers) as answer,
+        ):
+            body = await answer.read()
+            assert answer.status in {200, 201, 202}, body
+            return str(json.loads(body)["id"])
+
+    async def view(self, release_id: str) -> ReleaseView:
+        """How a release stands."""
+        return msgspec.json.decode(await self.until_answered(f"/v1/releases/{release_id}"), type=ReleaseView)
+
+    async def record(self, release_id: str) -> Record:
+        """The record, once it is there."""
+        return msgspec.json.decode(await self.until_answered(f"/v1/releases/{release_id}/record"), type=Record)
+
+    async def published(self, nats_url: str) -> list[Verdict]:
+        """Everything on the verdict stream."""
+        async with connected(Address(servers=(nats_url,)), name="field", connect_timeout_seconds=5.0) as connection:
+            info = await connection.jetstream.stream_info(subjects.VERDICTS)
+            found = []
+            for sequence in range(info.state.first_seq, info.state.last_seq + 1):
+                message = await connection.jetstream.get_msg(subjects.VERDICTS, seq=sequence)
+                event = cloudevents.read(message.headers or {}, message.data or b"")
+                assert event is not None
+                found.append(verdicts.read_verdict(event))
+            return found
+
+    def embedded_url(self) -> str:
+        """Where the daemon's own broker listens now."""
+        return (self.folder / "nats" / "nats-url").read_text().strip()
+
+    async def canary_is_silent(self, *, seconds: float = 1.0) -> bool:
+        """Whether, in the traffic itself, the canary has answered nothing for so long while the baseline has."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PATIENCE_SECONDS
+        while loop.time() < end:
+            await asyncio.sleep(seconds)
+            answers = list(self.users.traffic)
+            newest = answers[-1].end
+            recent = [a.version for a in answers if a.start > newest - seconds]
+            if "v2" not in recent and recent.count("v1") > 20:
+                return True
+        return False
+
+
+@asynccontextmanager
+async def field_of(
+    folder: Path, *, canary: Behaviour, weights: Mapping[str, int] | None = None, rate: float = 200.0
+) -> AsyncIterator[Field]:
+    """Two versions behind an Envoy, with requests, for the length of a ``with`` block."""
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(backends({"v1": Behaviour(), "v2": canary}, folder=folder, seed=7))
+        ports = {version: backend.port for version, backend in running.items()}
+        shares = dict(weights or {"v1": 70, "v2": 30})
+        proxy = await stack.enter_async_context(edge(folder=folder, backends=ports, weights=shares))
+        people = await stack.enter_async_context(users(url=proxy.url, rate=rate, seed=7, folder=folder))
+        (port,) = free_ports(1)
+        yield Field(folder=folder, backends=running, edge=proxy, users=people, port=port)

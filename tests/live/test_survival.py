@@ -1,0 +1,96 @@
+"""Killed at any stage and started again: the same verdict, once, and the traffic taken back. Real processes throughout."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from daemon.demo.behaviour import Behaviour
+from daemon.model import Action, Outcome, Stage
+from tests.live.crashing import POINTS
+from tests.live.field import FAILING, Field, field_of
+from tests.servers.nats_server import nats_server
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+
+
+async def end_of(place: Field, release_id: str) -> None:
+    async with asyncio.timeout(60):
+        while (await place.view(release_id)).stage is not Stage.ENDED:
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("point", list(POINTS))
+async def test_killed_at_any_stage_the_next_start_gives_the_same_verdict_once(tmp_path: Path, point: str) -> None:
+    async with field_of(tmp_path, canary=FAILING) as place:
+        async with place.daemon(dies=point) as dying:
+            await place.ready()
+            submission = asyncio.ensure_future(place.submit())
+            async with asyncio.timeout(60):
+                code = await dying.process.wait()
+            await asyncio.wait([submission])
+            if submission.exception() is None:
+                assert submission.result().startswith("web-")
+        assert code == -signal.SIGKILL
+        async with place.daemon():
+            await place.ready()
+            release_id = await place.submit()  # what a pipeline does whose connection broke: the same key, so the same release
+            record = await place.record(release_id)
+            await end_of(place, release_id)
+            published = await place.published(place.embedded_url())
+        assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
+        assert record.verdict.leg == "errors"
+        assert [(v.release_id, v.outcome, v.action) for v in published] == [(release_id, Outcome.ROLLBACK, Action.REVERT)]
+        assert await place.canary_is_silent()
+
+
+async def test_sigterm_stops_in_under_five_seconds_and_the_next_start_goes_on_watching(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place:
+        async with place.daemon() as daemon:
+            await place.ready()
+            release_id = await place.submit()
+            while (await place.view(release_id)).ticks < 8:
+                await asyncio.sleep(0.1)
+            began = asyncio.get_running_loop().time()
+            daemon.terminate()
+            async with asyncio.timeout(5.0):
+                code = await daemon.process.wait()
+            took = asyncio.get_running_loop().time() - began
+            assert code == 0
+            assert took < 5.0
+        await place.backends["v2"].behave(FAILING)
+        async with place.daemon():
+            await place.ready()
+            resumed = await place.view(release_id)
+            assert resumed.ticks >= 8
+            record = await place.record(release_id)
+        assert record.verdict.outcome is Outcome.ROLLBACK
+        assert [mark.step for mark in record.marks].count("watching") == 1
+
+
+async def test_nats_gone_for_half_a_minute_costs_no_release_and_no_verdict(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place:
+        folder = tmp_path / "broker"
+        folder.mkdir()
+        async with nats_server(folder) as first:
+            place.nats_url = first.url
+            port = int(first.url.rsplit(":", 1)[1])
+            async with place.daemon():
+                await place.ready()
+                release_id = await place.submit()
+                while (await place.view(release_id)).stage is not Stage.WATCHING:
+                    await asyncio.sleep(0.1)
+                first.process.signal(signal.SIGKILL)
+                await asyncio.sleep(2)
+                assert await place.get("/readyz") is None
+                await place.backends["v2"].behave(FAILING)
+                # Nothing is published, but the traffic is taken back while the broker is away.
+                assert await place.canary_is_silent()
+                await asyncio.sleep(28)
+                async with nats_server(folder, port=port) as second:
+                    record = await place.record(release_id)
+                    await end_of(place, release_id)
+                    published = await place.published(second.url)
+        assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
+        assert [v.release_id for v in published] == [release_id]

@@ -1,6 +1,7 @@
 """One arm's streams of counters, one per target, and the arm that is made of their growth."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from analyzers.counts import Arm, Latency, Pod
@@ -72,14 +73,23 @@ class ArmLatency:
     by_target: Mapping[str, Latency]
 
 
-def counting(streams: Mapping[str, Stream], views: Mapping[str, ArmView], before: Mapping[str, float]) -> list[Active]:
-    """The streams that can be counted: known ones, and new ones at a target that has just answered without them."""
+def counting(
+    streams: Mapping[str, Stream], views: Mapping[str, ArmView], *, before: Mapping[str, float], seen: AbstractSet[str]
+) -> list[Active]:
+    """The streams that can be counted: known ones, and new ones at a target that had nothing of them just before.
+
+    Args:
+        streams: what is remembered, by target.
+        views: what is there now, by target.
+        before: when each target answered last time; empty when there was no last time.
+        seen: the targets that had series of this arm then, whether or not they were counted.
+    """
     active = []
     for target, view in views.items():
         stream = streams.get(target)
         if stream is None:
             since = before.get(target)
-            if since is None or since >= view.at:
+            if since is None or since >= view.at or target in seen:
                 continue
             stream = Stream(at=since, spacing_seconds=view.spacing_seconds)
         elif stream.renamed(view):
@@ -110,8 +120,10 @@ def make_arm(active: Sequence[Active], latency: ArmLatency | None, *, server_sid
 
 
 def _pods(active: Sequence[Active], latency: ArmLatency | None) -> dict[str, Pod]:
-    pods = {}
+    pods: dict[str, Pod] = {}
     for one in active:
+        if not one.view.counters:
+            continue
         name = one.view.pod if one.view.pod and one.view.pod not in pods else one.target
         pods[name] = Pod(
             requests=one.grown.served + one.grown.failed,

@@ -85,8 +85,9 @@ _REPLICA_LABELS = frozenset({"prometheus_replica", "prometheus", "replica", "__r
 class Catalogue:
     """The series of one telemetry source, and the arms of the releases it is watching."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, *, as_text: bool = False) -> None:
         self._dialect = dialect
+        self._cut_at_dot = as_text and dialect.arms.cut_at_dot
         self._arm_labels = dialect.arms.labels
         self._parts = dict(zip(dialect.names, (Part.COUNTER, Part.BUCKET, Part.SUM), strict=True))
         self._known: dict[object, Series | None] = {}
@@ -100,7 +101,9 @@ class Catalogue:
     def watch(self, watches: Sequence[Watch]) -> None:
         """Look for the arms of these releases, and no others, from now on."""
         if len(watches) == len(self._watched) and all(
-            (known := self._watched.get(watch.release_id)) is watch or known == watch for watch in watches
+            (known := self._watched.get(watch.release_id)) is not None
+            and (known.release is watch.release or known.release == watch.release)
+            for watch in watches
         ):
             return
         self._watched = {watch.release_id: watch for watch in watches}
@@ -130,8 +133,7 @@ class Catalogue:
 
     def _add(self, watch: Watch) -> None:
         dialect, release = self._dialect, watch.release
-        both = [selector(dialect.arms, arm, release) for arm in (release.baseline, release.canary)]
-        baseline, canary = both
+        baseline, canary = (selector(dialect.arms, arm, release) for arm in (release.baseline, release.canary))
         if baseline is None or canary is None:
             name = "baseline" if baseline is None else "canary"
             fields = ", ".join(field for field, _ in dialect.arms.whose)
@@ -139,6 +141,12 @@ class Catalogue:
             return
         if baseline == canary:
             self.unknowable[watch.release_id] = f"{dialect.name} telemetry cannot tell the arms apart: both are {dict(canary)}"
+            return
+        dotted = [value for _, value in (*baseline, *canary) if "." in value] if self._cut_at_dot else []
+        if dotted:
+            self.unknowable[watch.release_id] = (
+                f"Envoy cuts {dotted[0]!r} at its dot in Prometheus' format; read the proxies with histograms: bins"
+            )
             return
         pair = (Slot(watch.release_id, BASELINE, len(baseline)), Slot(watch.release_id, CANARY, len(canary)))
         for labels, slot in zip((baseline, canary), pair, strict=True):

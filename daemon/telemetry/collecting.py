@@ -71,7 +71,7 @@ class Books:
         """Keep a ledger for each of these. A release that is not what it was begins anew."""
         for watch in watches:
             known = self._watches.get(watch.release_id)
-            if known is None or (known is not watch and known.release != watch.release):
+            if known is None or (known.release is not watch.release and known.release != watch.release):
                 self._ledgers[watch.release_id] = Ledger()
             self._watches[watch.release_id] = watch
         self._catalogue.watch(watches)

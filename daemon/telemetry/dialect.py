@@ -56,6 +56,7 @@ class ArmLabels:
         namespace: label of the namespace, always added.
         pod_labels: pod labels that the telemetry carries.
         subset_is_version: an arm known by its subset only is taken to have the version of that name, as is the custom.
+        cut_at_dot: in Prometheus' format a name ends at its first dot, the rest going into the metric's name.
     """
 
     whose: tuple[tuple[str, str], ...]
@@ -64,6 +65,7 @@ class ArmLabels:
     namespace: str | None = None
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     subset_is_version: bool = False
+    cut_at_dot: bool = False
 
     @property
     def labels(self) -> frozenset[str]:
@@ -112,7 +114,7 @@ ENVOY = Dialect(
     latency="envoy_cluster_upstream_rq_time",
     split=False,
     failures=Failures(code="envoy_response_code_class"),
-    arms=ArmLabels(whose=(("service", "envoy_cluster_name"),)),
+    arms=ArmLabels(whose=(("service", "envoy_cluster_name"),), cut_at_dot=True),
     stat_filter=r"^cluster\.({arms})\.upstream_rq_(\dxx|time)$",
     stat_names=("cluster.", ".upstream_rq_", "envoy_cluster_name"),
 )

@@ -5,8 +5,8 @@ makes the tick null for the releases it serves, since what the others say would 
 """
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from yarl import URL
 
@@ -16,38 +16,32 @@ from daemon.ports import Clock
 from daemon.telemetry.catalogue import Catalogue
 from daemon.telemetry.collecting import Books, Collection
 from daemon.telemetry.dialect import Dialect
-from daemon.telemetry.exposition import parse_series, wanted_lines
 from daemon.telemetry.fetching import Fetcher
 from daemon.telemetry.ledger import Round
+from daemon.telemetry.promql import literal
 
 _MAX_ARMS_IN_FILTER = 64
 _STALE_TICKS = 3.0
 _STALE_SECONDS = 30.0
 _PATIENCE_SECONDS = 5.0
-_RE2_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
-class EnvoyText:
-    """The Prometheus page of Envoy's admin or stats endpoint."""
+class Page(Protocol):
+    """How a proxy is asked, and how its answer is read."""
 
-    path = "/stats/prometheus"
-    query: Mapping[str, str] = {}
+    @property
+    def path(self) -> str:
+        """Path below the endpoint."""
+        ...
 
-    def __init__(self, catalogue: Catalogue, dialect: Dialect) -> None:
-        self._catalogue = catalogue
-        self._names = dialect.names
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What to ask for beside the filter."""
+        ...
 
     def collect(self, body: bytes, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
-        """Add one proxy's page. Raises ``InvalidInput`` when it cannot be understood."""
-        catalogue = self._catalogue
-        for text, value in wanted_lines(body.decode("utf-8", "replace"), self._names):
-            try:
-                series = catalogue[text]
-            except KeyError:
-                series = catalogue.learn(text, *parse_series(text))
-            into.met += 1
-            if series is not None:
-                into.add(series, value, target=target, pod=target, at=at, spacing_seconds=spacing_seconds)
+        """Add one proxy's answer. Raises ``InvalidInput`` when it cannot be understood."""
+        ...
 
 
 class EnvoyTelemetry:
@@ -67,7 +61,7 @@ class EnvoyTelemetry:
         endpoints: Sequence[str],
         dialect: Dialect,
         catalogue: Catalogue,
-        page: EnvoyText,
+        page: Page,
         clock: Clock,
         tick_seconds: float,
         concurrency: int,
@@ -104,10 +98,12 @@ class EnvoyTelemetry:
         async with asyncio.TaskGroup() as group:
             for target, url in self._targets.items():
                 group.create_task(self._scrape(target, url.with_path(self._page.path).with_query(query), collected, failed))
+        now = self._clock.monotonic()
         this = Round(
             serial=self._serial,
-            now=self._clock.monotonic(),
-            epoch_offset=self._clock.now() - self._clock.monotonic(),
+            now=now,
+            newest=max(collected.answered.values(), default=now),
+            epoch_offset=self._clock.now() - now,
             answered=collected.answered,
             before=self._before,
             failed=failed,
@@ -142,7 +138,7 @@ class EnvoyTelemetry:
         """A pattern on Envoy's internal names that lets through what is watched, and little else."""
         names = sorted({value for selector in self._catalogue.selectors for _, value in selector})
         few = 0 < len(names) <= _MAX_ARMS_IN_FILTER
-        arms = "|".join(_RE2_SPECIAL.sub(r"\\\g<0>", name) for name in names) if few else ".*"
+        arms = "|".join(literal(name) for name in names) if few else ".*"
         return self._dialect.stat_filter.replace("{arms}", arms)
 
 

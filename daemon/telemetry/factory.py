@@ -7,10 +7,15 @@ from typing import assert_never
 from config.settings import EnvoyTelemetry as EnvoySettings
 from config.settings import PrometheusTelemetry as PrometheusSettings
 from daemon.ports import Clock, Telemetry
+from daemon.telemetry.bins import EnvoyBins
 from daemon.telemetry.catalogue import Catalogue
 from daemon.telemetry.dialect import DIALECTS
-from daemon.telemetry.envoy import EnvoyTelemetry, EnvoyText
+from daemon.telemetry.envoy import EnvoyTelemetry, Page
 from daemon.telemetry.fetching import Fetcher, session
+from daemon.telemetry.page import EnvoyText
+from daemon.telemetry.prometheus import PrometheusTelemetry
+
+_CONNECTIONS = 4
 
 
 @asynccontextmanager
@@ -25,7 +30,8 @@ async def telemetry_from(settings: EnvoySettings | PrometheusSettings, *, clock:
             async with _envoy(settings, clock=clock) as telemetry:
                 yield telemetry
         case PrometheusSettings():
-            raise NotImplementedError
+            async with _prometheus(settings, clock=clock) as telemetry:
+                yield telemetry
         case _:
             assert_never(settings)
 
@@ -33,8 +39,15 @@ async def telemetry_from(settings: EnvoySettings | PrometheusSettings, *, clock:
 @asynccontextmanager
 async def _envoy(settings: EnvoySettings, *, clock: Clock) -> AsyncIterator[Telemetry]:
     dialect = DIALECTS[settings.dialect]
-    catalogue = Catalogue(dialect)
-    page = EnvoyText(catalogue, dialect)
+    match settings.histograms:
+        case "bins":
+            catalogue = Catalogue(dialect)
+            page: Page = EnvoyBins(catalogue, dialect)
+        case "text":
+            catalogue = Catalogue(dialect, as_text=True)
+            page = EnvoyText(catalogue, dialect)
+        case _:
+            assert_never(settings.histograms)
     keep_seconds = max(15.0, 2.0 * settings.tick_seconds)
     async with session(connections=settings.concurrency, keep_seconds=keep_seconds) as http:
         yield EnvoyTelemetry(
@@ -46,4 +59,22 @@ async def _envoy(settings: EnvoySettings, *, clock: Clock) -> AsyncIterator[Tele
             clock=clock,
             tick_seconds=settings.tick_seconds,
             concurrency=settings.concurrency,
+        )
+
+
+@asynccontextmanager
+async def _prometheus(settings: PrometheusSettings, *, clock: Clock) -> AsyncIterator[Telemetry]:
+    dialect = DIALECTS[settings.dialect]
+    keep_seconds = max(15.0, 2.0 * settings.tick_seconds)
+    async with session(
+        connections=_CONNECTIONS, ca_file=settings.ca_file, headers=settings.headers, keep_seconds=keep_seconds
+    ) as http:
+        yield PrometheusTelemetry(
+            Fetcher(http, timeout_seconds=settings.timeout_seconds, token_file=settings.token_file),
+            url=settings.url,
+            dialect=dialect,
+            catalogue=Catalogue(dialect, as_text=True),
+            clock=clock,
+            tick_seconds=settings.tick_seconds,
+            stale_after_seconds=settings.stale_after_seconds,
         )

@@ -92,15 +92,14 @@ def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
 
 
 async def _bounded(response: aiohttp.ClientResponse, *, where: str) -> bytes:
-    body = await response.content.read(MAX_BODY_BYTES)
-    rest = [body]
-    size = len(body)
-    while chunk := await response.content.read(MAX_BODY_BYTES):
-        rest.append(chunk)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise Refused(f"{where} answered with more than {MAX_BODY_BYTES >> 20} MiB")
-    return b"".join(rest)
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _refusal(response: aiohttp.ClientResponse, body: bytes, *, where: str) -> VerdictdError:

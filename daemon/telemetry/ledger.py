@@ -16,6 +16,7 @@ from daemon.telemetry.views import ArmView
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0
+_PATIENCE_SPACINGS = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class Round:
     Attributes:
         serial: number of this reading.
         now: time of this reading.
+        newest: time of the newest answer; ``now`` when there is none.
         epoch_offset: what turns a time of this base into seconds since 1970.
         answered: newest time of every target that has answered.
         before: the same at the previous reading.
@@ -36,6 +38,7 @@ class Round:
 
     serial: int
     now: float
+    newest: float
     epoch_offset: float = 0.0
     answered: Mapping[str, float]
     before: Mapping[str, float]
@@ -44,9 +47,13 @@ class Round:
     patience_seconds: float
     server_side: bool = False
 
-    def patience(self, spacing_seconds: float) -> float:
-        """How long to wait for a target whose answers usually come so far apart."""
-        return min(self.stale_after_seconds, max(3.0 * spacing_seconds, self.patience_seconds))
+    def overdue(self, at: float, *, spacing_seconds: float) -> bool:
+        """Whether a target that last answered at ``at``, and usually does so far apart, is not worth waiting for.
+
+        Measured against the newest answer, not against our own clock, which may differ from that of the source.
+        """
+        patience = min(self.stale_after_seconds, max(_PATIENCE_SPACINGS * spacing_seconds, self.patience_seconds))
+        return self.newest - at > patience
 
 
 class Ledger:
@@ -63,13 +70,14 @@ class Ledger:
     def advance(self, views: Sequence[Mapping[str, ArmView]], this: Round) -> Reading:
         """Make the reading of this round from both arms' views by target (baseline first)."""
         first = self._serial is None
-        before = [self._silent_before(arm, this) for arm in (0, 1)]
+        # A target that answered last time without a word of an arm: what it says of it now has all happened since.
+        before = this.before if self._serial == this.serial - 1 else {}
+        seen, self._seen = self._seen, [frozenset(arm) for arm in views]
         self._serial = this.serial
-        self._seen = [frozenset(arm) for arm in views]
         if reason := _too_old(views, this):
             return self._gap(reason)
         try:
-            reading = self._count(views, before, this)
+            reading = self._count(views, this, before=before, seen=seen)
         except InvalidInput as error:
             # Only latency raises here. Its numbers begin anew; the counters are held, so that they lose nothing.
             self._latency.restart(self._streams, views)
@@ -80,18 +88,19 @@ class Ledger:
         """The reading of a round in which there was nothing that can be used. Nothing is forgotten."""
         return self._gap(reason)
 
-    def _silent_before(self, arm: int, this: Round) -> Mapping[str, float]:
-        """Targets that answered last time, without a word of this arm: what they say of it now has all happened since."""
-        if self._serial != this.serial - 1:
-            return {}
-        return {target: at for target, at in this.before.items() if target not in self._seen[arm]}
-
-    def _count(self, views: Sequence[Mapping[str, ArmView]], before: Sequence[Mapping[str, float]], this: Round) -> Reading:
+    def _count(
+        self,
+        views: Sequence[Mapping[str, ArmView]],
+        this: Round,
+        *,
+        before: Mapping[str, float],
+        seen: Sequence[frozenset[str]],
+    ) -> Reading:
         complete = [_complete(views[arm], self._streams[arm], this) for arm in (0, 1)]
         for arm in (0, 1):
             if reason := _waits_for(ARMS[arm], self._streams[arm], complete[arm], this):
                 return self._gap(reason)
-        active = [counting(self._streams[arm], complete[arm], before[arm]) for arm in (0, 1)]
+        active = [counting(self._streams[arm], complete[arm], before=before, seen=seen[arm]) for arm in (0, 1)]
         reasons = [_silence(ARMS[arm], active[arm], complete[arm], known=bool(self._streams[arm])) for arm in (0, 1)]
         if reason := reasons[0] or reasons[1]:
             self._commit(complete, active)
@@ -146,7 +155,7 @@ def _complete(views: Mapping[str, ArmView], streams: Mapping[str, Stream], this:
     complete = {}
     for target, view in views.items():
         stream = streams.get(target)
-        if view.at > stream.at if stream else this.now - view.at <= this.patience(view.spacing_seconds):
+        if view.at > stream.at if stream else not this.overdue(view.at, spacing_seconds=view.spacing_seconds):
             complete[target] = view
     for target, stream in streams.items():
         answered = this.answered.get(target)
@@ -157,7 +166,7 @@ def _complete(views: Mapping[str, ArmView], streams: Mapping[str, Stream], this:
 
 def _waits_for(arm: str, streams: Mapping[str, Stream], complete: Mapping[str, ArmView], this: Round) -> str | None:
     for target, stream in streams.items():
-        if target not in complete and this.now - stream.at <= this.patience(stream.spacing_seconds):
+        if target not in complete and not this.overdue(stream.at, spacing_seconds=stream.spacing_seconds):
             return this.failed.get(target) or f"{arm}: no new scrape of {target or 'its series'} yet"
     return None
 

@@ -1,0 +1,31 @@
+"""The Prometheus page of an Envoy, read into a collection."""
+
+from collections.abc import Mapping
+
+from daemon.telemetry.catalogue import Catalogue
+from daemon.telemetry.collecting import Collection
+from daemon.telemetry.dialect import Dialect
+from daemon.telemetry.exposition import parse_series, wanted_lines
+
+
+class EnvoyText:
+    """The Prometheus page of Envoy's admin or stats endpoint."""
+
+    path = "/stats/prometheus"
+    query: Mapping[str, str] = {}
+
+    def __init__(self, catalogue: Catalogue, dialect: Dialect) -> None:
+        self._catalogue = catalogue
+        self._names = dialect.names
+
+    def collect(self, body: bytes, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
+        """Add one proxy's page. Raises ``InvalidInput`` when it cannot be understood."""
+        catalogue = self._catalogue
+        for text, value in wanted_lines(body.decode("utf-8", "replace"), self._names):
+            try:
+                series = catalogue[text]
+            except KeyError:
+                series = catalogue.learn(text, *parse_series(text))
+            into.met += 1
+            if series is not None:
+                into.add(series, value, target=target, pod=target, at=at, spacing_seconds=spacing_seconds)

@@ -1,0 +1,179 @@
+"""Counters read through the Prometheus HTTP API: one query per metric family and tick, whatever the number of releases.
+
+What comes back are samples with the times at which Prometheus scraped them; the subtraction is ours. Everything that can be
+wrong with an answer ends as a gap with the reason.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from yarl import URL
+
+from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
+from daemon.model import Reading, Watch
+from daemon.ports import Clock
+from daemon.telemetry.catalogue import Catalogue, Series
+from daemon.telemetry.collecting import Books, Collection
+from daemon.telemetry.dialect import Dialect
+from daemon.telemetry.exposition import number
+from daemon.telemetry.fetching import Fetcher
+from daemon.telemetry.ledger import Round
+from daemon.telemetry.promql import queries
+from daemon.telemetry.window import Window
+
+_PATIENCE_TICKS = 2.0
+# Reading an answer of this size takes about as long as handing it to a thread is worth.
+_INLINE_BYTES = 512 * 1024
+
+
+class _Item(msgspec.Struct, frozen=True):
+    """One series. Its labels stay the text they are until they are met for the first time."""
+
+    metric: msgspec.Raw
+    values: list[tuple[float, str]]
+
+
+class _Data(msgspec.Struct, frozen=True, rename="camel"):
+    result_type: str
+    result: list[_Item]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: str
+    data: _Data | None = None
+    error: str = ""
+    warnings: list[str] = []
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+_LABELS = msgspec.json.Decoder(dict[str, str])
+
+
+class PrometheusTelemetry:
+    """``Telemetry`` over the HTTP API of a Prometheus, or of anything that speaks as one."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        *,
+        url: str,
+        dialect: Dialect,
+        catalogue: Catalogue,
+        clock: Clock,
+        tick_seconds: float,
+        stale_after_seconds: float,
+    ) -> None:
+        self._fetcher = fetcher
+        self._url = URL(url.rstrip("/") + "/api/v1/query")
+        self._dialect = dialect
+        self._catalogue = catalogue
+        self._clock = clock
+        self._tick_seconds = tick_seconds
+        self._stale_after_seconds = stale_after_seconds
+        self._window = Window(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
+        self._books = Books(catalogue, unit_ms=dialect.unit_ms)
+        self._serial = 0
+        self._before: Mapping[str, float] = {}
+
+    @property
+    def tick_seconds(self) -> float:
+        """The sampling interval."""
+        return self._tick_seconds
+
+    @property
+    def split(self) -> bool:
+        """Whether the latency histograms hold successes only."""
+        return self._dialect.split
+
+    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        """Counts since the last call, by release id. Never raises for a Prometheus that fails."""
+        self._books.open(watches)
+        self._serial += 1
+        before, self._before = self._before, {}
+        collected = Collection()
+        try:
+            for body in await self._ask():
+                if len(body) > _INLINE_BYTES:
+                    await asyncio.to_thread(self._collect, body, collected)
+                else:
+                    self._collect(body, collected)
+        except VerdictdError as error:
+            self._window.widen()
+            return self._books.gaps(watches, f"prometheus: {error}")
+        if not collected.answered:
+            self._window.widen()
+        self._before = collected.answered
+        self._catalogue.tidy(collected.met)
+        return self._books.readings(watches, collected, self._round(collected, before))
+
+    def forget(self, release_id: str) -> None:
+        """The release has ended."""
+        self._books.close(release_id)
+
+    def _round(self, collected: Collection, before: Mapping[str, float]) -> Round:
+        now = self._clock.now()
+        return Round(
+            serial=self._serial,
+            now=now,
+            newest=max(collected.answered.values(), default=now),
+            answered=collected.answered,
+            before=before,
+            stale_after_seconds=self._stale_after_seconds,
+            patience_seconds=_PATIENCE_TICKS * self._tick_seconds,
+            server_side=self._dialect.server_side,
+        )
+
+    async def _ask(self) -> list[bytes]:
+        """The answers to all queries of this tick. One that fails fails them all: half an answer is none."""
+        asked = queries(self._dialect, self._catalogue.selectors, window_seconds=self._window.next_seconds())
+        answers = await asyncio.gather(
+            *(self._fetcher.post(self._url, form={"query": query}) for query in asked), return_exceptions=True
+        )
+        bodies = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            bodies.append(answer)
+        return bodies
+
+    def _collect(self, body: bytes, into: Collection) -> None:
+        for item in _decoded(body):
+            into.met += 1
+            if not item.values:
+                continue
+            key = bytes(item.metric)
+            try:
+                series = self._catalogue[key]
+            except KeyError:
+                series = self._learn(key)
+            at, text = item.values[-1]
+            spacing = at - item.values[-2][0] if len(item.values) > 1 else 0.0
+            self._window.spaced(spacing)
+            if series is None or not series.slots:
+                continue
+            if at > into.answered.get(series.target, 0.0):
+                into.answered[series.target] = at
+            value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
+            into.add(series, value, target=series.target, pod=series.pod, at=at, spacing_seconds=spacing)
+
+    def _learn(self, key: bytes) -> Series | None:
+        try:
+            labels = _LABELS.decode(key)
+        except msgspec.DecodeError as error:
+            raise Unavailable(f"labels cannot be read: {error}") from error
+        return self._catalogue.learn(key, labels.pop("__name__", ""), labels)
+
+
+def _decoded(body: bytes) -> list[_Item]:
+    try:
+        answer = _ANSWER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unavailable(f"the answer cannot be read: {error}") from error
+    if answer.status != "success" or answer.data is None:
+        raise Refused(f"the query failed: {answer.error or answer.status}")
+    if answer.warnings:
+        raise Unavailable(f"the answer is not whole: {answer.warnings[0]}")
+    if answer.data.result_type != "matrix":
+        raise InvalidInput(f"the answer is a {answer.data.result_type}, not raw samples", path="resultType")
+    return answer.data.result

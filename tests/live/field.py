@@ -16,7 +16,8 @@ import aiohttp
 import msgspec
 
 from daemon.bus import subjects
-from daemon.bus.connection import Address, connected
+from daemon.bus.address import Address
+from daemon.bus.connection import connected
 from daemon.demo.backends import Backend, backends
 from daemon.demo.behaviour import Behaviour
 from daemon.demo.children import Child, child

@@ -57,7 +57,7 @@ class Broker:
 async def until(condition: Callable[[], bool], *, within_seconds: float = 15.0) -> None:
     """Wait until the condition holds; ``TimeoutError`` when it does not in time."""
     async with asyncio.timeout(within_seconds):
-        while not condition():  # noqa: ASYNC110 - the conditions are about a server and a library, which set no events
+        while not condition():
             await asyncio.sleep(0.02)
 
 

@@ -2,7 +2,7 @@
 
 nats-py reconnects by itself, with three gaps that are closed here: the first connect retries for ever (we bound it and say
 why it failed); an error line of the server, such as an expired credential, closes the client for good (we make a new one);
-and drain waits for its whole time-out while a pull subscription is alive (we keep a list of them and end them first).
+and drain waits for its whole time-out while a pull subscription is alive (we end those ourselves, and flush).
 """
 
 import asyncio
@@ -32,7 +32,9 @@ PullSubscription = JetStreamContext.PullSubscription
 PING_SECONDS = 10
 RECONNECT_SECONDS = 0.5
 REQUEST_SECONDS = 5.0
-DRAIN_SECONDS = 1.0
+# A request in flight when the connection is lost waits for its whole time-out; what is repeated anyway waits less.
+WRITE_SECONDS = 2.0
+FLUSH_SECONDS = 1  # of the library's type
 CLOSE_SECONDS = 0.5
 
 
@@ -147,10 +149,9 @@ class Connection:
         if self._client.is_connected:
             for subscription in list(self._pulls):
                 await self._end_pull(subscription)
-            self._closing = True
+            # Not drain(): it goes on waiting for 10 s after it was cancelled. With nobody subscribed this does the same.
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-                async with asyncio.timeout(DRAIN_SECONDS):
-                    await self._client.drain()
+                await self._client.flush(timeout=FLUSH_SECONDS)
         self._closing = True
         await self._discard()
 
@@ -168,7 +169,6 @@ class Connection:
                 reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # annotated int, used as seconds of any kind
                 ping_interval=PING_SECONDS,
                 max_outstanding_pings=2,
-                drain_timeout=DRAIN_SECONDS,  # type: ignore[arg-type]  # likewise
                 error_cb=self._on_error,
                 disconnected_cb=self._on_disconnected,
                 reconnected_cb=self._on_reconnected,
@@ -180,6 +180,13 @@ class Connection:
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._client.close()
+        self._close_socket()
+
+    def _close_socket(self) -> None:
+        """The library forgets the socket of an attempt that was cancelled, or that the server refused, without closing it."""
+        transport = self._client._transport  # noqa: SLF001 - there is no public way to it
+        if transport is not None:
+            transport.close()  # type: ignore[no-untyped-call]  # of the library
 
     async def _end_pull(self, subscription: PullSubscription) -> None:
         self._pulls.discard(subscription)
@@ -188,6 +195,8 @@ class Connection:
 
     async def _on_error(self, error: Exception) -> None:
         self._last_error = error
+        if self._client.is_connecting:
+            self._close_socket()
         logger.debug("nats error", extra={"error": str(error)})
         if self._scope is not None and (_is_denial(error) or isinstance(error, ssl.SSLCertVerificationError)):
             # Trying again will not help: end the first connect now, with the reason.

@@ -9,7 +9,7 @@ import re
 from nats.aio.msg import Msg
 
 from daemon.bus import subjects
-from daemon.bus.connection import Connection
+from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.translating import translated
 
 REASON = "Verdictd-Reason"
@@ -47,7 +47,9 @@ async def bury(connection: Connection, message: Msg, reason: str) -> None:
         headers[TRUNCATED] = f"{len(data)} bytes; the whole is at {headers[SEQUENCE]}"
         data = data[:limit]
     with translated("burying an event"):
-        await connection.jetstream.publish(subjects.REJECTED_SUBJECT, data, stream=subjects.REJECTED, headers=headers)
+        await connection.jetstream.publish(
+            subjects.REJECTED_SUBJECT, data, timeout=WRITE_SECONDS, stream=subjects.REJECTED, headers=headers
+        )
 
 
 def _original(headers: dict[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from daemon import names
-from daemon.bus.connection import Connection
+from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.reading import read_to_end
 from daemon.bus.translating import translated
 from daemon.errors import Refused
@@ -41,7 +41,7 @@ class KvStore:
         if len(value) > limit:
             raise Refused(f"{key}: {len(value)} bytes are more than NATS takes ({limit}); raise max_payload of the server")
         with translated(f"writing {key}"):
-            await self._connection.jetstream.publish(subject, value)
+            await self._connection.jetstream.publish(subject, value, timeout=WRITE_SECONDS)
 
     async def get(self, key: str) -> bytes | None:
         """Read; null when absent. Raises as ``put``."""

@@ -1,0 +1,227 @@
+"""Getting in, being kept out, losing the connection, and leaving quickly."""
+
+import asyncio
+import signal
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.settings import Nats
+from daemon.bus.address import Address, address_of
+from daemon.bus.beside import beside
+from daemon.bus.connection import connected
+from daemon.bus.opening import Bus, open_bus
+from daemon.errors import Forbidden, InvalidInput, Unavailable
+from tests.bus.samples import verdict
+from tests.live.nats import Broker, broker, until
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Broker]:
+    """A broker that wants a token."""
+    async with broker(tmp_path / "guarded", flags=("--auth", "s3cret")) as running:
+        yield running
+
+
+async def test_the_right_token_opens_and_a_wrong_one_is_refused_at_once(guarded: Broker, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    settings = Nats(url=guarded.url, token_file=str(token), connect_timeout_seconds=5.0)
+    async with open_bus(settings, cluster="prod") as bus:
+        assert bus.ready
+    token.write_text("wrong")
+    began = time.monotonic()
+    with pytest.raises(Forbidden, match="does not let us in"):
+        async with open_bus(settings, cluster="prod"):
+            pass
+    assert time.monotonic() - began < 2.0
+
+
+async def test_secrets_in_the_url_are_in_no_message(guarded: Broker) -> None:
+    url = guarded.url.replace("//", "//user:hunter2@")
+    with pytest.raises(Forbidden) as caught:
+        async with open_bus(Nats(url=url), cluster="prod"):
+            pass
+    assert "hunter2" not in str(caught.value)
+    assert guarded.url in str(caught.value)
+
+
+async def test_where_nobody_answers_the_time_is_bounded_and_told() -> None:
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match=r"did not answer within 0\.5 s .*Connect call failed"):
+        async with open_bus(Nats(url="nats://127.0.0.1:1", connect_timeout_seconds=0.5), cluster="prod"):
+            pass
+    assert time.monotonic() - began < 2.0
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
+    gone = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Unavailable, match=r"did not answer within 0\.3 s"):
+            async with open_bus(Nats(url=f"nats://127.0.0.1:{port}", connect_timeout_seconds=0.3), cluster="prod"):
+                pass
+        await gone.wait()
+
+
+async def test_the_state_follows_the_server(nats_server: Broker, bus: Bus) -> None:
+    assert (bus.connection.state, bus.ready) == ("connected", True)
+    await nats_server.kill()
+    await until(lambda: bus.connection.state == "disconnected")
+    assert bus.connection.last_error is not None
+    await nats_server.start()
+    await until(lambda: bus.ready)
+
+
+async def test_a_token_that_was_rotated_is_read_anew(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    async with broker(tmp_path / "one", flags=("--auth", "old")) as first:
+        settings = Nats(url=first.url, token_file=str(token), connect_timeout_seconds=1.0)
+        async with open_bus(settings, cluster="prod") as bus:
+            await first.kill()
+            first._flags = ("--auth", "new")
+            await first.start()
+            await asyncio.sleep(1.5)
+            assert not bus.ready
+            await asyncio.to_thread(token.write_text, "new")
+            await until(lambda: bus.ready)
+            await bus.sessions.put("web-1", b"state")
+
+
+async def test_an_error_line_that_closes_the_client_does_not_close_the_bus(bus: Bus) -> None:
+    client = bus.connection.client
+    await client._process_err("'Maximum Connections Exceeded'")
+    await until(lambda: bus.ready and bus.connection.client is not client)
+    await bus.sessions.put("web-1", b"state")
+
+
+async def test_leaving_is_quick_while_fetches_are_under_way_and_loses_no_publication(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(anext(bus.events.announcements()))
+            commands = group.create_task(anext(bus.events.commands()))
+            await asyncio.sleep(0.3)
+            await bus.verdicts.publish(verdict())
+            waiting.cancel()
+            commands.cancel()
+        began = time.monotonic()
+    assert time.monotonic() - began < 0.5
+
+
+async def test_leaving_is_quick_though_a_generator_was_left_open(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        await bus.connection.jetstream.publish("verdictd.release.x", b"{}")
+        announcements = bus.events.announcements()
+        await anext(announcements)
+        began = time.monotonic()
+    assert time.monotonic() - began < 0.5
+    await announcements.aclose()
+
+
+async def test_leaving_a_server_that_hangs_takes_under_three_seconds(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.announcements()) as announcements:
+        await bus.connection.jetstream.publish("verdictd.release.x", b"{}")
+        await anext(announcements)
+        nats_server.signal(signal.SIGSTOP)
+        began = time.monotonic()
+    assert time.monotonic() - began < 3.0
+
+
+async def test_leaving_a_server_that_is_gone_is_quick(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        await nats_server.kill()
+        await until(lambda: not bus.ready)
+        began = time.monotonic()
+    assert time.monotonic() - began < 2.0
+
+
+@pytest.mark.parametrize("field", ["token_file", "credentials_file", "ca_file"])
+def test_a_file_that_is_missing_is_named(field: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=rf"nats\.{field}: '.*nothing' cannot be read: No such file"):
+        address_of(msgspec.structs.replace(Nats(url="nats://h"), **{field: str(tmp_path / "nothing")}))
+
+
+def test_two_ways_to_authenticate_are_one_too_many(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="both a token and credentials"):
+        address_of(Nats(url="nats://h", token_file=str(tmp_path), credentials_file=str(tmp_path)))
+
+
+def test_a_ca_file_without_certificates_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate")
+    with pytest.raises(InvalidInput, match=r"nats\.ca_file: .* holds no certificates"):
+        address_of(Nats(url="tls://h", ca_file=str(file)))
+
+
+def test_several_servers_are_taken_apart_and_shown_without_secrets() -> None:
+    address = address_of(Nats(url="nats://me:pw@a:4222, nats://b:4222,token@c"))
+    assert address.servers == ("nats://me:pw@a:4222", "nats://b:4222", "token@c")
+    assert address.shown == "nats://a:4222, nats://b:4222, c"
+
+
+async def test_a_body_keeps_its_own_error_and_its_work_ends_with_it() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async def body() -> None:
+        async with beside(work()):
+            await asyncio.sleep(0)
+            raise InvalidInput("mine")
+
+    with pytest.raises(InvalidInput, match="mine"):
+        await body()
+    assert ended.is_set()
+
+
+async def test_work_that_fails_ends_the_body() -> None:
+    async def work() -> None:
+        raise Unavailable("theirs")
+
+    async def body() -> None:
+        async with beside(work()):
+            await asyncio.sleep(60)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await body()
+    assert caught.group_contains(Unavailable)
+
+
+async def test_a_certificate_nobody_signed_is_told(tmp_path: Path) -> None:
+    subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1", "-nodes")
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    openssl = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-keyout", str(key), "-out", str(certificate), *subject),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await openssl.wait() == 0
+    flags = ("--tls", f"--tlscert={certificate}", f"--tlskey={key}")
+    async with broker(tmp_path / "tls", flags=flags) as running:
+        url = running.url.replace("nats://", "tls://")
+        async with open_bus(Nats(url=url, ca_file=str(certificate)), cluster="prod") as bus:
+            assert bus.ready
+        with pytest.raises(InvalidInput, match=r"nats\.ca_file: the certificate .* is not trusted"):
+            async with open_bus(Nats(url=url), cluster="prod"):
+                pass
+        other = ssl.create_default_context()
+        with pytest.raises(InvalidInput):
+            async with connected(Address(servers=(url,), tls=other), name="t", connect_timeout_seconds=5.0):
+                pass

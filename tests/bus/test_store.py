@@ -1,0 +1,141 @@
+"""The map of releases: durable, apart by cluster, and quick to read as a whole."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from nats.js import api
+
+from daemon.bus import reading
+from daemon.bus.opening import Bus, open_bus
+from daemon.bus.store import KvStore
+from daemon.errors import InvalidInput, Refused, TimedOut, TransientError, Unavailable
+from tests.live.nats import Broker, until
+
+pytestmark = pytest.mark.live
+
+
+async def test_what_is_put_is_got_and_what_is_deleted_is_gone(bus: Bus) -> None:
+    store = bus.sessions
+    assert await store.get("web-1") is None
+    assert await store.items() == []
+    await store.put("web-1", b"one")
+    await store.put("web-1", b"two")
+    await store.put("web-2", b"")
+    assert await store.get("web-1") == b"two"
+    assert await store.get("web-2") == b""
+    assert sorted(await store.items()) == [("web-1", b"two"), ("web-2", b"")]
+    await store.delete("web-1")
+    await store.delete("web-1")
+    assert await store.get("web-1") is None
+    assert await store.items() == [("web-2", b"")]
+
+
+async def test_a_deleted_key_leaves_nothing_in_the_stream(bus: Bus) -> None:
+    await bus.sessions.put("web-1", b"one")
+    await bus.sessions.delete("web-1")
+    assert (await bus.connection.jetstream.stream_info("KV_verdictd_sessions")).state.messages == 0
+
+
+async def test_markers_of_other_tools_count_as_absent(bus: Bus) -> None:
+    await bus.sessions.put("web-1", b"one")
+    await bus.sessions.put("web-2", b"two")
+    bucket = await bus.connection.jetstream.key_value("verdictd_sessions")
+    await bucket.delete("prod.web-1")
+    assert await bus.sessions.get("web-1") is None
+    assert await bus.sessions.items() == [("web-2", b"two")]
+
+
+async def test_clusters_do_not_see_each_other(bus: Bus) -> None:
+    other = KvStore(bus.connection, bucket="verdictd_sessions", cluster="prod-2")
+    await bus.sessions.put("web-1", b"one")
+    assert await other.get("web-1") is None
+    assert await other.items() == []
+
+
+@pytest.mark.parametrize("key", ["", ">", "*", "a.b", "a b", "Web", "a\r\nPUB x 0", "x" * 97])
+async def test_a_key_that_is_no_release_id_is_refused(bus: Bus, key: str) -> None:
+    for refused in (bus.sessions.get(key), bus.sessions.put(key, b""), bus.sessions.delete(key)):
+        with pytest.raises(InvalidInput):
+            await refused
+
+
+async def test_values_up_to_a_mebibyte_are_kept_and_larger_ones_refused(bus: Bus) -> None:
+    value = bytes(1024 * 1024)
+    await bus.records.put("web-1", value)
+    assert await bus.records.get("web-1") == value
+    with pytest.raises(Refused, match="max_payload"):
+        await bus.records.put("web-1", value + b"x")
+    assert bus.ready
+
+
+async def test_ten_thousand_keys_are_read_in_a_few_seconds_while_others_are_written(bus: Bus) -> None:
+    async def write(first: int) -> None:
+        for number in range(first, 10_000, 16):
+            await bus.sessions.put(f"web-{number}", b"x" * 500)
+
+    async def overwrite() -> None:
+        for number in range(0, 10_000, 10):
+            await bus.sessions.put(f"web-{number}", b"y")
+
+    async with asyncio.TaskGroup() as group:
+        for first in range(16):
+            group.create_task(write(first))
+    began = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        listing = group.create_task(bus.sessions.items())
+        group.create_task(overwrite())
+    assert len(dict(listing.result())) == 10_000
+    assert time.monotonic() - began < 10.0
+    assert dict(await bus.sessions.items())["web-10"] == b"y"
+
+
+async def test_what_was_acknowledged_survives_a_kill_of_the_server(nats_server: Broker, bus: Bus) -> None:
+    written = 0
+
+    async def write() -> None:
+        nonlocal written
+        with contextlib.suppress(TransientError):
+            for number in range(100_000):
+                await bus.sessions.put(f"web-{number}", b"state")
+                written += 1
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(write())
+        await until(lambda: written > 200)
+        await nats_server.kill()
+    await nats_server.start()
+    await until(lambda: bus.ready)
+    kept = dict(await bus.sessions.items())
+    assert {f"web-{number}" for number in range(written)} <= set(kept)
+
+
+async def test_without_a_connection_a_write_fails_at_once_and_is_not_sent_later(nats_server: Broker, bus: Bus) -> None:
+    await nats_server.kill()
+    await until(lambda: not bus.ready)
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="no connection to NATS"):
+        await bus.sessions.put("web-1", b"late")
+    assert time.monotonic() - began < 0.5
+    await nats_server.start()
+    await until(lambda: bus.ready)
+    assert await bus.sessions.get("web-1") is None
+
+
+async def test_a_reader_that_gives_up_halfway_leaves_nothing_that_delays_the_end(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        for number in range(2 * reading.BATCH):
+            await bus.sessions.put(f"web-{number}", b"x")
+        batches = reading.read_to_end(bus.connection, "KV_verdictd_sessions", api.ConsumerConfig(filter_subject="$KV.>"))
+        assert await anext(batches)
+        began = time.monotonic()
+    assert time.monotonic() - began < 1.0
+    await batches.aclose()
+
+
+async def test_a_reading_that_takes_too_long_is_given_up(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bus.sessions.put("web-1", b"x")
+    monkeypatch.setattr(reading, "READ_SECONDS", 0.0)
+    with pytest.raises(TimedOut):
+        await bus.sessions.items()

@@ -1,0 +1,220 @@
+"""The client against an API server that answers what a real one will not on demand: every fault becomes an error of ours."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from config.settings import Kubernetes
+from daemon.errors import Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable
+from daemon.kube.answers import Expired
+from daemon.kube.client import KubeClient
+from daemon.kube.connection import connect
+from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Resource, selector
+from tests.kube.stub import Answer, lines, says, silence, status, stub, text, write_kubeconfig
+
+SCHEMA_FAULT = status(422, "invalid", causes=[{"field": "spec.http"}])
+
+
+async def test_an_object_is_read_from_its_path_with_the_token(tmp_path: Path) -> None:
+    async with stub(tmp_path, says({"kind": "VirtualService"})) as server:
+        client = server.client()
+        assert await client.get(VIRTUAL_SERVICES, name="web", namespace="shop") == {"kind": "VirtualService"}
+        await client.close()
+    path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/web"
+    assert server.requests == [("GET", path, None)]
+    assert server.tokens == ["Bearer one"]
+
+
+async def test_a_patch_is_a_json_patch_with_strict_validation(tmp_path: Path) -> None:
+    operations = [{"op": "add", "path": "/spec/x", "value": 1}]
+    async with stub(tmp_path, says({"kind": "VirtualService"})) as server:
+        client = server.client()
+        await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=operations)
+        await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=operations, dry_run=True)
+        await client.close()
+    (method, path, body), (_, dry_path, _) = server.requests
+    assert (method, body) == ("PATCH", operations)
+    assert path.endswith("?fieldValidation=Strict&fieldManager=verdictd")
+    assert dry_path.endswith("&dryRun=All")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (status(400, "strict decoding error"), Refused, "strict decoding"),
+        (status(403, "may not patch"), Forbidden, "may not patch"),
+        (status(404, "not found"), NotFound, "not found"),
+        (text("404 page not found", status=404), NotFound, "page not found"),
+        (status(409, "modified"), Conflict, "modified"),
+        (status(410, "too old"), Expired, "too old"),
+        (status(422, "the server rejected our request"), Conflict, "rejected"),
+        (SCHEMA_FAULT, Refused, "invalid"),
+        (status(500, "etcd"), Unavailable, "etcd"),
+        (status(504, "late"), TimedOut, "late"),
+        (text("<html>bad\n gateway</html>", status=502), Unavailable, "<html>bad gateway</html>"),
+        (text("<html>welcome</html>", status=200), Unavailable, "no JSON object"),
+        (says(["a", "list"]), Unavailable, "no JSON object"),
+    ],
+)
+async def test_every_answer_has_its_meaning(tmp_path: Path, answer: Answer, error: type[Exception], said: str) -> None:
+    async with stub(tmp_path, answer) as server:
+        client = server.client()
+        with pytest.raises(error, match=said):
+            await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=[{"op": "x"}])
+        await client.close()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (says({}, status=429, Retry_After="7"), 7.0),
+        (status(429, "slow", retryAfterSeconds=3), 3.0),
+        (says({}, status=429, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"), 1.0),
+        (text("slow down", status=429), 1.0),
+    ],
+)
+async def test_throttling_says_for_how_long(tmp_path: Path, answer: Answer, seconds: float) -> None:
+    async with stub(tmp_path, answer) as server:
+        client = server.client()
+        with pytest.raises(Throttled) as caught:
+            await client.get(PODS, name="a", namespace="b")
+        await client.close()
+    assert caught.value.retry_after_seconds == seconds
+
+
+async def test_a_half_open_connection_is_given_up_in_time(tmp_path: Path) -> None:
+    async with stub(tmp_path, silence()) as server:
+        client = server.client(timeout_seconds=0.2)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(TimedOut):
+            await client.get(PODS, name="a", namespace="b")
+        assert asyncio.get_running_loop().time() - began < 2.0
+        await client.close()
+
+
+async def test_an_answer_that_breaks_off_is_unavailable(tmp_path: Path) -> None:
+    async with stub(tmp_path, lines("{", then="break")) as server:
+        client = server.client()
+        with pytest.raises(Unavailable):
+            await client.get(PODS, name="a", namespace="b")
+        await client.close()
+
+
+async def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
+    async with stub(tmp_path, silence()) as server:
+        client = server.client()
+    with pytest.raises(Unavailable):
+        await client.get(PODS, name="a", namespace="b")
+    await client.close()
+
+
+async def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
+    first = says({"metadata": {"continue": "next&page", "resourceVersion": "7"}, "items": [{"n": 1}, "rubbish"]})
+    second = says({"metadata": {"resourceVersion": "8"}, "items": [{"n": 2}]})
+    async with stub(tmp_path, first, second) as server:
+        client = server.client()
+        listing = await client.list(PODS, namespace="shop", labels=selector({"b": "2", "a": "1"}))
+        await client.close()
+    assert (listing.items, listing.resource_version) == (({"n": 1}, {"n": 2}), "8")
+    assert server.requests[0][1] == "/api/v1/namespaces/shop/pods?limit=500&labelSelector=a%3D1,b%3D2"
+    assert server.requests[1][1].endswith("&continue=next%26page")
+
+
+async def test_credentials_that_ran_out_are_read_anew_once(tmp_path: Path) -> None:
+    async with stub(tmp_path, status(401), says({"n": 1})) as server:
+        client = server.client()
+        config = json.loads(server.kubeconfig.read_text())
+        await client.connect()
+        write_kubeconfig(server.kubeconfig, port=int(config["clusters"][0]["cluster"]["server"].rpartition(":")[2]), user="two")
+        assert await client.get(PODS, name="a", namespace="b") == {"n": 1}
+        await client.close()
+    assert server.tokens == ["Bearer one", "Bearer two"]
+
+
+async def test_credentials_that_are_refused_are_not_tried_without_end(tmp_path: Path) -> None:
+    async with stub(tmp_path, status(401, "who are you")) as server:
+        client = server.client()
+        for _ in range(3):
+            with pytest.raises(Forbidden, match="who are you"):
+                await client.get(PODS, name="a", namespace="b")
+        await client.close()
+    assert len(server.requests) == 4
+
+
+async def test_many_calls_share_one_renewal(tmp_path: Path) -> None:
+    made = []
+
+    async def connector(settings: Kubernetes):  # type: ignore[no-untyped-def]  # counts, and returns what connect does
+        made.append(settings)
+        return await connect(settings)
+
+    async with stub(tmp_path, *[status(401)] * 3, says({})) as server:
+        client = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig)), connector=connector)
+        await asyncio.gather(*(client.get(PODS, name="a", namespace="b") for _ in range(3)))
+        await client.close()
+    assert len(made) == 2
+
+
+async def test_a_watch_gives_lines_and_ends_empty(tmp_path: Path) -> None:
+    async with stub(tmp_path, lines({"n": 1}, {"n": 2})) as server:
+        client = server.client()
+        async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=5.0, labels="a=b") as line:
+            assert [await line(), await line(), await line()] == [b'{"n": 1}\n', b'{"n": 2}\n', b""]
+        await client.close()
+    query = "watch=true&allowWatchBookmarks=true&resourceVersion=7&timeoutSeconds=240&labelSelector=a%3Db"
+    assert server.requests == [("GET", f"/api/v1/pods?{query}", None)]
+
+
+@pytest.mark.parametrize(("answer", "error"), [(status(410), Expired), (text("bad gateway", status=502), Unavailable)])
+async def test_a_watch_that_is_refused_raises(tmp_path: Path, answer: Answer, error: type[Exception]) -> None:
+    async with stub(tmp_path, answer) as server:
+        client = server.client()
+        with pytest.raises(error):
+            async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=5.0):
+                pass
+        await client.close()
+
+
+async def test_a_watch_that_never_begins_and_one_that_goes_silent_time_out(tmp_path: Path) -> None:
+    async with stub(tmp_path, silence(), lines({"n": 1}, then="silence")) as server:
+        client = server.client(timeout_seconds=0.2)
+        with pytest.raises(TimedOut):
+            async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=0.2):
+                pass
+        async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=0.2) as line:
+            assert await line() == b'{"n": 1}\n'
+            with pytest.raises(TimedOut):
+                await line()
+        await client.close()
+
+
+async def test_a_watch_that_breaks_and_one_with_an_endless_line_are_unavailable(tmp_path: Path) -> None:
+    async with stub(tmp_path, lines({"n": 1}, then="break"), lines("x" * 5_000_000)) as server:
+        client = server.client()
+        async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=5.0) as line:
+            with pytest.raises(Unavailable):
+                await rest(line)
+        async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=5.0) as line:
+            with pytest.raises(Unavailable):
+                await line()
+        await client.close()
+
+
+async def rest(line: Callable[[], Awaitable[bytes]]) -> None:
+    while await line():
+        pass
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../secrets", "a/b", "a?b", "a#b", "ä"])
+def test_a_name_cannot_leave_its_place_in_the_path(name: str) -> None:
+    path = Resource(group="g", version="v1", plural="things").path(namespace=name, name="x")
+    head, quoted, tail = path.split("/namespaces/")[0], path.split("/")[5], path.rpartition("/")[2]
+    assert (head, tail) == ("/apis/g/v1", "x")
+    assert quoted not in {"..", "."}
+    assert not set(quoted) & set("/?#")
+    assert str(PODS) == "pods"
+    assert str(VIRTUAL_SERVICES) == "virtualservices.networking.istio.io"

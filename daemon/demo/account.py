@@ -1,12 +1,15 @@
 """The live account: who does what, one line an event, and once a second what the users get."""
 
+import textwrap
 import time
 from collections.abc import Iterable
 from statistics import median
 
 from daemon.demo.traffic import Answer
 
+_COLUMNS = 80
 _WIDTH = 9
+_INDENT = 20
 
 
 class Account:
@@ -27,17 +30,22 @@ class Account:
 
     def says(self, who: str, what: str) -> None:
         """Somebody does something."""
-        print(f"{self.seconds:6.1f} s  {self._bold(f'{who:<{_WIDTH}}')} {what}", flush=True)
+        # A number and its unit stay together.
+        wrapped = textwrap.wrap(what.replace(" %", "\u00a0%"), _COLUMNS - _INDENT, break_on_hyphens=False)
+        first, *rest = (line.replace("\u00a0", " ") for line in wrapped)
+        print(f"{self.seconds:6.1f} s  {self._bold(f'{who:<{_WIDTH}}')} {first}", flush=True)
+        for line in rest:
+            print(" " * _INDENT + line, flush=True)
 
     def lines(self, text: Iterable[str]) -> None:
         """Text as it is, indented."""
         for line in text:
-            print(f"  {line}", flush=True)
+            print(f"  {line}" if line else "", flush=True)
 
-    def traffic(self, answers: list[Answer], *, seconds: float, evidence: str) -> None:
-        """What the users got in the last seconds, and what verdictd makes of it."""
-        parts = [_of_version(version, answers, seconds=seconds) for version in sorted({a.version for a in answers})]
-        print(f"{self.seconds:6.1f} s  {'users':<{_WIDTH}} {'   '.join(parts)}{evidence}", flush=True)
+    def traffic(self, answers: list[Answer], *, seconds: float) -> None:
+        """What the users got in the last seconds."""
+        versions = sorted({answer.version for answer in answers})
+        self.says("users", " | ".join(_of_version(version, answers, seconds=seconds) for version in versions) or "get no answer")
 
     def _bold(self, text: str) -> str:
         return f"\x1b[1m{text}\x1b[0m" if self._colours else text
@@ -47,4 +55,4 @@ def _of_version(version: str, answers: list[Answer], *, seconds: float) -> str:
     own = [answer for answer in answers if answer.version == version]
     failed = 100.0 * sum(answer.failed for answer in own) / len(own)
     milliseconds = 1000.0 * median(answer.seconds for answer in own)
-    return f"{version or 'edge'} {len(own) / seconds:3.0f}/s {failed:4.1f} % bad {milliseconds:3.0f} ms"
+    return f"{version or 'edge'} {len(own) / seconds:.0f}/s, {failed:.1f} % bad, {milliseconds:.0f} ms"

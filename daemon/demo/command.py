@@ -21,6 +21,7 @@ from daemon.demo.series import series
 from daemon.demo.story import play
 from daemon.demo.timeline import timeline
 from daemon.demo.traffic import Traffic
+from daemon.demo.watchdog import policy
 from daemon.demo.world import World, world
 from daemon.errors import VerdictdError
 
@@ -95,9 +96,12 @@ async def _run(options: argparse.Namespace) -> int:
 
 
 def _introduce(running: World, account: Account) -> None:
-    account.says("edge", f"Envoy on {running.edge.url}, admin on {running.edge.admin}")
+    account.says("edge", f"Envoy on {running.edge.url}, admin on {running.edge.admin.removeprefix('http://')}")
     account.says("service", f"versions {', '.join(running.backends)}, a process each")
-    account.says("verdictd", f"API on {running.watchdog.url}, its NATS server beside it")
+    account.says("verdictd", f"API on {running.watchdog.url}, with a NATS server of its own")
+    limits = policy()["tolerances"]
+    errors, typical = 100 * limits["errors"]["max_rate"], 100 * (limits["latency"]["typical"] - 1)
+    account.says("policy", f"a canary may fail {errors:.0f} % of its requests and be {typical:.0f} % slower than the old version")
 
 
 async def _linger(running: World, account: Account) -> None:

@@ -15,7 +15,8 @@ from nats.aio.msg import Msg
 
 from daemon import names
 from daemon.bus import subjects
-from daemon.bus.connection import Address, Connection, connected
+from daemon.bus.address import Address
+from daemon.bus.connection import Connection, connected
 from daemon.demo import routes
 from daemon.demo.acts import CANARY_PERCENT, Act
 from daemon.demo.errors import DemoError

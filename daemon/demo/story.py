@@ -2,13 +2,11 @@
 
 import asyncio
 import time
-from pathlib import Path
 
 from daemon.bus.beside import beside
 from daemon.demo.account import Account
 from daemon.demo.acts import ACTS, CANARY_PERCENT, Act, Played
 from daemon.demo.errors import DemoError
-from daemon.demo.pipeline import SERVICE
 from daemon.demo.proof import HOLD_SECONDS, SETTLE_SECONDS
 from daemon.demo.timeline import lines, timeline
 from daemon.demo.watchdog import policy
@@ -59,14 +57,13 @@ async def _play(act: Act, world: World, account: Account) -> Played:
 
 def _act_on(verdict: Verdict, act: Act, world: World, account: Account) -> float | None:
     """What a pipeline does with a verdict; gives the time at which a promoted canary got everything."""
-    account.says("verdictd", f"{verdict.outcome}: {verdict.reason}")
+    done = f" (done: {verdict.action})" if verdict.outcome is Outcome.ROLLBACK else ""
+    account.says("verdictd", f"{verdict.outcome}{done}: {verdict.reason}")
     if verdict.outcome is Outcome.PROMOTE:
         shifted_at = time.time()
         world.edge.route({act.canary: 100}, version_info=f"{act.canary} for all")
         account.says("pipeline", f"gives {act.canary} 100 %")
         return shifted_at
-    if verdict.outcome is Outcome.ROLLBACK:
-        account.says("verdictd", f"{act.canary} taken back (action: {verdict.action})")
     return None
 
 
@@ -84,15 +81,9 @@ async def _report(world: World, account: Account, current: dict[str, str]) -> No
     """Tell every few seconds what the users get. ``current`` holds the release that is being watched, if any."""
     while True:
         await asyncio.sleep(_REPORT_SECONDS)
-        evidence = ""
+        now = time.time() - 0.1
+        account.traffic(world.users.traffic.between(now - _REPORT_SECONDS, now), seconds=_REPORT_SECONDS)
         if "release" in current:
             view = await world.watchdog.view(current["release"])
             if view is not None and view.stage is Stage.WATCHING and view.boundary is not None:
-                evidence = f"   evidence {view.evidence:.3g} of {view.boundary:.0f}"
-        now = time.time() - 0.1
-        account.traffic(world.users.traffic.between(now - _REPORT_SECONDS, now), seconds=_REPORT_SECONDS, evidence=evidence)
-
-
-def served(world: World) -> str:
-    """The service everybody talks about, and where it is."""
-    return f"{SERVICE} behind {world.edge.url}, routes in {Path(world.edge.routes_file)}"
+                account.says("verdictd", f"evidence that it is worse: {view.evidence:.3g}, {view.boundary:.0f} would convict")

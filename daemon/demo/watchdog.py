@@ -109,16 +109,20 @@ async def watchdog(*, edge: Edge, folder: Path) -> AsyncIterator[Watchdog]:
     document = settings(edge=edge, folder=folder, port=port)
     file = folder / "verdictd.json"
     file.write_text(json.dumps(document, indent=2) + "\n")
-    argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
     timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
     async with (
-        child("verdictd", argv, log=folder / "verdictd.log") as process,
+        child("verdictd", command_line(file), log=folder / "verdictd.log") as process,
         aiohttp.ClientSession(timeout=timeout) as session,
     ):
         url = f"http://127.0.0.1:{port}"
         await _ready(process, session, url)
         nats_url = await asyncio.to_thread((folder / "nats" / "nats-url").read_text)
         yield Watchdog(process=process, url=url, nats_url=nats_url.strip(), recordings=folder / "recordings", session=session)
+
+
+def command_line(settings_file: Path) -> list[str]:
+    """How verdictd is started, with this interpreter: the console script may not be on PATH."""
+    return [sys.executable, "-m", "daemon.cli", "run", "--config", str(settings_file)]
 
 
 def _free_port() -> int:

@@ -1,0 +1,75 @@
+"""The command's edges: what it refuses, what it says when something fails, and its account."""
+
+import pytest
+
+from daemon import demo
+from daemon.demo import command
+from daemon.demo.account import Account
+from daemon.demo.errors import DemoError
+from daemon.demo.traffic import Answer
+from daemon.errors import Unavailable
+
+
+@pytest.mark.parametrize("argv", [["--rate", "1"], ["--rate", "many"], ["--what"]])
+def test_what_it_cannot_do_is_refused_as_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        demo.main(argv)
+    assert ended.value.code == 2
+    assert "usage: verdictd demo" in capsys.readouterr().err
+
+
+def failing_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(_options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(command, "_run", run)
+
+
+def test_a_failure_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    error = DemoError("Envoy is not there", fix="install it", log_tail="last words\n")
+    failing_with(BaseExceptionGroup("", [ExceptionGroup("", [error]), Unavailable("nor is NATS")]), monkeypatch)
+    assert demo.main([]) == 1
+    said = capsys.readouterr().err
+    assert "The demo failed: Envoy is not there\n--- the end of its log ---\nlast words\n---\nWhat to do: install it" in said
+    assert "The demo failed: nor is NATS" in said
+
+
+def test_a_failure_alone_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    failing_with(DemoError("no verdict", fix="look"), monkeypatch)
+    assert demo.main([]) == 1
+    assert capsys.readouterr().err == "\nThe demo failed: no verdict\nWhat to do: look\n"
+
+
+def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_with(ExceptionGroup("", [DemoError("a", fix="b"), ZeroDivisionError()]), monkeypatch)
+    with pytest.raises(ExceptionGroup):
+        demo.main([])
+
+
+def test_an_interruption_is_no_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    failing_with(KeyboardInterrupt(), monkeypatch)
+    assert demo.main([]) == 130
+    assert "Interrupted" in capsys.readouterr().err
+
+
+def test_the_account_tells_rate_failures_and_latency_of_each_version(capsys: pytest.CaptureFixture[str]) -> None:
+    account = Account(colours=False)
+    account.traffic([Answer(0.0, 0.02, 200, "v1")] * 400 + [Answer(0.0, 0.03, 500, "v2")] * 100, seconds=2.0)
+    assert capsys.readouterr().out.endswith(" users     v1 200/s, 0.0 % bad, 20 ms | v2 50/s, 100.0 % bad, 30 ms\n")
+    account.traffic([Answer(0.0, 0.0, 503, "")] * 2, seconds=2.0)
+    assert "edge 1/s, 100.0 % bad, 0 ms" in capsys.readouterr().out
+    account.traffic([], seconds=2.0)
+    assert "get no answer" in capsys.readouterr().out
+
+
+def test_the_account_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    Account(colours=False).says("verdictd", "word " * 40)
+    written = capsys.readouterr().out.splitlines()
+    assert len(written) == 4
+    assert max(len(line) for line in written) <= 80
+
+
+def test_the_account_is_bold_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
+    Account(colours=True).heading("Act 1")
+    Account(colours=False).heading("Act 2")
+    assert capsys.readouterr().out == "\n\x1b[1mAct 1\x1b[0m\n\nAct 2\n"

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -129,61 +126,3 @@ async def test_envoy_answers(tmp_path: Path) -> None:
 async def test_nats_server_has_jetstream(tmp_path: Path) -> None:
     async with nats_server(tmp_path) as server:
         assert json.loads(await get(f"{server.monitoring}/jsz"))["config"]["store_dir"].startswith(str(tmp_path))
-
-
-async def test_a_server_that_ends_too_soon_is_reported_with_its_log(tmp_path: Path) -> None:
-    argv = [sys.executable, "-c", "print('no such licence'); raise SystemExit(3)"]
-    with pytest.raises(run.ServerFailed, match=r"ended with 3 before it was ready(.|\n)*no such licence"):
-        async with run.running("broken", argv, folder=tmp_path, ready=never, within=10):
-            pytest.fail("it was taken for ready")
-
-
-async def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "STOP_SECONDS", 0.2)
-    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
-
-    async def deaf() -> bool:
-        return "deaf" in await asyncio.to_thread((tmp_path / "deaf.log").read_text)
-
-    async with run.running("deaf", [sys.executable, "-c", script], folder=tmp_path, ready=deaf) as process:
-        assert process.returncode is None
-    assert process.returncode == -signal.SIGKILL
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the tie is the Linux kernel's")
-async def test_a_server_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    """A test run that is killed runs no `finally`; the kernel must end what it started."""
-    script = (
-        "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-I', '-S', sys.argv[1], str(os.getpid()), '/bin/sleep', '60'])\n"
-        "print(child.pid, flush=True)\n"
-        "time.sleep(60)\n"
-    )
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(run.TETHER), stdout=asyncio.subprocess.PIPE)
-    assert parent.stdout is not None
-    orphan = int(await parent.stdout.readline())
-
-    async def sleeps() -> bool:
-        return command(orphan) == "sleep"
-
-    async def is_gone() -> bool:
-        return command(orphan) is None
-
-    await run.until(sleeps, 10)
-    parent.kill()
-    await parent.wait()
-    await run.until(is_gone, 10)
-
-
-async def never() -> bool:
-    return False
-
-
-def command(pid: int) -> str | None:
-    """What this process runs, or None when it runs no more, even if nobody has asked for its exit status yet."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except FileNotFoundError:
-        return None
-    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    return None if fields["State"].startswith(("Z", "X")) else fields["Name"]

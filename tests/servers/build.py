@@ -76,6 +76,7 @@ def _build(server: GoServer) -> Path:
             _keep(crds, _module_folder(server, go, crds.module), cache.crd_file(made, crds.name))
         shutil.rmtree(target, ignore_errors=True)
         made.rename(target)
+    cache.remove_others(server)
     return cache.binary(server)
 
 

@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +24,7 @@ def root() -> Path:
 
 def entry(server: GoServer) -> Path:
     """The folder of one build. Its name holds a hash of all that decides what comes out, so a changed pin is a new
-    folder, and two checkouts with different pins do not take each other's servers."""
+    folder, and no checkout takes a server that another one's pins made."""
     digest = hashlib.sha256()
     for pinned in ("go.mod", "go.sum"):
         digest.update((server.module_folder / pinned).read_bytes())
@@ -36,6 +38,16 @@ def binary(server: GoServer) -> Path:
 
 def crd_file(folder: Path, name: str) -> Path:
     return folder / "crds" / f"{name}.yaml"
+
+
+def remove_others(server: GoServer) -> list[Path]:
+    """Removes the builds of this server that other pins made, and returns them: a server is 100 MB, and a cache that only
+    grows is soon noticed. A checkout that still wants one builds it again."""
+    ours = re.compile(rf"{re.escape(server.name)}-\d[^/]*-[0-9a-f]{{12}}")
+    others = [path for path in root().iterdir() if ours.fullmatch(path.name) and path != entry(server)]
+    for path in others:
+        shutil.rmtree(path, ignore_errors=True)
+    return others
 
 
 def is_complete(server: GoServer) -> bool:

@@ -30,10 +30,14 @@ def install(server: DebianServer) -> None:
     with _services_held_back():
         download(["apt-get", "update"], seconds=300, env=env)
         download(["apt-get", "install", "-y", "--no-install-recommends", server.package], seconds=600, env=env)
-    if Path("/run/systemd/system").is_dir():
+    if _is_run_by_systemd():
         run(["systemctl", "disable", "--now", server.package], seconds=60)
     if shutil.which(server.binary) is None:
         raise StepFailed(f"{server.package} is installed, and yet {server.binary} is not on PATH")
+
+
+def _is_run_by_systemd() -> bool:
+    return Path("/run/systemd/system").is_dir()
 
 
 @contextlib.contextmanager

@@ -57,21 +57,27 @@ class Process:
         self.child.send_signal(number)
 
     async def stop(self) -> None:
-        """SIGTERM to the process, and after a few seconds SIGKILL to it and all it started. Does nothing twice."""
-        if self.child.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self.child.send_signal(signal.SIGCONT)
-            self.child.terminate()
+        """SIGTERM to the process, and after a few seconds SIGKILL. What it started ends with it, also where the process
+        itself ended or crashed before. Does nothing twice."""
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_SECONDS):
-                    await self.child.wait()
-        finally:
             if self.child.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.child.pid, signal.SIGKILL)
+                    self.child.send_signal(signal.SIGCONT)
+                    self.child.terminate()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(STOP_SECONDS):
+                        await self.child.wait()
+        finally:
+            self._kill_all()
         await self.child.wait()
+
+    def _kill_all(self) -> None:
+        """Every server leads a process group of its own. Its number is not given anew while anyone is in that group, so
+        a process that has it after ours is gone is a stranger, and nobody of ours is left."""
+        if self.child.returncode is not None and _exists(self.child.pid):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
 
 
 def free_ports(count: int) -> tuple[int, ...]:
@@ -170,6 +176,16 @@ async def _until_ready(process: Process, ready: Callable[[], Awaitable[bool]], w
         await until(ready_and_running, within)
     except TimeoutError:
         raise failed(f"was not ready within {within:g} s") from None
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _is_free(port: int) -> bool:

@@ -1,0 +1,36 @@
+"""The table of servers says of each what the build needs."""
+
+import pytest
+
+from tests.servers.catalog import HERE, KUBERNETES, SERVERS, GoServer, server
+
+GO_SERVERS = [row for row in SERVERS if isinstance(row, GoServer)]
+
+
+def test_no_two_servers_have_one_name() -> None:
+    names = [row.name for row in SERVERS]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_a_server_that_is_not_in_the_table_is_refused_with_what_is() -> None:
+    with pytest.raises(KeyError, match="no server is called 'consull'; there are etcd, kube-apiserver, istiod"):
+        server("consull")
+
+
+@pytest.mark.parametrize("row", GO_SERVERS, ids=lambda row: row.name)
+def test_a_server_of_go_is_pinned_and_its_package_imported(row: GoServer) -> None:
+    """Without the blank import, `go mod tidy` would take the module out of go.mod again."""
+    assert f'"{row.package}"' in (row.module_folder / "tools.go").read_text()
+    assert (row.module_folder / "go.sum").stat().st_size > 0
+
+
+def test_every_folder_of_pins_is_used() -> None:
+    used = {row.module_folder for row in GO_SERVERS}
+    assert {path.parent for path in HERE.glob("*/go.mod")} == used
+
+
+def test_kubernetes_is_pinned_to_the_version_that_it_will_say() -> None:
+    row = server("kube-apiserver")
+    assert isinstance(row, GoServer)
+    assert f"k8s.io/kubernetes v{KUBERNETES}" in (row.module_folder / "go.mod").read_text()
+    assert f"gitVersion=v{KUBERNETES}" in row.ldflags

@@ -1,21 +1,28 @@
-"""From the settings' meshes to routers: the one place that lists the meshes there are."""
+"""The table of meshes: which router serves which kind of settings. A new mesh is a module beside this one and a line here."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol, assert_never
 
-from config.settings import EnvoyMesh, Settings
+from config.settings import EnvoyMesh, IstioMesh, Mesh
+from daemon.kube.client import KubeClient
 from daemon.meshes.envoy import EnvoyRouter
+from daemon.meshes.istio import IstioRouter
 from daemon.ports import TrafficRouter
 
 
-@asynccontextmanager
-async def open_routers(settings: Settings) -> AsyncIterator[dict[str, TrafficRouter]]:
-    """A router for each configured mesh, by its name, with the connections they share; closed on leaving."""
-    async with AsyncExitStack() as stack:
-        routers: dict[str, TrafficRouter] = {}
-        for name, mesh in settings.meshes.items():
-            if isinstance(mesh, EnvoyMesh):
-                router = EnvoyRouter(routes_file=mesh.routes_file, admin=mesh.admin)
-                stack.push_async_callback(router.close)
-                routers[name] = router
-        yield routers
+class Router(TrafficRouter, Protocol):
+    """A router with connections of its own: close it in the event loop that it was used in."""
+
+    async def close(self) -> None:
+        """Close the connections; the Kubernetes client is not among them."""
+        ...
+
+
+def router_for(mesh: Mesh, *, kube: KubeClient) -> Router:
+    """The router of one configured mesh. ``kube`` connects only when a mesh that needs it is used."""
+    match mesh:
+        case EnvoyMesh():
+            return EnvoyRouter(routes_file=mesh.routes_file, admin=mesh.admin)
+        case IstioMesh():
+            return IstioRouter(kube)
+        case _:
+            assert_never(mesh)

@@ -49,9 +49,24 @@ def fold(rows: Rows, limits: Limits, log_e: Array) -> Array:
     return values(rows, limits)
 
 
-def values(rows: Rows, limits: Limits) -> Array:
-    """The legs' evidence (releases, tempers, legs) as it stands."""
-    mixed = (FIRST_WEIGHT * rows.w0 + LATER_WEIGHT * rows.wr) * PRIOR
+def values(rows: Rows, limits: Limits, *, temper: int | slice = slice(None)) -> Array:
+    """The legs' evidence as it stands: (releases, tempers, legs), or (releases, legs) for one temper."""
+    mixed = (FIRST_WEIGHT * rows.w0[:, temper] + LATER_WEIGHT * rows.wr[:, temper]) * PRIOR
     cash = LATER_WEIGHT * (1.0 - rows.head[:, STARTED] / limits.horizon)
-    evidence: Array = np.add.reduceat(mixed, OFFSETS, axis=-1) + cash[:, None, None]
+    evidence: Array = np.add.reduceat(mixed, OFFSETS, axis=-1)
+    evidence += cash.reshape(-1, *([1] * (evidence.ndim - 1)))
+    return evidence
+
+
+def denied_after(rows: Rows, limits: Limits, log_e: Array) -> Array:
+    """The evidence (releases,) of denials that ``fold`` will give for ``log_e``, without folding it."""
+    columns = slice(OFFSETS[DENIED], OFFSETS[DENIED] + BANK[DENIED][1])
+    started = rows.head[:, STARTED]
+    fresh = np.where(started < limits.horizon, 1.0 / limits.horizon, 0.0)
+    step = np.exp(np.clip(log_e, -_LOG_CAP, _LOG_CAP))
+    held = FIRST_WEIGHT * rows.w0[:, 0, columns] + LATER_WEIGHT * (rows.wr[:, 0, columns] + fresh[:, None])
+    with np.errstate(over="ignore"):
+        grown = (np.minimum(held * step, CAP) * PRIOR[columns]).sum(-1)
+    cash = LATER_WEIGHT * (1.0 - np.minimum(started + 1.0, limits.horizon) / limits.horizon)
+    evidence: Array = grown + cash
     return evidence

@@ -99,3 +99,9 @@ def conditional_binomial(canary_errors: float, baseline_errors: float, share: fl
     if total > _EXACT_FAILURES:
         return _upper((canary_errors - 0.5 - total * share) / math.sqrt(total * share * (1.0 - share)))
     return _incomplete_beta(canary_errors, baseline_errors + 1.0, share)
+
+
+def student_upper(t: float, freedom: float) -> float:
+    """Chance that Student's t with ``freedom`` degrees of freedom is above ``t``."""
+    half = 0.5 * _incomplete_beta(0.5 * freedom, 0.5, freedom / (freedom + t * t))
+    return half if t > 0.0 else 1.0 - half

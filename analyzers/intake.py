@@ -3,14 +3,15 @@
 What cannot be a count (negative, not finite, more errors than requests, a histogram of the wrong length) makes the tick a
 gap for the legs that would use it: no information is never zero requests, and never evidence.
 
-Warm-up goes by pod age (``_mature``): where an arm's pods and their ages are known, pods younger than the policy's warm-up
+Warm-up goes by pod age (``judged_pods``): where an arm's pods and their ages are known, pods younger than the policy's warm-up
 are left out of the latency, unless the baseline's pods are just as cold. Where ages are unknown there is no warm-up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from analyzers.counts import Arm, Latency, Pod, Sample
 from analyzers.layout import Array, Mask
@@ -50,6 +51,10 @@ class Tick:
     b_sum: Array
     warming: Mask
 
+    def take(self, chosen: npt.NDArray[np.intp]) -> "Tick":
+        """The same for some of the releases."""
+        return Tick(**{name: getattr(self, name)[chosen] for name in self.__slots__})
+
 
 def _oldest(arm: Arm) -> float | None:
     ages = [pod.age_seconds for pod in (arm.pods or {}).values() if pod.age_seconds is not None]
@@ -65,24 +70,32 @@ def _merged(pods: Sequence[Pod]) -> Latency | None:
     return Latency(counts=counts, sum_ms=sum(part.sum_ms for part in parts))
 
 
-def _mature(arm: Arm, *, warmup_seconds: float) -> tuple[Latency | None, bool]:
-    """The latency of the pods old enough to be judged, and whether any was too young."""
-    pods = list((arm.pods or {}).values())
-    old = [pod for pod in pods if pod.age_seconds is None or pod.age_seconds >= warmup_seconds]
-    if len(old) == len(pods):
-        return arm.latency, False
-    return (_merged(old) if arm.latency is not None else None), True
+def _equally_cold(canary: Arm, baseline: Arm) -> bool:
+    mine, theirs = _oldest(canary), _oldest(baseline)
+    return mine is not None and theirs is not None and abs(mine - theirs) < EQUALLY_COLD_SECONDS
+
+
+def judged_pods(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Mapping[str, Pod], Mapping[str, Pod]]:
+    """The pods of canary and baseline whose latency is judged."""
+    if _equally_cold(canary, baseline):
+        return canary.pods or {}, baseline.pods or {}
+    mine, theirs = (
+        {name: pod for name, pod in (arm.pods or {}).items() if pod.age_seconds is None or pod.age_seconds >= terms.warmup_seconds}
+        for arm in (canary, baseline)
+    )
+    return mine, theirs
 
 
 def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None, Latency | None, bool]:
-    if canary.pods is None and baseline.pods is None:
+    if not canary.pods and not baseline.pods:
         return canary.latency, baseline.latency, False
-    oldest_canary, oldest_baseline = _oldest(canary), _oldest(baseline)
-    if oldest_canary is not None and oldest_baseline is not None and abs(oldest_canary - oldest_baseline) < EQUALLY_COLD_SECONDS:
-        return canary.latency, baseline.latency, False
-    mine, mine_young = _mature(canary, warmup_seconds=terms.warmup_seconds)
-    theirs, theirs_young = _mature(baseline, warmup_seconds=terms.warmup_seconds)
-    return mine, theirs, mine_young or theirs_young
+    mine, theirs = judged_pods(terms, canary, baseline)
+    c_young, b_young = len(mine) < len(canary.pods or {}), len(theirs) < len(baseline.pods or {})
+    return (
+        _merged(list(mine.values())) if c_young and canary.latency is not None else canary.latency,
+        _merged(list(theirs.values())) if b_young and baseline.latency is not None else baseline.latency,
+        c_young or b_young,
+    )
 
 
 def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:

@@ -4,17 +4,23 @@ All releases due at a tick are folded in one batch of arrays. ``fold`` knows no 
 against the window, so that a replay ends as the watch did.
 """
 
+import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from analyzers import bank, decide, intake, memory
+from analyzers import bank, combine, conviction, decide, intake, memory, multiplier
+from analyzers.conviction import Evidence
 from analyzers.counts import Sample
-from analyzers.layout import TICK, WIDTH, Array, Rows, blank
-from analyzers.legs import mean, rank, ratio, tail
+from analyzers.guards import bursts, dispersion, pods
+from analyzers.guards.pods import Scores, Tallies
+from analyzers.intake import Tick
+from analyzers.layout import C_ERR, C_REQ, GAIN, LATENCY_EVIDENCE, TICK, WIDTH, Array, Rows, blank
+from analyzers.legs import mean, rank, ratio, slo, tail
 from analyzers.permutation import log_normaliser
+from analyzers.report import DENIED, ERRORS, MEAN, RANK, TAIL
 from analyzers.ruling import Ruling
 from analyzers.terms import Limits, Terms, terms_of
 
@@ -28,15 +34,27 @@ _HEADER = struct.Struct("<4sII")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class JudgeState:
-    """Everything the judge remembers of one release: additive, of fixed size. Treat as opaque."""
+    """Everything the judge remembers of one release: additive, of bounded size. Treat as opaque.
+
+    Attributes:
+        row: the numbers (``analyzers.layout``).
+        pods: what the latencies of pods add up to, where telemetry tells pods apart.
+    """
 
     row: Array
+    pods: Tallies = field(default_factory=dict)
 
     def save(self) -> bytes:
         """The state as bytes; ``restore`` gives back exactly the same numbers."""
         filled = self.row != 0.0
         values = self.row[filled]
-        return b"".join((_HEADER.pack(_MAGIC, WIDTH, len(values)), np.packbits(filled).tobytes(), values.astype("<f8").tobytes()))
+        parts = (
+            _HEADER.pack(_MAGIC, WIDTH, len(values)),
+            np.packbits(filled).tobytes(),
+            values.astype("<f8").tobytes(),
+            json.dumps(dict(self.pods)).encode(),
+        )
+        return b"".join(parts)
 
     @classmethod
     def restore(cls, data: bytes) -> "JudgeState":
@@ -46,19 +64,20 @@ class JudgeState:
             ValueError: the bytes are no saved state, are cut short, or come from a version with another layout.
         """
         mask_size = (WIDTH + 7) // 8
-        if len(data) < _HEADER.size + mask_size:
+        begin = _HEADER.size + mask_size
+        if len(data) < begin:
             raise ValueError("a saved judge state is cut short")
         magic, width, number = _HEADER.unpack_from(data)
         if magic != _MAGIC or width != WIDTH:
             raise ValueError("a saved judge state has another layout: it was written by another version")
-        mask = np.frombuffer(data, dtype=np.uint8, count=mask_size, offset=_HEADER.size)
-        filled = np.unpackbits(mask, count=WIDTH).astype(np.bool_)
-        at = _HEADER.size + mask_size
-        if len(data) != at + 8 * number or int(filled.sum()) != number:
+        filled = np.unpackbits(np.frombuffer(data, dtype=np.uint8, count=mask_size, offset=_HEADER.size), count=WIDTH)
+        end = begin + 8 * number
+        if len(data) < end or int(filled.sum()) != number:
             raise ValueError("a saved judge state is cut short or damaged")
         row = np.zeros(WIDTH)
-        row[filled] = np.frombuffer(data, dtype="<f8", offset=at)
-        return cls(row)
+        row[filled.astype(np.bool_)] = np.frombuffer(data, dtype="<f8", count=number, offset=begin)
+        tallies = {key: (float(n), float(a), float(b), float(c)) for key, (n, a, b, c) in json.loads(data[end:]).items()}
+        return cls(row, tallies)
 
 
 def start(terms: Terms) -> JudgeState:
@@ -90,23 +109,40 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     raw = np.array([state.row for state in states])
     rows, limits, tick = Rows(raw), Limits(terms), intake.pack(terms, samples)
     so_far = memory.fold(rows, limits, tick)
-    pooled = tick.c + tick.b
-    canary = tick.c.sum(1)
-    mid_ranks = rank.mid_ranks(pooled)
-    scores = np.concatenate([rank.TILTS[:, None] * mid_ranks[:, None, :], tail.scores(so_far)], axis=1)
-    latency = (scores * tick.c[:, None, :]).sum(-1) - log_normaliser(scores, pooled, canary)
-    memory.fold_ranks(rows, tick, score=(mid_ranks * tick.c).sum(1), pooled=pooled)
+    bursts.fold(rows, tick)
+    log_latency, scores = _latency(rows, tick, so_far)
+    tallies = pods.fold([state.pods for state in states], terms, samples, tick, scores)
     averages = mean.fold(rows, limits, tick)
-    log_e = np.concatenate(
-        [
-            ratio.log_e(tick.c_err, tick.b_err, tick.c_req, tick.b_req),
-            ratio.log_e(tick.c_den, tick.b_den, tick.c_req + tick.c_den, tick.b_req + tick.b_den),
-            latency,
-        ],
-        axis=1,
-    )
-    evidence = bank.fold(rows, limits, log_e)
+    log_denied = ratio.log_e(tick.c_den, tick.b_den, tick.c_req + tick.c_den, tick.b_req + tick.b_den)
+    before = bank.values(rows, limits, temper=0)
+    denied = bank.denied_after(rows, limits, log_denied) if log_denied.any() else before[:, bank.DENIED]
+    multiplier.fold(rows, limits, tick, errors=before[:, bank.ERRORS], denied=denied)
+    log_errors = ratio.log_e(tick.c_err, tick.b_err, tick.c_req, tick.b_req)
+    cooled = bank.fold(rows, limits, np.concatenate([log_errors, log_denied, log_latency], axis=1))
     rows.head[:, TICK] += 1.0
-    legs = np.concatenate([evidence[:, 0], averages[:, None]], axis=1)
-    rulings = decide.rule(rows, limits, tick, legs)
-    return [(JudgeState(row), ruling) for row, ruling in zip(raw, rulings, strict=True)]
+    evidence = _together(rows, limits, cooled, averages, tallies)
+    rulings = decide.rule(rows, limits, tick, evidence)
+    return [(JudgeState(row, mine), ruling) for row, mine, ruling in zip(raw, tallies, rulings, strict=True)]
+
+
+def _latency(rows: Rows, tick: Tick, so_far: Array) -> tuple[Array, Scores]:
+    """Log e-values of ranks and tails (releases, 20), and the scores of the buckets; memories and blocks are folded."""
+    pooled = tick.c + tick.b
+    mid_ranks, tails = rank.mid_ranks(pooled), tail.scores(so_far)
+    scores = np.concatenate([rank.TILTS[:, None] * mid_ranks[:, None, :], tails], axis=1)
+    log_e = (scores * tick.c[:, None, :]).sum(-1) - log_normaliser(scores, pooled, tick.c.sum(1))
+    shift, variance = memory.fold_ranks(rows, tick, score=(mid_ranks * tick.c).sum(1), pooled=pooled)
+    dispersion.fold(rows, shift=shift, variance=variance)
+    return log_e, Scores(ranks=mid_ranks, tails=tails.mean(1))
+
+
+def _together(rows: Rows, limits: Limits, cooled: Array, averages: Array, tallies: Sequence[Tallies]) -> Evidence:
+    """All legs and their sum; notes in ``rows`` what the next tick's multiplier needs."""
+    totals = rows.counts[:, 0]
+    absolute = slo.evidence(totals[:, C_ERR], totals[:, C_REQ], limits.max_rate)
+    legs = np.concatenate([cooled[:, 0], averages[:, None], absolute[:, None]], axis=1)
+    slowness = combine.latency(legs[:, RANK], legs[:, TAIL], legs[:, MEAN])
+    rows.head[:, LATENCY_EVIDENCE] = slowness
+    total = np.minimum(rows.head[:, GAIN] * combine.together(legs[:, ERRORS] * legs[:, DENIED], slowness, limits.split), bank.CAP)
+    lonely = conviction.alone(rows)
+    return Evidence(cooled=cooled, legs=legs, total=np.where(lonely, absolute, total), alone=lonely, tallies=tallies)

@@ -30,7 +30,7 @@ CANARY_RING = 30
 BLOCKS = 3
 
 _SHAPES: dict[str, tuple[int, ...]] = {
-    "head": (16,),
+    "head": (8,),
     "w0": (len(TEMPERS), ALTERNATIVES),
     "wr": (len(TEMPERS), ALTERNATIVES),
     "mean": (MEAN_STARTS, 3),
@@ -40,7 +40,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "hist": (SCALES, 2, MAX_BUCKETS),
     "baseline_ring": (BASELINE_RING, 2),
     "canary_ring": (CANARY_RING, 2),
-    "blocks": (BLOCKS, 5),
+    "blocks": (BLOCKS, 6),
 }
 
 
@@ -57,7 +57,7 @@ def _offsets() -> tuple[dict[str, tuple[int, int, tuple[int, ...]]], int]:
 _PLACES, WIDTH = _offsets()
 
 # Columns of ``head``.
-TICK, STARTED, LATENCY_TICKS, GAIN, ERROR_TICKS, BOUNDS_MARK, LATENCY_EVIDENCE, REQUESTS, COMBINED, WARMING = range(10)
+TICK, STARTED, SEEN, LATENCY_TICKS, ERROR_TICKS, BOUNDS_MARK, GAIN, LATENCY_EVIDENCE = range(8)
 
 # Columns of ``counts``: canary and baseline errors, requests, denials; sums and counts behind the means.
 C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(10)
@@ -106,6 +106,5 @@ def blank() -> Array:
     rows.w0[:] = 1.0
     rows.head[:, GAIN] = 1.0
     rows.head[:, LATENCY_EVIDENCE] = 1.0
-    rows.head[:, COMBINED] = 1.0
     row: Array = raw[0]
     return row

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from analyzers.intake import Tick
-from analyzers.layout import B_ERR, B_REQ, BOUNDS_MARK, C_ERR, C_REQ, Array, Rows
+from analyzers.layout import B_ERR, B_REQ, BOUNDS_MARK, C_ERR, C_REQ, LATENCY_TICKS, Array, Rows
 from analyzers.legs import rank
 from analyzers.terms import Limits
 
@@ -44,6 +44,7 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     rows.hist[..., :size] *= fading[:, :, None, None]
     rows.hist[:, :, 0, :size] += tick.c[:, None, :]
     rows.hist[:, :, 1, :size] += tick.b[:, None, :]
+    rows.head[:, LATENCY_TICKS] += tick.timed
     pooled: Array = rows.hist[:, 0, :, :size].sum(1)
     return pooled
 

@@ -66,6 +66,22 @@ def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
     return low
 
 
+def highest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
+    """Upper end (releases,) of the rate's confidence sequence at level 1 - 1/boundary; 1 without requests.
+
+    Bisection on the logarithm of the odds; the end returned is excluded, which errs on the safe side.
+    """
+    rate = np.clip((errors + 0.5) / (requests + 1.0), 1e-12, 1.0 - 1e-12)
+    low, high = np.log(rate / (1.0 - rate)), np.full(len(rate), 30.0)
+    wanted = np.log(boundary)
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        excluded = log_below(errors, requests, 1.0 / (1.0 + np.exp(-middle))) >= wanted
+        low, high = np.where(excluded, low, middle), np.where(excluded, middle, high)
+    highest: Array = 1.0 / (1.0 + np.exp(-high))
+    return highest
+
+
 @dataclass(slots=True, kw_only=True)
 class Certificates:
     """Which quantities are shown to be inside their tolerances, each (releases,).
@@ -112,19 +128,29 @@ def allowed_probability(rows: Rows, limits: Limits) -> Array | None:
     return buckets.slower_probability(buckets.slowed(baseline, edges, np.log(limits.typical)), baseline)
 
 
+def rank_fits(rows: Rows, limits: Limits) -> Mask:
+    """Whether the ranks say something about typical latency (releases,): the buckets resolve the baseline's median."""
+    baseline = rows.hist[:, 0, 1, : limits.bounds.shape[1] + 1]
+    return buckets.resolves_median(baseline) & (rows.ranks[:, 0, 1] > 0.0)
+
+
+def rank_scale(rows: Rows, limits: Limits) -> Array:
+    """The normal mixture's scale (releases,), tightest after ``TUNED_REQUESTS`` canary requests."""
+    arms = rows.hist[:, 0, :, : limits.bounds.shape[1] + 1].sum(-1)
+    at = 12.0 * TUNED_REQUESTS * arms[:, 1] / np.maximum(arms.sum(-1), 1e-9)
+    return np.maximum(normal.tuned(at, alpha=0.01), 1e-9)
+
+
 def _rank(rows: Rows, limits: Limits) -> tuple[Mask, Mask]:
     allowed = allowed_probability(rows, limits)
     if allowed is None:
         nothing = np.zeros(len(rows.raw), dtype=np.bool_)
         return nothing, nothing
-    hist = rows.hist[:, 0, :, : limits.bounds.shape[1] + 1]
     total, precision = rows.ranks[:, 0, 0], rows.ranks[:, 0, 1]
-    asked = buckets.resolves_median(hist[:, 1]) & (precision > 0.0)
-    arms = hist.sum(-1)
-    at = 12.0 * TUNED_REQUESTS * arms[:, 1] / np.maximum(arms.sum(-1), 1e-9)
-    scale = np.maximum(normal.tuned(at, alpha=0.01), 1e-9)
+    asked = rank_fits(rows, limits)
     room = precision * (allowed - 0.5) - total
-    return asked, asked & (normal.log_one_sided(room, precision, scale=scale) >= np.log(limits.safe_boundary))
+    log_e = normal.log_one_sided(room, precision, scale=rank_scale(rows, limits))
+    return asked, asked & (log_e >= np.log(limits.safe_boundary))
 
 
 def certify(rows: Rows, limits: Limits) -> Certificates:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from analyzers import classical, intervals, normal, promotion, words
+from analyzers import classical, intervals, normal, p99, promotion, words
 from analyzers.effects import Harm
 from analyzers.layout import B_DEN, B_ERR, B_REQ, C_DEN, C_ERR, C_REQ, Rows
 from analyzers.legs.mean import PRIOR_TICKS
@@ -18,8 +18,8 @@ from analyzers.ruling import Finding
 from analyzers.terms import Limits
 
 LEVEL: Final = 0.95
-LEGS: Final = ("errors", "denied", "rank", "tail", "mean")
-ERRORS, DENIED, RANK, TAIL, MEAN = range(len(LEGS))
+LEGS: Final = ("errors", "denied", "rank", "tail", "mean", "slo")
+ERRORS, DENIED, RANK, TAIL, MEAN, SLO = range(len(LEGS))
 Standing = Literal["inside", "outside", "open", "idle"]
 
 
@@ -139,17 +139,19 @@ def _tail(case: Case) -> Finding:
     if factor is None:
         return _idle("tail", "ratio", case.e_values[TAIL], "The 99th percentile was not measured.")
     tolerance = float(case.limits.p99[0])
+    bound = _known(float(p99.certified_bound(case.rows, case.limits)[0]))
+    shown = "no factor is excluded yet" if bound is None else f"shown to be at most {words.times(bound)}"
     return Finding(
         leg="tail",
         effect=factor,
         unit="ratio",
         low=None,
-        high=None,
+        high=bound,
         level=LEVEL,
         e_value=case.e_values[TAIL],
         tolerance=tolerance,
-        standing="open",
-        sentence=f"p99 is estimated at {words.times(factor)} the baseline's, allowed {words.times(tolerance)}.",
+        standing=_standing(None, bound, tolerance),
+        sentence=f"p99 is estimated at {words.times(factor)} the baseline's, {shown}, allowed {words.times(tolerance)}.",
     )
 
 
@@ -175,14 +177,39 @@ def _mean(case: Case) -> Finding:
     )
 
 
+def _slo(case: Case) -> Finding:
+    totals = case.rows.counts[0, 0]
+    errors, requests = float(totals[C_ERR]), float(totals[C_REQ])
+    limit = float(case.limits.max_rate[0])
+    if requests <= 0.0:
+        return _idle("slo", "points", case.e_values[SLO], "The canary served no request.")
+    low, high = intervals.rate(errors, requests, alpha=1.0 - LEVEL)
+    return Finding(
+        leg="slo",
+        effect=errors / requests,
+        unit="points",
+        low=low,
+        high=high,
+        level=LEVEL,
+        e_value=case.e_values[SLO],
+        tolerance=limit,
+        standing=_standing(low, high, limit),
+        sentence=f"The canary by itself fails {words.percent(errors / requests)} of its requests; the absolute limit is "
+        f"{words.percent(limit)}.",
+    )
+
+
 def findings(case: Case) -> tuple[Finding, ...]:
     """Every leg's finding, in the order of ``LEGS``."""
-    return (_errors(case), _denied(case), _rank(case), _tail(case), _mean(case))
+    return (_errors(case), _denied(case), _rank(case), _tail(case), _mean(case), _slo(case))
 
 
 def harm_sentence(case: Case, leg: int) -> str:
     """What is worse, against what is allowed."""
     harm, limits = case.harm, case.limits
+    if leg == SLO:
+        rate, limit = float(np.nan_to_num(harm.c_rate[0])), float(limits.max_rate[0])
+        return f"errors {words.percent(rate)} and no baseline to compare with, allowed {words.percent(limit)}"
     if leg == ERRORS:
         base = float(np.nan_to_num(harm.b_rate[0]))
         allowed = max(float(limits.max_rate[0]), base + float(limits.above_baseline[0]))

@@ -1,0 +1,185 @@
+"""Whether the evidence convicts: the boundary reached, no guard holding, and harm beyond what the policy tolerates.
+
+Only releases whose evidence has reached the boundary come here, so that guards cost nothing while nothing is wrong.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzers import combine, effects, strict, words
+from analyzers.effects import Harm
+from analyzers.guards import bursts, dispersion, pods
+from analyzers.guards.pods import Tallies
+from analyzers.intake import Tick
+from analyzers.layout import B_REQ, C_REQ, CANARY_RING, ERROR_TICKS, GAIN, SEEN, TEMPERS, Array, Mask, Rows
+from analyzers.report import DENIED, ERRORS, MEAN, RANK, SLO, TAIL
+from analyzers.terms import Limits
+
+CARRYING: Final = 10.0
+"""A leg with this e-value carries evidence: it may convict as part of a sum."""
+_PHI: Final[Array] = np.array(TEMPERS)
+
+
+@dataclass(slots=True, kw_only=True)
+class Evidence:
+    """What was folded, of a batch.
+
+    Attributes:
+        cooled: (releases, tempers, 4), the exact legs at every temper; the first is the evidence.
+        legs: (releases, 6), e-values in the order of ``report.LEGS``.
+        total: (releases,), combined evidence.
+        alone: (releases,), the baseline has served no request: the absolute limit is the whole judge.
+        tallies: per release, what its pods' latencies add up to.
+    """
+
+    cooled: Array
+    legs: Array
+    total: Array
+    alone: Mask
+    tallies: Sequence[Tallies]
+
+
+@dataclass(slots=True, kw_only=True)
+class Charge:
+    """A release whose evidence has reached the boundary: the leg that convicts it (null: none), the harm, and what holds."""
+
+    leg: int | None
+    harm: Harm
+    holds: list[str]
+
+    def why_not(self, evidence: float) -> str:
+        """Why evidence beyond the boundary has not convicted."""
+        if self.holds:
+            return f"evidence at {words.odds(evidence)} is held: {words.listed(self.holds)}"
+        return f"worse for sure ({words.odds(evidence)}), but by an estimate that the policy tolerates"
+
+
+def alone(rows: Rows) -> Mask:
+    """Whether the canary served requests and the baseline never did (releases,)."""
+    return (rows.counts[:, 0, B_REQ] <= 0.0) & (rows.counts[:, 0, C_REQ] > 0.0)
+
+
+def combined(legs: Array, split: Array) -> Array:
+    """Combined evidence (releases,) of e-values (releases, 5 or more), without the multiplier."""
+    slowness = combine.latency(legs[:, RANK], legs[:, TAIL], legs[:, MEAN])
+    return combine.together(legs[:, ERRORS] * legs[:, DENIED], slowness, split)
+
+
+def _carriers(legs: Array, split: Array, lonely: Mask) -> tuple[Array, Mask]:
+    """By how much the sum falls without each leg, and which legs carry it (releases, 6)."""
+    whole = combined(legs, split)
+    fall = np.zeros_like(legs)
+    for leg in range(SLO):
+        without = legs.copy()
+        without[:, leg] = np.minimum(1.0, legs[:, leg])
+        fall[:, leg] = whole - combined(without, split)
+    carries = (legs >= CARRYING) | ((fall >= fall.max(1, keepdims=True)) & (fall > 0.0))
+    carries[:, :SLO] &= ~lonely[:, None]
+    carries[:, SLO] = lonely
+    return fall, carries
+
+
+@dataclass(slots=True)
+class _Bench:
+    """The releases at the boundary, by themselves."""
+
+    rows: Rows
+    limits: Limits
+    tick: Tick
+    evidence: Evidence
+
+    def after_bursts(self) -> tuple[Array, npt.NDArray[np.intp], Mask]:
+        """Evidence with the errors cooled by their clumps; the temper's index; whether one tick's errors must wait."""
+        newest = (self.rows.head[:, SEEN].astype(np.intp) - 1) % CANARY_RING
+        canary = bursts.successive_dispersion(self.rows.canary_ring, newest)
+        phi = np.maximum(bursts.dispersion(self.rows.baseline_ring), canary)
+        temper = bursts.cooling(phi)
+        legs, cooled = self.evidence.legs, self.evidence.cooled
+        row = np.arange(len(temper))
+        events = cooled[row, temper, ERRORS] * cooled[row, temper, DENIED]
+        slowness = combine.latency(legs[:, RANK], legs[:, TAIL], legs[:, MEAN])
+        total = combine.together(events, slowness, self.limits.split)
+        total = np.where(self.evidence.alone, legs[:, SLO] ** (1.0 / _PHI[temper]), total)
+        single = (self.rows.head[:, ERROR_TICKS] < bursts.TICKS_WITH_ERRORS) & (slowness < self.limits.boundary)
+        waived = bursts.is_outage(self.tick)
+        total = np.where(waived | (temper == 0), self.evidence.total, total)
+        return total, temper, single & ~waived
+
+    def after_dispersion(self) -> tuple[Array, npt.NDArray[np.intp]]:
+        """Evidence with the latency cooled by its dispersion between ticks, and the temper's index."""
+        temper = bursts.cooling(dispersion.dispersion(self.rows.blocks))
+        legs, cooled = self.evidence.legs, self.evidence.cooled
+        row = np.arange(len(temper))
+        slowness = combine.latency(cooled[row, temper, RANK], cooled[row, temper, TAIL], legs[:, MEAN])
+        total = combine.together(legs[:, ERRORS] * legs[:, DENIED], slowness, self.limits.split)
+        total = self.rows.head[:, GAIN] * total
+        return np.where(self.evidence.alone | (temper == 0), self.evidence.total, total), temper
+
+    def after_pods(self) -> Array:
+        """Evidence without the latency legs on which the arms' pods do not agree."""
+        legs = self.evidence.legs.copy()
+        asked = np.zeros(len(legs), dtype=np.bool_)
+        for at, tallies in enumerate(self.evidence.tallies):
+            agreed = pods.agreement(tallies) if tallies else None
+            if agreed is None:
+                continue
+            asked[at] = True
+            for leg, may_convict in zip((RANK, TAIL, MEAN), agreed, strict=True):
+                if not may_convict:
+                    legs[at, leg] = min(1.0, legs[at, leg])
+        total = self.rows.head[:, GAIN] * combined(legs, self.limits.split)
+        return np.where(asked & ~self.evidence.alone, total, self.evidence.total)
+
+    def holds(self) -> list[list[str]]:
+        """Per release, what holds the rollback, in words."""
+        boundary = self.limits.boundary
+        by_bursts, clumps, single = self.after_bursts()
+        by_dispersion, spread = self.after_dispersion()
+        by_pods = self.after_pods()
+        found: list[list[str]] = []
+        for at in range(len(boundary)):
+            mine = []
+            if single[at]:
+                mine.append("all failures came in one tick")
+            if by_bursts[at] < boundary[at]:
+                mine.append(f"failures come in bursts (variance {_PHI[clumps[at]]:g} times that of independent ones)")
+            if by_dispersion[at] < boundary[at]:
+                mine.append(f"latency moves from tick to tick on its own (variance {_PHI[spread[at]]:g} times the model's)")
+            if by_pods[at] < boundary[at]:
+                mine.append("the difference is no larger than that between pods of one version")
+            found.append(mine)
+        return found
+
+
+def charges(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> dict[int, Charge]:
+    """The releases whose evidence has reached the boundary, and what follows."""
+    reached = np.flatnonzero(evidence.total >= limits.boundary)
+    if not len(reached):
+        return {}
+    part, terms = Rows(rows.raw[reached]), limits.take(reached)
+    mine = Evidence(
+        cooled=evidence.cooled[reached],
+        legs=evidence.legs[reached],
+        total=evidence.total[reached],
+        alone=evidence.alone[reached],
+        tallies=[evidence.tallies[at] for at in reached.tolist()],
+    )
+    holds = _Bench(part, terms, tick.take(reached), mine).holds()
+    fall, carries = _carriers(mine.legs, terms.split, mine.alone)
+    harm = effects.estimate(part, terms, recent=True)
+    guilty = carries & np.concatenate([harm.beyond, (harm.c_rate > terms.max_rate)[:, None]], axis=1)
+    if (terms.strict > 0.0).any():
+        margins = strict.legs(part, terms)
+        sure = (strict.combined(margins) >= terms.boundary)[:, None] & (margins >= CARRYING)
+        sure = np.concatenate([sure, mine.alone[:, None]], axis=1)
+        guilty &= sure | (terms.strict == 0.0)[:, None]
+    worst = np.where(guilty, fall, -1.0).argmax(1)
+    result = {}
+    for at, place in enumerate(reached.tolist()):
+        convicts = guilty[at].any() and not holds[at]
+        result[place] = Charge(leg=int(worst[at]) if convicts else None, harm=harm.take(at), holds=holds[at])
+    return result

@@ -1,0 +1,96 @@
+"""Samples made by hand or by a seeded generator, for the tests of the judge."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analyzers.counts import Arm, Latency, Sample
+from analyzers.judge import JudgeState, Terms, fold, start, terms_of
+from analyzers.ruling import Ruling
+from config.policy import Policy
+
+ISTIO_MS = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000)
+FAST = Policy()
+
+
+def terms(
+    policy: Policy = FAST,
+    *,
+    bounds_ms: Sequence[float] = ISTIO_MS,
+    split: bool = False,
+    ticks: int = 300,
+    weight: float | None = None,
+) -> Terms:
+    """Terms of a watch of ``ticks`` seconds, sampled every second."""
+    return terms_of(
+        policy, tick_seconds=1.0, window_seconds=float(ticks), split=split, weight=weight, bounds_ms=bounds_ms
+    )
+
+
+def latency(counts: Sequence[int], sum_ms: float | None = None) -> Latency:
+    """A histogram; without a sum its mean is 10 ms."""
+    return Latency(counts=tuple(counts), sum_ms=10.0 * sum(counts) if sum_ms is None else sum_ms)
+
+
+def sample(
+    t: float,
+    *,
+    canary: tuple[int, int] = (50, 0),
+    baseline: tuple[int, int] = (950, 0),
+    slow: tuple[Latency | None, Latency | None] = (None, None),
+) -> Sample:
+    """One tick; each arm is (requests, errors), ``slow`` its latency (canary, baseline)."""
+    return Sample(
+        t=t,
+        seconds=1.0,
+        canary=Arm(requests=canary[0], errors=canary[1], latency=slow[0]),
+        baseline=Arm(requests=baseline[0], errors=baseline[1], latency=slow[1]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Traffic of one release: rates per second, failed shares, a factor on the canary's latency from tick ``onset`` on."""
+
+    canary_rps: float = 50.0
+    baseline_rps: float = 950.0
+    errors: tuple[float, float] = (0.001, 0.001)
+    factor: float = 1.0
+    onset: int = 0
+    median_ms: float = 40.0
+    p99_ms: float = 240.0
+
+    def ticks(self, seed: int, number: int) -> Iterator[Sample]:
+        """``number`` samples, one a second."""
+        rng = np.random.default_rng(seed)
+        for tick in range(1, number + 1):
+            changed = tick > self.onset
+            arms = []
+            for rate, errors, factor in (
+                (self.canary_rps, self.errors[0 if changed else 1], self.factor if changed else 1.0),
+                (self.baseline_rps, self.errors[1], 1.0),
+            ):
+                requests = int(rng.poisson(rate))
+                spread = np.log(self.p99_ms / self.median_ms) / 2.3263
+                times = self.median_ms * factor * np.exp(spread * rng.standard_normal(requests))
+                counts = np.bincount(np.searchsorted(ISTIO_MS, times), minlength=len(ISTIO_MS) + 1)
+                arms.append(
+                    Arm(
+                        requests=requests,
+                        errors=int(rng.binomial(requests, errors)),
+                        latency=Latency(counts=tuple(counts.tolist()), sum_ms=float(times.sum())),
+                    )
+                )
+            yield Sample(t=float(tick), seconds=1.0, canary=arms[0], baseline=arms[1])
+
+
+def watch(one: Terms, samples: Sequence[Sample] | Iterator[Sample]) -> tuple[JudgeState, Ruling]:
+    """Fold samples until a final ruling or their end."""
+    state, ruling = start(one), None
+    for tick in samples:
+        ((state, ruling),) = fold([one], [state], [tick])
+        if ruling.outcome != "continue":
+            break
+    assert ruling is not None
+    return state, ruling

@@ -101,15 +101,19 @@ class Consumer:
         """Hold what has been delivered and not answered; for ever."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            for delivery in list(self._held):
-                if not delivery.answered:
-                    await delivery.hold()
+            await self._hold_all()
 
     async def release(self) -> None:
         """Put back what is unanswered, so that whoever comes next need not wait for it."""
         for delivery in list(self._held):
             if not delivery.answered:
                 await delivery.put_back()
+
+    async def _hold_all(self) -> None:
+        # A function of its own, since a name left over from a loop in ``keep`` would itself hold the last delivery for ever.
+        for delivery in list(self._held):
+            if not delivery.answered:
+                await delivery.hold()
 
     async def _fetch(self, subscription: PullSubscription) -> list[Msg]:
         with translated(f"fetching from {self._stream}"):

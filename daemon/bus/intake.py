@@ -105,7 +105,11 @@ class Intake:
                 except InvalidEvent as error:
                     await NatsAnnouncement(self._connection, delivery).reject(str(error))
                     continue
-                yield command
+                try:
+                    yield command
+                except GeneratorExit:
+                    await delivery.put_back()
+                    raise
                 await delivery.acknowledge()
 
     def _is_elsewhere(self, announcement: NatsAnnouncement) -> bool:

@@ -9,7 +9,7 @@ import logging
 from dataclasses import dataclass
 
 from nats.js import JetStreamContext, api
-from nats.js.errors import APIError, BadRequestError
+from nats.js.errors import APIError
 
 from daemon.backoff import pauses
 from daemon.bus import subjects
@@ -23,6 +23,7 @@ DAY_SECONDS = 86_400.0
 DUPLICATE_WINDOW_SECONDS = 3_600.0
 
 NAME_IN_USE = 10058
+IMPOSSIBLE_UPDATE = 10052
 SUBJECTS_OVERLAP = 10065
 REPLICAS_NOT_SUPPORTED = frozenset({10005, 10074})
 JETSTREAM_NOT_ENABLED = frozenset({10039, 10076})
@@ -157,13 +158,13 @@ async def _update(jetstream: JetStreamContext, plan: Plan, wanted: api.StreamCon
         return
     try:
         await jetstream.update_stream(merged)
-    except BadRequestError as error:
-        raise InvalidInput(
-            f"the stream {plan.name} exists and cannot be made what verdictd needs: {error.description}",
-            path="nats.url",
-            fix=f"move its messages away and delete it (nats stream rm {plan.name}), or use another account",
-        ) from error
     except APIError as error:
+        if error.err_code == IMPOSSIBLE_UPDATE:
+            raise InvalidInput(
+                f"the stream {plan.name} exists and cannot be made what verdictd needs: {error.description}",
+                path="nats.url",
+                fix=f"move its messages away and delete it (nats stream rm {plan.name}), or use another account",
+            ) from error
         raise _refusal(error, plan, wanted.num_replicas or 1) from error
     logger.info("stream updated", extra={"stream": plan.name})
 

@@ -1,16 +1,21 @@
 """Events in: understood, refused, seen twice, and never lost."""
 
 import asyncio
+import gc
 import json
+import time
 from contextlib import aclosing
 from typing import Any
 
 import pytest
 
-from daemon.bus import subjects
+from daemon import names
+from daemon.bus import consuming, intake, subjects
 from daemon.bus.intake import NatsAnnouncement
 from daemon.bus.opening import Bus, open_bus
+from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent
+from daemon.model import Command
 from tests.bus.samples import RELEASE
 from tests.live.nats import Broker, until
 
@@ -133,3 +138,154 @@ async def test_events_sent_around_a_kill_of_the_server_all_arrive(nats_server: B
         await until(lambda: bus.ready)
         await announce(bus, {**RELEASE, "service": "after"})
     assert seen == {"before", "after"}
+
+
+async def test_a_sender_s_message_id_names_the_event(bus: Bus) -> None:
+    await announce(bus, RELEASE, {"Nats-Msg-Id": "build-7"})
+    await announce(bus, RELEASE, {"Nats-Msg-Id": "build-8"})
+    first, second = await take(bus, 2)
+    assert first.release_id != second.release_id
+    assert first.release_id == names.new_release_id("web", origin="message\nbuild-7")
+
+
+async def test_an_event_for_another_cluster_is_left_to_it(nats_server: Broker, bus: Bus) -> None:
+    await announce(bus, {**RELEASE, "cluster": "other"})
+    await announce(bus, {**RELEASE, "cluster": "prod"})
+    [ours] = await take(bus, 1)
+    assert ours.release().cluster == "prod"
+    async with open_bus(nats_server.settings, cluster="other") as elsewhere:
+        [theirs] = await take(elsewhere, 1)
+        assert theirs.release().cluster == "other"
+
+
+async def test_what_is_worked_on_is_held_and_what_is_dropped_comes_again(
+    nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.3)
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        await announce(bus, RELEASE)
+        held = await take(bus, 1)
+        with pytest.raises(TimeoutError):
+            await take(bus, 1, within=2.5)
+        release_id = held[0].release_id
+        held.clear()
+        gc.collect()
+        [again] = await take(bus, 1, within=5.0)
+        assert again.release_id == release_id
+
+
+async def test_an_event_that_is_never_accepted_is_buried_in_the_end(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_DELIVERIES", 2)
+    await announce(bus, RELEASE)
+    for _ in range(2):
+        [announcement] = await take(bus, 1)
+        await announcement._delivery.put_back()
+    with pytest.raises(TimeoutError):
+        await take(bus, 1, within=1.5)
+    [(headers, _)] = await dead_letters(bus)
+    assert headers["Verdictd-Reason"] == "delivered 2 times and never accepted"
+    assert headers["Verdictd-Delivered"] == "3"
+    assert await outstanding(bus) == 0
+
+
+async def test_a_letter_that_cannot_be_buried_comes_again_until_it_can(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "RETRY_SECONDS", 0.2)
+    await announce(bus, b"nonsense")
+    [announcement] = await take(bus, 1)
+    await bus.connection.jetstream.delete_stream(subjects.REJECTED)
+    await announcement.reject("nonsense")
+    assert await outstanding(bus) == 1
+    await ensure_streams(bus.connection.jetstream, replicas=1, patience_seconds=5.0)
+    [announcement] = await take(bus, 1)
+    await announcement.reject("nonsense\r\nwith a line break and a ü")
+    assert await outstanding(bus) == 0
+    [(headers, data)] = await dead_letters(bus)
+    assert (headers["Verdictd-Reason"], data) == ("nonsense  with a line break and a \\xfc", b"nonsense")
+
+
+async def test_an_event_as_large_as_the_server_takes_is_buried_cut_and_says_so(bus: Bus) -> None:
+    await announce(bus, b"x" * (1024 * 1024 - 300))
+    [announcement] = await take(bus, 1)
+    await announcement.reject("too much")
+    [(headers, data)] = await dead_letters(bus)
+    assert len(data) == 1024 * 1024 - 16 * 1024
+    assert headers["Verdictd-Truncated"] == "1048276 bytes; the whole is at VERDICTD_RELEASES:1"
+    assert bus.ready
+
+
+async def test_odd_and_huge_headers_do_not_stand_in_the_way_of_a_burial(bus: Bus) -> None:
+    await announce(bus, b"{}", {"X!Odd": "1", "X-Huge": "y" * 20_000, "X-Late": "3", "Nats-Msg-Id": "7"})
+    [announcement] = await take(bus, 1)
+    await announcement.reject("no release")
+    [(headers, _)] = await dead_letters(bus)
+    assert [key for key in headers if key.startswith("Verdictd-Header-")] == []
+    assert headers["Verdictd-Reason"] == "no release"
+
+
+async def test_two_clusters_bury_the_same_letter_once(nats_server: Broker, bus: Bus) -> None:
+    await announce(bus, b"nonsense")
+    async with open_bus(nats_server.settings, cluster="other") as elsewhere:
+        for daemon in (bus, elsewhere):
+            [announcement] = await take(daemon, 1)
+            await announcement.reject("nonsense")
+    assert len(await dead_letters(bus)) == 1
+
+
+async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_listens(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        for command in ("rollback", "promote"):
+            body = json.dumps({"command": command, "by": "ann"}).encode()
+            await bus.connection.jetstream.publish(subjects.command_subject("web-1"), body)
+    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.commands()) as commands:
+        assert await anext(commands) == ("web-1", Command(command="rollback", by="ann"))
+        assert await anext(commands) == ("web-1", Command(command="promote", by="ann"))
+    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.commands()) as commands:
+        # The one that nobody asked on after may not have been carried out.
+        assert await anext(commands) == ("web-1", Command(command="promote", by="ann"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "reason"),
+    [
+        ("verdictd.command.web-1", b"rollback", "$: JSON is malformed"),
+        ("verdictd.command.web-1", b'{"command":"explode"}', "$.command: Invalid enum value"),
+        ("verdictd.command.web-1", b'{"command":"cancel","extra":1}', "$: Object contains unknown field"),
+        ("verdictd.command.Web_1", b'{"command":"cancel"}', "subject: 'Web_1' is not a usable name"),
+    ],
+)
+async def test_a_command_that_is_not_understood_is_buried(bus: Bus, subject: str, body: bytes, reason: str) -> None:
+    await bus.connection.jetstream.publish(subject, body)
+    await bus.connection.jetstream.publish("verdictd.command.web-2", b'{"command":"cancel"}')
+    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+        assert await anext(commands) == ("web-2", Command(command="cancel"))
+    [(headers, data)] = await dead_letters(bus)
+    assert headers["Verdictd-Reason"].startswith(reason)
+    assert data == body
+
+
+async def test_a_consumer_that_somebody_deletes_is_made_again(bus: Bus) -> None:
+    await announce(bus, RELEASE)
+    [announcement] = await take(bus, 1)
+    await announcement.accept()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        waiting = group.create_task(take(bus, 1, within=20.0))
+        await asyncio.sleep(0.3)
+        await bus.connection.jetstream.delete_consumer(subjects.RELEASES, "verdictd-prod")
+        await announce(bus, {**RELEASE, "service": "later"})
+    assert len(waiting.result()) == 1
+
+
+async def test_a_thousand_events_are_accepted_in_seconds(bus: Bus) -> None:
+    for number in range(1_000):
+        await announce(bus, {**RELEASE, "service": f"web-{number}"})
+    began = time.monotonic()
+    seen = set()
+    async with asyncio.timeout(30), aclosing(bus.events.announcements()) as announcements:
+        async for announcement in announcements:
+            await announcement.accept()
+            seen.add(announcement.release_id)
+            if len(seen) == 1_000:
+                break
+    assert time.monotonic() - began < 10.0
+    assert await outstanding(bus) == 0

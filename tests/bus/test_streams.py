@@ -1,0 +1,131 @@
+"""The streams: made, mended, left alone, and refused with a reason where they cannot be what they must."""
+
+import asyncio
+import re
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from nats.js import api
+from nats.js.errors import ServerError
+
+from config.settings import Nats
+from daemon.bus import streams, subjects
+from daemon.bus.address import Address
+from daemon.bus.connection import Connection, connected
+from daemon.bus.opening import Bus, open_bus
+from daemon.bus.streams import PLANS, ensure_streams
+from daemon.errors import InvalidInput, Unavailable
+from tests.bus.samples import verdict
+from tests.live.nats import Broker
+from tests.servers.locate import require
+from tests.servers.run import LOOPBACK, free_ports, running
+
+pytestmark = pytest.mark.live
+
+
+def plain(server: Broker) -> Address:
+    return Address(servers=(server.url,))
+
+
+async def configs(connection: Connection) -> dict[str, api.StreamConfig]:
+    return {plan.name: (await connection.jetstream.stream_info(plan.name)).config for plan in PLANS}
+
+
+async def test_all_streams_are_there_after_the_first_start_and_the_same_after_the_second(bus: Bus) -> None:
+    first = await configs(bus.connection)
+    await ensure_streams(bus.connection.jetstream, replicas=1, patience_seconds=5.0)
+    assert await configs(bus.connection) == first
+    assert first[subjects.VERDICTS].subjects == ["verdictd.verdict.>"]
+    assert first[subjects.VERDICTS].duplicate_window == streams.DUPLICATE_WINDOW_SECONDS
+    assert first["KV_verdictd_sessions"].max_msgs_per_subject == 1
+    assert {config.storage for config in first.values()} == {api.StorageType.FILE}
+
+
+async def test_the_buckets_are_buckets_to_other_tools(bus: Bus) -> None:
+    await bus.records.put("web-1", b"record")
+    bucket = await bus.connection.jetstream.key_value("verdictd_records")
+    assert (await bucket.get("prod.web-1")).value == b"record"
+
+
+async def test_what_correctness_needs_is_mended_and_what_the_operator_set_is_kept(nats_server: Broker) -> None:
+    async with connected(plain(nats_server), name="t", connect_timeout_seconds=5.0) as connection:
+        await connection.jetstream.add_stream(
+            name=subjects.VERDICTS, subjects=["verdictd.verdict.old"], max_age=7200.0, duplicate_window=10.0
+        )
+        await ensure_streams(connection.jetstream, replicas=1, patience_seconds=5.0)
+        config = (await connection.jetstream.stream_info(subjects.VERDICTS)).config
+    assert config.subjects == ["verdictd.verdict.>"]
+    assert config.duplicate_window == streams.DUPLICATE_WINDOW_SECONDS
+    assert config.max_age == 7200.0
+
+
+async def test_a_longer_duplicate_window_of_the_operator_is_kept(nats_server: Broker) -> None:
+    async with connected(plain(nats_server), name="t", connect_timeout_seconds=5.0) as connection:
+        await connection.jetstream.add_stream(name=subjects.VERDICTS, subjects=["x"], duplicate_window=9000.0)
+        await ensure_streams(connection.jetstream, replicas=1, patience_seconds=5.0)
+        assert (await connection.jetstream.stream_info(subjects.VERDICTS)).config.duplicate_window == 9000.0
+
+
+async def refused(server: Broker, config: api.StreamConfig) -> str:
+    async with connected(plain(server), name="t", connect_timeout_seconds=5.0) as connection:
+        await connection.jetstream.add_stream(config)
+    with pytest.raises(InvalidInput) as caught:
+        async with open_bus(server.settings, cluster="prod"):
+            pass
+    return str(caught.value)
+
+
+async def test_a_stream_in_memory_cannot_be_mended_and_is_refused(nats_server: Broker) -> None:
+    config = api.StreamConfig(name=subjects.VERDICTS, subjects=["verdictd.verdict.>"], storage=api.StorageType.MEMORY)
+    assert re.search(
+        "VERDICTD_VERDICTS exists and cannot be made .*nats stream rm VERDICTD_VERDICTS", await refused(nats_server, config)
+    )
+
+
+async def test_a_stream_of_somebody_else_in_the_way_is_refused(nats_server: Broker) -> None:
+    config = api.StreamConfig(name="THEIRS", subjects=["verdictd.>"])
+    assert "another stream listens on verdictd.release.>" in await refused(nats_server, config)
+
+
+async def test_more_replicas_than_servers_are_refused(nats_server: Broker) -> None:
+    with pytest.raises(InvalidInput, match=r"nats\.replicas: this NATS cannot keep 3 replicas"):
+        async with open_bus(Nats(url=nats_server.url, replicas=3), cluster="prod"):
+            pass
+
+
+async def test_without_jetstream_there_is_no_start(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    log = tmp_path / "nats-server.log"
+
+    async def ready() -> bool:
+        return "Server is ready" in log.read_text()
+
+    argv = (require("nats-server"), "--addr", LOOPBACK, "--port", str(port))
+    async with running("nats-server", argv, folder=tmp_path, ready=ready):
+        with pytest.raises((InvalidInput, Unavailable), match=r"JetStream is not (enabled|usable)"):
+            async with open_bus(Nats(url=f"nats://{LOOPBACK}:{port}", connect_timeout_seconds=1.0), cluster="prod"):
+                pass
+
+
+def test_an_account_without_jetstream_is_told_how_to_get_it() -> None:
+    error = ServerError(code=503, err_code=10039, description="jetstream not enabled for account")
+    assert "enable JetStream for the account" in str(streams._refusal(error, PLANS[0], 1))
+
+
+async def test_a_stream_that_somebody_deletes_while_we_run_comes_back(bus: Bus) -> None:
+    async def await_two() -> None:
+        async with aclosing(bus.events.announcements()) as announcements:
+            await anext(announcements)
+            first.set()
+            await anext(announcements)
+
+    first = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(await_two())
+        await bus.connection.jetstream.publish("verdictd.release.x", b"{}")
+        await first.wait()
+        for plan in PLANS:
+            await bus.connection.jetstream.delete_stream(plan.name)
+        await bus.verdicts.publish(verdict())
+        await bus.connection.jetstream.publish("verdictd.release.x", b"{}")

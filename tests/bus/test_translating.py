@@ -1,0 +1,60 @@
+"""What another try can cure is transient; what it cannot is permanent."""
+
+import nats.errors
+import pytest
+from nats.js import errors
+
+from daemon.bus import subjects
+from daemon.bus.translating import translate, translated
+from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (nats.errors.TimeoutError(), TimedOut),
+        (TimeoutError(), TimedOut),
+        (nats.errors.NoRespondersError(), Unavailable),
+        (errors.NoStreamResponseError(), Unavailable),
+        (nats.errors.ConnectionClosedError(), Unavailable),
+        (nats.errors.OutboundBufferLimitError(), Unavailable),
+        (ConnectionResetError("reset"), Unavailable),
+        (errors.ServerError(code=500, err_code=10047, description="insufficient storage"), Unavailable),
+        (errors.ServiceUnavailableError(code=503), Unavailable),
+        (errors.APIError(description="no code"), Unavailable),
+        (errors.NotFoundError(code=404), NotFound),
+        (errors.BadRequestError(code=400, err_code=10071), Conflict),
+        (errors.BadRequestError(code=400, err_code=10164), Conflict),
+        (errors.BadRequestError(code=400, err_code=10052), Refused),
+        (nats.errors.MaxPayloadError(), Refused),
+        (nats.errors.BadSubjectError(), Refused),
+        (nats.errors.AuthorizationError(), Forbidden),
+    ],
+)
+def test_each_error_has_one_meaning(raised: Exception, expected: type[VerdictdError]) -> None:
+    translation = translate(raised, "writing")
+    assert type(translation) is expected
+    assert str(translation).startswith("writing: ")
+
+
+def test_the_cause_is_kept_and_other_errors_pass() -> None:
+    cause = nats.errors.ConnectionClosedError()
+    with pytest.raises(Unavailable) as caught, translated("writing"):
+        raise cause
+    assert caught.value.__cause__ is cause
+    with pytest.raises(ValueError, match="ours"), translated("writing"):
+        raise ValueError("ours")
+
+
+def test_subjects_are_made_of_checked_tokens() -> None:
+    place = {"cluster": "prod", "namespace": "shop", "service": "web"}
+    assert subjects.release_subject(**place) == "verdictd.release.prod.shop.web"
+    assert subjects.verdict_subject(**place) == "verdictd.verdict.prod.shop.web"
+    assert subjects.cdevent_subject(**place) == "verdictd.cdevents.prod.shop.web"
+    assert subjects.command_subject("web-1") == "verdictd.command.web-1"
+    for field in place:
+        for bad in (">", "*", "a.b", "a b", "a\n", ""):
+            with pytest.raises(InvalidInput, match=field):
+                subjects.release_subject(**{**place, field: bad})
+    with pytest.raises(InvalidInput):
+        subjects.command_subject("*")

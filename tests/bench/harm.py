@@ -88,7 +88,7 @@ def reverting(world: str, harms: list[Harm], *, goal_ms: int) -> list[Figure]:
 
 def _figure(what: str, harms: list[Harm], *, goal: str) -> Figure:
     def middle(name: str) -> float:
-        return statistics.median(getattr(harm, name) for harm in harms)
+        return statistics.median(float(getattr(harm, name)) for harm in harms)
 
     parts = (
         f"tick and judge {middle('detecting'):.2f}, patch {middle('patching') * 1e3:.0f} ms, "
@@ -100,10 +100,9 @@ def _figure(what: str, harms: list[Harm], *, goal: str) -> Figure:
 async def _series(name: str, runs: int, *, over: dict[str, Any] | None) -> list[Harm]:
     rate = CANARY_RATE * 100.0 / CANARY_PERCENT
     with tempfile.TemporaryDirectory(prefix=f"verdictd-bench-{name}-") as folder:
-        async with field_of(Path(folder), canary=Behaviour(), rate=rate) as place, _source(place, over):
-            async with place.daemon():
-                await place.ready()
-                return [await _run(place, number) for number in range(runs)]
+        async with field_of(Path(folder), canary=Behaviour(), rate=rate) as place, _source(place, over), place.daemon():
+            await place.ready()
+            return [await _run(place, number) for number in range(runs)]
 
 
 @asynccontextmanager

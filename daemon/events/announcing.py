@@ -42,8 +42,8 @@ def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
 
 
 def origin(source: str, event_id: str) -> str:
-    """The name of a CloudEvent or CDEvent for all time. A line break cannot be part of either."""
-    return f"event\n{source}\n{event_id}"
+    """The name of a CloudEvent or CDEvent for all time: another pair gives another name, whatever stands in the two."""
+    return "event\n" + msgspec.json.encode((source, event_id)).decode()
 
 
 def _from_cloudevent(event: CloudEvent) -> Release:

@@ -58,14 +58,15 @@ def read(headers: Mapping[str, str], body: bytes) -> CloudEvent | None:
     lowered = {key.lower(): value for key, value in headers.items()}
     content_type = lowered.get("content-type", "").strip().lower()
     if content_type.startswith("application/cloudevents"):
-        return _read_structured(_json_object(body), content_type=content_type)
+        _check_format(content_type.partition(";")[0].strip())
+        return _read_structured(_json_object(body))
     if any(key.startswith("ce-") for key in lowered):
         return _read_binary(lowered, body)
     try:
         fields = _json_object(body)
     except InvalidEvent:
         return None
-    return _read_structured(fields, content_type=STRUCTURED_JSON) if "specversion" in fields else None
+    return _read_structured(fields) if "specversion" in fields else None
 
 
 def to_structured(event: CloudEvent) -> tuple[dict[str, str], bytes]:
@@ -101,14 +102,16 @@ def _from_header(value: str) -> str:
     return unquote(value)
 
 
-def _read_structured(fields: Mapping[str, msgspec.Raw], *, content_type: str) -> CloudEvent:
-    media_type = content_type.partition(";")[0].strip()
+def _check_format(media_type: str) -> None:
     if media_type != STRUCTURED_JSON:
         raise InvalidEvent(
             f"the event format {media_type!r} is not read here",
             path="headers.content-type",
             fix=f"send one event per message, as {STRUCTURED_JSON} or in binary mode",
         )
+
+
+def _read_structured(fields: Mapping[str, msgspec.Raw]) -> CloudEvent:
     attributes: dict[str, str] = {}
     for name, raw in fields.items():
         if name in {"data", "data_base64"}:

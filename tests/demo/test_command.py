@@ -14,7 +14,7 @@ from daemon.errors import Unavailable
 def test_what_it_cannot_do_is_refused_as_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         demo.main(argv)
-    assert ended.value.code == 2
+    assert ended.value.code == 64
     assert "usage: verdictd demo" in capsys.readouterr().err
 
 

@@ -1,0 +1,130 @@
+"""The demo as a newcomer runs it: a process of its own, on real parts, from the first line to the last."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from daemon.demo.braille import Canvas
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+
+
+@asynccontextmanager
+async def demo(*options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``verdictd demo``, killed at the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "daemon.cli", "demo", *options),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def read_until(process: asyncio.subprocess.Process, text: str) -> str:
+    """What it writes until a line with this text."""
+    assert process.stdout is not None
+    said = ""
+    while text not in said:
+        line = (await process.stdout.readline()).decode()
+        assert line, f"ended before it said {text!r}:\n{said}"
+        said += line
+    return said
+
+
+def below(parent: int) -> dict[int, str]:
+    """The processes that this one and its children have started, with their names."""
+    parents: dict[int, tuple[int, str]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            head, _, rest = stat.read_text().rpartition(")")
+            pid, _, name = head.partition(" (")
+            parents[int(pid)] = (int(rest.split()[1]), name)
+    found: dict[int, str] = {}
+    wanted = {parent}
+    while wanted:
+        children = {pid: name for pid, (above, name) in parents.items() if above in wanted}
+        found |= children
+        wanted = set(children)
+    return found
+
+
+async def gone(processes: dict[int, str], *, seconds: float) -> dict[int, str]:
+    """Those that still run after so long; returns as soon as there are none."""
+    deadline = time.monotonic() + seconds
+    left = processes
+    while left and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+        left = {pid: name for pid, name in left.items() if _runs(pid)}
+    return left
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_the_whole_story_ends_well_and_in_time(tmp_path: Path) -> None:
+    """Exit code 0, each outcome told and drawn, under 75 s, with nothing left in the temporary folder but the output."""
+    began = time.monotonic()
+    async with demo("--out", str(tmp_path / "out"), "--seed", "7") as process:
+        out, err = await process.communicate()
+    said = out.decode()
+    assert process.returncode == 0, said + err.decode()
+    assert err.decode() == ""
+    assert time.monotonic() - began < 75.0
+    for line in ("v2 was promoted and answers everything", "v3 was taken back and", "v4 was taken back and"):
+        assert line in said
+    for label in ("first bad response", "first sample that showed it", "decision", "patch sent", "last canary response"):
+        assert len(re.findall(rf"^  {label} +[+-]\d+\.\d+ s", said, flags=re.MULTILINE)) >= 2
+    assert Canvas(columns=1, rows=1).lines(colours=False)[0] in said
+    assert "<svg" in (tmp_path / "out" / "demo.html").read_text()
+    assert {"verdictd.log", "envoy.log", "verdictd.json"} <= {file.name for file in (tmp_path / "out" / "logs").iterdir()}
+
+
+@LINUX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, number: signal.Signals) -> None:
+    async with demo("--out", str(tmp_path)) as process:
+        await read_until(process, "Act 1")
+        started = below(process.pid)
+        assert {"envoy", "nats-server"} <= set(started.values())
+        began = time.monotonic()
+        process.send_signal(number)
+        await process.communicate()
+        assert process.returncode == 130
+        assert time.monotonic() - began < 10.0
+        assert await gone(started, seconds=1.0) == {}
+
+
+@LINUX
+async def test_a_part_that_dies_ends_the_demo_with_its_log_and_a_way_out(tmp_path: Path) -> None:
+    async with demo("--out", str(tmp_path)) as process:
+        await read_until(process, "Act 1")
+        started = below(process.pid)
+        (envoy,) = [pid for pid, name in started.items() if name == "envoy"]
+        os.kill(envoy, signal.SIGKILL)
+        _, err = await process.communicate()
+        assert process.returncode == 1
+        assert re.search(r"The demo failed: Envoy \(pid \d+\) ended with code -9 while it was needed", err.decode())
+        assert "What to do:" in err.decode()
+        assert await gone(started, seconds=1.0) == {}

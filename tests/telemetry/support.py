@@ -1,0 +1,91 @@
+"""Views, rounds and watches written by hand, and a clock that stands still."""
+
+import math
+from collections.abc import Mapping
+
+from daemon.model import ArmSpec, Release, Watch
+from daemon.telemetry.dialect import Ended
+from daemon.telemetry.differencing import Histogram
+from daemon.telemetry.ledger import Round
+from daemon.telemetry.views import ArmView
+
+BOUNDS = (10.0, 100.0)
+
+
+class HandClock:
+    """Time as a test sets it."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float, /) -> None:
+        self.time += seconds
+
+
+def watch(release_id: str = "web-1", *, baseline: str = "web-v1", canary: str = "web-v2") -> Watch:
+    """A release whose arms have services of their own."""
+    return Watch(
+        release_id=release_id,
+        release=Release(service="web", baseline=ArmSpec(service=baseline), canary=ArmSpec(service=canary)),
+    )
+
+
+def workloads(release_id: str = "web-1", *, baseline: str = "web-v1", canary: str = "web-v2", namespace: str = "default") -> Watch:
+    """A release whose arms are workloads."""
+    release = Release(service="web", namespace=namespace, baseline=ArmSpec(workload=baseline), canary=ArmSpec(workload=canary))
+    return Watch(release_id=release_id, release=release)
+
+
+def view(
+    at: float,
+    ok: int | None = None,
+    failed: int | None = None,
+    *,
+    latency: tuple[int, ...] | None = None,
+    spacing_seconds: float = 1.0,
+    bounds: tuple[float, ...] = BOUNDS,
+) -> ArmView:
+    """One target's view of an arm; ``latency`` is cumulative."""
+    counters = {}
+    if ok is not None:
+        counters["2"] = (Ended.SERVED, ok)
+    if failed is not None:
+        counters["5"] = (Ended.FAILED, failed)
+    histograms = {} if latency is None else {"h": Histogram(bounds, latency, 10.0 * latency[-1])}
+    return ArmView(at=at, spacing_seconds=spacing_seconds, counters=counters, histograms=histograms)
+
+
+class Rounds:
+    """Rounds one after the other, each knowing who answered in the one before."""
+
+    def __init__(self, *, stale_after_seconds: float = 30.0, patience_seconds: float = 2.0, server_side: bool = False) -> None:
+        self.serial = 0
+        self.before: Mapping[str, float] = {}
+        self._terms = (stale_after_seconds, patience_seconds, server_side)
+
+    def next(self, now: float, *, answered: Mapping[str, float], failed: Mapping[str, str] | None = None) -> Round:
+        """The round at ``now``."""
+        self.serial += 1
+        stale, patience, server_side = self._terms
+        made = Round(
+            serial=self.serial,
+            now=now,
+            newest=max(answered.values(), default=now),
+            answered=answered,
+            before=self.before,
+            failed=failed or {},
+            stale_after_seconds=stale,
+            patience_seconds=patience,
+            server_side=server_side,
+        )
+        self.before = answered
+        return made
+
+
+NAN = math.nan

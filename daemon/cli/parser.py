@@ -1,0 +1,171 @@
+"""Every command and option. Nothing is imported here but argparse: this runs before each command."""
+
+import argparse
+import math
+import os
+import sys
+from typing import NoReturn
+
+import daemon
+
+DEFAULT_SERVER = "http://127.0.0.1:8484"
+_USAGE = 64
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage exits 64: argparse's own 2 would be read as an inconclusive verdict."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong on stderr and exit."""
+        self.print_usage(sys.stderr)
+        self.exit(_USAGE, f"{self.prog}: {message}\n")
+
+
+def build() -> Parser:
+    """The whole command line."""
+    parser = Parser(prog="verdictd", description="Watches releases behind a service mesh and takes bad ones back.")
+    parser.add_argument("--version", action="version", version=f"verdictd {daemon.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    _run(commands)
+    commands.add_parser("demo", help="a real proxy, broker and traffic on this machine: watch a bad canary go", add_help=False)
+    _submit(commands)
+    _wait(commands)
+    _status(commands)
+    _revert(commands)
+    _replay(commands)
+    _check(commands)
+    return parser
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
+
+
+def _run(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser("run", help="run the daemon")
+    parser.set_defaults(module="running")
+    parser.add_argument("--config", metavar="FILE", help="settings, YAML or JSON (default: $VERDICTD_CONFIG, else the defaults)")
+    parser.add_argument("--policies", metavar="DIR", help="a folder of policies; a file's name is the policy's")
+    parser.add_argument("--nats", metavar="URL", help="nats://..., or embedded")
+    parser.add_argument("--http-listen", metavar="HOST:PORT", help="where the API listens; port 0 takes a free one")
+    parser.add_argument("--recordings", metavar="DIR", help="keep a recording of each release here")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+
+
+def _submit(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser("submit", help="announce a release to the daemon")
+    parser.set_defaults(module="submitting")
+    parser.add_argument("file", metavar="FILE", help="the release, YAML or JSON; - is standard input")
+    parser.add_argument("--key", help="the same key and release is the same submission (default: a new one)")
+    parser.add_argument("--wait", action="store_true", help="wait for the verdict, as the command wait does")
+    _waiting_options(parser)
+    _client_options(parser)
+
+
+def _wait(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "wait",
+        help="wait for a release's verdict",
+        epilog="Exits 0 promote, 1 rollback, 2 inconclusive, 3 timeout, 64 usage, 69 the daemon cannot be reached.",
+    )
+    parser.set_defaults(module="waiting")
+    parser.add_argument("id", metavar="ID", help="the release's id")
+    _waiting_options(parser)
+    _client_options(parser)
+
+
+def _waiting_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--timeout", type=_seconds, default=3600.0, metavar="SECONDS", help="wait at most so long (default %(default)g)"
+    )
+    parser.add_argument(
+        "--patience",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="give up when the daemon does not answer for so long (default %(default)g)",
+    )
+
+
+def _status(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser("status", help="show releases, or one of them")
+    parser.set_defaults(module="status")
+    parser.add_argument("id", metavar="ID", nargs="?", help="the release's id; without: all")
+    parser.add_argument("--service", help="only this service")
+    parser.add_argument("--namespace", help="only this namespace")
+    parser.add_argument("--stage", help="only this stage")
+    _client_options(parser)
+
+
+def _client_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--server",
+        default=os.environ.get("VERDICTD_SERVER", DEFAULT_SERVER),
+        metavar="URL",
+        help=f"the daemon's address (default: $VERDICTD_SERVER, else {DEFAULT_SERVER})",
+    )
+    parser.add_argument(
+        "--token-file",
+        default=os.environ.get("VERDICTD_TOKEN_FILE"),
+        metavar="FILE",
+        help="holds the bearer token (default: $VERDICTD_TOKEN_FILE)",
+    )
+    parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def _revert(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "revert",
+        help="take the traffic back by hand, without a daemon",
+        epilog="Needs the mesh's credentials and nothing else: no daemon, no NATS, no telemetry. "
+        "Name the release by a file, or by --service, --baseline and --canary.",
+    )
+    parser.set_defaults(module="reverting")
+    parser.add_argument("--config", metavar="FILE", help="settings (default: $VERDICTD_CONFIG, else Istio through the kubeconfig)")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: what the settings say, else $KUBECONFIG, ~/.kube/config")
+    parser.add_argument("--context", help="context of the kubeconfig")
+    parser.add_argument("--release", metavar="FILE", help="the release, as for submit; - is standard input")
+    parser.add_argument("--mesh", help="name of a configured mesh; needed when there are several")
+    parser.add_argument("--service")
+    parser.add_argument("--namespace")
+    parser.add_argument("--route", help="name of the route object, when it cannot be found by the canary")
+    for arm in ("baseline", "canary"):
+        parser.add_argument(
+            f"--{arm}",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help=f"what names the {arm}: workload=, version=, subset=, service= or labels.NAME=; may be repeated",
+        )
+    parser.add_argument("--dry-run", action="store_true", help="show the routes that would be changed, and change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def _replay(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "replay",
+        help="judge recordings again",
+        epilog="Exits 1 when any is rolled back, else 2 when any is inconclusive, else 0; 64 when a file cannot be used.",
+    )
+    parser.set_defaults(module="replaying")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="recordings (.jsonl, .jsonl.gz)")
+    parser.add_argument("--policy", metavar="FILE", help="judge under this policy instead of the recorded one")
+    parser.add_argument("--json", action="store_true", help="one line of JSON a file")
+
+
+def _check(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser("check", help="check settings, policies and releases, or print their schemas")
+    parser.set_defaults(module="checking")
+    parser.add_argument("files", metavar="FILE", nargs="*", help="files to check, or a folder of policies")
+    parser.add_argument(
+        "--kind", choices=("settings", "policy", "release"), help="what the files are (default: seen from their keys)"
+    )
+    parser.add_argument("--schema", choices=("settings", "policy", "release"), help="print the JSON Schema and exit")
+    parser.add_argument("--json", action="store_true", help="one line of JSON a file")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if seconds < 0.0 or not math.isfinite(seconds):
+        raise argparse.ArgumentTypeError(f"{text!r}: give seconds as a number, 0 or more")
+    return seconds

@@ -1,0 +1,34 @@
+"""A release from a file or standard input, checked before anything is done with it: all its faults at once."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from config import documents, walking
+from config.errors import ConfigError, Problem
+from daemon.errors import InvalidInput
+from daemon.model import Release, decode_release
+
+
+def load_release(name: str) -> Release:
+    """Read a release from YAML or JSON; ``-`` is standard input. Raises ``ConfigError`` with every problem found."""
+    source = "standard input" if name == "-" else name
+    document = documents.parse(sys.stdin.read(), source=source) if name == "-" else documents.read(Path(name))
+    return checked_release(document, source=source)
+
+
+def checked_release(document: object, *, source: str) -> Release:
+    """A plain document as a release. Raises ``ConfigError`` with every problem found."""
+    problems = walking.problems(document, Release)
+    if problems:
+        raise ConfigError(problems, source=source)
+    try:
+        return decode_release(document, path="")
+    except InvalidInput as error:
+        problem = Problem(path=error.path.strip(".") or "$", message=error.message, fix=error.fix)
+        raise ConfigError((problem,), source=source) from error
+
+
+def looks_like_release(document: object) -> bool:
+    """Whether a document has keys that only a release has."""
+    return isinstance(document, Mapping) and bool({"service", "canary", "baseline"} & document.keys())

@@ -1,0 +1,124 @@
+"""Releases and verdicts as a person reads them. What came from outside is shown without its control characters."""
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import msgspec
+
+from analyzers.ruling import Finding
+from daemon.model import Mark, ReleaseView, Verdict
+
+_BAR = 20
+
+
+def clean(text: str) -> str:
+    """The text on one line, with what could move the cursor or colour the terminal shown as a question mark."""
+    return "".join(one if one.isprintable() else " " if one.isspace() else "?" for one in text).rstrip()
+
+
+def as_json(value: Any) -> str:
+    """One line of JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def as_indented_json(value: Any) -> str:
+    """JSON for reading."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def bar(evidence: float, boundary: float | None) -> str:
+    """How far the evidence is on its way to the boundary, on a logarithmic scale, where 1 is none."""
+    if boundary is None or boundary <= 1.0:
+        return "." * _BAR
+    share = math.log(evidence) / math.log(boundary) if evidence > 1.0 else 0.0
+    full = round(_BAR * min(1.0, share))
+    return "#" * full + "." * (_BAR - full)
+
+
+def number(value: float) -> str:
+    """Three digits, without an exponent where a person would not write one."""
+    return f"{value:.3g}" if abs(value) < 1e6 else f"{value:.1e}"
+
+
+def progress(view: ReleaseView) -> str:
+    """One line on a release that is being watched."""
+    bound = "" if view.boundary is None else f" of {number(view.boundary)}"
+    parts = [
+        f"{view.id} {view.stage}",
+        f"tick {view.ticks}" + (f" ({view.gaps} without data)" if view.gaps else ""),
+        f"{view.seconds:.0f} s",
+        f"canary {view.canary_requests} requests",
+        f"evidence [{bar(view.evidence, view.boundary)}] {number(view.evidence)}{bound}",
+    ]
+    if view.waiting_for:
+        parts.append(f"waiting for {view.waiting_for}")
+    return clean("  ".join(parts))
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """A verdict with its findings."""
+    head = f"{verdict.outcome} ({_doing(verdict)}) after {verdict.ticks} ticks: {verdict.reason}"
+    return [clean(head), *finding_lines(verdict.findings)]
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """A line for each leg."""
+    return [clean(f"  {finding.leg:<7} {finding.sentence}") for finding in findings]
+
+
+def mark_lines(marks: Sequence[Mark]) -> list[str]:
+    """A line for each step, in seconds since the first."""
+    return [clean(f"  {mark.at - marks[0].at:8.3f} s  {mark.step}  {mark.detail}") for mark in marks]
+
+
+def table(views: Sequence[ReleaseView]) -> list[str]:
+    """A heading and a line for each release."""
+    rows = [("ID", "SERVICE", "STAGE", "TICKS", "CANARY", "EVIDENCE", "VERDICT", "")]
+    rows += [
+        (
+            view.id,
+            f"{view.release.namespace}/{view.release.service}",
+            view.stage.value,
+            str(view.ticks),
+            str(view.canary_requests),
+            f"{number(view.evidence)}/{'?' if view.boundary is None else number(view.boundary)}",
+            "" if view.verdict is None else f"{view.verdict.outcome} ({_doing(view.verdict)})",
+            (view.waiting_for if view.verdict is None else view.verdict.reason),
+        )
+        for view in views
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(7)]
+    return [clean("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[7]])) for row in rows]
+
+
+class ProgressLine:
+    """Where progress goes: one line written over and over on a terminal; else a line for each change of stage."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self._shown = ""
+        self.live = self._stream.isatty()
+
+    def show(self, text: str, *, stage: str) -> None:
+        """Show a line; ``stage`` tells when it is worth a new one."""
+        if self.live:
+            width = shutil.get_terminal_size().columns - 1
+            self._stream.write(f"\r\x1b[K{text[:width]}")
+        elif stage != self._shown:
+            self._stream.write(f"{text}\n")
+        self._shown = stage
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Leave the line to what comes next."""
+        if self.live and self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def _doing(verdict: Verdict) -> str:
+    return "observed only" if verdict.action == "none" and verdict.outcome == "rollback" else verdict.action.value

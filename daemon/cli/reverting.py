@@ -1,0 +1,142 @@
+"""``verdictd revert``: the manual fallback of the runbook. Routes are read, shown, and all traffic goes to the baseline.
+
+It takes the same path as the daemon's own revert (``daemon.engine.reverting``), with the credentials of whoever calls it,
+and needs neither the daemon nor NATS nor telemetry to be alive.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from config.errors import ConfigError, Problem
+from config.load import load_settings
+from config.settings import IstioMesh, Mesh, PrometheusTelemetry, Settings
+from daemon.cli import rendering
+from daemon.cli.exits import Exit
+from daemon.cli.releasefile import checked_release, load_release
+from daemon.clock import SystemClock
+from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.errors import TimedOut
+from daemon.kube.client import KubeClient
+from daemon.meshes.factory import router_for
+from daemon.model import Action, Release
+from daemon.ports import Placement, TrafficRouter
+
+_SOURCE = "verdictd revert"
+# Istio needs no setting but credentials; the telemetry that a mesh must name is never asked.
+_NO_TELEMETRY = PrometheusTelemetry(url="http://127.0.0.1:9", dialect="istio")
+_BARE = Settings(telemetry={"none": _NO_TELEMETRY}, meshes={"istio": IstioMesh(telemetry="none")})
+
+
+class Reverted(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``--json`` prints. ``action`` is null when nothing was to be changed or it was a dry run."""
+
+    routes: tuple[str, ...]
+    canary_percent: float
+    action: Action | None = None
+    reason: str = ""
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """The command: 0 when the traffic is back (or would be), 69 when it could not be taken back."""
+    release = release_of(options)
+    config = options.config or os.environ.get("VERDICTD_CONFIG")
+    settings = _BARE if config is None else load_settings(config, environ=os.environ)
+    chosen = {name: value for name in ("kubeconfig", "context") if (value := getattr(options, name)) is not None}
+    settings = msgspec.structs.replace(settings, kubernetes=msgspec.structs.replace(settings.kubernetes, **chosen))
+    return asyncio.run(_revert(options, settings, release))
+
+
+def release_of(options: argparse.Namespace) -> Release:
+    """The release that the options name. Raises ``ConfigError`` with every problem found."""
+    given: dict[str, Any] = {
+        name: value for name in ("service", "namespace", "mesh", "route") if (value := getattr(options, name)) is not None
+    }
+    arms = {name: _arm(getattr(options, name), name) for name in ("baseline", "canary") if getattr(options, name)}
+    if options.release is None:
+        return checked_release({**given, **arms}, source=_SOURCE)
+    document = msgspec.to_builtins(load_release(options.release))
+    return checked_release({**document, **given, **arms}, source=options.release)
+
+
+def mesh_of(settings: Settings, release: Release) -> Mesh:
+    """The release's mesh, or the only one there is. Raises ``ConfigError`` naming those there are."""
+    known = sorted(settings.meshes)
+    name = release.mesh or (known[0] if len(known) == 1 else None)
+    if name is None or name not in settings.meshes:
+        said = "is not given" if name is None else f"{name!r} is not configured"
+        fix = f"use one of: {', '.join(known)}" if known else "configure it under meshes, and give --config"
+        raise ConfigError((Problem(path="mesh", message=said, fix=fix),), source=_SOURCE)
+    return settings.meshes[name]
+
+
+def _arm(pairs: list[str], name: str) -> dict[str, Any]:
+    arm: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            problem = Problem(path=f"--{name}", message=f"{pair!r} has no =", fix="write KEY=VALUE, for example subset=v2")
+            raise ConfigError((problem,), source=_SOURCE)
+        if key.startswith("labels."):
+            arm.setdefault("labels", {})[key.removeprefix("labels.")] = value
+        else:
+            arm[key] = value
+    return arm
+
+
+async def _revert(options: argparse.Namespace, settings: Settings, release: Release) -> Exit:
+    mesh = mesh_of(settings, release)
+    async with AsyncExitStack() as stack:
+        kube = KubeClient(settings.kubernetes)
+        stack.push_async_callback(kube.close)
+        router = router_for(mesh, kube=kube)
+        stack.push_async_callback(router.close)
+        placement = await _located(router, release, seconds=settings.limits.locate_seconds)
+        if not options.json:
+            _show(placement)
+        if options.dry_run or not (options.yes or _agreed()):
+            if options.json:
+                _print_json(placement, None)
+            return Exit.OK if options.dry_run else Exit.USAGE
+        reverting = Reverting(clock=SystemClock(), limits=settings.limits, random=random.random)
+        outcome = await reverting.run(router, release)
+    if options.json:
+        _print_json(placement, outcome)
+    else:
+        print(rendering.clean(f"{outcome.action}: {outcome.reason}"))
+        print("\n".join(rendering.mark_lines(outcome.marks)))
+    return Exit.OK if outcome.action is Action.REVERT else Exit.UNAVAILABLE
+
+
+async def _located(router: TrafficRouter, release: Release, *, seconds: float) -> Placement:
+    try:
+        async with asyncio.timeout(seconds):
+            return await router.locate(release)
+    except TimeoutError as error:
+        raise TimedOut(f"the routes could not be read within {seconds:g} s") from error
+
+
+def _show(placement: Placement) -> None:
+    print(f"the canary gets at most {placement.canary_percent:g} % of the traffic, through:")
+    print("\n".join(rendering.clean(f"  {route}") for route in placement.routes))
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        problem = Problem(
+            path="--yes", message="is not given, and there is nobody to ask", fix="add --yes, or --dry-run to look only"
+        )
+        raise ConfigError((problem,), source=_SOURCE)
+    return input("Send all of it to the baseline? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _print_json(placement: Placement, outcome: RevertOutcome | None) -> None:
+    action, reason = (None, "") if outcome is None else (outcome.action, outcome.reason)
+    reverted = Reverted(routes=placement.routes, canary_percent=placement.canary_percent, action=action, reason=reason)
+    print(rendering.as_json(reverted))

@@ -1,0 +1,39 @@
+"""``verdictd submit``: checked here first, then announced; sent again under the same key when the answer was lost."""
+
+import argparse
+import random
+import time
+import uuid
+
+from daemon.cli import rendering, waiting
+from daemon.cli.client import Client, client
+from daemon.cli.exits import Exit
+from daemon.cli.releasefile import load_release
+from daemon.errors import TransientError
+from daemon.model import Release, ReleaseView
+
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 0.3
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """The command."""
+    release = load_release(options.file)
+    api = client(options.server, token_file=options.token_file)
+    view = submit(api, release, key=options.key or str(uuid.uuid4()))
+    if not options.wait:
+        print(rendering.as_json(view) if options.json else view.id)
+        return Exit.OK
+    if not options.json:
+        print(view.id, flush=True)
+    return waiting.wait(api, view.id, timeout=options.timeout, patience=options.patience, json=options.json)
+
+
+def submit(api: Client, release: Release, *, key: str) -> ReleaseView:
+    """Announce a release, trying again a few times. Raises ``TransientError`` when the daemon cannot be reached."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return api.submit(release, key=key)
+        except TransientError:
+            time.sleep(_PAUSE_SECONDS * attempt * (0.5 + random.random()))  # noqa: S311 - jitter, not a secret
+    return api.submit(release, key=key)

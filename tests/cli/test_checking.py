@@ -1,0 +1,68 @@
+"""``verdictd check``."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import main
+
+GOOD = {
+    "settings.yaml": ("cluster: eu", "settings"),
+    "policy.yaml": ("alpha: 0.02", "policy"),
+    "release.json": ('{"service": "a", "baseline": {"version": "1"}, "canary": {"version": "2"}}', "release"),
+    "empty.yaml": ("", "settings"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_good_file_is_known_by_its_keys(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text, kind = GOOD[name]
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert main(["check", str(tmp_path / name)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / name}: a usable {kind} file\n"
+
+
+def test_every_problem_of_every_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("mode: observe", encoding="utf-8")
+    bad.write_text("alpha: 1%\nwindow_seconds: 5m", encoding="utf-8")
+    assert main(["check", str(good), str(bad)]) == 64
+    assert capsys.readouterr().out.splitlines() == [
+        f"{good}: a usable policy file",
+        f'{bad}: alpha: "1%" is not a number; write a fraction: 0.01',
+        f'{bad}: window_seconds: "5m" is not a number; write seconds as a number: 300',
+    ]
+
+
+def test_json_is_one_line_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("alpha: 2", encoding="utf-8")
+    assert main(["check", "--json", str(file)]) == 64
+    line = json.loads(capsys.readouterr().out)
+    assert (line["kind"], line["ok"], line["problems"][0]["path"]) == ("policy", False, "alpha")
+
+
+def test_the_kind_can_be_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text("cluster: eu", encoding="utf-8")
+    assert main(["check", "--kind", "policy", str(file)]) == 64
+    assert "cluster: is not a known key" in capsys.readouterr().out
+
+
+def test_a_folder_of_policies_is_checked_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.yaml").write_text("mode: observe", encoding="utf-8")
+    assert main(["check", str(tmp_path)]) == 0
+    (tmp_path / "b.yaml").write_text("mode: watch", encoding="utf-8")
+    assert main(["check", str(tmp_path)]) == 64
+    assert "b.mode" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(tmp_path / "none.yaml")]) == 64
+    assert "cannot be read: No such file or directory" in capsys.readouterr().out
+
+
+def test_nothing_to_check_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 64
+    assert "name files to check" in capsys.readouterr().err

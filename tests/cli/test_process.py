@@ -1,0 +1,88 @@
+"""The command as a process: exit codes, and what it costs to start."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("scipy", "numpy", "nats", "kubernetes_asyncio", "aiohttp", "prometheus_client", "asyncio")
+
+
+def verdictd(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "daemon.cli", *argv], input=stdin, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [[], ["wiat"], ["wait"], ["wait", "x", "--timeout", "soon"], ["wait", "x", "--timeout", "-1"], ["run", "--log-level", "loud"]],
+)
+def test_wrong_usage_exits_64(argv: list[str]) -> None:
+    """argparse's own 2 would be read as an inconclusive verdict."""
+    done = verdictd(*argv)
+    assert done.returncode == 64
+    assert done.stderr.startswith("usage: verdictd")
+
+
+def test_the_version_is_told() -> None:
+    assert verdictd("--version").stdout.startswith("verdictd ")
+
+
+@pytest.mark.parametrize("command", ["run", "submit", "wait", "status", "revert", "replay", "check"])
+def test_every_command_has_a_help(command: str) -> None:
+    done = verdictd(command, "--help")
+    assert done.returncode == 0
+    assert f"verdictd {command}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["wait", "shop-1", "--patience", "0", "--server", "http://127.0.0.1:1"],
+        ["status", "--server", "http://127.0.0.1:1"],
+        ["submit", "-", "--server", "http://127.0.0.1:1"],
+        ["check", "--schema", "policy"],
+    ],
+)
+def test_what_pipelines_call_does_not_load_what_it_does_not_need(argv: list[str]) -> None:
+    script = (
+        "import sys\nfrom daemon.cli import main\n"
+        f"code = main({argv!r})\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], input="{", capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_replay_is_chosen_without_loading_the_daemon() -> None:
+    script = (
+        "import sys\nfrom daemon.cli.parser import build\nbuild().parse_args(['replay', 'x'])\n"
+        f"print([name for name in {(*HEAVY, 'daemon.replay')!r} if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_settings_that_cannot_be_used_stop_the_daemon_with_all_reasons(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("htp: {}\nhttp: {listen: '0.0.0.0:80'}\npolicies: {p: {alpha: 1%}}", encoding="utf-8")
+    done = verdictd("run", "--config", str(file))
+    assert done.returncode == 64
+    assert len(done.stderr.splitlines()) == 2
+    assert "policies.p.alpha" in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"{sys.executable} -m daemon.cli check --schema settings | head -c 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+    assert done.stderr == ""
+    assert done.stdout == "{"
+
+
+def test_schemas_are_printed_as_json() -> None:
+    for kind in ("settings", "policy", "release"):
+        schema = json.loads(verdictd("check", "--schema", kind).stdout)
+        assert schema["$schema"].startswith("https://json-schema.org/")

@@ -1,0 +1,67 @@
+"""What a person reads."""
+
+import io
+
+import msgspec
+import pytest
+
+from analyzers.ruling import Finding
+from daemon.cli import rendering
+from daemon.cli.rendering import ProgressLine
+from daemon.model import Action, Mark, Outcome
+from tests.http.world import verdict, view
+
+
+@pytest.mark.parametrize(
+    ("evidence", "boundary", "full"),
+    [(0.5, 100.0, 0), (1.0, 100.0, 0), (10.0, 100.0, 10), (100.0, 100.0, 20), (1e300, 100.0, 20), (5.0, None, 0), (5.0, 1.0, 0)],
+)
+def test_the_bar_is_logarithmic_from_no_evidence_to_the_boundary(evidence: float, boundary: float | None, full: int) -> None:
+    assert rendering.bar(evidence, boundary) == "#" * full + "." * (20 - full)
+
+
+def test_control_characters_of_others_do_not_reach_the_terminal() -> None:
+    assert rendering.clean("a\x1b[31m\nb\x9b") == "a?[31m b?"
+    rows = rendering.table([view("shop-1", service="\x1b[2J")])
+    assert all(row.isprintable() for row in rows)
+
+
+def test_a_verdict_says_what_was_done_and_every_finding() -> None:
+    finding = Finding(
+        leg="errors", effect=0.05, unit="points", low=0.03, high=None, level=0.95, e_value=150.0, tolerance=0.0025,
+        standing="outside", sentence="5 % of the canary's requests fail, 0.1 % of the baseline's",
+    )  # fmt: skip
+    said = msgspec.structs.replace(verdict("shop-1"), findings=(finding,))
+    assert rendering.verdict_lines(said) == [
+        "rollback (revert) after 7 ticks: errors: 5 % against 0.1 %",
+        "  errors  5 % of the canary's requests fail, 0.1 % of the baseline's",
+    ]
+    observed = msgspec.structs.replace(said, action=Action.NONE)
+    assert rendering.verdict_lines(observed)[0].startswith("rollback (observed only)")
+    assert rendering.verdict_lines(verdict("x", Outcome.PROMOTE))[0].startswith("promote (none)")
+
+
+def test_steps_are_shown_since_the_first() -> None:
+    assert rendering.mark_lines([Mark(step="patch_sent", at=10.0, detail="10 -> 0"), Mark(step="confirmed", at=10.02)]) == [
+        "     0.000 s  patch_sent  10 -> 0",
+        "     0.020 s  confirmed",
+    ]
+
+
+def test_without_a_terminal_there_is_a_line_for_each_stage() -> None:
+    stream = io.StringIO()
+    line = ProgressLine(stream)
+    for text, stage in (("a", "watching"), ("b", "watching"), ("c", "reverting")):
+        line.show(text, stage=stage)
+    line.end()
+    assert stream.getvalue() == "a\nc\n"
+
+
+def test_large_numbers_are_short() -> None:
+    assert [rendering.number(value) for value in (1.0, 12.345, 99999.0, 1e9, float("inf"))] == [
+        "1",
+        "12.3",
+        "1e+05",
+        "1.0e+09",
+        "inf",
+    ]

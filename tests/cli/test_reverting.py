@@ -1,0 +1,169 @@
+"""``verdictd revert``: the manual fallback, on a real Envoy; and how it is told what to do."""
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.errors import ConfigError
+from config.settings import EnvoyMesh, EnvoyTelemetry, IstioMesh, Settings, Telemetry
+from daemon.cli import main
+from daemon.cli.parser import build
+from daemon.cli.reverting import mesh_of, release_of
+from daemon.model import ArmSpec
+from tests.meshes.test_envoy_live import bootstrap, cluster, routes_document
+from tests.servers.envoy import envoy
+from tests.servers.run import free_ports
+
+ARMS = ["--service", "web", "--baseline", "service=v1", "--canary", "service=v2"]
+EDGE = EnvoyMesh(telemetry="t", routes_file="routes.json", admin="http://127.0.0.1:1")
+TELEMETRY: dict[str, Telemetry] = {"t": EnvoyTelemetry(endpoints=["http://127.0.0.1:1"])}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An Envoy and the settings file that names it."""
+
+    settings: Path
+    routes: Path
+
+    def splits(self) -> dict[str, int]:
+        """The weights of the split route."""
+        route = json.loads(self.routes.read_text())["resources"][0]["virtual_hosts"][0]["routes"][2]["route"]
+        return {target["name"]: target["weight"] for target in route["weighted_clusters"]["clusters"]}
+
+
+@pytest.fixture
+async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
+    admin_port, proxy_port, one, two = free_ports(4)
+    routes = tmp_path / "routes.json"
+    routes.write_text(json.dumps(routes_document()))
+    clusters = [cluster("v1", one), cluster("v2", two)]
+    config = tmp_path / "bootstrap.json"
+    config.write_text(json.dumps(bootstrap(routes=routes, admin_port=admin_port, proxy_port=proxy_port, clusters=clusters)))
+    async with envoy(tmp_path, config, admin_port) as running:
+        settings = tmp_path / "settings.json"
+        mesh = {"kind": "envoy", "telemetry": "t", "routes_file": str(routes), "admin": running.admin}
+        telemetry = {"kind": "envoy", "endpoints": [running.admin]}
+        settings.write_text(json.dumps({"telemetry": {"t": telemetry}, "meshes": {"edge": mesh}}))
+        yield Edge(settings, routes)
+
+
+async def revert(edge: Edge, *argv: str) -> int:
+    return await asyncio.to_thread(main, ["revert", "--config", str(edge.settings), *argv])
+
+
+@pytest.mark.live
+async def test_all_traffic_goes_to_the_baseline(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await revert(edge, *ARMS, "--yes") == 0
+    assert edge.splits() == {"v1": 100, "v2": 0}
+    out = capsys.readouterr().out
+    assert "the canary gets at most 30 % of the traffic, through:" in out
+    assert "revert: " in out
+    assert "patch_sent" in out
+
+
+@pytest.mark.live
+async def test_a_dry_run_shows_the_routes_and_changes_nothing(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await revert(edge, *ARMS, "--dry-run", "--json") == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (len(shown["routes"]), shown["canary_percent"], shown["action"]) == (3, 30.0, None)
+    assert edge.splits() == {"v1": 70, "v2": 30}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize(("answer", "code", "weights"), [("y", 0, (100, 0)), ("", 64, (70, 30)), ("no", 64, (70, 30))])
+async def test_without_yes_it_asks_a_person(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, answer: str, code: int, weights: tuple[int, int]
+) -> None:
+    class Keyboard(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Keyboard(answer + "\n"))
+    assert await revert(edge, *ARMS) == code
+    assert tuple(edge.splits().values()) == weights
+
+
+@pytest.mark.live
+async def test_without_yes_and_nobody_to_ask_nothing_is_changed(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert await revert(edge, *ARMS) == 64
+    assert "--yes: is not given, and there is nobody to ask" in capsys.readouterr().err
+    assert edge.splits() == {"v1": 70, "v2": 30}
+
+
+@pytest.mark.live
+async def test_a_canary_that_no_route_names_is_not_found(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await revert(edge, "--service", "web", "--baseline", "service=v1", "--canary", "service=v9", "--yes") == 64
+    assert "no route in" in capsys.readouterr().err
+
+
+@pytest.mark.live
+async def test_a_baseline_without_endpoints_is_not_given_the_traffic(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    """The cluster is not known to Envoy at all: every request would be answered 503."""
+    code = await revert(edge, "--service", "web", "--baseline", "service=v0", "--canary", "service=v2", "--yes", "--json")
+    assert code == 69
+    assert json.loads(capsys.readouterr().out)["action"] == "blocked"
+    assert edge.splits() == {"v1": 70, "v2": 30}
+
+
+def options(*argv: str) -> Any:
+    return build().parse_args(["revert", *argv])
+
+
+def test_a_release_is_named_by_options() -> None:
+    release = release_of(options(*ARMS, "--namespace", "prod", "--route", "web", "--mesh", "edge", "--canary", "labels.app=web"))
+    assert (release.service, release.namespace, release.route, release.mesh) == ("web", "prod", "web", "edge")
+    assert release.canary == ArmSpec(service="v2", labels={"app": "web"})
+
+
+def test_options_are_stronger_than_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text("service: web\nbaseline: {subset: v1}\ncanary: {subset: v2}\nweight: 5", encoding="utf-8")
+    release = release_of(options("--release", str(file), "--canary", "subset=v3"))
+    assert (release.baseline, release.canary, release.weight) == (ArmSpec(subset="v1"), ArmSpec(subset="v3"), 5.0)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--service", "web"], "baseline: is missing"),
+        ([*ARMS, "--canary", "v2"], "--canary: 'v2' has no ="),
+        ([*ARMS, "--canary", "subst=v2"], "canary.subst: is not a known key; did you mean subset?"),
+        (["--service", "a/b", *ARMS[2:]], "service: 'a/b' is not a usable name"),
+    ],
+)
+def test_what_is_not_named_rightly_is_refused(argv: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        release_of(options(*argv))
+    assert message in str(caught.value)
+
+
+def test_the_only_mesh_is_taken_and_of_several_one_must_be_named() -> None:
+    release = release_of(options(*ARMS))
+    one = Settings(telemetry=TELEMETRY, meshes={"edge": EDGE})
+    two = Settings(telemetry=TELEMETRY, meshes={"edge": EDGE, "other": IstioMesh(telemetry="t")})
+    assert mesh_of(one, release) == EDGE
+    with pytest.raises(ConfigError, match="mesh: is not given; use one of: edge, other"):
+        mesh_of(two, release)
+    assert mesh_of(two, release_of(options(*ARMS, "--mesh", "other"))) == IstioMesh(telemetry="t")
+    with pytest.raises(ConfigError, match="mesh: 'third' is not configured; use one of: edge, other"):
+        mesh_of(two, release_of(options(*ARMS, "--mesh", "third")))
+    with pytest.raises(ConfigError, match="mesh: is not given; configure it under meshes"):
+        mesh_of(Settings(), release)
+
+
+def test_without_a_cluster_it_says_so_and_exits_69_or_64(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without settings, Istio is reached through the kubeconfig that is named."""
+    code = main(["revert", *ARMS, "--kubeconfig", str(tmp_path / "none"), "--yes"])
+    assert code in {64, 69}
+    assert capsys.readouterr().err.startswith("verdictd: ")

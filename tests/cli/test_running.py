@@ -1,0 +1,45 @@
+"""The settings that file, environment and options make together."""
+
+from pathlib import Path
+
+import pytest
+
+from config.errors import ConfigError
+from config.policy import Policy
+from daemon.cli.parser import build
+from daemon.cli.running import settings_of
+
+
+def test_options_are_stronger_than_variables_and_those_than_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("cluster: eu\nhttp: {listen: '127.0.0.1:1'}\nnats: {url: 'nats://a:4222'}\nlog_level: error", encoding="utf-8")
+    options = build().parse_args(["run", "--config", str(file), "--http-listen", "127.0.0.1:3", "--log-level", "debug"])
+    settings = settings_of(options, environ={"VERDICTD_HTTP__LISTEN": "127.0.0.1:2", "VERDICTD_NATS__URL": "nats://b:4222"})
+    assert (settings.http.listen, settings.nats.url, settings.log_level) == ("127.0.0.1:3", "nats://b:4222", "debug")
+    assert settings.cluster == "eu"
+
+
+def test_an_option_is_text_whatever_it_looks_like(tmp_path: Path) -> None:
+    options = build().parse_args(["run", "--recordings", "2026", "--nats", "embedded"])
+    assert settings_of(options, environ={}).recordings.directory == "2026"
+
+
+def test_the_file_can_be_named_by_a_variable(tmp_path: Path) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("cluster: eu", encoding="utf-8")
+    assert settings_of(build().parse_args(["run"]), environ={"VERDICTD_CONFIG": str(file)}).cluster == "eu"
+
+
+def test_policies_of_a_folder_join_those_of_the_file(tmp_path: Path) -> None:
+    file, folder = tmp_path / "settings.yaml", tmp_path / "policies"
+    file.write_text("policies: {default: {alpha: 0.02}, slow: {}}", encoding="utf-8")
+    folder.mkdir()
+    (folder / "default.yaml").write_text("alpha: 0.05", encoding="utf-8")
+    options = build().parse_args(["run", "--config", str(file), "--policies", str(folder)])
+    assert settings_of(options, environ={}).policies == {"default": Policy(alpha=0.05), "slow": Policy()}
+
+
+def test_listening_elsewhere_without_a_token_is_refused() -> None:
+    options = build().parse_args(["run", "--http-listen", "0.0.0.0:80"])
+    with pytest.raises(ConfigError, match=r"http\.token_file: is not set"):
+        settings_of(options, environ={})

@@ -44,7 +44,7 @@ class Fault:
 
 @dataclasses.dataclass(slots=True)
 class Backend:
-    """One version of a service. Change ``fault`` while it runs; ``observe`` is told the status and the seconds of each request."""
+    """One version of a service. Change ``fault`` while it runs; ``observe`` is told each request's status and seconds."""
 
     version: str
     port: int
@@ -54,20 +54,21 @@ class Backend:
 
 @contextlib.asynccontextmanager
 async def backend(
-    version: str, *, port: int = 0, observe: Callable[[str, int, float], None] | None = None
+    version: str, *, port: int = 0, mean_seconds: float = 0.0, observe: Callable[[int, float], None] | None = None
 ) -> AsyncIterator[Backend]:
-    """Run one version on loopback. Latency is that of the event loop plus what the fault adds."""
+    """Run one version on loopback. Latency is exponential with this mean, plus what the fault adds."""
     dice = random.Random(version)  # noqa: S311  faults need no secrecy, and the same dice each run
     state = Backend(version, port)
 
     async def answer(_request: web.Request) -> web.Response:
         began = time.perf_counter()
-        if state.fault.added_seconds:
-            await asyncio.sleep(state.fault.added_seconds)
+        if mean_seconds or state.fault.added_seconds:
+            own = dice.expovariate(1.0 / mean_seconds) if mean_seconds else 0.0
+            await asyncio.sleep(own + state.fault.added_seconds)
         status = 500 if dice.random() < state.fault.error_rate else 200
         state.served += 1
         if observe is not None:
-            observe(version, status, time.perf_counter() - began)
+            observe(status, time.perf_counter() - began)
         return web.Response(status=status, headers={VERSION_HEADER: version})
 
     app = web.Application()

@@ -7,13 +7,13 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from daemon.demo.account import Account
 from daemon.demo.acts import ACTS, Played
+from daemon.demo.errors import DemoError
 from daemon.demo.marks import turns
 from daemon.demo.page import page
 from daemon.demo.plot import plot
@@ -92,19 +92,29 @@ async def _interruptible(options: argparse.Namespace) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
+    await asyncio.to_thread(_make_output, options.out)
     account = Account(colours=sys.stdout.isatty())
     folder = Path(tempfile.mkdtemp(prefix="verdictd-demo-"))
-    began = time.time()
     try:
         account.heading(f"verdictd demo: a real Envoy, a real NATS, {options.rate:g} requests a second")
-        async with world(folder=folder, rate=options.rate, seed=options.seed, run=f"{began:.0f}") as running:
+        async with world(folder=folder, rate=options.rate, seed=options.seed, run=f"seed-{options.seed}") as running:
             _introduce(running, account)
             played = await play(running, account)
             if options.keep_running:
+                code = await asyncio.to_thread(_conclude, played, running.users.traffic, options, account)
                 await _linger(running, account)
-        return _conclude(played, running.users.traffic, options, account)
+                return code
+        return await asyncio.to_thread(_conclude, played, running.users.traffic, options, account)
     finally:
         await asyncio.to_thread(_keep_logs, folder, options.out)
+
+
+def _make_output(out: Path) -> None:
+    """Now, and not after half a minute, is the time to learn that it cannot be written."""
+    try:
+        (out / "logs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DemoError(f"the output folder {out} cannot be made: {error.strerror}", fix="name another with --out") from error
 
 
 def _introduce(running: World, account: Account) -> None:
@@ -117,9 +127,13 @@ def _introduce(running: World, account: Account) -> None:
 
 
 async def _linger(running: World, account: Account) -> None:
+    """Until Ctrl-C or SIGTERM, which here is the expected end and not an interruption."""
     account.heading("Everything is left running; Ctrl-C ends it.")
     account.lines([f"API {running.watchdog.url}/v1/releases", f"metrics {running.watchdog.url}/metrics"])
-    await asyncio.Event().wait()
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
 
 
 def _conclude(played: list[Played], traffic: Traffic, options: argparse.Namespace, account: Account) -> int:
@@ -130,9 +144,8 @@ def _conclude(played: list[Played], traffic: Traffic, options: argparse.Namespac
     if not options.no_plot:
         account.lines(plot(curves, turns(played), colours=sys.stdout.isatty()))
     file = options.out / "demo.html"
-    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(page(curves, [(one, timeline(one, traffic)) for one in played]))
-    account.lines(["", f"The same as a page: {file}"])
+    account.lines(["", f"The same as a page: {file}", f"Judge it again: verdictd replay {options.out / 'logs'}/*.jsonl"])
     problems = [problem for one in played for problem in objections(one, traffic)]
     account.heading("Not as it must be:" if problems else f"Seen in the traffic itself, {len(answers)} requests:")
     account.lines(problems or [_ending(one) for one in played])
@@ -148,10 +161,8 @@ def _ending(played: Played) -> str:
 
 def _keep_logs(folder: Path, out: Path) -> None:
     """The logs and the settings stay with the plot; the rest of the temporary folder goes."""
-    kept = out / "logs"
-    kept.mkdir(parents=True, exist_ok=True)
     for file in (*folder.glob("*.log"), *folder.glob("*.json"), *folder.glob("recordings/*.jsonl")):
-        shutil.copy(file, kept)
+        shutil.copy(file, out / "logs")
     shutil.rmtree(folder, ignore_errors=True)
 
 

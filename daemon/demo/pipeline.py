@@ -95,7 +95,7 @@ class Pipeline:
         except TimeoutError as error:
             raise DemoError(
                 f"no verdict on {release_id} came within {seconds:g} s",
-                fix="look into verdictd.log in the folder named above; run with --keep to keep it",
+                fix="look into logs/verdictd.log in the output folder, and report what is odd in it",
             ) from error
 
     async def _hear(self, message: Msg) -> None:

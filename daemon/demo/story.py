@@ -72,7 +72,7 @@ async def _record(world: World, release_id: str) -> Record:
     deadline = time.monotonic() + _RECORD_SECONDS
     while (record := await world.watchdog.record(release_id)) is None:
         if time.monotonic() > deadline:
-            raise DemoError(f"there is no decision record of {release_id}", fix="look into verdictd.log")
+            raise DemoError(f"there is no decision record of {release_id}", fix="look into logs/verdictd.log in the output folder")
         await asyncio.sleep(0.1)
     return record
 

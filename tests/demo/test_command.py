@@ -1,12 +1,21 @@
 """The command's edges: what it refuses, what it says when something fails, and its account."""
 
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import aiohttp
 import pytest
 
 from daemon import demo
 from daemon.demo import command
 from daemon.demo.account import Account
+from daemon.demo.children import Child
 from daemon.demo.errors import DemoError
 from daemon.demo.traffic import Answer
+from daemon.demo.watchdog import Watchdog
+from daemon.demo.world import World
 from daemon.errors import Unavailable
 
 
@@ -46,6 +55,12 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
         demo.main([])
 
 
+def test_an_output_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert demo.main(["--out", str(tmp_path / "file" / "out")]) == 1
+    assert "name another with --out" in capsys.readouterr().err
+
+
 def test_an_interruption_is_no_failure(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     failing_with(KeyboardInterrupt(), monkeypatch)
     assert demo.main([]) == 130
@@ -73,3 +88,17 @@ def test_the_account_is_bold_on_a_terminal_only(capsys: pytest.CaptureFixture[st
     Account(colours=True).heading("Act 1")
     Account(colours=False).heading("Act 2")
     assert capsys.readouterr().out == "\n\x1b[1mAct 1\x1b[0m\n\nAct 2\n"
+
+
+async def test_a_demo_that_is_kept_running_ends_when_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It says where to look meanwhile, and being told to end is no interruption."""
+    process = Child(name="nobody", process=None, log=tmp_path)  # type: ignore[arg-type]  # nothing is asked of it
+    async with aiohttp.ClientSession() as session:
+        watchdog = Watchdog(process=process, url="http://here", nats_url="", recordings=tmp_path, session=session)
+        world = World(backends={}, edge=None, watchdog=watchdog, pipeline=None, users=None)  # type: ignore[arg-type]  # nor of these
+        asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
+        # A handler of the test's own, in case the demo has none yet when the signal comes.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
+        async with asyncio.timeout(5.0):
+            await command._linger(world, Account(colours=False))
+    assert "http://here/v1/releases" in capsys.readouterr().out

@@ -1,0 +1,164 @@
+"""The plain manifests on a real API server: they are valid, and their rights are enough for Istio and no more."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from config.settings import Kubernetes
+from daemon.errors import Forbidden
+from daemon.kube.client import KubeClient
+from daemon.meshes.istio import IstioRouter
+from daemon.model import ArmSpec, Release
+from tests.packaging.manifests import Json, collection, documents, the
+from tests.servers import locate
+from tests.servers.crds import install_crds
+from tests.servers.kube_apiserver import KubeApiServer, cluster
+from tests.servers.run import until
+
+pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module")]
+
+RELEASE = Release(
+    service="web", namespace="shop", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"), mesh="istio", weight=10.0
+)
+ISTIO = "networking.istio.io/v1"
+RBAC = "rbac.authorization.k8s.io"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApiServer]:
+    """A cluster with Istio's definitions, the manifests as they are, and a canary in the namespace shop."""
+    async with cluster(tmp_path_factory.mktemp("cluster")) as server:
+        await install_crds(server, locate.require_crds("istio"))
+        async with server.session() as admin:
+            for document in documents():
+                await create(admin, collection(document), document)
+            await create(admin, "/api/v1/namespaces", {"metadata": {"name": "shop"}})
+            await create(admin, "/api/v1/namespaces/shop/services", service())
+            await create(admin, f"/apis/{ISTIO}/namespaces/shop/destinationrules", destination_rule())
+            await create(admin, f"/apis/{ISTIO}/namespaces/shop/virtualservices", virtual_service())
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def token(api: KubeApiServer) -> str:
+    """What the daemon's pod would be given."""
+    path = "/api/v1/namespaces/verdictd/serviceaccounts/verdictd/token"
+    async with api.session() as admin:
+        made = await create(admin, path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}})
+    return str(made["status"]["token"])
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def router(api: KubeApiServer, token: str, tmp_path: Path) -> AsyncIterator[IstioRouter]:
+    kubeconfig = api.write_kubeconfig(tmp_path / "kubeconfig", token=token)
+    kube = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(kubeconfig)))
+    yield IstioRouter(kube)
+    await kube.close()
+
+
+async def test_the_pod_is_admitted_at_the_level_that_its_namespace_enforces(api: KubeApiServer) -> None:
+    template = the("Deployment")["spec"]["template"]
+    pod = {**template, "metadata": {**template["metadata"], "name": "verdictd"}}
+    async with api.session() as admin:
+        await create(admin, "/api/v1/namespaces/verdictd/pods?dryRun=All", pod)
+        pod["spec"] = {**pod["spec"], "hostNetwork": True}
+        with pytest.raises(AssertionError, match="violates PodSecurity"):
+            await create(admin, "/api/v1/namespaces/verdictd/pods?dryRun=All", pod)
+
+
+async def test_rights_grow_by_binding_from_nothing_to_watching_to_taking_back(api: KubeApiServer, router: IstioRouter) -> None:
+    with pytest.raises(Forbidden):
+        await router.baseline_ready(RELEASE)
+    await bind(api, "verdictd-observe")
+    await eventually(lambda: router.baseline_ready(RELEASE))
+    placement = await router.locate(RELEASE)
+    assert placement.canary_percent == 10.0
+    assert await router.baseline_ready(RELEASE) == 0
+    with pytest.raises(Forbidden, match="virtualservices"):
+        await router.take_back(RELEASE)
+    await bind(api, "verdictd-enforce")
+    await eventually(lambda: router.take_back(RELEASE))
+    assert await router.canary_gets_traffic(RELEASE) is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "group", "resource", "namespace"),
+    [
+        ("get", "", "secrets", "shop"),
+        ("list", "", "secrets", "verdictd"),
+        ("get", "", "configmaps", "shop"),
+        ("delete", "", "pods", "shop"),
+        ("create", "", "pods/exec", "shop"),
+        ("create", "networking.istio.io", "virtualservices", "shop"),
+        ("update", "networking.istio.io", "virtualservices", "shop"),
+        ("delete", "networking.istio.io", "virtualservices", "shop"),
+        ("patch", "networking.istio.io", "destinationrules", "shop"),
+        ("patch", "networking.istio.io", "virtualservices", "default"),
+        ("list", "", "pods", "default"),
+        ("patch", "apps", "deployments", "shop"),
+        ("create", "rbac.authorization.k8s.io", "rolebindings", "shop"),
+        ("impersonate", "", "serviceaccounts", "shop"),
+    ],
+)
+async def test_nothing_else_is_allowed(
+    api: KubeApiServer, token: str, verb: str, group: str, resource: str, namespace: str
+) -> None:
+    name, _, sub = resource.partition("/")
+    asked = {"verb": verb, "group": group, "resource": name, "subresource": sub, "namespace": namespace}
+    review = {"spec": {"resourceAttributes": asked}}
+    async with api.session(token) as daemon:
+        answer = await create(daemon, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    assert answer["status"]["allowed"] is False
+
+
+async def bind(api: KubeApiServer, role: str) -> None:
+    """What the README's `kubectl create rolebinding` does."""
+    binding = {
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "verdictd", "namespace": "verdictd"}],
+    }
+    async with api.session() as admin:
+        await create(admin, f"/apis/{RBAC}/v1/namespaces/shop/rolebindings", binding)
+
+
+async def eventually(call: Callable[[], Awaitable[Any]]) -> None:
+    """A new binding is in force a moment after it was made."""
+
+    async def allowed() -> bool:
+        try:
+            await call()
+        except Forbidden:
+            return False
+        return True
+
+    await until(allowed, 10)
+
+
+async def create(session: aiohttp.ClientSession, path: str, body: Json) -> Json:
+    """POST, with unknown fields refused as a strict client does."""
+    joint = "&" if "?" in path else "?"
+    async with session.post(f"{path}{joint}fieldValidation=Strict", json=body) as response:
+        answer: Json = await response.json()
+        assert response.status == 201, answer.get("message", answer)
+        return answer
+
+
+def service() -> Json:
+    return {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 8080}]}}
+
+
+def destination_rule() -> Json:
+    subsets = [{"name": name, "labels": {"version": name}} for name in ("v1", "v2")]
+    kind = {"apiVersion": ISTIO, "kind": "DestinationRule"}
+    return {**kind, "metadata": {"name": "web"}, "spec": {"host": "web", "subsets": subsets}}
+
+
+def virtual_service() -> Json:
+    route = [{"destination": {"host": "web", "subset": name}, "weight": weight} for name, weight in (("v1", 90), ("v2", 10))]
+    kind = {"apiVersion": ISTIO, "kind": "VirtualService"}
+    return {**kind, "metadata": {"name": "web"}, "spec": {"hosts": ["web"], "http": [{"route": route}]}}

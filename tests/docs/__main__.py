@@ -1,0 +1,41 @@
+"""``python -m tests.docs [--write]``: 0 when the documents are right, 1 and a line for each fault when not."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.docs import commands, links, reference
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def documents(root: Path) -> list[Path]:
+    """Every Markdown file of the project; folders that begin with a dot are not ours."""
+    return sorted(path for path in root.rglob("*.md") if not any(part.startswith(".") for part in path.relative_to(root).parts))
+
+
+def faults(root: Path) -> Iterator[str]:
+    """Everything that is wrong, with its file."""
+    makefile = commands.makefile_of(root)
+    for path in documents(root):
+        text = path.read_text(encoding="utf-8")
+        for fault in (*commands.faults(text, makefile=makefile), *links.faults(path, root=root)):
+            yield f"{path.relative_to(root)}: {fault}"
+    page = root / reference.PAGE
+    if not page.exists() or page.read_text(encoding="utf-8") != reference.page():
+        yield f"{reference.PAGE}: is not what the models say; run python -m tests.docs --write"
+
+
+def main(argv: Sequence[str]) -> int:
+    """The command."""
+    if "--write" in argv:
+        page = ROOT / reference.PAGE
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(reference.page(), encoding="utf-8")
+    found = list(faults(ROOT))
+    sys.stdout.writelines(f"{fault}\n" for fault in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,69 @@
+"""The checks of the documents find what they are for."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs import commands, links, reference
+from tests.docs.__main__ import documents, faults
+
+MAKEFILE = "demo: x\n\trun\ntest:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("```sh\n$ verdictd wait shop-1 --timeout 5 && make demo test\n```\n", []),
+        ("```\nVERDICTD_SERVER=x .venv/bin/verdictd status --json | head # verdictd nothing\n```\n", []),
+        ("```sh\nverdictd wiat shop-1\n```\n", ["verdictd has no command 'wiat'"]),
+        ("```sh\nverdictd wait \\\n  --fast shop-1\n```\n", ["verdictd wait has no option --fast"]),
+        ("```sh\nmake dmeo\n```\n", ["make has no target 'dmeo'"]),
+        ("Call `verdictd judge`, then `make all`.", ["verdictd has no command 'judge'", "make has no target 'all'"]),
+        ("`verdictd COMMAND --help`, `verdictd demo --keep`, `verdictd --version`, `make VENV=x demo`", []),
+        ("```python\nverdictd wiat\n```\n", []),
+        ("```sh\nverdictd wait 'open\n```\n", []),
+    ],
+)
+def test_commands_that_do_not_exist_are_found(text: str, expected: list[str]) -> None:
+    assert list(commands.faults(text, makefile=MAKEFILE)) == expected
+
+
+def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(
+        "# The `a` of A & B\n# Two\n# Two\n[1](b.md) [2](b.md#there) [3](#the-a-of-a--b) [4](#two-1) [5](https://x/y)\n"
+        "[6](c.md) [7](b.md#here) [8](../../x) ![9](img.png)\n`[10](no.md)`\n```\n[11](no.md)\n```\n[r]: d.md\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "b.md").write_text("## There\n```\n# here\n```\n", encoding="utf-8")
+    assert list(links.faults(tmp_path / "a.md", root=tmp_path)) == [
+        "c.md is not there",
+        "b.md#here: there is no such heading",
+        "../../x leads out of the project",
+        "img.png is not there",
+        "d.md is not there",
+    ]
+
+
+def test_documents_of_hidden_folders_are_not_ours(tmp_path: Path) -> None:
+    for name in ("a.md", ".venv/b.md", "docs/c.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("", encoding="utf-8")
+    assert [path.name for path in documents(tmp_path)] == ["a.md", "c.md"]
+
+
+def test_a_generated_page_that_is_old_is_found(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text(MAKEFILE, encoding="utf-8")
+    (tmp_path / "README.md").write_text("`make all`", encoding="utf-8")
+    assert list(faults(tmp_path)) == [
+        "README.md: make has no target 'all'",
+        "docs/configuration.md: is not what the models say; run python -m tests.docs --write",
+    ]
+
+
+def test_the_page_has_every_key_with_default_and_meaning() -> None:
+    page = reference.page()
+    assert "| `listen` | text | `127.0.0.1:8484` | host:port; port 0 takes a free one. |" in page
+    assert "### `telemetry.NAME` of kind `prometheus`" in page
+    assert "| `kind` | `istio` | *required* | What kind it is. |" in page
+    assert "### `tolerances.latency`" in page
+    assert "|  |\n" not in page, "a key has no meaning"

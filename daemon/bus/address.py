@@ -43,7 +43,7 @@ def address_of(settings: Nats) -> Address:
             raise InvalidInput(
                 "credentials need the package nkeys to sign with, which is not installed",
                 path="nats.credentials_file",
-                fix="pip install 'nats-py[nkeys]'",
+                fix="pip install 'verdictd[credentials]'",
             )
     return Address(
         servers=tuple(server.strip() for server in settings.url.split(",") if server.strip()),

@@ -17,6 +17,7 @@ from daemon.bus.beside import beside
 from daemon.bus.connection import connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
+from tests.bus.jwt import operator_files
 from tests.bus.samples import verdict
 from tests.live.nats import Broker, broker, until
 
@@ -225,3 +226,22 @@ async def test_a_certificate_nobody_signed_is_told(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput):
             async with connected(Address(servers=(url,), tls=other), name="t", connect_timeout_seconds=5.0):
                 pass
+
+
+async def test_credentials_open_and_a_stranger_s_are_refused(tmp_path: Path) -> None:
+    config, known, stranger = operator_files(tmp_path)
+    async with broker(tmp_path / "nats", flags=("--config", str(config))) as running:
+        settings = Nats(url=running.url, credentials_file=str(known), connect_timeout_seconds=5.0)
+        async with open_bus(settings, cluster="prod") as bus:
+            await bus.sessions.put("web-1", b"state")
+        with pytest.raises(Forbidden, match="does not let us in"):
+            async with open_bus(Nats(url=running.url, credentials_file=str(stranger)), cluster="prod"):
+                pass
+
+
+def test_credentials_without_what_signs_them_are_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "user.creds"
+    file.touch()
+    monkeypatch.setattr("daemon.bus.address.find_spec", lambda _name: None)
+    with pytest.raises(InvalidInput, match=r"pip install 'verdictd\[credentials\]'"):
+        address_of(Nats(url="nats://h", credentials_file=str(file)))

@@ -94,10 +94,8 @@ class EnvoyTelemetry:
         self._serial += 1
         collected = Collection()
         failed: dict[str, str] = {}
-        query = {**self._page.query, "usedonly": "", "filter": self._filter()}
-        async with asyncio.TaskGroup() as group:
-            for target, url in self._targets.items():
-                group.create_task(self._scrape(target, url.with_path(self._page.path).with_query(query), collected, failed))
+        if self._catalogue.selectors:
+            await self._scrape_all(collected, failed)
         now = self._clock.monotonic()
         this = Round(
             serial=self._serial,
@@ -119,6 +117,12 @@ class EnvoyTelemetry:
         """The release has ended."""
         self._books.close(release_id)
 
+    async def _scrape_all(self, collected: Collection, failed: dict[str, str]) -> None:
+        query = {**self._page.query, "usedonly": "", "filter": self._filter()}
+        async with asyncio.TaskGroup() as group:
+            for target, url in self._targets.items():
+                group.create_task(self._scrape(target, url.with_path(self._page.path).with_query(query), collected, failed))
+
     async def _scrape(self, target: str, url: URL, collected: Collection, failed: dict[str, str]) -> None:
         try:
             async with self._slots:
@@ -137,7 +141,7 @@ class EnvoyTelemetry:
     def _filter(self) -> str:
         """A pattern on Envoy's internal names that lets through what is watched, and little else."""
         names = sorted({value for selector in self._catalogue.selectors for _, value in selector})
-        few = 0 < len(names) <= _MAX_ARMS_IN_FILTER
+        few = len(names) <= _MAX_ARMS_IN_FILTER
         arms = "|".join(literal(name) for name in names) if few else ".*"
         return self._dialect.stat_filter.replace("{arms}", arms)
 

@@ -82,7 +82,7 @@ class Ledger:
             # Only latency raises here. Its numbers begin anew; the counters are held, so that they lose nothing.
             self._latency.restart(self._streams, views)
             return self._gap(f"{error.path}: {error.message}; its buckets start anew")
-        return self._gap("first reading: counting starts here") if first else reading
+        return self._gap("first reading: counting starts here") if first and this.answered else reading
 
     def gap(self, reason: str) -> Reading:
         """The reading of a round in which there was nothing that can be used. Nothing is forgotten."""
@@ -101,7 +101,7 @@ class Ledger:
             if reason := _waits_for(ARMS[arm], self._streams[arm], complete[arm], this):
                 return self._gap(reason)
         active = [counting(self._streams[arm], complete[arm], before=before, seen=seen[arm]) for arm in (0, 1)]
-        reasons = [_silence(ARMS[arm], active[arm], complete[arm], known=bool(self._streams[arm])) for arm in (0, 1)]
+        reasons = [_silence(ARMS[arm], active[arm], complete[arm], this, known=bool(self._streams[arm])) for arm in (0, 1)]
         if reason := reasons[0] or reasons[1]:
             self._commit(complete, active)
             self._latency.restart(self._streams, complete)
@@ -171,13 +171,14 @@ def _waits_for(arm: str, streams: Mapping[str, Stream], complete: Mapping[str, A
     return None
 
 
-def _silence(arm: str, active: Sequence[Active], complete: Mapping[str, ArmView], *, known: bool) -> str | None:
+def _silence(arm: str, active: Sequence[Active], complete: Mapping[str, ArmView], this: Round, *, known: bool) -> str | None:
     """Why nothing can be said of an arm, if so."""
     if any(one.view.counters for one in active):
         return None
     if any(view.counters for view in complete.values()):
         return f"{arm}: first sight of its series"
-    return f"{arm}: its series have vanished" if known else f"{arm}: no series yet"
+    reason = f"{arm}: its series have vanished" if known else f"{arm}: no series yet"
+    return "; ".join([reason, *list(this.failed.values())[:1]])
 
 
 def _newest(complete: Sequence[Mapping[str, ArmView]]) -> float:

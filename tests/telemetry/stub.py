@@ -72,17 +72,19 @@ class Stub:
 
 
 @asynccontextmanager
-async def stub() -> AsyncIterator[Stub]:
-    """A stub on a loopback port of the system's choice."""
+async def stub(*, addresses: int = 1) -> AsyncIterator[Stub]:
+    """A stub on a port of the system's choice, on 127.0.0.1 and as many of the loopback addresses after it as asked for."""
     made = Stub()
     app = web.Application(client_max_size=16 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", made.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        port = 0
+        for number in range(1, addresses + 1):
+            await web.TCPSite(runner, f"127.0.0.{number}", port).start()
+            port = runner.addresses[0][1]
+        made.url = f"http://127.0.0.1:{port}"
         yield made
     finally:
         await runner.cleanup()

@@ -90,8 +90,16 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """One attempt to bring a version of a service into traffic; what a deployment event announces.
 
     Attributes:
+        service: what is released.
+        namespace: where it runs.
+        cluster: name of the cluster, when it is not the daemon's own.
+        mesh: name of a configured mesh; needed when there are several.
+        baseline: the version that has served so far; traffic goes back to it.
+        canary: the new version.
+        strategy: how the canary gets its traffic.
         weight: the canary's configured share of the traffic, in percent.
         policy: name of a configured policy.
+        artifact: what was deployed, for the record (an image, a package URL).
         route: name of the route object, when it cannot be found by scanning for the canary.
         deadline: longest watch in seconds; overrides the policy's window when shorter.
     """

@@ -89,6 +89,9 @@ async def command(request: web.Request, word: str) -> Command:
 async def _body(request: web.Request, *, types: tuple[str, ...]) -> bytes:
     if request.content_type not in types:
         raise web.HTTPUnsupportedMediaType(text=f"the content type {request.content_type!r} is not read here; send {one_of(types)}")
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        raise web.HTTPUnsupportedMediaType(text=f"the content encoding {encoding[:40]!r} is not read here; send the body as it is")
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()

@@ -66,8 +66,9 @@ class HttpServer:
 
     def __init__(self, app: web.Application, *, http: Http) -> None:
         self._wanted = address.parse(http.listen)
+        # Bodies are not unpacked: nobody needs it, and a small body could become a large one.
         self._runner = web.AppRunner(
-            app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS, keepalive_timeout=75.0
+            app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS, auto_decompress=False
         )
         self.address = self._wanted
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import main
+from daemon.cli.checking import schema
 
 GOOD = {
     "settings.yaml": ("cluster: eu", "settings"),
@@ -66,3 +67,9 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.Capture
 def test_nothing_to_check_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check"]) == 64
     assert "name files to check" in capsys.readouterr().err
+
+
+def test_every_field_of_a_release_is_described() -> None:
+    for name in ("Release", "ArmSpec"):
+        fields = schema("release")["$defs"][name]["properties"]
+        assert [key for key, field in fields.items() if not field.get("description")] == []

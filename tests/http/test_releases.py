@@ -1,6 +1,7 @@
 """Releases over HTTP: submitted, listed, read, waited for, commanded."""
 
 import asyncio
+import gzip
 from typing import Any
 
 import aiohttp
@@ -105,6 +106,16 @@ async def test_other_content_types_are_refused() -> None:
         assert problem["detail"] == (
             "the content type 'text/plain' is not read here; send application/json or application/cloudevents+json"
         )
+
+
+async def test_packed_bodies_are_refused_and_not_unpacked() -> None:
+    packed = gzip.compress(b" " * 10_000_000)
+    async with serving() as api:
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        for body in (packed, b"no gzip"):
+            status, problem = await api.call("POST", "/v1/releases", data=body, headers=headers)
+            assert status == 415
+            assert problem["detail"] == "the content encoding 'gzip' is not read here; send the body as it is"
 
 
 async def test_a_body_over_the_limit_is_refused() -> None:

@@ -22,6 +22,7 @@ from daemon.errors import (
 )
 
 _MESSAGE_CHARACTERS = 400
+_TEXT_BYTES = 4000
 _DEFAULT_RETRY_AFTER_SECONDS = 1.0
 
 
@@ -78,11 +79,19 @@ def _status_object(body: bytes) -> dict[str, Any] | None:
 def _said(document: dict[str, Any] | None, body: bytes) -> str:
     if document is None:
         return _text(body)
-    return str(document.get("message") or document.get("reason") or "")[:_MESSAGE_CHARACTERS]
+    return _shortened(str(document.get("message") or document.get("reason") or ""))
 
 
 def _text(body: bytes) -> str:
-    return " ".join(body.decode(errors="replace")[:_MESSAGE_CHARACTERS].split())
+    return _shortened(" ".join(body[:_TEXT_BYTES].decode(errors="replace").split()))
+
+
+def _shortened(message: str) -> str:
+    """Beginning and end: the API server quotes whole objects in the middle, and gives the cause after them."""
+    if len(message) <= _MESSAGE_CHARACTERS:
+        return message
+    half = _MESSAGE_CHARACTERS // 2
+    return f"{message[:half]} ... {message[-half:]}"
 
 
 def _details(document: dict[str, Any] | None) -> dict[str, Any]:

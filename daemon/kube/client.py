@@ -22,7 +22,7 @@ Query = Sequence[tuple[str, str]]
 
 _PAGE = 500
 _RENEW_SECONDS = 10.0
-_ERROR_BYTES = 64 * 1024
+_ERROR_BYTES = 4 * 1024 * 1024
 _JSON_PATCH = "application/json-patch+json"
 
 
@@ -230,8 +230,10 @@ async def _check(response: aiohttp.ClientResponse, *, what: str) -> None:
     """Raise what a status other than 2xx means, and be done with the answer then."""
     if 200 <= response.status < 300:
         return
+    body = b""
     with _translated(what):
-        body = await response.content.read(_ERROR_BYTES)
+        while len(body) < _ERROR_BYTES and (chunk := await response.content.readany()):
+            body += chunk
     response.close()
     raise answers.error_of(status=response.status, body=body, headers=response.headers, what=what)
 

@@ -68,6 +68,16 @@ async def test_every_answer_has_its_meaning(tmp_path: Path, answer: Answer, erro
     assert len(server.requests) == 1
 
 
+async def test_an_error_that_quotes_a_large_object_is_read_whole_and_told_short(tmp_path: Path) -> None:
+    """It comes in several chunks; the causes, which decide what it means, are in the last."""
+    async with stub(tmp_path, status(422, f"invalid: {'x' * 600_000}: unknown field", causes=[{"field": "spec"}])) as server:
+        client = server.client()
+        with pytest.raises(Refused, match=r"unknown field$") as caught:
+            await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=[{"op": "x"}])
+        await client.close()
+    assert len(str(caught.value)) < 600
+
+
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,26 +16,16 @@ from daemon.model import Action
 from tests.mesh import istio_objects
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
+from tests.mesh.wallclock import WallClock
 
-pytestmark = [pytest.mark.mesh, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 PATHS = {"/": {}, "/tested": {"x-canary": "always"}, "/reports/1": {}}
 
 
-class WallClock:
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float, /) -> None:
-        await asyncio.sleep(seconds)
-
-
-@pytest_asyncio.fixture
-async def router(istio_world: IstioWorld) -> AsyncIterator[IstioRouter]:
-    kube = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(istio_world.kubeconfig)))
+@pytest_asyncio.fixture(loop_scope="module")
+async def router(shared_istio_world: IstioWorld) -> AsyncIterator[IstioRouter]:
+    kube = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(shared_istio_world.kubeconfig)))
     yield IstioRouter(kube)
     await kube.close()
 
@@ -46,36 +35,36 @@ def procedure(*, guard_seconds: float = 2.0) -> Reverting:
 
 
 async def test_a_revert_ends_the_canarys_traffic_and_leaves_the_rest_of_the_object(
-    istio_world: IstioWorld, router: IstioRouter
+    shared_istio_world: IstioWorld, router: IstioRouter
 ) -> None:
     mirror = {"mirror": {"host": "web", "subset": "v2"}, "mirrorPercentage": {"value": 50.0}}
-    await istio_world.replace_spec(istio_objects.virtual_service(canary_weight=30, **mirror)["spec"])
-    before = await istio_world.virtual_service()
-    placement = await router.locate(istio_world.release)
+    await shared_istio_world.replace_spec(istio_objects.virtual_service(canary_weight=30, **mirror)["spec"])
+    before = await shared_istio_world.virtual_service()
+    placement = await router.locate(shared_istio_world.release)
     assert placement.canary_percent == 30.0
     assert len(placement.routes) == 3
-    assert await router.baseline_ready(istio_world.release) == 1
-    async with istio_world.traffic(per_second=200.0, paths=PATHS) as seen:
+    assert await router.baseline_ready(shared_istio_world.release) == 1
+    async with shared_istio_world.traffic(per_second=200.0, paths=PATHS) as seen:
         await seen.until(lambda traffic: traffic.counts().get("v2", 0) > 100)
-        outcome = await procedure().run(router, istio_world.release)
+        outcome = await procedure().run(router, shared_istio_world.release)
         assert outcome.action is Action.REVERT, outcome.reason
         sent_at = next(mark.at for mark in outcome.marks if mark.step == reverting.PATCH_SENT)
         acknowledged_at = next(mark.at for mark in outcome.marks if mark.step == reverting.PATCH_ACKNOWLEDGED)
         quiet_from = sent_at + 2.0
         await seen.until(lambda traffic: traffic.counts(since=quiet_from).get("v1", 0) > 100)
-        served = istio_world.backends["v2"].served
+        served = shared_istio_world.backends["v2"].served
         await seen.until(lambda traffic: traffic.counts(since=quiet_from).get("v1", 0) > 200)
     last = seen.last("v2")
     assert last is not None
     said(f"patch answered in {1e3 * (acknowledged_at - sent_at):.0f} ms")
     said(f"patch sent -> last canary response, through istiod: {1e3 * (last.at - sent_at):.0f} ms")
     assert last.at < quiet_from
-    assert istio_world.backends["v2"].served == served, "mirrored requests still come"
+    assert shared_istio_world.backends["v2"].served == served, "mirrored requests still come"
     late = [answer for answer in seen.answers if answer.at >= quiet_from]
     assert {answer.version for answer in late} == {"v1"}
     assert {answer.path for answer in late} == set(PATHS)
     assert {answer.status for answer in seen.answers} == {200}
-    assert_only_the_canary_was_touched(before, await istio_world.virtual_service())
+    assert_only_the_canary_was_touched(before, await shared_istio_world.virtual_service())
 
 
 def assert_only_the_canary_was_touched(before: istio_objects.Json, after: istio_objects.Json) -> None:
@@ -90,25 +79,25 @@ def assert_only_the_canary_was_touched(before: istio_objects.Json, after: istio_
     assert after == expected
 
 
-async def test_somebody_who_puts_the_weights_back_is_answered(istio_world: IstioWorld, router: IstioRouter) -> None:
-    before = await istio_world.virtual_service()
-    await router.locate(istio_world.release)
-    assert (await procedure().run(router, istio_world.release)).action is Action.REVERT
+async def test_somebody_who_puts_the_weights_back_is_answered(shared_istio_world: IstioWorld, router: IstioRouter) -> None:
+    before = await shared_istio_world.virtual_service()
+    await router.locate(shared_istio_world.release)
+    assert (await procedure().run(router, shared_istio_world.release)).action is Action.REVERT
 
     async def meddle() -> None:
         for _ in range(2):
             await asyncio.sleep(0.7)
-            await istio_world.replace_spec(before["spec"])
+            await shared_istio_world.replace_spec(before["spec"])
 
-    _, marks = await asyncio.gather(meddle(), procedure(guard_seconds=3.0).guard(router, istio_world.release))
+    _, marks = await asyncio.gather(meddle(), procedure(guard_seconds=3.0).guard(router, shared_istio_world.release))
     assert "put back 2 times" in marks[-1].detail
-    assert await istio_world.weights() == {"v1": 100, "v2": 0}
+    assert await shared_istio_world.weights() == {"v1": 100, "v2": 0}
 
 
-async def test_the_worlds_faults_are_seen_in_the_traffic_and_in_prometheus(istio_world: IstioWorld) -> None:
-    istio_world.break_canary(error_rate=0.5)
-    async with istio_world.traffic(per_second=200.0) as seen:
+async def test_the_worlds_faults_are_seen_in_the_traffic_and_in_prometheus(shared_istio_world: IstioWorld) -> None:
+    shared_istio_world.break_canary(error_rate=0.5)
+    async with shared_istio_world.traffic(per_second=200.0) as seen:
         await seen.until(lambda traffic: traffic.first_bad("v2") is not None)
         assert seen.first_bad("v1") is None
-    assert 'response_code="500"' in istio_world.exporters["v2"].text()
-    assert 'response_code="500"' not in istio_world.exporters["v1"].text()
+    assert 'response_code="500"' in shared_istio_world.exporters["v2"].text()
+    assert 'response_code="500"' not in shared_istio_world.exporters["v1"].text()

@@ -3,7 +3,6 @@
 import asyncio
 import copy
 import json
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from daemon.meshes import guardedfile
 from daemon.meshes.envoy import EnvoyRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh.traffic import Backend, Traffic, backend, said, traffic
+from tests.mesh.wallclock import WallClock
 from tests.servers.envoy import envoy
 from tests.servers.run import free_ports, until
 
@@ -27,17 +27,6 @@ pytestmark = pytest.mark.live
 
 Json = dict[str, Any]
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
-
-
-class WallClock:
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float, /) -> None:
-        await asyncio.sleep(seconds)
 
 
 @dataclass

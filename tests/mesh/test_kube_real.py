@@ -1,0 +1,277 @@
+"""The client, the watch and the Istio router on a real API server: what it answers, what it forbids, what it lets pass."""
+
+import asyncio
+import contextlib
+import copy
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from config.settings import Kubernetes, Limits
+from daemon.engine.reverting import Reverting
+from daemon.errors import Conflict, Forbidden, NotFound, Refused
+from daemon.kube.client import KubeClient
+from daemon.kube.listwatch import ApiSource, ListWatch
+from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Json
+from daemon.meshes.istio import IstioRouter
+from daemon.model import Action, ArmSpec, Release
+from tests.mesh import istio_objects
+from tests.mesh.istio_objects import NAMESPACE, SERVICE
+from tests.mesh.wallclock import WallClock
+from tests.servers.crds import install_crds
+from tests.servers.kube_apiserver import KubeApiServer, cluster
+from tests.servers.locate import require_crds
+
+pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+
+RELEASE = Release(service=SERVICE, namespace=NAMESPACE, baseline=ArmSpec(version="v1"), canary=ArmSpec(version="v2"))
+
+MAY_PATCH = [{"apiGroups": ["networking.istio.io"], "resources": ["virtualservices"], "verbs": ["get", "list", "patch"]}]
+"""The least that taking traffic back needs. The rest (which subset an arm is, who is ready) is comfort."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApiServer]:
+    async with cluster(tmp_path_factory.mktemp("cluster")) as running:
+        await install_crds(running, require_crds("istio"))
+        for collection, item in istio_objects.created():
+            await post(running, collection, item)
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def kube(api: KubeApiServer, tmp_path: Path) -> AsyncIterator[KubeClient]:
+    """The administrator's client, and the objects as they were in the beginning."""
+    client = client_of(api, tmp_path / "admin.json")
+    for item in (await client.list(VIRTUAL_SERVICES)).items:
+        if item["metadata"]["name"] != SERVICE:
+            async with api.session() as session:
+                await session.delete(VIRTUAL_SERVICES.path(namespace=item["metadata"]["namespace"], name=item["metadata"]["name"]))
+    await write_spec(client, istio_objects.virtual_service()["spec"])
+    yield client
+    await client.close()
+
+
+def client_of(api: KubeApiServer, path: Path, token: str | None = None) -> KubeClient:
+    return KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(api.write_kubeconfig(path, token))))
+
+
+async def post(api: KubeApiServer, collection: str, item: Json) -> Json:
+    async with api.session() as session, session.post(collection, json=item) as response:
+        body: Json = await response.json()
+        assert response.status == 201, body
+        return body
+
+
+async def read(kube: KubeClient, name: str = SERVICE, namespace: str = NAMESPACE) -> Json:
+    return await kube.get(VIRTUAL_SERVICES, name=name, namespace=namespace)
+
+
+async def write_spec(kube: KubeClient, spec: Json) -> Json:
+    operations = [{"op": "replace", "path": "/spec", "value": spec}]
+    return await kube.patch(VIRTUAL_SERVICES, name=SERVICE, namespace=NAMESPACE, operations=operations)
+
+
+def patch(kube: KubeClient, *operations: Json, dry_run: bool = False) -> Any:
+    return kube.patch(VIRTUAL_SERVICES, name=SERVICE, namespace=NAMESPACE, operations=operations, dry_run=dry_run)
+
+
+@contextlib.asynccontextmanager
+async def account(
+    api: KubeApiServer, folder: Path, name: str, rules: Sequence[Json], *, namespaced: bool = False
+) -> AsyncIterator[KubeClient]:
+    """A client with the token of a service account that may do only this."""
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    await post(api, accounts, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+    kind, scope = ("Role", f"/namespaces/{NAMESPACE}") if namespaced else ("ClusterRole", "")
+    base = f"/apis/rbac.authorization.k8s.io/v1{scope}"
+    group = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name}}
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": "default"}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+    await post(api, f"{base}/{kind.lower()}s", {**group, "kind": kind, "rules": list(rules)})
+    await post(api, f"{base}/{kind.lower()}bindings", {**group, "kind": f"{kind}Binding", "roleRef": role, "subjects": [subject]})
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = (await post(api, f"{accounts}/{name}/token", request))["status"]["token"]
+    client = client_of(api, folder / f"{name}.json", token)
+    yield client
+    await client.close()
+
+
+def procedure() -> Reverting:
+    return Reverting(clock=WallClock(), limits=Limits(confirm_seconds=2.0), random=lambda: 0.5)
+
+
+async def test_an_outdated_resource_version_is_a_conflict(kube: KubeClient) -> None:
+    version = (await read(kube))["metadata"]["resourceVersion"]
+    lock = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
+    await patch(kube, lock, {"op": "add", "path": "/spec/http/2/route/1/weight", "value": 11})
+    with pytest.raises(Conflict, match="409"):
+        await patch(kube, lock, {"op": "add", "path": "/spec/http/2/route/1/weight", "value": 12})
+
+
+async def test_a_test_or_a_path_that_does_not_hold_is_a_conflict(kube: KubeClient) -> None:
+    with pytest.raises(Conflict, match="422"):
+        await patch(kube, {"op": "test", "path": "/spec/http/2/route/0/destination/subset", "value": "other"})
+    with pytest.raises(Conflict, match="422"):
+        await patch(kube, {"op": "remove", "path": "/spec/http/7"})
+
+
+async def test_a_value_of_the_wrong_type_and_an_unknown_field_are_refused(kube: KubeClient) -> None:
+    with pytest.raises(Refused, match="weight"):
+        await patch(kube, {"op": "add", "path": "/spec/http/2/route/0/weight", "value": "much"})
+    with pytest.raises(Refused, match="unknown field"):
+        await patch(kube, {"op": "add", "path": "/spec/wieght", "value": 1})
+    assert "wieght" not in (await read(kube))["spec"]
+
+
+async def test_a_dry_run_changes_nothing(kube: KubeClient) -> None:
+    before = await read(kube)
+    answer = await patch(kube, {"op": "add", "path": "/spec/http/2/route/1/weight", "value": 33}, dry_run=True)
+    assert answer["spec"]["http"][2]["route"][1]["weight"] == 33
+    assert await read(kube) == before
+
+
+async def test_what_is_not_there_is_not_found(kube: KubeClient) -> None:
+    with pytest.raises(NotFound, match='"nothing" not found'):
+        await read(kube, name="nothing")
+
+
+async def test_a_token_nobody_knows_is_forbidden(api: KubeApiServer, tmp_path: Path) -> None:
+    client = client_of(api, tmp_path / "nobody.json", "not-a-token")
+    with pytest.raises(Forbidden, match="401"):
+        await read(client)
+    await client.close()
+
+
+async def test_in_a_cluster_the_mounted_credentials_lead_in(
+    api: KubeApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, _, port = api.url.removeprefix("https://").rpartition(":")
+    (tmp_path / "token").write_text(api.token)
+    shutil.copy(api.ca, tmp_path / "ca.crt")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+    module = "kubernetes_asyncio.config.incluster_config"
+    monkeypatch.setattr(f"{module}.SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
+    monkeypatch.setattr(f"{module}.SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
+    client = KubeClient(Kubernetes())
+    assert (await read(client))["metadata"]["name"] == SERVICE
+    await client.close()
+
+
+async def test_a_release_named_by_versions_is_found_and_taken_back(kube: KubeClient) -> None:
+    before = await read(kube)
+    router = IstioRouter(kube)
+    placement = await router.locate(RELEASE)
+    assert placement.canary_percent == 10.0
+    assert await router.baseline_ready(RELEASE) == 1
+    outcome = await procedure().run(router, RELEASE)
+    assert outcome.action is Action.REVERT, outcome.reason
+    after = await read(kube)
+    expected = copy.deepcopy(before["spec"])
+    expected["http"][0]["route"][0]["destination"]["subset"] = "v1"
+    expected["http"][2]["route"][0]["weight"], expected["http"][2]["route"][1]["weight"] = 100, 0
+    assert after["spec"] == expected
+    assert not (await router.take_back(RELEASE)).changed
+    assert (await read(kube))["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
+
+
+async def test_every_virtual_service_of_every_namespace_is_taken_back(api: KubeApiServer, kube: KubeClient) -> None:
+    """One is there when the canary is located, in another namespace; one comes later."""
+
+    def elsewhere(name: str, namespace: str) -> Json:
+        to = {"destination": {"host": istio_objects.HOST, "subset": "v2"}}
+        spec = {"hosts": [f"{name}.example.com"], "gateways": ["edge"], "http": [{"route": [to]}]}
+        metadata = {"name": name, "namespace": namespace}
+        return {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": metadata, "spec": spec}
+
+    path = "/apis/networking.istio.io/v1/namespaces/default/virtualservices"
+    await post(api, path, elsewhere("edge", "default"))
+    router = IstioRouter(kube)
+    assert len((await router.locate(RELEASE)).routes) == 3
+    await post(api, path, elsewhere("late", "default"))
+    outcome = await procedure().run(router, RELEASE)
+    assert outcome.action is Action.REVERT, outcome.reason
+    for name, namespace in ((SERVICE, NAMESPACE), ("edge", "default"), ("late", "default")):
+        assert (await read(kube, name, namespace))["spec"]["http"][0]["route"][0]["destination"]["subset"] == "v1"
+
+
+async def test_others_who_write_all_the_time_only_cost_tries(kube: KubeClient) -> None:
+    router = IstioRouter(kube)
+    await router.locate(RELEASE)
+
+    async def meddle() -> None:
+        for number in range(40):
+            annotation = {"op": "add", "path": "/metadata/annotations/meddler", "value": str(number)}
+            await patch(kube, annotation)
+
+    meddling = asyncio.ensure_future(meddle())
+    outcome = await procedure().run(router, RELEASE)
+    await meddling
+    assert outcome.action is Action.REVERT, outcome.reason
+    assert await router.canary_gets_traffic(RELEASE) is None
+
+
+async def test_the_least_privilege_suffices(api: KubeApiServer, kube: KubeClient, tmp_path: Path) -> None:
+    """get, list and patch on virtualservices: no more is needed where the release names its subsets."""
+    named = Release(service=SERVICE, namespace=NAMESPACE, baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+    async with account(api, tmp_path, "least", MAY_PATCH) as least:
+        router = IstioRouter(least)
+        assert (await router.locate(named)).canary_percent == 10.0
+        with pytest.raises(Forbidden):
+            await router.baseline_ready(named)
+        outcome = await procedure().run(router, named)
+        assert outcome.action is Action.REVERT, outcome.reason
+        assert "could not be asked for" in outcome.reason
+        with pytest.raises(Forbidden, match="pods"):
+            await least.get(PODS, name="web-v1-0", namespace=NAMESPACE)
+    assert (await read(kube))["spec"]["http"][2]["route"][1]["weight"] == 0
+
+
+async def test_rights_in_one_namespace_suffice_for_what_is_there_and_its_delegates(
+    api: KubeApiServer, kube: KubeClient, tmp_path: Path
+) -> None:
+    named = Release(service=SERVICE, namespace=NAMESPACE, baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+    async with account(api, tmp_path, "narrow", MAY_PATCH, namespaced=True) as narrow:
+        router = IstioRouter(narrow)
+        assert len((await router.locate(named)).routes) == 2
+        assert (await procedure().run(router, named)).action is Action.REVERT
+        lost = Release(service="lost", namespace=NAMESPACE, baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+        with pytest.raises(NotFound, match="namespace shop"):
+            await router.locate(lost)
+
+
+async def test_who_may_only_read_fails_loudly(api: KubeApiServer, kube: KubeClient, tmp_path: Path) -> None:
+    named = Release(service=SERVICE, namespace=NAMESPACE, baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+    reading = [{**MAY_PATCH[0], "verbs": ["get", "list"]}]
+    async with account(api, tmp_path, "reader", reading) as reader:
+        outcome = await procedure().run(IstioRouter(reader), named)
+    assert outcome.action is Action.FAILED
+    assert "403" in outcome.reason
+    assert outcome.attempts == 1
+
+
+async def test_a_baseline_that_nobody_serves_blocks(api: KubeApiServer, kube: KubeClient) -> None:
+    path = f"{istio_objects.SLICES}/web-1"
+    async with api.session() as session:
+        for ready, action in ((False, Action.BLOCKED), (True, Action.REVERT)):
+            async with session.put(path, json=istio_objects.endpoint_slice(ready=ready)) as response:
+                assert response.status == 200
+            assert (await procedure().run(IstioRouter(kube), RELEASE)).action is action
+
+
+async def test_the_watch_follows_a_real_server(kube: KubeClient) -> None:
+    source = ApiSource(kube=kube, resource=VIRTUAL_SERVICES, namespace=NAMESPACE)
+    watching = ListWatch(source=source, clock=WallClock(), random=lambda: 0.5)
+    async with contextlib.aclosing(watching.changes()) as changes:
+        async with asyncio.timeout(10.0):
+            assert (await anext(changes)).kind == "added"
+            await patch(kube, {"op": "add", "path": "/spec/http/2/route/1/weight", "value": 12})
+            change = await anext(changes)
+    assert (change.kind, change.object["spec"]["http"][2]["route"][1]["weight"]) == ("modified", 12)
+    assert watching.age_seconds is not None
+    assert watching.age_seconds < 5.0

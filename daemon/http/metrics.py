@@ -16,7 +16,6 @@ from prometheus_client.registry import Collector
 import daemon
 from analyzers.ruling import LegNow, Ruling
 from daemon.model import Mark, Reading, Release, Stage, Verdict, Watch
-from daemon.ports import Desk
 
 _WATCH_BUCKETS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _REVERT_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
@@ -74,14 +73,18 @@ class Metrics:
             ("telemetry",),
             registry=self.registry,
         )
+        self._stages = Gauge(
+            "verdictd_releases", "Releases by stage; ended: those still in memory.", ("stage",), registry=self.registry
+        )
         self._troubles = Counter("verdictd_troubles", "Failures that are being retried.", ("what", "error"), registry=self.registry)
         Gauge("verdictd_build_info", "Always 1.", ("version",), registry=self.registry).labels(daemon.__version__).set(1)
         ProcessCollector(registry=self.registry)
         self.registry.register(_Releases(self._watched, now))
 
-    def count_stages(self, desk: Desk) -> None:
-        """Count the desk's releases by stage at each scrape. Once for each registry."""
-        self.registry.register(_Stages(desk))
+    def set_stages(self, counts: Mapping[Stage, int]) -> None:
+        """How many releases are in each stage."""
+        for stage, count in counts.items():
+            self._stages.labels(stage.value).set(count)
 
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         """A release has been sampled and judged."""
@@ -132,32 +135,8 @@ class Metrics:
         return Histogram(f"verdictd_{name}_seconds", help_text, ("telemetry",), buckets=_ROUND_BUCKETS, registry=self.registry)
 
 
-class _Stages(Collector):
-    """Releases by stage, all stages always there."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def describe(self) -> Iterator[Metric]:
-        """The name only: the desk is not asked before somebody scrapes."""
-        yield self._family()
-
-    def collect(self) -> Iterator[Metric]:
-        """One sample for each stage."""
-        counts = dict.fromkeys(Stage, 0)
-        for view in self._desk.views():
-            counts[view.stage] += 1
-        family = self._family()
-        for stage, count in counts.items():
-            family.add_metric((stage.value,), count)
-        yield family
-
-    def _family(self) -> GaugeMetricFamily:
-        return GaugeMetricFamily("verdictd_releases", "Releases by stage; ended: those still in memory.", labels=("stage",))
-
-
 class _Releases(Collector):
-    """What describes single releases, made at scrape time."""
+    """What describes single releases, made at scrape time, in another thread: what is read here is replaced, not changed."""
 
     def __init__(self, watched: Mapping[str, _Watched], now: Callable[[], float]) -> None:
         self._watched = watched

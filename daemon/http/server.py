@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Self
 
 from aiohttp import web
-from prometheus_client.aiohttp import make_aiohttp_handler
 
 from config import address
 from config.address import Address
@@ -20,6 +19,7 @@ from daemon.http.longpolls import LongPolls
 from daemon.http.metrics import Metrics
 from daemon.http.problems import problems
 from daemon.http.releases import Releases, reply
+from daemon.http.scraping import Scraping
 from daemon.ports import Desk, Verdicts
 
 _SHUTDOWN_SECONDS = 1.0
@@ -36,7 +36,6 @@ def create_app(*, desk: Desk, verdicts: Verdicts, metrics: Metrics, readiness: R
     """
     token_guard = guard.guard_for(http)
     polls = LongPolls(verdicts)
-    metrics.count_stages(desk)
     releases = Releases(desk=desk, verdicts=verdicts, polls=polls, max_wait_seconds=http.max_wait_seconds)
 
     async def describe(_request: web.Request) -> web.Response:
@@ -44,7 +43,7 @@ def create_app(*, desk: Desk, verdicts: Verdicts, metrics: Metrics, readiness: R
 
     table = [
         *release_endpoints(releases, max_wait_seconds=http.max_wait_seconds),
-        *health_endpoints(Health(readiness), make_aiohttp_handler(metrics.registry), describe),
+        *health_endpoints(Health(readiness), Scraping(metrics, desk).metrics, describe),
     ]
     description = openapi.document(table)
     app = web.Application(client_max_size=http.max_body_bytes, middlewares=[problems, guard.middleware(token_guard)])

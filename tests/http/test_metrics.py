@@ -6,8 +6,8 @@ from analyzers.counts import Arm
 from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
 from daemon.http.metrics import Metrics
-from daemon.model import Mark, Outcome, Reading, Stage, Watch
-from tests.http.world import Engine, release, verdict, view
+from daemon.model import Mark, Outcome, Reading, Watch
+from tests.http.world import release, verdict
 
 WATCH = Watch(release_id="shop-1", release=release())
 LABELS = {"release": "shop-1", "namespace": "web", "service": "shop"}
@@ -93,17 +93,6 @@ def test_troubles_are_counted_by_kind() -> None:
     metrics = Metrics()
     metrics.trouble("publish", TimedOut("5 s"))
     assert metrics.registry.get_sample_value("verdictd_troubles_total", {"what": "publish", "error": "TimedOut"}) == 1
-
-
-def test_releases_are_counted_by_stage_and_every_stage_is_there() -> None:
-    metrics = Metrics()
-    metrics.count_stages(Engine(releases={"a": view("a"), "b": view("b", stage=Stage.ENDED), "c": view("c")}))
-    value = metrics.registry.get_sample_value
-    assert {stage: value("verdictd_releases", {"stage": stage.value}) for stage in Stage} == {
-        **dict.fromkeys(Stage, 0.0),
-        Stage.WATCHING: 2.0,
-        Stage.ENDED: 1.0,
-    }
 
 
 def test_names_follow_the_rules_of_prometheus() -> None:

@@ -1,12 +1,17 @@
 """What operators and their machines read: probes, metrics, the description of the API."""
 
+import asyncio
 import re
+from collections.abc import Iterator
 
 from aiohttp import web
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from config.settings import Http
 from daemon.http.metrics import Metrics
 from daemon.http.server import create_app
+from daemon.model import Stage
 from tests.http.world import Engine, serving, view
 
 
@@ -26,9 +31,32 @@ async def test_metrics_are_served_in_the_format_that_is_asked_for() -> None:
     async with serving(Engine(releases={"a": view("a")})) as api:
         status, text = await api.call("GET", "/metrics")
         assert status == 200
-        assert 'verdictd_releases{stage="watching"} 1.0' in text
+        counts = dict(re.findall(r'^verdictd_releases{stage="(\w+)"} (\S+)$', text, re.MULTILINE))
+        assert counts == {stage.value: "1.0" if stage is Stage.WATCHING else "0.0" for stage in Stage}
         async with api.client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"}) as response:
             assert (await response.text()).endswith("# EOF\n")
+
+
+async def test_the_event_loop_goes_on_while_metrics_are_written() -> None:
+    """With thousands of releases that takes long enough to hold up a revert."""
+    async with serving() as api:
+        loop = asyncio.get_running_loop()
+        turned: asyncio.Future[None] = loop.create_future()
+
+        class Slow(Collector):
+            def describe(self) -> Iterator[Metric]:
+                return iter(())
+
+            def collect(self) -> Iterator[Metric]:
+                asyncio.run_coroutine_threadsafe(turn(), loop).result(timeout=5)
+                yield GaugeMetricFamily("slow", "Slow.", value=1)
+
+        async def turn() -> None:
+            turned.set_result(None)
+
+        api.metrics.registry.register(Slow())
+        status, text = await api.call("GET", "/metrics")
+        assert (status, "slow 1.0" in text, turned.done()) == (200, True, True)
 
 
 def routes(app: web.Application) -> set[tuple[str, str]]:

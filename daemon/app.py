@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.errors import ConfigError
 from config.policy import Policy
-from config.settings import Settings
+from config.settings import IstioMesh, Settings
 from daemon import __version__, logs
 from daemon.bus.opening import Bus, open_bus
 from daemon.clock import SystemClock
@@ -22,7 +22,8 @@ from daemon.engine.world import Mesh, World
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
-from daemon.meshes.factory import open_routers
+from daemon.kube.client import KubeClient
+from daemon.meshes.factory import router_for
 from daemon.ports import Clock, Telemetry
 from daemon.recordings import Recorder
 from daemon.telemetry.factory import telemetry_from
@@ -77,8 +78,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         telemetry = {
             name: await stack.enter_async_context(telemetry_from(entry, clock=clock)) for name, entry in settings.telemetry.items()
         }
-        routers = await stack.enter_async_context(open_routers(settings))
-        meshes = {name: Mesh(router=routers[name], telemetry=mesh.telemetry) for name, mesh in settings.meshes.items()}
+        meshes = await _open_meshes(settings, stack)
         engine = Engine(_world(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
 
         def readiness() -> Mapping[str, str | None]:
@@ -100,6 +100,20 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             log.info("stopping")
             engine.stop()
     log.info("stopped")
+
+
+async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, Mesh]:
+    """A router for each configured mesh. The API server's credentials are read now where a mesh needs them, not at the first revert."""
+    kube = KubeClient(settings.kubernetes)
+    stack.push_async_callback(kube.close)
+    if any(isinstance(mesh, IstioMesh) for mesh in settings.meshes.values()):
+        await kube.connect()
+    meshes = {}
+    for name, mesh in settings.meshes.items():
+        router = router_for(mesh, kube=kube)
+        stack.push_async_callback(router.close)
+        meshes[name] = Mesh(router=router, telemetry=mesh.telemetry)
+    return meshes
 
 
 def _world(

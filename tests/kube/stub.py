@@ -24,6 +24,7 @@ class Stub:
     """Answers in order; the last one is repeated. ``requests`` holds what was asked: method, path with query, body."""
 
     kubeconfig: Path
+    url: str = ""
     answers: list[Answer] = dataclasses.field(default_factory=list)
     requests: list[tuple[str, str, Any]] = dataclasses.field(default_factory=list)
     tokens: list[str] = dataclasses.field(default_factory=list)
@@ -89,7 +90,7 @@ def lines(*events: object, then: str = "close") -> Answer:
 @contextlib.asynccontextmanager
 async def stub(folder: Path, *answers: Answer) -> AsyncIterator[Stub]:
     """Run it; ``Stub.client`` is a client of ours for it."""
-    state = Stub(folder / "kubeconfig.json", list(answers))
+    state = Stub(folder / "kubeconfig.json", answers=list(answers))
 
     async def handle(request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else None
@@ -101,6 +102,7 @@ async def stub(folder: Path, *answers: Answer) -> AsyncIterator[Stub]:
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handle)
     async with serving(app) as port:
+        state.url = f"http://127.0.0.1:{port}"
         write_kubeconfig(state.kubeconfig, port=port)
         yield state
 

@@ -1,0 +1,107 @@
+"""A small API server in memory, over real sockets, that fails as it is told: for the faults a real one will not show."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from config.settings import Kubernetes
+from daemon.kube.client import KubeClient
+from daemon.kube.resources import Resource
+from tests.kube.stub import Answer, says, status, write_kubeconfig
+from tests.mesh.traffic import serving
+from tests.meshes import jsonpatch
+
+Json = dict[str, Any]
+
+
+@dataclasses.dataclass(slots=True)
+class Cluster:
+    """Objects by path. ``faults`` holds answers for the next requests of a method, in order, instead of the right one."""
+
+    kubeconfig: Path
+    objects: dict[str, Json] = dataclasses.field(default_factory=dict)
+    faults: dict[str, list[Answer]] = dataclasses.field(default_factory=dict)
+    forbidden: set[str] = dataclasses.field(default_factory=set)
+    requests: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    version: int = 100
+
+    def put(self, resource: Resource, item: Json) -> Json:
+        """Write an object as somebody else would."""
+        metadata = item["metadata"]
+        self.version += 1
+        stored = {**item, "metadata": {**metadata, "resourceVersion": str(self.version)}}
+        self.objects[resource.path(namespace=metadata["namespace"], name=metadata["name"])] = stored
+        return stored
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Json:
+        return self.objects[resource.path(namespace=namespace, name=name)]
+
+    def count(self, method: str) -> int:
+        return sum(asked == method for asked, _ in self.requests)
+
+    def client(self, *, timeout_seconds: float = 5.0) -> KubeClient:
+        settings = Kubernetes(auth="kubeconfig", kubeconfig=str(self.kubeconfig), request_timeout_seconds=timeout_seconds)
+        return KubeClient(settings)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append((request.method, request.path))
+        if queued := self.faults.get(request.method):
+            return await queued.pop(0)(request)
+        return await (await self._right(request))(request)
+
+    async def _right(self, request: web.Request) -> Answer:
+        path = request.path
+        if path in self.forbidden:
+            return status(403, f"forbidden: {path}")
+        if path not in self.objects:
+            found = self._listed(path, request.query.get("labelSelector", ""))
+            return status(404, f"{path} not found") if found is None else says(found)
+        if request.method == "PATCH":
+            return self._patched(path, await request.json())
+        return says(self.objects[path])
+
+    def _listed(self, path: str, selector: str) -> Json | None:
+        plural = path.rpartition("/")[2]
+        if plural not in {"virtualservices", "destinationrules", "endpointslices", "pods"}:
+            return None
+        wanted = dict(part.split("=", 1) for part in unquote(selector).split(",") if part)
+        prefix = path + "/" if "/namespaces/" in path else path.rpartition("/")[0] + "/namespaces/"
+        items = [
+            item
+            for at, item in self.objects.items()
+            if at.startswith(prefix)
+            and at.split("/")[-2] == plural
+            and wanted.items() <= item["metadata"].get("labels", {}).items()
+        ]
+        return {"metadata": {"resourceVersion": str(self.version)}, "items": items}
+
+    def _patched(self, path: str, operations: list[Json]) -> Answer:
+        before = self.objects[path]
+        try:
+            after = jsonpatch.apply(before, operations)
+        except jsonpatch.PatchFailed:
+            return status(422, "the server rejected our request due to an error in our request")
+        if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
+            return status(409, "the object has been modified; please apply your changes to the latest version")
+        self.version += 1
+        after["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[path] = after
+        return says(after)
+
+
+@contextlib.asynccontextmanager
+async def cluster(folder: Path) -> AsyncIterator[Cluster]:
+    """Run it."""
+    state = Cluster(folder / "kubeconfig.json")
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", state.handle)
+    async with serving(app) as port:
+        write_kubeconfig(state.kubeconfig, port=port)
+        yield state

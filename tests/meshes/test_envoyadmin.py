@@ -1,0 +1,99 @@
+"""The admin endpoint's answers that a real Envoy does not give on demand, and the routes file that cannot be used."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from daemon.errors import Forbidden, NotFound, Refused, TimedOut, Unavailable
+from daemon.meshes import envoyadmin
+from daemon.meshes.envoy import EnvoyRouter
+from daemon.meshes.envoyadmin import EnvoyAdmin
+from daemon.model import ArmSpec, Release
+from tests.kube.stub import Answer, Stub, lines, says, silence, stub, text
+
+RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
+
+
+@pytest.fixture
+async def admin(tmp_path: Path) -> AsyncIterator[tuple[Stub, EnvoyAdmin]]:
+    async with stub(tmp_path) as server:
+        client = EnvoyAdmin(server.url + "/", timeout_seconds=0.3)
+        yield server, client
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (text("no", status=403), Forbidden),
+        (text("what?", status=404), NotFound),
+        (text("oops", status=503), Unavailable),
+        (text("<html>", status=200), Unavailable),
+        (says(["list"]), Unavailable),
+        (lines("{", then="break"), Unavailable),
+        (silence(), TimedOut),
+    ],
+)
+async def test_every_fault_becomes_an_error_of_ours(admin: tuple[Stub, EnvoyAdmin], answer: Answer, error: type[Exception]) -> None:
+    server, client = admin
+    server.answers = [answer]
+    with pytest.raises(error):
+        await client.clusters()
+
+
+async def test_an_answer_without_end_is_refused(admin: tuple[Stub, EnvoyAdmin], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(envoyadmin, "MAX_BYTES", 1000)
+    server, client = admin
+    server.answers = [text("x" * 5000, status=200)]
+    with pytest.raises(Refused, match="more than 1000"):
+        await client.routes_in_force()
+
+
+async def test_hosts_that_envoy_would_not_send_to_do_not_count(admin: tuple[Stub, EnvoyAdmin]) -> None:
+    healths: list[dict[str, object]] = [
+        {},
+        {"eds_health_status": "HEALTHY"},
+        {"eds_health_status": "DEGRADED"},
+        {"eds_health_status": "UNHEALTHY"},
+        {"eds_health_status": "DRAINING"},
+        {"eds_health_status": "HEALTHY", "failed_active_health_check": True},
+        {"failed_outlier_check": True},
+        {"failed_active_degraded_check": False},
+    ]
+    hosts = [{"health_status": health} for health in healths]
+    server, client = admin
+    server.answers = [says({"cluster_statuses": [{"name": "v1", "host_statuses": hosts}, {"name": "empty"}]})]
+    assert await client.clusters() == {"v1": 4, "empty": 0}
+
+
+async def test_the_stats_of_refusals_are_only_a_note(admin: tuple[Stub, EnvoyAdmin], tmp_path: Path) -> None:
+    """The routes in force are what counts; when the second question fails, the answer to the first still stands."""
+    server, _ = admin
+    route = {"name": "all", "route": {"cluster": "v2"}}
+    dump = {"configs": [{"route_config": {"name": "edge", "virtual_hosts": [{"name": "web", "routes": [route]}]}}]}
+    server.answers = [says(dump), text("oops", status=503)]
+    router = EnvoyRouter(routes_file=str(tmp_path / "routes.yaml"), admin=server.url)
+    assert await router.canary_gets_traffic(RELEASE) == "edge/web/all: 100 % of the traffic"
+    await router.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error"),
+    [
+        ("routes.yaml", "a: [", Unavailable),
+        ("routes.yaml", "- a list", Refused),
+        ("routes.yaml", "a: !!python/object/apply:os.getcwd []", Unavailable),
+        ("routes.json", "{", Unavailable),
+        ("routes.json", "[]", Refused),
+        ("routes.yaml", "resources: []", Refused),
+    ],
+)
+async def test_a_routes_file_that_cannot_be_used_is_an_error_of_ours(
+    tmp_path: Path, name: str, content: str, error: type[Exception]
+) -> None:
+    (tmp_path / name).write_text(content)
+    router = EnvoyRouter(routes_file=str(tmp_path / name), admin="http://127.0.0.1:1")
+    with pytest.raises(error):
+        await router.locate(RELEASE)
+    await router.close()

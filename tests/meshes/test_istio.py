@@ -1,0 +1,321 @@
+"""The Istio router against an API server with faults, and the whole revert procedure on top of it."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import EnvoyMesh, IstioMesh, Kubernetes, Limits
+from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
+from daemon.kube.client import KubeClient
+from daemon.kube.resources import DESTINATION_RULES, ENDPOINT_SLICES, PODS, SERVICES, VIRTUAL_SERVICES
+from daemon.meshes import istio
+from daemon.meshes.envoy import EnvoyRouter
+from daemon.meshes.factory import router_for
+from daemon.meshes.istio import IstioRouter
+from daemon.model import Action, ArmSpec, Release
+from tests.kube.stub import Answer, says, silence, status, text
+from tests.mesh.wallclock import WallClock
+from tests.meshes.cluster import Cluster, cluster
+
+Json = dict[str, Any]
+
+HOST = "web.shop.svc.cluster.local"
+SUBSETS = Release(service="web", namespace="shop", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+VERSIONS = Release(service="web", namespace="shop", baseline=ArmSpec(version="1"), canary=ArmSpec(version="2"))
+
+
+def to(subset: str, weight: int | None = None) -> Json:
+    return {"destination": {"host": HOST, "subset": subset}, **({} if weight is None else {"weight": weight})}
+
+
+def vs(name: str = "web", namespace: str = "shop", **http: Any) -> Json:
+    route = http or {"route": [to("v1", 90), to("v2", 10)]}
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"hosts": [HOST], "http": [route]}}
+
+
+def rule(**subsets: Json) -> Json:
+    spec = {"host": "web", "subsets": [{"name": name, "labels": labels} for name, labels in subsets.items()]}
+    return {"metadata": {"name": "web", "namespace": "shop"}, "spec": spec}
+
+
+def pod(name: str, **labels: str) -> Json:
+    return {"metadata": {"name": name, "namespace": "shop", "labels": labels}}
+
+
+def endpoint(address: str, pod: str | None, *, ready: bool | None = True) -> Json:
+    target = {"targetRef": {"kind": "Pod", "name": pod}} if pod else {}
+    return {"addresses": [address], "conditions": {} if ready is None else {"ready": ready}, **target}
+
+
+def endpoint_slice(name: str, *endpoints: Json, service: str = "web") -> Json:
+    labels = {"kubernetes.io/service-name": service}
+    return {"metadata": {"name": name, "namespace": "shop", "labels": labels}, "endpoints": list(endpoints)}
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with cluster(tmp_path) as running:
+        running.put(VIRTUAL_SERVICES, vs())
+        yield running
+
+
+@pytest.fixture
+async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
+    client = api.client(timeout_seconds=0.5)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def router(kube: KubeClient) -> IstioRouter:
+    return IstioRouter(kube)
+
+
+def weights(api: Cluster, name: str = "web", namespace: str = "shop") -> list[int]:
+    found = api.get(VIRTUAL_SERVICES, namespace, name)
+    return [target["weight"] for target in found["spec"]["http"][0]["route"]]
+
+
+async def revert(router: IstioRouter, release: Release = SUBSETS) -> RevertOutcome:
+    limits = Limits(confirm_seconds=2.0, revert_attempts=4)
+    return await Reverting(clock=WallClock(), limits=limits, random=lambda: 0.5).run(router, release)
+
+
+@pytest.mark.parametrize(
+    ("faults", "attempts"),
+    [
+        ([status(409, "modified")], 2),
+        ([status(409), status(409), status(409)], 4),
+        ([status(422, "the server rejected our request")], 2),
+        ([says({}, status=429, Retry_After="0")], 2),
+        ([status(429, "slow", retryAfterSeconds=1)], 2),
+        ([status(500, "etcd is away"), text("bad gateway", status=502)], 3),
+        ([silence()], 2),
+    ],
+)
+async def test_a_fault_of_the_api_server_only_costs_a_try(
+    api: Cluster, router: IstioRouter, faults: list[Answer], attempts: int
+) -> None:
+    await router.locate(SUBSETS)
+    api.faults["PATCH"] = faults
+    outcome = await revert(router)
+    assert outcome.action is Action.REVERT, outcome.reason
+    assert outcome.attempts == attempts
+    assert weights(api) == [100, 0]
+
+
+async def test_a_throttling_api_server_is_left_alone_for_as_long_as_it_asks(api: Cluster, router: IstioRouter) -> None:
+    await router.locate(SUBSETS)
+    api.faults["PATCH"] = [says({}, status=429, Retry_After="1")]
+    began = time.monotonic()
+    assert (await revert(router)).action is Action.REVERT
+    assert time.monotonic() - began >= 1.0
+
+
+async def test_an_object_that_the_schema_refuses_fails_at_once_and_says_why(api: Cluster, router: IstioRouter) -> None:
+    api.faults["PATCH"] = [status(422, "weight: Invalid value", causes=[{"field": "spec.http.weight"}])] * 9
+    outcome = await revert(router)
+    assert outcome.action is Action.FAILED
+    assert outcome.attempts == 1
+    assert "Invalid value" in outcome.reason
+
+
+async def test_an_api_server_that_never_recovers_is_given_up_after_bounded_tries(api: Cluster, router: IstioRouter) -> None:
+    api.faults["PATCH"] = [status(503, "starting")] * 99
+    outcome = await revert(router)
+    assert (outcome.action, outcome.attempts) == (Action.FAILED, 4)
+    assert weights(api) == [90, 10]
+
+
+async def test_a_change_between_read_and_patch_is_read_anew_and_kept(api: Cluster, router: IstioRouter) -> None:
+    """The first answer to the patch is given after somebody else has changed the weights: the plan must be made anew."""
+    await router.locate(SUBSETS)
+
+    async def overtaken(request: Any) -> Any:
+        api.put(VIRTUAL_SERVICES, vs(route=[to("v1", 60), to("v2", 40)], timeout="5s"))
+        return await api._patched(request.path, await request.json())(request)
+
+    api.faults["PATCH"] = [overtaken]
+    with pytest.raises(Conflict):
+        await router.take_back(SUBSETS)
+    assert weights(api) == [60, 40]
+    receipt = await router.take_back(SUBSETS)
+    assert "weight 40" in receipt.detail
+    assert api.get(VIRTUAL_SERVICES, "shop", "web")["spec"]["http"] == [{"route": [to("v1", 100), to("v2", 0)], "timeout": "5s"}]
+
+
+async def test_the_first_patch_of_a_located_release_needs_no_listing(api: Cluster, router: IstioRouter) -> None:
+    await router.locate(SUBSETS)
+    api.requests.clear()
+    assert (await router.take_back(SUBSETS)).changed
+    path = VIRTUAL_SERVICES.path(namespace="shop", name="web")
+    assert api.requests == [("GET", path), ("PATCH", path)]
+
+
+async def test_a_release_that_was_never_located_is_taken_back_after_a_listing(api: Cluster, router: IstioRouter) -> None:
+    receipt = await router.take_back(SUBSETS)
+    assert receipt.changed
+    assert receipt.sent_at <= receipt.acknowledged_at
+    assert weights(api) == [100, 0]
+    assert await router.canary_gets_traffic(SUBSETS) is None
+
+
+async def test_an_object_that_has_come_since_is_seen_and_taken_back(api: Cluster, router: IstioRouter) -> None:
+    await router.locate(SUBSETS)
+    api.put(VIRTUAL_SERVICES, vs("late", "other"))
+    assert (await router.take_back(SUBSETS)).changed
+    assert await router.canary_gets_traffic(SUBSETS) == "other/late http #0: 10 % of the traffic"
+    assert (await router.take_back(SUBSETS)).changed
+    assert await router.canary_gets_traffic(SUBSETS) is None
+
+
+async def test_an_object_that_is_gone_does_not_hold_the_others_up(api: Cluster, router: IstioRouter) -> None:
+    api.put(VIRTUAL_SERVICES, vs("second"))
+    await router.locate(SUBSETS)
+    del api.objects[VIRTUAL_SERVICES.path(namespace="shop", name="web")]
+    assert (await router.take_back(SUBSETS)).changed
+    assert weights(api, "second") == [100, 0]
+
+
+async def test_of_two_failures_the_one_that_can_be_tried_again_is_told(api: Cluster, router: IstioRouter) -> None:
+    """Otherwise the object that only had a conflict would be given up with the one that may not be written."""
+    api.put(VIRTUAL_SERVICES, vs("second"))
+    for faults in ([status(403), status(409)], [status(409), status(403)]):
+        api.faults["PATCH"] = faults
+        with pytest.raises(Conflict):
+            await router.take_back(SUBSETS)
+
+
+async def test_a_read_that_fails_for_the_moment_is_told(api: Cluster, router: IstioRouter) -> None:
+    await router.locate(SUBSETS)
+    api.faults["GET"] = [status(500)]
+    with pytest.raises(Unavailable):
+        await router.take_back(SUBSETS)
+
+
+async def test_where_only_one_namespace_may_be_read_delegates_are_followed(api: Cluster, router: IstioRouter) -> None:
+    api.forbidden.add(VIRTUAL_SERVICES.path())
+    root = {**vs("root"), "spec": {"hosts": [HOST], "http": [{"delegate": {"name": "part", "namespace": "parts"}}]}}
+    api.put(VIRTUAL_SERVICES, root)
+    api.put(VIRTUAL_SERVICES, vs("part", "parts"))
+    api.put(VIRTUAL_SERVICES, vs("unseen", "elsewhere"))
+    assert len((await router.locate(SUBSETS)).routes) == 2
+    await router.take_back(SUBSETS)
+    assert weights(api, "part", "parts") == [100, 0]
+    assert weights(api, "unseen", "elsewhere") == [90, 10]
+
+
+async def test_what_is_not_found_says_what_was_looked_for_and_where(api: Cluster, router: IstioRouter) -> None:
+    lost = Release(service="web", namespace="shop", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v9"))
+    with pytest.raises(NotFound, match=r"in any namespace names the canary, web\.shop\.svc subset v9"):
+        await router.locate(lost)
+    routed = Release(service="web", namespace="shop", route="inner", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+    with pytest.raises(NotFound, match="inner"):
+        await router.locate(routed)
+
+
+async def test_a_subset_that_is_left_out_is_found_by_version_or_labels(api: Cluster, router: IstioRouter) -> None:
+    api.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
+    assert (await router.locate(VERSIONS)).canary_percent == 10.0
+    labelled = Release(
+        service="web", namespace="shop", baseline=ArmSpec(labels={"version": "1", "app": "web"}), canary=ArmSpec(subset="v2")
+    )
+    assert (await router.locate(labelled)).canary_percent == 10.0
+    asked = len(api.requests)
+    await router.canary_gets_traffic(VERSIONS)
+    assert len(api.requests) == asked + 1  # the rules are not read again
+
+
+async def test_a_subset_that_nothing_tells_or_that_is_not_clear_is_asked_for(api: Cluster, router: IstioRouter) -> None:
+    api.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}, again={"version": "2"}))
+    with pytest.raises(NotFound, match=r"the canary is no subset of web\.shop\.svc.*\(again, v1, v2\): name canary\.subset"):
+        await router.locate(VERSIONS)
+    nameless = Release(service="web", namespace="shop", baseline=ArmSpec(workload="web"), canary=ArmSpec(subset="v2"))
+    with pytest.raises(NotFound, match=r"name baseline\.subset"):
+        await router.locate(nameless)
+
+
+async def test_arms_with_services_of_their_own_need_no_subsets(api: Cluster, router: IstioRouter) -> None:
+    hosts: Json = {"route": [{"destination": {"host": "web"}, "weight": 3}, {"destination": {"host": "web-canary"}, "weight": 1}]}
+    api.put(VIRTUAL_SERVICES, vs(**hosts))
+    release = Release(service="web", namespace="shop", baseline=ArmSpec(workload="web"), canary=ArmSpec(service="web-canary"))
+    assert (await router.locate(release)).canary_percent == 25.0
+    await router.take_back(release)
+    assert weights(api) == [4, 0]
+
+
+async def test_two_arms_that_are_one_are_refused(router: IstioRouter) -> None:
+    release = Release(
+        service="web", namespace="shop", baseline=ArmSpec(subset="v1", workload="a"), canary=ArmSpec(subset="v1", workload="b")
+    )
+    with pytest.raises(InvalidInput, match=r"\$\.canary: baseline and canary are both"):
+        await router.locate(release)
+
+
+async def test_ready_endpoints_are_those_of_the_subsets_pods(api: Cluster, router: IstioRouter) -> None:
+    api.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
+    for name, version in (("a", "1"), ("b", "1"), ("c", "1"), ("d", "2")):
+        api.put(PODS, pod(name, app="web", version=version))
+    api.put(ENDPOINT_SLICES, endpoint_slice("x", endpoint("10.0.0.1", "a"), endpoint("10.0.0.2", "b", ready=False)))
+    api.put(ENDPOINT_SLICES, endpoint_slice("y", endpoint("10.0.0.1", "a"), endpoint("10.0.0.3", "c", ready=None)))
+    api.put(ENDPOINT_SLICES, endpoint_slice("z", endpoint("10.0.0.4", "d")))
+    assert await router.baseline_ready(SUBSETS) == 2
+
+
+async def test_nobody_ready_blocks_the_revert(api: Cluster, router: IstioRouter) -> None:
+    api.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
+    api.put(PODS, pod("a", version="1"))
+    api.put(ENDPOINT_SLICES, endpoint_slice("x", endpoint("10.0.0.1", "a", ready=False)))
+    outcome = await revert(router)
+    assert outcome.action is Action.BLOCKED
+    assert api.count("PATCH") == 0
+
+
+async def test_what_kubernetes_cannot_tell_about_the_baseline_is_unknown(api: Cluster, router: IstioRouter) -> None:
+    assert await router.baseline_ready(SUBSETS) is None  # no rule says what the subset is
+    api.put(DESTINATION_RULES, rule(v1={"version": "1"}))
+    assert await router.baseline_ready(SUBSETS) is None  # no such service
+    service = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"type": "ExternalName"}}
+    api.put(SERVICES, service)
+    assert await router.baseline_ready(SUBSETS) is None  # it has no pods of its own
+    api.put(SERVICES, {**service, "spec": {"selector": {"app": "web"}}})
+    assert await router.baseline_ready(SUBSETS) == 0
+    api.put(ENDPOINT_SLICES, endpoint_slice("x", endpoint("10.0.0.1", None)))
+    assert await router.baseline_ready(SUBSETS) is None  # an endpoint that is no pod has no labels
+    outside = Release(service="web", baseline=ArmSpec(service="api.example.com"), canary=ArmSpec(service="web-canary"))
+    assert await router.baseline_ready(outside) is None
+
+
+async def test_a_whole_services_endpoints_are_counted_without_its_pods(api: Cluster, router: IstioRouter) -> None:
+    api.put(ENDPOINT_SLICES, endpoint_slice("x", endpoint("10.0.0.1", None), endpoint("10.0.0.2", "a"), service="web-stable"))
+    release = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-stable"), canary=ArmSpec(service="web-canary"))
+    assert await router.baseline_ready(release) == 2
+
+
+async def test_rights_that_are_missing_for_the_check_do_not_hold_the_revert_up(api: Cluster, router: IstioRouter) -> None:
+    api.forbidden.add(DESTINATION_RULES.path(namespace="shop"))
+    with pytest.raises(Forbidden):
+        await router.baseline_ready(SUBSETS)
+    assert (await revert(router)).action is Action.REVERT
+
+
+async def test_what_is_remembered_is_bounded(api: Cluster, router: IstioRouter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(istio, "_REMEMBERED", 3)
+    for number in range(9):
+        release = Release(service="web", namespace="shop", baseline=ArmSpec(subset=f"b{number}"), canary=ArmSpec(subset="v2"))
+        await router.locate(release)
+    assert len(router._arms) == len(router._known) == 3
+
+
+async def test_the_table_of_meshes_gives_each_kind_its_router(tmp_path: Path) -> None:
+    kube = KubeClient(Kubernetes())
+    envoy = router_for(EnvoyMesh(telemetry="t", routes_file=str(tmp_path / "r.yaml"), admin="http://127.0.0.1:1"), kube=kube)
+    mesh = router_for(IstioMesh(telemetry="t"), kube=kube)
+    assert isinstance(envoy, EnvoyRouter)
+    assert isinstance(mesh, IstioRouter)
+    await envoy.close()
+    await mesh.close()

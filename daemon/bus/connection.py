@@ -31,7 +31,8 @@ PullSubscription = JetStreamContext.PullSubscription
 
 PING_SECONDS = 10
 RECONNECT_SECONDS = 0.5
-REQUEST_SECONDS = 5.0
+# While a cluster elects a leader nobody answers; asking again soon is better than waiting long for one answer.
+REQUEST_SECONDS = 3.0
 # A request in flight when the connection is lost waits for its whole time-out; what is repeated anyway waits less.
 WRITE_SECONDS = 2.0
 FLUSH_SECONDS = 1  # of the library's type

@@ -22,7 +22,7 @@ from daemon.backoff import pauses
 from daemon.bus.connection import Connection, PullSubscription
 from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
-from daemon.errors import VerdictdError
+from daemon.errors import NotFound, VerdictdError
 
 logger = logging.getLogger(__name__)
 
@@ -128,8 +128,9 @@ class Consumer:
             return
         if self._complaints.due():
             logger.warning("no events can be read", extra={"stream": self._stream, "error": str(error)})
-        with contextlib.suppress(VerdictdError):
-            await self._repair()
+        if isinstance(error, NotFound):
+            with contextlib.suppress(VerdictdError):
+                await self._repair()
 
     async def _ensure(self) -> None:
         """Make the consumer, or bring it to what it must be; where it begins is decided once."""

@@ -3,7 +3,7 @@
 Every attempt carries the same message id, and within the stream's duplicate window (an hour) the server itself tells attempts
 apart, over restarts too. A window ends, though, and a verdict decided before a long outage is published after it. So once a
 verdict is older than half the window, the subject is searched for it first, and the publication is made conditional on the
-subject not having moved since: nobody can have published it in between. The fast way costs one round trip, the slow one three.
+subject not having moved since: nobody can have published it in between. The fast way costs one round trip, the slow one a reading.
 A key-value note "published" would do neither better: between the publication and the note there is always room for a crash.
 """
 

@@ -1,7 +1,8 @@
 """Reading a stream once, from a point to its end: for recovery and for looking something up.
 
 An ephemeral pull consumer in batches; the library's ways (push consumers, one message at a time) are slower by an order, and
-do not notice a server that went away.
+do not notice a server that went away. Nothing is acknowledged, so what is lost on the way is not sent again: the numbers that
+the consumer gives its messages are checked, and a gap fails the reading, which is then done anew.
 """
 
 import contextlib
@@ -12,11 +13,12 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.js import api
 
-from daemon.bus.connection import Connection
+from daemon.bus.connection import Connection, PullSubscription
 from daemon.bus.translating import translated
-from daemon.errors import TimedOut, VerdictdError
+from daemon.errors import NotFound, TimedOut, Unavailable, VerdictdError
 
-BATCH = 500
+# Values may be as large as a message may be, some MiB; a batch of them must fit into what the client is ready to hold (256 MiB).
+BATCH = 50
 FETCH_SECONDS = 2.0
 READ_SECONDS = 60.0
 
@@ -25,31 +27,54 @@ async def read_to_end(connection: Connection, stream: str, what: api.ConsumerCon
     """Yield the stored messages that ``what`` selects, in batches; ends where the stream ended when it was reached.
 
     Raises:
-        Unavailable, TimedOut: the connection was lost, or it took over 60 s.
+        Unavailable, TimedOut: the connection was lost, or it took over 60 s; read again from the start.
     """
     doing = f"reading {stream}"
-    with translated(doing):
-        info = await connection.jetstream.add_consumer(
-            stream,
-            what.evolve(ack_policy=api.AckPolicy.NONE, inactive_threshold=30.0, mem_storage=True, num_replicas=1),
-        )
-    if not info.num_pending:
-        return
-    deadline = time.monotonic() + READ_SECONDS
-    async with connection.pulling(stream, info.name) as subscription:
-        while time.monotonic() < deadline:
+    try:
+        with translated(doing):
+            info = await connection.jetstream.add_consumer(
+                stream,
+                what.evolve(ack_policy=api.AckPolicy.NONE, inactive_threshold=30.0, mem_storage=True, num_replicas=1),
+            )
+        if not info.num_pending:
+            return
+        async with connection.pulling(stream, info.name) as subscription:
             with translated(doing):
-                try:
-                    messages = await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
-                except nats.errors.TimeoutError:
-                    # Values overwritten while we read are not sent under their old place: the end may come without a last message.
-                    if not (await subscription.consumer_info()).num_pending:
-                        return
-                    continue
-            yield messages
-            if messages and messages[-1].metadata.num_pending == 0:
-                # The consumer would go by itself after a while; it goes now, so that frequent readers leave no heap of them.
-                with contextlib.suppress(VerdictdError), translated(doing):
-                    await connection.jetstream.delete_consumer(stream, info.name)
-                return
-    raise TimedOut(f"{doing}: not finished after {READ_SECONDS:g} s")
+                async for batch in _batches(subscription, doing=doing):
+                    yield batch
+    except NotFound as error:
+        # Not the caller's mistake: a server that was restarted has forgotten our consumer.
+        raise Unavailable(f"{doing}: interrupted") from error
+    # The consumer would go by itself after a while; it goes now, so that frequent readers leave no heap of them.
+    with contextlib.suppress(VerdictdError), translated(doing):
+        await connection.jetstream.delete_consumer(stream, info.name)
+
+
+async def _batches(subscription: PullSubscription, *, doing: str) -> AsyncGenerator[list[Msg], None]:
+    deadline = time.monotonic() + READ_SECONDS
+    read, stalled = 0, False
+    while time.monotonic() < deadline:
+        try:
+            messages = await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
+        except nats.errors.TimeoutError:
+            # Values overwritten while we read are not sent under their old place: the end may come without a last message.
+            info = await subscription.consumer_info()
+            if info.num_pending:
+                continue
+            if info.delivered is not None and info.delivered.consumer_seq != read and not stalled:
+                stalled = True  # what was sent while we asked may be here now
+                continue
+            _check(read, info.delivered.consumer_seq if info.delivered is not None else read, doing=doing)
+            return
+        for message in messages:
+            read += 1
+            _check(read, message.metadata.sequence.consumer, doing=doing)
+        yield messages
+        if messages and messages[-1].metadata.num_pending == 0:
+            return
+    raise TimedOut(f"{doing}: not finished after {READ_SECONDS:g} s, {read} messages read")
+
+
+def _check(read: int, sent: int, *, doing: str) -> None:
+    if read != sent:
+        raise Unavailable(f"{doing}: messages were lost on the way")

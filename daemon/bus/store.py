@@ -5,6 +5,7 @@ its delete leaves a marker per key for ever. Ours lists through a pull consumer 
 Keys are kept per cluster (``<cluster>.<key>``), so that several clusters can share one broker.
 """
 
+import contextlib
 from contextlib import aclosing
 
 from nats.aio.msg import Msg
@@ -56,7 +57,7 @@ class KvStore:
     async def delete(self, key: str) -> None:
         """Remove, and leave no marker. No error when absent. Raises as ``put``."""
         subject = self._subject(key)
-        with translated(f"removing {key}"):
+        with translated(f"removing {key}"), contextlib.suppress(NotFoundError):
             await self._connection.jetstream.purge_stream(self._stream, subject=subject)
 
     async def items(self) -> list[tuple[str, bytes]]:

@@ -1,17 +1,19 @@
 """Verdicts out: once, in every way an attempt can fail."""
 
 import asyncio
+import signal
 
 import pytest
 
 from daemon.bus import publisher, subjects
-from daemon.bus.opening import Bus
-from daemon.errors import InvalidInput
+from daemon.bus.connection import WRITE_SECONDS
+from daemon.bus.opening import Bus, open_bus
+from daemon.errors import InvalidInput, Refused
 from daemon.events.cloudevents import read
 from daemon.events.verdicts import read_verdict
 from daemon.model import Action, Outcome, Verdict
 from tests.bus.samples import verdict
-from tests.live.nats import Broker
+from tests.live.nats import Broker, until
 
 pytestmark = pytest.mark.live
 
@@ -79,3 +81,47 @@ async def test_a_name_that_would_break_out_of_its_token_is_refused(bus: Bus, ser
     with pytest.raises(InvalidInput):
         await bus.verdicts.publish(verdict(service=service))
     assert await published(bus) == []
+
+
+async def test_an_attempt_that_timed_out_and_arrived_all_the_same_counts_once(nats_server: Broker, bus: Bus) -> None:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        nats_server.signal(signal.SIGSTOP)
+        publishing = group.create_task(bus.verdicts.publish(verdict()))
+        await asyncio.sleep(WRITE_SECONDS + 0.5)
+        assert not publishing.done()
+        nats_server.signal(signal.SIGCONT)
+    assert len(await published(bus)) == 1
+
+
+async def test_late_verdicts_published_by_two_at_once_are_published_once(
+    nats_server: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message id is beyond the server's memory (here: not understood by it); only the condition keeps them apart."""
+    monkeypatch.setattr(publisher, "MESSAGE_ID", "X-Msg-Id")
+    late = verdict().decided_at - 2 * publisher.FRESH_SECONDS
+    async with open_bus(nats_server.settings, cluster="prod") as other, asyncio.TaskGroup() as group:
+        for number in range(10):
+            for replica in (bus, other):
+                group.create_task(replica.verdicts.publish(verdict(f"web-{number}", decided_at=late)))
+    assert sorted(found.release_id for _, found in await published(bus)) == [f"web-{number}" for number in range(10)]
+
+
+async def test_verdicts_published_through_two_kills_of_the_server_are_all_there_once(nats_server: Broker, bus: Bus) -> None:
+    async def publish_all() -> None:
+        for number in range(60):
+            await bus.verdicts.publish(verdict(f"web-{number}", action=Action.NONE))
+            await asyncio.sleep(0.01)
+
+    async with asyncio.timeout(45), asyncio.TaskGroup() as group:
+        group.create_task(publish_all())
+        for _ in range(2):
+            await asyncio.sleep(0.2)
+            await nats_server.kill()
+            await nats_server.start()
+            await until(lambda: bus.ready)
+    assert [found.release_id for _, found in await published(bus)] == [f"web-{number}" for number in range(60)]
+
+
+async def test_what_the_server_refuses_for_good_is_not_tried_for_ever(bus: Bus) -> None:
+    with pytest.raises(Refused):
+        await bus.verdicts.publish(verdict(reason="x" * 2_000_000))

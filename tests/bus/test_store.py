@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import time
+from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 from nats.js import api
 
 from daemon.bus import reading
+from daemon.bus.connection import PullSubscription
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
 from daemon.errors import InvalidInput, Refused, TimedOut, TransientError, Unavailable
@@ -139,3 +142,60 @@ async def test_a_reading_that_takes_too_long_is_given_up(bus: Bus, monkeypatch: 
     monkeypatch.setattr(reading, "READ_SECONDS", 0.0)
     with pytest.raises(TimedOut):
         await bus.sessions.items()
+
+
+async def test_a_server_killed_in_the_middle_of_a_reading_fails_it_and_the_next_is_whole(nats_server: Broker, bus: Bus) -> None:
+    for number in range(2 * reading.BATCH):
+        await bus.sessions.put(f"web-{number}", b"x")
+    newest = api.ConsumerConfig(filter_subject="$KV.>", deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT)
+    async with contextlib.aclosing(reading.read_to_end(bus.connection, "KV_verdictd_sessions", newest)) as batches:
+        assert len(await anext(batches)) == reading.BATCH
+        await nats_server.kill()
+        await nats_server.start()
+        await until(lambda: bus.ready)
+        with pytest.raises(TransientError):
+            await anext(batches)
+    assert len(await bus.sessions.items()) == 2 * reading.BATCH
+
+
+async def test_messages_lost_on_the_way_fail_a_reading(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(2 * reading.BATCH):
+        await bus.sessions.put(f"web-{number}", b"x")
+    fetch = PullSubscription.fetch
+
+    async def losing(self: PullSubscription, *args: Any, **kwargs: Any) -> list[Msg]:
+        return (await fetch(self, *args, **kwargs))[1:]
+
+    monkeypatch.setattr(PullSubscription, "fetch", losing)
+    with pytest.raises(Unavailable, match="lost on the way"):
+        await bus.sessions.items()
+
+
+async def test_a_last_message_lost_on_the_way_fails_a_reading(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        await bus.sessions.put(f"web-{number}", b"x")
+    fetch = PullSubscription.fetch
+
+    async def losing(self: PullSubscription, *args: Any, **kwargs: Any) -> list[Msg]:
+        return (await fetch(self, *args, **kwargs))[:-1]
+
+    monkeypatch.setattr(PullSubscription, "fetch", losing)
+    monkeypatch.setattr(reading, "FETCH_SECONDS", 0.2)
+    with pytest.raises(Unavailable, match="lost on the way"):
+        await bus.sessions.items()
+
+
+async def test_values_of_a_mebibyte_are_all_listed(bus: Bus) -> None:
+    value = bytes(1024 * 1024)
+    for number in range(120):
+        await bus.sessions.put(f"web-{number}", value)
+    assert {len(found) for _, found in await bus.sessions.items()} == {1024 * 1024}
+    assert len(await bus.sessions.items()) == 120
+
+
+async def test_a_bucket_that_is_gone_is_trouble_that_can_pass(bus: Bus) -> None:
+    await bus.connection.jetstream.delete_stream("KV_verdictd_sessions")
+    await bus.sessions.delete("web-1")
+    for asked in (bus.sessions.get("web-1"), bus.sessions.put("web-1", b""), bus.sessions.items()):
+        with pytest.raises(Unavailable):
+            await asked

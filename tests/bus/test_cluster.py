@@ -1,0 +1,81 @@
+"""Three servers and three replicas: what one of them has acknowledged survives its end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import nats.errors
+import pytest
+
+from config.settings import Nats
+from daemon.bus import subjects
+from daemon.bus.opening import open_bus
+from daemon.errors import TransientError
+from tests.bus.samples import RELEASE, verdict
+from tests.bus.test_intake import announce, take
+from tests.bus.test_publisher import published
+from tests.live.nats import Broker, until
+from tests.servers.run import free_ports
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def cluster(folder: Path) -> AsyncIterator[list[Broker]]:
+    """Three brokers that know each other."""
+    ports = free_ports(3)
+    routes = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+    servers = [
+        Broker(
+            folder / f"n{number}",
+            flags=(
+                *("--name", f"n{number}", "--cluster_name", "prod"),
+                *("--cluster", f"nats://127.0.0.1:{port}", "--routes", routes),
+            ),
+        )
+        for number, port in enumerate(ports)
+    ]
+    try:
+        # Together: none of them is ready before they have elected a leader.
+        async with asyncio.TaskGroup() as group:
+            for server in servers:
+                group.create_task(server.start())
+        yield servers
+    finally:
+        for server in servers:
+            await server.stop()
+
+
+async def patiently(ask: Callable[[], Awaitable[list[T]]]) -> list[T]:
+    """Ask until there is an answer: leaders are being elected."""
+    async with asyncio.timeout(45):
+        while True:
+            try:
+                return await ask()
+            except (TransientError, nats.errors.Error):
+                await asyncio.sleep(0.2)
+
+
+async def test_the_end_of_the_server_we_are_connected_to_loses_nothing(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as servers:
+        settings = Nats(url=",".join(server.url for server in servers), replicas=3, connect_timeout_seconds=30.0)
+        async with open_bus(settings, cluster="prod") as bus:
+            assert (await bus.connection.jetstream.stream_info(subjects.VERDICTS)).config.num_replicas == 3
+            await bus.sessions.put("web-1", b"state")
+            await bus.verdicts.publish(verdict("web-1"))
+            await announce(bus, RELEASE)
+            connected_to = bus.connection.client.connected_url
+            assert connected_to is not None
+            [ours] = [server for server in servers if server.url.endswith(f":{connected_to.port}")]
+            await ours.kill()
+            await until(lambda: bus.ready)
+            await bus.verdicts.publish(verdict("web-2"))
+            await bus.verdicts.publish(verdict("web-1"))
+            [announcement] = await take(bus, 1, within=30.0)
+            await announcement.accept()
+            assert [found.release_id for _, found in await patiently(lambda: published(bus))] == ["web-1", "web-2"]
+            assert await patiently(bus.sessions.items) == [("web-1", b"state")]

@@ -39,12 +39,11 @@ def fold(rows: Rows, limits: Limits, log_e: Array) -> Array:
     started = rows.head[:, STARTED]
     horizon = limits.horizon
     fresh = np.where(started < horizon, 1.0 / horizon, 0.0)
-    with np.errstate(over="ignore", under="ignore"):
-        rows.w0 *= step
-        np.minimum(rows.w0, CAP, out=rows.w0)
-        rows.wr += fresh[:, None, None]
-        rows.wr *= step
-        np.minimum(rows.wr, CAP, out=rows.wr)
+    rows.w0 *= step
+    np.minimum(rows.w0, CAP, out=rows.w0)
+    rows.wr += fresh[:, None, None]
+    rows.wr *= step
+    np.minimum(rows.wr, CAP, out=rows.wr)
     np.minimum(started + 1.0, horizon, out=started)
     return values(rows, limits)
 
@@ -65,8 +64,7 @@ def denied_after(rows: Rows, limits: Limits, log_e: Array) -> Array:
     fresh = np.where(started < limits.horizon, 1.0 / limits.horizon, 0.0)
     step = np.exp(np.clip(log_e, -_LOG_CAP, _LOG_CAP))
     held = FIRST_WEIGHT * rows.w0[:, 0, columns] + LATER_WEIGHT * (rows.wr[:, 0, columns] + fresh[:, None])
-    with np.errstate(over="ignore"):
-        grown = (np.minimum(held * step, CAP) * PRIOR[columns]).sum(-1)
+    grown = (np.minimum(held * step, CAP) * PRIOR[columns]).sum(-1)
     cash = LATER_WEIGHT * (1.0 - np.minimum(started + 1.0, limits.horizon) / limits.horizon)
     evidence: Array = grown + cash
     return evidence

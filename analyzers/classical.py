@@ -61,7 +61,9 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
     front, c, d = 1.0, 1.0, 1.0 - (a + b) * x / (a + 1.0)
     d = 1.0 / (d if abs(d) > _TINY else _TINY)
     front = d
-    for step in range(1, _FRACTION_STEPS):
+    step = 0
+    while abs(d * c - 1.0) > 1e-15 and step < _FRACTION_STEPS:
+        step += 1
         for term in (
             step * (b - step) * x / ((a + 2 * step - 1.0) * (a + 2 * step)),
             -(a + step) * (a + b + step) * x / ((a + 2 * step) * (a + 2 * step + 1.0)),
@@ -70,8 +72,6 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
             d = 1.0 / (d if abs(d) > _TINY else _TINY)
             c = c if abs(c) > _TINY else _TINY
             front *= d * c
-        if abs(d * c - 1.0) < 1e-15:
-            break
     return front
 
 

@@ -20,14 +20,19 @@ EVENTS_WEIGHT: Final = 0.35
 LATENCY_WEIGHT: Final = 0.25
 
 
+def events(errors: Array, denied: Array) -> Array:
+    """Evidence of errors and denials together: denials happen first, so that their e-values multiply."""
+    return np.minimum(errors * denied, bank.CAP)
+
+
 def latency(rank: Array, tail: Array, mean: Array) -> Array:
     """Evidence of the three latency legs together."""
     return RANK_WEIGHT * rank + TAIL_WEIGHT * tail + MEAN_WEIGHT * mean
 
 
-def together(events: Array, slowness: Array, split: Array) -> Array:
-    """Evidence of events (errors x denials) and latency together; ``split``: histograms hold successes only."""
-    mixed = BOTH_WEIGHT * events * slowness + EVENTS_WEIGHT * events + LATENCY_WEIGHT * slowness
-    averaged = 0.5 * events + 0.5 * slowness
+def together(failing: Array, slowness: Array, split: Array) -> Array:
+    """Evidence of ``events`` and ``latency`` together; ``split``: histograms hold successes only."""
+    mixed = BOTH_WEIGHT * failing * slowness + EVENTS_WEIGHT * failing + LATENCY_WEIGHT * slowness
+    averaged = 0.5 * failing + 0.5 * slowness
     combined: Array = np.where(split > 0.0, mixed, averaged)
     return np.minimum(combined, bank.CAP)

@@ -66,7 +66,7 @@ def alone(rows: Rows) -> Mask:
 def combined(legs: Array, split: Array) -> Array:
     """Combined evidence (releases,) of e-values (releases, 5 or more), without the multiplier."""
     slowness = combine.latency(legs[:, RANK], legs[:, TAIL], legs[:, MEAN])
-    return combine.together(legs[:, ERRORS] * legs[:, DENIED], slowness, split)
+    return combine.together(combine.events(legs[:, ERRORS], legs[:, DENIED]), slowness, split)
 
 
 def _carriers(legs: Array, split: Array, lonely: Mask) -> tuple[Array, Mask]:
@@ -92,22 +92,26 @@ class _Bench:
     tick: Tick
     evidence: Evidence
 
-    def after_bursts(self) -> tuple[Array, npt.NDArray[np.intp], Mask]:
-        """Evidence with the errors cooled by their clumps; the temper's index; whether one tick's errors must wait."""
+    def after_bursts(self) -> tuple[Array, Array, Mask]:
+        """Evidence with the errors cooled by their clumps; the size of those; whether one tick's errors must wait.
+
+        Beyond the largest temper the coolest copy is cooled on: any power below 1 of an e-value is one.
+        """
         newest = (self.rows.head[:, SEEN].astype(np.intp) - 1) % CANARY_RING
         canary = bursts.successive_dispersion(self.rows.canary_ring, newest)
         phi = np.maximum(bursts.dispersion(self.rows.baseline_ring), canary)
         temper = bursts.cooling(phi)
         legs, cooled = self.evidence.legs, self.evidence.cooled
         row = np.arange(len(temper))
-        events = cooled[row, temper, ERRORS] * cooled[row, temper, DENIED]
+        events = combine.events(cooled[row, temper, ERRORS], cooled[row, temper, DENIED])
+        events **= np.minimum(1.0, _PHI[-1] / phi)
         slowness = combine.latency(legs[:, RANK], legs[:, TAIL], legs[:, MEAN])
         total = combine.together(events, slowness, self.limits.split)
-        total = np.where(self.evidence.alone, legs[:, SLO] ** (1.0 / _PHI[temper]), total)
+        total = np.where(self.evidence.alone, legs[:, SLO] ** (1.0 / phi), total)
         single = (self.rows.head[:, ERROR_TICKS] < bursts.TICKS_WITH_ERRORS) & (slowness < self.limits.boundary)
         waived = bursts.is_outage(self.tick)
         total = np.where(waived | (temper == 0), self.evidence.total, total)
-        return total, temper, single & ~waived
+        return total, phi, single & ~waived
 
     def after_dispersion(self) -> tuple[Array, npt.NDArray[np.intp]]:
         """Evidence with the latency cooled by its dispersion between ticks, and the temper's index."""
@@ -115,7 +119,7 @@ class _Bench:
         legs, cooled = self.evidence.legs, self.evidence.cooled
         row = np.arange(len(temper))
         slowness = combine.latency(cooled[row, temper, RANK], cooled[row, temper, TAIL], legs[:, MEAN])
-        total = combine.together(legs[:, ERRORS] * legs[:, DENIED], slowness, self.limits.split)
+        total = combine.together(combine.events(legs[:, ERRORS], legs[:, DENIED]), slowness, self.limits.split)
         total = self.rows.head[:, GAIN] * total
         return np.where(self.evidence.alone | (temper == 0), self.evidence.total, total), temper
 
@@ -146,7 +150,7 @@ class _Bench:
             if single[at]:
                 mine.append("all failures came in one tick")
             if by_bursts[at] < boundary[at]:
-                mine.append(f"failures come in bursts (variance {_PHI[clumps[at]]:g} times that of independent ones)")
+                mine.append(f"failures come in bursts (variance {clumps[at]:.1f} times that of independent ones)")
             if by_dispersion[at] < boundary[at]:
                 mine.append(f"latency moves from tick to tick on its own (variance {_PHI[spread[at]]:g} times the model's)")
             if by_pods[at] < boundary[at]:

@@ -20,6 +20,9 @@ from analyzers.terms import Terms
 EQUALLY_COLD_SECONDS = 10.0
 """Pods of both arms whose oldest ages differ by less were started together and need no warm-up (judge guard G4)."""
 
+SMALLEST_SUM_MS, LARGEST_SUM_MS = 1e-6, 1e18
+"""Sums of latency outside are no measurements (an empty or broken histogram); they idle the mean."""
+
 _NOTHING = (0.0,) * 6
 
 
@@ -145,7 +148,7 @@ def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
     if not timed.all():
         c, b = np.where(timed[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
     sums = times[:, :2]
-    sums = np.where(np.isfinite(sums) & (sums > 0.0), sums, np.nan)
+    sums = np.where((sums > SMALLEST_SUM_MS) & (sums < LARGEST_SUM_MS), sums, np.nan)
     c_err, b_err, c_req, b_req, c_den, b_den = numbers.T
     return Tick(
         t=t,

@@ -90,6 +90,7 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
     """Fold one tick of every release and rule on it.
 
     Releases may differ in policy, horizon and bounds; the three sequences run in parallel. The states given are not changed.
+    Overflow is expected (certainty has no upper end) and capped, not warned of.
     """
     groups: dict[int, list[int]] = {}
     for place, one in enumerate(terms):
@@ -98,7 +99,8 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
     for places in groups.values():
         for begin in range(0, len(places), CHUNK):
             part = places[begin : begin + CHUNK]
-            folded = _fold_alike([terms[at] for at in part], [states[at] for at in part], [samples[at] for at in part])
+            with np.errstate(over="ignore", under="ignore"):
+                folded = _fold_alike([terms[at] for at in part], [states[at] for at in part], [samples[at] for at in part])
             for at, result in zip(part, folded, strict=True):
                 results[at] = result
     return [result for result in results if result is not None]
@@ -143,6 +145,8 @@ def _together(rows: Rows, limits: Limits, cooled: Array, averages: Array, tallie
     legs = np.concatenate([cooled[:, 0], averages[:, None], absolute[:, None]], axis=1)
     slowness = combine.latency(legs[:, RANK], legs[:, TAIL], legs[:, MEAN])
     rows.head[:, LATENCY_EVIDENCE] = slowness
-    total = np.minimum(rows.head[:, GAIN] * combine.together(legs[:, ERRORS] * legs[:, DENIED], slowness, limits.split), bank.CAP)
+    total = np.minimum(
+        rows.head[:, GAIN] * combine.together(combine.events(legs[:, ERRORS], legs[:, DENIED]), slowness, limits.split), bank.CAP
+    )
     lonely = conviction.alone(rows)
     return Evidence(cooled=cooled, legs=legs, total=np.where(lonely, absolute, total), alone=lonely, tallies=tallies)

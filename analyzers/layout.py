@@ -40,7 +40,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "hist": (SCALES, 2, MAX_BUCKETS),
     "baseline_ring": (BASELINE_RING, 2),
     "canary_ring": (CANARY_RING, 2),
-    "blocks": (BLOCKS, 6),
+    "blocks": (BLOCKS, 7),
 }
 
 

@@ -72,7 +72,7 @@ def fold(rows: Rows, limits: Limits, tick: Tick, *, errors: Array, denied: Array
     """
     failures = tick.c_err + tick.b_err
     slowness = rows.head[:, LATENCY_EVIDENCE]
-    before = rows.head[:, GAIN] * combine.together(errors * denied, slowness, limits.split)
+    before = rows.head[:, GAIN] * combine.together(combine.events(errors, denied), slowness, limits.split)
     wanted = (limits.split > 0.0) & (failures > 0.0) & (failures <= MOST_FAILURES) & (before < limits.boundary)
     chosen = np.flatnonzero(wanted)
     if not len(chosen):
@@ -81,6 +81,6 @@ def fold(rows: Rows, limits: Limits, tick: Tick, *, errors: Array, denied: Array
     failures, canary, baseline = failures[chosen], tick.c_req[chosen], tick.b_req[chosen]
     after = _errors_after(part, terms, failures, canary / (canary + baseline))
     gain = part.head[:, GAIN, None]
-    evidence = gain * combine.together(after * denied[chosen, None], slowness[chosen, None], terms.split[:, None])
+    evidence = gain * combine.together(combine.events(after, denied[chosen, None]), slowness[chosen, None], terms.split[:, None])
     chance = chances(failures.astype(np.intp), canary, baseline)
     rows.head[chosen, GAIN] *= largest_factor(chance, evidence, before[chosen], terms.boundary)

@@ -98,11 +98,6 @@ class Certificates:
     by_rank: Mask
     by_mean: Mask
 
-    @property
-    def shown(self) -> Mask:
-        """Errors and typical latency are inside their tolerances."""
-        return self.errors & (self.rank | ~self.by_rank) & (self.mean | ~self.by_mean) & (self.by_rank | self.by_mean)
-
 
 def error_limit(rows: Rows, limits: Limits) -> Array:
     """The failed share above which a canary is beyond tolerance, given what is sure of the baseline (releases,)."""

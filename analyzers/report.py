@@ -33,9 +33,7 @@ class Case:
     e_values: tuple[float, ...]
 
 
-def _standing(low: float | None, high: float | None, tolerance: float | None) -> Standing:
-    if tolerance is None:
-        return "open"
+def _standing(low: float | None, high: float | None, tolerance: float) -> Standing:
     if high is not None and high <= tolerance:
         return "inside"
     return "outside" if low is not None and low > tolerance else "open"
@@ -95,14 +93,14 @@ def _denied(case: Case) -> Finding:
 def _rank(case: Case) -> Finding:
     total, precision = (float(value) for value in case.rows.ranks[0, 0])
     probability, typical = float(case.harm.probability[0]), float(case.harm.typical[0])
-    if precision <= 0.0:
+    allowed = promotion.allowed_probability(case.rows, case.limits)
+    if precision <= 0.0 or allowed is None:
         return _idle("rank", "probability", case.e_values[RANK], "The latency histograms say nothing about typical latency.")
     scale = normal.tuned(np.array([12.0 * promotion.TUNED_REQUESTS]), alpha=1.0 - LEVEL)
     half = float(normal.radius(np.array([precision]), scale=scale, alpha=1.0 - LEVEL)[0]) / precision
     middle = 0.5 + total / precision
     low, high = max(0.0, middle - half), min(1.0, middle + half)
-    allowed = promotion.allowed_probability(case.rows, case.limits)
-    tolerance = None if allowed is None else _known(float(allowed[0]))
+    tolerance = float(allowed[0])
     source = "by the means, since the buckets do not resolve the median" if case.harm.by_mean[0] else "by the ranks"
     return Finding(
         leg="rank",

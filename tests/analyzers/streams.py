@@ -23,9 +23,7 @@ def terms(
     weight: float | None = None,
 ) -> Terms:
     """Terms of a watch of ``ticks`` seconds, sampled every second."""
-    return terms_of(
-        policy, tick_seconds=1.0, window_seconds=float(ticks), split=split, weight=weight, bounds_ms=bounds_ms
-    )
+    return terms_of(policy, tick_seconds=1.0, window_seconds=float(ticks), split=split, weight=weight, bounds_ms=bounds_ms)
 
 
 def latency(counts: Sequence[int], sum_ms: float | None = None) -> Latency:

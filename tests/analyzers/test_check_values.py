@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analyzers.judge import fold, start
+from analyzers.layout import GAIN, Array, Rows
 from analyzers.legs import rank, ratio, tail
 from analyzers.permutation import log_normaliser
 from tests.analyzers.streams import latency, sample, terms
@@ -13,9 +14,9 @@ BASELINE = np.array([[60.0, 140.0, 420.0, 250.0, 60.0, 20.0]])
 POOLED = CANARY + BASELINE
 
 
-def _log_e(scores: np.ndarray) -> np.ndarray:
-    value: np.ndarray = (scores * CANARY[:, None, :]).sum(-1) - log_normaliser(scores, POOLED, CANARY.sum(1))
-    return value[0]
+def _log_e(scores: Array) -> Array:
+    value: Array = ((scores * CANARY[:, None, :]).sum(-1) - log_normaliser(scores, POOLED, CANARY.sum(1)))[0]
+    return value
 
 
 def test_ratio_likelihoods(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,3 +72,17 @@ def test_whole_judge_legs() -> None:
         ],
         atol=5e-9,
     )
+
+
+def test_whole_judge_without_the_mean() -> None:
+    """The combined evidence and the multiplier, with sums unknown so that the mean leg stays at 1."""
+    one = terms(bounds_ms=(1.0, 2.0, 4.0, 8.0, 16.0), split=True)
+    state, whole, gain = start(one), [], []
+    times = (latency([int(count) for count in CANARY[0]], 0.0), latency([int(count) for count in BASELINE[0]], 0.0))
+    for t, (a, b) in enumerate([(1, 1), (0, 2), (2, 0)], start=1):
+        tick = sample(float(t), canary=(50 + a, a), baseline=(950 + b, b), slow=times)
+        ((state, ruling),) = fold([one], [state], [tick])
+        whole.append(ruling.evidence)
+        gain.append(Rows(state.row[None]).head[0, GAIN])
+    np.testing.assert_allclose(gain, [1.00144716, 1.11001043, 1.17227690], atol=5e-9)
+    np.testing.assert_allclose(whole, [5.52713156, 13.00590515, 1822.953], rtol=1e-7)

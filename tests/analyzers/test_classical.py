@@ -1,0 +1,88 @@
+"""The tests people know, against scipy's on the expanded data."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from analyzers import classical, intervals
+
+COUNTS = st.lists(st.integers(0, 12), min_size=5, max_size=5)
+
+
+def _expanded(counts: list[int]) -> np.ndarray:
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+@given(canary=COUNTS, baseline=COUNTS)
+def test_mann_whitney_on_buckets_is_scipys_on_the_expanded_data(canary: list[int], baseline: list[int]) -> None:
+    got = classical.mann_whitney(canary, baseline)
+    occupied = sum(1 for c, b in zip(canary, baseline, strict=True) if c + b)
+    if not sum(canary) or not sum(baseline) or occupied < 2:
+        assert got is None
+        return
+    x, y = _expanded(canary), _expanded(baseline)
+    greater = stats.mannwhitneyu(x, y, alternative="greater", method="asymptotic")
+    both = stats.mannwhitneyu(x, y, alternative="two-sided", method="asymptotic")
+    assert got is not None
+    assert got.u == pytest.approx(greater.statistic)
+    assert got.p_greater == pytest.approx(greater.pvalue, rel=1e-9)
+    assert got.p_two_sided == pytest.approx(both.pvalue, rel=1e-9)
+
+
+@given(a=st.integers(0, 60), b=st.integers(0, 60), share=st.floats(0.01, 0.99))
+def test_conditional_binomial_is_scipys(a: int, b: int, share: float) -> None:
+    got = classical.conditional_binomial(a, b, share)
+    if a + b == 0:
+        assert got is None
+        return
+    assert got == pytest.approx(stats.binomtest(a, a + b, share, alternative="greater").pvalue, rel=1e-9, abs=1e-300)
+
+
+def test_conditional_binomial_of_many_failures_is_close_to_scipys() -> None:
+    got = classical.conditional_binomial(60_400, 60_000, 0.5)
+    assert got == pytest.approx(stats.binomtest(60_400, 120_400, 0.5, alternative="greater").pvalue, rel=1e-3)
+
+
+def test_conditional_binomial_says_nothing_when_only_one_arm_was_asked() -> None:
+    assert classical.conditional_binomial(3, 0, 1.0) is None
+
+
+@given(t=st.floats(-30, 30), freedom=st.integers(1, 60))
+def test_students_upper_tail_is_scipys(t: float, freedom: int) -> None:
+    assert classical.student_upper(t, freedom) == pytest.approx(stats.t.sf(t, freedom), rel=1e-8, abs=1e-7)
+
+
+def test_the_incomplete_beta_function_ends_at_its_ends() -> None:
+    assert (classical._incomplete_beta(2.0, 3.0, 0.0), classical._incomplete_beta(2.0, 3.0, 1.0)) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("events", "requests"), [(0, 50), (7, 1000), (50, 50)])
+def test_the_confidence_sequence_of_a_rate_holds_wilsons_interval(events: int, requests: int) -> None:
+    """It covers at every look at once, hence it is wider than the interval for one look, and not absurdly so."""
+    low, high = intervals.rate(events, requests, alpha=0.05)
+    fixed = stats.binomtest(events, requests).proportion_ci(method="wilson")
+    assert 0.0 <= low <= max(fixed.low, 1e-12)
+    assert min(fixed.high, 1.0 - 1e-12) <= high <= 1.0
+    assert high - low < 3.0 * (fixed.high - fixed.low)
+
+
+def test_no_requests_no_knowledge() -> None:
+    assert intervals.rate(0.0, 0.0, alpha=0.05) == (0.0, 1.0)
+    assert intervals.log_mean(1.0, 0.1, 0.01, alpha=0.05, prior=3.0) is None
+    assert intervals.log_mean(2.0, 0.2, 0.03, alpha=0.05, prior=3.0) is None
+
+
+def test_the_interval_of_a_mean_is_where_the_t_test_reaches_its_boundary() -> None:
+    """At its ends the shifted increments have exactly the e-value 1/alpha (two-sided)."""
+    increments = np.array([0.1, 0.3, 0.2, 0.15, 0.25, 0.2, 0.1, 0.3, 0.2, 0.2])
+    k, total, squares = float(len(increments)), float(increments.sum()), float((increments**2).sum())
+    span = intervals.log_mean(k, total, squares, alpha=0.05, prior=3.0)
+    assert span is not None
+    shrink = 3.0 / (3.0 + k)
+    for end in span:
+        moved = increments - end
+        lift = moved.sum() ** 2 / k
+        value = 0.5 * np.log(shrink) + 0.5 * k * np.log((moved**2).sum() / ((moved**2).sum() - (1.0 - shrink) * lift))
+        assert value == pytest.approx(np.log(20.0))

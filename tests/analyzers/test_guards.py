@@ -1,0 +1,203 @@
+"""Guards hold what only looks like evidence, and do not stand in the way of an outage."""
+
+import numpy as np
+import pytest
+
+from analyzers.counts import Arm, Latency, Pod, Sample
+from analyzers.guards import bursts, dispersion, pods
+from analyzers.layout import BASELINE_RING, CANARY_RING, TEMPERS
+from tests.analyzers.streams import World, latency, sample, terms, watch
+
+
+def test_failures_in_a_single_tick_wait_for_a_second() -> None:
+    one = terms(bounds_ms=())
+    stream = [sample(1.0, canary=(50, 10)), sample(2.0, canary=(50, 8))]
+    _, first = watch(one, stream[:1])
+    assert first.evidence > first.boundary
+    assert first.outcome == "continue"
+    assert "all failures came in one tick" in first.reason
+    _, later = watch(one, stream)
+    assert (later.outcome, later.tick) == ("rollback", 2)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_an_outage_is_rolled_back_in_its_first_tick(split: bool) -> None:
+    """20 % of errors or more with at least 20 of them in one tick does not wait for a second, nor for a guard against bursts."""
+    one = terms(bounds_ms=(), split=split)
+    assert watch(one, [sample(1.0, canary=(100, 20), baseline=(900, 1))])[1].outcome == "rollback"
+    late = [sample(float(t), canary=(100, 0), baseline=(900, 1)) for t in range(1, 100)]
+    _, ruling = watch(one, [*late, sample(100.0, canary=(100, 20), baseline=(900, 1))])
+    assert (ruling.outcome, ruling.tick) == ("rollback", 100)
+
+
+def test_an_outage_of_both_arms_is_none_of_the_canarys() -> None:
+    _, ruling = watch(terms(bounds_ms=()), [sample(float(t), canary=(100, 40), baseline=(900, 360)) for t in range(1, 20)])
+    assert ruling.outcome == "continue"
+    assert ruling.evidence < 10.0
+
+
+def test_errors_in_bursts_cool_the_evidence() -> None:
+    """Bursts of eight in both arms: the canary's share of them is chance, and is held."""
+    stream = [
+        sample(float(t), canary=(100, 8 if t in {10, 20, 30} else 0), baseline=(900, 8 if t % 15 == 0 else 0)) for t in range(1, 41)
+    ]
+    _, ruling = watch(terms(bounds_ms=()), stream)
+    assert ruling.outcome == "continue"
+    assert ruling.evidence > ruling.boundary
+    assert "failures come in bursts" in ruling.reason
+
+
+def test_dispersion_of_independent_errors_is_one_and_of_clumps_their_size() -> None:
+    rng = np.random.default_rng(1)
+    requests = np.full((400, BASELINE_RING), 1000.0)
+    single = rng.poisson(1.0, requests.shape).astype(float)
+    clumped = 5.0 * rng.poisson(0.2, requests.shape)
+    assert (bursts.dispersion(np.stack([single, requests], axis=-1)) > 1.0).mean() < 0.03
+    assert np.median(bursts.dispersion(np.stack([clumped, requests], axis=-1))) == pytest.approx(5.0, abs=1.0)
+    assert bursts.dispersion(np.zeros((1, BASELINE_RING, 2))).tolist() == [1.0]
+
+
+def test_a_canary_that_begins_to_fail_is_no_clump() -> None:
+    rng = np.random.default_rng(2)
+    failing = np.where(np.arange(CANARY_RING) < 25, 0.05, 2.5)
+    ring = np.stack([rng.poisson(failing, (400, CANARY_RING)).astype(float), np.full((400, CANARY_RING), 50.0)], axis=-1)
+    newest = np.full(400, CANARY_RING - 1)
+    assert (bursts.dispersion(ring) > 1.0).mean() > 0.8
+    assert (bursts.successive_dispersion(ring, newest) > 1.0).mean() < 0.25
+
+
+def test_cooling_rounds_up_to_the_list_of_tempers() -> None:
+    tempers = [TEMPERS[at] for at in bursts.cooling(np.array([1.0, 1.1, 1.25, 4.0, 8.0, 50.0]))]
+    assert tempers == [1.0, 1.25, 1.25, 5.0, 8.0, 8.0]
+
+
+def _blocks(z: np.ndarray) -> float:
+    """Dispersion after the standardised statistics ``z`` of successive ticks, through a judge's rows."""
+    from analyzers.layout import Rows, blank
+
+    rows = Rows(blank()[None].copy())
+    for value in z:
+        dispersion.fold(rows, shift=np.array([value]), variance=np.array([1.0]))
+    dispersion.fold(rows, shift=np.array([0.0]), variance=np.array([0.0]))
+    return float(dispersion.dispersion(rows.blocks)[0])
+
+
+def test_latency_that_jumps_from_tick_to_tick_is_dispersed_and_a_late_regression_is_not() -> None:
+    rng = np.random.default_rng(3)
+    calm = [_blocks(rng.standard_normal(120)) for _ in range(60)]
+    jumpy = [_blocks(3.0 * rng.standard_normal(120)) for _ in range(60)]
+    late = [_blocks(rng.standard_normal(120) + 1.3 * (np.arange(120) > 100)) for _ in range(60)]
+    assert np.mean(np.array(calm) > 1.0) < 0.35
+    assert np.median(jumpy) > 5.0
+    assert np.mean(np.array(late) > 1.0) < 0.45
+
+
+def test_latency_that_jumps_holds_the_rollback() -> None:
+    """Canary ticks alternate between much faster and much slower: evidence passes the boundary, the guard holds."""
+    fast, slow = latency((24, 16, 10)), latency((8, 17, 25))
+    base = latency((300, 350, 300))
+    stream = [sample(float(t), slow=(slow if t % 2 else fast, base)) for t in range(1, 13)]
+    _, before = watch(terms(bounds_ms=(10.0, 20.0)), [*stream, *(sample(20.0 + t, slow=(slow, base)) for t in range(4))])
+    assert before.outcome == "continue"
+    assert before.evidence > before.boundary
+    assert "latency moves from tick to tick" in before.reason
+
+
+def _pod(counts: tuple[int, ...], *, age: float | None = 500.0, middle: float = 10.0) -> Pod:
+    return Pod(requests=sum(counts), latency=Latency(counts=counts, sum_ms=middle * sum(counts)), age_seconds=age)
+
+
+def _with_pods(t: float, canary: dict[str, Pod], baseline: dict[str, Pod]) -> Sample:
+    arms = []
+    for mine in (canary, baseline):
+        parts = [pod.latency for pod in mine.values() if pod.latency is not None]
+        counts = tuple(map(sum, zip(*(part.counts for part in parts), strict=True)))
+        whole = Latency(counts=counts, sum_ms=sum(part.sum_ms for part in parts))
+        arms.append(Arm(requests=sum(pod.requests for pod in mine.values()), latency=whole, pods=mine))
+    return Sample(t=t, seconds=1.0, canary=arms[0], baseline=arms[1])
+
+
+QUICK, USUAL, SLOW = (140, 40, 20), (100, 60, 40), (60, 60, 80)
+
+
+def test_a_canary_no_slower_than_the_slow_pods_of_the_baseline_is_held() -> None:
+    spread = {"a": _pod(QUICK), "b": _pod(USUAL), "c": _pod(SLOW), "d": _pod(QUICK), "e": _pod(SLOW)}
+    stream = [_with_pods(float(t), {"x": _pod(SLOW)}, spread) for t in range(1, 20)]
+    _, ruling = watch(terms(bounds_ms=(10.0, 20.0)), stream)
+    assert ruling.outcome == "continue"
+    assert ruling.evidence > ruling.boundary
+    assert "between pods" in ruling.reason
+
+
+@pytest.mark.parametrize("canaries", [1, 3])
+def test_a_canary_slower_than_every_pod_of_the_baseline_is_not_held(canaries: int) -> None:
+    alike = {f"b{at}": _pod((100 + at % 3, 60, 40), middle=10.0 + 0.01 * at) for at in range(8)}
+    slow = {f"c{at}": _pod((60, 60, 80 + at), middle=15.0) for at in range(canaries)}
+    _, ruling = watch(terms(bounds_ms=(10.0, 20.0)), [_with_pods(float(t), slow, alike) for t in range(1, 20)])
+    assert ruling.outcome == "rollback"
+
+
+def test_too_few_pods_are_not_asked() -> None:
+    assert pods.agreement({"cx": (10.0, 1.0, 1.0, 1.0), "ba": (10.0, 1.0, 1.0, 1.0)}) is None
+    assert pods.agreement({"ba": (10.0, 1.0, 1.0, 1.0)}) is None
+
+
+def test_pods_that_are_exactly_alike_agree_on_any_difference() -> None:
+    baseline = {f"b{at}": (10.0, 1.0, 0.0, 2.0) for at in range(3)}
+    assert pods.agreement({"cx": (10.0, 2.0, -1.0, 2.0), **baseline}) == (True, False, False)
+
+
+def test_no_more_than_so_many_pods_are_remembered() -> None:
+    many = {f"b{at}": _pod((1, 1, 1)) for at in range(200)}
+    state, _ = watch(terms(bounds_ms=(10.0, 20.0)), [_with_pods(float(t), {"x": _pod((1, 1, 1))}, many) for t in (1, 2)])
+    assert len(state.pods) == pods.MOST_PODS
+
+
+def test_pods_without_a_usable_histogram_are_left_out() -> None:
+    odd = {"a": _pod((5, 5, 5)), "b": Pod(requests=3), "c": _pod((5, 5)), "d": _pod((5, 5, 5), middle=float("nan"))}
+    whole = Arm(requests=15, latency=latency((5, 5, 5)), pods=odd)
+    one_sided = Arm(requests=15, latency=latency((5, 5, 5)))
+    state, _ = watch(terms(bounds_ms=(10.0, 20.0)), [Sample(t=1.0, seconds=1.0, canary=whole, baseline=whole)])
+    assert sorted(state.pods) == ["ba", "ca"]
+    state, _ = watch(terms(bounds_ms=(10.0, 20.0)), [Sample(t=1.0, seconds=1.0, canary=whole, baseline=one_sided)])
+    assert dict(state.pods) == {}
+
+
+def test_latency_of_young_pods_is_not_judged_until_they_are_warm() -> None:
+    old = {"a": _pod(USUAL), "b": _pod(USUAL)}
+    cold = {"x": _pod(SLOW, age=5.0)}
+    _, young = watch(terms(bounds_ms=(10.0, 20.0)), [_with_pods(float(t), cold, old) for t in range(1, 20)])
+    assert young.legs["rank"].e_value == pytest.approx(1.0)
+    assert young.reason.endswith("the latency of young pods is not judged yet")
+    mixed = {"x": _pod(SLOW, age=5.0), "y": _pod(USUAL, age=100.0)}
+    state, _ = watch(terms(bounds_ms=(10.0, 20.0)), [_with_pods(float(t), mixed, old) for t in range(1, 4)])
+    assert sorted(state.pods) == ["ba", "bb", "cy"]
+
+
+def test_young_pods_whose_old_neighbours_bring_no_histogram_idle_the_tick() -> None:
+    canary = Arm(
+        requests=400,
+        latency=latency(SLOW),
+        pods={"x": _pod(SLOW, age=5.0), "y": Pod(requests=200, age_seconds=100.0)},
+    )
+    baseline = Arm(requests=400, latency=latency(USUAL))
+    _, ruling = watch(terms(bounds_ms=(10.0, 20.0)), [Sample(t=1.0, seconds=1.0, canary=canary, baseline=baseline)])
+    assert ruling.legs["rank"].e_value == pytest.approx(1.0)
+
+
+def test_pods_of_both_arms_that_are_equally_cold_need_no_warm_up() -> None:
+    stream = [_with_pods(float(t), {"x": _pod(SLOW, age=5.0, middle=15.0)}, {"a": _pod(USUAL, age=7.0)}) for t in range(1, 20)]
+    _, ruling = watch(terms(bounds_ms=(10.0, 20.0)), stream)
+    assert ruling.outcome == "rollback"
+
+
+def test_errors_of_young_pods_are_judged_at_once() -> None:
+    cold = {"x": Pod(requests=100, errors=30, age_seconds=1.0)}
+    canary = Arm(requests=100, errors=30, pods=cold)
+    _, ruling = watch(terms(bounds_ms=()), [Sample(t=1.0, seconds=1.0, canary=canary, baseline=Arm(requests=900, pods={}))])
+    assert (ruling.outcome, ruling.leg) == ("rollback", "errors")
+
+
+def test_a_late_regression_is_found_about_as_fast_as_an_early_one() -> None:
+    ticks = [watch(terms(split=True, ticks=400), World(factor=1.3, onset=55).ticks(seed, 400))[1].tick for seed in range(8)]
+    assert np.median(ticks) <= 55 + 12

@@ -1,0 +1,252 @@
+"""What the judge rules, and what it says about it."""
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec.structs import replace
+
+from analyzers.counts import Arm, Sample
+from analyzers.judge import Terms
+from analyzers.ruling import Finding, Ruling
+from config.policy import DenialTolerance, ErrorTolerance, LatencyTolerance, Policy, Promotion, Tolerances
+from tests.analyzers.streams import ISTIO_MS, World, latency, sample, terms, watch
+
+EARLY = Policy(promotion=Promotion(min_requests=0, min_seconds=0.0), warmup_seconds=0.0)
+
+
+def _tolerating(**tolerances: object) -> Policy:
+    return replace(EARLY, tolerances=Tolerances(**tolerances))  # type: ignore[arg-type]  # given by each test
+
+
+def _finding(ruling: Ruling, leg: str) -> Finding:
+    return next(finding for finding in ruling.findings if finding.leg == leg)
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_five_per_cent_of_errors_are_rolled_back_within_seconds(split: bool) -> None:
+    _, ruling = watch(terms(split=split), World(errors=(0.05, 0.001)).ticks(1, 300))
+    assert (ruling.outcome, ruling.leg) == ("rollback", "errors")
+    assert ruling.tick <= 5
+    assert ruling.evidence >= ruling.boundary == pytest.approx(100.0)
+    assert ruling.reason.startswith("errors ")
+    assert "against 0" in ruling.reason
+    assert "allowed 0.5 %; sure at 1 in " in ruling.reason
+    finding = _finding(ruling, "errors")
+    assert finding.effect is not None
+    assert finding.low is not None
+    assert finding.high is not None
+    assert finding.low < finding.effect < finding.high
+    assert ruling.fixed_horizon is not None
+    assert ruling.fixed_horizon["binomial_p"] is not None
+    assert ruling.fixed_horizon["binomial_p"] < 0.01
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_canary_twenty_per_cent_slower_is_rolled_back_for_its_latency(split: bool) -> None:
+    _, ruling = watch(terms(split=split), World(factor=1.2).ticks(2, 300))
+    assert (ruling.outcome, ruling.leg) == ("rollback", "rank")
+    assert ruling.tick <= 25
+    assert "typical latency 1." in ruling.reason
+    assert _finding(ruling, "rank").standing in {"outside", "open"}
+
+
+def test_a_healthy_canary_is_promoted_as_soon_as_the_policy_allows() -> None:
+    _, ruling = watch(terms(), World().ticks(3, 300))
+    assert ruling.outcome == "promote"
+    assert 60 <= ruling.tick <= 120
+    assert ruling.leg is None
+    assert "shown to be within tolerance" in ruling.reason
+    assert _finding(ruling, "errors").standing in {"inside", "open"}
+    assert _finding(ruling, "rank").standing == "inside"
+    assert _finding(ruling, "denied").standing == "idle"
+
+
+def test_while_it_goes_on_it_says_what_is_missing() -> None:
+    _, early = watch(terms(), World().ticks(4, 3))
+    assert early.outcome == "continue"
+    assert "of 500 canary requests seen, 3 of 60 s watched" in early.reason
+    assert early.findings == ()
+    assert early.fixed_horizon is None
+    _, exposed = watch(terms(EARLY), World().ticks(4, 2))
+    assert exposed.reason == "not shown yet: an error rate below 0.5 % and a typical latency within its tolerance"
+
+
+def test_at_the_deadline_it_is_inconclusive_and_says_why() -> None:
+    _, ruling = watch(terms(ticks=70), World(canary_rps=1.0, baseline_rps=19.0).ticks(5, 80))
+    assert (ruling.outcome, ruling.tick) == ("inconclusive", 70)
+    assert ruling.reason.startswith("no decision after 70 s: ")
+    assert "of 500 canary requests seen" in ruling.reason
+    assert ruling.findings
+
+
+def test_the_deadline_is_the_samples_own_time_not_the_number_of_ticks() -> None:
+    _, ruling = watch(terms(ticks=70), [Sample(t=71.0, seconds=1.0, baseline=None, canary=None, gap="no telemetry")])
+    assert (ruling.outcome, ruling.tick) == ("inconclusive", 1)
+    assert _finding(ruling, "errors").standing == "idle"
+    assert _finding(ruling, "rank").standing == "idle"
+    assert _finding(ruling, "tail").sentence == "The 99th percentile was not measured."
+    assert _finding(ruling, "mean").sentence == "The mean latency was not measured."
+    assert _finding(ruling, "slo").sentence == "The canary served no request."
+
+
+def _errors(canary: int, ticks: int = 200, baseline: int = 1) -> Iterator[Sample]:
+    for t in range(1, ticks + 1):
+        yield sample(float(t), canary=(1000, canary), baseline=(1000, baseline))
+
+
+def test_surely_worse_but_within_tolerance_stays() -> None:
+    """0.4 % of errors against 0.1 %, where 0.5 % is always accepted: no rollback, and the ruling says so."""
+    _, ruling = watch(terms(bounds_ms=(), ticks=200), _errors(4, 60))
+    assert ruling.outcome == "continue"
+    assert ruling.evidence > 100.0
+    assert "worse for sure" in ruling.reason
+    assert "tolerates" in ruling.reason
+
+
+def test_a_baseline_that_fails_as_much_is_compared_with_itself() -> None:
+    """3 % in both arms is no reason to revert, though the absolute limit is 0.5 %."""
+    _, ruling = watch(terms(EARLY, bounds_ms=(), ticks=60), _errors(30, 60, baseline=30))
+    assert ruling.outcome == "inconclusive"
+    assert ruling.evidence < 10.0
+    assert _finding(ruling, "slo").e_value > 100.0
+    assert _finding(ruling, "slo").standing == "outside"
+
+
+def test_latency_that_was_never_measured_is_not_promoted() -> None:
+    _, ruling = watch(terms(EARLY, bounds_ms=(), ticks=60), _errors(1, 60))
+    assert ruling.outcome == "inconclusive"
+    assert "any latency to compare" in ruling.reason
+
+
+def test_denials_by_policy_roll_back() -> None:
+    stream = [Sample(t=float(t), seconds=1.0, baseline=Arm(requests=950), canary=Arm(requests=45, denied=5)) for t in range(1, 20)]
+    _, ruling = watch(terms(bounds_ms=()), stream)
+    assert (ruling.outcome, ruling.leg) == ("rollback", "denied")
+    assert ruling.tick == 2
+    assert ruling.reason.startswith("denied by policy 10 % against 0 %, allowed 0 %")
+    assert _finding(ruling, "denied").effect == pytest.approx(0.1)
+
+
+def test_denials_that_are_tolerated_are_not_promoted_while_they_stand_out() -> None:
+    policy = _tolerating(denied=DenialTolerance(above_baseline=0.2))
+    stream = [Sample(t=float(t), seconds=1.0, baseline=Arm(requests=950), canary=Arm(requests=45, denied=5)) for t in range(1, 61)]
+    _, ruling = watch(terms(policy, bounds_ms=(), ticks=60), stream)
+    assert ruling.outcome == "inconclusive"
+    assert "as few policy denials" in ruling.reason
+
+
+def test_without_a_baseline_the_absolute_limit_is_the_whole_judge() -> None:
+    """After a blue-green switch the baseline arm is there and serves nothing."""
+    _, bad = watch(terms(bounds_ms=()), (sample(float(t), canary=(1000, 50), baseline=(0, 0)) for t in range(1, 60)))
+    assert (bad.outcome, bad.leg) == ("rollback", "slo")
+    assert bad.tick == 2
+    assert "no baseline to compare with" in bad.reason
+    _, good = watch(terms(bounds_ms=(), ticks=60), (sample(float(t), canary=(1000, 1), baseline=(0, 0)) for t in range(1, 61)))
+    assert good.outcome == "inconclusive"
+
+
+def _slow_tail(t: float) -> Sample:
+    """The canary's slowest 4 % lie one bucket higher: p99 far beyond, the rest alike."""
+    counts_canary = (500, 300, 100, 60, 40)
+    counts_baseline = (500, 300, 100, 96, 4)
+    return sample(t, canary=(1000, 0), baseline=(1000, 0), slow=(latency(counts_canary), latency(counts_baseline)))
+
+
+def test_a_slow_tail_is_rolled_back_by_the_tail() -> None:
+    _, ruling = watch(terms(bounds_ms=(10.0, 20.0, 40.0, 80.0)), (_slow_tail(float(t)) for t in range(1, 60)))
+    assert (ruling.outcome, ruling.leg) == ("rollback", "tail")
+    assert ruling.reason.startswith("p99 latency ")
+
+
+def test_a_mean_beyond_its_tolerance_in_one_bucket_is_rolled_back_by_the_mean() -> None:
+    """All requests in one bucket: ranks and tails are blind, the mean is not."""
+    one = terms(bounds_ms=(250.0, 500.0))
+    stream = (
+        sample(float(t), slow=(latency((0, 50, 0), 50 * (440.0 + t % 3)), latency((0, 950, 0), 950 * (380.0 + t % 2))))
+        for t in range(1, 60)
+    )
+    _, ruling = watch(one, stream)
+    assert (ruling.outcome, ruling.leg) == ("rollback", "mean")
+    assert ruling.reason.startswith("mean latency 1.1")
+    assert ruling.legs["rank"].e_value == pytest.approx(1.0)
+
+
+def test_one_bucket_promotes_by_the_mean_alone() -> None:
+    one = terms(EARLY, bounds_ms=(250.0, 500.0))
+    stream = (
+        sample(float(t), slow=(latency((0, 50, 0), 50 * (380.0 + t % 3)), latency((0, 950, 0), 950 * (380.0 + t % 2))))
+        for t in range(1, 200)
+    )
+    _, ruling = watch(one, stream)
+    assert ruling.outcome == "promote"
+
+
+def _p99_policy(wanted: bool) -> Policy:
+    return _tolerating(latency=LatencyTolerance(p99=1.5, require_p99_certificate=wanted))
+
+
+def test_a_p99_certificate_is_waited_for_when_asked() -> None:
+    quick = watch(terms(_p99_policy(wanted=False)), World().ticks(6, 300))[1]
+    certified = watch(terms(_p99_policy(wanted=True)), World().ticks(6, 300))[1]
+    assert (quick.outcome, certified.outcome) == ("promote", "promote")
+    assert quick.tick < 60 <= certified.tick
+    finding = _finding(certified, "tail")
+    assert finding.high is not None
+    assert finding.high <= 1.5
+    assert finding.standing == "inside"
+
+
+@pytest.mark.parametrize("bounds_ms", [ISTIO_MS, (50.0,)], ids=["few requests", "a single bound"])
+def test_a_p99_certificate_that_cannot_be_had_is_named(bounds_ms: tuple[float, ...]) -> None:
+    policy = _tolerating(latency=LatencyTolerance(p99=1.05, typical=4.0, require_p99_certificate=True))
+    world = World().ticks(7, 70)
+    if len(bounds_ms) == 1:
+        world = (sample(float(t), slow=(latency((30, 20)), latency((570, 380)))) for t in range(1, 71))
+    _, ruling = watch(terms(policy, bounds_ms=bounds_ms, ticks=70), world)
+    assert ruling.outcome == "inconclusive"
+    assert "a p99 within its tolerance" in ruling.reason
+    assert _finding(ruling, "tail").standing == "open"
+
+
+def test_a_traffic_share_far_from_the_configured_weight_is_not_promoted() -> None:
+    """Weight 30 %, but 5 % of the requests go to the canary; with weight 5 % the same stream is promoted."""
+    refused = watch(terms(EARLY, weight=30.0, ticks=70), World().ticks(8, 70))[1]
+    assert refused.outcome == "inconclusive"
+    assert "the configured traffic share of 30 %" in refused.reason
+    assert watch(terms(EARLY, weight=5.0, ticks=70), World().ticks(8, 70))[1].outcome == "promote"
+
+
+def test_errors_of_a_bad_baseline_promote_by_comparison() -> None:
+    """Both arms fail 3 %: the absolute limit cannot be shown, the relative one can."""
+    policy = _tolerating(errors=ErrorTolerance(max_rate=0.005, above_baseline=0.02))
+    _, ruling = watch(terms(policy), World(errors=(0.03, 0.03)).ticks(9, 300))
+    assert ruling.outcome == "promote"
+
+
+def _strict(one: Policy) -> Terms:
+    return terms(replace(one, evidence="strict"), split=True)
+
+
+def test_strict_evidence_takes_longer_and_convicts_the_same_leg() -> None:
+    for world in (World(errors=(0.015, 0.001)), World(factor=1.5)):
+        _, plain = watch(terms(split=True), world.ticks(10, 300))
+        _, strict = watch(_strict(Policy()), world.ticks(10, 300))
+        assert (plain.outcome, strict.outcome) == ("rollback", "rollback")
+        assert plain.leg == strict.leg
+        assert plain.tick < strict.tick
+
+
+@pytest.mark.parametrize("bounds_ms", [(), (50.0,)], ids=["no buckets", "a single bound"])
+def test_strict_evidence_needs_no_buckets_for_errors(bounds_ms: tuple[float, ...]) -> None:
+    one = terms(Policy(evidence="strict"), bounds_ms=bounds_ms)
+    slow = (latency((500, 500)), latency((500, 500))) if bounds_ms else (None, None)
+    stream = (sample(float(t), canary=(1000, 30), baseline=(1000, 1), slow=slow) for t in range(1, 30))
+    assert watch(one, stream)[1].leg == "errors"
+
+
+def test_strict_evidence_lets_a_harm_near_its_tolerance_stay() -> None:
+    """Estimated beyond 0.5 %, but not surely: strict goes on where the default rolls back."""
+    policy = replace(EARLY, promotion=Promotion(min_requests=10**6))
+    stream = list(_errors(6, 20))
+    assert watch(terms(policy, bounds_ms=()), stream)[1].outcome == "rollback"
+    assert watch(terms(replace(policy, evidence="strict"), bounds_ms=()), stream)[1].outcome == "continue"

@@ -1,0 +1,38 @@
+"""Terms refuse what the judge cannot compute with, in one clear sentence."""
+
+import math
+
+import pytest
+
+from analyzers.judge import terms_of
+from config.policy import Policy
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"tick_seconds": 0.0}, "tick_seconds"),
+        ({"tick_seconds": math.nan}, "tick_seconds"),
+        ({"window_seconds": -1.0}, "window_seconds"),
+        ({"weight": 101.0}, "between 0 and 100"),
+        ({"bounds_ms": tuple(range(1, 65))}, "at most 63"),
+        ({"bounds_ms": (1.0, math.inf)}, "finite"),
+        ({"bounds_ms": (1.0, 1.0)}, "increase"),
+    ],
+)
+def test_impossible_terms_are_refused(changed: dict[str, object], says: str) -> None:
+    given: dict[str, object] = {"tick_seconds": 1.0, "window_seconds": 300.0, "split": False}
+    with pytest.raises(ValueError, match=says):
+        terms_of(Policy(), **(given | changed))  # type: ignore[arg-type]  # wrong values are the point
+
+
+def test_a_window_shorter_than_a_tick_is_one_tick() -> None:
+    assert terms_of(Policy(), tick_seconds=5.0, window_seconds=1.0, split=False).horizon == 1.0
+
+
+def test_bounds_that_differ_have_another_mark() -> None:
+    marks = {
+        terms_of(Policy(), tick_seconds=1.0, window_seconds=9.0, split=False, bounds_ms=b).bounds_mark
+        for b in ((), (1, 2), (2, 1.5 + 1))
+    }
+    assert len(marks) == 3

@@ -103,7 +103,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
 
 
 async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, Mesh]:
-    """A router for each configured mesh. The API server's credentials are read now where a mesh needs them, not at the first revert."""
+    """A router for each configured mesh. Credentials of the API server are read now, not at the first revert."""
     kube = KubeClient(settings.kubernetes)
     stack.push_async_callback(kube.close)
     if any(isinstance(mesh, IstioMesh) for mesh in settings.meshes.values()):

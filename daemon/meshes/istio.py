@@ -17,6 +17,7 @@ from daemon.errors import Forbidden, InvalidInput, NotFound, TransientError, Ver
 from daemon.kube.client import KubeClient
 from daemon.kube.endpoints import ready_endpoints
 from daemon.kube.resources import DESTINATION_RULES, VIRTUAL_SERVICES, Json
+from daemon.kube.sharing import Shared
 from daemon.meshes import destinationrule, virtualservice
 from daemon.meshes.istiohosts import Arms, Destination, normal, service_of
 from daemon.meshes.uses import largest_percent, with_traffic
@@ -45,6 +46,7 @@ class IstioRouter:
 
     def __init__(self, kube: KubeClient) -> None:
         self._kube = kube
+        self._everything = Shared(lambda: kube.list(VIRTUAL_SERVICES))
         self._arms: dict[bytes, Arms] = {}
         self._known: dict[Arms, tuple[Name, ...]] = {}
 
@@ -100,7 +102,7 @@ class IstioRouter:
     async def _naming(self, arms: Arms, release: Release) -> tuple[list[Json], str]:
         """Every VirtualService that names the canary, and where we looked: everywhere, or as far as we may."""
         try:
-            objects, scope = list((await self._kube.list(VIRTUAL_SERVICES)).items), "any namespace"
+            objects, scope = list((await self._everything()).items), "any namespace"
         except Forbidden:
             scope = f"namespace {release.namespace} (and delegates; the rest of the cluster may not be read)"
             objects = list((await self._kube.list(VIRTUAL_SERVICES, namespace=release.namespace)).items)

@@ -1,5 +1,6 @@
 """The Istio router against an API server with faults, and the whole revert procedure on top of it."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -171,6 +172,13 @@ async def test_an_object_that_has_come_since_is_seen_and_taken_back(api: Cluster
     assert await router.canary_gets_traffic(SUBSETS) == "other/late http #0: 10 % of the traffic"
     assert (await router.take_back(SUBSETS)).changed
     assert await router.canary_gets_traffic(SUBSETS) is None
+
+
+async def test_many_releases_that_look_at_once_share_a_listing(api: Cluster, router: IstioRouter) -> None:
+    async with asyncio.TaskGroup() as group:
+        looks = [group.create_task(router.canary_gets_traffic(SUBSETS)) for _ in range(50)]
+    assert {look.result() for look in looks} == {"shop/web http #0: 10 % of the traffic"}
+    assert api.count("GET") <= 2
 
 
 async def test_an_object_that_is_gone_does_not_hold_the_others_up(api: Cluster, router: IstioRouter) -> None:

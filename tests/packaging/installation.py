@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCKS = ROOT / "requirements"
 PACKAGES = ("analyzers", "config", "daemon")
 COMMAND_SECONDS = 60.0
 INSTALL_SECONDS = 240.0
@@ -31,6 +32,8 @@ class Installation:
     wheel: Path
     nowhere: Path
     """A folder that cannot be written to. It holds modules named like our packages, which must not be imported."""
+    sources: frozenset[str]
+    """The files of our packages as the wheel was built."""
 
     @property
     def python(self) -> Path:
@@ -76,25 +79,24 @@ class Installation:
 
 
 def install(folder: Path) -> Installation:
-    """Builds the wheel and installs it as the Dockerfile does: dependencies from the lock with their hashes, wheels only."""
-    venv, wheels = folder / "venv", folder / "wheels"
+    """Builds and installs as the Dockerfile does: everything fetched has its hash in a lock, and nothing else is fetched."""
+    venv, build, wheels, own = (folder / name for name in ("venv", "build", "wheels", "own"))
+    _run(sys.executable, "-m", "venv", "--without-pip", build)
+    _pip(build, "install", "--require-hashes", "--only-binary", ":all:", "-r", LOCKS / "build.lock")
+    making = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir")
+    locked = ("--require-hashes", "--only-binary", ":all:", "--no-binary", "nkeys", "-r", LOCKS / "embedded.lock")
+    _pip(build, *making, wheels, *locked)
+    sources = _sources()
+    _pip(build, *making, own, "--no-index", ROOT)
+    (wheel,) = own.glob("*.whl")
     _run(sys.executable, "-m", "venv", "--without-pip", venv)
-    into_it = (
-        sys.executable,
-        "-m",
-        "pip",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--python",
-        venv / "bin" / "python",
-        "install",
-    )
-    _run(*into_it, "--only-binary", ":all:", "--require-hashes", "-r", ROOT / "requirements" / "embedded.lock")
-    building = ("--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, ROOT)
-    _run(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "wheel", *building)
-    (wheel,) = wheels.glob("*.whl")
-    _run(*into_it, "--no-index", "--no-deps", wheel)
-    return Installation(venv, wheel, _nowhere(folder / "nowhere"))
+    _pip(venv, "install", "--no-index", "--no-deps", *wheels.glob("*.whl"), wheel)
+    return Installation(venv, wheel, _nowhere(folder / "nowhere"), sources)
+
+
+def _sources() -> frozenset[str]:
+    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
+    return frozenset(str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts)
 
 
 def _nowhere(folder: Path) -> Path:
@@ -103,6 +105,11 @@ def _nowhere(folder: Path) -> Path:
         (folder / f"{name}.py").write_text("raise RuntimeError('the folder that verdictd is started in shadows its packages')\n")
     folder.chmod(0o555)
     return folder
+
+
+def _pip(venv: Path, *words: str | Path) -> None:
+    """The pip of the tests' environment, at work in another one."""
+    _run(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", venv / "bin" / "python", *words)
 
 
 def _run(*words: str | Path) -> None:

@@ -1,7 +1,9 @@
 """The command's edges: what it refuses, what it says when something fails, and its account."""
 
+import argparse
 import asyncio
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from daemon.demo.traffic import Answer
 from daemon.demo.watchdog import Watchdog
 from daemon.demo.world import World
 from daemon.errors import Unavailable
+from tests.demo.samples import BEGAN, steady, taken_back, traffic
 
 
 @pytest.mark.parametrize("argv", [["--rate", "1"], ["--rate", "many"], ["--what"]])
@@ -102,3 +105,23 @@ async def test_a_demo_that_is_kept_running_ends_when_told(capsys: pytest.Capture
         async with asyncio.timeout(5.0):
             await command._linger(world, Account(colours=False))
     assert "http://here/v1/releases" in capsys.readouterr().out
+
+
+def options(out: Path) -> argparse.Namespace:
+    """Those of a run that writes there."""
+    (out / "logs").mkdir(parents=True)
+    return argparse.Namespace(out=out, no_plot=True)
+
+
+def test_an_outcome_that_was_not_seen_in_the_traffic_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the verdict says: the canary answered on."""
+    log = traffic([*steady("v3", begin=BEGAN, end=BEGAN + 8.0), *steady("v2", begin=BEGAN, end=BEGAN + 9.0)])
+    assert command._conclude([taken_back()], log, options(tmp_path / "out"), Account(colours=False)) == 1
+    assert re.search(r"Not as it must be:\n  v3: \d+ answers after it was taken back", capsys.readouterr().out)
+
+
+def test_outcomes_that_were_seen_end_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = traffic([*steady("v3", begin=BEGAN, end=BEGAN + 2.0), *steady("v2", begin=BEGAN, end=BEGAN + 9.0)])
+    assert command._conclude([taken_back()], log, options(tmp_path / "out"), Account(colours=False)) == 0
+    assert "v3 was taken back and has not answered since" in capsys.readouterr().out
+    assert (tmp_path / "out" / "demo.html").exists()

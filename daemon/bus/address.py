@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from config.settings import Nats
 from daemon.errors import InvalidInput
+
+_SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +49,29 @@ def address_of(settings: Nats) -> Address:
                 fix="pip install 'verdictd[credentials]'",
             )
     return Address(
-        servers=tuple(server.strip() for server in settings.url.split(",") if server.strip()),
+        servers=_servers(settings.url),
         token=None if token_file is None else lambda: _read(token_file, path="nats.token_file").strip(),
         credentials_file=settings.credentials_file,
         tls=None if ca_file is None else _trusting(ca_file),
     )
+
+
+def _servers(url: str) -> tuple[str, ...]:
+    servers = tuple(server.strip() for server in url.split(",") if server.strip())
+    for server in servers or ("",):
+        try:
+            parts = urlsplit(server if "//" in server else f"nats://{server}")
+            usable = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            # Not shown: a password may be part of it.
+            raise InvalidInput(
+                f"server {1 + servers.index(server) if servers else 1} of the list is no address of a NATS server",
+                path="nats.url",
+                fix="use nats://host:4222, tls://host:4222, a comma-separated list of them, or the word embedded",
+            )
+    return servers
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:

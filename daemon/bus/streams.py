@@ -140,19 +140,17 @@ async def ensure_streams(jetstream: JetStreamContext, *, replicas: int, patience
 
 async def _ensure(jetstream: JetStreamContext, plan: Plan, *, replicas: int) -> None:
     wanted = plan.config(replicas=replicas)
-    try:
-        await jetstream.add_stream(wanted)
-    except APIError as error:
-        if error.err_code != NAME_IN_USE:
-            raise _refusal(error, plan, replicas) from error
-        await _update(jetstream, plan, wanted)
-    except Exception as error:
-        raise translate(error, f"creating the stream {plan.name}") from error
+    with translated(f"creating the stream {plan.name}"):
+        try:
+            await jetstream.add_stream(wanted)
+        except APIError as error:
+            if error.err_code != NAME_IN_USE:
+                raise _refusal(error, plan, replicas) from error
+            await _update(jetstream, plan, wanted)
 
 
 async def _update(jetstream: JetStreamContext, plan: Plan, wanted: api.StreamConfig) -> None:
-    with translated(f"reading the stream {plan.name}"):
-        current = (await jetstream.stream_info(plan.name)).config
+    current = (await jetstream.stream_info(plan.name)).config
     merged = _merged(current, wanted)
     if merged == current:
         return

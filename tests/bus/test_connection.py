@@ -245,3 +245,30 @@ def test_credentials_without_what_signs_them_are_told_what_to_install(tmp_path: 
     monkeypatch.setattr("daemon.bus.address.find_spec", lambda _name: None)
     with pytest.raises(InvalidInput, match=r"pip install 'verdictd\[credentials\]'"):
         address_of(Nats(url="nats://h", credentials_file=str(file)))
+
+
+@pytest.mark.parametrize(
+    "url", ["", " , ", "nats://", "http://h:4222", "nats://h:port", "nats://a:4222,nats://:4222", "nats://h:0"]
+)
+def test_what_is_no_address_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(InvalidInput, match=r"nats\.url: server [12] of the list is no address"):
+        address_of(Nats(url=url))
+
+
+@pytest.mark.parametrize("url", ["h", "h:4222", "nats://h", "tls://u:p@h:4222", "nats://[::1]:4222", "wss://h:443"])
+def test_addresses_of_servers_are_taken(url: str) -> None:
+    assert address_of(Nats(url=url)).servers == (url,)
+
+
+async def test_a_shut_out_client_is_replaced_though_the_server_is_away_first(nats_server: Broker) -> None:
+    settings = Nats(url=nats_server.url, connect_timeout_seconds=0.3)
+    async with open_bus(settings, cluster="prod") as bus:
+        client = bus.connection.client
+        await nats_server.kill()
+        await client._close(client.CLOSED)
+        with pytest.raises(Unavailable):
+            await bus.sessions.put("web-1", b"state")
+        await asyncio.sleep(0.8)
+        await nats_server.start()
+        await until(lambda: bus.ready)
+        await bus.sessions.put("web-1", b"state")

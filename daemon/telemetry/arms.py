@@ -19,6 +19,7 @@ class Stream:
         counters: last value of each series, those that have gone included.
         present: the series that were there last time.
         histograms: latencies as of the last tick that took any, by series.
+        latencies_before: it had requests, but showed no histogram, when it was joined: the first one will hold history.
     """
 
     at: float
@@ -26,6 +27,7 @@ class Stream:
     counters: dict[str, int] = field(default_factory=dict)
     present: frozenset[str] = frozenset()
     histograms: dict[str, Histogram] = field(default_factory=dict)
+    latencies_before: bool = False
 
     @classmethod
     def joining(cls, view: ArmView) -> "Stream":
@@ -35,6 +37,7 @@ class Stream:
             spacing_seconds=view.spacing_seconds,
             counters={series: value for series, (_, value) in view.counters.items()},
             present=frozenset(view.counters),
+            latencies_before=bool(view.counters) and not view.histograms,
         )
 
     def renamed(self, view: ArmView) -> bool:

@@ -40,6 +40,10 @@ class LatencyFold:
             return None, None
         if not self.bounds_ms:
             raise InvalidInput("the arms' histograms have no bucket bound in common", path="latency")
+        for arm in active:
+            for one in arm:
+                if one.stream.latencies_before and one.view.histograms:
+                    self.join(one.stream, one.view)
         baseline, canary = (_grown(arm, self.bounds_ms) for arm in active)
         if baseline and canary:
             self._alone_since = None
@@ -62,6 +66,7 @@ class LatencyFold:
 
     def join(self, stream: Stream, view: ArmView) -> None:
         """Start a new stream at what its histograms hold now. One that lacks a bound is left for ``fold`` to complain of."""
+        stream.latencies_before &= not view.histograms
         for series, histogram in view.histograms.items():
             coarse = None if self.bounds_ms is None else coarsen(histogram, self.bounds_ms)
             if coarse is not None:

@@ -375,3 +375,23 @@ def test_a_short_outage_loses_nothing(outage: int) -> None:
     for now in range(1, 1 + outage):
         assert table.read(now, {}, {}, failed={"p": "down"}).gap == "down"
     assert counts(table.one(outage + 1, view(outage + 1, 40, 2), view(outage + 1, 30))) == ((42, 2), (30, 0))
+
+
+def test_histograms_first_shown_after_the_watch_began_hold_history_which_is_not_counted() -> None:
+    """A proxy that had requests, and had not merged its latencies yet, shows all of them at its first merge."""
+    table = Table()
+    table.one(0, view(0, 500), view(0, 40))
+    assert latencies(table.one(1, view(1, 510), view(1, 44))) is None
+    first = table.one(2, view(2, 520, latency=(515, 515, 515)), view(2, 48, latency=(40, 45, 45)))
+    assert latencies(first) is None
+    assert counts(first) == ((10, 0), (4, 0))
+    second = table.one(3, view(3, 530, latency=(525, 525, 525)), view(3, 52, latency=(40, 49, 49)))
+    assert latencies(second) == ((10, 0, 0), (0, 4, 0))
+
+
+def test_a_canary_that_begins_during_the_watch_loses_no_latency() -> None:
+    table = Table()
+    table.read(0, {"p": view(0, 500, latency=(500, 500, 500))}, {})
+    table.one(1, view(1, 505, latency=(503, 503, 503)), view(1, 4))
+    both = table.one(2, view(2, 510, latency=(508, 508, 508)), view(2, 9, latency=(2, 8, 8)))
+    assert latencies(both) == ((8, 0, 0), (2, 6, 0))

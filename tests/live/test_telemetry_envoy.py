@@ -1,0 +1,178 @@
+"""Telemetry from a real Envoy carrying real requests: what it says equals what the backends counted."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from config.settings import EnvoyTelemetry
+from daemon.model import Reading
+from daemon.ports import Telemetry
+from daemon.telemetry.bins import GRID_MS
+from daemon.telemetry.factory import telemetry_from
+from tests.live.telemetry_world import ARMS, Sums, World, world
+from tests.servers.run import until
+from tests.telemetry.support import watch
+
+pytestmark = pytest.mark.live
+
+WATCHES = [watch(baseline=ARMS[0], canary=ARMS[1])]
+# Measured: with this, a scrape shows the histograms as of the scrape before, since workers hand theirs in after the answer.
+ON_SCRAPE: dict[str, object] = {"stats_flush_on_admin": True}
+TICK = 0.25
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float, /) -> None:
+        await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def telemetry(it: World, histograms: Literal["text", "bins"] = "text") -> AsyncIterator[Telemetry]:
+    settings = EnvoyTelemetry(endpoints=[it.admin], tick_seconds=TICK, histograms=histograms)
+    async with telemetry_from(settings, clock=SystemClock()) as made:
+        yield made
+
+
+async def read(source: Telemetry) -> Reading:
+    return (await source.read(WATCHES))["web-1"]
+
+
+@pytest.mark.parametrize("histograms", ["text", "bins"])
+async def test_quarter_second_ticks_add_up_to_what_the_backends_served(tmp_path: Path, histograms: Literal["text", "bins"]) -> None:
+    async with world(tmp_path, flush=ON_SCRAPE) as it, it.envoy(), telemetry(it, histograms) as source:
+        it.backends[ARMS[1]].fail_every = 4
+        await it.send(ARMS[0], 30)
+        await it.send(ARMS[1], 10)
+        await until(it.has_histograms, within=5)
+        assert (await read(source)).gap == "first reading: counting starts here"
+        before = {arm: (backend.answered, backend.failed) for arm, backend in it.backends.items()}
+        sums = Sums()
+        began = time.monotonic()
+        for _ in range(8):
+            await asyncio.gather(it.send(ARMS[0], 20), it.send(ARMS[1], 7), asyncio.sleep(TICK))
+            sums.add(await read(source))
+        took = time.monotonic() - began
+        assert sums.gaps == []
+        for index, arm in enumerate(ARMS):
+            backend = it.backends[arm]
+            assert sums.requests[index] == backend.answered - before[arm][0]
+            assert sums.errors[index] == backend.failed - before[arm][1]
+        assert sums.requests == [160, 56]
+        assert sums.errors == [0, 14]
+        assert sums.latency_ticks >= 7
+        assert sums.seconds == pytest.approx(took, abs=0.2)
+        sums.add(await read(source))
+        assert sums.latencies == sums.requests == [160, 56]
+
+
+async def test_raw_bins_tell_apart_what_buckets_do_not(tmp_path: Path) -> None:
+    """30 and 45 ms lie in one bucket of Envoy's (25 to 50 ms), and in different ones of the grid."""
+    async with world(tmp_path, flush=ON_SCRAPE) as it, it.envoy(), telemetry(it, "bins") as source:
+        it.backends[ARMS[0]].delay_seconds = 0.028
+        it.backends[ARMS[1]].delay_seconds = 0.045
+        await asyncio.gather(*(it.send(arm, 1) for arm in ARMS))
+        await until(it.has_histograms, within=5)
+        await read(source)
+        for _ in range(10):
+            await asyncio.gather(*(it.send(arm, 1) for arm in ARMS))
+        await read(source)
+        reading = await read(source)
+        assert reading.bounds_ms == GRID_MS
+        assert reading.baseline is not None
+        assert reading.canary is not None
+        assert reading.baseline.latency is not None
+        assert reading.canary.latency is not None
+        below_39 = GRID_MS.index(39.0) + 1
+        assert sum(reading.baseline.latency.counts[:below_39]) >= 8
+        assert sum(reading.canary.latency.counts[:below_39]) == 0
+        assert reading.canary.latency.sum_ms == pytest.approx(470, rel=0.2)
+
+
+async def test_histograms_come_with_envoys_flush_while_counters_are_live(tmp_path: Path) -> None:
+    """As Envoy does by itself every 5 s, here every 2 s."""
+    async with world(tmp_path, flush={"stats_flush_interval": "2s"}) as it, it.envoy(), telemetry(it) as source:
+        await asyncio.gather(*(it.send(arm, 1) for arm in ARMS))
+        await until(it.has_histograms, within=10)
+        await read(source)
+        sums = Sums()
+        for _ in range(24):
+            await asyncio.gather(it.send(ARMS[0], 5), it.send(ARMS[1], 3), asyncio.sleep(TICK))
+            reading = await read(source)
+            assert reading.baseline is not None
+            assert reading.canary is not None
+            assert (reading.baseline.requests, reading.canary.requests) == (5, 3)
+            sums.add(reading)
+        assert 2 <= sums.latency_ticks <= 3
+        for index in (0, 1):
+            assert sums.requests[index] // 3 <= sums.latencies[index] <= sums.requests[index]
+
+
+async def test_envoy_restarted_mid_watch_loses_a_moment_and_invents_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, flush=ON_SCRAPE) as it, telemetry(it) as source:
+        async with it.envoy():
+            await it.send(ARMS[0], 50)
+            await it.send(ARMS[1], 50)
+            await until(it.has_histograms, within=5)
+            await read(source)
+            await it.send(ARMS[0], 10)
+            await it.send(ARMS[1], 4)
+            sums = Sums()
+            sums.add(await read(source))
+        down = await read(source)
+        assert down.baseline is None
+        assert down.gap is not None
+        async with it.envoy():
+            await it.send(ARMS[0], 7)
+            await it.send(ARMS[1], 3)
+            sums.add(await read(source))
+            await it.send(ARMS[0], 6)
+            await it.send(ARMS[1], 2)
+            sums.add(await read(source))
+            sums.add(await read(source))
+        assert sums.gaps == []
+        assert sums.requests == [23, 9]
+        assert sums.latencies == [13, 5], "those of the old process that it had not merged went with it"
+
+
+async def test_a_canary_that_nobody_answers_for_has_failed_every_request(tmp_path: Path) -> None:
+    async with world(tmp_path, dead_canary=True) as it, it.envoy(), telemetry(it) as source:
+        await it.send(ARMS[0], 1)
+        await read(source)
+        await it.send(ARMS[0], 10)
+        await it.send(ARMS[1], 10)
+        reading = await read(source)
+        assert reading.gap is None
+        assert reading.canary is not None
+        assert it.statuses[ARMS[1]] == [503] * 10
+        assert (reading.canary.requests, reading.canary.errors) == (10, 10)
+
+
+async def test_the_first_requests_of_a_new_canary_are_counted(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, it.envoy(), telemetry(it) as source:
+        await it.send(ARMS[0], 5)
+        await read(source)
+        assert (await read(source)).gap == "canary: no series yet"
+        await it.send(ARMS[0], 4)
+        await it.send(ARMS[1], 3)
+        sums = Sums()
+        sums.add(await read(source))
+        assert (sums.requests, sums.gaps) == ([4, 3], [])
+
+
+async def test_an_arm_that_envoy_has_no_cluster_for_is_a_gap(tmp_path: Path) -> None:
+    async with world(tmp_path) as it, it.envoy(), telemetry(it) as source:
+        await it.send(ARMS[0], 5)
+        watches = [watch(baseline=ARMS[0], canary="web-v9")]
+        await source.read(watches)
+        assert (await source.read(watches))["web-1"].gap == "canary: no series yet"

@@ -3,7 +3,9 @@
 An adapter learns what its source says (``Collection``), then has every release's ledger make its reading of it (``Books``).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ParamSpec, TypeVar
 
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Watch
@@ -11,6 +13,12 @@ from daemon.telemetry.catalogue import Catalogue, Part, Series, Slot
 from daemon.telemetry.ledger import Ledger, Round
 from daemon.telemetry.views import ArmView, ViewBuilder
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INLINE_BYTES = 128 * 1024
+"""An answer of this size takes a few ms to read: larger ones are read in a thread."""
+_INLINE_RELEASES = 64
 _NOTHING: Mapping[str, ArmView] = {}
 
 
@@ -85,12 +93,16 @@ class Books:
         """The readings when the source as a whole has failed."""
         return {watch.release_id: self._ledgers[watch.release_id].gap(reason) for watch in watches}
 
-    def readings(self, watches: Iterable[Watch], collected: Collection, this: Round) -> dict[str, Reading]:
+    async def readings(self, watches: Iterable[Watch], collected: Collection, this: Round) -> dict[str, Reading]:
         """The readings of what was collected."""
-        return {watch.release_id: self._reading(watch.release_id, collected, this) for watch in watches}
+        # The ledgers are looked up here and now: while the thread works, releases may end and be closed.
+        ledgers = {watch.release_id: self._ledgers[watch.release_id] for watch in watches}
+        return await beside(len(ledgers) > _INLINE_RELEASES, self._readings, ledgers, collected, this)
 
-    def _reading(self, release_id: str, collected: Collection, this: Round) -> Reading:
-        ledger = self._ledgers[release_id]
+    def _readings(self, ledgers: Mapping[str, Ledger], collected: Collection, this: Round) -> dict[str, Reading]:
+        return {release_id: self._reading(release_id, ledger, collected, this) for release_id, ledger in ledgers.items()}
+
+    def _reading(self, release_id: str, ledger: Ledger, collected: Collection, this: Round) -> Reading:
         if (reason := self._catalogue.unknowable.get(release_id)) is not None:
             return ledger.gap(reason)
         baseline, canary = self._catalogue.slots[release_id]
@@ -99,3 +111,8 @@ class Books:
         except InvalidInput as error:
             return ledger.gap(f"unusable numbers: {error.message} ({error.path})")
         return ledger.advance(views, this)
+
+
+async def beside(large: bool, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: FBT001 - what follows it are the work's own arguments
+    """Do some work; in a thread when it is large, so that the event loop, on which reverts wait, stays free."""
+    return await asyncio.to_thread(work, *args, **kwargs) if large else work(*args, **kwargs)

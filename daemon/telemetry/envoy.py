@@ -6,6 +6,7 @@ makes the tick null for the releases it serves, since what the others say would 
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from yarl import URL
@@ -14,7 +15,7 @@ from daemon.errors import InvalidInput, VerdictdError
 from daemon.model import Reading, Watch
 from daemon.ports import Clock
 from daemon.telemetry.catalogue import Catalogue
-from daemon.telemetry.collecting import Books, Collection
+from daemon.telemetry.collecting import INLINE_BYTES, Books, Collection, beside
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.fetching import Fetcher
 from daemon.telemetry.ledger import Round
@@ -111,7 +112,7 @@ class EnvoyTelemetry:
         )
         self._before = collected.answered
         self._catalogue.tidy(collected.met)
-        return self._books.readings(watches, collected, this)
+        return await self._books.readings(watches, collected, this)
 
     def forget(self, release_id: str) -> None:
         """The release has ended."""
@@ -129,7 +130,8 @@ class EnvoyTelemetry:
                 body = await self._fetcher.get(url)
             at = self._clock.monotonic()
             one = Collection()
-            self._page.collect(body, one, target=target, at=at, spacing_seconds=self._tick_seconds)
+            read = partial(self._page.collect, target=target, at=at, spacing_seconds=self._tick_seconds)
+            await beside(len(body) > INLINE_BYTES, read, body, one)
         except InvalidInput as error:
             failed[target] = f"{target}: {error}"
         except VerdictdError as error:

@@ -14,7 +14,7 @@ from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
 from daemon.model import Reading, Watch
 from daemon.ports import Clock
 from daemon.telemetry.catalogue import Catalogue, Series
-from daemon.telemetry.collecting import Books, Collection
+from daemon.telemetry.collecting import INLINE_BYTES, Books, Collection, beside
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.exposition import number
 from daemon.telemetry.fetching import Fetcher
@@ -23,8 +23,6 @@ from daemon.telemetry.promql import queries
 from daemon.telemetry.window import Window
 
 _PATIENCE_TICKS = 2.0
-# Reading an answer of this size takes about as long as handing it to a thread is worth.
-_INLINE_BYTES = 512 * 1024
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -94,10 +92,7 @@ class PrometheusTelemetry:
         collected = Collection()
         try:
             for body in await self._ask():
-                if len(body) > _INLINE_BYTES:
-                    await asyncio.to_thread(self._collect, body, collected)
-                else:
-                    self._collect(body, collected)
+                await beside(len(body) > INLINE_BYTES, self._collect, body, collected)
         except VerdictdError as error:
             self._window.widen()
             return self._books.gaps(watches, f"prometheus: {error}")
@@ -105,7 +100,7 @@ class PrometheusTelemetry:
             self._window.widen()
         self._before = collected.answered
         self._catalogue.tidy(collected.met)
-        return self._books.readings(watches, collected, self._round(collected, before))
+        return await self._books.readings(watches, collected, self._round(collected, before))
 
     def forget(self, release_id: str) -> None:
         """The release has ended."""

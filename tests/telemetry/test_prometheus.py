@@ -355,7 +355,7 @@ async def test_an_arm_that_istio_cannot_know_says_so_at_every_tick() -> None:
 
 
 async def test_large_answers_are_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.telemetry.prometheus._INLINE_BYTES", 10)
+    monkeypatch.setattr("daemon.telemetry.prometheus.INLINE_BYTES", 10)
     async with scene() as it:
         await it.underway()
         await it.goes_on()

@@ -59,7 +59,7 @@ class EnvoyTelemetry:
         self,
         fetcher: Fetcher,
         *,
-        endpoints: Sequence[str],
+        endpoints: Sequence[URL],
         dialect: Dialect,
         catalogue: Catalogue,
         page: Page,
@@ -68,7 +68,7 @@ class EnvoyTelemetry:
         concurrency: int,
     ) -> None:
         self._fetcher = fetcher
-        self._targets = {_name(URL(endpoint)): URL(endpoint) for endpoint in endpoints}
+        self._targets = {_name(url): url for url in endpoints}
         self._dialect = dialect
         self._catalogue = catalogue
         self._page = page

@@ -11,7 +11,7 @@ from daemon.telemetry.bins import EnvoyBins
 from daemon.telemetry.catalogue import Catalogue
 from daemon.telemetry.dialect import DIALECTS
 from daemon.telemetry.envoy import EnvoyTelemetry, Page
-from daemon.telemetry.fetching import Fetcher, session
+from daemon.telemetry.fetching import Fetcher, base_url, session
 from daemon.telemetry.page import EnvoyText
 from daemon.telemetry.prometheus import PrometheusTelemetry
 
@@ -39,6 +39,7 @@ async def telemetry_from(settings: EnvoySettings | PrometheusSettings, *, clock:
 @asynccontextmanager
 async def _envoy(settings: EnvoySettings, *, clock: Clock) -> AsyncIterator[Telemetry]:
     dialect = DIALECTS[settings.dialect]
+    endpoints = [base_url(text, path=f"endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
     match settings.histograms:
         case "bins":
             catalogue = Catalogue(dialect)
@@ -52,7 +53,7 @@ async def _envoy(settings: EnvoySettings, *, clock: Clock) -> AsyncIterator[Tele
     async with session(connections=settings.concurrency, keep_seconds=keep_seconds) as http:
         yield EnvoyTelemetry(
             Fetcher(http, timeout_seconds=settings.timeout_seconds),
-            endpoints=settings.endpoints,
+            endpoints=endpoints,
             dialect=dialect,
             catalogue=catalogue,
             page=page,
@@ -64,6 +65,7 @@ async def _envoy(settings: EnvoySettings, *, clock: Clock) -> AsyncIterator[Tele
 
 @asynccontextmanager
 async def _prometheus(settings: PrometheusSettings, *, clock: Clock) -> AsyncIterator[Telemetry]:
+    url = base_url(settings.url, path="url")
     dialect = DIALECTS[settings.dialect]
     keep_seconds = max(15.0, 2.0 * settings.tick_seconds)
     async with session(
@@ -71,7 +73,7 @@ async def _prometheus(settings: PrometheusSettings, *, clock: Clock) -> AsyncIte
     ) as http:
         yield PrometheusTelemetry(
             Fetcher(http, timeout_seconds=settings.timeout_seconds, token_file=settings.token_file),
-            url=settings.url,
+            url=url,
             dialect=dialect,
             catalogue=Catalogue(dialect, as_text=True),
             clock=clock,

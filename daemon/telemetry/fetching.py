@@ -59,6 +59,17 @@ class Fetcher:
         return {"Authorization": f"Bearer {token}"}
 
 
+def base_url(text: str, *, path: str) -> URL:
+    """A base URL from the settings; raises ``InvalidInput`` for anything that is none."""
+    try:
+        url: URL | None = URL(text)
+    except ValueError:
+        url = None
+    if url is None or url.scheme not in {"http", "https"} or not url.host or url.port is None:
+        raise InvalidInput(f"{text[:200]!r} is not a base URL", path=path, fix="write http://host:port or https://host:port")
+    return url
+
+
 def session(
     *,
     connections: int,

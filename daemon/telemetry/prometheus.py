@@ -55,7 +55,7 @@ class PrometheusTelemetry:
         self,
         fetcher: Fetcher,
         *,
-        url: str,
+        url: URL,
         dialect: Dialect,
         catalogue: Catalogue,
         clock: Clock,
@@ -63,7 +63,7 @@ class PrometheusTelemetry:
         stale_after_seconds: float,
     ) -> None:
         self._fetcher = fetcher
-        self._url = URL(url.rstrip("/") + "/api/v1/query")
+        self._url = url / "api/v1/query"
         self._dialect = dialect
         self._catalogue = catalogue
         self._clock = clock
@@ -143,7 +143,7 @@ class PrometheusTelemetry:
             except KeyError:
                 series = self._learn(key)
             at, text = item.values[-1]
-            spacing = at - item.values[-2][0] if len(item.values) > 1 else 0.0
+            spacing = at - item.values[-2][0] if len(item.values) > 1 else self._window.spacing_seconds
             self._window.spaced(spacing)
             if series is None or not series.slots:
                 continue

@@ -25,9 +25,14 @@ class Window:
         wanted = max(_SPACINGS * self._spacing, self._tick_seconds) + _SLACK_SECONDS
         return min(wanted, self._longest_seconds)
 
+    @property
+    def spacing_seconds(self) -> float:
+        """How far apart samples are, as far as is known; 0 before anything is."""
+        return self._spacing or 0.0
+
     def spaced(self, seconds: float) -> None:
         """Two samples of one series lie so far apart."""
-        if seconds > (self._spacing or 0.0):
+        if seconds > self.spacing_seconds:
             self._spacing = seconds
 
     def widen(self) -> None:

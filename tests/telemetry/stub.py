@@ -15,6 +15,7 @@ class Stub:
     url: str = ""
     answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -61,6 +62,7 @@ class Stub:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
         self.asked.append({**request.query, **{key: str(value) for key, value in (await request.post()).items()}})
+        self.paths.append(request.path)
         self.headers.append(dict(request.headers))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

@@ -1,6 +1,5 @@
 """Views, rounds and watches written by hand, and a clock that stands still."""
 
-import math
 from collections.abc import Mapping
 
 from daemon.model import ArmSpec, Release, Watch
@@ -86,6 +85,3 @@ class Rounds:
         )
         self.before = answered
         return made
-
-
-NAN = math.nan

@@ -6,7 +6,10 @@ from daemon.telemetry.window import Window
 def test_it_learns_how_far_apart_samples_are() -> None:
     window = Window(tick_seconds=1.0, longest_seconds=30.0)
     assert window.next_seconds() == 30.0
+    assert window.spacing_seconds == 0.0
     window.spaced(1.0)
+    window.spaced(0.9)
+    assert window.spacing_seconds == 1.0
     assert window.next_seconds() == 3.5
     window.spaced(15.0)
     assert window.next_seconds() == 30.0

@@ -145,12 +145,17 @@ def _conclude(played: list[Played], traffic: Traffic, options: argparse.Namespac
         account.lines(plot(curves, turns(played), colours=sys.stdout.isatty()))
     file = options.out / "demo.html"
     file.write_text(page(curves, [(one, timeline(one, traffic)) for one in played]))
-    account.lines(["", f"The same as a page: {file}", f"Judge it again: verdictd replay {options.out / 'logs'}/*.jsonl"])
+    account.lines(["", f"The same as a page: {file}", f"Judge it again: {_own_name()} replay {options.out / 'logs'}/*.jsonl"])
     problems = [problem for one in played for problem in objections(one, traffic)]
     account.heading("Not as it must be:" if problems else f"Seen in the traffic itself, {len(answers)} requests:")
     account.lines(problems or [_ending(one) for one in played])
     account.lines([f"({account.seconds:.0f} s)"])
     return 1 if problems else 0
+
+
+def _own_name() -> str:
+    """The command as this user can type it: in a virtual environment that is not active it is not on PATH."""
+    return "verdictd" if shutil.which("verdictd") else sys.argv[0]
 
 
 def _ending(played: Played) -> str:

@@ -149,8 +149,9 @@ def _samples(path: Path, lines: Iterator[bytes], *, buckets: int) -> Iterator[Sa
 
 
 def _check_arm(arm: Arm, *, path: str, buckets: int) -> None:
-    for part, where in [(arm, path), *((pod, f"{path}.pods.{name}") for name, pod in (arm.pods or {}).items())]:
-        _check_counts(part, path=where, buckets=buckets)
+    _check_counts(arm, path=path, buckets=buckets)
+    for name, pod in (arm.pods or {}).items():
+        _check_counts(pod, path=f"{path}.pods.{name}", buckets=buckets)
 
 
 def _check_counts(part: Arm | Pod, *, path: str, buckets: int) -> None:

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import harm, judging, sessions
+from tests.bench import harm, istio, judging, sessions
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
     "judging": judging.figures,
     "sessions": sessions.figures,
     "harm": harm.figures,
+    "istio": istio.figures,
 }
 
 

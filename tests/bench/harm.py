@@ -8,7 +8,7 @@ import asyncio
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,19 @@ class Harm:
     stopping: float
     bad: int
 
+    @classmethod
+    def of(cls, marks: Mapping[str, float], *, bad: list[float], last: float) -> "Harm":
+        """From the record's marks, the times of bad canary responses, and the time of the last canary response."""
+        return cls(
+            total=last - bad[0],
+            detecting=marks["decided"] - bad[0],
+            sending=marks["patch_sent"] - marks["decided"],
+            patching=marks["patch_acknowledged"] - marks["decided"],
+            leaving=max(0.0, last - marks["patch_acknowledged"]),
+            stopping=max(0.0, last - marks["decided"]),
+            bad=len(bad),
+        )
+
 
 def figures(*, runs: int = RUNS) -> list[Figure]:
     """Both ways of sampling."""
@@ -60,8 +73,8 @@ async def _measure(runs: int) -> list[Figure]:
     direct = await _series("direct", runs, over={})
     scraped = await _series("prometheus", runs, over=None)
     return [
-        _figure("errors 5 %, sidecar sampled every 0.25 s: first bad to last canary response, s", direct, goal="median <= 1.5"),
-        _figure("errors 5 %, Prometheus scraping every 1 s: first bad to last canary response, s", scraped, goal="median <= 3"),
+        figure("errors 5 %, sidecar sampled every 0.25 s: first bad to last canary response, s", direct, goal="median <= 1.5"),
+        figure("errors 5 %, Prometheus scraping every 1 s: first bad to last canary response, s", scraped, goal="median <= 3"),
         *reverting("file", [*direct, *scraped], goal_ms=20),
     ]
 
@@ -86,7 +99,9 @@ def reverting(world: str, harms: list[Harm], *, goal_ms: int) -> list[Figure]:
     ]
 
 
-def _figure(what: str, harms: list[Harm], *, goal: str) -> Figure:
+def figure(what: str, harms: list[Harm], *, goal: str) -> Figure:
+    """Harm as one figure with its parts."""
+
     def middle(name: str) -> float:
         return statistics.median(float(getattr(harm, name)) for harm in harms)
 
@@ -142,16 +157,6 @@ async def _watched(place: Field, release_id: str) -> None:
 
 
 def _harm(place: Field, record: Record, *, began: float) -> Harm:
-    marks = {mark.step: mark.at for mark in record.marks}
     canary = [answer for answer in place.users.traffic if answer.version == "v2" and answer.end > began]
-    bad = [answer for answer in canary if answer.failed]
-    first, last = bad[0].end, canary[-1].end
-    return Harm(
-        total=last - first,
-        detecting=marks["decided"] - first,
-        sending=marks["patch_sent"] - marks["decided"],
-        patching=marks["patch_acknowledged"] - marks["decided"],
-        leaving=max(0.0, last - marks["patch_acknowledged"]),
-        stopping=max(0.0, last - marks["decided"]),
-        bad=len(bad),
-    )
+    marks = {mark.step: mark.at for mark in record.marks}
+    return Harm.of(marks, bad=[answer.end for answer in canary if answer.failed], last=canary[-1].end)

@@ -1,0 +1,119 @@
+"""The product's own process beside a real Istio: started, told of releases over NATS, asked over its API."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from daemon import names
+from daemon.bus import subjects
+from daemon.bus.address import Address
+from daemon.bus.connection import Connection, connected
+from daemon.demo.children import child
+from daemon.events import cloudevents, verdicts
+from daemon.events.announcing import RELEASE_TYPE, origin
+from daemon.events.cloudevents import CloudEvent
+from daemon.model import Record, Release, Verdict
+from tests.mesh.istio_world import IstioWorld
+from tests.servers.nats_server import nats_server
+from tests.servers.run import free_ports
+
+
+@dataclass(frozen=True)
+class Daemon:
+    """A running verdictd, and a connection to the broker beside it."""
+
+    url: str
+    broker: Connection
+
+    async def announce(self, release: Release, *, event_id: str) -> str:
+        """Publish a deployment event; gives the release's id."""
+        event = CloudEvent(
+            id=event_id,
+            source="/tests/istio",
+            type=RELEASE_TYPE,
+            subject=None,
+            time=None,
+            datacontenttype="application/json",
+            data=msgspec.json.encode(release),
+        )
+        headers, body = cloudevents.to_structured(event)
+        subject = subjects.release_subject(cluster="test", namespace=release.namespace, service=release.service)
+        await self.broker.jetstream.publish(subject, body, headers=headers)
+        return names.new_release_id(release.service, origin=origin("/tests/istio", event_id))
+
+    async def get(self, path: str) -> bytes | None:
+        """An answer of the API; null while there is none."""
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{self.url}{path}") as answer:
+                return await answer.read() if answer.status == 200 else None
+        except aiohttp.ClientError:
+            return None
+
+    async def record(self, release_id: str, *, seconds: float = 60.0) -> Record:
+        """The decision record, once it is there."""
+        async with asyncio.timeout(seconds):
+            while (found := await self.get(f"/v1/releases/{release_id}/record")) is None:
+                await asyncio.sleep(0.1)
+        return msgspec.json.decode(found, type=Record)
+
+    async def published(self) -> list[Verdict]:
+        """Everything on the verdict stream."""
+        info = await self.broker.jetstream.stream_info(subjects.VERDICTS)
+        found = []
+        for sequence in range(info.state.first_seq, info.state.last_seq + 1):
+            message = await self.broker.jetstream.get_msg(subjects.VERDICTS, seq=sequence)
+            event = cloudevents.read(message.headers or {}, message.data or b"")
+            assert event is not None
+            found.append(verdicts.read_verdict(event))
+        return found
+
+
+def settings(world: IstioWorld, *, nats_url: str, port: int, policy: dict[str, Any]) -> dict[str, Any]:
+    """What a platform team would write."""
+    return {
+        "cluster": "test",
+        "nats": {"url": nats_url},
+        "http": {"listen": f"127.0.0.1:{port}"},
+        "kubernetes": {"auth": "kubeconfig", "kubeconfig": str(world.kubeconfig)},
+        "telemetry": {
+            "mesh": {
+                "kind": "prometheus",
+                "url": world.prometheus_url,
+                "dialect": "istio",
+                "tick_seconds": 1.0,
+                "timeout_seconds": 0.9,
+            }
+        },
+        "meshes": {"istio": {"kind": "istio", "telemetry": "mesh"}},
+        "policies": {"default": policy},
+        "limits": {"guard_seconds": 3.0, "locate_seconds": 3.0},
+    }
+
+
+@asynccontextmanager
+async def verdictd(world: IstioWorld, folder: Path, *, policy: dict[str, Any] | None = None) -> AsyncIterator[Daemon]:
+    """The daemon beside a broker, ready."""
+    (folder / "nats").mkdir()
+    (port,) = free_ports(1)
+    enforced = {"window_seconds": 60.0, "warmup_seconds": 0.0, "promotion": {"min_seconds": 10.0}} | (policy or {})
+    async with nats_server(folder / "nats") as broker:
+        file = folder / "settings.json"
+        file.write_text(json.dumps(settings(world, nats_url=broker.url, port=port, policy=enforced)))
+        argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
+        async with (
+            child("verdictd", argv, log=folder / "verdictd.log"),
+            connected(Address(servers=(broker.url,)), name="test", connect_timeout_seconds=5.0) as connection,
+        ):
+            daemon = Daemon(url=f"http://127.0.0.1:{port}", broker=connection)
+            async with asyncio.timeout(20):
+                while await daemon.get("/readyz") is None:
+                    await asyncio.sleep(0.05)
+            yield daemon

@@ -105,33 +105,34 @@ async def istio_world(folder: Path) -> AsyncIterator[IstioWorld]:
     admin_port, proxy_port = free_ports(2)
     proxy_url = f"http://{LOOPBACK}:{proxy_port}"
     async with contextlib.AsyncExitStack() as stack:
+        exporters = {version: IstioExporter(SERVICE, NAMESPACE, f"{SERVICE}-{version}", version) for version in VERSIONS}
+        backends = await _backends(stack, exporters)
+        scrapes = [await _exported(stack, version, exporters[version]) for version in VERSIONS]
+        # Prometheus looks for its targets every 5 s only: it does so while the API server starts.
+        scraper = await stack.enter_async_context(
+            prometheus(folder / "prometheus", [{"job_name": "istio", "static_configs": scrapes}])
+        )
         api = await stack.enter_async_context(cluster(folder / "cluster"))
         await install_crds(api, crds)
         await _create(api)
         control_plane = await stack.enter_async_context(istiod(folder / "istiod", api))
-        exporters = {version: IstioExporter(SERVICE, NAMESPACE, f"{SERVICE}-{version}", version) for version in VERSIONS}
-        backends = {
-            version: await stack.enter_async_context(
-                backend(version, mean_seconds=MEAN_SECONDS, observe=exporters[version].observe)
-            )
-            for version in VERSIONS
-        }
-        scrapes = [await _exported(stack, version, exporters[version]) for version in VERSIONS]
-        config = folder / "bootstrap.json"
         ports = {version: one.port for version, one in backends.items()}
-        config.write_text(
-            json.dumps(
-                istio_objects.bootstrap(istiod=control_plane.grpc, admin_port=admin_port, proxy_port=proxy_port, backends=ports)
-            )
-        )
+        bootstrap = istio_objects.bootstrap(istiod=control_plane.grpc, admin_port=admin_port, proxy_port=proxy_port, backends=ports)
+        config = folder / "bootstrap.json"
+        config.write_text(json.dumps(bootstrap))
         proxy = await stack.enter_async_context(envoy(folder / "envoy", config, admin_port))
-        scraper = await stack.enter_async_context(
-            prometheus(folder / "prometheus", [{"job_name": "istio", "static_configs": scrapes}])
-        )
         kubeconfig = api.write_kubeconfig(folder / "kubeconfig.json")
         world = IstioWorld(api, kubeconfig, control_plane, proxy, scraper, proxy_url, backends, exporters)
         await _until_ready(world)
         yield world
+
+
+async def _backends(stack: contextlib.AsyncExitStack, exporters: Mapping[str, IstioExporter]) -> dict[str, Backend]:
+    running = [
+        await stack.enter_async_context(backend(version, mean_seconds=MEAN_SECONDS, observe=exporter.observe))
+        for version, exporter in exporters.items()
+    ]
+    return {one.version: one for one in running}
 
 
 async def _create(api: KubeApiServer) -> None:

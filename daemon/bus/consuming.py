@@ -13,7 +13,6 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-import nats.errors
 from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
@@ -119,7 +118,7 @@ class Consumer:
         with translated(f"fetching from {self._stream}"):
             try:
                 return await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
-            except nats.errors.TimeoutError:
+            except TimeoutError:  # the library raises its own and the plain one
                 return []
 
     async def _recover(self, error: VerdictdError) -> None:

@@ -9,7 +9,6 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator
 
-import nats.errors
 from nats.aio.msg import Msg
 from nats.js import api
 
@@ -56,7 +55,7 @@ async def _batches(subscription: PullSubscription, *, doing: str) -> AsyncGenera
     while time.monotonic() < deadline:
         try:
             messages = await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
-        except nats.errors.TimeoutError:
+        except TimeoutError:  # the library raises its own and the plain one
             # Values overwritten while we read are not sent under their old place: the end may come without a last message.
             info = await subscription.consumer_info()
             if info.num_pending:

@@ -8,6 +8,7 @@ import math
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from analyzers.layout import Array, Mask
 
@@ -20,15 +21,19 @@ _STEPS: Final = 16
 
 def log_edges(bounds: Array) -> Array:
     """Logarithms of the edges (releases, J+1) of J buckets from their J-1 finite bounds."""
-    inner = np.log(bounds)
-    return np.concatenate([inner[:, :1] - math.log(OPEN_FACTOR), inner, inner[:, -1:] + math.log(OPEN_FACTOR)], axis=1)
+    edges = np.empty((len(bounds), bounds.shape[1] + 2))
+    np.log(bounds, out=edges[:, 1:-1])
+    edges[:, 0] = edges[:, 1] - math.log(OPEN_FACTOR)
+    edges[:, -1] = edges[:, -2] + math.log(OPEN_FACTOR)
+    return edges
 
 
 def distribution(counts: Array) -> Array:
     """Cumulative shares at the edges (releases, J+1)."""
-    total = np.maximum(counts.sum(-1, keepdims=True), 1e-300)
-    cumulative = np.cumsum(counts, axis=-1) / total
-    return np.concatenate([np.zeros_like(total), cumulative], axis=1)
+    below = np.zeros((len(counts), counts.shape[1] + 1))
+    np.cumsum(counts, axis=-1, out=below[:, 1:])
+    below /= np.maximum(below[:, -1:], 1e-300)
+    return below
 
 
 def slowed(counts: Array, edges: Array, log_factor: Array) -> Array:
@@ -36,8 +41,9 @@ def slowed(counts: Array, edges: Array, log_factor: Array) -> Array:
     below = distribution(counts)
     wanted = edges[:, 1:-1] - log_factor[:, None]
     place = np.clip((edges[:, None, :] <= wanted[:, :, None]).sum(-1) - 1, 0, counts.shape[1] - 1)
-    left, right = np.take_along_axis(edges, place, 1), np.take_along_axis(edges, place + 1, 1)
-    low, high = np.take_along_axis(below, place, 1), np.take_along_axis(below, place + 1, 1)
+    row = np.arange(len(place))[:, None]
+    left, right = edges[row, place], edges[row, place + 1]
+    low, high = below[row, place], below[row, place + 1]
     inside = np.clip((wanted - left) / (right - left), 0.0, 1.0)
     cut = low + (high - low) * inside
     ends = np.concatenate([np.zeros((len(counts), 1)), cut, np.ones((len(counts), 1))], axis=1)
@@ -64,21 +70,27 @@ def factor_of(probability: Array, counts: Array, edges: Array) -> Array:
     return factor
 
 
+def _place(below: Array, level: float) -> npt.NDArray[np.intp]:
+    """The bucket (releases,) in which the cumulative share passes ``level``; the last one of an empty histogram."""
+    place: npt.NDArray[np.intp] = np.minimum((below[:, 1:] < level).sum(-1), below.shape[1] - 2)
+    return place
+
+
 def quantile(counts: Array, edges: Array, level: float) -> Array:
     """The latency (releases,) in ms below which a share ``level`` of the requests lies."""
     below = distribution(counts)
-    place = np.clip((below < level).sum(-1, keepdims=True) - 1, 0, counts.shape[1] - 1)
-    left, right = np.take_along_axis(edges, place, 1)[:, 0], np.take_along_axis(edges, place + 1, 1)[:, 0]
-    low, high = np.take_along_axis(below, place, 1)[:, 0], np.take_along_axis(below, place + 1, 1)[:, 0]
-    inside = np.clip((level - low) / np.maximum(high - low, 1e-300), 0.0, 1.0)
+    place = _place(below, level)
+    row = np.arange(len(place))
+    left, right = edges[row, place], edges[row, place + 1]
+    low, high = below[row, place], below[row, place + 1]
+    inside = np.minimum((level - low) / np.maximum(high - low, 1e-300), 1.0)
     latency: Array = np.exp(left + (right - left) * inside)
     return latency
 
 
 def resolves_median(counts: Array) -> Mask:
     """Whether the bucket that holds the median is narrow enough in mass for the median to be compared (releases,)."""
-    below = distribution(counts)
-    place = np.clip((below < 0.5).sum(-1, keepdims=True) - 1, 0, counts.shape[1] - 1)
+    place = _place(distribution(counts), 0.5)
     total = np.maximum(counts.sum(-1), 1e-300)
-    fits: Mask = np.take_along_axis(counts, place, 1)[:, 0] / total < FIT_SHARE
+    fits: Mask = counts[np.arange(len(place)), place] / total < FIT_SHARE
     return fits

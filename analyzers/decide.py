@@ -19,7 +19,7 @@ from analyzers.ruling import LegNow, Outcome, Ruling
 from analyzers.terms import Limits
 
 
-def _effects_now(rows: Rows, limits: Limits) -> list[list[float]]:
+def _effects_now(rows: Rows, limits: Limits) -> list[tuple[float, ...]]:
     """Each leg's effect since the start (releases, legs), NaN while unknown: cheap, for metrics."""
     totals = rows.counts[:, 0]
     c_rate, b_rate, c_denied, b_denied = effects.rates(totals)
@@ -28,8 +28,8 @@ def _effects_now(rows: Rows, limits: Limits) -> list[list[float]]:
     p99 = effects.p99_factor(rows.hist[:, 0, :, :size], buckets.log_edges(limits.bounds)) if size > 1 else unknown
     probability = effects.probability(rows.ranks[:, 0])
     mean = effects.mean_factor(totals)
-    shown: list[list[float]] = np.stack([c_rate - b_rate, c_denied - b_denied, probability, p99, mean, c_rate], axis=-1).tolist()
-    return shown
+    columns = (c_rate - b_rate, c_denied - b_denied, probability, p99, mean, c_rate)
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -47,8 +47,8 @@ class Harm:
 
 
 def _ratio(top: Array, bottom: Array) -> Array:
-    known = bottom > 0.0
-    value: Array = np.where(known, top / np.where(known, bottom, 1.0), np.nan)
+    """Nothing by nothing is unknown (NaN); ``judge.fold`` allows the division."""
+    value: Array = top / bottom
     return value
 
 
@@ -74,10 +74,9 @@ def probability(ranks: Array) -> Array:
 
 def p99_factor(hist: Array, edges: Array) -> Array:
     """Factor of the 99th percentile of histograms (releases, 2, J); NaN while an arm is empty."""
-    known = hist.sum(-1).min(-1) > 0.0
-    canary = buckets.quantile(hist[:, 0], edges, TAIL_LEVEL)
-    baseline = buckets.quantile(hist[:, 1], edges, TAIL_LEVEL)
-    factor: Array = np.where(known, canary / baseline, np.nan)
+    size = len(hist)
+    both = buckets.quantile(np.concatenate([hist[:, 0], hist[:, 1]]), np.concatenate([edges, edges]), TAIL_LEVEL)
+    factor: Array = np.where(hist.sum(-1).min(-1) > 0.0, both[:size] / both[size:], np.nan)
     return factor
 
 

@@ -137,19 +137,20 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
 
 def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
     """Turn what cannot be counts into gaps."""
-    seen = flags[:, 0] & np.isfinite(numbers).all(1) & (numbers >= 0.0).all(1) & (numbers[:, :2] <= numbers[:, 2:4]).all(1)
-    numbers = np.where(seen[:, None], numbers, 0.0)
+    c_err, b_err, c_req, b_req, c_den, b_den = numbers.T
+    possible = (numbers.min(1) >= 0.0) & (numbers.max(1) < np.inf)
+    seen = flags[:, 0] & possible & (c_err <= c_req) & (b_err <= b_req)
+    if not seen.all():
+        c_err, b_err, c_req, b_req, c_den, b_den = np.where(seen[:, None], numbers, 0.0).T
     size = (times.shape[1] - 2) // 2
     hist = times[:, 2:]
-    timed = flags[:, 1] & seen & np.isfinite(hist).all(1) & (hist >= 0.0).all(1)
-    hist = np.where(timed[:, None], hist, 0.0)
+    timed = flags[:, 1] & seen & (hist.min(1) >= 0.0) & (hist.max(1) < np.inf)
     c, b = hist[:, :size].copy(), hist[:, size:].copy()
     timed &= (c.sum(1) > 0.0) & (b.sum(1) > 0.0)
     if not timed.all():
         c, b = np.where(timed[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
     sums = times[:, :2]
     sums = np.where((sums > SMALLEST_SUM_MS) & (sums < LARGEST_SUM_MS), sums, np.nan)
-    c_err, b_err, c_req, b_req, c_den, b_den = numbers.T
     return Tick(
         t=t,
         seen=seen,

@@ -90,7 +90,7 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
     """Fold one tick of every release and rule on it.
 
     Releases may differ in policy, horizon and bounds; the three sequences run in parallel. The states given are not changed.
-    Overflow is expected (certainty has no upper end) and capped, not warned of.
+    Overflow (certainty has no upper end; it is capped) and nothing by nothing (an unknown rate) are expected, not warned of.
     """
     groups: dict[int, list[int]] = {}
     for place, one in enumerate(terms):
@@ -99,7 +99,7 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
     for places in groups.values():
         for begin in range(0, len(places), CHUNK):
             part = places[begin : begin + CHUNK]
-            with np.errstate(over="ignore", under="ignore"):
+            with np.errstate(all="ignore"):
                 folded = _fold_alike([terms[at] for at in part], [states[at] for at in part], [samples[at] for at in part])
             for at, result in zip(part, folded, strict=True):
                 results[at] = result
@@ -132,7 +132,7 @@ def _latency(rows: Rows, tick: Tick, so_far: Array) -> tuple[Array, Scores]:
     pooled = tick.c + tick.b
     mid_ranks, tails = rank.mid_ranks(pooled), tail.scores(so_far)
     scores = np.concatenate([rank.TILTS[:, None] * mid_ranks[:, None, :], tails], axis=1)
-    log_e = (scores * tick.c[:, None, :]).sum(-1) - log_normaliser(scores, pooled, tick.c.sum(1))
+    log_e = np.matmul(scores, tick.c[:, :, None])[:, :, 0] - log_normaliser(scores, pooled, tick.c.sum(1))
     shift, variance = memory.fold_ranks(rows, tick, score=(mid_ranks * tick.c).sum(1), pooled=pooled)
     dispersion.fold(rows, shift=shift, variance=variance)
     return log_e, Scores(ranks=mid_ranks, tails=tails.mean(1))

@@ -25,6 +25,7 @@ BANK = (("errors", 20), ("denied", 20), ("rank", 14), ("tail", 6))
 ALTERNATIVES = sum(size for _, size in BANK)
 MEAN_STARTS = 10
 SCALES = 4
+COUNT_COLUMNS = 10
 BASELINE_RING = 60
 CANARY_RING = 30
 BLOCKS = 3
@@ -35,7 +36,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "wr": (len(TEMPERS), ALTERNATIVES),
     "mean": (MEAN_STARTS, 3),
     "safe_mean": (3,),
-    "counts": (SCALES, 10),
+    "counts": (SCALES, COUNT_COLUMNS),
     "ranks": (SCALES, 2),
     "hist": (SCALES, 2, MAX_BUCKETS),
     "baseline_ring": (BASELINE_RING, 2),
@@ -60,7 +61,7 @@ _PLACES, WIDTH = _offsets()
 TICK, STARTED, SEEN, LATENCY_TICKS, ERROR_TICKS, BOUNDS_MARK, GAIN, LATENCY_EVIDENCE = range(8)
 
 # Columns of ``counts``: canary and baseline errors, requests, denials; sums and counts behind the means.
-C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(10)
+C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(COUNT_COLUMNS)
 
 
 class Rows:

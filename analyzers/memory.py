@@ -9,7 +9,23 @@ from typing import Final
 import numpy as np
 
 from analyzers.intake import Tick
-from analyzers.layout import B_ERR, B_REQ, BOUNDS_MARK, C_ERR, C_REQ, LATENCY_TICKS, Array, Rows
+from analyzers.layout import (
+    B_DEN,
+    B_ERR,
+    B_LAT,
+    B_REQ,
+    B_SUM,
+    BOUNDS_MARK,
+    C_DEN,
+    C_ERR,
+    C_LAT,
+    C_REQ,
+    C_SUM,
+    COUNT_COLUMNS,
+    LATENCY_TICKS,
+    Array,
+    Rows,
+)
 from analyzers.legs import rank
 from analyzers.terms import Limits
 
@@ -29,14 +45,20 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
         rows.head[changed, BOUNDS_MARK] = limits.bounds_mark[changed]
     canary, baseline = tick.c.sum(1), tick.b.sum(1)
     known = np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum) & tick.timed
-    new = np.stack(
-        [
-            *(tick.c_err, tick.b_err, tick.c_req, tick.b_req, tick.c_den, tick.b_den),
-            *(np.where(known, tick.c_sum, 0.0), np.where(known, tick.b_sum, 0.0)),
-            *(np.where(known, canary, 0.0), np.where(known, baseline, 0.0)),
-        ],
-        axis=-1,
-    )
+    new = np.empty((len(known), COUNT_COLUMNS))
+    for column, values in (
+        (C_ERR, tick.c_err),
+        (B_ERR, tick.b_err),
+        (C_REQ, tick.c_req),
+        (B_REQ, tick.b_req),
+        (C_DEN, tick.c_den),
+        (B_DEN, tick.b_den),
+        (C_SUM, np.where(known, tick.c_sum, 0.0)),
+        (B_SUM, np.where(known, tick.b_sum, 0.0)),
+        (C_LAT, canary * known),
+        (B_LAT, baseline * known),
+    ):
+        new[:, column] = values
     fading = np.where(tick.seen[:, None], KEEP, 1.0)
     rows.counts *= fading[:, :, None]
     rows.counts += new[:, None, :]
@@ -62,7 +84,8 @@ def fold_ranks(rows: Rows, tick: Tick, *, score: Array, pooled: Array) -> tuple[
     precision = np.where(usable, 1.0 / np.where(usable, variance, 1.0), 0.0)
     shift = np.where(usable, score * (canary + baseline) / np.maximum(canary * baseline, 1.0), 0.0)
     rows.ranks *= np.where(tick.timed[:, None], KEEP, 1.0)[:, :, None]
-    rows.ranks += np.stack([precision * shift, precision], axis=-1)[:, None, :]
+    rows.ranks[:, :, 0] += (precision * shift)[:, None]
+    rows.ranks[:, :, 1] += precision[:, None]
     return shift, variance
 
 

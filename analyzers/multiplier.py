@@ -36,8 +36,10 @@ def chances(failures: npt.NDArray[np.intp], canary: Array, baseline: Array) -> A
     row = np.arange(len(failures))[:, None]
     others = failures[:, None] - np.arange(MOST_FAILURES + 1)
     possible = others >= 0
-    log_chance = _log_choose(canary) + _log_choose(baseline)[row, np.maximum(others, 0)]
-    return np.where(possible, np.exp(log_chance - _log_choose(canary + baseline)[row, failures[:, None]]), 0.0)
+    size = len(failures)
+    ways = _log_choose(np.concatenate([canary, baseline, canary + baseline]))
+    log_chance = ways[:size] + ways[size : 2 * size][row, np.maximum(others, 0)] - ways[2 * size :][row, failures[:, None]]
+    return np.where(possible, np.exp(log_chance), 0.0)
 
 
 def _errors_after(rows: Rows, limits: Limits, failures: Array, share: Array) -> Array:
@@ -48,7 +50,7 @@ def _errors_after(rows: Rows, limits: Limits, failures: Array, share: Array) -> 
     held = bank.FIRST_WEIGHT * rows.w0[:, 0, _ERRORS] + bank.LATER_WEIGHT * (rows.wr[:, 0, _ERRORS] + fresh[:, None])
     base = ratio.PRIOR * held * np.exp(-failures[:, None] * np.log1p(share[:, None] * (ratio.RATIOS - 1.0)))
     cash = bank.LATER_WEIGHT * (1.0 - np.minimum(started + 1.0, horizon) / horizon)
-    after: Array = (base[:, :, None] * _POWERS).sum(1) + cash[:, None]
+    after: Array = np.matmul(base[:, None, :], _POWERS)[:, 0, :] + cash[:, None]
     return after
 
 

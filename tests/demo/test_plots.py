@@ -22,13 +22,13 @@ LOG = traffic(
 SERIES = series(LOG, versions=("v1", "v2"), begin=BEGAN, end=BEGAN + 10.0)
 
 
-def test_curves_have_a_point_every_half_second() -> None:
-    assert len(SERIES.at) == 20
-    assert SERIES.at[:2] == (0.25, 0.75)
+def test_curves_have_four_points_a_second() -> None:
+    assert len(SERIES.at) == 40
+    assert SERIES.at[:2] == (0.125, 0.375)
 
 
 def test_shares_error_rates_and_medians_are_those_of_the_window() -> None:
-    in_the_middle = SERIES.at.index(4.25)
+    in_the_middle = SERIES.at.index(4.125)
     v1, v2 = SERIES.versions["v1"], SERIES.versions["v2"]
     assert (v1.share[in_the_middle], v2.share[in_the_middle]) == (50.0, 50.0)
     assert (v1.error_rate[in_the_middle], v2.error_rate[in_the_middle]) == (0.0, 50.0)

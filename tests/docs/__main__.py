@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.docs import commands, links, reference
+from tests.docs import commands, links, paths, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +19,8 @@ def faults(root: Path) -> Iterator[str]:
     makefile = commands.makefile_of(root)
     for path in documents(root):
         text = path.read_text(encoding="utf-8")
-        for fault in (*commands.faults(text, makefile=makefile), *links.faults(path, root=root)):
+        wrong = (*commands.faults(text, makefile=makefile), *links.faults(path, root=root), *paths.faults(text, root=root))
+        for fault in wrong:
             yield f"{path.relative_to(root)}: {fault}"
     page = root / reference.PAGE
     if not page.exists() or page.read_text(encoding="utf-8") != reference.page():

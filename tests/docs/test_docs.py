@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import commands, links, reference
+from tests.docs import commands, links, paths, reference
 from tests.docs.__main__ import documents, faults
 
 MAKEFILE = "demo: x\n\trun\ntest:\n"
@@ -26,6 +26,13 @@ MAKEFILE = "demo: x\n\trun\ntest:\n"
 )
 def test_commands_that_do_not_exist_are_found(text: str, expected: list[str]) -> None:
     assert list(commands.faults(text, makefile=MAKEFILE)) == expected
+
+
+def test_files_that_are_not_there_are_found(tmp_path: Path) -> None:
+    (tmp_path / "daemon").mkdir()
+    (tmp_path / "daemon" / "there.py").touch()
+    text = "`daemon/there.py` `daemon/` `daemon/moved.py` daemon/prose.py `daemon/moved.py`\n```\n`daemon/shown.py`\n```\n"
+    assert list(paths.faults(text, root=tmp_path)) == ["daemon/moved.py is not there"]
 
 
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:

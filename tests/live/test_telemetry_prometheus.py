@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
 from config.settings import PrometheusTelemetry
@@ -20,7 +21,7 @@ from tests.servers.prometheus import Prometheus, prometheus
 from tests.servers.run import LOOPBACK, free_ports, until
 from tests.telemetry.support import watch, workloads
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module")]
 
 BUCKETS = (5, 10, 100)
 
@@ -31,7 +32,8 @@ class Pod:
 
     workload: str
     port: int
-    served: int = 0
+    namespace: str = "default"
+    served: int = 1000
     failed: int = 0
     hostile: str = 'a"b\\c\\nd}'
     scraped: int = 0
@@ -59,7 +61,7 @@ class Pod:
     def _lines(self) -> list[str]:
         hostile = self.hostile.replace("\\", r"\\").replace('"', r"\"")
         common = (
-            f'destination_workload="{self.workload}",destination_workload_namespace="shop",source_app="{hostile}",'
+            f'destination_workload="{self.workload}",destination_workload_namespace="{self.namespace}",source_app="{hostile}",'
             'request_protocol="http",grpc_response_status="",response_flags="-"'
         )
         ours = f'reporter="destination",{common}'
@@ -124,20 +126,32 @@ async def test_envoy_through_prometheus_adds_up_to_what_the_backends_served(tmp_
             assert not source.split
 
 
-@asynccontextmanager
-async def istio(folder: Path) -> AsyncIterator[tuple[list[Pod], Telemetry, Prometheus]]:
-    """Two pods of the baseline, one of the canary, and a Prometheus that scrapes them every second."""
-    pods = [Pod(workload, port) for workload, port in zip(("web-v1", "web-v1", "web-v2"), free_ports(3), strict=True)]
-    for pod in pods:
-        pod.served = 1000
+@dataclass
+class Mesh:
+    """Pods by namespace, one namespace for each test: two of the baseline, one of the canary. One Prometheus scrapes all."""
+
+    namespaces: dict[str, list[Pod]]
+    server: Prometheus
+
+
+NAMESPACES = ("dialect", "restart", "names", "frozen")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def mesh(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mesh]:
+    """Shared, because Prometheus takes 5 s after its start before it scrapes anything."""
+    ports = iter(free_ports(3 * len(NAMESPACES)))
+    namespaces = {
+        name: [Pod(workload, next(ports), namespace=name) for workload in ("web-v1", "web-v1", "web-v2")] for name in NAMESPACES
+    }
+    pods = [pod for some in namespaces.values() for pod in some]
     job = {"job_name": "pods", "static_configs": [{"targets": [f"{LOOPBACK}:{pod.port}" for pod in pods]}]}
     try:
         for pod in pods:
             await pod.start()
-        async with prometheus(folder, [job]) as server, telemetry(server.url, "istio", timeout_seconds=1.0) as source:
-            # Prometheus takes some seconds after its start before it scrapes anything.
-            await until(lambda: _scraped(pods), within=20)
-            yield pods, source, server
+        async with prometheus(tmp_path_factory.mktemp("prometheus"), [job]) as server:
+            await until(lambda: _scraped(pods), within=30)
+            yield Mesh(namespaces, server)
     finally:
         for pod in pods:
             await pod.stop()
@@ -147,10 +161,17 @@ async def _scraped(pods: list[Pod]) -> bool:
     return all(pod.scraped >= 2 for pod in pods)
 
 
-async def test_istios_dialect_through_prometheus(tmp_path: Path) -> None:
+@asynccontextmanager
+async def istio(mesh: Mesh, namespace: str) -> AsyncIterator[tuple[list[Pod], Telemetry]]:
+    """One namespace's pods, and a source that reads the Prometheus."""
+    async with telemetry(mesh.server.url, "istio", timeout_seconds=1.0) as source:
+        yield mesh.namespaces[namespace], source
+
+
+async def test_istios_dialect_through_prometheus(mesh: Mesh) -> None:
     """Destination reports only, successes' latency only, pods apart, labels with quotes and backslashes in them."""
-    async with istio(tmp_path) as (pods, source, _):
-        watches = [workloads(namespace="shop")]
+    async with istio(mesh, "dialect") as (pods, source):
+        watches = [workloads(namespace="dialect")]
         sums = Sums()
         await counted(source, watches, sums)
         assert sums.requests == [0, 0]
@@ -172,9 +193,9 @@ async def test_istios_dialect_through_prometheus(tmp_path: Path) -> None:
         assert reading.seconds == pytest.approx(1.0, abs=1.5)
 
 
-async def test_a_pod_that_restarts_and_one_that_goes_away(tmp_path: Path) -> None:
-    async with istio(tmp_path) as (pods, source, _):
-        watches = [workloads(namespace="shop")]
+async def test_a_pod_that_restarts_and_one_that_goes_away(mesh: Mesh) -> None:
+    async with istio(mesh, "restart") as (pods, source):
+        watches = [workloads(namespace="restart")]
         sums = Sums()
         await counted(source, watches, sums)
         pods[2].served, pods[2].failed = 6, 2
@@ -188,11 +209,11 @@ async def test_a_pod_that_restarts_and_one_that_goes_away(tmp_path: Path) -> Non
         assert any(f"no new scrape of {LOOPBACK}:{pods[1].port}" in gap for gap in sums.gaps)
 
 
-async def test_names_made_to_break_out_select_nothing(tmp_path: Path) -> None:
+async def test_names_made_to_break_out_select_nothing(mesh: Mesh) -> None:
     """The names of a release are checked when it comes in; even past that they stay names, and the query stays whole."""
-    async with istio(tmp_path) as (_, source, _):
+    async with istio(mesh, "names") as (_, source):
         for name in ('web-v1"} or on() istio_requests_total{a="', "web-v1|web-v2", ".*", "web-v2\\", "web-v2\n"):
-            release = Release(service="web", namespace="shop", baseline=ArmSpec(workload="web-v1"), canary=ArmSpec(workload=name))
+            release = Release(service="web", namespace="names", baseline=ArmSpec(workload="web-v1"), canary=ArmSpec(workload=name))
             gaps = [(await source.read([Watch(release_id=f"try-{name}", release=release)]))[f"try-{name}"].gap]
             async with asyncio.timeout(10):
                 while gaps[-1] != "canary: no series yet":
@@ -201,17 +222,17 @@ async def test_names_made_to_break_out_select_nothing(tmp_path: Path) -> None:
             assert gaps[0] == "first reading: counting starts here"
 
 
-async def test_a_prometheus_that_freezes_and_thaws_costs_ticks_and_no_requests(tmp_path: Path) -> None:
-    async with istio(tmp_path) as (pods, source, server):
-        watches = [workloads(namespace="shop")]
+async def test_a_prometheus_that_freezes_and_thaws_costs_ticks_and_no_requests(mesh: Mesh) -> None:
+    async with istio(mesh, "frozen") as (pods, source):
+        watches = [workloads(namespace="frozen")]
         sums = Sums()
         await counted(source, watches, sums)
-        server.process.signal(signal.SIGSTOP)
+        mesh.server.process.signal(signal.SIGSTOP)
         try:
             pods[2].served += 3
             frozen = (await source.read(watches))["web-1"]
         finally:
-            server.process.signal(signal.SIGCONT)
+            mesh.server.process.signal(signal.SIGCONT)
         assert frozen.baseline is None
         assert "did not answer within 1 s" in (frozen.gap or "")
         pods[2].served += 2

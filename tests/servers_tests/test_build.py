@@ -3,11 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.servers import __main__ as command
-from tests.servers import build, locate, toolchain
+from tests.servers import build, locate, steps, toolchain
 from tests.servers.catalog import SERVERS, GoServer, Server, server
 from tests.servers.steps import StepFailed
 from tests.servers_tests.conftest import FakeGo
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(steps, "time", SimpleNamespace(sleep=lambda _seconds: None))
 
 
 def rows(*names: str) -> list[Server]:

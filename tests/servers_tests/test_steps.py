@@ -2,9 +2,11 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests.servers import steps
 from tests.servers.steps import PAUSES, StepFailed, download, run
 
 
@@ -40,6 +42,13 @@ def test_a_command_that_is_not_there_is_a_failed_step(tmp_path: Path) -> None:
         run([tmp_path / "nothing"], seconds=30)
 
 
+def pauses_taken(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses, in a list instead of in time. Only those of `steps`: subprocess sleeps too while it waits."""
+    slept: list[float] = []
+    monkeypatch.setattr(steps, "time", SimpleNamespace(sleep=slept.append))
+    return slept
+
+
 def counting(tmp_path: Path, succeed_at: int) -> list[str | Path]:
     """A command that fails until its nth run."""
     count = tmp_path / "count"
@@ -52,23 +61,20 @@ def counting(tmp_path: Path, succeed_at: int) -> list[str | Path]:
 def test_a_download_is_tried_again_after_each_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
+    slept = pauses_taken(monkeypatch)
     assert download(counting(tmp_path, 3), seconds=30, pauses=(5.0, 20.0, 60.0)) == "3\n"
     assert slept == [5.0, 20.0]
     assert "failed, next try in 5 s" in capsys.readouterr().out
 
 
 def test_a_download_that_succeeds_waits_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
+    slept = pauses_taken(monkeypatch)
     assert download(counting(tmp_path, 1), seconds=30) == "1\n"
     assert slept == []
 
 
 def test_a_download_is_given_up_after_the_last_pause_with_the_last_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    slept: list[float] = []
-    monkeypatch.setattr("time.sleep", slept.append)
+    slept = pauses_taken(monkeypatch)
     with pytest.raises(StepFailed, match="refused at 3"):
         download(counting(tmp_path, 99), seconds=30, pauses=(1.0, 2.0))
     assert slept == [1.0, 2.0]

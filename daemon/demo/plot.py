@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from daemon.demo.braille import Canvas
 from daemon.demo.marks import Turn
 from daemon.demo.series import Curve, Curves, Series
+from daemon.plotting.braille import Canvas
 
 _COLUMNS = 66
 _ROWS = 4

@@ -11,6 +11,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	$(BIN)/python -m tests.servers status
 	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/coverage report --include='analyzers/*' --skip-covered --fail-under=100
 
 servers: $(VENV)/.dev
 	$(BIN)/python -m tests.servers build

@@ -108,7 +108,7 @@ def block_seed(seed: int, block: int) -> np.random.SeedSequence:
 def judge(world: World, policy: Policy, *, releases: int, seed: int) -> Ends:
     """Watch releases of one world under a policy, each to its verdict."""
     terms = terms_for(world, policy)
-    parts = [_judge_block(world, terms, releases=size, seed=block_seed(seed, block)) for block, size in enumerate(blocks(releases))]
+    parts = [judge_block(world, terms, releases=size, seed=block_seed(seed, block)) for block, size in enumerate(blocks(releases))]
     return Ends(
         outcomes=tuple(one for part in parts for one in part.outcomes),
         ticks=np.concatenate([part.ticks for part in parts]),
@@ -116,7 +116,8 @@ def judge(world: World, policy: Policy, *, releases: int, seed: int) -> Ends:
     )
 
 
-def _judge_block(world: World, terms: Terms, *, releases: int, seed: np.random.SeedSequence) -> Ends:
+def judge_block(world: World, terms: Terms, *, releases: int, seed: np.random.SeedSequence) -> Ends:
+    """One block of a trial: releases under the same terms, each to its verdict."""
     ticks = world.ticks_in(terms.window_seconds)
     outcomes, ended = ["inconclusive"] * releases, np.full(releases, ticks, dtype=np.int64)
     legs: list[str | None] = [None] * releases

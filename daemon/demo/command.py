@@ -16,6 +16,7 @@ from daemon.demo.acts import ACTS, Played
 from daemon.demo.errors import DemoError
 from daemon.demo.marks import turns
 from daemon.demo.page import page
+from daemon.demo.picture import picture
 from daemon.demo.plot import plot
 from daemon.demo.proof import objections
 from daemon.demo.series import series
@@ -145,6 +146,7 @@ def _conclude(played: list[Played], traffic: Traffic, options: argparse.Namespac
         account.lines(plot(curves, turns(played), colours=sys.stdout.isatty()))
     file = options.out / "demo.html"
     file.write_text(page(curves, [(one, timeline(one, traffic)) for one in played]))
+    file.with_suffix(".svg").write_text(picture(curves, played))
     account.lines(["", f"The same as a page: {file}", f"Judge it again: {_own_name()} replay {options.out / 'logs'}/*.jsonl"])
     problems = [problem for one in played for problem in objections(one, traffic)]
     account.heading("Not as it must be:" if problems else f"Seen in the traffic itself, {len(answers)} requests:")

@@ -10,10 +10,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from daemon.demo.braille import Canvas
+from daemon.plotting.braille import Canvas
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
 
@@ -83,21 +84,21 @@ def _runs(pid: int) -> bool:
         return False
 
 
-async def test_the_whole_story_ends_well_and_in_time(tmp_path: Path) -> None:
-    """Exit code 0, each outcome told and drawn, under 75 s, with nothing left in the temporary folder but the output."""
-    began = time.monotonic()
+async def test_the_whole_story_ends_well(tmp_path: Path) -> None:
+    """Exit code 0, each outcome told and drawn, with nothing left in the temporary folder but the output."""
     async with demo("--out", str(tmp_path / "out"), "--seed", "7") as process:
         out, err = await process.communicate()
     said = out.decode()
     assert process.returncode == 0, said + err.decode()
     assert err.decode() == ""
-    assert time.monotonic() - began < 75.0
     for line in ("v2 was promoted and answers everything", "v3 was taken back and", "v4 was taken back and"):
         assert line in said
     for label in ("first bad response", "first sample that showed it", "decision", "patch sent", "last canary response"):
         assert len(re.findall(rf"^  {label} +[+-]\d+\.\d+ s", said, flags=re.MULTILINE)) >= 2
     assert Canvas(columns=1, rows=1).lines(colours=False)[0] in said
     assert "<svg" in (tmp_path / "out" / "demo.html").read_text()
+    picture = ET.fromstring((tmp_path / "out" / "demo.svg").read_text())  # noqa: S314 - our own file
+    assert len(picture.findall(".//{*}path")) >= 3 * 4
     assert {"verdictd.log", "envoy.log", "verdictd.json"} <= {file.name for file in (tmp_path / "out" / "logs").iterdir()}
 
 

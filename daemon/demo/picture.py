@@ -10,9 +10,10 @@ from daemon.demo.series import Series
 _HEAD = 30.0
 _TITLE = 24.0
 _MARGIN = 16.0
-# A picture has no reader's light or dark to ask for: it brings its own ground.
-_LIGHT = (
-    "svg { --ink: #1c1e21; --soft: #6b7280; --line: #d6d9de; font-family: system-ui, sans-serif; } .title { font-weight: 600; }"
+# A picture has no reader's light or dark to ask for: it brings its own ground, and colours that every viewer understands.
+_STYLE = (
+    STYLE.replace("var(--line)", "#d6d9de").replace("var(--soft)", "#6b7280")
+    + "svg { font-family: system-ui, sans-serif; } .title { font-weight: 600; }"
 )
 
 

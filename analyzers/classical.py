@@ -12,6 +12,7 @@ from dataclasses import dataclass
 _EXACT_FAILURES = 100_000
 _FRACTION_STEPS = 2000
 _TINY = 1e-300
+_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,16 @@ def conditional_binomial(canary_errors: float, baseline_errors: float, share: fl
     if total > _EXACT_FAILURES:
         return _upper((canary_errors - 0.5 - total * share) / math.sqrt(total * share * (1.0 - share)))
     return _incomplete_beta(canary_errors, baseline_errors + 1.0, share)
+
+
+def wilson(events: float, requests: float) -> tuple[float | None, float | None]:
+    """Wilson's 95 % interval of a rate, for one look; nulls without requests."""
+    if requests <= 0.0:
+        return None, None
+    z2 = _Z95**2
+    middle = (events + 0.5 * z2) / (requests + z2)
+    half = _Z95 / (requests + z2) * math.sqrt(events * (requests - events) / requests + 0.25 * z2)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def student_upper(t: float, freedom: float) -> float:

@@ -43,11 +43,11 @@ class _Batch:
     unshown: dict[int, list[str]]
 
     def outcome(self, at: int) -> Outcome:
-        """Rollback before promotion before the deadline."""
+        """Rollback before promotion before the deadline. A tick without telemetry promotes nothing."""
         charge = self.charges.get(at)
         if charge is not None and charge.leg is not None:
             return "rollback"
-        if self.unshown.get(at) == []:
+        if self.unshown.get(at) == [] and self.tick.seen[at]:
             return "promote"
         return "inconclusive" if self.tick.t[at] >= self.limits.window_seconds[at] else "continue"
 

@@ -91,13 +91,13 @@ def log_above(seen: Exceedance, ratio: Array) -> Array:
     return value
 
 
-def certified(rows: Rows, limits: Limits) -> Mask:
-    """Whether p99 is shown to be inside its tolerance (releases,)."""
+def progress(rows: Rows, limits: Limits) -> Array:
+    """How much of the evidence needed there is that p99 is inside its tolerance (releases,); from 1 on it is shown."""
     seen = exceedance(rows, limits)
     if seen is None:
-        return np.zeros(len(rows.raw), dtype=np.bool_)
-    shown: Mask = seen.usable & (log_below(seen, limits.p99**seen.kappa) >= np.log(limits.safe_boundary))
-    return shown
+        return np.zeros(len(rows.raw))
+    kappa = np.where(seen.usable, seen.kappa, 1.0)
+    return np.where(seen.usable, log_below(seen, limits.p99**kappa) / np.log(limits.safe_boundary), 0.0)
 
 
 def certified_bound(rows: Rows, limits: Limits) -> Array:

@@ -88,15 +88,23 @@ class Certificates:
 
     Attributes:
         error_limit: the failed share that must be excluded.
-        errors, rank, mean: shown. by_rank, by_mean: the certificate is asked for (the data can give it).
+        by_rank, by_mean: the certificate is asked for (the data can give it).
+        errors, rank, mean: how much of the evidence needed there is (logarithms); from 1 on it is shown.
     """
 
     error_limit: Array
-    errors: Mask
-    rank: Mask
-    mean: Mask
     by_rank: Mask
     by_mean: Mask
+    errors: Array
+    rank: Array
+    mean: Array
+
+    @property
+    def typical(self) -> Array:
+        """The least progress of the certificates of typical latency that are asked for; NaN where none is (releases,)."""
+        rank = np.where(self.by_rank, self.rank, np.inf)
+        least = np.minimum(rank, np.where(self.by_mean, self.mean, np.inf))
+        return np.where(np.isfinite(least), least, np.nan)
 
 
 def error_limit(rows: Rows, limits: Limits) -> Array:
@@ -106,11 +114,12 @@ def error_limit(rows: Rows, limits: Limits) -> Array:
     return np.maximum(limits.max_rate, known + limits.above_baseline)
 
 
-def _errors(rows: Rows, limits: Limits) -> tuple[Array, Mask]:
+def _errors(rows: Rows, limits: Limits) -> tuple[Array, Array]:
     counts = rows.counts[:, 0]
     limit = error_limit(rows, limits)
     wanted = np.log(limits.safe_boundary / (1.0 - BASELINE_SHARE))
-    return limit, (limit > 0.0) & (log_below(counts[:, C_ERR], counts[:, C_REQ], np.maximum(limit, 1e-12)) >= wanted)
+    progress = log_below(counts[:, C_ERR], counts[:, C_REQ], np.maximum(limit, 1e-12)) / wanted
+    return limit, np.where(limit > 0.0, progress, 0.0)
 
 
 def allowed_probability(rows: Rows, limits: Limits) -> Array | None:
@@ -136,23 +145,26 @@ def rank_scale(rows: Rows, limits: Limits) -> Array:
     return np.maximum(normal.tuned(at, alpha=0.01), 1e-9)
 
 
-def _rank(rows: Rows, limits: Limits) -> tuple[Mask, Mask]:
+def _rank(rows: Rows, limits: Limits) -> tuple[Mask, Array]:
     allowed = allowed_probability(rows, limits)
     if allowed is None:
-        nothing = np.zeros(len(rows.raw), dtype=np.bool_)
-        return nothing, nothing
+        return np.zeros(len(rows.raw), dtype=np.bool_), np.zeros(len(rows.raw))
     total, precision = rows.ranks[:, 0, 0], rows.ranks[:, 0, 1]
-    asked = rank_fits(rows, limits)
     room = precision * (allowed - 0.5) - total
     log_e = normal.log_one_sided(room, precision, scale=rank_scale(rows, limits))
-    return asked, asked & (log_e >= np.log(limits.safe_boundary))
+    return rank_fits(rows, limits), log_e / np.log(limits.safe_boundary)
 
 
 def certify(rows: Rows, limits: Limits) -> Certificates:
-    """Which quantities are shown to be inside their tolerances now."""
+    """How far the certificates of errors and typical latency are."""
     limit, errors = _errors(rows, limits)
     by_rank, rank = _rank(rows, limits)
     number, total, squares = rows.safe_mean.T
-    by_mean = rows.counts[:, 0, B_LAT] > 0.0
-    mean = by_mean & (log_t_value(number, total, squares) >= np.log(limits.safe_boundary))
-    return Certificates(error_limit=limit, errors=errors, rank=rank, mean=mean, by_rank=by_rank, by_mean=by_mean)
+    return Certificates(
+        error_limit=limit,
+        by_rank=by_rank,
+        by_mean=rows.counts[:, 0, B_LAT] > 0.0,
+        errors=errors,
+        rank=rank,
+        mean=log_t_value(number, total, squares) / np.log(limits.safe_boundary),
+    )

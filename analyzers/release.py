@@ -1,5 +1,6 @@
 """Whether a canary may be released: the certificates asked of it, and in words what is still missing."""
 
+import math
 from typing import Final
 
 import numpy as np
@@ -13,45 +14,54 @@ from analyzers.terms import Limits
 
 NOTEWORTHY: Final = 10.0
 """A leg without a certificate that has this e-value forbids a promotion."""
+LEAST_PROGRESS: Final = 0.05
+"""Below this part of the evidence needed a forecast would be a guess."""
 
 
-def _latency_missing(certificates: promotion.Certificates, at: int) -> str | None:
-    by_rank, by_mean = bool(certificates.by_rank[at]), bool(certificates.by_mean[at])
-    if not (by_rank or by_mean):
-        return "any latency to compare"
-    if (by_rank and not certificates.rank[at]) or (by_mean and not certificates.mean[at]):
-        return "a typical latency within its tolerance"
-    return None
+def _more(progress: float, requests: float) -> str:
+    """How many more requests a certificate will need at this pace; evidence grows about in proportion to them."""
+    if progress < LEAST_PROGRESS:
+        return "not in sight at this rate"
+    return f"about {words.count(round_up(requests * (1.0 / progress - 1.0)))} more canary requests at this rate"
+
+
+def round_up(number: float) -> float:
+    """A forecast has two digits."""
+    digits = 10.0 ** max(0, math.floor(math.log10(max(number, 1.0))) - 1)
+    return math.ceil(number / digits) * digits
 
 
 def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, list[str]]:
     """What is not shown yet, for every release that has the exposure its policy asks for; empty lists promote.
 
-    A tick without telemetry promotes nothing: such releases are left out. ``legs``: e-values (releases, legs).
+    ``legs``: e-values (releases, legs).
     """
-    exposed = (rows.counts[:, 0, C_REQ] >= limits.min_requests) & (tick.t >= limits.min_seconds)
-    chosen = np.flatnonzero(exposed & tick.seen)
+    chosen = np.flatnonzero((rows.counts[:, 0, C_REQ] >= limits.min_requests) & (tick.t >= limits.min_seconds))
     if not len(chosen):
         return {}
     part, terms = Rows(rows.raw[chosen]), limits.take(chosen)
     certificates = promotion.certify(part, terms)
+    typical, requests = certificates.typical, part.counts[:, 0, C_REQ]
     tail, denied = legs[chosen, TAIL], legs[chosen, DENIED]
     asked = (terms.require_p99 > 0.0) | (tail >= NOTEWORTHY)
-    p99_shown = p99.certified(part, terms) if asked.any() else np.zeros(len(chosen), dtype=np.bool_)
+    p99_shown = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
     mismatched = share.mismatched(part, terms)
     result = {}
     for at, place in enumerate(chosen.tolist()):
-        missing = []
-        if not certificates.errors[at]:
-            missing.append(f"an error rate below {words.percent(float(certificates.error_limit[at]))}")
-        latency = _latency_missing(certificates, at)
-        if latency is not None:
-            missing.append(latency)
-        if asked[at] and not p99_shown[at]:
-            missing.append("a p99 within its tolerance")
+        seen, missing = float(requests[at]), []
+        if certificates.errors[at] < 1.0:
+            limit = words.percent(float(certificates.error_limit[at]))
+            missing.append(f"an error rate below {limit} ({_more(float(certificates.errors[at]), seen)})")
+        if np.isnan(typical[at]):
+            missing.append("any latency to compare")
+        elif typical[at] < 1.0:
+            missing.append(f"a typical latency within its tolerance ({_more(float(typical[at]), seen)})")
+        if asked[at] and p99_shown[at] < 1.0:
+            missing.append(f"a p99 within its tolerance ({_more(float(p99_shown[at]), seen)})")
         if denied[at] >= NOTEWORTHY:
             missing.append("as few policy denials as the baseline's")
         if mismatched[at]:
-            missing.append(f"the configured traffic share of {words.percent(float(terms.share[at]))}")
+            observed = words.percent(float(share.observed(part)[at]))
+            missing.append(f"the configured traffic share ({observed} seen, {words.percent(float(terms.share[at]))} configured)")
         result[place] = missing
     return result

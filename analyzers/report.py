@@ -238,14 +238,25 @@ def safe_sentence(case: Case) -> str:
 
 
 def fixed_horizon(case: Case) -> Mapping[str, float | None]:
-    """Classical figures over the whole watch; null where the data give none. They decide nothing."""
+    """Classical figures over the whole watch; null where the data give none. They decide nothing.
+
+    Errors' ends are Wilson's 95 % intervals; ``typical_factor`` is the shift between the arms on a logarithmic scale (as Hodges and
+    Lehmann's, on buckets).
+    """
     totals = case.rows.counts[0, 0]
     c_err, b_err, c_req, b_req = (float(totals[column]) for column in (C_ERR, B_ERR, C_REQ, B_REQ))
     test = classical.mann_whitney(case.rows.hist[0, 0, 0].tolist(), case.rows.hist[0, 0, 1].tolist())
+    c_low, c_high = classical.wilson(c_err, c_req)
+    b_low, b_high = classical.wilson(b_err, b_req)
     return {
+        "canary_errors_low": c_low,
+        "canary_errors_high": c_high,
+        "baseline_errors_low": b_low,
+        "baseline_errors_high": b_high,
         "mann_whitney_u": None if test is None else test.u,
         "mann_whitney_probability": None if test is None else test.probability,
         "mann_whitney_p": None if test is None else test.p_greater,
+        "typical_factor": _known(float(case.harm.typical[0])),
         "binomial_p": classical.conditional_binomial(c_err, b_err, c_req / max(c_req + b_req, 1.0)),
         "relative_risk": (c_err / c_req) / (b_err / b_req) if c_req > 0.0 and b_err > 0.0 and b_req > 0.0 else None,
     }

@@ -49,6 +49,15 @@ def test_conditional_binomial_says_nothing_when_only_one_arm_was_asked() -> None
     assert classical.conditional_binomial(3, 0, 1.0) is None
 
 
+@given(events=st.integers(0, 50), more=st.integers(0, 500))
+def test_wilsons_interval_is_scipys(events: int, more: int) -> None:
+    if events + more == 0:
+        assert classical.wilson(0, 0) == (None, None)
+        return
+    exact = stats.binomtest(events, events + more).proportion_ci(method="wilson")
+    assert classical.wilson(events, events + more) == pytest.approx((exact.low, exact.high), abs=1e-12)
+
+
 @given(t=st.floats(-30, 30), freedom=st.integers(1, 60))
 def test_students_upper_tail_is_scipys(t: float, freedom: int) -> None:
     assert classical.student_upper(t, freedom) == pytest.approx(stats.t.sf(t, freedom), rel=1e-8, abs=1e-7)

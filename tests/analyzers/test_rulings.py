@@ -68,7 +68,9 @@ def test_while_it_goes_on_it_says_what_is_missing() -> None:
     assert early.findings == ()
     assert early.fixed_horizon is None
     _, exposed = watch(terms(EARLY), World().ticks(4, 2))
-    assert exposed.reason == "not shown yet: an error rate below 0.5 % and a typical latency within its tolerance"
+    assert "not shown yet: an error rate below 0.5 % (about" in exposed.reason
+    assert "more canary requests at this rate)" in exposed.reason
+    assert exposed.reason.endswith("a typical latency within its tolerance (not in sight at this rate)")
 
 
 def test_at_the_deadline_it_is_inconclusive_and_says_why() -> None:
@@ -212,7 +214,7 @@ def test_a_traffic_share_far_from_the_configured_weight_is_not_promoted() -> Non
     """Weight 30 %, but 5 % of the requests go to the canary; with weight 5 % the same stream is promoted."""
     refused = watch(terms(EARLY, weight=30.0, ticks=70), World().ticks(8, 70))[1]
     assert refused.outcome == "inconclusive"
-    assert "the configured traffic share of 30 %" in refused.reason
+    assert "the configured traffic share (5 % seen, 30 % configured)" in refused.reason
     assert watch(terms(EARLY, weight=5.0, ticks=70), World().ticks(8, 70))[1].outcome == "promote"
 
 

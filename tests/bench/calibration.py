@@ -7,7 +7,7 @@ measured. Standard errors are binomial.
 
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Cell:
         return terms_of(self.policy, tick_seconds=1.0, window_seconds=window, split=self.split, bounds_ms=ISTIO_MS)
 
 
-EQUAL = {"canary_rps": 500.0, "baseline_rps": 500.0}
+EQUAL = Stream(canary_rps=500.0, baseline_rps=500.0)
 
 DETECTION = (
     Cell(name="errors .5 %", expected="28 / 65", stream=Stream(errors=0.005)),
@@ -68,8 +68,8 @@ DETECTION = (
     Cell(name="latency x1.2", expected="6 / 11", stream=Stream(factor=1.2)),
     Cell(name="p99 +50 % (tail only)", expected="18 / 35", stream=Stream(tail=1.5)),
     Cell(name="errors 1 % and x1.2", expected="4 / 8", stream=Stream(errors=0.01, factor=1.2)),
-    Cell(name="500/500 rps, x1.05", expected="19 / 37", stream=Stream(factor=1.05, **EQUAL)),
-    Cell(name="500/500 rps, p99 +50 %", expected="6 / 9", stream=Stream(tail=1.5, **EQUAL)),
+    Cell(name="500/500 rps, x1.05", expected="19 / 37", stream=replace(EQUAL, factor=1.05)),
+    Cell(name="500/500 rps, p99 +50 %", expected="6 / 9", stream=replace(EQUAL, tail=1.5)),
     Cell(name="onset 165: errors 1 %", expected="18 / 32", stream=Stream(errors=0.01, onset=165)),
     Cell(name="onset 165: errors 5 %", expected="3 / 5 (no guards)", stream=Stream(errors=0.05, onset=165)),
     Cell(name="onset 165: errors 20 %, 150 rps", expected="1 / 1 (goal)", stream=Stream(errors=0.2, onset=165, canary_rps=150.0)),
@@ -82,7 +82,7 @@ HEALTHY = (
     Cell(name="A/A clean", expected="<= 1 % (.6 %)"),
     Cell(name="A/A, not split", expected="<= 1 % (.4 %)", split=False),
     Cell(name="A/A 5/95 rps", expected="<= 1 % (.4 %)", stream=Stream(canary_rps=5.0, baseline_rps=95.0)),
-    Cell(name="A/A 500/500 rps", expected="<= 1 % (.5 %)", stream=Stream(**EQUAL)),
+    Cell(name="A/A 500/500 rps", expected="<= 1 % (.5 %)", stream=EQUAL),
     Cell(name="A/A base errors 1 %", expected="<= 1 % (.7 %)", stream=Stream(base_errors=0.01, errors=0.01)),
     Cell(name="A/A drift 65 %", expected="<= 1 % (.6 %)", stream=Stream(drift=0.65)),
     Cell(name="A/A errors in bursts of 5", expected="<= 1 % (.3 %)", stream=Stream(clump=5)),
@@ -101,7 +101,7 @@ HEALTHY = (
 
 PROMOTION = (
     Cell(name="identical: errors, rank, mean", expected="27 / 48", policy=promoting(), outcome="promote"),
-    Cell(name="identical, 500/500 rps", expected="9 / 12", stream=Stream(**EQUAL), policy=promoting(), outcome="promote"),
+    Cell(name="identical, 500/500 rps", expected="9 / 12", stream=EQUAL, policy=promoting(), outcome="promote"),
     Cell(name="x1.05", expected="74 / 170", stream=Stream(factor=1.05), policy=promoting(), outcome="promote"),
     Cell(
         name="identical, with p99 within 10 %",

@@ -84,26 +84,41 @@ def highest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
 
 @dataclass(slots=True, kw_only=True)
 class Certificates:
-    """Which quantities are shown to be inside their tolerances, each (releases,).
+    """How far the certificates are, each (releases,).
 
     Attributes:
         error_limit: the failed share that must be excluded.
         by_rank, by_mean: the certificate is asked for (the data can give it).
-        errors, rank, mean: how much of the evidence needed there is (logarithms); from 1 on it is shown.
+        error_progress, rank_progress, mean_progress: the part of the evidence needed that there is (logarithms).
     """
 
     error_limit: Array
     by_rank: Mask
     by_mean: Mask
-    errors: Array
-    rank: Array
-    mean: Array
+    error_progress: Array
+    rank_progress: Array
+    mean_progress: Array
 
     @property
-    def typical(self) -> Array:
-        """The least progress of the certificates of typical latency that are asked for; NaN where none is (releases,)."""
-        rank = np.where(self.by_rank, self.rank, np.inf)
-        least = np.minimum(rank, np.where(self.by_mean, self.mean, np.inf))
+    def errors(self) -> Mask:
+        """The error rate is shown to be inside its tolerance."""
+        return self.error_progress >= 1.0
+
+    @property
+    def rank(self) -> Mask:
+        """Typical latency is shown to be inside its tolerance by the ranks."""
+        return self.by_rank & (self.rank_progress >= 1.0)
+
+    @property
+    def mean(self) -> Mask:
+        """Typical latency is shown to be inside its tolerance by the means."""
+        return self.by_mean & (self.mean_progress >= 1.0)
+
+    @property
+    def typical_progress(self) -> Array:
+        """The least progress of the certificates of typical latency that are asked for; NaN where none is."""
+        rank = np.where(self.by_rank, self.rank_progress, np.inf)
+        least = np.minimum(rank, np.where(self.by_mean, self.mean_progress, np.inf))
         return np.where(np.isfinite(least), least, np.nan)
 
 
@@ -164,7 +179,7 @@ def certify(rows: Rows, limits: Limits) -> Certificates:
         error_limit=limit,
         by_rank=by_rank,
         by_mean=rows.counts[:, 0, B_LAT] > 0.0,
-        errors=errors,
-        rank=rank,
-        mean=log_t_value(number, total, squares) / np.log(limits.safe_boundary),
+        error_progress=errors,
+        rank_progress=rank,
+        mean_progress=log_t_value(number, total, squares) / np.log(limits.safe_boundary),
     )

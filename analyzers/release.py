@@ -41,23 +41,23 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, li
         return {}
     part, terms = Rows(rows.raw[chosen]), limits.take(chosen)
     certificates = promotion.certify(part, terms)
-    typical, requests = certificates.typical, part.counts[:, 0, C_REQ]
+    typical, requests = certificates.typical_progress, part.counts[:, 0, C_REQ]
     tail, denied = legs[chosen, TAIL], legs[chosen, DENIED]
     asked = (terms.require_p99 > 0.0) | (tail >= NOTEWORTHY)
-    p99_shown = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
-    mismatched = share.mismatched(part, terms)
+    p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
+    shown, mismatched = certificates.errors, share.mismatched(part, terms)
     result = {}
     for at, place in enumerate(chosen.tolist()):
         seen, missing = float(requests[at]), []
-        if certificates.errors[at] < 1.0:
+        if not shown[at]:
             limit = words.percent(float(certificates.error_limit[at]))
-            missing.append(f"an error rate below {limit} ({_more(float(certificates.errors[at]), seen)})")
+            missing.append(f"an error rate below {limit} ({_more(float(certificates.error_progress[at]), seen)})")
         if np.isnan(typical[at]):
             missing.append("any latency to compare")
         elif typical[at] < 1.0:
             missing.append(f"a typical latency within its tolerance ({_more(float(typical[at]), seen)})")
-        if asked[at] and p99_shown[at] < 1.0:
-            missing.append(f"a p99 within its tolerance ({_more(float(p99_shown[at]), seen)})")
+        if asked[at] and p99_progress[at] < 1.0:
+            missing.append(f"a p99 within its tolerance ({_more(float(p99_progress[at]), seen)})")
         if denied[at] >= NOTEWORTHY:
             missing.append("as few policy denials as the baseline's")
         if mismatched[at]:

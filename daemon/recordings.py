@@ -5,6 +5,7 @@ recording can be checked against its decision record.
 """
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from daemon.errors import InvalidInput
 from daemon.model import Release, decode_release
 
 FORMAT = "verdictd.recording/1"
+_LONGEST_LINE_BYTES = 32 * 1024 * 1024
+_LARGEST_COUNT = 2**53
+"""Beyond it a count is no longer exact as a floating-point number; no tick of any service comes near."""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,7 +117,7 @@ def read(path: Path) -> tuple[Header, Iterator[Sample]]:
         raise InvalidInput("the file is empty", path=f"{path}:1", fix=f'begin with {{"format":"{FORMAT}",...}}')
     try:
         header = _header_decoder.decode(first)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInput(str(error), path=f"{path}:1", fix=f"the first line is the header of {FORMAT}") from error
     if header.format != FORMAT:
         raise InvalidInput(f"format is {header.format!r}", path=f"{path}:1", fix=f"this version reads {FORMAT}")
@@ -124,8 +128,9 @@ def read(path: Path) -> tuple[Header, Iterator[Sample]]:
 def _lines(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
-    except (OSError, EOFError) as error:
+            while line := file.readline(_LONGEST_LINE_BYTES):
+                yield line
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(str(error), path=str(path), fix="give a readable recording") from error
 
 
@@ -137,7 +142,7 @@ def _samples(path: Path, lines: Iterator[bytes], *, buckets: int) -> Iterator[Sa
         where = f"{path}:{number}"
         try:
             sample = _sample_decoder.decode(raw)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise InvalidInput(str(error), path=where, fix="each line after the first is one tick") from error
         if sample.t < last_t:
             raise InvalidInput(f"t goes back from {last_t:g} to {sample.t:g}", path=where, fix="ticks are in order of time")
@@ -155,11 +160,11 @@ def _check_arm(arm: Arm, *, path: str, buckets: int) -> None:
 
 
 def _check_counts(part: Arm | Pod, *, path: str, buckets: int) -> None:
-    for name in ("requests", "errors", "denied"):
-        if getattr(part, name) < 0:
-            raise InvalidInput(
-                f"{getattr(part, name)} is negative", path=f"{path}.{name}", fix="counts are differences of counters"
-            )
+    if min(part.requests, part.errors, part.denied) < 0:
+        name = next(name for name in ("requests", "errors", "denied") if getattr(part, name) < 0)
+        raise InvalidInput(f"{getattr(part, name)} is negative", path=f"{path}.{name}", fix="counts are differences of counters")
+    if max(part.requests, part.denied) > _LARGEST_COUNT:
+        raise InvalidInput("a count is impossibly large", path=path, fix="counts are per tick, not totals since a start")
     if part.errors > part.requests:
         raise InvalidInput(
             f"{part.errors} errors of {part.requests} requests", path=f"{path}.errors", fix="errors are among the requests"
@@ -172,6 +177,8 @@ def _check_counts(part: Arm | Pod, *, path: str, buckets: int) -> None:
             path=f"{path}.latency.counts",
             fix=f"the header's bounds need {buckets}: one for each bound and one for +Inf",
         )
+    if max(part.latency.counts) > _LARGEST_COUNT:
+        raise InvalidInput("a count is impossibly large", path=f"{path}.latency.counts", fix="counts are per tick, not totals")
     if min(part.latency.counts) < 0:
         raise InvalidInput("a count is negative", path=f"{path}.latency.counts", fix="counts are per bucket, not cumulative")
 

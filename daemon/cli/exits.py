@@ -7,13 +7,14 @@ from daemon.model import Outcome
 
 
 class Exit(IntEnum):
-    """What the process says at its end. 64 and 69 are those of sysexits.h."""
+    """What the process says at its end. 64, 65 and 69 are those of sysexits.h."""
 
     OK = 0
     ROLLBACK = 1
     INCONCLUSIVE = 2
     TIMEOUT = 3
     USAGE = 64
+    DATA = 65
     UNAVAILABLE = 69
     INTERRUPTED = 130
 

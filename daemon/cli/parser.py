@@ -145,12 +145,33 @@ def _replay(commands: "Commands[Parser]") -> None:
     parser = commands.add_parser(
         "replay",
         help="judge recordings again",
-        epilog="Exits 1 when any is rolled back, else 2 when any is inconclusive, else 0; 64 when a file cannot be used.",
+        epilog="Exits 65 when a recording cannot be used (the others are judged), else 1 when any is rolled back, "
+        "else 2 when any is inconclusive, else 0. With --sweep: 65 when a recording cannot be used, else 0.",
     )
     parser.set_defaults(module="replaying")
-    parser.add_argument("files", metavar="FILE", nargs="+", help="recordings (.jsonl, .jsonl.gz)")
-    parser.add_argument("--policy", metavar="FILE", help="judge under this policy instead of the recorded one")
-    parser.add_argument("--json", action="store_true", help="one line of JSON a file")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="recordings (.jsonl, .jsonl.gz), or folders of them")
+    policies = parser.add_mutually_exclusive_group()
+    policies.add_argument("--policy", metavar="FILE", help="judge under this policy instead of the recorded one")
+    policies.add_argument(
+        "--sweep",
+        metavar="FILE",
+        nargs="+",
+        action="extend",
+        help="compare these policies, and the recorded one, on all recordings (name the recordings first)",
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        help="which releases were healthy or bad, for --sweep (default: labels.json beside each recording)",
+    )
+    _processes_option(parser)
+    parser.add_argument("--json", action="store_true", help="one line of JSON a file; with --sweep a line a policy")
+
+
+def _processes_option(parser: Parser) -> None:
+    parser.add_argument(
+        "--processes", type=_whole, default=None, metavar="N", help="work in up to N processes (default: the processors' number)"
+    )
 
 
 def _check(commands: "Commands[Parser]") -> None:
@@ -169,3 +190,10 @@ def _seconds(text: str) -> float:
     if seconds < 0.0 or not math.isfinite(seconds):
         raise argparse.ArgumentTypeError(f"{text!r}: give seconds as a number, 0 or more")
     return seconds
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, 1 or more")
+    return number

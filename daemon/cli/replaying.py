@@ -1,37 +1,106 @@
-"""``verdictd replay``: recordings judged again, under their own policy or another."""
+"""``verdictd replay``: recordings judged again, under their own policy, another, or several side by side."""
 
 import argparse
+import os
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from config.identity import policy_hash
 from config.load import load_policy
-from daemon import replay
-from daemon.cli import rendering
+from daemon.cli import rendering, sweeping
 from daemon.cli.exits import Exit, of_outcome
-from daemon.errors import InvalidInput
+from daemon.cli.rendering import ProgressLine
 from daemon.model import Outcome
+from daemon.replay.comparing import compare
+from daemon.replay.files import recordings_in
+from daemon.replay.labels import labels_of
+from daemon.replay.results import Replayed, Result, Unusable, replayed
+from daemon.replay.workers import judge_all
 
 # The exit code of several files is that of the first of these that occurs.
-_WORST_FIRST = (Exit.USAGE, Exit.ROLLBACK, Exit.INCONCLUSIVE, Exit.OK)
+_WORST_FIRST = (Exit.DATA, Exit.ROLLBACK, Exit.INCONCLUSIVE, Exit.OK)
+_NAME_COLUMNS = 48
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """The command. A file that cannot be used is said to be, and the others are judged."""
+    """The command. A recording that cannot be used is said to be, and the others are judged."""
+    paths = recordings_in(options.files)
+    processes = options.processes or available_processes()
+    if options.sweep:
+        return _sweep(paths, options, processes=processes)
     policy = None if options.policy is None else load_policy(options.policy)
-    codes = set()
-    for file in options.files:
-        try:
-            replayed = replay.replay_file(Path(file), policy=policy)
-        except InvalidInput as error:
-            print(f"verdictd: {error}", file=sys.stderr)
-            codes.add(Exit.USAGE)
-            continue
-        print("\n".join(_lines(replayed)) if not options.json else rendering.as_json(replayed), flush=True)
-        codes.add(of_outcome(Outcome(replayed.verdict)))
+    results = judge_all(paths, policies=[policy], processes=processes)
+    ends = [_show(result, json=options.json, alone=len(paths) == 1, width=_width(paths)) for result in results]
+    if len(ends) > 1 and not options.json:
+        print(_summary(ends))
+    codes = {Exit.DATA if verdict is None else of_outcome(Outcome(verdict)) for verdict in ends}
     return next(code for code in _WORST_FIRST if code in codes)
 
 
-def _lines(replayed: replay.Replayed) -> list[str]:
-    when = "undecided" if replayed.decided_at_tick is None else f"at tick {replayed.decided_at_tick}"
-    head = f"{replayed.file}: {replayed.verdict} ({when}, {replayed.ticks} ticks judged): {replayed.reason}"
-    return [rendering.clean(head), *rendering.finding_lines(replayed.findings)]
+def available_processes() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _show(result: Result, *, json: bool, alone: bool, width: int) -> str | None:
+    """Print one result at once; what remains of it is its verdict."""
+    if isinstance(result, Unusable):
+        _complain(result)
+    shown = replayed(result)
+    if json:
+        print(rendering.as_json(shown), flush=True)
+    elif shown.verdict is not None:
+        print("\n".join(_lines(shown) if alone else [_row(shown, width=width)]), flush=True)
+    return shown.verdict
+
+
+def _complain(unusable: Unusable) -> None:
+    print(rendering.clean(f"verdictd: {unusable.error}"), file=sys.stderr, flush=True)
+
+
+def _lines(shown: Replayed) -> list[str]:
+    when = "undecided" if shown.decided_at_tick is None else f"at tick {shown.decided_at_tick}"
+    head = f"{shown.file}: {shown.verdict} ({when}, {shown.ticks} ticks judged): {shown.reason}"
+    return [rendering.clean(head), *rendering.finding_lines(shown.findings)]
+
+
+def _row(shown: Replayed, *, width: int) -> str:
+    """One line of the table. A name that is too long loses its beginning, which recordings of one folder share."""
+    name = shown.file if len(shown.file) <= width else f"...{shown.file[3 - width :]}"
+    when = "undecided" if shown.decided_at_tick is None else f"tick {shown.decided_at_tick}"
+    return rendering.clean(f"{name:<{width}}  {shown.verdict:<12}  {when:<10}  {shown.reason}")
+
+
+def _width(paths: Sequence[Path]) -> int:
+    return min(_NAME_COLUMNS, max(len(str(path)) for path in paths))
+
+
+def _summary(ends: Sequence[str | None]) -> str:
+    counts = [f"{ends.count(outcome.value)} {outcome.value}" for outcome in Outcome]
+    unusable = ends.count(None)
+    return f"{len(ends)} recordings: {', '.join(counts)}" + (f", {unusable} cannot be used" if unusable else "")
+
+
+def _sweep(paths: Sequence[Path], options: argparse.Namespace, *, processes: int) -> Exit:
+    policies = [load_policy(file) for file in options.sweep]
+    labels = labels_of(paths, labels_file=None if options.labels is None else Path(options.labels))
+    results = judge_all(paths, policies=[None, *policies], processes=processes)
+    named = [("as recorded", None), *((file, policy_hash(one)) for file, one in zip(options.sweep, policies, strict=True))]
+    rows, unusable = compare(_counted(results, len(paths)), policies=named, labels=labels)
+    for one in unusable:
+        _complain(one)
+    print("\n".join([rendering.as_json(row) for row in rows] if options.json else sweeping.lines(rows)))
+    return Exit.DATA if unusable else Exit.OK
+
+
+def _counted(results: Iterator[Result], total: int) -> Iterator[Result]:
+    """The same results, with a line of progress on a terminal."""
+    line = ProgressLine()
+    try:
+        for number, result in enumerate(results, start=1):
+            if line.live:
+                line.show(f"{number} of {total} recordings", stage="sweep")
+            yield result
+    finally:
+        line.end()

@@ -68,15 +68,77 @@ def test_another_policy_can_decide_otherwise(bad: str, tmp_path: Path, capsys: p
     assert "rollback" not in capsys.readouterr().out.split(":")[1]
 
 
-def test_a_file_that_cannot_be_used_exits_64_and_the_others_are_judged(
+def test_a_file_that_cannot_be_used_exits_65_and_the_others_are_judged(
     bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken.jsonl"
     broken.write_text("{}\n", encoding="utf-8")
-    assert main(["replay", str(broken), bad]) == 64
+    assert main(["replay", str(broken), bad]) == 65
     out, err = capsys.readouterr()
-    assert out.startswith(f"{bad}: rollback")
+    name, verdict = out.splitlines()[0].split()[:2]
+    assert (name[-9:], verdict) == ("bad.jsonl", "rollback")
+    assert out.splitlines()[-1] == "2 recordings: 0 promote, 1 rollback, 0 inconclusive, 1 cannot be used"
     assert f"verdictd: {broken}:1" in err
+
+
+def test_a_file_that_cannot_be_used_has_its_line_of_json(bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text(Path(bad).read_text(encoding="utf-8").replace('"t": 15.0', '"t": 1.0'), encoding="utf-8")
+    assert main(["replay", "--json", str(broken), bad]) == 65
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["verdict"] for line in lines] == [None, "rollback"]
+    assert f"{broken}:4: t goes back from 10 to 1" in lines[0]["reason"]
+    assert set(lines[0]) == set(lines[1])
+
+
+def test_a_folder_is_a_table(bad: str, short: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(Path(bad).parent)
+    assert main(["replay", folder]) == 1
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [row[1] for row in rows[:2]] == ["rollback", "inconclusive"]
+    assert rows[1][2] == "undecided"
+
+
+def test_a_sweep_compares_policies(bad: str, short: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lenient = tmp_path / "lenient.yaml"
+    lenient.write_text("warmup_seconds: 0\ntolerances: {errors: {max_rate: 0.5}}", encoding="utf-8")
+    (tmp_path / "labels.json").write_text('{"bad.jsonl": "bad", "short.jsonl": "healthy"}', encoding="utf-8")
+    assert main(["replay", str(tmp_path), "--json", "--sweep", str(lenient)]) == 0
+    recorded, other = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (recorded["policy"], recorded["policy_hash"], recorded["detections"]["count"]) == ("as recorded", None, 1)
+    assert (other["policy"], other["missed"]["count"], other["ended_first"]) == (str(lenient), 1, 1)
+    assert other["policy_hash"].startswith("sha256:")
+    (tmp_path / "labels.json").write_text('{"bad.jsonl": "bad"}', encoding="utf-8")
+    assert main(["replay", str(tmp_path), "--sweep", str(lenient)]) == 0
+    out = capsys.readouterr().out
+    assert "1 of 1" in out
+    assert "without a label:\n  as recorded: 1 ended_first" in out
+    Path(short).write_text("", encoding="utf-8")
+    assert main(["replay", str(tmp_path), "--sweep", str(lenient)]) == 65
+    assert "the file is empty" in capsys.readouterr().err
+
+
+def test_labels_from_elsewhere(bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy, labels = tmp_path / "p.yaml", tmp_path / "truth.json"
+    policy.write_text("{}", encoding="utf-8")
+    labels.write_text('{"bad.jsonl": {"label": "bad", "onset_seconds": 250}}', encoding="utf-8")
+    assert main(["replay", bad, "--json", "--labels", str(labels), "--sweep", str(policy)]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["false_rollbacks"]["count"] == 1
+
+
+def test_long_names_keep_their_ends(tmp_path: Path, short: str, capsys: pytest.CaptureFixture[str]) -> None:
+    deep = tmp_path / ("x" * 60)
+    deep.mkdir()
+    Path(short).rename(deep / "a.jsonl")
+    main(["replay", str(deep / "a.jsonl"), str(deep / "a.jsonl")])
+    assert capsys.readouterr().out.splitlines()[0].split()[0].endswith("xx/a.jsonl")
+
+
+@pytest.mark.parametrize("argv", [["x", "--processes", "0"], ["x", "--policy", "a", "--sweep", "b"], ["--sweep", "b"]])
+def test_wrong_options_exit_64(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["replay", *argv])
+    assert caught.value.code == 64
 
 
 def test_a_policy_that_cannot_be_used_exits_64(bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

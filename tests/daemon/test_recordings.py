@@ -86,6 +86,8 @@ def test_packed_recordings_are_unpacked(tmp_path: Path) -> None:
         (tick(canary={"requests": 1, "latency": {"counts": [2, -1, 0], "sum_ms": 1.0}}), "negative"),
         (tick(canary={"requests": 1, "pods": {"a": {"requests": 1, "errors": 3}}}), "3 errors of 1"),
         (tick(t=0.5), "goes back"),
+        (tick(canary={"requests": 10**400}), "impossibly large"),
+        (tick(canary={"requests": 1, "latency": {"counts": [2, 10**400, 0], "sum_ms": 1.0}}), "impossibly large"),
     ],
 )
 def test_a_broken_line_is_named_with_its_number_and_reason(tmp_path: Path, line: object, says: str) -> None:
@@ -123,6 +125,23 @@ def test_a_file_that_is_not_there_or_cut_off_is_named(tmp_path: Path) -> None:
     cut.write_bytes(gzip.compress(write(tmp_path / "r.jsonl", *[tick(t=float(t)) for t in range(1000)]).read_bytes())[:-20])
     with pytest.raises(InvalidInput, match=r"cut\.jsonl\.gz"):
         list(recordings.read(cut)[1])
+
+
+def test_a_line_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.jsonl", tick())
+    path.write_bytes(path.read_bytes() + b'{"t":2,"seconds":1,"baseline":null,"canary":null,"gap":"\xff"}\n')
+    with pytest.raises(InvalidInput, match="utf-8") as caught:
+        list(recordings.read(path)[1])
+    assert f"{path}:3" in caught.value.path
+
+
+def test_a_damaged_packed_file_is_named(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.jsonl.gz"
+    packed = bytearray(gzip.compress(write(tmp_path / "r.jsonl", *[tick(t=float(t)) for t in range(1000)]).read_bytes()))
+    packed[len(packed) // 2 : len(packed) // 2 + 40] = bytes(40)
+    damaged.write_bytes(bytes(packed))
+    with pytest.raises(InvalidInput, match=r"damaged\.jsonl\.gz"):
+        list(recordings.read(damaged)[1])
 
 
 def test_blank_lines_say_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""A recording opened for judging: its header checked, its terms made, its first sample at hand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from analyzers.judge import Terms, terms_of
+from config.policy import Policy
+from daemon import recordings
+from daemon.errors import InvalidInput
+from daemon.model import Release, Sample
+from daemon.recordings import Header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A recording that is about to be judged. ``terms`` has one entry for each policy; ``samples`` can be read once."""
+
+    header: Header
+    release: Release
+    terms: tuple[Terms, ...]
+    samples: Iterator[Sample]
+
+
+def opened(path: Path, *, policies: Sequence[Policy | None]) -> Opened:
+    """Open a recording to judge it under some policies; a null one is its own.
+
+    Raises:
+        InvalidInput: naming the file and the line.
+    """
+    header, samples = recordings.read(path)
+    release = header.checked_release(path=f"{path}:1: $.release")
+    first = next(samples, None)
+    if first is None:
+        raise InvalidInput("the recording holds no tick", path=str(path), fix="record at least one tick")
+    tick_seconds = header.tick_seconds or first.seconds
+    terms = tuple(_terms(path, header, policy or header.policy, release=release, tick_seconds=tick_seconds) for policy in policies)
+    return Opened(header=header, release=release, terms=terms, samples=chain([first], samples))
+
+
+def _terms(path: Path, header: Header, policy: Policy, *, release: Release, tick_seconds: float) -> Terms:
+    window_seconds = policy.window_seconds if release.deadline is None else min(release.deadline, policy.window_seconds)
+    try:
+        return terms_of(
+            policy,
+            tick_seconds=tick_seconds,
+            window_seconds=window_seconds,
+            split=header.split,
+            weight=release.weight,
+            bounds_ms=header.bounds_ms,
+        )
+    except ValueError as error:
+        raise InvalidInput(str(error), path=f"{path}:1", fix="correct the header or give another --policy") from error

@@ -33,9 +33,10 @@ def fold(rows: Rows, limits: Limits, log_e: Array) -> Array:
         log_e: (releases, alternatives), log e-values of the tick; 0 where a leg saw nothing.
 
     Returns:
-        (releases, tempers, legs): the first temper is the evidence.
+        (releases, legs); the copies at other tempers are in ``values``.
     """
-    step = np.exp(np.clip(log_e, -_LOG_CAP, _LOG_CAP)[:, None, :] * _COOLING)
+    step = np.minimum(np.maximum(log_e, -_LOG_CAP), _LOG_CAP)[:, None, :] * _COOLING
+    np.exp(step, out=step)
     started = rows.head[:, STARTED]
     horizon = limits.horizon
     fresh = np.where(started < horizon, 1.0 / horizon, 0.0)
@@ -45,7 +46,7 @@ def fold(rows: Rows, limits: Limits, log_e: Array) -> Array:
     rows.wr *= step
     np.minimum(rows.wr, CAP, out=rows.wr)
     np.minimum(started + 1.0, horizon, out=started)
-    return values(rows, limits)
+    return values(rows, limits, temper=0)
 
 
 def values(rows: Rows, limits: Limits, *, temper: int | slice = slice(None)) -> Array:

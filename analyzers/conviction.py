@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from analyzers import combine, effects, strict, words
+from analyzers import bank, combine, effects, strict, words
 from analyzers.effects import Harm
 from analyzers.guards import bursts, dispersion, pods
 from analyzers.guards.pods import Tallies
@@ -29,14 +29,12 @@ class Evidence:
     """What was folded, of a batch.
 
     Attributes:
-        cooled: (releases, tempers, 4), the exact legs at every temper; the first is the evidence.
         legs: (releases, 6), e-values in the order of ``report.LEGS``.
         total: (releases,), combined evidence.
         alone: (releases,), the baseline has served no request: the absolute limit is the whole judge.
         tallies: per release, what its pods' latencies add up to.
     """
 
-    cooled: Array
     legs: Array
     total: Array
     alone: Mask
@@ -85,12 +83,13 @@ def _carriers(legs: Array, split: Array, lonely: Mask) -> tuple[Array, Mask]:
 
 @dataclass(slots=True)
 class _Bench:
-    """The releases at the boundary, by themselves."""
+    """The releases at the boundary, by themselves; ``cooled``: the exact legs at every temper (releases, tempers, 4)."""
 
     rows: Rows
     limits: Limits
     tick: Tick
     evidence: Evidence
+    cooled: Array
 
     def after_bursts(self) -> tuple[Array, Array, Mask]:
         """Evidence with the errors cooled by their clumps; the size of those; whether one tick's errors must wait.
@@ -101,7 +100,7 @@ class _Bench:
         canary = bursts.successive_dispersion(self.rows.canary_ring, newest)
         phi = np.maximum(bursts.dispersion(self.rows.baseline_ring), canary)
         temper = bursts.cooling(phi)
-        legs, cooled = self.evidence.legs, self.evidence.cooled
+        legs, cooled = self.evidence.legs, self.cooled
         row = np.arange(len(temper))
         events = combine.events(cooled[row, temper, ERRORS], cooled[row, temper, DENIED])
         events **= np.minimum(1.0, _PHI[-1] / phi)
@@ -116,7 +115,7 @@ class _Bench:
     def after_dispersion(self) -> tuple[Array, npt.NDArray[np.intp]]:
         """Evidence with the latency cooled by its dispersion between ticks, and the temper's index."""
         temper = bursts.cooling(dispersion.dispersion(self.rows.blocks))
-        legs, cooled = self.evidence.legs, self.evidence.cooled
+        legs, cooled = self.evidence.legs, self.cooled
         row = np.arange(len(temper))
         slowness = combine.latency(cooled[row, temper, RANK], cooled[row, temper, TAIL], legs[:, MEAN])
         total = combine.together(combine.events(legs[:, ERRORS], legs[:, DENIED]), slowness, self.limits.split)
@@ -166,13 +165,12 @@ def charges(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> dict[
         return {}
     part, terms = Rows(rows.raw[reached]), limits.take(reached)
     mine = Evidence(
-        cooled=evidence.cooled[reached],
         legs=evidence.legs[reached],
         total=evidence.total[reached],
         alone=evidence.alone[reached],
         tallies=[evidence.tallies[at] for at in reached.tolist()],
     )
-    holds = _Bench(part, terms, tick.take(reached), mine).holds()
+    holds = _Bench(part, terms, tick.take(reached), mine, bank.values(part, terms)).holds()
     fall, carries = _carriers(mine.legs, terms.split, mine.alone)
     harm = effects.estimate(part, terms, recent=True)
     guilty = carries & np.concatenate([harm.beyond, (harm.c_rate > terms.max_rate)[:, None]], axis=1)

@@ -120,9 +120,9 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     denied = bank.denied_after(rows, limits, log_denied) if log_denied.any() else before[:, bank.DENIED]
     multiplier.fold(rows, limits, tick, errors=before[:, bank.ERRORS], denied=denied)
     log_errors = ratio.log_e(tick.c_err, tick.b_err, tick.c_req, tick.b_req)
-    cooled = bank.fold(rows, limits, np.concatenate([log_errors, log_denied, log_latency], axis=1))
+    exact = bank.fold(rows, limits, np.concatenate([log_errors, log_denied, log_latency], axis=1))
     rows.head[:, TICK] += 1.0
-    evidence = _together(rows, limits, cooled, averages, tallies)
+    evidence = _together(rows, limits, exact, averages, tallies)
     rulings = decide.rule(rows, limits, tick, evidence)
     return [(JudgeState(row, mine), ruling) for row, mine, ruling in zip(raw, tallies, rulings, strict=True)]
 
@@ -131,22 +131,24 @@ def _latency(rows: Rows, tick: Tick, so_far: Array) -> tuple[Array, Scores]:
     """Log e-values of ranks and tails (releases, 20), and the scores of the buckets; memories and blocks are folded."""
     pooled = tick.c + tick.b
     mid_ranks, tails = rank.mid_ranks(pooled), tail.scores(so_far)
-    scores = np.concatenate([rank.TILTS[:, None] * mid_ranks[:, None, :], tails], axis=1)
+    scores = np.empty((len(pooled), len(rank.TILTS) + tails.shape[1], pooled.shape[1]))
+    np.multiply(rank.TILTS[:, None], mid_ranks[:, None, :], out=scores[:, : len(rank.TILTS)])
+    scores[:, len(rank.TILTS) :] = tails
     log_e = np.matmul(scores, tick.c[:, :, None])[:, :, 0] - log_normaliser(scores, pooled, tick.c.sum(1))
     shift, variance = memory.fold_ranks(rows, tick, score=(mid_ranks * tick.c).sum(1), pooled=pooled)
     dispersion.fold(rows, shift=shift, variance=variance)
     return log_e, Scores(ranks=mid_ranks, tails=tails.mean(1))
 
 
-def _together(rows: Rows, limits: Limits, cooled: Array, averages: Array, tallies: Sequence[Tallies]) -> Evidence:
+def _together(rows: Rows, limits: Limits, exact: Array, averages: Array, tallies: Sequence[Tallies]) -> Evidence:
     """All legs and their sum; notes in ``rows`` what the next tick's multiplier needs."""
     totals = rows.counts[:, 0]
     absolute = slo.evidence(totals[:, C_ERR], totals[:, C_REQ], limits.max_rate)
-    legs = np.concatenate([cooled[:, 0], averages[:, None], absolute[:, None]], axis=1)
+    legs = np.concatenate([exact, averages[:, None], absolute[:, None]], axis=1)
     slowness = combine.latency(legs[:, RANK], legs[:, TAIL], legs[:, MEAN])
     rows.head[:, LATENCY_EVIDENCE] = slowness
     total = np.minimum(
         rows.head[:, GAIN] * combine.together(combine.events(legs[:, ERRORS], legs[:, DENIED]), slowness, limits.split), bank.CAP
     )
     lonely = conviction.alone(rows)
-    return Evidence(cooled=cooled, legs=legs, total=np.where(lonely, absolute, total), alone=lonely, tallies=tallies)
+    return Evidence(legs=legs, total=np.where(lonely, absolute, total), alone=lonely, tallies=tallies)

@@ -43,21 +43,29 @@ def log_normaliser(scores: Array, pooled: Array, drawn: Array) -> Array:
     if not usable.any():
         return hoeffding
     k = -(1.0 - fraction) * bound - fraction * _weighed(scores, weight)
-    rest = (1.0 - fraction)[:, :, None]
+    odds, share, mixed = fraction / np.maximum(1.0 - fraction, 1e-12), np.empty_like(lifted), np.empty_like(lifted)
     for _ in range(NEWTON_STEPS):
-        odds = lifted * (fraction * np.exp(k))[:, :, None]
-        share = odds / (rest + odds)
-        mean = _weighed(share, weight)
-        spread = mean - _weighed(share * share, weight)
+        mean, spread = _drawn(lifted, odds * np.exp(k), weight, share=share, mixed=mixed)
         k = np.minimum(np.maximum(k - (mean - fraction) / np.maximum(spread, 1e-300), -_LARGEST_TILT), _LARGEST_TILT)
-    odds = lifted * (fraction * np.exp(k))[:, :, None]
-    mixed = rest + odds
-    share = odds / mixed
-    spread = _weighed(share, weight) - _weighed(share * share, weight)
-    level = total[:, None] * _weighed(np.log(mixed), weight) - k * drawn[:, None]
+    _, spread = _drawn(lifted, odds * np.exp(k), weight, share=share, mixed=mixed)
+    np.log(mixed, out=mixed)
+    level = total[:, None] * (_weighed(mixed, weight) + np.log1p(-np.minimum(fraction, MAX_FRACTION))) - k * drawn[:, None]
     saddle = level + 0.5 * np.log(fraction * (1.0 - fraction) / spread) + SADDLE_MARGIN / information
     best: Array = np.where(usable & (saddle < hoeffding), saddle, hoeffding)
     return best
+
+
+def _drawn(lifted: Array, odds: Array, weight: Array, *, share: Array, mixed: Array) -> tuple[Array, Array]:
+    """Mean and spread of the share drawn from each bucket at these odds (releases, alternatives).
+
+    ``share`` and ``mixed`` (1 + odds of a bucket) are written in place: new arrays of this size would leave the cache.
+    """
+    np.multiply(lifted, odds[:, :, None], out=share)
+    np.add(share, 1.0, out=mixed)
+    np.divide(share, mixed, out=share)
+    mean = _weighed(share, weight)
+    np.multiply(share, share, out=share)
+    return mean, mean - _weighed(share, weight)
 
 
 def _weighed(values: Array, weight: Array) -> Array:

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test servers check bench lock clean format
+.PHONY: demo test servers check bench calibration lock clean format
 
 demo: $(VENV)/.demo
 	$(BIN)/verdictd demo
@@ -26,6 +26,10 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
+
+# Three quarters of an hour of one core the first time; then only what a change of the judge has made stale. --quick: two minutes.
+calibration: $(VENV)/.dev
+	$(BIN)/python -m tests.bench.calibration $(CALIBRATION)
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

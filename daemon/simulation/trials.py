@@ -4,12 +4,14 @@ Releases run in blocks, each with a seed of its own derived from the trial's: bl
 processes, and a block's releases do not depend on how many blocks there are.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from analyzers.counts import Sample
 from analyzers.judge import JudgeState, Terms, fold, start, terms_of
 from analyzers.ruling import Ruling
 from config.policy import Policy
@@ -57,12 +59,18 @@ def terms_for(world: World, policy: Policy) -> Terms:
     )
 
 
+def watched_ticks(world: World, terms: Terms) -> int:
+    """Ticks until the deadline."""
+    return math.ceil(terms.window_seconds / world.traffic.tick_seconds - 1e-9)
+
+
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """One tick of a watch: the judge's states and rulings of the releases at ``places``, in parallel."""
+    """One tick of a watch: samples, the judge's states and rulings of the releases at ``places``, in parallel."""
 
     number: int
     places: Sequence[int]
+    samples: list[Sample]
     states: list[JudgeState]
     rulings: list[Ruling]
 
@@ -84,15 +92,12 @@ class Watch:
             places = self.places
             if not places:
                 return
-            folded = fold(
-                [self.terms[at] for at in places],
-                [self._states[at] for at in places],
-                packing.samples(self._world, tick, places),
-            )
+            samples = packing.samples(self._world, tick, places)
+            folded = fold([self.terms[at] for at in places], [self._states[at] for at in places], samples)
             states = [state for state, _ in folded]
             for at, state in zip(places, states, strict=True):
                 self._states[at] = state
-            yield Round(number=tick.number, places=places, states=states, rulings=[ruling for _, ruling in folded])
+            yield Round(number=tick.number, places=places, samples=samples, states=states, rulings=[ruling for _, ruling in folded])
 
 
 def blocks(releases: int) -> list[int]:
@@ -116,9 +121,9 @@ def judge(world: World, policy: Policy, *, releases: int, seed: int) -> Ends:
     )
 
 
-def judge_block(world: World, terms: Terms, *, releases: int, seed: np.random.SeedSequence) -> Ends:
+def judge_block(world: World, terms: Terms, *, releases: int, seed: int | np.random.SeedSequence) -> Ends:
     """One block of a trial: releases under the same terms, each to its verdict."""
-    ticks = world.ticks_in(terms.window_seconds)
+    ticks = watched_ticks(world, terms)
     outcomes, ended = ["inconclusive"] * releases, np.full(releases, ticks, dtype=np.int64)
     legs: list[str | None] = [None] * releases
     watch = Watch(world, terms, releases=releases, seed=seed)

@@ -56,6 +56,7 @@ _CHANGES: Final[dict[str, tuple[str, Change]]] = {
     "e1": ("errors 0.1 -> 1 %", Change(errors=0.01)),
     "e5": ("errors 0.1 -> 5 %", Change(errors=0.05)),
     "e20": ("errors 0.1 -> 20 %", Change(errors=0.2)),
+    "e50": ("errors 0.1 -> 50 %", Change(errors=0.5)),
     "x1.05": ("latency x1.05", Change(factor=1.05)),
     "x1.1": ("latency x1.1", Change(factor=1.1)),
     "x1.2": ("latency x1.2", Change(factor=1.2)),
@@ -69,12 +70,12 @@ _CHANGES: Final[dict[str, tuple[str, Change]]] = {
 
 def _detection() -> list[Cell]:
     settings: list[tuple[str, str, Traffic, int, str]] = [
-        ("", "", Traffic(), 0, "e0.5 e1 e5 e20 x1.05 x1.1 x1.2 x1.5 x2 t1.5 t2 e1x1.2"),
+        ("", "", Traffic(), 0, "e0.5 e1 e5 e20 e50 x1.05 x1.1 x1.2 x1.5 x2 t1.5 t2 e1x1.2"),
         ("5s ", "5 s ticks: ", Traffic(tick_seconds=5.0), 0, "e1 e5 x1.2 t1.5"),
         ("5/95 ", "5/95 rps: ", LOW, 0, "e1 e5 x1.2 x1.5 x2"),
         ("500/500 ", "500/500 rps: ", EVEN, 0, "e0.5 e1 x1.05 x1.1 x1.2 t1.5"),
         ("50/50 ", "50/50 rps: ", Traffic(baseline_rps=50.0), 0, "x1.2"),
-        ("late ", "onset at 165: ", Traffic(), 165, "e1 e5 e20 x1.2 t1.5"),
+        ("late ", "onset at 165: ", Traffic(), 165, "e1 e5 e20 e50 x1.2 t1.5"),
     ]
     return [
         Cell(
@@ -122,6 +123,10 @@ def _apart(canary: int, spread: float = 0.0) -> Pods:
     return Pods(canary=canary, baseline=10, spread=spread, told_apart=True)
 
 
+def _pods_that_fail() -> World:
+    return _world(pods=Pods(canary=3, baseline=10, error_spread=0.5, told_apart=True), failures=Failures(errors=0.01))
+
+
 def _hazards() -> list[Cell]:
     together = Unsteady(jitter=(0.05, 0.011), drift=0.65)
     cold, warm = Unsteady(cold=3.0), Pods(canary=1, baseline=2, told_apart=True, ages=True)
@@ -143,13 +148,7 @@ def _hazards() -> list[Cell]:
             3000,
             60.0,
         ),
-        (
-            "pod errors",
-            "pods' error rates differ by 50 %, 3 canary pods",
-            _world(pods=Pods(canary=3, baseline=10, error_spread=0.5, told_apart=True), failures=Failures(errors=0.01)),
-            2000,
-            60.0,
-        ),
+        ("pod errors", "pods' error rates differ by 50 %, 3 canary pods", _pods_that_fail(), 2000, 60.0),
         ("cold", "canary x3 at the start, tau 10 s", _world(unsteady=cold), 1000, 60.0),
         ("cold 30", "the same, latency from age 30 s", _world(unsteady=cold, pods=warm), 2000, 30.0),
         ("cold 45", "the same, from 45 s", _world(unsteady=cold, pods=warm), 2000, 45.0),
@@ -243,6 +242,7 @@ def _product() -> list[Cell]:
         ("tied", "healthy, all latencies in one bucket", _world(times=TIED)),
         ("jitter 10", "healthy, tick jitter 10 %", _world(unsteady=Unsteady(jitter=(0.1, 0.023)))),
         ("ar", "healthy, correlated latency, pods unknown", _world(unsteady=Unsteady(jitter=(0.05, 0.0115), correlation=0.9))),
+        ("pod errors", "healthy, pods' error rates differ by 50 %", _pods_that_fail()),
         ("unsplit", "healthy, slow errors in the histogram", _slow(0.01)),
         ("x1.02", "tolerated: latency x1.02", _world(change=Change(factor=1.02))),
         ("x1.05", "tolerated: latency x1.05", _world(change=Change(factor=1.05))),

@@ -17,7 +17,7 @@ import msgspec
 from config import address
 from daemon import names
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
-from daemon.model import Release, ReleaseView, Verdict
+from daemon.model import Record, Release, ReleaseView, Verdict
 
 _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
@@ -75,6 +75,10 @@ class Client:
         path = f"{_path(release_id)}/verdict?wait={wait_seconds:.3f}"
         status, body = self._send("GET", path, timeout=wait_seconds + _ANSWER_SECONDS)
         return _decoded(body, Verdict) if status == http.client.OK else _decoded(body, ReleaseView)
+
+    def record(self, release_id: str) -> Record:
+        """The decision record. ``NotFound`` also while there is no verdict."""
+        return self._call("GET", f"{_path(release_id)}/record", Record)
 
     def _call(
         self, method: str, path: str, model: type[_T], *, body: bytes | None = None, headers: Mapping[str, str] | None = None

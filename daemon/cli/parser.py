@@ -32,6 +32,7 @@ def build() -> Parser:
     _wait(commands)
     _status(commands)
     _revert(commands)
+    _explain(commands)
     _replay(commands)
     _check(commands)
     return parser
@@ -139,6 +140,21 @@ def _revert(commands: "Commands[Parser]") -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the routes that would be changed, and change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def _explain(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "explain",
+        help="say in plain words why a release got its verdict",
+        epilog="Exits 65 when a file cannot be used, or when the recording does not support the record; else 0.",
+    )
+    parser.set_defaults(module="explaining")
+    parser.add_argument(
+        "target", metavar="FILE|RELEASE", help="a recording (judged again), a decision record, or the id of a release of the daemon"
+    )
+    parser.add_argument("--recording", metavar="FILE", help="the record's recording: checks it, and shows the evidence over time")
+    parser.add_argument("--html", metavar="FILE", help="write a page with charts as well, which needs nothing else")
+    _client_options(parser)
 
 
 def _replay(commands: "Commands[Parser]") -> None:

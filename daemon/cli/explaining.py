@@ -1,0 +1,70 @@
+"""``verdictd explain``: a verdict in plain words, from its record, its recording, or both."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from config.errors import ConfigError, Problem
+from daemon.cli import rendering
+from daemon.cli.client import client
+from daemon.cli.exits import Exit
+from daemon.errors import InvalidInput
+from daemon.explain import Account, account, read_record, trace
+from daemon.explain.page import page
+from daemon.explain.words import lines
+from daemon.model import Record
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """The command. A file that cannot be used, or a recording that does not support the record, exits 65."""
+    fetched = None if _is_file(options.target) else client(options.server, token_file=options.token_file).record(options.target)
+    try:
+        told = _account(options, fetched)
+    except InvalidInput as error:
+        print(rendering.clean(f"verdictd: {error}"), file=sys.stderr)
+        return Exit.DATA
+    if options.html is not None:
+        _write(Path(options.html), page(told))
+    if options.json:
+        print(rendering.as_json(told))
+    else:
+        _print(told)
+    return Exit.DATA if told.check is not None and told.check.failed else Exit.OK
+
+
+def _account(options: argparse.Namespace, fetched: Record | None) -> Account:
+    """From what was fetched, else from the first file, whichever it is; and from the recording where one is given."""
+    recording = None if options.recording is None else Path(options.recording)
+    record = fetched or read_record(Path(options.target))
+    if record is None:
+        _only_one(recording)
+        recording = Path(options.target)
+    traced = None if recording is None else trace(recording, policy=None if record is None else record.policy)
+    return account(record, traced)
+
+
+def _is_file(target: str) -> bool:
+    """A release's id has neither a dot nor a separator: what has one is meant as a file, also when it is not there."""
+    return Path(target).is_file() or "." in target or os.sep in target
+
+
+def _only_one(recording: Path | None) -> None:
+    if recording is not None:
+        problem = Problem(path="--recording", message="the first file is a recording too", fix="give the decision record first")
+        raise ConfigError((problem,), source="verdictd explain")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        problem = Problem(path="--html", message=f"{file} cannot be written: {error.strerror}", fix="name a file in a folder")
+        raise ConfigError((problem,), source="verdictd explain") from error
+
+
+def _print(told: Account) -> None:
+    """Colours on a terminal only, and not where the user wants none (https://no-color.org)."""
+    colours = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    for line in lines(told, colours=colours):
+        print(line if "\x1b[" in line and colours else rendering.clean(line))

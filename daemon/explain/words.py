@@ -1,0 +1,181 @@
+"""An account as an SRE reads it at three in the morning: what happened, why, how sure, what was done, what to check."""
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from analyzers import words
+from analyzers.ruling import Finding
+from daemon.explain.account import Account, Check, Step
+from daemon.explain.amounts import amount, figures
+from daemon.explain.plot import plot
+from daemon.explain.trace import Totals
+
+WIDTH = 80
+CLASSICAL = "Classical figures (fixed horizon, not what decides)"
+STANDINGS = {"inside": "within", "outside": "BEYOND", "open": "not shown", "idle": "no data"}
+"""Where a quantity is surely known to lie against its tolerance."""
+
+_ACTIONS = {
+    "none": "none: the traffic was left as it was",
+    "revert": "revert: the traffic was taken back to the baseline",
+    "abort": "abort: the owner of the release was told to take it back",
+    "promote": "promote: the owner of the release was told to go on",
+    "blocked": "BLOCKED: the traffic was NOT taken back",
+    "failed": "FAILED: the traffic could NOT be taken back",
+}
+
+
+def lines(told: Account, *, colours: bool) -> Iterator[str]:
+    """The whole account."""
+    yield f"{told.outcome.upper()}  {told.namespace}/{told.service}  canary {told.canary} against baseline {told.baseline}"
+    yield ""
+    yield from _wrapped(f"{told.reason}.", indent=2)
+    yield ""
+    yield from _named(facts(told))
+    curves = told.curves
+    for title, body in (
+        ("What each line of evidence says", list(_findings(told))),
+        ("What was missing", [line for one in missing(told) for line in _wrapped(one, indent=4, first="  - ")]),
+        ("Timeline", list(_timeline(told.steps))),
+        ("Evidence over time", [] if curves is None else plot(curves, boundary=told.boundary, colours=colours)),
+        (CLASSICAL, [f"  {name:<52} {value}" for name, value in figures(told.fixed_horizon or {})]),
+        ("To check it", list(_named(provenance(told)))),
+    ):
+        if body:
+            yield from ("", title, *body)
+
+
+def facts(told: Account) -> Iterator[tuple[str, str]]:
+    """Who decided, when, what was done, how strong the evidence is, on how much traffic."""
+    after = "" if told.seconds is None else f" after {told.seconds:.1f} s"
+    yield "decided", f"by {who(told)}{after}, {told.ticks} ticks" + (f", on {told.leg}" if told.leg else "")
+    if told.action is not None:
+        yield "done", _ACTIONS.get(told.action, told.action)
+    if told.meaning is not None and told.meaning != told.outcome:
+        yield "means", f"{told.meaning}, by the policy's on_inconclusive"
+    yield "evidence", evidence(told)
+    for name, totals in (("canary", told.canary_totals), ("baseline", told.baseline_totals)):
+        if totals is not None:
+            yield name, traffic(totals)
+
+
+def who(told: Account) -> str:
+    """Who decided, in words."""
+    return {
+        "judge": "the judge",
+        "deadline": "the deadline",
+        "person": "a person",
+        "superseded": "a newer release of the service",
+    }.get(told.by, f"nobody: {told.by}")
+
+
+def evidence(told: Account) -> str:
+    """How strong the evidence against the canary is, and what that means."""
+    sure = f"; a healthy canary reaches this with a chance of at most {words.odds(told.evidence)}" if told.evidence > 1.0 else ""
+    return f"{amount(told.evidence)} that the canary is worse; {amount(told.boundary)} is needed to convict{sure}"
+
+
+def traffic(totals: Totals) -> str:
+    """What an arm served."""
+    denied = f", {words.count(totals.denied)} denied by policy" if totals.denied else ""
+    return f"{words.count(totals.requests)} requests, {words.count(totals.errors)} failed{denied}"
+
+
+def _named(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for name, text in rows:
+        yield from _wrapped(text, indent=12, first=f"  {name:<10}")
+
+
+def _findings(told: Account) -> Iterator[str]:
+    if told.findings:
+        yield "  (against its tolerance; in brackets: the evidence of this line alone)"
+    for finding in told.findings:
+        mark = f"  {finding.leg:<7} {STANDINGS[finding.standing]:<9} "
+        yield from _wrapped(f"{finding.sentence}{_e_value(finding)}", indent=20, first=mark)
+
+
+def _e_value(finding: Finding) -> str:
+    return "" if finding.standing == "idle" else f" (evidence {amount(finding.e_value)})"
+
+
+def missing(told: Account) -> Iterator[str]:
+    """Only what was not decided lacks something: what is not shown, and the gaps."""
+    if told.outcome == "inconclusive":
+        for finding in told.findings:
+            if finding.standing == "open" and finding.tolerance is not None:
+                yield _open(finding)
+            elif finding.standing == "idle":
+                yield f"{finding.leg}: {finding.sentence}"
+    if told.curves is not None and told.curves.gaps:
+        reasons = list(dict.fromkeys(told.curves.gaps.values()))
+        yield f"telemetry in {len(told.curves.gaps)} of {told.ticks} ticks: {'; '.join(reasons[:3])}"
+
+
+def _open(finding: Finding) -> str:
+    low, high = (_value(value, finding) for value in (finding.low, finding.high))
+    span = f"at most {high}" if finding.low is None else f"at least {low}" if finding.high is None else f"{low} to {high}"
+    known = (
+        "nothing is excluded yet" if finding.low is None and finding.high is None else f"it is {span} ({finding.level:.0%} sure)"
+    )
+    return f"{finding.leg}: allowed {_value(finding.tolerance, finding)}, {known}"
+
+
+def _value(value: float | None, finding: Finding) -> str:
+    if value is None:
+        return "unknown"
+    match finding.unit:
+        case "points":
+            return f"{100.0 * value:+.2f} points"
+        case "ratio":
+            return words.times(value)
+        case "probability":
+            return f"{value:.3f}"
+
+
+def _timeline(steps: tuple[Step, ...]) -> Iterator[str]:
+    if not steps:
+        return
+    yield f"  from {datetime.fromtimestamp(steps[0].at, UTC):%Y-%m-%d %H:%M:%S} UTC; in brackets: since the step before"
+    for step in steps:
+        mark = f"  {step.after_seconds:9.3f} s  (+{step.took_seconds:.3f})".ljust(27) + f" {step.step}"
+        if len(mark) + len(step.detail) + 2 <= WIDTH:
+            yield f"{mark}  {step.detail}".rstrip()
+            continue
+        yield mark
+        yield from _wrapped(step.detail, indent=30)
+
+
+def provenance(told: Account) -> Iterator[tuple[str, str]]:
+    """What identifies the verdict's inputs, and whether they were checked."""
+    if told.release_id is not None:
+        yield "release", told.release_id
+    yield "policy", told.policy_hash
+    yield "samples", told.sample_digest or "none were judged"
+    if told.check is not None:
+        yield "checked", checked(told.check)
+    elif told.source == "record":
+        yield "checked", "no: give the recording (--recording FILE) to check it and to see the evidence over time"
+    else:
+        yield "checked", "no: only the recording is known, judged again here"
+
+
+def checked(check: Check) -> str:
+    """What came of holding the recording against the record."""
+    samples = "its samples are those that were judged" if check.digest == "equal" else "its samples are NOT those that were judged"
+    again = {
+        "same": "judged again they give the same verdict",
+        "differs": "judged again they do NOT give the same verdict",
+        "other": "the judge did not decide, so there is no verdict to compare",
+    }[check.verdict]
+    return f"{check.file}: {samples}; {again}" + (f" ({check.detail})" if check.detail else "")
+
+
+def _wrapped(text: str, *, indent: int, first: str | None = None) -> list[str]:
+    # A number and its unit stay together.
+    lead = " " * indent if first is None else first
+    joined = text.replace(" %", "\u00a0%")
+    wrapped = textwrap.wrap(
+        joined, WIDTH, initial_indent=lead, subsequent_indent=" " * indent, break_on_hyphens=False, break_long_words=False
+    )
+    return [line.replace("\u00a0", " ") for line in wrapped]

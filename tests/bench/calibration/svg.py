@@ -88,7 +88,7 @@ def _legend(drawing: Drawing, names: Sequence[str], x: float, *, hollow: str = "
 
 def dots(title: str, rows: Sequence[Row], *, axis: Axis, unit: str, series: Sequence[str], limit: float, hollow: str = "") -> str:
     """A dot plot with bars of two standard errors and a dashed limit."""
-    left, right, top, step = 270.0, 730.0, 60.0, 22.0
+    left, right, top, step = 300.0, 740.0, 60.0, 22.0
     bottom = top + step * len(rows)
     drawing = Drawing(760, int(bottom + 45), title)
     drawing.text(16, 20, title)
@@ -129,11 +129,10 @@ def shares(title: str, curves: Sequence[tuple[str, Sequence[float]]], *, axis: A
     for number, (name, times) in enumerate(curves):
         colour = COLOURS[number % len(COLOURS)]
         points = [(left, bottom)]
-        for place, time in enumerate(times, start=1):
-            if time <= axis.high:
-                points.append((axis.at(time, left, right), bottom - (bottom - top) * place / len(times)))
-        points.append((right, points[-1][1]))
-        drawing.curve(points[:: max(1, len(points) // 200)] + points[-1:], colour=colour)
+        for time in sorted({time for time in times if time <= axis.high}):
+            x, share = axis.at(time, left, right), sum(other <= time for other in times) / len(times)
+            points += [(x, points[-1][1]), (x, bottom - (bottom - top) * share)]
+        drawing.curve([*points, (right, points[-1][1])], colour=colour)
         drawing.line(right + 14, top + 20 * number + 6, right + 34, top + 20 * number + 6, colour=colour, wide=2)
         drawing.text(right + 40, top + 20 * number + 10, name)
     return str(drawing)

@@ -56,9 +56,10 @@ class Charge:
         return f"worse for sure ({words.odds(evidence)}), but by an estimate that the policy tolerates"
 
 
-def alone(rows: Rows) -> Mask:
-    """Whether the canary served requests and the baseline never did (releases,)."""
-    return (rows.counts[:, 0, B_REQ] <= 0.0) & (rows.counts[:, 0, C_REQ] > 0.0)
+def alone(rows: Rows, limits: Limits) -> Mask:
+    """Whether the canary served the requests a promotion asks for and the baseline none at all (releases,)."""
+    served = rows.counts[:, 0, C_REQ]
+    return (rows.counts[:, 0, B_REQ] <= 0.0) & (served > 0.0) & (served >= limits.min_requests)
 
 
 def combined(legs: Array, split: Array) -> Array:

@@ -150,5 +150,5 @@ def _together(rows: Rows, limits: Limits, exact: Array, averages: Array, tallies
     total = np.minimum(
         rows.head[:, GAIN] * combine.together(combine.events(legs[:, ERRORS], legs[:, DENIED]), slowness, limits.split), bank.CAP
     )
-    lonely = conviction.alone(rows)
+    lonely = conviction.alone(rows, limits)
     return Evidence(legs=legs, total=np.where(lonely, absolute, total), alone=lonely, tallies=tallies)

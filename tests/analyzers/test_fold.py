@@ -44,14 +44,23 @@ def streams(draw: st.DrawFn) -> list[Sample]:
 
 def _numbers(ruling: Ruling) -> list[float]:
     values = [ruling.evidence, *(leg.e_value for leg in ruling.legs.values())]
-    return values + [finding.e_value for finding in ruling.findings]
+    for finding in ruling.findings:
+        values += [finding.e_value, *(value for value in (finding.tolerance,) if value is not None)]
+        ends = [value for value in (finding.low, finding.high) if value is not None]
+        assert ends == sorted(ends)
+        assert np.isfinite(ends).all()
+        assert finding.effect is None or np.isfinite(finding.effect)
+        assert "nan" not in finding.sentence
+        assert "inf" not in finding.sentence
+    assert "nan" not in ruling.reason
+    return [abs(value) for value in values]
 
 
 @settings(max_examples=60, deadline=None)
 @given(stream=streams(), split=st.booleans(), strict=st.booleans())
 def test_any_stream_stays_finite_and_survives_a_restart_at_every_tick(stream: list[Sample], split: bool, strict: bool) -> None:
     policy = Policy(evidence="strict" if strict else "estimate")
-    one = terms(policy, bounds_ms=SMALL, split=split, ticks=5000)
+    one = terms(policy, bounds_ms=SMALL, split=split, ticks=6)
     never_stopped, restarted = start(one), start(one)
     for tick in stream:
         ((never_stopped, ruling),) = fold([one], [never_stopped], [tick])

@@ -147,6 +147,14 @@ def test_without_a_baseline_the_absolute_limit_is_the_whole_judge() -> None:
     assert good.outcome == "inconclusive"
 
 
+def test_a_baseline_that_is_merely_not_seen_yet_convicts_nobody() -> None:
+    """The first canary requests fail before the baseline's first request is counted: too few for the absolute limit to judge."""
+    stream = [sample(float(t), canary=(50, 25), baseline=(0, 0)) for t in range(1, 6)]
+    _, ruling = watch(terms(bounds_ms=()), stream)
+    assert ruling.outcome == "continue"
+    assert ruling.evidence == pytest.approx(1.0)
+
+
 def _slow_tail(t: float) -> Sample:
     """The canary's slowest 4 % lie one bucket higher: p99 far beyond, the rest alike."""
     counts_canary = (500, 300, 100, 60, 40)

@@ -91,13 +91,17 @@ class Books:
 
     def gaps(self, watches: Iterable[Watch], reason: str) -> dict[str, Reading]:
         """The readings when the source as a whole has failed."""
-        return {watch.release_id: self._ledgers[watch.release_id].gap(reason) for watch in watches}
+        return {release_id: ledger.gap(reason) for release_id, ledger in self._still_open(watches).items()}
 
     async def readings(self, watches: Iterable[Watch], collected: Collection, this: Round) -> dict[str, Reading]:
         """The readings of what was collected."""
         # The ledgers are looked up here and now: while the thread works, releases may end and be closed.
-        ledgers = {watch.release_id: self._ledgers[watch.release_id] for watch in watches}
+        ledgers = self._still_open(watches)
         return await beside(len(ledgers) > _INLINE_RELEASES, self._readings, ledgers, collected, this)
+
+    def _still_open(self, watches: Iterable[Watch]) -> dict[str, Ledger]:
+        """The ledgers of these; a release may have ended, and been closed, while its source was being asked."""
+        return {watch.release_id: self._ledgers[watch.release_id] for watch in watches if watch.release_id in self._ledgers}
 
     def _readings(self, ledgers: Mapping[str, Ledger], collected: Collection, this: Round) -> dict[str, Reading]:
         return {release_id: self._reading(release_id, ledger, collected, this) for release_id, ledger in ledgers.items()}

@@ -210,3 +210,14 @@ async def test_cancelling_a_reading_leaves_nothing_behind() -> None:
                 await it.read()
         it.proxies[0].says(page(1, 1))
         assert (await it.read()).gap == "first reading: counting starts here"
+
+
+async def test_a_release_that_ends_while_its_proxies_are_being_asked_is_left_out_and_the_others_are_read() -> None:
+    async with scene() as it:
+        it.proxies[0].says(page(100, 10))
+        both = [watch(), watch(release_id="web-2")]
+        await it.telemetry.read(both)
+        reading = asyncio.ensure_future(it.telemetry.read(both))
+        await asyncio.sleep(0)
+        it.telemetry.forget("web-2")
+        assert set(await reading) == {"web-1"}

@@ -48,6 +48,10 @@ class Announcement(Protocol):
         """Move it to the dead letters with the reason."""
         ...
 
+    async def postpone(self) -> None:
+        """Its release cannot be kept safe now: it shall come again in a while."""
+        ...
+
 
 class EventSource(Protocol):
     """Where deployment events come from."""

@@ -64,6 +64,10 @@ class NatsAnnouncement:
         logger.warning("event rejected", extra={"reason": reason, "subject": self._delivery.message.subject})
         await self._delivery.acknowledge()
 
+    async def postpone(self) -> None:
+        """Let it come again. Said in words, since heartbeats would hold it for as long as anybody remembers it."""
+        await self._delivery.put_back(delay_seconds=RETRY_SECONDS)
+
 
 class Intake:
     """``EventSource`` on JetStream, for the daemon of one cluster.

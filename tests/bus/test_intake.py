@@ -289,3 +289,14 @@ async def test_a_thousand_events_are_accepted_in_seconds(bus: Bus) -> None:
                 break
     assert time.monotonic() - began < 10.0
     assert await outstanding(bus) == 0
+
+
+async def test_a_postponed_event_comes_again_though_somebody_still_remembers_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "RETRY_SECONDS", 0.2)
+    await announce(bus, RELEASE)
+    async with asyncio.timeout(8.0), aclosing(bus.events.announcements()) as announcements:
+        first = await anext(announcements)
+        await first.postpone()
+        second = await anext(announcements)
+    assert second.release_id == first.release_id
+    await second.accept()

@@ -5,7 +5,7 @@ costs freshness, never memory and never order. Whoever needs a write to be durab
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -35,7 +35,7 @@ def encode(session: Session) -> bytes:
 
 
 def decode(data: bytes) -> Session:
-    """The session back. Raises ``msgspec.ValidationError`` or ``ValueError`` where another version wrote what we cannot read."""
+    """The session back. Raises ``ValueError`` or ``TypeError`` (and theirs) where it cannot be read."""
     kept = msgspec.json.decode(data, type=_Kept)
     return replace(kept.session, judge=None if kept.judge is None else JudgeState.restore(kept.judge))
 
@@ -62,7 +62,7 @@ class Checkpoints:
         self._enqueue(release_id, None)
 
     def saved(self, session: Session) -> Awaitable[None]:
-        """Write this state; the awaitable ends when it, or a newer one, is durable."""
+        """Write this state; the awaitable ends when it, or a newer one, is durable. Raises what the store refuses it with."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(session.release_id, []).append(future)
         self.save(session)
@@ -74,7 +74,7 @@ class Checkpoints:
         for release_id, data in await self._store.items():
             try:
                 sessions.append(decode(data))
-            except (msgspec.MsgspecError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others must be taken up
                 self._meter.trouble("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
         return sessions
 
@@ -126,7 +126,16 @@ class Checkpoints:
                 self._pending.setdefault(release_id, session)
                 self._wake.set()
                 return False
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            except Exception as error:  # noqa: BLE001 - what is wrong with one state must not keep the others from being written
+                self._meter.trouble("store", error)
+                refused = error if isinstance(error, VerdictdError) else VerdictdError(f"{type(error).__name__}: {error}")
+                for waiter in _undone(waiters):
+                    waiter.set_exception(refused)
+                return True
+        for waiter in _undone(waiters):
+            waiter.set_result(None)
         return True
+
+
+def _undone(waiters: Iterable[asyncio.Future[None]]) -> Iterator[asyncio.Future[None]]:
+    return (waiter for waiter in waiters if not waiter.done())

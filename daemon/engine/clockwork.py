@@ -5,29 +5,24 @@ sleeps a drift into existence and, where a turn takes longer than a tick, skips 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
 
-from analyzers.judge import JudgeState, fold, start
-from analyzers.ruling import Ruling
 from daemon import recordings
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.judging import Due, Judged, judge
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
-from daemon.model import Reading, Sample, Stage, Watch
+from daemon.engine.timelines import Timelines
+from daemon.model import Reading, Stage, Watch
 from daemon.ports import Clock, Meter, Telemetry
 from daemon.recordings import Header, Recorder
 
+log = logging.getLogger(__name__)
+
 # Judging up to so many releases takes less time than handing them to a thread and back.
 _INLINE_BATCH = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    before: Session
-    after: Session
-    sample: Sample
 
 
 class Clockwork:
@@ -46,22 +41,27 @@ class Clockwork:
         decided: Callable[[Session], None],
         recorder: Recorder | None = None,
     ) -> None:
-        self._name = name
+        self.name = name
         self._telemetry = telemetry
         self._meshes = meshes
         self._registry = registry
         self._checkpoints = checkpoints
         self._clock = clock
+        self._timelines = Timelines(clock)
         self._meter = meter
         self._decided = decided
         self._recorder = recorder
 
     async def run(self) -> None:
-        """Tick for ever."""
+        """Tick for ever. A turn that fails is reported: the next one is another chance."""
         tick = self._telemetry.tick_seconds
         next_beat = self._clock.monotonic()
         while True:
-            await self.turn()
+            try:
+                await self.turn()
+            except Exception as error:
+                log.exception("a tick failed", extra={"telemetry": self.name})
+                self._meter.trouble("tick", error)
             next_beat += tick
             late = self._clock.monotonic() - next_beat
             if late > 0:
@@ -74,45 +74,52 @@ class Clockwork:
         if not due:
             return
         began = self._clock.monotonic()
-        readings = await self._telemetry.read([Watch(release_id=s.release_id, release=s.release) for s in due])
+        readings = await self._read([Watch(release_id=s.release_id, release=s.release) for s in due])
         sampled_at = self._clock.monotonic()
-        now = self._clock.now()
         # The reading took a while: somebody may have decided, reverted or cancelled meanwhile.
-        current = [(self._registry.get(s.release_id), readings[s.release_id]) for s in due if s.release_id in self._registry]
-        watching = [(s, r) for s, r in current if s.stage is Stage.WATCHING]
+        current = [(s, readings[s.release_id]) for s in self._registry.sampled(self._meshes) if s.release_id in readings]
+        now = self._clock.now()
         for session, reading in current:
             self._see_aftermath(session, reading, now=now)
-        judged = await self._judge(watching, now=now)
+        judged = await self._judge([(s, r) for s, r in current if s.stage is Stage.WATCHING])
         self._place(judged)
         self._meter.round(
-            self._name,
+            self.name,
             releases=len(due),
             sampling_seconds=sampled_at - began,
             judging_seconds=self._clock.monotonic() - sampled_at,
         )
         await self._record(judged)
 
-    async def _judge(self, watching: Sequence[tuple[Session, Reading]], *, now: float) -> list[_Judged]:
-        if not watching:
-            return []
-        sampled = [(s, r, *life.sampled(s, r, now=now)) for s, r in watching]
-        batch = [after for _, _, after, _ in sampled]
-        samples = [sample for *_, sample in sampled]
-        if len(batch) <= _INLINE_BATCH:
-            rulings = _fold(batch, samples)
-        else:
-            rulings = await asyncio.to_thread(_fold, batch, samples)
-        results = []
-        for (before, reading, seen, sample), (state, ruling) in zip(sampled, rulings, strict=True):
-            self._meter.ticked(Watch(release_id=before.release_id, release=before.release), reading, ruling)
-            after = life.judged(seen, state, ruling, now=self._clock.now())
-            results.append(_Judged(before=before, after=after, sample=sample))
-        return results
+    async def _read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        """A reading for each. Sources answer with gaps when they fail; one that raises has a defect, which is a gap as well."""
+        try:
+            readings, missing = await self._telemetry.read(watches), "telemetry says nothing of it"
+        except Exception as error:
+            log.exception("telemetry failed", extra={"telemetry": self.name})
+            self._meter.trouble("telemetry", error)
+            readings, missing = {}, f"telemetry failed: {error}"
+        gap = Reading(seconds=0.0, gap=missing)
+        return {watch.release_id: readings.get(watch.release_id, gap) for watch in watches}
 
-    def _place(self, judged: Sequence[_Judged]) -> None:
+    async def _judge(self, watching: Sequence[tuple[Session, Reading]]) -> list[Judged]:
+        times = self._timelines.now([session for session, _ in watching])
+        batch = [Due(session=s, reading=r, now=now) for (s, r), now in zip(watching, times, strict=True)]
+        if len(batch) <= _INLINE_BATCH:
+            judged = judge(batch, now=self._clock.now)
+        else:
+            judged = await asyncio.to_thread(judge, batch, now=self._clock.now)
+        for one in judged:
+            session = one.due.session
+            self._meter.ticked(Watch(release_id=session.release_id, release=session.release), one.due.reading, one.ruling)
+            if one.error is not None:
+                self._meter.trouble("judge", one.error)
+        return judged
+
+    def _place(self, judged: Sequence[Judged]) -> None:
         """Decided ones first: nothing stands before a revert."""
         for item in sorted(judged, key=lambda j: j.after.decision is None):
-            if not self._registry.is_current(item.before):
+            if not self._registry.is_current(item.due.session):
                 continue
             self._registry.put(item.after)
             if item.after.decision is not None:
@@ -125,20 +132,17 @@ class Clockwork:
         if after is not session:
             self._registry.put(after)
 
-    async def _record(self, judged: Sequence[_Judged]) -> None:
+    async def _record(self, judged: Sequence[Judged]) -> None:
         if self._recorder is None or not judged:
             return
         await asyncio.to_thread(_append, self._recorder, judged)
 
 
-def _fold(sessions: Sequence[Session], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
-    states = [s.judge or start(s.terms) for s in sessions]
-    return fold([s.terms for s in sessions], states, samples)
-
-
-def _append(recorder: Recorder, judged: Sequence[_Judged]) -> None:
+def _append(recorder: Recorder, judged: Sequence[Judged]) -> None:
     for item in judged:
         session = item.after
+        if item.sample is None:
+            continue
         header = Header(
             release=life.release_document(session.release),
             policy=session.policy,

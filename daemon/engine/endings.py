@@ -71,22 +71,35 @@ class Endings:
     async def _publish(self, session: Session) -> Session:
         assert session.verdict is not None  # the stage says so
         verdict = session.verdict
-        await self._checkpoints.saved(session)
+        await self._settle(session)
         await self._until_done("publish", lambda: self._sink.publish(verdict))
-        told = life.published(self._current(session), now=self._clock.now())
+        published_at = self._clock.now()
         account = {"outcome": verdict.outcome, "action": verdict.action, "by": verdict.by, "reason": verdict.reason}
         log.info("verdict", extra=account)
         # The record is there before anybody can see that the release has ended.
-        await self._keep(told)
-        session = self._put(told)
+        await self._keep(life.published(self._current(session), now=published_at))
+        session = self._put(life.published(self._current(session), now=published_at))
         self._meter.ended(session.release, verdict, session.marks)
         if session.stage is not Stage.ENDED:
             self._checkpoints.save(session)
         return session
 
+    async def _settle(self, session: Session) -> None:
+        """Make the decision durable. Where the store refuses it for good, telling it is all that is left to do."""
+        try:
+            await self._checkpoints.saved(session)
+        except VerdictdError as error:
+            log.error("the decision cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
+        self._put(life.settled(self._current(session)))
+
     async def _guard(self, session: Session) -> Session:
-        """Put the weights back if somebody undoes the revert."""
-        marks = await self._reverting.guard(self._routers(session), session.release)
+        """Put the weights back if somebody undoes the revert; first, take back what could not be taken back before."""
+        assert session.verdict is not None  # the stage says so
+        router, release = self._routers(session), session.release
+        late = await self._reverting.insist(router, release) if session.verdict.action is Action.FAILED else ()
+        if late:
+            log.warning("reverted at last", extra={"steps": [mark.step for mark in late]})
+        marks = (*late, *await self._reverting.guard(router, release))
         after = life.ended(self._current(session), marks)
         await self._keep(after)
         return self._put(after)

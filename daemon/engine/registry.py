@@ -39,12 +39,16 @@ class Registry:
             raise NotFound(f"no release {release_id!r}")
         return session
 
+    def find_running(self, release_id: str) -> Session | None:
+        """The session while it is running."""
+        return self._running.get(release_id)
+
     def is_current(self, session: Session) -> bool:
         """Whether nobody has put a newer value in this one's place (a command while the judge was busy, say)."""
         return self._running.get(session.release_id) is session
 
     def put(self, session: Session) -> None:
-        """Put a new value in the old one's place and wake whoever waits for its verdict."""
+        """Put a new value in the old one's place, and wake whoever waits for its verdict once that is settled."""
         if session.stage is Stage.ENDED:
             self._running.pop(session.release_id, None)
             self._ended[session.release_id] = session
@@ -52,14 +56,10 @@ class Registry:
                 self._ended.popitem(last=False)
         else:
             self._running[session.release_id] = session
-        if session.verdict is not None:
+        if session.settled and session.verdict is not None:
             for waiter in self._waiters.pop(session.release_id, []):
                 if not waiter.done():
                     waiter.set_result(session.verdict)
-
-    def drop(self, release_id: str) -> None:
-        """Forget a session that was never accepted."""
-        self._running.pop(release_id, None)
 
     def running(self) -> list[Session]:
         """All running sessions."""
@@ -85,8 +85,8 @@ class Registry:
     async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
         """The verdict of a session in memory, waiting for it at most so long. Raises ``NotFound``."""
         session = self.get(release_id)
-        if session.verdict is not None or seconds <= 0:
-            return session.verdict
+        if session.settled or seconds <= 0:
+            return session.verdict if session.settled else None
         waiter: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(release_id, []).append(waiter)
         try:
@@ -115,5 +115,5 @@ def view(session: Session) -> ReleaseView:
         canary_requests=session.canary_requests,
         baseline_requests=session.baseline_requests,
         gaps=session.gaps,
-        verdict=session.verdict,
+        verdict=session.verdict if session.settled else None,
     )

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.settings import Limits
-from daemon.errors import Blocked, Conflict, Throttled, TransientError, VerdictdError
+from daemon.backoff import pauses
+from daemon.errors import Blocked, Conflict, NotFound, Throttled, TransientError, VerdictdError
 from daemon.model import Action, Mark, Release
 from daemon.ports import Clock, PatchReceipt, TrafficRouter
 
@@ -80,6 +81,21 @@ class Reverting:
             attempts=attempts,
             reason=f"{asked.detail}; {result.detail}; {reason}",
         )
+
+    async def insist(self, router: TrafficRouter, release: Release) -> tuple[Mark, ...]:
+        """Go on, for as long as it takes, with a revert that ``run`` had to give up: a bad canary is still serving.
+
+        Ends when a patch is acknowledged, or when there is no route any more; the caller cancels it when a newer release
+        comes. Never raises a ``VerdictdError``.
+        """
+        for pause in pauses():
+            try:
+                return tuple(_receipt_marks(await router.take_back(release)))
+            except NotFound as error:
+                return (Mark(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
+            except VerdictdError as error:
+                await self.clock.sleep(_pause_after(error, pause))
+        raise AssertionError("pauses never end")
 
     async def guard(self, router: TrafficRouter, release: Release) -> tuple[Mark, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.

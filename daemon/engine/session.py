@@ -49,6 +49,8 @@ class Session:
         tick_seconds, split: how its telemetry samples; fixed for the whole watch so that the judge's terms are.
         digest: chained SHA-256 over the samples, as hex.
         last_gap: why the last tick had no information, or empty.
+        settled: the decision is durable: nothing can decide otherwise any more, and the verdict may be read.
+        superseded_by: the newer release of the same service, once there is one.
     """
 
     release_id: str
@@ -75,6 +77,8 @@ class Session:
     digest: str = ""
     decision: Decision | None = None
     verdict: Verdict | None = None
+    settled: bool = False
+    superseded_by: str | None = None
     marks: tuple[Mark, ...] = ()
 
     @property
@@ -186,6 +190,12 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
     return decided(after, decision)
 
 
+def not_judged(session: Session, reason: str, *, now: float) -> Session:
+    """The judge failed at it, by a defect of ours: nothing is claimed."""
+    said = f"it could not be judged: {reason}"
+    return decided(session, Decision(outcome=Outcome.INCONCLUSIVE, by="judge", reason=said, at=now))
+
+
 def commanded(session: Session, command: Command, *, now: float) -> Session:
     """A person has decided."""
     because = f": {command.reason}" if command.reason else ""
@@ -205,6 +215,11 @@ def superseded(session: Session, newer_id: str, *, now: float) -> Session:
     """A newer release of the same service has come: this one's canary is no longer what takes the traffic."""
     reason = f"superseded by release {newer_id} of the same service"
     return decided(session, Decision(outcome=Outcome.INCONCLUSIVE, by="superseded", reason=reason, at=now))
+
+
+def outdated(session: Session, newer_id: str) -> Session:
+    """A newer release has come after this one's decision. What was decided stands; it is not guarded against the newer one."""
+    return replace(session, superseded_by=newer_id)
 
 
 def decided(session: Session, decision: Decision) -> Session:
@@ -237,10 +252,16 @@ def reverted(session: Session, action: Action, marks: Sequence[Mark], *, reason:
     return _with_verdict(replace(session, marks=(*session.marks, *marks)), action, reason=said)
 
 
+def settled(session: Session) -> Session:
+    """The decision is durable."""
+    return replace(session, settled=True)
+
+
 def published(session: Session, *, now: float) -> Session:
     """The verdict's publication is acknowledged."""
     assert session.verdict is not None  # only a verdict is published
-    stage = Stage.GUARDING if session.verdict.action in {Action.REVERT, Action.FAILED} else Stage.ENDED
+    guarded = session.verdict.action in {Action.REVERT, Action.FAILED} and session.superseded_by is None
+    stage = Stage.GUARDING if guarded else Stage.ENDED
     return marked(replace(session, stage=stage, waiting_for=""), "published", at=now)
 
 

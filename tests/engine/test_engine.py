@@ -1,52 +1,25 @@
 """The engine on ports played by hand: what a release's life looks like from outside, and what survives."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import msgspec
 import pytest
 
-from daemon.engine.engine import Engine
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable
-from daemon.model import Action, Command, Outcome, Record, Release, Stage, Verdict
-from tests.engine.worlds import POLICY, RELEASE, HandAnnouncement, HandTelemetry, Scene, failing, gap, healthy, until
-
-ID = "web-1"
-
-
-@asynccontextmanager
-async def running(scene: Scene) -> AsyncIterator[Engine]:
-    """An engine at work, stopped in order at the end."""
-    engine = Engine(scene.world())
-    async with asyncio.TaskGroup() as group:
-        group.create_task(engine.run())
-        await until(lambda: engine.ready)
-        try:
-            yield engine
-        finally:
-            engine.stop()
-
-
-@asynccontextmanager
-async def killed(scene: Scene) -> AsyncIterator[Engine]:
-    """An engine at work, ended without a word, as kill -9 does it."""
-    engine = Engine(scene.world())
-    task = asyncio.ensure_future(engine.run())
-    await until(lambda: engine.ready)
-    try:
-        yield engine
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def verdict_of(engine: Engine, release_id: str = ID) -> Verdict:
-    """The verdict, once the release has ended."""
-    await until(lambda: any(v.id == release_id and v.stage is Stage.ENDED for v in engine.views()))
-    verdict = await engine.wait(release_id, seconds=0)
-    assert verdict is not None
-    return verdict
+from daemon.model import Action, Command, Outcome, Record, Release, Stage
+from tests.engine.worlds import (
+    ID,
+    POLICY,
+    RELEASE,
+    HandAnnouncement,
+    HandTelemetry,
+    Scene,
+    failing,
+    gap,
+    healthy,
+    killed,
+    running,
+    until,
+    verdict_of,
+)
 
 
 async def test_a_healthy_canary_is_promoted_published_once_and_kept() -> None:

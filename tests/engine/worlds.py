@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from analyzers.counts import Arm, Latency
 from analyzers.ruling import Ruling
 from config.policy import Policy, Promotion
 from config.settings import Limits
+from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
 from daemon.errors import VerdictdError
-from daemon.model import ArmSpec, Command, Mark, Reading, Release, Verdict, Watch
+from daemon.model import ArmSpec, Command, Mark, Reading, Release, Stage, Verdict, Watch
 from daemon.ports import PatchReceipt, Placement
+from daemon.recordings import Recorder
 
+ID = "web-1"
 BOUNDS = (10.0, 25.0, 50.0, 100.0, 250.0)
 RELEASE = Release(
     service="web",
@@ -48,11 +52,17 @@ class MemoryStore:
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}
         self.failing: VerdictdError | None = None
+        self.refused: dict[str, Exception] = {}
+        self.open = asyncio.Event()
+        self.open.set()
         self.puts = 0
 
     async def put(self, key: str, value: bytes) -> None:
         await asyncio.sleep(0)
+        await self.open.wait()
         self._check()
+        if key in self.refused:
+            raise self.refused[key]
         self.puts += 1
         self.data[key] = value
 
@@ -65,6 +75,7 @@ class MemoryStore:
         self.data.pop(key, None)
 
     async def items(self) -> list[tuple[str, bytes]]:
+        await self.open.wait()
         self._check()
         return list(self.data.items())
 
@@ -81,7 +92,7 @@ class HandRouter:
         self.ready: int | None = 3
         self.missing: VerdictdError | None = None
         self.patches = 0
-        self.answers: list[VerdictdError] = []
+        self.answers: list[Exception] = []
         self.on_patch: Callable[[], None] = lambda: None
 
     async def locate(self, release: Release) -> Placement:
@@ -157,6 +168,9 @@ class HandAnnouncement:
     async def reject(self, reason: str) -> None:
         self.answer = reason
 
+    async def postpone(self) -> None:
+        self.answer = "postponed"
+
 
 class HandEvents:
     """Queues in place of a broker."""
@@ -210,6 +224,7 @@ class Scene:
     meter: MemoryMeter = field(default_factory=MemoryMeter)
     policies: dict[str, Policy] = field(default_factory=lambda: {"default": POLICY})
     limits: Limits = field(default_factory=lambda: Limits(guard_seconds=0.0, locate_seconds=5.0))
+    recorder: Recorder | None = None
 
     def world(self) -> World:
         """The ports as the engine wants them."""
@@ -225,6 +240,7 @@ class Scene:
             clock=self.clock,
             meter=self.meter,
             limits=self.limits,
+            recorder=self.recorder,
         )
 
 
@@ -261,3 +277,37 @@ async def until(condition: Callable[[], object], *, turns: int = 20_000) -> None
             return
         await asyncio.sleep(0)
     raise AssertionError("it never came true")
+
+
+@asynccontextmanager
+async def running(scene: Scene) -> AsyncIterator[Engine]:
+    """An engine at work, stopped in order at the end."""
+    engine = Engine(scene.world())
+    async with asyncio.TaskGroup() as group:
+        group.create_task(engine.run())
+        await until(lambda: engine.ready)
+        try:
+            yield engine
+        finally:
+            engine.stop()
+
+
+@asynccontextmanager
+async def killed(scene: Scene) -> AsyncIterator[Engine]:
+    """An engine at work, ended without a word, as kill -9 does it."""
+    engine = Engine(scene.world())
+    task = asyncio.ensure_future(engine.run())
+    await until(lambda: engine.ready)
+    try:
+        yield engine
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def verdict_of(engine: Engine, release_id: str = ID) -> Verdict:
+    """The verdict, once the release has ended."""
+    await until(lambda: any(v.id == release_id and v.stage is Stage.ENDED for v in engine.views()))
+    verdict = await engine.wait(release_id, seconds=0)
+    assert verdict is not None
+    return verdict

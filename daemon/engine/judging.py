@@ -1,0 +1,67 @@
+"""One tick of many watched releases, judged in one batch. Pure but for the clock of the decision, so that it can run in a thread.
+
+A release that cannot be judged, because of a defect of ours, must not keep the others from it: the batch is then judged one
+by one, and whoever fails alone ends inconclusive.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from analyzers.judge import fold, start
+from analyzers.ruling import Ruling
+from daemon.engine import session as life
+from daemon.engine.session import Session
+from daemon.model import Reading, Sample
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A release, what its telemetry says at this tick, and the time of the tick on the release's own time line."""
+
+    session: Session
+    reading: Reading
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What a tick has made of a release. ``sample`` and ``ruling`` are null where it could not be judged; ``error`` says why."""
+
+    due: Due
+    after: Session
+    sample: Sample | None = None
+    ruling: Ruling | None = None
+    error: Exception | None = None
+
+
+def judge(batch: Sequence[Due], *, now: Callable[[], float]) -> list[Judged]:
+    """Fold this tick into every session; ``now`` dates the decisions."""
+    try:
+        return _together(batch, now=now)
+    except Exception:
+        log.exception("a batch could not be judged", extra={"hint": "its releases are judged one by one"})
+    return [_alone(due, now=now) for due in batch]
+
+
+def _together(batch: Sequence[Due], *, now: Callable[[], float]) -> list[Judged]:
+    seen = [life.sampled(due.session, due.reading, now=due.now) for due in batch]
+    states = [session.judge or start(session.terms) for session, _ in seen]
+    rulings = fold([session.terms for session, _ in seen], states, [sample for _, sample in seen])
+    decided_at = now()
+    return [
+        Judged(due=due, after=life.judged(session, state, ruling, now=decided_at), sample=sample, ruling=ruling)
+        for due, (session, sample), (state, ruling) in zip(batch, seen, rulings, strict=True)
+    ]
+
+
+def _alone(due: Due, *, now: Callable[[], float]) -> Judged:
+    try:
+        [judged] = _together([due], now=now)
+    except Exception as error:
+        log.exception("a release could not be judged", extra={"release": due.session.release_id})
+        reason = f"{type(error).__name__}: {error}"
+        return Judged(due=due, after=life.not_judged(due.session, reason, now=now()), error=error)
+    return judged

@@ -1,0 +1,42 @@
+"""What a daemon that died, or was stopped, had under way: read back, put in order, and gone on with."""
+
+import logging
+
+from daemon.backoff import pauses
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.lives import Lives
+from daemon.engine.registry import Registry
+from daemon.engine.session import Session
+from daemon.engine.world import World
+from daemon.errors import TransientError, VerdictdError
+from daemon.model import Stage
+
+log = logging.getLogger(__name__)
+
+
+async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints, lives: Lives) -> None:
+    """Take up every session that was kept; tries for ever while the store does not answer."""
+    sessions = await _load(world, checkpoints)
+    # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
+    for session in sorted(sessions, key=lambda s: s.submitted_at):
+        if session.release.mesh not in world.meshes:
+            gone = f"release {session.release_id} is on mesh {session.release.mesh!r}, which is not configured any more"
+            world.meter.trouble("recovery", VerdictdError(gone))
+            continue
+        registry.put(session)
+        lives.supersede_rivals(session)
+    # What was being taken back goes first: it is what hurts.
+    for session in sorted(registry.running(), key=lambda s: s.stage is not Stage.REVERTING):
+        lives.begin(session.release_id)
+    if sessions:
+        log.info("recovered", extra={"releases": len(sessions)})
+
+
+async def _load(world: World, checkpoints: Checkpoints) -> list[Session]:
+    for pause in pauses():
+        try:
+            return await checkpoints.load()
+        except TransientError as error:
+            world.meter.trouble("store", error)
+            await world.clock.sleep(pause)
+    raise AssertionError("pauses never end")

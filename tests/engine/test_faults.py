@@ -1,0 +1,263 @@
+"""What goes wrong in one release, in the store or in our own code, stays where it is: ticks, reverts and verdicts go on."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from daemon.engine.engine import Engine
+from daemon.errors import InvalidInput, NotFound, Refused, Unavailable
+from daemon.model import Action, Command, Outcome, Reading, Stage, Watch
+from tests.engine.worlds import (
+    BOUNDS,
+    ID,
+    RELEASE,
+    HandAnnouncement,
+    HandTelemetry,
+    Scene,
+    arm,
+    failing,
+    gap,
+    healthy,
+    killed,
+    running,
+    until,
+    verdict_of,
+)
+
+OTHER = msgspec.structs.replace(RELEASE, service="other")
+
+
+class Mixed(HandTelemetry):
+    """Answers each release by its id; an exception is raised, what is missing is left out."""
+
+    def __init__(self, answers: dict[str, Reading | Exception]) -> None:
+        super().__init__()
+        self.answers = answers
+
+    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        self.asked.append([w.release_id for w in watches])
+        readings = {}
+        for watch in watches:
+            answer = self.answers.get(watch.release_id)
+            if isinstance(answer, Exception):
+                raise answer
+            if answer is not None:
+                readings[watch.release_id] = answer
+        return readings
+
+
+def broken() -> Reading:
+    """A reading that no judge can fold."""
+    odd = replace(arm(100), requests="many")  # type: ignore[arg-type]  # on purpose
+    return Reading(seconds=1.0, baseline=odd, canary=odd, bounds_ms=BOUNDS)
+
+
+async def test_one_release_that_cannot_be_judged_ends_inconclusive_and_the_others_go_on() -> None:
+    scene = Scene(telemetry=Mixed({ID: broken(), "other-1": healthy()}))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await engine.submit(OTHER, release_id="other-1")
+        bad, good = await verdict_of(engine), await verdict_of(engine, "other-1")
+    assert (bad.outcome, bad.action) == (Outcome.INCONCLUSIVE, Action.NONE)
+    assert "could not be judged" in bad.reason
+    assert good.outcome is Outcome.PROMOTE
+    assert "judge" in {what for what, _ in scene.meter.troubles}
+
+
+async def test_a_telemetry_source_that_fails_in_our_own_code_is_a_gap_and_never_a_rollback() -> None:
+    scene = Scene(telemetry=Mixed({ID: ZeroDivisionError("a defect of ours")}))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, scene.router.patches) == (Outcome.INCONCLUSIVE, 0)
+    assert "a defect of ours" in verdict.reason
+
+
+async def test_a_release_that_telemetry_leaves_out_has_a_gap() -> None:
+    scene = Scene(telemetry=Mixed({"other-1": healthy()}))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await engine.submit(OTHER, release_id="other-1")
+        assert (await verdict_of(engine, "other-1")).outcome is Outcome.PROMOTE
+        assert (await verdict_of(engine)).outcome is Outcome.INCONCLUSIVE
+
+
+async def test_a_meter_that_fails_does_not_stop_the_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+
+    def burst(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a defect of ours")
+
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks)
+        monkeypatch.setattr(scene.meter, "round", burst)
+        ticks = engine.views()[0].ticks
+        await until(lambda: engine.views()[0].ticks > ticks + 3)
+    assert "tick" in {what for what, _ in scene.meter.troubles}
+
+
+async def test_a_checkpoint_that_the_store_refuses_is_reported_and_the_others_are_written() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await engine.submit(OTHER, release_id="other-1")
+        scene.sessions.refused[ID] = Refused("too large")
+        await until(lambda: any(isinstance(error, Refused) for _, error in scene.meter.troubles))
+        puts = scene.sessions.puts
+        await until(lambda: scene.sessions.puts > puts + 3)
+
+
+async def test_a_verdict_whose_checkpoint_is_refused_for_good_is_published_all_the_same() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks)
+        scene.sessions.refused[ID] = Refused("too large")
+        scene.telemetry.readings = [failing()]
+        verdict = await verdict_of(engine)
+    assert scene.sink.verdicts == [verdict]
+
+
+async def test_a_release_that_cannot_be_kept_is_refused_at_the_door() -> None:
+    scene = Scene()
+    scene.sessions.refused[ID] = Refused("ID: 2000000 bytes are more than NATS takes")
+    async with running(scene) as engine:
+        with pytest.raises(InvalidInput, match="2000000 bytes"):
+            await engine.submit(RELEASE, release_id=ID)
+        assert engine.views() == []
+
+
+async def test_a_revert_that_fails_by_a_defect_of_ours_is_tried_again() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.router.answers = [ZeroDivisionError("a defect of ours")] * 3
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert verdict.action is Action.REVERT
+    assert scene.router.canary_percent == 0
+    assert [what for what, _ in scene.meter.troubles] == ["release"] * 3
+
+
+async def test_a_route_that_cannot_be_patched_for_minutes_is_taken_back_when_it_can_be() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    back_at = scene.clock.time + 600.0
+    take_back = scene.router.take_back
+
+    async def away(release: object) -> object:
+        if scene.clock.time < back_at:
+            raise Unavailable("the API server is away")
+        return await take_back(RELEASE)
+
+    scene.router.take_back = away  # type: ignore[method-assign,assignment]  # a fault on demand
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+        record = await engine.record(ID)
+    assert verdict.action is Action.FAILED
+    assert scene.sink.verdicts == [verdict]
+    assert scene.router.canary_percent == 0
+    assert record is not None
+    assert "patch_acknowledged" in [mark.step for mark in record.marks]
+
+
+async def test_a_failed_revert_is_still_tried_after_a_restart() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.router.answers = [Unavailable("the API server is away")] * 100_000
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"guarding"' in scene.sessions.data.get(ID, b""))
+    scene.router.answers = []
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    assert (verdict.action, scene.router.canary_percent) == (Action.FAILED, 0)
+    assert len(scene.sink.verdicts) == 1
+
+
+async def test_a_failed_revert_whose_route_is_gone_ends() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.router.answers = [NotFound("the route is gone")] * 2
+    scene.router.canary_percent = 0.0
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        assert (await verdict_of(engine)).action is Action.FAILED
+
+
+async def test_an_event_that_fails_by_a_defect_of_ours_is_left_and_the_next_one_is_taken() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    scene.records.data["odd-1"] = b"no record"
+    odd, good = HandAnnouncement("odd-1", RELEASE), HandAnnouncement(ID, RELEASE)
+    async with running(scene) as engine:
+        scene.events.queue.put_nowait(odd)
+        scene.events.queue.put_nowait(good)
+        await until(lambda: good.answer)
+        assert [view.id for view in engine.views()] == [ID]
+    assert odd.answer == "postponed"
+
+
+async def test_an_event_whose_release_cannot_be_kept_now_is_put_back() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    scene.records.failing = Unavailable("nats is away")
+    announcement = HandAnnouncement(ID, RELEASE)
+    async with running(scene):
+        scene.events.queue.put_nowait(announcement)
+        await until(lambda: announcement.answer)
+    assert announcement.answer == "postponed"
+
+
+async def test_a_command_that_fails_by_a_defect_of_ours_does_not_stop_the_next_one() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        scene.records.data["odd-1"] = b"no record"
+        scene.events.words.put_nowait(("odd-1", Command(command="cancel")))
+        scene.events.words.put_nowait(("nobody", Command(command="cancel")))
+        scene.events.words.put_nowait((ID, Command(command="cancel")))
+        assert (await verdict_of(engine)).by == "person"
+
+
+async def test_a_checkpoint_with_damaged_inside_does_not_keep_the_daemon_from_starting() -> None:
+    scene = Scene()
+    scene.sessions.data["odd-1"] = b"[]"
+    scene.sessions.data["odd-2"] = b"\xff\xfe"
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await verdict_of(engine)
+    assert [what for what, _ in scene.meter.troubles] == ["checkpoint"] * 2
+
+
+async def test_a_clock_that_is_set_neither_lengthens_nor_ends_the_watch() -> None:
+    for jump in (-3600.0, 3600.0):
+        scene = Scene(telemetry=HandTelemetry([gap()]))
+        offset = 0.0
+
+        def now(scene: Scene = scene) -> float:
+            return scene.clock.time + offset  # noqa: B023 - read while the loop's turn runs
+
+        scene.clock.now = now  # type: ignore[method-assign]  # the wall's clock, which can be set
+        async with running(scene) as engine:
+            await engine.submit(RELEASE, release_id=ID)
+            await until(lambda: engine.views()[0].ticks > 3)
+            offset = jump
+            await until(lambda: engine.views()[0].ticks > 10)
+            view = engine.views()[0]
+            assert view.stage is Stage.WATCHING
+            assert 9.0 <= view.seconds <= 13.0
+            verdict = await verdict_of(engine)
+            assert 59 <= verdict.ticks <= 63
+
+
+async def test_stopping_while_sessions_are_being_read_back_does_not_wait_for_them() -> None:
+    scene = Scene()
+    scene.sessions.open.clear()
+    engine = Engine(scene.world())
+    task = asyncio.ensure_future(engine.run())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    engine.stop()
+    async with asyncio.timeout(3.0):
+        await task
+    assert not engine.ready

@@ -97,9 +97,7 @@ class _Bench:
 
         Beyond the largest temper the coolest copy is cooled on: any power below 1 of an e-value is one.
         """
-        newest = (self.rows.head[:, SEEN].astype(np.intp) - 1) % CANARY_RING
-        canary = bursts.successive_dispersion(self.rows.canary_ring, newest)
-        phi = np.maximum(bursts.dispersion(self.rows.baseline_ring), canary)
+        phi = clumping(self.rows)
         temper = bursts.cooling(phi)
         legs, cooled = self.evidence.legs, self.cooled
         row = np.arange(len(temper))
@@ -157,6 +155,27 @@ class _Bench:
                 mine.append("the difference is no larger than that between pods of one version")
             found.append(mine)
         return found
+
+
+def clumping(rows: Rows) -> Array:
+    """How many failures come at a time in either arm, as variance over that of independent ones (releases,)."""
+    newest = (rows.head[:, SEEN].astype(np.intp) - 1) % CANARY_RING
+    return np.maximum(bursts.dispersion(rows.baseline_ring), bursts.successive_dispersion(rows.canary_ring, newest))
+
+
+def notes(rows: Rows, tallies: Tallies) -> dict[str, str]:
+    """What the guards saw of one release (a batch of one), a sentence per leg that is concerned."""
+    found = {}
+    clumps, spread = float(clumping(rows)[0]), float(dispersion.dispersion(rows.blocks)[0])
+    if clumps > 1.0:
+        found["errors"] = f"Failures come in bursts: their variance is {clumps:.1f} times that of independent ones."
+    if spread > 1.0:
+        found["rank"] = f"Latency moves from tick to tick on its own: its variance is {spread:.1f} times the model's."
+    agreed = pods.agreement(tallies)
+    for leg, agrees in zip(("rank", "tail", "mean"), agreed or (), strict=False):
+        said = "larger than" if agrees else "no larger than"
+        found[leg] = f"{found.get(leg, '')} The difference is {said} that between pods of one version.".strip()
+    return found
 
 
 def charges(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> dict[int, Charge]:

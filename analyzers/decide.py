@@ -39,6 +39,7 @@ class _Batch:
     rows: Rows
     limits: Limits
     tick: Tick
+    evidence: Evidence
     charges: dict[int, Charge]
     unshown: dict[int, list[str]]
 
@@ -73,7 +74,8 @@ class _Batch:
         rows, limits = Rows(self.rows.raw[place]), self.limits.take(place)
         charge = self.charges.get(at)
         harm = effects.estimate(rows, limits, recent=False) if charge is None else charge.harm
-        return report.Case(rows=rows, limits=limits, harm=harm, e_values=tuple(e_values))
+        notes = conviction.notes(rows, self.evidence.tallies[at])
+        return report.Case(rows=rows, limits=limits, harm=harm, e_values=tuple(e_values), notes=notes)
 
     def final(self, ruling: Ruling, at: int, e_values: list[float]) -> Ruling:
         """A final ruling with its reason, findings and classical figures."""
@@ -101,6 +103,7 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
         rows=rows,
         limits=limits,
         tick=tick,
+        evidence=evidence,
         charges=conviction.charges(rows, limits, tick, evidence),
         unshown=release.unshown(rows, limits, tick, evidence.legs),
     )

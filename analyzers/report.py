@@ -5,7 +5,7 @@ Computed for final rulings only, one release at a time.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -25,12 +25,13 @@ Standing = Literal["inside", "outside", "open", "idle"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One release at its end: batches of one, and the legs' e-values in the order of ``LEGS``."""
+    """One release at its end: batches of one, the legs' e-values in the order of ``LEGS``, and what guards say of a leg."""
 
     rows: Rows
     limits: Limits
     harm: Harm
     e_values: tuple[float, ...]
+    notes: Mapping[str, str]
 
 
 def _standing(low: float | None, high: float | None, tolerance: float) -> Standing:
@@ -199,7 +200,12 @@ def _slo(case: Case) -> Finding:
 
 def findings(case: Case) -> tuple[Finding, ...]:
     """Every leg's finding, in the order of ``LEGS``."""
-    return (_errors(case), _denied(case), _rank(case), _tail(case), _mean(case), _slo(case))
+    found = (_errors(case), _denied(case), _rank(case), _tail(case), _mean(case), _slo(case))
+    return tuple(_noted(finding, case.notes.get(finding.leg)) for finding in found)
+
+
+def _noted(finding: Finding, note: str | None) -> Finding:
+    return finding if note is None else replace(finding, sentence=f"{finding.sentence} {note}")
 
 
 def harm_sentence(case: Case, leg: int) -> str:

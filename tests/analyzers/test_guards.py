@@ -45,6 +45,9 @@ def test_errors_in_bursts_cool_the_evidence() -> None:
     assert ruling.outcome == "continue"
     assert ruling.evidence > ruling.boundary
     assert "failures come in bursts" in ruling.reason
+    _, ended = watch(terms(bounds_ms=(), ticks=40), stream)
+    assert ended.outcome == "inconclusive"
+    assert "Failures come in bursts: their variance is" in ended.findings[0].sentence
 
 
 def test_dispersion_of_independent_errors_is_one_and_of_clumps_their_size() -> None:
@@ -101,6 +104,8 @@ def test_latency_that_jumps_holds_the_rollback() -> None:
     assert before.outcome == "continue"
     assert before.evidence > before.boundary
     assert "latency moves from tick to tick" in before.reason
+    _, ended = watch(terms(bounds_ms=(10.0, 20.0), ticks=12), stream)
+    assert "Latency moves from tick to tick on its own" in ended.findings[2].sentence
 
 
 def _pod(counts: tuple[int, ...], *, age: float | None = 500.0, middle: float = 10.0) -> Pod:
@@ -123,10 +128,12 @@ QUICK, USUAL, SLOW = (140, 40, 20), (100, 60, 40), (60, 60, 80)
 def test_a_canary_no_slower_than_the_slow_pods_of_the_baseline_is_held() -> None:
     spread = {"a": _pod(QUICK), "b": _pod(USUAL), "c": _pod(SLOW), "d": _pod(QUICK), "e": _pod(SLOW)}
     stream = [_with_pods(float(t), {"x": _pod(SLOW)}, spread) for t in range(1, 20)]
-    _, ruling = watch(terms(bounds_ms=(10.0, 20.0)), stream)
+    _, ruling = watch(terms(bounds_ms=(10.0, 20.0), ticks=30), stream)
     assert ruling.outcome == "continue"
     assert ruling.evidence > ruling.boundary
     assert "between pods" in ruling.reason
+    _, ended = watch(terms(bounds_ms=(10.0, 20.0), ticks=19), stream)
+    assert "The difference is no larger than that between pods" in ended.findings[2].sentence
 
 
 @pytest.mark.parametrize("canaries", [1, 3])
@@ -135,6 +142,7 @@ def test_a_canary_slower_than_every_pod_of_the_baseline_is_not_held(canaries: in
     slow = {f"c{at}": _pod((60, 60, 80 + at), middle=15.0) for at in range(canaries)}
     _, ruling = watch(terms(bounds_ms=(10.0, 20.0)), [_with_pods(float(t), slow, alike) for t in range(1, 20)])
     assert ruling.outcome == "rollback"
+    assert ruling.findings[2].sentence.endswith("The difference is larger than that between pods of one version.")
 
 
 def test_too_few_pods_are_not_asked() -> None:

@@ -1,7 +1,6 @@
 """``verdictd replay``: recordings judged again, under their own policy, another, or several side by side."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from daemon.cli import rendering, sweeping
 from daemon.cli.exits import Exit, of_outcome
 from daemon.cli.rendering import ProgressLine
 from daemon.model import Outcome
+from daemon.parallel import available_processes
 from daemon.replay.comparing import compare
 from daemon.replay.files import recordings_in
 from daemon.replay.labels import labels_of
@@ -36,11 +36,6 @@ def run(options: argparse.Namespace) -> Exit:
         print(_summary(ends))
     codes = {Exit.DATA if verdict is None else of_outcome(Outcome(verdict)) for verdict in ends}
     return next(code for code in _WORST_FIRST if code in codes)
-
-
-def available_processes() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _show(result: Result, *, json: bool, alone: bool, width: int) -> str | None:

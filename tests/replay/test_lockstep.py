@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.policy import ErrorTolerance, LatencyTolerance, Policy, Promotion, Tolerances
+from daemon import parallel
 from daemon.errors import InvalidInput, Unavailable
 from daemon.replay import Unusable, replay_file, replayed, workers
 from daemon.replay.lockstep import judge
@@ -101,7 +102,7 @@ def _die(*_: object) -> None:
 
 def test_a_killed_worker_is_told_and_not_waited_for(mixed: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
-    monkeypatch.setattr(workers, "_ignore_interrupts", _die)
+    monkeypatch.setattr(parallel, "_ignore_interrupts", _die)
     with pytest.raises(Unavailable, match="--processes 1"):
         list(judge_all(mixed, processes=2))
 

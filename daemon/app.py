@@ -25,7 +25,7 @@ from daemon.http.server import HttpServer, create_app
 from daemon.kube.client import KubeClient
 from daemon.meshes.factory import router_for
 from daemon.ports import Clock, Telemetry
-from daemon.recordings import Recorder
+from daemon.recorder import Recorder
 from daemon.telemetry.factory import telemetry_from
 
 log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ recording can be checked against its decision record.
 """
 
 import gzip
+import hashlib
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,43 +67,9 @@ def header_line(header: Header) -> bytes:
     )
 
 
-class Recorder:
-    """Appends lines to one file per release. Blocking file I/O: call it from a thread.
-
-    The bounds of the buckets may be unknown when the watch begins (a proxy shows a histogram only after its first use);
-    the header is then written without them, and once more, by atomic rename, when they are known.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._bounds: dict[str, tuple[float, ...]] = {}
-        directory.mkdir(parents=True, exist_ok=True)
-
-    def path(self, release_id: str) -> Path:
-        """Where a release's recording is."""
-        return self._directory / f"{release_id}.jsonl"
-
-    def append(self, release_id: str, header: Header, samples: list[bytes]) -> None:
-        """Write the lines of some samples, the header first where there is none or its bounds have become known."""
-        path = self.path(release_id)
-        known = self._bounds.get(release_id)
-        if known is None and not path.exists():
-            path.write_bytes(header_line(header) + b"\n")
-        elif known != header.bounds_ms:
-            self._rewrite_header(path, header)
-        self._bounds[release_id] = header.bounds_ms
-        with path.open("ab") as file:
-            file.writelines(sample + b"\n" for sample in samples)
-
-    def close(self, release_id: str) -> None:
-        """The release has ended."""
-        self._bounds.pop(release_id, None)
-
-    def _rewrite_header(self, path: Path, header: Header) -> None:
-        body = path.read_bytes().split(b"\n", 1)[1]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_bytes(header_line(header) + b"\n" + body)
-        temporary.replace(path)
+def chained(digest: str, tick: bytes) -> str:
+    """The digest of a recording with one more line (without its newline); the digest of no line is the empty text."""
+    return hashlib.sha256(digest.encode() + tick).hexdigest()
 
 
 def read(path: Path) -> tuple[Header, Iterator[Sample]]:

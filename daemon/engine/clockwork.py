@@ -8,16 +8,16 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
-from daemon import recordings
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.judging import Due, Judged, judge
 from daemon.engine.registry import Registry
+from daemon.engine.scribe import Scribe
 from daemon.engine.session import Session
 from daemon.engine.timelines import Timelines
 from daemon.model import Reading, Stage, Watch
 from daemon.ports import Clock, Meter, Telemetry
-from daemon.recordings import Header, Recorder
+from daemon.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Clockwork:
         self._timelines = Timelines(clock)
         self._meter = meter
         self._decided = decided
-        self._recorder = recorder
+        self._scribe = None if recorder is None else Scribe(recorder, meter=meter, patience_seconds=telemetry.tick_seconds)
 
     async def run(self) -> None:
         """Tick for ever. A turn that fails is reported: the next one is another chance."""
@@ -89,7 +89,9 @@ class Clockwork:
             sampling_seconds=sampled_at - began,
             judging_seconds=self._clock.monotonic() - sampled_at,
         )
-        await self._record(judged)
+        if self._scribe is not None:
+            await self._scribe.write(judged)
+        self._checkpoint(judged)
 
     async def _read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """A reading for each. Sources answer with gaps when they fail; one that raises has a defect, which is a gap as well."""
@@ -124,32 +126,14 @@ class Clockwork:
             self._registry.put(item.after)
             if item.after.decision is not None:
                 self._decided(item.after)
-            else:
+
+    def _checkpoint(self, judged: Sequence[Judged]) -> None:
+        """After the recording, which then knows every tick that a checkpoint knows. Decided ones are kept by their task."""
+        for item in judged:
+            if item.after.decision is None and self._registry.is_current(item.after):
                 self._checkpoints.save(item.after)
 
     def _see_aftermath(self, session: Session, reading: Reading, *, now: float) -> None:
         after = life.aftermath(session, reading, now=now)
         if after is not session:
             self._registry.put(after)
-
-    async def _record(self, judged: Sequence[Judged]) -> None:
-        if self._recorder is None or not judged:
-            return
-        await asyncio.to_thread(_append, self._recorder, judged)
-
-
-def _append(recorder: Recorder, judged: Sequence[Judged]) -> None:
-    for item in judged:
-        session = item.after
-        if item.sample is None:
-            continue
-        header = Header(
-            release=life.release_document(session.release),
-            policy=session.policy,
-            bounds_ms=session.bounds_ms,
-            split=session.split,
-            tick_seconds=session.tick_seconds,
-        )
-        recorder.append(session.release_id, header, [recordings.line(item.sample)])
-        if session.decision is not None:
-            recorder.close(session.release_id)

@@ -139,6 +139,8 @@ class Lives:
 
     def _forget(self, session: Session) -> None:
         self._world.telemetry[self._mesh(session).telemetry].forget(session.release_id)
+        if self._world.recorder is not None:
+            self._world.recorder.close(session.release_id)
 
     def _disown(self, release_id: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(release_id) is task:

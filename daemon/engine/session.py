@@ -9,7 +9,6 @@ tested and replayed. The engine's other modules do the waiting and put the new v
         └────────────────── ┴──────(anything else)───────────────> PUBLISHING ──────────────> ENDED
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -158,7 +157,7 @@ def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session,
         bounds_ms=bounds,
         canary_requests=session.canary_requests + (sample.canary.requests if sample.canary else 0),
         baseline_requests=session.baseline_requests + (sample.baseline.requests if sample.baseline else 0),
-        digest=hashlib.sha256(session.digest.encode() + recordings.line(sample)).hexdigest(),
+        digest=recordings.chained(session.digest, recordings.line(sample)),
     )
     return after, sample
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from config.policy import Policy
 from config.settings import Limits
 from daemon.ports import Clock, EventSource, Meter, Store, Telemetry, TrafficRouter, VerdictSink
-from daemon.recordings import Recorder
+from daemon.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from analyzers.counts import Arm, Latency, Pod, Sample
 from config.policy import Policy
 from daemon import recordings
 from daemon.errors import InvalidInput
-from daemon.recordings import Header, Recorder
+from daemon.recordings import Header
 
 RELEASE = {"service": "web", "baseline": {"version": "v1"}, "canary": {"version": "v2"}}
 HEADER = Header(release=RELEASE, policy=Policy(), bounds_ms=(10.0, 100.0), tick_seconds=1.0)
@@ -47,25 +47,6 @@ def tick(**change: Any) -> dict[str, Any]:
 @given(sample=samples)
 def test_a_sample_read_back_is_the_sample_written(sample: Sample) -> None:
     assert recordings._sample_decoder.decode(recordings.line(sample)) == sample
-
-
-def test_the_header_may_get_its_bounds_later_and_no_line_is_lost(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path)
-    first = Header(release=RELEASE, policy=Policy(), tick_seconds=1.0)
-    recorder.append("web-1", first, [recordings.line(Sample(t=1.0, seconds=1.0, baseline=None, canary=None, gap="no scrape yet"))])
-    arm = Arm(requests=5, latency=Latency(counts=(1, 2, 2), sum_ms=5.0))
-    recorder.append("web-1", HEADER, [recordings.line(Sample(t=2.0, seconds=1.0, baseline=arm, canary=arm))])
-    recorder.close("web-1")
-    header, lines = recordings.read(recorder.path("web-1"))
-    assert header == HEADER
-    assert [s.t for s in lines] == [1.0, 2.0]
-
-
-def test_a_restart_goes_on_in_the_same_file(tmp_path: Path) -> None:
-    for t in (1.0, 2.0):
-        Recorder(tmp_path).append("web-1", HEADER, [recordings.line(Sample(t=t, seconds=1.0, baseline=None, canary=None))])
-    _, lines = recordings.read(tmp_path / "web-1.jsonl")
-    assert [s.t for s in lines] == [1.0, 2.0]
 
 
 def test_packed_recordings_are_unpacked(tmp_path: Path) -> None:

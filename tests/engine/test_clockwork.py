@@ -14,7 +14,7 @@ from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.model import Command, Reading, Stage, Watch
 from daemon.ports import Placement
-from daemon.recordings import Recorder
+from daemon.recorder import Recorder
 from daemon.replay import replay_file
 from tests.engine.worlds import POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, until
 

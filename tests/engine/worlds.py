@@ -14,7 +14,7 @@ from daemon.engine.world import Mesh, World
 from daemon.errors import VerdictdError
 from daemon.model import ArmSpec, Command, Mark, Reading, Release, Stage, Verdict, Watch
 from daemon.ports import PatchReceipt, Placement
-from daemon.recordings import Recorder
+from daemon.recorder import Recorder
 
 ID = "web-1"
 BOUNDS = (10.0, 25.0, 50.0, 100.0, 250.0)

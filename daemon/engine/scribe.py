@@ -1,0 +1,59 @@
+"""Judged ticks handed to the recorder, beside everything else: neither a full disk nor one that hangs may hold up a tick."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from daemon import recordings
+from daemon.engine import session as life
+from daemon.engine.judging import Judged
+from daemon.errors import VerdictdError
+from daemon.ports import Meter
+from daemon.recorder import Recorder
+from daemon.recordings import Header
+
+log = logging.getLogger(__name__)
+
+
+class Scribe:
+    """Writes the ticks of one telemetry source, one round after the other, each for at most ``patience_seconds``."""
+
+    def __init__(self, recorder: Recorder, *, meter: Meter, patience_seconds: float) -> None:
+        self._recorder = recorder
+        self._meter = meter
+        self._patience_seconds = patience_seconds
+        self._writing: asyncio.Future[list[VerdictdError]] | None = None
+
+    async def write(self, judged: Sequence[Judged]) -> None:
+        """Write these ticks. Rounds that come while an earlier one hangs are left out; the recorder notices the hole."""
+        if self._writing is not None and not self._writing.done():
+            return
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._append, judged)
+        await asyncio.wait([self._writing], timeout=self._patience_seconds)
+        if not self._writing.done():
+            slow = f"no answer from the recordings' folder in {self._patience_seconds:g} s; ticks go unrecorded"
+            self._meter.trouble("recording", VerdictdError(slow))
+            return
+        for error in self._writing.result():
+            self._meter.trouble("recording", error)
+
+    def _append(self, judged: Sequence[Judged]) -> list[VerdictdError]:
+        errors = []
+        for one in judged:
+            if one.sample is None:
+                continue
+            session = one.after
+            header = Header(
+                release=life.release_document(session.release),
+                policy=session.policy,
+                bounds_ms=session.bounds_ms,
+                split=session.split,
+                tick_seconds=session.tick_seconds,
+            )
+            line = recordings.line(one.sample)
+            try:
+                self._recorder.append(session.release_id, header, line, before=one.due.session.digest, after=session.digest)
+            except VerdictdError as error:
+                log.warning("recording stopped", extra={"release": session.release_id, "reason": str(error)})
+                errors.append(error)
+        return errors

@@ -1,0 +1,111 @@
+"""Recordings written: one file per release, one line per judged tick.
+
+A recording is always the beginning of what was judged, to the byte, and never anything else. The chained digest of the
+session says where a line belongs: after a kill the file may hold ticks that no checkpoint knows, and they are cut off; where
+ticks are missing (a full disk, recordings switched on in the middle) the file is left as it is, and nothing is added to it.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.errors import VerdictdError
+from daemon.recordings import Header, chained, header_line
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """Where a file ends: its digest and size, and the bounds in its header."""
+
+    digest: str
+    size: int
+    bounds_ms: tuple[float, ...]
+
+
+class Recorder:
+    """Appends lines to one file per release. Blocking file I/O: call it from a thread.
+
+    The bounds of the buckets may be unknown when the watch begins (a proxy shows a histogram only after its first use);
+    the header is then written without them, and once more, by atomic rename, when they are known.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._ends: dict[str, _End | None] = {}
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def path(self, release_id: str) -> Path:
+        """Where a release's recording is."""
+        return self._directory / f"{release_id}.jsonl"
+
+    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str) -> None:
+        """Write one tick's line; ``before`` and ``after`` are the session's digests around it.
+
+        Raises:
+            VerdictdError: it cannot be written, or ticks are missing before it; said once, then the release goes unrecorded.
+        """
+        end = self._ends.get(release_id)
+        if end is None and release_id in self._ends:
+            return
+        self._ends[release_id] = None
+        path = self.path(release_id)
+        try:
+            if end is None or end.digest != before:
+                end = _cut(path, header, before)
+            if end.bounds_ms != header.bounds_ms:
+                end = _with_header(path, header, end)
+            self._ends[release_id] = _append(path, line, end, digest=after)
+        except OSError as error:
+            raise VerdictdError(f"{path} ends here, the release is not recorded any more: {error}") from error
+
+    def close(self, release_id: str) -> None:
+        """The release has ended."""
+        self._ends.pop(release_id, None)
+
+
+def _append(path: Path, line: bytes, end: _End, *, digest: str) -> _End:
+    written = line + b"\n"
+    try:
+        with path.open("ab") as file:
+            file.write(written)
+    except OSError:
+        with contextlib.suppress(OSError):  # no half line may stay
+            _truncate(path, end.size)
+        raise
+    return _End(digest=digest, size=end.size + len(written), bounds_ms=end.bounds_ms)
+
+
+def _cut(path: Path, header: Header, digest: str) -> _End:
+    """Bring the file to where its digest is this one: a new file, or an old one without what was not kept."""
+    if not path.exists() and not digest:
+        first = header_line(header) + b"\n"
+        path.write_bytes(first)
+        return _End(digest=digest, size=len(first), bounds_ms=header.bounds_ms)
+    try:
+        first, *lines = path.read_bytes().splitlines(keepends=True)
+    except (FileNotFoundError, ValueError):
+        first, lines = b"", []
+    size, found = len(first), ""
+    for line in lines:
+        if found == digest:
+            break
+        size, found = size + len(line), chained(found, line.removesuffix(b"\n"))
+    if found != digest or not first:
+        raise VerdictdError(f"{path} does not hold all ticks before this one; it is left as it is")
+    _truncate(path, size)
+    return _with_header(path, header, _End(digest=digest, size=size, bounds_ms=()))
+
+
+def _with_header(path: Path, header: Header, end: _End) -> _End:
+    """The same lines under another first line."""
+    first = header_line(header) + b"\n"
+    body = path.read_bytes().split(b"\n", 1)[1]
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(first + body)
+    temporary.replace(path)
+    return _End(digest=end.digest, size=len(first) + len(body), bounds_ms=header.bounds_ms)
+
+
+def _truncate(path: Path, size: int) -> None:
+    with path.open("r+b") as file:
+        file.truncate(size)

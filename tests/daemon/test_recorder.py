@@ -1,0 +1,127 @@
+"""What the recorder leaves on the disk: always the beginning of what was judged, to the byte."""
+
+import json
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from analyzers.counts import Arm, Latency, Sample
+from config.policy import Policy
+from daemon import recordings
+from daemon.errors import VerdictdError
+from daemon.recorder import Recorder
+from daemon.recordings import Header, chained
+
+RELEASE = {"service": "web", "baseline": {"service": "web-v1"}, "canary": {"service": "web-v2"}}
+HEADER = Header(release=RELEASE, policy=Policy(), bounds_ms=(5.0, 10.0), tick_seconds=1.0)
+EARLY = Header(release=RELEASE, policy=Policy(), tick_seconds=1.0)
+ARM = Arm(requests=5, latency=Latency(counts=(1, 2, 2), sum_ms=5.0))
+
+
+def line(t: float) -> bytes:
+    return recordings.line(Sample(t=t, seconds=1.0, baseline=ARM, canary=ARM))
+
+
+def digest(*times: float) -> str:
+    chain = ""
+    for t in times:
+        chain = chained(chain, line(t))
+    return chain
+
+
+def write(recorder: Recorder, *times: float, header: Header = HEADER) -> None:
+    """The last of these ticks, after the others."""
+    recorder.append("web-1", header, line(times[-1]), before=digest(*times[:-1]), after=digest(*times))
+
+
+def written(folder: Path) -> list[float]:
+    header, samples = recordings.read(folder / "web-1.jsonl")
+    assert header == HEADER
+    return [sample.t for sample in samples]
+
+
+def test_the_header_may_get_its_bounds_later_and_no_line_is_lost(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    gap = recordings.line(Sample(t=1.0, seconds=1.0, baseline=None, canary=None, gap="no scrape yet"))
+    first = chained("", gap)
+    recorder.append("web-1", EARLY, gap, before="", after=first)
+    recorder.append("web-1", HEADER, line(2.0), before=first, after=chained(first, line(2.0)))
+    recorder.close("web-1")
+    assert written(tmp_path) == [1.0, 2.0]
+
+
+def test_a_restart_goes_on_in_the_same_file(tmp_path: Path) -> None:
+    write(Recorder(tmp_path), 1.0)
+    write(Recorder(tmp_path), 1.0, 2.0)
+    assert written(tmp_path) == [1.0, 2.0]
+
+
+def test_ticks_that_no_checkpoint_knows_are_cut_off_after_a_kill(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    write(recorder, 1.0)
+    write(recorder, 1.0, 2.0)
+    write(recorder, 1.0, 2.0, 3.0)
+    write(Recorder(tmp_path), 1.0, 2.5)
+    assert written(tmp_path) == [1.0, 2.5]
+    write(Recorder(tmp_path), 0.5)
+    assert written(tmp_path) == [0.5]
+
+
+def test_half_a_line_left_by_a_kill_is_cut_off(tmp_path: Path) -> None:
+    write(Recorder(tmp_path), 1.0)
+    with (tmp_path / "web-1.jsonl").open("ab") as file:
+        file.write(line(2.0)[:20])
+    write(Recorder(tmp_path), 1.0, 2.0)
+    assert written(tmp_path) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("damage", ["a hole", "no file", "an empty file", "another's"])
+def test_where_ticks_are_missing_the_file_is_left_alone_and_it_is_said_once(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "web-1.jsonl"
+    recorder = Recorder(tmp_path)
+    match damage:
+        case "a hole":
+            write(recorder, 1.0)
+        case "an empty file":
+            path.touch()
+        case "another's":
+            path.write_bytes(b"something else\nentirely\n")
+        case _:
+            pass
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(VerdictdError, match="does not hold all ticks"):
+        write(recorder, 1.0, 2.0, 3.0)
+    write(recorder, 1.0, 2.0, 3.0, 4.0)
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_a_full_disk_leaves_whole_lines_and_ends_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder(tmp_path)
+    write(recorder, 1.0)
+    truncated = Path.open
+
+    class Full:
+        """Takes half a line."""
+
+        def __init__(self, path: Path) -> None:
+            self.file = truncated(path, "ab")
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self.file.close()
+
+        def write(self, data: bytes) -> None:
+            self.file.write(data[: len(data) // 2])
+            self.file.flush()
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path) if mode == "ab" else truncated(path, mode))
+    with pytest.raises(VerdictdError, match="No space left"):
+        write(recorder, 1.0, 2.0)
+    monkeypatch.undo()
+    write(recorder, 1.0, 2.0, 3.0)
+    assert written(tmp_path) == [1.0]
+    assert json.loads((tmp_path / "web-1.jsonl").read_bytes().splitlines()[0])["format"] == recordings.FORMAT

@@ -1,0 +1,95 @@
+"""Recordings of a daemon at work: they hold up nothing, and replay to what was decided, also across a kill."""
+
+import asyncio
+import threading
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from daemon import recordings
+from daemon.errors import VerdictdError
+from daemon.model import Record, Stage
+from daemon.recorder import Recorder
+from daemon.recordings import Header
+from daemon.replay import replay_file
+from tests.engine.worlds import ID, POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, killed, running, verdict_of
+
+LONG = msgspec.structs.replace(POLICY, window_seconds=1e6)
+
+
+def digest(path: Path) -> str:
+    chain = ""
+    for line in path.read_bytes().splitlines()[1:]:
+        chain = recordings.chained(chain, line)
+    return chain
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+async def test_a_recording_made_across_a_kill_replays_to_the_verdict_and_has_its_digest(tmp_path: Path, lost: int) -> None:
+    scene = Scene(telemetry=HandTelemetry([gap("no scrape yet"), healthy(), failing(1)]), policies={"default": LONG})
+    scene.recorder = Recorder(tmp_path)
+    kept: list[bytes] = []
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        while engine.views()[0].ticks < 6:
+            await asyncio.sleep(0)
+            if scene.sessions.data[ID] not in kept:
+                kept.append(scene.sessions.data[ID])
+    scene.sessions.data[ID] = kept[-1 - lost]  # the broker was away when it was killed
+    scene.recorder = Recorder(tmp_path)
+    scene.telemetry.readings = [gap("first reading"), failing()]
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    record = msgspec.json.decode(scene.records.data[ID], type=Record)
+    replayed = replay_file(tmp_path / f"{ID}.jsonl")
+    assert (replayed.verdict, replayed.decided_at_tick) == ("rollback", verdict.ticks)
+    assert replayed.reason == verdict.reason
+    assert digest(tmp_path / f"{ID}.jsonl") == record.sample_digest
+
+
+class Broken(Recorder):
+    """A disk that is full."""
+
+    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str) -> None:
+        raise VerdictdError("No space left on device")
+
+
+class Hanging(Recorder):
+    """A folder on a server that has gone."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.released = threading.Event()
+
+    def append(self, release_id: str, header: Header, line: bytes, *, before: str, after: str) -> None:
+        self.released.wait(timeout=10.0)
+        super().append(release_id, header, line, before=before, after=after)
+
+
+async def test_a_full_disk_does_not_stop_the_ticks(tmp_path: Path) -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]), recorder=Broken(tmp_path))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await verdict_of(engine)
+    assert scene.router.canary_percent == 0
+    assert "recording" in {what for what, _ in scene.meter.troubles}
+
+
+async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_what_it_holds_is_a_beginning(tmp_path: Path) -> None:
+    telemetry = HandTelemetry([healthy(), failing(10)])
+    telemetry.tick_seconds = 0.05
+    hanging = Hanging(tmp_path)
+    scene = Scene(telemetry=telemetry, recorder=hanging, policies={"default": LONG})
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        async with asyncio.timeout(5.0):
+            while engine.views()[0].stage is not Stage.ENDED:
+                await asyncio.sleep(0.01)
+        hanging.released.set()
+    assert scene.router.canary_percent == 0
+    assert "recording" in {what for what, _ in scene.meter.troubles}
+    async with asyncio.timeout(5.0):
+        while not hanging.path(ID).exists() or len(hanging.path(ID).read_bytes().splitlines()) < 2:
+            await asyncio.sleep(0.01)
+    assert "ends before a decision" in replay_file(hanging.path(ID)).reason

@@ -27,6 +27,7 @@ COLD: Final = Unsteady(cold=3.0)
 YOUNG: Final = Pods(canary=2, baseline=4, told_apart=True, ages=True)
 THREE: Final = Pods(canary=3, baseline=10, spread=0.02, told_apart=True)
 FAR: Final = Pods(canary=3, baseline=10, spread=0.05, told_apart=True)
+FRAGILE: Final = Pods(canary=3, baseline=10, error_spread=0.3, told_apart=True)
 FULL_WATCH: Final = Policy(promotion=Promotion(min_seconds=270.0))
 
 
@@ -71,7 +72,7 @@ def healthy() -> list[Kind]:
         _healthy("slow errors in the histogram", failures=Failures(errors=0.01, slow=20.0), split=False),
         _healthy("all latencies in one bucket", times=TIED),
         _healthy("narrow latency", times=NARROW),
-        _healthy("fine buckets", times=FINE),
+        _healthy("pods' error rates differ by 30 %", failures=Failures(errors=0.01), pods=FRAGILE),
         _healthy("a cache: two humps", times=CACHE),
         _healthy("shared drift", FULL_WATCH, unsteady=DRIFT),
         _healthy("tick jitter 5 %", FULL_WATCH, unsteady=JITTER),

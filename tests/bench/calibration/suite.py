@@ -66,9 +66,9 @@ def precision_and_recall(found: Sequence[Score]) -> tuple[float, float]:
     return right / max(1, right + wrong), right / max(1, all_bad)
 
 
-def report(*, releases: int = RELEASES) -> str:
+def report(*, releases: int = RELEASES, chosen: Sequence[Kind] | None = None) -> str:
     """The suite's part of the page."""
-    found = scores(releases=releases)
+    found = scores(releases=releases, chosen=chosen)
     precision, recall = precision_and_recall(found)
     rows = []
     for score in found:

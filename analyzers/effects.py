@@ -14,6 +14,8 @@ from analyzers.terms import Limits
 
 TAIL_LEVEL = 0.99
 _TAIL_START = 0.95
+CAUTION = 1.0
+"""Standard errors taken off an estimate before it is held against a tolerance: evidence stops the watch when chance is highest."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,10 +101,13 @@ def estimate(rows: Rows, limits: Limits, *, recent: bool) -> Harm:
         for memories in (rows.counts, rows.ranks, rows.hist):
             memories[:, 1:] = memories[:, :1]
     counts = rows.counts
-    c_rate, b_rate, _, _ = rates(memory.clearest(counts, memory.error_deviation(counts)))
+    failing = memory.clearest(counts, memory.error_deviation(counts))
+    c_rate, b_rate, _, _ = rates(failing)
+    sure_rate = c_rate - CAUTION * np.sqrt(failing[:, C_ERR]) / failing[:, C_REQ]
     _, _, c_denied, b_denied = rates(memory.clearest(counts, memory.error_deviation(counts, (C_DEN, B_DEN))))
     deviation = memory.rank_deviation(rows.ranks)
-    slower = probability(memory.clearest(rows.ranks, deviation))
+    ranks = memory.clearest(rows.ranks, deviation)
+    slower = probability(ranks)
     mean = mean_factor(memory.clearest(counts, deviation))
     size = limits.bounds.shape[1] + 1
     if size > 1:
@@ -111,16 +116,18 @@ def estimate(rows: Rows, limits: Limits, *, recent: bool) -> Harm:
         baseline = hist[:, 0, 1]
         resolved = buckets.resolves_median(baseline)
         by_rank = np.where(np.isfinite(slower), buckets.factor_of(slower, baseline, edges), np.nan)
+        at_least = buckets.factor_of(slower - CAUTION / np.sqrt(ranks[:, 1]), baseline, edges)
         typical = np.where(resolved | ~np.isfinite(mean), by_rank, mean)
+        sure_typical = np.where(resolved | ~np.isfinite(mean), np.where(np.isfinite(slower), at_least, np.nan), mean)
         p99 = p99_factor(memory.clearest(hist, _tail_deviation(hist)), edges)
     else:
         resolved = np.zeros(len(mean), dtype=np.bool_)
-        typical, p99 = mean, np.full(len(mean), np.nan)
+        typical, sure_typical, p99 = mean, mean, np.full(len(mean), np.nan)
     beyond = np.stack(
         [
-            (c_rate > limits.max_rate) & (c_rate > np.nan_to_num(b_rate) + limits.above_baseline),
+            (sure_rate > limits.max_rate) & (sure_rate > np.nan_to_num(b_rate) + limits.above_baseline),
             c_denied > np.nan_to_num(b_denied) + limits.denied_above,
-            typical > limits.typical,
+            sure_typical > limits.typical,
             p99 > limits.p99,
             mean > limits.typical,
         ],

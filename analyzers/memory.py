@@ -30,7 +30,7 @@ from analyzers.legs import rank
 from analyzers.terms import Limits
 
 KEEP: Final[Array] = np.array([1.0, 0.5, 0.875, 0.96875])
-_HANDICAP: Final[Array] = np.array([0.0, 1.0, 1.0, 1.0])
+_HANDICAP: Final[Array] = np.array([0.0, 2.0, 2.0, 2.0])
 """Standard deviations by which a fading memory must stand out more than the totals to be believed."""
 _STAND_OUT: Final[Array] = np.sqrt(np.array([1.0, 1.5, 1.875, 1.96875]))
 """A fading sum varies less than its size says: by 1/(1 + keep)."""

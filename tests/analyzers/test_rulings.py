@@ -260,3 +260,13 @@ def test_strict_evidence_lets_a_harm_near_its_tolerance_stay() -> None:
     stream = list(_errors(6, 20))
     assert watch(terms(policy, bounds_ms=()), stream)[1].outcome == "rollback"
     assert watch(terms(replace(policy, evidence="strict"), bounds_ms=()), stream)[1].outcome == "continue"
+
+
+@pytest.mark.parametrize(
+    ("world", "most"),
+    [(World(errors=(0.003, 0.001)), 0.3), (World(factor=1.05), 0.25)],
+    ids=["0.3 % where 0.5 % is allowed", "5 % slower where 10 % is allowed"],
+)
+def test_a_canary_that_is_worse_inside_its_tolerance_mostly_stays(world: World, most: float) -> None:
+    ends = [watch(terms(split=True), world.ticks(seed, 300))[1].outcome for seed in range(20)]
+    assert ends.count("rollback") / len(ends) <= most

@@ -125,6 +125,9 @@ class Certificates:
 def error_limit(rows: Rows, limits: Limits) -> Array:
     """The failed share above which a canary is beyond tolerance, given what is sure of the baseline (releases,)."""
     counts = rows.counts[:, 0]
+    rate = counts[:, B_ERR] / np.maximum(counts[:, B_REQ], 1.0)
+    if not (rate + limits.above_baseline > limits.max_rate).any():
+        return limits.max_rate  # what is sure of the baseline is below its rate: the absolute limit is the wider one
     known = lowest_rate(counts[:, B_ERR], counts[:, B_REQ], boundary=limits.safe_boundary / BASELINE_SHARE)
     return np.maximum(limits.max_rate, known + limits.above_baseline)
 

@@ -1,7 +1,7 @@
 """Results on disk, block by block, under a name that changes when the judge does: an interrupted calibration goes on where it was.
 
 The name is a hash of what can change a figure: the code of the judge and of the simulator without comments and docstrings, the
-policy's defaults, and the cell. Modules that only word a ruling are left out.
+policy's defaults, and the cell. Modules that only word a ruling are left out, and so are those of promotion where nothing is promoted.
 """
 
 import ast
@@ -19,6 +19,9 @@ from tests.bench.calibration.probes import First
 
 FOLDER: Final = Path(".calibration")
 _WORDING: Final = frozenset({"report.py", "words.py", "classical.py", "intervals.py", "explain.py", "plot.py"})
+_PROMOTING: Final = frozenset({"decide.py", "release.py", "promotion.py", "p99.py", "strict.py", "share.py"})
+PROMOTED: Final = frozenset({"promotion", "product"})
+"""Sections whose figures depend on what promotes."""
 
 
 def _code(path: Path) -> str:
@@ -31,11 +34,12 @@ def _code(path: Path) -> str:
 
 
 @cache
-def fingerprint() -> str:
+def fingerprint(*, promoting: bool = True) -> str:
     """Of the judge, the simulator, the policy and the questions: 12 hexadecimal digits."""
     digest = hashlib.sha256()
     roots = [Path(package.__path__[0]) for package in (analyzers, daemon.simulation)]
-    files = [path for root in roots for path in sorted(root.rglob("*.py")) if path.name not in _WORDING]
+    left_out = _WORDING if promoting else _WORDING | _PROMOTING
+    files = [path for root in roots for path in sorted(root.rglob("*.py")) if path.name not in left_out]
     files += [Path(config.__path__[0]) / "policy.py", Path(__file__).with_name("probes.py"), Path(__file__).with_name("lean.py")]
     for path in files:
         digest.update(_code(path).encode())
@@ -49,7 +53,7 @@ class Results:
         """Read what is there."""
         question = repr((cell.section, cell.world, cell.window_seconds, cell.warmup_seconds, cell.legs, cell.tolerance))
         name = hashlib.sha256(question.encode()).hexdigest()[:16]
-        self._path = folder / fingerprint() / f"{name}.json"
+        self._path = folder / fingerprint(promoting=cell.section in PROMOTED) / f"{name}.json"
         self.blocks: dict[int, First] = {}
         if self._path.exists():
             self.blocks = {int(block): first for block, first in json.loads(self._path.read_text()).items()}

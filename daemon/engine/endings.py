@@ -16,7 +16,7 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
-from daemon.errors import VerdictdError
+from daemon.errors import Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Record, Stage
 from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictSink
@@ -115,7 +115,15 @@ class Endings:
             fixed_horizon=session.decision.fixed_horizon if session.decision else None,
             marks=session.marks,
         )
-        await self._until_done("record", lambda: self._records.put(session.release_id, msgspec.json.encode(record)))
+        await self._until_done("record", lambda: self._put_record(session.release_id, msgspec.json.encode(record)))
+
+    async def _put_record(self, release_id: str, record: bytes) -> None:
+        """Keep it. What the store refuses for good, because it is too large, must not keep the release from ending."""
+        try:
+            await self._records.put(release_id, record)
+        except Refused as error:
+            self._meter.trouble("record", error)
+            log.error("the record cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
 
     def end(self, session: Session) -> None:
         """Nothing is left to do: the release's state and its telemetry's memory go."""

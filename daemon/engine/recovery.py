@@ -3,6 +3,7 @@
 import logging
 
 from daemon.backoff import pauses
+from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.lives import Lives
 from daemon.engine.registry import Registry
@@ -25,11 +26,20 @@ async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints,
             continue
         registry.put(session)
         lives.supersede_rivals(session)
+        if session.stage is Stage.WATCHING and _split(world, session) != session.split:
+            # What was folded so far and what would follow cannot be compared: no evidence either way.
+            other = "its telemetry's latencies are of another kind since the settings were changed"
+            lives.decided(life.not_judged(session, other, now=world.clock.now()))
     # What was being taken back goes first: it is what hurts.
     for session in sorted(registry.running(), key=lambda s: s.stage is not Stage.REVERTING):
         lives.begin(session.release_id)
     if sessions:
         log.info("recovered", extra={"releases": len(sessions)})
+
+
+def _split(world: World, session: Session) -> bool:
+    assert session.release.mesh is not None  # admission has filled it in
+    return world.telemetry[world.meshes[session.release.mesh].telemetry].split
 
 
 async def _load(world: World, checkpoints: Checkpoints) -> list[Session]:

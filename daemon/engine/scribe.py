@@ -56,4 +56,6 @@ class Scribe:
             except VerdictdError as error:
                 log.warning("recording stopped", extra={"release": session.release_id, "reason": str(error)})
                 errors.append(error)
+            if session.decision is not None:
+                self._recorder.close(session.release_id)
         return errors

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from daemon.engine import clockwork
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.clockwork import Clockwork
+from daemon.engine.judging import Due, Judged, judge
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.model import Command, Reading, Stage, Watch
@@ -95,6 +98,22 @@ async def test_a_word_spoken_while_the_judge_was_busy_stands() -> None:
     verdict = shop.registry.get("web-1").verdict
     assert verdict is not None
     assert verdict.by == "person"
+    assert shop.decided == []
+
+
+async def test_a_word_spoken_in_the_middle_of_the_judging_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(HandTelemetry([failing(60)]))
+    shop.watch("web-1")
+
+    def interrupted(batch: Sequence[Due], *, now: Callable[[], float]) -> list[Judged]:
+        session = shop.registry.get("web-1")
+        shop.registry.put(life.commanded(session, Command(command="cancel", by="ada"), now=0.0))
+        return judge(batch, now=now)
+
+    monkeypatch.setattr(clockwork, "judge", interrupted)
+    await shop.clockwork.turn()
+    assert shop.registry.get("web-1").stage is Stage.PUBLISHING
+    assert shop.registry.get("web-1").ticks == 0
     assert shop.decided == []
 
 

@@ -1,8 +1,12 @@
 """The engine on ports played by hand: what a release's life looks like from outside, and what survives."""
 
+import math
+from dataclasses import replace
+
 import msgspec
 import pytest
 
+from daemon.engine.admission import admit
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable
 from daemon.model import Action, Command, Outcome, Record, Release, Stage
 from tests.engine.worlds import (
@@ -305,6 +309,21 @@ async def test_a_release_without_a_mesh_gets_the_only_one() -> None:
     async with running(Scene(telemetry=HandTelemetry([gap()]))) as engine:
         view = await engine.submit(msgspec.structs.replace(RELEASE, mesh=None), release_id=ID)
     assert view.release.mesh == "edge"
+
+
+async def test_where_there_are_several_meshes_a_release_must_name_its_own() -> None:
+    scene = Scene()
+    world = scene.world()
+    two = replace(world, meshes={**world.meshes, "mesh": world.meshes["edge"]})
+    with pytest.raises(InvalidInput, match="use one of: edge, mesh"):
+        admit(two, msgspec.structs.replace(RELEASE, mesh=None), release_id=ID, running=0)
+
+
+async def test_terms_that_no_judge_can_work_with_are_refused_at_the_door() -> None:
+    scene = Scene()
+    scene.telemetry.tick_seconds = math.nan
+    with pytest.raises(InvalidInput, match="change the policy"):
+        admit(scene.world(), RELEASE, release_id=ID, running=0)
 
 
 async def test_a_wait_ends_with_nothing_when_the_verdict_has_not_come() -> None:

@@ -122,6 +122,46 @@ async def test_a_verdict_whose_checkpoint_is_refused_for_good_is_published_all_t
     assert scene.sink.verdicts == [verdict]
 
 
+async def test_a_record_that_the_store_refuses_for_good_is_reported_and_the_release_ends() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.records.refused[ID] = Refused("too large")
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert scene.sink.verdicts == [verdict]
+    assert "record" in {what for what, _ in scene.meter.troubles}
+
+
+async def test_a_watch_whose_telemetry_was_changed_to_another_kind_over_a_restart_claims_nothing() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks > 2)
+    scene.telemetry = HandTelemetry([failing()])
+    scene.telemetry.split = True
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, scene.router.patches) == (Outcome.INCONCLUSIVE, 0)
+    assert "of another kind" in verdict.reason
+
+
+async def test_a_start_while_the_store_is_away_waits_for_it() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks > 2)
+    scene.sessions.failing = Unavailable("nats is away")
+    engine = Engine(scene.world())
+    task = asyncio.ensure_future(engine.run())
+    await until(lambda: len(scene.meter.troubles) > 3)
+    assert not engine.ready
+    scene.sessions.failing = None
+    await until(lambda: engine.ready)
+    assert (await engine.view(ID)).ticks > 2
+    engine.stop()
+    await task
+
+
 async def test_a_release_that_cannot_be_kept_is_refused_at_the_door() -> None:
     scene = Scene()
     scene.sessions.refused[ID] = Refused("ID: 2000000 bytes are more than NATS takes")

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -30,17 +31,20 @@ async def test_a_recording_made_across_a_kill_replays_to_the_verdict_and_has_its
     scene = Scene(telemetry=HandTelemetry([gap("no scrape yet"), healthy(), failing(1)]), policies={"default": LONG})
     scene.recorder = Recorder(tmp_path)
     kept: list[bytes] = []
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     async with killed(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         while engine.views()[0].ticks < 6:
             await asyncio.sleep(0)
             if scene.sessions.data[ID] not in kept:
                 kept.append(scene.sessions.data[ID])
+    await asyncio.to_thread(int)  # what a kill would have ended has ended
     scene.sessions.data[ID] = kept[-1 - lost]  # the broker was away when it was killed
     scene.recorder = Recorder(tmp_path)
     scene.telemetry.readings = [gap("first reading"), failing()]
     async with running(scene) as engine:
         verdict = await verdict_of(engine)
+    await asyncio.to_thread(int)  # as the end of the process does: what is being written is waited for
     record = msgspec.json.decode(scene.records.data[ID], type=Record)
     replayed = replay_file(tmp_path / f"{ID}.jsonl")
     assert (replayed.verdict, replayed.decided_at_tick) == ("rollback", verdict.ticks)
@@ -72,6 +76,9 @@ async def test_a_full_disk_does_not_stop_the_ticks(tmp_path: Path) -> None:
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         await verdict_of(engine)
+        async with asyncio.timeout(5.0):
+            while not scene.meter.troubles:
+                await asyncio.sleep(0.01)
     assert scene.router.canary_percent == 0
     assert "recording" in {what for what, _ in scene.meter.troubles}
 

@@ -1,7 +1,7 @@
 """Results on disk, block by block, under a name that changes when the judge does: an interrupted calibration goes on where it was.
 
 The name is a hash of what can change a figure: the code of the judge and of the simulator without comments and docstrings, the
-policy's defaults, and the cell. Modules that only word a ruling are left out, and so are those of promotion where nothing is promoted.
+policy's defaults, and the cell. Modules that only word a ruling are left out, those of promotion where nothing is promoted.
 """
 
 import ast
@@ -19,7 +19,7 @@ from tests.bench.calibration.probes import First
 
 FOLDER: Final = Path(".calibration")
 _WORDING: Final = frozenset({"report.py", "words.py", "classical.py", "intervals.py", "explain.py", "plot.py"})
-_PROMOTING: Final = frozenset({"decide.py", "release.py", "promotion.py", "p99.py", "strict.py", "share.py"})
+_PROMOTING: Final = frozenset({"decide.py", "ruling.py", "release.py", "promotion.py", "p99.py", "strict.py", "share.py"})
 PROMOTED: Final = frozenset({"promotion", "product"})
 """Sections whose figures depend on what promotes."""
 

@@ -5,8 +5,7 @@ policy's tolerance on a leg that carries that evidence. A promotion needs every 
 and no noteworthy evidence in a leg that has no certificate. At the deadline whatever is neither is inconclusive.
 """
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from analyzers.conviction import Charge, Evidence
 from analyzers.intake import Tick
 from analyzers.layout import C_REQ, TICK, Rows
 from analyzers.report import LEGS
-from analyzers.ruling import LegNow, Outcome, Ruling
+from analyzers.ruling import LegsNow, Outcome, Ruling
 from analyzers.terms import Limits
 
 
@@ -32,25 +31,35 @@ def _effects_now(rows: Rows, limits: Limits) -> list[tuple[float, ...]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-@dataclass(slots=True, kw_only=True)
 class _Batch:
-    """What ruling on one release of a batch needs. ``charges`` and ``unshown`` hold the releases they concern."""
+    """What ruling on one release of a batch needs.
 
-    rows: Rows
-    limits: Limits
-    tick: Tick
-    evidence: Evidence
-    charges: dict[int, Charge]
-    unshown: dict[int, list[str]]
+    ``charges`` and ``unshown`` hold the releases they concern. What is asked of every release at every tick lies in lists:
+    an element of an array costs more to take out than to compare.
+    """
+
+    def __init__(self, rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> None:
+        self.rows = rows
+        self.limits = limits
+        self.evidence = evidence
+        self.charges: dict[int, Charge] = conviction.charges(rows, limits, tick, evidence)
+        self.unshown: dict[int, list[str]] = release.unshown(rows, limits, tick, evidence.legs)
+        self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
+        self.seen: list[bool] = tick.seen.tolist()
+        self.warming: list[bool] = tick.warming.tolist()
+        self.t: list[float] = tick.t.tolist()
+        self.requests: list[float] = rows.counts[:, 0, C_REQ].tolist()
+        self.min_requests: list[float] = limits.min_requests.tolist()
+        self.min_seconds: list[float] = limits.min_seconds.tolist()
 
     def outcome(self, at: int) -> Outcome:
         """Rollback before promotion before the deadline. A tick without telemetry promotes nothing."""
         charge = self.charges.get(at)
         if charge is not None and charge.leg is not None:
             return "rollback"
-        if self.unshown.get(at) == [] and self.tick.seen[at]:
+        if self.unshown.get(at) == [] and self.seen[at]:
             return "promote"
-        return "inconclusive" if self.tick.t[at] >= self.limits.window_seconds[at] else "continue"
+        return "inconclusive" if self.over[at] else "continue"
 
     def waiting(self, at: int, evidence: float) -> str:
         """What is missing for a decision."""
@@ -58,12 +67,11 @@ class _Batch:
             missing = self.unshown[at]
             wanted = f"not shown yet: {words.listed(missing)}" if missing else "everything asked for promotion is shown"
         else:
-            requests, least = float(self.rows.counts[at, 0, C_REQ]), float(self.limits.min_requests[at])
             wanted = (
-                f"{words.count(requests)} of {words.count(least)} canary requests seen, "
-                f"{self.tick.t[at]:.0f} of {self.limits.min_seconds[at]:.0f} s watched"
+                f"{words.count(self.requests[at])} of {words.count(self.min_requests[at])} canary requests seen, "
+                f"{self.t[at]:.0f} of {self.min_seconds[at]:.0f} s watched"
             )
-        if self.tick.warming[at]:
+        if self.warming[at]:
             wanted += "; the latency of young pods is not judged yet"
         charge = self.charges.get(at)
         return wanted if charge is None else f"{charge.why_not(evidence)}; {wanted}"
@@ -99,17 +107,10 @@ class _Batch:
 
 def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Ruling]:
     """Rule on every release of a batch after its tick was folded."""
-    batch = _Batch(
-        rows=rows,
-        limits=limits,
-        tick=tick,
-        evidence=evidence,
-        charges=conviction.charges(rows, limits, tick, evidence),
-        unshown=release.unshown(rows, limits, tick, evidence.legs),
-    )
+    batch = _Batch(rows, limits, tick, evidence)
     facts = zip(
         rows.head[:, TICK].tolist(),
-        tick.t.tolist(),
+        batch.t,
         evidence.total.tolist(),
         limits.boundary.tolist(),
         evidence.legs.tolist(),
@@ -125,10 +126,7 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
             t=t,
             evidence=total,
             boundary=boundary,
-            legs={
-                name: LegNow(e_value=value, effect=None if math.isnan(effect) else effect)
-                for name, value, effect in zip(LEGS, e_values, shown, strict=True)
-            },
+            legs=LegsNow(LEGS, e_values, shown),
             leg=None,
             reason=batch.waiting(at, total) if outcome == "continue" else "",
         )

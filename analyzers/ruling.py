@@ -1,8 +1,9 @@
 """What the judge says after a tick. Frozen, in words and numbers, and the same on any machine."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Outcome = Literal["continue", "promote", "rollback", "inconclusive"]
 
@@ -36,12 +37,43 @@ class Finding:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegNow:
+class LegNow(NamedTuple):
     """One leg at this tick, for metrics: its e-value and its estimated effect (null: nothing to say yet)."""
 
     e_value: float
     effect: float | None
+
+
+class LegsNow(Mapping[str, LegNow]):
+    """All legs at this tick, by name.
+
+    The numbers are kept as they come from the arrays and put into words when somebody asks: it is made for every release at
+    every tick, and hardly ever read.
+    """
+
+    __slots__ = ("_e_values", "_effects", "_names")
+
+    def __init__(self, names: Sequence[str], e_values: Sequence[float], effects: Sequence[float]) -> None:
+        """Three sequences in the same order; an effect that is NaN is unknown."""
+        self._names = names
+        self._e_values = e_values
+        self._effects = effects
+
+    def __getitem__(self, name: str) -> LegNow:
+        """The leg of this name."""
+        if name not in self._names:
+            raise KeyError(name)
+        at = self._names.index(name)
+        effect = self._effects[at]
+        return LegNow(self._e_values[at], None if math.isnan(effect) else effect)
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        """How many legs there are."""
+        return len(self._names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

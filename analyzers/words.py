@@ -30,7 +30,8 @@ def odds(evidence: float) -> str:
 
 def count(number: float) -> str:
     """A count with thin groups: 12 500."""
-    return f"{number:,.0f}".replace(",", " ")
+    whole = round(number)
+    return str(whole) if whole < 1000 else f"{whole:,}".replace(",", " ")
 
 
 def listed(parts: list[str]) -> str:

@@ -1,0 +1,19 @@
+"""Legs as a ruling holds them: a mapping whose numbers are put into words when asked for."""
+
+import math
+
+import pytest
+
+from analyzers.ruling import LegNow, LegsNow
+
+LEGS = LegsNow(("errors", "rank"), (12.5, 1.0), (0.04, math.nan))
+
+
+def test_legs_are_a_mapping_by_name() -> None:
+    assert dict(LEGS) == {"errors": LegNow(12.5, 0.04), "rank": LegNow(1.0, None)}
+    assert len(LEGS) == 2
+
+
+def test_a_leg_that_there_is_not_is_a_key_error() -> None:
+    with pytest.raises(KeyError, match="speed"):
+        LEGS["speed"]

@@ -115,6 +115,28 @@ high takes a tolerated release back (`evidence: strict` asks for certainty inste
 """
 
 
+def _open_questions(tables: Tables) -> str:
+    """What is not solved, with this run's figures."""
+    walk = share(_found(tables, "hazards", "ar")("guarded"))
+    shaking = share(_found(tables, "hazards", "jitter 10")("guarded"))
+    fragile = share(_found(tables, "product", "pod errors")("rollback"))
+    tolerated = share(_found(tables, "product", "x1.05")("rollback"))
+    undecided = share(_found(tables, "product", "base 3")("inconclusive"))
+    certain = delay(_found(tables, "promotion", "same")("p99"), 0)
+    return f"""## What is open
+
+- **Latency that wanders by itself, pods not told apart**: {walk} of the healthy releases are taken back when nothing is tolerated.
+  Nothing in the arms' totals distinguishes a slow canary from a slow minute; pod-level telemetry does, so ask for it.
+- **Latency that jumps from tick to tick by 10 %**: {shaking}. In the first five ticks nothing is known about it yet.
+- **Pods whose error rates differ** (log-normally by 50 %, 1 % on average, 3 canary pods): {fragile} under the default policy.
+- **A canary that is 5 % slower where 10 % are tolerated** is taken back in {tolerated} of the cases: the evidence reaches its
+  boundary just when the canary looks worst. `evidence: strict` avoids it and takes longer.
+- **p99 within 10 %** takes {certain.median:g} ticks to show at 50 requests a second (nine of ten: {certain.p90:g}); by default it is
+  not asked for, and the bound that has been shown is told instead.
+- **A baseline that itself fails 3 %**: {undecided} stay inconclusive, since a difference of a quarter of a point cannot be shown in
+  300 s at this traffic. Allow a larger `above_baseline`, or give the canary more traffic."""
+
+
 def page(tables: Tables, *, fingerprint: str, suite: str, quick: bool) -> str:
     """The page as Markdown."""
     parts = [
@@ -133,6 +155,7 @@ def page(tables: Tables, *, fingerprint: str, suite: str, quick: bool) -> str:
         _PROMOTION.strip() + "\n\n" + tables.certified(),
         "### Promoted although at the tolerance (the policy promises at most 5 %)\n\n" + tables.wrongly_certified(),
         "### The bound on p99 that is certified\n\n" + tables.bounds(),
+        _open_questions(tables),
         "## Where it is worse than the reference\n\n" + ("\n".join(f"- {line}" for line in tables.worse) or "Nowhere."),
         f"Judge, simulator and questions: `{fingerprint}`.",
     ]

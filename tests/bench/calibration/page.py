@@ -131,8 +131,8 @@ def _open_questions(tables: Tables) -> str:
 - **Pods whose error rates differ** (log-normally by 50 %, 1 % on average, 3 canary pods): {fragile} under the default policy.
 - **A canary that is 5 % slower where 10 % are tolerated** is taken back in {tolerated} of the cases: the evidence reaches its
   boundary just when the canary looks worst. `evidence: strict` avoids it and takes longer.
-- **p99 within 10 %** takes {certain.median:g} ticks to show at 50 requests a second (nine of ten: {certain.p90:g}); by default it is
-  not asked for, and the bound that has been shown is told instead.
+- **p99 within 10 %** takes {certain.median:g} ticks to show at 50 requests a second (nine of ten: {certain.p90:g}). By default it
+  is not asked for, and the bound that has been shown is told instead.
 - **A baseline that itself fails 3 %**: {undecided} stay inconclusive, since a difference of a quarter of a point cannot be shown in
   300 s at this traffic. Allow a larger `above_baseline`, or give the canary more traffic."""
 

@@ -1,13 +1,18 @@
 """Killed at any stage and started again: the same verdict, once, and the traffic taken back. Real processes throughout."""
 
 import asyncio
+import json
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from daemon import recordings
 from daemon.demo.behaviour import Behaviour
 from daemon.model import Action, Outcome, Stage
+from daemon.replay import replay_file
 from tests.live.crashing import POINTS
 from tests.live.field import FAILING, Field, field_of
 from tests.servers.nats_server import nats_server
@@ -41,6 +46,12 @@ async def test_killed_at_any_stage_the_next_start_gives_the_same_verdict_once(tm
             published = await place.published(place.embedded_url())
         assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
         assert record.verdict.leg == "errors"
+        recording = tmp_path / "recordings" / f"{release_id}.jsonl"
+        replayed, digest = replay_file(recording), ""
+        for line in recording.read_bytes().splitlines()[1:]:
+            digest = recordings.chained(digest, line)
+        assert (replayed.verdict, replayed.decided_at_tick) == ("rollback", record.verdict.ticks)
+        assert digest == record.sample_digest
         assert [(v.release_id, v.outcome, v.action) for v in published] == [(release_id, Outcome.ROLLBACK, Action.REVERT)]
         assert await place.canary_is_silent()
 
@@ -67,6 +78,58 @@ async def test_sigterm_stops_in_under_five_seconds_and_the_next_start_goes_on_wa
             record = await place.record(release_id)
         assert record.verdict.outcome is Outcome.ROLLBACK
         assert [mark.step for mark in record.marks].count("watching") == 1
+
+
+async def test_sigterm_in_the_middle_of_a_revert_with_nats_gone_stops_in_under_five_seconds(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=FAILING) as place, silent_server() as admin:
+        # The patch goes through, but whether the traffic has left cannot be seen: the revert goes on for a while.
+        settings = json.loads(place.settings().read_text())
+        place.settings_over = {"meshes": {"edge": {**settings["meshes"]["edge"], "admin": admin}}}
+        folder = tmp_path / "broker"
+        folder.mkdir()
+        async with nats_server(folder) as broker:
+            place.nats_url = broker.url
+            async with place.daemon() as daemon:
+                await place.ready()
+                release_id = await place.submit()
+                while (await place.view(release_id)).stage is not Stage.REVERTING:
+                    await asyncio.sleep(0.05)
+                broker.process.signal(signal.SIGKILL)
+                submission = asyncio.ensure_future(place.submit(key="late"))
+                await asyncio.sleep(0.3)
+                began = asyncio.get_running_loop().time()
+                daemon.terminate()
+                async with asyncio.timeout(10.0):
+                    code = await daemon.process.wait()
+                took = asyncio.get_running_loop().time() - began
+                await asyncio.wait([submission])
+            assert submission.exception() is not None
+            assert (code, took < 5.0) == (0, True), took
+        place.settings_over = {}
+        async with nats_server(folder, port=int(broker.url.rsplit(":", 1)[1])) as second, place.daemon():
+            record = await place.record(release_id)
+            await end_of(place, release_id)
+            published = await place.published(second.url)
+        assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
+        assert [v.release_id for v in published] == [release_id]
+
+
+@asynccontextmanager
+async def silent_server() -> AsyncIterator[str]:
+    """Takes connections and says nothing."""
+    over = asyncio.Event()
+
+    async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        over.set()
+        server.close()
+        await asyncio.sleep(0)
 
 
 async def test_nats_gone_for_half_a_minute_costs_no_release_and_no_verdict(tmp_path: Path) -> None:

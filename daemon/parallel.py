@@ -1,12 +1,9 @@
 """Work spread over processes, results in the order of the pieces; a few pieces are handed out ahead and no more."""
 
-import multiprocessing
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
@@ -33,23 +30,22 @@ def spread(work: Callable[[_Piece], _Result], pieces: Sequence[_Piece], *, proce
     if min(processes, len(pieces)) <= 1:
         yield from map(work, pieces)
         return
+    # Imported here: most replays need no second process, and their start is waited for.
+    import multiprocessing
+    from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
+
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(min(processes, len(pieces)), mp_context=context, initializer=_ignore_interrupts)
     try:
         waiting = iter(pieces)
         ahead = deque(pool.submit(work, piece) for piece in islice(waiting, processes + _AHEAD))
         while ahead:
-            yield _result(ahead.popleft())
+            yield ahead.popleft().result()
             ahead.extend(pool.submit(work, piece) for piece in islice(waiting, 1))
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _result(future: "Future[_Result]") -> _Result:
-    try:
-        return future.result()
     except BrokenProcessPool as error:
         raise Unavailable("a worker process was killed (out of memory?); try --processes 1") from error
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _ignore_interrupts() -> None:

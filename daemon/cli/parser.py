@@ -34,6 +34,7 @@ def build() -> Parser:
     _revert(commands)
     _explain(commands)
     _replay(commands)
+    _plan(commands)
     _check(commands)
     return parser
 
@@ -182,6 +183,46 @@ def _replay(commands: "Commands[Parser]") -> None:
     )
     _processes_option(parser)
     parser.add_argument("--json", action="store_true", help="one line of JSON a file; with --sweep a line a policy")
+
+
+def _plan(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "plan",
+        help="foretell how soon a bad canary would be found, and what more traffic or finer buckets would buy",
+        epilog="The service is described by figures, by --from a recording, or by its own telemetry (--config and --release); "
+        "figures go before what was observed. Shares are fractions (0.001) or percent (0.1%%).",
+    )
+    parser.set_defaults(module="planning")
+    parser.add_argument("--rps", type=float, metavar="N", help="requests per second of both versions together")
+    parser.add_argument("--weight", type=float, metavar="PERCENT", help="the canary's share of them (default 5)")
+    parser.add_argument("--errors", metavar="SHARE", help="share of the requests that fail also when all is well (default 0)")
+    parser.add_argument("--denied", metavar="SHARE", help="share of the requests denied by policy when all is well (default 0)")
+    parser.add_argument("--median-ms", type=float, metavar="MS", help="median latency, with --p99-ms: taken to be lognormal")
+    parser.add_argument("--p99-ms", type=float, metavar="MS", help="99th percentile of the latency")
+    parser.add_argument("--histogram", metavar="FILE", help="latencies instead: YAML or JSON with bounds_ms and counts")
+    parser.add_argument(
+        "--bounds-ms", metavar="LIST", help="upper bounds of the buckets that are read, with commas (default Istio's)"
+    )
+    parser.add_argument("--tick", type=_seconds, metavar="SECONDS", help="the sampling interval (default 5)")
+    parser.add_argument("--unsplit", action="store_true", help="the histograms hold failed requests too")
+    parser.add_argument("--from", dest="recording", metavar="RECORDING", help="the service as a recording shows it")
+    parser.add_argument("--config", metavar="FILE", help="settings; with --release: the service's own telemetry is observed")
+    parser.add_argument("--release", metavar="FILE", help="a release, as for submit, of which both versions take traffic now")
+    parser.add_argument(
+        "--observe", type=_seconds, default=60.0, metavar="SECONDS", help="how long to observe (default %(default)g)"
+    )
+    parser.add_argument("--policy", metavar="FILE", help="the policy (default: the recording's, else the defaults)")
+    parser.add_argument(
+        "--regression",
+        action="append",
+        default=[],
+        metavar="KIND=SIZE",
+        help="errors=2%%, denied=1%%, latency=1.3 or p99=2; may be repeated (default: a few beyond the policy's tolerances)",
+    )
+    parser.add_argument("--runs", type=_whole, default=300, metavar="N", help="simulated releases a figure (default %(default)d)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed gives the same plan (default %(default)d)")
+    _processes_option(parser)
+    parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
 
 def _processes_option(parser: Parser) -> None:

@@ -1,6 +1,5 @@
 """A recording judged again tick by tick, keeping what the evidence was at each: the curve behind a verdict."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
     canary = baseline = Totals()
     digest = ""
     for sample in recording.samples:
-        digest = hashlib.sha256(digest.encode() + recordings.line(sample)).hexdigest()
+        digest = recordings.chained(digest, recordings.line(sample))
         digests.append(digest)
         if ruling is None or ruling.outcome == "continue":
             [(state, ruling)] = fold([terms], [state], [sample])

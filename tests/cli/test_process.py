@@ -31,7 +31,7 @@ def test_the_version_is_told() -> None:
     assert verdictd("--version").stdout.startswith("verdictd ")
 
 
-@pytest.mark.parametrize("command", ["run", "submit", "wait", "status", "revert", "replay", "check"])
+@pytest.mark.parametrize("command", ["run", "submit", "wait", "status", "revert", "explain", "replay", "plan", "check"])
 def test_every_command_has_a_help(command: str) -> None:
     done = verdictd(command, "--help")
     assert done.returncode == 0

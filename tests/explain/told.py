@@ -12,7 +12,8 @@ from daemon import recordings
 from daemon.engine import session as life
 from daemon.model import Action, Mark, Outcome, Reading, Record, Release
 from daemon.ports import Placement
-from daemon.recordings import Header, Recorder
+from daemon.recorder import Recorder
+from daemon.recordings import Header
 from daemon.simulation import packing
 from daemon.simulation.drawing import Stream
 from daemon.simulation.world import Change, World
@@ -50,11 +51,12 @@ def told(folder: Path, *, change: Change, policy: Policy | None = None, gap_at: 
         reading = Reading(seconds=1.0, baseline=drawn.baseline, canary=drawn.canary, bounds_ms=world.times.bounds_ms)
         if number == gap_at:
             reading = Reading(seconds=1.0, gap="no answer in time")
+        before = session.digest
         session, sample = life.sampled(session, reading, now=now)
         header = Header(
             release=RELEASE, policy=policy, bounds_ms=session.bounds_ms, split=session.split, tick_seconds=session.tick_seconds
         )
-        recorder.append(release_id, header, [recordings.line(sample)])
+        recorder.append(release_id, header, recordings.line(sample), before=before, after=session.digest)
         assert session.judge is not None
         [(state, ruling)] = fold([session.terms], [session.judge], [sample])
         session = life.judged(session, state, ruling, now=now + 0.01)

@@ -1,0 +1,81 @@
+"""A running service observed for a while through its own telemetry, as the daemon reads it, to plan its next release.
+
+Telemetry compares two arms and says nothing of one alone, so that a canary must be taking some traffic meanwhile.
+"""
+
+import argparse
+import asyncio
+import os
+import time
+
+from config.errors import ConfigError, Problem
+from config.load import load_settings
+from config.policy import Policy
+from config.settings import Settings
+from daemon.cli.releasefile import load_release
+from daemon.cli.rendering import ProgressLine
+from daemon.cli.reverting import mesh_of
+from daemon.clock import SystemClock
+from daemon.errors import InvalidInput
+from daemon.model import Reading, Release, Sample, Watch
+from daemon.plan.service import Seen, Service
+from daemon.ports import Telemetry
+from daemon.telemetry.factory import telemetry_from
+
+_DEFAULT_WEIGHT = 5.0
+_MERGED = 3
+"""Proxies merge their histograms every few seconds: so many readings at least, or no latency is seen."""
+
+
+def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
+    """The service behind ``options.release``, read through the telemetry of ``options.config`` for ``options.observe`` seconds.
+
+    Raises:
+        ConfigError: the settings or the release cannot be used.
+        InvalidInput: nothing was seen, with the reason.
+    """
+    config = options.config or os.environ.get("VERDICTD_CONFIG")
+    if config is None:
+        problem = Problem(path="--config", message="is missing", fix="name the settings that say where the telemetry is")
+        raise ConfigError((problem,), source="verdictd plan")
+    settings, release = load_settings(config, environ=os.environ), load_release(options.release)
+    policy = settings.policies.get(release.policy, Policy())
+    return asyncio.run(_observe(settings, release, seconds=options.observe)), policy
+
+
+async def _observe(settings: Settings, release: Release, *, seconds: float) -> Service:
+    source = settings.telemetry[mesh_of(settings, release).telemetry]
+    async with telemetry_from(source, clock=SystemClock()) as telemetry:
+        seen, last = await _watch(telemetry, Watch(release_id="plan", release=release), seconds=seconds)
+        split, tick_seconds = telemetry.split, telemetry.tick_seconds
+    if seen.baseline_requests == 0 or last.bounds_ms is None:
+        reason = last.gap or "it served no request"
+        fix = "observe while both versions take traffic, for longer (--observe), or give the recording of a release (--from)"
+        raise InvalidInput(f"nothing was seen: {reason}", path="--release", fix=fix)
+    return seen.service(
+        source="--release",
+        bounds_ms=last.bounds_ms,
+        split=split,
+        tick_seconds=tick_seconds,
+        weight=release.weight or _DEFAULT_WEIGHT,
+    )
+
+
+async def _watch(telemetry: Telemetry, watch: Watch, *, seconds: float) -> tuple[Seen, Reading]:
+    """Add up what is read, tick by tick."""
+    seen, began, line = Seen(), time.monotonic(), ProgressLine()
+    reading = Reading(seconds=0.0)
+    turns = max(_MERGED, round(seconds / telemetry.tick_seconds))
+    try:
+        for turn in range(turns + 1):
+            await asyncio.sleep(max(0.0, began + turn * telemetry.tick_seconds - time.monotonic()))
+            reading = (await telemetry.read([watch]))[watch.release_id]
+            seen = seen.plus(
+                Sample(t=0.0, seconds=reading.seconds, baseline=reading.baseline, canary=reading.canary, gap=reading.gap)
+            )
+            if line.live:
+                said = f": {reading.gap}" if reading.gap else ""
+                line.show(f"observing {watch.release.service}: {100 * turn // turns} %{said}", stage="observing")
+    finally:
+        line.end()
+    return seen, reading

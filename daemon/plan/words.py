@@ -1,0 +1,103 @@
+"""A plan as somebody reads it who has to choose a canary's weight: what is found, how soon, and what more would buy."""
+
+import textwrap
+from collections.abc import Iterator
+
+from analyzers import words
+from daemon.plan.planning import Plan
+from daemon.plan.service import Service
+from daemon.plan.table import Cell, Delay, Share
+
+_WIDTH = 100
+_MISSED = 0.005
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """The whole table with what it means."""
+    yield from _wrapped(_service(plan.scenarios[0].service))
+    yield from _wrapped(_policy(plan))
+    worse = [[f"  {row.label}", *(_rollback(one, plan) for one in row.cells)] for row in plan.rows]
+    healthy = plan.healthy.cells
+    same = [
+        ["  promoted after", *(_promotion(one, plan) for one in healthy)],
+        ["  rolled back by mistake", *(_false_rollback(one, plan) for one in healthy)],
+    ]
+    heading = ["", *(scenario.name for scenario in plan.scenarios)]
+    widths = [max(len(row[column]) for row in (heading, *worse, *same)) for column in range(len(heading))]
+    for title, rows in (
+        ("If the canary is worse, it is rolled back after (half / 90 % of the releases):", [heading, *worse]),
+        ("If it is as good as the baseline:", same),
+    ):
+        yield from ("", title)
+        yield from ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    yield ""
+    yield from _wrapped(_errors(plan))
+    if any(row.regression is not None and row.regression.kind == "p99" for row in plan.rows):
+        yield from _wrapped(
+            "p99 (tail only): the slowest 5 % of the requests become slower, p99 by the factor; the others stay as they are."
+        )
+
+
+def _service(service: Service) -> str:
+    rps = words.count(service.rps) if service.rps >= 10.0 else f"{service.rps:.2g}"
+    denied = f", {words.percent(service.denied)} denied" if service.denied else ""
+    source = "as observed" if service.histogram is not None else "lognormal"
+    return (
+        f"{rps} requests/s, {service.weight:g} % of them to the canary; errors {words.percent(service.errors)}{denied}; "
+        f"median {service.median_ms:.3g} ms, p99 {service.p99_ms:.3g} ms ({source}); "
+        f"a tick every {service.tick_seconds:g} s; {len(service.bounds_ms)} latency buckets"
+    )
+
+
+def _policy(plan: Plan) -> str:
+    allowed = plan.policy.tolerances
+    return (
+        f"policy {plan.policy_hash[:19]}: errors up to {words.percent(allowed.errors.max_rate)}, typical latency "
+        f"x{allowed.latency.typical:g} and p99 x{allowed.latency.p99:g} are tolerated; at most {plan.policy.window_seconds:g} s"
+    )
+
+
+def _rollback(one: Cell, plan: Plan) -> str:
+    """Delays, and how many are ever found."""
+    found = one.rolled_back
+    return _delays(one, plan) if found.value > 1.0 - _MISSED else f"{_delays(one, plan)}, {_share(found)} found"
+
+
+def _promotion(one: Cell, plan: Plan) -> str:
+    """Delays, and how many are ever promoted."""
+    promoted = one.promoted
+    return _delays(one, plan) if promoted.value > 1.0 - _MISSED else f"{_delays(one, plan)}, {_share(promoted)} promoted"
+
+
+def _false_rollback(one: Cell, plan: Plan) -> str:
+    return f"{_share(one.rolled_back)} (allowed {words.percent(plan.policy.alpha)})"
+
+
+def _share(share: Share) -> str:
+    digits = 1 if share.value < 0.1 or share.value > 0.9 else 0
+    return f"{100.0 * share.value:.{digits}f}±{100.0 * share.error:.1f} %"
+
+
+def _delays(one: Cell, plan: Plan) -> str:
+    return f"{_delay(one.median, plan)} / {_delay(one.p90, plan)} s"
+
+
+def _delay(delay: Delay, plan: Plan) -> str:
+    if delay.seconds is None:
+        return f">{plan.policy.window_seconds:g}"
+    digits = 0 if plan.scenarios[0].service.tick_seconds >= 1.0 else 1
+    return f"{delay.seconds:.{digits}f}" + (f"±{delay.error:.2g}" if delay.error else "")
+
+
+def _errors(plan: Plan) -> str:
+    """How far the figures can be trusted."""
+    return (
+        f"{plan.releases} simulated releases for each figure, seed {plan.seed}; ± is one standard error. Pods are taken to be "
+        "alike, load and latency to be steady: a real service is less regular, and its regressions take somewhat longer to find."
+    )
+
+
+def _wrapped(text: str) -> list[str]:
+    # A number and its unit stay together.
+    joined = text.replace(" %", "\u00a0%").replace(" s;", "\u00a0s;")
+    return [line.replace("\u00a0", " ") for line in textwrap.wrap(joined, _WIDTH, break_on_hyphens=False)]

@@ -1,0 +1,173 @@
+"""``verdictd plan``: where the service comes from, what is refused, and its output."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from daemon.cli import main
+from daemon.plan.planning import Plan
+from tests.replay.recorded import HEALTHY, record
+from tests.telemetry.stub import stub
+
+QUICK = ["--runs", "5", "--regression", "latency=2", "--processes", "1"]
+FIGURES = ["--rps", "200", "--median-ms", "40", "--p99-ms", "240"]
+
+
+def planned(capsys: pytest.CaptureFixture[str], *argv: str) -> Plan:
+    assert main(["plan", "--json", *QUICK, *argv]) == 0
+    return msgspec.json.decode(capsys.readouterr().out, type=Plan)
+
+
+def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", *FIGURES, *QUICK, "--errors", "0.1%"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("200 requests/s, 5 % of them to the canary; errors 0.1 %")
+    assert "all latency x2" in out
+    assert err == ""
+
+
+def test_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    found = planned(
+        capsys,
+        *FIGURES,
+        "--weight",
+        "20",
+        "--errors",
+        "0.01",
+        "--denied",
+        "1%",
+        "--tick",
+        "2",
+        "--bounds-ms",
+        "10,50,500",
+        "--unsplit",
+    )
+    service = found.scenarios[0].service
+    assert (service.weight, service.errors, service.denied, service.tick_seconds) == (20.0, 0.01, 0.01, 2.0)
+    assert (service.bounds_ms, service.split, found.releases, found.seed) == ((10.0, 50.0, 500.0), False, 5, 1)
+    assert [row.label for row in found.rows] == ["all latency x2"]
+    assert found.healthy.regression is None
+
+
+def test_a_histogram(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "h.yaml"
+    file.write_text("bounds_ms: [10, 20, 50, 100]\ncounts: [5, 40, 50, 4, 1]\n", encoding="utf-8")
+    service = planned(capsys, "--rps", "100", "--histogram", str(file)).scenarios[0].service
+    assert service.bounds_ms == (10.0, 20.0, 50.0, 100.0)
+    assert 10.0 < service.median_ms < 50.0 < service.p99_ms
+    assert service.histogram is not None
+
+
+def test_a_recording_and_figures_that_go_before_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    [path] = record(tmp_path, change=HEALTHY, ticks=20)
+    service = planned(capsys, "--from", str(path), "--weight", "25").scenarios[0].service
+    assert (service.weight, service.tick_seconds) == (25.0, 1.0)
+    assert service.histogram is not None
+    other = planned(capsys, "--from", str(path), "--median-ms", "10").scenarios[0].service
+    assert (other.median_ms, other.histogram) == (10.0, None)
+
+
+def test_a_policy_sets_the_regressions(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    policy = tmp_path / "p.yaml"
+    policy.write_text(
+        "tolerances: {latency: {typical: 2.5, p99: 4}, errors: {max_rate: 0.3}}\nwindow_seconds: 61", encoding="utf-8"
+    )
+    assert main(["plan", "--json", "--runs", "2", "--processes", "1", *FIGURES, "--policy", str(policy)]) == 0
+    found = msgspec.json.decode(capsys.readouterr().out, type=Plan)
+    assert [row.label for row in found.rows] == [
+        "errors 0 % -> 50 %", "errors 0 % -> 100 %", "all latency x3", "all latency x5", "all latency x10",
+        "p99 x5 (tail only)", "p99 x10 (tail only)",
+    ]  # fmt: skip
+    assert found.policy.window_seconds == 61.0
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "--rps: is missing"),
+        (["--rps", "10", "--p99-ms", "20"], "--median-ms: is missing"),
+        ([*FIGURES, "--rps", "0"], "rps must be positive"),
+        ([*FIGURES, "--errors", "few"], "--errors: 'few' is no share"),
+        ([*FIGURES, "--bounds-ms", "1,2,x"], "no list of numbers"),
+        ([*FIGURES, "--bounds-ms", "1,2,inf"], "leave out +Inf"),
+        ([*FIGURES, "--bounds-ms", "2,1"], "must increase"),
+        ([*FIGURES, "--regression", "speed=2"], "names no kind"),
+        ([*FIGURES, "--config", "x.yaml"], "--release: is missing"),
+        ([*FIGURES, "--release", "x.yaml"], "--config: is missing"),
+        (["--from", "absent.jsonl"], "absent.jsonl"),
+    ],
+)
+def test_what_cannot_be_planned_exits_64(argv: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", *argv]) == 64
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["bounds_ms: [1]\ncounts: [1]", "bounds_ms: [1]", "counts: [0, 0]\nbounds_ms: [1]"])
+def test_a_histogram_that_is_none_exits_64(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "h.yaml"
+    file.write_text(content, encoding="utf-8")
+    assert main(["plan", "--rps", "10", "--histogram", str(file)]) == 64
+    assert str(file) in capsys.readouterr().err
+
+
+class Proxy:
+    """Envoy's page of a service that serves 100 requests between two readings, 2 of them failing."""
+
+    def __init__(self) -> None:
+        self.readings = 0
+
+    async def page(self, request: web.Request) -> web.Response:
+        """Counters that grow."""
+        self.readings += 1
+        lines = ["# TYPE envoy_cluster_upstream_rq_xx counter"]
+        for name, number, failed in (("web-v1", 100, 2), ("web-v2", 10, 0)):
+            for code, count in ((2, number - failed), (5, failed)):
+                labels = f'envoy_response_code_class="{code}",envoy_cluster_name="{name}"'
+                lines.append(f"envoy_cluster_upstream_rq_xx{{{labels}}} {count * self.readings}")
+        lines.append("# TYPE envoy_cluster_upstream_rq_time histogram")
+        for name, number in (("web-v1", 100 * self.readings), ("web-v2", 10 * self.readings)):
+            cluster, metric = f'envoy_cluster_name="{name}"', "envoy_cluster_upstream_rq_time"
+            for le, part in (("10", 0.2), ("50", 0.9), ("100", 1.0), ("+Inf", 1.0)):
+                lines.append(f'{metric}_bucket{{{cluster},le="{le}"}} {int(number * part)}')
+            lines += [f"{metric}_sum{{{cluster}}} {30 * number}", f"{metric}_count{{{cluster}}} {number}"]
+        return web.Response(text="\n".join(lines) + "\n")
+
+
+async def observe(tmp_path: Path, proxy: Proxy, *argv: str) -> int:
+    async with stub() as server:
+        server.answer = proxy.page
+        settings = {
+            "telemetry": {"t": {"kind": "envoy", "endpoints": [server.url], "tick_seconds": 0.25, "timeout_seconds": 0.2}},
+            "meshes": {"edge": {"kind": "envoy", "telemetry": "t", "routes_file": "r", "admin": server.url}},
+            "policies": {"default": {"alpha": 0.02}},
+        }
+        (tmp_path / "s.json").write_text(json.dumps(settings), encoding="utf-8")
+        release = {"service": "web", "baseline": {"service": "web-v1"}, "canary": {"service": "web-v2"}, "weight": 10}
+        (tmp_path / "r.json").write_text(json.dumps(release), encoding="utf-8")
+        files = ["--config", str(tmp_path / "s.json"), "--release", str(tmp_path / "r.json")]
+        return await asyncio.to_thread(main, ["plan", "--json", *QUICK, *files, "--observe", "1", *argv])
+
+
+async def test_a_running_service_is_observed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the daemon's own telemetry. The baseline's failures and latencies, the requests of both."""
+    assert await observe(tmp_path, Proxy()) == 0
+    found = msgspec.json.decode(capsys.readouterr().out, type=Plan)
+    service = found.scenarios[0].service
+    assert service.rps == pytest.approx(440.0, rel=0.25)
+    assert (service.errors, service.weight, service.tick_seconds, service.split) == (0.02, 10.0, 0.25, False)
+    assert service.bounds_ms == (10.0, 50.0, 100.0)
+    assert 10.0 < service.median_ms < 50.0
+    assert found.policy.alpha == 0.02
+
+
+async def test_a_service_that_is_not_there_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Empty(Proxy):
+        async def page(self, request: web.Request) -> web.Response:
+            return web.Response(text="# nothing\n")
+
+    assert await observe(tmp_path, Empty()) == 64
+    assert "nothing was seen: baseline: no series yet" in capsys.readouterr().err

@@ -6,7 +6,8 @@ costs freshness, never memory and never order. Whoever needs a write to be durab
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -103,38 +104,57 @@ class Checkpoints:
         self._wake.set()
 
     async def _turn(self) -> bool:
-        """Write everything that was waiting when called; false if something has to be tried again."""
+        """Write everything that is waiting when called; false if something has to be tried again, after a pause."""
         self._wake.clear()
-        batch, self._pending = self._pending, {}
-        limit = asyncio.Semaphore(_CONCURRENT_WRITES)
-        results = await asyncio.gather(*(self._write(limit, key, session) for key, session in batch.items()))
-        if not self._pending:
+        turn = _Turn(iter(list(self._pending)))
+        await asyncio.gather(*(self._write_in(turn) for _ in range(min(_CONCURRENT_WRITES, len(self._pending)))))
+        if self._pending:
+            self._wake.set()
+        else:
             self._idle.set()
-        return all(results)
+        return not turn.failed
 
-    async def _write(self, limit: asyncio.Semaphore, release_id: str, session: Session | None) -> bool:
+    async def _write_in(self, turn: "_Turn") -> None:
+        while not turn.failed and (release_id := self._next(turn)) is not None:
+            turn.under_way.add(release_id)
+            turn.failed |= not await self._write(release_id, self._pending.pop(release_id))
+            turn.under_way.discard(release_id)
+
+    def _next(self, turn: "_Turn") -> str | None:
+        """What somebody waits for goes first, also when it came in the middle of the turn; never one that is under way."""
+        return next((key for key in chain(self._waiting, turn.queue) if key in self._pending and key not in turn.under_way), None)
+
+    async def _write(self, release_id: str, session: Session | None) -> bool:
         waiters = self._waiting.pop(release_id, [])
-        async with limit:
-            try:
-                if session is None:
-                    await self._store.delete(release_id)
-                else:
-                    await self._store.put(release_id, encode(session))
-            except TransientError as error:
-                self._meter.trouble("store", error)
-                self._waiting[release_id] = [*waiters, *self._waiting.get(release_id, [])]
-                self._pending.setdefault(release_id, session)
-                self._wake.set()
-                return False
-            except Exception as error:  # noqa: BLE001 - what is wrong with one state must not keep the others from being written
-                self._meter.trouble("store", error)
-                refused = error if isinstance(error, VerdictdError) else VerdictdError(f"{type(error).__name__}: {error}")
-                for waiter in _undone(waiters):
-                    waiter.set_exception(refused)
-                return True
+        try:
+            if session is None:
+                await self._store.delete(release_id)
+            else:
+                await self._store.put(release_id, encode(session))
+        except TransientError as error:
+            self._meter.trouble("store", error)
+            self._pending.setdefault(release_id, session)
+            if waiting := [*_undone(waiters), *self._waiting.get(release_id, [])]:
+                self._waiting[release_id] = waiting
+            return False
+        except Exception as error:  # noqa: BLE001 - what is wrong with one state must not keep the others from being written
+            self._meter.trouble("store", error)
+            refused = error if isinstance(error, VerdictdError) else VerdictdError(f"{type(error).__name__}: {error}")
+            for waiter in _undone(waiters):
+                waiter.set_exception(refused)
+            return True
         for waiter in _undone(waiters):
             waiter.set_result(None)
         return True
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What the writers of one turn share: the keys to be written, each by whoever comes first."""
+
+    queue: Iterator[str]
+    under_way: set[str] = field(default_factory=set)
+    failed: bool = False
 
 
 def _undone(waiters: Iterable[asyncio.Future[None]]) -> Iterator[asyncio.Future[None]]:

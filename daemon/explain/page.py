@@ -20,7 +20,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 1.8rem 0 .3rem; } p.lead { font-size: 1.1rem; }
 table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; vertical-align: top; text-align: left; }
 th { color: var(--soft); font-weight: normal; } td.n { text-align: right; white-space: nowrap; }
-.BEYOND { color: #e45756; font-weight: bold; } .soft, .key { color: var(--soft); } code { overflow-wrap: anywhere; }
+.BEYOND, .CONVICTS { color: #e45756; font-weight: bold; } .soft, .key { color: var(--soft); } code { overflow-wrap: anywhere; }
 .key span { margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem; }
 """
     + STYLE
@@ -44,7 +44,7 @@ def _sections(told: Account) -> Iterator[str]:
     if told.findings:
         yield "<h2>What each line of evidence says</h2><table><tr><th>line<th>against its tolerance<th>evidence<th></tr>"
         for finding in told.findings:
-            standing = words.STANDINGS[finding.standing]
+            standing = words.standing(finding, told)
             yield (
                 f'<tr><td>{escape(finding.leg)}<td class="{escape(standing)}">{escape(standing)}'
                 f'<td class="n">{amount(finding.e_value)}<td>{escape(finding.sentence)}</tr>'

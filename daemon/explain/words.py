@@ -15,6 +15,8 @@ WIDTH = 80
 CLASSICAL = "Classical figures (fixed horizon, not what decides)"
 STANDINGS = {"inside": "within", "outside": "BEYOND", "open": "not shown", "idle": "no data"}
 """Where a quantity is surely known to lie against its tolerance."""
+CONVICTS = "CONVICTS"
+"""What is said instead of the line that carries a rollback: surely worse, and by the estimate beyond its tolerance."""
 
 _ACTIONS = {
     "none": "none: the traffic was left as it was",
@@ -91,8 +93,13 @@ def _findings(told: Account) -> Iterator[str]:
     if told.findings:
         yield "  (against its tolerance; in brackets: the evidence of this line alone)"
     for finding in told.findings:
-        mark = f"  {finding.leg:<7} {STANDINGS[finding.standing]:<9} "
+        mark = f"  {finding.leg:<7} {standing(finding, told):<9} "
         yield from _wrapped(f"{finding.sentence}{_e_value(finding)}", indent=20, first=mark)
+
+
+def standing(finding: Finding, told: Account) -> str:
+    """Where a quantity surely lies against its tolerance, or that it is the one that convicts."""
+    return CONVICTS if finding.leg == told.leg else STANDINGS[finding.standing]
 
 
 def _e_value(finding: Finding) -> str:

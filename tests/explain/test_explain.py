@@ -96,6 +96,7 @@ def test_a_rollback_reads_as_one(bad: Told) -> None:
     for words in (
         "by the judge after",
         "on errors",
+        "errors CONVICTS",
         "revert: the traffic was taken back to the baseline",
         "Timeline\n",
         "patch_sent",

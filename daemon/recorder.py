@@ -7,9 +7,10 @@ ticks are missing (a full disk, recordings switched on in the middle) the file i
 
 import contextlib
 from dataclasses import dataclass
+from os import SEEK_END
 from pathlib import Path
 
-from daemon.errors import VerdictdError
+from daemon.errors import InvalidInput, VerdictdError
 from daemon.recordings import Header, chained, header_line
 
 
@@ -27,12 +28,19 @@ class Recorder:
 
     The bounds of the buckets may be unknown when the watch begins (a proxy shows a histogram only after its first use);
     the header is then written without them, and once more, by atomic rename, when they are known.
+
+    Raises:
+        InvalidInput: the folder cannot be had.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._ends: dict[str, _End | None] = {}
-        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fix = "name a folder that can be made and written to"
+            raise InvalidInput(f"{directory} cannot be used: {error.strerror}", path="recordings.directory", fix=fix) from error
 
     def path(self, release_id: str) -> Path:
         """Where a release's recording is."""
@@ -66,7 +74,9 @@ class Recorder:
 def _append(path: Path, line: bytes, end: _End, *, digest: str) -> _End:
     written = line + b"\n"
     try:
-        with path.open("ab") as file:
+        with path.open("r+b") as file:
+            if file.seek(0, SEEK_END) != end.size:
+                raise VerdictdError(f"{path} was changed by somebody else; the release is not recorded any more")
             file.write(written)
     except OSError:
         with contextlib.suppress(OSError):  # no half line may stay

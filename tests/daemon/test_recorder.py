@@ -9,7 +9,7 @@ import pytest
 from analyzers.counts import Arm, Latency, Sample
 from config.policy import Policy
 from daemon import recordings
-from daemon.errors import VerdictdError
+from daemon.errors import InvalidInput, VerdictdError
 from daemon.recorder import Recorder
 from daemon.recordings import Header, chained
 
@@ -105,7 +105,8 @@ def test_a_full_disk_leaves_whole_lines_and_ends_the_recording(tmp_path: Path, m
         """Takes half a line."""
 
         def __init__(self, path: Path) -> None:
-            self.file = truncated(path, "ab")
+            self.file = truncated(path, "r+b")
+            self.seek = self.file.seek
 
         def __enter__(self) -> Self:
             return self
@@ -116,12 +117,33 @@ def test_a_full_disk_leaves_whole_lines_and_ends_the_recording(tmp_path: Path, m
         def write(self, data: bytes) -> None:
             self.file.write(data[: len(data) // 2])
             self.file.flush()
+            monkeypatch.undo()  # cutting off is possible on a full disk
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path) if mode == "ab" else truncated(path, mode))
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path))
     with pytest.raises(VerdictdError, match="No space left"):
         write(recorder, 1.0, 2.0)
     monkeypatch.undo()
     write(recorder, 1.0, 2.0, 3.0)
     assert written(tmp_path) == [1.0]
     assert json.loads((tmp_path / "web-1.jsonl").read_bytes().splitlines()[0])["format"] == recordings.FORMAT
+
+
+@pytest.mark.parametrize("change", ["removed", "added to"])
+def test_a_file_that_somebody_changed_in_the_middle_is_left_alone(tmp_path: Path, change: str) -> None:
+    recorder, path = Recorder(tmp_path), tmp_path / "web-1.jsonl"
+    write(recorder, 1.0)
+    if change == "removed":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes() + b"a note\n")
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(VerdictdError, match="not recorded any more"):
+        write(recorder, 1.0, 2.0)
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_a_folder_that_cannot_be_had_is_refused_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match=r"recordings\.directory"):
+        Recorder(tmp_path / "file" / "recordings")

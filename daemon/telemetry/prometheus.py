@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from yarl import URL
 
-from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
+from daemon.errors import Unavailable, VerdictdError
 from daemon.model import Reading, Watch
 from daemon.ports import Clock
+from daemon.telemetry.answer import items
 from daemon.telemetry.catalogue import Catalogue, Series
 from daemon.telemetry.collecting import INLINE_BYTES, Books, Collection, beside
 from daemon.telemetry.dialect import Dialect
@@ -23,28 +24,6 @@ from daemon.telemetry.promql import queries
 from daemon.telemetry.window import Window
 
 _PATIENCE_TICKS = 2.0
-
-
-class _Item(msgspec.Struct, frozen=True):
-    """One series. Its labels stay the text they are until they are met for the first time."""
-
-    metric: msgspec.Raw
-    values: list[tuple[float, str]]
-
-
-class _Data(msgspec.Struct, frozen=True, rename="camel"):
-    result_type: str
-    result: list[_Item]
-
-
-class _Answer(msgspec.Struct, frozen=True):
-    status: str
-    data: _Data | None = None
-    error: str = ""
-    warnings: list[str] = []
-
-
-_ANSWER = msgspec.json.Decoder(_Answer)
 _LABELS = msgspec.json.Decoder(dict[str, str])
 
 
@@ -133,7 +112,7 @@ class PrometheusTelemetry:
         return bodies
 
     def _collect(self, body: bytes, into: Collection) -> None:
-        for item in _decoded(body):
+        for item in items(body):
             into.met += 1
             if not item.values:
                 continue
@@ -158,17 +137,3 @@ class PrometheusTelemetry:
         except msgspec.DecodeError as error:
             raise Unavailable(f"labels cannot be read: {error}") from error
         return self._catalogue.learn(key, labels.pop("__name__", ""), labels)
-
-
-def _decoded(body: bytes) -> list[_Item]:
-    try:
-        answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Unavailable(f"the answer cannot be read: {error}") from error
-    if answer.status != "success" or answer.data is None:
-        raise Refused(f"the query failed: {answer.error or answer.status}")
-    if answer.warnings:
-        raise Unavailable(f"the answer is not whole: {answer.warnings[0]}")
-    if answer.data.result_type != "matrix":
-        raise InvalidInput(f"the answer is a {answer.data.result_type}, not raw samples", path="resultType")
-    return answer.data.result

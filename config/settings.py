@@ -116,6 +116,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     confirm_seconds: Annotated[
         Positive, Meta(description="How long to wait until the traffic is seen to have left the canary.")
     ] = 10.0
+    insist_seconds: Annotated[
+        float, Meta(ge=0.0, description="How long to go on with a revert that could not be done; later its evidence is too old.")
+    ] = 900.0
     guard_seconds: Annotated[
         float, Meta(ge=0.0, description="How long to put the weights back when somebody undoes the revert.")
     ] = 30.0

@@ -98,7 +98,7 @@ class Endings:
         router, release = self._routers(session), session.release
         late = await self._reverting.insist(router, release) if session.verdict.action is Action.FAILED else ()
         if late:
-            log.warning("reverted at last", extra={"steps": [mark.step for mark in late]})
+            log.warning("what became of a failed revert", extra={"steps": [mark.step for mark in late]})
         marks = (*late, *await self._reverting.guard(router, release))
         after = life.ended(self._current(session), marks)
         await self._keep(after)

@@ -21,6 +21,7 @@ PATCH_SENT: Final = "patch_sent"
 PATCH_ACKNOWLEDGED: Final = "patch_acknowledged"
 NOTHING_TO_TAKE_BACK: Final = "nothing_to_take_back"
 TRAFFIC_LEFT: Final = "confirmed"
+GIVEN_UP: Final = "given_up"
 PUT_BACK: Final = "put_back"
 GUARD_ENDED: Final = "guard_ended"
 
@@ -83,18 +84,22 @@ class Reverting:
         )
 
     async def insist(self, router: TrafficRouter, release: Release) -> tuple[Mark, ...]:
-        """Go on, for as long as it takes, with a revert that ``run`` had to give up: a bad canary is still serving.
+        """Go on, for ``limits.insist_seconds``, with a revert that ``run`` had to give up: a bad canary is still serving.
 
         Ends when a patch is acknowledged, or when there is no route any more; the caller cancels it when a newer release
-        comes. Never raises a ``VerdictdError``.
+        comes. Not without end: what takes the traffic days later may be another version, of which the evidence says nothing.
+        Never raises a ``VerdictdError``.
         """
+        end = self.clock.monotonic() + self.limits.insist_seconds
         for pause in pauses():
             try:
                 return tuple(_receipt_marks(await router.take_back(release)))
             except NotFound as error:
                 return (Mark(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
             except VerdictdError as error:
-                await self.clock.sleep(_pause_after(error, pause))
+                if (left := end - self.clock.monotonic()) <= 0:
+                    return (Mark(step=GIVEN_UP, at=self.clock.now(), detail=str(error)),)
+                await self.clock.sleep(min(left, max(pause, _asked_for(error))))
         raise AssertionError("pauses never end")
 
     async def guard(self, router: TrafficRouter, release: Release) -> tuple[Mark, ...]:
@@ -203,8 +208,12 @@ async def _once_more(router: TrafficRouter, release: Release) -> list[Mark]:
 
 def _pause_after(error: VerdictdError, pause: float) -> float:
     """Look less often when looking fails, and as a throttling server asks."""
-    asked = min(error.retry_after_seconds, _RETRY_AFTER_CAP_SECONDS) if isinstance(error, Throttled) else 0.0
-    return max(asked, min(pause * 2.0, _BACKOFF_CAP_SECONDS))
+    return max(_asked_for(error), min(pause * 2.0, _BACKOFF_CAP_SECONDS))
+
+
+def _asked_for(error: VerdictdError) -> float:
+    """The pause that a throttling server asks for, within reason."""
+    return min(error.retry_after_seconds, _RETRY_AFTER_CAP_SECONDS) if isinstance(error, Throttled) else 0.0
 
 
 def _receipt_marks(receipt: PatchReceipt) -> list[Mark]:

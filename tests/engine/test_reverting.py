@@ -253,6 +253,29 @@ async def test_a_fight_without_end_keeps_few_marks_and_the_count(clock: FakeCloc
     assert "put back 300 times" in marks[-1].detail
 
 
+async def insist(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[Mark, ...]:
+    return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).insist(router, RELEASE)
+
+
+async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: FakeClock) -> None:
+    router = FakeRouter(clock, patches=[*[Unavailable("away")] * 60, Forbidden("not yet"), True])
+    marks = await insist(router)
+    assert [mark.step for mark in marks] == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
+    assert 60 < clock.at - 1_000.0 < 900
+    assert max(clock.slept) <= 10.0
+
+
+async def test_a_failed_revert_without_a_route_any_more_has_nothing_left_to_do(clock: FakeClock) -> None:
+    [mark] = await insist(FakeRouter(clock, patches=[NotFound("the route is gone")]))
+    assert (mark.step, mark.detail) == (reverting.NOTHING_TO_TAKE_BACK, "the route is gone")
+
+
+async def test_a_failed_revert_is_given_up_when_its_evidence_is_too_old(clock: FakeClock) -> None:
+    [mark] = await insist(FakeRouter(clock, patches=[Forbidden("no")]), limits=Limits(insist_seconds=60.0))
+    assert (mark.step, mark.detail) == (reverting.GIVEN_UP, "no")
+    assert clock.at == 1_060.0
+
+
 async def test_no_guard_is_stood_where_none_is_wanted(clock: FakeClock) -> None:
     router = FakeRouter(clock)
     await guard(router, limits=Limits(guard_seconds=0.0))

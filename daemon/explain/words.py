@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from analyzers import words
 from analyzers.ruling import Finding
-from daemon.explain.account import Account, Check, Step
+from daemon.explain.account import Account, Check
 from daemon.explain.amounts import amount, figures
 from daemon.explain.plot import plot
 from daemon.explain.trace import Totals
@@ -39,7 +39,7 @@ def lines(told: Account, *, colours: bool) -> Iterator[str]:
     for title, body in (
         ("What each line of evidence says", list(_findings(told))),
         ("What was missing", [line for one in missing(told) for line in _wrapped(one, indent=4, first="  - ")]),
-        ("Timeline", list(_timeline(told.steps))),
+        ("Timeline", list(_timeline(told))),
         ("Evidence over time", [] if curves is None else plot(curves, boundary=told.boundary, colours=colours)),
         (CLASSICAL, [f"  {name:<52} {value}" for name, value in figures(told.fixed_horizon or {})]),
         ("To check it", list(_named(provenance(told)))),
@@ -140,17 +140,19 @@ def _value(value: float | None, finding: Finding) -> str:
             return f"{value:.3f}"
 
 
-def _timeline(steps: tuple[Step, ...]) -> Iterator[str]:
-    if not steps:
+def _timeline(told: Account) -> Iterator[str]:
+    if not told.steps:
         return
-    yield f"  from {datetime.fromtimestamp(steps[0].at, UTC):%Y-%m-%d %H:%M:%S} UTC; in brackets: since the step before"
-    for step in steps:
+    yield f"  from {datetime.fromtimestamp(told.steps[0].at, UTC):%Y-%m-%d %H:%M:%S} UTC; in brackets: since the step before"
+    for step in told.steps:
         mark = f"  {step.after_seconds:9.3f} s  (+{step.took_seconds:.3f})".ljust(27) + f" {step.step}"
-        if len(mark) + len(step.detail) + 2 <= WIDTH:
-            yield f"{mark}  {step.detail}".rstrip()
+        # The reason stands at the top already.
+        detail = "" if step.detail and step.detail in told.reason else step.detail
+        if len(mark) + len(detail) + 2 <= WIDTH:
+            yield f"{mark}  {detail}".rstrip()
             continue
         yield mark
-        yield from _wrapped(step.detail, indent=30)
+        yield from _wrapped(detail, indent=30)
 
 
 def provenance(told: Account) -> Iterator[tuple[str, str]]:

@@ -7,14 +7,15 @@ are answered from the first second; ``/readyz`` says what is still missing.
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import IstioMesh, Settings
 from daemon import __version__, logs
+from daemon.bus.beside import beside
 from daemon.bus.opening import Bus, open_bus
 from daemon.clock import SystemClock
 from daemon.engine.engine import Engine
@@ -74,11 +75,16 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     clock = clock or SystemClock()
     metrics = Metrics(now=clock.now)
     async with AsyncExitStack() as stack:
-        bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
-        telemetry = {
-            name: await stack.enter_async_context(telemetry_from(entry, clock=clock)) for name, entry in settings.telemetry.items()
-        }
-        meshes = await _open_meshes(settings, stack)
+        async with _until(stop) as opening:
+            bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
+            telemetry = {
+                name: await stack.enter_async_context(telemetry_from(entry, clock=clock))
+                for name, entry in settings.telemetry.items()
+            }
+            meshes = await _open_meshes(settings, stack)
+        if opening.expired():
+            log.info("stopped before anything was begun")
+            return
         engine = Engine(_world(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
 
         def readiness() -> Mapping[str, str | None]:
@@ -100,6 +106,24 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             log.info("stopping")
             engine.stop()
     log.info("stopped")
+
+
+@asynccontextmanager
+async def _until(stop: asyncio.Event) -> AsyncIterator[asyncio.Timeout]:
+    """Leave the body when told to stop: a broker that does not answer must not hold up the end. ``expired`` says so."""
+    limit = asyncio.timeout(None)
+
+    async def watch() -> None:
+        await stop.wait()
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    async with beside(watch()):
+        try:
+            async with limit:
+                yield limit
+        except TimeoutError:
+            if not limit.expired():
+                raise
 
 
 async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, Mesh]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from daemon import recordings
 from daemon.demo.behaviour import Behaviour
+from daemon.demo.children import child
 from daemon.model import Action, Outcome, Stage
 from daemon.replay import replay_file
 from tests.live.crashing import POINTS
@@ -112,6 +114,18 @@ async def test_sigterm_in_the_middle_of_a_revert_with_nats_gone_stops_in_under_f
             published = await place.published(second.url)
         assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
         assert [v.release_id for v in published] == [release_id]
+
+
+async def test_sigterm_while_nats_does_not_answer_at_the_start_ends_at_once(tmp_path: Path) -> None:
+    async with silent_server() as address:
+        path = tmp_path / "settings.json"
+        path.write_text(json.dumps({"nats": {"url": address.replace("http", "nats"), "connect_timeout_seconds": 30.0}}))
+        argv = [sys.executable, "-m", "tests.live.crashing", str(path)]
+        async with child("verdictd", argv, log=tmp_path / "verdictd.log") as daemon:
+            await asyncio.sleep(2.0)
+            daemon.terminate()
+            async with asyncio.timeout(5.0):
+                assert await daemon.process.wait() == 0
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import msgspec
 
 from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.telemetry.fetching import Body
 
 PIECE_BYTES = 512 * 1024
 """Decoded in one call: a few ms."""
@@ -39,7 +40,7 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 _ITEMS = msgspec.json.Decoder(list[Item])
 
 
-def items(body: bytes) -> Iterator[Item]:
+def items(body: Body) -> Iterator[Item]:
     """The series of an answer.
 
     Raises:
@@ -58,7 +59,7 @@ def items(body: bytes) -> Iterator[Item]:
     yield from last
 
 
-def _between(body: bytes) -> tuple[int, int]:
+def _between(body: Body) -> tuple[int, int]:
     """Where the first series begins and where the last one does; the same place when there is nothing to cut."""
     if len(body) <= PIECE_BYTES:
         return 0, 0
@@ -66,7 +67,7 @@ def _between(body: bytes) -> tuple[int, int]:
     return (first + 1, last + 2) if 0 <= first < last else (0, 0)
 
 
-def _checked(body: bytes) -> list[Item]:
+def _checked(body: Body) -> list[Item]:
     try:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from daemon.telemetry.catalogue import Catalogue, Series
 from daemon.telemetry.collecting import Collection
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.differencing import Histogram
+from daemon.telemetry.fetching import Body
 
 _TWELVE = (1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)
 
@@ -96,7 +97,7 @@ class EnvoyBins:
         self._dialect = dialect
         self._prefix, self._infix, self._label = dialect.stat_names
 
-    def collect(self, body: bytes, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
+    def collect(self, body: Body, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
         """Add one proxy's page. Raises ``InvalidInput`` when it cannot be understood."""
         try:
             page = _PAGE.decode(body)
@@ -115,10 +116,10 @@ class EnvoyBins:
         for detail in details:
             into.met += 1
             series = self._series(detail.name)
-            if series is None or not series.slots:
+            if series is None or not series.owner.slots:
                 continue
             histogram = on_grid(detail.totals)
-            for slot in series.slots:
+            for slot in series.owner.slots:
                 builder = into.builder(slot, target, spacing_seconds=spacing_seconds, pod=target)
                 builder.histogram(series.identity, histogram)
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+import msgspec
+
 from daemon.errors import InvalidInput
 from daemon.model import Watch
 from daemon.telemetry.dialect import Dialect, Ended, Selector, ended, selector
@@ -36,15 +38,26 @@ class Slot:
     specific: int
 
 
-@dataclass(slots=True, kw_only=True)
-class Series:
-    """What is known of one series.
+@dataclass(slots=True, eq=False)
+class Owner:
+    """Whose the series with these labels are; shared by all of them.
+
+    Attributes:
+        labels: those that arms are known by.
+        slots: the arms, as of ``generation``.
+    """
+
+    labels: Mapping[str, str]
+    slots: tuple[Slot, ...] = ()
+    generation: int = -1
+
+
+class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
+    """What is known of one series. There may be 100 000s: the garbage collector, which stops everything, passes them over.
 
     Attributes:
         identity: the same for the buckets and the sum of one histogram; without labels of Prometheus replicas.
         le: upper bound, for a bucket.
-        arm_labels: the labels that arms are known by.
-        slots: the arms it belongs to, as of ``generation``.
     """
 
     part: Part
@@ -53,9 +66,7 @@ class Series:
     le: float
     target: str
     pod: str
-    arm_labels: Mapping[str, str]
-    slots: tuple[Slot, ...] = ()
-    generation: int = -1
+    owner: Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +99,10 @@ class Catalogue:
     def __init__(self, dialect: Dialect, *, as_text: bool = False) -> None:
         self._dialect = dialect
         self._cut_at_dot = as_text and dialect.arms.cut_at_dot
-        self._arm_labels = dialect.arms.labels
+        self._arm_labels = tuple(sorted(dialect.arms.labels))
         self._parts = dict(zip(dialect.names, (Part.COUNTER, Part.BUCKET, Part.SUM), strict=True))
         self._known: dict[object, Series | None] = {}
+        self._owners: dict[tuple[tuple[str, str], ...], Owner] = {}
         self._generation = 0
         self._index = _Index()
         self._watched: dict[str, Watch] = {}
@@ -116,9 +128,9 @@ class Catalogue:
     def __getitem__(self, key: object) -> Series | None:
         """What is known of the series with this text, its arms brought up to date. ``KeyError``: it must be learnt first."""
         series = self._known[key]
-        if series is not None and series.generation != self._generation:
-            series.slots = self._index.find(series.arm_labels)
-            series.generation = self._generation
+        if series is not None and (owner := series.owner).generation != self._generation:
+            owner.slots = self._index.find(owner.labels)
+            owner.generation = self._generation
         return series
 
     def learn(self, key: object, name: str, labels: Mapping[str, str]) -> Series | None:
@@ -130,6 +142,7 @@ class Catalogue:
         """Forget series that have gone, once there are many more known than were met in a reading."""
         if len(self._known) > _FORGET_ABOVE * max(met, 256):
             self._known.clear()
+            self._owners.clear()
 
     def _add(self, watch: Watch) -> None:
         dialect, release = self._dialect, watch.release
@@ -173,8 +186,12 @@ class Catalogue:
             le=number(labels["le"], path=f"{name}: le") if part is Part.BUCKET else math.nan,
             target=f"{pod}@{instance}" if pod and instance else pod or instance,
             pod=pod or instance,
-            arm_labels={label: value for label, value in labels.items() if label in self._arm_labels},
+            owner=self._owner(labels),
         )
+
+    def _owner(self, labels: Mapping[str, str]) -> Owner:
+        ours = tuple([(label, labels[label]) for label in self._arm_labels if label in labels])
+        return self._owners.setdefault(ours, Owner(dict(ours)))
 
     def _family(self, part: Part) -> str:
         return self._dialect.requests if part is Part.COUNTER else self._dialect.latency

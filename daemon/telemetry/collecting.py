@@ -42,7 +42,7 @@ class Collection:
 
     def add(self, series: Series, value: float, *, target: str, pod: str, at: float, spacing_seconds: float) -> None:
         """Take one sample for all arms that the series belongs to."""
-        for slot in series.slots:
+        for slot in series.owner.slots:
             builder = self.builder(slot, target, spacing_seconds=spacing_seconds, pod=pod)
             match series.part:
                 case Part.COUNTER:

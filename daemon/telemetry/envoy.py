@@ -17,7 +17,7 @@ from daemon.ports import Clock
 from daemon.telemetry.catalogue import Catalogue
 from daemon.telemetry.collecting import INLINE_BYTES, Books, Collection, beside
 from daemon.telemetry.dialect import Dialect
-from daemon.telemetry.fetching import Fetcher
+from daemon.telemetry.fetching import Body, Fetcher
 from daemon.telemetry.ledger import Round
 from daemon.telemetry.promql import literal
 
@@ -40,7 +40,7 @@ class Page(Protocol):
         """What to ask for beside the filter."""
         ...
 
-    def collect(self, body: bytes, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
+    def collect(self, body: Body, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
         """Add one proxy's answer. Raises ``InvalidInput`` when it cannot be understood."""
         ...
 

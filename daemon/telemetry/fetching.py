@@ -12,6 +12,7 @@ from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled,
 
 MAX_BODY_BYTES = 256 * 1024 * 1024
 _EXCERPT = 200
+Body = bytes | bytearray
 
 
 class Fetcher:
@@ -28,15 +29,15 @@ class Fetcher:
         self._timeout_seconds = timeout_seconds
         self._token_file = token_file
 
-    async def get(self, url: URL) -> bytes:
+    async def get(self, url: URL) -> Body:
         """The body of a GET. Raises ``VerdictdError``."""
         return await self._request("GET", url, form=None)
 
-    async def post(self, url: URL, *, form: Mapping[str, str]) -> bytes:
+    async def post(self, url: URL, *, form: Mapping[str, str]) -> Body:
         """The body of the answer to a form. Raises ``VerdictdError``."""
         return await self._request("POST", url, form=form)
 
-    async def _request(self, method: str, url: URL, *, form: Mapping[str, str] | None) -> bytes:
+    async def _request(self, method: str, url: URL, *, form: Mapping[str, str] | None) -> Body:
         where = f"{url.host}:{url.port}"
         try:
             async with (
@@ -102,18 +103,17 @@ def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
         ) from error
 
 
-async def _bounded(response: aiohttp.ClientResponse, *, where: str) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
+async def _bounded(response: aiohttp.ClientResponse, *, where: str) -> bytearray:
+    # Grown in place: joining the chunks of a large answer at its end would keep the event loop waiting.
+    body = bytearray()
     async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
+        if len(body) + len(chunk) > MAX_BODY_BYTES:
             raise Refused(f"{where} answered with more than {MAX_BODY_BYTES >> 20} MiB")
-        chunks.append(chunk)
-    return b"".join(chunks)
+        body += chunk
+    return body
 
 
-def _refusal(response: aiohttp.ClientResponse, body: bytes, *, where: str) -> VerdictdError:
+def _refusal(response: aiohttp.ClientResponse, body: Body, *, where: str) -> VerdictdError:
     excerpt = " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())
     message = f"{where} answered {response.status}" + (f": {excerpt}" if excerpt else "")
     match response.status:

@@ -6,6 +6,7 @@ from daemon.telemetry.catalogue import Catalogue
 from daemon.telemetry.collecting import Collection
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.exposition import parse_series, wanted_lines
+from daemon.telemetry.fetching import Body
 
 
 class EnvoyText:
@@ -18,7 +19,7 @@ class EnvoyText:
         self._catalogue = catalogue
         self._names = dialect.names
 
-    def collect(self, body: bytes, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
+    def collect(self, body: Body, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
         """Add one proxy's page. Raises ``InvalidInput`` when it cannot be understood."""
         catalogue = self._catalogue
         for text, value in wanted_lines(body.decode("utf-8", "replace"), self._names):

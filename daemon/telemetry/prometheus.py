@@ -18,7 +18,7 @@ from daemon.telemetry.catalogue import Catalogue, Series
 from daemon.telemetry.collecting import INLINE_BYTES, Books, Collection, beside
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.exposition import number
-from daemon.telemetry.fetching import Fetcher
+from daemon.telemetry.fetching import Body, Fetcher
 from daemon.telemetry.ledger import Round
 from daemon.telemetry.promql import queries
 from daemon.telemetry.window import Window
@@ -98,7 +98,7 @@ class PrometheusTelemetry:
             server_side=self._dialect.server_side,
         )
 
-    async def _ask(self) -> list[bytes]:
+    async def _ask(self) -> list[Body]:
         """The answers to all queries of this tick. One that fails fails them all: half an answer is none."""
         asked = queries(self._dialect, self._catalogue.selectors, window_seconds=self._window.next_seconds())
         answers = await asyncio.gather(
@@ -111,7 +111,7 @@ class PrometheusTelemetry:
             bodies.append(answer)
         return bodies
 
-    def _collect(self, body: bytes, into: Collection) -> None:
+    def _collect(self, body: Body, into: Collection) -> None:
         for item in items(body):
             into.met += 1
             if not item.values:
@@ -124,7 +124,7 @@ class PrometheusTelemetry:
             at, text = item.values[-1]
             spacing = at - item.values[-2][0] if len(item.values) > 1 else self._window.spacing_seconds
             self._window.spaced(spacing)
-            if series is None or not series.slots:
+            if series is None or not series.owner.slots:
                 continue
             if at > into.answered.get(series.target, 0.0):
                 into.answered[series.target] = at

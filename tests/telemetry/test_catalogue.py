@@ -27,10 +27,10 @@ def test_a_series_is_its_arms_and_nobody_elses() -> None:
     catalogue.watch([workloads(), workloads("web-2", canary="web-v3"), workloads("web-3", namespace="other")])
     series = learn(catalogue)
     assert series is not None
-    assert [(slot.release_id, slot.arm) for slot in series.slots] == [("web-1", CANARY)]
+    assert [(slot.release_id, slot.arm) for slot in series.owner.slots] == [("web-1", CANARY)]
     shared = learn(catalogue, destination_workload="web-v1")
     assert shared is not None
-    assert [(slot.release_id, slot.arm) for slot in shared.slots] == [("web-1", BASELINE), ("web-2", BASELINE)]
+    assert [(slot.release_id, slot.arm) for slot in shared.owner.slots] == [("web-1", BASELINE), ("web-2", BASELINE)]
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_when_releases_begin_and_end_known_series_change_hands() -> None:
     catalogue.watch([workloads("web-9", baseline="web-v2", canary="web-v3")])
     series = catalogue["istio_requests_total{}"]
     assert series is not None
-    assert [(slot.release_id, slot.arm) for slot in series.slots] == [("web-9", BASELINE)]
+    assert [(slot.release_id, slot.arm) for slot in series.owner.slots] == [("web-9", BASELINE)]
     catalogue.watch([])
     series = catalogue["istio_requests_total{}"]
     assert series is not None
-    assert series.slots == ()
+    assert series.owner.slots == ()
 
 
 def test_the_same_watches_again_change_nothing() -> None:
@@ -120,8 +120,8 @@ def test_the_arm_told_more_exactly_has_the_series() -> None:
     canary, baseline = learn(catalogue), learn(catalogue, destination_version="v1")
     assert canary is not None
     assert baseline is not None
-    assert [slot.arm for slot in canary.slots] == [CANARY]
-    assert [slot.arm for slot in baseline.slots] == [BASELINE]
+    assert [slot.arm for slot in canary.owner.slots] == [CANARY]
+    assert [slot.arm for slot in baseline.owner.slots] == [BASELINE]
 
 
 @pytest.mark.parametrize(

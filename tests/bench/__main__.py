@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import harm, istio, judging, sessions
+from tests.bench import harm, istio, judging, replaying, sessions
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
     "judging": judging.figures,
+    "replaying": replaying.figures,
     "sessions": sessions.figures,
     "harm": harm.figures,
     "istio": istio.figures,

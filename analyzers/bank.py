@@ -26,6 +26,12 @@ ERRORS, DENIED, RANK, TAIL = range(len(BANK))
 _COOLING: Final[Array] = 1.0 / np.array(TEMPERS)[None, :, None]
 
 
+def _moved(log_e: Array) -> tuple[slice, ...]:
+    """The columns whose alternatives this tick may change: nearly always nothing is denied anywhere."""
+    first, end = OFFSETS[DENIED], OFFSETS[RANK]
+    return (slice(None),) if log_e[:, first:end].any() else (slice(0, first), slice(end, None))
+
+
 def fold(rows: Rows, limits: Limits, log_e: Array) -> Array:
     """Fold one tick into ``rows`` and return the legs' evidence.
 
@@ -35,16 +41,15 @@ def fold(rows: Rows, limits: Limits, log_e: Array) -> Array:
     Returns:
         (releases, legs); the copies at other tempers are in ``values``.
     """
-    step = np.minimum(np.maximum(log_e, -_LOG_CAP), _LOG_CAP)[:, None, :] * _COOLING
-    np.exp(step, out=step)
     started = rows.head[:, STARTED]
     horizon = limits.horizon
-    fresh = np.where(started < horizon, 1.0 / horizon, 0.0)
-    rows.w0 *= step
-    np.minimum(rows.w0, CAP, out=rows.w0)
-    rows.wr += fresh[:, None, None]
-    rows.wr *= step
-    np.minimum(rows.wr, CAP, out=rows.wr)
+    rows.wr += np.where(started < horizon, 1.0 / horizon, 0.0)[:, None, None]
+    for columns in _moved(log_e):
+        step = np.minimum(np.maximum(log_e[:, columns], -_LOG_CAP), _LOG_CAP)[:, None, :] * _COOLING
+        np.exp(step, out=step)
+        for held in (rows.w0[:, :, columns], rows.wr[:, :, columns]):
+            np.multiply(held, step, out=held)
+            np.minimum(held, CAP, out=held)
     np.minimum(started + 1.0, horizon, out=started)
     return values(rows, limits, temper=0)
 

@@ -5,9 +5,8 @@ policy's tolerance on a leg that carries that evidence. A promotion needs every 
 and no noteworthy evidence in a leg that has no certificate. At the deadline whatever is neither is inconclusive.
 """
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from analyzers import buckets, conviction, effects, release, report, words
 from analyzers.conviction import Charge, Evidence
@@ -69,7 +68,7 @@ class _Batch:
         else:
             wanted = (
                 f"{words.count(self.requests[at])} of {words.count(self.min_requests[at])} canary requests seen, "
-                f"{self.t[at]:.0f} of {self.min_seconds[at]:.0f} s watched"
+                f"{words.watched(self.t[at], self.min_seconds[at])}"
             )
         if self.warming[at]:
             wanted += "; the latency of young pods is not judged yet"

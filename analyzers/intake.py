@@ -7,6 +7,7 @@ Warm-up goes by pod age (``judged_pods``): where an arm's pods and their ages ar
 are left out of the latency, unless the baseline's pods are just as cold. Where ages are unknown there is no warm-up.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -104,10 +105,10 @@ def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None
 def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     """Samples of releases that share a number of bounds, as arrays. Never raises on what a sample holds."""
     size = max(len(terms[0].bounds_ms) + 1, 2)
-    empty: tuple[float, ...] = (0.0,) * (2 * size)
-    no_times = (0.0, 0.0, *empty)
+    as_doubles = struct.Struct(f"{2 + 2 * size}d").pack  # half the time of an array from tuples
+    no_times = bytes(8 * (2 + 2 * size))
     numbers: list[tuple[float, ...]] = []
-    times: list[tuple[float, ...]] = []
+    times: list[bytes] = []
     flags: list[tuple[bool, bool, bool]] = []
     for one, sample in zip(terms, samples, strict=True):
         canary, baseline = sample.canary, sample.baseline
@@ -122,7 +123,7 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
         mine, theirs, warming = _latencies(one, canary, baseline)
         fits = mine is not None and theirs is not None and len(mine.counts) == size and len(theirs.counts) == size
         if fits and mine is not None and theirs is not None and one.bounds_ms:
-            times.append((mine.sum_ms, theirs.sum_ms, *mine.counts, *theirs.counts))
+            times.append(as_doubles(mine.sum_ms, theirs.sum_ms, *mine.counts, *theirs.counts))
             flags.append((True, True, warming))
         else:
             times.append(no_times)
@@ -130,7 +131,7 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     return _checked(
         t=np.array([sample.t for sample in samples], dtype=np.float64),
         numbers=np.array(numbers, dtype=np.float64),
-        times=np.array(times, dtype=np.float64),
+        times=np.frombuffer(b"".join(times)).reshape(len(times), 2 + 2 * size),
         flags=np.array(flags, dtype=np.bool_),
     )
 

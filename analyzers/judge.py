@@ -7,8 +7,8 @@ against the window, so that a replay ends as the watch did.
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from analyzers import bank, combine, conviction, decide, intake, memory, multiplier
@@ -32,8 +32,7 @@ _MAGIC = b"vdj1"
 _HEADER = struct.Struct("<4sII")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class JudgeState:
+class JudgeState(msgspec.Struct, frozen=True, eq=False):
     """Everything the judge remembers of one release: additive, of bounded size. Treat as opaque.
 
     Attributes:
@@ -42,7 +41,7 @@ class JudgeState:
     """
 
     row: Array
-    pods: Tallies = field(default_factory=dict)
+    pods: Tallies = msgspec.field(default_factory=dict)
 
     def save(self) -> bytes:
         """The state as bytes; ``restore`` gives back exactly the same numbers."""
@@ -108,7 +107,7 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
 
 def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
     """Fold releases whose histograms have the same number of bounds."""
-    raw = np.array([state.row for state in states])
+    raw = np.concatenate([state.row for state in states]).reshape(len(states), WIDTH)
     rows, limits, tick = Rows(raw), Limits(terms), intake.pack(terms, samples)
     so_far = memory.fold(rows, limits, tick)
     bursts.fold(rows, tick)

@@ -23,21 +23,25 @@ _POWERS: Final[Array] = ratio.RATIOS[:, None] ** _COUNTS
 _ERRORS: Final = slice(0, len(ratio.RATIOS))
 
 
-def _log_choose(number: Array) -> Array:
-    """Logarithms of ``number`` choose 0 ... 24, shape (releases, 25); -inf where impossible."""
-    ways = (number[:, None] - _COUNTS[:-1]) / _COUNTS[1:]
+def _log_choose(number: Array, most: int) -> Array:
+    """Logarithms of ``number`` choose 0 ... ``most``, shape (releases, most + 1); -inf where impossible."""
+    ways = (number[:, None] - _COUNTS[:most]) / _COUNTS[1 : most + 1]
     with np.errstate(divide="ignore"):
         steps = np.log(np.maximum(ways, 0.0))
     return np.concatenate([np.zeros((len(number), 1)), np.cumsum(steps, axis=1)], axis=1)
 
 
 def chances(failures: npt.NDArray[np.intp], canary: Array, baseline: Array) -> Array:
-    """Chance (releases, 25) that 0 ... 24 of the failures are the canary's, given the requests of both arms."""
+    """Chance (releases, most + 1) that 0 ... ``most`` of the failures are the canary's, given the requests of both arms.
+
+    Hypergeometric: under the null, which of the requests failed does not depend on their arm. ``most``: of any release.
+    """
     row = np.arange(len(failures))[:, None]
-    others = failures[:, None] - np.arange(MOST_FAILURES + 1)
+    most = int(failures.max())
+    others = failures[:, None] - np.arange(most + 1)
     possible = others >= 0
     size = len(failures)
-    ways = _log_choose(np.concatenate([canary, baseline, canary + baseline]))
+    ways = _log_choose(np.concatenate([canary, baseline, canary + baseline]), most)
     log_chance = ways[:size] + ways[size : 2 * size][row, np.maximum(others, 0)] - ways[2 * size :][row, failures[:, None]]
     return np.where(possible, np.exp(log_chance), 0.0)
 
@@ -81,8 +85,8 @@ def fold(rows: Rows, limits: Limits, tick: Tick, *, errors: Array, denied: Array
         return
     terms, part = limits.take(chosen), Rows(rows.raw[chosen])
     failures, canary, baseline = failures[chosen], tick.c_req[chosen], tick.b_req[chosen]
-    after = _errors_after(part, terms, failures, canary / (canary + baseline))
+    chance = chances(failures.astype(np.intp), canary, baseline)
+    after = _errors_after(part, terms, failures, canary / (canary + baseline))[:, : chance.shape[1]]
     gain = part.head[:, GAIN, None]
     evidence = gain * combine.together(combine.events(after, denied[chosen, None]), slowness[chosen, None], terms.split[:, None])
-    chance = chances(failures.astype(np.intp), canary, baseline)
     rows.head[chosen, GAIN] *= largest_factor(chance, evidence, before[chosen], terms.boundary)

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+import msgspec
+
 Outcome = Literal["continue", "promote", "rollback", "inconclusive"]
 
 
@@ -76,9 +78,8 @@ class LegsNow(Mapping[str, LegNow]):
         return len(self._names)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
-    """The judge's word after a tick.
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """The judge's word after a tick. A struct: one is made for every release and tick, at a sixth of a dataclass's time.
 
     Attributes:
         outcome: ``continue`` until one of the three others, which is final.

@@ -84,11 +84,14 @@ class Limits:
     bounds_mark: Array
 
     def __init__(self, terms: Sequence[Terms]) -> None:
-        """Pack terms that all have the same number of bounds."""
-        numbers = np.array([_numbers_of(one) for one in terms], dtype=np.float64).T.copy()
+        """Pack terms that all have the same number of bounds. Releases under one policy share theirs, which are read once."""
+        places: dict[int, int] = {}
+        index = [places.setdefault(id(one), len(places)) for one in terms]
+        distinct = list({id(one): one for one in terms}.values())
+        numbers = np.array([_numbers_of(one) for one in distinct], dtype=np.float64).T[:, index]
         for name, column in zip(_NUMBERS, numbers, strict=True):
             setattr(self, name, column)
-        self.bounds = np.array([one.bounds_ms for one in terms], dtype=np.float64)
+        self.bounds = np.array([one.bounds_ms for one in distinct], dtype=np.float64)[index]
 
     def take(self, chosen: npt.NDArray[np.intp]) -> "Limits":
         """The same for some of the releases."""

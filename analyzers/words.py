@@ -1,6 +1,7 @@
 """Numbers as an on-call engineer reads them at 3 a.m."""
 
 import math
+from functools import lru_cache
 
 
 def percent(rate: float) -> str:
@@ -28,10 +29,17 @@ def odds(evidence: float) -> str:
     return f"1 in {round(math.floor(evidence / 10**digits) * 10**digits):,}".replace(",", " ")
 
 
+@lru_cache(maxsize=4096)
 def count(number: float) -> str:
     """A count with thin groups: 12 500."""
     whole = round(number)
     return str(whole) if whole < 1000 else f"{whole:,}".replace(",", " ")
+
+
+@lru_cache(maxsize=4096)
+def watched(seconds: float, wanted: float) -> str:
+    """Time that has gone by of the time wanted."""
+    return f"{seconds:.0f} of {wanted:.0f} s watched"
 
 
 def listed(parts: list[str]) -> str:

@@ -36,6 +36,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "wr": (len(TEMPERS), ALTERNATIVES),
     "mean": (MEAN_STARTS, 3),
     "safe_mean": (3,),
+    "mean_wait": (4,),
     "counts": (SCALES, COUNT_COLUMNS),
     "ranks": (SCALES, 2),
     "hist": (SCALES, 2, MAX_BUCKETS),
@@ -72,6 +73,7 @@ class Rows:
         w0, wr: per temper and alternative, the e-process begun at tick 0 and the mixture of those begun later.
         mean: per start of the mean leg, number, sum and sum of squares of log ratios.
         safe_mean: the same three of the mean's distance to its tolerance, for promotion.
+        mean_wait: latency not yet enough for a mean: the canary's sum in ms and number, the baseline's sum in ms and number.
         counts, ranks, hist: totals since the start and over three fading memories (``analyzers.memory``).
         baseline_ring, canary_ring: errors and requests of the last ticks, for the guard against bursts.
         blocks: per block length, what the guard of latency dispersion needs.
@@ -85,6 +87,7 @@ class Rows:
     wr: Array
     mean: Array
     safe_mean: Array
+    mean_wait: Array
     counts: Array
     ranks: Array
     hist: Array

@@ -1,4 +1,4 @@
-"""The mean latency: an anytime t-test on each tick's log ratio of means, for what coarse buckets cannot see.
+"""The mean latency: an anytime t-test on the log ratio of each tick's means, for what coarse buckets cannot see.
 
 A histogram's sum and count give the mean exactly, whatever its bounds. The test is Student's with a normal prior on the
 standardised effect (unknown variance, so over-dispersion between ticks is harmless); it is asymptotic, which is why it weighs
@@ -16,7 +16,7 @@ from analyzers.terms import Limits
 PRIOR_TICKS: Final = 3.0
 """phi0: larger favours smaller effects."""
 MIN_REQUESTS: Final = 10.0
-"""Canary requests a tick needs for its mean to be near normal."""
+"""Canary requests that a mean needs to be near normal. Ticks with fewer are merged until there are as many."""
 WEIGHTS: Final[Array] = np.array([0.8, *([0.2 / (MEAN_STARTS - 1)] * (MEAN_STARTS - 1))])
 _LARGEST_LOG: Final = 575.0
 
@@ -36,14 +36,18 @@ def log_t_value(number: Array, total: Array, squares: Array) -> Array:
 def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     """Fold one tick's means and return the evidence (releases,).
 
+    Which ticks are merged depends on the numbers of requests only, never on their latencies, so that merging favours neither arm.
     Call after the memories (the running baseline mean) and before the bank (which counts the tick as started). The distance to the
     tolerance is kept in units of the running baseline mean, not as a logarithm, whose bias would promote at the tolerance.
     """
-    canary, baseline = tick.c.sum(1), tick.b.sum(1)
-    known = tick.timed & (canary >= MIN_REQUESTS) & np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum)
+    usable = tick.timed & np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum)
+    news = np.stack([tick.c_sum, tick.c.sum(1), tick.b_sum, tick.b.sum(1)], axis=-1)
+    rows.mean_wait += np.where(usable[:, None], news, 0.0)
+    c_sum, canary, b_sum, baseline = rows.mean_wait.T
+    known = usable & (canary >= MIN_REQUESTS)
     if known.any():
-        c_mean = np.where(known, tick.c_sum, 1.0) / np.where(known, canary, 1.0)
-        b_mean = np.where(known, tick.b_sum, 1.0) / np.where(known, baseline, 1.0)
+        c_mean = np.where(known, c_sum, 1.0) / np.where(known, canary, 1.0)
+        b_mean = np.where(known, b_sum, 1.0) / np.where(known, baseline, 1.0)
         ratio = np.log(c_mean / b_mean)
         begun = rows.head[:, STARTED, None] * MEAN_STARTS >= np.arange(MEAN_STARTS) * limits.horizon[:, None]
         counted = (begun & known[:, None]).astype(np.float64)
@@ -53,5 +57,6 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
         room = (limits.typical * b_mean - c_mean) / np.where(known, running, 1.0)
         for column, values in enumerate((known, room * known, room * room * known)):
             rows.safe_mean[:, column] += values
+        rows.mean_wait[known] = 0.0
     evidence: Array = (np.exp(log_t_value(rows.mean[:, :, 0], rows.mean[:, :, 1], rows.mean[:, :, 2])) * WEIGHTS).sum(-1)
     return evidence

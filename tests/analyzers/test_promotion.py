@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from analyzers import p99, promotion
+from analyzers import layout, p99, promotion
 from analyzers.layout import Rows
+from analyzers.legs import mean
 from analyzers.terms import Limits
 from config.policy import Policy, Promotion
 from tests.analyzers.streams import World, terms, watch
@@ -34,3 +35,22 @@ def test_the_lowest_rate_is_excluded_from_below_and_the_highest_from_above(error
         assert promotion.log_above(x, n, low)[0] >= np.log(100.0) - 1e-6
         nearer = promotion.log_above(x, n, 1.03 * low)[0]
         assert nearer < np.log(100.0)
+
+
+def test_ticks_with_few_requests_are_merged_until_they_make_a_mean() -> None:
+    """Three requests a tick: without merging a slow service, or one sampled often, could never show its mean latency."""
+    one = terms(Policy(promotion=Promotion(min_requests=10**9)))
+    state, _ = watch(one, World(canary_rps=3.0, baseline_rps=30.0).ticks(1, 200))
+    rows = Rows(state.row[None])
+    requests = rows.counts[0, 0, layout.C_LAT]
+    means, waiting = rows.safe_mean[0, 0], rows.mean_wait[0, 1]
+    assert waiting < mean.MIN_REQUESTS
+    assert requests / (mean.MIN_REQUESTS + 15.0) < means <= requests / mean.MIN_REQUESTS
+
+
+def test_merging_changes_nothing_where_every_tick_has_enough() -> None:
+    one = terms(Policy(promotion=Promotion(min_requests=10**9)))
+    state, _ = watch(one, World().ticks(1, 20))
+    rows = Rows(state.row[None])
+    assert rows.safe_mean[0, 0] == 20.0
+    assert not rows.mean_wait.any()

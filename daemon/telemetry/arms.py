@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from analyzers.counts import Arm, Latency, Pod
-from daemon.telemetry.differencing import Histogram, Tally, tally
+from daemon.telemetry.differencing import Histogram, Tally, grown, tally
 from daemon.telemetry.views import ArmView
 
 
@@ -20,6 +20,8 @@ class Stream:
         present: the series that were there last time.
         histograms: latencies as of the last tick that took any, by series.
         latencies_before: it had requests, but showed no histogram, when it was joined: the first one will hold history.
+        denied: counters of the target's policy filter, those that have gone included; null while they have not been known.
+        fresh: nothing was there of the arm when it was joined.
     """
 
     at: float
@@ -28,6 +30,8 @@ class Stream:
     present: frozenset[str] = frozenset()
     histograms: dict[str, Histogram] = field(default_factory=dict)
     latencies_before: bool = False
+    denied: Mapping[str, int] | None = None
+    fresh: bool = False
 
     @classmethod
     def joining(cls, view: ArmView) -> "Stream":
@@ -38,6 +42,7 @@ class Stream:
             counters={series: value for series, (_, value) in view.counters.items()},
             present=frozenset(view.counters),
             latencies_before=bool(view.counters) and not view.histograms,
+            denied=view.denied,
         )
 
     def renamed(self, view: ArmView) -> bool:
@@ -47,6 +52,9 @@ class Stream:
 
     def advance(self, view: ArmView, *, restarted: bool) -> None:
         """Take the view's counters as the last ones. Series that went in a restart of the process begin again at zero."""
+        if view.denied is not None:
+            self.denied = view.denied if restarted else {**(self.denied or {}), **view.denied}
+        self.fresh = False
         if restarted:
             for series in self.counters.keys() - view.counters.keys():
                 self.counters[series] = 0
@@ -66,6 +74,17 @@ class Active:
     stream: Stream
     view: ArmView
     grown: Tally
+    denied: int
+
+    @property
+    def requests(self) -> int:
+        """Those that were not denied. What the policy filter denies is counted as forbidden as well."""
+        return self.grown.served + self.grown.failed + max(0, self.grown.forbidden - self.denied)
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How long the target has run, where it is known."""
+        return None if self.view.born is None else round(max(0.0, self.view.at - self.view.born), 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +113,22 @@ def counting(
             since = before.get(target)
             if since is None or since >= view.at or target in seen:
                 continue
-            stream = Stream(at=since, spacing_seconds=view.spacing_seconds)
+            denied: Mapping[str, int] | None = None if view.denied is None else {}
+            stream = Stream(at=since, spacing_seconds=view.spacing_seconds, denied=denied, fresh=True)
         elif stream.renamed(view):
             continue
-        active.append(Active(target=target, stream=stream, view=view, grown=tally(stream.counters, view.counters)))
+        step = tally(stream.counters, view.counters)
+        active.append(Active(target=target, stream=stream, view=view, grown=step, denied=_denied(stream, view, step)))
     return active
+
+
+def _denied(stream: Stream, view: ArmView, step: Tally) -> int:
+    """Requests denied since. Unknown on either side counts as none: what follows is then counted from what is first known."""
+    if stream.denied is None or view.denied is None:
+        return 0
+    denied = grown(stream.denied, view.denied)
+    # The filter's counters may be older than the arm: of those, only what the arm itself was denied is new.
+    return min(denied, step.forbidden) if stream.fresh else denied
 
 
 def mean_interval(active: Sequence[Active]) -> float:
@@ -108,13 +138,13 @@ def mean_interval(active: Sequence[Active]) -> float:
 
 def make_arm(active: Sequence[Active], latency: ArmLatency | None, *, server_side: bool) -> Arm:
     """The arm's counts in this tick; by pod as well where targets are pods."""
-    served = failed = denied = 0
+    requests = failed = denied = 0
     for one in active:
-        served += one.grown.served
+        requests += one.requests
         failed += one.grown.failed
-        denied += one.grown.denied
+        denied += one.denied
     return Arm(
-        requests=served + failed,
+        requests=requests,
         errors=failed,
         denied=denied,
         latency=None if latency is None else latency.latency,
@@ -129,9 +159,10 @@ def _pods(active: Sequence[Active], latency: ArmLatency | None) -> dict[str, Pod
             continue
         name = one.view.pod if one.view.pod and one.view.pod not in pods else one.target
         pods[name] = Pod(
-            requests=one.grown.served + one.grown.failed,
+            requests=one.requests,
             errors=one.grown.failed,
-            denied=one.grown.denied,
+            denied=one.denied,
             latency=None if latency is None else latency.by_target.get(one.target),
+            age_seconds=one.age_seconds,
         )
     return pods

@@ -5,6 +5,7 @@ same text comes again at every tick. When releases begin or end, only the way fr
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -27,6 +28,8 @@ class Part(Enum):
     COUNTER = auto()
     BUCKET = auto()
     SUM = auto()
+    DENIED = auto()
+    UPTIME = auto()
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +61,7 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
     Attributes:
         identity: the same for the buckets and the sum of one histogram; without labels of Prometheus replicas.
         le: upper bound, for a bucket.
+        instance: the label of that name, which every series of one target has.
     """
 
     part: Part
@@ -66,7 +70,13 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
     le: float
     target: str
     pod: str
+    instance: str
     owner: Owner
+
+    @property
+    def aside(self) -> bool:
+        """Whether its target says this of itself, and not of an arm."""
+        return self.part is Part.DENIED or self.part is Part.UPTIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +111,7 @@ class Catalogue:
         self._cut_at_dot = as_text and dialect.arms.cut_at_dot
         self._arm_labels = tuple(sorted(dialect.arms.labels))
         self._parts = dict(zip(dialect.names, (Part.COUNTER, Part.BUCKET, Part.SUM), strict=True))
+        self._denials = None if dialect.denials is None else re.compile(dialect.denials.names)
         self._known: dict[object, Series | None] = {}
         self._owners: dict[tuple[tuple[str, str], ...], Owner] = {}
         self._generation = 0
@@ -169,6 +180,8 @@ class Catalogue:
 
     def _meaning(self, name: str, labels: Mapping[str, str]) -> Series | None:
         dialect = self._dialect
+        if (aside := self._aside(name, labels)) is not None:
+            return self._series(aside, labels, ended=Ended.EXCUSED, le=math.nan, family=name)
         part = self._parts.get(name)
         if part is None or any(labels.get(label) != value for label, value in dialect.always):
             return None
@@ -177,15 +190,21 @@ class Catalogue:
             return None
         if part is Part.BUCKET and "le" not in labels:
             raise InvalidInput("a bucket without its bound (label le)", path=name)
+        le = number(labels["le"], path=f"{name}: le") if part is Part.BUCKET else math.nan
+        family = dialect.requests if part is Part.COUNTER else dialect.latency
+        return self._series(part, labels, ended=outcome, le=le, family=family)
+
+    def _series(self, part: Part, labels: Mapping[str, str], *, ended: Ended, le: float, family: str) -> Series:
         identity = [f"{label}={value!r}" for label, value in sorted(labels.items()) if label not in _REPLICA_LABELS]
         instance, pod = labels.get("instance", ""), labels.get("pod", "")
         return Series(
             part=part,
-            identity=f"{self._family(part)}{{{','.join(identity)}}}",
-            ended=outcome,
-            le=number(labels["le"], path=f"{name}: le") if part is Part.BUCKET else math.nan,
+            identity=f"{family}{{{','.join(identity)}}}",
+            ended=ended,
+            le=le,
             target=f"{pod}@{instance}" if pod and instance else pod or instance,
             pod=pod or instance,
+            instance=instance,
             owner=self._owner(labels),
         )
 
@@ -193,5 +212,10 @@ class Catalogue:
         ours = tuple([(label, labels[label]) for label in self._arm_labels if label in labels])
         return self._owners.setdefault(ours, Owner(dict(ours)))
 
-    def _family(self, part: Part) -> str:
-        return self._dialect.requests if part is Part.COUNTER else self._dialect.latency
+    def _aside(self, name: str, labels: Mapping[str, str]) -> Part | None:
+        dialect = self._dialect
+        if name == dialect.uptime:
+            return Part.UPTIME
+        if self._denials is None or dialect.denials is None or self._denials.fullmatch(name) is None:
+            return None
+        return Part.DENIED if dialect.denials.counted(name, labels) else None

@@ -4,11 +4,13 @@ An adapter learns what its source says (``Collection``), then has every release'
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Watch
+from daemon.telemetry.asides import Aside
 from daemon.telemetry.catalogue import Catalogue, Part, Series, Slot
 from daemon.telemetry.ledger import Ledger, Round
 from daemon.telemetry.views import ArmView, ViewBuilder
@@ -20,15 +22,29 @@ INLINE_BYTES = 128 * 1024
 """An answer of this size takes a few ms to read: larger ones are read in a thread."""
 _INLINE_RELEASES = 64
 _NOTHING: Mapping[str, ArmView] = {}
+_SILENT = Aside()
 
 
 class Collection:
-    """The samples of one reading, sorted by arm and target. ``met`` counts all that were looked at, ours or not."""
+    """The samples of one reading, sorted by arm and target.
 
-    __slots__ = ("answered", "builders", "met")
+    Attributes:
+        answered: newest time of every target that has answered.
+        asides: what targets say of themselves.
+        denials_known: whether they were asked what their policy filters have denied.
+        ages_asked: whether they were asked since when they run.
+        instances: the ``instance`` labels of the targets.
+        met: series that were looked at, ours or not.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("ages_asked", "answered", "asides", "builders", "denials_known", "instances", "met")
+
+    def __init__(self, *, denials_known: bool = False) -> None:
         self.builders: dict[Slot, dict[str, ViewBuilder]] = {}
+        self.asides: dict[str, Aside] = {}
+        self.denials_known = denials_known
+        self.ages_asked = False
+        self.instances: set[str] = set()
         self.answered: dict[str, float] = {}
         self.met = 0
 
@@ -51,10 +67,21 @@ class Collection:
                     builder.bucket(series.identity, series.le, value, at=at)
                 case Part.SUM:
                     builder.sum(series.identity, value, at=at)
+                case Part.DENIED | Part.UPTIME:
+                    raise AssertionError("no arm owns what a target says of itself")
+
+    def add_aside(self, series: Series, value: float, *, target: str, at: float) -> None:
+        """Take one sample of what a target says of itself."""
+        aside = self.asides.setdefault(target, Aside())
+        if series.part is Part.DENIED:
+            aside.deny(series.identity, value, at=at)
+        elif math.isfinite(value) and value >= 0.0:
+            aside.born = at - value
 
     def merge(self, other: "Collection") -> None:
         """Take over what was collected of other targets."""
         self.met += other.met
+        self.asides.update(other.asides)
         for slot, targets in other.builders.items():
             self.builders.setdefault(slot, {}).update(targets)
 
@@ -63,7 +90,11 @@ class Collection:
         builders = self.builders.get(slot)
         if builders is None:
             return _NOTHING
-        return {target: builder.build(unit_ms=unit_ms) for target, builder in builders.items() if builder.counted}
+        return {
+            target: builder.build(unit_ms=unit_ms, aside=self.asides.get(target, _SILENT), denials_known=self.denials_known)
+            for target, builder in builders.items()
+            if builder.counted
+        }
 
 
 class Books:

@@ -14,11 +14,15 @@ Selector = tuple[tuple[str, str], ...]
 
 
 class Ended(IntEnum):
-    """How the requests that a series counts have ended. ``EXCUSED`` ones are nobody's fault and are not counted at all."""
+    """How the requests that a series counts have ended.
+
+    ``FORBIDDEN`` ones were answered as a policy filter answers, be it by one or by the application: those that its own counter
+    has not denied were served. ``EXCUSED`` ones are nobody's fault and are not counted at all.
+    """
 
     SERVED = 0
     FAILED = 1
-    DENIED = 2
+    FORBIDDEN = 2
     EXCUSED = 3
 
 
@@ -33,6 +37,8 @@ class Failures:
         grpc_failed: statuses that are the server's fault (those that OpenTelemetry counts as server errors).
         flags: label with Envoy's response flags, comma-joined.
         excused: flags of requests that were failed on purpose (fault injection).
+        forbidden_code: how a policy filter answers what it denies.
+        forbidden_grpc_status: the same for gRPC, whose denials travel under HTTP 200.
     """
 
     code: str
@@ -43,6 +49,34 @@ class Failures:
     flags: str | None = None
     excused_without_response: frozenset[str] = frozenset()
     excused: frozenset[str] = frozenset()
+    forbidden_code: str | None = None
+    forbidden_grpc_status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denials:
+    """Where a pod's proxy counts the requests that security policy denied. These series carry no arm: the pod tells whose they are.
+
+    Attributes:
+        names: pattern of the metric's names, which differ between versions of Envoy and of the mesh.
+        suffix: end of the names that count denied requests only.
+        result: label, and its value for denied requests, under the other names.
+        listener: labels with the name of the listener's manager.
+        others: how the names of managers begin whose requests are not the pod's own.
+    """
+
+    names: str
+    suffix: str
+    result: tuple[str, str]
+    listener: tuple[str, ...]
+    others: str
+
+    def counted(self, name: str, labels: Mapping[str, str]) -> bool:
+        """Whether a series that matches ``names`` counts requests to the pod that were denied."""
+        if any(labels.get(label, "").startswith(self.others) for label in self.listener):
+            return False
+        label, denied = self.result
+        return labels.get(label, denied if name.endswith(self.suffix) else "") == denied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +119,8 @@ class Dialect:
         split: the histogram carries the outcome, so that only successes are taken.
         always: labels every series of ours must have, such as the reporter.
         server_side: the proxies stand beside the pods: one target is one pod.
+        denials: where requests denied by security policy are counted; null: they cannot be told from others.
+        uptime: gauge of the seconds since a proxy began, which stands for the age of its pod; null: ages are not known.
         stat_filter: RE2 on Envoy's internal stat names; ``{arms}`` becomes the alternatives of the arms' names.
         stat_names: for Envoy's own JSON: text before and after the arm's name, and the label that the name stands for.
     """
@@ -98,6 +134,8 @@ class Dialect:
     arms: ArmLabels
     always: Selector = ()
     server_side: bool = False
+    denials: Denials | None = None
+    uptime: str | None = None
     stat_filter: str
     stat_names: tuple[str, str, str] | None = None
 
@@ -132,6 +170,8 @@ ISTIO = Dialect(
         flags="response_flags",
         excused_without_response=frozenset({"DC"}),
         excused=frozenset({"FI"}),
+        forbidden_code="403",
+        forbidden_grpc_status="7",
     ),
     arms=ArmLabels(
         whose=(("workload", "destination_workload"), ("service", "destination_service_name")),
@@ -149,7 +189,15 @@ ISTIO = Dialect(
     # What the pod served. Reporters are never added up: each request is counted by both ends.
     always=(("reporter", "destination"),),
     server_side=True,
-    stat_filter=r"istio_(requests_total|request_duration_milliseconds)",
+    denials=Denials(
+        names="envoy_http_(.+_)?rbac(_denied)?",
+        suffix="_denied",
+        result=("authz_enforce_result", "denied"),
+        listener=("http_conn_manager_prefix", "envoy_http_conn_manager_prefix"),
+        others="outbound",
+    ),
+    uptime="envoy_server_uptime",
+    stat_filter=r"istio_(requests_total|request_duration_milliseconds)|^http\..*rbac\.denied$|^server\.uptime$",
 )
 
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (ENVOY, ISTIO)}
@@ -167,6 +215,11 @@ def ended(failures: Failures, labels: Mapping[str, str]) -> Ended:
         return Ended.FAILED
     if failures.grpc_status is not None and labels.get(failures.grpc_status, "") in failures.grpc_failed:
         return Ended.FAILED
+    if failures.forbidden_code is not None and (
+        code == failures.forbidden_code
+        or (failures.grpc_status is not None and labels.get(failures.grpc_status, "") == failures.forbidden_grpc_status)
+    ):
+        return Ended.FORBIDDEN
     return Ended.SERVED
 
 

@@ -35,7 +35,7 @@ class Tally(NamedTuple):
 
     served: int
     failed: int
-    denied: int
+    forbidden: int
     restarted: bool
 
 
@@ -80,7 +80,12 @@ def tally(old: Mapping[str, int], new: Counters) -> Tally:
             restarted = True
             before = 0
         grown[ended] += value - before
-    return Tally(grown[Ended.SERVED], grown[Ended.FAILED], grown[Ended.DENIED], restarted)
+    return Tally(grown[Ended.SERVED], grown[Ended.FAILED], grown[Ended.FORBIDDEN], restarted)
+
+
+def grown(old: Mapping[str, int], new: Mapping[str, int]) -> int:
+    """Growth of plain counters together; one that stands lower than before has begun anew."""
+    return sum(value - before if value >= (before := old.get(series, 0)) else value for series, value in new.items())
 
 
 def common_bounds(histograms: list[Histogram]) -> tuple[float, ...]:

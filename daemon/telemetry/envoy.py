@@ -93,7 +93,7 @@ class EnvoyTelemetry:
         """Counts since the last call, by release id. Never raises for a proxy that fails."""
         self._books.open(watches)
         self._serial += 1
-        collected = Collection()
+        collected = Collection(denials_known=self._dialect.denials is not None)
         failed: dict[str, str] = {}
         if self._catalogue.selectors:
             await self._scrape_all(collected, failed)

@@ -14,11 +14,12 @@ _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(,
 _ESCAPED = re.compile(r"\\(.)")
 _UNESCAPED = {"n": "\n", "\\": "\\", '"': '"'}
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|Inf|NaN)", re.ASCII)
+_LITERAL = re.compile(r"\w*", re.ASCII)
 _AFTER_NAME = "{ \t"
 
 
-def wanted_lines(text: str, names: Iterable[str]) -> Iterator[tuple[str, float]]:
-    """Yield ``(series, value)`` for every sample whose metric name is one of ``names``.
+def wanted_lines(text: str, names: Iterable[str], *, pattern: str | None = None) -> Iterator[tuple[str, float]]:
+    """Yield ``(series, value)`` for every sample whose metric name is one of ``names`` or matches ``pattern`` from end to end.
 
     ``series`` is ``name`` or ``name{labels}`` as it stands in the text. Comments and all other names are passed over unread.
     ``NaN`` and ``Inf`` are numbers of this format and are yielded as such.
@@ -26,8 +27,9 @@ def wanted_lines(text: str, names: Iterable[str]) -> Iterator[tuple[str, float]]
     Raises:
         InvalidInput: a wanted line has no number or is cut off; the path says which line.
     """
-    prefixes = tuple(names)
-    known = frozenset(prefixes)
+    known = frozenset(names)
+    others = None if pattern is None else re.compile(pattern)
+    prefixes = (*known, *([] if pattern is None else [_LITERAL.match(pattern)[0]]))  # type: ignore[index]  # it matches anything
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.startswith(prefixes):
             continue
@@ -35,7 +37,8 @@ def wanted_lines(text: str, names: Iterable[str]) -> Iterator[tuple[str, float]]
         if not end:
             end = _name_end(line)
         name_end = line.find("{", 0, end)
-        if (line[:name_end] if name_end >= 0 else line[:end]).rstrip() not in known:
+        name = (line[:name_end] if name_end >= 0 else line[:end]).rstrip()
+        if name not in known and (others is None or others.fullmatch(name) is None):
             continue
         yield line[:end], _value(line, end, number=number)
 

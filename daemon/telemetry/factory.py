@@ -1,5 +1,6 @@
 """From an entry under ``telemetry`` in the settings to a working source."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import assert_never
@@ -16,6 +17,7 @@ from daemon.telemetry.page import EnvoyText
 from daemon.telemetry.prometheus import PrometheusTelemetry
 
 _CONNECTIONS = 4
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -25,6 +27,11 @@ async def telemetry_from(settings: EnvoySettings | PrometheusSettings, *, clock:
     Raises:
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
     """
+    if DIALECTS[settings.dialect].denials is None:
+        log.info(
+            "this telemetry cannot tell requests denied by security policy: they count as served, and denied is always 0",
+            extra={"dialect": settings.dialect},
+        )
     match settings:
         case EnvoySettings():
             async with _envoy(settings, clock=clock) as telemetry:

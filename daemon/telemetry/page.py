@@ -17,16 +17,21 @@ class EnvoyText:
 
     def __init__(self, catalogue: Catalogue, dialect: Dialect) -> None:
         self._catalogue = catalogue
-        self._names = dialect.names
+        self._names = (*dialect.names, *([dialect.uptime] if dialect.uptime else []))
+        self._denials = dialect.denials.names if dialect.denials else None
 
     def collect(self, body: Body, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
         """Add one proxy's page. Raises ``InvalidInput`` when it cannot be understood."""
         catalogue = self._catalogue
-        for text, value in wanted_lines(body.decode("utf-8", "replace"), self._names):
+        for text, value in wanted_lines(body.decode("utf-8", "replace"), self._names, pattern=self._denials):
             try:
                 series = catalogue[text]
             except KeyError:
                 series = catalogue.learn(text, *parse_series(text))
             into.met += 1
-            if series is not None:
+            if series is None:
+                continue
+            if series.aside:
+                into.add_aside(series, value, target=target, at=at)
+            else:
                 into.add(series, value, target=target, pod=target, at=at, spacing_seconds=spacing_seconds)

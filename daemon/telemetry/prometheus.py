@@ -21,6 +21,7 @@ from daemon.telemetry.exposition import number
 from daemon.telemetry.fetching import Body, Fetcher
 from daemon.telemetry.ledger import Round
 from daemon.telemetry.promql import queries
+from daemon.telemetry.sidelines import Sidelines
 from daemon.telemetry.window import Window
 
 _PATIENCE_TICKS = 2.0
@@ -50,6 +51,7 @@ class PrometheusTelemetry:
         self._stale_after_seconds = stale_after_seconds
         self._window = Window(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
         self._books = Books(catalogue, unit_ms=dialect.unit_ms)
+        self._sidelines = Sidelines(fetcher, url=self._url, dialect=dialect, clock=clock)
         self._serial = 0
         self._before: Mapping[str, float] = {}
 
@@ -70,13 +72,14 @@ class PrometheusTelemetry:
         before, self._before = self._before, {}
         collected = Collection()
         try:
-            for body in await self._ask():
-                await beside(len(body) > INLINE_BYTES, self._collect, body, collected)
+            for body in await self._ask(collected):
+                await self._read(body, collected)
         except VerdictdError as error:
             self._window.widen()
             return self._books.gaps(watches, f"prometheus: {error}")
         if not collected.answered:
             self._window.widen()
+        self._sidelines.settle(collected)
         self._before = collected.answered
         self._catalogue.tidy(collected.met)
         return await self._books.readings(watches, collected, self._round(collected, before))
@@ -98,18 +101,39 @@ class PrometheusTelemetry:
             server_side=self._dialect.server_side,
         )
 
-    async def _ask(self) -> list[Body]:
-        """The answers to all queries of this tick. One that fails fails them all: half an answer is none."""
-        asked = queries(self._dialect, self._catalogue.selectors, window_seconds=self._window.next_seconds())
+    async def _ask(self, into: Collection) -> list[Body]:
+        """All answers of this tick but those that count requests, which are collected. One that fails fails them all."""
+        window_seconds = self._window.next_seconds()
+        asked = queries(self._dialect, self._catalogue.selectors, window_seconds=window_seconds)
         answers = await asyncio.gather(
-            *(self._fetcher.post(self._url, form={"query": query}) for query in asked), return_exceptions=True
+            self._counted(asked.requests, into, window_seconds=window_seconds),
+            *(self._fetcher.post(self._url, form={"query": query}) for query in asked.latencies),
+            return_exceptions=True,
         )
-        bodies = []
+        bodies: list[Body] = []
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
-            bodies.append(answer)
+            if answer is not None:
+                bodies.append(answer)
         return bodies
+
+    async def _counted(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> Body | None:
+        """Collect the requests, and then ask their targets, now known, what they say of themselves.
+
+        One after the other, so that the second answer has no older scrape than the first.
+        """
+        answers = await asyncio.gather(
+            *(self._fetcher.post(self._url, form={"query": query}) for query in asked), return_exceptions=True
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+            await self._read(answer, into)
+        return await self._sidelines.ask(into, window_seconds=window_seconds)
+
+    async def _read(self, body: Body, into: Collection) -> None:
+        await beside(len(body) > INLINE_BYTES, self._collect, body, into)
 
     def _collect(self, body: Body, into: Collection) -> None:
         for item in items(body):
@@ -121,6 +145,10 @@ class PrometheusTelemetry:
                 series = self._catalogue[key]
             except KeyError:
                 series = self._learn(key)
+            if series is not None and series.aside:
+                for at, text in item.values:
+                    into.add_aside(series, number(text, path=series.identity), target=series.target, at=at)
+                continue
             at, text = item.values[-1]
             spacing = at - item.values[-2][0] if len(item.values) > 1 else self._window.spacing_seconds
             self._window.spaced(spacing)
@@ -128,6 +156,7 @@ class PrometheusTelemetry:
                 continue
             if at > into.answered.get(series.target, 0.0):
                 into.answered[series.target] = at
+            into.instances.add(series.instance)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
             into.add(series, value, target=series.target, pod=series.pod, at=at, spacing_seconds=spacing)
 

@@ -6,10 +6,13 @@ Names come from outside: they are made literal twice, for RE2 and for the string
 
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
-from daemon.telemetry.dialect import Dialect, Selector
+from daemon.telemetry.dialect import Dialect, Failures, Selector
 
 MAX_QUERY_BYTES = 256 * 1024
+MAX_INSTANCES = 1000
 _RE2_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _STRING_SPECIAL = re.compile(r'[\\"\n]')
 _STRING_ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
@@ -25,21 +28,57 @@ def quoted(text: str) -> str:
     return '"' + _STRING_SPECIAL.sub(lambda match: _STRING_ESCAPES[match[0]], text) + '"'
 
 
-def queries(dialect: Dialect, selectors: Sequence[Selector], *, window_seconds: float) -> list[str]:
-    """The queries whose answers hold every series of these arms, and possibly others of the same names.
+class Queries(NamedTuple):
+    """Queries by metric family. Their answers hold every series of the arms asked for, and possibly others of the same names."""
 
-    Two, one for each metric family, as long as the arms are known by the same labels and the query is not absurdly long.
-    """
+    requests: list[str]
+    latencies: list[str]
+
+
+def queries(dialect: Dialect, selectors: Sequence[Selector], *, window_seconds: float) -> Queries:
+    """One query for each family, as long as the arms are known by the same labels and the query is not absurdly long."""
     count = quoted(dialect.requests)
     latency = quoted("|".join(literal(name) for name in dialect.names[1:]))
-    successes = f"{dialect.failures.code}!~{quoted(literal(dialect.failures.failed_code) + '.*')}" if dialect.split else ""
-    found = []
+    successes = _successes(dialect.failures) if dialect.split else ""
+    found = Queries([], [])
     for arms in _matchers(selectors):
         always = [f"{label}={quoted(value)}" for label, value in dialect.always]
-        for family in ((f"__name__={count}",), (f"__name__=~{latency}", successes)):
-            inside = ",".join(part for part in (*family, *always, arms) if part)
-            found.append(f"{{{inside}}}[{round(window_seconds * 1000)}ms]")
+        found.requests.append(_raw(f"__name__={count}", *always, arms, window_seconds=window_seconds))
+        found.latencies.append(_raw(f"__name__=~{latency}", successes, *always, arms, window_seconds=window_seconds))
     return found
+
+
+def aside_query(dialect: Dialect, instances: AbstractSet[str], *, ages: bool, window_seconds: float) -> str | None:
+    """The query for what the targets say of themselves; null when this telemetry knows nothing of the kind.
+
+    Args:
+        dialect: names the series.
+        instances: ``instance`` labels of the targets. All targets are asked for when there are many, or one has no such label.
+        ages: since when the targets run is wanted too.
+        window_seconds: how far back.
+    """
+    names = [literal(dialect.uptime)] if ages and dialect.uptime else []
+    matchers = []
+    if dialect.denials is not None:
+        names.append(dialect.denials.names)
+        label, denied = dialect.denials.result
+        matchers.append(f"{label}=~{quoted(literal(denied) + '|')}")
+    if not names:
+        return None
+    matchers.insert(0, f"__name__=~{quoted('|'.join(names))}")
+    if len(instances) <= MAX_INSTANCES and all(instances):
+        matchers.append(f"instance=~{quoted('|'.join(literal(instance) for instance in sorted(instances)))}")
+    return _raw(*matchers, window_seconds=window_seconds)
+
+
+def _raw(*matchers: str, window_seconds: float) -> str:
+    inside = ",".join(matcher for matcher in matchers if matcher)
+    return f"{{{inside}}}[{round(window_seconds * 1000)}ms]"
+
+
+def _successes(failures: Failures) -> str:
+    codes = [literal(failures.failed_code) + ".*", *([literal(failures.forbidden_code)] if failures.forbidden_code else [])]
+    return f"{failures.code}!~{quoted('|'.join(codes))}"
 
 
 def _matchers(selectors: Sequence[Selector]) -> Iterator[str]:

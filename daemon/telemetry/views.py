@@ -1,8 +1,10 @@
 """What one target (a proxy, a pod) says of one arm, put together from single samples in whatever order they come."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from daemon.telemetry.asides import Aside
 from daemon.telemetry.dialect import Ended
 from daemon.telemetry.differencing import Histogram, assemble, whole
 
@@ -19,6 +21,8 @@ class ArmView:
         pod: name of the pod, when the target is one.
         counters: how the requests of each series ended, and how many.
         histograms: latencies by series.
+        denied: requests denied by the target's policy filter, by series; null when that is not known.
+        born: when the target's process began, where known.
     """
 
     at: float
@@ -26,6 +30,8 @@ class ArmView:
     pod: str = ""
     counters: dict[str, tuple[Ended, int]] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
+    denied: Mapping[str, int] | None = None
+    born: float | None = None
 
 
 class ViewBuilder:
@@ -71,8 +77,8 @@ class ViewBuilder:
         """Take a histogram that is whole already."""
         self._histograms[series] = histogram
 
-    def build(self, *, unit_ms: float) -> ArmView:
-        """The view; raises ``InvalidInput`` when a number in it cannot be used."""
+    def build(self, *, unit_ms: float, aside: Aside, denials_known: bool) -> ArmView:
+        """The view, with what its target says of itself; raises ``InvalidInput`` when a number in it cannot be used."""
         histograms = self._histograms
         for series, buckets in self._buckets.items():
             histograms[series] = assemble(buckets, self._sums.get(series), unit_ms=unit_ms, path=series)
@@ -82,6 +88,8 @@ class ViewBuilder:
             pod=self.pod,
             counters={series: (ended, whole(value, path=series)) for series, (ended, value) in self._counters.items()},
             histograms=histograms,
+            denied=aside.denied_at(self.at) if denials_known else None,
+            born=aside.born,
         )
 
     def _is_of_newest(self, at: float) -> bool:

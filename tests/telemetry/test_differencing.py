@@ -14,7 +14,7 @@ INF = math.inf
 
 
 def test_counts_grow_by_how_they_ended() -> None:
-    new = {"a": (Ended.SERVED, 12), "b": (Ended.SERVED, 5), "c": (Ended.FAILED, 3), "d": (Ended.DENIED, 1)}
+    new = {"a": (Ended.SERVED, 12), "b": (Ended.SERVED, 5), "c": (Ended.FAILED, 3), "d": (Ended.FORBIDDEN, 1)}
     assert tally({"a": 10, "b": 5, "c": 1}, new) == (2, 2, 1, False)
 
 

@@ -75,3 +75,8 @@ def test_number_takes_what_prometheus_writes_and_no_more() -> None:
     for text in ("", "1_0", "nan", "inf", "1 ", "--1"):
         with pytest.raises(InvalidInput, match="is not a number"):
             number(text, path="x")
+
+
+def test_names_may_be_told_by_a_pattern_as_well() -> None:
+    page = "a 1\nab_x_z 2\nab_z 3\nab_zz 4\nb_z 5"
+    assert list(wanted_lines(page, ["a"], pattern="ab_(x_)?z")) == [("a", 1.0), ("ab_x_z", 2.0), ("ab_z", 3.0)]

@@ -18,11 +18,11 @@ from daemon.cli.reverting import mesh_of
 from daemon.clock import SystemClock
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Release, Sample, Watch
-from daemon.plan.service import Seen, Service
+from daemon.plan.seen import Seen
+from daemon.plan.service import Service
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 
-_DEFAULT_WEIGHT = 5.0
 _MERGED = 3
 """Proxies merge their histograms every few seconds: so many readings at least, or no latency is seen."""
 
@@ -57,7 +57,7 @@ async def _observe(settings: Settings, release: Release, *, seconds: float) -> S
         bounds_ms=last.bounds_ms,
         split=split,
         tick_seconds=tick_seconds,
-        weight=release.weight or _DEFAULT_WEIGHT,
+        weight=release.weight,
     )
 
 

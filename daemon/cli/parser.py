@@ -203,6 +203,10 @@ def _plan(commands: "Commands[Parser]") -> None:
     parser.add_argument(
         "--bounds-ms", metavar="LIST", help="upper bounds of the buckets that are read, with commas (default Istio's)"
     )
+    parser.add_argument("--burst", type=_whole, metavar="N", help="failures come together in so many (default 1)")
+    parser.add_argument(
+        "--jitter", metavar="SHARE", help="how much the latency of a version moves from tick to tick by itself (default 0)"
+    )
     parser.add_argument("--tick", type=_seconds, metavar="SECONDS", help="the sampling interval (default 5)")
     parser.add_argument("--unsplit", action="store_true", help="the histograms hold failed requests too")
     parser.add_argument("--from", dest="recording", metavar="RECORDING", help="the service as a recording shows it")

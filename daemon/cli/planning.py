@@ -18,7 +18,8 @@ from daemon.parallel import available_processes
 from daemon.plan.latency import Histogram
 from daemon.plan.planning import Plan, plan, scenarios_for
 from daemon.plan.regressions import fraction, parsed, usual
-from daemon.plan.service import Service, of_recording
+from daemon.plan.seen import of_recording
+from daemon.plan.service import DEFAULT_WEIGHT, Service
 from daemon.plan.words import lines
 
 _SOURCE = "verdictd plan"
@@ -87,7 +88,7 @@ def described(options: argparse.Namespace, observed: Service | None) -> Service:
     if observed is not None and {"median_ms", "p99_ms"} & given.keys() and "histogram" not in given:
         known["histogram"] = None
     try:
-        return Service(**{"weight": 5.0, **known, **given})
+        return Service(**{"weight": DEFAULT_WEIGHT, **known, **given})
     except ValueError as error:
         problems = (Problem(path="the service", message=one, fix="correct it") for one in str(error).splitlines())
         raise ConfigError(tuple(problems), source=_SOURCE) from error
@@ -97,7 +98,9 @@ def _figures(options: argparse.Namespace) -> dict[str, Any]:
     """The figures that were given, by the service's names for them."""
     plain = {"rps": options.rps, "weight": options.weight, "median_ms": options.median_ms, "p99_ms": options.p99_ms}
     given: dict[str, Any] = {name: value for name, value in (*plain.items(), ("tick_seconds", options.tick)) if value is not None}
-    for name in ("errors", "denied"):
+    if options.burst is not None:
+        given["burst"] = options.burst
+    for name in ("errors", "denied", "jitter"):
         if getattr(options, name) is not None:
             given[name] = _share(f"--{name}", getattr(options, name))
     if options.histogram is not None:

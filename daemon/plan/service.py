@@ -1,21 +1,16 @@
 """What is known of a service before a release: its traffic, failures, latency, and how they are read."""
 
 import math
-from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import msgspec
 
-from analyzers.counts import Arm
 from analyzers.layout import MAX_BUCKETS
-from daemon.errors import InvalidInput
-from daemon.model import Sample
 from daemon.plan.latency import Histogram
-from daemon.recordings import Header
-from daemon.replay.opening import opened
 from daemon.simulation.world import ISTIO_MS, fine_bounds
 
+DEFAULT_WEIGHT = 5.0
+"""The canary's share in percent where nobody says another."""
 _PER_DECADE = 12
 
 
@@ -28,6 +23,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         median_ms, p99_ms: latency; where ``histogram`` is given it says more, and these are read from it.
         bounds_ms: bounds of the buckets that telemetry reads. split: they hold successes only.
         tick_seconds: the sampling interval.
+        burst: failures come together in so many.
+        jitter: standard deviation of the logarithm of a factor that moves all latencies of a version in a tick (0.05: by 5 %).
     """
 
     rps: float
@@ -40,6 +37,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     bounds_ms: tuple[float, ...] = ISTIO_MS
     split: bool = True
     tick_seconds: float = 5.0
+    burst: int = 1
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what could not be a service. Raises ``ValueError`` with one line for each fault."""
@@ -52,6 +51,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
                 (0.0 <= self.denied < 1.0, f"denied is a share from 0 to below 1, got {self.denied:g}"),
                 (0.0 < self.median_ms < self.p99_ms < math.inf, f"0 < median ({self.median_ms:g} ms) < p99 ({self.p99_ms:g} ms)"),
                 (_fit(self.bounds_ms), f"bounds_ms must increase from above 0, and be at most {MAX_BUCKETS - 1}"),
+                (1 <= self.burst <= 1000, f"a burst has 1 to 1000 failures, got {self.burst}"),
+                (0.0 <= self.jitter <= 1.0, f"jitter is a share from 0 to 1, got {self.jitter:g}"),
                 (0.25 <= self.tick_seconds <= 300.0, f"a tick lasts 0.25 to 300 seconds, got {self.tick_seconds:g}"),
             )
             if not fine
@@ -67,88 +68,6 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, bounds_ms=bounds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What adds up of a watch, both arms together (failures and latency: the baseline's alone)."""
-
-    seconds: float = 0.0
-    requests: int = 0
-    canary_requests: int = 0
-    baseline_requests: int = 0
-    errors: int = 0
-    denied: int = 0
-    counts: tuple[int, ...] = ()
-
-    def plus(self, sample: Sample) -> "Seen":
-        """With one more tick; a tick without a baseline says nothing."""
-        if sample.baseline is None or sample.seconds <= 0.0:
-            return self
-        baseline = sample.baseline
-        mine = 0 if sample.canary is None else _arriving(sample.canary)
-        return replace(
-            self,
-            seconds=self.seconds + sample.seconds,
-            requests=self.requests + mine + _arriving(baseline),
-            canary_requests=self.canary_requests + mine,
-            baseline_requests=self.baseline_requests + baseline.requests,
-            errors=self.errors + baseline.errors,
-            denied=self.denied + baseline.denied,
-            counts=self.counts if baseline.latency is None else _sum(self.counts, baseline.latency.counts),
-        )
-
-    def service(
-        self, *, source: str, bounds_ms: tuple[float, ...], split: bool, tick_seconds: float, weight: float | None
-    ) -> Service:
-        """The service as seen. Raises ``InvalidInput`` when too little was seen."""
-        fix = "give a longer recording, or the figures themselves (--rps, --errors, --median-ms, --p99-ms)"
-        if self.baseline_requests == 0 or sum(self.counts) == 0:
-            raise InvalidInput("the baseline's requests and latencies were not seen", path=source, fix=fix)
-        histogram = Histogram(bounds_ms=bounds_ms, counts=tuple(float(count) for count in self.counts))
-        shape = histogram.shape
-        seen = 100.0 * self.canary_requests / self.requests
-        return Service(
-            rps=self.requests / self.seconds,
-            weight=seen if weight is None else weight,
-            errors=self.errors / self.baseline_requests,
-            denied=self.denied / (self.baseline_requests + self.denied),
-            median_ms=shape.quantile_ms(0.5),
-            p99_ms=shape.quantile_ms(0.99),
-            histogram=histogram,
-            bounds_ms=bounds_ms,
-            split=split,
-            tick_seconds=tick_seconds,
-        )
-
-
-def of_recording(path: Path) -> tuple[Service, Header]:
-    """The service as a recording shows it (its baseline), and the recording's header.
-
-    Raises:
-        InvalidInput: the recording cannot be used, or shows too little.
-    """
-    recording = opened(path, policies=[None])
-    seen, tick_seconds = Seen(), recording.header.tick_seconds
-    for sample in recording.samples:
-        seen = seen.plus(sample)
-        tick_seconds = tick_seconds or sample.seconds
-    service = seen.service(
-        source=str(path),
-        bounds_ms=recording.header.bounds_ms,
-        split=recording.header.split,
-        tick_seconds=tick_seconds or 1.0,
-        weight=recording.release.weight or None,
-    )
-    return service, recording.header
-
-
 def _fit(bounds_ms: tuple[float, ...]) -> bool:
     rising = all(low < high for low, high in pairwise((0.0, *bounds_ms, math.inf)))
     return rising and 0 < len(bounds_ms) < MAX_BUCKETS
-
-
-def _arriving(arm: Arm) -> int:
-    return arm.requests + arm.denied
-
-
-def _sum(so_far: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(map(sum, zip(so_far, more, strict=True))) if so_far else more

@@ -13,7 +13,7 @@ from daemon.simulation import packing
 from daemon.simulation.drawing import Stream
 from daemon.simulation.shapes import Shape
 from daemon.simulation.trials import terms_for, watched_ticks
-from daemon.simulation.world import Change, Failures, Times, Traffic, World
+from daemon.simulation.world import Change, Failures, Times, Traffic, Unsteady, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +73,9 @@ def world_of(service: Service, regression: Regression | None) -> World:
         traffic=Traffic(
             canary_rps=service.rps * share, baseline_rps=service.rps * (1.0 - share), tick_seconds=service.tick_seconds
         ),
-        failures=Failures(errors=service.errors, denied=service.denied),
+        failures=Failures(errors=service.errors, denied=service.denied, clump=service.burst),
         times=Times(median_ms=service.median_ms, p99_ms=service.p99_ms, bounds_ms=service.bounds_ms),
+        unsteady=Unsteady(jitter=(service.jitter, service.jitter)),
         change=Change() if regression is None else regression.change,
         split=service.split,
     )

@@ -41,10 +41,12 @@ def lines(plan: Plan) -> Iterator[str]:
 def _service(service: Service) -> str:
     rps = words.count(service.rps) if service.rps >= 10.0 else f"{service.rps:.2g}"
     denied = f", {words.percent(service.denied)} denied" if service.denied else ""
+    burst = f" in bursts of {service.burst}" if service.burst > 1 else ""
+    jitter = f", moving by {words.percent(service.jitter)} from tick to tick" if service.jitter else ""
     source = "as observed" if service.histogram is not None else "lognormal"
     return (
-        f"{rps} requests/s, {service.weight:g} % of them to the canary; errors {words.percent(service.errors)}{denied}; "
-        f"median {service.median_ms:.3g} ms, p99 {service.p99_ms:.3g} ms ({source}); "
+        f"{rps} requests/s, {service.weight:g} % of them to the canary; errors {words.percent(service.errors)}{burst}{denied}; "
+        f"median {service.median_ms:.3g} ms, p99 {service.p99_ms:.3g} ms ({source}){jitter}; "
         f"a tick every {service.tick_seconds:g} s; {len(service.bounds_ms)} latency buckets"
     )
 
@@ -93,7 +95,7 @@ def _errors(plan: Plan) -> str:
     """How far the figures can be trusted."""
     return (
         f"{plan.releases} simulated releases for each figure, seed {plan.seed}; ± is one standard error. Pods are taken to be "
-        "alike, load and latency to be steady: a real service is less regular, and its regressions take somewhat longer to find."
+        "alike and load to be steady: a real service is less regular, and its regressions take somewhat longer to find."
     )
 
 

@@ -45,10 +45,15 @@ def test_figures(capsys: pytest.CaptureFixture[str]) -> None:
         "--bounds-ms",
         "10,50,500",
         "--unsplit",
+        "--burst",
+        "3",
+        "--jitter",
+        "4%",
     )
     service = found.scenarios[0].service
     assert (service.weight, service.errors, service.denied, service.tick_seconds) == (20.0, 0.01, 0.01, 2.0)
     assert (service.bounds_ms, service.split, found.releases, found.seed) == ((10.0, 50.0, 500.0), False, 5, 1)
+    assert (service.burst, service.jitter) == (3, 0.04)
     assert [row.label for row in found.rows] == ["all latency x2"]
     assert found.healthy.regression is None
 

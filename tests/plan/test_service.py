@@ -10,7 +10,8 @@ from config.policy import ErrorTolerance, Policy, Tolerances
 from daemon.errors import InvalidInput
 from daemon.plan.latency import Histogram, stretched
 from daemon.plan.regressions import Regression, fraction, parsed, usual
-from daemon.plan.service import Seen, Service, of_recording
+from daemon.plan.seen import Seen, of_recording
+from daemon.plan.service import Service
 from daemon.plan.table import cell
 from daemon.plan.trying import End
 from daemon.simulation import shapes
@@ -83,6 +84,14 @@ def test_too_little_is_said_to_be_so() -> None:
             one.service(source="x", bounds_ms=(1.0,), split=True, tick_seconds=1.0, weight=None)
 
 
+def test_what_was_seen_and_could_be_no_service_is_refused() -> None:
+    """Every request failed: nothing can be said of what is normal."""
+    latency = Latency(counts=(3, 5), sum_ms=9.0)
+    seen = Seen().plus(Sample(t=1.0, seconds=1.0, baseline=Arm(requests=9, errors=9, latency=latency), canary=None))
+    with pytest.raises(InvalidInput, match="errors is a share"):
+        seen.service(source="x", bounds_ms=(1.0,), split=False, tick_seconds=1.0, weight=None)
+
+
 def test_ticks_without_latency_count_for_the_rest() -> None:
     seen = Seen()
     for latency in (None, Latency(counts=(3, 5), sum_ms=9.0), None, Latency(counts=(1, 0), sum_ms=2.0)):
@@ -104,6 +113,8 @@ def test_ticks_without_latency_count_for_the_rest() -> None:
         ({"rps": float("nan")}, "rps"),
         ({"bounds_ms": (5.0, 5.0)}, "bounds_ms"),
         ({"bounds_ms": ()}, "bounds_ms"),
+        ({"burst": 0}, "burst"),
+        ({"jitter": -0.1}, "jitter"),
     ],
 )
 def test_what_could_be_no_service_is_refused(wrong: dict[str, object], says: str) -> None:

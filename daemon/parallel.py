@@ -3,7 +3,7 @@
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ def available_processes() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def spread(work: Callable[[_Piece], _Result], pieces: Sequence[_Piece], *, processes: int) -> Iterator[_Result]:
+def spread(work: Callable[[_Piece], _Result], pieces: Sequence[_Piece], *, processes: int) -> Generator[_Result, None, None]:
     """Do ``work`` on every piece in up to ``processes`` processes; with one, here.
 
     ``work``, pieces and results must be picklable. An error that ``work`` raises is raised here at its place.
@@ -35,6 +35,7 @@ def spread(work: Callable[[_Piece], _Result], pieces: Sequence[_Piece], *, proce
     from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(min(processes, len(pieces)), mp_context=context, initializer=_ignore_interrupts)
     try:
         waiting = iter(pieces)
@@ -44,6 +45,11 @@ def spread(work: Callable[[_Piece], _Result], pieces: Sequence[_Piece], *, proce
             ahead.extend(pool.submit(work, piece) for piece in islice(waiting, 1))
     except BrokenProcessPool as error:
         raise Unavailable("a worker process was killed (out of memory?); try --processes 1") from error
+    except BaseException:
+        # An error, an interrupt, or nobody wants the rest: a piece may take minutes, and its result is of no use any more.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -33,7 +33,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """What was seen of one arm until the verdict."""
+    """What was judged of one arm until the verdict: in ticks in which both were seen."""
 
     requests: int = 0
     errors: int = 0
@@ -81,7 +81,8 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
         if ruling is None or ruling.outcome == "continue":
             [(state, ruling)] = fold([terms], [state], [sample])
             points.append(_point(sample, ruling))
-            canary, baseline = _plus(canary, sample.canary), _plus(baseline, sample.baseline)
+            if sample.canary is not None and sample.baseline is not None:
+                canary, baseline = _plus(canary, sample.canary), _plus(baseline, sample.baseline)
     assert ruling is not None  # ``opened`` refuses a recording without a tick
     return Trace(
         file=path,
@@ -120,7 +121,5 @@ def _mean(arm: Arm | None) -> float | None:
     return arm.latency.sum_ms / number if number else None
 
 
-def _plus(totals: Totals, arm: Arm | None) -> Totals:
-    if arm is None:
-        return totals
+def _plus(totals: Totals, arm: Arm) -> Totals:
     return Totals(requests=totals.requests + arm.requests, errors=totals.errors + arm.errors, denied=totals.denied + arm.denied)

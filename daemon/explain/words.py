@@ -15,6 +15,8 @@ WIDTH = 80
 CLASSICAL = "Classical figures (fixed horizon, not what decides)"
 STANDINGS = {"inside": "within", "outside": "BEYOND", "open": "not shown", "idle": "no data"}
 """Where a quantity is surely known to lie against its tolerance."""
+_NEVER_ALONE = frozenset({"denied", "slo"})
+"""Lines that a promotion does not wait for by themselves: the absolute limit stands in for the errors, denials are seldom."""
 CONVICTS = "CONVICTS"
 """What is said instead of the line that carries a rollback: surely worse, and by the estimate beyond its tolerance."""
 
@@ -110,22 +112,26 @@ def missing(told: Account) -> Iterator[str]:
     """Only what was not decided lacks something: what is not shown, and the gaps."""
     if told.outcome == "inconclusive":
         for finding in told.findings:
-            if finding.standing == "open" and finding.tolerance is not None:
-                yield _open(finding)
-            elif finding.standing == "idle":
-                yield f"{finding.leg}: {finding.sentence}"
+            if finding.leg not in _NEVER_ALONE and finding.standing in {"open", "idle"}:
+                yield finding.sentence if finding.tolerance is None else _open(finding)
     if told.curves is not None and told.curves.gaps:
         reasons = list(dict.fromkeys(told.curves.gaps.values()))
         yield f"telemetry in {len(told.curves.gaps)} of {told.ticks} ticks: {'; '.join(reasons[:3])}"
 
 
 def _open(finding: Finding) -> str:
+    """How far a quantity is known, and how far it would have to be."""
     low, high = (_value(value, finding) for value in (finding.low, finding.high))
-    span = f"at most {high}" if finding.low is None else f"at least {low}" if finding.high is None else f"{low} to {high}"
-    known = (
-        "nothing is excluded yet" if finding.low is None and finding.high is None else f"it is {span} ({finding.level:.0%} sure)"
-    )
-    return f"{finding.leg}: allowed {_value(finding.tolerance, finding)}, {known}"
+    allowed, sure = f"allowed {_value(finding.tolerance, finding)}", f"({100.0 * finding.level:.0f} % sure)"
+    match finding.low, finding.high:
+        case None, None:
+            return f"{finding.leg}: nothing is excluded yet; {allowed}"
+        case None, _:
+            return f"{finding.leg}: at most {high} {sure}; {allowed}"
+        case _, None:
+            return f"{finding.leg}: at least {low} {sure}; {allowed}"
+        case _:
+            return f"{finding.leg}: between {low} and {high} {sure}; {allowed}"
 
 
 def _value(value: float | None, finding: Finding) -> str:

@@ -1,5 +1,6 @@
 """The account of a verdict: it says what the record says, checks it against the recording, and reads well."""
 
+import dataclasses
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -12,7 +13,7 @@ from daemon.errors import InvalidInput
 from daemon.explain import account, read_record, trace
 from daemon.explain.amounts import amount, figures
 from daemon.explain.page import page
-from daemon.explain.words import lines
+from daemon.explain.words import lines, missing
 from daemon.model import Outcome
 from daemon.replay import replay_file
 from tests.explain.told import Told, by_a_person, told
@@ -122,10 +123,27 @@ def test_what_was_missing_is_said(open_end: Told) -> None:
     said = text(open_end.record, trace(open_end.recording))
     missing = said.split("What was missing\n")[1].split("\n\n")[0]
     assert "telemetry in 1 of 20 ticks: no answer in time" in re.sub(r"\s+", " ", missing)
-    assert "tail: allowed 1.10 times" in missing
+    assert "tail: nothing is excluded yet; allowed 1.10 times" in missing
+    assert "denied" not in missing
     assert "hold, by the policy's on_inconclusive" in said
     assert "by the deadline after 20.0 s" in said
     assert re.search(r"no data +x", said)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (None, None, "errors: nothing is excluded yet; allowed +0.40 points"),
+        (None, 0.01, "errors: at most +1.00 points (95 % sure); allowed +0.40 points"),
+        (-0.01, None, "errors: at least -1.00 points (95 % sure); allowed +0.40 points"),
+        (-0.01, 0.01, "errors: between -1.00 points and +1.00 points (95 % sure); allowed +0.40 points"),
+    ],
+)
+def test_how_far_a_quantity_is_known(open_end: Told, low: float | None, high: float | None, says: str) -> None:
+    verdict = open_end.record.verdict
+    errors = dataclasses.replace(verdict.findings[0], low=low, high=high, tolerance=0.004, standing="open")
+    record = msgspec.structs.replace(open_end.record, verdict=msgspec.structs.replace(verdict, findings=(errors,)))
+    assert list(missing(account(record, None))) == [says]
 
 
 def test_without_a_recording_there_is_no_curve_and_it_is_said(bad: Told) -> None:

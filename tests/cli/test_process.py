@@ -66,6 +66,18 @@ def test_replay_is_chosen_without_loading_the_daemon() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("command", ["replay", "explain"])
+def test_judging_again_needs_numpy_and_nothing_heavier(command: str) -> None:
+    """The mathematics has no scipy, one process no multiprocessing, and nothing is served or simulated."""
+    script = (
+        f"import sys\nfrom daemon.cli import main\nmain([{command!r}, 'absent.jsonl'])\n"
+        f"unwanted = {(*HEAVY, 'multiprocessing', 'daemon.simulation')!r}\n"
+        "print([name for name in unwanted if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "['numpy']\n"
+
+
 def test_settings_that_cannot_be_used_stop_the_daemon_with_all_reasons(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("htp: {}\nhttp: {listen: '0.0.0.0:80'}\npolicies: {p: {alpha: 1%}}", encoding="utf-8")

@@ -31,17 +31,21 @@ class Fetcher:
 
     async def get(self, url: URL) -> Body:
         """The body of a GET. Raises ``VerdictdError``."""
-        return await self._request("GET", url, form=None)
+        return await self._request("GET", url, form=None, by=self.deadline())
 
-    async def post(self, url: URL, *, form: Mapping[str, str]) -> Body:
-        """The body of the answer to a form. Raises ``VerdictdError``."""
-        return await self._request("POST", url, form=form)
+    async def post(self, url: URL, *, form: Mapping[str, str], by: float | None = None) -> Body:
+        """The body of the answer to a form, at the latest ``by`` (see ``deadline``). Raises ``VerdictdError``."""
+        return await self._request("POST", url, form=form, by=self.deadline() if by is None else by)
 
-    async def _request(self, method: str, url: URL, *, form: Mapping[str, str] | None) -> Body:
+    def deadline(self) -> float:
+        """When a request, or several in a row, that began now would have taken too long: in the event loop's time."""
+        return asyncio.get_running_loop().time() + self._timeout_seconds
+
+    async def _request(self, method: str, url: URL, *, form: Mapping[str, str] | None, by: float) -> Body:
         where = f"{url.host}:{url.port}"
         try:
             async with (
-                asyncio.timeout(self._timeout_seconds),
+                asyncio.timeout_at(by),
                 self._session.request(method, url, data=form, headers=await self._authorization()) as response,
             ):
                 body = await _bounded(response, where=where)

@@ -121,16 +121,17 @@ class PrometheusTelemetry:
     async def _counted(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> Body | None:
         """Collect the requests, and then ask their targets, now known, what they say of themselves.
 
-        One after the other, so that the second answer has no older scrape than the first.
+        One after the other, so that the second answer has no older scrape than the first; both within the time for one.
         """
+        by = self._fetcher.deadline()
         answers = await asyncio.gather(
-            *(self._fetcher.post(self._url, form={"query": query}) for query in asked), return_exceptions=True
+            *(self._fetcher.post(self._url, form={"query": query}, by=by) for query in asked), return_exceptions=True
         )
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
             await self._read(answer, into)
-        return await self._sidelines.ask(into, window_seconds=window_seconds)
+        return await self._sidelines.ask(into, window_seconds=window_seconds, by=by)
 
     async def _read(self, body: Body, into: Collection) -> None:
         await beside(len(body) > INLINE_BYTES, self._collect, body, into)

@@ -32,7 +32,7 @@ class Sidelines:
         self._answered = False
         self._complained = False
 
-    async def ask(self, about: Collection, *, window_seconds: float) -> Body | None:
+    async def ask(self, about: Collection, *, window_seconds: float, by: float) -> Body | None:
         """The answer about the targets that have been collected; null when there is none and none has to be waited for.
 
         Raises:
@@ -45,7 +45,7 @@ class Sidelines:
         if query is None:
             return None
         try:
-            body = await self._fetcher.post(self._url, form={"query": query})
+            body = await self._fetcher.post(self._url, form={"query": query}, by=by)
         except VerdictdError as error:
             if self._answered:
                 raise

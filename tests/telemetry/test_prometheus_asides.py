@@ -1,5 +1,6 @@
 """Denials and ages through Prometheus: optional while they have never been there, waited for once they have."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
@@ -8,7 +9,7 @@ from aiohttp import web
 from analyzers.counts import Arm
 from daemon.model import Reading
 from tests.telemetry.support import workloads
-from tests.telemetry.test_prometheus import NAME, RBAC, UPTIME, WATCHES, Scene, family, scene
+from tests.telemetry.test_prometheus import LATENCY, NAME, RBAC, UPTIME, WATCHES, Scene, family, scene
 
 CANARY = "web-v2"
 INBOUND = {"authz_enforce_result": "denied", "http_conn_manager_prefix": "inbound_0.0.0.0_8080"}
@@ -211,3 +212,16 @@ async def test_a_pod_that_appears_is_asked_for_its_age_at_once() -> None:
         _, canary = arms(readings[-1])
         assert canary.pods is not None
         assert (canary.pods["fresh"].age_seconds, canary.pods["fresh"].requests) == (4.0, 7)
+
+
+async def test_both_queries_in_a_row_take_no_longer_than_one_may() -> None:
+    async with scene() as it:
+        scrape(it, denied=0, forbidden=0)
+        await it.read()
+
+        async def slow(request: web.Request) -> web.StreamResponse:
+            await asyncio.sleep(0.0 if LATENCY in str((await request.post())["query"]) else 0.2)
+            return await it.exporter(request)
+
+        it.server.answer = slow
+        assert "did not answer within 0.3 s" in ((await it.read()).gap or "")

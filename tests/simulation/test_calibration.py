@@ -1,6 +1,7 @@
 """The calibration's own parts: its quick fold is the judge's, its cache is honest."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from analyzers.layout import Rows
 from daemon.simulation.drawing import Stream
 from daemon.simulation.trials import Watch, terms_for
 from daemon.simulation.world import Change, Failures, Traffic, World
-from tests.bench.calibration import probes
+from tests.bench.calibration import probes, running
 from tests.bench.calibration.cache import Results
 from tests.bench.calibration.cells import TIMES, Cell, all_cells
 from tests.bench.calibration.lean import Bench, tick_of
@@ -55,10 +56,47 @@ def test_every_cell_has_a_name_of_its_own() -> None:
     assert len({(cell.section, cell.key) for cell in cells}) == len(cells)
 
 
-def test_kept_blocks_are_found_again_and_only_for_the_same_question(tmp_path) -> None:  # type: ignore[no-untyped-def]  # pytest's
+def test_kept_blocks_are_found_again_and_only_for_the_same_question(tmp_path: Path) -> None:
     cell = all_cells()[0]
     Results(cell, tmp_path).add(0, {"boost": [0, 3]})
     Results(cell, tmp_path).add(1, {"boost": [4]})
     again = Results(replace(cell, runs=1), tmp_path)
     assert again.together(2) == {"boost": [0, 3, 4]}
     assert Results(replace(cell, window_seconds=10.0), tmp_path).blocks == {}
+
+
+def test_another_judges_blocks_are_taken_over_only_where_the_first_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cell = Cell(
+        section="false",
+        key="k",
+        title="t",
+        world=World(times=TIMES),
+        runs=running.BLOCK + 20,
+        window_seconds=5.0,
+        warmup_seconds=1.0,
+    )
+    first = running.run([cell], quick=False, processes=1)
+    counted = len(first["false", "k"]["boost"])
+    assert counted == running.BLOCK + 20
+    folder = next((tmp_path / ".calibration").iterdir())
+    folder.rename(folder.with_name("older"))
+    asked: list[int] = []
+    run_block = running.run_block
+
+    def noted(one: Cell, block: int, releases: int) -> probes.First:
+        asked.append(block)
+        return run_block(one, block, releases)
+
+    monkeypatch.setattr(running, "run_block", noted)
+    assert running.run([cell], quick=False, processes=1, adopt=True) == first
+    assert asked == [0]
+    for path in (tmp_path / ".calibration").glob("*/*.json"):
+        if path.parent.name != "older":
+            path.unlink()
+        else:
+            path.write_text(path.read_text().replace('"boost": [0', '"boost": [1', 1))
+    assert running.run([cell], quick=False, processes=1, adopt=True) == first
+    assert asked == [0, 0, 1]

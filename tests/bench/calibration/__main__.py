@@ -27,6 +27,12 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="about two minutes, rough figures, written to .calibration/quick")
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default 1)")
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="after a change of the judge that should change no figure: measure the first block of every cell again, and where "
+        "it is the same to the last tick take the others over",
+    )
     parser.add_argument("--sections", nargs="*", help="measure these sections only and write no page")
     parser.add_argument("--recordings", type=Path, help="also write the labelled suite as recordings into this folder")
     return parser.parse_args(words)
@@ -49,7 +55,7 @@ def main(words: list[str]) -> int:
         print(f"{suite.write(chosen.recordings)} recordings in {chosen.recordings}")
         return 0
     cells = [cell for cell in all_cells() if not chosen.sections or cell.section in chosen.sections]
-    answers = run(cells, quick=chosen.quick, processes=chosen.processes)
+    answers = run(cells, quick=chosen.quick, processes=chosen.processes, adopt=chosen.adopt)
     if chosen.sections:
         return 0
     labelled = suite.report(releases=100 if chosen.quick else suite.RELEASES)

@@ -46,6 +46,10 @@ def fingerprint(*, promoting: bool = True) -> str:
     return digest.hexdigest()[:12]
 
 
+def _read(path: Path) -> dict[int, First]:
+    return {int(block): first for block, first in json.loads(path.read_text()).items()}
+
+
 class Results:
     """The blocks of one cell."""
 
@@ -54,9 +58,7 @@ class Results:
         question = repr((cell.section, cell.world, cell.window_seconds, cell.warmup_seconds, cell.legs, cell.tolerance))
         name = hashlib.sha256(question.encode()).hexdigest()[:16]
         self._path = folder / fingerprint(promoting=cell.section in PROMOTED) / f"{name}.json"
-        self.blocks: dict[int, First] = {}
-        if self._path.exists():
-            self.blocks = {int(block): first for block, first in json.loads(self._path.read_text()).items()}
+        self.blocks = _read(self._path) if self._path.exists() else {}
 
     def add(self, block: int, first: First) -> None:
         """Keep one block; the file is replaced as a whole."""
@@ -65,6 +67,11 @@ class Results:
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(json.dumps(self.blocks))
         temporary.replace(self._path)
+
+    def of_another_judge(self) -> dict[int, First]:
+        """The newest results of the same cell under another judge, or nothing."""
+        others = [path for path in self._path.parent.parent.glob(f"*/{self._path.name}") if path != self._path]
+        return _read(max(others, key=lambda path: path.stat().st_mtime)) if others else {}
 
     def together(self, blocks: int) -> First:
         """The first ``blocks`` blocks as one."""

@@ -61,7 +61,7 @@ def _adopt(cells: Sequence[Cell], caches: dict[tuple[str, str], Results], proces
 
 def run(cells: Sequence[Cell], *, quick: bool, processes: int, adopt: bool = False) -> dict[tuple[str, str], First]:
     """All cells' answers by section and key. Quick answers are not kept."""
-    caches = {(cell.section, cell.key): Results(cell) for cell in cells}
+    caches: dict[tuple[str, str], Results] = {(cell.section, cell.key): Results(cell) for cell in cells}
     if adopt and not quick:
         _adopt(cells, caches, processes)
     if quick:

@@ -1,6 +1,5 @@
 """The account of a verdict: it says what the record says, checks it against the recording, and reads well."""
 
-import dataclasses
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -8,6 +7,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
+from analyzers.ruling import Finding
 from config.policy import Policy, Promotion
 from daemon.errors import InvalidInput
 from daemon.explain import account, read_record, trace
@@ -141,7 +141,18 @@ def test_what_was_missing_is_said(open_end: Told) -> None:
 )
 def test_how_far_a_quantity_is_known(open_end: Told, low: float | None, high: float | None, says: str) -> None:
     verdict = open_end.record.verdict
-    errors = dataclasses.replace(verdict.findings[0], low=low, high=high, tolerance=0.004, standing="open")
+    errors = Finding(
+        leg="errors",
+        effect=0.0,
+        unit="points",
+        low=low,
+        high=high,
+        level=0.95,
+        e_value=1.0,
+        tolerance=0.004,
+        standing="open",
+        sentence="",
+    )
     record = msgspec.structs.replace(open_end.record, verdict=msgspec.structs.replace(verdict, findings=(errors,)))
     assert list(missing(account(record, None))) == [says]
 

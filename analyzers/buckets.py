@@ -70,7 +70,7 @@ def factor_of(probability: Array, counts: Array, edges: Array) -> Array:
     return factor
 
 
-def _place(below: Array, level: float) -> npt.NDArray[np.intp]:
+def place_of(below: Array, level: float) -> npt.NDArray[np.intp]:
     """The bucket (releases,) in which the cumulative share passes ``level``; the last one of an empty histogram."""
     place: npt.NDArray[np.intp] = np.minimum((below[:, 1:] < level).sum(-1), below.shape[1] - 2)
     return place
@@ -79,7 +79,7 @@ def _place(below: Array, level: float) -> npt.NDArray[np.intp]:
 def quantile(counts: Array, edges: Array, level: float) -> Array:
     """The latency (releases,) in ms below which a share ``level`` of the requests lies."""
     below = distribution(counts)
-    place = _place(below, level)
+    place = place_of(below, level)
     row = np.arange(len(place))
     left, right = edges[row, place], edges[row, place + 1]
     low, high = below[row, place], below[row, place + 1]
@@ -90,7 +90,7 @@ def quantile(counts: Array, edges: Array, level: float) -> Array:
 
 def resolves_median(counts: Array) -> Mask:
     """Whether the bucket that holds the median is narrow enough in mass for the median to be compared (releases,)."""
-    place = _place(distribution(counts), 0.5)
+    place = place_of(distribution(counts), 0.5)
     total = np.maximum(counts.sum(-1), 1e-300)
     fits: Mask = counts[np.arange(len(place)), place] / total < FIT_SHARE
     return fits

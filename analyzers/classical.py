@@ -112,6 +112,47 @@ def wilson(events: float, requests: float) -> tuple[float | None, float | None]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def _order(number: float, level: float, chance: float) -> float:
+    """The largest k for which the k-th of ``number`` requests is at or below the quantile with ``chance``; 0 for none.
+
+    At least k of them lie below it with a chance of the binomial distribution, an incomplete beta function; above 100 000
+    the normal approximation serves.
+    """
+    if number > _EXACT_FAILURES:
+        middle, half = number * level, _Z95 * math.sqrt(number * level * (1.0 - level))
+        return math.floor(middle - half if chance > 0.5 else middle + half)
+    least, most = 0, round(number) + 1
+    while most - least > 1:
+        k = (least + most) // 2
+        enough = _incomplete_beta(float(k), number - k + 1.0, level) >= chance
+        least, most = (k, most) if enough else (least, k)
+    return float(least)
+
+
+def quantile_interval(counts: Sequence[float], bounds_ms: Sequence[float], level: float) -> tuple[float | None, float | None]:
+    """95 % interval (ms) of a quantile for one look, free of any assumption on the distribution (order statistics).
+
+    Ends are those of the buckets that hold the two order statistics, so that the interval only becomes wider. Nulls where it has no
+    end: too few requests, or an end in the bucket above the last bound.
+
+    Args:
+        counts: requests per bucket, one more than there are bounds.
+        level: the share of the requests below the quantile.
+    """
+    number = math.fsum(counts)
+    if number <= 0.0:
+        return None, None
+    low, high = _order(number, level, 0.975), _order(number, level, 0.025) + 1.0
+    below, first, last = 0.0, None, None
+    for place, count in enumerate(counts):
+        before, below = below, below + count
+        if before < low <= below:
+            first = bounds_ms[place - 1] if place else 0.0
+        if before < high <= below and place < len(bounds_ms):
+            last = bounds_ms[place]
+    return first, last
+
+
 def student_upper(t: float, freedom: float) -> float:
     """Chance that Student's t with ``freedom`` degrees of freedom is above ``t``."""
     half = 0.5 * _incomplete_beta(0.5 * freedom, 0.5, freedom / (freedom + t * t))

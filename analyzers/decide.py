@@ -8,10 +8,11 @@ and no noteworthy evidence in a leg that has no certificate. At the deadline wha
 import numpy as np
 from msgspec.structs import replace
 
-from analyzers import buckets, conviction, effects, release, report, words
+from analyzers import asides, buckets, conviction, effects, release, report, visible, words
 from analyzers.conviction import Charge, Evidence
 from analyzers.intake import Tick
 from analyzers.layout import C_REQ, TICK, Rows
+from analyzers.release import Open
 from analyzers.report import LEGS
 from analyzers.ruling import LegsNow, Outcome, Ruling
 from analyzers.terms import Limits
@@ -42,7 +43,7 @@ class _Batch:
         self.limits = limits
         self.evidence = evidence
         self.charges: dict[int, Charge] = conviction.charges(rows, limits, tick, evidence)
-        self.unshown: dict[int, list[str]] = release.unshown(rows, limits, tick, evidence.legs)
+        self.unshown: dict[int, Open] = release.unshown(rows, limits, tick, evidence.legs)
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
         self.warming: list[bool] = tick.warming.tolist()
@@ -56,15 +57,17 @@ class _Batch:
         charge = self.charges.get(at)
         if charge is not None and charge.leg is not None:
             return "rollback"
-        if self.unshown.get(at) == [] and self.seen[at]:
+        open_ = self.unshown.get(at)
+        if open_ is not None and not open_.missing and self.seen[at]:
             return "promote"
         return "inconclusive" if self.over[at] else "continue"
 
     def waiting(self, at: int, evidence: float) -> str:
         """What is missing for a decision."""
         if at in self.unshown:
-            missing = self.unshown[at]
+            missing, beside = self.unshown[at]
             wanted = f"not shown yet: {words.listed(missing)}" if missing else "everything asked for promotion is shown"
+            wanted += beside
         else:
             wanted = (
                 f"{words.count(self.requests[at])} of {words.count(self.min_requests[at])} canary requests seen, "
@@ -75,13 +78,23 @@ class _Batch:
         charge = self.charges.get(at)
         return wanted if charge is None else f"{charge.why_not(evidence)}; {wanted}"
 
+    def short_of(self, at: int, case: report.Case) -> str:
+        """At the deadline: how long what is missing would have taken, and what the silence so far is worth."""
+        needed, beside = "", ""
+        if at not in self.unshown:
+            needed = release.exposure(requests=self.requests[at], wanted=self.min_requests[at], seconds=self.t[at])
+            beside = asides.beside(case.rows, case.limits)[0]
+        silent = at not in self.charges
+        return f"{needed}{beside}{f'; {visible.sentence(case.rows, case.limits)}' if silent else ''}"
+
     def case(self, at: int, e_values: list[float]) -> report.Case:
         """One release by itself."""
         place = np.array([at])
         rows, limits = Rows(self.rows.raw[place]), self.limits.take(place)
         charge = self.charges.get(at)
         harm = effects.estimate(rows, limits, recent=False) if charge is None else charge.harm
-        notes = conviction.notes(rows, self.evidence.tallies[at])
+        guards, others = conviction.notes(rows, self.evidence.tallies[at]), asides.notes(rows, limits)
+        notes = {leg: f"{others.get(leg, '')} {guards.get(leg, '')}".strip() for leg in (*others, *guards)}
         return report.Case(rows=rows, limits=limits, harm=harm, e_values=tuple(e_values), notes=notes)
 
     def final(self, ruling: Ruling, at: int, e_values: list[float]) -> Ruling:
@@ -94,7 +107,7 @@ class _Batch:
         elif ruling.outcome == "promote":
             reason = report.safe_sentence(case)
         else:
-            reason = f"no decision after {ruling.t:.0f} s: {self.waiting(at, ruling.evidence)}"
+            reason = f"no decision after {ruling.t:.0f} s: {self.waiting(at, ruling.evidence)}{self.short_of(at, case)}"
         return replace(
             ruling,
             leg=None if leg is None else LEGS[leg],

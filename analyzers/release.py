@@ -1,11 +1,11 @@
 """Whether a canary may be released: the certificates asked of it, and in words what is still missing."""
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from analyzers import p99, promotion, words
+from analyzers import asides, p99, promotion, words
 from analyzers.guards import share
 from analyzers.intake import Tick
 from analyzers.layout import C_REQ, Array, Rows
@@ -18,11 +18,38 @@ LEAST_PROGRESS: Final = 0.05
 """Below this part of the evidence needed a forecast would be a guess."""
 
 
-def _more(progress: float, requests: float) -> str:
+class Open(NamedTuple):
+    """A release that has the exposure its policy asks for: what is not shown yet, and what else is worth saying.
+
+    ``missing`` that is empty promotes; ``beside`` decides nothing, and begins with "; " where there is something.
+    """
+
+    missing: list[str]
+    beside: str
+
+
+def _more(progress: float, requests: float, seconds: float) -> str:
     """How many more requests a certificate will need at this pace; evidence grows about in proportion to them."""
     if progress < LEAST_PROGRESS:
         return "not in sight at this rate"
-    return f"about {words.count(round_up(requests * (1.0 / progress - 1.0)))} more canary requests at this rate"
+    return f"about {forecast(requests * (1.0 / progress - 1.0), requests=requests, seconds=seconds)}"
+
+
+def forecast(more: float, *, requests: float, seconds: float) -> str:
+    """So many more canary requests, and how long they take at the traffic so far (``requests`` in ``seconds``)."""
+    wanted = round_up(more)
+    said = f"{words.count(wanted)} more canary requests"
+    if not (requests > 0.0 and 0.0 < seconds < math.inf):
+        return said
+    rate = requests / seconds
+    return f"{said}, {words.duration(wanted / rate)} at {words.per_second(rate)}"
+
+
+def exposure(*, requests: float, wanted: float, seconds: float) -> str:
+    """How long the exposure that is missing would take; begins with "; ", empty when none is missing or nothing came."""
+    if not 0.0 < requests < wanted:
+        return ""
+    return f"; it takes {forecast(wanted - requests, requests=requests, seconds=seconds)}"
 
 
 def round_up(number: float) -> float:
@@ -31,8 +58,8 @@ def round_up(number: float) -> float:
     return math.ceil(number / digits) * digits
 
 
-def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, list[str]]:
-    """What is not shown yet, for every release that has the exposure its policy asks for; empty lists promote.
+def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Open]:
+    """What is not shown yet, for every release that has the exposure its policy asks for.
 
     ``legs``: e-values (releases, legs).
     """
@@ -46,22 +73,23 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, li
     asked = (terms.require_p99 > 0.0) | (tail >= NOTEWORTHY)
     p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
     shown, mismatched = certificates.errors, share.mismatched(part, terms)
+    beside = asides.beside(part, terms)
     result = {}
     for at, place in enumerate(chosen.tolist()):
-        seen, missing = float(requests[at]), []
+        seen, t, missing = float(requests[at]), float(tick.t[place]), []
         if not shown[at]:
             limit = words.percent(float(certificates.error_limit[at]))
-            missing.append(f"an error rate below {limit} ({_more(float(certificates.error_progress[at]), seen)})")
+            missing.append(f"an error rate below {limit} ({_more(float(certificates.error_progress[at]), seen, t)})")
         if np.isnan(typical[at]):
             missing.append("any latency to compare")
         elif typical[at] < 1.0:
-            missing.append(f"a typical latency within its tolerance ({_more(float(typical[at]), seen)})")
+            missing.append(f"a typical latency within its tolerance ({_more(float(typical[at]), seen, t)})")
         if asked[at] and p99_progress[at] < 1.0:
-            missing.append(f"a p99 within its tolerance ({_more(float(p99_progress[at]), seen)})")
+            missing.append(f"a p99 within its tolerance ({_more(float(p99_progress[at]), seen, t)})")
         if denied[at] >= NOTEWORTHY:
             missing.append("as few policy denials as the baseline's")
         if mismatched[at]:
             observed = words.percent(float(share.observed(part)[at]))
             missing.append(f"the configured traffic share ({observed} seen, {words.percent(float(terms.share[at]))} configured)")
-        result[place] = missing
+        result[place] = Open(missing, beside[at])
     return result

@@ -246,7 +246,8 @@ def safe_sentence(case: Case) -> str:
 def fixed_horizon(case: Case) -> Mapping[str, float | None]:
     """Classical figures over the whole watch; null where the data give none. They decide nothing.
 
-    Errors' ends are Wilson's 95 % intervals; ``typical_factor`` is the shift between the arms on a logarithmic scale (as Hodges and
+    Errors' ends are Wilson's 95 % intervals; the ends of p50 and p99 (ms) are those of the buckets that hold the 95 % order
+    statistics; ``typical_factor`` is the shift between the arms on a logarithmic scale (as Hodges and
     Lehmann's, on buckets).
     """
     totals = case.rows.counts[0, 0]
@@ -265,4 +266,16 @@ def fixed_horizon(case: Case) -> Mapping[str, float | None]:
         "typical_factor": _known(float(case.harm.typical[0])),
         "binomial_p": classical.conditional_binomial(c_err, b_err, c_req / max(c_req + b_req, 1.0)),
         "relative_risk": (c_err / c_req) / (b_err / b_req) if c_req > 0.0 and b_err > 0.0 and b_req > 0.0 else None,
+        **_quantiles(case),
     }
+
+
+def _quantiles(case: Case) -> Mapping[str, float | None]:
+    """Intervals of p50 and p99 of both arms in ms."""
+    bounds = case.limits.bounds[0].tolist()
+    figures: dict[str, float | None] = {}
+    for arm, counts in zip(("canary", "baseline"), case.rows.hist[0, 0, :, : len(bounds) + 1].tolist(), strict=True):
+        for name, level in (("p50", 0.5), ("p99", 0.99)):
+            low, high = classical.quantile_interval(counts, bounds, level)
+            figures |= {f"{arm}_{name}_low_ms": low, f"{arm}_{name}_high_ms": high}
+    return figures

@@ -21,6 +21,29 @@ def times(factor: float) -> str:
     return f"{factor:.2f} times" if factor < 10.0 else f"{factor:.0f} times"
 
 
+def slower(factor: float) -> str:
+    """A factor as what is added: 10 % slower."""
+    return f"{round(100.0 * (factor - 1.0), 1):g} % slower"
+
+
+def milliseconds(latency: float) -> str:
+    """A latency with thin groups: 0.5 ms, 250 ms, 3 600 000 ms."""
+    return f"{latency:g} ms" if latency < 1000.0 else f"{count(latency)} ms"
+
+
+def duration(seconds: float) -> str:
+    """A forecast of time, rounded up: 40 s, 25 min, 3 h, 2 days."""
+    for unit, size, most in (("s", 1.0, 90.0), ("min", 60.0, 90.0), ("h", 3600.0, 48.0)):
+        if seconds <= size * most:
+            return f"{math.ceil(seconds / size)} {unit}"
+    return f"{math.ceil(seconds / 86400.0)} days"
+
+
+def per_second(rate: float) -> str:
+    """Traffic: 0.5/s, 2.3/s, 50/s."""
+    return f"{rate:.2g}/s" if rate < 10.0 else f"{count(rate)}/s"
+
+
 def odds(evidence: float) -> str:
     """Evidence as a chance: an e-value of 4000 would be seen with a chance of at most 1 in 4000 on a healthy canary."""
     if evidence >= 1e9:

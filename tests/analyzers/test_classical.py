@@ -95,3 +95,40 @@ def test_the_interval_of_a_mean_is_where_the_t_test_reaches_its_boundary() -> No
         lift = moved.sum() ** 2 / k
         value = 0.5 * np.log(shrink) + 0.5 * k * np.log((moved**2).sum() / ((moved**2).sum() - (1.0 - shrink) * lift))
         assert value == pytest.approx(np.log(20.0))
+
+
+@pytest.mark.parametrize("level", [0.5, 0.99])
+@pytest.mark.parametrize("number", [1, 7, 60, 500, 99_999, 400_000])
+def test_the_order_statistics_around_a_quantile_are_binomial_quantiles(number: int, level: float) -> None:
+    """One request a bucket, so that ends are ranks: each side misses with 2.5 % at most, and with little less."""
+    low, high = classical._order(number, level, 0.975), classical._order(number, level, 0.025) + 1.0
+    below = stats.binom(number, level)
+    slack = 1e-9 if number <= 100_000 else 1e-3
+    assert below.sf(low - 1) >= 0.975 - slack
+    assert below.sf(high - 1) <= 0.025 + slack
+    if number <= 100_000:
+        assert below.sf(low) < 0.975
+        assert below.sf(high - 2) >= 0.025
+
+
+def test_the_interval_of_a_quantile_is_that_of_the_buckets() -> None:
+    bounds = (10.0, 20.0, 40.0, 80.0)
+    assert classical.quantile_interval((100, 400, 400, 95, 5), bounds, 0.5) == (10.0, 40.0)
+    assert classical.quantile_interval((400, 200, 390, 9, 1), bounds, 0.99) == (20.0, 80.0)
+    assert classical.quantile_interval((600, 0, 0, 0, 0), bounds, 0.5) == (0.0, 10.0)
+    assert classical.quantile_interval((0, 0, 0, 0, 50), bounds, 0.5) == (80.0, None), "above the last bound there is no end"
+    assert classical.quantile_interval((0, 3, 0, 0, 0), bounds, 0.5) == (None, None), "three requests bound no median"
+    assert classical.quantile_interval((0, 0, 0, 0, 0), bounds, 0.5) == (None, None)
+    assert classical.quantile_interval((0, 10**12, 10**12, 0, 0), bounds, 0.99) == (20.0, 40.0)
+
+
+def test_the_interval_of_a_quantile_covers_it() -> None:
+    dice, bounds = np.random.default_rng(4), np.linspace(0.05, 4.0, 60)
+    missed = 0
+    for _ in range(400):
+        counts = np.bincount(np.searchsorted(bounds, dice.exponential(1.0, 200)), minlength=61)
+        low, high = classical.quantile_interval(counts.tolist(), bounds.tolist(), 0.5)
+        assert low is not None
+        assert high is not None
+        missed += not low <= np.log(2.0) <= high
+    assert missed / 400 <= 0.05

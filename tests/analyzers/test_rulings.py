@@ -69,7 +69,7 @@ def test_while_it_goes_on_it_says_what_is_missing() -> None:
     assert early.fixed_horizon is None
     _, exposed = watch(terms(EARLY), World().ticks(4, 2))
     assert "not shown yet: an error rate below 0.5 % (about" in exposed.reason
-    assert "more canary requests at this rate)" in exposed.reason
+    assert "more canary requests, 19 s at 53/s)" in exposed.reason
     assert exposed.reason.endswith("a typical latency within its tolerance (not in sight at this rate)")
 
 
@@ -78,7 +78,22 @@ def test_at_the_deadline_it_is_inconclusive_and_says_why() -> None:
     assert (ruling.outcome, ruling.tick) == ("inconclusive", 70)
     assert ruling.reason.startswith("no decision after 70 s: ")
     assert "of 500 canary requests seen" in ruling.reason
+    assert " more canary requests, 9 min at 0.9/s; an error rate of about " in ruling.reason
+    assert ruling.reason.endswith(" times the baseline's would have been seen by now")
     assert ruling.findings
+
+
+def test_before_any_time_has_gone_by_no_time_is_forecast() -> None:
+    _, ruling = watch(terms(EARLY, bounds_ms=()), [sample(0.0, canary=(100, 0))])
+    assert "an error rate below 0.5 % (about " in ruling.reason
+    assert "more canary requests) and" in ruling.reason
+
+
+def test_at_the_deadline_a_canary_without_requests_is_told_no_time() -> None:
+    _, ruling = watch(terms(ticks=3), (sample(float(t), canary=(0, 0)) for t in range(1, 4)))
+    assert ruling.reason == (
+        "no decision after 3 s: 0 of 500 canary requests seen, 3 of 60 s watched; no regression could have been seen by now"
+    )
 
 
 def test_the_deadline_is_the_samples_own_time_not_the_number_of_ticks() -> None:
@@ -112,6 +127,16 @@ def test_a_baseline_that_fails_as_much_is_compared_with_itself() -> None:
     assert ruling.evidence < 10.0
     assert _finding(ruling, "slo").e_value > 100.0
     assert _finding(ruling, "slo").standing == "outside"
+    assert "; the baseline itself fails 3 %: compared with itself only; " in ruling.reason
+    assert _finding(ruling, "slo").sentence.endswith(
+        "The baseline itself fails 3 %, beyond the limit: the canary is compared with it only."
+    )
+
+
+def test_a_baseline_that_may_fail_beyond_the_limit_by_chance_is_not_called_unwell() -> None:
+    _, ruling = watch(terms(EARLY, bounds_ms=(), ticks=9), _errors(1, 1, baseline=6))
+    assert ruling.outcome == "continue"
+    assert "baseline itself" not in ruling.reason
 
 
 def test_latency_that_was_never_measured_is_not_promoted() -> None:

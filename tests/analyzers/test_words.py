@@ -28,3 +28,23 @@ def test_odds_round_down(evidence: float, text: str) -> None:
 def test_lists() -> None:
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.0, "0 s"), (39.2, "40 s"), (91.0, "2 min"), (1500.0, "25 min"), (10_000.0, "3 h"), (172_801.0, "3 days"), (1e30, None)],
+)
+def test_durations_round_up(seconds: float, text: str | None) -> None:
+    assert text is None or words.duration(seconds) == text
+    assert words.duration(seconds)[0].isdigit()
+
+
+def test_traffic_latency_and_factors() -> None:
+    assert [words.per_second(rate) for rate in (0.5, 2.34, 50.4, 12_000.0)] == ["0.5/s", "2.3/s", "50/s", "12 000/s"]
+    assert [words.milliseconds(latency) for latency in (0.5, 250.0, 3.6e6)] == ["0.5 ms", "250 ms", "3 600 000 ms"]
+    assert [words.slower(factor) for factor in (1.1, 1.05, 3.0, 1.125)] == [
+        "10 % slower",
+        "5 % slower",
+        "200 % slower",
+        "12.5 % slower",
+    ]

@@ -1,0 +1,71 @@
+"""What is worth saying beside a watch and decides nothing: a baseline that is unwell, buckets too coarse for the policy.
+
+Short, as part of the reason while a release waits; in full, as part of the findings at its end.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from analyzers import fitness, promotion, words
+from analyzers.layout import B_ERR, B_REQ, Array, Mask, Rows
+from analyzers.terms import Limits
+
+CERTAIN: Final = 100.0
+"""1/alpha of the confidence sequence by which a baseline is said to be unwell."""
+
+
+def unwell(rows: Rows, limits: Limits) -> tuple[Mask, Array]:
+    """Whether the baseline itself surely fails beyond the absolute limit, and its failed share (releases,) each.
+
+    Nothing is concluded from it: the relative comparison stands, and a limit broken by both arms never reverts.
+    """
+    errors, requests = rows.counts[:, 0, B_ERR], rows.counts[:, 0, B_REQ]
+    rate = errors / np.maximum(requests, 1.0)
+    if not (rate > limits.max_rate).any():
+        return np.zeros(len(rate), dtype=np.bool_), rate
+    lowest = promotion.lowest_rate(errors, requests, boundary=np.full(len(rate), CERTAIN))
+    return lowest > limits.max_rate, rate
+
+
+def _blind(rows: Rows, limits: Limits) -> Sequence[Mask]:
+    size = limits.bounds.shape[1] + 1
+    if size == 1:
+        return (np.zeros(len(rows.raw), dtype=np.bool_),) * 2
+    return fitness.blind(rows.hist[:, 0, 1, :size], limits)
+
+
+def beside(rows: Rows, limits: Limits) -> list[str]:
+    """Per release what to say after what is missing: begins with "; ", or is empty."""
+    typical, p99 = _blind(rows, limits)
+    failing, rate = unwell(rows, limits)
+    said = [""] * len(rate)
+    for at in np.flatnonzero(typical | p99 | failing).tolist():
+        parts = []
+        if failing[at]:
+            parts.append(f"; the baseline itself fails {words.percent(float(rate[at]))}: compared with itself only")
+        if typical[at]:
+            parts.append(f"; these buckets cannot tell {words.slower(float(limits.typical[at]))}: the mean judges typical latency")
+        if p99[at]:
+            parts.append(f"; these buckets cannot tell a p99 {words.slower(float(limits.p99[at]))}")
+        said[at] = "".join(parts)
+    return said
+
+
+def notes(rows: Rows, limits: Limits) -> dict[str, str]:
+    """The same of one release (a batch of one) in full, a sentence per leg that is concerned."""
+    found = {}
+    failing, rate = unwell(rows, limits)
+    if failing[0]:
+        found["slo"] = (
+            f"The baseline itself fails {words.percent(float(rate[0]))}, beyond the limit: the canary is compared with it only."
+        )
+    size = limits.bounds.shape[1] + 1
+    if size > 1:
+        hist = rows.hist[0, 0, 1, :size].tolist()
+        tolerances = {"typical": float(limits.typical[0]), "p99": float(limits.p99[0])}
+        for leg, one in zip(("rank", "tail"), fitness.resolutions(limits.bounds[0].tolist(), hist, **tolerances), strict=False):
+            if not one.resolved:
+                found[leg] = f"{one.sentence if leg == 'tail' else one.sentence.capitalize()}."
+    return found

@@ -1,0 +1,144 @@
+"""Which tolerance a histogram's bounds can resolve for this latency: known from an early histogram, before anything is judged.
+
+Counts at a bound are exact, between bounds a quantile's place is a convention. p99 is compared at the bound nearest to it, so that
+a change is told for sure once it is as large as the distance of the two. Ranks compare whole histograms: they tell any change
+while the median's bucket holds little of the mass (``buckets.FIT_SHARE``), and none inside a bucket that holds nearly all.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+
+from analyzers import buckets, words
+from analyzers.layout import Array, Mask
+from analyzers.terms import Limits
+
+Quantity = Literal["typical", "p99"]
+LEVELS: Final[dict[Quantity, float]] = {"typical": 0.5, "p99": 0.99}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What the buckets can tell of one tolerance.
+
+    Attributes:
+        quantity: typical (by its median) or p99.
+        lower_ms, upper_ms: the bucket it lies in; 0 below the first bound, infinite above the last.
+        share: part of all requests that lie in that bucket.
+        tolerance: the factor that the policy allows.
+        told_apart: the smallest factor that is told apart for sure; 1 where nothing but the traffic limits it, infinite where
+            no factor is.
+        bound_ms: where one more bound would help, to two digits (more some proxies do not keep); null where none is needed.
+        sentence: all this for a person.
+    """
+
+    quantity: Quantity
+    lower_ms: float
+    upper_ms: float
+    share: float
+    tolerance: float
+    told_apart: float
+    bound_ms: float | None
+    sentence: str
+
+    @property
+    def resolved(self) -> bool:
+        """A change as large as the tolerance is told apart."""
+        return self.told_apart <= self.tolerance
+
+
+def distance(counts: Array, bounds: Array, level: float) -> Array:
+    """The factor (releases,), at least 1, by which a quantile must change for a bound to show it for sure.
+
+    That to the nearest bound; the width of the bucket where it holds so much mass that the quantile's place inside is not known;
+    infinite below the first bound and above the last.
+
+    Args:
+        counts: (releases, J). bounds: (releases, J-1), in ms; at least one.
+        level: the share of the requests below the quantile.
+    """
+    latency = buckets.quantile(counts, buckets.log_edges(bounds), level)
+    nearest = np.exp(np.abs(np.log(bounds) - np.log(latency)[:, None]).min(1))
+    row, place = np.arange(len(counts)), buckets.place_of(buckets.distribution(counts), level)
+    closed = (place > 0) & (place < bounds.shape[1])
+    width = np.where(closed, bounds[row, np.minimum(place, bounds.shape[1] - 1)] / bounds[row, np.maximum(place - 1, 0)], np.inf)
+    placed = closed & (counts[row, place] < buckets.FIT_SHARE * counts.sum(1))
+    factor: Array = np.where(placed, nearest, width)
+    return factor
+
+
+def blind(counts: Array, limits: Limits) -> tuple[Mask, Mask]:
+    """Whether the tolerances of typical latency and of p99 are finer than the buckets (releases,); never without requests."""
+    filled = counts.sum(1) > 0.0
+    typical = ~buckets.resolves_median(counts) & (distance(counts, limits.bounds, LEVELS["typical"]) > limits.typical)
+    p99 = distance(counts, limits.bounds, LEVELS["p99"]) > limits.p99
+    return filled & typical, filled & p99
+
+
+def resolutions(bounds_ms: Sequence[float], counts: Sequence[float], *, typical: float, p99: float) -> tuple[Resolution, ...]:
+    """What the buckets can tell of a policy's tolerances, given an early histogram; empty while there is none.
+
+    Args:
+        bounds_ms: finite upper bounds.
+        counts: requests per bucket, one more than there are bounds (the last is above all of them).
+        typical, p99: tolerances as factors of the baseline's latency (1.10 = 10 % slower is accepted).
+
+    Raises:
+        ValueError: the number of counts does not fit that of the bounds.
+    """
+    if len(counts) != len(bounds_ms) + 1:
+        raise ValueError(f"{len(bounds_ms)} bounds have {len(bounds_ms) + 1} counts, got {len(counts)}")
+    if not bounds_ms or math.fsum(counts) <= 0.0:
+        return ()
+    bounds, hist = np.array([bounds_ms], dtype=np.float64), np.array([counts], dtype=np.float64)
+    return (_resolution("typical", bounds, hist, typical), _resolution("p99", bounds, hist, p99))
+
+
+def _resolution(quantity: Quantity, bounds: Array, hist: Array, tolerance: float) -> Resolution:
+    level = LEVELS[quantity]
+    place = int(buckets.place_of(buckets.distribution(hist), level)[0])
+    lower, upper = [0.0, *bounds[0].tolist(), math.inf][place : place + 2]
+    share = float(hist[0, place] / hist.sum())
+    fits = quantity == "typical" and bool(buckets.resolves_median(hist)[0])
+    told = 1.0 if fits else float(distance(hist, bounds, level)[0])
+    wanted = None if told <= tolerance else float(f"{_helpful(bounds, hist, place=place, level=level):.1e}")
+    return Resolution(
+        quantity=quantity,
+        lower_ms=lower,
+        upper_ms=upper,
+        share=share,
+        tolerance=tolerance,
+        told_apart=told,
+        bound_ms=wanted,
+        sentence=f"{_where(quantity, lower, upper, share)}: {_told(quantity, tolerance, told, wanted)}",
+    )
+
+
+def _helpful(bounds: Array, hist: Array, *, place: int, level: float) -> float:
+    """Where a bound would help (ms): at the quantile, or amid its bucket where its place inside is not known."""
+    edges = buckets.log_edges(bounds)
+    if hist[0, place] < buckets.FIT_SHARE * hist.sum():
+        return float(buckets.quantile(hist, edges, level)[0])
+    return math.exp(0.5 * float(edges[0, place] + edges[0, place + 1]))
+
+
+def _where(quantity: Quantity, lower: float, upper: float, share: float) -> str:
+    name = "p99 lies" if quantity == "p99" else f"the median and {words.percent(share)} of all requests lie"
+    if upper == math.inf:
+        return f"{name} above the last bound, {words.milliseconds(lower)}"
+    return f"{name} in {words.milliseconds(lower).removesuffix(' ms')}-{words.milliseconds(upper)}"
+
+
+def _told(quantity: Quantity, tolerance: float, told: float, bound_ms: float | None) -> str:
+    if bound_ms is None:
+        return f"{words.slower(tolerance)} can be told"
+    coarse = math.ceil(20.0 * (told - 1.0) - 1e-9) / 20.0 + 1.0 if told < math.inf else None
+    instead = "" if coarse is None else f", {words.slower(coarse)} can"
+    judged = "; the mean judges it" if quantity == "typical" else ""
+    return (
+        f"{words.slower(tolerance)} cannot be told by these buckets{instead}{judged}; "
+        f"add a bound near {words.milliseconds(bound_ms)}"
+    )

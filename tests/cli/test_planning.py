@@ -148,7 +148,7 @@ async def observe(tmp_path: Path, proxy: Proxy, *argv: str) -> int:
         settings = {
             "telemetry": {"t": {"kind": "envoy", "endpoints": [server.url], "tick_seconds": 0.25, "timeout_seconds": 0.2}},
             "meshes": {"edge": {"kind": "envoy", "telemetry": "t", "routes_file": "r", "admin": server.url}},
-            "policies": {"default": {"alpha": 0.02}},
+            "policies": {"default": {"alpha": 0.02, "window_seconds": 10, "warmup_seconds": 0, "promotion": {"min_seconds": 5}}},
         }
         (tmp_path / "s.json").write_text(json.dumps(settings), encoding="utf-8")
         release = {"service": "web", "baseline": {"service": "web-v1"}, "canary": {"service": "web-v2"}, "weight": 10}

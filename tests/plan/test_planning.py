@@ -117,7 +117,7 @@ def test_the_words_say_the_figures_their_errors_and_what_they_mean() -> None:
 def test_failures_in_bursts_take_longer_to_find() -> None:
     bursts = Service(rps=200.0, weight=20.0, errors=0.01, burst=5, jitter=0.02, median_ms=40.0, p99_ms=240.0)
     steady = Service(rps=200.0, weight=20.0, errors=0.01, median_ms=40.0, p99_ms=240.0)
-    slower, faster = (planned(ERRORS, service=one, releases=40) for one in (bursts, steady))
+    slower, faster = (planned(ERRORS, service=one, releases=20) for one in (bursts, steady))
     delays = [one.rows[0].cells[0].median.seconds or math.inf for one in (slower, faster)]
     assert delays[0] > delays[1]
     assert "errors 1 % in bursts of 5; median 40 ms, p99 240 ms (lognormal), moving by 2 % from" in " ".join(lines(slower))

@@ -5,17 +5,24 @@ policy's tolerance on a leg that carries that evidence. A promotion needs every 
 and no noteworthy evidence in a leg that has no certificate. At the deadline whatever is neither is inconclusive.
 """
 
+from typing import Final
+
 import numpy as np
 from msgspec.structs import replace
 
 from analyzers import asides, buckets, conviction, effects, release, report, visible, words
 from analyzers.conviction import Charge, Evidence
-from analyzers.intake import Tick
+from analyzers.intake import COUNTS_ODD, HISTOGRAM_ODD, Tick
 from analyzers.layout import C_REQ, TICK, Rows
 from analyzers.release import Open
 from analyzers.report import LEGS
 from analyzers.ruling import LegsNow, Outcome, Ruling
 from analyzers.terms import Limits
+
+_ODD: Final = {
+    COUNTS_ODD: "; the last tick is not judged: its counts are impossible",
+    HISTOGRAM_ODD: "; the last tick's latency is not judged: its histograms do not fit the bounds, or have impossible counts",
+}
 
 
 def _effects_now(rows: Rows, limits: Limits) -> list[tuple[float, ...]]:
@@ -47,6 +54,7 @@ class _Batch:
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
         self.warming: list[bool] = tick.warming.tolist()
+        self.odd: list[int] = [0] * len(self.seen) if tick.odd is None else tick.odd.tolist()
         self.t: list[float] = tick.t.tolist()
         self.requests: list[float] = rows.counts[:, 0, C_REQ].tolist()
         self.min_requests: list[float] = limits.min_requests.tolist()
@@ -75,6 +83,8 @@ class _Batch:
             )
         if self.warming[at]:
             wanted += "; the latency of young pods is not judged yet"
+        if self.odd[at]:
+            wanted += _ODD[self.odd[at]]
         charge = self.charges.get(at)
         return wanted if charge is None else f"{charge.why_not(evidence)}; {wanted}"
 

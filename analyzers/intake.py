@@ -1,14 +1,14 @@
 """Samples in, arrays out: the only place that reads a sample, and the only loop over releases in Python.
 
-What cannot be a count (negative, not finite, more errors than requests, a histogram of the wrong length) makes the tick a
-gap for the legs that would use it: no information is never zero requests, and never evidence.
+What cannot be a count (negative, larger than any count, more errors than requests, a histogram of the wrong length) makes the
+tick a gap for the legs that would use it, and is said: no information is never zero requests, and never evidence.
 
 Warm-up goes by pod age (``judged_pods``): where an arm's pods and their ages are known, pods younger than the policy's warm-up
 are left out of the latency, unless the baseline's pods are just as cold. Where ages are unknown there is no warm-up.
 """
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,14 @@ EQUALLY_COLD_SECONDS = 10.0
 SMALLEST_SUM_MS, LARGEST_SUM_MS = 1e-6, 1e18
 """Sums of latency outside are no measurements (an empty or broken histogram); they idle the mean."""
 
-_NOTHING = (0.0,) * 6
+LARGEST_COUNT = 1e15
+"""A count above is none: a float holds it no longer to the last request."""
+
+COUNTS_ODD, HISTOGRAM_ODD = 1, 2
+"""Why a tick that brought both arms was not judged, or its latency was not."""
+
+_SIX_DOUBLES = struct.Struct("6d").pack
+_NOTHING = bytes(8 * 6)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +45,7 @@ class Tick:
         timed: both arms brought a usable histogram with at least one request.
         c, b: histograms; 0 where not ``timed``. c_sum, b_sum: sums in ms, NaN where unknown.
         warming: a pod was too young for its latency to be judged.
+        odd: COUNTS_ODD or HISTOGRAM_ODD where these were impossible, else 0; null where that is not asked.
     """
 
     t: Array
@@ -54,10 +62,11 @@ class Tick:
     c_sum: Array
     b_sum: Array
     warming: Mask
+    odd: npt.NDArray[np.int64] | None = None
 
     def take(self, chosen: npt.NDArray[np.intp]) -> "Tick":
-        """The same for some of the releases."""
-        return Tick(**{name: getattr(self, name)[chosen] for name in self.__slots__})
+        """The same for some of the releases; what was odd is not taken along."""
+        return Tick(**{name: getattr(self, name)[chosen] for name in self.__slots__ if name != "odd"})
 
 
 def _oldest(arm: Arm) -> float | None:
@@ -102,35 +111,42 @@ def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None
     )
 
 
+def _packed(as_doubles: Callable[..., bytes], values: Iterable[float]) -> bytes | None:
+    """Values as bytes; null when one is too large for a float (an integer in JSON may have any length)."""
+    try:
+        return as_doubles(*values)
+    except struct.error:
+        return None
+
+
 def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     """Samples of releases that share a number of bounds, as arrays. Never raises on what a sample holds."""
     size = max(len(terms[0].bounds_ms) + 1, 2)
     as_doubles = struct.Struct(f"{2 + 2 * size}d").pack  # half the time of an array from tuples
     no_times = bytes(8 * (2 + 2 * size))
-    numbers: list[tuple[float, ...]] = []
+    numbers: list[bytes] = []
     times: list[bytes] = []
-    flags: list[tuple[bool, bool, bool]] = []
+    flags: list[tuple[bool, bool, bool, bool, bool]] = []
     for one, sample in zip(terms, samples, strict=True):
         canary, baseline = sample.canary, sample.baseline
         if canary is None or baseline is None:
             numbers.append(_NOTHING)
             times.append(no_times)
-            flags.append((False, False, False))
+            flags.append((False, False, False, False, False))
             continue
-        numbers.append(
-            (canary.errors, baseline.errors, canary.requests, baseline.requests, canary.denied, baseline.denied),
-        )
+        counts = (canary.errors, baseline.errors, canary.requests, baseline.requests, canary.denied, baseline.denied)
+        packed = _packed(_SIX_DOUBLES, counts)
         mine, theirs, warming = _latencies(one, canary, baseline)
-        fits = mine is not None and theirs is not None and len(mine.counts) == size and len(theirs.counts) == size
-        if fits and mine is not None and theirs is not None and one.bounds_ms:
-            times.append(as_doubles(mine.sum_ms, theirs.sum_ms, *mine.counts, *theirs.counts))
-            flags.append((True, True, warming))
-        else:
-            times.append(no_times)
-            flags.append((True, False, warming))
+        brought = mine is not None and theirs is not None and bool(one.bounds_ms)
+        latency = None
+        if brought and mine is not None and theirs is not None and len(mine.counts) == size and len(theirs.counts) == size:
+            latency = _packed(as_doubles, (mine.sum_ms, theirs.sum_ms, *mine.counts, *theirs.counts))
+        numbers.append(packed or _NOTHING)
+        times.append(latency or no_times)
+        flags.append((packed is not None, latency is not None, warming, True, brought))
     return _checked(
         t=np.array([sample.t for sample in samples], dtype=np.float64),
-        numbers=np.array(numbers, dtype=np.float64),
+        numbers=np.frombuffer(b"".join(numbers)).reshape(len(numbers), 6),
         times=np.frombuffer(b"".join(times)).reshape(len(times), 2 + 2 * size),
         flags=np.array(flags, dtype=np.bool_),
     )
@@ -139,13 +155,15 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
 def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
     """Turn what cannot be counts into gaps."""
     c_err, b_err, c_req, b_req, c_den, b_den = numbers.T
-    possible = (numbers.min(1) >= 0.0) & (numbers.max(1) < np.inf)
+    possible = (numbers.min(1) >= 0.0) & (numbers.max(1) <= LARGEST_COUNT)
     seen = flags[:, 0] & possible & (c_err <= c_req) & (b_err <= b_req)
     if not seen.all():
         c_err, b_err, c_req, b_req, c_den, b_den = np.where(seen[:, None], numbers, 0.0).T
     size = (times.shape[1] - 2) // 2
     hist = times[:, 2:]
-    timed = flags[:, 1] & seen & (hist.min(1) >= 0.0) & (hist.max(1) < np.inf)
+    countable = flags[:, 1] & (hist.min(1) >= 0.0) & (hist.max(1) <= LARGEST_COUNT)
+    odd = np.where(flags[:, 3] & ~seen, COUNTS_ODD, np.where(flags[:, 4] & ~countable, HISTOGRAM_ODD, 0))
+    timed = countable & seen
     c, b = hist[:, :size].copy(), hist[:, size:].copy()
     timed &= (c.sum(1) > 0.0) & (b.sum(1) > 0.0)
     if not timed.all():
@@ -167,4 +185,5 @@ def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
         c_sum=sums[:, 0],
         b_sum=sums[:, 1],
         warming=flags[:, 2],
+        odd=odd,
     )

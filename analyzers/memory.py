@@ -39,7 +39,8 @@ _STAND_OUT: Final[Array] = np.sqrt(np.array([1.0, 1.5, 1.875, 1.96875]))
 def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     """Fold one tick into the memories; returns the pooled histogram (releases, J) since the start, this tick included."""
     size = tick.c.shape[1]
-    changed = tick.timed & (rows.head[:, BOUNDS_MARK] != limits.bounds_mark)
+    mark = rows.head[:, BOUNDS_MARK]
+    changed = (mark != limits.bounds_mark) & (tick.timed | ((mark != 0.0) & (limits.bounds_mark != 0.0)))
     if changed.any():
         rows.hist[changed] = 0.0
         rows.head[changed, BOUNDS_MARK] = limits.bounds_mark[changed]

@@ -146,6 +146,9 @@ def terms_of(
         raise ValueError(f"window_seconds must be a positive number of seconds, got {window_seconds}")
     if weight is not None and not 0.0 <= weight <= 100.0:
         raise ValueError(f"weight is a share in percent, between 0 and 100, got {weight}")
+    for name, alpha in (("alpha", policy.alpha), ("promotion.alpha", policy.promotion.alpha)):
+        if not 0.0 < alpha < 0.5:
+            raise ValueError(f"{name} is a chance above 0 and below 0.5, got {alpha}")
     bounds = _checked_bounds(bounds_ms)
     allowed = policy.tolerances
     return Terms(

@@ -13,7 +13,7 @@ import numpy as np
 
 from analyzers.classical import student_upper
 from analyzers.counts import Pod, Sample
-from analyzers.intake import Tick, judged_pods
+from analyzers.intake import LARGEST_COUNT, Tick, judged_pods
 from analyzers.layout import Array
 from analyzers.terms import Terms
 
@@ -48,7 +48,9 @@ def _brought(terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick) -> I
         for arm, pods in (("c", mine), ("b", theirs)):
             for name, pod in pods.items():
                 latency = pod.latency
-                if latency is not None and len(latency.counts) == size and math.isfinite(latency.sum_ms):
+                if latency is None or len(latency.counts) != size or not math.isfinite(latency.sum_ms):
+                    continue
+                if max(latency.counts) <= LARGEST_COUNT:
                     yield place, arm + name, pod
 
 

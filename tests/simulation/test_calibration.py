@@ -9,7 +9,7 @@ import pytest
 from analyzers.layout import Rows
 from daemon.simulation.drawing import Stream
 from daemon.simulation.trials import Watch, terms_for
-from daemon.simulation.world import Change, Failures, Traffic, World
+from daemon.simulation.world import Change, Failures, Pods, Traffic, World
 from tests.bench.calibration import probes, running
 from tests.bench.calibration.cache import Results
 from tests.bench.calibration.cells import TIMES, Cell, all_cells
@@ -45,8 +45,10 @@ def test_the_quick_fold_gives_the_judges_numbers_to_the_last_bit(split: bool) ->
     np.testing.assert_array_equal(bench.rows().counts, Rows(np.array([state.row for state in now.states])).counts)
 
 
-def test_both_ways_of_asking_give_the_same_answer() -> None:
-    cell = Cell(section="false", key="k", title="t", world=HARD, runs=40, window_seconds=40.0, warmup_seconds=10.0)
+@pytest.mark.parametrize("pods", [Pods(), Pods(canary=2, baseline=4, spread=0.1, told_apart=True)])
+def test_both_ways_of_asking_give_the_same_answer(pods: Pods) -> None:
+    world = replace(HARD, pods=pods)
+    cell = Cell(section="false", key="k", title="t", world=world, runs=40, window_seconds=40.0, warmup_seconds=10.0)
     seed = np.random.SeedSequence(3)
     assert probes._by_arrays(cell, 40, seed) == probes._by_samples(cell, 40, seed)
 

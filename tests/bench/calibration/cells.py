@@ -136,24 +136,24 @@ def _hazards() -> list[Cell]:
         ("jitter 5", "tick jitter 5 %, baseline 1.1 %", _world(unsteady=Unsteady(jitter=(0.05, 0.011))), 5000, 60.0),
         ("jitter 10", "tick jitter 10 %, baseline 2.3 %", _world(unsteady=Unsteady(jitter=(0.1, 0.023))), 5000, 60.0),
         ("ar", "AR(1) 0.9 sd 5 %, pods unknown", _world(unsteady=Unsteady(jitter=(0.05, 0.0115), correlation=0.9)), 5000, 60.0),
-        ("ar pods", "AR(1) per pod, 3 canary pods", _world(unsteady=walk, pods=_apart(3)), 3000, 60.0),
+        ("ar pods", "AR(1) per pod, 3 canary pods", _world(unsteady=walk, pods=_apart(3)), 2000, 60.0),
         ("ar 1 pod", "AR(1) per pod, 1 canary pod", _world(unsteady=walk, pods=_apart(1)), 2000, 60.0),
-        ("pods 2", "pods differ by 2 %, 3 canary pods", _world(pods=_apart(3, 0.02)), 3000, 60.0),
-        ("pods 5", "pods differ by 5 %, 3 canary pods", _world(pods=_apart(3, 0.05)), 3000, 60.0),
+        ("pods 2", "pods differ by 2 %, 3 canary pods", _world(pods=_apart(3, 0.02)), 2000, 60.0),
+        ("pods 5", "pods differ by 5 %, 3 canary pods", _world(pods=_apart(3, 0.05)), 2000, 60.0),
         ("1 pod 5", "pods differ by 5 %, 1 canary pod", _world(pods=_apart(1, 0.05)), 2000, 60.0),
         (
             "together",
             "pods 2 %, jitter 5 %, bursts of 3, drift",
             _world(pods=_apart(3, 0.02), unsteady=together, failures=Failures(clump=3)),
-            3000,
+            2000,
             60.0,
         ),
         ("pod errors", "pods' error rates differ by 50 %, 3 canary pods", _pods_that_fail(), 2000, 60.0),
         ("cold", "canary x3 at the start, tau 10 s", _world(unsteady=cold), 1000, 60.0),
-        ("cold 30", "the same, latency from age 30 s", _world(unsteady=cold, pods=warm), 2000, 30.0),
-        ("cold 45", "the same, from 45 s", _world(unsteady=cold, pods=warm), 2000, 45.0),
-        ("cold 60", "the same, from 60 s", _world(unsteady=cold, pods=warm), 3000, 60.0),
-        ("cold both", "the same, baseline pods as cold", _world(unsteady=replace(cold, cold_baseline=True), pods=warm), 3000, 60.0),
+        ("cold 30", "the same, latency from age 30 s", _world(unsteady=cold, pods=warm), 1000, 30.0),
+        ("cold 45", "the same, from 45 s", _world(unsteady=cold, pods=warm), 1000, 45.0),
+        ("cold 60", "the same, from 60 s", _world(unsteady=cold, pods=warm), 2000, 60.0),
+        ("cold both", "the same, baseline pods as cold", _world(unsteady=replace(cold, cold_baseline=True), pods=warm), 2000, 60.0),
     ]
     return [
         Cell(section="hazards", key=key, title=title, world=world, runs=runs, warmup_seconds=warmup, legs=False)
@@ -252,7 +252,10 @@ def _product() -> list[Cell]:
         ("x1.2 unsplit", "bad: latency x1.2, histogram not split", _world(change=Change(factor=1.2), split=False)),
         ("e1 unsplit", "bad: errors 1 %, histogram not split", _world(change=Change(errors=0.01), split=False)),
     ]
-    return [Cell(section="product", key=key, title=title, world=world, runs=2000) for key, title, world in rows]
+    return [
+        Cell(section="product", key=key, title=title, world=world, runs=2000 if key == "clean" else 1000)
+        for key, title, world in rows
+    ]
 
 
 def all_cells() -> list[Cell]:

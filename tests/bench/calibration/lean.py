@@ -5,6 +5,7 @@ here. It calls the same parts in the same order; a test holds it to the public f
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from analyzers import bank, intake, judge, memory, multiplier
 from analyzers.conviction import Evidence, charges
 from analyzers.guards import bursts
+from analyzers.guards.pods import Scores, Tallies
 from analyzers.layout import TICK, Array, Mask, Rows, blank
 from analyzers.legs import mean, ratio
 from analyzers.terms import Limits, Terms
@@ -58,12 +60,34 @@ def tick_of(tick: DrawnTick, places: Places, *, t: float) -> intake.Tick:
     )
 
 
-class Bench:
-    """States of a block of releases under the same terms, and the order they stand in."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodCounts:
+    """Histograms (releases, pods, J) and sums (releases, pods) of all pods, the canary's first."""
 
-    def __init__(self, terms: Terms, releases: int) -> None:
+    counts: Array
+    sums: Array
+
+
+def pods_of(tick: DrawnTick, places: Places) -> PodCounts:
+    """What the pods of these releases bring."""
+    arms = (tick.canary, tick.baseline)
+    return PodCounts(
+        counts=np.concatenate([drawn.counts[places] for drawn in arms], axis=1).astype(np.float64),
+        sums=np.concatenate([drawn.sums[places] for drawn in arms], axis=1),
+    )
+
+
+class Bench:
+    """States of a block of releases under the same terms, and the order they stand in.
+
+    ``pods``: (canary, baseline) numbers where telemetry tells pods apart; their ages must not matter.
+    """
+
+    def __init__(self, terms: Terms, releases: int, *, pods: tuple[int, int] = (0, 0)) -> None:
         """All of them have seen nothing."""
         self.places: Places = np.arange(releases)
+        self._keys = [*(f"cpod-{at}" for at in range(pods[0])), *(f"bpod-{at}" for at in range(pods[1]))]
+        self._tallies = np.zeros((releases, len(self._keys), 4))
         self._raw = np.repeat(blank()[None, :], releases, axis=0)
         self._terms = terms
         self._limits = Limits([terms] * releases)
@@ -71,24 +95,35 @@ class Bench:
     def keep(self, chosen: Mask) -> None:
         """Forget the others."""
         if not chosen.all():
-            self.places, self._raw = self.places[chosen], self._raw[chosen]
+            self.places, self._raw, self._tallies = self.places[chosen], self._raw[chosen], self._tallies[chosen]
             self._limits = Limits([self._terms] * max(1, len(self.places)))
 
     def rows(self) -> Rows:
         """The states."""
         return Rows(self._raw)
 
-    def fold(self, tick: intake.Tick) -> list[tuple[slice, Evidence]]:
+    def fold(self, tick: intake.Tick, pods: PodCounts | None = None) -> list[tuple[slice, Evidence]]:
         """Fold one tick of all releases; evidence by parts of the block."""
         parts = [slice(first, min(first + CHUNK, len(self.places))) for first in range(0, len(self.places), CHUNK)]
         with np.errstate(all="ignore"):
-            return [(part, self._fold(part, tick.take(np.arange(part.start, part.stop)))) for part in parts]
+            return [(part, self._fold(part, tick.take(np.arange(part.start, part.stop)), pods)) for part in parts]
 
-    def _fold(self, part: slice, tick: intake.Tick) -> Evidence:
+    def _note_pods(self, part: slice, tick: intake.Tick, pods: PodCounts, scores: Scores) -> None:
+        """What ``guards.pods.fold`` keeps of the pods, as an array."""
+        counts, timed = pods.counts[part], tick.timed
+        number = counts.sum(-1)
+        mean = (tick.c_sum + tick.b_sum) / np.maximum(tick.c.sum(1) + tick.b.sum(1), 1.0)
+        above = np.nan_to_num(pods.sums[part] - number * mean[:, None])
+        ranks, tails = ((counts * score[:, None, :]).sum(-1) for score in (scores.ranks, scores.tails))
+        self._tallies[part] += np.where(timed[:, None, None], np.stack([number, ranks, tails, above], axis=-1), 0.0)
+
+    def _fold(self, part: slice, tick: intake.Tick, pods: PodCounts | None) -> Evidence:
         rows, limits = Rows(self._raw[part]), self._limits.take(np.arange(part.start, part.stop))
         so_far = memory.fold(rows, limits, tick)
         bursts.fold(rows, tick)
-        log_latency, _ = judge._latency(rows, tick, so_far)
+        log_latency, scores = judge._latency(rows, tick, so_far)
+        if pods is not None:
+            self._note_pods(part, tick, pods, scores)
         averages = mean.fold(rows, limits, tick)
         log_denied = ratio.log_e(tick.c_den, tick.b_den, tick.c_req + tick.c_den, tick.b_req + tick.b_den)
         before = bank.values(rows, limits, temper=0)
@@ -105,6 +140,13 @@ class Bench:
             return []
         chosen = np.arange(part.start, part.stop)
         evidence.total = np.where(asked, evidence.total, 0.0)
+        if self._keys:
+            reached = evidence.total >= self._terms.boundary
+            evidence.tallies = [self._tally(part.start + at) if reached[at] else {} for at in range(len(reached))]
         with np.errstate(all="ignore"):
             found = charges(Rows(self._raw[part]), self._limits.take(chosen), tick.take(chosen), evidence)
         return [part.start + at for at, charge in found.items() if charge.leg is not None]
+
+    def _tally(self, at: int) -> Tallies:
+        rows = self._tallies[at].tolist()
+        return {key: (n, rank, tail, above) for key, (n, rank, tail, above) in zip(self._keys, rows, strict=True)}

@@ -23,7 +23,7 @@ from daemon.simulation import trials
 from daemon.simulation.drawing import Stream
 from daemon.simulation.trials import Watch, terms_for
 from tests.bench.calibration.cells import Cell
-from tests.bench.calibration.lean import Bench, tick_of
+from tests.bench.calibration.lean import Bench, pods_of, tick_of
 
 First = Mapping[str, Sequence[float]]
 """Per column, a number for every release of the block."""
@@ -93,18 +93,20 @@ def _note(firsts: _Firsts, places: npt.NDArray[np.intp], legs: Array, total: Arr
 
 
 def evidence(cell: Cell, *, releases: int, seed: np.random.SeedSequence) -> First:
-    """When each sum, each leg and the guarded judge convict. Pods need the public way, the others take the quick one."""
-    return (_by_samples if cell.world.pods.told_apart else _by_arrays)(cell, releases, seed)
+    """When each sum, each leg and the guarded judge convict. Pods' ages need the public way, the others take the quick one."""
+    return (_by_samples if cell.world.pods.ages else _by_arrays)(cell, releases, seed)
 
 
 def _by_arrays(cell: Cell, releases: int, seed: np.random.SeedSequence) -> First:
     terms = terms_for(cell.world, _policy(cell, STRICTEST))
     columns = _wanted(cell)
-    firsts, bench = _Firsts(releases, columns), Bench(terms, releases)
+    pods = cell.world.pods
+    apart = pods.told_apart
+    firsts, bench = _Firsts(releases, columns), Bench(terms, releases, pods=(pods.canary, pods.baseline) if apart else (0, 0))
     seconds = cell.world.traffic.tick_seconds
     for drawn in Stream(cell.world, releases=releases, seed=seed).ticks(cell.world.ticks_in(cell.window_seconds)):
         tick = tick_of(drawn, bench.places, t=drawn.number * seconds)
-        for part, found in bench.fold(tick):
+        for part, found in bench.fold(tick, pods_of(drawn, bench.places) if apart else None):
             places = bench.places[part]
             _note(firsts, places, found.legs, found.total, drawn.number, cell)
             _note_guarded(firsts, bench, part, found, tick, drawn.number)

@@ -1,8 +1,9 @@
 """All exact legs in one array: their alternatives side by side, so that a tick costs the same few calls for any number of legs.
 
 Every alternative is two e-processes: one begun at tick 0, and the mixture of those begun at every later tick of the horizon K,
-which a recursion carries for free. What has not begun is cash worth 1. A regression that starts late is thus found almost
-as fast as an early one, and the whole remains an e-process: a mixture over start times whose prior weights sum to 1.
+which a recursion carries for free. What has not begun is cash worth 1. A regression that starts late is thus found almost as
+fast as an early one, and the whole remains an e-process: a mixture over start times whose prior weights sum to 1. By Ville's
+inequality (1939) an e-process ever reaches 1/alpha with a chance of at most alpha under its null.
 """
 
 from typing import Final

@@ -103,7 +103,7 @@ def conditional_binomial(canary_errors: float, baseline_errors: float, share: fl
 
 
 def wilson(events: float, requests: float) -> tuple[float | None, float | None]:
-    """Wilson's 95 % interval of a rate, for one look; nulls without requests."""
+    """Wilson's (1927) 95 % interval of a rate, for one look; nulls without requests."""
     if requests <= 0.0:
         return None, None
     z2 = _Z95**2
@@ -130,7 +130,7 @@ def _order(number: float, level: float, chance: float) -> float:
 
 
 def quantile_interval(counts: Sequence[float], bounds_ms: Sequence[float], level: float) -> tuple[float | None, float | None]:
-    """95 % interval (ms) of a quantile for one look, free of any assumption on the distribution (order statistics).
+    """95 % interval (ms) of a quantile for one look, free of any assumption on the distribution (Thompson 1936).
 
     Ends are those of the buckets that hold the two order statistics, so that the interval only becomes wider. Nulls where it has no
     end: too few requests, or an end in the bucket above the last bound.

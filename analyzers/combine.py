@@ -1,8 +1,8 @@
 """From legs to one number. The weights are the reference's: flat optima, so that they are no place for tuning.
 
 Errors and denials happen before latency is looked at, and latency is judged given the outcome of each request, so that their
-e-values may be multiplied when the histogram holds successes only. Where it holds all requests a slow failure would be
-counted twice; then evidence is averaged.
+e-values may be multiplied when the histogram holds successes only. Where it holds all requests a slow failure would be counted
+twice; then evidence is averaged. Averages of e-values, and products of sequential ones, are e-values (Vovk and Wang 2021).
 """
 
 from typing import Final

@@ -24,7 +24,7 @@ def _crossing(inside: Callable[[float], bool], start: float, end: float) -> floa
 
 
 def rate(events: float, requests: float, *, alpha: float) -> tuple[float, float]:
-    """Confidence sequence of a rate: the rates a Beta(1/2, 1/2) mixture does not exclude at 1/alpha."""
+    """Confidence sequence of a rate (a fraction): the rates a Beta(1/2, 1/2) mixture (Robbins 1970) does not exclude at 1/alpha."""
     if requests <= 0.0:
         return 0.0, 1.0
     mixture = _log_beta(0.5 + events, 0.5 + requests - events) - _log_beta(0.5, 0.5)

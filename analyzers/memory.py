@@ -73,7 +73,9 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
 
 
 def fold_ranks(rows: Rows, tick: Tick, *, score: Array, pooled: Array) -> tuple[Array, Array]:
-    """Fold the tick's Mann-Whitney statistic, weighted by its precision; returns (shift, variance) of the tick, 0 if unknown.
+    """Fold the tick's Mann-Whitney statistic; returns (shift, variance) of the tick, 0 if unknown.
+
+    Ticks are strata, weighted by their precision (van Elteren 1960).
 
     Args:
         score: (releases,), sum of the canary's pooled mid-ranks.

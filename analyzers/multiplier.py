@@ -1,8 +1,9 @@
 """Overshoot given back: a factor on the combined evidence that makes the errors' steps end at the boundary, not beyond it.
 
 Given how many requests failed in both arms, the number of the canary's is hypergeometric under the null, so that every possible
-evidence after the tick can be listed. Evidence above the boundary is of no use; its expectation is spent on raising
-all other outcomes by a common factor. Only where latency is split by outcome (rule "boost"); with many failures it is 1.
+evidence after the tick can be listed (after Fischer and Ramdas 2024, who avoid the overshoot of Wald's test). Evidence above
+the boundary is of no use; its expectation is spent on raising all other outcomes by a common factor. Only where latency is
+split by outcome (rule "boost"); with many failures it is 1.
 """
 
 from typing import Final

@@ -1,5 +1,8 @@
 """The normal mixture: an e-process and a confidence sequence for a sum of stratified increments of known variance.
 
+The one-sided mixture, its tuning and the two-sided radius: Robbins 1970; Howard, Ramdas, McAuliffe and Sekhon 2021. Asymptotic
+where increments are near normal only (Waudby-Smith et al. 2024).
+
 numpy has no normal distribution and scipy's takes half a second to import, so the one function needed is written out.
 """
 

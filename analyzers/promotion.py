@@ -1,6 +1,8 @@
 """What must be shown before a canary is called good: every tolerated quantity inside its tolerance, each by its own e-process.
 
-No correction for several quantities is needed: a canary at *one* tolerance must pass *that* certificate (intersection-union).
+No correction for several quantities is needed: a canary at *one* tolerance must pass *that* certificate (intersection-union
+test, Berger 1982). Rates: a mixture of likelihood ratios is at most 1/alpha at any time with chance 1 - alpha (Wald 1945, Ville
+1939).
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,9 @@
 """Latency that moves from tick to tick more than independent requests would: cool the evidence of the ranks and tails by as much.
 
-Under the null the standardised Mann-Whitney statistics of successive blocks of ticks differ by the variance of two normals. Half
-the mean squared difference of *adjacent* blocks estimates it without being fooled by a steady regression; the largest difference is
-left out, lest a regression that begins in between count as dispersion. Blocks of 1, 4 and 16 ticks see correlation that lasts.
+Under the null the standardised Mann-Whitney statistics of successive blocks of ticks differ by the variance of two normals.
+Half the mean squared difference of *adjacent* blocks (von Neumann 1941) estimates it without being fooled by a steady
+regression; the largest difference is left out, lest a regression that begins in between count as dispersion. Blocks of 1, 4 and
+16 ticks see correlation that lasts.
 """
 
 from typing import Final

@@ -1,8 +1,8 @@
 """The mean latency: an anytime t-test on the log ratio of each tick's means, for what coarse buckets cannot see.
 
 A histogram's sum and count give the mean exactly, whatever its bounds. The test is Student's with a normal prior on the
-standardised effect (unknown variance, so over-dispersion between ticks is harmless); it is asymptotic, which is why it weighs
-little. It starts anew every tenth of the horizon.
+standardised effect (Lindon, Ham, Tingley and Bojinov 2022; unknown variance, so over-dispersion between ticks is harmless); it
+is asymptotic, which is why it weighs little. It starts anew every tenth of the horizon.
 """
 
 from typing import Final

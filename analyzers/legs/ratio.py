@@ -2,7 +2,7 @@
 
 Given how many requests of a tick failed in both arms together, the canary's share of them is binomial with the canary's share of
 the requests. Each alternative multiplies the canary's failure odds by a ratio r; its likelihood ratio is an exact e-value, also for
-requests drawn without replacement (Hoeffding) and for every true ratio below 1.
+requests drawn without replacement (Hoeffding 1963, theorem 4) and for every true ratio below 1.
 """
 
 from typing import Final

@@ -15,7 +15,7 @@ _CAP: Final = 575.0
 
 
 def evidence(errors: Array, requests: Array, limit: Array) -> Array:
-    """E-values (releases,) that the failed share is above ``limit``; 1 where the limit is 0 or 1."""
+    """E-values (releases,) that the failed share is above ``limit``: a mixture of likelihood ratios; 1 at limits 0 and 1."""
     usable = (limit > 0.0) & (limit < 1.0)
     safe = np.where(usable, limit, 0.5)[:, None]
     alternative = np.minimum(safe * RATIOS, 1.0 - 1e-9)

@@ -60,22 +60,25 @@ def distance(counts: Array, bounds: Array, level: float) -> Array:
         counts: (releases, J). bounds: (releases, J-1), in ms; at least one.
         level: the share of the requests below the quantile.
     """
-    latency = buckets.quantile(counts, buckets.log_edges(bounds), level)
-    nearest = np.exp(np.abs(np.log(bounds) - np.log(latency)[:, None]).min(1))
-    row, place = np.arange(len(counts)), buckets.place_of(buckets.distribution(counts), level)
+    edges, below = buckets.log_edges(bounds), buckets.distribution(counts)
+    place = buckets.place_of(below, level)
+    row = np.arange(len(place))
+    held = below[row, place + 1] - below[row, place]
+    inside = np.clip((level - below[row, place]) / np.maximum(held, 1e-300), 0.0, 1.0)
+    width = edges[row, place + 1] - edges[row, place]
+    nearest = np.where(held < buckets.FIT_SHARE, np.minimum(inside, 1.0 - inside), 1.0) * width
     closed = (place > 0) & (place < bounds.shape[1])
-    width = np.where(closed, bounds[row, np.minimum(place, bounds.shape[1] - 1)] / bounds[row, np.maximum(place - 1, 0)], np.inf)
-    placed = closed & (counts[row, place] < buckets.FIT_SHARE * counts.sum(1))
-    factor: Array = np.where(placed, nearest, width)
+    factor: Array = np.where(closed, np.exp(nearest), np.inf)
     return factor
 
 
 def blind(counts: Array, limits: Limits) -> tuple[Mask, Mask]:
     """Whether the tolerances of typical latency and of p99 are finer than the buckets (releases,); never without requests."""
     filled = counts.sum(1) > 0.0
-    typical = ~buckets.resolves_median(counts) & (distance(counts, limits.bounds, LEVELS["typical"]) > limits.typical)
-    p99 = distance(counts, limits.bounds, LEVELS["p99"]) > limits.p99
-    return filled & typical, filled & p99
+    typical = filled & ~buckets.resolves_median(counts)
+    if typical.any():
+        typical &= distance(counts, limits.bounds, LEVELS["typical"]) > limits.typical
+    return typical, filled & (distance(counts, limits.bounds, LEVELS["p99"]) > limits.p99)
 
 
 def resolutions(bounds_ms: Sequence[float], counts: Sequence[float], *, typical: float, p99: float) -> tuple[Resolution, ...]:

@@ -1,11 +1,11 @@
 """Numbers of an account in words: amounts of evidence, and the classical figures by their names."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 from analyzers import words
 
-Kind = Literal["count", "percent", "chance", "factor"]
+Kind = Literal["count", "percent", "chance", "factor", "ms"]
 
 _FIGURES: Final[Mapping[str, tuple[str, Kind]]] = {
     "canary_errors_low": ("canary's failures, at least (Wilson, 95 %)", "percent"),
@@ -18,6 +18,14 @@ _FIGURES: Final[Mapping[str, tuple[str, Kind]]] = {
     "mann_whitney_probability": ("chance that a canary request is the slower one", "chance"),
     "mann_whitney_p": ("p of being no slower (Mann-Whitney)", "chance"),
     "typical_factor": ("typical latency, canary to baseline (Hodges-Lehmann)", "factor"),
+    "canary_p50_low_ms": ("canary's median, at least", "ms"),
+    "canary_p50_high_ms": ("canary's median, at most", "ms"),
+    "canary_p99_low_ms": ("canary's p99, at least", "ms"),
+    "canary_p99_high_ms": ("canary's p99, at most", "ms"),
+    "baseline_p50_low_ms": ("baseline's median, at least", "ms"),
+    "baseline_p50_high_ms": ("baseline's median, at most", "ms"),
+    "baseline_p99_low_ms": ("baseline's p99, at least", "ms"),
+    "baseline_p99_high_ms": ("baseline's p99, at most", "ms"),
 }
 """What the judge's classical figures are called; one that is not here goes by its own name."""
 
@@ -46,3 +54,7 @@ def _shown(value: float, kind: Kind) -> str:
             return f"{value:.3g}"
         case "factor":
             return words.times(value)
+        case "ms":
+            return f"{words.count(value) if value >= 100.0 else f'{value:.3g}'} ms"
+        case _:
+            assert_never(kind)

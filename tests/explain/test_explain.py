@@ -230,3 +230,9 @@ def test_amounts_are_read_at_a_glance() -> None:
         "p of failing no more than the baseline (binomial)": "not known",
         "something new": "0.5",
     }
+
+
+def test_every_classical_figure_of_the_judge_has_a_name_and_a_unit_of_its_own() -> None:
+    """A figure that is not listed would go by its field's name."""
+    shown = dict(figures({"canary_p99_high_ms": 2500.0, "baseline_p50_low_ms": 17.5}))
+    assert shown == {"canary's p99, at most": "2 500 ms", "baseline's median, at least": "17.5 ms"}

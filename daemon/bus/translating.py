@@ -4,6 +4,7 @@ One place, because the library has three roots of errors (asyncio's, its own, Je
 side by side under each: here it is decided once which of them another try can cure.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +19,29 @@ WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
 
 @contextmanager
 def translated(doing: str) -> Iterator[None]:
-    """Raise our errors for the library's; ``doing`` begins the message, as in ``writing the checkpoint``."""
+    """Raise our errors for the library's; ``doing`` begins the message, as in ``writing the checkpoint``.
+
+    A cancellation that the library has lost is raised again. It waits with ``asyncio.wait_for``, which before Python 3.12
+    returns the result and forgets the cancellation when both come in the same turn: a loop around it would never end.
+    """
+    before = _cancellations()
     try:
         yield
     except (nats.errors.Error, OSError, TimeoutError) as error:
+        if _cancellations() > before:
+            raise asyncio.CancelledError from error
         raise translate(error, doing) from error
+    if _cancellations() > before:
+        raise asyncio.CancelledError
+
+
+def _cancellations() -> int:
+    """How often the running task has been asked to end and has not said that it goes on."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop, no task
+        return 0
+    return 0 if task is None else task.cancelling()
 
 
 def translate(error: Exception, doing: str) -> VerdictdError:

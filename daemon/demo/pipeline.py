@@ -10,17 +10,18 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import msgspec
-import nats.errors
 from nats.aio.msg import Msg
 
 from daemon import names
 from daemon.bus import subjects
 from daemon.bus.address import Address
 from daemon.bus.connection import Connection, connected
+from daemon.bus.translating import translated
 from daemon.demo import routes
 from daemon.demo.acts import CANARY_PERCENT, Act
 from daemon.demo.errors import DemoError
 from daemon.demo.watchdog import CLUSTER, MESH
+from daemon.errors import VerdictdError
 from daemon.events import cloudevents, verdicts
 from daemon.events.announcing import RELEASE_TYPE, origin
 from daemon.events.cloudevents import CloudEvent
@@ -70,8 +71,9 @@ class Pipeline:
     async def listen(self) -> None:
         """Hear the service's verdicts from now on."""
         subject = subjects.verdict_subject(cluster=CLUSTER, namespace=NAMESPACE, service=SERVICE)
-        await self._connection.client.subscribe(subject, cb=self._hear)
-        await self._connection.client.flush()
+        with translated("listening for verdicts"):
+            await self._connection.client.subscribe(subject, cb=self._hear)
+            await self._connection.client.flush()
 
     async def announce(self, act: Act) -> str:
         """Publish the deployment event; returns when the broker has it. Gives the release's id."""
@@ -79,8 +81,9 @@ class Pipeline:
         headers, body = cloudevents.to_structured(event)
         subject = subjects.release_subject(cluster=CLUSTER, namespace=NAMESPACE, service=SERVICE)
         try:
-            await self._connection.jetstream.publish(subject, body, headers=headers)
-        except (nats.errors.Error, TimeoutError) as error:
+            with translated("publishing the event"):
+                await self._connection.jetstream.publish(subject, body, headers=headers)
+        except VerdictdError as error:
             raise DemoError(f"the event could not be published: {error}", fix="run the demo again") from error
         return release_id
 

@@ -1,5 +1,7 @@
 """What another try can cure is transient; what it cannot is permanent."""
 
+import asyncio
+
 import nats.errors
 import pytest
 from nats.js import errors
@@ -68,3 +70,45 @@ def test_a_thing_is_said_once_and_then_after_a_while(monkeypatch: pytest.MonkeyP
     assert [rarely.due(), rarely.due()] == [True, False]
     now += EVERY_SECONDS
     assert [rarely.due(), rarely.due()] == [True, False]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_cancellation_that_the_library_loses_is_raised_all_the_same(*, fails: bool) -> None:
+    """What ``asyncio.wait_for`` does before Python 3.12 when result and cancellation come in the same turn."""
+
+    async def losing() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if fails:
+                raise nats.errors.TimeoutError from None
+
+    async def for_ever() -> None:
+        while True:
+            with translated("fetching"):
+                await losing()
+
+    task = asyncio.ensure_future(for_ever())
+    await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(5.0):
+        await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_cleaning_up_after_a_cancellation_may_still_ask_nats() -> None:
+    asked = []
+
+    async def cleaning() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for number in range(2):
+                with translated("putting back"):
+                    asked.append(number)
+
+    task = asyncio.ensure_future(cleaning())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert asked == [0, 1]

@@ -18,7 +18,9 @@ from tests.bench.calibration.cells import Cell
 from tests.bench.calibration.probes import First
 
 FOLDER: Final = Path(".calibration")
-_WORDING: Final = frozenset({"report.py", "words.py", "classical.py", "intervals.py", "explain.py", "plot.py"})
+_WORDING: Final = frozenset(
+    {"report.py", "words.py", "classical.py", "intervals.py", "explain.py", "plot.py", "asides.py", "fitness.py", "visible.py"}
+)
 _PROMOTING: Final = frozenset({"decide.py", "ruling.py", "release.py", "promotion.py", "p99.py", "strict.py", "share.py"})
 PROMOTED: Final = frozenset({"promotion", "product"})
 """Sections whose figures depend on what promotes."""

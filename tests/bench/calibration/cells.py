@@ -45,6 +45,12 @@ class Cell:
     legs: bool = True
     tolerance: Literal["relative", "absolute"] = "relative"
 
+    @property
+    def best_leg(self) -> str:
+        """The leg that is made for the change."""
+        change = self.world.change
+        return "rank" if change.factor != 1.0 else "tail" if change.tail != 1.0 else "errors"
+
 
 def _world(**parts: object) -> World:
     world = World(times=TIMES)

@@ -124,6 +124,8 @@ def _note_guarded(firsts: _Firsts, bench: Bench, part: slice, found: Evidence, t
 
 def _stops(cell: Cell) -> tuple[str, ...]:
     """When all of these have held a release needs no more watching; a leg that sees nothing must not keep it."""
+    if cell.section == "detection":
+        return (*SUMS, cell.best_leg)
     return SUMS if cell.legs else ("guarded",)
 
 

@@ -83,18 +83,21 @@ class Tables:
         """Ticks from the onset to rollback."""
 
         def row(cell: Cell, first: First) -> list[str]:
-            change = cell.world.change
-            leg = "rank" if change.factor != 1.0 else "tail" if change.tail != 1.0 else "errors"
-            return [self.delay(cell, first, leg, key="leg"), *(self.delay(cell, first, column) for column in SUMS)]
+            return [self.delay(cell, first, cell.best_leg, key="leg"), *(self.delay(cell, first, column) for column in SUMS)]
 
         return self._table("detection", ["change", "best leg alone", *SUMS], row)
 
     def hazards(self) -> str:
-        """False rollbacks without and with the guards."""
+        """False rollbacks without and with the guards; how bad the hazard is without them is no figure of the judge."""
+
+        def without(cell: Cell, first: First) -> str:
+            known = self.known(cell, "boost")
+            return str(share(first["boost"])) + ("" if known is None else f" [{known}]")
+
         return self._table(
             "hazards",
             ["hazard", "runs", "without", "with guards"],
-            lambda cell, first: [str(cell.runs), self.share(cell, first, "boost"), self.share(cell, first, "guarded")],
+            lambda cell, first: [str(cell.runs), without(cell, first), self.share(cell, first, "guarded")],
         )
 
     def costs(self) -> str:

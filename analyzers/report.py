@@ -87,7 +87,7 @@ def _denied(case: Case) -> Finding:
         standing=_standing(low, high, tolerance) if seen else "idle",
         sentence=f"Policy denied {words.percent(rate)} of the canary's requests, {words.percent(base)} of the baseline's."
         if seen
-        else "Policy denied no request.",
+        else "No request was seen to be denied by policy.",
     )
 
 

@@ -55,7 +55,8 @@ long requests take. If not said otherwise: a tick a second, 50 requests a second
 0.1 % of them fail, half take less than 40 ms and one in a hundred more than 240 ms, latency is read from Istio's default
 buckets, successes only. verdictd's judge, the same code that runs in the cluster, watched each of them. A healthy release is one
 in which both versions are the same; taking it back is a mistake. Which releases are simulated depends on a seed only:
-`make calibration` gives these figures again, and measures again what a change of the judge has made stale.
+`make calibration` gives these figures again, and measures again what a change of the judge has made stale (with `--adopt`: the
+first 500 releases of each row, and the rest is taken over where these end at the same ticks as before).
 
 How to read the tables:
 - **0.45 ± 0.05 %**: measured share and its standard error; the truth is within two of them in 95 of 100 cases.

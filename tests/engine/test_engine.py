@@ -11,6 +11,7 @@ from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refuse
 from daemon.model import Action, Command, Outcome, Record, Release, Stage
 from tests.engine.worlds import (
     ID,
+    OTHER,
     POLICY,
     RELEASE,
     HandAnnouncement,
@@ -176,7 +177,7 @@ async def test_more_releases_than_allowed_are_refused_not_dropped() -> None:
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         with pytest.raises(Refused, match=r"limits\.max_releases"):
-            await engine.submit(msgspec.structs.replace(RELEASE, service="other"), release_id="other-1")
+            await engine.submit(OTHER, release_id="other-1")
 
 
 async def test_a_newer_release_of_the_same_service_ends_the_older_one_without_a_patch() -> None:
@@ -345,7 +346,7 @@ async def test_one_release_that_fails_in_our_own_code_does_not_take_the_others_w
         await until(lambda: engine.views()[0].stage is Stage.WATCHING)
         await engine.command(ID, Command(command="rollback"))
         await until(lambda: scene.meter.troubles)
-        await engine.submit(msgspec.structs.replace(RELEASE, service="other"), release_id="other-1")
+        await engine.submit(OTHER, release_id="other-1")
         await until(lambda: any(v.id == "other-1" and v.ticks for v in engine.views()))
     assert scene.meter.troubles[0][0] == "release"
     assert ID in scene.sessions.data

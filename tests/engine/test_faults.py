@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import msgspec
 import pytest
 
 from daemon.engine.engine import Engine
@@ -13,6 +12,7 @@ from daemon.model import Action, Command, Outcome, Reading, Stage, Watch
 from tests.engine.worlds import (
     BOUNDS,
     ID,
+    OTHER,
     RELEASE,
     HandAnnouncement,
     HandTelemetry,
@@ -26,8 +26,6 @@ from tests.engine.worlds import (
     until,
     verdict_of,
 )
-
-OTHER = msgspec.structs.replace(RELEASE, service="other")
 
 
 class Mixed(HandTelemetry):

@@ -10,6 +10,7 @@ from daemon.errors import NotFound, Refused, Unavailable
 from daemon.model import Command, Outcome, Stage
 from tests.engine.worlds import (
     ID,
+    OTHER,
     POLICY,
     RELEASE,
     HandAnnouncement,
@@ -25,7 +26,6 @@ from tests.engine.worlds import (
     verdict_of,
 )
 
-OTHER = msgspec.structs.replace(RELEASE, service="other")
 LONG = msgspec.structs.replace(POLICY, window_seconds=1e9)
 
 

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 from analyzers.counts import Arm, Latency
 from analyzers.ruling import Ruling
 from config.policy import Policy, Promotion
@@ -26,6 +28,7 @@ RELEASE = Release(
     canary=ArmSpec(service="web-v2"),
     weight=10.0,
 )
+OTHER = msgspec.structs.replace(RELEASE, service="other")
 POLICY = Policy(window_seconds=60.0, warmup_seconds=0.0, promotion=Promotion(min_requests=100, min_seconds=5.0))
 
 

@@ -131,7 +131,10 @@ class VerdictSink(Protocol):
     """Where verdicts go."""
 
     async def publish(self, verdict: Verdict) -> None:
-        """Publish once, whatever is retried; returns only when the publication is acknowledged."""
+        """Publish once, however often it is called; returns only when the publication is acknowledged.
+
+        Raises when it is not: to be called again, with the same verdict.
+        """
         ...
 
 

@@ -5,6 +5,8 @@ apart, over restarts too. A window ends, though, and a verdict decided before a 
 verdict is older than half the window, the subject is searched for it first, and the publication is made conditional on the
 subject not having moved since: nobody can have published it in between. The fast way costs one round trip, the slow one a reading.
 A key-value note "published" would do neither better: between the publication and the note there is always room for a crash.
+
+One call is one attempt. Trying again is left to the caller, who does so with everything at a release's end, and counts it.
 """
 
 import logging
@@ -15,13 +17,11 @@ from datetime import UTC, datetime
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from daemon.backoff import pauses
 from daemon.bus import subjects
 from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.reading import read_to_end
 from daemon.bus.streams import DUPLICATE_WINDOW_SECONDS
 from daemon.bus.translating import translated
-from daemon.errors import TransientError
 from daemon.events.cdevents import rolledback
 from daemon.events.cloudevents import CloudEvent, to_structured
 from daemon.events.verdicts import verdict_event
@@ -45,11 +45,12 @@ class Publisher:
     async def publish(self, verdict: Verdict) -> None:
         """Publish the verdict, and the CDEvent where traffic was taken back; returns when both are acknowledged.
 
-        Tries for ever while trying can help.
+        One attempt. What it has published before it fails adds nothing when it is called again.
 
         Raises:
             InvalidInput: cluster, namespace or service cannot be a token of a subject.
-            PermanentError: the server refuses it for good.
+            TransientError: one of them was not acknowledged, and may be there or not; call again.
+            PermanentError: the server refuses it.
         """
         place = {"cluster": verdict.cluster, "namespace": verdict.namespace, "service": verdict.service}
         subject = subjects.verdict_subject(**place)
@@ -60,16 +61,6 @@ class Publisher:
             await self._publish_once(subjects.CDEVENTS, subject, taken_back, since=verdict.decided_at)
 
     async def _publish_once(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
-        for pause in pauses():
-            try:
-                await self._attempt(stream, subject, event, since=since)
-            except TransientError as error:
-                logger.warning("not published yet", extra={"event": event.id, "subject": subject, "error": str(error)})
-                await self._connection.rest(pause)
-            else:
-                return
-
-    async def _attempt(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
         headers, body = to_structured(event)
         headers[MESSAGE_ID] = event.id
         if abs(time.time() - since) > FRESH_SECONDS:

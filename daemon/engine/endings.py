@@ -140,11 +140,13 @@ class Endings:
         return session
 
     async def _until_done(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Try for ever, what was refused as well: a person can mend that, and no verdict may get lost."""
         for pause in pauses():
             try:
                 await attempt()
             except VerdictdError as error:
                 self._meter.trouble(what, error)
+                log.warning("not done yet", extra={"step": what, "error": str(error)})
                 await self._clock.sleep(pause)
             else:
                 return

@@ -15,7 +15,7 @@ from daemon.bus.opening import open_bus
 from daemon.errors import TransientError
 from tests.bus.samples import RELEASE, verdict
 from tests.bus.test_intake import announce, take
-from tests.bus.test_publisher import published
+from tests.bus.test_publisher import published, told
 from tests.live.nats import Broker, until
 from tests.servers.run import free_ports
 
@@ -73,8 +73,8 @@ async def test_the_end_of_the_server_we_are_connected_to_loses_nothing(tmp_path:
             [ours] = [server for server in servers if server.url.endswith(f":{connected_to.port}")]
             await ours.kill()
             await until(lambda: bus.ready)
-            await bus.verdicts.publish(verdict("web-2"))
-            await bus.verdicts.publish(verdict("web-1"))
+            await told(bus, verdict("web-2"))
+            await told(bus, verdict("web-1"))
             [announcement] = await take(bus, 1, within=30.0)
             await announcement.accept()
             assert [found.release_id for _, found in await patiently(lambda: published(bus))] == ["web-1", "web-2"]

@@ -110,6 +110,17 @@ async def test_an_error_line_that_closes_the_client_does_not_close_the_bus(bus: 
     await bus.sessions.put("web-1", b"state")
 
 
+async def test_a_pause_while_the_connection_is_lost_ends_when_it_is_back(nats_server: Broker, bus: Bus) -> None:
+    await nats_server.kill()
+    await until(lambda: not bus.ready)
+    await bus.connection.rest(0.05)
+    assert not bus.ready
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(bus.connection.rest(60.0))
+        await nats_server.start()
+    assert bus.ready
+
+
 async def test_leaving_is_quick_while_fetches_are_under_way_and_loses_no_publication(nats_server: Broker) -> None:
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         async with asyncio.TaskGroup() as group:

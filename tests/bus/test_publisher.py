@@ -1,4 +1,4 @@
-"""Verdicts out: once, in every way an attempt can fail."""
+"""Verdicts out: once, in every way an attempt can fail, however often it is made."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ import pytest
 from daemon.bus import publisher, subjects
 from daemon.bus.connection import WRITE_SECONDS
 from daemon.bus.opening import Bus, open_bus
-from daemon.errors import InvalidInput, Refused
+from daemon.errors import InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.events.cloudevents import read
 from daemon.events.verdicts import read_verdict
 from daemon.model import Action, Outcome, Verdict
@@ -29,6 +29,17 @@ async def published(bus: Bus, stream: str = subjects.VERDICTS) -> list[tuple[str
         assert message.subject is not None
         found.append((message.subject, read_verdict(event)))
     return found
+
+
+async def told(bus: Bus, given: Verdict) -> None:
+    """Publish as the engine does: again, until it is acknowledged."""
+    while True:
+        try:
+            await bus.verdicts.publish(given)
+        except TransientError:
+            await asyncio.sleep(0.05)
+        else:
+            return
 
 
 async def test_a_verdict_is_on_its_subject_as_it_was_given(bus: Bus) -> None:
@@ -54,12 +65,26 @@ async def test_publishing_again_after_the_duplicate_window_adds_nothing(bus: Bus
     assert [found.release_id for _, found in await published(bus)] == ["web-1", "web-2"]
 
 
+async def test_while_the_server_is_down_an_attempt_fails_at_once_and_leaves_nothing_to_be_sent_later(
+    nats_server: Broker, bus: Bus
+) -> None:
+    await nats_server.kill()
+    await until(lambda: not bus.ready)
+    async with asyncio.timeout(1.0):
+        with pytest.raises(Unavailable, match="no connection to NATS"):
+            await bus.verdicts.publish(verdict("web-1"))
+    await nats_server.start()
+    await until(lambda: bus.ready)
+    await bus.verdicts.publish(verdict("web-2"))
+    assert [found.release_id for _, found in await published(bus)] == ["web-2"]
+
+
 async def test_a_verdict_given_while_the_server_is_down_is_published_once_when_it_is_back(nats_server: Broker, bus: Bus) -> None:
     await bus.verdicts.publish(verdict("web-1"))
     await nats_server.kill()
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-        group.create_task(bus.verdicts.publish(verdict("web-2")))
-        group.create_task(bus.verdicts.publish(verdict("web-1")))
+        group.create_task(told(bus, verdict("web-2")))
+        group.create_task(told(bus, verdict("web-1")))
         await asyncio.sleep(1.0)
         await nats_server.start()
     assert [found.release_id for _, found in await published(bus)] == ["web-1", "web-2"]
@@ -76,6 +101,18 @@ async def test_traffic_taken_back_is_also_told_as_a_cdevent(bus: Bus) -> None:
     assert (message.subject, event.type) == ("verdictd.cdevents.prod.shop.web", "dev.cdevents.service.rolledback.0.3.0")
 
 
+async def test_an_attempt_that_failed_between_its_two_events_is_made_good_by_the_next(bus: Bus) -> None:
+    given, jetstream = verdict(), bus.connection.jetstream
+    config = (await jetstream.stream_info(subjects.CDEVENTS)).config
+    await jetstream.delete_stream(subjects.CDEVENTS)
+    with pytest.raises(Unavailable):
+        await bus.verdicts.publish(given)
+    await jetstream.add_stream(config)
+    await bus.verdicts.publish(given)
+    assert await published(bus) == [("verdictd.verdict.prod.shop.web", given)]
+    assert (await jetstream.stream_info(subjects.CDEVENTS)).state.messages == 1
+
+
 @pytest.mark.parametrize("service", [">", "*", "a.b", "a b", "a\r\nPUB x", ""])
 async def test_a_name_that_would_break_out_of_its_token_is_refused(bus: Bus, service: str) -> None:
     with pytest.raises(InvalidInput):
@@ -84,13 +121,25 @@ async def test_a_name_that_would_break_out_of_its_token_is_refused(bus: Bus, ser
 
 
 async def test_an_attempt_that_timed_out_and_arrived_all_the_same_counts_once(nats_server: Broker, bus: Bus) -> None:
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-        nats_server.signal(signal.SIGSTOP)
-        publishing = group.create_task(bus.verdicts.publish(verdict()))
-        await asyncio.sleep(WRITE_SECONDS + 0.5)
-        assert not publishing.done()
-        nats_server.signal(signal.SIGCONT)
-    assert len(await published(bus)) == 1
+    given = verdict()
+    nats_server.signal(signal.SIGSTOP)
+    async with asyncio.timeout(WRITE_SECONDS + 1.0):
+        with pytest.raises(TimedOut):
+            await bus.verdicts.publish(given)
+    nats_server.signal(signal.SIGCONT)
+    await told(bus, given)
+    assert await published(bus) == [("verdictd.verdict.prod.shop.web", given)]
+
+
+async def test_an_attempt_at_a_server_that_hangs_is_given_up_at_once_when_we_stop(nats_server: Broker, bus: Bus) -> None:
+    nats_server.signal(signal.SIGSTOP)
+    publishing = asyncio.create_task(bus.verdicts.publish(verdict()))
+    await asyncio.sleep(0.2)
+    publishing.cancel()
+    _, late = await asyncio.wait([publishing], timeout=0.5)
+    nats_server.signal(signal.SIGCONT)
+    assert not late
+    assert publishing.cancelled()
 
 
 async def test_late_verdicts_published_by_two_at_once_are_published_once(
@@ -102,14 +151,14 @@ async def test_late_verdicts_published_by_two_at_once_are_published_once(
     async with open_bus(nats_server.settings, cluster="prod") as other, asyncio.TaskGroup() as group:
         for number in range(10):
             for replica in (bus, other):
-                group.create_task(replica.verdicts.publish(verdict(f"web-{number}", decided_at=late)))
+                group.create_task(told(replica, verdict(f"web-{number}", decided_at=late)))
     assert sorted(found.release_id for _, found in await published(bus)) == [f"web-{number}" for number in range(10)]
 
 
 async def test_verdicts_published_through_two_kills_of_the_server_are_all_there_once(nats_server: Broker, bus: Bus) -> None:
     async def publish_all() -> None:
         for number in range(60):
-            await bus.verdicts.publish(verdict(f"web-{number}", action=Action.NONE))
+            await told(bus, verdict(f"web-{number}", action=Action.NONE))
             await asyncio.sleep(0.01)
 
     async with asyncio.timeout(45), asyncio.TaskGroup() as group:
@@ -122,6 +171,6 @@ async def test_verdicts_published_through_two_kills_of_the_server_are_all_there_
     assert [found.release_id for _, found in await published(bus)] == [f"web-{number}" for number in range(60)]
 
 
-async def test_what_the_server_refuses_for_good_is_not_tried_for_ever(bus: Bus) -> None:
+async def test_what_the_server_refuses_for_good_is_told_from_what_it_cannot_do_now(bus: Bus) -> None:
     with pytest.raises(Refused):
         await bus.verdicts.publish(verdict(reason="x" * 2_000_000))

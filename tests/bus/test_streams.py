@@ -17,6 +17,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import PLANS, ensure_streams
 from daemon.errors import InvalidInput, Unavailable
 from tests.bus.samples import verdict
+from tests.bus.test_publisher import told
 from tests.live.nats import Broker
 from tests.servers.locate import require
 from tests.servers.run import LOOPBACK, free_ports, running
@@ -127,5 +128,5 @@ async def test_a_stream_that_somebody_deletes_while_we_run_comes_back(bus: Bus) 
         await first.wait()
         for plan in PLANS:
             await bus.connection.jetstream.delete_stream(plan.name)
-        await bus.verdicts.publish(verdict())
+        await told(bus, verdict())
         await bus.connection.jetstream.publish("verdictd.release.x", b"{}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from daemon.engine.engine import Engine
-from daemon.errors import InvalidInput, NotFound, Refused, Unavailable
+from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Unavailable
 from daemon.model import Action, Command, Outcome, Reading, Stage, Watch
 from tests.engine.worlds import (
     BOUNDS,
@@ -128,6 +128,36 @@ async def test_a_record_that_the_store_refuses_for_good_is_reported_and_the_rele
         verdict = await verdict_of(engine)
     assert scene.sink.verdicts == [verdict]
     assert "record" in {what for what, _ in scene.meter.troubles}
+
+
+async def test_a_verdict_that_the_broker_refuses_is_reported_and_tried_again_until_it_takes_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Somebody may give the permission, or make room; until then nobody has been told, and the release has not ended."""
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.sink.answers = [Forbidden("not on this subject")] * 3
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: scene.meter.troubles)
+        assert (engine.views()[0].stage, scene.records.data, scene.meter.ends) == (Stage.PUBLISHING, {}, [])
+        verdict = await verdict_of(engine)
+    assert scene.sink.verdicts == [verdict]
+    assert [(what, type(error)) for what, error in scene.meter.troubles] == [("publish", Forbidden)] * 3
+    lines = [record for record in caplog.records if record.message == "not done yet"]
+    assert [(line.__dict__["step"], line.__dict__["error"]) for line in lines] == [("publish", "not on this subject")] * 3
+
+
+async def test_a_stop_while_the_broker_is_away_is_quick_and_the_next_start_publishes_once() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.sink.answers = [Unavailable("nats is away")] * 1_000_000
+    async with asyncio.timeout(5.0), running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: len(scene.meter.troubles) > 3)
+    scene.sink.answers = []
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    assert scene.sink.verdicts == [verdict]
+    assert {what for what, _ in scene.meter.troubles} == {"publish"}
 
 
 async def test_a_watch_whose_telemetry_was_changed_to_another_kind_over_a_restart_claims_nothing() -> None:

@@ -1,8 +1,8 @@
 """A NATS server of our own, for one machine without a broker: a ``nats-server`` child on loopback.
 
 It is a child and not a library so that embedded and external brokers are one code path. The child never outlives us: it
-is started through a shim that asks the kernel to kill it with its parent (``kill -9`` included), it holds the lock of the
-data folder as long as it lives, and it runs in its own session, so that Ctrl-C ends us first and lets us drain.
+is tethered to us (killed with us, which JetStream's files survive), it holds the lock of the data folder as long as it lives,
+and it runs in its own session, so that Ctrl-C ends us first and lets us drain.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -22,24 +23,13 @@ from daemon.backoff import jittered
 from daemon.bus.beside import beside
 from daemon.bus.folder import locked, make_folder, write_private
 from daemon.errors import InvalidInput, Unavailable
+from daemon.tether import tethered
 
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 15.0
 STOP_SECONDS = 2.0
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
-
-# Run by a bare interpreter between fork and exec. PR_SET_PDEATHSIG is 1, SIGKILL 9: JetStream's files survive it. The parent may
-# have died before the request was made, hence the look at getppid. Elsewhere than on Linux the child is ended by stop only.
-_SHIM = """
-import os, sys
-if sys.platform == "linux":
-    import ctypes
-    ctypes.CDLL(None).prctl(1, 9)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 _CONFIG = """\
 # Written by verdictd at every start; changes are lost.
@@ -105,7 +95,7 @@ class EmbeddedServer:
         """
         config = await asyncio.to_thread(self._write_config)
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid()), str(self._binary), "-c", str(config)),
+            *tethered([self._binary, "-c", config], ended_by=signal.SIGKILL),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

@@ -1,13 +1,12 @@
 """Child processes: started with a log file each, watched while they should live, ended by pid.
 
 A child gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order. It is
-started through a shim that asks the kernel to end it with the demo, should that be killed outright.
+tethered to the demo, should that be killed outright.
 """
 
 import asyncio
 import os
 import signal
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -15,18 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.demo.errors import DemoError
+from daemon.tether import tethered
 
-# Run by a bare interpreter, which then becomes the child. PR_SET_PDEATHSIG is 1. The demo may have died before the request
-# was made, hence the look at getppid. Where there is no prctl, a killed demo leaves its children behind.
-_SHIM = """
-import os, sys
-if sys.platform == "linux":
-    import ctypes
-    ctypes.CDLL(None).prctl(1, 15)
-    if os.getppid() != int(sys.argv[1]):
-        sys.exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 _STOP_SECONDS = 6.0
 _TAIL_BYTES = 4096
 _TAIL_LINES = 15
@@ -88,8 +77,7 @@ async def child(name: str, argv: Sequence[str], *, log: Path, stdout: bool = Fal
     """
     with log.open("ab") as log_file:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", "-c", _SHIM, str(os.getpid())),
-            *argv,
+            *tethered(argv, ended_by=signal.SIGTERM),
             stdin=DEVNULL,
             stdout=PIPE if stdout else log_file,
             stderr=log_file,

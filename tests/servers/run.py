@@ -10,11 +10,12 @@ import random
 import signal
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
+
+from daemon.tether import tethered
 
 LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 5.0
@@ -22,8 +23,6 @@ POLL_SECONDS = 0.05
 PORTS = range(20000, 32000)
 """Below the ports that Linux hands to outgoing connections, which would otherwise now and then take a chosen one
 between the choice and the server's start."""
-
-TETHER = Path(__file__).with_name("tether.py")
 
 _given: set[int] = set()
 
@@ -144,8 +143,7 @@ async def _started(name: str, argv: Sequence[str | Path], *, folder: Path, env: 
     base = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "TMPDIR": str(folder)}
     with log.open("ab") as output:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", TETHER, str(os.getpid())),
-            *(str(word) for word in argv),
+            *tethered(argv, ended_by=signal.SIGKILL),
             cwd=folder,
             env={**base, **env},
             stdin=asyncio.subprocess.DEVNULL,

@@ -84,14 +84,17 @@ async def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypat
 async def test_a_server_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     """A test run that is killed runs no `finally`; the kernel must end what it started."""
     script = (
-        "import os, subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-I', '-S', sys.argv[1], str(os.getpid()), '/bin/sleep', '60'])\n"
-        "print(child.pid, flush=True)\n"
-        "time.sleep(60)\n"
+        "import asyncio, pathlib, sys\n"
+        "from tests.servers import run\n"
+        "async def ready(): return True\n"
+        "async def main():\n"
+        "    argv = ['/bin/sleep', '60']\n"
+        "    async with run.running('it', argv, folder=pathlib.Path(sys.argv[1]), ready=ready) as server:\n"
+        "        print(server.pid, flush=True)\n"
+        "        await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
     )
-    run_of_tests = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, str(run.TETHER), stdout=asyncio.subprocess.PIPE
-    )
+    run_of_tests = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(tmp_path), stdout=asyncio.subprocess.PIPE)
     assert run_of_tests.stdout is not None
     orphan = int(await run_of_tests.stdout.readline())
 

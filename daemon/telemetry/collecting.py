@@ -1,6 +1,6 @@
-"""From single samples to readings: what the adapters have in common.
+"""From single samples to readings: what the sources have in common.
 
-An adapter learns what its source says (``Collection``), then has every release's ledger make its reading of it (``Books``).
+A source says what it has learnt (``Collection``), then every release's ledger makes its reading of it (``Books``).
 """
 
 import asyncio
@@ -30,6 +30,7 @@ class Collection:
 
     Attributes:
         answered: newest time of every target that has answered.
+        failed: targets that have not, with the reason, where the source asks each of them.
         asides: what targets say of themselves.
         denials_known: whether they were asked what their policy filters have denied.
         ages_asked: whether they were asked since when they run.
@@ -37,7 +38,7 @@ class Collection:
         met: series that were looked at, ours or not.
     """
 
-    __slots__ = ("ages_asked", "answered", "asides", "builders", "denials_known", "instances", "met")
+    __slots__ = ("ages_asked", "answered", "asides", "builders", "denials_known", "failed", "instances", "met")
 
     def __init__(self, *, denials_known: bool = False) -> None:
         self.builders: dict[Slot, dict[str, ViewBuilder]] = {}
@@ -46,6 +47,7 @@ class Collection:
         self.ages_asked = False
         self.instances: set[str] = set()
         self.answered: dict[str, float] = {}
+        self.failed: dict[str, str] = {}
         self.met = 0
 
     def builder(self, slot: Slot, target: str, *, spacing_seconds: float, pod: str) -> ViewBuilder:

@@ -5,22 +5,21 @@ wrong with an answer ends as a gap with the reason.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from yarl import URL
 
 from daemon.errors import Unavailable, VerdictdError
-from daemon.model import Reading, Watch
 from daemon.ports import Clock
 from daemon.telemetry.answer import items
 from daemon.telemetry.catalogue import Catalogue, Series
-from daemon.telemetry.collecting import INLINE_BYTES, Books, Collection, beside
+from daemon.telemetry.collecting import INLINE_BYTES, Collection, beside
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.exposition import number
 from daemon.telemetry.fetching import Body, Fetcher
-from daemon.telemetry.ledger import Round
 from daemon.telemetry.promql import queries
+from daemon.telemetry.sampling import Timing
 from daemon.telemetry.sidelines import Sidelines
 from daemon.telemetry.window import Window
 
@@ -28,8 +27,8 @@ _PATIENCE_TICKS = 2.0
 _LABELS = msgspec.json.Decoder(dict[str, str])
 
 
-class PrometheusTelemetry:
-    """``Telemetry`` over the HTTP API of a Prometheus, or of anything that speaks as one."""
+class PrometheusSource:
+    """``Source`` over the HTTP API of a Prometheus, or of anything that speaks as one."""
 
     def __init__(
         self,
@@ -42,64 +41,35 @@ class PrometheusTelemetry:
         tick_seconds: float,
         stale_after_seconds: float,
     ) -> None:
+        self.timing = Timing(
+            tick_seconds=tick_seconds,
+            stale_after_seconds=stale_after_seconds,
+            patience_seconds=_PATIENCE_TICKS * tick_seconds,
+        )
         self._fetcher = fetcher
         self._url = url / "api/v1/query"
         self._dialect = dialect
         self._catalogue = catalogue
-        self._clock = clock
-        self._tick_seconds = tick_seconds
-        self._stale_after_seconds = stale_after_seconds
         self._window = Window(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
-        self._books = Books(catalogue, unit_ms=dialect.unit_ms)
         self._sidelines = Sidelines(fetcher, url=self._url, dialect=dialect, clock=clock)
-        self._serial = 0
-        self._before: Mapping[str, float] = {}
 
-    @property
-    def tick_seconds(self) -> float:
-        """The sampling interval."""
-        return self._tick_seconds
+    async def collect(self) -> Collection:
+        """What Prometheus has scraped since the last time, and a little more.
 
-    @property
-    def split(self) -> bool:
-        """Whether the latency histograms hold successes only."""
-        return self._dialect.split
-
-    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
-        """Counts since the last call, by release id. Never raises for a Prometheus that fails."""
-        self._books.open(watches)
-        self._serial += 1
-        before, self._before = self._before, {}
+        Raises:
+            Unavailable: one of its answers is missing, or cannot be understood.
+        """
         collected = Collection()
         try:
             for body in await self._ask(collected):
                 await self._read(body, collected)
         except VerdictdError as error:
             self._window.widen()
-            return self._books.gaps(watches, f"prometheus: {error}")
+            raise Unavailable(f"prometheus: {error}") from error
         if not collected.answered:
             self._window.widen()
         self._sidelines.settle(collected)
-        self._before = collected.answered
-        self._catalogue.tidy(collected.met)
-        return await self._books.readings(watches, collected, self._round(collected, before))
-
-    def forget(self, release_id: str) -> None:
-        """The release has ended."""
-        self._books.close(release_id)
-
-    def _round(self, collected: Collection, before: Mapping[str, float]) -> Round:
-        now = self._clock.now()
-        return Round(
-            serial=self._serial,
-            now=now,
-            newest=max(collected.answered.values(), default=now),
-            answered=collected.answered,
-            before=before,
-            stale_after_seconds=self._stale_after_seconds,
-            patience_seconds=_PATIENCE_TICKS * self._tick_seconds,
-            server_side=self._dialect.server_side,
-        )
+        return collected
 
     async def _ask(self, into: Collection) -> list[Body]:
         """All answers of this tick but those that count requests, which are collected. One that fails fails them all."""

@@ -13,11 +13,13 @@ from typing import Final, Literal
 import numpy as np
 
 from analyzers import buckets, words
-from analyzers.layout import Array, Mask
-from analyzers.terms import Limits
+from analyzers.layout import Array, Mask, Rows
+from analyzers.terms import Limits, Terms
 
 Quantity = Literal["typical", "p99"]
 LEVELS: Final[dict[Quantity, float]] = {"typical": 0.5, "p99": 0.99}
+ENOUGH: Final = 200
+"""Latencies of the baseline from which on it is said what the buckets can tell: with fewer, the place of p99 is a guess."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,28 +28,25 @@ class Resolution:
 
     Attributes:
         quantity: typical (by its median) or p99.
-        lower_ms, upper_ms: the bucket it lies in; 0 below the first bound, infinite above the last.
+        lower_ms, upper_ms: the bucket it lies in; 0 below the first bound, null above the last.
         share: part of all requests that lie in that bucket.
         tolerance: the factor that the policy allows.
-        told_apart: the smallest factor that is told apart for sure; 1 where nothing but the traffic limits it, infinite where
-            no factor is.
+        told_apart: the smallest factor that is told apart for sure; 1 where nothing but the traffic limits it, null where no
+            factor is.
+        resolved: a change as large as the tolerance is told apart.
         bound_ms: where one more bound would help, to two digits (more some proxies do not keep); null where none is needed.
         sentence: all this for a person.
     """
 
     quantity: Quantity
     lower_ms: float
-    upper_ms: float
+    upper_ms: float | None
     share: float
     tolerance: float
-    told_apart: float
+    told_apart: float | None
+    resolved: bool
     bound_ms: float | None
     sentence: str
-
-    @property
-    def resolved(self) -> bool:
-        """A change as large as the tolerance is told apart."""
-        return self.told_apart <= self.tolerance
 
 
 def distance(counts: Array, bounds: Array, level: float) -> Array:
@@ -100,14 +99,26 @@ def resolutions(bounds_ms: Sequence[float], counts: Sequence[float], *, typical:
     return (_resolution("typical", bounds, hist, typical), _resolution("p99", bounds, hist, p99))
 
 
+def of_watch(row: Array, terms: Terms) -> tuple[Resolution, ...]:
+    """The same of a watch, by the baseline's latencies that were judged so far; empty while they are fewer than ``ENOUGH``.
+
+    Args:
+        row: what the judge remembers of the release (``analyzers.layout``).
+    """
+    seen = Rows(row[None]).hist[0, 0, 1, : len(terms.bounds_ms) + 1].tolist()
+    return resolutions(terms.bounds_ms, seen, typical=terms.typical, p99=terms.p99) if math.fsum(seen) >= ENOUGH else ()
+
+
 def _resolution(quantity: Quantity, bounds: Array, hist: Array, tolerance: float) -> Resolution:
     level = LEVELS[quantity]
     place = int(buckets.place_of(buckets.distribution(hist), level)[0])
-    lower, upper = [0.0, *bounds[0].tolist(), math.inf][place : place + 2]
+    lower, upper = [0.0, *bounds[0].tolist(), None][place : place + 2]
     share = float(hist[0, place] / hist.sum())
     fits = quantity == "typical" and bool(buckets.resolves_median(hist)[0])
-    told = 1.0 if fits else float(distance(hist, bounds, level)[0])
-    wanted = None if told <= tolerance else float(f"{_helpful(bounds, hist, place=place, level=level):.1e}")
+    factor = 1.0 if fits else float(distance(hist, bounds, level)[0])
+    told = factor if factor < math.inf else None
+    resolved = factor <= tolerance
+    wanted = None if resolved else float(f"{_helpful(bounds, hist, place=place, level=level):.1e}")
     return Resolution(
         quantity=quantity,
         lower_ms=lower,
@@ -115,6 +126,7 @@ def _resolution(quantity: Quantity, bounds: Array, hist: Array, tolerance: float
         share=share,
         tolerance=tolerance,
         told_apart=told,
+        resolved=resolved,
         bound_ms=wanted,
         sentence=f"{_where(quantity, lower, upper, share)}: {_told(quantity, tolerance, told, wanted)}",
     )
@@ -128,18 +140,17 @@ def _helpful(bounds: Array, hist: Array, *, place: int, level: float) -> float:
     return math.exp(0.5 * float(edges[0, place] + edges[0, place + 1]))
 
 
-def _where(quantity: Quantity, lower: float, upper: float, share: float) -> str:
+def _where(quantity: Quantity, lower: float, upper: float | None, share: float) -> str:
     name = "p99 lies" if quantity == "p99" else f"the median and {words.percent(share)} of all requests lie"
-    if upper == math.inf:
+    if upper is None:
         return f"{name} above the last bound, {words.milliseconds(lower)}"
     return f"{name} in {words.milliseconds(lower).removesuffix(' ms')}-{words.milliseconds(upper)}"
 
 
-def _told(quantity: Quantity, tolerance: float, told: float, bound_ms: float | None) -> str:
+def _told(quantity: Quantity, tolerance: float, told: float | None, bound_ms: float | None) -> str:
     if bound_ms is None:
         return f"{words.slower(tolerance)} can be told"
-    coarse = math.ceil(20.0 * (told - 1.0) - 1e-9) / 20.0 + 1.0 if told < math.inf else None
-    instead = "" if coarse is None else f", {words.slower(coarse)} can"
+    instead = "" if told is None else f", {words.slower(math.ceil(20.0 * (told - 1.0) - 1e-9) / 20.0 + 1.0)} can"
     judged = "; the mean judges it" if quantity == "typical" else ""
     return (
         f"{words.slower(tolerance)} cannot be told by these buckets{instead}{judged}; "

@@ -170,7 +170,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API shows of a release."""
+    """What the API shows of a release.
+
+    ``unresolved`` says, a sentence each and while the release is watched, which of the policy's latency tolerances are finer than
+    the latency buckets can tell, and where one more bound would help.
+    """
 
     id: str
     release: Release
@@ -184,6 +188,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     canary_requests: int = 0
     baseline_requests: int = 0
     gaps: int = 0
+    unresolved: tuple[str, ...] = ()
     verdict: Verdict | None = None
 
 

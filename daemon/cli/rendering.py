@@ -59,6 +59,11 @@ def progress(view: ReleaseView) -> str:
     return clean("  ".join(parts))
 
 
+def unresolved_lines(view: ReleaseView) -> list[str]:
+    """A line for each tolerance that the release's latency buckets cannot tell."""
+    return [clean(f"  buckets {sentence}") for sentence in view.unresolved]
+
+
 def verdict_lines(verdict: Verdict) -> list[str]:
     """A verdict with its findings."""
     head = f"{verdict.outcome} ({_doing(verdict)}) after {verdict.ticks} ticks: {verdict.reason}"

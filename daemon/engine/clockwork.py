@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from daemon.engine import fitting
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.judging import Due, Judged, judge
@@ -92,6 +93,7 @@ class Clockwork:
         if self._scribe is not None:
             await self._scribe.write(judged)
         self._checkpoint(judged)
+        self._fit(judged)
 
     async def _read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """A reading for each. Sources answer with gaps when they fail; one that raises has a defect, which is a gap as well."""
@@ -132,6 +134,12 @@ class Clockwork:
         for item in judged:
             if item.after.decision is None and self._registry.is_current(item.after):
                 self._checkpoints.save(item.after)
+
+    def _fit(self, judged: Sequence[Judged]) -> None:
+        """Last of all, since it decides nothing: what the buckets of a few releases cannot tell of their policies."""
+        current = (item.after for item in judged if self._registry.is_current(item.after))
+        for session in fitting.due(current):
+            self._registry.put(fitting.looked(session))
 
     def _see_aftermath(self, session: Session, reading: Reading, *, now: float) -> None:
         after = life.aftermath(session, reading, now=now)

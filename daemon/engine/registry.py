@@ -115,5 +115,6 @@ def view(session: Session) -> ReleaseView:
         canary_requests=session.canary_requests,
         baseline_requests=session.baseline_requests,
         gaps=session.gaps,
+        unresolved=() if session.decision is not None else session.unresolved,
         verdict=session.verdict if session.settled else None,
     )

@@ -48,6 +48,8 @@ class Session:
         tick_seconds, split: how its telemetry samples; fixed for the whole watch so that the judge's terms are.
         digest: chained SHA-256 over the samples, as hex.
         last_gap: why the last tick had no information, or empty.
+        unresolved: the policy's tolerances that the latency buckets cannot tell, a sentence each.
+        fitted_at: how many requests of the baseline there were when that was last looked at; 0: never.
         settled: the decision is durable: nothing can decide otherwise any more, and the verdict may be read.
         superseded_by: the newer release of the same service, once there is one.
     """
@@ -73,6 +75,8 @@ class Session:
     evidence: float = 1.0
     boundary: float = 100.0
     waiting_for: str = ""
+    unresolved: tuple[str, ...] = ()
+    fitted_at: int = 0
     digest: str = ""
     decision: Decision | None = None
     verdict: Verdict | None = None

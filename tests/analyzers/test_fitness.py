@@ -47,10 +47,10 @@ def test_a_bucket_that_holds_nearly_everything_hides_where_it_is() -> None:
     assert p99.told_apart == 2.0
 
 
-@pytest.mark.parametrize(("counts", "upper"), [((1000, 0, 0), 10.0), ((0, 0, 1000), np.inf)], ids=["below", "above"])
-def test_beyond_the_bounds_no_factor_is_told(counts: tuple[int, ...], upper: float) -> None:
+@pytest.mark.parametrize(("counts", "upper"), [((1000, 0, 0), 10.0), ((0, 0, 1000), None)], ids=["below", "above"])
+def test_beyond_the_bounds_no_factor_is_told(counts: tuple[int, ...], upper: float | None) -> None:
     typical, p99 = resolutions((10.0, 2000.0), counts, typical=1.1, p99=3.0)
-    assert (p99.told_apart, p99.upper_ms) == (np.inf, upper)
+    assert (p99.told_apart, p99.upper_ms, p99.resolved) == (None, upper, False)
     where = "in 0-10 ms" if upper == 10.0 else "above the last bound, 2 000 ms"
     assert p99.sentence.startswith(f"p99 lies {where}: 200 % slower cannot be told by these buckets; add a bound near ")
     assert "; the mean judges it; add a bound near" in typical.sentence
@@ -75,6 +75,18 @@ def test_a_batch_says_the_same_as_one_by_one() -> None:
         assert [typical[at], p99[at]] == [not resolution.resolved for resolution in one]
     assert not typical[3]
     assert not p99[3]
+
+
+def test_a_watch_says_it_once_there_are_enough_latencies_of_the_baseline() -> None:
+    """By the histogram that the judge remembers: with fewer, the place of p99 is a guess."""
+    policy, thin = terms(), World(baseline_rps=150.0, median_ms=370.0, p99_ms=430.0)
+    early, _ = watch(policy, thin.ticks(1, 1))
+    assert fitness.of_watch(early.row, policy) == ()
+    later, _ = watch(policy, thin.ticks(1, 2))
+    seen = np.sum([one.baseline.latency.counts for one in thin.ticks(1, 2) if one.baseline and one.baseline.latency], axis=0)
+    assert seen.sum() >= fitness.ENOUGH
+    assert fitness.of_watch(later.row, policy) == resolutions(ISTIO_MS, seen.tolist(), typical=1.1, p99=1.1)
+    assert fitness.of_watch(later.row, terms(bounds_ms=())) == ()
 
 
 def test_a_tolerance_that_the_buckets_cannot_resolve_is_said_and_convicts_nobody() -> None:

@@ -41,6 +41,12 @@ def test_a_verdict_says_what_was_done_and_every_finding() -> None:
     assert rendering.verdict_lines(verdict("x", Outcome.PROMOTE))[0].startswith("promote (none)")
 
 
+def test_a_watched_release_says_which_tolerances_its_buckets_cannot_tell() -> None:
+    blind = msgspec.structs.replace(view("shop-1"), unresolved=("p99 lies in 250-500 ms: 10 % slower cannot be told",))
+    assert rendering.unresolved_lines(blind) == ["  buckets p99 lies in 250-500 ms: 10 % slower cannot be told"]
+    assert rendering.unresolved_lines(view("shop-1")) == []
+
+
 def test_steps_are_shown_since_the_first() -> None:
     assert rendering.mark_lines([Mark(step="patch_sent", at=10.0, detail="10 -> 0"), Mark(step="confirmed", at=10.02)]) == [
         "     0.000 s  patch_sent  10 -> 0",

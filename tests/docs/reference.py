@@ -33,6 +33,11 @@ One entry under `policies`, a file of a folder given by `verdictd run --policies
 `verdictd replay --policy FILE`. A release names the policy it wants, else it gets the one called `default`. A policy is
 identified by the hash of its content, defaults included, which goes into every verdict. `verdictd check --schema policy` prints
 the JSON Schema.
+
+Where the latency buckets are too coarse for a latency tolerance, a canary that is slower by so much cannot be told from its
+baseline, whatever the traffic; one that is slower by more can, and typical latency is then judged by its mean. It is said as early
+as it can be known: once 200 latencies of the baseline were seen, in the log, in `verdictd status ID` and as `unresolved` in
+`GET /v1/releases/ID`, with the bound that would help.
 """
 
 

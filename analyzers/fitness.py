@@ -1,8 +1,10 @@
 """Which tolerance a histogram's bounds can resolve for this latency: known from an early histogram, before anything is judged.
 
 Counts at a bound are exact, between bounds a quantile's place is a convention. p99 is compared at the bound nearest to it, so that
-a change is told for sure once it is as large as the distance of the two. Ranks compare whole histograms: they tell any change
-while the median's bucket holds little of the mass (``buckets.FIT_SHARE``), and none inside a bucket that holds nearly all.
+a change is told for sure once it is as large as the distance of the two. How far that is, is estimated as of a tail that thins out
+(lognormal from bound to bound): spread evenly, a p99 of 180 ms would seem to lie right below the bound of 250. Ranks compare whole
+histograms: they tell any change while the median's bucket holds little of the mass (``buckets.FIT_SHARE``), and none inside a
+bucket that holds nearly all.
 """
 
 import math
@@ -12,12 +14,15 @@ from typing import Final, Literal
 
 import numpy as np
 
-from analyzers import buckets, words
+from analyzers import buckets, normal, words
 from analyzers.layout import Array, Mask, Rows
 from analyzers.terms import Limits, Terms
 
 Quantity = Literal["typical", "p99"]
 LEVELS: Final[dict[Quantity, float]] = {"typical": 0.5, "p99": 0.99}
+_DEVIATIONS: Final[Array] = np.linspace(-4.25, 4.25, 851)
+_BELOW: Final[Array] = np.exp(normal.log_cdf(_DEVIATIONS))
+"""A normal distribution, to be read backwards; beyond its ends, where one request in 100 000 lies, nobody is taken to be."""
 ENOUGH: Final = 200
 """Latencies of the baseline from which on it is said what the buckets can tell: with fewer, the place of p99 is a guess."""
 
@@ -63,12 +68,19 @@ def distance(counts: Array, bounds: Array, level: float) -> Array:
     place = buckets.place_of(below, level)
     row = np.arange(len(place))
     held = below[row, place + 1] - below[row, place]
-    inside = np.clip((level - below[row, place]) / np.maximum(held, 1e-300), 0.0, 1.0)
+    inside = _inside(below[row, place], below[row, place + 1], level)
     width = edges[row, place + 1] - edges[row, place]
     nearest = np.where(held < buckets.FIT_SHARE, np.minimum(inside, 1.0 - inside), 1.0) * width
     closed = (place > 0) & (place < bounds.shape[1])
     factor: Array = np.where(closed, np.exp(nearest), np.inf)
     return factor
+
+
+def _inside(low: Array, high: Array, level: float) -> Array:
+    """How far into its bucket (0 to 1, on a logarithmic scale) a quantile lies, from the shares below the bucket's ends."""
+    left, place, right = (np.interp(share, _BELOW, _DEVIATIONS) for share in (low, level, high))
+    inside: Array = np.clip((place - left) / np.maximum(right - left, 1e-300), 0.0, 1.0)
+    return inside
 
 
 def blind(counts: Array, limits: Limits) -> tuple[Mask, Mask]:
@@ -134,10 +146,10 @@ def _resolution(quantity: Quantity, bounds: Array, hist: Array, tolerance: float
 
 def _helpful(bounds: Array, hist: Array, *, place: int, level: float) -> float:
     """Where a bound would help (ms): at the quantile, or amid its bucket where its place inside is not known."""
-    edges = buckets.log_edges(bounds)
-    if hist[0, place] < buckets.FIT_SHARE * hist.sum():
-        return float(buckets.quantile(hist, edges, level)[0])
-    return math.exp(0.5 * float(edges[0, place] + edges[0, place + 1]))
+    left, right = buckets.log_edges(bounds)[0, place : place + 2].tolist()
+    low, high = buckets.distribution(hist)[0, place : place + 2].tolist()
+    inside = float(_inside(np.array(low), np.array(high), level)) if high - low < buckets.FIT_SHARE else 0.5
+    return math.exp(left + inside * (right - left))
 
 
 def _where(quantity: Quantity, lower: float, upper: float | None, share: float) -> str:

@@ -29,12 +29,20 @@ def test_a_broad_latency_near_a_bound_is_resolved() -> None:
 def test_a_p99_far_from_every_bound_is_told_apart_only_when_it_reaches_one() -> None:
     _, p99 = resolutions((10.0, 100.0, 250.0), (500, 465, 34, 1), typical=1.1, p99=1.1)
     assert p99.sentence == (
-        "p99 lies in 100-250 ms: 10 % slower cannot be told by these buckets, 30 % slower can; add a bound near 200 ms"
+        "p99 lies in 100-250 ms: 10 % slower cannot be told by these buckets, 45 % slower can; add a bound near 140 ms"
     )
     assert not p99.resolved
-    assert resolutions((10.0, 100.0, 250.0), (500, 465, 34, 1), typical=1.1, p99=1.3)[1].resolved
-    finer = resolutions((10.0, 100.0, 200.0, 250.0), (500, 465, 25, 9, 1), typical=1.1, p99=1.1)[1]
+    assert resolutions((10.0, 100.0, 250.0), (500, 465, 34, 1), typical=1.1, p99=1.45)[1].resolved
+    finer = resolutions((10.0, 100.0, 140.0, 250.0), (500, 465, 24, 10, 1), typical=1.1, p99=1.1)[1]
     assert finer.resolved, "the bound that was advised helps"
+
+
+@pytest.mark.parametrize(("p99_ms", "wanted"), [(130.0, 1.3), (180.0, 250.0 / 180.0), (240.0, 250.0 / 240.0)])
+def test_the_distance_to_the_nearest_bound_is_that_of_a_tail_that_thins_out(p99_ms: float, wanted: float) -> None:
+    """Spread evenly, a p99 of 180 ms would seem to lie right below the bound of 250, and 10 % slower to be told."""
+    _, p99 = resolutions(ISTIO_MS, _lognormal(40.0, p99_ms), typical=1.1, p99=1.1)
+    assert p99.told_apart == pytest.approx(wanted, rel=0.01)
+    assert p99.bound_ms == (None if p99.resolved else p99_ms)
 
 
 def test_a_bucket_that_holds_nearly_everything_hides_where_it_is() -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from daemon.cli.rendering import ProgressLine
 from daemon.parallel import available_processes
 from daemon.plan.latency import Histogram
 from daemon.plan.planning import Plan, plan, scenarios_for
-from daemon.plan.regressions import fraction, parsed, usual
+from daemon.plan.regressions import Regression, fraction, parsed, usual
 from daemon.plan.seen import of_recording
 from daemon.plan.service import DEFAULT_WEIGHT, Service
 from daemon.plan.words import lines
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> Exit:
     return Exit.OK
 
 
-def _planned(options: argparse.Namespace, service: Service, **what: Any) -> Plan:
+def _planned(options: argparse.Namespace, service: Service, *, policy: Policy, regressions: Sequence[Regression]) -> Plan:
     line = ProgressLine()
 
     def progress(done: int, of: int) -> None:
@@ -46,12 +47,13 @@ def _planned(options: argparse.Namespace, service: Service, **what: Any) -> Plan
 
     try:
         return plan(
-            scenarios_for(service),
+            scenarios_for(service, policy=policy),
+            policy=policy,
+            regressions=regressions,
             releases=options.runs,
             seed=options.seed,
             processes=options.processes or available_processes(),
             progress=progress,
-            **what,
         )
     finally:
         line.end()

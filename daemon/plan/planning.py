@@ -4,23 +4,30 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from analyzers.fitness import Resolution
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon.parallel import spread
+from daemon.plan import fit
 from daemon.plan.regressions import Regression
 from daemon.plan.service import Service
 from daemon.plan.table import Cell, cell
 from daemon.plan.trying import End, Trial, ends
 
+FINER = "finer buckets"
 _BLOCK = 100
 """Releases simulated side by side: a block takes about a second, so that progress is seen and processes share the work evenly."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to release the service: as it is planned, or with something changed that could be bought."""
+    """A way to release the service: as it is planned, or with something changed that could be bought.
+
+    ``buckets`` is what its latency buckets can tell of the policy's tolerances.
+    """
 
     name: str
     service: Service
+    buckets: tuple[Resolution, ...]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,17 +50,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     policy_hash: str
 
 
-def scenarios_for(service: Service) -> tuple[Scenario, ...]:
+def scenarios_for(service: Service, *, policy: Policy) -> tuple[Scenario, ...]:
     """The service as planned, with twice the canary's share, and with finer buckets."""
     heavier = min(50.0, 2.0 * service.weight)
-    planned = Scenario(name=f"as planned ({service.weight:g} %)", service=service)
-    found = [planned]
+    found = [(f"as planned ({service.weight:g} %)", service)]
     if heavier > service.weight:
-        found.append(Scenario(name=f"{heavier:g} % to the canary", service=msgspec.structs.replace(service, weight=heavier)))
+        found.append((f"{heavier:g} % to the canary", msgspec.structs.replace(service, weight=heavier)))
     finer = service.finer()
     if len(finer.bounds_ms) > len(service.bounds_ms):
-        found.append(Scenario(name="finer buckets", service=finer))
-    return tuple(found)
+        found.append((FINER, finer))
+    return tuple(Scenario(name=name, service=one, buckets=fit.resolved(one, policy)) for name, one in found)
 
 
 def plan(

@@ -1,10 +1,11 @@
 """A plan as somebody reads it who has to choose a canary's weight: what is found, how soon, and what more would buy."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from analyzers import words
-from daemon.plan.planning import Plan
+from analyzers.fitness import Resolution
+from daemon.plan.planning import FINER, Plan
 from daemon.plan.service import Service
 from daemon.plan.table import Cell, Delay, Share
 
@@ -16,6 +17,9 @@ def lines(plan: Plan) -> Iterator[str]:
     """The whole table with what it means."""
     yield from _wrapped(_service(plan.scenarios[0].service))
     yield from _wrapped(_policy(plan))
+    yield from ("", "What these latency buckets can tell of the tolerances:")
+    for said in (*(one.sentence for one in plan.scenarios[0].buckets), *_finer(plan)):
+        yield from _wrapped(said, indent="  ")
     worse = [[f"  {row.label}", *(_rollback(one, plan) for one in row.cells)] for row in plan.rows]
     healthy = plan.healthy.cells
     same = [
@@ -59,6 +63,21 @@ def _policy(plan: Plan) -> str:
     )
 
 
+def _finer(plan: Plan) -> Iterator[str]:
+    """Whether finer buckets, which have a column of the table, can tell what the service's own cannot."""
+    asked = {one.quantity for one in plan.scenarios[0].buckets if not one.resolved}
+    finer = [one for scenario in plan.scenarios if scenario.name == FINER for one in scenario.buckets if one.quantity in asked]
+    can, cannot = (_slower(one for one in finer if one.resolved is resolved) for resolved in (True, False))
+    if finer:
+        said = f"can tell {can}{', but not ' if cannot else ''}{cannot}" if can else f"cannot tell {cannot} either"
+        yield f"the finer buckets of the last column {said}"
+
+
+def _slower(tolerances: Iterable[Resolution]) -> str:
+    names = {"typical": "a typical latency", "p99": "a p99"}
+    return " and ".join(f"{names[one.quantity]} {words.slower(one.tolerance)}" for one in tolerances)
+
+
 def _rollback(one: Cell, plan: Plan) -> str:
     """Delays, and how many are ever found."""
     found = one.rolled_back
@@ -99,7 +118,10 @@ def _errors(plan: Plan) -> str:
     )
 
 
-def _wrapped(text: str) -> list[str]:
+def _wrapped(text: str, *, indent: str = "") -> list[str]:
     # A number and its unit stay together.
     joined = text.replace(" %", "\u00a0%").replace(" s;", "\u00a0s;")
-    return [line.replace("\u00a0", " ") for line in textwrap.wrap(joined, _WIDTH, break_on_hyphens=False)]
+    return [
+        line.replace("\u00a0", " ")
+        for line in textwrap.wrap(joined, _WIDTH, break_on_hyphens=False, initial_indent=indent, subsequent_indent=indent)
+    ]

@@ -25,7 +25,7 @@ ERRORS, SLOW, TAIL = (
 def planned(*regressions: Regression, service: Service = SERVICE, policy: Policy | None = None, **options: int) -> Plan:
     told: list[tuple[int, int]] = []
     found = plan(
-        scenarios_for(service),
+        scenarios_for(service, policy=policy or Policy()),
         policy=policy or Policy(),
         regressions=regressions,
         releases=options.get("releases", 60),
@@ -93,9 +93,9 @@ def test_what_the_policy_tolerates_is_not_rolled_back() -> None:
 
 def test_scenarios_that_would_buy_nothing_are_left_out() -> None:
     half = Service(rps=100.0, weight=50.0, median_ms=40.0, p99_ms=240.0)
-    assert [one.name for one in scenarios_for(half)] == ["as planned (50 %)", "finer buckets"]
+    assert [one.name for one in scenarios_for(half, policy=Policy())] == ["as planned (50 %)", "finer buckets"]
     fine = half.finer()
-    assert [one.name for one in scenarios_for(fine)] == ["as planned (50 %)"]
+    assert [one.name for one in scenarios_for(fine, policy=Policy())] == ["as planned (50 %)"]
     assert fine.bounds_ms[0] < 40.0 / 10 < 240.0 * 3 < fine.bounds_ms[-1]
     assert len(fine.bounds_ms) < 64
     assert max(b / a for a, b in zip(fine.bounds_ms, fine.bounds_ms[1:], strict=False)) < 1.22

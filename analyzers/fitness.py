@@ -72,7 +72,8 @@ def distance(counts: Array, bounds: Array, level: float) -> Array:
     width = edges[row, place + 1] - edges[row, place]
     nearest = np.where(held < buckets.FIT_SHARE, np.minimum(inside, 1.0 - inside), 1.0) * width
     closed = (place > 0) & (place < bounds.shape[1])
-    factor: Array = np.where(closed, np.exp(nearest), np.inf)
+    # Rounded: a bucket from 250 to 500 tells a factor of 2, not of 2.000000000000001.
+    factor: Array = np.where(closed, np.exp(nearest).round(9), np.inf)
     return factor
 
 

@@ -53,6 +53,7 @@ def test_a_bucket_that_holds_nearly_everything_hides_where_it_is() -> None:
     )
     assert (typical.lower_ms, typical.upper_ms, typical.told_apart) == (250.0, 500.0, 2.0)
     assert p99.told_apart == 2.0
+    assert all(one.resolved for one in resolutions((50.0, 100.0), (0, 9, 0), typical=2.0, p99=2.0)), "as wide as the bucket"
 
 
 @pytest.mark.parametrize(("counts", "upper"), [((1000, 0, 0), 10.0), ((0, 0, 1000), None)], ids=["below", "above"])

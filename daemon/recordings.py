@@ -19,6 +19,7 @@ from daemon.errors import InvalidInput
 from daemon.model import Release, decode_release
 
 FORMAT = "verdictd.recording/1"
+SUFFIXES = (".jsonl", ".jsonl.gz")
 _LONGEST_LINE_BYTES = 32 * 1024 * 1024
 _LARGEST_COUNT = 2**53
 """Beyond it a count is no longer exact as a floating-point number; no tick of any service comes near."""

@@ -1,7 +1,12 @@
-"""``verdictd check``: is a file what the daemon would take? Every problem is told, with its path and the fix."""
+"""``verdictd check``: is a file what the daemon would take? Every problem is told, with its path and the fix.
+
+Of a recording, which carries a policy and a histogram, also: which of the policy's tolerances its latency buckets can tell.
+"""
 
 import argparse
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,30 @@ from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import load_release, looks_like_release
 from daemon.model import Release
+from daemon.recordings import SUFFIXES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """A file, what it is, and what is wrong with it; ``told`` is what else there is to say, and ``more`` the same in JSON."""
+
+    file: str
+    kind: str
+    problems: tuple[Problem, ...] = ()
+    told: tuple[str, ...] = ()
+    more: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def lines(self) -> list[str]:
+        """For a person."""
+        said = [str(problem) for problem in self.problems] or [f"a usable {self.kind} file", *self.told]
+        return [rendering.clean(f"{self.file}: {one}") for one in said]
+
+    @property
+    def document(self) -> dict[str, object]:
+        """For a program."""
+        problems = [{"path": one.path, "message": one.message, "fix": one.fix} for one in self.problems]
+        return {"file": self.file, "kind": self.kind, "ok": not problems, "problems": problems, **self.more}
 
 
 def run(options: argparse.Namespace) -> Exit:
@@ -24,14 +53,12 @@ def run(options: argparse.Namespace) -> Exit:
     if not options.files:
         problem = Problem(path="FILE", message="is missing", fix="name files to check, or use --schema")
         raise ConfigError((problem,), source="verdictd check")
-    results = [_checked(file, options.kind) for file in options.files]
-    for file, kind, problems in results:
-        if options.json:
-            found = [{"path": one.path, "message": one.message, "fix": one.fix} for one in problems]
-            print(rendering.as_json({"file": file, "kind": kind, "ok": not problems, "problems": found}))
-        else:
-            print("\n".join(f"{file}: {problem}" for problem in problems) or f"{file}: a usable {kind} file")
-    return Exit.USAGE if any(problems for _, _, problems in results) else Exit.OK
+    code = Exit.OK
+    for file in (one for name in options.files for one in _files(name, options.kind)):
+        found = _checked(file, options.kind)
+        print(rendering.as_json(found.document) if options.json else "\n".join(found.lines), flush=True)
+        code = Exit.USAGE if found.problems else code
+    return code
 
 
 def schema(kind: str) -> dict[str, Any]:
@@ -41,18 +68,37 @@ def schema(kind: str) -> dict[str, Any]:
     return policy_schema() if kind == "policy" else json_schema(Release, title="verdictd release")
 
 
-def _checked(file: str, kind: str | None) -> tuple[str, str, tuple[Problem, ...]]:
-    """A file, what it is, and what is wrong with it."""
-    found = kind or "unknown"
+def _files(name: str, kind: str | None) -> list[str]:
+    """A folder that holds recordings stands for them; any other is one of policies, which is checked as a whole."""
+    path = Path(name)
+    if kind not in {None, "recording"} or not path.is_dir():
+        return [name]
+    return sorted(str(one) for one in path.rglob("*") if one.name.endswith(SUFFIXES)) or [name]
+
+
+def _checked(file: str, kind: str | None) -> _Checked:
+    found = kind or ("recording" if file.endswith(SUFFIXES) else "unknown")
     try:
+        if found == "recording":
+            return _recording(file)
         if Path(file).is_dir():
             load_policies(file)
-            return file, "policies", ()
+            return _Checked(file=file, kind="policies")
         found = kind or _kind_of(documents.read(Path(file)))
         _load(file, found)
     except ConfigError as error:
-        return file, found, error.problems
-    return file, found, ()
+        return _Checked(file=file, kind=found, problems=error.problems)
+    return _Checked(file=file, kind=found)
+
+
+def _recording(file: str) -> _Checked:
+    # Imported here, since it brings the judge's libraries along: settings are checked without waiting for them.
+    from daemon.cli.recordingcheck import UNKNOWN, check
+
+    buckets = check(file)
+    return _Checked(
+        file=file, kind="recording", told=tuple(one.sentence for one in buckets) or (UNKNOWN,), more={"buckets": buckets}
+    )
 
 
 def _load(file: str, kind: str) -> None:

@@ -236,11 +236,13 @@ def _processes_option(parser: Parser) -> None:
 
 
 def _check(commands: "Commands[Parser]") -> None:
-    parser = commands.add_parser("check", help="check settings, policies and releases, or print their schemas")
+    parser = commands.add_parser("check", help="check settings, policies, releases and recordings, or print schemas")
     parser.set_defaults(module="checking")
-    parser.add_argument("files", metavar="FILE", nargs="*", help="files to check, or a folder of policies")
+    parser.add_argument("files", metavar="FILE", nargs="*", help="files to check, or a folder of policies or of recordings")
     parser.add_argument(
-        "--kind", choices=("settings", "policy", "release"), help="what the files are (default: seen from their keys)"
+        "--kind",
+        choices=("settings", "policy", "release", "recording"),
+        help="what the files are (default: seen from their names and keys)",
     )
     parser.add_argument("--schema", choices=("settings", "policy", "release"), help="print the JSON Schema and exit")
     parser.add_argument("--json", action="store_true", help="one line of JSON a file")

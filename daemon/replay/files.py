@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from daemon.errors import InvalidInput
-
-SUFFIXES = (".jsonl", ".jsonl.gz")
+from daemon.recordings import SUFFIXES
 
 
 def recordings_in(names: Iterable[str]) -> list[Path]:

@@ -37,7 +37,8 @@ the JSON Schema.
 Where the latency buckets are too coarse for a latency tolerance, a canary that is slower by so much cannot be told from its
 baseline, whatever the traffic; one that is slower by more can, and typical latency is then judged by its mean. It is said as early
 as it can be known: once 200 latencies of the baseline were seen, in the log, in `verdictd status ID` and as `unresolved` in
-`GET /v1/releases/ID`, with the bound that would help.
+`GET /v1/releases/ID`, with the bound that would help. `verdictd plan` says it before there is a release,
+`verdictd check` of a recording.
 """
 
 

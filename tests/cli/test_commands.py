@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -251,6 +252,9 @@ async def test_status_of_one_release(api: Api, capsys: pytest.CaptureFixture[str
     assert await command("status", "shop-1", "--json", *at(api)) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "shop-1"
     assert await command("status", "shop-9", *at(api)) == 64
+    api.engine.releases["shop-1"] = msgspec.structs.replace(view("shop-1"), unresolved=("p99 lies in 250-500 ms",))
+    assert await command("status", "shop-1", *at(api)) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["  buckets p99 lies in 250-500 ms"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """All exact legs in one array: their alternatives side by side, so that a tick costs the same few calls for any number of legs.
 
-Every alternative is two e-processes: one begun at tick 0, and the mixture of those begun at every later tick of the horizon K,
+Every alternative is two e-processes: one begun at tick 0, and the mixture of those begun at every tick of the horizon K,
 which a recursion carries for free. What has not begun is cash worth 1. A regression that starts late is thus found almost as
 fast as an early one, and the whole remains an e-process: a mixture over start times whose prior weights sum to 1. By Ville's
 inequality (1939) an e-process ever reaches 1/alpha with a chance of at most alpha under its null.
@@ -40,7 +40,7 @@ def fold(rows: Rows, limits: Limits, log_e: Array) -> Array:
         log_e: (releases, alternatives), log e-values of the tick; 0 where a leg saw nothing.
 
     Returns:
-        (releases, legs); the copies at other tempers are in ``values``.
+        (releases, legs); the copies at other tempers are in ``cooled``.
     """
     started = rows.head[:, STARTED]
     horizon = limits.horizon
@@ -48,19 +48,26 @@ def fold(rows: Rows, limits: Limits, log_e: Array) -> Array:
     for columns in _moved(log_e):
         step = np.minimum(np.maximum(log_e[:, columns], -_LOG_CAP), _LOG_CAP)[:, None, :] * _COOLING
         np.exp(step, out=step)
-        for held in (rows.w0[:, :, columns], rows.wr[:, :, columns]):
-            np.multiply(held, step, out=held)
+        for held, grown in ((rows.w0[:, columns], step[:, 0]), (rows.wr[:, :, columns], step)):
+            np.multiply(held, grown, out=held)
             np.minimum(held, CAP, out=held)
     np.minimum(started + 1.0, horizon, out=started)
-    return values(rows, limits, temper=0)
+    return values(rows, limits)
 
 
-def values(rows: Rows, limits: Limits, *, temper: int | slice = slice(None)) -> Array:
-    """The legs' evidence as it stands: (releases, tempers, legs), or (releases, legs) for one temper."""
-    mixed = (FIRST_WEIGHT * rows.w0[:, temper] + LATER_WEIGHT * rows.wr[:, temper]) * PRIOR
-    cash = LATER_WEIGHT * (1.0 - rows.head[:, STARTED] / limits.horizon)
+def values(rows: Rows, limits: Limits) -> Array:
+    """The legs' evidence (releases, legs) as it stands."""
+    mixed = (FIRST_WEIGHT * rows.w0 + LATER_WEIGHT * rows.wr[:, 0]) * PRIOR
     evidence: Array = np.add.reduceat(mixed, OFFSETS, axis=-1)
-    evidence += cash.reshape(-1, *([1] * (evidence.ndim - 1)))
+    evidence += LATER_WEIGHT * (1.0 - rows.head[:, STARTED, None] / limits.horizon[:, None])
+    return evidence
+
+
+def cooled(rows: Rows, limits: Limits) -> Array:
+    """The same at every temper (releases, tempers, legs)."""
+    mixed = (FIRST_WEIGHT * rows.w0[:, None, :] ** _COOLING + LATER_WEIGHT * rows.wr) * PRIOR
+    evidence: Array = np.add.reduceat(mixed, OFFSETS, axis=-1)
+    evidence += LATER_WEIGHT * (1.0 - rows.head[:, STARTED, None, None] / limits.horizon[:, None, None])
     return evidence
 
 
@@ -70,7 +77,7 @@ def denied_after(rows: Rows, limits: Limits, log_e: Array) -> Array:
     started = rows.head[:, STARTED]
     fresh = np.where(started < limits.horizon, 1.0 / limits.horizon, 0.0)
     step = np.exp(np.clip(log_e, -_LOG_CAP, _LOG_CAP))
-    held = FIRST_WEIGHT * rows.w0[:, 0, columns] + LATER_WEIGHT * (rows.wr[:, 0, columns] + fresh[:, None])
+    held = FIRST_WEIGHT * rows.w0[:, columns] + LATER_WEIGHT * (rows.wr[:, 0, columns] + fresh[:, None])
     grown = (np.minimum(held * step, CAP) * PRIOR[columns]).sum(-1)
     cash = LATER_WEIGHT * (1.0 - np.minimum(started + 1.0, limits.horizon) / limits.horizon)
     evidence: Array = grown + cash

@@ -70,13 +70,13 @@ def factor_of(probability: Array, counts: Array, edges: Array) -> Array:
     return factor
 
 
-def place_of(below: Array, level: float) -> npt.NDArray[np.intp]:
+def place_of(below: Array, level: Array | float) -> npt.NDArray[np.intp]:
     """The bucket (releases,) in which the cumulative share passes ``level``; the last one of an empty histogram."""
-    place: npt.NDArray[np.intp] = np.minimum((below[:, 1:] < level).sum(-1), below.shape[1] - 2)
+    place: npt.NDArray[np.intp] = np.minimum((below[:, 1:] < np.asarray(level)[..., None]).sum(-1), below.shape[1] - 2)
     return place
 
 
-def quantile(counts: Array, edges: Array, level: float) -> Array:
+def quantile(counts: Array, edges: Array, level: Array | float) -> Array:
     """The latency (releases,) in ms below which a share ``level`` of the requests lies."""
     below = distribution(counts)
     place = place_of(below, level)
@@ -84,6 +84,23 @@ def quantile(counts: Array, edges: Array, level: float) -> Array:
     left, right = edges[row, place], edges[row, place + 1]
     low, high = below[row, place], below[row, place + 1]
     inside = np.minimum((level - low) / np.maximum(high - low, 1e-300), 1.0)
+    latency: Array = np.exp(left + (right - left) * inside)
+    return latency
+
+
+def tail_quantile(counts: Array, edges: Array, level: Array | float) -> Array:
+    """The same of a tail that thins out: Pareto's law between two bounds, as the certificate of p99 takes it.
+
+    Spread evenly, the requests right above a bound would seem to lie far from it, and a few more of them like a large change.
+    """
+    below = distribution(counts)
+    place = place_of(below, level)
+    row = np.arange(len(place))
+    left, right = edges[row, place], edges[row, place + 1]
+    least = 0.5 / np.maximum(counts.sum(-1), 1.0)
+    above = np.log(np.maximum(1.0 - below[row[:, None], np.stack([place, place + 1], axis=-1)], least[:, None]))
+    wanted = np.log1p(-np.asarray(level))
+    inside = np.clip((above[:, 0] - wanted) / np.maximum(above[:, 0] - above[:, 1], 1e-12), 0.0, 1.0)
     latency: Array = np.exp(left + (right - left) * inside)
     return latency
 

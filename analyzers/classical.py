@@ -1,8 +1,8 @@
 """The tests people know, once, at the end: Mann-Whitney on buckets and the conditional binomial test.
 
 They are shown beside a verdict for the reader and decide nothing: looked at every tick they would roll back one healthy
-release in ten. Written without scipy, whose import would stand between a verdict and the revert; the tests compare them with
-scipy's.
+release in ten (Armitage, McPherson and Rowe 1969). Written without scipy, whose import would stand between a verdict and the
+revert; the tests compare them with scipy's.
 """
 
 import math
@@ -30,7 +30,7 @@ def _upper(z: float) -> float:
 
 
 def mann_whitney(canary: Sequence[float], baseline: Sequence[float]) -> MannWhitney | None:
-    """Mann-Whitney on two histograms over the same buckets, normal approximation with ties and continuity corrected.
+    """Mann-Whitney (1947) on two histograms over the same buckets, normal approximation with ties and continuity corrected.
 
     Equal to ``scipy.stats.mannwhitneyu(canary, baseline, method="asymptotic")`` on the expanded data. Null when an arm is
     empty or all requests lie in one bucket.
@@ -58,7 +58,7 @@ def mann_whitney(canary: Sequence[float], baseline: Sequence[float]) -> MannWhit
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Continued fraction of the incomplete beta function (modified Lentz)."""
+    """Continued fraction of the incomplete beta function (modified Lentz; Numerical Recipes, 6.4)."""
     front, c, d = 1.0, 1.0, 1.0 - (a + b) * x / (a + 1.0)
     d = 1.0 / (d if abs(d) > _TINY else _TINY)
     front = d
@@ -87,7 +87,8 @@ def _incomplete_beta(a: float, b: float, x: float) -> float:
 
 
 def conditional_binomial(canary_errors: float, baseline_errors: float, share: float) -> float | None:
-    """One-sided p-value that the canary fails more: its failures of all failures against its ``share`` of the requests.
+    """One-sided p-value that the canary fails more: its failures of all failures against its ``share`` of the requests
+    (Przyborowski and Wilenski 1940).
 
     Equal to ``scipy.stats.binomtest(a, a + b, share, alternative="greater").pvalue``; from 100 000 failures on by the normal
     approximation. Null when nothing failed or only one arm was asked.

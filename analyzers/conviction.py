@@ -15,7 +15,7 @@ from analyzers.effects import Harm
 from analyzers.guards import bursts, dispersion, pods
 from analyzers.guards.pods import Tallies
 from analyzers.intake import Tick
-from analyzers.layout import B_REQ, C_REQ, CANARY_RING, ERROR_TICKS, GAIN, SEEN, TEMPERS, Array, Mask, Rows
+from analyzers.layout import B_REQ, C_REQ, CANARY_RING, ERROR_TICKS, GAIN, LATENCY_TICKS, SEEN, TEMPERS, Array, Mask, Rows
 from analyzers.report import DENIED, ERRORS, MEAN, RANK, SLO, TAIL
 from analyzers.terms import Limits
 
@@ -56,6 +56,15 @@ class Charge:
         return f"worse for sure ({words.odds(evidence)}), but by an estimate that the policy tolerates"
 
 
+def sure(rows: Rows, limits: Limits, total: Array) -> Array:
+    """1 over the chance (releases,) with which a healthy canary would reach the evidence ``total`` at any time.
+
+    Ville's inequality holds for the evidence up to the boundary, which is what the multiplier preserves, and for the evidence
+    without the multiplier at any height.
+    """
+    return np.maximum(np.minimum(total, limits.boundary), total / np.maximum(rows.head[:, GAIN], 1.0))
+
+
 def alone(rows: Rows, limits: Limits) -> Mask:
     """Whether the canary served the requests a promotion asks for and the baseline none at all (releases,)."""
     served = rows.counts[:, 0, C_REQ]
@@ -92,12 +101,11 @@ class _Bench:
     evidence: Evidence
     cooled: Array
 
-    def after_bursts(self) -> tuple[Array, Array, Mask]:
-        """Evidence with the errors cooled by their clumps; the size of those; whether one tick's errors must wait.
+    def after_clumps(self, phi: Array) -> tuple[Array, Mask]:
+        """Evidence with the errors cooled by ``phi`` (releases,), and whether one tick's errors must wait.
 
         Beyond the largest temper the coolest copy is cooled on: any power below 1 of an e-value is one.
         """
-        phi = clumping(self.rows)
         temper = bursts.cooling(phi)
         legs, cooled = self.evidence.legs, self.cooled
         row = np.arange(len(temper))
@@ -109,11 +117,12 @@ class _Bench:
         single = (self.rows.head[:, ERROR_TICKS] < bursts.TICKS_WITH_ERRORS) & (slowness < self.limits.boundary)
         waived = bursts.is_outage(self.tick)
         total = np.where(waived | (temper == 0), self.evidence.total, total)
-        return total, phi, single & ~waived
+        return total, single & ~waived
 
     def after_dispersion(self) -> tuple[Array, npt.NDArray[np.intp]]:
         """Evidence with the latency cooled by its dispersion between ticks, and the temper's index."""
-        temper = bursts.cooling(dispersion.dispersion(self.rows.blocks))
+        seen = dispersion.dispersion(self.rows.blocks)
+        temper = bursts.cooling(np.maximum(seen, dispersion.assumed(self.rows.head[:, LATENCY_TICKS])))
         legs, cooled = self.evidence.legs, self.cooled
         row = np.arange(len(temper))
         slowness = combine.latency(cooled[row, temper, RANK], cooled[row, temper, TAIL], legs[:, MEAN])
@@ -136,10 +145,21 @@ class _Bench:
         total = self.rows.head[:, GAIN] * combined(legs, self.limits.split)
         return np.where(asked & ~self.evidence.alone, total, self.evidence.total)
 
+    def moving(self, at: int, phi: float) -> str:
+        """Why latency's dispersion holds a release."""
+        if self.rows.head[at, LATENCY_TICKS] <= dispersion.EARLY_TICKS:
+            return "too few ticks to tell whether latency moves on its own"
+        return f"latency moves from tick to tick on its own (variance {phi:g} times the model's)"
+
     def holds(self) -> list[list[str]]:
         """Per release, what holds the rollback, in words."""
         boundary = self.limits.boundary
-        by_bursts, clumps, single = self.after_bursts()
+        clumps = clumping(self.rows)
+        differing = np.array([pods.failing(one, clumps=float(phi)) for one, phi in zip(self.evidence.tallies, clumps, strict=True)])
+        early = bursts.assumed(self.rows.counts[:, 0], self.rows.head[:, SEEN])
+        by_bursts, single = self.after_clumps(clumps)
+        by_failing, _ = self.after_clumps(differing)
+        by_early, _ = self.after_clumps(early)
         by_dispersion, spread = self.after_dispersion()
         by_pods = self.after_pods()
         found: list[list[str]] = []
@@ -149,8 +169,12 @@ class _Bench:
                 mine.append("all failures came in one tick")
             if by_bursts[at] < boundary[at]:
                 mine.append(f"failures come in bursts (variance {clumps[at]:.1f} times that of independent ones)")
+            elif by_early[at] < boundary[at]:
+                mine.append("too few ticks to tell whether failures come in bursts")
+            if by_failing[at] < boundary[at]:
+                mine.append("failures differ as much between pods of one version")
             if by_dispersion[at] < boundary[at]:
-                mine.append(f"latency moves from tick to tick on its own (variance {_PHI[spread[at]]:g} times the model's)")
+                mine.append(self.moving(at, float(_PHI[spread[at]])))
             if by_pods[at] < boundary[at]:
                 mine.append("the difference is no larger than that between pods of one version")
             found.append(mine)
@@ -171,6 +195,10 @@ def notes(rows: Rows, tallies: Tallies) -> dict[str, str]:
         found["errors"] = f"Failures come in bursts: their variance is {clumps:.1f} times that of independent ones."
     if spread > 1.0:
         found["rank"] = f"Latency moves from tick to tick on its own: its variance is {spread:.1f} times the model's."
+    differing = pods.failing(tallies, clumps=clumps)
+    if differing > 1.0:
+        said = f"Pods of one version differ in their failures: variance {differing:.1f} times that of alike ones."
+        found["errors"] = f"{found.get('errors', '')} {said}".strip()
     agreed = pods.agreement(tallies)
     for leg, agrees in zip(("rank", "tail", "mean"), agreed or (), strict=False):
         said = "larger than" if agrees else "no larger than"
@@ -190,7 +218,7 @@ def charges(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> dict[
         alone=evidence.alone[reached],
         tallies=[evidence.tallies[at] for at in reached.tolist()],
     )
-    holds = _Bench(part, terms, tick.take(reached), mine, bank.values(part, terms)).holds()
+    holds = _Bench(part, terms, tick.take(reached), mine, bank.cooled(part, terms)).holds()
     fall, carries = _carriers(mine.legs, terms.split, mine.alone)
     harm = effects.estimate(part, terms, recent=True)
     guilty = carries & np.concatenate([harm.beyond, (harm.c_rate > terms.max_rate)[:, None]], axis=1)

@@ -51,6 +51,7 @@ class _Batch:
         self.evidence = evidence
         self.charges: dict[int, Charge] = conviction.charges(rows, limits, tick, evidence)
         self.unshown: dict[int, Open] = release.unshown(rows, limits, tick, evidence.legs)
+        self.sure: list[float] = conviction.sure(rows, limits, evidence.total).tolist()
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
         self.warming: list[bool] = tick.warming.tolist()
@@ -70,7 +71,7 @@ class _Batch:
             return "promote"
         return "inconclusive" if self.over[at] else "continue"
 
-    def waiting(self, at: int, evidence: float) -> str:
+    def waiting(self, at: int) -> str:
         """What is missing for a decision."""
         if at in self.unshown:
             missing, beside = self.unshown[at]
@@ -86,7 +87,7 @@ class _Batch:
         if self.odd[at]:
             wanted += _ODD[self.odd[at]]
         charge = self.charges.get(at)
-        return wanted if charge is None else f"{charge.why_not(evidence)}; {wanted}"
+        return wanted if charge is None else f"{charge.why_not(self.sure[at])}; {wanted}"
 
     def short_of(self, at: int, case: report.Case) -> str:
         """At the deadline: how long what is missing would have taken, and what the silence so far is worth."""
@@ -113,11 +114,11 @@ class _Batch:
         charge = self.charges.get(at)
         leg = charge.leg if charge is not None and ruling.outcome == "rollback" else None
         if leg is not None:
-            reason = f"{report.harm_sentence(case, leg)}; sure at {words.odds(ruling.evidence)}"
+            reason = f"{report.harm_sentence(case, leg)}; sure at {words.odds(self.sure[at])}"
         elif ruling.outcome == "promote":
             reason = report.safe_sentence(case)
         else:
-            reason = f"no decision after {ruling.t:.0f} s: {self.waiting(at, ruling.evidence)}{self.short_of(at, case)}"
+            reason = f"no decision after {ruling.t:.0f} s: {self.waiting(at)}{self.short_of(at, case)}"
         return replace(
             ruling,
             leg=None if leg is None else LEGS[leg],
@@ -140,8 +141,9 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
         strict=True,
     )
     rulings = []
+    asked = batch.charges.keys() | batch.unshown.keys()
     for at, (ticks, t, total, boundary, e_values, shown) in enumerate(facts):
-        outcome = batch.outcome(at)
+        outcome = batch.outcome(at) if at in asked or batch.over[at] else "continue"
         ruling = Ruling(
             outcome=outcome,
             tick=int(ticks),
@@ -150,7 +152,7 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
             boundary=boundary,
             legs=LegsNow(LEGS, e_values, shown),
             leg=None,
-            reason=batch.waiting(at, total) if outcome == "continue" else "",
+            reason=batch.waiting(at) if outcome == "continue" else "",
         )
         rulings.append(ruling if outcome == "continue" else batch.final(ruling, at, e_values))
     return rulings

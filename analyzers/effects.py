@@ -9,13 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from analyzers import buckets, memory
-from analyzers.layout import B_DEN, B_ERR, B_LAT, B_REQ, B_SUM, C_DEN, C_ERR, C_LAT, C_REQ, C_SUM, Array, Mask, Rows
+from analyzers.layout import B_DEN, B_ERR, B_LAT, B_REQ, B_SUM, C_DEN, C_ERR, C_LAT, C_REQ, C_SUM, LATENCY_TICKS, Array, Mask, Rows
 from analyzers.terms import Limits
 
 TAIL_LEVEL = 0.99
 _TAIL_START = 0.95
-CAUTION = 1.0
-"""Standard errors taken off an estimate before it is held against a tolerance: evidence stops the watch when chance is highest."""
+CAUTION = 1.5
+"""Standard errors taken off an estimate of latency before it is held against a tolerance: evidence stops the watch when chance is
+highest."""
+TAIL_CAUTION = ERROR_CAUTION = 1.0
+"""The same for p99 and for rates, whose evidence comes late (p99) or whose tolerance has two limits already (errors)."""
+WANDER_CAUTION = 4.0
+"""Standard deviations of an arm's own wandering that are taken off as well."""
+WANDER_TICKS = 20.0
+"""Over so many ticks wandering latency does not average out."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,24 +81,46 @@ def probability(ranks: Array) -> Array:
     return np.clip(0.5 + _ratio(ranks[..., 0], ranks[..., 1]), 0.0, 1.0)
 
 
-def p99_factor(hist: Array, edges: Array) -> Array:
+def p99_factor(hist: Array, edges: Array, level: Array | float = TAIL_LEVEL) -> Array:
     """Factor of the 99th percentile of histograms (releases, 2, J); NaN while an arm is empty."""
-    size = len(hist)
-    both = buckets.quantile(np.concatenate([hist[:, 0], hist[:, 1]]), np.concatenate([edges, edges]), TAIL_LEVEL)
-    factor: Array = np.where(hist.sum(-1).min(-1) > 0.0, both[:size] / both[size:], np.nan)
+    mine, theirs = buckets.tail_quantile(hist[:, 0], edges, level), buckets.tail_quantile(hist[:, 1], edges, TAIL_LEVEL)
+    factor: Array = np.where(hist.sum(-1).min(-1) > 0.0, mine / theirs, np.nan)
     return factor
 
 
 def _tail_deviation(hist: Array) -> Array:
-    """How far the canary's slowest requests stand above their share, per memory (releases, scales)."""
+    """How far the canary's slowest requests stand above their share, per memory (releases, scales).
+
+    Slowest are those in the buckets that begin above ``_TAIL_START`` of the requests: one that begins below it is full of others.
+    """
     total = hist.sum(2)
-    below = np.cumsum(total, axis=-1) / np.maximum(total.sum(-1, keepdims=True), 1e-9)
+    below = (np.cumsum(total, axis=-1) - total) / np.maximum(total.sum(-1, keepdims=True), 1e-9)
     slow = below > _TAIL_START
     canary, baseline = np.where(slow, hist[:, :, 0], 0.0).sum(-1), np.where(slow, hist[:, :, 1], 0.0).sum(-1)
     share = hist[:, :, 0].sum(-1) / np.maximum(total.sum(-1), 1e-9)
     both = canary + baseline
     deviation: Array = (canary - both * share) / np.sqrt(np.maximum(both * share * (1.0 - share), 1e-9))
     return deviation
+
+
+def _wander(limits: Limits, ticks: Array) -> Array:
+    """How far the logarithm of an arm's latency may lie off over so many ticks (releases,), by the policy's word."""
+    wander: Array = WANDER_CAUTION * limits.wander / np.sqrt(np.maximum(ticks / WANDER_TICKS, 1.0))
+    return wander
+
+
+def _mean_error(rows: Rows, ticks: Array) -> Array:
+    """Standard error (releases,) of the logarithm of the factor of the means over so many ticks, from its ticks' own spread."""
+    number, total, squares = rows.mean[:, 0].T
+    variance = (squares - total * total / np.maximum(number, 1.0)) / np.maximum(number - 1.0, 1.0)
+    error: Array = np.sqrt(np.maximum(variance, 0.0) / np.maximum(np.minimum(ticks, number), 1.0))
+    return error
+
+
+def _less(factor: Array, error: Array, wander: Array) -> Array:
+    """A factor of latency with the cautions taken off; ``error`` is the standard error of its logarithm."""
+    least: Array = factor * np.exp(-np.hypot(CAUTION * error, wander))
+    return least
 
 
 def estimate(rows: Rows, limits: Limits, *, recent: bool) -> Harm:
@@ -103,12 +132,16 @@ def estimate(rows: Rows, limits: Limits, *, recent: bool) -> Harm:
     counts = rows.counts
     failing = memory.clearest(counts, memory.error_deviation(counts))
     c_rate, b_rate, _, _ = rates(failing)
-    sure_rate = c_rate - CAUTION * np.sqrt(failing[:, C_ERR]) / failing[:, C_REQ]
+    sure_rate = c_rate - ERROR_CAUTION * np.sqrt(failing[:, C_ERR]) / failing[:, C_REQ]
     _, _, c_denied, b_denied = rates(memory.clearest(counts, memory.error_deviation(counts, (C_DEN, B_DEN))))
     deviation = memory.rank_deviation(rows.ranks)
     ranks = memory.clearest(rows.ranks, deviation)
+    lengths = memory.lengths(rows.head[:, LATENCY_TICKS])
+    ticks = memory.clearest(lengths, deviation)
+    wander = _wander(limits, ticks)
     slower = probability(ranks)
     mean = mean_factor(memory.clearest(counts, deviation))
+    sure_mean = _less(mean, _mean_error(rows, ticks), wander)
     size = limits.bounds.shape[1] + 1
     if size > 1:
         hist = rows.hist[..., :size]
@@ -116,20 +149,28 @@ def estimate(rows: Rows, limits: Limits, *, recent: bool) -> Harm:
         baseline = hist[:, 0, 1]
         resolved = buckets.resolves_median(baseline)
         by_rank = np.where(np.isfinite(slower), buckets.factor_of(slower, baseline, edges), np.nan)
-        at_least = buckets.factor_of(slower - CAUTION / np.sqrt(ranks[:, 1]), baseline, edges)
+        one_less = buckets.factor_of(slower - 1.0 / np.sqrt(ranks[:, 1]), baseline, edges)
+        at_least = _less(by_rank, np.log(by_rank / one_less), wander)
         typical = np.where(resolved | ~np.isfinite(mean), by_rank, mean)
-        sure_typical = np.where(resolved | ~np.isfinite(mean), np.where(np.isfinite(slower), at_least, np.nan), mean)
-        p99 = p99_factor(memory.clearest(hist, _tail_deviation(hist)), edges)
+        sure_typical = np.where(resolved | ~np.isfinite(mean), np.where(np.isfinite(slower), at_least, np.nan), sure_mean)
+        tail_deviation = _tail_deviation(hist)
+        slow = memory.clearest(hist, tail_deviation)
+        p99 = p99_factor(slow, edges)
+        tail_ticks = memory.clearest(lengths, tail_deviation)
+        wide = memory.clearest(memory.STAND_OUT**2 * np.ones_like(lengths), tail_deviation)
+        lower = TAIL_LEVEL - TAIL_CAUTION * np.sqrt(TAIL_LEVEL * (1.0 - TAIL_LEVEL) / np.maximum(slow[:, 0].sum(1) * wide, 1.0))
+        sure_p99 = _less(p99_factor(slow, edges, lower), np.zeros(len(p99)), _wander(limits, tail_ticks))
     else:
         resolved = np.zeros(len(mean), dtype=np.bool_)
-        typical, sure_typical, p99 = mean, mean, np.full(len(mean), np.nan)
+        typical, sure_typical, p99 = mean, sure_mean, np.full(len(mean), np.nan)
+        sure_p99 = p99
     beyond = np.stack(
         [
             (sure_rate > limits.max_rate) & (sure_rate > np.nan_to_num(b_rate) + limits.above_baseline),
             c_denied > np.nan_to_num(b_denied) + limits.denied_above,
             sure_typical > limits.typical,
-            p99 > limits.p99,
-            mean > limits.typical,
+            sure_p99 > limits.p99,
+            sure_mean > limits.typical,
         ],
         axis=-1,
     )

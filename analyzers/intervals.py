@@ -24,7 +24,10 @@ def _crossing(inside: Callable[[float], bool], start: float, end: float) -> floa
 
 
 def rate(events: float, requests: float, *, alpha: float) -> tuple[float, float]:
-    """Confidence sequence of a rate (a fraction): the rates a Beta(1/2, 1/2) mixture (Robbins 1970) does not exclude at 1/alpha."""
+    """Confidence sequence of a rate (a fraction): what a Beta(1/2, 1/2) mixture does not exclude at 1/alpha.
+
+    (Robbins 1970; the mixture of Krichevsky and Trofimov 1981.)
+    """
     if requests <= 0.0:
         return 0.0, 1.0
     mixture = _log_beta(0.5 + events, 0.5 + requests - events) - _log_beta(0.5, 0.5)
@@ -48,7 +51,7 @@ def difference_of_rates(canary: tuple[float, float], baseline: tuple[float, floa
 
 
 def log_mean(number: float, total: float, squares: float, *, alpha: float, prior: float) -> tuple[float, float] | None:
-    """Confidence sequence of the mean of increments of unknown variance (anytime t); null while it is unbounded."""
+    """Confidence sequence of the mean of increments of unknown variance (Lindon et al. 2022); null while it is unbounded."""
     if number < 2.0:
         return None
     middle = total / number

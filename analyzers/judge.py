@@ -15,7 +15,7 @@ from analyzers import bank, combine, conviction, decide, intake, memory, multipl
 from analyzers.conviction import Evidence
 from analyzers.counts import Sample
 from analyzers.guards import bursts, dispersion, pods
-from analyzers.guards.pods import Scores, Tallies
+from analyzers.guards.pods import Scores, Tallies, Tally
 from analyzers.intake import Tick
 from analyzers.layout import C_ERR, C_REQ, GAIN, LATENCY_EVIDENCE, TICK, WIDTH, Array, Rows, blank
 from analyzers.legs import mean, rank, ratio, slo, tail
@@ -28,7 +28,7 @@ __all__ = ["JudgeState", "Terms", "fold", "start", "terms_of"]
 
 CHUNK = 128
 """Releases per pass: more would leave the processor's cache."""
-_MAGIC = b"vdj1"
+_MAGIC = b"vdj2"
 _HEADER = struct.Struct("<4sII")
 
 
@@ -75,7 +75,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
             raise ValueError("a saved judge state is cut short or damaged")
         row = np.zeros(WIDTH)
         row[filled.astype(np.bool_)] = np.frombuffer(data, dtype="<f8", count=number, offset=begin)
-        tallies = {key: (float(n), float(a), float(b), float(c)) for key, (n, a, b, c) in json.loads(data[end:]).items()}
+        tallies = msgspec.json.decode(data[end:], type=dict[str, Tally], strict=False)
         return cls(row, tallies)
 
 
@@ -115,7 +115,7 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     tallies = pods.fold([state.pods for state in states], terms, samples, tick, scores)
     averages = mean.fold(rows, limits, tick)
     log_denied = ratio.log_e(tick.c_den, tick.b_den, tick.c_req + tick.c_den, tick.b_req + tick.b_den)
-    before = bank.values(rows, limits, temper=0)
+    before = bank.values(rows, limits)
     denied = bank.denied_after(rows, limits, log_denied) if log_denied.any() else before[:, bank.DENIED]
     multiplier.fold(rows, limits, tick, errors=before[:, bank.ERRORS], denied=denied)
     log_errors = ratio.log_e(tick.c_err, tick.b_err, tick.c_req, tick.b_req)

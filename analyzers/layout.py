@@ -17,7 +17,7 @@ MAX_BUCKETS = 64
 """Counts per histogram, +Inf included."""
 
 TEMPERS = (1.0, 1.25, 1.6, 2.0, 3.0, 5.0, 8.0)
-"""log e / phi is an e-value by Jensen for every phi >= 1; the first copy is the evidence, the others serve the guards."""
+"""e ** (1 / phi) is an e-value for every phi >= 1 (Jensen); the first copy is the evidence, the rest serve the guards."""
 
 BANK = (("errors", 20), ("denied", 20), ("rank", 14), ("tail", 6))
 """Exact legs and how many alternatives each holds, in the order of the columns of ``w0`` and ``wr``."""
@@ -32,7 +32,7 @@ BLOCKS = 3
 
 _SHAPES: dict[str, tuple[int, ...]] = {
     "head": (8,),
-    "w0": (len(TEMPERS), ALTERNATIVES),
+    "w0": (ALTERNATIVES,),
     "wr": (len(TEMPERS), ALTERNATIVES),
     "mean": (MEAN_STARTS, 3),
     "safe_mean": (3,),
@@ -70,7 +70,8 @@ class Rows:
 
     Attributes:
         head: counters of one number each, see the column names of this module.
-        w0, wr: per temper and alternative, the e-process begun at tick 0 and the mixture of those begun later.
+        w0: per alternative, the e-process begun at tick 0; its copy at temper phi is its power 1 / phi.
+        wr: per temper and alternative, the mixture of those begun later.
         mean: per start of the mean leg, number, sum and sum of squares of log ratios.
         safe_mean: the same three of the mean's distance to its tolerance, for promotion.
         mean_wait: latency not yet enough for a mean: the canary's sum in ms and number, the baseline's sum in ms and number.

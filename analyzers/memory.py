@@ -32,7 +32,7 @@ from analyzers.terms import Limits
 KEEP: Final[Array] = np.array([1.0, 0.5, 0.875, 0.96875])
 _HANDICAP: Final[Array] = np.array([0.0, 2.0, 2.0, 2.0])
 """Standard deviations by which a fading memory must stand out more than the totals to be believed."""
-_STAND_OUT: Final[Array] = np.sqrt(np.array([1.0, 1.5, 1.875, 1.96875]))
+STAND_OUT: Final[Array] = np.sqrt(np.array([1.0, 1.5, 1.875, 1.96875]))
 """A fading sum varies less than its size says: by 1/(1 + keep)."""
 
 
@@ -98,13 +98,21 @@ def error_deviation(counts: Array, columns: tuple[int, int] = (C_ERR, B_ERR)) ->
     share = counts[:, :, C_REQ] / np.maximum(counts[:, :, C_REQ] + counts[:, :, B_REQ], 1e-9)
     total = canary + baseline
     deviation = (canary - total * share) / np.sqrt(np.maximum(total * share * (1.0 - share), 1e-9))
-    return deviation * _STAND_OUT
+    return deviation * STAND_OUT
 
 
 def rank_deviation(ranks: Array) -> Array:
     """The same for the Mann-Whitney statistic (releases, scales)."""
-    deviation: Array = ranks[:, :, 0] / np.sqrt(np.maximum(ranks[:, :, 1], 1e-9)) * _STAND_OUT
+    deviation: Array = ranks[:, :, 0] / np.sqrt(np.maximum(ranks[:, :, 1], 1e-9)) * STAND_OUT
     return deviation
+
+
+def lengths(ticks: Array) -> Array:
+    """So many ticks (releases, scales) say as much as a memory does of a watch of ``ticks`` ticks (releases,)."""
+    kept = KEEP ** ticks[:, None]
+    size = np.where(KEEP < 1.0, (1.0 - kept) / np.where(KEEP < 1.0, 1.0 - KEEP, 1.0), ticks[:, None])
+    effective: Array = size * STAND_OUT**2
+    return effective
 
 
 def clearest(values: Array, deviation: Array) -> Array:

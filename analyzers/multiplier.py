@@ -52,7 +52,7 @@ def _errors_after(rows: Rows, limits: Limits, failures: Array, share: Array) -> 
     horizon = limits.horizon
     started = rows.head[:, STARTED]
     fresh = np.where(started < horizon, 1.0 / horizon, 0.0)
-    held = bank.FIRST_WEIGHT * rows.w0[:, 0, _ERRORS] + bank.LATER_WEIGHT * (rows.wr[:, 0, _ERRORS] + fresh[:, None])
+    held = bank.FIRST_WEIGHT * rows.w0[:, _ERRORS] + bank.LATER_WEIGHT * (rows.wr[:, 0, _ERRORS] + fresh[:, None])
     base = ratio.PRIOR * held * np.exp(-failures[:, None] * np.log1p(share[:, None] * (ratio.RATIOS - 1.0)))
     cash = bank.LATER_WEIGHT * (1.0 - np.minimum(started + 1.0, horizon) / horizon)
     after: Array = np.matmul(base[:, None, :], _POWERS)[:, 0, :] + cash[:, None]

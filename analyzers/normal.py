@@ -42,7 +42,7 @@ def log_one_sided(total: Array, variance: Array, *, scale: Array | float) -> Arr
     """Log e-value for a positive drift of ``total``, a sum of increments whose variances sum to ``variance``.
 
     Args:
-        scale: rho, the variance of the mixing half normal's inverse; see ``tuned``.
+        scale: rho, the inverse of the mixing normal's variance (folded at 0); see ``tuned``.
     """
     spread = variance + scale
     z = total / np.sqrt(spread)
@@ -51,7 +51,7 @@ def log_one_sided(total: Array, variance: Array, *, scale: Array | float) -> Arr
 
 
 def tuned(variance: Array, *, alpha: float) -> Array:
-    """The ``scale`` that makes the boundary tightest when the variances sum to ``variance``."""
+    """The ``scale`` that makes the one-sided boundary nearly tightest when the variances sum to ``variance``."""
     log_inverse = math.log(1.0 / (2.0 * alpha))
     return variance / (2.0 * log_inverse + math.log(1.0 + 2.0 * log_inverse))
 

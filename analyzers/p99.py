@@ -17,7 +17,8 @@ from analyzers.terms import Limits
 RATIOS: Final[Array] = np.geomspace(1.15, 2.0, 6)
 WANTED_EXCEEDANCE: Final = 0.01
 FEWEST_TICKS: Final = 60.0
-"""Ticks with latency before the bound is chosen: earlier the choice itself would follow the noise."""
+FEWEST_REQUESTS: Final = 15_000.0
+"""Ticks with latency, or requests of the baseline, before the bound is chosen: earlier the choice itself would follow the noise."""
 LARGEST_BOUND: Final = 16.0
 _STEPS: Final = 20
 
@@ -41,7 +42,7 @@ class Exceedance:
 
 
 def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
-    """Choose the bound from pooled data; null while the bounds are unknown or single."""
+    """Choose the bound from the baseline's data; null while the bounds are unknown or single."""
     bounds = limits.bounds
     if bounds.shape[1] < 2:
         return None
@@ -54,7 +55,8 @@ def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
     place = distance.argmin(1)
     row = np.arange(len(place))
     here, before = survival[row, place], survival[row, place - 1]
-    usable = (rows.head[:, LATENCY_TICKS] >= FEWEST_TICKS) & (here > 0.0) & (before > here)
+    enough = (rows.head[:, LATENCY_TICKS] >= FEWEST_TICKS) | (total[:, 1] >= FEWEST_REQUESTS)
+    usable = enough & (here > 0.0) & (before > here)
     fall = np.log(np.where(usable, before, 2.0) / np.where(usable, here, 1.0))
     kappa = fall / np.log(bounds[row, place] / bounds[row, place - 1])
     return Exceedance(

@@ -2,7 +2,7 @@
 
 Given the pooled histogram of a tick, under the null the canary's requests are m of the N requests drawn without replacement.
 ``log_normaliser`` is log E exp(sum of the drawn scores): Hoeffding's bound (1963, theorem 4: drawing with replacement, always
-at least as large), or a saddlepoint approximation (Robinson 1982) where exact convolution has shown it to be accurate,
+at least as large), or a saddlepoint approximation (after Robinson 1982) where exact convolution has shown it to be accurate,
 whichever is smaller. Any score that depends on pooled counts only gives a valid e-value exp(observed sum - normaliser).
 """
 
@@ -11,9 +11,10 @@ import numpy as np
 from analyzers.layout import Array
 
 NEWTON_STEPS = 2
-"""A tilt that has not converged only makes the result larger, which is safe."""
+"""A tilt that has not converged makes the result larger, which is safe."""
 MIN_INFORMATION = 20.0
-"""N f (1-f) from which the saddlepoint is within 5e-6 below and .0018 above the exact value."""
+"""N f (1-f) from which the saddlepoint is at most .0018 above the exact value, and at most 5e-6 below it; where two buckets hold
+all requests of equal arms, at the largest tilts, up to 7e-4 below."""
 MAX_FRACTION = 0.8
 """Above this share of canary requests the saddlepoint can fall below the exact value."""
 SADDLE_MARGIN = 0.04

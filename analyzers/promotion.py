@@ -1,8 +1,9 @@
-"""What must be shown before a canary is called good: every tolerated quantity inside its tolerance, each by its own e-process.
+"""What must be shown before a canary is called good: every certified quantity inside its tolerance, errors by an e-process,
+latency by asymptotic ones.
 
 No correction for several quantities is needed: a canary at *one* tolerance must pass *that* certificate (intersection-union
-test, Berger 1982). Rates: a mixture of likelihood ratios is at most 1/alpha at any time with chance 1 - alpha (Wald 1945, Ville
-1939).
+test, Berger 1982). Rates: a mixture of likelihood ratios stays below 1/alpha at all times with a chance of at least
+1 - alpha (Wald 1945, Ville 1939).
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from analyzers.legs.mean import log_t_value
 from analyzers.terms import Limits
 
 RATIOS: Final[Array] = np.geomspace(1.05, 8.0, 16)
-BASELINE_SHARE: Final = 0.2
-"""Part of promotion's alpha spent on not knowing the baseline's error rate (.01 of .05)."""
+BASELINE_SHARE: Final = 0.1
+"""Part of promotion's alpha spent on not knowing the baseline's error rate (.005 of .05)."""
 TUNED_REQUESTS: Final = 1000.0
 """Canary requests at which the rank certificate is tightest."""
 _GRID: Final = np.linspace(0.0, 1.0, 16)

@@ -247,8 +247,8 @@ def fixed_horizon(case: Case) -> Mapping[str, float | None]:
     """Classical figures over the whole watch; null where the data give none. They decide nothing.
 
     Errors' ends are Wilson's 95 % intervals; the ends of p50 and p99 (ms) are those of the buckets that hold the 95 % order
-    statistics; ``typical_factor`` is the shift between the arms on a logarithmic scale (as Hodges and
-    Lehmann's, on buckets).
+    statistics. ``typical_factor`` is the harm's estimate: the shift that explains the ranks (akin to Hodges and Lehmann 1963), or
+    the ratio of the means, over the memory in which it stands out.
     """
     totals = case.rows.counts[0, 0]
     c_err, b_err, c_req, b_req = (float(totals[column]) for column in (C_ERR, B_ERR, C_REQ, B_REQ))

@@ -1,7 +1,8 @@
 """``evidence: strict``: evidence against everything the policy tolerates, not only against being alike.
 
 Each quantity is tested against its own tolerance and the e-values are averaged with the weights of rule "avg": a canary inside
-every tolerance is convicted with a chance of at most alpha at any time. Slower than the default, by design.
+every tolerance is convicted with a chance of at most alpha at any time (rates for sure; latency, whose tolerance is estimated from
+the baseline, asymptotically). Slower than the default, by design.
 """
 
 import numpy as np
@@ -12,6 +13,8 @@ from analyzers.legs.mean import log_t_value
 from analyzers.terms import Limits
 
 _CAP = 575.0
+_RATE_WEIGHT = 0.25
+"""Of errors, and of denials, in the sum. What a rate's evidence is discounted pays for not knowing the baseline's rate."""
 
 
 def _exp(log_e: Array) -> Array:
@@ -24,7 +27,9 @@ def _rate(rows: Rows, limits: Limits, columns: tuple[int, int], floor: Array, ab
     counts = rows.counts[:, 0]
     c_req = counts[:, C_REQ] + (counts[:, C_DEN] if with_denied else 0.0)
     b_req = counts[:, B_REQ] + (counts[:, B_DEN] if with_denied else 0.0)
-    known = promotion.highest_rate(counts[:, columns[1]], b_req, boundary=limits.boundary / promotion.BASELINE_SHARE)
+    known = promotion.highest_rate(
+        counts[:, columns[1]], b_req, boundary=limits.boundary / (_RATE_WEIGHT * promotion.BASELINE_SHARE)
+    )
     limit = np.clip(np.maximum(floor, known + above), 1e-9, 1.0 - 1e-9)
     value = _exp(promotion.log_above(counts[:, columns[0]], c_req, limit)) * (1.0 - promotion.BASELINE_SHARE)
     return np.where(c_req > 0.0, value, 1.0)
@@ -58,5 +63,5 @@ def legs(rows: Rows, limits: Limits) -> Array:
 def combined(evidence: Array) -> Array:
     """The legs' evidence as one e-value (releases,)."""
     errors, denied, rank, tail, mean = evidence.T
-    value: Array = 0.5 * (0.5 * errors + 0.5 * denied) + 0.5 * combine.latency(rank, tail, mean)
+    value: Array = _RATE_WEIGHT * (errors + denied) + 0.5 * combine.latency(rank, tail, mean)
     return value

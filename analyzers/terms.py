@@ -41,6 +41,7 @@ class Terms:
     denied_above: float
     typical: float
     p99: float
+    wander: float
     require_p99: bool
     share: float
     share_factor: float
@@ -75,6 +76,7 @@ class Limits:
     denied_above: Array
     typical: Array
     p99: Array
+    wander: Array
     require_p99: Array
     share: Array
     share_factor: Array
@@ -85,13 +87,14 @@ class Limits:
 
     def __init__(self, terms: Sequence[Terms]) -> None:
         """Pack terms that all have the same number of bounds. Releases under one policy share theirs, which are read once."""
-        places: dict[int, int] = {}
-        index = [places.setdefault(id(one), len(places)) for one in terms]
-        distinct = list({id(one): one for one in terms}.values())
-        numbers = np.array([_numbers_of(one) for one in distinct], dtype=np.float64).T[:, index]
+        identities = list(map(id, terms))
+        distinct = dict(zip(identities, terms, strict=True))
+        places = dict(zip(distinct, range(len(distinct)), strict=True))
+        index = np.array(list(map(places.__getitem__, identities)))
+        numbers = np.array([_numbers_of(one) for one in distinct.values()], dtype=np.float64).T[:, index]
         for name, column in zip(_NUMBERS, numbers, strict=True):
             setattr(self, name, column)
-        self.bounds = np.array([one.bounds_ms for one in distinct], dtype=np.float64)[index]
+        self.bounds = np.array([one.bounds_ms for one in distinct.values()], dtype=np.float64)[index]
 
     def take(self, chosen: npt.NDArray[np.intp]) -> "Limits":
         """The same for some of the releases."""
@@ -163,6 +166,7 @@ def terms_of(
         denied_above=allowed.denied.above_baseline,
         typical=allowed.latency.typical,
         p99=allowed.latency.p99,
+        wander=allowed.latency.wander,
         require_p99=allowed.latency.require_p99_certificate,
         share=math.nan if weight is None else weight / 100.0,
         share_factor=allowed.traffic.share_factor,

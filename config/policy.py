@@ -30,6 +30,14 @@ class LatencyTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     typical: Annotated[Factor, Meta(description="Median or mean, whichever the buckets resolve.")] = 1.10
     p99: Annotated[Factor, Meta(description="99th percentile.")] = 1.10
+    wander: Annotated[
+        Fraction,
+        Meta(
+            description="How far the latency of one version strays from the other's by itself, as a standard deviation "
+            "(0.01 = 1 %). A canary is taken back for its latency only when it is slower by more than the tolerance and that "
+            "explain."
+        ),
+    ] = 0.01
     require_p99_certificate: Annotated[
         bool,
         Meta(description="Promote only when p99 is shown to be inside its tolerance (needs thousands of canary requests)."),

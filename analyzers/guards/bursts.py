@@ -1,7 +1,8 @@
 """Bursts: errors that come in clumps (retries, one bad connection) look like many failures and are few.
 
 The variance of errors per tick against a Poisson's tells the size of the clumps; the errors' evidence is then cooled by it. The
-canary's is taken from successive ticks, since a canary that begins to fail in the middle of a watch is no clump. A
+canary's is taken from successive ticks, since a canary that begins to fail in the middle of a watch is no clump. Where a
+tick brings several failures as a rule, the first few ticks cannot tell clumps from chance: ``EARLY`` is assumed. A
 single tick's errors are one clump for all we know, so that errors alone convict only when they came in two different ticks. An
 outage is exempt (``is_outage``): no clump of retries fails a fifth of a tick's requests, at least twenty, while the baseline
 is well.
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.intake import Tick
-from analyzers.layout import BASELINE_RING, CANARY_RING, ERROR_TICKS, SEEN, TEMPERS, Array, Mask, Rows
+from analyzers.layout import B_ERR, B_REQ, BASELINE_RING, C_REQ, CANARY_RING, ERROR_TICKS, SEEN, TEMPERS, Array, Mask, Rows
 
 CONFIDENCE_Z: Final = 2.3263478740
 """Normal quantile of .99: dispersion counts only when chi-squared makes it this sure."""
@@ -23,10 +24,15 @@ OUTAGE_ERRORS: Final = 20.0
 OUTAGE_BASELINE: Final = 0.25
 """In an outage the baseline's failed share is at most this part of the canary's."""
 TICKS_WITH_ERRORS: Final = 2.0
+EARLY: Final = 5.0
+EARLY_TICKS: Final = 5.0
+"""Ticks up to which ``EARLY`` is assumed."""
+USUAL_FAILURES: Final = 1.0
+"""Failures that the canary would have in a tick at the baseline's rate, from which on ``EARLY`` is assumed."""
 _FREEDOM: Final[Array] = np.arange(1.0, max(BASELINE_RING, CANARY_RING) + 1.0)
 _SPREAD = 2.0 / (9.0 * _FREEDOM)
 _LIMITS: Final[Array] = np.concatenate([[math.inf], _FREEDOM * (1.0 - _SPREAD + CONFIDENCE_Z * np.sqrt(_SPREAD)) ** 3])
-"""Quantiles of chi-squared by degrees of freedom (Wilson and Hilferty 1931), infinite for none."""
+"""The .99 quantiles of chi-squared by degrees of freedom (Wilson and Hilferty 1931: within .8 %), infinite for none."""
 
 
 def fold(rows: Rows, tick: Tick) -> None:
@@ -47,8 +53,25 @@ def fold(rows: Rows, tick: Tick) -> None:
     rows.head[:, ERROR_TICKS] += tick.c_err + tick.c_den > 0.0
 
 
+def chi_squared_99(freedom: int) -> float:
+    """The .99 quantile of chi-squared (Wilson and Hilferty 1931)."""
+    spread = 2.0 / (9.0 * freedom)
+    return freedom * (1.0 - spread + CONFIDENCE_Z * math.sqrt(spread)) ** 3
+
+
+def assumed(counts: Array, ticks: Array) -> Array:
+    """What is assumed of clumps (releases,) after so many ticks, from the counts since the start (releases, columns).
+
+    A baseline that has not failed yet may fail as often as the rule of three says (Hanley and Lippman-Hand 1983).
+    """
+    failures = np.where(counts[:, B_ERR] > 0.0, counts[:, B_ERR], 3.0)
+    rate = failures / np.maximum(counts[:, B_REQ], 1.0)
+    usual = rate * counts[:, C_REQ] / np.maximum(ticks, 1.0)
+    return np.where((ticks <= EARLY_TICKS) & (usual >= USUAL_FAILURES), EARLY, 1.0)
+
+
 def dispersion(ring: Array) -> Array:
-    """Variance of errors per tick in units of a Poisson's (releases,); 1 unless it is surely larger."""
+    """Variance of errors per tick over a Poisson's (releases,), Fisher's index of dispersion; 1 unless it is surely larger."""
     errors, requests = ring[..., 0], ring[..., 1]
     asked = requests > 0.0
     total = errors.sum(-1)
@@ -74,7 +97,7 @@ def successive_dispersion(ring: Array, newest: npt.NDArray[np.intp]) -> Array:
     pairs[np.arange(len(newest)), newest] = False
     number = pairs.sum(1)
     mean = np.where(pairs, 0.5 * (np.roll(z, -1, axis=1) - z) ** 2, 0.0).sum(1) / np.maximum(number, 1)
-    freedom = (2 * number) // 3
+    freedom = (2 * number) // 3  # neighbouring differences share a tick: the mean's variance is 3/n
     surely = mean * freedom > _LIMITS[freedom]
     return np.maximum(np.where(surely, mean, 1.0), 1.0)
 

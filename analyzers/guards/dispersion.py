@@ -1,9 +1,11 @@
 """Latency that moves from tick to tick more than independent requests would: cool the evidence of the ranks and tails by as much.
 
 Under the null the standardised Mann-Whitney statistics of successive blocks of ticks differ by the variance of two normals.
-Half the mean squared difference of *adjacent* blocks (von Neumann 1941) estimates it without being fooled by a steady
-regression; the largest difference is left out, lest a regression that begins in between count as dispersion. Blocks of 1, 4 and
-16 ticks see correlation that lasts.
+Half the mean squared difference of *adjacent* blocks (von Neumann, Kent, Bellinson and Hart 1941) estimates it without being fooled
+by a steady regression; the largest difference is left out, lest a regression that begins in between count as dispersion. Blocks
+of 1, 4 and 16 ticks see correlation that lasts.
+
+In the first ticks nothing is known of it yet: ``EARLY`` is assumed.
 """
 
 from typing import Final
@@ -17,9 +19,12 @@ FEWEST: Final = 3.0
 """Differences before a block length counts."""
 SLACK: Final = 1.6
 SUM, PRECISION, TICKS, LAST, SQUARES, DONE, LARGEST = range(7)
-_NUMBERS: Final = np.log([2.0, 3.0, 4.0, 6.0, 9.0, 15.0, 30.0, 75.0, 300.0])
-_TRIMMED: Final = np.array([0.357, 0.454, 0.5025, 0.5935, 0.6705, 0.7545, 0.842, 0.9164, 0.9709])
-"""Expected mean of n squared normals without the largest of them (simulated, 20 000 samples of each n)."""
+EARLY: Final = 1.6
+EARLY_TICKS: Final = 3.0
+"""Ticks with latency up to which ``EARLY`` is assumed: at the fourth there are three differences."""
+_NUMBERS: Final = np.log([3.0, 4.0, 5.0, 6.0, 9.0, 15.0, 30.0, 75.0, 300.0])
+_TRIMMED: Final = np.array([0.517, 0.566, 0.604, 0.636, 0.696, 0.769, 0.848, 0.918, 0.972])
+"""Expected mean of half of n successive squared differences of normals without the largest (simulated, 40 000 or more of each)."""
 
 
 def fold(rows: Rows, *, shift: Array, variance: Array) -> None:
@@ -46,8 +51,13 @@ def fold(rows: Rows, *, shift: Array, variance: Array) -> None:
 def dispersion(blocks: Array) -> Array:
     """Variance between blocks in units of the model's (releases,), the largest of the lengths; 1 unless it is surely larger."""
     differences = blocks[:, :, DONE] - 1.0
-    usual = np.interp(np.log(np.maximum(differences, 2.0)), _NUMBERS, _TRIMMED)
+    usual = np.interp(np.log(np.maximum(differences, FEWEST)), _NUMBERS, _TRIMMED)
     mean = (blocks[:, :, SQUARES] - blocks[:, :, LARGEST]) / np.maximum(differences - 1.0, 1.0) / usual
     sure = (differences >= FEWEST) & (mean > 1.0 + SLACK * np.sqrt(3.0 / np.maximum(differences, 1.0)))
     largest: Array = np.where(sure, mean, 1.0).max(1)
     return np.maximum(largest, 1.0)
+
+
+def assumed(ticks: Array) -> Array:
+    """What is assumed after so many ticks with latency (releases,)."""
+    return np.where(ticks <= EARLY_TICKS, EARLY, 1.0)

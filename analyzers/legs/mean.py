@@ -1,8 +1,12 @@
 """The mean latency: an anytime t-test on the log ratio of each tick's means, for what coarse buckets cannot see.
 
 A histogram's sum and count give the mean exactly, whatever its bounds. The test is Student's with a normal prior on the
-standardised effect (Lindon, Ham, Tingley and Bojinov 2022; unknown variance, so over-dispersion between ticks is harmless); it
-is asymptotic, which is why it weighs little. It starts anew every tenth of the horizon.
+standardised effect (Lindon, Ham, Tingley and Bojinov 2022; unknown variance, so over-dispersion between independent ticks is
+harmless). It is asymptotic, and a martingale in its own filtration only, which is why it weighs little. It starts anew every tenth
+of the horizon.
+
+The logarithm of the smaller arm's mean lies lower: by the delta method the log ratio of alike arms is half its variance times
+(2 f - 1) on average, where f is the canary's share. Where that speaks against the canary (f above a half) it is taken off.
 """
 
 from typing import Final
@@ -10,13 +14,15 @@ from typing import Final
 import numpy as np
 
 from analyzers.intake import Tick
-from analyzers.layout import B_LAT, B_SUM, MEAN_STARTS, STARTED, Array, Rows
+from analyzers.layout import B_LAT, B_SUM, C_LAT, MEAN_STARTS, STARTED, Array, Rows
 from analyzers.terms import Limits
 
 PRIOR_TICKS: Final = 3.0
 """phi0: larger favours smaller effects."""
 MIN_REQUESTS: Final = 10.0
 """Canary requests that a mean needs to be near normal. Ticks with fewer are merged until there are as many."""
+MIN_BASELINE: Final = 30.0
+"""The same of the baseline, whose error would speak against the canary."""
 WEIGHTS: Final[Array] = np.array([0.8, *([0.2 / (MEAN_STARTS - 1)] * (MEAN_STARTS - 1))])
 _LARGEST_LOG: Final = 575.0
 
@@ -44,7 +50,7 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     news = np.stack([tick.c_sum, tick.c.sum(1), tick.b_sum, tick.b.sum(1)], axis=-1)
     rows.mean_wait += np.where(usable[:, None], news, 0.0)
     c_sum, canary, b_sum, baseline = rows.mean_wait.T
-    known = usable & (canary >= MIN_REQUESTS)
+    known = usable & (canary >= MIN_REQUESTS) & (baseline >= MIN_BASELINE)
     if known.any():
         c_mean = np.where(known, c_sum, 1.0) / np.where(known, canary, 1.0)
         b_mean = np.where(known, b_sum, 1.0) / np.where(known, baseline, 1.0)
@@ -58,5 +64,8 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
         for column, values in enumerate((known, room * known, room * room * known)):
             rows.safe_mean[:, column] += values
         rows.mean_wait[known] = 0.0
-    evidence: Array = (np.exp(log_t_value(rows.mean[:, :, 0], rows.mean[:, :, 1], rows.mean[:, :, 2])) * WEIGHTS).sum(-1)
+    number, total, squares = rows.mean[:, :, 0], rows.mean[:, :, 1], rows.mean[:, :, 2]
+    served = rows.counts[:, 0, C_LAT], rows.counts[:, 0, B_LAT]
+    lean = np.maximum(served[0] - served[1], 0.0) / np.maximum(served[0] + served[1], 1.0)
+    evidence: Array = (np.exp(log_t_value(number, total - 0.5 * lean[:, None] * squares, squares)) * WEIGHTS).sum(-1)
     return evidence

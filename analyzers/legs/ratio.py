@@ -1,8 +1,8 @@
-"""Errors and denials: the sequential conditional binomial test, as a bank of rate ratios.
+"""Errors and denials: the sequential conditional binomial test (Przyborowski and Wilenski 1940), as a bank of rate ratios.
 
-Given how many requests of a tick failed in both arms together, the canary's share of them is binomial with the canary's share of
-the requests. Each alternative multiplies the canary's failure odds by a ratio r; its likelihood ratio is an exact e-value, also for
-requests drawn without replacement (Hoeffding 1963, theorem 4) and for every true ratio below 1.
+Given how many requests of a tick failed in both arms together, the canary's share of them is binomial (or less spread) with
+the canary's share of the requests. Each alternative multiplies the canary's failure odds by a ratio r; its likelihood ratio is an
+exact e-value, also for requests drawn without replacement (Hoeffding 1963, theorem 4) and for every true ratio below 1.
 """
 
 from typing import Final

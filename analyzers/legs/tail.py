@@ -1,7 +1,8 @@
 """The slow end: a bank that stretches the tail, which Mann-Whitney cannot see.
 
-An alternative keeps the pooled survival curve S where it is above u, and below replaces it by u (S/u)^x: the slowest requests
-become more frequent the slower they are. Scores depend on pooled counts only, so that the permutation e-value stays exact.
+An alternative keeps the pooled survival curve S where it is above u, and below replaces it by u (S/u)^x (a Lehmann alternative,
+1953, of the tail): the slowest requests become more frequent the slower they are. Scores depend on pooled counts only, so that the
+permutation e-value stays exact.
 """
 
 from typing import Final

@@ -17,7 +17,7 @@ _FIGURES: Final[Mapping[str, tuple[str, Kind]]] = {
     "mann_whitney_u": ("U of the canary's latencies (Mann-Whitney)", "count"),
     "mann_whitney_probability": ("chance that a canary request is the slower one", "chance"),
     "mann_whitney_p": ("p of being no slower (Mann-Whitney)", "chance"),
-    "typical_factor": ("typical latency, canary to baseline (Hodges-Lehmann)", "factor"),
+    "typical_factor": ("typical latency, canary to baseline", "factor"),
     "canary_p50_low_ms": ("canary's median, at least", "ms"),
     "canary_p50_high_ms": ("canary's median, at most", "ms"),
     "canary_p99_low_ms": ("canary's p99, at least", "ms"),

@@ -76,7 +76,8 @@ def who(told: Account) -> str:
 
 def evidence(told: Account) -> str:
     """How strong the evidence against the canary is, and what that means."""
-    sure = f"; a healthy canary reaches this with a chance of at most {words.odds(told.evidence)}" if told.evidence > 1.0 else ""
+    reached, what = min((told.evidence, "this"), (told.boundary, "that"))
+    sure = f"; a healthy canary reaches {what} with a chance of at most {words.odds(reached)}" if reached > 1.0 else ""
     return f"{amount(told.evidence)} that the canary is worse; {amount(told.boundary)} is needed to convict{sure}"
 
 

@@ -1,11 +1,14 @@
 """Guards hold what only looks like evidence, and do not stand in the way of an outage."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from analyzers.counts import Arm, Latency, Pod, Sample
 from analyzers.guards import bursts, dispersion, pods
 from analyzers.layout import BASELINE_RING, CANARY_RING, TEMPERS
+from config.policy import LatencyTolerance, Policy, Tolerances
 from tests.analyzers.streams import World, latency, sample, terms, watch
 
 
@@ -145,14 +148,18 @@ def test_a_canary_slower_than_every_pod_of_the_baseline_is_not_held(canaries: in
     assert ruling.findings[2].sentence.endswith("The difference is larger than that between pods of one version.")
 
 
+def _tally(rank: float, tail: float, above: float) -> pods.Tally:
+    return 10.0, rank, tail, above, 10.0, 0.0
+
+
 def test_too_few_pods_are_not_asked() -> None:
-    assert pods.agreement({"cx": (10.0, 1.0, 1.0, 1.0), "ba": (10.0, 1.0, 1.0, 1.0)}) is None
-    assert pods.agreement({"ba": (10.0, 1.0, 1.0, 1.0)}) is None
+    assert pods.agreement({"cx": _tally(1.0, 1.0, 1.0), "ba": _tally(1.0, 1.0, 1.0)}) is None
+    assert pods.agreement({"ba": _tally(1.0, 1.0, 1.0)}) is None
 
 
 def test_pods_that_are_exactly_alike_agree_on_any_difference() -> None:
-    baseline = {f"b{at}": (10.0, 1.0, 0.0, 2.0) for at in range(3)}
-    assert pods.agreement({"cx": (10.0, 2.0, -1.0, 2.0), **baseline}) == (True, False, False)
+    baseline = {f"b{at}": _tally(1.0, 0.0, 2.0) for at in range(3)}
+    assert pods.agreement({"cx": _tally(2.0, -1.0, 2.0), **baseline}) == (True, False, False)
 
 
 def test_no_more_than_so_many_pods_are_remembered() -> None:
@@ -166,7 +173,7 @@ def test_pods_without_a_usable_histogram_are_left_out() -> None:
     whole = Arm(requests=15, latency=latency((5, 5, 5)), pods=odd)
     one_sided = Arm(requests=15, latency=latency((5, 5, 5)))
     state, _ = watch(terms(bounds_ms=(10.0, 20.0)), [Sample(t=1.0, seconds=1.0, canary=whole, baseline=whole)])
-    assert sorted(state.pods) == ["ba", "ca"]
+    assert sorted(key for key, tally in state.pods.items() if tally[0] > 0.0) == ["ba", "ca"]
     state, _ = watch(terms(bounds_ms=(10.0, 20.0)), [Sample(t=1.0, seconds=1.0, canary=whole, baseline=one_sided)])
     assert dict(state.pods) == {}
 
@@ -179,7 +186,7 @@ def test_latency_of_young_pods_is_not_judged_until_they_are_warm() -> None:
     assert young.reason.endswith("the latency of young pods is not judged yet")
     mixed = {"x": _pod(SLOW, age=5.0), "y": _pod(USUAL, age=100.0)}
     state, _ = watch(terms(bounds_ms=(10.0, 20.0)), [_with_pods(float(t), mixed, old) for t in range(1, 4)])
-    assert sorted(state.pods) == ["ba", "bb", "cy"]
+    assert sorted(key for key, tally in state.pods.items() if tally[0] > 0.0) == ["ba", "bb", "cy"]
 
 
 def test_young_pods_whose_old_neighbours_bring_no_histogram_idle_the_tick() -> None:
@@ -209,3 +216,102 @@ def test_errors_of_young_pods_are_judged_at_once() -> None:
 def test_a_late_regression_is_found_about_as_fast_as_an_early_one() -> None:
     ticks = [watch(terms(split=True, ticks=400), World(factor=1.3, onset=55).ticks(seed, 400))[1].tick for seed in range(8)]
     assert np.median(ticks) <= 55 + 12
+
+
+def _failing_pods(canary: dict[str, int], baseline: dict[str, int], *, requests: int = 100) -> Sample:
+    arms = [
+        Arm(
+            requests=requests * len(failures),
+            errors=sum(failures.values()),
+            pods={name: Pod(requests=requests, errors=failed) for name, failed in failures.items()},
+        )
+        for failures in (canary, baseline)
+    ]
+    return Sample(t=1.0, seconds=1.0, canary=arms[0], baseline=arms[1])
+
+
+def _ticks(one: Sample, number: int) -> list[Sample]:
+    return [replace(one, t=float(t)) for t in range(1, number + 1)]
+
+
+UNEVEN = {"a": 0, "b": 5, "c": 0, "d": 5, "e": 1, "f": 1}
+
+
+def test_a_canary_that_fails_no_more_than_the_failing_pods_of_the_baseline_is_held() -> None:
+    stream = _ticks(_failing_pods({"x": 5}, UNEVEN), 40)
+    _, ruling = watch(terms(ticks=60), stream)
+    assert ruling.outcome == "continue"
+    assert ruling.evidence > ruling.boundary
+    assert "failures differ as much between pods of one version" in ruling.reason
+    _, ended = watch(terms(ticks=40), stream)
+    assert "Pods of one version differ in their failures: variance" in ended.findings[0].sentence
+
+
+def test_one_canary_pod_that_fails_alone_does_not_hold_its_own_conviction() -> None:
+    alike = dict.fromkeys("abcdef", 1)
+    _, ruling = watch(terms(), _ticks(_failing_pods({"x": 30, "y": 1, "z": 1}, alike), 40))
+    assert ruling.outcome == "rollback"
+
+
+def test_pods_that_fail_alike_say_nothing_of_differences() -> None:
+    tallies = {f"b{name}": (0.0, 0.0, 0.0, 0.0, 1000.0, 10.0) for name in "abc"} | {"cx": (0.0, 0.0, 0.0, 0.0, 1000.0, 90.0)}
+    assert pods.failing(tallies, clumps=1.0) == 1.0
+
+
+@pytest.mark.parametrize("keys", [("ba", "bb", "cx"), ("ba", "bb", "bc")], ids=["two baseline pods", "no canary pod"])
+def test_with_too_few_pods_nothing_is_known_of_their_failures(keys: tuple[str, ...]) -> None:
+    uneven = {key: (0.0, 0.0, 0.0, 0.0, 1000.0, 100.0 * at) for at, key in enumerate(keys)}
+    assert pods.failing(uneven, clumps=1.0) == 1.0
+
+
+def test_the_variance_between_pods_counts_for_more_the_fewer_tell_of_it() -> None:
+    """The same spread of rates, seen in 3 and in 12 baseline pods."""
+
+    def uneven(pairs: int) -> dict[str, pods.Tally]:
+        rates = [40.0, 10.0, 25.0] * pairs
+        tallies = {f"b{at}": (0.0, 0.0, 0.0, 0.0, 1000.0, failed) for at, failed in enumerate(rates)}
+        return tallies | {"cx": (0.0, 0.0, 0.0, 0.0, 1000.0, 60.0)}
+
+    few, many = pods.failing(uneven(1), clumps=1.0), pods.failing(uneven(4), clumps=1.0)
+    assert few > 5.0 * many > 5.0
+
+
+def test_failures_in_clumps_are_no_difference_between_pods() -> None:
+    tallies = {f"b{at}": (0.0, 0.0, 0.0, 0.0, 1000.0, failed) for at, failed in enumerate((5.0, 15.0, 10.0, 20.0))}
+    tallies |= {"cx": (0.0, 0.0, 0.0, 0.0, 1000.0, 60.0)}
+    assert pods.failing(tallies, clumps=5.0) == 1.0
+
+
+def test_pods_with_impossible_failures_are_left_out() -> None:
+    odd = {"a": Pod(requests=5, errors=9), "b": Pod(requests=5, errors=-1), "c": Pod(requests=5, errors=1)}
+    arm = Arm(requests=15, errors=1, pods=odd)
+    state, _ = watch(terms(), [Sample(t=1.0, seconds=1.0, canary=arm, baseline=arm)])
+    assert {key: tally[4:] for key, tally in state.pods.items() if tally[4]} == {"bc": (5.0, 1.0), "cc": (5.0, 1.0)}
+
+
+def test_where_several_failures_a_tick_are_usual_the_first_ticks_cannot_tell_bursts() -> None:
+    noisy = sample(1.0, canary=(500, 12), baseline=(9500, 95))
+    _, early = watch(terms(), _ticks(noisy, 3))
+    assert early.evidence > early.boundary
+    assert (early.outcome, "too few ticks to tell whether failures come in bursts" in early.reason) == ("continue", True)
+    _, later = watch(terms(), _ticks(noisy, 10))
+    assert (later.outcome, later.tick) == ("rollback", 6)
+
+
+def test_in_the_first_ticks_latency_must_be_slower_beyond_doubt() -> None:
+    _, ruling = watch(terms(split=True), World(factor=1.4).ticks(9, 2))
+    assert ruling.evidence > ruling.boundary
+    assert (ruling.outcome, "too few ticks to tell whether latency moves on its own" in ruling.reason) == ("continue", True)
+
+
+@pytest.mark.parametrize(("wander", "outcome"), [(0.0, "rollback"), (0.1, "continue")])
+def test_latency_that_is_known_to_wander_must_be_slower_by_more_than_that(wander: float, outcome: str) -> None:
+    policy = Policy(tolerances=Tolerances(latency=LatencyTolerance(wander=wander)))
+    _, ruling = watch(terms(policy, split=True), World(factor=1.3).ticks(3, 20))
+    assert ruling.outcome == outcome
+
+
+def test_a_small_baseline_speaks_no_more_against_the_canary_than_for_it() -> None:
+    """The logarithm of the smaller arm's mean lies lower: 198 canary requests a second against 2, both alike."""
+    evidence = [watch(terms(split=True), World(canary_rps=198.0, baseline_rps=2.0).ticks(seed, 250))[1] for seed in range(8)]
+    assert max(ruling.legs["mean"].e_value for ruling in evidence) < 3.0

@@ -69,7 +69,7 @@ def test_while_it_goes_on_it_says_what_is_missing() -> None:
     assert early.fixed_horizon is None
     _, exposed = watch(terms(EARLY), World().ticks(4, 2))
     assert "not shown yet: an error rate below 0.5 % (about" in exposed.reason
-    assert "more canary requests, 19 s at 53/s)" in exposed.reason
+    assert "more canary requests, 18 s at 53/s)" in exposed.reason
     assert "and a typical latency within its tolerance (not in sight at this rate)" in exposed.reason
 
 
@@ -217,27 +217,27 @@ def test_one_bucket_promotes_by_the_mean_alone() -> None:
 
 
 def _p99_policy(wanted: bool) -> Policy:
-    return _tolerating(latency=LatencyTolerance(p99=1.5, require_p99_certificate=wanted))
+    return _tolerating(latency=LatencyTolerance(p99=1.15, require_p99_certificate=wanted))
 
 
 def test_a_p99_certificate_is_waited_for_when_asked() -> None:
     quick = watch(terms(_p99_policy(wanted=False)), World().ticks(6, 300))[1]
     certified = watch(terms(_p99_policy(wanted=True)), World().ticks(6, 300))[1]
     assert (quick.outcome, certified.outcome) == ("promote", "promote")
-    assert quick.tick < 60 <= certified.tick
+    assert quick.tick < certified.tick
     finding = _finding(certified, "tail")
     assert finding.high is not None
-    assert finding.high <= 1.5
+    assert finding.high <= 1.15
     assert finding.standing == "inside"
 
 
 @pytest.mark.parametrize("bounds_ms", [ISTIO_MS, (50.0,)], ids=["few requests", "a single bound"])
 def test_a_p99_certificate_that_cannot_be_had_is_named(bounds_ms: tuple[float, ...]) -> None:
     policy = _tolerating(latency=LatencyTolerance(p99=1.05, typical=4.0, require_p99_certificate=True))
-    world = World().ticks(7, 70)
+    world = World().ticks(7, 20)
     if len(bounds_ms) == 1:
-        world = (sample(float(t), slow=(latency((30, 20)), latency((570, 380)))) for t in range(1, 71))
-    _, ruling = watch(terms(policy, bounds_ms=bounds_ms, ticks=70), world)
+        world = (sample(float(t), slow=(latency((30, 20)), latency((570, 380)))) for t in range(1, 21))
+    _, ruling = watch(terms(policy, bounds_ms=bounds_ms, ticks=20), world)
     assert ruling.outcome == "inconclusive"
     assert "a p99 within its tolerance" in ruling.reason
     assert _finding(ruling, "tail").standing == "open"
@@ -263,7 +263,7 @@ def _strict(one: Policy) -> Terms:
 
 
 def test_strict_evidence_takes_longer_and_convicts_the_same_leg() -> None:
-    for world in (World(errors=(0.015, 0.001)), World(factor=1.5)):
+    for world in (World(errors=(0.015, 0.001)), World(factor=1.3)):
         _, plain = watch(terms(split=True), world.ticks(10, 300))
         _, strict = watch(_strict(Policy()), world.ticks(10, 300))
         assert (plain.outcome, strict.outcome) == ("rollback", "rollback")

@@ -57,7 +57,9 @@ class Results:
 
     def __init__(self, cell: Cell, folder: Path = FOLDER) -> None:
         """Read what is there."""
-        question = repr((cell.section, cell.world, cell.window_seconds, cell.warmup_seconds, cell.legs, cell.tolerance))
+        question = repr(
+            (cell.section, cell.world, cell.window_seconds, cell.warmup_seconds, cell.legs, cell.tolerance, cell.wander)
+        )
         name = hashlib.sha256(question.encode()).hexdigest()[:16]
         self._path = folder / fingerprint(promoting=cell.section in PROMOTED) / f"{name}.json"
         self.blocks = _read(self._path) if self._path.exists() else {}

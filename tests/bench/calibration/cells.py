@@ -33,6 +33,7 @@ class Cell:
         window_seconds: of the watch. warmup_seconds: the policy's.
         legs: follow the legs by themselves too, beyond the rollback.
         tolerance: of errors in a promotion: beside the baseline, or absolute.
+        wander: the policy's.
     """
 
     section: Section
@@ -44,6 +45,7 @@ class Cell:
     warmup_seconds: float = 60.0
     legs: bool = True
     tolerance: Literal["relative", "absolute"] = "relative"
+    wander: float = 0.01
 
     @property
     def best_leg(self) -> str:
@@ -113,6 +115,9 @@ def _false() -> list[Cell]:
         ("flush", "histograms merged every 5 ticks", _world(traffic=Traffic(flush_ticks=5)), 5000),
         ("slow 1", "slow errors in the histogram, base 1 %", _slow(0.01), 5000),
         ("slow 5", "slow errors in the histogram, base 5 %", _slow(0.05), 5000),
+        ("95/5", "95/5 rps", _world(traffic=Traffic(canary_rps=95.0, baseline_rps=5.0)), 2000),
+        ("198/2", "198/2 rps", _world(traffic=Traffic(canary_rps=198.0, baseline_rps=2.0)), 2000),
+        ("950/50", "950/50 rps", _world(traffic=Traffic(canary_rps=950.0, baseline_rps=50.0)), 2000),
         ("50/50", "50/50 rps", _world(traffic=Traffic(baseline_rps=50.0)), 2000),
         ("25/75", "25/75 rps", _world(traffic=Traffic(canary_rps=25.0, baseline_rps=75.0)), 2000),
         ("10/10", "10/10 rps", _world(traffic=Traffic(canary_rps=10.0, baseline_rps=10.0)), 2000),
@@ -129,8 +134,18 @@ def _apart(canary: int, spread: float = 0.0) -> Pods:
     return Pods(canary=canary, baseline=10, spread=spread, told_apart=True)
 
 
-def _pods_that_fail() -> World:
-    return _world(pods=Pods(canary=3, baseline=10, error_spread=0.5, told_apart=True), failures=Failures(errors=0.01))
+def _pods_that_fail(change: Change = NO_CHANGE) -> World:
+    pods = Pods(canary=3, baseline=10, error_spread=0.5, told_apart=True)
+    return _world(pods=pods, failures=Failures(errors=0.01), change=change)
+
+
+WANDERING: Final = Unsteady(jitter=(0.05, 0.0115), correlation=0.9)
+KNOWN_WANDER: Final = 0.05
+"""What a policy says whose service wanders so."""
+
+
+def _clumped(traffic: Traffic, errors: float) -> World:
+    return _world(traffic=traffic, failures=Failures(errors=errors, clump=5))
 
 
 def _hazards() -> list[Cell]:
@@ -139,9 +154,11 @@ def _hazards() -> list[Cell]:
     walk = Unsteady(pod_jitter=0.05, correlation=0.9)
     rows: list[tuple[str, str, World, int, float]] = [
         ("bursts", "errors in bursts of 5", _world(failures=Failures(clump=5)), 5000, 60.0),
+        ("5s bursts", "errors in bursts of 5, base 1 %, 5 s ticks", _clumped(Traffic(tick_seconds=5.0), 0.01), 5000, 60.0),
+        ("even bursts", "errors in bursts of 5, base 1 %, 500/500 rps", _clumped(EVEN, 0.01), 2000, 60.0),
         ("jitter 5", "tick jitter 5 %, baseline 1.1 %", _world(unsteady=Unsteady(jitter=(0.05, 0.011))), 5000, 60.0),
         ("jitter 10", "tick jitter 10 %, baseline 2.3 %", _world(unsteady=Unsteady(jitter=(0.1, 0.023))), 5000, 60.0),
-        ("ar", "AR(1) 0.9 sd 5 %, pods unknown", _world(unsteady=Unsteady(jitter=(0.05, 0.0115), correlation=0.9)), 5000, 60.0),
+        ("ar", "AR(1) 0.9 sd 5 %, pods unknown", _world(unsteady=WANDERING), 5000, 60.0),
         ("ar pods", "AR(1) per pod, 3 canary pods", _world(unsteady=walk, pods=_apart(3)), 2000, 60.0),
         ("ar 1 pod", "AR(1) per pod, 1 canary pod", _world(unsteady=walk, pods=_apart(1)), 2000, 60.0),
         ("pods 2", "pods differ by 2 %, 3 canary pods", _world(pods=_apart(3, 0.02)), 2000, 60.0),
@@ -161,10 +178,13 @@ def _hazards() -> list[Cell]:
         ("cold 60", "the same, from 60 s", _world(unsteady=cold, pods=warm), 2000, 60.0),
         ("cold both", "the same, baseline pods as cold", _world(unsteady=replace(cold, cold_baseline=True), pods=warm), 2000, 60.0),
     ]
-    return [
+    cells = [
         Cell(section="hazards", key=key, title=title, world=world, runs=runs, warmup_seconds=warmup, legs=False)
         for key, title, world, runs, warmup in rows
     ]
+    at = next(at for at, cell in enumerate(cells) if cell.key == "ar")
+    known = replace(cells[at], key="ar known", title="the same, and the policy says `wander: 0.05`", wander=KNOWN_WANDER)
+    return [*cells[: at + 1], known, *cells[at + 1 :]]
 
 
 def _costs() -> list[Cell]:
@@ -180,7 +200,30 @@ def _costs() -> list[Cell]:
             for key in ("x1.1", "x1.2", "x1.5")
         ]
         rows.append((f"1 pod {spread:g} x1.2", f"1 canary pod, pods differ {name}: latency x1.2", _pods_world(1, spread, "x1.2")))
-    return [Cell(section="costs", key=key, title=title, world=world, runs=400, legs=False) for key, title, world in rows]
+    rows += [
+        ("fragile e5", "pods' error rates differ by 50 %: errors 1 -> 5 %", _pods_that_fail(Change(errors=0.05))),
+        ("fragile e10", "pods' error rates differ by 50 %: errors 1 -> 10 %", _pods_that_fail(Change(errors=0.1))),
+        ("5s burst e5", "errors in bursts of 5, 5 s ticks: 1 -> 5 %", _noisy(Change(errors=0.05))),
+        ("5s burst e10", "errors in bursts of 5, 5 s ticks: 1 -> 10 %", _noisy(Change(errors=0.1))),
+    ]
+    cells = [Cell(section="costs", key=key, title=title, world=world, runs=400, legs=False) for key, title, world in rows]
+    known = [
+        Cell(
+            section="costs",
+            key=f"known {key}",
+            title=f"the policy says `wander: 0.05`: {_CHANGES[key][0]}",
+            world=_world(change=_CHANGES[key][1]),
+            runs=400,
+            legs=False,
+            wander=KNOWN_WANDER,
+        )
+        for key in ("x1.1", "x1.2", "x1.5")
+    ]
+    return [*cells, *known]
+
+
+def _noisy(change: Change) -> World:
+    return replace(_clumped(Traffic(tick_seconds=5.0), 0.01), change=change)
 
 
 def _pods_world(canary: int, spread: float, change: str) -> World:
@@ -247,7 +290,7 @@ def _product() -> list[Cell]:
         ("base 3", "healthy, both arms fail 3 %", _world(failures=Failures(errors=0.03))),
         ("tied", "healthy, all latencies in one bucket", _world(times=TIED)),
         ("jitter 10", "healthy, tick jitter 10 %", _world(unsteady=Unsteady(jitter=(0.1, 0.023)))),
-        ("ar", "healthy, correlated latency, pods unknown", _world(unsteady=Unsteady(jitter=(0.05, 0.0115), correlation=0.9))),
+        ("ar", "healthy, correlated latency, pods unknown", _world(unsteady=WANDERING)),
         ("pod errors", "healthy, pods' error rates differ by 50 %", _pods_that_fail()),
         ("unsplit", "healthy, slow errors in the histogram", _slow(0.01)),
         ("x1.02", "tolerated: latency x1.02", _world(change=Change(factor=1.02))),

@@ -62,10 +62,12 @@ def tick_of(tick: DrawnTick, places: Places, *, t: float) -> intake.Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodCounts:
-    """Histograms (releases, pods, J) and sums (releases, pods) of all pods, the canary's first."""
+    """Histograms (releases, pods, J), sums, requests and failures (releases, pods) of all pods, the canary's first."""
 
     counts: Array
     sums: Array
+    asked: Array
+    failed: Array
 
 
 def pods_of(tick: DrawnTick, places: Places) -> PodCounts:
@@ -74,6 +76,8 @@ def pods_of(tick: DrawnTick, places: Places) -> PodCounts:
     return PodCounts(
         counts=np.concatenate([drawn.counts[places] for drawn in arms], axis=1).astype(np.float64),
         sums=np.concatenate([drawn.sums[places] for drawn in arms], axis=1),
+        asked=np.concatenate([(drawn.requests + drawn.denied)[places] for drawn in arms], axis=1).astype(np.float64),
+        failed=np.concatenate([(drawn.errors + drawn.denied)[places] for drawn in arms], axis=1).astype(np.float64),
     )
 
 
@@ -87,7 +91,7 @@ class Bench:
         """All of them have seen nothing."""
         self.places: Places = np.arange(releases)
         self._keys = [*(f"cpod-{at}" for at in range(pods[0])), *(f"bpod-{at}" for at in range(pods[1]))]
-        self._tallies = np.zeros((releases, len(self._keys), 4))
+        self._tallies = np.zeros((releases, len(self._keys), 6))
         self._raw = np.repeat(blank()[None, :], releases, axis=0)
         self._terms = terms
         self._limits = Limits([terms] * releases)
@@ -115,7 +119,10 @@ class Bench:
         mean = (tick.c_sum + tick.b_sum) / np.maximum(tick.c.sum(1) + tick.b.sum(1), 1.0)
         above = np.nan_to_num(pods.sums[part] - number * mean[:, None])
         ranks, tails = ((counts * score[:, None, :]).sum(-1) for score in (scores.ranks, scores.tails))
-        self._tallies[part] += np.where(timed[:, None, None], np.stack([number, ranks, tails, above], axis=-1), 0.0)
+        self._tallies[part, :, :4] += np.where(timed[:, None, None], np.stack([number, ranks, tails, above], axis=-1), 0.0)
+        self._tallies[part, :, 4:] += np.where(
+            tick.seen[:, None, None], np.stack([pods.asked[part], pods.failed[part]], axis=-1), 0.0
+        )
 
     def _fold(self, part: slice, tick: intake.Tick, pods: PodCounts | None) -> Evidence:
         rows, limits = Rows(self._raw[part]), self._limits.take(np.arange(part.start, part.stop))
@@ -126,7 +133,7 @@ class Bench:
             self._note_pods(part, tick, pods, scores)
         averages = mean.fold(rows, limits, tick)
         log_denied = ratio.log_e(tick.c_den, tick.b_den, tick.c_req + tick.c_den, tick.b_req + tick.b_den)
-        before = bank.values(rows, limits, temper=0)
+        before = bank.values(rows, limits)
         denied = bank.denied_after(rows, limits, log_denied) if log_denied.any() else before[:, bank.DENIED]
         multiplier.fold(rows, limits, tick, errors=before[:, bank.ERRORS], denied=denied)
         log_errors = ratio.log_e(tick.c_err, tick.b_err, tick.c_req, tick.b_req)
@@ -149,4 +156,4 @@ class Bench:
 
     def _tally(self, at: int) -> Tallies:
         rows = self._tallies[at].tolist()
-        return {key: (n, rank, tail, above) for key, (n, rank, tail, above) in zip(self._keys, rows, strict=True)}
+        return {key: tuple(tally) for key, tally in zip(self._keys, rows, strict=True)}

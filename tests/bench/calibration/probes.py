@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from analyzers import combine, p99, promotion
 from analyzers.conviction import Evidence
@@ -67,7 +68,8 @@ class _Firsts:
 
 
 def _policy(cell: Cell, tolerances: Tolerances) -> Policy:
-    return Policy(window_seconds=cell.window_seconds, warmup_seconds=cell.warmup_seconds, tolerances=tolerances, promotion=_NEVER)
+    wandering = replace(tolerances, latency=replace(tolerances.latency, wander=cell.wander))
+    return Policy(window_seconds=cell.window_seconds, warmup_seconds=cell.warmup_seconds, tolerances=wandering, promotion=_NEVER)
 
 
 def _sums(legs: Array, total: Array, *, split: bool) -> dict[str, Array]:
@@ -172,8 +174,7 @@ def _note_certificates(firsts: _Firsts, bench: Bench, terms: Terms, number: int)
     for column, holds in (("errors", found.errors), ("rank", found.rank), ("mean", found.mean)):
         firsts.note(column, places, holds, number)
     firsts.note("together", places, found.errors & found.rank & found.mean, number)
-    if number >= p99.FEWEST_TICKS:
-        firsts.note("p99", places, p99.certified(rows, limits), number)
+    firsts.note("p99", places, p99.certified(rows, limits), number)
 
 
 def product(cell: Cell, *, releases: int, seed: np.random.SeedSequence) -> First:

@@ -97,11 +97,10 @@ def tail_quantile(counts: Array, edges: Array, level: Array | float) -> Array:
     place = place_of(below, level)
     row = np.arange(len(place))
     left, right = edges[row, place], edges[row, place + 1]
-    least = 0.5 / np.maximum(counts.sum(-1), 1.0)
-    above = np.log(np.maximum(1.0 - below[row[:, None], np.stack([place, place + 1], axis=-1)], least[:, None]))
-    wanted = np.log1p(-np.asarray(level))
-    inside = np.clip((above[:, 0] - wanted) / np.maximum(above[:, 0] - above[:, 1], 1e-12), 0.0, 1.0)
-    latency: Array = np.exp(left + (right - left) * inside)
+    above = 1.0 - np.concatenate([below[row, place], below[row, place + 1]])
+    most, least = np.log(np.maximum(above.reshape(2, -1), 0.5 / np.maximum(counts.sum(-1), 1.0)))
+    inside = (most - np.log1p(-np.asarray(level))) / np.maximum(most - least, 1e-12)
+    latency: Array = np.exp(left + (right - left) * np.minimum(np.maximum(inside, 0.0), 1.0))
     return latency
 
 

@@ -51,7 +51,6 @@ class _Batch:
         self.evidence = evidence
         self.charges: dict[int, Charge] = conviction.charges(rows, limits, tick, evidence)
         self.unshown: dict[int, Open] = release.unshown(rows, limits, tick, evidence.legs)
-        self.sure: list[float] = conviction.sure(rows, limits, evidence.total).tolist()
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
         self.warming: list[bool] = tick.warming.tolist()
@@ -60,6 +59,10 @@ class _Batch:
         self.requests: list[float] = rows.counts[:, 0, C_REQ].tolist()
         self.min_requests: list[float] = limits.min_requests.tolist()
         self.min_seconds: list[float] = limits.min_seconds.tolist()
+
+    def sure(self, at: int) -> float:
+        """1 over the chance with which a healthy canary would come as far."""
+        return float(conviction.sure(self.rows, self.limits, self.evidence.total)[at])
 
     def outcome(self, at: int) -> Outcome:
         """Rollback before promotion before the deadline. A tick without telemetry promotes nothing."""
@@ -87,7 +90,7 @@ class _Batch:
         if self.odd[at]:
             wanted += _ODD[self.odd[at]]
         charge = self.charges.get(at)
-        return wanted if charge is None else f"{charge.why_not(self.sure[at])}; {wanted}"
+        return wanted if charge is None else f"{charge.why_not(self.sure(at))}; {wanted}"
 
     def short_of(self, at: int, case: report.Case) -> str:
         """At the deadline: how long what is missing would have taken, and what the silence so far is worth."""
@@ -114,7 +117,7 @@ class _Batch:
         charge = self.charges.get(at)
         leg = charge.leg if charge is not None and ruling.outcome == "rollback" else None
         if leg is not None:
-            reason = f"{report.harm_sentence(case, leg)}; sure at {words.odds(self.sure[at])}"
+            reason = f"{report.harm_sentence(case, leg)}; sure at {words.odds(self.sure(at))}"
         elif ruling.outcome == "promote":
             reason = report.safe_sentence(case)
         else:

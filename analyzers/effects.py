@@ -83,8 +83,11 @@ def probability(ranks: Array) -> Array:
 
 def p99_factor(hist: Array, edges: Array, level: Array | float = TAIL_LEVEL) -> Array:
     """Factor of the 99th percentile of histograms (releases, 2, J); NaN while an arm is empty."""
-    mine, theirs = buckets.tail_quantile(hist[:, 0], edges, level), buckets.tail_quantile(hist[:, 1], edges, TAIL_LEVEL)
-    factor: Array = np.where(hist.sum(-1).min(-1) > 0.0, mine / theirs, np.nan)
+    size = len(hist)
+    levels = np.full(2 * size, TAIL_LEVEL)
+    levels[:size] = level
+    both = buckets.tail_quantile(np.concatenate([hist[:, 0], hist[:, 1]]), np.concatenate([edges, edges]), levels)
+    factor: Array = np.where(hist.sum(-1).min(-1) > 0.0, both[:size] / both[size:], np.nan)
     return factor
 
 

@@ -65,7 +65,9 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
             rows.safe_mean[:, column] += values
         rows.mean_wait[known] = 0.0
     number, total, squares = rows.mean[:, :, 0], rows.mean[:, :, 1], rows.mean[:, :, 2]
-    served = rows.counts[:, 0, C_LAT], rows.counts[:, 0, B_LAT]
-    lean = np.maximum(served[0] - served[1], 0.0) / np.maximum(served[0] + served[1], 1.0)
-    evidence: Array = (np.exp(log_t_value(number, total - 0.5 * lean[:, None] * squares, squares)) * WEIGHTS).sum(-1)
+    canary, baseline = rows.counts[:, 0, C_LAT], rows.counts[:, 0, B_LAT]
+    if (canary > baseline).any():
+        lean = np.maximum(canary - baseline, 0.0) / np.maximum(canary + baseline, 1.0)
+        total = total - 0.5 * lean[:, None] * squares
+    evidence: Array = (np.exp(log_t_value(number, total, squares)) * WEIGHTS).sum(-1)
     return evidence

@@ -35,10 +35,21 @@ def encode(session: Session) -> bytes:
     return msgspec.json.encode(_Kept(session=replace(session, judge=None), judge=judge))
 
 
-def decode(data: bytes) -> Session:
-    """The session back. Raises ``ValueError`` or ``TypeError`` (and theirs) where it cannot be read."""
+def decode(data: bytes) -> tuple[Session, ValueError | None]:
+    """The session back, and why its evidence could not be read.
+
+    The evidence of another version has another layout. The watch goes on and gathers it anew: a pipeline waits for the verdict.
+
+    Raises:
+        ValueError, TypeError (and theirs): the session itself cannot be read.
+    """
     kept = msgspec.json.decode(data, type=_Kept)
-    return replace(kept.session, judge=None if kept.judge is None else JudgeState.restore(kept.judge))
+    if kept.judge is None:
+        return kept.session, None
+    try:
+        return replace(kept.session, judge=JudgeState.restore(kept.judge)), None
+    except ValueError as error:
+        return kept.session, error
 
 
 class Checkpoints:
@@ -70,11 +81,14 @@ class Checkpoints:
         return future
 
     async def load(self) -> list[Session]:
-        """All sessions that were kept. One that cannot be read is reported and left where it is."""
+        """All sessions that were kept. One that cannot be read, and evidence that cannot, are reported and left where they are."""
         sessions = []
         for release_id, data in await self._store.items():
             try:
-                sessions.append(decode(data))
+                session, lost = decode(data)
+                sessions.append(session)
+                if lost is not None:
+                    self._meter.trouble("checkpoint", VerdictdError(f"evidence of {release_id} is gathered anew: {lost}"))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others must be taken up
                 self._meter.trouble("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
         return sessions

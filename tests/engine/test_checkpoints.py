@@ -1,14 +1,16 @@
 """The writer of checkpoints: newest states only, in order, waited-for ones first, whatever the store does."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
+from analyzers.judge import start, terms_of
 from daemon.engine import session as life
-from daemon.engine.checkpoints import Checkpoints, decode
+from daemon.engine.checkpoints import Checkpoints, decode, encode
 from daemon.engine.session import Session
 from daemon.errors import Refused, Unavailable, VerdictdError
 from tests.engine.worlds import POLICY, RELEASE, HandClock, MemoryMeter, MemoryStore, until
@@ -27,7 +29,7 @@ class Journal(MemoryStore):
         self.under_way.append(key)
         try:
             await super().put(key, value)
-            self.journal.append((key, decode(value).ticks))
+            self.journal.append((key, decode(value)[0].ticks))
         finally:
             self.under_way.remove(key)
 
@@ -121,3 +123,15 @@ async def test_a_flush_that_takes_too_long_says_so() -> None:
     async with writing(store) as (checkpoints, _):
         checkpoints.save(session("web-1"))
         assert not await checkpoints.flush(seconds=0.01)
+
+
+async def test_evidence_of_another_version_is_gathered_anew_and_the_watch_goes_on() -> None:
+    """A rolling update: the pipeline that waits for this verdict must get one."""
+    store, meter = MemoryStore(), MemoryMeter()
+    terms = terms_of(POLICY, tick_seconds=1.0, window_seconds=60.0, split=False)
+    kept = encode(replace(session("a", ticks=7), judge=start(terms)))
+    old = base64.b64encode(b"vdj1" + start(terms).save()[4:])
+    store.data["a"] = kept.replace(base64.b64encode(start(terms).save()), old)
+    (back,) = await Checkpoints(store, clock=HandClock(), meter=meter).load()
+    assert (back.ticks, back.judge) == (7, None)
+    assert [what for what, _ in meter.troubles] == ["checkpoint"]

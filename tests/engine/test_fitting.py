@@ -123,6 +123,6 @@ async def test_a_checkpoint_of_a_version_that_said_nothing_of_it_is_taken_up_and
     kept = json.loads(checkpoints.encode(await turned(shop)))
     for name in ("unresolved", "fitted_at"):
         del kept["session"][name]
-    back = checkpoints.decode(json.dumps(kept).encode())
+    back, _ = checkpoints.decode(json.dumps(kept).encode())
     assert (back.unresolved, back.fitted_at) == ((), 0)
     assert fitting.looked(back).unresolved == (TYPICAL, P99)

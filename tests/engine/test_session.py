@@ -158,7 +158,7 @@ def test_a_checkpoint_brings_back_the_same_session(watching: Session) -> None:
     after, _ = life.sampled(watching, healthy(), now=102.0)
     decided = life.judged(after, start(after.terms), ruling("rollback"), now=105.0)
     for session in (watching, after, life.reverted(decided, Action.REVERT, [])):
-        back = checkpoints.decode(checkpoints.encode(session))
+        back, _ = checkpoints.decode(checkpoints.encode(session))
         assert checkpoints.encode(back) == checkpoints.encode(session)
         assert (back.stage, back.marks, back.digest, back.verdict) == (
             session.stage,

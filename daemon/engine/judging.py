@@ -6,12 +6,13 @@ by one, and whoever fails alone ends inconclusive.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analyzers.judge import fold, start
 from analyzers.ruling import Ruling
+from daemon import recordings
 from daemon.engine import session as life
-from daemon.engine.session import Session
+from daemon.engine.session import LastTick, Session
 from daemon.model import Reading, Sample
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,18 @@ def _together(batch: Sequence[Due], *, now: Callable[[], float]) -> list[Judged]
     rulings = fold([session.terms for session, _ in seen], states, [sample for _, sample in seen])
     decided_at = now()
     return [
-        Judged(due=due, after=life.judged(session, state, ruling, now=decided_at), sample=sample, ruling=ruling)
+        Judged(
+            due=due, after=_ended(due, life.judged(session, state, ruling, now=decided_at), sample), sample=sample, ruling=ruling
+        )
         for due, (session, sample), (state, ruling) in zip(batch, seen, rulings, strict=True)
     ]
+
+
+def _ended(due: Due, after: Session, sample: Sample) -> Session:
+    """A decided session keeps the tick that decided: it is recorded beside the revert, and a kill may come between."""
+    if after.decision is None:
+        return after
+    return replace(after, last_tick=LastTick(line=recordings.line(sample).decode(), before=due.session.digest))
 
 
 def _alone(due: Due, *, now: Callable[[], float]) -> Judged:

@@ -1,18 +1,26 @@
 """What a daemon that died, or was stopped, had under way: read back, put in order, and gone on with."""
 
+import asyncio
 import logging
+from collections.abc import Sequence
 
 from daemon.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.lives import Lives
 from daemon.engine.registry import Registry
-from daemon.engine.session import Session
+from daemon.engine.scribe import header_of
+from daemon.engine.session import LastTick, Session
 from daemon.engine.world import World
 from daemon.errors import TransientError, VerdictdError
 from daemon.model import Stage
+from daemon.ports import Meter
+from daemon.recorder import Recorder
 
 log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 2.0
+"""For recordings that a kill cut short: they must not keep the others waiting."""
 
 
 async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints, lives: Lives) -> None:
@@ -35,6 +43,27 @@ async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints,
         lives.begin(session.release_id)
     if sessions:
         log.info("recovered", extra={"releases": len(sessions)})
+    if world.recorder is not None:
+        await _complete(world.recorder, sessions, meter=world.meter)
+
+
+async def _complete(recorder: Recorder, sessions: Sequence[Session], *, meter: Meter) -> None:
+    """Write down the ticks that decided: the daemon may have died before it did, beside the revert."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            for session in sessions:
+                if session.last_tick is not None:
+                    await asyncio.to_thread(_append, recorder, session, session.last_tick, meter)
+    except TimeoutError:
+        meter.trouble("recording", VerdictdError(f"no answer from the recordings' folder in {PATIENCE_SECONDS:g} s"))
+
+
+def _append(recorder: Recorder, session: Session, last: LastTick, meter: Meter) -> None:
+    try:
+        recorder.append(session.release_id, header_of(session), last.line.encode(), before=last.before, after=session.digest)
+    except VerdictdError as error:
+        meter.trouble("recording", error)
+    recorder.close(session.release_id)
 
 
 def _split(world: World, session: Session) -> bool:

@@ -7,12 +7,24 @@ from collections.abc import Sequence
 from daemon import recordings
 from daemon.engine import session as life
 from daemon.engine.judging import Judged
+from daemon.engine.session import Session
 from daemon.errors import VerdictdError
 from daemon.ports import Meter
 from daemon.recorder import Recorder
 from daemon.recordings import Header
 
 log = logging.getLogger(__name__)
+
+
+def header_of(session: Session) -> Header:
+    """The first line of a release's recording."""
+    return Header(
+        release=life.release_document(session.release),
+        policy=session.policy,
+        bounds_ms=session.bounds_ms,
+        split=session.split,
+        tick_seconds=session.tick_seconds,
+    )
 
 
 class Scribe:
@@ -43,16 +55,11 @@ class Scribe:
             if one.sample is None:
                 continue
             session = one.after
-            header = Header(
-                release=life.release_document(session.release),
-                policy=session.policy,
-                bounds_ms=session.bounds_ms,
-                split=session.split,
-                tick_seconds=session.tick_seconds,
-            )
             line = recordings.line(one.sample)
             try:
-                self._recorder.append(session.release_id, header, line, before=one.due.session.digest, after=session.digest)
+                self._recorder.append(
+                    session.release_id, header_of(session), line, before=one.due.session.digest, after=session.digest
+                )
             except VerdictdError as error:
                 log.warning("recording stopped", extra={"release": session.release_id, "reason": str(error)})
                 errors.append(error)

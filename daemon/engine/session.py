@@ -40,6 +40,14 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastTick:
+    """A line of a recording, and the digest of the lines before it."""
+
+    line: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One release's whole state.
 
@@ -50,6 +58,7 @@ class Session:
         last_gap: why the last tick had no information, or empty.
         unresolved: the policy's tolerances that the latency buckets cannot tell, a sentence each.
         fitted_at: how many requests of the baseline there were when that was last looked at; 0: never.
+        last_tick: the tick that decided, as its recording should end with it.
         settled: the decision is durable: nothing can decide otherwise any more, and the verdict may be read.
         superseded_by: the newer release of the same service, once there is one.
     """
@@ -79,6 +88,7 @@ class Session:
     fitted_at: int = 0
     digest: str = ""
     decision: Decision | None = None
+    last_tick: LastTick | None = None
     verdict: Verdict | None = None
     settled: bool = False
     superseded_by: str | None = None

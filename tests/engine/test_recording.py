@@ -9,12 +9,13 @@ import msgspec
 import pytest
 
 from daemon import recordings
+from daemon.engine import recovery
 from daemon.errors import VerdictdError
 from daemon.model import Record, Stage
 from daemon.recorder import Recorder
 from daemon.recordings import Header
 from daemon.replay import replay_file
-from tests.engine.worlds import ID, POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, killed, running, verdict_of
+from tests.engine.worlds import ID, POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, killed, running, until, verdict_of
 
 LONG = msgspec.structs.replace(POLICY, window_seconds=1e6)
 
@@ -50,6 +51,59 @@ async def test_a_recording_made_across_a_kill_replays_to_the_verdict_and_has_its
     assert (replayed.verdict, replayed.decided_at_tick) == ("rollback", verdict.ticks)
     assert replayed.reason == verdict.reason
     assert digest(tmp_path / f"{ID}.jsonl") == record.sample_digest
+
+
+@pytest.mark.parametrize("written", [False, True])
+async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(tmp_path: Path, written: bool) -> None:
+    """It is written beside the revert, so that the decision can be durable before it is."""
+    scene = Scene(telemetry=HandTelemetry([healthy(), failing()]), policies={"default": LONG}, recorder=Recorder(tmp_path))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):
+            await asyncio.sleep(0)
+        kept = scene.sessions.data[ID]
+    await asyncio.to_thread(int)
+    path, decided = tmp_path / f"{ID}.jsonl", msgspec.json.decode(kept)["session"]["digest"]
+    lines = path.read_bytes().splitlines(keepends=True)
+    before = lines[:-1] if digest(path) == decided else lines
+    last = msgspec.json.decode(kept)["session"]["last_tick"]["line"].encode() + b"\n"
+    path.write_bytes(b"".join([*before, last] if written else before))
+    scene.sessions.data[ID] = kept
+    scene.recorder = Recorder(tmp_path)
+    async with running(scene) as engine:
+        await verdict_of(engine)
+    await asyncio.to_thread(int)
+    assert digest(path) == decided == msgspec.json.decode(scene.records.data[ID], type=Record).sample_digest
+    assert replay_file(path).verdict == "rollback"
+
+
+async def test_a_folder_that_hangs_at_the_start_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(telemetry=HandTelemetry([healthy(), failing()]), policies={"default": LONG}, recorder=Recorder(tmp_path))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):
+            await asyncio.sleep(0)
+    await asyncio.to_thread(int)
+    hanging = Hanging(tmp_path)
+    scene.recorder = hanging
+    monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.01)
+    async with running(scene) as engine:
+        await verdict_of(engine)
+        await until(lambda: "recording" in [what for what, _ in scene.meter.troubles])
+    hanging.released.set()
+
+
+async def test_a_recording_that_lacks_earlier_ticks_is_reported_at_the_start_and_left(tmp_path: Path) -> None:
+    scene = Scene(telemetry=HandTelemetry([healthy(), healthy(), healthy(), failing()]), policies={"default": LONG})
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):
+            await asyncio.sleep(0)
+    scene.recorder = Recorder(tmp_path)
+    async with running(scene) as engine:
+        await verdict_of(engine)
+        await until(lambda: "recording" in [what for what, _ in scene.meter.troubles])
+    assert await asyncio.to_thread(list, tmp_path.iterdir()) == []
 
 
 class Broken(Recorder):

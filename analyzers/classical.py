@@ -116,18 +116,21 @@ def wilson(events: float, requests: float) -> tuple[float | None, float | None]:
 def _order(number: float, level: float, chance: float) -> float:
     """The largest k for which the k-th of ``number`` requests is at or below the quantile with ``chance``; 0 for none.
 
-    At least k of them lie below it with a chance of the binomial distribution, an incomplete beta function; above 100 000
-    the normal approximation serves.
+    At least k of them lie below it with a chance of the binomial distribution, an incomplete beta function. The normal
+    approximation is within a few of it; above 100 000 it serves.
     """
-    if number > _EXACT_FAILURES:
-        middle, half = number * level, _Z95 * math.sqrt(number * level * (1.0 - level))
-        return math.floor(middle - half if chance > 0.5 else middle + half)
-    least, most = 0, round(number) + 1
-    while most - least > 1:
-        k = (least + most) // 2
-        enough = _incomplete_beta(float(k), number - k + 1.0, level) >= chance
-        least, most = (k, most) if enough else (least, k)
-    return float(least)
+    middle, half = number * level, _Z95 * math.sqrt(number * level * (1.0 - level))
+    k = min(max(math.floor(middle - half if chance > 0.5 else middle + half), 0), round(number))
+
+    def enough(k: int) -> bool:
+        return _incomplete_beta(float(k), number - k + 1.0, level) >= chance
+
+    if number <= _EXACT_FAILURES:
+        while k > 0 and not enough(k):
+            k -= 1
+        while k < round(number) and enough(k + 1):
+            k += 1
+    return float(k)
 
 
 def quantile_interval(counts: Sequence[float], bounds_ms: Sequence[float], level: float) -> tuple[float | None, float | None]:

@@ -126,66 +126,101 @@ def _less(factor: Array, error: Array, wander: Array) -> Array:
     return least
 
 
+@dataclass(slots=True, kw_only=True)
+class _Slowness:
+    """Factors of typical latency and of the mean (releases,) each, and what is left of them after the cautions."""
+
+    probability: Array
+    typical: Array
+    by_mean: Mask
+    mean: Array
+    sure_typical: Array
+    sure_mean: Array
+
+
+def _slowness(rows: Rows, limits: Limits) -> _Slowness:
+    """Typical latency by the ranks where the buckets resolve the median, else by the means."""
+    deviation = memory.rank_deviation(rows.ranks)
+    ranks = memory.clearest(rows.ranks, deviation)
+    ticks = memory.clearest(memory.lengths(rows.head[:, LATENCY_TICKS]), deviation)
+    wander = _wander(limits, ticks)
+    slower = probability(ranks)
+    mean = mean_factor(memory.clearest(rows.counts, deviation))
+    sure_mean = _less(mean, _mean_error(rows, ticks), wander)
+    size = limits.bounds.shape[1] + 1
+    if size == 1:
+        by_mean = np.ones(len(mean), dtype=np.bool_)
+        return _Slowness(probability=slower, typical=mean, by_mean=by_mean, mean=mean, sure_typical=sure_mean, sure_mean=sure_mean)
+    edges, baseline = buckets.log_edges(limits.bounds), rows.hist[:, 0, 1, :size]
+    resolved = buckets.resolves_median(baseline)
+    by_rank = np.where(np.isfinite(slower), buckets.factor_of(slower, baseline, edges), np.nan)
+    one_less = buckets.factor_of(slower - 1.0 / np.sqrt(ranks[:, 1]), baseline, edges)
+    at_least = _less(by_rank, np.log(by_rank / one_less), wander)
+    ranked = resolved | ~np.isfinite(mean)
+    return _Slowness(
+        probability=slower,
+        typical=np.where(ranked, by_rank, mean),
+        by_mean=~resolved,
+        mean=mean,
+        sure_typical=np.where(ranked, at_least, sure_mean),
+        sure_mean=sure_mean,
+    )
+
+
+def _tail(rows: Rows, limits: Limits) -> tuple[Array, Array]:
+    """The factor of p99 (releases,), and what is left of it after the cautions; NaN while unknown.
+
+    The error of a quantile is that of the share below it: the canary's is read at the level that is lower by as much.
+    """
+    size = limits.bounds.shape[1] + 1
+    if size == 1:
+        unknown = np.full(len(rows.raw), np.nan)
+        return unknown, unknown
+    hist, edges = rows.hist[..., :size], buckets.log_edges(limits.bounds)
+    deviation = _tail_deviation(hist)
+    seen = memory.clearest(hist, deviation)
+    lengths = memory.lengths(rows.head[:, LATENCY_TICKS])
+    number = seen[:, 0].sum(1) * memory.clearest(memory.STAND_OUT**2 * np.ones_like(lengths), deviation)
+    lower = TAIL_LEVEL - TAIL_CAUTION * np.sqrt(TAIL_LEVEL * (1.0 - TAIL_LEVEL) / np.maximum(number, 1.0))
+    wander = _wander(limits, memory.clearest(lengths, deviation))
+    return p99_factor(seen, edges), _less(p99_factor(seen, edges, lower), np.zeros(len(wander)), wander)
+
+
+def _since_start(rows: Rows) -> Rows:
+    """The same with every memory as long as the watch."""
+    rows = Rows(rows.raw.copy())
+    for memories in (rows.counts, rows.ranks, rows.hist):
+        memories[:, 1:] = memories[:, :1]
+    return rows
+
+
 def estimate(rows: Rows, limits: Limits, *, recent: bool) -> Harm:
     """The harm of a batch as estimated now: over the memory in which it stands out most (``recent``), or since the start."""
     if not recent:
-        rows = Rows(rows.raw.copy())
-        for memories in (rows.counts, rows.ranks, rows.hist):
-            memories[:, 1:] = memories[:, :1]
+        rows = _since_start(rows)
     counts = rows.counts
     failing = memory.clearest(counts, memory.error_deviation(counts))
     c_rate, b_rate, _, _ = rates(failing)
     sure_rate = c_rate - ERROR_CAUTION * np.sqrt(failing[:, C_ERR]) / failing[:, C_REQ]
     _, _, c_denied, b_denied = rates(memory.clearest(counts, memory.error_deviation(counts, (C_DEN, B_DEN))))
-    deviation = memory.rank_deviation(rows.ranks)
-    ranks = memory.clearest(rows.ranks, deviation)
-    lengths = memory.lengths(rows.head[:, LATENCY_TICKS])
-    ticks = memory.clearest(lengths, deviation)
-    wander = _wander(limits, ticks)
-    slower = probability(ranks)
-    mean = mean_factor(memory.clearest(counts, deviation))
-    sure_mean = _less(mean, _mean_error(rows, ticks), wander)
-    size = limits.bounds.shape[1] + 1
-    if size > 1:
-        hist = rows.hist[..., :size]
-        edges = buckets.log_edges(limits.bounds)
-        baseline = hist[:, 0, 1]
-        resolved = buckets.resolves_median(baseline)
-        by_rank = np.where(np.isfinite(slower), buckets.factor_of(slower, baseline, edges), np.nan)
-        one_less = buckets.factor_of(slower - 1.0 / np.sqrt(ranks[:, 1]), baseline, edges)
-        at_least = _less(by_rank, np.log(by_rank / one_less), wander)
-        typical = np.where(resolved | ~np.isfinite(mean), by_rank, mean)
-        sure_typical = np.where(resolved | ~np.isfinite(mean), np.where(np.isfinite(slower), at_least, np.nan), sure_mean)
-        tail_deviation = _tail_deviation(hist)
-        slow = memory.clearest(hist, tail_deviation)
-        p99 = p99_factor(slow, edges)
-        tail_ticks = memory.clearest(lengths, tail_deviation)
-        wide = memory.clearest(memory.STAND_OUT**2 * np.ones_like(lengths), tail_deviation)
-        lower = TAIL_LEVEL - TAIL_CAUTION * np.sqrt(TAIL_LEVEL * (1.0 - TAIL_LEVEL) / np.maximum(slow[:, 0].sum(1) * wide, 1.0))
-        sure_p99 = _less(p99_factor(slow, edges, lower), np.zeros(len(p99)), _wander(limits, tail_ticks))
-    else:
-        resolved = np.zeros(len(mean), dtype=np.bool_)
-        typical, sure_typical, p99 = mean, sure_mean, np.full(len(mean), np.nan)
-        sure_p99 = p99
-    beyond = np.stack(
-        [
-            (sure_rate > limits.max_rate) & (sure_rate > np.nan_to_num(b_rate) + limits.above_baseline),
-            c_denied > np.nan_to_num(b_denied) + limits.denied_above,
-            sure_typical > limits.typical,
-            sure_p99 > limits.p99,
-            sure_mean > limits.typical,
-        ],
-        axis=-1,
-    )
+    slow = _slowness(rows, limits)
+    p99, sure_p99 = _tail(rows, limits)
+    beyond = [
+        (sure_rate > limits.max_rate) & (sure_rate > np.nan_to_num(b_rate) + limits.above_baseline),
+        c_denied > np.nan_to_num(b_denied) + limits.denied_above,
+        slow.sure_typical > limits.typical,
+        sure_p99 > limits.p99,
+        slow.sure_mean > limits.typical,
+    ]
     return Harm(
         c_rate=c_rate,
         b_rate=b_rate,
         c_denied=c_denied,
         b_denied=b_denied,
-        probability=slower,
-        typical=typical,
-        by_mean=~resolved,
-        mean=mean,
+        probability=slow.probability,
+        typical=slow.typical,
+        by_mean=slow.by_mean,
+        mean=slow.mean,
         p99=p99,
-        beyond=beyond,
+        beyond=np.stack(beyond, axis=-1),
     )

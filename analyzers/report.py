@@ -21,6 +21,9 @@ LEVEL: Final = 0.95
 LEGS: Final = ("errors", "denied", "rank", "tail", "mean", "slo")
 ERRORS, DENIED, RANK, TAIL, MEAN, SLO = range(len(LEGS))
 Standing = Literal["inside", "outside", "open", "idle"]
+Unit = Literal["points", "ratio", "probability"]
+Counted = tuple[float, float]
+"""Events and the requests among which they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,55 +43,86 @@ def _standing(low: float | None, high: float | None, tolerance: float) -> Standi
     return "outside" if low is not None and low > tolerance else "open"
 
 
+def _rate(counted: Counted) -> float:
+    return counted[0] / max(counted[1], 1.0)
+
+
 def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _measured(
+    case: Case,
+    leg: int,
+    unit: Unit,
+    *,
+    effect: float,
+    span: tuple[float | None, float | None],
+    tolerance: float,
+    sentence: str,
+) -> Finding:
+    """A leg that has something to say; ``span`` is the confidence sequence of its effect."""
+    low, high = span
+    return Finding(
+        leg=LEGS[leg],
+        effect=effect,
+        unit=unit,
+        low=low,
+        high=high,
+        level=LEVEL,
+        e_value=case.e_values[leg],
+        tolerance=tolerance,
+        standing=_standing(low, high, tolerance),
+        sentence=sentence,
+    )
+
+
+def _idle(case: Case, leg: int, unit: Unit, sentence: str, *, tolerance: float | None = None) -> Finding:
+    """A leg that has nothing to say."""
+    return Finding(
+        leg=LEGS[leg],
+        effect=None,
+        unit=unit,
+        low=None,
+        high=None,
+        level=LEVEL,
+        e_value=case.e_values[leg],
+        tolerance=tolerance,
+        standing="idle",
+        sentence=sentence,
+    )
+
+
+def _rates(case: Case, leg: int, counts: tuple[Counted, Counted], *, tolerance: float, said: tuple[str, str]) -> Finding:
+    """A leg that compares events per request, (events, requests) of canary and baseline; ``said``: with requests, and without."""
+    (canary, asked), (baseline, base_asked) = counts
+    if asked <= 0.0 or base_asked <= 0.0 or not said[0]:
+        return _idle(case, leg, "points", said[1], tolerance=tolerance)
+    span = intervals.difference_of_rates(*counts, alpha=1.0 - LEVEL)
+    effect = canary / asked - baseline / base_asked
+    return _measured(case, leg, "points", effect=effect, span=span, tolerance=tolerance, sentence=said[0])
 
 
 def _errors(case: Case) -> Finding:
     totals = case.rows.counts[0, 0]
     canary, baseline = (float(totals[C_ERR]), float(totals[C_REQ])), (float(totals[B_ERR]), float(totals[B_REQ]))
-    rate, base = canary[0] / max(canary[1], 1.0), baseline[0] / max(baseline[1], 1.0)
-    low, high = intervals.difference_of_rates(canary, baseline, alpha=1.0 - LEVEL)
+    rate, base = _rate(canary), _rate(baseline)
     tolerance = max(float(case.limits.max_rate[0]) - base, float(case.limits.above_baseline[0]))
-    seen = canary[1] > 0.0 and baseline[1] > 0.0
-    return Finding(
-        leg="errors",
-        effect=rate - base if seen else None,
-        unit="points",
-        low=low if seen else None,
-        high=high if seen else None,
-        level=LEVEL,
-        e_value=case.e_values[ERRORS],
-        tolerance=tolerance,
-        standing=_standing(low, high, tolerance) if seen else "idle",
-        sentence=f"{words.percent(rate)} of the canary's {words.count(canary[1])} requests failed, "
-        f"{words.percent(base)} of the baseline's {words.count(baseline[1])}; "
-        f"allowed {words.percent(base + tolerance)}.",
+    sentence = (
+        f"{words.percent(rate)} of the canary's {words.count(canary[1])} requests failed, "
+        f"{words.percent(base)} of the baseline's {words.count(baseline[1])}; allowed {words.percent(base + tolerance)}."
     )
+    return _rates(case, ERRORS, (canary, baseline), tolerance=tolerance, said=(sentence, sentence))
 
 
 def _denied(case: Case) -> Finding:
     totals = case.rows.counts[0, 0]
     canary = (float(totals[C_DEN]), float(totals[C_REQ] + totals[C_DEN]))
     baseline = (float(totals[B_DEN]), float(totals[B_REQ] + totals[B_DEN]))
-    seen = canary[0] + baseline[0] > 0.0 and canary[1] > 0.0 and baseline[1] > 0.0
-    rate, base = canary[0] / max(canary[1], 1.0), baseline[0] / max(baseline[1], 1.0)
-    low, high = intervals.difference_of_rates(canary, baseline, alpha=1.0 - LEVEL)
-    tolerance = float(case.limits.denied_above[0])
-    return Finding(
-        leg="denied",
-        effect=rate - base if seen else None,
-        unit="points",
-        low=low if seen else None,
-        high=high if seen else None,
-        level=LEVEL,
-        e_value=case.e_values[DENIED],
-        tolerance=tolerance,
-        standing=_standing(low, high, tolerance) if seen else "idle",
-        sentence=f"Policy denied {words.percent(rate)} of the canary's requests, {words.percent(base)} of the baseline's."
-        if seen
-        else "No request was seen to be denied by policy.",
-    )
+    rates = words.percent(_rate(canary)), words.percent(_rate(baseline))
+    sentence = f"Policy denied {rates[0]} of the canary's requests, {rates[1]} of the baseline's."
+    said = (sentence if canary[0] + baseline[0] > 0.0 else "", "No request was seen to be denied by policy.")
+    return _rates(case, DENIED, (canary, baseline), tolerance=float(case.limits.denied_above[0]), said=said)
 
 
 def _rank(case: Case) -> Finding:
@@ -96,84 +130,44 @@ def _rank(case: Case) -> Finding:
     probability, typical = float(case.harm.probability[0]), float(case.harm.typical[0])
     allowed = promotion.allowed_probability(case.rows, case.limits)
     if precision <= 0.0 or allowed is None:
-        return _idle("rank", "probability", case.e_values[RANK], "The latency histograms say nothing about typical latency.")
-    scale = normal.tuned(np.array([12.0 * promotion.TUNED_REQUESTS]), alpha=1.0 - LEVEL)
+        return _idle(case, RANK, "probability", "The latency histograms say nothing about typical latency.")
+    scale = normal.tuned(np.array([12.0 * promotion.TUNED_REQUESTS]), alpha=0.5 * (1.0 - LEVEL))
     half = float(normal.radius(np.array([precision]), scale=scale, alpha=1.0 - LEVEL)[0]) / precision
     middle = 0.5 + total / precision
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    tolerance = float(allowed[0])
     source = "by the means, since the buckets do not resolve the median" if case.harm.by_mean[0] else "by the ranks"
-    return Finding(
-        leg="rank",
+    return _measured(
+        case,
+        RANK,
+        "probability",
         effect=min(1.0, max(0.0, middle)),
-        unit="probability",
-        low=low,
-        high=high,
-        level=LEVEL,
-        e_value=case.e_values[RANK],
-        tolerance=tolerance,
-        standing=_standing(low, high, tolerance),
+        span=(max(0.0, middle - half), min(1.0, middle + half)),
+        tolerance=float(allowed[0]),
         sentence=f"A canary request is slower than a baseline request with probability {probability:.3f} (0.5 is alike): typical "
         f"latency {words.times(typical)} the baseline's {source}, allowed {words.times(float(case.limits.typical[0]))}.",
-    )
-
-
-def _idle(leg: str, unit: Literal["points", "ratio", "probability"], e_value: float, sentence: str) -> Finding:
-    return Finding(
-        leg=leg,
-        effect=None,
-        unit=unit,
-        low=None,
-        high=None,
-        level=LEVEL,
-        e_value=e_value,
-        tolerance=None,
-        standing="idle",
-        sentence=sentence,
     )
 
 
 def _tail(case: Case) -> Finding:
     factor = _known(float(case.harm.p99[0]))
     if factor is None:
-        return _idle("tail", "ratio", case.e_values[TAIL], "The 99th percentile was not measured.")
+        return _idle(case, TAIL, "ratio", "The 99th percentile was not measured.")
     tolerance = float(case.limits.p99[0])
     bound = _known(float(p99.certified_bound(case.rows, case.limits)[0]))
     shown = "no factor is excluded yet" if bound is None else f"shown to be at most {words.times(bound)}"
-    return Finding(
-        leg="tail",
-        effect=factor,
-        unit="ratio",
-        low=None,
-        high=bound,
-        level=LEVEL,
-        e_value=case.e_values[TAIL],
-        tolerance=tolerance,
-        standing=_standing(None, bound, tolerance),
-        sentence=f"p99 is estimated at {words.times(factor)} the baseline's, {shown}, allowed {words.times(tolerance)}.",
-    )
+    sentence = f"p99 is estimated at {words.times(factor)} the baseline's, {shown}, allowed {words.times(tolerance)}."
+    return _measured(case, TAIL, "ratio", effect=factor, span=(None, bound), tolerance=tolerance, sentence=sentence)
 
 
 def _mean(case: Case) -> Finding:
     factor = _known(float(case.harm.mean[0]))
     if factor is None:
-        return _idle("mean", "ratio", case.e_values[MEAN], "The mean latency was not measured.")
+        return _idle(case, MEAN, "ratio", "The mean latency was not measured.")
     number, total, squares = (float(value) for value in case.rows.mean[0, 0])
-    span = intervals.log_mean(number, total, squares, alpha=1.0 - LEVEL, prior=PRIOR_TICKS)
-    low, high = (None, None) if span is None else (math.exp(span[0]), math.exp(span[1]))
+    logs = intervals.log_mean(number, total, squares, alpha=1.0 - LEVEL, prior=PRIOR_TICKS)
+    span = (None, None) if logs is None else (math.exp(logs[0]), math.exp(logs[1]))
     tolerance = float(case.limits.typical[0])
-    return Finding(
-        leg="mean",
-        effect=factor,
-        unit="ratio",
-        low=low,
-        high=high,
-        level=LEVEL,
-        e_value=case.e_values[MEAN],
-        tolerance=tolerance,
-        standing=_standing(low, high, tolerance),
-        sentence=f"Mean latency is {words.times(factor)} the baseline's, allowed {words.times(tolerance)}.",
-    )
+    sentence = f"Mean latency is {words.times(factor)} the baseline's, allowed {words.times(tolerance)}."
+    return _measured(case, MEAN, "ratio", effect=factor, span=span, tolerance=tolerance, sentence=sentence)
 
 
 def _slo(case: Case) -> Finding:
@@ -181,21 +175,10 @@ def _slo(case: Case) -> Finding:
     errors, requests = float(totals[C_ERR]), float(totals[C_REQ])
     limit = float(case.limits.max_rate[0])
     if requests <= 0.0:
-        return _idle("slo", "points", case.e_values[SLO], "The canary served no request.")
-    low, high = intervals.rate(errors, requests, alpha=1.0 - LEVEL)
-    return Finding(
-        leg="slo",
-        effect=errors / requests,
-        unit="points",
-        low=low,
-        high=high,
-        level=LEVEL,
-        e_value=case.e_values[SLO],
-        tolerance=limit,
-        standing=_standing(low, high, limit),
-        sentence=f"The canary by itself fails {words.percent(errors / requests)} of its requests; the absolute limit is "
-        f"{words.percent(limit)}.",
-    )
+        return _idle(case, SLO, "points", "The canary served no request.")
+    rate, span = errors / requests, intervals.rate(errors, requests, alpha=1.0 - LEVEL)
+    sentence = f"The canary by itself fails {words.percent(rate)} of its requests; the absolute limit is {words.percent(limit)}."
+    return _measured(case, SLO, "points", effect=rate, span=span, tolerance=limit, sentence=sentence)
 
 
 def findings(case: Case) -> tuple[Finding, ...]:

@@ -7,6 +7,7 @@ import pytest
 
 from analyzers.counts import Arm, Latency, Pod, Sample
 from analyzers.guards import bursts, dispersion, pods
+from analyzers.judge import fold, start
 from analyzers.layout import BASELINE_RING, CANARY_RING, TEMPERS
 from config.policy import LatencyTolerance, Policy, Tolerances
 from tests.analyzers.streams import World, latency, sample, terms, watch
@@ -315,3 +316,12 @@ def test_a_small_baseline_speaks_no_more_against_the_canary_than_for_it() -> Non
     """The logarithm of the smaller arm's mean lies lower: 198 canary requests a second against 2, both alike."""
     evidence = [watch(terms(split=True), World(canary_rps=198.0, baseline_rps=2.0).ticks(seed, 250))[1] for seed in range(8)]
     assert max(ruling.legs["mean"].e_value for ruling in evidence) < 3.0
+
+
+def test_releases_with_and_without_pods_are_folded_side_by_side() -> None:
+    one = terms(bounds_ms=(10.0, 20.0))
+    apart = _with_pods(1.0, {"x": _pod(USUAL)}, {"a": _pod(USUAL)})
+    together = sample(1.0, slow=(latency((3, 2, 1)), latency((3, 2, 1))))
+    (with_pods, _), (without, _) = fold([one] * 2, [start(one)] * 2, [apart, together])
+    assert sorted(with_pods.pods) == ["ba", "cx"]
+    assert dict(without.pods) == {}

@@ -60,7 +60,9 @@ async def test_a_recording_made_across_a_kill_replays_to_the_verdict_and_has_its
 @pytest.mark.parametrize("written", [False, True])
 async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(tmp_path: Path, written: bool) -> None:
     """It is written beside the revert, so that the decision can be durable before it is."""
-    scene = Scene(telemetry=HandTelemetry([healthy(), failing()]), policies={"default": LONG}, recorder=Recorder(tmp_path))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    telemetry = HandTelemetry([healthy(), healthy(), healthy(), failing()])
+    scene = Scene(telemetry=telemetry, policies={"default": LONG}, recorder=Recorder(tmp_path))
     async with killed(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):

@@ -94,10 +94,10 @@ async def counted(source: Telemetry, watches: list[Watch], sums: Sums) -> Readin
             await asyncio.sleep(0.1)
 
 
-async def read_up_to(source: Telemetry, watches: list[Watch], sums: Sums, *, canary: int) -> None:
-    """Read until so many of the canary's requests have been seen."""
+async def read_up_to(source: Telemetry, watches: list[Watch], sums: Sums, *, canary: int, baseline: int = 0) -> None:
+    """Read until so many requests of both arms have been seen: each pod is scraped at a time of its own."""
     async with asyncio.timeout(15):
-        while sums.requests[1] < canary:
+        while sums.requests[0] < baseline or sums.requests[1] < canary:
             sums.add((await source.read(watches))["web-1"])
             await asyncio.sleep(0.2)
 
@@ -204,7 +204,7 @@ async def test_a_pod_that_restarts_and_one_that_goes_away(mesh: Mesh) -> None:
         await pods[1].stop()
         pods[0].served += 5
         pods[2].served += 2
-        await read_up_to(source, watches, sums, canary=10)
+        await read_up_to(source, watches, sums, canary=10, baseline=5)
         assert sums.requests == [5, 10]
 
 

@@ -51,17 +51,17 @@ def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _measured(
+def _finding(
     case: Case,
     leg: int,
     unit: Unit,
     *,
-    effect: float,
-    span: tuple[float | None, float | None],
-    tolerance: float,
+    effect: float | None,
+    span: tuple[float | None, float | None] = (None, None),
+    tolerance: float | None,
     sentence: str,
 ) -> Finding:
-    """A leg that has something to say; ``span`` is the confidence sequence of its effect."""
+    """What a leg says; ``span`` is the confidence sequence of its effect. Without an effect it idles."""
     low, high = span
     return Finding(
         leg=LEGS[leg],
@@ -72,25 +72,14 @@ def _measured(
         level=LEVEL,
         e_value=case.e_values[leg],
         tolerance=tolerance,
-        standing=_standing(low, high, tolerance),
+        standing="idle" if effect is None or tolerance is None else _standing(low, high, tolerance),
         sentence=sentence,
     )
 
 
 def _idle(case: Case, leg: int, unit: Unit, sentence: str, *, tolerance: float | None = None) -> Finding:
     """A leg that has nothing to say."""
-    return Finding(
-        leg=LEGS[leg],
-        effect=None,
-        unit=unit,
-        low=None,
-        high=None,
-        level=LEVEL,
-        e_value=case.e_values[leg],
-        tolerance=tolerance,
-        standing="idle",
-        sentence=sentence,
-    )
+    return _finding(case, leg, unit, effect=None, tolerance=tolerance, sentence=sentence)
 
 
 def _rates(case: Case, leg: int, counts: tuple[Counted, Counted], *, tolerance: float, said: tuple[str, str]) -> Finding:
@@ -100,7 +89,7 @@ def _rates(case: Case, leg: int, counts: tuple[Counted, Counted], *, tolerance: 
         return _idle(case, leg, "points", said[1], tolerance=tolerance)
     span = intervals.difference_of_rates(*counts, alpha=1.0 - LEVEL)
     effect = canary / asked - baseline / base_asked
-    return _measured(case, leg, "points", effect=effect, span=span, tolerance=tolerance, sentence=said[0])
+    return _finding(case, leg, "points", effect=effect, span=span, tolerance=tolerance, sentence=said[0])
 
 
 def _errors(case: Case) -> Finding:
@@ -135,7 +124,7 @@ def _rank(case: Case) -> Finding:
     half = float(normal.radius(np.array([precision]), scale=scale, alpha=1.0 - LEVEL)[0]) / precision
     middle = 0.5 + total / precision
     source = "by the means, since the buckets do not resolve the median" if case.harm.by_mean[0] else "by the ranks"
-    return _measured(
+    return _finding(
         case,
         RANK,
         "probability",
@@ -155,7 +144,7 @@ def _tail(case: Case) -> Finding:
     bound = _known(float(p99.certified_bound(case.rows, case.limits)[0]))
     shown = "no factor is excluded yet" if bound is None else f"shown to be at most {words.times(bound)}"
     sentence = f"p99 is estimated at {words.times(factor)} the baseline's, {shown}, allowed {words.times(tolerance)}."
-    return _measured(case, TAIL, "ratio", effect=factor, span=(None, bound), tolerance=tolerance, sentence=sentence)
+    return _finding(case, TAIL, "ratio", effect=factor, span=(None, bound), tolerance=tolerance, sentence=sentence)
 
 
 def _mean(case: Case) -> Finding:
@@ -167,7 +156,7 @@ def _mean(case: Case) -> Finding:
     span = (None, None) if logs is None else (math.exp(logs[0]), math.exp(logs[1]))
     tolerance = float(case.limits.typical[0])
     sentence = f"Mean latency is {words.times(factor)} the baseline's, allowed {words.times(tolerance)}."
-    return _measured(case, MEAN, "ratio", effect=factor, span=span, tolerance=tolerance, sentence=sentence)
+    return _finding(case, MEAN, "ratio", effect=factor, span=span, tolerance=tolerance, sentence=sentence)
 
 
 def _slo(case: Case) -> Finding:
@@ -178,7 +167,7 @@ def _slo(case: Case) -> Finding:
         return _idle(case, SLO, "points", "The canary served no request.")
     rate, span = errors / requests, intervals.rate(errors, requests, alpha=1.0 - LEVEL)
     sentence = f"The canary by itself fails {words.percent(rate)} of its requests; the absolute limit is {words.percent(limit)}."
-    return _measured(case, SLO, "points", effect=rate, span=span, tolerance=limit, sentence=sentence)
+    return _finding(case, SLO, "points", effect=rate, span=span, tolerance=limit, sentence=sentence)
 
 
 def findings(case: Case) -> tuple[Finding, ...]:

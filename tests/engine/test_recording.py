@@ -27,6 +27,15 @@ def digest(path: Path) -> str:
     return chain
 
 
+async def killed_when_decided(scene: Scene) -> bytes:
+    """Kill an engine as soon as its decision is durable; returns what was kept of the session."""
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):
+            await asyncio.sleep(0)
+        return scene.sessions.data[ID]
+
+
 def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
@@ -63,11 +72,7 @@ async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     telemetry = HandTelemetry([healthy(), healthy(), healthy(), failing()])
     scene = Scene(telemetry=telemetry, policies={"default": LONG}, recorder=Recorder(tmp_path))
-    async with killed(scene) as engine:
-        await engine.submit(RELEASE, release_id=ID)
-        while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):
-            await asyncio.sleep(0)
-        kept = scene.sessions.data[ID]
+    kept = await killed_when_decided(scene)
     await asyncio.to_thread(int)
     path, decided = tmp_path / f"{ID}.jsonl", msgspec.json.decode(kept)["session"]["digest"]
     lines = path.read_bytes().splitlines(keepends=True)
@@ -85,10 +90,7 @@ async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(
 
 async def test_a_folder_that_hangs_at_the_start_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(telemetry=HandTelemetry([healthy(), failing()]), policies={"default": LONG}, recorder=Recorder(tmp_path))
-    async with killed(scene) as engine:
-        await engine.submit(RELEASE, release_id=ID)
-        while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):
-            await asyncio.sleep(0)
+    await killed_when_decided(scene)
     await asyncio.to_thread(int)
     hanging = Hanging(tmp_path)
     scene.recorder = hanging
@@ -101,10 +103,7 @@ async def test_a_folder_that_hangs_at_the_start_keeps_nobody_waiting(tmp_path: P
 
 async def test_a_recording_that_lacks_earlier_ticks_is_reported_at_the_start_and_left(tmp_path: Path) -> None:
     scene = Scene(telemetry=HandTelemetry([healthy(), healthy(), healthy(), failing()]), policies={"default": LONG})
-    async with killed(scene) as engine:
-        await engine.submit(RELEASE, release_id=ID)
-        while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):
-            await asyncio.sleep(0)
+    await killed_when_decided(scene)
     scene.recorder = Recorder(tmp_path)
     async with running(scene) as engine:
         await verdict_of(engine)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test servers check bench calibration lock clean format
+.PHONY: demo test unit servers check lint types bench calibration lock clean format
 
 demo: $(VENV)/.demo
 	$(BIN)/verdictd demo
@@ -13,16 +13,24 @@ test: $(VENV)/.dev
 	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
 	$(BIN)/coverage report --include='analyzers/*' --skip-covered --fail-under=100
 
+# A newcomer's loop: no server but what a wheel brings, no coverage.
+unit: $(VENV)/.dev
+	$(BIN)/pytest -m "not live and not mesh"
+
 servers: $(VENV)/.dev
 	$(BIN)/python -m tests.servers build
 
-check: $(VENV)/.dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+check: lint types
 	$(BIN)/lint-imports
 	$(BIN)/hadolint --failure-threshold info Dockerfile
 	$(BIN)/python -m tests.docs
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench

@@ -1,7 +1,8 @@
 """YAML or JSON text into plain values, refusing what the two formats would let pass in silence.
 
 A key written twice is legal to both parsers and loses the first value: here it is a problem with its path and line. Keys
-that YAML reads as something else than text (``on:``, ``1:``) are problems too, because no setting has such a name.
+that YAML reads as something else than text (``on:``, ``1:``) are problems too, because no setting has such a name. How large
+and how deep a document may be is bounded, aliases unfolded, for whatever is done with it later.
 """
 
 import json
@@ -11,13 +12,22 @@ from typing import Any
 
 import yaml
 
+from config import files, yamls
 from config.errors import ConfigError, Problem
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = files.MIB
+MAX_VALUES = 100_000
+_KEY_CHARACTERS = 80
 
 
 class _Pairs(list[tuple[str, Any]]):
     """A JSON object before its duplicate keys are lost."""
+
+
+class _LongNumber(str):
+    """The digits of a number that is not read."""
+
+    __slots__ = ()
 
 
 def read(path: Path) -> object:
@@ -27,13 +37,9 @@ def read(path: Path) -> object:
         ConfigError: the file cannot be read or parsed, or has a key twice.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise _refusal(str(path), "is larger than 1 MiB", "give the configuration file itself")
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise _refusal(str(path), f"cannot be read: {error.strerror}", "correct the path or its permissions") from error
-    except UnicodeDecodeError as error:
-        raise _refusal(str(path), f"is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
+        text = files.read_text(path, limit_bytes=MAX_BYTES)
+    except files.Unreadable as error:
+        raise _refusal(str(path), error.message, error.fix) from error
     return parse(text, source=str(path), json_only=path.suffix == ".json")
 
 
@@ -47,15 +53,16 @@ def parse(text: str, *, source: str, json_only: bool = False) -> object:
 
 
 def join(path: str, key: str) -> str:
-    """The path of ``key`` under ``path``; the whole document is the empty path."""
-    return f"{path}.{key}" if path else key
+    """The path of ``key`` under ``path``, long keys cut; the whole document is the empty path."""
+    short = key if len(key) <= _KEY_CHARACTERS else f"{key[:_KEY_CHARACTERS]}..."
+    return f"{path}.{short}" if path else short
 
 
 def scalar(text: str) -> object:
     """Read one value as YAML would (``5``, ``true``, ``[a, b]``); text that is not YAML is itself."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return yamls.load(text, max_values=MAX_VALUES)
+    except yaml.YAMLError:
         return text
 
 
@@ -65,64 +72,118 @@ def _refusal(source: str, message: str, fix: str) -> ConfigError:
 
 def _json(text: str, source: str, problems: list[Problem]) -> object:
     try:
-        value = json.loads(text, object_pairs_hook=_Pairs) if text.strip() else None
-    except (ValueError, RecursionError) as error:
+        value = json.loads(text, object_pairs_hook=_Pairs, parse_int=_whole_number) if text.strip() else None
+    except RecursionError as error:
+        raise _too_deep(source) from error
+    except ValueError as error:
         raise _refusal(source, f"is not JSON: {error}", "correct the syntax there") from error
-    return _plain(value, "", problems)
+    return _Plain(source, problems).of(value, "", depth=0)
 
 
-def _plain(value: object, path: str, problems: list[Problem]) -> object:
-    if isinstance(value, _Pairs):
+def _whole_number(digits: str) -> int | _LongNumber:
+    return int(digits) if len(digits) <= yamls.MAX_DIGITS else _LongNumber(digits)
+
+
+def _too_deep(source: str) -> ConfigError:
+    return _refusal(source, f"is nested more than {yamls.MAX_DEPTH} levels deep", "write it flatter: no setting needs that")
+
+
+class _Plain:
+    """Decoded JSON as plain values, with the problems that only show on the way."""
+
+    def __init__(self, source: str, problems: list[Problem]) -> None:
+        self._source = source
+        self._problems = problems
+        self._values = 0
+
+    def of(self, value: object, path: str, *, depth: int) -> object:
+        """One value and all below it."""
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise _refusal(self._source, f"holds more than {MAX_VALUES} values", "is it the right file?")
+        if depth > yamls.MAX_DEPTH:
+            raise _too_deep(self._source)
+        match value:
+            case _Pairs():
+                return self._object(value, path, depth)
+            case list():
+                return [self.of(item, f"{path}[{index}]", depth=depth + 1) for index, item in enumerate(value)]
+            case _LongNumber():
+                self._problems.append(_long_number(path, len(value)))
+            case str():
+                self._check_text(value, path)
+            case _:
+                pass
+        return value
+
+    def _object(self, pairs: _Pairs, path: str, depth: int) -> dict[str, object]:
         plain: dict[str, object] = {}
-        for key, item in value:
+        for key, item in pairs:
+            here = join(path, key)
             if key in plain:
-                problems.append(_twice(join(path, key)))
-            plain[key] = _plain(item, join(path, key), problems)
+                self._problems.append(_twice(here))
+            self._check_text(key, path)
+            plain[key] = self.of(item, here, depth=depth + 1)
         return plain
-    if isinstance(value, list):
-        return [_plain(item, f"{path}[{index}]", problems) for index, item in enumerate(value)]
-    return value
+
+    def _check_text(self, text: str, path: str) -> None:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self._problems.append(
+                Problem(path=path or "$", message="holds half a character (a lone surrogate)", fix="write the whole character")
+            )
 
 
 def _yaml(text: str, source: str, problems: list[Problem]) -> object:
-    # The pure Python loader: the one in C overflows its stack, and ends the process, on a document nested too deep.
     try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        problems.extend(_faults(node, "", ()))
-        return None if node is None or problems else loader.construct_document(node)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # ValueError: a scalar that looks like a date and is none, for example 2026-02-30.
+        node = yamls.compose(text, max_values=MAX_VALUES)
+        if node is None:
+            return None
+        problems.extend(_faults(node, "", set()))
+        return None if problems else yamls.construct(node)
+    except yamls.Excessive as error:
+        raise _refusal(source, str(error), "write it smaller: no settings need that") from error
+    except yaml.YAMLError as error:
         where = " ".join(str(error).split())
         raise _refusal(source, f"is not YAML: {where}", "correct the syntax there") from error
 
 
-def _faults(node: yaml.Node | None, path: str, above: tuple[int, ...]) -> Iterator[Problem]:
-    """Duplicate keys, keys that are not text, and aliases that contain themselves."""
-    if id(node) in above:
-        yield Problem(path=path or "$", message="contains itself through an alias", fix="write the value out")
-    elif isinstance(node, yaml.SequenceNode):
+def _faults(node: yaml.Node, path: str, seen: set[int]) -> Iterator[Problem]:
+    """Duplicate keys, keys that are not text, and numbers without end; what aliases refer to is told of once."""
+    if yamls.too_long(node):
+        yield _long_number(path, len(node.value))
+    if not isinstance(node, yaml.CollectionNode) or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        yield from _mapping_faults(node, path, seen)
+    else:
         for index, item in enumerate(node.value):
-            yield from _faults(item, f"{path}[{index}]", (*above, id(node)))
-    elif isinstance(node, yaml.MappingNode):
-        yield from _mapping_faults(node, path, (*above, id(node)))
+            yield from _faults(item, f"{path}[{index}]", seen)
 
 
-def _mapping_faults(node: yaml.MappingNode, path: str, above: tuple[int, ...]) -> Iterator[Problem]:
+def _mapping_faults(node: yaml.MappingNode, path: str, seen: set[int]) -> Iterator[Problem]:
     first_lines: dict[str, int] = {}
     for key, item in node.value:
-        here = join(path, str(key.value))
+        name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+        here = join(path, name)
         line = key.start_mark.line + 1
         if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
             yield Problem(
-                path=here, message=f"the key on line {line} is not text to YAML", fix=f'write it in quotes: "{key.value}":'
+                path=here, message=f"the key on line {line} is not text to YAML", fix=f'write it in quotes: "{join("", name)}":'
             )
-        elif key.value in first_lines:
-            yield _twice(here, lines=(first_lines[key.value], line))
-        first_lines.setdefault(str(key.value), line)
-        yield from _faults(item, here, above)
+        elif name in first_lines:
+            yield _twice(here, lines=(first_lines[name], line))
+        first_lines.setdefault(name, line)
+        yield from _faults(item, here, seen)
 
 
 def _twice(path: str, lines: tuple[int, int] | None = None) -> Problem:
     where = f" (lines {lines[0]} and {lines[1]})" if lines else ""
     return Problem(path=path, message=f"is given twice{where}", fix="keep one of them")
+
+
+def _long_number(path: str, digits: int) -> Problem:
+    fix = f"write at most {yamls.MAX_DIGITS}; text goes in quotes"
+    return Problem(path=path or "$", message=f"is a number of {digits} digits", fix=fix)

@@ -19,9 +19,15 @@ _POWERS = {"k": 1, "m": 2, "g": 3}
 
 Number = inspect.FloatType | inspect.IntType
 
+# Whoever writes more than this did not slip with the pen, and the guesses below take time that grows with its square.
+_LONGEST_WORD = 64
+_LONGEST_NUMBER = 40
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that ``word`` is probably a misspelling of."""
+    if len(word) > _LONGEST_WORD:
+        return None
     by_fold = {name.lower().replace("-", "_"): name for name in known}
     close = difflib.get_close_matches(word.lower().replace("-", "_"), by_fold, n=1, cutoff=0.6)
     return by_fold[close[0]] if close else None
@@ -63,7 +69,7 @@ def number_fix(kind: Number, value: object, field: str) -> str:
     what = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
     default = f"write {what}{limits(kind)}"
     if isinstance(value, str):
-        return _text_fix(kind, value.strip(), field) or default
+        return (_text_fix(kind, value.strip(), field) if len(value) <= _LONGEST_NUMBER else None) or default
     if isinstance(value, int | float) and not isinstance(value, bool) and kind.le == 1.0 and 1.0 < value <= 100.0:
         return f"{default}; {value:g} % is {value / 100:g}"
     return default
@@ -80,9 +86,10 @@ def _text_fix(kind: Number, text: str, field: str) -> str | None:
         base = 1024 if size[3] else 1000
         return f"write bytes as a number: {int(float(size[1]) * base ** _POWERS[size[2].lower()])}"
     try:
-        return f"write it without quotes, as a plain number: {float(text):g}"
+        number = float(text)
     except ValueError:
         return None
+    return f"write it without quotes, as a plain number: {number:g}" if math.isfinite(number) else None
 
 
 def _percent_fix(kind: Number, percent: float, text: str) -> str | None:

@@ -5,6 +5,7 @@ document at once, each with its path, the value and the fix (``config.walking``)
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +18,8 @@ from config.settings import Http, Settings
 
 _T = TypeVar("_T")
 _SUFFIXES = (".yaml", ".yml", ".json")
+# A thousand policies as people write them. Whoever names a folder of something else is told before it is read for minutes.
+_MAX_FOLDER_BYTES = documents.MAX_BYTES
 
 
 def load_settings(path: Path | str | None, *, environ: Mapping[str, str] | None = None) -> Settings:
@@ -29,9 +32,14 @@ def load_settings(path: Path | str | None, *, environ: Mapping[str, str] | None 
     Raises:
         ConfigError: with every problem found.
     """
-    source = "environment" if path is None else str(path)
-    document = {} if path is None else _mapping(documents.read(Path(path)), source=source)
-    document, origins, misplaced = environment.override(document, environ or {})
+    if path is None:
+        return settings_of({}, source="environment", environ=environ)
+    return settings_of(documents.read(Path(path)), source=str(path), environ=environ)
+
+
+def settings_of(document: object, *, source: str, environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from a document that was read already; see ``load_settings``."""
+    document, origins, misplaced = environment.override(_mapping(document, source=source), environ or {})
     found = [*misplaced, *(_told(problem, origins) for problem in walking.problems(document, Settings))]
     if not found:
         settings = _convert(document, Settings, source=source)
@@ -43,8 +51,12 @@ def load_settings(path: Path | str | None, *, environ: Mapping[str, str] | None 
 
 def load_policy(path: Path | str) -> Policy:
     """Read one policy from a YAML or JSON file. Raises ``ConfigError`` with every problem found."""
-    document = _mapping(documents.read(Path(path)), source=str(path))
-    return checked(document, Policy, source=str(path))
+    return policy_of(documents.read(Path(path)), source=str(path))
+
+
+def policy_of(document: object, *, source: str) -> Policy:
+    """A policy from a document that was read already. Raises ``ConfigError`` with every problem found."""
+    return checked(_mapping(document, source=source), Policy, source=source)
 
 
 def load_policies(folder: Path | str) -> dict[str, Policy]:
@@ -61,10 +73,7 @@ def load_policies(folder: Path | str) -> dict[str, Policy]:
         try:
             policies[path.stem] = load_policy(path)
         except ConfigError as error:
-            found += [
-                Problem(path=f"{path.stem}.{item.path}".removesuffix(".$"), message=item.message, fix=item.fix)
-                for item in error.problems
-            ]
+            found += [replace(item, path=f"{path.stem}.{item.path}".removesuffix(".$")) for item in error.problems]
     if found:
         raise ConfigError(tuple(found), source=str(folder))
     return policies
@@ -72,10 +81,15 @@ def load_policies(folder: Path | str) -> dict[str, Policy]:
 
 def _policy_files(folder: Path) -> list[Path]:
     try:
-        return sorted(item for item in folder.iterdir() if item.suffix in _SUFFIXES)
+        files = sorted(item for item in folder.iterdir() if item.suffix in _SUFFIXES)
+        size = sum(item.stat().st_size for item in files if item.is_file())
     except OSError as error:
         problem = Problem(path="$", message=f"cannot be read: {error.strerror}", fix="name a folder of policy files")
         raise ConfigError((problem,), source=str(folder)) from error
+    if size > _MAX_FOLDER_BYTES:
+        message = f"its {len(files)} YAML and JSON files are larger than 1 MiB together"
+        raise ConfigError((Problem(path="$", message=message, fix="name a folder with policies only"),), source=str(folder))
+    return files
 
 
 def checked(document: object, model: type[_T], *, source: str, path: str = "") -> _T:
@@ -126,5 +140,5 @@ def _told(problem: Problem, origins: Mapping[str, str]) -> Problem:
     for path, name in origins.items():
         inside = problem.path == path or problem.path.startswith((f"{path}.", f"{path}["))
         if inside or path.startswith(f"{problem.path}."):
-            return Problem(path=problem.path, message=f"{problem.message} (from {name})", fix=problem.fix)
+            return replace(problem, message=f"{problem.message} (from {name})")
     return problem

@@ -1,15 +1,16 @@
-"""Every problem of a document at once. The models decide what is right; this walk says all that is wrong.
+"""The problems of a document together. The models decide what is right; this walk says all that is wrong.
 
 msgspec stops at its first error and has few words for it, so the tree is walked here along the models' own type
 information: there is no second description of the fields that could fall behind. What the walk lets pass is still decoded
-by msgspec, which has the last word.
+by msgspec, which has the last word. A document with thousands of faults costs no more than one with thirty: the rest are counted.
 """
 
 import functools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,16 +18,25 @@ from msgspec import inspect
 
 from config import hints
 from config.documents import join
-from config.errors import Problem
+from config.errors import MOST_PROBLEMS, Problem, first_of
 
+# JSON's own numbers end where a 64-bit integer does; beyond it nothing here is a count, a size or a time.
+_LEAST_WHOLE, _LARGEST_WHOLE = -(2**63), 2**64 - 1
+_SHOWN_CHARACTERS = 60
+_SHOWN_ITEMS = 5
+_SHOWN_LEVELS = 3
+_NOTHING = object()
 _CONTRADICTION_PATH = re.compile(r"[a-z_0-9]+(?:\.[A-Za-z_0-9-]+)*(?= )")
 
 
 def problems(document: object, model: Any, *, path: str = "") -> tuple[Problem, ...]:
-    """All problems of a plain document as an instance of ``model`` (any type that msgspec can inspect)."""
+    """The problems of a plain document as an instance of ``model`` (any type that msgspec can inspect).
+
+    The first 30, and one more that says how many were left out.
+    """
     walk = _Walk()
     walk.visit(_type_info(model), document, path)
-    return tuple(walk.found)
+    return first_of(walk.found, unseen=walk.unseen)
 
 
 @functools.cache
@@ -35,13 +45,24 @@ def _type_info(model: Any) -> inspect.Type:
 
 
 class _Walk:
-    """One walk; ``found`` grows in document order."""
+    """One walk; ``found`` grows in document order up to its limit, ``unseen`` counts what comes after."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+        self.unseen = 0
 
-    def add(self, path: str, message: str, fix: str) -> None:
-        self.found.append(Problem(path=path or "$", message=message, fix=fix))
+    @property
+    def faults(self) -> int:
+        """How many have been seen so far."""
+        return len(self.found) + self.unseen
+
+    def add(self, path: str, message: str, fix: str | Callable[[], str], *, of: object = _NOTHING) -> None:
+        """One more fault; ``of`` is the value that begins its message. What takes time to say is said of those shown only."""
+        if len(self.found) == MOST_PROBLEMS:
+            self.unseen += 1
+            return
+        whole = message if of is _NOTHING else f"{shown(of)} {message}"
+        self.found.append(Problem(path=path or "$", message=whole, fix=fix if isinstance(fix, str) else fix()))
 
     def visit(self, kind: inspect.Type, value: object, path: str, fix: str | None = None) -> None:
         """Check one value against its type. ``fix`` is the model's own word on what to write there."""
@@ -64,7 +85,7 @@ class _Walk:
                 self._number(kind, value, path)
             case inspect.BoolType():
                 if not isinstance(value, bool):
-                    self.add(path, f"{shown(value)} is not true or false", "write true or false, without quotes")
+                    self.add(path, "is not true or false", "write true or false, without quotes", of=value)
             case inspect.StrType():
                 self._text(kind, value, path, fix)
             case _:
@@ -74,9 +95,9 @@ class _Walk:
     def _struct(self, kind: inspect.StructType, value: object, path: str) -> None:
         if not isinstance(value, Mapping):
             keys = ", ".join(field.encode_name for field in kind.fields[:4])
-            self.add(path, f"{shown(value)} is not a mapping", f"write keys and values below it ({keys}, ...)")
+            self.add(path, "is not a mapping", f"write keys and values below it ({keys}, ...)", of=value)
             return
-        before = len(self.found)
+        before = self.faults
         fields = {field.encode_name: field for field in kind.fields}
         for key, item in value.items():
             if key in fields:
@@ -86,12 +107,14 @@ class _Walk:
         for name, field in fields.items():
             if field.required and name not in value:
                 self.add(join(path, name), "is missing", f"add it: {join(path, name)} has no default")
-        if len(self.found) == before and hasattr(kind.cls, "__post_init__"):
+        if self.faults == before and hasattr(kind.cls, "__post_init__"):
             self._contradictions(kind.cls, value, path)
 
     def _unknown(self, key: str, known: list[str], path: str) -> None:
-        guess = hints.nearest(key, known)
-        fix = f"did you mean {guess}?" if guess else f"remove it; known here: {', '.join(sorted(known))}"
+        def fix() -> str:
+            guess = hints.nearest(key, known)
+            return f"did you mean {guess}?" if guess else f"remove it; known here: {', '.join(sorted(known))}"
+
         self.add(join(path, key), "is not a known key", fix)
 
     def _contradictions(self, model: type[Any], value: object, path: str) -> None:
@@ -118,7 +141,7 @@ class _Walk:
         field = str(structs[0].tag_field)
         by_tag = {str(struct.tag): struct for struct in structs}
         if not isinstance(value, Mapping):
-            self.add(path, f"{shown(value)} is not a mapping", f"write {field}: {hints.one_of(by_tag)} and its keys below it")
+            self.add(path, "is not a mapping", f"write {field}: {hints.one_of(by_tag)} and its keys below it", of=value)
         elif field not in value:
             self.add(join(path, field), "is missing", f"write {field}: {hints.one_of(by_tag)}")
         elif str(value[field]) not in by_tag:
@@ -128,7 +151,7 @@ class _Walk:
 
     def _dict(self, kind: inspect.DictType, value: object, path: str) -> None:
         if not isinstance(value, Mapping):
-            self.add(path, f"{shown(value)} is not a mapping", "write names and their values below it")
+            self.add(path, "is not a mapping", "write names and their values below it", of=value)
             return
         for key, item in value.items():
             self.visit(kind.key_type, key, join(path, str(key)))
@@ -136,7 +159,7 @@ class _Walk:
 
     def _list(self, kind: inspect.ListType | inspect.VarTupleType, value: object, path: str) -> None:
         if not isinstance(value, list | tuple):
-            self.add(path, f"{shown(value)} is not a list", f"write a list: [{'...' if value is None else _text_of(value)}]")
+            self.add(path, "is not a list", lambda: f"write a list: [{'...' if value is None else _text_of(value)}]", of=value)
             return
         if kind.min_length is not None and len(value) < kind.min_length:
             self.add(path, f"has {len(value)} entries", f"give at least {kind.min_length}")
@@ -144,42 +167,68 @@ class _Walk:
             self.visit(kind.item_type, item, f"{path}[{index}]")
 
     def _choice(self, allowed: tuple[Any, ...], value: object, path: str) -> None:
-        if value in allowed and not isinstance(value, bool):
+        if isinstance(value, str | int) and value in allowed and not isinstance(value, bool):
             return
-        guess = hints.nearest(value, map(str, allowed)) if isinstance(value, str) else None
-        self.add(path, f"{shown(value)} is not one of them", f"write {guess or hints.one_of(allowed)}")
+
+        def fix() -> str:
+            guess = hints.nearest(value, map(str, allowed)) if isinstance(value, str) else None
+            return f"write {guess or hints.one_of(allowed)}"
+
+        self.add(path, "is not one of them", fix, of=value)
 
     def _number(self, kind: inspect.FloatType | inspect.IntType, value: object, path: str) -> None:
         field = path.rpartition(".")[2]
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
         whole = isinstance(kind, inspect.IntType)
-        if number is None or not math.isfinite(number):
-            message = f"{shown(value)} is not a {'whole ' if whole else ''}number"
+        if isinstance(number, int) and not _LEAST_WHOLE <= number <= _LARGEST_WHOLE:
+            message = "is out of range"
+        elif number is None or not math.isfinite(number):
+            message = f"is not a {'whole ' if whole else ''}number"
         elif whole and not isinstance(number, int):
-            message = f"{shown(value)} is not a whole number"
+            message = "is not a whole number"
         elif not hints.inside(kind, number):
-            message = f"{shown(value)} is out of range"
+            message = "is out of range"
         else:
             return
-        self.add(path, message, hints.number_fix(kind, value, field))
+        self.add(path, message, lambda: hints.number_fix(kind, value, field), of=value)
 
     def _text(self, kind: inspect.StrType, value: object, path: str, fix: str | None) -> None:
         if not isinstance(value, str):
-            self.add(path, f"{shown(value)} is not text", f'write it in quotes: "{_text_of(value)}"')
+            self.add(path, "is not text", lambda: f'write it in quotes: "{_text_of(value)}"', of=value)
         elif kind.max_length is not None and len(value) > kind.max_length:
             self.add(path, f"has {len(value)} characters", f"write at most {kind.max_length}")
         elif kind.pattern is not None and re.search(kind.pattern, value) is None:
-            self.add(path, f"{shown(value)} has a form that cannot be used", fix or f"match {kind.pattern}")
+            self.add(path, "has a form that cannot be used", fix or f"match {kind.pattern}", of=value)
 
 
 def shown(value: object) -> str:
-    """A value as the reader wrote it, at most 60 characters."""
+    """A value as the reader wrote it, at most 60 characters; costs no more for a value of any size."""
+    part = _part_of(value, _SHOWN_LEVELS)
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(part, ensure_ascii=False)
     except (TypeError, ValueError):
-        text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+        text = str(part)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def _part_of(value: object, levels: int) -> object:
+    """As much of a value as can be shown."""
+    part = value
+    match value:
+        case str():
+            part = value[: _SHOWN_CHARACTERS + 1]
+        case int() if not _LEAST_WHOLE <= value <= _LARGEST_WHOLE:
+            part = f"a whole number of {value.bit_length()} bits"
+        case Mapping() | list() | tuple() if levels == 0:
+            part = "..."
+        case Mapping():
+            part = {str(key)[:_SHOWN_CHARACTERS]: _part_of(item, levels - 1) for key, item in islice(value.items(), _SHOWN_ITEMS)}
+        case list() | tuple():
+            part = [_part_of(item, levels - 1) for item in value[:_SHOWN_ITEMS]]
+        case _:
+            pass
+    return part
 
 
 def _text_of(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return value[:_SHOWN_CHARACTERS] if isinstance(value, str) else shown(value)

@@ -19,6 +19,8 @@
 Retryable or fatal is a class, never a string or a flag.
 """
 
+_LONGEST_TEXT = 1_000
+
 
 class VerdictdError(Exception):
     """Base of all errors that are ours."""
@@ -35,13 +37,18 @@ class InvalidInput(VerdictdError):
 
     def __init__(self, message: str, *, path: str = "$", fix: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.path = path
-        self.fix = fix
+        self.message = _short(message)
+        self.path = _short(path)
+        self.fix = _short(fix)
 
     def __str__(self) -> str:
         """``path: message; fix``."""
         return f"{self.path}: {self.message}" + (f"; {self.fix}" if self.fix else "")
+
+
+def _short(text: str) -> str:
+    """What strangers write gets into these texts; nobody is answered with a megabyte of it."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
 class InvalidEvent(InvalidInput):

@@ -6,6 +6,7 @@ recording can be checked against its decision record.
 
 import gzip
 import hashlib
+import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 
 from analyzers.counts import Arm, Pod, Sample
+from config import files
 from config.policy import Policy
 from daemon.errors import InvalidInput
 from daemon.model import Release, decode_release
@@ -85,7 +87,7 @@ def read(path: Path) -> tuple[Header, Iterator[Sample]]:
         raise InvalidInput("the file is empty", path=f"{path}:1", fix=f'begin with {{"format":"{FORMAT}",...}}')
     try:
         header = _header_decoder.decode(first)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(str(error), path=f"{path}:1", fix=f"the first line is the header of {FORMAT}") from error
     if header.format != FORMAT:
         raise InvalidInput(f"format is {header.format!r}", path=f"{path}:1", fix=f"this version reads {FORMAT}")
@@ -95,9 +97,11 @@ def read(path: Path) -> tuple[Header, Iterator[Sample]]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
+        with files.opened(path) as raw, gzip.open(raw, "rb") if path.suffix == ".gz" else io.BufferedReader(raw) as file:
             while line := file.readline(_LONGEST_LINE_BYTES):
                 yield line
+    except files.Unreadable as error:
+        raise InvalidInput(error.message, path=str(path), fix=error.fix) from error
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(str(error), path=str(path), fix="give a readable recording") from error
 
@@ -110,7 +114,7 @@ def _samples(path: Path, lines: Iterator[bytes], *, buckets: int) -> Iterator[Sa
         where = f"{path}:{number}"
         try:
             sample = _sample_decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidInput(str(error), path=where, fix="each line after the first is one tick") from error
         if sample.t < last_t:
             raise InvalidInput(f"t goes back from {last_t:g} to {sample.t:g}", path=where, fix="ticks are in order of time")

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from config import files
 from config.settings import Nats
 from daemon.errors import InvalidInput
 
@@ -84,8 +85,6 @@ def _trusting(ca_file: str) -> ssl.SSLContext:
 
 def _read(file: str, *, path: str) -> str:
     try:
-        return Path(file).read_text()
-    except OSError as error:
-        raise InvalidInput(
-            f"{file!r} cannot be read: {error.strerror}", path=path, fix="name a file that exists and is ours"
-        ) from error
+        return files.read_text(Path(file), limit_bytes=files.MIB)
+    except files.Unreadable as error:
+        raise InvalidInput(f"{file!r} {error.message}", path=path, fix="name a file that exists and is ours") from error

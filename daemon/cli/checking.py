@@ -5,21 +5,24 @@ Of a recording, which carries a policy and a histogram, also: which of the polic
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from config import documents
 from config.errors import ConfigError, Problem
-from config.load import load_policies, load_policy, load_settings
+from config.load import load_policies, policy_of, settings_of
 from config.policy import Policy
 from config.schema import json_schema, policy_schema, settings_schema
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
-from daemon.cli.releasefile import load_release, looks_like_release
+from daemon.cli.releasefile import checked_release, looks_like_release
 from daemon.model import Release
 from daemon.recordings import SUFFIXES
+
+# More than any folder of policies or recordings holds; somebody's home is not searched for minutes.
+_MOST_ENTRIES = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +57,7 @@ def run(options: argparse.Namespace) -> Exit:
         problem = Problem(path="FILE", message="is missing", fix="name files to check, or use --schema")
         raise ConfigError((problem,), source="verdictd check")
     code = Exit.OK
-    for file in (one for name in options.files for one in _files(name, options.kind)):
-        found = _checked(file, options.kind)
+    for found in (one for name in options.files for one in _all_checked(name, options.kind)):
         print(rendering.as_json(found.document) if options.json else "\n".join(found.lines), flush=True)
         code = Exit.USAGE if found.problems else code
     return code
@@ -68,12 +70,32 @@ def schema(kind: str) -> dict[str, Any]:
     return policy_schema() if kind == "policy" else json_schema(Release, title="verdictd release")
 
 
-def _files(name: str, kind: str | None) -> list[str]:
+def _all_checked(name: str, kind: str | None) -> Iterator[_Checked]:
     """A folder that holds recordings stands for them; any other is one of policies, which is checked as a whole."""
-    path = Path(name)
-    if kind not in {None, "recording"} or not path.is_dir():
-        return [name]
-    return sorted(str(one) for one in path.rglob("*") if one.name.endswith(SUFFIXES)) or [name]
+    if kind not in {None, "recording"} or not Path(name).is_dir():
+        yield _checked(name, kind)
+        return
+    try:
+        files = _recordings_below(name)
+    except ConfigError as error:
+        yield _Checked(file=name, kind=kind or "unknown", problems=error.problems)
+        return
+    for file in files or [name]:
+        yield _checked(file, kind)
+
+
+def _recordings_below(folder: str) -> list[str]:
+    """The recordings in a folder and all below it. Raises ``ConfigError`` for a folder too full to be one of anything of ours."""
+    found: list[str] = []
+    entries = 0
+    for path, folders, files in os.walk(folder):
+        entries += len(folders) + len(files)
+        if entries > _MOST_ENTRIES:
+            message = f"more than {_MOST_ENTRIES} files and folders are below it"
+            fix = "name the files, or a folder that holds recordings or policies only"
+            raise ConfigError((Problem(path="$", message=message, fix=fix),), source=folder)
+        found += [os.path.join(path, file) for file in files if file.endswith(SUFFIXES)]  # noqa: PTH118 - a Path a file is slow
+    return sorted(found)
 
 
 def _checked(file: str, kind: str | None) -> _Checked:
@@ -84,8 +106,9 @@ def _checked(file: str, kind: str | None) -> _Checked:
         if Path(file).is_dir():
             load_policies(file)
             return _Checked(file=file, kind="policies")
-        found = kind or _kind_of(documents.read(Path(file)))
-        _load(file, found)
+        document = documents.read(Path(file))
+        found = kind or _kind_of(document)
+        _read(document, found, source=file)
     except ConfigError as error:
         return _Checked(file=file, kind=found, problems=error.problems)
     return _Checked(file=file, kind=found)
@@ -101,14 +124,14 @@ def _recording(file: str) -> _Checked:
     )
 
 
-def _load(file: str, kind: str) -> None:
+def _read(document: object, kind: str, *, source: str) -> None:
     match kind:
         case "release":
-            load_release(file)
+            checked_release(document, source=source)
         case "policy":
-            load_policy(file)
+            policy_of(document, source=source)
         case _:
-            load_settings(file, environ=os.environ)
+            settings_of(document, source=source, environ=os.environ)
 
 
 def _kind_of(document: object) -> str:

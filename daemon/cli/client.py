@@ -14,13 +14,14 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from config import address
+from config import address, files
 from daemon import names
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
 from daemon.model import Record, Release, ReleaseView, Verdict
 
 _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
+_MAX_TOKEN_BYTES = 64 * 1024
 _T = TypeVar("_T")
 
 
@@ -116,8 +117,8 @@ def client(server: str, *, token_file: str | None) -> Client:
     if token_file is None:
         return Client(server)
     try:
-        return Client(server, token=Path(token_file).read_text(encoding="utf-8").strip())
-    except (OSError, UnicodeDecodeError) as error:
+        return Client(server, token=files.read_text(Path(token_file), limit_bytes=_MAX_TOKEN_BYTES).strip())
+    except files.Unreadable as error:
         raise InvalidInput(f"{token_file} cannot be read: {error}", path="--token-file", fix="give the token's file") from error
 
 

@@ -1,10 +1,10 @@
-"""A release from a file or standard input, checked before anything is done with it: all its faults at once."""
+"""A release from a file or standard input, checked before anything is done with it: its faults together."""
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from config import documents, walking
+from config import documents, files, walking
 from config.errors import ConfigError, Problem
 from daemon.errors import InvalidInput
 from daemon.model import Release, decode_release
@@ -12,9 +12,10 @@ from daemon.model import Release, decode_release
 
 def load_release(name: str) -> Release:
     """Read a release from YAML or JSON; ``-`` is standard input. Raises ``ConfigError`` with every problem found."""
-    source = "standard input" if name == "-" else name
-    document = documents.parse(sys.stdin.read(), source=source) if name == "-" else documents.read(Path(name))
-    return checked_release(document, source=source)
+    if name != "-":
+        return checked_release(documents.read(Path(name)), source=name)
+    source = "standard input"
+    return checked_release(documents.parse(_standard_input(source), source=source), source=source)
 
 
 def checked_release(document: object, *, source: str) -> Release:
@@ -27,6 +28,14 @@ def checked_release(document: object, *, source: str) -> Release:
     except InvalidInput as error:
         problem = Problem(path=error.path.strip(".") or "$", message=error.message, fix=error.fix)
         raise ConfigError((problem,), source=source) from error
+
+
+def _standard_input(source: str) -> str:
+    """All of it, up to the size that a file may have."""
+    try:
+        return files.as_text(files.read_stream(sys.stdin.buffer, limit_bytes=documents.MAX_BYTES))
+    except files.Unreadable as error:
+        raise ConfigError((Problem(path="$", message=error.message, fix=error.fix),), source=source) from error
 
 
 def looks_like_release(document: object) -> bool:

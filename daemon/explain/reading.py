@@ -4,10 +4,13 @@ from pathlib import Path
 
 import msgspec
 
+from config import files
 from daemon.errors import InvalidInput
 from daemon.model import Record
 
 FORMAT = "verdictd.record/1"
+# Many times what a record is; a file that begins like one and is larger is a recording.
+_LARGEST_BYTES = 16 * 1024 * 1024
 _FIX = "give a decision record (as GET /v1/releases/ID/record answers) or a recording"
 
 
@@ -22,16 +25,18 @@ def read_record(path: Path) -> Record | None:
         InvalidInput: the file cannot be read, or is a record with a fault.
     """
     try:
-        with path.open("rb") as file:
+        with files.opened(path) as file:
             first = file.read(1)
-            content = first + file.read() if first == b"{" else b""
+            content = first + file.read(_LARGEST_BYTES) if first == b"{" else b""
+    except files.Unreadable as error:
+        raise InvalidInput(error.message, path=str(path), fix=_FIX) from error
     except OSError as error:
         raise InvalidInput(str(error), path=str(path), fix=_FIX) from error
     if _format_of(content) != FORMAT:
         return None
     try:
         return msgspec.json.decode(content, type=Record)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(str(error), path=str(path), fix=f"this version reads {FORMAT}") from error
 
 
@@ -39,5 +44,5 @@ def _format_of(content: bytes) -> str:
     """A recording is several documents: as one it cannot be decoded, and has no format in this sense."""
     try:
         return msgspec.json.decode(content, type=_Format).format
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from config import address
+from config import address, files
 from config.errors import ConfigError, Problem
 from config.load import http_problems
 from config.settings import Http
@@ -22,6 +22,7 @@ from daemon.http.problems import Handler, answer
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 MIN_TOKEN_CHARACTERS = 16
+_MAX_TOKEN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,9 @@ def guard_for(http: Http) -> Guard:
     if http.token_file is None:
         return Guard(token=None)
     try:
-        token = Path(http.token_file).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _unusable(f"{http.token_file} cannot be read: {error}", "correct the path or its permissions") from error
+        token = files.read_text(Path(http.token_file), limit_bytes=_MAX_TOKEN_BYTES).strip()
+    except files.Unreadable as error:
+        raise _unusable(f"{http.token_file} {error.message}", error.fix) from error
     if len(token) < MIN_TOKEN_CHARACTERS or not token.isascii() or any(character.isspace() for character in token):
         raise _unusable(
             f"{http.token_file} holds no usable token",

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from config import yamls
 from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable
 from daemon.meshes import envoyroutes, guardedfile
 from daemon.meshes.envoyadmin import EnvoyAdmin
@@ -19,9 +20,10 @@ from daemon.meshes.uses import largest_percent, with_traffic
 from daemon.model import ArmSpec, Release
 from daemon.ports import PatchReceipt, Placement
 
-# The same loader written in C, where the wheel brings it: a revert waits for it.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Written in C, where the wheel brings it: a revert waits for it.
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+# Tens of thousands of routes, aliases unfolded; a file of a few lines cannot stand for more.
+_MAX_VALUES = 1_000_000
 
 
 class EnvoyRouter:
@@ -109,7 +111,7 @@ def _cluster(arm_spec: ArmSpec, *, arm: str) -> str:
 def _decode(content: bytes, *, path: Path) -> dict[str, Any]:
     try:
         document = _parse(content, path=path)
-    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         # Somebody who writes in place, not by rename, is seen half way: looking again can help.
         raise Unavailable(f"{path} cannot be read as {path.suffix or 'YAML'}: {error}") from error
     if not isinstance(document, dict):
@@ -120,7 +122,7 @@ def _decode(content: bytes, *, path: Path) -> dict[str, Any]:
 def _parse(content: bytes, *, path: Path) -> object:
     if path.suffix == ".json":
         return msgspec.json.decode(content)
-    return yaml.load(content, Loader=_Loader)  # noqa: S506  the safe loader, in C or in Python
+    return yamls.load(content, max_values=_MAX_VALUES)
 
 
 def _encode(document: dict[str, Any], *, path: Path) -> bytes:

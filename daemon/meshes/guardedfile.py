@@ -38,11 +38,13 @@ def read(path: Path) -> Snapshot:
 
     Raises:
         NotFound, Forbidden, Unavailable: as the file system says.
-        Refused: it is a symbolic link, as in a mounted ConfigMap: whoever made it would undo a rename.
+        Refused: it is no regular file, or a symbolic link, as in a mounted ConfigMap: whoever made it would undo a rename.
     """
     try:
         if path.is_symlink():
             raise Refused(f"{path} is a symbolic link, so something else manages it: give the file itself")
+        if path.is_fifo() or path.is_char_device():
+            raise Refused(f"{path} is no regular file: reading it might never end")
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}") from error

@@ -12,9 +12,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from config import files
 from daemon.errors import InvalidInput
 
 NAME = "labels.json"
+_LARGEST_BYTES = 64 * files.MIB
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,8 +55,8 @@ def _given(path: Path, folder: Path, given: Mapping[str, Label]) -> Label | None
 
 def _read(file: Path) -> dict[str, Label]:
     try:
-        found = _decoder.decode(file.read_bytes())
-    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as error:
+        found = _decoder.decode(files.read_bytes(file, limit_bytes=_LARGEST_BYTES))
+    except (files.Unreadable, UnicodeDecodeError, RecursionError, msgspec.MsgspecError) as error:
         fix = 'write {"RECORDING": "healthy", "ANOTHER": {"label": "bad", "onset_seconds": 60}}'
         raise InvalidInput(str(error), path=str(file), fix=fix) from error
     return {name: label if isinstance(label, Label) else Label(label=label) for name, label in found.items()}

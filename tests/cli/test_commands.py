@@ -173,7 +173,7 @@ async def test_submit_reads_standard_input_and_prints_json(
     api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     yaml = "service: shop\nnamespace: web\nbaseline: {subset: v1}\ncanary: {subset: v2}\n"
-    monkeypatch.setattr(sys, "stdin", io.StringIO(yaml))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(yaml.encode())))
     assert await command("submit", "-", "--json", *at(api)) == 0
     assert json.loads(capsys.readouterr().out)["release"]["canary"]["subset"] == "v2"
 

@@ -77,7 +77,7 @@ def test_a_broken_recording_is_named_with_its_line_and_the_reason(tmp_path: Path
     [
         ("", "line 1: the file is empty; begin with"),
         ('{"format":"verdictd.recording/1","release":{"service":"a b"},"policy":{}}', "line 1: $.release: Object missing"),
-        (None, "$: [Errno 2] No such file or directory"),
+        (None, "$: cannot be read: No such file or directory"),
     ],
 )
 def test_what_is_wrong_with_the_whole_is_said_of_it(

@@ -159,7 +159,9 @@ def test_the_refusal_reads_as_one_line_per_problem_beginning_with_the_file(tmp_p
         ("a.json", '{"a": 1,}', "is not JSON"),
         ("a.yaml", "- 1", "is not a mapping"),
         ("a.yaml", "a: &x [*x]", "contains itself"),
-        ("a.yaml", "a: " + "[" * 100_000, "is not YAML"),
+        ("a.yaml", 'a: !!int ""', "is not YAML: a value does not fit its type"),
+        ("a.yaml", 'a: !!bool "maybe"', "is not YAML: a value does not fit its type"),
+        ("a.yaml", 'a: !!timestamp "x"', "is not YAML: a value does not fit its type"),
         ("a.yaml", "x" * (1024 * 1024 + 1), "is larger than 1 MiB"),
     ],
 )

@@ -57,7 +57,7 @@ def test_elsewhere_than_loopback_it_does_not_start_without_one(listen: str) -> N
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), (b"", "no usable token"), (b"short", "no usable token"), (b"\xff" * 20, "cannot be read")],
+    [(None, "cannot be read"), (b"", "no usable token"), (b"short", "no usable token"), (b"\xff" * 20, "is not UTF-8 (byte 0)")],
 )
 def test_a_token_that_cannot_be_used_is_refused_at_start(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "token"

@@ -10,6 +10,7 @@ from daemon.meshes import envoyadmin
 from daemon.meshes.envoy import EnvoyRouter
 from daemon.meshes.envoyadmin import EnvoyAdmin
 from daemon.model import ArmSpec, Release
+from tests.config import strangers
 from tests.kube.stub import Answer, Stub, lines, says, silence, stub, text
 
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
@@ -84,7 +85,12 @@ async def test_the_stats_of_refusals_are_only_a_note(admin: tuple[Stub, EnvoyAdm
         ("routes.yaml", "a: [", Unavailable),
         ("routes.yaml", "- a list", Refused),
         ("routes.yaml", "a: !!python/object/apply:os.getcwd []", Unavailable),
+        ("routes.yaml", "[" * 200_000, Unavailable),
+        ("routes.yaml", strangers.ALIAS_BOMB, Unavailable),
+        ("routes.yaml", strangers.MERGE_BOMB, Unavailable),
+        ("routes.yaml", "a: " + "1:" * 50_000 + "1", Unavailable),
         ("routes.json", "{", Unavailable),
+        ("routes.json", "[" * 100_000, Unavailable),
         ("routes.json", "[]", Refused),
         ("routes.yaml", "resources: []", Refused),
     ],

@@ -1,5 +1,6 @@
 """Replacing a file that others write too, on a real file system."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -50,6 +51,12 @@ def test_a_symbolic_link_is_refused(path: Path) -> None:
     link.symlink_to(path)
     with pytest.raises(Refused, match="symbolic link"):
         guardedfile.read(link)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "routes.yaml")
+    with pytest.raises(Refused, match="no regular file"):
+        guardedfile.read(tmp_path / "routes.yaml")
 
 
 def test_a_folder_in_its_place_is_an_error_of_ours(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from contextlib import asynccontextmanager
 from typing import Literal
 
 import nats.errors
-from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from daemon.backoff import pauses
 from daemon.bus.address import Address
 from daemon.bus.beside import beside
+from daemon.bus.client import Client
 from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
 from daemon.errors import Forbidden, InvalidInput, Unavailable, VerdictdError

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from nats.aio.msg import Msg
+from nats.errors import NotJSMessageError
 from nats.js import api
 from nats.js.errors import NotFoundError
 
@@ -117,9 +118,18 @@ class Consumer:
     async def _fetch(self, subscription: PullSubscription) -> list[Msg]:
         with translated(f"fetching from {self._stream}"):
             try:
-                return await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
+                messages = await subscription.fetch(BATCH, timeout=FETCH_SECONDS)
             except TimeoutError:  # the library raises its own and the plain one
                 return []
+        return [message for message in messages if self._is_of_the_stream(message)]
+
+    def _is_of_the_stream(self, message: Msg) -> bool:
+        """Whoever guesses our inbox can write to it; what has no place in a stream can be neither answered nor buried."""
+        try:
+            return message.metadata.stream == self._stream
+        except (NotJSMessageError, ValueError, OverflowError):
+            logger.warning("a message came past the stream and is not read", extra={"subject": message.subject})
+            return False
 
     async def _recover(self, error: VerdictdError) -> None:
         """A lost connection comes back by itself; a stream that somebody has deleted does not."""

@@ -1,4 +1,4 @@
-"""Events that could not be understood, kept with the reason, so that nothing is dropped in silence.
+"""Events and commands that could not be used, kept with the reason, so that nothing is dropped in silence.
 
 A dead letter is the original message (its data untouched, its headers behind a prefix) with ours in front: a person can read the
 reason, mend the data and publish it again without unpacking anything.
@@ -35,7 +35,7 @@ async def bury(connection: Connection, message: Msg, reason: str) -> None:
     headers = {
         **_original(message.headers or {}),
         REASON: _printable(reason)[:MAX_REASON_CHARACTERS],
-        SUBJECT: _printable(message.subject),
+        SUBJECT: _printable(message.subject)[:MAX_REASON_CHARACTERS],
         SEQUENCE: f"{message.metadata.stream}:{sequence}",
         DELIVERED: str(message.metadata.num_delivered),
         # Several clusters may refuse the same message; the time makes the id differ when a stream is made anew.
@@ -57,12 +57,13 @@ def _original(headers: dict[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     size = 0
     for key, value in headers.items():
-        size += len(key) + len(value)
+        written = _printable(value)
+        size += len(ORIGINAL_PREFIX) + len(key) + len(written)
         if _KEY.fullmatch(key) is not None and size <= _HEADROOM_BYTES // 2:
-            kept[ORIGINAL_PREFIX + key] = _printable(value)
+            kept[ORIGINAL_PREFIX + key] = written
     return kept
 
 
 def _printable(text: str) -> str:
     """One line of ASCII: what every client can show."""
-    return text.encode("ascii", "backslashreplace").decode().translate(dict.fromkeys(range(32), " "))
+    return text.encode("ascii", "backslashreplace").decode().translate(dict.fromkeys((*range(32), 127), " "))

@@ -1,14 +1,14 @@
 """Deployment events and commands in, from JetStream.
 
-An event is acknowledged only when the engine has made its release safe; one that cannot be understood goes to the dead letters
-first. The release id is made from the event's own identity, so that an event that comes twice is one release.
+An event is acknowledged only when the engine has made its release safe; one that cannot be used goes to the dead letters first,
+whatever it is made of: nothing that a message holds gets past here as an exception. The release id is made from the event's own
+identity, so that an event that comes twice is one release.
 """
 
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-import msgspec
 from nats.aio.msg import Msg
 
 from daemon import names
@@ -16,8 +16,10 @@ from daemon.bus import subjects
 from daemon.bus.connection import Connection
 from daemon.bus.consuming import Consumer, Delivery, Repair
 from daemon.bus.deadletters import bury
-from daemon.errors import InvalidEvent, InvalidInput, TransientError
+from daemon.bus.serving import Served, durable_of
+from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
 from daemon.events.announcing import Announced, read_release
+from daemon.events.commanding import read_command
 from daemon.model import Command, Release
 
 logger = logging.getLogger(__name__)
@@ -28,41 +30,33 @@ RETRY_SECONDS = 5.0
 
 
 class NatsAnnouncement:
-    """``Announcement`` of one message."""
+    """``Announcement`` of one message: what it announces, or why it cannot be used."""
 
-    def __init__(self, connection: Connection, delivery: Delivery) -> None:
+    def __init__(self, connection: Connection, delivery: Delivery, content: Announced | InvalidEvent) -> None:
         self._connection = connection
         self._delivery = delivery
-        self._announced: Announced | InvalidEvent = _read(delivery.message)
+        self._content = content
 
     @property
     def release_id(self) -> str | None:
-        """The same for every delivery of the event, and for the same CloudEvent sent twice; null when it is not understood."""
-        if isinstance(self._announced, InvalidEvent):
+        """The same for every delivery of the event, and for the same CloudEvent sent twice; null when it cannot be used."""
+        if isinstance(self._content, InvalidEvent):
             return None
-        origin = self._announced.origin or _origin(self._delivery.message)
-        return names.new_release_id(self._announced.release.service, origin=origin)
+        return names.new_release_id(self._content.release.service, origin=self._content.origin)
 
     def release(self) -> Release:
         """The release; raises ``InvalidEvent`` with the reason."""
-        if isinstance(self._announced, InvalidEvent):
-            raise self._announced
-        return self._announced.release
+        if isinstance(self._content, InvalidEvent):
+            raise self._content
+        return self._content.release
 
     async def accept(self) -> None:
         """Acknowledge it."""
         await self._delivery.acknowledge()
 
     async def reject(self, reason: str) -> None:
-        """Move it to the dead letters. If they cannot be reached the event comes again, and is rejected then."""
-        try:
-            await bury(self._connection, self._delivery.message, reason)
-        except TransientError as error:
-            logger.warning("an event could not be buried yet", extra={"reason": reason, "error": str(error)})
-            await self._delivery.put_back(delay_seconds=RETRY_SECONDS)
-            return
-        logger.warning("event rejected", extra={"reason": reason, "subject": self._delivery.message.subject})
-        await self._delivery.acknowledge()
+        """Move it to the dead letters. If they do not take it now the event comes again, and is rejected then."""
+        await _bury(self._connection, self._delivery, reason)
 
     async def postpone(self) -> None:
         """Let it come again. Said in words, since heartbeats would hold it for as long as anybody remembers it."""
@@ -72,14 +66,16 @@ class NatsAnnouncement:
 class Intake:
     """``EventSource`` on JetStream, for the daemon of one cluster.
 
-    Each cluster has consumers of its own, so that several can share a broker: an event that names another cluster is that
-    cluster's, one that names none is everybody's who hears it.
+    Each cluster has consumers of its own, so that several can share a broker, and each hears every event. One that names
+    another cluster is that cluster's if anybody serves it, and nobody's otherwise: then whoever hears it buries it. One that
+    names no cluster is everybody's who hears it.
     """
 
     def __init__(self, connection: Connection, *, cluster: str, repair: Repair) -> None:
-        durable = f"verdictd-{names.token(cluster, path='cluster')}"
+        durable = durable_of(names.token(cluster, path="cluster"))
         self._connection = connection
         self._cluster = cluster
+        self._served = Served(connection)
         self._releases = Consumer(connection, stream=subjects.RELEASES, durable=durable, repair=repair)
         self._commands = Consumer(connection, stream=subjects.COMMANDS, durable=durable, repair=repair)
 
@@ -89,25 +85,30 @@ class Intake:
         return self._releases, self._commands
 
     async def announcements(self) -> AsyncGenerator[NatsAnnouncement, None]:
-        """Announcements as they come, for ever."""
+        """Announcements as they come, for ever; also those that cannot be used, which say why and want to be rejected."""
         async with aclosing(self._releases.deliveries()) as deliveries:
             async for delivery in deliveries:
-                announcement = NatsAnnouncement(self._connection, delivery)
-                if delivery.message.metadata.num_delivered > MAX_DELIVERIES:
-                    await announcement.reject(f"delivered {MAX_DELIVERIES} times and never accepted")
-                elif self._is_elsewhere(announcement):
-                    await announcement.accept()
+                try:
+                    content = await self._content(delivery)
+                except VerdictdError as error:
+                    logger.warning("an event for another cluster is looked at again later", extra={"error": str(error)})
+                    await delivery.put_back(delay_seconds=RETRY_SECONDS)
+                    continue
+                if content is None:
+                    await delivery.acknowledge()
                 else:
-                    yield announcement
+                    yield NatsAnnouncement(self._connection, delivery, content)
 
     async def commands(self) -> AsyncGenerator[tuple[str, Command], None]:
         """Commands as they come, for ever. One is acknowledged when the next is asked for: it has been carried out by then."""
         async with aclosing(self._commands.deliveries()) as deliveries:
             async for delivery in deliveries:
                 try:
+                    _check_deliveries(delivery)
                     command = _read_command(delivery.message)
                 except InvalidEvent as error:
-                    await NatsAnnouncement(self._connection, delivery).reject(str(error))
+                    logger.warning("command rejected", extra={"reason": str(error), "subject": delivery.message.subject})
+                    await _bury(self._connection, delivery, str(error))
                     continue
                 try:
                     yield command
@@ -116,38 +117,63 @@ class Intake:
                     raise
                 await delivery.acknowledge()
 
-    def _is_elsewhere(self, announcement: NatsAnnouncement) -> bool:
+    async def _content(self, delivery: Delivery) -> Announced | InvalidEvent | None:
+        """What is in a message, or why it cannot be used; null when it is another cluster's.
+
+        Raises:
+            VerdictdError: the broker does not say now whether anybody serves its cluster.
+        """
         try:
-            cluster = announcement.release().cluster
-        except InvalidEvent:
-            return False
-        return cluster is not None and cluster != self._cluster
+            _check_deliveries(delivery)
+            announced = _read(delivery.message)
+            cluster = announced.release.cluster
+            if cluster is None or cluster == self._cluster:
+                return announced
+            await self._served.check(cluster, path=announced.cluster_path)
+        except InvalidEvent as error:
+            return error
+        return None
 
 
-def _read(message: Msg) -> Announced | InvalidEvent:
+def _check_deliveries(delivery: Delivery) -> None:
+    """Before anything is read: what ends the daemon in being read must not be read again and again. Raises ``InvalidEvent``."""
+    if delivery.message.metadata.num_delivered > MAX_DELIVERIES:
+        raise InvalidEvent(f"delivered {MAX_DELIVERIES} times and never accepted", fix="see the log for why, and send it again")
+
+
+async def _bury(connection: Connection, delivery: Delivery, reason: str) -> None:
     try:
-        return read_release(message.headers or {}, message.data)
-    except InvalidEvent as error:
-        return error
+        await bury(connection, delivery.message, reason)
+    except VerdictdError as error:
+        logger.warning("a message could not be buried yet", extra={"reason": reason, "error": str(error)})
+        await delivery.put_back(delay_seconds=RETRY_SECONDS)
+        return
+    await delivery.acknowledge()
+
+
+def _read(message: Msg) -> Announced:
+    """What a message announces, with an origin in any case. Raises ``InvalidEvent``."""
+    announced = read_release(message.headers or {}, message.data)
+    if announced.origin is not None:
+        return announced
+    return Announced(release=announced.release, origin=_origin(message), cluster_path=announced.cluster_path)
 
 
 def _origin(message: Msg) -> str:
     """The sender's message id; else the message's place in the stream, with its time, for streams are made anew now and then."""
     sent_as = (message.headers or {}).get("Nats-Msg-Id")
     if sent_as:
+        if "\ufffd" in sent_as:
+            # What the client could not decode: two ids would become one, and the second release be taken for the first.
+            raise InvalidEvent("holds bytes that are not UTF-8", path="headers.Nats-Msg-Id", fix="send UTF-8, or no id")
         return f"message\n{sent_as}"
     meta = message.metadata
     return f"stream\n{meta.stream}\n{meta.sequence.stream}\n{meta.timestamp.isoformat()}"
 
 
 def _read_command(message: Msg) -> tuple[str, Command]:
-    release_id = message.subject.rpartition(".")[2]
     try:
-        return names.release_id(release_id, path="subject"), msgspec.json.decode(message.data, type=Command)
+        release_id = names.release_id(message.subject.rpartition(".")[2], path="subject")
     except InvalidInput as error:
         raise InvalidEvent(error.message, path=error.path, fix=error.fix) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        text, _, where = str(error).partition(" - at ")
-        raise InvalidEvent(
-            text, path=where.strip("`") or "$", fix='send {"command":"rollback","by":"name","reason":"..."}'
-        ) from error
+    return release_id, read_command(message.data)

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from daemon.errors import InvalidEvent, InvalidInput
-from daemon.events import cdevents, cloudevents
+from daemon.events import cdevents, cloudevents, decoding
+from daemon.events.cdevents import CDEvent
 from daemon.events.cloudevents import CloudEvent
 from daemon.model import Release, decode_release
 
@@ -18,10 +19,14 @@ RELEASE_TYPE: Final = "io.verdictd.release.v1"
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
-    """A release, and the origin of its event; null when only the transport can tell one event from another."""
+    """A release, and the origin of its event; null when only the transport can tell one event from another.
+
+    ``cluster_path`` is where in the message the release's cluster is said, for whoever has to refuse it.
+    """
 
     release: Release
     origin: str | None
+    cluster_path: str = "$.cluster"
 
 
 def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
@@ -30,14 +35,17 @@ def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
     Raises:
         InvalidEvent: with the path to the fault and how to mend it.
     """
+    with decoding.netted("an event"):
+        return _understood(headers, body)
+
+
+def _understood(headers: Mapping[str, str], body: bytes) -> Announced:
     event = cloudevents.read(headers, body)
     if event is not None:
-        return Announced(release=_from_cloudevent(event), origin=origin(event.source, event.id))
+        return _from_cloudevent(event)
     document = _json(body, path="$")
     if isinstance(document, dict) and "context" in document and "subject" in document:
-        event_of_cd = cdevents.decode(body, path="$")
-        release = cdevents.to_release(event_of_cd, path="$")
-        return Announced(release=release, origin=origin(event_of_cd.context.source, event_of_cd.context.id))
+        return _from_cdevent(cdevents.decode(body, path="$"), path="$")
     return Announced(release=_release(document, path="$"), origin=None)
 
 
@@ -46,9 +54,10 @@ def origin(source: str, event_id: str) -> str:
     return "event\n" + msgspec.json.encode((source, event_id)).decode()
 
 
-def _from_cloudevent(event: CloudEvent) -> Release:
+def _from_cloudevent(event: CloudEvent) -> Announced:
     if event.type == RELEASE_TYPE:
-        return _release(_json(event.data, path="$.data"), path="$.data")
+        release = _release(_json(event.data, path="$.data"), path="$.data")
+        return Announced(release=release, origin=origin(event.source, event.id), cluster_path="$.data.cluster")
     if not cdevents.announces(event.type):
         raise InvalidEvent(
             f"the type {event.type[:100]!r} is not known here",
@@ -63,7 +72,16 @@ def _from_cloudevent(event: CloudEvent) -> Release:
                 path=f"$.data.context.{name}",
                 fix=f"make it equal to the CloudEvent's {name}",
             )
-    return cdevents.to_release(inner, path="$.data")
+    return _from_cdevent(inner, path="$.data")
+
+
+def _from_cdevent(event: CDEvent, *, path: str) -> Announced:
+    release = cdevents.to_release(event, path=path)
+    return Announced(
+        release=release,
+        origin=origin(event.context.source, event.context.id),
+        cluster_path=cdevents.place_of("cluster", event, path=path),
+    )
 
 
 def _release(document: object, *, path: str) -> Release:
@@ -74,7 +92,4 @@ def _release(document: object, *, path: str) -> Release:
 
 
 def _json(body: bytes, *, path: str) -> object:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidEvent(f"not JSON: {error}", path=path, fix="send the release as one JSON object") from error
+    return decoding.decode(body, path=path, fix="send the release as one JSON object", like=Release)

@@ -13,8 +13,6 @@ whatever else only a canary has, are read from ``customData.verdictd``, an objec
 artifact. What ``customData.verdictd`` says of service, namespace, cluster or artifact goes before that.
 """
 
-import base64
-import binascii
 import re
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -22,12 +20,19 @@ from typing import Any, Final
 import msgspec
 
 from daemon.errors import InvalidEvent, InvalidInput
+from daemon.events import decoding
 from daemon.events.cloudevents import CloudEvent
 from daemon.model import Action, Release, Verdict, decode_release
 
 SPEC_VERSION: Final = "0.5.1"
 ROLLEDBACK: Final = "dev.cdevents.service.rolledback.0.3.0"
 
+_PLACES = {
+    "service": "subject.id",
+    "namespace": "subject.id",
+    "cluster": "subject.content.environment.id",
+    "artifact": "subject.content.artifactId",
+}
 _ANNOUNCING = re.compile(r"dev\.cdevents\.service\.(?:deployed|upgraded)\.(\d+)\.\d+\.\d+(?:-draft)?")
 
 
@@ -74,15 +79,9 @@ def announces(event_type: str) -> bool:
 
 def decode(body: bytes, *, path: str) -> CDEvent:
     """Read a CDEvent. ``path`` is where it stands in the message. Raises ``InvalidEvent``."""
-    try:
-        return msgspec.json.decode(body, type=CDEvent)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at ")
-        raise InvalidEvent(
-            message, path=where.strip("`").replace("$", path, 1) or path, fix="see https://cdevents.dev, service events"
-        ) from error
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidEvent(f"not JSON: {error}", path=path, fix="send the CDEvent as one JSON object") from error
+    return decoding.decode_as(
+        CDEvent, body, path=path, fix="send a CDEvent about a service as one JSON object: https://cdevents.dev"
+    )
 
 
 def to_release(event: CDEvent, *, path: str) -> Release:
@@ -103,10 +102,19 @@ def to_release(event: CDEvent, *, path: str) -> Release:
     }
     if slash:
         fields["namespace"] = namespace
+    inside = f"{path}.customData.verdictd"
     try:
-        return decode_release({**fields, **custom}, path=f"{path}.customData.verdictd")
+        return decode_release({**fields, **custom}, path=inside)
     except InvalidInput as error:
-        raise InvalidEvent(error.message, path=error.path, fix=error.fix) from error
+        field = error.path.removeprefix(f"{inside}.")
+        where = place_of(field, event, path=path) if field in _PLACES else error.path
+        raise InvalidEvent(error.message, path=where, fix=error.fix) from error
+
+
+def place_of(field: str, event: CDEvent, *, path: str) -> str:
+    """Where in the event a field of the release is said: among ours, or in the event's own words."""
+    custom = _custom(event.custom_data, path=path)
+    return f"{path}.customData.verdictd.{field}" if field in custom else f"{path}.{_PLACES[field]}"
 
 
 def rolledback(verdict: Verdict) -> CloudEvent | None:
@@ -148,9 +156,9 @@ def _custom(data: Any, *, path: str) -> dict[str, Any]:
     """``customData.verdictd``; the standard also allows custom data as Base64 of the JSON."""
     if isinstance(data, str):
         try:
-            data = msgspec.json.decode(base64.b64decode(data, validate=True))
-        except (msgspec.MsgspecError, binascii.Error, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidEvent(f"neither an object nor Base64 of one: {error}", path=path, fix="give an object") from error
+            data = decoding.decode(decoding.decode_base64(data, path=path, fix="give an object"), path=path, fix="give an object")
+        except InvalidEvent as error:
+            raise InvalidEvent(f"neither an object nor Base64 of one: {error.message}", path=path, fix=error.fix) from error
     found = data.get("verdictd") if isinstance(data, dict) else None
     if not isinstance(found, dict):
         raise InvalidEvent(

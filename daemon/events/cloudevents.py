@@ -4,8 +4,6 @@ Pure functions on headers and bytes, so that NATS and the HTTP hooks read events
 module knows envelopes and leaves it to others to know what is in them.
 """
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,6 +12,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from daemon.errors import InvalidEvent
+from daemon.events import decoding
 
 STRUCTURED_JSON: Final = "application/cloudevents+json"
 SPEC: Final = "https://cloudevents.io 1.0"
@@ -90,16 +89,29 @@ def to_binary(event: CloudEvent) -> tuple[dict[str, str], bytes]:
 
 
 def _read_binary(headers: Mapping[str, str], body: bytes) -> CloudEvent:
-    attributes = {key[3:]: _from_header(value) for key, value in headers.items() if key.startswith("ce-")}
+    attributes = {key[3:]: _from_header(key, value) for key, value in headers.items() if key.startswith("ce-")}
     attributes.setdefault("datacontenttype", headers.get("content-type", ""))
     return _make({name: value for name, value in attributes.items() if value}, body, path="headers.ce-")
 
 
-def _from_header(value: str) -> str:
+def _from_header(key: str, value: str) -> str:
+    """The value of an attribute. Bytes that are no UTF-8 are refused, never replaced: two events would become one."""
     value = value.strip()
     if len(value) >= 2 and value[0] == value[-1] == '"':
         value = re.sub(r"\\(.)", r"\1", value[1:-1])
-    return unquote(value)
+    try:
+        value = unquote(value, errors="strict")
+        value.encode()
+    except UnicodeError as error:
+        raise _not_utf8(key) from error
+    # The NATS client puts this character in place of what it could not decode.
+    if "\ufffd" in value:
+        raise _not_utf8(key)
+    return value
+
+
+def _not_utf8(key: str) -> InvalidEvent:
+    return InvalidEvent("holds bytes that are not UTF-8", path=f"headers.{key[:64]}", fix="send UTF-8, percent-encoded")
 
 
 def _check_format(media_type: str) -> None:
@@ -123,7 +135,8 @@ def _read_structured(fields: Mapping[str, msgspec.Raw]) -> CloudEvent:
 
 
 def _attribute_value(name: str, raw: msgspec.Raw) -> str | None:
-    value = msgspec.json.decode(raw)
+    path = f"$.{name[:64]}"
+    value = decoding.decode(raw, path=path, fix="use a string, an integer or a boolean")
     match value:
         case None:
             return None
@@ -132,9 +145,7 @@ def _attribute_value(name: str, raw: msgspec.Raw) -> str | None:
         case str() | int():
             return str(value)
         case _:
-            raise InvalidEvent(
-                f"the attribute is a {type(value).__name__}", path=f"$.{name[:64]}", fix="use a string, an integer or a boolean"
-            )
+            raise InvalidEvent(f"the attribute is a {type(value).__name__}", path=path, fix="use a string, an integer or a boolean")
 
 
 def _structured_data(fields: Mapping[str, msgspec.Raw]) -> bytes:
@@ -143,10 +154,9 @@ def _structured_data(fields: Mapping[str, msgspec.Raw]) -> bytes:
     if "data_base64" not in fields:
         data = bytes(fields["data"]) if "data" in fields else b""
         return b"" if data == b"null" else data
-    try:
-        return base64.b64decode(msgspec.json.decode(fields["data_base64"], type=str), validate=True)
-    except (msgspec.ValidationError, binascii.Error) as error:
-        raise InvalidEvent(f"not Base64: {error}", path="$.data_base64", fix="encode the data as in RFC 4648") from error
+    path, fix = "$.data_base64", "encode the data as in RFC 4648"
+    text: str = decoding.decode_as(str, fields["data_base64"], path=path, fix=fix, what="Base64")
+    return decoding.decode_base64(text, path=path, fix=fix)
 
 
 def _make(attributes: dict[str, str], data: bytes, *, path: str) -> CloudEvent:
@@ -180,7 +190,4 @@ def _make(attributes: dict[str, str], data: bytes, *, path: str) -> CloudEvent:
 
 
 def _json_object(body: bytes) -> dict[str, msgspec.Raw]:
-    try:
-        return msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidEvent(f"not a JSON object: {error}", path="$", fix="send one JSON object") from error
+    return decoding.decode_as(dict[str, msgspec.Raw], body, path="$", fix="send one JSON object", what="a JSON object")

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from daemon.errors import InvalidEvent
+from daemon.events import decoding
 from daemon.events.cloudevents import CloudEvent
 from daemon.model import Verdict
 
@@ -27,10 +28,8 @@ def verdict_event(verdict: Verdict) -> CloudEvent:
 
 
 def read_verdict(event: CloudEvent) -> Verdict:
-    """The verdict in an event. Raises ``InvalidEvent`` for events of other types."""
+    """The verdict in an event. Raises ``InvalidEvent``, also for events of other types."""
     if event.type != VERDICT_TYPE:
         raise InvalidEvent(f"{event.type[:100]!r} is no verdict", path="$.type", fix=f"expected {VERDICT_TYPE}")
-    try:
-        return msgspec.json.decode(event.data, type=Verdict)
-    except msgspec.MsgspecError as error:
-        raise InvalidEvent(str(error), path="$.data", fix="was it written by another version?") from error
+    verdict: Verdict = decoding.decode_as(Verdict, event.data, path="$.data", fix="was it written by another version?")
+    return verdict

@@ -13,6 +13,7 @@ from config.errors import Problem
 from config.hints import nearest, one_of
 from daemon import names
 from daemon.errors import InvalidInput, TimedOut
+from daemon.events import decoding
 from daemon.events.announcing import read_release
 from daemon.http.problems import InvalidDocument
 from daemon.model import Command, Release
@@ -74,10 +75,7 @@ async def submission(request: web.Request) -> tuple[Release, str]:
 async def command(request: web.Request, word: str) -> Command:
     """A person's word; its body, with who and why, may be left out."""
     body = await _body(request, types=("application/json",)) if request.can_read_body else b"{}"
-    try:
-        document = msgspec.json.decode(body or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"not JSON: {error}", fix='send {"by": "...", "reason": "..."}') from error
+    document = decoding.decode(body or b"{}", path="$", fix='send {"by": "...", "reason": "..."}', like=Command)
     if isinstance(document, dict) and "command" in document:
         raise InvalidInput("is given by the address already", path="$.command", fix="leave it out")
     whole = {**document, "command": word} if isinstance(document, dict) else document
@@ -100,10 +98,10 @@ async def _body(request: web.Request, *, types: tuple[str, ...]) -> bytes:
 
 
 def _all_faults(request: web.Request, body: bytes) -> list[Problem]:
-    """Every fault of a bare release. Envelopes are told of one at a time."""
+    """The faults of a bare release together. Envelopes are told of one at a time."""
     try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document = decoding.decode(body, path="$", fix="")
+    except InvalidInput:
         return []
     enveloped = any(name.lower().startswith("ce-") for name in request.headers)
     if enveloped or (isinstance(document, dict) and {"specversion", "context"} & document.keys()):

@@ -53,7 +53,7 @@ class Mistake(msgspec.Struct, frozen=True, kw_only=True):
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer that is no success (RFC 9457), with where the fault is and how to mend it.
 
-    ``errors`` has every fault of a document, when it has several.
+    ``errors`` has the faults of a document, when it has several: the first 30, and one that counts the rest.
     """
 
     title: str
@@ -82,8 +82,20 @@ def answer(
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """A problem as a response."""
-    body = Problem(title=status.phrase, status=status, detail=detail, path=path, fix=fix or None, errors=tuple(errors))
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type=CONTENT_TYPE, headers=headers)
+    told = Problem(
+        title=status.phrase,
+        status=status,
+        detail=_writable(detail),
+        path=None if path is None else _writable(path),
+        fix=_writable(fix) if fix else None,
+        errors=tuple(errors),
+    )
+    return web.Response(status=status, body=msgspec.json.encode(told), content_type=CONTENT_TYPE, headers=headers)
+
+
+def _writable(text: str) -> str:
+    """Bytes of a header that were no UTF-8 are half characters here, which no JSON can hold."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 @web.middleware

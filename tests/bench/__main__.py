@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import harm, istio, judging, replaying, sessions
+from tests.bench import harm, istio, judging, mutations, replaying, sessions
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
     "judging": judging.figures,
     "replaying": replaying.figures,
+    "mutations": mutations.figures,
     "sessions": sessions.figures,
     "harm": harm.figures,
     "istio": istio.figures,

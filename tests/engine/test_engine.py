@@ -145,7 +145,7 @@ async def test_the_same_event_twice_is_one_release_even_after_its_end() -> None:
     ],
 )
 async def test_an_event_that_cannot_be_used_is_rejected_with_the_reason_and_the_next_one_is_taken(
-    content: Release | InvalidEvent, says: str
+    content: Release | InvalidEvent, says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = Scene()
     bad, good = HandAnnouncement("bad-1", content), HandAnnouncement(ID, RELEASE)
@@ -156,6 +156,8 @@ async def test_an_event_that_cannot_be_used_is_rejected_with_the_reason_and_the_
         assert [view.id for view in engine.views()] == [ID]
     assert says in bad.answer
     assert good.answer == "accepted"
+    assert [what for what, _ in scene.meter.troubles] == ["event"]
+    assert [record.message for record in caplog.records].count("event rejected") == 1
 
 
 async def test_an_event_is_not_accepted_before_the_release_is_kept_safe() -> None:

@@ -1,5 +1,6 @@
 """From messages to releases: four envelopes, one release; and every way to be refused."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -78,14 +79,29 @@ def test_a_bare_release_is_a_release_whose_origin_only_the_transport_knows() -> 
     ],
 )
 def test_every_envelope_gives_the_same_release_and_origin(document: dict[str, Any]) -> None:
-    assert read(document) == Announced(release=EXPECTED, origin=origin("/ci", "7"))
+    announced = read(document)
+    assert (announced.release, announced.origin) == (EXPECTED, origin("/ci", "7"))
 
 
 def test_a_binary_cloudevent_may_carry_a_release_or_a_cdevent() -> None:
     attributes = {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/ci"}
-    expected = Announced(release=EXPECTED, origin=origin("/ci", "7"))
-    assert read(RELEASE, {**attributes, "ce-type": RELEASE_TYPE}) == expected
-    assert read(cdevent(), {**attributes, "ce-type": DEPLOYED}) == expected
+    for document, event_type in ((RELEASE, RELEASE_TYPE), (cdevent(), DEPLOYED)):
+        announced = read(document, {**attributes, "ce-type": event_type})
+        assert (announced.release, announced.origin) == (EXPECTED, origin("/ci", "7"))
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        (RELEASE, "$.cluster"),
+        (cloudevent(RELEASE), "$.data.cluster"),
+        (cdevent(), "$.subject.content.environment.id"),
+        (cloudevent(cdevent(), event_type=DEPLOYED), "$.data.subject.content.environment.id"),
+        (cdevent(custom={"verdictd": {**CUSTOM["verdictd"], "cluster": "lab"}}), "$.customData.verdictd.cluster"),
+    ],
+)
+def test_where_the_cluster_is_said_is_told_with_the_release(document: dict[str, Any], path: str) -> None:
+    assert read(document).cluster_path == path
 
 
 def test_custom_data_goes_before_the_event_s_own_words() -> None:
@@ -124,7 +140,18 @@ def test_origins_of_different_events_differ() -> None:
         (cdevent(event_type="dev.cdevents.service.removed.0.3.0"), r"\$\.context\.type: .* announces no release"),
         (cdevent(event_type="dev.cdevents.service.deployed.1.0.0"), r"\$\.context\.type: .* announces no release"),
         ({**cdevent(), "subject": {**cdevent()["subject"], "id": 5}}, r"\$\.subject\.id: Expected `str`"),
-        (cdevent(subject="a/b/web"), r"\$\.customData\.verdictd\.namespace: 'a/b' is not a usable name"),
+        (cdevent(subject="a/b/web"), r"\$\.subject\.id: 'a/b' is not a usable name"),
+        (cdevent(subject="shop/"), r"\$\.subject\.id: '' is not a usable name"),
+        (cdevent(custom={"verdictd": {**CUSTOM["verdictd"], "namespace": "a/b"}}), r"\$\.customData\.verdictd\.namespace: 'a/b'"),
+        (
+            {**cdevent(), "subject": {"id": "web", "content": {"environment": {"id": ""}}}},
+            r"\$\.subject\.content\.environment\.id: '' is not a usable name",
+        ),
+        (
+            {**cdevent(), "subject": {"id": "web", "content": {"environment": {}}}},
+            r"\$\.subject\.content\.environment: .*missing required field `id`",
+        ),
+        ({**cdevent(), "subject": {"id": "web", "content": {}}}, r"\$\.subject\.content: .*missing required field `environment`"),
         (cdevent(custom={}), r"\$\.customData\.verdictd: the event does not say which versions to compare; give an object"),
         (cdevent(custom=None), r"\$\.customData\.verdictd: the event does not say"),
         (cdevent(custom={"verdictd": 5}), r"\$\.customData\.verdictd: the event does not say"),
@@ -149,3 +176,75 @@ def test_what_is_no_json_is_refused_as_such(body: bytes) -> None:
     headers = {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/ci", "ce-type": RELEASE_TYPE}
     with pytest.raises(InvalidEvent, match=r"\$\.data: not JSON"):
         read_release(headers, body)
+
+
+EVENT_START = b'{"specversion":"1.0","id":"1","source":"/x","type":"io.verdictd.release.v1",'
+CDEVENT_START = (
+    b'{"context":{"specversion":"0.5.1","id":"1","source":"/c","type":"dev.cdevents.service.deployed.0.3.0"},'
+    b'"subject":{"id":"shop/web","content":{"environment":{"id":"lab"}}},'
+)
+BARE_START = b'{"service":"web","baseline":{"service":"v1"},"canary":{"service":"v2"},'
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (EVENT_START + b'"foo":"\xff","data":{}}', r"\$\.foo: not JSON: not UTF-8 \(the byte ff\); use a string"),
+        (EVENT_START + b'"foo":1e999,"data":{}}', r"\$\.foo: Number out of range; use a string"),
+        (EVENT_START + b'"foo":' + b"9" * 5_000 + b',"data":{}}', r"\$\.foo: Integer value out of range; use a string"),
+        (EVENT_START + b'"foo":' + b"[" * 900 + b"]" * 900 + b"}", r"\$\.foo: the attribute is a list"),
+        (EVENT_START + b'"foo":"\\ud800"}', r"\$: not JSON: "),
+        (EVENT_START + b'"data_base64":"\xff"}', r"\$\.data_base64: not Base64: not UTF-8 \(the byte ff\)"),
+        (EVENT_START + '"data_base64":"é"}'.encode(), r"\$\.data_base64: not Base64: string argument should contain only ASCII"),
+        (EVENT_START + b'"data_base64":1}', r"\$\.data_base64: not Base64: Expected `str`, got `int`"),
+        (EVENT_START + b'"data":{"service":"\xff"}}', r"\$\.data: not JSON: not UTF-8"),
+        (CDEVENT_START + '"customData":"é"}'.encode(), r"\$\.customData: neither an object nor Base64 of one: not Base64"),
+        (CDEVENT_START + b'"customData":"\xff"}', r"\$: not JSON: not UTF-8"),
+        (CDEVENT_START + b'"customData":"' + base64.b64encode(b'"\xff"') + b'"}', r"\$\.customData: neither .* not UTF-8"),
+        (CDEVENT_START + b'"customData":{"verdictd":{"deadline":1e999}}}', r"\$: Number out of range"),
+        (BARE_START + b'"deadline":' + b"9" * 400 + b"}", r"\$\.deadline: Number out of range"),
+        (BARE_START + b'"deadline":' + b"9" * 5_000 + b"}", r"\$\.deadline: Number out of range"),
+        (BARE_START + b'"deadline":1e999}', r"\$\.deadline: Number out of range"),
+        (EVENT_START + b'"data":' + BARE_START + b'"deadline":1e999}}', r"\$\.data\.deadline: Number out of range"),
+        (BARE_START + b'"weight":' + b"[" * 900 + b"]" * 900 + b"}", r"\$\.weight: Expected"),
+    ],
+)
+def test_what_once_ended_the_daemon_is_refused_at_its_place(body: bytes, message: str) -> None:
+    with pytest.raises(InvalidEvent, match=message) as caught:
+        read_release({}, body)
+    assert "defect" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["%FF", "a%c3", "\ufffd", "a\udcff", '"%FE"'])
+def test_a_header_that_is_no_utf8_is_refused_since_two_events_would_become_one(value: str) -> None:
+    headers = {"ce-specversion": "1.0", "ce-id": value, "ce-source": "/ci", "ce-type": RELEASE_TYPE}
+    with pytest.raises(InvalidEvent, match=r"headers\.ce-id: holds bytes that are not UTF-8"):
+        read_release(headers, json.dumps(RELEASE).encode())
+
+
+def test_a_refusal_of_a_huge_name_is_short() -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        read({**RELEASE, "x" * 500_000: 1})
+    assert len(str(caught.value)) < 2_000
+
+
+def test_a_defect_of_ours_refuses_one_event_and_is_logged_as_such(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_args: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("daemon.events.announcing.cloudevents.read", broken)
+    with pytest.raises(InvalidEvent, match=r"could not be read, through a defect of verdictd \(ZeroDivisionError\)"):
+        read(RELEASE)
+    assert "an event could not be read, through a defect of verdictd" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+def test_a_cancellation_is_no_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cancelled(*_args: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("daemon.events.announcing.cloudevents.read", cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        read(RELEASE)

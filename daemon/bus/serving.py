@@ -1,0 +1,81 @@
+"""Which clusters have a daemon, as far as the broker knows.
+
+Each daemon reads events through a durable consumer of its own, named after its cluster. So a cluster is served when that
+consumer is there: no registry that could disagree with it, and nothing to keep alive. The consumer outlives its daemon, as it
+must (events wait for it); whoever takes a cluster out of service removes it.
+"""
+
+import time
+
+from nats.js.errors import NotFoundError
+
+from config.hints import nearest
+from daemon.bus import subjects
+from daemon.bus.connection import Connection
+from daemon.bus.translating import translated
+from daemon.errors import InvalidEvent, VerdictdError
+
+_PREFIX = "verdictd-"
+# How long an answer "served" is believed: an event for a neighbour costs no question of its own.
+REMEMBERED_SECONDS = 60.0
+_SHOWN = 10
+# JetStream's number for it. A stream that is gone is "not found" as well, and says nothing of clusters.
+_NO_SUCH_CONSUMER = 10014
+_PAGE = 256
+
+
+def durable_of(cluster: str) -> str:
+    """The name of the consumers of this cluster's daemon."""
+    return f"{_PREFIX}{cluster}"
+
+
+class Served:
+    """Asks who is there."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[str, float] = {}
+
+    async def check(self, cluster: str, *, path: str) -> None:
+        """Do nothing when somebody serves ``cluster``.
+
+        Raises:
+            InvalidEvent: nobody does; names those that are there, and the nearest of them.
+            Unavailable, TimedOut: it could not be told.
+        """
+        if self._known.get(cluster, 0.0) > time.monotonic():
+            return
+        with translated(f"looking for the cluster {cluster}"):
+            try:
+                await self._connection.jetstream.consumer_info(subjects.RELEASES, durable_of(cluster))
+            except NotFoundError as error:
+                if error.err_code != _NO_SUCH_CONSUMER:
+                    raise
+            else:
+                self._known[cluster] = time.monotonic() + REMEMBERED_SECONDS
+                return
+        raise _unserved(cluster, await self._clusters(), path=path)
+
+    async def _clusters(self) -> list[str]:
+        """Those that are there, in alphabetical order; empty when they cannot be listed now, for they are only told."""
+        found: list[str] = []
+        try:
+            with translated("listing clusters"):
+                while True:
+                    page = await self._connection.jetstream.consumers_info(subjects.RELEASES, offset=len(found))
+                    found += [info.name for info in page]
+                    if len(page) < _PAGE:
+                        break
+        except VerdictdError:
+            return []
+        return sorted(name.removeprefix(_PREFIX) for name in found if name.startswith(_PREFIX))
+
+
+def _unserved(cluster: str, known: list[str], *, path: str) -> InvalidEvent:
+    there = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+    guess = nearest(cluster, known)
+    return InvalidEvent(
+        f"no daemon serves the cluster {cluster!r}" + (f"; there are {there}" if known else ""),
+        path=path,
+        fix=f"did you mean {guess}?" if guess else "correct the name, or start that cluster's daemon and send the event again",
+    )

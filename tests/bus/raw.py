@@ -1,0 +1,22 @@
+"""A client that sends bytes as they are: what the library would not let through, others may send."""
+
+import asyncio
+from collections.abc import Mapping
+
+
+async def publish(url: str, subject: bytes, body: bytes, *, headers: Mapping[bytes, bytes] | None = None) -> None:
+    """Publish one message; returns when the server has taken it."""
+    host, _, port = url.removeprefix("nats://").rpartition(":")
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        await reader.readline()
+        writer.write(b'CONNECT {"verbose":true,"headers":true,"protocol":1}\r\n')
+        assert await reader.readline() == b"+OK\r\n"
+        if headers is None:
+            writer.write(b"PUB %b %d\r\n%b\r\n" % (subject, len(body), body))
+        else:
+            lines = b"NATS/1.0\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in headers.items()) + b"\r\n"
+            writer.write(b"HPUB %b %d %d\r\n%b%b\r\n" % (subject, len(lines), len(lines) + len(body), lines, body))
+        assert await reader.readline() == b"+OK\r\n"
+        writer.close()
+        await writer.wait_closed()

@@ -1,0 +1,275 @@
+"""What strangers put on the wire: each of them is buried with the reason, and the next event is taken."""
+
+import asyncio
+import base64
+import json
+import logging
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from daemon.bus import intake, subjects
+from daemon.bus.intake import NatsAnnouncement
+from daemon.bus.opening import Bus, open_bus
+from daemon.errors import InvalidEvent
+from daemon.model import Command
+from tests.bus import raw
+from tests.bus.samples import RELEASE
+from tests.bus.test_intake import announce, dead_letters, outstanding, take
+from tests.live.nats import Broker
+
+pytestmark = pytest.mark.live
+
+START = b'{"specversion":"1.0","id":"1","source":"/x","type":"io.verdictd.release.v1",'
+BINARY = {b"ce-specversion": b"1.0", b"ce-id": b"1", b"ce-source": b"/x", b"ce-type": b"io.verdictd.release.v1"}
+GOOD = json.dumps(RELEASE).encode()
+
+BODIES = {
+    "an attribute holding the byte FF": (START + b'"foo":"\xff","data":{}}', "$.foo"),
+    "an attribute of 1e999": (START + b'"foo":1e999,"data":{}}', "$.foo"),
+    "an attribute of 5 000 digits": (START + b'"foo":' + b"9" * 5_000 + b',"data":{}}', "$.foo"),
+    "base64 with a letter beyond ASCII": (START + '"data_base64":"é"}'.encode(), "$.data_base64"),
+    "base64 with the byte FF": (START + b'"data_base64":"\xff"}', "$.data_base64"),
+    "a CDEvent with custom data beyond ASCII": (
+        '{"context":{"specversion":"0.5.1","id":"1","source":"/c","type":"dev.cdevents.service.deployed.0.3.0"},'
+        '"subject":{"id":"shop/web","content":{"environment":{"id":"prod"}}},"customData":"é"}'.encode(),
+        "$.customData",
+    ),
+    "a deadline of 400 digits": (GOOD[:-1] + b',"deadline":' + b"9" * 400 + b"}", "$.deadline"),
+    "a deep document": (GOOD[:-1] + b',"route":' + b"[" * 50_000, "$"),
+}
+
+
+async def refused(bus: Bus) -> NatsAnnouncement:
+    """The next announcement, which cannot be used and is rejected, as the engine does it."""
+    [announcement] = await take(bus, 1)
+    assert announcement.release_id is None
+    with pytest.raises(InvalidEvent) as caught:
+        announcement.release()
+    await announcement.reject(str(caught.value))
+    return announcement
+
+
+@pytest.mark.parametrize("what", BODIES)
+async def test_a_message_that_once_ended_the_daemon_is_buried_and_the_next_is_taken(
+    bus: Bus, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body, path = BODIES[what]
+    await announce(bus, body)
+    await announce(bus, RELEASE)
+    await refused(bus)
+    [good] = await take(bus, 1)
+    await good.accept()
+    assert await outstanding(bus) == 0
+    [(headers, data)] = await dead_letters(bus)
+    assert headers["Verdictd-Reason"].startswith(f"{path}: ")
+    assert "defect" not in headers["Verdictd-Reason"]
+    assert data == body
+    # The engine says it, which sees every refusal; twice would be noise.
+    assert "rejected" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "path"),
+    [
+        ({**BINARY, b"ce-id": b"a\xff"}, "headers.ce-id"),
+        ({**BINARY, b"ce-foo": b"\xfe\xff"}, "headers.ce-foo"),
+        ({**BINARY, b"ce-id": b"%ff"}, "headers.ce-id"),
+        ({b"Nats-Msg-Id": b"build-\xff"}, "headers.Nats-Msg-Id"),
+    ],
+)
+async def test_headers_that_are_no_utf8_are_buried_and_the_letter_can_be_read(
+    nats_server: Broker, bus: Bus, headers: dict[bytes, bytes], path: str
+) -> None:
+    await raw.publish(nats_server.url, b"verdictd.release.x", GOOD, headers=headers)
+    await refused(bus)
+    [(letter, data)] = await dead_letters(bus)
+    assert letter["Verdictd-Reason"].startswith(f"{path}: holds bytes that are not UTF-8")
+    assert data == GOOD
+    assert await outstanding(bus) == 0
+
+
+async def test_any_bytes_in_other_headers_do_no_harm_and_are_kept_as_far_as_they_can_be(nats_server: Broker, bus: Bus) -> None:
+    odd = {b"X-Sender": b"M\xfcnchen\x7f\x01", b"X-Huge": b"\xff" * 4_000, b"X\xff": b"1", b"X Y": b"2", b"": b"3"}
+    await raw.publish(nats_server.url, b"verdictd.release.x", b"x" * 1_040_000, headers=odd)
+    await refused(bus)
+    [(letter, data)] = await dead_letters(bus)
+    assert letter["Verdictd-Header-X-Sender"] == "M\\ufffdnchen"
+    assert "Verdictd-Header-X-Huge" not in letter
+    assert len(data) == 1024 * 1024 - 16 * 1024
+    assert bus.ready
+
+
+async def test_a_subject_that_is_no_utf8_does_not_deafen_the_daemon(nats_server: Broker, bus: Bus) -> None:
+    await raw.publish(nats_server.url, b"verdictd.release.\xff", b"{}")
+    await raw.publish(nats_server.url, b"verdictd.command.\xff", b'{"command":"rollback"}')
+    await announce(bus, RELEASE)
+    await refused(bus)
+    [good] = await take(bus, 1)
+    await good.accept()
+    await bus.connection.jetstream.publish("verdictd.command.web-1", b'{"command":"cancel"}')
+    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+        assert await anext(commands) == ("web-1", Command(command="cancel"))
+    assert {letter["Verdictd-Subject"] for letter, _ in await dead_letters(bus)} == {
+        "verdictd.release.\\xff",
+        "verdictd.command.\\xff",
+    }
+
+
+@pytest.mark.parametrize("body", [b'{"command":"rollback","by":"\xff"}', b'{"command":' + b"[" * 50_000, b'{"command":1e999}', b""])
+async def test_a_command_of_a_stranger_is_buried(bus: Bus, body: bytes) -> None:
+    await bus.connection.jetstream.publish("verdictd.command.web-1", body)
+    await bus.connection.jetstream.publish("verdictd.command.web-2", b'{"command":"cancel"}')
+    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+        assert await anext(commands) == ("web-2", Command(command="cancel"))
+    [(headers, data)] = await dead_letters(bus)
+    assert headers["Verdictd-Reason"]
+    assert data == body
+
+
+async def test_what_was_delivered_too_often_is_buried_before_it_is_read(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "MAX_DELIVERIES", 1)
+    await announce(bus, RELEASE)
+    await bus.connection.jetstream.publish("verdictd.command.web-1", b'{"command":"cancel"}')
+    [first] = await take(bus, 1)
+    await first._delivery.put_back()
+    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+        await anext(commands)
+
+    def ends_the_daemon(*_args: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(intake, "read_release", ends_the_daemon)
+    monkeypatch.setattr(intake, "read_command", ends_the_daemon)
+    await refused(bus)
+    await bus.connection.jetstream.publish("verdictd.command.web-2", b"no command")
+    async with aclosing(bus.events.commands()) as commands:
+        with pytest.raises(SystemExit):
+            async with asyncio.timeout(10):
+                await anext(commands)
+    reasons = [headers["Verdictd-Reason"] for headers, _ in await dead_letters(bus)]
+    assert [reason.split(";")[0] for reason in reasons] == ["$: delivered 1 times and never accepted"] * 2
+
+
+async def test_a_defect_of_ours_costs_one_message_and_is_logged_as_one(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_args: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("daemon.events.announcing.cloudevents.read", broken)
+        await announce(bus, RELEASE)
+        await refused(bus)
+    await announce(bus, RELEASE)
+    [good] = await take(bus, 1)
+    await good.accept()
+    [(headers, _)] = await dead_letters(bus)
+    assert "through a defect of verdictd (ZeroDivisionError)" in headers["Verdictd-Reason"]
+    assert [record.levelno for record in caplog.records if "defect of verdictd" in record.message] == [logging.ERROR]
+
+
+async def test_a_message_that_came_past_the_stream_is_not_read(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
+    taking = asyncio.create_task(take(bus, 1))
+    while not bus.connection._pulls:
+        await asyncio.sleep(0.02)
+    [pull] = bus.connection._pulls
+    inbox = pull._sub.subject.replace("*", "7")
+    await bus.connection.client.publish(inbox, GOOD)
+    await bus.connection.client.publish(inbox, GOOD, reply="$JS.ACK.OTHER.x.1.1.1.1.1")
+    await announce(bus, RELEASE)
+    [announcement] = await taking
+    await announcement.accept()
+    assert await outstanding(bus) == 0
+
+
+async def test_an_event_for_a_cluster_that_nobody_has_is_buried_once_by_several_daemons(nats_server: Broker, bus: Bus) -> None:
+    async with open_bus(nats_server.settings, cluster="prod-eu") as elsewhere:
+        await take_nothing(elsewhere)
+        await announce(bus, {**RELEASE, "cluster": "prod-ue"})
+        for daemon in (bus, elsewhere):
+            await refused(daemon)
+    [(headers, data)] = await dead_letters(bus)
+    assert headers["Verdictd-Reason"] == (
+        "$.cluster: no daemon serves the cluster 'prod-ue'; there are prod, prod-eu; did you mean prod-eu?"
+    )
+    assert json.loads(data)["cluster"] == "prod-ue"
+
+
+async def test_the_environment_of_a_cdevent_is_its_cluster(bus: Bus) -> None:
+    event = {
+        "context": {"version": "0.4.1", "id": "1", "source": "/c", "type": "dev.cdevents.service.deployed.0.2.0"},
+        "subject": {"id": "shop/web", "content": {"environment": {"id": "test123"}}},
+        "customData": base64.b64encode(json.dumps({"verdictd": arms()}).encode()).decode(),
+    }
+    await announce(bus, event)
+    await refused(bus)
+    [(headers, _)] = await dead_letters(bus)
+    assert headers["Verdictd-Reason"] == (
+        "$.subject.content.environment.id: no daemon serves the cluster 'test123'; there are prod; "
+        "correct the name, or start that cluster's daemon and send the event again"
+    )
+
+
+async def test_an_event_for_a_cluster_whose_daemon_is_away_waits_for_it(nats_server: Broker, bus: Bus) -> None:
+    async with open_bus(nats_server.settings, cluster="other") as elsewhere:
+        await take_nothing(elsewhere)
+    await announce(bus, {**RELEASE, "cluster": "other"})
+    await announce(bus, RELEASE)
+    [ours] = await take(bus, 1)
+    await ours.accept()
+    assert await outstanding(bus) == 0
+    assert await dead_letters(bus) == []
+    async with open_bus(nats_server.settings, cluster="other") as elsewhere:
+        [theirs] = await take(elsewhere, 1)
+        assert theirs.release().cluster == "other"
+
+
+async def test_a_cluster_that_is_removed_is_served_no_longer(
+    nats_server: Broker, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.bus.serving.REMEMBERED_SECONDS", 0.0)
+    async with open_bus(nats_server.settings, cluster="old") as elsewhere:
+        await take_nothing(elsewhere)
+    await bus.connection.jetstream.delete_consumer(subjects.RELEASES, "verdictd-old")
+    await announce(bus, {**RELEASE, "cluster": "old"})
+    await refused(bus)
+
+
+async def test_an_event_comes_again_while_nobody_can_tell_who_is_there(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(intake, "RETRY_SECONDS", 0.2)
+    asked = 0
+
+    async def silent(*_args: object, **_options: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise TimeoutError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nats.js.JetStreamContext.consumer_info", silent)
+        patch.setattr(bus.events._releases, "_ensure", nothing)
+        await bus.connection.jetstream.add_consumer(subjects.RELEASES, durable_name="verdictd-prod", ack_policy="explicit")
+        await announce(bus, {**RELEASE, "cluster": "far"})
+        with pytest.raises(TimeoutError):
+            await take(bus, 1, within=3.0)
+    assert asked == 3
+    assert await dead_letters(bus) == []
+    assert "an event for another cluster is looked at again later" in caplog.text
+
+
+def arms() -> dict[str, Any]:
+    return {"baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
+
+
+async def nothing() -> None:
+    """In place of what is not wanted."""
+
+
+async def take_nothing(bus: Bus) -> None:
+    """Read until the consumer is there; no event is."""
+    with pytest.raises(TimeoutError):
+        await take(bus, 1, within=0.5)

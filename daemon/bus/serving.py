@@ -41,7 +41,7 @@ class Served:
 
         Raises:
             InvalidEvent: nobody does; names those that are there, and the nearest of them.
-            Unavailable, TimedOut: it could not be told.
+            VerdictdError: it could not be told.
         """
         if self._known.get(cluster, 0.0) > time.monotonic():
             return

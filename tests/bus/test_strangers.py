@@ -8,11 +8,13 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+from nats.js.api import AckPolicy
 
 from daemon.bus import intake, subjects
 from daemon.bus.intake import NatsAnnouncement
 from daemon.bus.opening import Bus, open_bus
-from daemon.errors import InvalidEvent
+from daemon.bus.serving import Served
+from daemon.errors import InvalidEvent, NotFound
 from daemon.model import Command
 from tests.bus import raw
 from tests.bus.samples import RELEASE
@@ -235,6 +237,41 @@ async def test_a_cluster_that_is_removed_is_served_no_longer(
     await bus.connection.jetstream.delete_consumer(subjects.RELEASES, "verdictd-old")
     await announce(bus, {**RELEASE, "cluster": "old"})
     await refused(bus)
+
+
+async def test_the_clusters_that_are_there_are_read_page_by_page_and_told_in_part(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.bus.serving._PAGE", 2)
+    await take_nothing(bus)
+    for number in range(12):
+        await bus.connection.jetstream.add_consumer(
+            subjects.RELEASES, durable_name=f"verdictd-c{number:02}", ack_policy=AckPolicy.EXPLICIT
+        )
+    await bus.connection.jetstream.add_consumer(subjects.RELEASES, durable_name="somebody-s", ack_policy=AckPolicy.EXPLICIT)
+    with pytest.raises(InvalidEvent) as caught:
+        await Served(bus.connection).check("elsewhere", path="$.cluster")
+    assert caught.value.message == (
+        "no daemon serves the cluster 'elsewhere'; there are c00, c01, c02, c03, c04, c05, c06, c07, c08, c09 and 3 more"
+    )
+
+
+async def test_where_the_clusters_cannot_be_listed_the_event_is_refused_without_naming_them(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_args: object, **_options: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("nats.js.JetStreamContext.consumers_info", silent)
+    with pytest.raises(InvalidEvent) as caught:
+        await Served(bus.connection).check("elsewhere", path="$.cluster")
+    assert caught.value.message == "no daemon serves the cluster 'elsewhere'"
+
+
+async def test_a_stream_that_is_gone_says_nothing_of_clusters(bus: Bus) -> None:
+    await bus.connection.jetstream.delete_stream(subjects.RELEASES)
+    with pytest.raises(NotFound):
+        await Served(bus.connection).check("elsewhere", path="$.cluster")
 
 
 async def test_an_event_comes_again_while_nobody_can_tell_who_is_there(

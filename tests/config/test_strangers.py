@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from config import documents, files
+from config import documents, files, yamls
 from config.errors import MOST_PROBLEMS, ConfigError
 from config.load import load_policies, load_settings
 from tests.config import strangers
@@ -61,6 +61,13 @@ def test_faults_in_the_environment_are_bounded_as_those_in_a_file(tmp_path: Path
     with pytest.raises(ConfigError) as caught:
         load_settings(None, environ=environ)
     assert caught.value.problems[-1].message == "and 20 more"
+
+
+def test_a_number_without_end_is_refused_also_where_only_values_are_wanted() -> None:
+    with pytest.raises(yamls.Excessive, match="line 1: is a number of 100001 digits"):
+        yamls.load("a: " + "1:" * 50_000 + "1", max_values=10)
+    assert yamls.load("# nothing\n", max_values=10) is None
+    assert documents.scalar("0x" + "f" * 400) == "0x" + "f" * 400
 
 
 def test_deep_and_wide_documents_within_the_bounds_are_read() -> None:

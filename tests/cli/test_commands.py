@@ -79,8 +79,8 @@ async def test_wait_exits_69_when_the_daemon_cannot_be_reached(capsys: pytest.Ca
     assert "cannot be reached" in capsys.readouterr().err
 
 
-async def test_wait_exits_64_for_a_release_that_is_not_known(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await command("wait", "shop-9", "--patience", "0", *at(api)) == 64
+async def test_wait_exits_66_for_a_release_that_is_not_known(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await command("wait", "shop-9", "--patience", "0", *at(api)) == 66
     assert "no release 'shop-9'" in capsys.readouterr().err
 
 
@@ -223,7 +223,7 @@ async def test_the_token_is_sent_from_its_file(tmp_path: Path, capsys: pytest.Ca
     token_file.write_text(TOKEN, encoding="utf-8")
     file = written(tmp_path, RELEASE)
     async with serving(http=Http(listen="127.0.0.1:0", token_file=str(token_file))) as api:
-        assert await command("submit", file, *at(api)) == 64
+        assert await command("submit", file, *at(api)) == 77
         assert "this needs the bearer token" in capsys.readouterr().err
         assert await command("submit", file, "--token-file", str(token_file), *at(api)) == 0
         assert await command("submit", file, "--token-file", str(tmp_path / "none"), *at(api)) == 64
@@ -251,7 +251,7 @@ async def test_status_of_one_release(api: Api, capsys: pytest.CaptureFixture[str
     assert "evidence [##########..........] 10 of 100" in capsys.readouterr().out
     assert await command("status", "shop-1", "--json", *at(api)) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "shop-1"
-    assert await command("status", "shop-9", *at(api)) == 64
+    assert await command("status", "shop-9", *at(api)) == 66
     api.engine.releases["shop-1"] = msgspec.structs.replace(view("shop-1"), unresolved=("p99 lies in 250-500 ms",))
     assert await command("status", "shop-1", *at(api)) == 0
     assert capsys.readouterr().out.splitlines()[1:] == ["  buckets p99 lies in 250-500 ms"]

@@ -100,7 +100,7 @@ async def test_a_release_is_asked_of_the_daemon(bad: Told, capsys: pytest.Captur
         server = ["--server", api.server.address.url]
         assert await asyncio.to_thread(main, ["explain", "web-1", "--recording", str(bad.recording), *server]) == 0
         assert "its samples are those that were judged" in " ".join(capsys.readouterr().out.split())
-        assert await asyncio.to_thread(main, ["explain", "web-2", *server]) == 64
+        assert await asyncio.to_thread(main, ["explain", "web-2", *server]) == 66
         assert "no record yet" in capsys.readouterr().err
         assert await asyncio.to_thread(main, ["explain", "Web_2", *server]) == 64
     assert await asyncio.to_thread(main, ["explain", "web-1", *server]) == 69

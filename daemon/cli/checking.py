@@ -93,11 +93,11 @@ def _checked(file: str, kind: str | None) -> _Checked:
 
 def _recording(file: str) -> _Checked:
     # Imported here, since it brings the judge's libraries along: settings are checked without waiting for them.
-    from daemon.cli.recordingcheck import UNKNOWN, check
+    from daemon.cli.recordingcheck import check
 
-    buckets = check(file)
+    found = check(file)
     return _Checked(
-        file=file, kind="recording", told=tuple(one.sentence for one in buckets) or (UNKNOWN,), more={"buckets": buckets}
+        file=file, kind="recording", told=found.sentences, more={"buckets": found.buckets, "torn_line": found.torn_line}
     )
 
 

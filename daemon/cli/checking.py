@@ -70,10 +70,13 @@ def schema(kind: str) -> dict[str, Any]:
 
 def _files(name: str, kind: str | None) -> list[str]:
     """A folder that holds recordings stands for them; any other is one of policies, which is checked as a whole."""
-    path = Path(name)
-    if kind not in {None, "recording"} or not path.is_dir():
+    if kind not in {None, "recording"} or not _is_folder(name):
         return [name]
-    return sorted(str(one) for one in path.rglob("*") if one.name.endswith(SUFFIXES)) or [name]
+    return sorted(str(one) for one in Path(name).rglob("*") if one.name.endswith(SUFFIXES)) or [name]
+
+
+def _is_folder(name: str) -> bool:
+    return os.path.isdir(name)  # noqa: PTH112 - Path.is_dir raises where a name is too long
 
 
 def _checked(file: str, kind: str | None) -> _Checked:
@@ -81,7 +84,7 @@ def _checked(file: str, kind: str | None) -> _Checked:
     try:
         if found == "recording":
             return _recording(file)
-        if Path(file).is_dir():
+        if _is_folder(file):
             load_policies(file)
             return _Checked(file=file, kind="policies")
         found = kind or _kind_of(documents.read(Path(file)))

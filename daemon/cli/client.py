@@ -179,8 +179,12 @@ def _decoded(body: bytes, model: type[_T]) -> _T:
 def _refusal(status: int, headers: Message, body: bytes) -> VerdictdError:
     """A status that is no success, as one of our errors."""
     problem = _Problem(detail=http.client.responses.get(status, ""))
-    if headers.get_content_type() == "application/problem+json":
+    ours = headers.get_content_type() == "application/problem+json"
+    if ours:
         problem = _decoded_problem(body) or problem
+    if status == http.client.NOT_FOUND and not ours:
+        # A proxy before the daemon, or another server at this address: neither knows what releases there are.
+        return Unavailable("the answer 404 is not verdictd's")
     said = f"{problem.detail}" + (f"; {problem.fix}" if problem.fix else "")
     if status < http.client.BAD_REQUEST:
         leads = f"it leads to {headers['Location']}: give that address" if headers["Location"] else "give the daemon's own address"

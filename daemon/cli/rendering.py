@@ -26,8 +26,11 @@ def clean(text: str) -> str:
 
 
 def as_json(value: Any) -> str:
-    """One line of JSON."""
-    return msgspec.json.encode(value).decode()
+    """One line of JSON. The name of a file need not be text: what is none stands there as an escape."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
 
 
 def as_indented_json(value: Any) -> str:

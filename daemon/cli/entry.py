@@ -6,8 +6,12 @@ is 70, one line, and a traceback with ``--debug``.
 
 import argparse
 import importlib
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 from config.errors import ConfigError
 from daemon.cli import defect
@@ -21,13 +25,30 @@ from daemon.errors import Forbidden, InvalidInput, NotFound, VerdictdError
 def run(arguments: Sequence[str]) -> int:
     """Run one command. Returns the exit code, and raises nothing."""
     debug = "--debug" in arguments
-    with standing() as out:
+    with standing() as out, _ended_by_sigterm():
         code, only_prints = _end(arguments, debug=debug)
         out.flush()
         if out.lost is not None and not out.reader_gone:
             _say(f"verdictd: standard output cannot be written: {out.lost}")
             code = Exit.DEFECT if only_prints and code == Exit.OK else code
         return code
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends a process by itself, but not the first one of a container, where a Job's ``submit --wait`` would go on."""
+    if os.getpid() != 1:
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise SystemExit(Exit.TERMINATED)
 
 
 def _end(arguments: Sequence[str], *, debug: bool) -> tuple[int, bool]:

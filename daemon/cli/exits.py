@@ -7,7 +7,7 @@ from daemon.model import Action, Outcome, Verdict
 
 
 class Exit(IntEnum):
-    """What the process says at its end. 64 to 77 are those of sysexits.h.
+    """What the process says at its end. 64 to 77 are those of sysexits.h, 130 and 143 what a shell makes of the signals.
 
     ``OK`` to ``STILL_SERVING`` speak of a verdict wherever one is awaited: nothing else may give them there.
     """
@@ -25,6 +25,7 @@ class Exit(IntEnum):
     DEFECT = 70
     FORBIDDEN = 77
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 def of_verdict(verdict: Verdict, *, bare: bool) -> Exit:

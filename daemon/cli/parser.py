@@ -197,8 +197,8 @@ def _replay(commands: "Commands[Parser]") -> None:
     parser = commands.add_parser(
         "replay",
         help="judge recordings again",
-        epilog="Exits 65 when a recording cannot be used (the others are judged), else 1 when any is rolled back, "
-        "else 2 when any is inconclusive, else 0. With --sweep: 65 when a recording cannot be used, else 0. "
+        epilog="Exits 0 all are promoted, 1 any is rolled back, 2 none is and any is inconclusive, 65 any cannot be used (the others "
+        "are judged all the same). With --sweep: 0, or 65. "
         f"64 wrong usage, {_DEFECT}.",
     )
     parser.set_defaults(module="replaying")
@@ -300,7 +300,10 @@ def _seconds(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, 1 or more")
     return number

@@ -10,6 +10,7 @@ import daemon
 
 DEFAULT_SERVER = "http://127.0.0.1:8484"
 _USAGE = 64
+_MOST = 1_000_000_000
 _DEFECT = "70 a defect of verdictd (--debug says where)"
 _OF_THE_API = (
     f"64 wrong usage, 66 no such release, 69 the daemon cannot be reached, {_DEFECT}, 77 not allowed (the token), 130 interrupted."
@@ -197,8 +198,8 @@ def _replay(commands: "Commands[Parser]") -> None:
     parser = commands.add_parser(
         "replay",
         help="judge recordings again",
-        epilog="Exits 0 all are promoted, 1 any is rolled back, 2 none is and any is inconclusive, 65 any cannot be used (the others "
-        "are judged all the same). With --sweep: 0, or 65. "
+        epilog="Exits 0 all are promoted, 1 any is rolled back, 2 none is and any is inconclusive, 65 any cannot be used "
+        "(the others are judged all the same). With --sweep: 0, or 65. "
         f"64 wrong usage, {_DEFECT}.",
     )
     parser.set_defaults(module="replaying")
@@ -261,7 +262,9 @@ def _plan(commands: "Commands[Parser]") -> None:
         help="errors=2%%, denied=1%%, latency=1.3 or p99=2; may be repeated (default: a few beyond the policy's tolerances)",
     )
     parser.add_argument("--runs", type=_whole, default=300, metavar="N", help="simulated releases a figure (default %(default)d)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed gives the same plan (default %(default)d)")
+    parser.add_argument(
+        "--seed", type=_seed, default=1, metavar="N", help="the same seed gives the same plan (default %(default)d)"
+    )
     _processes_option(parser)
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
@@ -299,11 +302,15 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _whole(text: str) -> int:
+def _whole(text: str, *, least: int = 1) -> int:
     try:
         number = int(text)
     except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, 1 or more")
+        number = least - 1
+    if not least <= number <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, {least} to {_MOST}")
     return number
+
+
+def _seed(text: str) -> int:
+    return _whole(text, least=0)

@@ -24,7 +24,17 @@ def verdictd(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "argv",
-    [[], ["wiat"], ["wait"], ["wait", "x", "--timeout", "soon"], ["wait", "x", "--timeout", "-1"], ["run", "--log-level", "loud"]],
+    [
+        [],
+        ["wiat"],
+        ["wait"],
+        ["wait", "x", "--timeout", "soon"],
+        ["wait", "x", "--timeout", "-1"],
+        ["run", "--log-level", "loud"],
+        ["plan", "--seed", "-1"],
+        ["plan", "--processes", "9" * 400],
+        ["plan", "--runs", "many"],
+    ],
 )
 def test_wrong_usage_exits_64(argv: list[str]) -> None:
     """argparse's own 2 would be read as an inconclusive verdict."""

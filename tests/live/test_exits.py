@@ -31,7 +31,7 @@ async def test_a_rollback_exits_1_whoever_reads_and_says_where_the_traffic_is(tm
                 assert [said in done.err for done in found] == [True, True]
                 assert ("the canary keeps its traffic" in found[0].err) == bool(said)
                 for streams in ("| true", ">&-", "> /dev/full", "> /dev/full 2>&1"):
-                    assert (await verdictd("wait", "web-0123456789abcdef", *server, then=streams)).code == 1, streams
+                    assert (await verdictd("wait", release_id, *server, then=streams)).code == 1, streams
             assert (await verdictd("wait", "web-0123456789abcdef", "--timeout", "1", *server)).code == 66
             assert await field.canary_is_silent()
         assert (await verdictd("wait", "web-0123456789abcdef", *server, "--patience", "0")).code == 69

@@ -39,6 +39,7 @@ EXIT_UNAVAILABLE = 69
 def run(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT. Returns the process's exit code; what went wrong is said in the log."""
     logs.set_up(level=settings.log_level)
+    log.info("starting", extra={"version": __version__, "cluster": settings.cluster, "http": settings.http.listen})
     try:
         asyncio.run(_serve_until_told(settings))
     except (ConfigError, VerdictdError, ExceptionGroup) as error:

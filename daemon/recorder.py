@@ -61,7 +61,7 @@ class Recorder:
             if end is None or end.digest != before:
                 end = _cut(path, header, before)
             if end.bounds_ms != header.bounds_ms:
-                end = _with_header(path, header, end)
+                end = _with_header(path, header, path.read_bytes().split(b"\n", 1)[1], digest=before)
             self._ends[release_id] = _append(path, line, end, digest=after)
         except OSError as error:
             raise VerdictdError(f"{path} ends here, the release is not recorded any more: {error}") from error
@@ -86,11 +86,12 @@ def _append(path: Path, line: bytes, end: _End, *, digest: str) -> _End:
 
 
 def _cut(path: Path, header: Header, digest: str) -> _End:
-    """Bring the file to where its digest is this one: a new file, or an old one without what was not kept."""
-    if not path.exists() and not digest:
-        first = header_line(header) + b"\n"
-        path.write_bytes(first)
-        return _End(digest=digest, size=len(first), bounds_ms=header.bounds_ms)
+    """Bring the file to where its digest is this one: a new file, or an old one without what was not kept.
+
+    Where no tick was kept it is begun anew whatever it holds: a kill may have left half of a header.
+    """
+    if not digest:
+        return _with_header(path, header, b"", digest=digest)
     try:
         first, *lines = path.read_bytes().splitlines(keepends=True)
     except (FileNotFoundError, ValueError):
@@ -102,18 +103,16 @@ def _cut(path: Path, header: Header, digest: str) -> _End:
         size, found = size + len(line), chained(found, line.removesuffix(b"\n"))
     if found != digest or not first:
         raise VerdictdError(f"{path} does not hold all ticks before this one; it is left as it is")
-    _truncate(path, size)
-    return _with_header(path, header, _End(digest=digest, size=size, bounds_ms=()))
+    return _with_header(path, header, b"".join(lines)[: size - len(first)], digest=digest)
 
 
-def _with_header(path: Path, header: Header, end: _End) -> _End:
-    """The same lines under another first line."""
+def _with_header(path: Path, header: Header, body: bytes, *, digest: str) -> _End:
+    """These lines under this first line, by atomic rename: whoever reads finds a whole header."""
     first = header_line(header) + b"\n"
-    body = path.read_bytes().split(b"\n", 1)[1]
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(first + body)
     temporary.replace(path)
-    return _End(digest=end.digest, size=len(first) + len(body), bounds_ms=header.bounds_ms)
+    return _End(digest=digest, size=len(first) + len(body), bounds_ms=header.bounds_ms)
 
 
 def _truncate(path: Path, size: int) -> None:

@@ -2,6 +2,9 @@
 
 The format is ``verdictd.recording/1`` (see docs). A sample's line here is byte for byte what the session digests, so a
 recording can be checked against its decision record.
+
+A daemon that is killed while it writes leaves a last line without its end. Such a line is left out and said to be
+(``Samples.torn_line``); a broken line anywhere else is an error.
 """
 
 import gzip
@@ -75,7 +78,46 @@ def chained(digest: str, tick: bytes) -> str:
     return hashlib.sha256(digest.encode() + tick).hexdigest()
 
 
-def read(path: Path) -> tuple[Header, Iterator[Sample]]:
+class Samples(Iterator[Sample]):
+    """A recording's samples, read as they are asked for.
+
+    ``torn_line`` is the number of a last line that was not written to its end, which is left out; it is known when there
+    are no more samples, and null when the file is whole.
+
+    Raises:
+        InvalidInput: naming the file and the line.
+    """
+
+    def __init__(self, path: Path, lines: Iterator[bytes], *, buckets: int) -> None:
+        self.torn_line: int | None = None
+        self._samples = self._read(path, lines, buckets=buckets)
+
+    def __next__(self) -> Sample:
+        return next(self._samples)
+
+    def _read(self, path: Path, lines: Iterator[bytes], *, buckets: int) -> Iterator[Sample]:
+        last_t = float("-inf")
+        for number, raw in enumerate(lines, start=2):
+            if not raw.strip():
+                continue
+            try:
+                sample = _sample_decoder.decode(raw)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                if _is_torn(raw):
+                    self.torn_line = number
+                    return
+                raise InvalidInput(str(error), path=f"{path}:{number}", fix="each line after the first is one tick") from error
+            _check_sample(sample, path=f"{path}:{number}", last_t=last_t, buckets=buckets)
+            last_t = sample.t
+            yield sample
+
+
+def torn_words(path: Path | str, line: int) -> str:
+    """What is said of a recording whose last line is torn."""
+    return f"{path}:{line}: the last line is torn, as a daemon leaves it that is killed while writing; it is left out"
+
+
+def read(path: Path) -> tuple[Header, Samples]:
     """Open a recording (``.gz`` is unpacked); the samples are read as they are asked for.
 
     Raises:
@@ -88,11 +130,16 @@ def read(path: Path) -> tuple[Header, Iterator[Sample]]:
     try:
         header = _header_decoder.decode(first)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(str(error), path=f"{path}:1", fix=f"the first line is the header of {FORMAT}") from error
+        fix = (
+            "the file ends within its first line: nothing was recorded"
+            if _is_torn(first)
+            else f"the first line is the header of {FORMAT}"
+        )
+        raise InvalidInput(str(error), path=f"{path}:1", fix=fix) from error
     if header.format != FORMAT:
         raise InvalidInput(f"format is {header.format!r}", path=f"{path}:1", fix=f"this version reads {FORMAT}")
     header.checked_release(path=f"{path}:1: $.release")
-    return header, _samples(path, lines, buckets=len(header.bounds_ms) + 1)
+    return header, Samples(path, lines, buckets=len(header.bounds_ms) + 1)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -106,23 +153,17 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise InvalidInput(str(error), path=str(path), fix="give a readable recording") from error
 
 
-def _samples(path: Path, lines: Iterator[bytes], *, buckets: int) -> Iterator[Sample]:
-    last_t = float("-inf")
-    for number, raw in enumerate(lines, start=2):
-        if not raw.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            sample = _sample_decoder.decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise InvalidInput(str(error), path=where, fix="each line after the first is one tick") from error
-        if sample.t < last_t:
-            raise InvalidInput(f"t goes back from {last_t:g} to {sample.t:g}", path=where, fix="ticks are in order of time")
-        last_t = sample.t
-        for name, arm in (("baseline", sample.baseline), ("canary", sample.canary)):
-            if arm is not None:
-                _check_arm(arm, path=f"{where}: {name}", buckets=buckets)
-        yield sample
+def _is_torn(raw: bytes) -> bool:
+    """Whether a line that cannot be read is the file's last one, cut off: every line is written with its end."""
+    return not raw.endswith(b"\n") and len(raw) < _LONGEST_LINE_BYTES
+
+
+def _check_sample(sample: Sample, *, path: str, last_t: float, buckets: int) -> None:
+    if sample.t < last_t:
+        raise InvalidInput(f"t goes back from {last_t:g} to {sample.t:g}", path=path, fix="ticks are in order of time")
+    for name, arm in (("baseline", sample.baseline), ("canary", sample.canary)):
+        if arm is not None:
+            _check_arm(arm, path=f"{path}: {name}", buckets=buckets)
 
 
 def _check_arm(arm: Arm, *, path: str, buckets: int) -> None:

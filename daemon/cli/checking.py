@@ -72,7 +72,7 @@ def schema(kind: str) -> dict[str, Any]:
 
 def _all_checked(name: str, kind: str | None) -> Iterator[_Checked]:
     """A folder that holds recordings stands for them; any other is one of policies, which is checked as a whole."""
-    if kind not in {None, "recording"} or not Path(name).is_dir():
+    if kind not in {None, "recording"} or not _is_folder(name):
         yield _checked(name, kind)
         return
     try:
@@ -98,12 +98,16 @@ def _recordings_below(folder: str) -> list[str]:
     return sorted(found)
 
 
+def _is_folder(name: str) -> bool:
+    return os.path.isdir(name)  # noqa: PTH112 - Path.is_dir raises where a name is too long
+
+
 def _checked(file: str, kind: str | None) -> _Checked:
     found = kind or ("recording" if file.endswith(SUFFIXES) else "unknown")
     try:
         if found == "recording":
             return _recording(file)
-        if Path(file).is_dir():
+        if _is_folder(file):
             load_policies(file)
             return _Checked(file=file, kind="policies")
         document = documents.read(Path(file))
@@ -116,11 +120,11 @@ def _checked(file: str, kind: str | None) -> _Checked:
 
 def _recording(file: str) -> _Checked:
     # Imported here, since it brings the judge's libraries along: settings are checked without waiting for them.
-    from daemon.cli.recordingcheck import UNKNOWN, check
+    from daemon.cli.recordingcheck import check
 
-    buckets = check(file)
+    found = check(file)
     return _Checked(
-        file=file, kind="recording", told=tuple(one.sentence for one in buckets) or (UNKNOWN,), more={"buckets": buckets}
+        file=file, kind="recording", told=found.sentences, more={"buckets": found.buckets, "torn_line": found.torn_line}
     )
 
 

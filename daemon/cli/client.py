@@ -21,7 +21,8 @@ from daemon.model import Record, Release, ReleaseView, Verdict
 
 _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
-_MAX_TOKEN_BYTES = 64 * 1024
+_TOKEN_BYTES = 64 * 1024
+_KEY_CHARACTERS = 255
 _T = TypeVar("_T")
 
 
@@ -50,16 +51,17 @@ class Client:
     """
 
     def __init__(self, server: str, *, token: str | None = None) -> None:
-        parts = urlsplit(server)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InvalidInput(f"{server!r} is no address", path="--server", fix="give http://host:port or https://host")
+        host = _host(server)
         self._server = server.rstrip("/")
-        self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        proxies = urllib.request.ProxyHandler({} if address.is_loopback(parts.hostname) else None)
+        self._headers = {"Accept": "application/json"} | ({} if token is None else {"Authorization": f"Bearer {token}"})
+        proxies = urllib.request.ProxyHandler({} if address.is_loopback(host) else None)
         self._opener = urllib.request.build_opener(_NoRedirect, proxies)
 
     def submit(self, release: Release, *, key: str) -> ReleaseView:
-        """Announce a release; the same key and release is the same submission."""
+        """Announce a release; the same key and release is the same submission. Raises ``InvalidInput`` for an unusable key."""
+        if not (0 < len(key) <= _KEY_CHARACTERS and key.isascii() and key.isprintable()):
+            fix = f"use 1 to {_KEY_CHARACTERS} printable ASCII characters, for example a UUID"
+            raise InvalidInput(f"{key!r} cannot be sent in a header", path="--key", fix=fix)
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         return self._call("POST", "/v1/releases", ReleaseView, body=msgspec.json.encode(release), headers=headers)
 
@@ -100,26 +102,65 @@ class Client:
             self._server + path, data=body, method=method, headers={**self._headers, **(headers or {})}
         )
         try:
-            with self._opener.open(request, timeout=timeout) as response:
-                return response.status, response.read(_MAX_BYTES)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise _refusal(error.code, error.headers, error.read(_MAX_BYTES)) from error
+            status, received, body = self._exchange(request, timeout=timeout)
         except TimeoutError as error:
             raise TimedOut(f"{self._server} did not answer in {timeout:g} s") from error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise Unavailable(f"{self._server} cannot be reached: {reason}") from error
+        except ValueError as error:
+            # The address and the headers were looked at: what is left is a proxy's address.
+            fix = "look at http_proxy, https_proxy and no_proxy in the environment"
+            raise InvalidInput(f"{self._server} cannot be asked: {error}", path="--server", fix=fix) from error
+        if status >= http.client.MULTIPLE_CHOICES:
+            raise _refusal(status, received, body)
+        return status, body
+
+    def _exchange(self, request: urllib.request.Request, *, timeout: float) -> tuple[int, Message, bytes]:
+        """Status, headers and body, whatever the status."""
+        try:
+            with self._opener.open(request, timeout=timeout) as response:
+                return response.status, response.headers, response.read(_MAX_BYTES)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers, error.read(_MAX_BYTES)
 
 
 def client(server: str, *, token_file: str | None) -> Client:
     """A client with the token of a file, if one is given. Raises ``InvalidInput``."""
-    if token_file is None:
-        return Client(server)
+    return Client(server, token=None if token_file is None else _token(token_file))
+
+
+def _token(file: str) -> str:
+    """The token in a file. It is never part of what is said about it."""
+    fix = "give the file that holds the token, and nothing else"
     try:
-        return Client(server, token=files.read_text(Path(token_file), limit_bytes=_MAX_TOKEN_BYTES).strip())
+        token = files.read_text(Path(file), limit_bytes=_TOKEN_BYTES).strip()
     except files.Unreadable as error:
-        raise InvalidInput(f"{token_file} cannot be read: {error}", path="--token-file", fix="give the token's file") from error
+        raise InvalidInput(f"{file!r} cannot be read: {error}", path="--token-file", fix=fix) from error
+    if not token:
+        raise InvalidInput(f"{file!r} is empty", path="--token-file", fix=fix)
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise InvalidInput(f"{file!r} holds no token: it is one line of printable ASCII", path="--token-file", fix=fix)
+    return token
+
+
+def _host(server: str) -> str:
+    """The host of a usable address. Raises ``InvalidInput``."""
+    try:
+        parts = urlsplit(server)
+        host, _ = parts.hostname or "", parts.port
+        host.encode("idna")  # as it is encoded to be looked up: no empty part, none too long
+    except ValueError as error:
+        raise _no_address(server, f": {error}") from error
+    plain = server.isascii() and server.isprintable() and " " not in server
+    if parts.scheme not in {"http", "https"} or not host or not plain or {"@", "?", "#"} & {*server}:
+        raise _no_address(server, "")
+    return host
+
+
+def _no_address(server: str, why: str) -> InvalidInput:
+    return InvalidInput(f"{server!r} is no address{why}", path="--server", fix="give http://host:port or https://host")
 
 
 def _path(release_id: str) -> str:
@@ -136,15 +177,22 @@ def _decoded(body: bytes, model: type[_T]) -> _T:
 def _refusal(status: int, headers: Message, body: bytes) -> VerdictdError:
     """A status that is no success, as one of our errors."""
     problem = _Problem(detail=http.client.responses.get(status, ""))
-    if headers.get_content_type() == "application/problem+json":
+    ours = headers.get_content_type() == "application/problem+json"
+    if ours:
         problem = _decoded_problem(body) or problem
+    if status == http.client.NOT_FOUND and not ours:
+        # A proxy before the daemon, or another server at this address: neither knows what releases there are.
+        return Unavailable("the answer 404 is not verdictd's")
     said = f"{problem.detail}" + (f"; {problem.fix}" if problem.fix else "")
+    if status < http.client.BAD_REQUEST:
+        leads = f"it leads to {headers['Location']}: give that address" if headers["Location"] else "give the daemon's own address"
+        return InvalidInput(f"the answer is {status} {problem.detail}", path="--server", fix=leads)
     by_status: dict[int, type[VerdictdError]] = {401: Forbidden, 403: Forbidden, 404: NotFound, 409: Refused, 421: Forbidden}
     if status in by_status:
         return by_status[status](said)
     if status in {429, 502, 503, 504} or status >= 500:
         return Unavailable(f"the daemon answers {status}: {said}")
-    return InvalidInput(problem.detail, path=problem.path or "$", fix=problem.fix)
+    return InvalidInput(f"{problem.detail} (the daemon answers {status})", path=problem.path or "$", fix=problem.fix)
 
 
 def _decoded_problem(body: bytes) -> Any:

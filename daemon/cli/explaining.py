@@ -14,6 +14,7 @@ from daemon.explain import Account, account, read_record, trace
 from daemon.explain.page import page
 from daemon.explain.words import lines
 from daemon.model import Record
+from daemon.recordings import torn_words
 
 
 def run(options: argparse.Namespace) -> Exit:
@@ -24,6 +25,8 @@ def run(options: argparse.Namespace) -> Exit:
     except InvalidInput as error:
         print(rendering.clean(f"verdictd: {error}"), file=sys.stderr)
         return Exit.DATA
+    if told.torn_line is not None:
+        print(rendering.clean(f"verdictd: {torn_words(options.recording or options.target, told.torn_line)}"), file=sys.stderr)
     if options.html is not None:
         _write(Path(options.html), page(told))
     if options.json:
@@ -46,7 +49,10 @@ def _account(options: argparse.Namespace, fetched: Record | None) -> Account:
 
 def _is_file(target: str) -> bool:
     """A release's id has neither a dot nor a separator: what has one is meant as a file, also when it is not there."""
-    return Path(target).is_file() or "." in target or os.sep in target
+    try:
+        return "." in target or os.sep in target or Path(target).is_file()
+    except OSError:  # too long for a name
+        return False
 
 
 def _only_one(recording: Path | None) -> None:

@@ -10,6 +10,19 @@ import daemon
 
 DEFAULT_SERVER = "http://127.0.0.1:8484"
 _USAGE = 64
+_MOST = 1_000_000_000
+_DEFECT = "70 a defect of verdictd (--debug says where)"
+_OF_THE_API = (
+    f"64 wrong usage, 66 no such release, 69 the daemon cannot be reached, {_DEFECT}, 77 not allowed (the token), 130 interrupted."
+)
+_OF_A_VERDICT = (
+    "Exits 0 promote, 1 rollback (also one that was observed only: stderr says that the canary keeps its traffic), "
+    "2 inconclusive, 3 no verdict in time, 4 rollback, but the canary still gets traffic (the revert failed or was blocked); "
+    "without a verdict "
+    + _OF_THE_API
+    + " An inconclusive verdict counts as the policy's on_inconclusive says (promote 0, rollback 1, hold 2), and moves no traffic. "
+    "The code is the verdict's whatever becomes of the printing."
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,6 +38,7 @@ def build() -> Parser:
     """The whole command line."""
     parser = Parser(prog="verdictd", description="Watches releases behind a service mesh and takes bad ones back.")
     parser.add_argument("--version", action="version", version=f"verdictd {daemon.__version__}")
+    parser.add_argument("--debug", action="store_true", help="of a defect, show the traceback too; every command takes it")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     _run(commands)
     commands.add_parser("demo", help="a real proxy, broker and traffic on this machine: watch a bad canary go", add_help=False)
@@ -36,6 +50,8 @@ def build() -> Parser:
     _replay(commands)
     _plan(commands)
     _check(commands)
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 
@@ -43,7 +59,12 @@ Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public n
 
 
 def _run(commands: "Commands[Parser]") -> None:
-    parser = commands.add_parser("run", help="run the daemon")
+    parser = commands.add_parser(
+        "run",
+        help="run the daemon",
+        epilog="Exits 0 told to stop (SIGTERM, SIGINT), 64 settings that cannot be used, "
+        f"69 the broker, the credentials or the address to listen on cannot be had, {_DEFECT}.",
+    )
     parser.set_defaults(module="running")
     parser.add_argument("--config", metavar="FILE", help="settings, YAML or JSON (default: $VERDICTD_CONFIG, else the defaults)")
     parser.add_argument("--policies", metavar="DIR", help="a folder of policies; a file's name is the policy's")
@@ -54,7 +75,11 @@ def _run(commands: "Commands[Parser]") -> None:
 
 
 def _submit(commands: "Commands[Parser]") -> None:
-    parser = commands.add_parser("submit", help="announce a release to the daemon")
+    parser = commands.add_parser(
+        "submit",
+        help="announce a release to the daemon",
+        epilog=f"With --wait: {_OF_A_VERDICT[0].lower()}{_OF_A_VERDICT[1:]} Without: 0 when the release is announced.",
+    )
     parser.set_defaults(module="submitting")
     parser.add_argument("file", metavar="FILE", help="the release, YAML or JSON; - is standard input")
     parser.add_argument("--key", help="the same key and release is the same submission (default: a new one)")
@@ -67,7 +92,7 @@ def _wait(commands: "Commands[Parser]") -> None:
     parser = commands.add_parser(
         "wait",
         help="wait for a release's verdict",
-        epilog="Exits 0 promote, 1 rollback, 2 inconclusive, 3 timeout, 64 usage, 69 the daemon cannot be reached.",
+        epilog=_OF_A_VERDICT,
     )
     parser.set_defaults(module="waiting")
     parser.add_argument("id", metavar="ID", help="the release's id")
@@ -86,10 +111,18 @@ def _waiting_options(parser: Parser) -> None:
         metavar="SECONDS",
         help="give up when the daemon does not answer for so long (default %(default)g)",
     )
+    parser.add_argument(
+        "--exit",
+        choices=("meaning", "outcome"),
+        default="meaning",
+        help="what an inconclusive verdict exits with: what the policy takes it for (meaning, the default), or always 2 (outcome)",
+    )
 
 
 def _status(commands: "Commands[Parser]") -> None:
-    parser = commands.add_parser("status", help="show releases, or one of them")
+    parser = commands.add_parser(
+        "status", help="show releases, or one of them", epilog=f"Exits 0 whatever the verdict; {_OF_THE_API}"
+    )
     parser.set_defaults(module="status")
     parser.add_argument("id", metavar="ID", nargs="?", help="the release's id; without: all")
     parser.add_argument("--service", help="only this service")
@@ -119,7 +152,9 @@ def _revert(commands: "Commands[Parser]") -> None:
         "revert",
         help="take the traffic back by hand, without a daemon",
         epilog="Needs the mesh's credentials and nothing else: no daemon, no NATS, no telemetry. "
-        "Name the release by a file, or by --service, --baseline and --canary.",
+        "Name the release by a file, or by --service, --baseline and --canary. Exits 0 the traffic is back (or, with --dry-run, "
+        "would be), 64 wrong usage, or nobody agreed, 66 no such route, or no credentials, 69 it could not be taken back, "
+        f"{_DEFECT}, 77 not allowed, 130 interrupted.",
     )
     parser.set_defaults(module="reverting")
     parser.add_argument("--config", metavar="FILE", help="settings (default: $VERDICTD_CONFIG, else Istio through the kubeconfig)")
@@ -147,7 +182,8 @@ def _explain(commands: "Commands[Parser]") -> None:
     parser = commands.add_parser(
         "explain",
         help="say in plain words why a release got its verdict",
-        epilog="Exits 65 when a file cannot be used, or when the recording does not support the record; else 0.",
+        epilog="Exits 0 explained, 65 a file cannot be used, or the recording does not support the record, 64 wrong usage, "
+        f"66 the daemon has no such release, or no verdict on it yet, 69 the daemon cannot be reached, {_DEFECT}, 77 not allowed.",
     )
     parser.set_defaults(module="explaining")
     parser.add_argument(
@@ -162,8 +198,9 @@ def _replay(commands: "Commands[Parser]") -> None:
     parser = commands.add_parser(
         "replay",
         help="judge recordings again",
-        epilog="Exits 65 when a recording cannot be used (the others are judged), else 1 when any is rolled back, "
-        "else 2 when any is inconclusive, else 0. With --sweep: 65 when a recording cannot be used, else 0.",
+        epilog="Exits 0 all are promoted, 1 any is rolled back, 2 none is and any is inconclusive, 65 any cannot be used "
+        "(the others are judged all the same). With --sweep: 0, or 65. "
+        f"64 wrong usage, {_DEFECT}.",
     )
     parser.set_defaults(module="replaying")
     parser.add_argument("files", metavar="FILE", nargs="+", help="recordings (.jsonl, .jsonl.gz), or folders of them")
@@ -190,7 +227,8 @@ def _plan(commands: "Commands[Parser]") -> None:
         "plan",
         help="foretell how soon a bad canary would be found, and what more traffic or finer buckets would buy",
         epilog="The service is described by figures, by --from a recording, or by its own telemetry (--config and --release); "
-        "figures go before what was observed. Shares are fractions (0.001) or percent (0.1%%).",
+        "figures go before what was observed. Shares are fractions (0.001) or percent (0.1%). "
+        f"Exits 0 planned, 64 a figure, file or recording cannot be used, 69 the telemetry cannot be reached, {_DEFECT}.",
     )
     parser.set_defaults(module="planning")
     parser.add_argument("--rps", type=float, metavar="N", help="requests per second of both versions together")
@@ -224,7 +262,9 @@ def _plan(commands: "Commands[Parser]") -> None:
         help="errors=2%%, denied=1%%, latency=1.3 or p99=2; may be repeated (default: a few beyond the policy's tolerances)",
     )
     parser.add_argument("--runs", type=_whole, default=300, metavar="N", help="simulated releases a figure (default %(default)d)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed gives the same plan (default %(default)d)")
+    parser.add_argument(
+        "--seed", type=_seed, default=1, metavar="N", help="the same seed gives the same plan (default %(default)d)"
+    )
     _processes_option(parser)
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
@@ -236,7 +276,11 @@ def _processes_option(parser: Parser) -> None:
 
 
 def _check(commands: "Commands[Parser]") -> None:
-    parser = commands.add_parser("check", help="check settings, policies, releases and recordings, or print schemas")
+    parser = commands.add_parser(
+        "check",
+        help="check settings, policies, releases and recordings, or print schemas",
+        epilog=f"Exits 0 every file can be used, 64 one or more cannot, {_DEFECT}.",
+    )
     parser.set_defaults(module="checking")
     parser.add_argument("files", metavar="FILE", nargs="*", help="files to check, or a folder of policies or of recordings")
     parser.add_argument(
@@ -249,14 +293,24 @@ def _check(commands: "Commands[Parser]") -> None:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
     if seconds < 0.0 or not math.isfinite(seconds):
         raise argparse.ArgumentTypeError(f"{text!r}: give seconds as a number, 0 or more")
     return seconds
 
 
-def _whole(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, 1 or more")
+def _whole(text: str, *, least: int = 1) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if not least <= number <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, {least} to {_MOST}")
     return number
+
+
+def _seed(text: str) -> int:
+    return _whole(text, least=0)

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from daemon.plan.regressions import Regression, fraction, parsed, usual
 from daemon.plan.seen import of_recording
 from daemon.plan.service import DEFAULT_WEIGHT, Service
 from daemon.plan.words import lines
+from daemon.recordings import torn_words
 
 _SOURCE = "verdictd plan"
 
@@ -63,8 +65,10 @@ def _observed(options: argparse.Namespace) -> tuple[Service | None, Policy | Non
     """What a recording or the service's own telemetry shows, with the policy it goes with; nulls: nothing was named."""
     if options.recording is not None:
         path = Path(options.recording)
-        service, header = of_recording(path)
-        return service, header.policy
+        service, recording = of_recording(path)
+        if recording.torn_line is not None:
+            print(rendering.clean(f"verdictd: {torn_words(path, recording.torn_line)}"), file=sys.stderr)
+        return service, recording.header.policy
     if options.release is not None:
         from daemon.cli.observing import observed
 

@@ -1,37 +1,59 @@
 """A recording checked: every line is read, and its buckets are held against the tolerances of the policy it carries."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from analyzers.fitness import ENOUGH, Resolution, resolutions
 from config.errors import ConfigError, Problem
 from daemon.errors import InvalidInput
 from daemon.plan.seen import Seen
+from daemon.recordings import Header
 from daemon.replay.opening import opened
 
 UNKNOWN = f"what its buckets can tell is not known: it takes buckets, and {ENOUGH} latencies of the baseline"
 
 
-def check(file: str) -> tuple[Resolution, ...]:
-    """What its buckets can tell, by all latencies of its baseline; empty where these are too few, or have no buckets.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What its buckets can tell, by all latencies of its baseline: nothing where these are too few, or have no buckets.
+
+    ``torn_line`` is the number of a last line that was not written to its end.
+    """
+
+    buckets: tuple[Resolution, ...]
+    torn_line: int | None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """For a person."""
+        torn = () if self.torn_line is None else (f"line {self.torn_line} is torn, and the last: replay leaves it out",)
+        return (*torn, *(one.sentence for one in self.buckets)) if self.buckets else (*torn, UNKNOWN)
+
+
+def check(file: str) -> Checked:
+    """Read a recording to its end.
 
     Raises:
         ConfigError: with the first line that is wrong, and why.
     """
     path = Path(file)
     try:
-        return _resolutions(path)
+        return _checked(path)
     except InvalidInput as error:
         problem = Problem(path=_place(error.path, path), message=error.message, fix=error.fix)
         raise ConfigError((problem,), source=file) from error
 
 
-def _resolutions(path: Path) -> tuple[Resolution, ...]:
+def _checked(path: Path) -> Checked:
     recording, seen = opened(path, policies=[None]), Seen()
     for sample in recording.samples:
         seen = seen.plus(sample)
+    return Checked(buckets=_resolutions(recording.header, seen), torn_line=recording.torn_line)
+
+
+def _resolutions(header: Header, seen: Seen) -> tuple[Resolution, ...]:
     if sum(seen.counts) < ENOUGH:
         return ()
-    header = recording.header
     allowed = header.policy.tolerances.latency
     return resolutions(header.bounds_ms, seen.counts, typical=allowed.typical, p99=allowed.p99)
 

@@ -4,15 +4,20 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Sequence
-from typing import Any, TextIO
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TextIO, assert_never
 
 import msgspec
 
 from analyzers.ruling import Finding
-from daemon.model import Mark, ReleaseView, Verdict
+from daemon.errors import VerdictdError
+from daemon.model import Action, Mark, Outcome, ReleaseView, Stage, Verdict
 
 _BAR = 20
+_HEARTBEAT_SECONDS = 30.0
+_TAKEN_FOR = {"promote": "a promotion", "rollback": "a rollback"}
+"""What a policy can take an inconclusive verdict for."""
 
 
 def clean(text: str) -> str:
@@ -21,8 +26,11 @@ def clean(text: str) -> str:
 
 
 def as_json(value: Any) -> str:
-    """One line of JSON."""
-    return msgspec.json.encode(value).decode()
+    """One line of JSON. The name of a file need not be text: what is none stands there as an escape."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
 
 
 def as_indented_json(value: Any) -> str:
@@ -70,6 +78,47 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     return [clean(head), *finding_lines(verdict.findings)]
 
 
+def notices(verdict: Verdict, *, bare: bool) -> Iterator[str]:
+    """What nobody may overlook who acts on the exit code: where the traffic is, when the verdict does not say it by itself."""
+    match verdict.outcome, verdict.action:
+        case Outcome.ROLLBACK, Action.FAILED | Action.BLOCKED:
+            yield clean(
+                f"verdictd: THE CANARY STILL GETS TRAFFIC: the revert was {verdict.action}: {verdict.reason}; "
+                "take it back by hand: verdictd revert"
+            )
+        case Outcome.ROLLBACK, Action.NONE:
+            yield (
+                "verdictd: the canary keeps its traffic: the rollback was observed only, as the policy's mode says; "
+                "verdictd revert takes it back"
+            )
+        case Outcome.INCONCLUSIVE, _ if not bare and verdict.meaning in _TAKEN_FOR:
+            yield f"verdictd: inconclusive, {_counted(verdict)}"
+        case _:
+            pass
+
+
+def no_verdict(release_id: str, view: ReleaseView | None, *, seconds: float, away: VerdictdError | None) -> str:
+    """Why there is no verdict in time, and what goes on without us."""
+    said = f"verdictd: no verdict on {release_id} within {seconds:g} s"
+    if view is not None:
+        waiting = f", waiting for {view.waiting_for}" if view.waiting_for else ""
+        said += f": {view.stage} for {view.seconds:.0f} s, {view.canary_requests} canary requests seen{waiting}"
+        said += f"; {_going_on(view.stage)}"
+    return clean(said if away is None else f"{said}; the daemon does not answer now: {away}")
+
+
+def _going_on(stage: Stage) -> str:
+    match stage:
+        case Stage.LOCATING | Stage.WATCHING:
+            return "the watch goes on, and may still take the traffic back"
+        case Stage.REVERTING:
+            return "a rollback is decided, and the traffic is being taken back"
+        case Stage.PUBLISHING | Stage.GUARDING | Stage.ENDED:
+            return "it is decided, and the verdict about to be published"
+        case _:
+            assert_never(stage)
+
+
 def finding_lines(findings: Sequence[Finding]) -> list[str]:
     """A line for each leg."""
     return [clean(f"  {finding.leg:<7} {finding.sentence}") for finding in findings]
@@ -101,20 +150,24 @@ def table(views: Sequence[ReleaseView]) -> list[str]:
 
 
 class ProgressLine:
-    """Where progress goes: one line written over and over on a terminal; else a line for each change of stage."""
+    """Where progress goes: one line written over and over on a terminal; else a line for each change of stage, and now and
+    then one as a sign of life, since a CI ends a job that says nothing for too long."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._stream = sys.stderr if stream is None else stream
+        self._monotonic = monotonic
         self._shown = ""
+        self._shown_at = 0.0
         self.live = self._stream.isatty()
 
     def show(self, text: str, *, stage: str) -> None:
-        """Show a line; ``stage`` tells when it is worth a new one."""
+        """Show a line; ``stage`` tells when it is worth a new one before its time."""
         if self.live:
             width = shutil.get_terminal_size().columns - 1
             self._stream.write(f"\r\x1b[K{text[:width]}")
-        elif stage != self._shown:
+        elif stage != self._shown or self._monotonic() - self._shown_at >= _HEARTBEAT_SECONDS:
             self._stream.write(f"{text}\n")
+            self._shown_at = self._monotonic()
         self._shown = stage
         self._stream.flush()
 
@@ -126,4 +179,11 @@ class ProgressLine:
 
 
 def _doing(verdict: Verdict) -> str:
-    return "observed only" if verdict.action == "none" and verdict.outcome == "rollback" else verdict.action.value
+    if verdict.outcome is Outcome.INCONCLUSIVE and verdict.meaning in _TAKEN_FOR:
+        return _counted(verdict)
+    return "observed only" if verdict.action is Action.NONE and verdict.outcome is Outcome.ROLLBACK else verdict.action.value
+
+
+def _counted(verdict: Verdict) -> str:
+    moved = "no traffic is moved" if verdict.action is Action.NONE else verdict.action.value
+    return f"counts as {_TAKEN_FOR[verdict.meaning]} by the policy, {moved}"

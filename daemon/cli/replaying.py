@@ -12,10 +12,11 @@ from daemon.cli.exits import Exit, of_outcome
 from daemon.cli.rendering import ProgressLine
 from daemon.model import Outcome
 from daemon.parallel import available_processes
+from daemon.recordings import torn_words
 from daemon.replay.comparing import compare
 from daemon.replay.files import recordings_in
 from daemon.replay.labels import labels_of
-from daemon.replay.results import Replayed, Result, Unusable, replayed
+from daemon.replay.results import Judged, Replayed, Result, Unusable, replayed
 from daemon.replay.workers import judge_all
 
 # The exit code of several files is that of the first of these that occurs.
@@ -40,8 +41,7 @@ def run(options: argparse.Namespace) -> Exit:
 
 def _show(result: Result, *, json: bool, alone: bool, width: int) -> str | None:
     """Print one result at once; what remains of it is its verdict."""
-    if isinstance(result, Unusable):
-        _complain(result)
+    _complain(result)
     shown = replayed(result)
     if json:
         print(rendering.as_json(shown), flush=True)
@@ -50,8 +50,12 @@ def _show(result: Result, *, json: bool, alone: bool, width: int) -> str | None:
     return shown.verdict
 
 
-def _complain(unusable: Unusable) -> None:
-    print(rendering.clean(f"verdictd: {unusable.error}"), file=sys.stderr, flush=True)
+def _complain(result: Result) -> None:
+    """What is wrong with the file, if anything is."""
+    if isinstance(result, Unusable):
+        print(rendering.clean(f"verdictd: {result.error}"), file=sys.stderr, flush=True)
+    elif result.torn_line is not None:
+        print(rendering.clean(f"verdictd: {torn_words(result.file, result.torn_line)}"), file=sys.stderr, flush=True)
 
 
 def _lines(shown: Replayed) -> list[str]:
@@ -90,12 +94,15 @@ def _sweep(paths: Sequence[Path], options: argparse.Namespace, *, processes: int
 
 
 def _counted(results: Iterator[Result], total: int) -> Iterator[Result]:
-    """The same results, with a line of progress on a terminal."""
+    """The same results, with a line of progress on a terminal, and torn files said as they come."""
     line = ProgressLine()
     try:
         for number, result in enumerate(results, start=1):
             if line.live:
                 line.show(f"{number} of {total} recordings", stage="sweep")
+            if isinstance(result, Judged) and result.torn_line is not None:
+                line.end()
+                _complain(result)
             yield result
     finally:
         line.end()

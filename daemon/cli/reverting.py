@@ -20,6 +20,7 @@ from config.settings import IstioMesh, Mesh, PrometheusTelemetry, Settings
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, load_release
+from daemon.cli.streams import words_only
 from daemon.clock import SystemClock
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import TimedOut
@@ -44,7 +45,7 @@ class Reverted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """The command: 0 when the traffic is back (or would be), 69 when it could not be taken back."""
+    """The command: 0 when the traffic is back (or would be), 69 when it could not be taken back, whatever becomes of the words."""
     release = release_of(options)
     config = options.config or os.environ.get("VERDICTD_CONFIG")
     settings = _BARE if config is None else load_settings(config, environ=os.environ)
@@ -95,6 +96,8 @@ async def _revert(options: argparse.Namespace, settings: Settings, release: Rele
     async with AsyncExitStack() as stack:
         kube = KubeClient(settings.kubernetes)
         stack.push_async_callback(kube.close)
+        if isinstance(mesh, IstioMesh):
+            await kube.connect()  # before any clock runs: its libraries take a second to import, and more on a busy machine
         router = router_for(mesh, kube=kube)
         stack.push_async_callback(router.close)
         placement = await _located(router, release, seconds=settings.limits.locate_seconds)
@@ -103,14 +106,17 @@ async def _revert(options: argparse.Namespace, settings: Settings, release: Rele
         if options.dry_run or not (options.yes or _agreed()):
             if options.json:
                 _print_json(placement, None)
+            if not options.dry_run:
+                print("verdictd: nothing was changed", file=sys.stderr)
             return Exit.OK if options.dry_run else Exit.USAGE
         reverting = Reverting(clock=SystemClock(), limits=settings.limits, random=random.random)
         outcome = await reverting.run(router, release)
-    if options.json:
-        _print_json(placement, outcome)
-    else:
-        print(rendering.clean(f"{outcome.action}: {outcome.reason}"))
-        print("\n".join(rendering.mark_lines(outcome.marks)))
+    with words_only(debug=options.debug):
+        if options.json:
+            _print_json(placement, outcome)
+        else:
+            print(rendering.clean(f"{outcome.action}: {outcome.reason}"))
+            print("\n".join(rendering.mark_lines(outcome.marks)))
     return Exit.OK if outcome.action is Action.REVERT else Exit.UNAVAILABLE
 
 

@@ -20,13 +20,13 @@ def run(options: argparse.Namespace) -> Exit:
     """The command."""
     release = load_release(options.file)
     api = client(options.server, token_file=options.token_file)
-    view = submit(api, release, key=options.key or str(uuid.uuid4()))
+    view = submit(api, release, key=str(uuid.uuid4()) if options.key is None else options.key)
     if not options.wait:
         print(rendering.as_json(view) if options.json else view.id)
         return Exit.OK
     if not options.json:
         print(view.id, flush=True)
-    return waiting.wait(api, view.id, timeout=options.timeout, patience=options.patience, json=options.json)
+    return waiting.wait(api, view.id, options, known=True)
 
 
 def submit(api: Client, release: Release, *, key: str) -> ReleaseView:

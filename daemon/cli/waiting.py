@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 from daemon.cli import rendering
 from daemon.cli.client import Client, client
-from daemon.cli.exits import Exit, of_outcome
+from daemon.cli.exits import Exit, of_verdict
 from daemon.cli.rendering import ProgressLine
+from daemon.cli.streams import words_only
 from daemon.errors import InvalidInput, NotFound, TransientError
 from daemon.model import ReleaseView, Verdict
 
-_POLL_SECONDS = 25.0
+# Twice this long is a sign of life, where nobody looks at a terminal: well under what a CI lets a job be silent for.
+_POLL_SECONDS = 15.0
 _LIVE_POLL_SECONDS = 1.0
 _UNSEEN_SECONDS = 5.0
 _PAUSE_FIRST_SECONDS = 0.2
@@ -27,35 +29,44 @@ _PAUSE_CAP_SECONDS = 5.0
 
 def run(options: argparse.Namespace) -> Exit:
     """The command."""
-    api = client(options.server, token_file=options.token_file)
-    return wait(api, options.id, timeout=options.timeout, patience=options.patience, json=options.json)
+    return wait(client(options.server, token_file=options.token_file), options.id, options, known=False)
 
 
-def wait(api: Client, release_id: str, *, timeout: float, patience: float, json: bool) -> Exit:
+def wait(api: Client, release_id: str, options: argparse.Namespace, *, known: bool) -> Exit:
     """Wait, show, and say the outcome as an exit code. Raises what ``Wait.run`` raises."""
     line = ProgressLine()
+    waiting = Wait(api, release_id, timeout=options.timeout, patience=options.patience, line=line, known=known)
     try:
-        verdict = Wait(api, release_id, timeout=timeout, patience=patience, line=line).run()
+        verdict = waiting.run()
     finally:
         line.end()
     if verdict is None:
-        print(f"verdictd: no verdict on {release_id} within {timeout:g} s", file=sys.stderr)
+        with words_only(debug=options.debug):
+            print(rendering.no_verdict(release_id, waiting.view, seconds=options.timeout, away=waiting.away), file=sys.stderr)
         return Exit.TIMEOUT
-    print(rendering.as_json(verdict) if json else "\n".join(rendering.verdict_lines(verdict)))
-    return of_outcome(verdict.outcome)
+    bare = options.exit == "outcome"
+    with words_only(debug=options.debug):
+        print(rendering.as_json(verdict) if options.json else "\n".join(rendering.verdict_lines(verdict)))
+        for notice in rendering.notices(verdict, bare=bare):
+            print(notice, file=sys.stderr)
+    return of_verdict(verdict, bare=bare)
 
 
 @dataclass(kw_only=True)
 class _Contact:
-    """When the daemon was heard last, and whether it ever knew the release."""
+    """When the daemon was heard last, whether it ever knew the release, and what went wrong since."""
 
     heard_at: float
-    seen: bool = False
+    seen: bool
+    trouble: TransientError | NotFound | None = None
     pause: float = _PAUSE_FIRST_SECONDS
 
 
 class Wait:
-    """One waiting, with a clock that a test can own."""
+    """One waiting, with a clock that a test can own. ``view`` is the release as it was seen last.
+
+    ``known``: the daemon has just answered that it has the release.
+    """
 
     def __init__(
         self,
@@ -65,9 +76,11 @@ class Wait:
         timeout: float,
         patience: float,
         line: ProgressLine,
+        known: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self.view: ReleaseView | None = None
         self._api = api
         self._release_id = release_id
         self._patience = patience
@@ -76,27 +89,37 @@ class Wait:
         self._sleep = sleep
         self._end = monotonic() + timeout
         self._poll_seconds = _LIVE_POLL_SECONDS if line.live else _POLL_SECONDS
-        self._contact = _Contact(heard_at=monotonic())
+        self._contact = _Contact(heard_at=monotonic(), seen=known)
+
+    @property
+    def away(self) -> TransientError | NotFound | None:
+        """Why the daemon cannot be asked now; null when it answered last time."""
+        return self._contact.trouble
 
     def run(self) -> Verdict | None:
         """The verdict; null when the time is over.
 
         Raises:
             NotFound: the daemon does not know the release.
-            TransientError: the daemon did not answer for too long.
+            TransientError: the daemon did not answer for too long, or never.
         """
         while True:
             answer = self._ask(max(0.0, self._end - self._monotonic()))
             if isinstance(answer, Verdict):
                 return answer
             if isinstance(answer, ReleaseView):
+                self.view = answer
                 self._line.show(rendering.progress(answer), stage=answer.stage)
             if self._monotonic() >= self._end:
+                if self._contact.trouble is not None and not self._contact.seen:
+                    raise self._contact.trouble
                 return None
 
     def _ask(self, left: float) -> Verdict | ReleaseView | None:
+        # The first question is answered at once: whoever waits sees that there is something to wait for.
+        seconds = 0.0 if self.view is None else min(left, self._poll_seconds)
         try:
-            answer = self._api.verdict(self._release_id, wait_seconds=min(left, self._poll_seconds))
+            answer = self._api.verdict(self._release_id, wait_seconds=seconds)
         except InvalidInput as error:
             # The daemon's longest poll may be shorter than ours.
             if error.path != "?wait" or self._poll_seconds < _LIVE_POLL_SECONDS:
@@ -111,9 +134,10 @@ class Wait:
 
     def _endure(self, error: TransientError | NotFound, left: float) -> None:
         """Pause and go on, or raise the error when it has lasted too long."""
+        self._contact.trouble = error
         unseen = isinstance(error, NotFound) and not self._contact.seen
         patience = min(self._patience, _UNSEEN_SECONDS) if unseen else self._patience
-        if self._monotonic() - self._contact.heard_at >= patience or (left <= 0.0 and not self._contact.seen):
+        if self._monotonic() - self._contact.heard_at >= patience:
             raise error
         self._line.show(rendering.clean(f"{self._release_id}  {error}; trying again"), stage="away")
         self._sleep(min(left, self._contact.pause * (0.5 + random.random())))  # noqa: S311 - jitter, not a secret

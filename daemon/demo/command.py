@@ -28,6 +28,7 @@ from daemon.demo.world import World, world
 from daemon.errors import VerdictdError
 
 _USAGE = 64
+_UNAVAILABLE = 69
 _INTERRUPTED = 130
 
 
@@ -48,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
             raise
         for leaf in _leaves(expected):
             print(f"\nThe demo failed: {leaf}", file=sys.stderr)
-    return 1
+    return _UNAVAILABLE
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,7 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="verdictd demo",
         description="A real proxy, a real broker and real traffic on this machine: two bad canaries taken back in half a minute.",
-        epilog="Exit code: 0 when every outcome was seen in the traffic itself, 1 when one was not or something failed.",
+        epilog="Exits 0 when every outcome was seen in the traffic itself, 1 when one was not, 64 wrong usage, "
+        "69 a part of the demo could not be had or ended, 70 a defect of verdictd, 130 interrupted.",
     )
     parser.add_argument("--rate", type=_rate, default=300.0, help="requests a second (default 300)")
     parser.add_argument("--seed", type=int, default=1, help="of the traffic and of the versions' behaviour (default 1)")

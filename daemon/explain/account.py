@@ -63,6 +63,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         meaning, action: null when only the recording is known: nothing was done about it here.
         seconds: length of the watch; null when it is not known.
         steps: the record's marks. check: the recording against the record. curves: from the recording.
+        torn_line: number of the recording's last line where that was not written to its end, and was left out.
     """
 
     source: Literal["record", "recording", "record and recording"]
@@ -92,6 +93,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     check: Check | None = None
     curves: Curves | None = None
+    torn_line: int | None = None
 
 
 def account(record: Record | None, traced: Trace | None) -> Account:
@@ -110,6 +112,7 @@ def account(record: Record | None, traced: Trace | None) -> Account:
         canary_totals=traced.canary,
         baseline_totals=traced.baseline,
         curves=_curves(traced),
+        torn_line=traced.torn_line,
     )
 
 
@@ -142,6 +145,7 @@ def _of_recording(traced: Trace) -> Account:
         canary_totals=traced.canary,
         baseline_totals=traced.baseline,
         curves=_curves(traced),
+        torn_line=traced.torn_line,
     )
 
 

@@ -48,6 +48,7 @@ class Trace:
         ruling: the final one, or the last one when the recording ends first.
         points: a point for each tick until the ruling was final.
         digests: the chained digest after each tick of the whole recording.
+        torn_line: number of a last line that was not written to its end and was left out; else null.
     """
 
     file: Path
@@ -59,6 +60,7 @@ class Trace:
     canary: Totals
     baseline: Totals
     digests: tuple[str, ...]
+    torn_line: int | None = None
 
 
 def trace(path: Path, *, policy: Policy | None = None) -> Trace:
@@ -94,6 +96,7 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
         canary=canary,
         baseline=baseline,
         digests=tuple(digests),
+        torn_line=recording.torn_line,
     )
 
 

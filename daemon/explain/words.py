@@ -110,11 +110,13 @@ def _e_value(finding: Finding) -> str:
 
 
 def missing(told: Account) -> Iterator[str]:
-    """Only what was not decided lacks something: what is not shown, and the gaps."""
+    """Only what was not decided lacks something: what is not shown, and the gaps. A torn recording lacks its end."""
     if told.outcome == "inconclusive":
         for finding in told.findings:
             if finding.leg not in _NEVER_ALONE and finding.standing in {"open", "idle"}:
                 yield finding.sentence if finding.tolerance is None else _open(finding)
+    if told.torn_line is not None:
+        yield f"the end of the recording: its last line ({told.torn_line}) is torn, and was left out"
     if told.curves is not None and told.curves.gaps:
         reasons = list(dict.fromkeys(told.curves.gaps.values()))
         yield f"telemetry in {len(told.curves.gaps)} of {told.ticks} ticks: {'; '.join(reasons[:3])}"

@@ -22,6 +22,8 @@ Query = Sequence[tuple[str, str]]
 
 _PAGE = 500
 _RENEW_SECONDS = 10.0
+# Importing a library, and asking a plug-in for credentials, which may go over the network.
+_CONNECT_SECONDS = 30.0
 _ERROR_BYTES = 4 * 1024 * 1024
 _JSON_PATCH = "application/json-patch+json"
 
@@ -47,7 +49,12 @@ class KubeClient:
         self._connecting = asyncio.Lock()
 
     async def connect(self) -> None:
-        """Read the credentials and open the session now. Raises ``NotFound`` or ``Refused`` when there are none to use."""
+        """Read the credentials and open the session now.
+
+        Raises:
+            NotFound, Refused: there are none to use.
+            TimedOut: whatever gives them does not end.
+        """
         await self._connected()
 
     async def close(self) -> None:
@@ -138,6 +145,7 @@ class KubeClient:
 
     async def _opened(self, path: str, *, query: Query, idle_seconds: float, what: str) -> aiohttp.ClientResponse:
         """The head of a watch's answer, within the time of an ordinary call."""
+        await self._connected()
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._send("GET", path, query=query, read_seconds=idle_seconds, total_seconds=None)
@@ -156,6 +164,7 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> Json:
         what = f"{method} {path}"
+        await self._connected()  # under a limit of its own: a call's time is the API server's
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._send(
@@ -203,9 +212,14 @@ class KubeClient:
             response.close()
 
     async def _connected(self) -> Connection:
+        """The connection, made if there is none. Raises ``TimedOut`` when a plug-in that gives credentials does not end."""
         async with self._connecting:
             if self._connection is None:
-                self._connection = await self._connector(self._settings)
+                try:
+                    async with asyncio.timeout(_CONNECT_SECONDS):
+                        self._connection = await self._connector(self._settings)
+                except TimeoutError as error:
+                    raise TimedOut(f"there are no credentials for Kubernetes after {_CONNECT_SECONDS:g} s") from error
             return self._connection
 
     async def _renewed(self, stale: Connection) -> Connection | None:

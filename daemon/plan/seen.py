@@ -9,8 +9,7 @@ from daemon.model import Sample
 from daemon.plan.irregular import Irregular
 from daemon.plan.latency import Histogram
 from daemon.plan.service import DEFAULT_WEIGHT, Service
-from daemon.recordings import Header
-from daemon.replay.opening import opened
+from daemon.replay.opening import Opened, opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +72,8 @@ class Seen:
             raise InvalidInput(str(error).replace("\n", "; "), path=source, fix=fix) from error
 
 
-def of_recording(path: Path) -> tuple[Service, Header]:
-    """The service as a recording shows it (its baseline), and the recording's header.
+def of_recording(path: Path) -> tuple[Service, Opened]:
+    """The service as a recording shows it (its baseline), and the recording, read to its end.
 
     Raises:
         InvalidInput: the recording cannot be used, or shows too little.
@@ -91,7 +90,7 @@ def of_recording(path: Path) -> tuple[Service, Header]:
         tick_seconds=tick_seconds or 1.0,
         weight=recording.release.weight or None,
     )
-    return service, recording.header
+    return service, recording
 
 
 def _arriving(arm: Arm) -> int:

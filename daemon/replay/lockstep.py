@@ -9,7 +9,7 @@ from analyzers.judge import JudgeState, Terms, fold, start
 from analyzers.ruling import Ruling
 from config.policy import Policy
 from daemon.errors import InvalidInput
-from daemon.replay.opening import opened
+from daemon.replay.opening import Opened, opened
 from daemon.replay.results import Judged, Result, Unusable
 
 WIDTH = 64
@@ -35,11 +35,12 @@ class _Lane:
 
     place: int
     path: Path
-    samples: Iterator[Sample]
+    recording: Opened
     watches: list[_Watch] = field(default_factory=list)
 
     def result(self) -> Judged:
-        return Judged(file=self.path, rulings=tuple(watch.ruling for watch in self.watches if watch.ruling is not None))
+        rulings = tuple(watch.ruling for watch in self.watches if watch.ruling is not None)
+        return Judged(file=self.path, rulings=rulings, torn_line=self.recording.torn_line)
 
 
 def judge(
@@ -77,7 +78,7 @@ def _open(place: int, path: Path, policies: Sequence[Policy | None]) -> _Lane | 
         recording = opened(path, policies=policies)
     except InvalidInput as error:
         return Unusable(file=path, error=error)
-    return _Lane(place, path, recording.samples, [_Watch(terms, start(terms)) for terms in recording.terms])
+    return _Lane(place, path, recording, [_Watch(terms, start(terms)) for terms in recording.terms])
 
 
 def _step(lanes: Sequence[_Lane]) -> list[tuple[_Lane, Result | None]]:
@@ -102,9 +103,9 @@ def _next(lane: _Lane, *, last: bool) -> tuple[Sample | None, Result | None]:
     """The lane's next sample, or its result; ``last``: nobody needs its samples any more, only its faults."""
     try:
         if last:
-            for _ in lane.samples:
+            for _ in lane.recording.samples:
                 pass
-        sample = next(lane.samples, None)
+        sample = next(lane.recording.samples, None)
     except InvalidInput as error:
         return None, Unusable(file=lane.path, error=error)
     return sample, lane.result() if sample is None else None

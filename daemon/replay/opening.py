@@ -10,17 +10,26 @@ from config.policy import Policy
 from daemon import recordings
 from daemon.errors import InvalidInput
 from daemon.model import Release, Sample
-from daemon.recordings import Header
+from daemon.recordings import Header, Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A recording that is about to be judged. ``terms`` has one entry for each policy; ``samples`` can be read once."""
+    """A recording that is about to be judged. ``terms`` has one entry for each policy; ``samples`` can be read once.
+
+    ``file`` is what the samples come from, and knows in the end whether its last line is torn.
+    """
 
     header: Header
     release: Release
     terms: tuple[Terms, ...]
     samples: Iterator[Sample]
+    file: Samples
+
+    @property
+    def torn_line(self) -> int | None:
+        """Number of a torn last line, once the samples have all been read; null when the file is whole."""
+        return self.file.torn_line
 
 
 def opened(path: Path, *, policies: Sequence[Policy | None]) -> Opened:
@@ -33,10 +42,11 @@ def opened(path: Path, *, policies: Sequence[Policy | None]) -> Opened:
     release = header.checked_release(path=f"{path}:1: $.release")
     first = next(samples, None)
     if first is None:
-        raise InvalidInput("the recording holds no tick", path=str(path), fix="record at least one tick")
+        said = "the recording holds no tick" if samples.torn_line is None else "the recording holds no whole tick"
+        raise InvalidInput(said, path=str(path), fix="record at least one tick")
     tick_seconds = header.tick_seconds or first.seconds
     terms = tuple(_terms(path, header, policy or header.policy, release=release, tick_seconds=tick_seconds) for policy in policies)
-    return Opened(header=header, release=release, terms=terms, samples=chain([first], samples))
+    return Opened(header=header, release=release, terms=terms, samples=chain([first], samples), file=samples)
 
 
 def _terms(path: Path, header: Header, policy: Policy, *, release: Release, tick_seconds: float) -> Terms:

@@ -11,10 +11,14 @@ from daemon.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A recording's last ruling under each policy, in the order in which the policies were given."""
+    """A recording's last ruling under each policy, in the order in which the policies were given.
+
+    ``torn_line`` is the number of a last line that was not written to its end and was left out.
+    """
 
     file: Path
     rulings: tuple[Ruling, ...]
+    torn_line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """What ``verdictd replay --json`` prints, one line a file.
 
     ``decided_at_tick`` is null when the recording ended first; ``verdict`` is null when it cannot be used, and ``reason`` then
-    names the line and the fault.
+    names the line and the fault. ``torn_line`` is the number of a torn last line, which was left out; else null.
     """
 
     file: str
@@ -41,6 +45,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     ticks: int
     reason: str
     findings: tuple[Finding, ...] = ()
+    torn_line: int | None = None
 
 
 def replayed(result: Result) -> Replayed:
@@ -56,4 +61,5 @@ def replayed(result: Result) -> Replayed:
         ticks=ruling.tick,
         reason=ruling.reason if final else f"the recording ends before a decision: {ruling.reason}",
         findings=ruling.findings,
+        torn_line=result.torn_line,
     )

@@ -16,8 +16,10 @@ from aiohttp import web
 from config.settings import Http
 from daemon.cli import main
 from daemon.cli.waiting import Wait
+from daemon.errors import NotFound
 from daemon.model import Outcome, Stage
 from tests.http.world import RELEASE, TOKEN, Api, Engine, serving, view
+from tests.mesh.traffic import serving as serving_app
 
 
 @pytest.fixture
@@ -79,8 +81,8 @@ async def test_wait_exits_69_when_the_daemon_cannot_be_reached(capsys: pytest.Ca
     assert "cannot be reached" in capsys.readouterr().err
 
 
-async def test_wait_exits_64_for_a_release_that_is_not_known(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await command("wait", "shop-9", "--patience", "0", *at(api)) == 64
+async def test_wait_exits_66_for_a_release_that_is_not_known(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await command("wait", "shop-9", "--patience", "0", *at(api)) == 66
     assert "no release 'shop-9'" in capsys.readouterr().err
 
 
@@ -138,7 +140,7 @@ def test_a_release_that_vanishes_is_given_up_after_the_patience() -> None:
     """With a clock of the test's own: known once, then away for ever."""
     from daemon.cli.client import Client
     from daemon.cli.rendering import ProgressLine
-    from daemon.errors import NotFound, Unavailable
+    from daemon.errors import Unavailable
 
     now = 0.0
 
@@ -223,7 +225,7 @@ async def test_the_token_is_sent_from_its_file(tmp_path: Path, capsys: pytest.Ca
     token_file.write_text(TOKEN, encoding="utf-8")
     file = written(tmp_path, RELEASE)
     async with serving(http=Http(listen="127.0.0.1:0", token_file=str(token_file))) as api:
-        assert await command("submit", file, *at(api)) == 64
+        assert await command("submit", file, *at(api)) == 77
         assert "this needs the bearer token" in capsys.readouterr().err
         assert await command("submit", file, "--token-file", str(token_file), *at(api)) == 0
         assert await command("submit", file, "--token-file", str(tmp_path / "none"), *at(api)) == 64
@@ -251,7 +253,7 @@ async def test_status_of_one_release(api: Api, capsys: pytest.CaptureFixture[str
     assert "evidence [##########..........] 10 of 100" in capsys.readouterr().out
     assert await command("status", "shop-1", "--json", *at(api)) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "shop-1"
-    assert await command("status", "shop-9", *at(api)) == 64
+    assert await command("status", "shop-9", *at(api)) == 66
     api.engine.releases["shop-1"] = msgspec.structs.replace(view("shop-1"), unresolved=("p99 lies in 250-500 ms",))
     assert await command("status", "shop-1", *at(api)) == 0
     assert capsys.readouterr().out.splitlines()[1:] == ["  buckets p99 lies in 250-500 ms"]
@@ -282,6 +284,34 @@ async def test_an_answer_that_is_not_the_daemons_is_told_apart(
         assert await command("status", "--server", f"http://127.0.0.1:{unused_tcp_port}") == code
     finally:
         await runner.cleanup()
+
+
+async def test_what_a_server_says_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    async with serving(Engine(broken=NotFound("gone\x1b[2J\nverdictd: promote"))) as api:
+        assert await command("status", "shop-1", *at(api)) == 66
+    assert "\x1b" not in capsys.readouterr().err
+
+
+async def test_a_redirect_is_not_followed_and_says_where_it_leads(capsys: pytest.CaptureFixture[str]) -> None:
+    async def moved(_request: web.Request) -> web.Response:
+        return web.Response(status=308, headers={"Location": "https://else.example/"})
+
+    app = web.Application()
+    app.router.add_get("/v1/releases", moved)
+    async with serving_app(app) as port:
+        assert await command("status", "--server", f"http://127.0.0.1:{port}") == 64
+    assert capsys.readouterr().err == (
+        "verdictd: --server: the answer is 308 Permanent Redirect; it leads to https://else.example/: give that address\n"
+    )
+
+
+@pytest.mark.parametrize("proxy", ["http://[::1", "http://"])
+async def test_a_proxy_that_is_no_address_is_named(
+    proxy: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    assert await command("wait", "x", "--patience", "0", "--server", "http://verdictd.example") in {64, 69}
+    assert "defect" not in capsys.readouterr().err
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,23 @@ def test_a_recording_is_judged_again(bad: Told, capsys: pytest.CaptureFixture[st
     assert "\x1b" not in out
 
 
+def test_a_torn_last_line_is_left_out_and_said_each_time(
+    bad: Told, record_file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torn = tmp_path / "torn.jsonl"
+    torn.write_bytes(bad.recording.read_bytes()[:-40])
+    number = len(bad.recording.read_bytes().splitlines())
+    for argv in ([str(torn)], [record_file, "--recording", str(torn)]):
+        main(["explain", *argv])
+        out, err = capsys.readouterr()
+        assert err.startswith(f"verdictd: {torn}:{number}: the last line is torn")
+        assert f"its last line ({number}) is torn" in out
+        main(["explain", *argv, "--json"])
+        out, err = capsys.readouterr()
+        assert err.startswith(f"verdictd: {torn}:{number}: the last line is torn")
+        assert json.loads(out)["torn_line"] == number
+
+
 def test_a_packed_recording_too(bad: Told, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     packed = tmp_path / "r.jsonl.gz"
     packed.write_bytes(gzip.compress(bad.recording.read_bytes()))
@@ -100,7 +117,7 @@ async def test_a_release_is_asked_of_the_daemon(bad: Told, capsys: pytest.Captur
         server = ["--server", api.server.address.url]
         assert await asyncio.to_thread(main, ["explain", "web-1", "--recording", str(bad.recording), *server]) == 0
         assert "its samples are those that were judged" in " ".join(capsys.readouterr().out.split())
-        assert await asyncio.to_thread(main, ["explain", "web-2", *server]) == 64
+        assert await asyncio.to_thread(main, ["explain", "web-2", *server]) == 66
         assert "no record yet" in capsys.readouterr().err
         assert await asyncio.to_thread(main, ["explain", "Web_2", *server]) == 64
     assert await asyncio.to_thread(main, ["explain", "web-1", *server]) == 69

@@ -30,6 +30,13 @@ def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
 
 
+def test_a_torn_recording_is_used_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [file] = record(tmp_path, change=HEALTHY, ticks=40)
+    file.write_bytes(file.read_bytes()[:-40])
+    assert main(["plan", "--from", str(file), *QUICK]) == 0
+    assert capsys.readouterr().err.startswith(f"verdictd: {file}:41: the last line is torn")
+
+
 def test_figures(capsys: pytest.CaptureFixture[str]) -> None:
     found = planned(
         capsys,

@@ -1,11 +1,17 @@
 """The command as a process: exit codes, and what it costs to start."""
 
+import asyncio
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from daemon.cli import main, status
+from tests.cli import binary
+from tests.cli.binary import needs_dev_full
 
 HEAVY = ("scipy", "numpy", "nats", "kubernetes_asyncio", "aiohttp", "prometheus_client", "asyncio")
 
@@ -18,7 +24,17 @@ def verdictd(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "argv",
-    [[], ["wiat"], ["wait"], ["wait", "x", "--timeout", "soon"], ["wait", "x", "--timeout", "-1"], ["run", "--log-level", "loud"]],
+    [
+        [],
+        ["wiat"],
+        ["wait"],
+        ["wait", "x", "--timeout", "soon"],
+        ["wait", "x", "--timeout", "-1"],
+        ["run", "--log-level", "loud"],
+        ["plan", "--seed", "-1"],
+        ["plan", "--processes", "9" * 400],
+        ["plan", "--runs", "many"],
+    ],
 )
 def test_wrong_usage_exits_64(argv: list[str]) -> None:
     """argparse's own 2 would be read as an inconclusive verdict."""
@@ -31,11 +47,21 @@ def test_the_version_is_told() -> None:
     assert verdictd("--version").stdout.startswith("verdictd ")
 
 
-@pytest.mark.parametrize("command", ["run", "submit", "wait", "status", "revert", "explain", "replay", "plan", "check"])
+@pytest.mark.parametrize("command", ["run", "demo", "submit", "wait", "status", "revert", "explain", "replay", "plan", "check"])
 def test_every_command_has_a_help(command: str) -> None:
     done = verdictd(command, "--help")
     assert done.returncode == 0
     assert f"verdictd {command}" in done.stdout
+    assert "xits 0" in done.stdout
+    assert "70 a defect of verdictd" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("command", ["wait", "submit"])
+def test_whoever_awaits_a_verdict_reads_every_code_in_the_help(command: str) -> None:
+    said = " ".join(verdictd(command, "--help").stdout.split())
+    codes = ["0 promote", "1 rollback", "2 inconclusive", "3 no verdict in time", "4 rollback, but the canary still gets traffic"]
+    others = ["64 wrong usage", "66 no such release", "69 the daemon cannot be reached", "77 not allowed", "130 interrupted"]
+    assert [code for code in (*codes, *others) if code not in said] == []
 
 
 @pytest.mark.parametrize(
@@ -92,6 +118,36 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=30, check=False)
     assert done.stderr == ""
     assert done.stdout == "{"
+
+
+def test_the_first_process_of_a_container_ends_on_sigterm_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the system does not end it by itself."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def told_to_stop(_options: object) -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr(status, "run", told_to_stop)
+    monkeypatch.setattr("daemon.cli.entry.os.getpid", lambda: 1)
+    assert main(["status"]) == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", "> /dev/full 2> /dev/full", ">&- 2>&- <&-"])
+@needs_dev_full
+async def test_what_goes_wrong_keeps_its_code_whatever_becomes_of_the_words(streams: str, tmp_path: Path) -> None:
+    commands = [
+        (["wait"], 64),
+        (["run", "--http-listen", "nowhere"], 64),
+        (["demo", "--rate", "1"], 64),
+        (["demo", "--out", "/dev/null/x"], 69),
+        (["wait", "x", "--patience", "0", "--server", "http://127.0.0.1:1"], 69),
+        (["replay", str(tmp_path / "none.jsonl")], 65),
+        (["revert", "--service", "a", "--baseline", "subset=a", "--canary", "subset=b", "--kubeconfig", "/none", "--yes"], 66),
+    ]
+    done = await asyncio.gather(*(binary.verdictd(*argv, then=streams) for argv, _ in commands))
+    assert [one.code for one in done] == [code for _, code in commands]
 
 
 def test_schemas_are_printed_as_json() -> None:

@@ -72,6 +72,17 @@ def test_a_broken_recording_is_named_with_its_line_and_the_reason(tmp_path: Path
     assert "buckets" not in json.loads(line)
 
 
+def test_a_torn_last_line_is_said_and_is_no_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [file] = record(tmp_path, ticks=30)
+    file.write_bytes(file.read_bytes()[:-40])
+    code, said = checked(capsys, str(file))
+    assert (code, said[:2]) == (
+        0,
+        [f"{file}: a usable recording file", f"{file}: line 31 is torn, and the last: replay leaves it out"],
+    )
+    assert json.loads(checked(capsys, "--json", str(file))[1][0])["torn_line"] == 31
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

@@ -1,6 +1,7 @@
 """What a person reads."""
 
 import io
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from analyzers.ruling import Finding
 from daemon.cli import rendering
 from daemon.cli.rendering import ProgressLine
-from daemon.model import Action, Mark, Outcome
+from daemon.errors import Unavailable
+from daemon.model import Action, Mark, Outcome, Stage
 from tests.http.world import verdict, view
 
 
@@ -61,6 +63,49 @@ def test_without_a_terminal_there_is_a_line_for_each_stage() -> None:
         line.show(text, stage=stage)
     line.end()
     assert stream.getvalue() == "a\nc\n"
+
+
+def test_without_a_terminal_there_is_a_sign_of_life_within_a_minute() -> None:
+    """A CI ends a job that says nothing for too long."""
+    stream, now = io.StringIO(), 0.0
+    line = ProgressLine(stream, monotonic=lambda: now)
+    said = []
+    for poll in range(240):  # an hour of polls
+        now = 15.0 * poll
+        before = len(stream.getvalue())
+        line.show("watching", stage="watching")
+        if len(stream.getvalue()) > before:
+            said.append(now)
+    assert said[0] == 0.0
+    assert {later - earlier for earlier, later in pairwise(said)} == {30.0}
+
+
+@pytest.mark.parametrize(
+    ("stage", "going_on"),
+    [
+        (Stage.LOCATING, "the watch goes on, and may still take the traffic back"),
+        (Stage.WATCHING, "the watch goes on, and may still take the traffic back"),
+        (Stage.REVERTING, "a rollback is decided, and the traffic is being taken back"),
+        (Stage.PUBLISHING, "it is decided, and the verdict about to be published"),
+        (Stage.GUARDING, "it is decided, and the verdict about to be published"),
+        (Stage.ENDED, "it is decided, and the verdict about to be published"),
+    ],
+)
+def test_a_time_out_says_why_and_what_goes_on(stage: Stage, going_on: str) -> None:
+    seen = msgspec.structs.replace(
+        view("shop-1", stage=stage), seconds=24.7, canary_requests=7, waiting_for="7 of 300 canary requests seen"
+    )
+    said = "verdictd: no verdict on shop-1 within 25 s"
+    why = f"{stage} for 25 s, 7 canary requests seen, waiting for 7 of 300 canary requests seen"
+    assert rendering.no_verdict("shop-1", seen, seconds=25.0, away=None) == f"{said}: {why}; {going_on}"
+    assert rendering.no_verdict("shop-1", None, seconds=25.0, away=None) == said
+    gone = Unavailable("connection refused")
+    away = "the daemon does not answer now: connection refused"
+    assert rendering.no_verdict("shop-1", seen, seconds=25.0, away=gone) == f"{said}: {why}; {going_on}; {away}"
+
+
+def test_what_is_no_text_is_an_escape_in_json() -> None:
+    assert rendering.as_json({"file": "\udcff.jsonl"}) == '{"file":"\\udcff.jsonl"}'
 
 
 def test_large_numbers_are_short() -> None:

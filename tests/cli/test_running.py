@@ -6,6 +6,9 @@ import pytest
 
 from config.errors import ConfigError
 from config.policy import Policy
+from config.settings import Settings
+from daemon import app
+from daemon.cli import main
 from daemon.cli.parser import build
 from daemon.cli.running import settings_of
 
@@ -41,5 +44,27 @@ def test_policies_of_a_folder_join_those_of_the_file(tmp_path: Path) -> None:
 
 def test_listening_elsewhere_without_a_token_is_refused() -> None:
     options = build().parse_args(["run", "--http-listen", "0.0.0.0:80"])
-    with pytest.raises(ConfigError, match=r"http\.token_file: is not set"):
+    with pytest.raises(ConfigError, match=r"verdictd run: http\.token_file: is not set"):
         settings_of(options, environ={})
+
+
+def test_a_wrong_option_is_refused_by_its_own_name() -> None:
+    options = build().parse_args(["run", "--http-listen", "nowhere", "--nats", "nats://x", "--log-level", "info"])
+    with pytest.raises(ConfigError, match=r"^verdictd run: cluster: \[\] is not text \(from VERDICTD_CLUSTER\)"):
+        settings_of(options, environ={"VERDICTD_CLUSTER": "[]"})
+    with pytest.raises(ConfigError, match=r'^verdictd run: http\.listen: "nowhere" has no host and port \(from --http-listen\)'):
+        settings_of(options, environ={})
+
+
+def test_a_defect_of_the_daemon_is_70_and_its_traceback_is_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_settings: Settings) -> int:
+        raise ExceptionGroup("the daemon's tasks", [ZeroDivisionError("x")])
+
+    monkeypatch.setattr(app, "run", broken)
+    assert main(["run", "--nats", "embedded"]) == 70
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert "ZeroDivisionError" in caplog.text
+    assert capsys.readouterr().out == ""

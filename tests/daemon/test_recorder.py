@@ -76,6 +76,16 @@ def test_half_a_line_left_by_a_kill_is_cut_off(tmp_path: Path) -> None:
     assert written(tmp_path) == [1.0, 2.0]
 
 
+def test_half_a_header_left_by_a_kill_is_written_anew(tmp_path: Path) -> None:
+    """At every byte, none included: no tick was kept then, so that nothing can be lost."""
+    path = tmp_path / "web-1.jsonl"
+    whole = recordings.header_line(HEADER)
+    for size in (0, 1, len(whole) // 2, len(whole)):
+        path.write_bytes(whole[:size])
+        write(Recorder(tmp_path), 1.0)
+        assert written(tmp_path) == [1.0]
+
+
 @pytest.mark.parametrize("damage", ["a hole", "no file", "an empty file", "another's"])
 def test_where_ticks_are_missing_the_file_is_left_alone_and_it_is_said_once(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "web-1.jsonl"

@@ -108,6 +108,53 @@ def test_a_file_that_is_not_there_or_cut_off_is_named(tmp_path: Path) -> None:
         list(recordings.read(cut)[1])
 
 
+def test_a_recording_cut_off_at_any_byte_gives_its_whole_ticks_and_says_that_the_last_line_is_torn(tmp_path: Path) -> None:
+    gap = {"t": 3.0, "seconds": 1.0, "baseline": None, "canary": None, "gap": "proxies away: \u00e9\u20ac"}
+    content = write(tmp_path / "r.jsonl", tick(), tick(t=2.0), gap, tick(t=4.0)).read_bytes()
+    header, *_ = content.splitlines()
+    path = tmp_path / "cut.jsonl"
+    for size in range(len(content) + 1):
+        cut = content[:size]
+        path.write_bytes(cut)
+        if size < len(header):
+            with pytest.raises(InvalidInput, match=r"first line|empty") as caught:
+                recordings.read(path)
+            assert caught.value.path == f"{path}:1"
+            continue
+        _, samples = recordings.read(path)
+        found = [sample.t for sample in samples]
+        ended, last = content[len(header) + 1 : size].count(b"\n"), cut.rpartition(b"\n")[2]
+        whole = last in content.splitlines()  # all but the line's end
+        assert found == [1.0, 2.0, 3.0, 4.0][: ended + (whole and size > len(header))]
+        assert samples.torn_line == (None if whole or not last else ended + 2)
+
+
+@pytest.mark.parametrize("rest", [b"\n", b"\n\n", b"\n" + recordings.line(Sample(t=9.0, seconds=1.0, baseline=None, canary=None))])
+def test_half_a_line_that_is_not_the_end_of_the_file_is_an_error_with_its_number(tmp_path: Path, rest: bytes) -> None:
+    path = write(tmp_path / "r.jsonl", tick())
+    path.write_bytes(path.read_bytes() + json.dumps(tick(t=2.0)).encode()[:40] + rest)
+    _, samples = recordings.read(path)
+    assert next(samples).t == 1.0
+    with pytest.raises(InvalidInput) as caught:
+        next(samples)
+    assert caught.value.path == f"{path}:3"
+    assert samples.torn_line is None
+
+
+def test_a_last_line_of_zeros_as_a_power_cut_leaves_it_is_torn_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.jsonl", tick())
+    path.write_bytes(path.read_bytes() + bytes(300))
+    _, samples = recordings.read(path)
+    assert (len(list(samples)), samples.torn_line) == (1, 3)
+
+
+def test_a_whole_line_without_its_end_is_a_tick_like_any_other(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.jsonl", tick(), tick(t=2.0))
+    path.write_bytes(path.read_bytes()[:-1])
+    _, samples = recordings.read(path)
+    assert (len(list(samples)), samples.torn_line) == (2, None)
+
+
 def test_a_line_that_is_no_text_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", tick())
     path.write_bytes(path.read_bytes() + b'{"t":2,"seconds":1,"baseline":null,"canary":null,"gap":"\xff"}\n')

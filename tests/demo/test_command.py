@@ -40,7 +40,7 @@ def failing_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failure_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     error = DemoError("Envoy is not there", fix="install it", log_tail="last words\n")
     failing_with(BaseExceptionGroup("", [ExceptionGroup("", [error]), Unavailable("nor is NATS")]), monkeypatch)
-    assert demo.main([]) == 1
+    assert demo.main([]) == 69
     said = capsys.readouterr().err
     assert "The demo failed: Envoy is not there\n--- the end of its log ---\nlast words\n---\nWhat to do: install it" in said
     assert "The demo failed: nor is NATS" in said
@@ -48,7 +48,7 @@ def test_a_failure_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 def test_a_failure_alone_says_what_to_do(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     failing_with(DemoError("no verdict", fix="look"), monkeypatch)
-    assert demo.main([]) == 1
+    assert demo.main([]) == 69
     assert capsys.readouterr().err == "\nThe demo failed: no verdict\nWhat to do: look\n"
 
 
@@ -60,7 +60,7 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_output_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert demo.main(["--out", str(tmp_path / "file" / "out")]) == 1
+    assert demo.main(["--out", str(tmp_path / "file" / "out")]) == 69
     assert "name another with --out" in capsys.readouterr().err
 
 

@@ -125,7 +125,7 @@ async def test_a_part_that_dies_ends_the_demo_with_its_log_and_a_way_out(tmp_pat
         (envoy,) = [pid for pid, name in started.items() if name == "envoy"]
         os.kill(envoy, signal.SIGKILL)
         _, err = await process.communicate()
-        assert process.returncode == 1
+        assert process.returncode == 69
         assert re.search(r"The demo failed: Envoy \(pid \d+\) ended with code -9 while it was needed", err.decode())
         assert "What to do:" in err.decode()
         assert await gone(started, seconds=1.0) == {}

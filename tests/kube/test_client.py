@@ -11,7 +11,7 @@ from config.settings import Kubernetes
 from daemon.errors import Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
-from daemon.kube.connection import connect
+from daemon.kube.connection import Connection, connect
 from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Resource, selector
 from tests.kube.stub import Answer, lines, says, silence, status, stub, text, write_kubeconfig
 
@@ -26,6 +26,36 @@ async def test_an_object_is_read_from_its_path_with_the_token(tmp_path: Path) ->
     path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/web"
     assert server.requests == [("GET", path, None)]
     assert server.tokens == ["Bearer one"]
+
+
+async def test_the_time_of_a_call_begins_when_it_is_connected(tmp_path: Path) -> None:
+    """The first connection imports a large library, and may run a plug-in: the API server is not to blame for that."""
+
+    async def slow(settings: Kubernetes) -> Connection:
+        await asyncio.sleep(0.4)
+        return await connect(settings)
+
+    async with stub(tmp_path, says({"kind": "VirtualService"})) as server:
+        for ask in ("get", "watch"):
+            settings = Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig), request_timeout_seconds=0.3)
+            client = KubeClient(settings, connector=slow)
+            if ask == "get":
+                assert await client.get(VIRTUAL_SERVICES, name="web", namespace="shop")
+            else:
+                async with client.watch(PODS, resource_version="1", timeout_seconds=5, idle_seconds=5.0) as line:
+                    assert await line()
+            await client.close()
+
+
+async def test_credentials_that_never_come_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(_settings: Kubernetes) -> Connection:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr("daemon.kube.client._CONNECT_SECONDS", 0.05)
+    client = KubeClient(Kubernetes(), connector=never)
+    with pytest.raises(TimedOut, match=r"no credentials for Kubernetes after 0\.05 s"):
+        await client.get(VIRTUAL_SERVICES, name="web", namespace="shop")
 
 
 async def test_a_patch_is_a_json_patch_with_strict_validation(tmp_path: Path) -> None:

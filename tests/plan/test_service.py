@@ -59,8 +59,8 @@ def test_what_is_no_histogram_is_refused(counts: tuple[float, ...]) -> None:
 def test_a_recording_shows_its_service(tmp_path: Path) -> None:
     """Its baseline's failures and latencies, whatever became of the canary."""
     [path] = record(tmp_path, change=FAILING, ticks=60)
-    service, header = of_recording(path)
-    assert header.policy == Policy()
+    service, recording = of_recording(path)
+    assert recording.header.policy == Policy()
     assert service.rps == pytest.approx(1000.0, rel=0.02)
     assert (service.weight, service.tick_seconds, service.split, service.bounds_ms) == (5.0, 1.0, True, ISTIO_MS)
     assert service.errors == pytest.approx(0.001, abs=0.0006)

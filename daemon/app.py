@@ -15,12 +15,14 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import IstioMesh, Settings
 from daemon import __version__, logs
+from daemon.aio.httpclient import ParserPool
 from daemon.bus.beside import beside
 from daemon.bus.opening import Bus, open_bus
 from daemon.clock import SystemClock
 from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
 from daemon.errors import InvalidInput, VerdictdError
+from daemon.http.capacity import capacity
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.kube.client import KubeClient
@@ -74,12 +76,14 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         VerdictdError: the broker, or an address to listen on, cannot be had.
     """
     clock = clock or SystemClock()
+    connections = capacity(settings)
     metrics = Metrics(now=clock.now)
     async with AsyncExitStack() as stack:
         async with _until(stop) as opening:
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
+            pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
             telemetry = {
-                name: await stack.enter_async_context(telemetry_from(entry, clock=clock))
+                name: await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool))
                 for name, entry in settings.telemetry.items()
             }
             meshes = await _open_meshes(settings, stack)
@@ -95,7 +99,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             }
 
         app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=readiness, http=settings.http)
-        server = await stack.enter_async_context(HttpServer(app, http=settings.http))
+        server = await stack.enter_async_context(HttpServer(app, http=settings.http, capacity=connections))
         log.info(
             "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}
         )
@@ -135,7 +139,7 @@ async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, M
         await kube.connect()
     meshes = {}
     for name, mesh in settings.meshes.items():
-        router = router_for(mesh, kube=kube)
+        router = router_for(mesh, kube=kube, name=name)
         stack.push_async_callback(router.close)
         meshes[name] = Mesh(router=router, telemetry=mesh.telemetry)
     return meshes

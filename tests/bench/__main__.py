@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import harm, istio, judging, mutations, replaying, sessions
+from tests.bench import harm, istio, judging, mutations, replaying, sessions, telemetry
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -11,6 +11,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "replaying": replaying.figures,
     "mutations": mutations.figures,
     "sessions": sessions.figures,
+    "telemetry": telemetry.figures,
     "harm": harm.figures,
     "istio": istio.figures,
 }

@@ -2,21 +2,23 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from daemon import recordings
 from daemon.demo.behaviour import Behaviour
 from daemon.demo.children import child
-from daemon.model import Action, Outcome, Stage
+from daemon.model import Action, Outcome, ReleaseView, Stage
 from daemon.replay import replay_file
 from tests.live.crashing import POINTS
-from tests.live.field import FAILING, Field, field_of
+from tests.live.field import FAILING, RELEASE, Field, field_of
 from tests.servers.nats_server import nats_server
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -171,3 +173,69 @@ async def test_nats_gone_for_half_a_minute_costs_no_release_and_no_verdict(tmp_p
                     published = await place.published(second.url)
         assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
         assert [v.release_id for v in published] == [release_id]
+
+
+ENDED = 50
+
+
+async def ended_releases(place: Field) -> dict[str, bytes]:
+    """Fifty releases that were watched and have ended, beside one that goes on; their records."""
+    await place.submit(msgspec.structs.replace(RELEASE, service="lasting"), key="lasting")
+    ids = [await place.submit(msgspec.structs.replace(RELEASE, service=f"web-{n}"), key=f"ended-{n}") for n in range(ENDED)]
+    for release_id in ids:
+        while (await place.view(release_id)).ticks < 3:
+            await asyncio.sleep(0.05)
+    for release_id in ids:
+        await place.command(release_id, "promote")
+    for release_id in ids:
+        await end_of(place, release_id)
+    await asyncio.sleep(1.0)  # what is removed is removed behind the answers
+    return {release_id: await place.until_answered(f"/v1/releases/{release_id}/record") for release_id in ids}
+
+
+async def seen_to_have_stayed_ended(place: Field, records: dict[str, bytes]) -> None:
+    """Whether nothing has become of them: nobody watches them, their records are the same, and each has one verdict."""
+    await place.ready()
+    await asyncio.sleep(2.0)
+    listed = msgspec.json.decode(await place.until_answered("/v1/releases"), type=dict[str, list[ReleaseView]])
+    running = [view.release.service for view in listed["releases"] if view.stage is not Stage.ENDED]
+    assert running == ["lasting"]
+    for release_id, record in records.items():
+        assert (await place.view(release_id)).stage is Stage.ENDED
+        assert await place.until_answered(f"/v1/releases/{release_id}/record") == record
+
+
+async def test_killed_together_with_its_broker_no_release_that_has_ended_comes_back(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place:
+        async with place.daemon() as daemon:
+            await place.ready()
+            records = await ended_releases(place)
+            [ports] = (tmp_path / "nats").glob("*.ports")
+            os.kill(int(ports.stem.rpartition("_")[2]), signal.SIGKILL)
+            os.kill(daemon.pid, signal.SIGKILL)
+            await daemon.process.wait()
+        async with place.daemon():
+            await seen_to_have_stayed_ended(place, records)
+            published = await place.published(place.embedded_url())
+    assert sorted(v.release_id for v in published) == sorted(records)
+
+
+async def test_after_the_broker_alone_was_killed_no_release_that_has_ended_comes_back_at_the_next_start(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place:
+        folder = tmp_path / "broker"
+        folder.mkdir()
+        async with nats_server(folder) as first:
+            place.nats_url = first.url
+            async with place.daemon() as daemon:
+                await place.ready()
+                records = await ended_releases(place)
+                first.process.signal(signal.SIGKILL)
+                await first.process.child.wait()
+                async with nats_server(folder, port=int(first.url.rsplit(":", 1)[1])) as second:
+                    await place.ready()
+                    daemon.terminate()
+                    assert await daemon.process.wait() == 0
+                    async with place.daemon():
+                        await seen_to_have_stayed_ended(place, records)
+                        published = await place.published(second.url)
+    assert sorted(v.release_id for v in published) == sorted(records)

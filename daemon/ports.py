@@ -3,7 +3,7 @@
 Everything here may raise the errors of ``daemon.errors`` and no others. All times are in seconds.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from typing import Protocol
 
 import msgspec
@@ -137,15 +137,29 @@ class VerdictSink(Protocol):
         """
         ...
 
+    async def published(self, release_ids: Set[str], *, since: float) -> Mapping[str, Verdict]:
+        """Which of these releases have a verdict that was published since then (seconds since 1970), by release id."""
+        ...
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A value as a store has it, and the number of the write that put it there (1 or more; later writes have larger ones)."""
+
+    value: bytes
+    revision: int
+
 
 class Store(Protocol):
     """A durable map from a key (a release id) to bytes."""
 
-    async def put(self, key: str, value: bytes) -> None:
-        """Write; returns when it is durable."""
+    async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
+        """Write; returns the value's revision when it is durable.
+
+        With ``over`` only where that revision is the newest one, 0 where there is none; else raises ``Conflict``.
+        """
         ...
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Kept | None:
         """Read; null when absent."""
         ...
 

@@ -66,7 +66,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         yield Bus(
             connection=connection,
             events=events,
-            verdicts=Publisher(connection),
+            verdicts=Publisher(connection, cluster=cluster),
             sessions=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
             where=address.shown,

@@ -131,18 +131,21 @@ class Engine:
         return (await self._kept_record(release_id)).verdict
 
     async def record(self, release_id: str) -> Record | None:
-        """The decision record; null while there is no verdict."""
+        """The decision record; null while there is no verdict. It may grow while the revert is guarded, and never after."""
         await self._working()
+        session = self._registry.find_running(release_id)
+        if session is not None:
+            return life.record_of(session) if session.stage is Stage.GUARDING else None
         with suppress(NotFound):
             return await self._kept_record(release_id)
         self._registry.get(release_id)
         return None
 
     async def _kept_record(self, release_id: str) -> Record:
-        data = await self._world.records.get(release_id)
-        if data is None:
+        kept = await self._world.records.get(release_id)
+        if kept is None:
             raise NotFound(f"no release {release_id!r}")
-        return msgspec.json.decode(data, type=Record)
+        return msgspec.json.decode(kept.value, type=Record)
 
     async def _decision(self, release_id: str) -> str:
         """Why a release is not open to a person's word any more. Raises ``NotFound``."""

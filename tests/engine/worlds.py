@@ -1,7 +1,7 @@
 """Our own ports, played by hand: the engine's tests decide what telemetry says, what the mesh answers and what time it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,9 +13,9 @@ from config.policy import Policy, Promotion
 from config.settings import Limits
 from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
-from daemon.errors import VerdictdError
+from daemon.errors import Conflict, VerdictdError
 from daemon.model import ArmSpec, Command, Mark, Reading, Release, Stage, Verdict, Watch
-from daemon.ports import PatchReceipt, Placement
+from daemon.ports import Kept, PatchReceipt, Placement
 from daemon.recorder import Recorder
 
 ID = "web-1"
@@ -59,23 +59,29 @@ class MemoryStore:
         self.open = asyncio.Event()
         self.open.set()
         self.puts = 0
+        self.revisions: dict[str, int] = {}
 
-    async def put(self, key: str, value: bytes) -> None:
+    async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
         await asyncio.sleep(0)
         await self.open.wait()
         self._check()
         if key in self.refused:
             raise self.refused[key]
+        if over not in {None, self.revisions.get(key, 1 if key in self.data else 0)}:
+            raise Conflict(f"{key} has been written meanwhile")
         self.puts += 1
         self.data[key] = value
+        self.revisions[key] = self.puts + 1
+        return self.revisions[key]
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Kept | None:
         self._check()
-        return self.data.get(key)
+        return Kept(value=self.data[key], revision=self.revisions.get(key, 1)) if key in self.data else None
 
     async def delete(self, key: str) -> None:
         self._check()
         self.data.pop(key, None)
+        self.revisions.pop(key, None)
 
     async def items(self) -> list[tuple[str, bytes]]:
         await self.open.wait()
@@ -150,6 +156,9 @@ class MemorySink:
         if self.answers:
             raise self.answers.pop(0)
         self.verdicts.append(verdict)
+
+    async def published(self, release_ids: Set[str], *, since: float) -> Mapping[str, Verdict]:
+        return {v.release_id: v for v in self.verdicts if v.release_id in release_ids and v.decided_at >= since}
 
 
 class HandAnnouncement:

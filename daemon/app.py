@@ -21,6 +21,7 @@ from daemon.clock import SystemClock
 from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
 from daemon.errors import InvalidInput, VerdictdError
+from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.kube.client import KubeClient
@@ -87,11 +88,10 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             return
         engine = Engine(_world(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
 
-        def readiness() -> Mapping[str, str | None]:
-            return {
-                "nats": None if bus.ready else f"not connected to {bus.where}",
-                "recovery": None if engine.ready else "sessions are being read back",
-            }
+        metrics.watch_nats(connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at)
+
+        def readiness() -> Components:
+            return Components(needed={"nats": bus.pulse.problem, **engine.problems}, helpful=engine.handicaps)
 
         app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=readiness, http=settings.http)
         server = await stack.enter_async_context(HttpServer(app, http=settings.http))

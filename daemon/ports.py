@@ -78,6 +78,11 @@ class Telemetry(Protocol):
         """Whether the latency histograms hold successes only."""
         ...
 
+    @property
+    def failure(self) -> str | None:
+        """Why the last reading brought nothing at all, for any release; null when the source has answered."""
+        ...
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id, all releases together.
 
@@ -217,6 +222,10 @@ class Meter(Protocol):
 
     def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
         """A tick of all releases on one telemetry source has been done."""
+        ...
+
+    def telemetry_answered(self, telemetry: str) -> None:
+        """A telemetry source has answered just now."""
         ...
 
     def trouble(self, what: str, error: Exception) -> None:

@@ -40,6 +40,8 @@ class KvStore:
         self._connection = connection
         self._stream = f"KV_{bucket}"
         self._prefix = f"$KV.{bucket}.{names.token(cluster, path='cluster')}."
+        # Not under the prefix, so that it is no key; and no cluster can be called so.
+        self._probe = f"$KV.{bucket}._probe.{cluster}"
 
     async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
         """Write; returns the value's revision when the server has acknowledged it.
@@ -98,6 +100,15 @@ class KvStore:
                 self._take(messages, found, marked)
         await self._sweep(marked)
         return list(found.items())
+
+    async def probe(self) -> None:
+        """Write a few bytes beside the keys, each time in the place of the last ones. Raises as ``put``."""
+        with translated("trying a write"):
+            await self._connection.jetstream.publish(self._probe, b"", timeout=WRITE_SECONDS)
+
+    async def answers(self) -> None:
+        """Read, whatever is there. Raises as ``get``."""
+        await self._newest(self._probe)
 
     async def _write(self, key: str, value: bytes, headers: dict[str, str]) -> int:
         with translated(f"writing {key}"):

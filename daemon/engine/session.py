@@ -198,7 +198,7 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
             assert_never(ruling.outcome)
     reason = ruling.reason
     if outcome is Outcome.INCONCLUSIVE and session.last_gap:
-        reason = f"{reason}; the last tick had no information: {session.last_gap}"
+        reason = _with_the_gap(session, reason)
     decision = Decision(
         outcome=outcome,
         by="judge" if by == "judge" else "deadline",
@@ -209,6 +209,13 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
         fixed_horizon=ruling.fixed_horizon,
     )
     return decided(after, decision)
+
+
+def _with_the_gap(session: Session, reason: str) -> str:
+    """A watch that saw next to nothing says why first; in another, how it ended is an aside."""
+    if 2 * session.gaps > session.ticks:
+        return f"{session.gaps} of {session.ticks} ticks had no information, the last one: {session.last_gap}; {reason}"
+    return f"{reason}; the last tick had no information: {session.last_gap}"
 
 
 def not_judged(session: Session, reason: str, *, now: float) -> Session:

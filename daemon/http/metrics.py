@@ -76,6 +76,12 @@ class Metrics:
         self._stages = Gauge(
             "verdictd_releases", "Releases by stage; ended: those still in memory.", ("stage",), registry=self.registry
         )
+        self._answered = Gauge(
+            "verdictd_telemetry_last_success_timestamp_seconds",
+            "When a telemetry source last answered.",
+            ("telemetry",),
+            registry=self.registry,
+        )
         self._troubles = Counter("verdictd_troubles", "Failures that are being retried.", ("what", "error"), registry=self.registry)
         Gauge("verdictd_build_info", "Always 1.", ("version",), registry=self.registry).labels(daemon.__version__).set(1)
         ProcessCollector(registry=self.registry)
@@ -126,6 +132,17 @@ class Metrics:
             self._interval.labels(telemetry).set(now - self._round_ends[telemetry])
         self._round_ends[telemetry] = now
         self._round_end.labels(telemetry).set(now)
+
+    def watch_nats(self, *, connected: Callable[[], bool], last_write_at: Callable[[], float | None]) -> None:
+        """Have how NATS stands told at each scrape, from another thread."""
+        Gauge("verdictd_nats_connected", "Whether there is a connection to NATS.", registry=self.registry).set_function(connected)
+        Gauge(
+            "verdictd_nats_last_write_timestamp_seconds", "When NATS last acknowledged a write.", registry=self.registry
+        ).set_function(lambda: last_write_at() or 0.0)
+
+    def telemetry_answered(self, telemetry: str) -> None:
+        """A telemetry source has answered just now."""
+        self._answered.labels(telemetry).set(self._now())
 
     def trouble(self, what: str, error: Exception) -> None:
         """Something failed and is being retried."""

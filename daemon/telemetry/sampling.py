@@ -62,6 +62,7 @@ class SampledTelemetry:
         self._books = Books(catalogue, unit_ms=dialect.unit_ms)
         self._serial = 0
         self._before: Mapping[str, float] = {}
+        self._failure: str | None = None
 
     @property
     def tick_seconds(self) -> float:
@@ -73,6 +74,11 @@ class SampledTelemetry:
         """Whether the latency histograms hold successes only."""
         return self._dialect.split
 
+    @property
+    def failure(self) -> str | None:
+        """Why the last reading brought nothing at all; null when somebody has answered."""
+        return self._failure
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id. Never raises for a source that fails."""
         self._books.open(watches)
@@ -81,7 +87,9 @@ class SampledTelemetry:
         try:
             collected = await self._source.collect()
         except VerdictdError as error:
+            self._failure = str(error)
             return self._books.gaps(watches, str(error))
+        self._failure = None if collected.answered else next(iter(collected.failed.values()), None)
         self._before = collected.answered
         self._catalogue.tidy(collected.met)
         return await self._books.readings(watches, collected, self._round(collected, before))

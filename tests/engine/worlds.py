@@ -130,6 +130,7 @@ class HandTelemetry:
 
     tick_seconds = 1.0
     split = False
+    failure: str | None = None
 
     def __init__(self, readings: Sequence[Reading] = ()) -> None:
         self.readings = list(readings)
@@ -208,6 +209,7 @@ class MemoryMeter:
         self.ends: list[Verdict] = []
         self.troubles: list[tuple[str, Exception]] = []
         self.rounds = 0
+        self.answers = 0
 
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         self.ticks.append(ruling)
@@ -217,6 +219,9 @@ class MemoryMeter:
 
     def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
         self.rounds += 1
+
+    def telemetry_answered(self, telemetry: str) -> None:
+        self.answers += 1
 
     def trouble(self, what: str, error: Exception) -> None:
         self.troubles.append((what, error))

@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from config.settings import Http
+from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import create_app
 from daemon.model import Stage
@@ -69,7 +70,7 @@ def routes(app: web.Application) -> set[tuple[str, str]]:
 
 async def test_the_description_has_every_route_and_no_other() -> None:
     engine = Engine()
-    app = create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=dict, http=Http())
+    app = create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=Components, http=Http())
     async with serving() as api:
         _, document = await api.call("GET", "/openapi.json")
     described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}

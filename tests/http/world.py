@@ -11,6 +11,7 @@ import aiohttp
 from config.policy import Policy
 from config.settings import Http
 from daemon.errors import NotFound, Refused
+from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Mark, Outcome, Record, Release, ReleaseView, Stage, Verdict
@@ -153,7 +154,7 @@ async def serving(engine: Engine | None = None, http: Http | None = None) -> Asy
     http = Http(listen="127.0.0.1:0") if http is None else http
     metrics = Metrics()
     components: dict[str, str | None] = {}
-    app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: components, http=http)
+    app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: Components(needed=components), http=http)
     async with HttpServer(app, http=http) as server:
         timeout = aiohttp.ClientTimeout(total=10)
         url = f"http://127.0.0.1:{server.address.port}"

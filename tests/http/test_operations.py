@@ -25,6 +25,15 @@ async def test_alive_is_not_ready() -> None:
             {"ready": False, "components": {"nats": "ok", "telemetry.prom": "no answer for 31 s"}},
         )
         api.components["telemetry.prom"] = None
+        api.helpful["telemetry edge"] = "connection refused"
+        assert await api.call("GET", "/readyz") == (
+            200,
+            {
+                "ready": True,
+                "components": {"nats": "ok", "telemetry.prom": "ok", "telemetry edge": "degraded: connection refused"},
+            },
+        )
+        api.helpful["telemetry edge"] = None
         assert (await api.call("GET", "/readyz"))[0] == 200
 
 

@@ -138,6 +138,7 @@ class Api:
     metrics: Metrics
     client: aiohttp.ClientSession
     components: dict[str, str | None]
+    helpful: dict[str, str | None]
 
     async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         """Status and decoded body."""
@@ -154,9 +155,10 @@ async def serving(engine: Engine | None = None, http: Http | None = None) -> Asy
     http = Http(listen="127.0.0.1:0") if http is None else http
     metrics = Metrics()
     components: dict[str, str | None] = {}
-    app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: Components(needed=components), http=http)
+    helpful: dict[str, str | None] = {}
+    app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful), http=http)
     async with HttpServer(app, http=http) as server:
         timeout = aiohttp.ClientTimeout(total=10)
         url = f"http://127.0.0.1:{server.address.port}"
         async with aiohttp.ClientSession(url, timeout=timeout) as client:
-            yield Api(engine, server, metrics, client, components)
+            yield Api(engine, server, metrics, client, components, helpful)

@@ -88,7 +88,9 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             return
         engine = Engine(_world(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
 
-        metrics.watch_nats(connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at)
+        metrics.watch_nats(
+            connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at, lost=lambda: bus.lost
+        )
 
         def readiness() -> Components:
             return Components(needed={"nats": bus.pulse.problem, **engine.problems}, helpful=engine.handicaps)

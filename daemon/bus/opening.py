@@ -14,6 +14,7 @@ from daemon.bus.embedded import embedded_server
 from daemon.bus.intake import Intake
 from daemon.bus.publisher import Publisher
 from daemon.bus.pulse import Pulse
+from daemon.bus.room import Room
 from daemon.bus.store import KvStore
 from daemon.bus.streams import ensure_streams
 
@@ -34,6 +35,11 @@ class Bus:
     def ready(self) -> bool:
         """Whether requests are being sent now."""
         return self.connection.state == "connected"
+
+    @property
+    def lost(self) -> int:
+        """How many events and commands were gone from their streams before they could be read, since the start."""
+        return sum(consumer.gaps.lost for consumer in self.events.consumers)
 
 
 @asynccontextmanager
@@ -71,7 +77,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         stack.push_async_callback(_release, events)
         sessions = KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster)
         pulse = Pulse(connection, sessions, where=address.shown, renew=renew)
-        await stack.enter_async_context(beside(pulse.keep(), *(consumer.keep() for consumer in events.consumers)))
+        await stack.enter_async_context(beside(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers)))
         yield Bus(
             connection=connection,
             events=events,

@@ -133,12 +133,11 @@ class Metrics:
         self._round_ends[telemetry] = now
         self._round_end.labels(telemetry).set(now)
 
-    def watch_nats(self, *, connected: Callable[[], bool], last_write_at: Callable[[], float | None]) -> None:
-        """Have how NATS stands told at each scrape, from another thread."""
-        Gauge("verdictd_nats_connected", "Whether there is a connection to NATS.", registry=self.registry).set_function(connected)
-        Gauge(
-            "verdictd_nats_last_write_timestamp_seconds", "When NATS last acknowledged a write.", registry=self.registry
-        ).set_function(lambda: last_write_at() or 0.0)
+    def watch_nats(
+        self, *, connected: Callable[[], bool], last_write_at: Callable[[], float | None], lost: Callable[[], int]
+    ) -> None:
+        """Have these told at each scrape, from another thread."""
+        self.registry.register(_Nats(connected, last_write_at, lost))
 
     def telemetry_answered(self, telemetry: str) -> None:
         """A telemetry source has answered just now."""
@@ -187,3 +186,24 @@ class _Releases(Collector):
             if one.newest_counter_at is not None:
                 age.add_metric(one.labels, self._now() - one.newest_counter_at)
         yield from (evidence, boundary, leg_evidence, leg_effect, requests, ticks, gaps, age)
+
+
+class _Nats(Collector):
+    """How NATS stands."""
+
+    def __init__(self, connected: Callable[[], bool], last_write_at: Callable[[], float | None], lost: Callable[[], int]) -> None:
+        self._connected = connected
+        self._last_write_at = last_write_at
+        self._lost = lost
+
+    def collect(self) -> Iterator[Metric]:
+        """One sample each."""
+        yield GaugeMetricFamily("verdictd_nats_connected", "Whether there is a connection to NATS.", value=self._connected())
+        yield GaugeMetricFamily(
+            "verdictd_nats_last_write_timestamp_seconds",
+            "When NATS last acknowledged a write; 0: never.",
+            value=self._last_write_at() or 0.0,
+        )
+        yield CounterMetricFamily(
+            "verdictd_events_lost", "Events and commands removed from their streams before they were read.", value=self._lost()
+        )

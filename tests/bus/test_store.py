@@ -24,6 +24,12 @@ async def value_of(store: KvStore, key: str) -> bytes | None:
     return None if kept is None else kept.value
 
 
+async def messages(bus: Bus) -> int:
+    """How many messages the bucket has for keys, markers too."""
+    info = await bus.connection.jetstream.stream_info("KV_verdictd_sessions", subjects_filter="$KV.verdictd_sessions.prod.>")
+    return sum((info.state.subjects or {}).values())
+
+
 async def test_what_is_put_is_got_and_what_is_deleted_is_gone(bus: Bus) -> None:
     store = bus.sessions
     assert await store.get("web-1") is None
@@ -43,7 +49,7 @@ async def test_what_is_put_is_got_and_what_is_deleted_is_gone(bus: Bus) -> None:
 async def test_a_deleted_key_leaves_nothing_in_the_stream(bus: Bus) -> None:
     await bus.sessions.put("web-1", b"one")
     await bus.sessions.delete("web-1")
-    assert (await bus.connection.jetstream.stream_info("KV_verdictd_sessions")).state.messages == 0
+    assert await messages(bus) == 0
 
 
 async def test_markers_of_other_tools_count_as_absent(bus: Bus) -> None:
@@ -244,5 +250,4 @@ async def test_a_key_that_was_deleted_stays_so_however_often_the_server_is_kille
         assert await bus.sessions.get("web-7") is None
         assert await bus.sessions.items() == [("lasting", b"state")]
         await bus.sessions.delete("web-7")
-        info = await bus.connection.jetstream.stream_info("KV_verdictd_sessions")
-        assert info.state.messages == 1  # what came back was a marker, and it is gone again
+        assert await messages(bus) == 1  # what came back were markers, and they are gone again

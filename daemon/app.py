@@ -9,6 +9,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from config.errors import ConfigError
@@ -38,7 +39,7 @@ EXIT_UNAVAILABLE = 69
 
 
 def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT. Returns the process's exit code; what went wrong is said in the log."""
+    """Run until SIGTERM, SIGINT or SIGHUP. Returns the process's exit code; what went wrong is said in the log."""
     logs.set_up(level=settings.log_level)
     try:
         asyncio.run(_serve_until_told(settings))
@@ -61,8 +62,12 @@ def _leaves(error: Exception) -> list[Exception]:
 async def _serve_until_told(settings: Settings) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Under nohup a terminal that closes is no reason to end.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, told.set)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        loop.add_signal_handler(number, partial(log.warning, "ignored a signal", extra={"signal": number.name}))
     await serve(settings, stop=told)
 
 
@@ -75,6 +80,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     """
     clock = clock or SystemClock()
     metrics = Metrics(now=clock.now)
+    metrics.expect_telemetry(settings.telemetry)
     async with AsyncExitStack() as stack:
         async with _until(stop) as opening:
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))

@@ -6,7 +6,7 @@ assignments, and a release that has ended leaves no series behind. What describe
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -78,7 +78,7 @@ class Metrics:
         )
         self._answered = Gauge(
             "verdictd_telemetry_last_success_timestamp_seconds",
-            "When a telemetry source last answered.",
+            "When a telemetry source last answered; 0: never.",
             ("telemetry",),
             registry=self.registry,
         )
@@ -138,6 +138,11 @@ class Metrics:
     ) -> None:
         """Have these told at each scrape, from another thread."""
         self.registry.register(_Nats(connected, last_write_at, lost))
+
+    def expect_telemetry(self, names: Iterable[str]) -> None:
+        """Show these sources before they have answered."""
+        for name in names:
+            self._answered.labels(name)
 
     def telemetry_answered(self, telemetry: str) -> None:
         """A telemetry source has answered just now."""

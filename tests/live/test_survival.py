@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from daemon.demo.children import child
 from daemon.model import Action, Outcome, ReleaseView, Stage
 from daemon.replay import replay_file
 from tests.live.crashing import POINTS
-from tests.live.field import FAILING, RELEASE, Field, field_of
+from tests.live.field import FAILING, POLICY, RELEASE, Field, field_of
 from tests.servers.nats_server import nats_server
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -58,6 +59,79 @@ async def test_killed_at_any_stage_the_next_start_gives_the_same_verdict_once(tm
         assert digest == record.sample_digest
         assert [(v.release_id, v.outcome, v.action) for v in published] == [(release_id, Outcome.ROLLBACK, Action.REVERT)]
         assert await place.canary_is_silent()
+
+
+async def test_a_terminal_that_closes_ends_the_daemon_in_order_and_signals_of_no_meaning_do_nothing(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place, place.daemon() as daemon:
+        await place.ready()
+        release_id = await place.submit()
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(daemon.pid, number)
+        ticks = (await place.view(release_id)).ticks
+        while (await place.view(release_id)).ticks < ticks + 4:
+            await asyncio.sleep(0.1)
+        os.kill(daemon.pid, signal.SIGHUP)
+        async with asyncio.timeout(10.0):
+            assert await daemon.process.wait() == 0
+    log = (tmp_path / "verdictd.log").read_text()
+    assert log.count("ignored a signal") == 2
+    assert '"event":"stopped"' in log
+
+
+async def test_a_broker_that_hangs_is_told_by_readiness_and_the_verdict_is_out_soon_after(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place:
+        folder = tmp_path / "broker"
+        folder.mkdir()
+        async with nats_server(folder) as broker:
+            place.nats_url = broker.url
+            async with place.daemon():
+                await place.ready()
+                release_id = await place.submit()
+                while (await place.view(release_id)).ticks < 4:
+                    await asyncio.sleep(0.1)
+                broker.process.signal(signal.SIGSTOP)
+                async with asyncio.timeout(10.0):
+                    while await place.get("/readyz") is not None:
+                        await asyncio.sleep(0.1)
+                await place.backends["v2"].behave(FAILING)
+                assert await place.canary_is_silent()
+                while (await place.view(release_id)).stage is not Stage.PUBLISHING:
+                    await asyncio.sleep(0.1)
+                await asyncio.sleep(5.0)
+                broker.process.signal(signal.SIGCONT)
+                async with asyncio.timeout(5.0):
+                    await place.record(release_id)
+                    await place.ready()
+            published = await place.published(broker.url)
+    assert [(v.release_id, v.action) for v in published] == [(release_id, Action.REVERT)]
+    said = [json.loads(line) for line in (tmp_path / "verdictd.log").read_text().splitlines() if line.startswith("{")]
+    changes = [(one["component"], one["event"]) for one in said if one["logger"] == "daemon.standing"]
+    assert changes.count(("nats", "does not work")) == changes.count(("nats", "works again")) == 1
+
+
+async def test_a_proxy_that_cannot_be_reached_is_told_while_the_watch_lasts_and_first_in_its_reason(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place, silent_server() as admin:
+        telemetry = json.loads(place.settings().read_text())["telemetry"]["edge"]
+        place.settings_over = {
+            "telemetry": {"edge": {**telemetry, "endpoints": [admin], "timeout_seconds": 0.2}},
+            "policies": {"default": {**POLICY, "window_seconds": 6.0, "promotion": {"min_seconds": 2.0}}},
+        }
+        async with place.daemon():
+            await place.ready()
+            release_id = await place.submit()
+            while (await place.view(release_id)).ticks < 4:
+                await asyncio.sleep(0.1)
+            ready = json.loads(await place.until_answered("/readyz"))
+            metrics = (await place.until_answered("/metrics")).decode()
+            await end_of(place, release_id)
+            verdict = (await place.record(release_id)).verdict
+    assert ready["ready"]
+    assert ready["components"]["telemetry edge"].startswith("degraded: ")
+    assert 'verdictd_telemetry_last_success_timestamp_seconds{telemetry="edge"} 0.0' in metrics
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert re.match(r"(\d+) of \1 ticks had no information, the last one: .*did not answer", verdict.reason), verdict.reason
+    log = (tmp_path / "verdictd.log").read_text()
+    assert log.count("does not work") == 1
 
 
 async def test_sigterm_stops_in_under_five_seconds_and_the_next_start_goes_on_watching(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 Everything here may raise the errors of ``daemon.errors`` and no others. All times are in seconds.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import msgspec
@@ -142,7 +143,7 @@ class VerdictSink(Protocol):
         """
         ...
 
-    async def published(self, release_ids: Set[str], *, since: float) -> Mapping[str, Verdict]:
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
         """Which of these releases have a verdict that was published since then (seconds since 1970), by release id."""
         ...
 
@@ -174,6 +175,14 @@ class Store(Protocol):
 
     async def items(self) -> list[tuple[str, bytes]]:
         """Everything, for recovery."""
+        ...
+
+
+class SessionStore(Store, Protocol):
+    """A store that knows what should be in it."""
+
+    async def lost(self) -> list[str]:
+        """Keys that were written and not deleted, and are not there: somebody else has removed them."""
         ...
 
 

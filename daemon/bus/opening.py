@@ -14,6 +14,7 @@ from daemon.bus.embedded import embedded_server
 from daemon.bus.intake import Intake
 from daemon.bus.publisher import Publisher
 from daemon.bus.pulse import Pulse
+from daemon.bus.rolled import RolledStore
 from daemon.bus.room import Room
 from daemon.bus.store import KvStore
 from daemon.bus.streams import ensure_streams
@@ -26,7 +27,7 @@ class Bus:
     connection: Connection
     events: Intake
     verdicts: Publisher
-    sessions: KvStore
+    sessions: RolledStore
     records: KvStore
     pulse: Pulse
     where: str
@@ -53,6 +54,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         Forbidden: NATS does not let us in.
         Unavailable: nobody answers.
     """
+
     def renew() -> bool:
         return server is not None and server.renew()
 
@@ -76,13 +78,16 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         events = Intake(connection, cluster=cluster, repair=make_streams)
         stack.push_async_callback(_release, events)
         sessions = KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster)
+        roll = KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="running")
         pulse = Pulse(connection, sessions, where=address.shown, renew=renew)
-        await stack.enter_async_context(beside(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers)))
+        await stack.enter_async_context(
+            beside(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers))
+        )
         yield Bus(
             connection=connection,
             events=events,
             verdicts=Publisher(connection, cluster=cluster),
-            sessions=sessions,
+            sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
             pulse=pulse,
             where=address.shown,

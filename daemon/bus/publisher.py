@@ -11,7 +11,8 @@ One call is one attempt. Trying again is left to the caller, who does so with ev
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping, Set
+from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import UTC, datetime
 
@@ -66,7 +67,7 @@ class Publisher:
             subject = subjects.cdevent_subject(**place)
             await self._publish_once(subjects.CDEVENTS, subject, taken_back, since=verdict.decided_at)
 
-    async def published(self, release_ids: Set[str], *, since: float) -> Mapping[str, Verdict]:
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
         """The verdicts of these releases of this cluster that are on the stream, and were published since then.
 
         One reading for all of them. One that cannot be read is left out, and said.

@@ -34,13 +34,15 @@ NO_MESSAGE = 10037
 
 
 class KvStore:
-    """``Store`` on the bucket ``bucket``, for the keys of ``cluster``."""
+    """A map on the bucket ``bucket``, for the keys of ``cluster``; with a ``section``, apart from the others there."""
 
-    def __init__(self, connection: Connection, *, bucket: str, cluster: str) -> None:
+    def __init__(self, connection: Connection, *, bucket: str, cluster: str, section: str | None = None) -> None:
         self._connection = connection
         self._stream = f"KV_{bucket}"
-        self._prefix = f"$KV.{bucket}.{names.token(cluster, path='cluster')}."
-        # Not under the prefix, so that it is no key; and no cluster can be called so.
+        # No cluster's name begins as a section does.
+        apart = "" if section is None else f"_{section}."
+        self._prefix = f"$KV.{bucket}.{apart}{names.token(cluster, path='cluster')}."
+        # Not under the prefix, so that it is no key.
         self._probe = f"$KV.{bucket}._probe.{cluster}"
 
     async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:

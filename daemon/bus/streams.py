@@ -1,7 +1,8 @@
 """The streams and buckets verdictd stands on, brought to what they must be.
 
-What correctness needs (subjects, retention, storage, what a full stream does, replicas, the duplicate window) is enforced at every start. How long and
-how much is kept is set when a stream is made and then left to whoever runs the broker.
+What correctness needs (subjects, retention, storage, replicas, the duplicate window, what becomes of messages when there is no
+room) is enforced at every start. How long and how much is kept is set when a stream is made and then left to whoever runs the
+broker.
 """
 
 import asyncio
@@ -68,7 +69,12 @@ class Plan:
 
 def _bucket(name: str, description: str, *, max_age_seconds: float = 0.0) -> Plan:
     return Plan(
-        name=f"KV_{name}", subjects=(f"$KV.{name}.>",), description=description, max_age_seconds=max_age_seconds, bucket=True, refuses=True
+        name=f"KV_{name}",
+        subjects=(f"$KV.{name}.>",),
+        description=description,
+        max_age_seconds=max_age_seconds,
+        bucket=True,
+        refuses=True,
     )
 
 

@@ -59,7 +59,7 @@ def decode(data: bytes) -> tuple[Session, ValueError | None]:
 
 
 class Checkpoints:
-    """The writer. ``run`` is its task; ``flush`` empties it at the end. ``standing`` is how the store has taken what was written."""
+    """The writer. ``run`` is its task; ``flush`` empties it at the end. ``standing`` is how the store takes what is written."""
 
     def __init__(self, store: Store, *, clock: Clock, meter: Meter) -> None:
         self._store = store

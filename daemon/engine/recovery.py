@@ -34,7 +34,8 @@ PATIENCE_SECONDS = 2.0
 async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints, lives: Lives) -> None:
     """Take up every session that was kept and has not ended; tries for ever while the store does not answer."""
     kept = await _insist(world, checkpoints.load)
-    ended = await _insist(world, lambda: _with_record(world, kept))
+    await _mourn(world, checkpoints)
+    ended = await _insist(world, lambda: _with_record(world, [session.release_id for session in kept]))
     for session in kept:
         if session.release_id in ended:
             log.warning(
@@ -88,16 +89,28 @@ def _split(world: World, session: Session) -> bool:
     return world.telemetry[world.meshes[session.release.mesh].telemetry].split
 
 
-async def _with_record(world: World, sessions: Sequence[Session]) -> frozenset[str]:
-    """The releases that have ended."""
+async def _mourn(world: World, checkpoints: Checkpoints) -> None:
+    """Say of which running releases nothing is kept any more: somebody has emptied the store."""
+    lost = await _insist(world, world.sessions.lost)
+    ended = await _insist(world, lambda: _with_record(world, lost))
+    for release_id in lost:
+        if release_id not in ended:
+            gone = "it was being watched, and nothing is kept of it any more: it gets no verdict unless it is announced again"
+            world.meter.trouble("recovery", VerdictdError(f"release {release_id}: {gone}"))
+            log.error("a release is lost", extra={"release": release_id, "reason": gone})
+        checkpoints.remove(release_id)
+
+
+async def _with_record(world: World, release_ids: Sequence[str]) -> frozenset[str]:
+    """Which of these have ended."""
     turns = asyncio.Semaphore(_QUESTIONS_AT_A_TIME)
 
     async def ask(release_id: str) -> bool:
         async with turns:
             return await world.records.get(release_id) is not None
 
-    answers = await asyncio.gather(*(ask(session.release_id) for session in sessions))
-    return frozenset(s.release_id for s, has_one in zip(sessions, answers, strict=True) if has_one)
+    answers = await asyncio.gather(*map(ask, release_ids))
+    return frozenset(release_id for release_id, has_one in zip(release_ids, answers, strict=True) if has_one)
 
 
 async def _with_what_was_told(world: World, sessions: Sequence[Session]) -> list[Session]:

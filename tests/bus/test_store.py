@@ -14,12 +14,13 @@ from daemon.bus.connection import PullSubscription
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
 from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
+from daemon.ports import Store
 from tests.live.nats import Broker, until
 
 pytestmark = pytest.mark.live
 
 
-async def value_of(store: KvStore, key: str) -> bytes | None:
+async def value_of(store: Store, key: str) -> bytes | None:
     kept = await store.get(key)
     return None if kept is None else kept.value
 
@@ -251,3 +252,18 @@ async def test_a_key_that_was_deleted_stays_so_however_often_the_server_is_kille
         assert await bus.sessions.items() == [("lasting", b"state")]
         await bus.sessions.delete("web-7")
         assert await messages(bus) == 1  # what came back were markers, and they are gone again
+
+
+async def test_sessions_that_somebody_has_removed_are_known_to_be_missing(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        for key in ("web-1", "web-2", "web-3"):
+            await bus.sessions.put(key, b"state")
+        await bus.sessions.delete("web-2")
+        assert await bus.sessions.lost() == []
+        await bus.connection.jetstream.purge_stream("KV_verdictd_sessions")
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        assert await bus.sessions.items() == []
+        assert await bus.sessions.lost() == ["web-1", "web-3"]
+        assert await bus.records.items() == []
+        await bus.sessions.delete("web-1")
+        assert await bus.sessions.lost() == ["web-3"]

@@ -112,3 +112,16 @@ async def test_a_revert_is_guarded_while_its_verdict_cannot_be_published() -> No
         scene.router.canary_percent = 10.0  # somebody puts it back
         await until(lambda: scene.router.patches > 1)
         assert engine.views()[0].stage is Stage.PUBLISHING
+
+
+async def test_a_running_release_of_which_nothing_is_kept_any_more_is_said_and_one_that_has_ended_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    await ended(scene)
+    scene.sessions.missing = [ID, "gone-1"]
+    async with running(scene):
+        await until(lambda: not scene.sessions.missing)
+    said = [one.__dict__["release"] for one in caplog.records if one.message == "a release is lost"]
+    assert said == ["gone-1"]
+    assert [what for what, _ in scene.meter.troubles] == ["recovery"]

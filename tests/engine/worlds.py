@@ -1,7 +1,8 @@
 """Our own ports, played by hand: the engine's tests decide what telemetry says, what the mesh answers and what time it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -60,6 +61,7 @@ class MemoryStore:
         self.open.set()
         self.puts = 0
         self.revisions: dict[str, int] = {}
+        self.missing: list[str] = []
 
     async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
         await asyncio.sleep(0)
@@ -80,8 +82,14 @@ class MemoryStore:
 
     async def delete(self, key: str) -> None:
         self._check()
+        if key in self.missing:
+            self.missing.remove(key)
         self.data.pop(key, None)
         self.revisions.pop(key, None)
+
+    async def lost(self) -> list[str]:
+        self._check()
+        return [key for key in self.missing if key not in self.data]
 
     async def items(self) -> list[tuple[str, bytes]]:
         await self.open.wait()
@@ -158,7 +166,7 @@ class MemorySink:
             raise self.answers.pop(0)
         self.verdicts.append(verdict)
 
-    async def published(self, release_ids: Set[str], *, since: float) -> Mapping[str, Verdict]:
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
         return {v.release_id: v for v in self.verdicts if v.release_id in release_ids and v.decided_at >= since}
 
 

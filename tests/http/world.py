@@ -156,7 +156,9 @@ async def serving(engine: Engine | None = None, http: Http | None = None) -> Asy
     metrics = Metrics()
     components: dict[str, str | None] = {}
     helpful: dict[str, str | None] = {}
-    app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful), http=http)
+    app = create_app(
+        desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful), http=http
+    )
     async with HttpServer(app, http=http) as server:
         timeout = aiohttp.ClientTimeout(total=10)
         url = f"http://127.0.0.1:{server.address.port}"

@@ -4,6 +4,7 @@ A server that hangs keeps its connections, and one whose disk is full answers qu
 write that is acknowledged, so that is what is tried: a few bytes, each in the place of the one before.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import NoReturn
@@ -14,6 +15,7 @@ from daemon.errors import TimedOut, VerdictdError
 from daemon.standing import Standing
 
 BEAT_SECONDS = 1.0
+READ_SECONDS = 1.0
 # How long a server that answers may take no writes before it is started anew, if it is ours; and at least how far apart.
 STUCK_SECONDS = 10.0
 RENEW_SECONDS = 15.0
@@ -68,8 +70,9 @@ class Pulse:
             self._only_reads_since = None
             return str(error)
         try:
-            await self._store.answers()
-        except VerdictdError:
+            async with asyncio.timeout(READ_SECONDS):
+                await self._store.answers()
+        except (VerdictdError, TimeoutError):
             self._only_reads_since = None
             return f"{self._where} does not answer"
         now = time.monotonic()

@@ -9,6 +9,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from config.errors import ConfigError
@@ -23,6 +24,7 @@ from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
+from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.kube.client import KubeClient
@@ -39,7 +41,7 @@ EXIT_UNAVAILABLE = 69
 
 
 def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT. Returns the process's exit code; what went wrong is said in the log."""
+    """Run until SIGTERM, SIGINT or SIGHUP. Returns the process's exit code; what went wrong is said in the log."""
     logs.set_up(level=settings.log_level)
     log.info("starting", extra={"version": __version__, "cluster": settings.cluster, "http": settings.http.listen})
     try:
@@ -63,8 +65,12 @@ def _leaves(error: Exception) -> list[Exception]:
 async def _serve_until_told(settings: Settings) -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Under nohup a terminal that closes is no reason to end.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, told.set)
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        loop.add_signal_handler(number, partial(log.warning, "ignored a signal", extra={"signal": number.name}))
     await serve(settings, stop=told)
 
 
@@ -78,6 +84,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     clock = clock or SystemClock()
     connections = capacity(settings)
     metrics = Metrics(now=clock.now)
+    metrics.expect_telemetry(settings.telemetry)
     async with AsyncExitStack() as stack:
         async with _until(stop) as opening:
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
@@ -92,11 +99,12 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             return
         engine = Engine(_world(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
 
-        def readiness() -> Mapping[str, str | None]:
-            return {
-                "nats": None if bus.ready else f"not connected to {bus.where}",
-                "recovery": None if engine.ready else "sessions are being read back",
-            }
+        metrics.watch_nats(
+            connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at, lost=lambda: bus.lost
+        )
+
+        def readiness() -> Components:
+            return Components(needed={"nats": bus.pulse.problem, **engine.problems}, helpful=engine.handicaps)
 
         app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=readiness, http=settings.http)
         server = await stack.enter_async_context(HttpServer(app, http=settings.http, capacity=connections))

@@ -4,6 +4,7 @@ Everything here may raise the errors of ``daemon.errors`` and no others. All tim
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 import msgspec
@@ -78,6 +79,11 @@ class Telemetry(Protocol):
         """Whether the latency histograms hold successes only."""
         ...
 
+    @property
+    def failure(self) -> str | None:
+        """Why the last reading brought nothing at all, for any release; null when the source has answered."""
+        ...
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id, all releases together.
 
@@ -137,15 +143,29 @@ class VerdictSink(Protocol):
         """
         ...
 
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
+        """Which of these releases have a verdict that was published since then (seconds since 1970), by release id."""
+        ...
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A value as a store has it, and the number of the write that put it there (1 or more; later writes have larger ones)."""
+
+    value: bytes
+    revision: int
+
 
 class Store(Protocol):
     """A durable map from a key (a release id) to bytes."""
 
-    async def put(self, key: str, value: bytes) -> None:
-        """Write; returns when it is durable."""
+    async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
+        """Write; returns the value's revision when it is durable.
+
+        With ``over`` only where that revision is the newest one, 0 where there is none; else raises ``Conflict``.
+        """
         ...
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Kept | None:
         """Read; null when absent."""
         ...
 
@@ -155,6 +175,14 @@ class Store(Protocol):
 
     async def items(self) -> list[tuple[str, bytes]]:
         """Everything, for recovery."""
+        ...
+
+
+class SessionStore(Store, Protocol):
+    """A store that knows what should be in it."""
+
+    async def lost(self) -> list[str]:
+        """Keys that were written and not deleted, and are not there: somebody else has removed them."""
         ...
 
 
@@ -206,6 +234,10 @@ class Meter(Protocol):
 
     def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
         """A tick of all releases on one telemetry source has been done."""
+        ...
+
+    def telemetry_answered(self, telemetry: str) -> None:
+        """A telemetry source has answered just now."""
         ...
 
     def trouble(self, what: str, error: Exception) -> None:

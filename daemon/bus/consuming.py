@@ -20,6 +20,7 @@ from nats.js.errors import NotFoundError
 
 from daemon.backoff import pauses
 from daemon.bus.connection import Connection, PullSubscription
+from daemon.bus.gaps import Gaps
 from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
 from daemon.errors import NotFound, VerdictdError
@@ -65,10 +66,11 @@ class Delivery:
 class Consumer:
     """A durable consumer of one stream. ``keep`` is its task: the heartbeats of what is held.
 
-    ``repair`` brings the stream back when it is gone.
+    ``repair`` brings the stream back when it is gone. ``gaps`` knows of messages that were gone before they came.
     """
 
     def __init__(self, connection: Connection, *, stream: str, durable: str, repair: Repair) -> None:
+        self.gaps = Gaps(stream)
         self._connection = connection
         self._repair = repair
         self._complaints = Rarely()
@@ -86,6 +88,8 @@ class Consumer:
                     while True:
                         batch = [Delivery(message) for message in await self._fetch(subscription)]
                         waits = pauses()
+                        for one in batch:
+                            self.gaps.seen(one.message.metadata.sequence.stream)
                         self._held.update(batch)
                         try:
                             while batch:
@@ -154,9 +158,13 @@ class Consumer:
         )
         with translated(f"creating the consumer {self._durable}"):
             try:
-                current = (await jetstream.consumer_info(self._stream, self._durable)).config
+                info = await jetstream.consumer_info(self._stream, self._durable)
+                current, delivered = info.config, info.delivered
                 start = {"deliver_policy": current.deliver_policy, "opt_start_time": current.opt_start_time}
             except NotFoundError:
+                delivered = None
                 begin = datetime.now(UTC) - timedelta(seconds=LOOK_BACK_SECONDS)
                 start = {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": begin}
             await jetstream.add_consumer(self._stream, wanted.evolve(**start))
+            self.gaps.begin(delivered=None if delivered is None else delivered.stream_seq)
+            self.gaps.next_is((await jetstream.stream_info(self._stream)).state.first_seq)

@@ -1,8 +1,9 @@
 """A NATS server of our own, for one machine without a broker: a ``nats-server`` child on loopback.
 
-It is a child and not a library so that embedded and external brokers are one code path. The child never outlives us: it
-is tethered to us (killed with us, which JetStream's files survive), it holds the lock of the data folder as long as it lives,
-and it runs in its own session, so that Ctrl-C ends us first and lets us drain.
+It is a child and not a library so that embedded and external brokers are one code path. The child does not outlive us: it
+is tethered to us (told to end when we are killed, since a server that is killed itself finds again what was removed last), it
+holds the lock of the data folder as long as it lives, and whoever comes next ends it for good if it has not gone by then. It runs
+in its own session, so that Ctrl-C ends us first and lets us drain.
 """
 
 import asyncio
@@ -29,8 +30,10 @@ logger = logging.getLogger(__name__)
 
 START_SECONDS = 15.0
 STOP_SECONDS = 2.0
+ROOM_BYTES = 16 * 1024 * 1024
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
 
+_CONFIG_NAME = "nats-server.conf"
 _CONFIG = """\
 # Written by verdictd at every start; changes are lost.
 server_name: verdictd
@@ -95,7 +98,7 @@ class EmbeddedServer:
         """
         config = await asyncio.to_thread(self._write_config)
         self._process = await asyncio.create_subprocess_exec(
-            *tethered([self._binary, "-c", config], ended_by=signal.SIGKILL),
+            *tethered([self._binary, "-c", config], ended_by=signal.SIGTERM),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
@@ -129,6 +132,17 @@ class EmbeddedServer:
                 process.kill()
             await process.wait()
 
+    def renew(self) -> bool:
+        """End the child in order, so that ``keep`` starts it anew: once its disk was full it takes no writes until then.
+
+        False while there is no room still: that would gain nothing.
+        """
+        if self.pid is None or shutil.disk_usage(self._folder).free < ROOM_BYTES:
+            return False
+        logger.warning("the embedded nats-server takes no writes and is started again")
+        os.kill(self.pid, signal.SIGTERM)
+        return True
+
     async def keep(self) -> None:
         """Start the child again, on the same port, whenever it dies; for ever."""
         pause = 0.1
@@ -151,7 +165,7 @@ class EmbeddedServer:
             (self._folder / "nats-server.log").unlink()
         for stale in self._folder.glob("*.ports"):
             stale.unlink()
-        path = self._folder / "nats-server.conf"
+        path = self._folder / _CONFIG_NAME
         text = _CONFIG.format(
             port=-1 if self.port is None else self.port,
             folder=json.dumps(str(self._folder)),
@@ -195,7 +209,7 @@ async def embedded_server(data_dir: str | Path) -> AsyncIterator[EmbeddedServer]
     """
     binary = await asyncio.to_thread(find_binary)
     folder = await asyncio.to_thread(make_folder, Path(data_dir))
-    async with locked(folder) as lock:
+    async with locked(folder, end_leftover=lambda: _end_leftover(folder)) as lock:
         server = EmbeddedServer(folder, binary=binary, lock=lock)
         await server.start()
         try:
@@ -204,6 +218,16 @@ async def embedded_server(data_dir: str | Path) -> AsyncIterator[EmbeddedServer]
         finally:
             await server.stop()
             await asyncio.to_thread((folder / "nats-url").unlink, missing_ok=True)
+
+
+def _end_leftover(folder: Path) -> None:
+    """Kill the child of a daemon that is no more: it was told to end, and hangs."""
+    for path in folder.glob("*.ports"):
+        pid = int(path.stem.rpartition("_")[2])
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder / _CONFIG_NAME) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                os.kill(pid, signal.SIGKILL)
+                logger.warning("the nats-server of a daemon that was killed did not end and was killed", extra={"pid": pid})
 
 
 def _read_port(path: Path) -> int | None:

@@ -1,14 +1,15 @@
 """The folder of the embedded broker: one daemon at a time, and nobody else's to read.
 
-The lock is the kernel's and goes with the processes that hold it, so none is ever left behind. The server inherits it: as long as
-it writes to the folder, nobody else may.
+Locks are the kernel's and go with the processes that hold them, so none is ever left behind. There are two: the owner's, which is
+the daemon's alone, and one that the server inherits: as long as it writes to the folder, nobody else may. A server without
+an owner is what a killed daemon has left behind.
 """
 
 import asyncio
 import fcntl
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,13 +19,24 @@ LOCK_SECONDS = 3.0
 
 
 @asynccontextmanager
-async def locked(folder: Path) -> AsyncIterator[int]:
-    """The folder's lock, as a descriptor to hand to a child. Raises ``InvalidInput`` when another daemon has it."""
-    descriptor = await _take_lock(folder)
+async def locked(folder: Path, *, end_leftover: Callable[[], None]) -> AsyncIterator[int]:
+    """The folder's lock, as a descriptor to hand to a child. Raises ``InvalidInput`` when another daemon has it.
+
+    ``end_leftover`` is called when only a server has it, and goes on having it.
+    """
+    owner = await _take_lock(folder, "owner")
     try:
-        yield descriptor
+        try:
+            lock = await _take_lock(folder, "lock")
+        except InvalidInput:
+            await asyncio.to_thread(end_leftover)
+            lock = await _take_lock(folder, "lock")
+        try:
+            yield lock
+        finally:
+            os.close(lock)
     finally:
-        os.close(descriptor)
+        os.close(owner)
 
 
 def make_folder(folder: Path) -> Path:
@@ -40,11 +52,11 @@ def make_folder(folder: Path) -> Path:
     return folder.resolve()
 
 
-async def _take_lock(folder: Path) -> int:
-    """Wait a moment for the lock: the child of a daemon that was just killed may hold it for some milliseconds."""
+async def _take_lock(folder: Path, name: str) -> int:
+    """Wait a moment for the lock: the child of a daemon that was just killed holds it until it has put its files in order."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
-        lock = await asyncio.to_thread(_try_lock, folder / "lock")
+        lock = await asyncio.to_thread(_try_lock, folder / name)
         if lock is not None:
             return lock
         if time.monotonic() > deadline:

@@ -13,25 +13,34 @@ from daemon.bus.connection import Connection, connected
 from daemon.bus.embedded import embedded_server
 from daemon.bus.intake import Intake
 from daemon.bus.publisher import Publisher
+from daemon.bus.pulse import Pulse
+from daemon.bus.rolled import RolledStore
+from daemon.bus.room import Room
 from daemon.bus.store import KvStore
 from daemon.bus.streams import ensure_streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bus:
-    """The ports that NATS implements. ``where`` is the servers' addresses, without secrets, for logs."""
+    """The ports that NATS implements, and how it stands. ``where`` is the servers' addresses, without secrets, for logs."""
 
     connection: Connection
     events: Intake
     verdicts: Publisher
-    sessions: KvStore
+    sessions: RolledStore
     records: KvStore
+    pulse: Pulse
     where: str
 
     @property
     def ready(self) -> bool:
         """Whether requests are being sent now."""
         return self.connection.state == "connected"
+
+    @property
+    def lost(self) -> int:
+        """How many events and commands were gone from their streams before they could be read, since the start."""
+        return sum(consumer.gaps.lost for consumer in self.events.consumers)
 
 
 @asynccontextmanager
@@ -45,10 +54,16 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         Forbidden: NATS does not let us in.
         Unavailable: nobody answers.
     """
+
+    def renew() -> bool:
+        return server is not None and server.renew()
+
     async with AsyncExitStack() as stack:
+        server = None
         if settings.url == "embedded":
             server = await stack.enter_async_context(embedded_server(settings.data_dir))
-            address = Address(servers=(server.url,), token=lambda: server.token)
+            token = server.token
+            address = Address(servers=(server.url,), token=lambda: token)
         else:
             address = await asyncio.to_thread(address_of, settings)
         connection = await stack.enter_async_context(
@@ -62,13 +77,19 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         await make_streams()
         events = Intake(connection, cluster=cluster, repair=make_streams)
         stack.push_async_callback(_release, events)
-        await stack.enter_async_context(beside(*(consumer.keep() for consumer in events.consumers)))
+        sessions = KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster)
+        roll = KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="running")
+        pulse = Pulse(connection, sessions, where=address.shown, renew=renew)
+        await stack.enter_async_context(
+            beside(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers))
+        )
         yield Bus(
             connection=connection,
             events=events,
-            verdicts=Publisher(connection),
-            sessions=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster),
+            verdicts=Publisher(connection, cluster=cluster),
+            sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
+            pulse=pulse,
             where=address.shown,
         )
 

@@ -11,20 +11,26 @@ One call is one attempt. Trying again is left to the caller, who does so with ev
 
 import logging
 import time
+from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import UTC, datetime
 
+from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
 
+from daemon import names
 from daemon.bus import subjects
 from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.reading import read_to_end
 from daemon.bus.streams import DUPLICATE_WINDOW_SECONDS
 from daemon.bus.translating import translated
+from daemon.errors import InvalidEvent
+from daemon.events import cloudevents
 from daemon.events.cdevents import rolledback
 from daemon.events.cloudevents import CloudEvent, to_structured
-from daemon.events.verdicts import verdict_event
+from daemon.events.verdicts import read_verdict, verdict_event
 from daemon.model import Verdict
 
 logger = logging.getLogger(__name__)
@@ -39,8 +45,9 @@ SKEW_SECONDS = 3_600.0
 class Publisher:
     """``VerdictSink`` on JetStream: CloudEvents in structured mode, so that whoever prints the body sees the whole event."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, cluster: str) -> None:
         self._connection = connection
+        self._own = f"verdictd.verdict.{names.token(cluster, path='cluster')}.>"
 
     async def publish(self, verdict: Verdict) -> None:
         """Publish the verdict, and the CDEvent where traffic was taken back; returns when both are acknowledged.
@@ -59,6 +66,23 @@ class Publisher:
         if taken_back is not None:
             subject = subjects.cdevent_subject(**place)
             await self._publish_once(subjects.CDEVENTS, subject, taken_back, since=verdict.decided_at)
+
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
+        """The verdicts of these releases of this cluster that are on the stream, and were published since then.
+
+        One reading for all of them. One that cannot be read is left out, and said.
+
+        Raises:
+            TransientError: the stream could not be read to its end; call again.
+        """
+        found: dict[str, Verdict] = {}
+        async with aclosing(self._read_since(subjects.VERDICTS, self._own, since)) as batches:
+            async for messages in batches:
+                for message in messages:
+                    verdict = _verdict_of(message)
+                    if verdict is not None and verdict.release_id in release_ids:
+                        found.setdefault(verdict.release_id, verdict)
+        return found
 
     async def _publish_once(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
         headers, body = to_structured(event)
@@ -83,14 +107,28 @@ class Publisher:
                 return 0
 
     async def _is_there(self, stream: str, subject: str, event_id: str, *, since: float) -> bool:
-        after = api.ConsumerConfig(
-            filter_subject=subject,
-            deliver_policy=api.DeliverPolicy.BY_START_TIME,
-            opt_start_time=datetime.fromtimestamp(since - SKEW_SECONDS, UTC),
-            headers_only=True,
-        )
-        async with aclosing(read_to_end(self._connection, stream, after)) as batches:
+        async with aclosing(self._read_since(stream, subject, since, headers_only=True)) as batches:
             async for messages in batches:
                 if any((message.headers or {}).get(MESSAGE_ID) == event_id for message in messages):
                     return True
         return False
+
+    def _read_since(
+        self, stream: str, subject: str, since: float, *, headers_only: bool = False
+    ) -> AsyncGenerator[list[Msg], None]:
+        after = api.ConsumerConfig(
+            filter_subject=subject,
+            deliver_policy=api.DeliverPolicy.BY_START_TIME,
+            opt_start_time=datetime.fromtimestamp(since - SKEW_SECONDS, UTC),
+            headers_only=headers_only,
+        )
+        return read_to_end(self._connection, stream, after)
+
+
+def _verdict_of(message: Msg) -> Verdict | None:
+    try:
+        event = cloudevents.read(message.headers or {}, message.data)
+        return None if event is None else read_verdict(event)
+    except InvalidEvent as error:
+        logger.warning("a published verdict cannot be read", extra={"subject": message.subject, "reason": str(error)})
+        return None

@@ -3,9 +3,14 @@
 Plain stream operations instead of the library's bucket object: its listing reads through a push consumer one key at a time, and
 its delete leaves a marker per key for ever. Ours lists through a pull consumer in batches and removes without a trace.
 Keys are kept per cluster (``<cluster>.<key>``), so that several clusters can share one broker.
+
+A server that is killed takes back what a purge removed, by one step: of the values that a key has had it finds again all but
+the last. So a key is overwritten with a marker twice before it is purged, and what may come back is a marker, which is nothing.
 """
 
+import asyncio
 import contextlib
+import itertools
 from contextlib import aclosing
 
 from nats.aio.msg import Msg
@@ -16,66 +21,134 @@ from daemon import names
 from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.reading import read_to_end
 from daemon.bus.translating import translated
-from daemon.errors import Refused
+from daemon.errors import Conflict, NotFound, Refused, Unavailable, VerdictdError
+from daemon.ports import Kept
 
-# Left by other tools' deletes; ours leave none.
-_MARKERS = ("KV-Operation", "Nats-Marker-Reason")
+EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
+OPERATION = "KV-Operation"
+# Ours are gone at once, unless the server is killed; those of other tools' deletes stay.
+_MARKERS = (OPERATION, "Nats-Marker-Reason")
+_MARKS_BEFORE_A_PURGE = 2
+_SWEPT_AT_A_TIME = 16
+NO_MESSAGE = 10037
 
 
 class KvStore:
-    """``Store`` on the bucket ``bucket``, for the keys of ``cluster``."""
+    """A map on the bucket ``bucket``, for the keys of ``cluster``; with a ``section``, apart from the others there."""
 
-    def __init__(self, connection: Connection, *, bucket: str, cluster: str) -> None:
+    def __init__(self, connection: Connection, *, bucket: str, cluster: str, section: str | None = None) -> None:
         self._connection = connection
         self._stream = f"KV_{bucket}"
-        self._prefix = f"$KV.{bucket}.{names.token(cluster, path='cluster')}."
+        # No cluster's name begins as a section does.
+        apart = "" if section is None else f"_{section}."
+        self._prefix = f"$KV.{bucket}.{apart}{names.token(cluster, path='cluster')}."
+        # Not under the prefix, so that it is no key.
+        self._probe = f"$KV.{bucket}._probe.{cluster}"
 
-    async def put(self, key: str, value: bytes) -> None:
-        """Write; returns when the server has acknowledged it.
+    async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
+        """Write; returns the value's revision when the server has acknowledged it.
+
+        Args:
+            over: write only where this revision is the newest; 0: only where there is nothing.
 
         Raises:
             InvalidInput: the key is no release id.
             Refused: the value is larger than the server takes (1 MiB by default).
+            Conflict: another revision than ``over`` is the newest; nothing was written.
             Unavailable, TimedOut: it may or may not have been written; write again.
         """
         subject, limit = self._subject(key), self._connection.client.max_payload
         if len(value) > limit:
             raise Refused(f"{key}: {len(value)} bytes are more than NATS takes ({limit}); raise max_payload of the server")
-        with translated(f"writing {key}"):
-            await self._connection.jetstream.publish(subject, value, timeout=WRITE_SECONDS)
+        try:
+            return await self._write(key, value, {} if over is None else {EXPECTED_LAST: str(over)})
+        except Conflict:
+            found = await self._newest(subject)
+            if over != 0 or found is None or not _is_marker(found.headers):
+                raise
+        return await self._write(key, value, {EXPECTED_LAST: str(found.seq)})
 
-    async def get(self, key: str) -> bytes | None:
-        """Read; null when absent. Raises as ``put``."""
-        subject = self._subject(key)
-        with translated(f"reading {key}"):
-            try:
-                message = await self._connection.jetstream.get_msg(self._stream, subject=subject, direct=True)
-            except NotFoundError:
-                return None
-        return None if _is_marker(message.headers) else message.data or b""
+    async def get(self, key: str) -> Kept | None:
+        """Read, with the revision; null when absent. Raises as ``put``."""
+        try:
+            message = await self._newest(self._subject(key))
+        except NotFound as error:
+            raise Unavailable(str(error)) from error
+        if message is None or _is_marker(message.headers):
+            return None
+        return Kept(value=message.data or b"", revision=message.seq or 0)
 
     async def delete(self, key: str) -> None:
         """Remove, and leave no marker. No error when absent. Raises as ``put``."""
         subject = self._subject(key)
-        with translated(f"removing {key}"), contextlib.suppress(NotFoundError):
-            await self._connection.jetstream.purge_stream(self._stream, subject=subject)
+        with contextlib.suppress(NotFound):
+            if await self._newest(subject) is None:
+                return
+            for _ in range(_MARKS_BEFORE_A_PURGE):
+                await self._write(key, b"", {OPERATION: "DEL"})
+            with translated(f"removing {key}"):
+                await self._connection.jetstream.purge_stream(self._stream, subject=subject)
 
     async def items(self) -> list[tuple[str, bytes]]:
-        """Every key of this cluster with its newest value, in no order. Raises as ``put``; ``TimedOut`` after 60 s."""
+        """Every key of this cluster with its newest value, in no order. Raises as ``put``; ``TimedOut`` after 60 s.
+
+        Markers that a killed server found again are removed meanwhile.
+        """
         found: dict[str, bytes] = {}
+        marked: set[str] = set()
         newest = api.ConsumerConfig(filter_subject=f"{self._prefix}>", deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT)
         async with aclosing(read_to_end(self._connection, self._stream, newest)) as batches:
             async for messages in batches:
-                self._take(messages, found)
+                self._take(messages, found, marked)
+        await self._sweep(marked)
         return list(found.items())
 
-    def _take(self, messages: list[Msg], found: dict[str, bytes]) -> None:
+    async def probe(self) -> None:
+        """Write a few bytes beside the keys, each time in the place of the last ones. Raises as ``put``."""
+        with translated("trying a write"):
+            await self._connection.jetstream.publish(self._probe, b"", timeout=WRITE_SECONDS)
+
+    async def answers(self) -> None:
+        """Read, whatever is there. Raises as ``get``."""
+        await self._newest(self._probe)
+
+    async def _write(self, key: str, value: bytes, headers: dict[str, str]) -> int:
+        with translated(f"writing {key}"):
+            # Under its own name a dict would be changed by the library.
+            answer = await self._connection.jetstream.publish(
+                self._subject(key), value, timeout=WRITE_SECONDS, headers=dict(headers) or None
+            )
+        return answer.seq
+
+    async def _newest(self, subject: str) -> api.RawStreamMsg | None:
+        """As the stream's leader has it: a copy may lag behind. Raises ``NotFound`` when the whole bucket is gone."""
+        with translated(f"reading {subject}"):
+            try:
+                return await self._connection.jetstream.get_msg(self._stream, subject=subject)
+            except NotFoundError as error:
+                if error.err_code != NO_MESSAGE:
+                    raise
+                return None
+
+    async def _sweep(self, keys: set[str]) -> None:
+        left = iter(sorted(keys))
+        while some := list(itertools.islice(left, _SWEPT_AT_A_TIME)):
+            await asyncio.gather(*(self._sweep_one(key) for key in some))
+
+    async def _sweep_one(self, key: str) -> None:
+        """What cannot be removed now is nothing still."""
+        with contextlib.suppress(VerdictdError):
+            await self.delete(key)
+
+    def _take(self, messages: list[Msg], found: dict[str, bytes], marked: set[str]) -> None:
         for message in messages:
             key = message.subject.removeprefix(self._prefix)
             if _is_marker(message.headers):
                 found.pop(key, None)
+                marked.add(key)
             else:
                 found[key] = message.data
+                marked.discard(key)
 
     def _subject(self, key: str) -> str:
         return self._prefix + names.release_id(key, path="key")

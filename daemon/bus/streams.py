@@ -1,7 +1,8 @@
 """The streams and buckets verdictd stands on, brought to what they must be.
 
-What correctness needs (subjects, retention, storage, replicas, the duplicate window) is enforced at every start. How long and
-how much is kept is set when a stream is made and then left to whoever runs the broker.
+What correctness needs (subjects, retention, storage, replicas, the duplicate window, what becomes of messages when there is no
+room) is enforced at every start. How long and how much is kept is set when a stream is made and then left to whoever runs the
+broker.
 """
 
 import asyncio
@@ -31,7 +32,11 @@ JETSTREAM_NOT_ENABLED = frozenset({10039, 10076})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One stream. Ages in seconds; ``bucket`` streams keep one value per subject and no more."""
+    """One stream. Ages in seconds; ``bucket`` streams keep one value per subject and no more.
+
+    ``refuses``: when it is full it refuses new messages, and does not let go of old ones that nobody may have read. What we
+    write ourselves lets go of its oldest.
+    """
 
     name: str
     subjects: tuple[str, ...]
@@ -39,6 +44,7 @@ class Plan:
     max_age_seconds: float = 0.0
     max_bytes: int = -1
     bucket: bool = False
+    refuses: bool = False
 
     def config(self, *, replicas: int) -> api.StreamConfig:
         """As JetStream wants it."""
@@ -48,8 +54,7 @@ class Plan:
             subjects=list(self.subjects),
             retention=api.RetentionPolicy.LIMITS,
             storage=api.StorageType.FILE,
-            # A full bucket must say so; a full log lets go of its oldest.
-            discard=api.DiscardPolicy.NEW if self.bucket else api.DiscardPolicy.OLD,
+            discard=api.DiscardPolicy.NEW if self.refuses else api.DiscardPolicy.OLD,
             num_replicas=replicas,
             max_age=self.max_age_seconds,
             max_bytes=self.max_bytes,
@@ -64,7 +69,12 @@ class Plan:
 
 def _bucket(name: str, description: str, *, max_age_seconds: float = 0.0) -> Plan:
     return Plan(
-        name=f"KV_{name}", subjects=(f"$KV.{name}.>",), description=description, max_age_seconds=max_age_seconds, bucket=True
+        name=f"KV_{name}",
+        subjects=(f"$KV.{name}.>",),
+        description=description,
+        max_age_seconds=max_age_seconds,
+        bucket=True,
+        refuses=True,
     )
 
 
@@ -78,6 +88,7 @@ PLANS = (
         description="verdictd: deployment events, as they were announced",
         max_age_seconds=7 * DAY_SECONDS,
         max_bytes=64 * MIB,
+        refuses=True,
     ),
     Plan(
         name=subjects.VERDICTS,
@@ -99,6 +110,7 @@ PLANS = (
         description="verdictd: a person's word about a running release",
         max_age_seconds=DAY_SECONDS,
         max_bytes=16 * MIB,
+        refuses=True,
     ),
     Plan(
         name=subjects.CDEVENTS,
@@ -173,6 +185,7 @@ def _merged(current: api.StreamConfig, wanted: api.StreamConfig) -> api.StreamCo
         subjects=wanted.subjects,
         retention=wanted.retention,
         storage=wanted.storage,
+        discard=wanted.discard,
         num_replicas=wanted.num_replicas,
         max_msgs_per_subject=wanted.max_msgs_per_subject,
         duplicate_window=max(current.duplicate_window, wanted.duplicate_window),

@@ -5,6 +5,7 @@ costs freshness, never memory and never order. Whoever needs a write to be durab
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -17,8 +18,13 @@ from daemon.backoff import pauses
 from daemon.engine.session import Session
 from daemon.errors import TransientError, VerdictdError
 from daemon.ports import Clock, Meter, Store
+from daemon.standing import Standing
+
+log = logging.getLogger(__name__)
 
 _CONCURRENT_WRITES = 32
+# Short enough for what is waiting to be written two seconds after a broker is back.
+_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +59,14 @@ def decode(data: bytes) -> tuple[Session, ValueError | None]:
 
 
 class Checkpoints:
-    """The writer. ``run`` is its task; ``flush`` empties it at the end."""
+    """The writer. ``run`` is its task; ``flush`` empties it at the end. ``standing`` is how the store takes what is written."""
 
     def __init__(self, store: Store, *, clock: Clock, meter: Meter) -> None:
         self._store = store
         self._clock = clock
         self._meter = meter
+        self.standing = Standing("store", now=clock.now)
+        self._refused: dict[str, str] = {}
         self._pending: dict[str, Session | None] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._wake = asyncio.Event()
@@ -95,11 +103,11 @@ class Checkpoints:
 
     async def run(self) -> None:
         """Write what is waiting, for ever."""
-        back_off = pauses()
+        back_off = pauses(_PAUSES_SECONDS)
         while True:
             await self._wake.wait()
             if await self._turn():
-                back_off = pauses()
+                back_off = pauses(_PAUSES_SECONDS)
             else:
                 await self._clock.sleep(next(back_off))
 
@@ -147,6 +155,7 @@ class Checkpoints:
                 await self._store.put(release_id, encode(session))
         except TransientError as error:
             self._meter.trouble("store", error)
+            self.standing.fails(str(error))
             self._pending.setdefault(release_id, session)
             if waiting := [*_undone(waiters), *self._waiting.get(release_id, [])]:
                 self._waiting[release_id] = waiting
@@ -154,12 +163,21 @@ class Checkpoints:
         except Exception as error:  # noqa: BLE001 - what is wrong with one state must not keep the others from being written
             self._meter.trouble("store", error)
             refused = error if isinstance(error, VerdictdError) else VerdictdError(f"{type(error).__name__}: {error}")
+            self._say_refused(release_id, str(refused))
             for waiter in _undone(waiters):
                 waiter.set_exception(refused)
             return True
+        self.standing.works()
+        self._refused.pop(release_id, None)
         for waiter in _undone(waiters):
             waiter.set_result(None)
         return True
+
+    def _say_refused(self, release_id: str, reason: str) -> None:
+        """Once for each release and reason: it comes again with every tick."""
+        if self._refused.get(release_id) != reason:
+            self._refused[release_id] = reason
+            log.warning("a release's state cannot be kept", extra={"release": release_id, "reason": reason})
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from daemon.engine.timelines import Timelines
 from daemon.model import Reading, Stage, Watch
 from daemon.ports import Clock, Meter, Telemetry
 from daemon.recorder import Recorder
+from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Clockwork:
         recorder: Recorder | None = None,
     ) -> None:
         self.name = name
+        self.standing = Standing(f"telemetry {name}", now=clock.now)
         self._telemetry = telemetry
         self._meshes = meshes
         self._registry = registry
@@ -73,6 +75,7 @@ class Clockwork:
         """Sample every release that is due, judge the watched ones in one batch, and put the results in place."""
         due = self._registry.sampled(self._meshes)
         if not due:
+            self.standing.rests()
             return
         began = self._clock.monotonic()
         readings = await self._read([Watch(release_id=s.release_id, release=s.release) for s in due])
@@ -99,10 +102,17 @@ class Clockwork:
         """A reading for each. Sources answer with gaps when they fail; one that raises has a defect, which is a gap as well."""
         try:
             readings, missing = await self._telemetry.read(watches), "telemetry says nothing of it"
+            failure = self._telemetry.failure
         except Exception as error:
             log.exception("telemetry failed", extra={"telemetry": self.name})
             self._meter.trouble("telemetry", error)
             readings, missing = {}, f"telemetry failed: {error}"
+            failure = missing
+        if failure is None:
+            self.standing.works()
+            self._meter.telemetry_answered(self.name)
+        else:
+            self.standing.fails(failure)
         gap = Reading(seconds=0.0, gap=missing)
         return {watch.release_id: readings.get(watch.release_id, gap) for watch in watches}
 

@@ -1,10 +1,13 @@
-"""What follows a decision, in this order: the traffic taken back, the verdict published, the record kept, the guard stood.
+"""What follows a decision, in this order: the traffic taken back, the verdict published and the guard stood, the record kept.
 
 Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for
 nothing, not even for its own checkpoint: the two go out side by side. A verdict is published only when the decision is
-durable, so that no restart can decide otherwise after somebody has read it.
+durable, so that no restart can decide otherwise after somebody has read it. The guard does not wait for that.
+
+The record is the end: it is written once, when nothing is left to do, and whoever has one is never taken up again.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -16,12 +19,15 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
-from daemon.errors import Refused, VerdictdError
+from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
-from daemon.model import Action, Record, Stage
+from daemon.model import Action, Mark, Stage
 from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictSink
 
 log = logging.getLogger(__name__)
+
+# Short enough for a verdict to be out two seconds after a broker is back, whatever came before.
+_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 
 class Endings:
@@ -55,11 +61,9 @@ class Endings:
         with release_bound(session.release_id):
             if session.stage is Stage.REVERTING:
                 session = await self._revert(session)
-            if session.stage is Stage.PUBLISHING:
-                session = await self._publish(session)
-            if session.stage is Stage.GUARDING:
-                session = await self._guard(session)
-            self.end(session)
+            if session.stage in {Stage.PUBLISHING, Stage.GUARDING}:
+                session = await self._tell_and_guard(session)
+            await self._end(session)
 
     async def _revert(self, session: Session) -> Session:
         self._checkpoints.save(session)
@@ -68,20 +72,26 @@ class Endings:
         reason = "" if outcome.action is Action.REVERT else outcome.reason
         return self._put(life.reverted(self._current(session), outcome.action, outcome.marks, reason=reason))
 
+    async def _tell_and_guard(self, session: Session) -> Session:
+        """Both at once: a broker that does not take the verdict must not leave the traffic without its guard."""
+        async with asyncio.TaskGroup() as group:
+            guard = group.create_task(self._guard(session))
+            if session.stage is Stage.PUBLISHING:
+                session = await self._publish(session)
+        return life.ended(session if session.stage is Stage.ENDED else self._current(session), guard.result())
+
     async def _publish(self, session: Session) -> Session:
+        """The session as it is told. One that has nothing to guard is put in its place by ``_end``, when its record is there."""
         assert session.verdict is not None  # the stage says so
         verdict = session.verdict
         await self._settle(session)
         await self._until_done("publish", lambda: self._sink.publish(verdict))
-        published_at = self._clock.now()
         account = {"outcome": verdict.outcome, "action": verdict.action, "by": verdict.by, "reason": verdict.reason}
         log.info("verdict", extra=account)
-        # The record is there before anybody can see that the release has ended.
-        await self._keep(life.published(self._current(session), now=published_at))
-        session = self._put(life.published(self._current(session), now=published_at))
+        session = life.published(self._current(session), now=self._clock.now())
         self._meter.ended(session.release, verdict, session.marks)
-        if session.stage is not Stage.ENDED:
-            self._checkpoints.save(session)
+        if session.stage is Stage.GUARDING:
+            self._checkpoints.save(self._put(session))
         return session
 
     async def _settle(self, session: Session) -> None:
@@ -92,44 +102,38 @@ class Endings:
             log.error("the decision cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
         self._put(life.settled(self._current(session)))
 
-    async def _guard(self, session: Session) -> Session:
+    async def _guard(self, session: Session) -> tuple[Mark, ...]:
         """Put the weights back if somebody undoes the revert; first, take back what could not be taken back before."""
-        assert session.verdict is not None  # the stage says so
+        if not session.is_guarded or session.verdict is None:
+            return ()
         router, release = self._routers(session), session.release
         late = await self._reverting.insist(router, release) if session.verdict.action is Action.FAILED else ()
         if late:
             log.warning("what became of a failed revert", extra={"steps": [mark.step for mark in late]})
-        marks = (*late, *await self._reverting.guard(router, release))
-        after = life.ended(self._current(session), marks)
-        await self._keep(after)
-        return self._put(after)
+        return (*late, *await self._reverting.guard(router, release))
 
-    async def _keep(self, session: Session) -> None:
-        assert session.verdict is not None  # only ended releases have a record
-        record = Record(
-            verdict=session.verdict,
-            release=session.release,
-            policy=session.policy,
-            bounds_ms=session.bounds_ms,
-            sample_digest=session.digest,
-            fixed_horizon=session.decision.fixed_horizon if session.decision else None,
-            marks=session.marks,
-        )
-        await self._until_done("record", lambda: self._put_record(session.release_id, msgspec.json.encode(record)))
+    async def _end(self, session: Session) -> None:
+        """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""
+        record = msgspec.json.encode(life.record_of(session))
+        await self._until_done("record", lambda: self._keep(session.release_id, record))
+        self._put(session)
+        self._checkpoints.remove(session.release_id)
+        self._forget(session)
 
-    async def _put_record(self, release_id: str, record: bytes) -> None:
-        """Keep it. What the store refuses for good, because it is too large, must not keep the release from ending."""
+    async def _keep(self, release_id: str, record: bytes) -> None:
+        """Write it where there is none. What the store refuses for good, as too large, must not keep the release from ending."""
         try:
-            await self._records.put(release_id, record)
+            await self._records.put(release_id, record, over=0)
+        except Conflict:
+            kept = await self._records.get(release_id)
+            if kept is None:
+                raise
+            if kept.value != record:
+                self._meter.trouble("record", VerdictdError(f"release {release_id} has another record already"))
+                log.error("another record is kept already, and stays")  # noqa: TRY400 - the conflict is how it was found
         except Refused as error:
             self._meter.trouble("record", error)
             log.error("the record cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
-
-    def end(self, session: Session) -> None:
-        """Nothing is left to do: the release's state and its telemetry's memory go."""
-        self._put(life.ended(session) if session.stage is not Stage.ENDED else session)
-        self._checkpoints.remove(session.release_id)
-        self._forget(session)
 
     def _current(self, session: Session) -> Session:
         """The newest value: the clockwork may have marked the last canary response meanwhile."""
@@ -140,13 +144,16 @@ class Endings:
         return session
 
     async def _until_done(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
-        """Try for ever, what was refused as well: a person can mend that, and no verdict may get lost."""
-        for pause in pauses():
+        """Try for ever, what was refused as well: a person can mend that, and no verdict may get lost. Each reason is said once."""
+        said = ""
+        for pause in pauses(_PAUSES_SECONDS):
             try:
                 await attempt()
             except VerdictdError as error:
                 self._meter.trouble(what, error)
-                log.warning("not done yet", extra={"step": what, "error": str(error)})
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("not done yet", extra={"step": what, "error": said})
                 await self._clock.sleep(pause)
             else:
                 return

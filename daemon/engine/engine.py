@@ -6,7 +6,7 @@ under way finished, what is known written down.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +47,7 @@ class Engine:
         self._world = world
         self._registry = Registry(max_ended=world.limits.max_ended)
         self._checkpoints = Checkpoints(world.sessions, clock=world.clock, meter=world.meter)
+        self._clockworks: list[Clockwork] = []
         self._at_work: _AtWork | None = None
         self._stopping = asyncio.Event()
         self._recovered = asyncio.Event()
@@ -80,6 +81,17 @@ class Engine:
     def ready(self) -> bool:
         """Whether recovery is done."""
         return self._recovered.is_set()
+
+    @property
+    def problems(self) -> Mapping[str, str | None]:
+        """What the engine cannot do without, with why it does not work; null when it does."""
+        recovery = None if self.ready else "sessions are being read back"
+        return {"recovery": recovery, "store": self._checkpoints.standing.problem}
+
+    @property
+    def handicaps(self) -> Mapping[str, str | None]:
+        """What it can work without, though releases wait for it: the telemetry sources."""
+        return {clockwork.standing.component: clockwork.standing.problem for clockwork in self._clockworks}
 
     # --- Desk -------------------------------------------------------------------------------------------------------
 
@@ -131,18 +143,21 @@ class Engine:
         return (await self._kept_record(release_id)).verdict
 
     async def record(self, release_id: str) -> Record | None:
-        """The decision record; null while there is no verdict."""
+        """The decision record; null while there is no verdict. It may grow while the revert is guarded, and never after."""
         await self._working()
+        session = self._registry.find_running(release_id)
+        if session is not None:
+            return life.record_of(session) if session.stage is Stage.GUARDING else None
         with suppress(NotFound):
             return await self._kept_record(release_id)
         self._registry.get(release_id)
         return None
 
     async def _kept_record(self, release_id: str) -> Record:
-        data = await self._world.records.get(release_id)
-        if data is None:
+        kept = await self._world.records.get(release_id)
+        if kept is None:
             raise NotFound(f"no release {release_id!r}")
-        return msgspec.json.decode(data, type=Record)
+        return msgspec.json.decode(kept.value, type=Record)
 
     async def _decision(self, release_id: str) -> str:
         """Why a release is not open to a person's word any more. Raises ``NotFound``."""
@@ -172,12 +187,13 @@ class Engine:
     async def _watch(self, lives: Lives) -> None:
         await recover(self._world, registry=self._registry, checkpoints=self._checkpoints, lives=lives)
         self._recovered.set()
+        self._clockworks = self._made_clockworks(lives)
         async with asyncio.TaskGroup() as group:
-            for clockwork in self._clockworks(lives):
+            for clockwork in self._clockworks:
                 group.create_task(clockwork.run(), name=f"ticks {clockwork.name}")
             group.create_task(Inbox(self._world.events, desk=self, meter=self._world.meter).run(), name="inbox")
 
-    def _clockworks(self, lives: Lives) -> list[Clockwork]:
+    def _made_clockworks(self, lives: Lives) -> list[Clockwork]:
         world = self._world
         return [
             Clockwork(

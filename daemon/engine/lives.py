@@ -68,14 +68,13 @@ class Lives:
             match rival.stage:
                 case Stage.LOCATING | Stage.WATCHING:
                     self.decided(life.superseded(rival, newer.release_id, now=self._world.clock.now()))
-                case Stage.GUARDING:
-                    # The newer canary may use the same subset: guarding the old revert would take the new one back.
-                    self._cancel(rival.release_id)
-                    self._endings.end(rival)
-                case Stage.REVERTING | Stage.PUBLISHING:
+                case Stage.REVERTING | Stage.PUBLISHING | Stage.GUARDING:
                     outdated = life.outdated(rival, newer.release_id)
                     self._registry.put(outdated)
                     self._checkpoints.save(outdated)
+                    if rival.stage is not Stage.REVERTING:
+                        # The newer canary may use the same subset: guarding the old revert would take the new one back.
+                        self.begin(rival.release_id)
                 case Stage.ENDED:
                     pass
                 case _:

@@ -1,8 +1,13 @@
-"""What a daemon that died, or was stopped, had under way: read back, put in order, and gone on with."""
+"""What a daemon that died, or was stopped, had under way: read back, put in order, and gone on with.
+
+A kept session proves nothing: a store that was killed may find again what was removed. So the records are asked first, and
+who has one has ended. Where a record is missing the stream of verdicts is asked: what was told stands, and is not judged again.
+"""
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from daemon.backoff import pauses
 from daemon.engine import session as life
@@ -13,19 +18,32 @@ from daemon.engine.scribe import header_of
 from daemon.engine.session import LastTick, Session
 from daemon.engine.world import World
 from daemon.errors import TransientError, VerdictdError
-from daemon.model import Stage
+from daemon.model import Stage, Verdict
 from daemon.ports import Meter
 from daemon.recorder import Recorder
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+_QUESTIONS_AT_A_TIME = 32
 PATIENCE_SECONDS = 2.0
 """For recordings that a kill cut short: they must not keep the others waiting."""
 
 
 async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints, lives: Lives) -> None:
-    """Take up every session that was kept; tries for ever while the store does not answer."""
-    sessions = await _load(world, checkpoints)
+    """Take up every session that was kept and has not ended; tries for ever while the store does not answer."""
+    kept = await _insist(world, checkpoints.load)
+    await _mourn(world, checkpoints)
+    ended = await _insist(world, lambda: _with_record(world, [session.release_id for session in kept]))
+    for session in kept:
+        if session.release_id in ended:
+            log.warning(
+                "ended already; what the store has of it is out of date and is removed",
+                extra={"release": session.release_id, "stage": session.stage},
+            )
+            checkpoints.remove(session.release_id)
+    sessions = await _with_what_was_told(world, [session for session in kept if session.release_id not in ended])
     # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
     for session in sorted(sessions, key=lambda s: s.submitted_at):
         if session.release.mesh not in world.meshes:
@@ -71,10 +89,55 @@ def _split(world: World, session: Session) -> bool:
     return world.telemetry[world.meshes[session.release.mesh].telemetry].split
 
 
-async def _load(world: World, checkpoints: Checkpoints) -> list[Session]:
+async def _mourn(world: World, checkpoints: Checkpoints) -> None:
+    """Say of which running releases nothing is kept any more: somebody has emptied the store."""
+    lost = await _insist(world, world.sessions.lost)
+    ended = await _insist(world, lambda: _with_record(world, lost))
+    for release_id in lost:
+        if release_id not in ended:
+            gone = "it was being watched, and nothing is kept of it any more: it gets no verdict unless it is announced again"
+            world.meter.trouble("recovery", VerdictdError(f"release {release_id}: {gone}"))
+            log.error("a release is lost", extra={"release": release_id, "reason": gone})
+        checkpoints.remove(release_id)
+
+
+async def _with_record(world: World, release_ids: Sequence[str]) -> frozenset[str]:
+    """Which of these have ended."""
+    turns = asyncio.Semaphore(_QUESTIONS_AT_A_TIME)
+
+    async def ask(release_id: str) -> bool:
+        async with turns:
+            return await world.records.get(release_id) is not None
+
+    answers = await asyncio.gather(*map(ask, release_ids))
+    return frozenset(release_id for release_id, has_one in zip(release_ids, answers, strict=True) if has_one)
+
+
+async def _with_what_was_told(world: World, sessions: Sequence[Session]) -> list[Session]:
+    """The sessions, those of which another verdict is out than they know of with that one."""
+    if not sessions:
+        return []
+    ids = frozenset(session.release_id for session in sessions)
+    since = min(session.submitted_at for session in sessions)
+    told = await _insist(world, lambda: world.sink.published(ids, since=since))
+    return [_as_told(session, told.get(session.release_id)) for session in sessions]
+
+
+def _as_told(session: Session, told: Verdict | None) -> Session:
+    known = session.verdict
+    if told is None or (known is not None and (known.outcome, known.decided_at) == (told.outcome, told.decided_at)):
+        return session
+    log.warning(
+        "its verdict is out already and stands, though the store does not know it",
+        extra={"release": session.release_id, "stage": session.stage, "outcome": told.outcome},
+    )
+    return life.told(session, told)
+
+
+async def _insist(world: World, attempt: Callable[[], Awaitable[T]]) -> T:
     for pause in pauses():
         try:
-            return await checkpoints.load()
+            return await attempt()
         except TransientError as error:
             world.meter.trouble("store", error)
             await world.clock.sleep(pause)

@@ -20,7 +20,7 @@ from analyzers.judge import JudgeState, Terms, start, terms_of
 from analyzers.ruling import Finding, Ruling
 from config.policy import Policy
 from daemon import recordings
-from daemon.model import Action, Command, Mark, Outcome, Reading, Release, Sample, Stage, Verdict
+from daemon.model import Action, Command, Mark, Outcome, Reading, Record, Release, Sample, Stage, Verdict
 from daemon.ports import Placement
 
 By = Literal["judge", "deadline", "person", "superseded"]
@@ -61,6 +61,7 @@ class Session:
         last_tick: the tick that decided, as its recording should end with it.
         settled: the decision is durable: nothing can decide otherwise any more, and the verdict may be read.
         superseded_by: the newer release of the same service, once there is one.
+        told: its verdict was found published when it was taken up again: nothing is done any more but to keep the record.
     """
 
     release_id: str
@@ -92,6 +93,7 @@ class Session:
     verdict: Verdict | None = None
     settled: bool = False
     superseded_by: str | None = None
+    told: bool = False
     marks: tuple[Mark, ...] = ()
 
     @property
@@ -99,6 +101,12 @@ class Session:
         """The longest watch: the policy's window, or the release's own deadline when that is shorter."""
         deadline = self.release.deadline
         return self.policy.window_seconds if deadline is None else min(deadline, self.policy.window_seconds)
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether its revert is still to be kept as it is: not where that is a newer release's business by now."""
+        reverted = self.verdict is not None and self.verdict.action in {Action.REVERT, Action.FAILED}
+        return reverted and self.superseded_by is None and not self.told
 
     @property
     def terms(self) -> Terms:
@@ -190,7 +198,7 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
             assert_never(ruling.outcome)
     reason = ruling.reason
     if outcome is Outcome.INCONCLUSIVE and session.last_gap:
-        reason = f"{reason}; the last tick had no information: {session.last_gap}"
+        reason = _with_the_gap(session, reason)
     decision = Decision(
         outcome=outcome,
         by="judge" if by == "judge" else "deadline",
@@ -201,6 +209,13 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
         fixed_horizon=ruling.fixed_horizon,
     )
     return decided(after, decision)
+
+
+def _with_the_gap(session: Session, reason: str) -> str:
+    """A watch that saw next to nothing says why first; in another, how it ended is an aside."""
+    if 2 * session.gaps > session.ticks:
+        return f"{session.gaps} of {session.ticks} ticks had no information, the last one: {session.last_gap}; {reason}"
+    return f"{reason}; the last tick had no information: {session.last_gap}"
 
 
 def not_judged(session: Session, reason: str, *, now: float) -> Session:
@@ -272,15 +287,32 @@ def settled(session: Session) -> Session:
 
 def published(session: Session, *, now: float) -> Session:
     """The verdict's publication is acknowledged."""
-    assert session.verdict is not None  # only a verdict is published
-    guarded = session.verdict.action in {Action.REVERT, Action.FAILED} and session.superseded_by is None
-    stage = Stage.GUARDING if guarded else Stage.ENDED
+    stage = Stage.GUARDING if session.is_guarded else Stage.ENDED
     return marked(replace(session, stage=stage, waiting_for=""), "published", at=now)
+
+
+def told(session: Session, verdict: Verdict) -> Session:
+    """This verdict of it is out already, and stands, whatever the session knows. What was done about it was done then."""
+    return replace(session, stage=Stage.PUBLISHING, verdict=verdict, settled=True, told=True, waiting_for="publishing the verdict")
 
 
 def ended(session: Session, marks: Sequence[Mark] = ()) -> Session:
     """Nothing is left to do."""
     return replace(session, stage=Stage.ENDED, marks=(*session.marks, *marks))
+
+
+def record_of(session: Session) -> Record:
+    """The account of a release that has its verdict."""
+    assert session.verdict is not None  # only a release with a verdict has a record
+    return Record(
+        verdict=session.verdict,
+        release=session.release,
+        policy=session.policy,
+        bounds_ms=session.bounds_ms,
+        sample_digest=session.digest,
+        fixed_horizon=session.decision.fixed_horizon if session.decision else None,
+        marks=session.marks,
+    )
 
 
 def marked(session: Session, step: str, *, at: float, detail: str = "") -> Session:

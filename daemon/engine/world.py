@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from config.policy import Policy
 from config.settings import Limits
-from daemon.ports import Clock, EventSource, Meter, Store, Telemetry, TrafficRouter, VerdictSink
+from daemon.ports import Clock, EventSource, Meter, SessionStore, Store, Telemetry, TrafficRouter, VerdictSink
 from daemon.recorder import Recorder
 
 
@@ -27,7 +27,7 @@ class World:
     policies: Mapping[str, Policy]
     events: EventSource
     sink: VerdictSink
-    sessions: Store
+    sessions: SessionStore
     records: Store
     clock: Clock
     meter: Meter

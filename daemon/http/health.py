@@ -1,14 +1,23 @@
 """Is the process alive, and does everything it needs work? Two questions: a broker that is away is no reason to restart."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from aiohttp import web
 
 from daemon.http.releases import reply
 
-# Each component, with why it does not work; null when it does.
-Readiness = Callable[[], Mapping[str, str | None]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """Each component, with why it does not work; null when it does. Without the ``helpful`` ones the daemon works on."""
+
+    needed: Mapping[str, str | None] = field(default_factory=dict)
+    helpful: Mapping[str, str | None] = field(default_factory=dict)
+
+
+Readiness = Callable[[], Components]
 
 
 class Health:
@@ -22,8 +31,10 @@ class Health:
         return web.Response(text="ok\n")
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """200 when every component works, else 503 with the reasons."""
-        components = {name: reason or "ok" for name, reason in self._readiness().items()}
-        ready = all(state == "ok" for state in components.values())
+        """200 when every component that is needed works, else 503; with the reasons, those of the others too."""
+        found = self._readiness()
+        components = {name: reason or "ok" for name, reason in found.needed.items()}
+        components |= {name: f"degraded: {reason}" if reason else "ok" for name, reason in found.helpful.items()}
+        ready = not any(found.needed.values())
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return reply({"ready": ready, "components": components}, status=status)

@@ -6,7 +6,7 @@ assignments, and a release that has ended leaves no series behind. What describe
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -76,6 +76,12 @@ class Metrics:
         self._stages = Gauge(
             "verdictd_releases", "Releases by stage; ended: those still in memory.", ("stage",), registry=self.registry
         )
+        self._answered = Gauge(
+            "verdictd_telemetry_last_success_timestamp_seconds",
+            "When a telemetry source last answered; 0: never.",
+            ("telemetry",),
+            registry=self.registry,
+        )
         self._troubles = Counter("verdictd_troubles", "Failures that are being retried.", ("what", "error"), registry=self.registry)
         Gauge("verdictd_build_info", "Always 1.", ("version",), registry=self.registry).labels(daemon.__version__).set(1)
         ProcessCollector(registry=self.registry)
@@ -127,6 +133,21 @@ class Metrics:
         self._round_ends[telemetry] = now
         self._round_end.labels(telemetry).set(now)
 
+    def watch_nats(
+        self, *, connected: Callable[[], bool], last_write_at: Callable[[], float | None], lost: Callable[[], int]
+    ) -> None:
+        """Have these told at each scrape, from another thread."""
+        self.registry.register(_Nats(connected, last_write_at, lost))
+
+    def expect_telemetry(self, names: Iterable[str]) -> None:
+        """Show these sources before they have answered."""
+        for name in names:
+            self._answered.labels(name)
+
+    def telemetry_answered(self, telemetry: str) -> None:
+        """A telemetry source has answered just now."""
+        self._answered.labels(telemetry).set(self._now())
+
     def trouble(self, what: str, error: Exception) -> None:
         """Something failed and is being retried."""
         self._troubles.labels(what, type(error).__name__).inc()
@@ -170,3 +191,24 @@ class _Releases(Collector):
             if one.newest_counter_at is not None:
                 age.add_metric(one.labels, self._now() - one.newest_counter_at)
         yield from (evidence, boundary, leg_evidence, leg_effect, requests, ticks, gaps, age)
+
+
+class _Nats(Collector):
+    """How NATS stands."""
+
+    def __init__(self, connected: Callable[[], bool], last_write_at: Callable[[], float | None], lost: Callable[[], int]) -> None:
+        self._connected = connected
+        self._last_write_at = last_write_at
+        self._lost = lost
+
+    def collect(self) -> Iterator[Metric]:
+        """One sample each."""
+        yield GaugeMetricFamily("verdictd_nats_connected", "Whether there is a connection to NATS.", value=self._connected())
+        yield GaugeMetricFamily(
+            "verdictd_nats_last_write_timestamp_seconds",
+            "When NATS last acknowledged a write; 0: never.",
+            value=self._last_write_at() or 0.0,
+        )
+        yield CounterMetricFamily(
+            "verdictd_events_lost", "Events and commands removed from their streams before they were read.", value=self._lost()
+        )

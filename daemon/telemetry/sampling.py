@@ -63,6 +63,7 @@ class SampledTelemetry:
         self._serial = 0
         self._met = 0
         self._before: Mapping[str, float] = {}
+        self._failure: str | None = None
 
     @property
     def tick_seconds(self) -> float:
@@ -74,6 +75,11 @@ class SampledTelemetry:
         """Whether the latency histograms hold successes only."""
         return self._dialect.split
 
+    @property
+    def failure(self) -> str | None:
+        """Why the last reading brought nothing at all; null when somebody has answered."""
+        return self._failure
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id. Never raises for a source that fails."""
         self._books.open(watches)
@@ -84,7 +90,9 @@ class SampledTelemetry:
         except VerdictdError as error:
             # Series may have been met before it failed, new ones at every tick.
             self._catalogue.tidy(self._met)
+            self._failure = str(error)
             return self._books.gaps(watches, str(error))
+        self._failure = None if collected.answered else next(iter(collected.failed.values()), None)
         self._before = collected.answered
         self._met = collected.met
         self._catalogue.tidy(self._met)

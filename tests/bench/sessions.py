@@ -32,6 +32,7 @@ class _Synthetic:
 
     tick_seconds = TICK_SECONDS
     split = True
+    failure: str | None = None
 
     def __init__(self) -> None:
         dice = np.random.default_rng(7)

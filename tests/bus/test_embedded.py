@@ -62,7 +62,9 @@ async def test_the_child_is_started_again_on_the_same_port_when_it_dies(tmp_path
         os.kill(pid, signal.SIGKILL)
         await until(lambda: not bus.ready)
         await until(lambda: bus.ready)
-        assert await bus.sessions.get("web-1") == b"state"
+        kept = await bus.sessions.get("web-1")
+        assert kept is not None
+        assert kept.value == b"state"
     assert not is_running(pid)
 
 
@@ -87,6 +89,31 @@ async def test_the_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> N
     await until(lambda: not is_running(pid), within_seconds=2.0)
     async with embedded_server(tmp_path):
         pass
+
+
+async def test_a_child_that_hangs_when_its_parent_was_killed_is_ended_by_the_next_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "LOCK_SECONDS", 0.5)
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, str(tmp_path), stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    os.kill(pid, signal.SIGSTOP)
+    parent.kill()
+    await parent.wait()
+    async with embedded_server(tmp_path) as server:
+        assert not is_running(pid)
+        assert is_running(server.pid)
+
+
+async def test_a_child_whose_parent_was_killed_puts_its_files_in_order(tmp_path: Path) -> None:
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", CHILD, str(tmp_path), stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    parent.kill()
+    await parent.wait()
+    await until(lambda: not is_running(pid), within_seconds=5.0)
+    assert "Server Exiting" in (tmp_path / "nats-server.log").read_text()
 
 
 async def test_a_second_daemon_on_the_same_folder_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,3 +174,12 @@ async def test_verdicts_published_through_two_kills_of_the_server_are_all_there_
 async def test_what_the_server_refuses_for_good_is_told_from_what_it_cannot_do_now(bus: Bus) -> None:
     with pytest.raises(Refused):
         await bus.verdicts.publish(verdict(reason="x" * 2_000_000))
+
+
+async def test_what_is_out_can_be_asked_for_by_release(bus: Bus) -> None:
+    old, new, other = verdict("web-1"), verdict("web-2"), verdict("web-3", service="other")
+    for given in (old, new, other, verdict("web-4", cluster="prod-2")):
+        await bus.verdicts.publish(given)
+    await bus.connection.jetstream.publish("verdictd.verdict.prod.shop.web", b"no verdict")
+    found = await bus.verdicts.published({"web-1", "web-3", "web-4", "web-5"}, since=old.decided_at - 60.0)
+    assert found == {"web-1": old, "web-3": other}

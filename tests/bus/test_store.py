@@ -13,10 +13,22 @@ from daemon.bus import reading
 from daemon.bus.connection import PullSubscription
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
-from daemon.errors import InvalidInput, Refused, TimedOut, TransientError, Unavailable
+from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
+from daemon.ports import Store
 from tests.live.nats import Broker, until
 
 pytestmark = pytest.mark.live
+
+
+async def value_of(store: Store, key: str) -> bytes | None:
+    kept = await store.get(key)
+    return None if kept is None else kept.value
+
+
+async def messages(bus: Bus) -> int:
+    """How many messages the bucket has for keys, markers too."""
+    info = await bus.connection.jetstream.stream_info("KV_verdictd_sessions", subjects_filter="$KV.verdictd_sessions.prod.>")
+    return sum((info.state.subjects or {}).values())
 
 
 async def test_what_is_put_is_got_and_what_is_deleted_is_gone(bus: Bus) -> None:
@@ -26,8 +38,8 @@ async def test_what_is_put_is_got_and_what_is_deleted_is_gone(bus: Bus) -> None:
     await store.put("web-1", b"one")
     await store.put("web-1", b"two")
     await store.put("web-2", b"")
-    assert await store.get("web-1") == b"two"
-    assert await store.get("web-2") == b""
+    assert await value_of(store, "web-1") == b"two"
+    assert await value_of(store, "web-2") == b""
     assert sorted(await store.items()) == [("web-1", b"two"), ("web-2", b"")]
     await store.delete("web-1")
     await store.delete("web-1")
@@ -38,7 +50,7 @@ async def test_what_is_put_is_got_and_what_is_deleted_is_gone(bus: Bus) -> None:
 async def test_a_deleted_key_leaves_nothing_in_the_stream(bus: Bus) -> None:
     await bus.sessions.put("web-1", b"one")
     await bus.sessions.delete("web-1")
-    assert (await bus.connection.jetstream.stream_info("KV_verdictd_sessions")).state.messages == 0
+    assert await messages(bus) == 0
 
 
 async def test_markers_of_other_tools_count_as_absent(bus: Bus) -> None:
@@ -67,7 +79,7 @@ async def test_a_key_that_is_no_release_id_is_refused(bus: Bus, key: str) -> Non
 async def test_values_up_to_a_mebibyte_are_kept_and_larger_ones_refused(bus: Bus) -> None:
     value = bytes(1024 * 1024)
     await bus.records.put("web-1", value)
-    assert await bus.records.get("web-1") == value
+    assert await value_of(bus.records, "web-1") == value
     with pytest.raises(Refused, match="max_payload"):
         await bus.records.put("web-1", value + b"x")
     assert bus.ready
@@ -199,3 +211,59 @@ async def test_a_bucket_that_is_gone_is_trouble_that_can_pass(bus: Bus) -> None:
     for asked in (bus.sessions.get("web-1"), bus.sessions.put("web-1", b""), bus.sessions.items()):
         with pytest.raises(Unavailable):
             await asked
+
+
+async def test_over_a_revision_only_whoever_knows_the_newest_one_writes(bus: Bus) -> None:
+    store = bus.sessions
+    first = await store.put("web-1", b"one", over=0)
+    with pytest.raises(Conflict):
+        await store.put("web-1", b"another", over=0)
+    kept = await store.get("web-1")
+    assert kept is not None
+    assert (kept.value, kept.revision) == (b"one", first)
+    second = await store.put("web-1", b"two", over=first)
+    with pytest.raises(Conflict):
+        await store.put("web-1", b"late", over=first)
+    assert second > first
+    assert await value_of(store, "web-1") == b"two"
+    await store.delete("web-1")
+    assert await store.put("web-1", b"anew", over=0) > second
+
+
+async def test_where_another_tool_has_left_a_marker_there_is_nothing_to_write_over(bus: Bus) -> None:
+    await bus.records.put("web-1", b"one")
+    bucket = await bus.connection.jetstream.key_value("verdictd_records")
+    await bucket.delete("prod.web-1")
+    await bus.records.put("web-1", b"two", over=0)
+    assert await value_of(bus.records, "web-1") == b"two"
+
+
+async def test_a_key_that_was_deleted_stays_so_however_often_the_server_is_killed(nats_server: Broker, bus: Bus) -> None:
+    await bus.sessions.put("lasting", b"state")
+    for number in range(50):
+        for step in range(5):
+            await bus.sessions.put(f"web-{number}", f"step {step}".encode())
+        await bus.sessions.delete(f"web-{number}")
+    for _ in range(4):
+        await nats_server.kill()
+        await nats_server.start()
+        await until(lambda: bus.ready)
+        assert await bus.sessions.get("web-7") is None
+        assert await bus.sessions.items() == [("lasting", b"state")]
+        await bus.sessions.delete("web-7")
+        assert await messages(bus) == 1  # what came back were markers, and they are gone again
+
+
+async def test_sessions_that_somebody_has_removed_are_known_to_be_missing(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        for key in ("web-1", "web-2", "web-3"):
+            await bus.sessions.put(key, b"state")
+        await bus.sessions.delete("web-2")
+        assert await bus.sessions.lost() == []
+        await bus.connection.jetstream.purge_stream("KV_verdictd_sessions")
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        assert await bus.sessions.items() == []
+        assert await bus.sessions.lost() == ["web-1", "web-3"]
+        assert await bus.records.items() == []
+        await bus.sessions.delete("web-1")
+        assert await bus.sessions.lost() == ["web-3"]

@@ -54,11 +54,16 @@ async def test_what_correctness_needs_is_mended_and_what_the_operator_set_is_kep
         await connection.jetstream.add_stream(
             name=subjects.VERDICTS, subjects=["verdictd.verdict.old"], max_age=7200.0, duplicate_window=10.0
         )
+        for stream, subject in ((subjects.RELEASES, "verdictd.release.>"), (subjects.COMMANDS, "verdictd.command.*")):
+            old = api.StreamConfig(name=stream, subjects=[subject], max_bytes=9_000_000, discard=api.DiscardPolicy.OLD)
+            await connection.jetstream.add_stream(old)  # as an older version made it
         await ensure_streams(connection.jetstream, replicas=1, patience_seconds=5.0)
         config = (await connection.jetstream.stream_info(subjects.VERDICTS)).config
+        events = [(await connection.jetstream.stream_info(name)).config for name in (subjects.RELEASES, subjects.COMMANDS)]
     assert config.subjects == ["verdictd.verdict.>"]
     assert config.duplicate_window == streams.DUPLICATE_WINDOW_SECONDS
     assert config.max_age == 7200.0
+    assert {(one.discard, one.max_bytes) for one in events} == {(api.DiscardPolicy.NEW, 9_000_000)}
 
 
 async def test_a_longer_duplicate_window_of_the_operator_is_kept(nats_server: Broker) -> None:

@@ -24,14 +24,15 @@ class Journal(MemoryStore):
         self.journal: list[tuple[str, int]] = []
         self.under_way: list[str] = []
 
-    async def put(self, key: str, value: bytes) -> None:
+    async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
         assert key not in self.under_way
         self.under_way.append(key)
         try:
-            await super().put(key, value)
+            revision = await super().put(key, value, over=over)
             self.journal.append((key, decode(value)[0].ticks))
         finally:
             self.under_way.remove(key)
+        return revision
 
 
 def session(release_id: str, ticks: int = 0) -> Session:

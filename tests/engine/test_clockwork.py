@@ -42,6 +42,9 @@ class Workshop:
             recorder=recorder,
         )
 
+    def telemetry_fails(self, reason: str | None) -> None:
+        self.scene.telemetry.failure = reason
+
     def watch(self, release_id: str, *, mesh: str = "edge") -> None:
         session = life.admitted(
             msgspec.structs.replace(RELEASE, mesh=mesh),
@@ -154,3 +157,31 @@ async def test_what_was_judged_is_recorded_and_replays_to_the_same_ruling(tmp_pa
     assert decided.decision is not None
     assert (replayed.verdict, replayed.decided_at_tick, replayed.reason) == ("rollback", decided.ticks, decided.decision.reason)
     assert replayed.findings == decided.decision.findings
+
+
+async def test_a_source_that_does_not_answer_is_said_once_and_so_is_its_return(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    shop = Workshop(HandTelemetry([gap("connection refused")]))
+    shop.watch("web-1")
+    shop.telemetry_fails("connection refused")
+    for _ in range(20):
+        await shop.clockwork.turn()
+    assert shop.clockwork.standing.problem == "connection refused"
+    assert shop.scene.meter.answers == 0
+    shop.telemetry_fails(None)
+    await shop.clockwork.turn()
+    await shop.clockwork.turn()
+    assert shop.clockwork.standing.problem is None
+    assert shop.scene.meter.answers == 2
+    said = [(r.message, r.__dict__["component"]) for r in caplog.records if r.name == "daemon.standing"]
+    assert said == [("does not work", "telemetry hand"), ("works again", "telemetry hand")]
+
+
+async def test_of_a_source_that_nobody_asks_any_more_nothing_is_claimed() -> None:
+    shop = Workshop(HandTelemetry([gap()]))
+    shop.watch("web-1")
+    shop.telemetry_fails("connection refused")
+    await shop.clockwork.turn()
+    shop.registry.put(life.ended(shop.registry.get("web-1")))
+    await shop.clockwork.turn()
+    assert shop.clockwork.standing.problem is None

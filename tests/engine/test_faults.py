@@ -8,7 +8,7 @@ import pytest
 
 from daemon.engine.engine import Engine
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Unavailable
-from daemon.model import Action, Command, Outcome, Reading, Stage, Watch
+from daemon.model import Action, Command, Outcome, Reading, Stage, Verdict, Watch
 from tests.engine.worlds import (
     BOUNDS,
     ID,
@@ -98,15 +98,18 @@ async def test_a_meter_that_fails_does_not_stop_the_ticks(monkeypatch: pytest.Mo
     assert "tick" in {what for what, _ in scene.meter.troubles}
 
 
-async def test_a_checkpoint_that_the_store_refuses_is_reported_and_the_others_are_written() -> None:
+async def test_a_checkpoint_that_the_store_refuses_is_reported_and_the_others_are_written(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     scene = Scene(telemetry=HandTelemetry([gap()]))
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         await engine.submit(OTHER, release_id="other-1")
         scene.sessions.refused[ID] = Refused("too large")
-        await until(lambda: any(isinstance(error, Refused) for _, error in scene.meter.troubles))
+        await until(lambda: sum(isinstance(error, Refused) for _, error in scene.meter.troubles) > 3)
         puts = scene.sessions.puts
         await until(lambda: scene.sessions.puts > puts + 3)
+    assert [one.__dict__["reason"] for one in caplog.records if one.message == "a release's state cannot be kept"] == ["too large"]
 
 
 async def test_a_verdict_whose_checkpoint_is_refused_for_good_is_published_all_the_same() -> None:
@@ -144,7 +147,7 @@ async def test_a_verdict_that_the_broker_refuses_is_reported_and_tried_again_unt
     assert scene.sink.verdicts == [verdict]
     assert [(what, type(error)) for what, error in scene.meter.troubles] == [("publish", Forbidden)] * 3
     lines = [record for record in caplog.records if record.message == "not done yet"]
-    assert [(line.__dict__["step"], line.__dict__["error"]) for line in lines] == [("publish", "not on this subject")] * 3
+    assert [(line.__dict__["step"], line.__dict__["error"]) for line in lines] == [("publish", "not on this subject")]
 
 
 async def test_a_stop_while_the_broker_is_away_is_quick_and_the_next_start_publishes_once() -> None:
@@ -329,3 +332,51 @@ async def test_stopping_while_sessions_are_being_read_back_does_not_wait_for_the
     async with asyncio.timeout(3.0):
         await task
     assert not engine.ready
+
+
+async def test_a_watch_without_any_telemetry_ends_with_the_cause_at_the_beginning_of_its_reason() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap("10.0.0.7:15090: connection refused")]))
+    scene.telemetry.failure = "10.0.0.7:15090: connection refused"
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks)
+        assert engine.handicaps == {"telemetry hand": "10.0.0.7:15090: connection refused"}
+        assert not any(engine.problems.values())
+        verdict = await verdict_of(engine)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    ticks = verdict.ticks
+    assert verdict.reason.startswith(f"{ticks} of {ticks} ticks had no information, the last one: 10.0.0.7:15090: connection")
+
+
+async def test_a_store_that_does_not_take_checkpoints_is_a_problem_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].ticks)
+        scene.sessions.failing = Unavailable("no room")
+        await until(lambda: len(scene.meter.troubles) > 5)
+        assert engine.problems["store"] == "no room"
+        scene.sessions.failing = None
+        await until(lambda: engine.problems["store"] is None)
+    said = [(r.message, r.__dict__["component"]) for r in caplog.records if r.name == "daemon.standing"]
+    assert said == [("does not work", "store"), ("works again", "store")]
+
+
+async def test_a_verdict_is_out_within_two_seconds_after_the_broker_is_back() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    back_at, published_at = scene.clock.time + 3_600.0, []
+    publish = scene.sink.publish
+
+    async def away(verdict: Verdict) -> None:
+        if scene.clock.time < back_at:
+            raise Unavailable("nats is away")
+        published_at.append(scene.clock.time)
+        await publish(verdict)
+
+    scene.sink.publish = away  # type: ignore[method-assign]  # a fault on demand
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: published_at, turns=200_000)
+        # The clock of this test goes on for the ticks as well, a second each.
+    assert published_at[0] - back_at < 3.0

@@ -265,20 +265,20 @@ async def test_a_word_about_a_release_long_ended_is_refused_with_its_verdict() -
     assert scene.router.patches == 0
 
 
-async def test_the_last_canary_response_seen_while_the_record_is_written_is_not_lost() -> None:
+async def test_the_last_canary_response_seen_while_the_revert_is_guarded_is_in_the_record() -> None:
     scene = Scene(telemetry=HandTelemetry([failing()]))
-    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=1.0)
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=1e9)
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
-        await until(lambda: engine.views()[0].ticks)
-        scene.records.open.clear()
-        await until(lambda: engine.views()[0].stage is Stage.PUBLISHING)
+        await until(lambda: engine.views()[0].stage is Stage.GUARDING)
         scene.telemetry.readings = [msgspec.structs.replace(healthy(), canary=arm(0))]
-        await until(lambda: len(scene.telemetry.asked) > 20)
-        scene.telemetry.readings = [gap()]
-        await turns()
-        scene.records.open.set()
+        asked = len(scene.telemetry.asked)
+        await until(lambda: len(scene.telemetry.asked) > asked + 5)
+        provisional = await engine.record(ID)
+        await engine.submit(RELEASE, release_id="web-2")
         await verdict_of(engine)
         record = await engine.record(ID)
+    assert provisional is not None
     assert record is not None
+    assert "canary_silent" in [mark.step for mark in provisional.marks]
     assert "canary_silent" in [mark.step for mark in record.marks]

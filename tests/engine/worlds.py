@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,9 +14,9 @@ from config.policy import Policy, Promotion
 from config.settings import Limits
 from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
-from daemon.errors import VerdictdError
+from daemon.errors import Conflict, VerdictdError
 from daemon.model import ArmSpec, Command, Mark, Reading, Release, Stage, Verdict, Watch
-from daemon.ports import PatchReceipt, Placement
+from daemon.ports import Kept, PatchReceipt, Placement
 from daemon.recorder import Recorder
 
 ID = "web-1"
@@ -59,23 +60,36 @@ class MemoryStore:
         self.open = asyncio.Event()
         self.open.set()
         self.puts = 0
+        self.revisions: dict[str, int] = {}
+        self.missing: list[str] = []
 
-    async def put(self, key: str, value: bytes) -> None:
+    async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
         await asyncio.sleep(0)
         await self.open.wait()
         self._check()
         if key in self.refused:
             raise self.refused[key]
+        if over not in {None, self.revisions.get(key, 1 if key in self.data else 0)}:
+            raise Conflict(f"{key} has been written meanwhile")
         self.puts += 1
         self.data[key] = value
+        self.revisions[key] = self.puts + 1
+        return self.revisions[key]
 
-    async def get(self, key: str) -> bytes | None:
+    async def get(self, key: str) -> Kept | None:
         self._check()
-        return self.data.get(key)
+        return Kept(value=self.data[key], revision=self.revisions.get(key, 1)) if key in self.data else None
 
     async def delete(self, key: str) -> None:
         self._check()
+        if key in self.missing:
+            self.missing.remove(key)
         self.data.pop(key, None)
+        self.revisions.pop(key, None)
+
+    async def lost(self) -> list[str]:
+        self._check()
+        return [key for key in self.missing if key not in self.data]
 
     async def items(self) -> list[tuple[str, bytes]]:
         await self.open.wait()
@@ -124,6 +138,7 @@ class HandTelemetry:
 
     tick_seconds = 1.0
     split = False
+    failure: str | None = None
 
     def __init__(self, readings: Sequence[Reading] = ()) -> None:
         self.readings = list(readings)
@@ -150,6 +165,9 @@ class MemorySink:
         if self.answers:
             raise self.answers.pop(0)
         self.verdicts.append(verdict)
+
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
+        return {v.release_id: v for v in self.verdicts if v.release_id in release_ids and v.decided_at >= since}
 
 
 class HandAnnouncement:
@@ -199,6 +217,7 @@ class MemoryMeter:
         self.ends: list[Verdict] = []
         self.troubles: list[tuple[str, Exception]] = []
         self.rounds = 0
+        self.answers = 0
 
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         self.ticks.append(ruling)
@@ -208,6 +227,9 @@ class MemoryMeter:
 
     def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
         self.rounds += 1
+
+    def telemetry_answered(self, telemetry: str) -> None:
+        self.answers += 1
 
     def trouble(self, what: str, error: Exception) -> None:
         self.troubles.append((what, error))

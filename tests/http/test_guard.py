@@ -9,6 +9,7 @@ from config.settings import Http
 from daemon.errors import Unavailable
 from daemon.http.capacity import Capacity
 from daemon.http.guard import guard_for
+from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from tests.http.world import RELEASE, TOKEN, Engine, serving, view
@@ -52,7 +53,7 @@ async def test_elsewhere_than_loopback_it_listens_with_a_token(token_file: str) 
 def test_elsewhere_than_loopback_it_does_not_start_without_one(listen: str) -> None:
     engine = Engine()
     with pytest.raises(ConfigError) as caught:
-        create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=dict, http=Http(listen=listen))
+        create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=Components, http=Http(listen=listen))
     assert caught.value.problems[0].path == "http.token_file"
 
 
@@ -105,7 +106,7 @@ async def test_an_address_that_is_taken_is_said_to_be() -> None:
     async with serving() as api:
         engine = Engine()
         http = Http(listen=f"127.0.0.1:{api.server.address.port}")
-        app = create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=dict, http=http)
+        app = create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=Components, http=http)
         with pytest.raises(Unavailable, match=r"http\.listen: http://127\.0\.0\.1:\d+ cannot be listened on"):
             async with HttpServer(app, http=http, capacity=Capacity(connections=1, per_peer=1)):
                 pass

@@ -112,3 +112,18 @@ def test_the_memory_of_ended_releases_is_bounded() -> None:
     for number in range(20_050):
         metrics.ended(release(), verdict(f"shop-{number}"), [])
     assert len(metrics._ended) == 20_000
+
+
+def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
+    metrics, connected = Metrics(now=lambda: 1000.5), [True]
+    value = metrics.registry.get_sample_value
+    metrics.watch_nats(connected=lambda: connected[0], last_write_at=lambda: 999.0, lost=lambda: 3)
+    metrics.expect_telemetry(["edge", "prom"])
+    metrics.telemetry_answered("edge")
+    assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "prom"}) == 0.0
+    assert value("verdictd_nats_connected") == 1.0
+    assert value("verdictd_events_lost_total") == 3.0
+    assert value("verdictd_nats_last_write_timestamp_seconds") == 999.0
+    assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "edge"}) == 1000.5
+    connected[0] = False
+    assert value("verdictd_nats_connected") == 0.0

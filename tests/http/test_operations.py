@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from config.settings import Http
+from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import create_app
 from daemon.model import Stage
@@ -24,6 +25,15 @@ async def test_alive_is_not_ready() -> None:
             {"ready": False, "components": {"nats": "ok", "telemetry.prom": "no answer for 31 s"}},
         )
         api.components["telemetry.prom"] = None
+        api.helpful["telemetry edge"] = "connection refused"
+        assert await api.call("GET", "/readyz") == (
+            200,
+            {
+                "ready": True,
+                "components": {"nats": "ok", "telemetry.prom": "ok", "telemetry edge": "degraded: connection refused"},
+            },
+        )
+        api.helpful["telemetry edge"] = None
         assert (await api.call("GET", "/readyz"))[0] == 200
 
 
@@ -69,7 +79,7 @@ def routes(app: web.Application) -> set[tuple[str, str]]:
 
 async def test_the_description_has_every_route_and_no_other() -> None:
     engine = Engine()
-    app = create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=dict, http=Http())
+    app = create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=Components, http=Http())
     async with serving() as api:
         _, document = await api.call("GET", "/openapi.json")
     described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}

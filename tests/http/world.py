@@ -12,6 +12,7 @@ from config.policy import Policy
 from config.settings import Http
 from daemon.errors import NotFound, Refused
 from daemon.http.capacity import Capacity
+from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Mark, Outcome, Record, Release, ReleaseView, Stage, Verdict
@@ -138,6 +139,7 @@ class Api:
     metrics: Metrics
     client: aiohttp.ClientSession
     components: dict[str, str | None]
+    helpful: dict[str, str | None]
 
     async def call(self, method: str, path: str, **options: Any) -> tuple[int, Any]:
         """Status and decoded body."""
@@ -156,9 +158,12 @@ async def serving(
     http = Http(listen="127.0.0.1:0") if http is None else http
     metrics = Metrics()
     components: dict[str, str | None] = {}
-    app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: components, http=http)
+    helpful: dict[str, str | None] = {}
+    app = create_app(
+        desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful), http=http
+    )
     async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:
         timeout = aiohttp.ClientTimeout(total=10)
         url = f"http://127.0.0.1:{server.address.port}"
         async with aiohttp.ClientSession(url, timeout=timeout) as client:
-            yield Api(engine, server, metrics, client, components)
+            yield Api(engine, server, metrics, client, components, helpful)

@@ -19,14 +19,20 @@ from daemon.meshes.envoy import EnvoyRouter
 
 # Each point: whose method, whether to die before or after it, and at which call that matters.
 POINTS: Final[dict[str, tuple[type, str, str, Callable[..., bool]]]] = {
-    "when submitted": (KvStore, "put", "after", lambda self, key, value: b'"locating"' in value),
-    "while watching": (KvStore, "put", "after", lambda self, key, value: b'"watching"' in value and b'"ticks":0,' not in value),
+    "when submitted": (KvStore, "put", "after", lambda self, key, value, over=None: b'"locating"' in value),
+    "while watching": (
+        KvStore,
+        "put",
+        "after",
+        lambda self, key, value, over=None: b'"watching"' in value and b'"ticks":0,' not in value,
+    ),
     "before the patch": (EnvoyRouter, "take_back", "before", lambda self, release: True),
     "after the patch": (EnvoyRouter, "take_back", "after", lambda self, release: True),
     "before publishing": (Publisher, "publish", "before", lambda self, verdict: True),
     "after publishing": (Publisher, "publish", "after", lambda self, verdict: True),
-    "before the record": (KvStore, "put", "before", lambda self, key, value: b"verdictd.record/1" in value),
-    "after the record": (KvStore, "put", "after", lambda self, key, value: b"verdictd.record/1" in value),
+    "while guarding": (KvStore, "put", "after", lambda self, key, value, over=None: b'"guarding"' in value),
+    "before the record": (KvStore, "put", "before", lambda self, key, value, over=None: b"verdictd.record/1" in value),
+    "after the record": (KvStore, "put", "after", lambda self, key, value, over=None: b"verdictd.record/1" in value),
 }
 
 

@@ -109,6 +109,11 @@ class Field:
             assert answer.status in {200, 201, 202}, body
             return str(json.loads(body)["id"])
 
+    async def command(self, release_id: str, word: str) -> None:
+        """A person's word: promote, rollback or cancel."""
+        async with aiohttp.ClientSession() as session, session.post(f"{self.url}/v1/releases/{release_id}/{word}") as answer:
+            assert answer.status in {200, 202}, await answer.read()
+
     async def view(self, release_id: str) -> ReleaseView:
         """How a release stands."""
         return msgspec.json.decode(await self.until_answered(f"/v1/releases/{release_id}"), type=ReleaseView)

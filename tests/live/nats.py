@@ -33,6 +33,12 @@ class Broker:
         """For ``open_bus``."""
         return Nats(url=self.url, connect_timeout_seconds=5.0)
 
+    @property
+    def pid(self) -> int:
+        """Of the server that runs now."""
+        assert self._server is not None
+        return self._server.process.pid
+
     async def start(self) -> None:
         """Start, again on the same port and store after ``kill`` or ``stop``."""
         self._server = await self._stack.enter_async_context(running_server(self._folder, self._port, self._flags))

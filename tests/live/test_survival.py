@@ -2,21 +2,24 @@
 
 import asyncio
 import json
+import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from daemon import recordings
 from daemon.demo.behaviour import Behaviour
 from daemon.demo.children import child
-from daemon.model import Action, Outcome, Stage
+from daemon.model import Action, Outcome, ReleaseView, Stage
 from daemon.replay import replay_file
 from tests.live.crashing import POINTS
-from tests.live.field import FAILING, Field, field_of
+from tests.live.field import FAILING, POLICY, RELEASE, Field, field_of
 from tests.servers.nats_server import nats_server
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
@@ -56,6 +59,79 @@ async def test_killed_at_any_stage_the_next_start_gives_the_same_verdict_once(tm
         assert digest == record.sample_digest
         assert [(v.release_id, v.outcome, v.action) for v in published] == [(release_id, Outcome.ROLLBACK, Action.REVERT)]
         assert await place.canary_is_silent()
+
+
+async def test_a_terminal_that_closes_ends_the_daemon_in_order_and_signals_of_no_meaning_do_nothing(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place, place.daemon() as daemon:
+        await place.ready()
+        release_id = await place.submit()
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(daemon.pid, number)
+        ticks = (await place.view(release_id)).ticks
+        while (await place.view(release_id)).ticks < ticks + 4:
+            await asyncio.sleep(0.1)
+        os.kill(daemon.pid, signal.SIGHUP)
+        async with asyncio.timeout(10.0):
+            assert await daemon.process.wait() == 0
+    log = (tmp_path / "verdictd.log").read_text()
+    assert log.count("ignored a signal") == 2
+    assert '"event":"stopped"' in log
+
+
+async def test_a_broker_that_hangs_is_told_by_readiness_and_the_verdict_is_out_soon_after(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place:
+        folder = tmp_path / "broker"
+        folder.mkdir()
+        async with nats_server(folder) as broker:
+            place.nats_url = broker.url
+            async with place.daemon():
+                await place.ready()
+                release_id = await place.submit()
+                while (await place.view(release_id)).ticks < 4:
+                    await asyncio.sleep(0.1)
+                broker.process.signal(signal.SIGSTOP)
+                async with asyncio.timeout(10.0):
+                    while await place.get("/readyz") is not None:
+                        await asyncio.sleep(0.1)
+                await place.backends["v2"].behave(FAILING)
+                assert await place.canary_is_silent()
+                while (await place.view(release_id)).stage is not Stage.PUBLISHING:
+                    await asyncio.sleep(0.1)
+                await asyncio.sleep(5.0)
+                broker.process.signal(signal.SIGCONT)
+                async with asyncio.timeout(5.0):
+                    await place.record(release_id)
+                    await place.ready()
+            published = await place.published(broker.url)
+    assert [(v.release_id, v.action) for v in published] == [(release_id, Action.REVERT)]
+    said = [json.loads(line) for line in (tmp_path / "verdictd.log").read_text().splitlines() if line.startswith("{")]
+    changes = [(one["component"], one["event"]) for one in said if one["logger"] == "daemon.standing"]
+    assert changes.count(("nats", "does not work")) == changes.count(("nats", "works again")) == 1
+
+
+async def test_a_proxy_that_cannot_be_reached_is_told_while_the_watch_lasts_and_first_in_its_reason(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place, silent_server() as admin:
+        telemetry = json.loads(place.settings().read_text())["telemetry"]["edge"]
+        place.settings_over = {
+            "telemetry": {"edge": {**telemetry, "endpoints": [admin], "timeout_seconds": 0.2}},
+            "policies": {"default": {**POLICY, "window_seconds": 6.0, "promotion": {"min_seconds": 2.0}}},
+        }
+        async with place.daemon():
+            await place.ready()
+            release_id = await place.submit()
+            while (await place.view(release_id)).ticks < 4:
+                await asyncio.sleep(0.1)
+            ready = json.loads(await place.until_answered("/readyz"))
+            metrics = (await place.until_answered("/metrics")).decode()
+            await end_of(place, release_id)
+            verdict = (await place.record(release_id)).verdict
+    assert ready["ready"]
+    assert ready["components"]["telemetry edge"].startswith("degraded: ")
+    assert 'verdictd_telemetry_last_success_timestamp_seconds{telemetry="edge"} 0.0' in metrics
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert re.match(r"(\d+) of \1 ticks had no information, the last one: .*did not answer", verdict.reason), verdict.reason
+    log = (tmp_path / "verdictd.log").read_text()
+    assert log.count("does not work") == 1
 
 
 async def test_sigterm_stops_in_under_five_seconds_and_the_next_start_goes_on_watching(tmp_path: Path) -> None:
@@ -171,3 +247,69 @@ async def test_nats_gone_for_half_a_minute_costs_no_release_and_no_verdict(tmp_p
                     published = await place.published(second.url)
         assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
         assert [v.release_id for v in published] == [release_id]
+
+
+ENDED = 50
+
+
+async def ended_releases(place: Field) -> dict[str, bytes]:
+    """Fifty releases that were watched and have ended, beside one that goes on; their records."""
+    await place.submit(msgspec.structs.replace(RELEASE, service="lasting"), key="lasting")
+    ids = [await place.submit(msgspec.structs.replace(RELEASE, service=f"web-{n}"), key=f"ended-{n}") for n in range(ENDED)]
+    for release_id in ids:
+        while (await place.view(release_id)).ticks < 3:
+            await asyncio.sleep(0.05)
+    for release_id in ids:
+        await place.command(release_id, "promote")
+    for release_id in ids:
+        await end_of(place, release_id)
+    await asyncio.sleep(1.0)  # what is removed is removed behind the answers
+    return {release_id: await place.until_answered(f"/v1/releases/{release_id}/record") for release_id in ids}
+
+
+async def seen_to_have_stayed_ended(place: Field, records: dict[str, bytes]) -> None:
+    """Whether nothing has become of them: nobody watches them, their records are the same, and each has one verdict."""
+    await place.ready()
+    await asyncio.sleep(2.0)
+    listed = msgspec.json.decode(await place.until_answered("/v1/releases"), type=dict[str, list[ReleaseView]])
+    running = [view.release.service for view in listed["releases"] if view.stage is not Stage.ENDED]
+    assert running == ["lasting"]
+    for release_id, record in records.items():
+        assert (await place.view(release_id)).stage is Stage.ENDED
+        assert await place.until_answered(f"/v1/releases/{release_id}/record") == record
+
+
+async def test_killed_together_with_its_broker_no_release_that_has_ended_comes_back(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place:
+        async with place.daemon() as daemon:
+            await place.ready()
+            records = await ended_releases(place)
+            [ports] = (tmp_path / "nats").glob("*.ports")
+            os.kill(int(ports.stem.rpartition("_")[2]), signal.SIGKILL)
+            os.kill(daemon.pid, signal.SIGKILL)
+            await daemon.process.wait()
+        async with place.daemon():
+            await seen_to_have_stayed_ended(place, records)
+            published = await place.published(place.embedded_url())
+    assert sorted(v.release_id for v in published) == sorted(records)
+
+
+async def test_after_the_broker_alone_was_killed_no_release_that_has_ended_comes_back_at_the_next_start(tmp_path: Path) -> None:
+    async with field_of(tmp_path, canary=Behaviour()) as place:
+        folder = tmp_path / "broker"
+        folder.mkdir()
+        async with nats_server(folder) as first:
+            place.nats_url = first.url
+            async with place.daemon() as daemon:
+                await place.ready()
+                records = await ended_releases(place)
+                first.process.signal(signal.SIGKILL)
+                await first.process.child.wait()
+                async with nats_server(folder, port=int(first.url.rsplit(":", 1)[1])) as second:
+                    await place.ready()
+                    daemon.terminate()
+                    assert await daemon.process.wait() == 0
+                    async with place.daemon():
+                        await seen_to_have_stayed_ended(place, records)
+                        published = await place.published(second.url)
+    assert sorted(v.release_id for v in published) == sorted(records)

@@ -1,0 +1,127 @@
+"""What a store that was killed finds again of releases that have ended: nothing comes of it."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from daemon.engine.engine import Engine
+from daemon.errors import Unavailable
+from daemon.model import Action, Outcome, Record, Stage, Verdict
+from tests.engine.worlds import ID, RELEASE, HandTelemetry, Scene, failing, gap, healthy, killed, running, until, verdict_of
+
+
+async def ended(scene: Scene) -> tuple[Verdict, bytes]:
+    """A release that was watched and promoted; its verdict, and what the store had of it while it was watched."""
+    scene.telemetry = HandTelemetry([gap()])
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+        old = scene.sessions.data[ID]
+        scene.telemetry.readings = [healthy()]
+        verdict = await verdict_of(engine)
+        await until(lambda: ID not in scene.sessions.data)
+    assert verdict.outcome is Outcome.PROMOTE
+    return verdict, old
+
+
+async def test_a_session_that_comes_back_after_its_release_has_ended_is_removed_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    verdict, old = await ended(scene)
+    record = scene.records.data[ID]
+    scene.sessions.data[ID] = old
+    scene.telemetry = HandTelemetry([failing()])
+    async with running(scene) as engine:
+        await until(lambda: ID not in scene.sessions.data)
+        assert (await engine.view(ID)).stage is Stage.ENDED
+        assert engine.views() == []
+    assert scene.records.data == {ID: record}
+    assert scene.sink.verdicts == [verdict]
+    assert scene.router.patches == 0
+    [line] = [one for one in caplog.records if one.message.startswith("ended already")]
+    assert line.__dict__["release"] == ID
+
+
+async def test_a_release_whose_record_is_lost_too_keeps_the_verdict_that_was_published(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    verdict, old = await ended(scene)
+    scene.sessions.data[ID] = old
+    scene.records.data.clear()
+    scene.records.revisions.clear()
+    scene.telemetry = HandTelemetry([failing()])
+    async with running(scene) as engine:
+        assert await verdict_of(engine) == verdict
+    assert msgspec.json.decode(scene.records.data[ID], type=Record).verdict == verdict
+    assert (scene.router.patches, scene.sessions.data) == (0, {})
+    assert [one.message for one in caplog.records if one.message.startswith("its verdict is out already")]
+
+
+async def test_a_published_rollback_that_is_found_again_takes_nothing_back_a_second_time() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+        old = scene.sessions.data[ID]
+        scene.telemetry.readings = [failing()]
+        verdict = await verdict_of(engine)
+    scene.sessions.data[ID] = old
+    scene.records.data.clear()
+    scene.records.revisions.clear()
+    scene.router.canary_percent, patches = 100.0, scene.router.patches  # by now it is another version that has this name
+    async with running(scene) as engine:
+        assert await verdict_of(engine) == verdict
+    assert verdict.action is Action.REVERT
+    assert scene.router.patches == patches
+
+
+async def test_a_record_that_is_there_already_is_kept_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        scene.records.data[ID] = b"another's"
+        scene.telemetry.readings = [healthy()]
+        await verdict_of(engine)
+    assert scene.records.data[ID] == b"another's"
+    assert "record" in {what for what, _ in scene.meter.troubles}
+    assert "another record is kept already, and stays" in [one.message for one in caplog.records]
+
+
+async def test_a_start_while_records_cannot_be_read_waits_for_them() -> None:
+    scene = Scene()
+    _, old = await ended(scene)
+    scene.sessions.data[ID] = old
+    scene.records.failing = Unavailable("nats is away")
+    engine = Engine(scene.world())
+    task = asyncio.ensure_future(engine.run())
+    await until(lambda: len(scene.meter.troubles) > 3)
+    assert not engine.ready
+    scene.records.failing = None
+    await until(lambda: engine.ready)
+    await until(lambda: ID not in scene.sessions.data)
+    engine.stop()
+    await task
+
+
+async def test_a_revert_is_guarded_while_its_verdict_cannot_be_published() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=1e9)
+    scene.sink.answers = [Unavailable("nats is away")] * 1_000_000
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: scene.router.patches)
+        scene.router.canary_percent = 10.0  # somebody puts it back
+        await until(lambda: scene.router.patches > 1)
+        assert engine.views()[0].stage is Stage.PUBLISHING
+
+
+async def test_a_running_release_of_which_nothing_is_kept_any_more_is_said_and_one_that_has_ended_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    scene = Scene()
+    await ended(scene)
+    scene.sessions.missing = [ID, "gone-1"]
+    async with running(scene):
+        await until(lambda: not scene.sessions.missing)
+    said = [one.__dict__["release"] for one in caplog.records if one.message == "a release is lost"]
+    assert said == ["gone-1"]
+    assert [what for what, _ in scene.meter.troubles] == ["recovery"]

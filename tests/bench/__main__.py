@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import harm, istio, judging, replaying, sessions
+from tests.bench import apiserver, harm, istio, judging, replaying, sessions
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -11,6 +11,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "replaying": replaying.figures,
     "sessions": sessions.figures,
     "harm": harm.figures,
+    "apiserver": apiserver.figures,
     "istio": istio.figures,
 }
 

@@ -115,6 +115,14 @@ class IstioMesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Istio: VirtualServices through the API server."""
 
     telemetry: Annotated[str, Meta(description="Name of an entry under telemetry.")]
+    root_namespace: Annotated[
+        str,
+        Meta(min_length=1, description="The mesh's root namespace, where DestinationRules for all clients are looked for last."),
+    ] = "istio-system"
+    multi_cluster: Annotated[
+        bool,
+        Meta(description="Whether arms may have pods in other clusters of the mesh: nobody here then never blocks a revert."),
+    ] = False
 
 
 Mesh = EnvoyMesh | IstioMesh

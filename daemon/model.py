@@ -96,7 +96,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         mesh: name of a configured mesh; needed when there are several.
         baseline: the version that has served so far; traffic goes back to it.
         canary: the new version.
-        strategy: how the canary gets its traffic.
+        strategy: how the canary gets its traffic. Only ``canary`` is built; the other words are refused with the reason.
         weight: the canary's configured share of the traffic, in percent.
         policy: name of a configured policy.
         artifact: what was deployed, for the record (an image, a package URL).
@@ -222,8 +222,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     at: float | None = None
 
 
-def decode_release(document: object, *, path: str = "$") -> Release:
+def decode_release(document: object, *, path: str = "$", stored: bool = False) -> Release:
     """Check a decoded JSON document and return the release it describes.
+
+    Args:
+        document: as decoded.
+        path: where the release is in the whole document.
+        stored: it comes from an account of what was done, not from somebody who wants it done: what is not built is no fault.
 
     Raises:
         InvalidInput: with the path to the fault and how to mend it.
@@ -238,6 +243,12 @@ def decode_release(document: object, *, path: str = "$") -> Release:
             fix="see the release schema (verdictd check --schema release)",
         ) from error
     _check_names(release, path=path)
+    if release.strategy != "canary" and not stored:
+        raise InvalidInput(
+            f"strategy {release.strategy!r} is not built yet: it would be watched and taken back as a canary is",
+            path=f"{path}.strategy",
+            fix="use canary, or leave it out",
+        )
     return release
 
 

@@ -98,10 +98,17 @@ class Telemetry(Protocol):
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a release's canary gets traffic from: a line for each route, and the canary's largest weight in percent."""
+    """Where a release's canary gets traffic from, and where it would go back to.
+
+    Attributes:
+        routes: a line for each place that sends to the canary.
+        canary_percent: the canary's largest weight.
+        baseline: what is known of who stands behind the baseline, in a line.
+    """
 
     routes: tuple[str, ...]
     canary_percent: float
+    baseline: str = ""
 
 
 class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,11 +124,20 @@ class TrafficRouter(Protocol):
     """A mesh's routes. The only thing that changes traffic."""
 
     async def locate(self, release: Release) -> Placement:
-        """Find every route that names the canary. Raises ``NotFound`` naming what was looked for and where."""
+        """Find every route that names the canary, and see that there is a baseline.
+
+        Raises:
+            NotFound: no route names the canary, or the baseline surely is not there: says what was looked for, and what is there.
+            InvalidInput: both arms are the same.
+        """
         ...
 
-    async def baseline_ready(self, release: Release) -> int | None:
-        """Number of ready endpoints behind the baseline, or null when this mesh cannot tell."""
+    async def check_baseline(self, release: Release) -> str:
+        """Look who would serve if the traffic went back now; gives what is known of it, in a line.
+
+        Raises:
+            Blocked: it is sure that nobody would, or only what serves the canary's traffic now.
+        """
         ...
 
     async def take_back(self, release: Release) -> PatchReceipt:

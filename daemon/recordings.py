@@ -45,7 +45,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     def checked_release(self, *, path: str) -> Release:
         """The release, checked like any other input."""
-        return decode_release(self.release, path=path)
+        return decode_release(self.release, path=path, stored=True)
 
 
 _sample_decoder = msgspec.json.Decoder(Sample)

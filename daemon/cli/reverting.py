@@ -36,10 +36,11 @@ _BARE = Settings(telemetry={"none": _NO_TELEMETRY}, meshes={"istio": IstioMesh(t
 
 
 class Reverted(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``--json`` prints. ``action`` is null when nothing was to be changed or it was a dry run."""
+    """What ``--json`` prints. ``baseline`` says who would serve; ``action`` is null when nothing was done or it was a dry run."""
 
     routes: tuple[str, ...]
     canary_percent: float
+    baseline: str = ""
     action: Action | None = None
     reason: str = ""
 
@@ -131,6 +132,8 @@ async def _located(router: TrafficRouter, release: Release, *, seconds: float) -
 def _show(placement: Placement) -> None:
     print(f"the canary gets at most {placement.canary_percent:g} % of the traffic, through:")
     print("\n".join(rendering.clean(f"  {route}") for route in placement.routes))
+    if placement.baseline:
+        print(rendering.clean(f"the baseline: {placement.baseline}"))
 
 
 def _agreed() -> bool:
@@ -144,5 +147,11 @@ def _agreed() -> bool:
 
 def _print_json(placement: Placement, outcome: RevertOutcome | None) -> None:
     action, reason = (None, "") if outcome is None else (outcome.action, outcome.reason)
-    reverted = Reverted(routes=placement.routes, canary_percent=placement.canary_percent, action=action, reason=reason)
+    reverted = Reverted(
+        routes=placement.routes,
+        canary_percent=placement.canary_percent,
+        baseline=placement.baseline,
+        action=action,
+        reason=reason,
+    )
     print(rendering.as_json(reverted))

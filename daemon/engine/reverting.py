@@ -1,8 +1,8 @@
 """Taking the traffic back: look where it would go, patch, see that it left, and keep it so. Nothing else.
 
 This is the one path where time is harm, so it knows only the router and a clock: no store, no bus, no metrics. What
-happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: does
-the baseline have anybody to serve? An unknown answer never holds the patch up; only a sure "nobody" does.
+happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: who
+would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class RevertOutcome:
     """What became of one attempt to take the traffic back.
 
     Attributes:
-        action: ``revert`` (patched, and not seen to have failed), ``blocked`` (nobody behind the baseline), ``failed``.
+        action: ``revert`` (patched, and not seen to have failed), ``blocked`` (nobody else behind the baseline), ``failed``.
         marks: the steps with their times.
         attempts: patches tried.
         reason: one sentence for the verdict.
@@ -66,10 +66,11 @@ class Reverting:
 
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
         """
-        ready, asked = await self._baseline(router, release)
-        if ready == 0:
-            reason = "the baseline has no ready endpoints: taking the traffic back would answer errors to all of it"
-            return RevertOutcome(action=Action.BLOCKED, marks=(asked,), attempts=0, reason=reason)
+        try:
+            asked = Mark(step=BASELINE_CHECKED, detail=await self._baseline(router, release), at=self.clock.now())
+        except Blocked as error:
+            asked = Mark(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
+            return RevertOutcome(action=Action.BLOCKED, marks=(asked,), attempts=0, reason=str(error))
         attempts, result = await self._patch(router, release)
         if isinstance(result, VerdictdError):
             action = Action.BLOCKED if isinstance(result, Blocked) else Action.FAILED
@@ -87,12 +88,14 @@ class Reverting:
         """Go on, for ``limits.insist_seconds``, with a revert that ``run`` had to give up: a bad canary is still serving.
 
         Ends when a patch is acknowledged, or when there is no route any more; the caller cancels it when a newer release
-        comes. Not without end: what takes the traffic days later may be another version, of which the evidence says nothing.
+        comes. Before each try it looks again who would serve: the baseline may have gone, or come back, since. Not without end:
+        what takes the traffic days later may be another version, of which the evidence says nothing.
         Never raises a ``VerdictdError``.
         """
         end = self.clock.monotonic() + self.limits.insist_seconds
         for pause in pauses():
             try:
+                await self._baseline(router, release)
                 return tuple(_receipt_marks(await router.take_back(release)))
             except NotFound as error:
                 return (Mark(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
@@ -105,18 +108,19 @@ class Reverting:
     async def guard(self, router: TrafficRouter, release: Release) -> tuple[Mark, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
-        Never raises a ``VerdictdError``. Looks often at first and after every find, more rarely while nothing happens. The
-        last mark says how often it happened; of the single times only the first few are kept.
+        Never raises a ``VerdictdError``. Looks often at first and after every find, more rarely while nothing happens. What has
+        nowhere to go any more is left where it is. The last mark says how often it happened and what failed last; of the
+        single times only the first few are kept.
         """
         end = self.clock.monotonic() + self.limits.guard_seconds
         marks: list[Mark] = []
-        pause, times, failed = _GUARD_FIRST_SECONDS, 0, 0
+        pause, times, failed, last = _GUARD_FIRST_SECONDS, 0, 0, ""
         while (left := end - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left, pause * (0.5 + self.random())))
             try:
-                found = await _assert(router, release)
+                found = await self._assert(router, release)
             except VerdictdError as error:
-                failed += 1
+                failed, last = failed + 1, f", the last one: {error}"
                 pause = _pause_after(error, pause)
                 continue
             if found is None:
@@ -126,21 +130,28 @@ class Reverting:
             pause = _GUARD_FIRST_SECONDS
             if times <= _MARKS_KEPT:
                 marks.append(Mark(step=PUT_BACK, at=self.clock.now(), detail=found))
-        detail = f"put back {times} times and taken back each time; {failed} looks failed"
+        detail = f"put back {times} times and taken back each time; {failed} looks failed{last}"
         return (*marks, Mark(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
 
-    async def _baseline(self, router: TrafficRouter, release: Release) -> tuple[int | None, Mark]:
-        """Ready endpoints behind the baseline; null, and said so, whenever that is not known for sure in time."""
-        ready: int | None = None
+    async def _assert(self, router: TrafficRouter, release: Release) -> str | None:
+        """Which route gave the canary traffic again, if any did; it is taken back already."""
+        found = await router.canary_gets_traffic(release)
+        if found is None:
+            return None
+        await self._baseline(router, release)
+        return found if (await router.take_back(release)).changed else None
+
+    async def _baseline(self, router: TrafficRouter, release: Release) -> str:
+        """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody."""
         try:
             async with asyncio.timeout(self.baseline_seconds):
-                ready = await router.baseline_ready(release)
-            detail = "this mesh cannot tell how many endpoints the baseline has" if ready is None else f"{ready} ready endpoints"
+                return await router.check_baseline(release)
+        except Blocked:
+            raise
         except TimeoutError:
-            detail = f"the baseline's endpoints were not known within {self.baseline_seconds:g} s"
+            return f"the baseline's endpoints were not known within {self.baseline_seconds:g} s"
         except VerdictdError as error:
-            detail = f"the baseline's endpoints could not be asked for ({error})"
-        return ready, Mark(step=BASELINE_CHECKED, at=self.clock.now(), detail=detail)
+            return f"the baseline's endpoints could not be asked for ({error})"
 
     async def _patch(self, router: TrafficRouter, release: Release) -> tuple[int, PatchReceipt | VerdictdError]:
         """Try until it is written, sure to fail, or tried ``limits.revert_attempts`` times."""
@@ -187,14 +198,6 @@ class Reverting:
                 return action, marks, reason
             await self.clock.sleep(min(left, pause))
             pause = min(pause * 1.5, _LOOK_CAP_SECONDS)
-
-
-async def _assert(router: TrafficRouter, release: Release) -> str | None:
-    """Which route gave the canary traffic again, if any did; it is taken back already."""
-    found = await router.canary_gets_traffic(release)
-    if found is None or not (await router.take_back(release)).changed:
-        return None
-    return found
 
 
 async def _once_more(router: TrafficRouter, release: Release) -> list[Mark]:

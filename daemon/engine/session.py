@@ -145,7 +145,7 @@ def admitted(
 def located(session: Session, placement: Placement, *, now: float) -> Session:
     """The canary's routes are known: the watch begins."""
     started = replace(session, stage=Stage.WATCHING, started_at=now, waiting_for="the first samples", judge=start(session.terms))
-    detail = "; ".join(placement.routes)
+    detail = "; ".join([*placement.routes, *([f"baseline: {placement.baseline}"] if placement.baseline else [])])
     return marked(marked(started, "located", at=now, detail=detail), "watching", at=now)
 
 

@@ -1,6 +1,6 @@
 """The kinds of objects we read and write, and the paths where the API server keeps them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -32,11 +32,15 @@ PODS = Resource(group="", version="v1", plural="pods")
 ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices")
 VIRTUAL_SERVICES = Resource(group="networking.istio.io", version="v1", plural="virtualservices")
 DESTINATION_RULES = Resource(group="networking.istio.io", version="v1", plural="destinationrules")
+WORKLOAD_ENTRIES = Resource(group="networking.istio.io", version="v1", plural="workloadentries")
+SERVICE_ENTRIES = Resource(group="networking.istio.io", version="v1", plural="serviceentries")
 
 
-def selector(labels: Mapping[str, str]) -> str:
-    """A label selector that asks for all of these."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+def selector_of_either(sets: Sequence[Mapping[str, str]]) -> str:
+    """A label selector that all objects with one of these sets of labels fit, and few others: the keys that all sets have."""
+    common = set.intersection(*(set(labels) for labels in sets)) if sets else set()
+    values = {key: sorted({labels[key] for labels in sets}) for key in sorted(common)}
+    return ",".join(f"{key}={one[0]}" if len(one) == 1 else f"{key} in ({','.join(one)})" for key, one in values.items())
 
 
 def _segment(name: str) -> str:

@@ -1,32 +1,147 @@
-"""Istio's DestinationRule, read only: which subset an arm is, and which pods a subset means. Pure."""
+"""Istio's DestinationRule, read only: which rules a client goes by for a host, and what their subsets mean. Pure.
 
-from collections.abc import Iterable, Mapping
+istiod looks in the namespace of the client, then of the service, then in the mesh's root namespace, and goes by the first in
+which a rule fits; there the rules of the most specific host are taken together, the oldest first. What a namespace exports to
+nobody else is for its own clients, and a rule with a workloadSelector for some of them only. (istio/istio,
+pilot/pkg/model/push_context.go ``destinationRule`` and destination_rule.go ``mergeDestinationRule``.)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from daemon.meshes.istiohosts import normal
+from daemon.errors import VerdictdError
+from daemon.meshes.istiohosts import DEFAULT_DOMAIN, domain_of, fits, normal, service_of
 from daemon.model import ArmSpec
 
 Json = dict[str, Any]
+Labels = Mapping[str, str]
+Rules = Mapping[str, Sequence[Json] | VerdictdError]
+"""By namespace: its rules, or why they could not be read."""
 
 
-def subsets(rules: Iterable[Json], *, host: str) -> dict[str, Mapping[str, str]]:
-    """Labels by subset name, of every rule for this host (in the form of ``istiohosts.normal``)."""
-    found: dict[str, Mapping[str, str]] = {}
-    for rule in rules:
-        namespace = str(rule.get("metadata", {}).get("namespace", ""))
-        spec = rule.get("spec", {})
-        if normal(str(spec.get("host", "")), namespace=namespace) == host:
-            found.update({one["name"]: one.get("labels") or {} for one in spec.get("subsets") or () if "name" in one})
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subsets:
+    """The subsets of a host as one client has them.
+
+    Attributes:
+        labels: by the subset's name.
+        rules: the rules that say so, as ``namespace/name``; none: there is no rule for this host.
+        partly: subsets that only rules for some of the client's workloads have.
+        unread: why it is not known what the client goes by; empty when it is.
+    """
+
+    labels: Mapping[str, Labels]
+    rules: tuple[str, ...] = ()
+    partly: frozenset[str] = frozenset()
+    unread: str = ""
 
 
-def subset_of(arm: ArmSpec, known: Mapping[str, Mapping[str, str]]) -> str | None:
+def namespaces_asked(host: str, *, clients: Sequence[str], root: str) -> list[str]:
+    """Where rules for this host are looked for, in order, each once."""
+    service = service_of(host)
+    return list(dict.fromkeys([*clients, *([service[1]] if service else []), root]))
+
+
+def subsets_for(client: str, rules: Rules, *, host: str, root: str) -> Subsets:
+    """What a client of this namespace goes by for a host (in the form of ``istiohosts.normal``)."""
+    partly: set[str] = set()
+    for namespace, shown in _steps(client, host=host, root=root):
+        there = rules.get(namespace, ())
+        if isinstance(there, VerdictdError):
+            return Subsets(labels={}, unread=f"the DestinationRules of namespace {namespace} could not be read: {there}")
+        fitting = _most_specific([rule for rule in there if shown(rule)], host=host, domains=_domains(rules))
+        partly |= {name for rule in fitting if _for_some(rule) for name in _subsets([rule])}
+        whole = [rule for rule in fitting if not _for_some(rule)]
+        if whole:
+            labels = _subsets(whole)
+            return Subsets(labels=labels, rules=tuple(_name(rule) for rule in whole), partly=frozenset(partly - labels.keys()))
+    return Subsets(labels={}, partly=frozenset(partly))
+
+
+def subset_of(arm: ArmSpec, known: Mapping[str, Labels]) -> str | None:
     """The subset that an arm without one means: by its labels, else by its version; null when none or several fit."""
     wanted = arm.labels or ({"version": arm.version} if arm.version else {})
     fitting = [name for name, labels in known.items() if wanted and labels and _within(labels, wanted)]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _within(labels: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+def _within(labels: Labels, wanted: Labels) -> bool:
     """Every label that the subset asks for is one of the arm's."""
     return all(wanted.get(key) == value for key, value in labels.items())
+
+
+def _steps(client: str, *, host: str, root: str) -> list[tuple[str, Callable[[Json], bool]]]:
+    """Namespaces in istiod's order, and which of their rules it shows to the client.
+
+    All of the client's own come first; but where that is the root namespace, only those that are for it alone do: the rest
+    are meant for the whole mesh, and come last.
+    """
+    service = service_of(host)
+    own = (client, _is_private) if client == root else (client, _is_any)
+
+    def exported(rule: Json) -> bool:
+        to = _exported_to(rule)
+        return not _is_private(rule) and ("*" in to or client in to or ("." in to and client == _namespace(rule)))
+
+    return [own, *([(service[1], exported)] if service else []), (root, exported)]
+
+
+def _is_any(_rule: Json) -> bool:
+    return True
+
+
+def _is_private(rule: Json) -> bool:
+    return set(_exported_to(rule)) <= {".", _namespace(rule)} or _for_some(rule)
+
+
+def _exported_to(rule: Json) -> list[str]:
+    """To all, where the rule does not say; the mesh's own default is not read."""
+    return _spec(rule).get("exportTo") or ["*"]
+
+
+def _most_specific(rules: Sequence[Json], *, host: str, domains: frozenset[str]) -> list[Json]:
+    """The rules for exactly this host, else those of the longest wildcard that fits, the oldest first."""
+    by_host: dict[str, list[Json]] = {}
+    for rule in rules:
+        by_host.setdefault(normal(str(_spec(rule).get("host", "")), namespace=_namespace(rule)), []).append(rule)
+    wild = sorted((one for one in by_host if one.startswith("*") and fits(one, host, domains=domains)), key=len, reverse=True)
+    chosen = host if host in by_host else next(iter(wild), None)
+    return sorted(by_host.get(chosen, []), key=_age) if chosen is not None else []
+
+
+def _domains(rules: Rules) -> frozenset[str]:
+    listed = [rule for there in rules.values() if not isinstance(there, VerdictdError) for rule in there]
+    found = (domain_of(str(_spec(rule).get("host", ""))) for rule in listed)
+    return frozenset({DEFAULT_DOMAIN, *(one for one in found if one)})
+
+
+def _subsets(rules: Sequence[Json]) -> dict[str, Labels]:
+    """Labels by subset; of two rules that have the same one, the first counts."""
+    found: dict[str, Labels] = {}
+    for rule in rules:
+        for one in _spec(rule).get("subsets") or ():
+            if isinstance(one, dict) and "name" in one:
+                found.setdefault(str(one["name"]), one.get("labels") or {})
+    return found
+
+
+def _for_some(rule: Json) -> bool:
+    return bool(_spec(rule).get("workloadSelector"))
+
+
+def _age(rule: Json) -> tuple[str, str]:
+    return str(rule.get("metadata", {}).get("creationTimestamp", "")), _name(rule)
+
+
+def _name(rule: Json) -> str:
+    return f"{_namespace(rule)}/{rule.get('metadata', {}).get('name', '')}"
+
+
+def _namespace(rule: Json) -> str:
+    return str(rule.get("metadata", {}).get("namespace", ""))
+
+
+def _spec(rule: Json) -> Json:
+    spec = rule.get("spec")
+    return spec if isinstance(spec, dict) else {}

@@ -6,6 +6,7 @@ word and answers 503, and refuses a broken one silently, keeping the old routes.
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import msgspec
 import yaml
 
 from config import yamls
-from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable
+from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable, VerdictdError
 from daemon.meshes import envoyroutes, guardedfile
 from daemon.meshes.envoyadmin import EnvoyAdmin
-from daemon.meshes.uses import largest_percent, with_traffic
+from daemon.meshes.uses import largest_percent, nearest, with_traffic
 from daemon.model import ArmSpec, Release
 from daemon.ports import PatchReceipt, Placement
 
@@ -41,8 +42,7 @@ class EnvoyRouter:
 
     async def locate(self, release: Release) -> Placement:
         """See ``TrafficRouter.locate``. ``release.route`` must be the name of a route configuration of the file."""
-        canary = _cluster(release.canary, arm="canary")
-        _cluster(release.baseline, arm="baseline")
+        baseline, canary = _arms(release)
         _, document = await self._read()
         if release.route is not None:
             known = [str(config.get("name")) for config in envoyroutes.configurations(document)]
@@ -51,16 +51,22 @@ class EnvoyRouter:
         found = envoyroutes.uses(document, canary=canary)
         if not found:
             raise NotFound(f"no route in {self._path} names the canary's cluster {canary!r}, as target, weight or mirror")
-        return Placement(routes=tuple(str(use) for use in found), canary_percent=largest_percent(found))
+        said = await self._baseline_at_the_door(baseline, canary)
+        return Placement(routes=tuple(str(use) for use in found), canary_percent=largest_percent(found), baseline=said)
 
-    async def baseline_ready(self, release: Release) -> int | None:
-        """See ``TrafficRouter.baseline_ready``: hosts that Envoy would send to; 0 as well for a cluster it does not know."""
-        return (await self._admin.clusters()).get(_cluster(release.baseline, arm="baseline"), 0)
+    async def check_baseline(self, release: Release) -> str:
+        """See ``TrafficRouter.check_baseline``: by the hosts that Envoy would send to."""
+        baseline, canary = _arms(release)
+        known = await self._admin.clusters()
+        if baseline not in known:
+            raise Blocked(f"{_unknown(baseline, known)}: sending the traffic there would answer 503 to all of it")
+        if known[baseline] == 0:
+            raise Blocked("the baseline has no ready endpoints: taking the traffic back would answer errors to all of it")
+        return _account(known, baseline=baseline, canary=canary)
 
     async def take_back(self, release: Release) -> PatchReceipt:
         """See ``TrafficRouter.take_back``. Raises ``Blocked`` when Envoy does not know the baseline's cluster."""
-        baseline = _cluster(release.baseline, arm="baseline")
-        canary = _cluster(release.canary, arm="canary")
+        baseline, canary = _arms(release)
         async with self._writing:
             snapshot, document = await self._read()
             rewrite = envoyroutes.take_back(document, baseline=baseline, canary=canary)
@@ -92,14 +98,43 @@ class EnvoyRouter:
         note = f" (Envoy has refused {rejected} versions of the routes)" if rejected else ""
         return found + note
 
+    async def _baseline_at_the_door(self, baseline: str, canary: str) -> str:
+        """What Envoy says of the baseline. Raises ``NotFound`` when it surely does not know it."""
+        try:
+            known = await self._admin.clusters()
+        except VerdictdError as error:
+            return f"how many endpoints the baseline has is not known: {error}"
+        if baseline not in known:
+            raise NotFound(_unknown(baseline, known))
+        return _account(known, baseline=baseline, canary=canary)
+
     async def _require_known(self, baseline: str) -> None:
         """A baseline that carries traffic already needs no asking; one that does not may be a slip of the pen."""
-        if baseline not in await self._admin.clusters():
-            raise Blocked(f"Envoy knows no cluster {baseline!r}: sending the traffic there would answer 503 to all of it")
+        known = await self._admin.clusters()
+        if baseline not in known:
+            raise Blocked(f"{_unknown(baseline, known)}: sending the traffic there would answer 503 to all of it")
 
     async def _read(self) -> tuple[guardedfile.Snapshot, dict[str, Any]]:
         snapshot = await asyncio.to_thread(guardedfile.read, self._path)
         return snapshot, _decode(snapshot.content, path=self._path)
+
+
+def _arms(release: Release) -> tuple[str, str]:
+    """The clusters of baseline and canary. Raises ``InvalidInput`` when one is not named, or both are one."""
+    baseline, canary = _cluster(release.baseline, arm="baseline"), _cluster(release.canary, arm="canary")
+    if baseline == canary:
+        wrong = f"baseline and canary are both the cluster {canary}"
+        raise InvalidInput(wrong, path="$.canary.service", fix="name the canary's own cluster")
+    return baseline, canary
+
+
+def _unknown(cluster: str, known: Mapping[str, int]) -> str:
+    return f"Envoy knows no cluster {cluster!r} ({nearest(cluster, known)})"
+
+
+def _account(known: Mapping[str, int], *, baseline: str, canary: str) -> str:
+    told = f"{known[baseline]} ready endpoints"
+    return f"{told} (the canary has {known[canary]})" if canary in known else told
 
 
 def _cluster(arm_spec: ArmSpec, *, arm: str) -> str:

@@ -23,6 +23,6 @@ def router_for(mesh: Mesh, *, kube: KubeClient, name: str = "NAME") -> Router:
         case EnvoyMesh():
             return EnvoyRouter(routes_file=mesh.routes_file, admin=mesh.admin, name=name)
         case IstioMesh():
-            return IstioRouter(kube)
+            return IstioRouter(kube, root_namespace=mesh.root_namespace, multi_cluster=mesh.multi_cluster)
         case _:
             assert_never(mesh)

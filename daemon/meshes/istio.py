@@ -2,31 +2,34 @@
 
 The first patch of a revert goes to the objects that are known from looking before, each read anew: one GET and one PATCH
 instead of a listing of the cluster. Looking whether the canary still gets traffic is a listing, so that an object that
-has come since is found, and taken back by the next call.
+has come since is found, and taken back by the next call. What an arm is, is never remembered: it is read each time.
 """
 
-import asyncio
+import difflib
 import time
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from daemon.errors import Forbidden, InvalidInput, NotFound, TransientError, VerdictdError
-from daemon.kube.client import KubeClient
-from daemon.kube.endpoints import ready_endpoints
+from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, TransientError, VerdictdError
+from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import DESTINATION_RULES, VIRTUAL_SERVICES, Json
 from daemon.kube.sharing import Shared
-from daemon.meshes import destinationrule, virtualservice
-from daemon.meshes.istiohosts import Arms, Destination, normal, service_of
+from daemon.meshes import backing, istioarms, istioreading, virtualservice
+from daemon.meshes.backing import Backing
+from daemon.meshes.destinationrule import Rules
+from daemon.meshes.istiohosts import Arms, half_spelled
+from daemon.meshes.istioreading import Ground, settled
+from daemon.meshes.meaning import Meaning
 from daemon.meshes.uses import largest_percent, with_traffic
-from daemon.model import ArmSpec, Release
+from daemon.model import Release
 from daemon.ports import PatchReceipt, Placement
 
 _REMEMBERED = 20_000
+_CLOSE = 0.8
 
-T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -41,48 +44,80 @@ class _Written:
     acknowledged_at: float
 
 
-class IstioRouter:
-    """The routes of one cluster's mesh. Implements ``TrafficRouter``."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Located:
+    """What the last ``locate`` of a release saw: whose rules count, and which pods are under suspicion."""
 
-    def __init__(self, kube: KubeClient) -> None:
+    arms: Arms
+    clients: tuple[str, ...]
+    canary: Meaning | None
+
+
+class IstioRouter:
+    """The routes of one cluster's mesh. Implements ``TrafficRouter``.
+
+    Args:
+        kube: a client of the cluster.
+        root_namespace: where the mesh's own rules are, Istio's ``rootNamespace``.
+        multi_cluster: whether arms may have pods in other clusters, which cannot be seen here.
+    """
+
+    def __init__(self, kube: KubeClient, *, root_namespace: str = "istio-system", multi_cluster: bool = False) -> None:
         self._kube = kube
+        self._root = root_namespace
+        self._multi_cluster = multi_cluster
         self._everything = Shared(lambda: kube.list(VIRTUAL_SERVICES))
-        self._arms: dict[bytes, Arms] = {}
-        self._known: dict[Arms, tuple[Name, ...]] = {}
+        self._rules: dict[str, Shared[Listing]] = {}
+        self._located: dict[bytes, _Located] = {}
+        self._known: dict[bytes, tuple[Name, ...]] = {}
 
     async def close(self) -> None:
         """Nothing to close here: the client belongs to whoever made it."""
 
     async def locate(self, release: Release) -> Placement:
         """See ``TrafficRouter.locate``. ``release.route`` must be a VirtualService of the release's namespace."""
-        arms = await self._arms_of(release)
         if release.route is not None:
             await self._kube.get(VIRTUAL_SERVICES, namespace=release.namespace, name=release.route)
-        objects, scope = await self._naming(arms, release)
-        found = [use for one in objects for use in virtualservice.uses(one, arms=arms)]
+        objects, scope = await self._objects(release)
+        clients = _clients(objects, release)
+        ground = await self._ground(release, clients)
+        arms = self._resolved(release, ground.rules, clients, before=None)
+        found = [use for one in self._naming(objects, arms, release) for use in virtualservice.uses(one, arms=arms)]
         if not found:
-            raise NotFound(f"no VirtualService in {scope} names the canary, {arms.canary}, as destination or mirror")
-        return Placement(routes=tuple(str(use) for use in found), canary_percent=largest_percent(found))
+            raise NotFound(_not_named(arms, objects, scope))
+        baseline, canary = await self._backings(arms, ground, clients)
+        if baseline.missing:
+            raise NotFound(f"the baseline, {arms.baseline}, is not there: {baseline.missing}")
+        if (same := backing.same_pods(baseline, canary)) is not None:
+            raise InvalidInput(same, path="$.canary", fix="wait until the canary has pods of its own, or name those it has")
+        _remember(self._located, _key(release), _Located(arms=arms, clients=clients, canary=canary.meaning))
+        said = backing.account(baseline, canary)
+        return Placement(routes=tuple(str(use) for use in found), canary_percent=largest_percent(found), baseline=said)
 
-    async def baseline_ready(self, release: Release) -> int | None:
-        """See ``TrafficRouter.baseline_ready``: ready endpoints of the service, those of the subset's pods only."""
-        arms = await self._arms_of(release)
-        service = service_of(arms.baseline.host)
-        if service is None:
-            return None
-        labels: Mapping[str, str] | None = release.baseline.labels
-        if arms.baseline.subset is not None:
-            labels = (await self._subsets(arms.baseline.host, release)).get(arms.baseline.subset)
-        if labels is None:
-            return None
-        return await ready_endpoints(self._kube, service=service[0], namespace=service[1], labels=labels)
+    async def check_baseline(self, release: Release) -> str:
+        """See ``TrafficRouter.check_baseline``: by rules, Services, EndpointSlices and pods as they are now."""
+        located = self._located.get(_key(release))
+        clients = located.clients if located is not None else _clients((await self._objects(release))[0], release)
+        ground = await self._ground(release, clients)
+        try:
+            arms = self._resolved(release, ground.rules, clients, before=located)
+        except (InvalidInput, NotFound) as error:
+            if _unread(ground.rules):
+                raise
+            raise Blocked(f"there is nothing that the traffic could go back to: {error}") from error
+        baseline, canary = await self._backings(arms, ground, clients)
+        harm = backing.harm(baseline, canary, convicted=located.canary if located is not None else None)
+        if harm is not None:
+            raise Blocked(harm)
+        return backing.account(baseline, canary)
 
     async def take_back(self, release: Release) -> PatchReceipt:
         """See ``TrafficRouter.take_back``. With several objects each is tried, whatever becomes of the others."""
-        arms = await self._arms_of(release)
-        written = await self._patch_all(await self._read_known(arms), arms)
+        arms = await self._arms(release)
+        written = await self._patch_all(await self._read(self._known.get(_key(release), ())), arms)
         if not written:
-            written = await self._patch_all((await self._naming(arms, release))[0], arms)
+            objects, _ = await self._objects(release)
+            written = await self._patch_all(self._naming(objects, arms, release), arms)
         if not written:
             now = time.time()
             return PatchReceipt(changed=False, detail="no route gives the canary anything", sent_at=now, acknowledged_at=now)
@@ -95,21 +130,25 @@ class IstioRouter:
 
     async def canary_gets_traffic(self, release: Release) -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: as the API server has it now; proxies follow within a push of istiod."""
-        arms = await self._arms_of(release)
-        objects, _ = await self._naming(arms, release)
-        return with_traffic(use for one in objects for use in virtualservice.uses(one, arms=arms))
+        arms = await self._arms(release)
+        objects, _ = await self._objects(release)
+        naming = self._naming(objects, arms, release)
+        return with_traffic(use for one in naming for use in virtualservice.uses(one, arms=arms))
 
-    async def _naming(self, arms: Arms, release: Release) -> tuple[list[Json], str]:
-        """Every VirtualService that names the canary, and where we looked: everywhere, or as far as we may."""
+    async def _objects(self, release: Release) -> tuple[list[Json], str]:
+        """Every VirtualService, and where we looked: everywhere, or as far as we may."""
         try:
-            objects, scope = list((await self._everything()).items), "any namespace"
+            return list((await self._everything()).items), "any namespace"
         except Forbidden:
             scope = f"namespace {release.namespace} (and delegates; the rest of the cluster may not be read)"
             objects = list((await self._kube.list(VIRTUAL_SERVICES, namespace=release.namespace)).items)
-            objects += await self._delegates(objects)
+            return objects + await self._delegates(objects), scope
+
+    def _naming(self, objects: Iterable[Json], arms: Arms, release: Release) -> list[Json]:
+        """Those that name the canary; they are remembered for the first patch."""
         naming = [one for one in objects if virtualservice.uses(one, arms=arms)]
-        _remember(self._known, arms, tuple(virtualservice.identity(one) for one in naming))
-        return naming, scope
+        _remember(self._known, _key(release), tuple(virtualservice.identity(one) for one in naming))
+        return naming
 
     async def _delegates(self, objects: Sequence[Json]) -> list[Json]:
         """The objects that these hand requests on to, as far as we may read them."""
@@ -117,13 +156,9 @@ class IstioRouter:
         wanted = {name for one in objects for name in virtualservice.delegates(one)} - have
         return await self._read(sorted(wanted))
 
-    async def _read_known(self, arms: Arms) -> list[Json]:
-        return await self._read(self._known.get(arms, ()))
-
     async def _read(self, names: Iterable[Name]) -> list[Json]:
         """Each object as it is now; one that is gone, or that we may not read, is left out."""
-        gets = [self._kube.get(VIRTUAL_SERVICES, namespace=namespace, name=name) for namespace, name in names]
-        results = await _all(gets)
+        results = await settled(self._kube.get(VIRTUAL_SERVICES, namespace=namespace, name=name) for namespace, name in names)
         for result in results:
             if isinstance(result, TransientError):
                 raise result
@@ -132,7 +167,7 @@ class IstioRouter:
     async def _patch_all(self, objects: Sequence[Json], arms: Arms) -> list[_Written]:
         """Patch every object at the same time. An error that can be tried again is raised before one that cannot."""
         plans = [(virtualservice.identity(one), virtualservice.take_back(one, arms=arms)) for one in objects]
-        results = await _all([self._patch(name, plan) for name, plan in plans if plan.operations])
+        results = await settled(self._patch(name, plan) for name, plan in plans if plan.operations)
         errors = sorted((one for one in results if isinstance(one, VerdictdError)), key=lambda e: not isinstance(e, TransientError))
         if errors:
             raise errors[0]
@@ -143,62 +178,67 @@ class IstioRouter:
         await self._kube.patch(VIRTUAL_SERVICES, namespace=name[0], name=name[1], operations=plan.operations)
         return _Written(changes=plan.changes, sent_at=sent_at, acknowledged_at=time.time())
 
-    async def _arms_of(self, release: Release) -> Arms:
-        """The arms as Istio names them; subsets that the release leaves out are looked up once, by labels or version."""
-        key = msgspec.json.encode((release.service, release.namespace, release.baseline, release.canary))
-        if key not in self._arms:
-            _remember(self._arms, key, await self._resolve(release))
-        return self._arms[key]
+    async def _arms(self, release: Release) -> Arms:
+        """The arms as Istio names them now."""
+        if (named := istioarms.named_outright(release)) is not None:
+            return named
+        located = self._located.get(_key(release))
+        clients = located.clients if located is not None else _clients((await self._objects(release))[0], release)
+        ruled = istioarms.ruled_hosts(release)
+        rules = await istioreading.rules(self._rules_of, hosts=ruled, clients=clients, root=self._root)
+        return self._resolved(release, rules, clients, before=located)
 
-    async def _resolve(self, release: Release) -> Arms:
-        hosts = {
-            name: normal(arm.service or release.service, namespace=release.namespace)
-            for name, arm in (("baseline", release.baseline), ("canary", release.canary))
-        }
-        one_host = hosts["baseline"] == hosts["canary"]
-        arms = Arms(
-            baseline=await self._destination(release.baseline, "baseline", hosts["baseline"], one_host, release),
-            canary=await self._destination(release.canary, "canary", hosts["canary"], one_host, release),
-        )
-        if arms.baseline == arms.canary:
-            raise InvalidInput(
-                f"baseline and canary are both {arms.canary}",
-                path="$.canary",
-                fix="give the canary a subset, or a service of its own",
-            )
-        return arms
-
-    async def _destination(self, arm: ArmSpec, name: str, host: str, one_host: bool, release: Release) -> Destination:  # noqa: FBT001  private, one caller
-        """Two arms on one host are told apart by their subsets; an arm whose service is named outright may go without."""
-        if arm.subset is not None or not one_host or (arm.service is not None and not arm.labels and arm.version is None):
-            return Destination(host=host, subset=arm.subset)
-        known = await self._subsets(host, release)
-        subset = destinationrule.subset_of(arm, known)
-        if subset is None:
-            there = ", ".join(sorted(known)) or "there are none"
-            raise NotFound(f"the {name} is no subset of {host} by its labels or version ({there}): name {name}.subset")
-        return Destination(host=host, subset=subset)
-
-    async def _subsets(self, host: str, release: Release) -> dict[str, Mapping[str, str]]:
-        """Labels by subset name, from the rules of the release's namespace and of the service's own."""
-        service = service_of(host)
-        namespaces = dict.fromkeys([release.namespace, *([service[1]] if service else [])])
-        rules = [rule for one in namespaces for rule in (await self._kube.list(DESTINATION_RULES, namespace=one)).items]
-        return destinationrule.subsets(rules, host=host)
-
-
-async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdError]:
-    """Await all at the same time; one that fails does not end the others."""
-
-    async def settled(call: Coroutine[Any, Any, T]) -> T | VerdictdError:
+    def _resolved(self, release: Release, rules: Rules, clients: Sequence[str], *, before: _Located | None) -> Arms:
+        """The arms by these rules; where rules could not be read, which must not stop a revert, the arms as they were before."""
+        if (named := istioarms.named_outright(release)) is not None:
+            return named
         try:
-            return await call
-        except VerdictdError as error:
-            return error
+            return istioarms.resolve(release, rules, clients=clients, root=self._root)
+        except NotFound:
+            if before is None or not _unread(rules):
+                raise
+            return before.arms
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(settled(call)) for call in calls]
-    return [task.result() for task in tasks]
+    async def _rules_of(self, namespace: str) -> Sequence[Json]:
+        """A thousand guarded releases of a namespace ask for them at the same time."""
+        if namespace not in self._rules:
+            _remember(self._rules, namespace, Shared(lambda: self._kube.list(DESTINATION_RULES, namespace=namespace)))
+        return (await self._rules[namespace]()).items
+
+    async def _ground(self, release: Release, clients: Sequence[str]) -> Ground:
+        hosts = tuple(istioarms.hosts(release).values())
+        ruled = istioarms.ruled_hosts(release)
+        return await istioreading.ground(self._kube, self._rules_of, hosts=hosts, ruled=ruled, clients=clients, root=self._root)
+
+    async def _backings(self, arms: Arms, ground: Ground, clients: Sequence[str]) -> tuple[Backing, Backing]:
+        """Who stands behind the baseline, and who behind the canary."""
+        baseline, canary = await istioreading.seen(self._kube, arms, ground=ground, clients=clients, root=self._root)
+        behind = backing.backing_of(arms.baseline, baseline, multi_cluster=self._multi_cluster)
+        if behind.ready == 0:
+            behind = backing.with_workloads(behind, await istioreading.workloads(self._kube, arms.baseline))
+        return behind, backing.backing_of(arms.canary, canary, multi_cluster=self._multi_cluster)
+
+
+def _key(release: Release) -> bytes:
+    return msgspec.json.encode((release.service, release.namespace, release.baseline, release.canary))
+
+
+def _clients(objects: Iterable[Json], release: Release) -> tuple[str, ...]:
+    return istioarms.clients(objects, among=istioarms.hosts(release).values(), otherwise=release.namespace)
+
+
+def _unread(rules: Rules) -> bool:
+    return any(isinstance(there, VerdictdError) for there in rules.values())
+
+
+def _not_named(arms: Arms, objects: Iterable[Json], scope: str) -> str:
+    """What was looked for and where, and what is written there that may be meant."""
+    named = {str(one): one for item in objects for one in virtualservice.destinations(item)}
+    close = difflib.get_close_matches(str(arms.canary), sorted(named), n=1, cutoff=_CLOSE)
+    hint = f"; the nearest that is named is {close[0]}" if close else ""
+    if close and half_spelled(named[close[0]].host):
+        hint += ", which Istio takes for a host outside the cluster"
+    return f"no VirtualService in {scope} names the canary, {arms.canary}, as destination or mirror{hint}"
 
 
 def _remember(memory: dict[K, V], key: K, value: V) -> None:

@@ -5,6 +5,7 @@ to the namespace of the object that it stands in. The cluster's domain is left o
 be configured.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DEFAULT_DOMAIN = "cluster.local"
@@ -39,8 +40,10 @@ class Arms:
 
 
 def normal(host: str, *, namespace: str) -> str:
-    """``service.namespace.svc`` for a Kubernetes service however it is written; any other host in lower case."""
+    """``service.namespace.svc`` for a Kubernetes service however it is written; any other host, and a wildcard, in lower case."""
     host = host.lower().rstrip(".")
+    if host.startswith("*"):
+        return host
     if "." not in host:
         return f"{host}.{namespace}.svc"
     parts = host.split(".")
@@ -51,6 +54,29 @@ def service_of(host: str) -> tuple[str, str] | None:
     """Service and namespace of a host as ``normal`` gives it; null for a host that is no Kubernetes service."""
     parts = host.split(".")
     return (parts[0], parts[1]) if len(parts) == 3 and parts[2] == "svc" else None
+
+
+def half_spelled(host: str) -> tuple[str, str] | None:
+    """Service and namespace of ``web.shop``: people write it, Istio takes it for a host outside the cluster."""
+    parts = host.split(".")
+    return (parts[0], parts[1]) if len(parts) == 2 else None
+
+
+def domain_of(host: str) -> str | None:
+    """The cluster's domain, where a host is written with it: what follows ``.svc.``."""
+    _, found, domain = host.lower().rstrip(".").partition(".svc.")
+    return domain if found and domain else None
+
+
+def fits(pattern: str, host: str, *, domains: Iterable[str] = (DEFAULT_DOMAIN,)) -> bool:
+    """Whether a host, or a wildcard such as ``*.shop.svc.cluster.local``, is this one. Both as ``normal`` gives them.
+
+    A wildcard is compared with the host under each of these domains: which one the cluster has is not known.
+    """
+    if not pattern.startswith("*"):
+        return pattern == host
+    spelled = [f"{host}.{domain}" for domain in domains] if service_of(host) else [host]
+    return any(one.endswith(pattern[1:]) for one in spelled)
 
 
 def spelled(host: str, *, like: str, namespace: str) -> str:

@@ -1,8 +1,11 @@
-"""Where a mesh's routes name a canary: the one shape that every mesh's planner reports in."""
+"""Where a mesh's routes name a canary, and what there is instead of it: the one shape that every mesh reports in."""
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
+
+_NAMES_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +41,19 @@ def largest_percent(found: Iterable[Use]) -> float:
 def with_traffic(found: Iterable[Use]) -> str | None:
     """The places that send something to the canary now, in one line; null when there are none."""
     return "; ".join(str(use) for use in found if use.percent > 0) or None
+
+
+def nearest(name: str, there: Iterable[str]) -> str:
+    """The end of a sentence: what there is, and which of it may have been meant."""
+    names = sorted(set(there))
+    if not names:
+        return "there is none"
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"there {'are' if len(names) > 1 else 'is'} {listed(names)}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few of them, sorted, and how many more there are."""
+    told = sorted(names)
+    more = len(told) - _NAMES_TOLD
+    return ", ".join(told[:_NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")

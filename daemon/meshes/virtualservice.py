@@ -64,6 +64,17 @@ def delegates(virtual_service: Json) -> tuple[tuple[str, str], ...]:
     return tuple((str(one.get("namespace") or namespace), str(one.get("name", ""))) for one in named)
 
 
+def destinations(virtual_service: Json) -> tuple[Destination, ...]:
+    """Everything that it sends or mirrors requests to, each once, in the order of the object."""
+    namespace, _ = identity(virtual_service)
+    found: list[Destination] = []
+    for route in _routes(virtual_service):
+        found += [target.named for target in route.targets]
+        mirrors = [route.raw.get("mirror"), *(one.get("destination") for one in _dicts(route.raw.get("mirrors")))]
+        found += [_destination(one, namespace) for one in mirrors if isinstance(one, dict)]
+    return tuple(dict.fromkeys(found))
+
+
 def uses(virtual_service: Json, *, arms: Arms) -> tuple[Use, ...]:
     """Every place that names the canary, those with a weight of 0 included."""
     found: list[Use] = []

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import harm, istio, judging, mutations, replaying, sessions, telemetry
+from tests.bench import apiserver, harm, istio, judging, mutations, replaying, sessions, telemetry
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -13,6 +13,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "sessions": sessions.figures,
     "telemetry": telemetry.figures,
     "harm": harm.figures,
+    "apiserver": apiserver.figures,
     "istio": istio.figures,
 }
 

@@ -90,8 +90,9 @@ async def test_what_is_not_understood_is_buried_with_its_reason_and_the_intake_g
     await announce(bus, b"\xff{not json", {"X-Sender": "ci"})
     await announce(bus, bad)
     await announce(bus, {"specversion": "1.0", "id": "7", "source": "/ci", "type": "com.example.other", "data": {}})
+    await announce(bus, {**RELEASE, "strategy": "mirror"})
     await announce(bus, RELEASE)
-    *refused, good = await take(bus, 4)
+    *refused, good = await take(bus, 5)
     for announcement in refused:
         assert announcement.release_id is None
         with pytest.raises(InvalidEvent) as caught:
@@ -100,7 +101,7 @@ async def test_what_is_not_understood_is_buried_with_its_reason_and_the_intake_g
     await good.accept()
     assert await outstanding(bus) == 0
     letters = await dead_letters(bus)
-    assert [headers["Verdictd-Reason"].split(":")[0] for headers, _ in letters] == ["$", "$.service", "$.type"]
+    assert [headers["Verdictd-Reason"].split(":")[0] for headers, _ in letters] == ["$", "$.service", "$.type", "$.strategy"]
     assert letters[0][1] == b"\xff{not json"
     assert letters[0][0]["Verdictd-Header-X-Sender"] == "ci"
     assert letters[1][0]["Verdictd-Subject"] == SUBJECT

@@ -48,7 +48,7 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
     admin_port, proxy_port, one, two = free_ports(4)
     routes = tmp_path / "routes.json"
     routes.write_text(json.dumps(routes_document()))
-    clusters = [cluster("v1", one), cluster("v2", two)]
+    clusters = [cluster("v1", one), cluster("v2", two), cluster("empty")]
     config = tmp_path / "bootstrap.json"
     config.write_text(json.dumps(bootstrap(routes=routes, admin_port=admin_port, proxy_port=proxy_port, clusters=clusters)))
     async with envoy(tmp_path, config, admin_port) as running:
@@ -119,10 +119,23 @@ async def test_a_canary_that_no_route_names_is_not_found(edge: Edge, capsys: pyt
 
 @pytest.mark.live
 async def test_a_baseline_without_endpoints_is_not_given_the_traffic(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
-    """The cluster is not known to Envoy at all: every request would be answered 503."""
-    code = await revert(edge, "--service", "web", "--baseline", "service=v0", "--canary", "service=v2", "--yes", "--json")
+    code = await revert(edge, "--service", "web", "--baseline", "service=empty", "--canary", "service=v2", "--yes", "--json")
     assert code == 69
-    assert json.loads(capsys.readouterr().out)["action"] == "blocked"
+    told = json.loads(capsys.readouterr().out)
+    assert (told["action"], told["baseline"]) == ("blocked", "0 ready endpoints (the canary has 1)")
+    assert edge.splits() == {"v1": 70, "v2": 30}
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("how", ["--dry-run", "--yes"])
+async def test_a_baseline_that_is_not_there_is_answered_with_what_is(
+    edge: Edge, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    """The cluster is not known to Envoy at all: every request would be answered 503."""
+    assert await revert(edge, "--service", "web", "--baseline", "service=v0", "--canary", "service=v2", how) != 0
+    told = capsys.readouterr()
+    assert "Envoy knows no cluster 'v0' (there are empty, v1, v2)" in told.err
+    assert "confirmed" not in told.out
     assert edge.splits() == {"v1": 70, "v2": 30}
 
 
@@ -141,6 +154,13 @@ def test_options_are_stronger_than_the_file(tmp_path: Path) -> None:
     file.write_text("service: web\nbaseline: {subset: v1}\ncanary: {subset: v2}\nweight: 5", encoding="utf-8")
     release = release_of(options("--release", str(file), "--canary", "subset=v3"))
     assert (release.baseline, release.canary, release.weight) == (ArmSpec(subset="v1"), ArmSpec(subset="v3"), 5.0)
+
+
+def test_a_strategy_that_is_not_built_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "release.yaml"
+    file.write_text("service: web\nbaseline: {subset: v1}\ncanary: {subset: v2}\nstrategy: blue-green", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"strategy: strategy 'blue-green' is not built yet.*; use canary, or leave it out"):
+        release_of(options("--release", str(file)))
 
 
 @pytest.mark.parametrize(

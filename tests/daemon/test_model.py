@@ -46,6 +46,15 @@ def test_a_fault_is_named_with_its_path_and_a_fix(change: dict[str, Any], path: 
     assert caught.value.fix
 
 
+@pytest.mark.parametrize("strategy", ["blue-green", "header", "mirror"])
+def test_a_strategy_that_is_not_built_is_refused_with_the_reason_and_read_where_it_was_accepted_once(strategy: str) -> None:
+    with pytest.raises(InvalidInput, match="is not built yet") as caught:
+        decode_release(GOOD | {"strategy": strategy}, path="$.data")
+    assert (caught.value.path, caught.value.fix) == ("$.data.strategy", "use canary, or leave it out")
+    assert decode_release(GOOD | {"strategy": strategy}, stored=True).strategy == strategy
+    assert decode_release(GOOD | {"strategy": "canary"}).strategy == "canary"
+
+
 @pytest.mark.parametrize("document", [None, [], "web", 7])
 def test_anything_but_an_object_is_refused(document: object) -> None:
     with pytest.raises(InvalidInput):

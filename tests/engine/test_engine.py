@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from daemon.engine.admission import admit
-from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable
+from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.model import Action, Command, Outcome, Record, Release, Stage
 from tests.engine.worlds import (
     ID,
@@ -81,10 +81,17 @@ async def test_a_baseline_without_ready_endpoints_blocks_the_revert_loudly() -> 
     assert scene.router.patches == 0
 
 
-@pytest.mark.parametrize("error", [NotFound("no route names web-v2"), Unavailable("the API server is away")])
-async def test_a_canary_that_cannot_be_found_is_inconclusive_and_nothing_is_patched(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFound("no route names web-v2"),
+        NotFound("the baseline is not there"),
+        InvalidInput("baseline and canary are the same pods", path="$.canary"),
+        Unavailable("the API server is away"),
+    ],
+)
+async def test_arms_that_cannot_be_found_are_inconclusive_and_nothing_is_patched(error: VerdictdError) -> None:
     scene = Scene()
-    assert isinstance(error, NotFound | Unavailable)
     scene.router.missing = error
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
@@ -92,6 +99,22 @@ async def test_a_canary_that_cannot_be_found_is_inconclusive_and_nothing_is_patc
     assert (verdict.outcome, verdict.action) == (Outcome.INCONCLUSIVE, Action.NONE)
     assert str(error) in verdict.reason
     assert scene.router.patches == 0
+
+
+@pytest.mark.parametrize("error", [NotFound("no subset v1"), InvalidInput("the same pods", path="$.canary")])
+async def test_arms_that_come_after_their_event_are_waited_for(error: VerdictdError) -> None:
+    """A controller writes the canary's subset, or applies the rule, a moment after the pipeline has announced it."""
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.router.missing = error
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        scene.router.missing = None
+        verdict = await verdict_of(engine)
+        record = await engine.record(ID)
+    assert verdict.action is Action.REVERT
+    assert record is not None
+    [located] = [mark.detail for mark in record.marks if mark.step == "located"]
+    assert located == "route of web; baseline: 3 ready endpoints"
 
 
 async def test_missing_telemetry_never_rolls_back_and_says_why_at_the_deadline() -> None:

@@ -45,7 +45,7 @@ class FakeRouter:
     """Answers from lists; the last answer of a list is repeated."""
 
     clock: FakeClock
-    ready: int | VerdictdError | None = 2
+    baseline: str | VerdictdError = "2 ready endpoints"
     patches: Sequence[bool | VerdictdError] = (True,)
     looks: Sequence[str | VerdictdError | None] = (None,)
     calls: list[str] = field(default_factory=list)
@@ -54,13 +54,13 @@ class FakeRouter:
     async def locate(self, release: Release) -> Placement:
         raise NotImplementedError
 
-    async def baseline_ready(self, release: Release) -> int | None:
-        self.calls.append("ready")
+    async def check_baseline(self, release: Release) -> str:
+        self.calls.append("baseline")
         if self.hang:
             await asyncio.Event().wait()
-        if isinstance(self.ready, VerdictdError):
-            raise self.ready
-        return self.ready
+        if isinstance(self.baseline, VerdictdError):
+            raise self.baseline
+        return self.baseline
 
     async def take_back(self, release: Release) -> PatchReceipt:
         answer = self._next(self.patches, "patch")
@@ -99,7 +99,7 @@ async def test_a_revert_asks_for_the_baseline_then_patches_then_sees_the_traffic
     outcome = await run(router)
     assert outcome.action is Action.REVERT
     assert outcome.attempts == 1
-    assert router.calls == ["ready", "patch", "look"]
+    assert router.calls == ["baseline", "patch", "look"]
     assert steps(outcome.marks) == [
         reverting.BASELINE_CHECKED,
         reverting.PATCH_SENT,
@@ -110,27 +110,28 @@ async def test_a_revert_asks_for_the_baseline_then_patches_then_sees_the_traffic
 
 
 async def test_nobody_behind_the_baseline_blocks_the_revert(clock: FakeClock) -> None:
-    router = FakeRouter(clock, ready=0)
+    router = FakeRouter(clock, baseline=Blocked("no ready endpoints"))
     outcome = await run(router)
     assert outcome.action is Action.BLOCKED
+    assert steps(outcome.marks) == [reverting.BASELINE_CHECKED]
     assert outcome.attempts == 0
     assert "patch" not in router.calls
     assert "no ready endpoints" in outcome.reason
 
 
 @pytest.mark.parametrize(
-    ("ready", "said"),
+    ("baseline", "said"),
     [
-        (None, "cannot tell"),
+        ("not known: of a ServiceEntry", "ServiceEntry"),
         (Unavailable("admin is away"), "admin is away"),
         (Forbidden("endpointslices"), "endpointslices"),
-        (3, "3 ready"),
+        ("3 ready endpoints", "3 ready"),
     ],
 )
 async def test_an_unknown_baseline_does_not_hold_the_patch_up_and_is_said(
-    clock: FakeClock, ready: int | VerdictdError | None, said: str
+    clock: FakeClock, baseline: str | VerdictdError, said: str
 ) -> None:
-    outcome = await run(FakeRouter(clock, ready=ready))
+    outcome = await run(FakeRouter(clock, baseline=baseline))
     assert outcome.action is Action.REVERT
     assert said in outcome.marks[0].detail
     assert said in outcome.reason
@@ -247,6 +248,14 @@ async def test_the_guard_survives_whatever_the_mesh_answers(clock: FakeClock) ->
     assert max(clock.slept) == pytest.approx(3.0)
 
 
+async def test_the_guard_gives_nothing_to_a_baseline_that_has_gone_since_and_says_so(clock: FakeClock) -> None:
+    router = FakeRouter(clock, looks=["back at 95/5"], baseline=Blocked("nobody is left"))
+    [mark] = await guard(router)
+    assert "patch" not in router.calls
+    assert "put back 0 times" in mark.detail
+    assert mark.detail.endswith("the last one: nobody is left")
+
+
 async def test_a_fight_without_end_keeps_few_marks_and_the_count(clock: FakeClock) -> None:
     marks = await guard(FakeRouter(clock, looks=["back at 95/5"]), limits=Limits(guard_seconds=60.0))
     assert len(marks) == 11
@@ -263,6 +272,13 @@ async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: 
     assert [mark.step for mark in marks] == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
     assert 60 < clock.at - 1_000.0 < 900
     assert max(clock.slept) <= 10.0
+
+
+async def test_a_failed_revert_is_not_tried_on_while_nobody_would_serve(clock: FakeClock) -> None:
+    router = FakeRouter(clock, baseline=Blocked("nobody is left"))
+    [mark] = await insist(router, limits=Limits(insist_seconds=60.0))
+    assert (mark.step, mark.detail) == (reverting.GIVEN_UP, "nobody is left")
+    assert "patch" not in router.calls
 
 
 async def test_a_failed_revert_without_a_route_any_more_has_nothing_left_to_do(clock: FakeClock) -> None:

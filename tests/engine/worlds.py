@@ -14,7 +14,7 @@ from config.policy import Policy, Promotion
 from config.settings import Limits
 from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
-from daemon.errors import Conflict, VerdictdError
+from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.model import ArmSpec, Command, Mark, Reading, Release, Stage, Verdict, Watch
 from daemon.ports import Kept, PatchReceipt, Placement
 from daemon.recorder import Recorder
@@ -115,10 +115,13 @@ class HandRouter:
     async def locate(self, release: Release) -> Placement:
         if self.missing is not None:
             raise self.missing
-        return Placement(routes=(f"route of {release.service}",), canary_percent=self.canary_percent)
+        routes = (f"route of {release.service}",)
+        return Placement(routes=routes, canary_percent=self.canary_percent, baseline=f"{self.ready} ready endpoints")
 
-    async def baseline_ready(self, release: Release) -> int | None:
-        return self.ready
+    async def check_baseline(self, release: Release) -> str:
+        if self.ready == 0:
+            raise Blocked("the baseline has no ready endpoints")
+        return f"{self.ready} ready endpoints"
 
     async def take_back(self, release: Release) -> PatchReceipt:
         if self.answers:

@@ -121,6 +121,8 @@ def test_origins_of_different_events_differ() -> None:
         ({**RELEASE, "canary": {"subset": 5}}, r"\$\.canary\.subset: Expected `str"),
         ({**RELEASE, "colour": "blue"}, r"\$: Object contains unknown field `colour`"),
         ({**RELEASE, "canary": {"subset": "v1"}}, r"\$\.canary: baseline and canary are the same"),
+        ({**RELEASE, "strategy": "mirror"}, r"\$\.strategy: strategy 'mirror' is not built yet"),
+        (cloudevent({**RELEASE, "strategy": "header"}), r"\$\.data\.strategy: strategy 'header' is not built yet"),
         ({**RELEASE, "service": 'web"} or vector(1)'}, r"\$\.service: .* is not a usable name"),
         (cloudevent({**RELEASE, "weight": 101}), r"\$\.data\.weight: Expected"),
         (cloudevent({**RELEASE, "namespace": "a.b"}), r"\$\.data\.namespace: 'a\.b' is not a usable name"),

@@ -12,7 +12,7 @@ from daemon.errors import Conflict, Forbidden, NotFound, Refused, Throttled, Tim
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
 from daemon.kube.connection import Connection, connect
-from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Resource, selector
+from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Resource, selector_of_either
 from tests.kube.stub import Answer, lines, says, silence, status, stub, text, write_kubeconfig
 
 SCHEMA_FAULT = status(422, "invalid", causes=[{"field": "spec.http"}])
@@ -157,7 +157,7 @@ async def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
     second = says({"metadata": {"resourceVersion": "8"}, "items": [{"n": 2}]})
     async with stub(tmp_path, first, second) as server:
         client = server.client()
-        listing = await client.list(PODS, namespace="shop", labels=selector({"b": "2", "a": "1"}))
+        listing = await client.list(PODS, namespace="shop", labels=selector_of_either([{"b": "2", "a": "1"}]))
         await client.close()
     assert (listing.items, listing.resource_version) == (({"n": 1}, {"n": 2}), "8")
     assert server.requests[0][1] == "/api/v1/namespaces/shop/pods?limit=500&labelSelector=a%3D1,b%3D2"

@@ -43,7 +43,7 @@ async def test_a_revert_ends_the_canarys_traffic_and_leaves_the_rest_of_the_obje
     placement = await router.locate(shared_istio_world.release)
     assert placement.canary_percent == 30.0
     assert len(placement.routes) == 3
-    assert await router.baseline_ready(shared_istio_world.release) == 1
+    assert placement.baseline == "1 ready endpoints (the canary has 1)"
     async with shared_istio_world.traffic(per_second=200.0, paths=PATHS) as seen:
         await seen.until(lambda traffic: traffic.counts().get("v2", 0) > 100)
         outcome = await procedure().run(router, shared_istio_world.release)

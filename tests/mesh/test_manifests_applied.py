@@ -1,5 +1,6 @@
 """The plain manifests on a real API server: they are valid, and their rights are enough for Istio and no more."""
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from config.settings import Kubernetes
-from daemon.errors import Forbidden
+from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio import IstioRouter
 from daemon.model import ArmSpec, Release
@@ -71,13 +72,14 @@ async def test_the_pod_is_admitted_at_the_level_that_its_namespace_enforces(api:
 
 
 async def test_rights_grow_by_binding_from_nothing_to_watching_to_taking_back(api: KubeApiServer, router: IstioRouter) -> None:
-    with pytest.raises(Forbidden):
-        await router.baseline_ready(RELEASE)
+    assert "EndpointSlices could not be read" in await router.check_baseline(RELEASE)
     await bind(api, "verdictd-observe")
-    await eventually(lambda: router.baseline_ready(RELEASE))
+    await eventually(lambda: bound(router))
     placement = await router.locate(RELEASE)
     assert placement.canary_percent == 10.0
-    assert await router.baseline_ready(RELEASE) == 0
+    assert placement.baseline == "0 ready endpoints (the canary has 0)"
+    with pytest.raises(Blocked, match="no pod is behind it"):
+        await router.check_baseline(RELEASE)
     with pytest.raises(Forbidden, match="virtualservices"):
         await router.take_back(RELEASE)
     await bind(api, "verdictd-enforce")
@@ -124,6 +126,14 @@ async def bind(api: KubeApiServer, role: str) -> None:
     }
     async with api.session() as admin:
         await create(admin, f"/apis/{RBAC}/v1/namespaces/shop/rolebindings", binding)
+
+
+async def bound(router: IstioRouter) -> None:
+    """Raises until what stands behind the baseline may be read."""
+    with contextlib.suppress(Blocked):
+        said = await router.check_baseline(RELEASE)
+        if "could not be read" in said:
+            raise Forbidden(said)
 
 
 async def eventually(call: Callable[[], Awaitable[Any]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tests.mesh.traffic import serving
 from tests.meshes import jsonpatch
 
 Json = dict[str, Any]
+
+_LISTED = {"virtualservices", "destinationrules", "serviceentries", "workloadentries", "endpointslices", "pods", "services"}
 
 
 @dataclasses.dataclass(slots=True)
@@ -69,16 +72,16 @@ class Cluster:
 
     def _listed(self, path: str, selector: str) -> Json | None:
         plural = path.rpartition("/")[2]
-        if plural not in {"virtualservices", "destinationrules", "endpointslices", "pods"}:
+        if plural not in _LISTED:
             return None
-        wanted = dict(part.split("=", 1) for part in unquote(selector).split(",") if part)
+        wanted = _wanted(unquote(selector))
         prefix = path + "/" if "/namespaces/" in path else path.rpartition("/")[0] + "/namespaces/"
         items = [
             item
             for at, item in self.objects.items()
             if at.startswith(prefix)
             and at.split("/")[-2] == plural
-            and wanted.items() <= item["metadata"].get("labels", {}).items()
+            and all(item["metadata"].get("labels", {}).get(key) in values for key, values in wanted.items())
         ]
         return {"metadata": {"resourceVersion": str(self.version)}, "items": items}
 
@@ -94,6 +97,12 @@ class Cluster:
         after["metadata"]["resourceVersion"] = str(self.version)
         self.objects[path] = after
         return says(after)
+
+
+def _wanted(selector: str) -> dict[str, list[str]]:
+    """The values of each label that a selector asks for, as ``key=value`` or ``key in (one,other)``."""
+    parts = re.findall(r"([^,= ]+)(?:=([^,]*)| in \(([^)]*)\))", selector)
+    return {key: several.split(",") if several else [one] for key, one, several in parts}
 
 
 @contextlib.asynccontextmanager

@@ -165,7 +165,7 @@ async def test_the_canary_is_located_in_every_route_that_names_it(mesh: FileMesh
     placement = await router.locate(RELEASE)
     assert placement.canary_percent == 30.0
     assert len(placement.routes) == 3
-    assert await router.baseline_ready(RELEASE) == 1
+    assert "1 ready endpoints" in await router.check_baseline(RELEASE)
 
 
 async def test_a_revert_moves_real_traffic_and_leaves_foreign_fields(mesh: FileMesh, router: EnvoyRouter) -> None:
@@ -219,7 +219,10 @@ async def test_a_baseline_that_envoy_does_not_know_is_never_written(mesh: FileMe
     """Envoy itself takes such a file and answers 503."""
     before = mesh.routes.read_bytes()
     release = Release(service="web", baseline=ArmSpec(service="v0"), canary=ArmSpec(service="v2"))
-    assert await router.baseline_ready(release) == 0
+    with pytest.raises(NotFound, match=r"no cluster 'v0' \(there are empty, v1, v2\)"):
+        await router.locate(release)
+    with pytest.raises(Blocked, match="no cluster 'v0'"):
+        await router.check_baseline(release)
     with pytest.raises(Blocked, match="no cluster 'v0'"):
         await router.take_back(release)
     assert (await procedure().run(router, release)).action is Action.BLOCKED
@@ -305,3 +308,18 @@ async def test_what_cannot_be_located_is_named(
 async def test_the_route_may_be_named(mesh: FileMesh, router: EnvoyRouter) -> None:
     release = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"), route="edge")
     assert (await router.locate(release)).canary_percent == 30.0
+
+
+async def test_arms_that_are_one_cluster_are_refused(router: EnvoyRouter) -> None:
+    """Moving it from itself to itself would look like a success."""
+    baseline, canary = ArmSpec(service="v2", workload="a"), ArmSpec(service="v2", workload="b")
+    with pytest.raises(InvalidInput, match="are both the cluster v2"):
+        await router.locate(Release(service="web", baseline=baseline, canary=canary))
+
+
+async def test_without_an_answer_of_the_admin_the_baseline_is_not_known_and_the_canary_is_located(mesh: FileMesh) -> None:
+    router = EnvoyRouter(routes_file=str(mesh.routes), admin="http://127.0.0.1:1")
+    placement = await router.locate(RELEASE)
+    assert placement.canary_percent == 30.0
+    assert "is not known: http://127.0.0.1:1/clusters" in placement.baseline
+    await router.close()

@@ -10,9 +10,9 @@ import pytest
 
 from config.settings import EnvoyMesh, IstioMesh, Kubernetes, Limits
 from daemon.engine.reverting import Reverting, RevertOutcome
-from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
+from daemon.errors import Conflict, InvalidInput, NotFound, Unavailable
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import DESTINATION_RULES, ENDPOINT_SLICES, PODS, SERVICES, VIRTUAL_SERVICES
+from daemon.kube.resources import DESTINATION_RULES, ENDPOINT_SLICES, PODS, VIRTUAL_SERVICES
 from daemon.meshes import istio
 from daemon.meshes.envoy import EnvoyRouter
 from daemon.meshes.factory import router_for
@@ -61,6 +61,10 @@ def endpoint_slice(name: str, *endpoints: Json, service: str = "web") -> Json:
 async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with cluster(tmp_path) as running:
         running.put(VIRTUAL_SERVICES, vs())
+        running.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
+        for name, version in (("a", "1"), ("b", "2")):
+            running.put(PODS, pod(name, app="web", version=version))
+        running.put(ENDPOINT_SLICES, endpoint_slice("web-1", endpoint("10.0.0.1", "a"), endpoint("10.0.0.2", "b")))
         yield running
 
 
@@ -181,6 +185,15 @@ async def test_many_releases_that_look_at_once_share_a_listing(api: Cluster, rou
     assert api.count("GET") <= 2
 
 
+async def test_many_releases_named_by_version_that_look_at_once_share_the_rules(api: Cluster, router: IstioRouter) -> None:
+    await router.locate(VERSIONS)
+    before = api.count("GET")
+    async with asyncio.TaskGroup() as group:
+        for _ in range(50):
+            group.create_task(router.canary_gets_traffic(VERSIONS))
+    assert api.count("GET") - before < 20, "each would ask twice by itself"
+
+
 async def test_an_object_that_is_gone_does_not_hold_the_others_up(api: Cluster, router: IstioRouter) -> None:
     api.put(VIRTUAL_SERVICES, vs("second"))
     await router.locate(SUBSETS)
@@ -235,7 +248,8 @@ async def test_a_subset_that_is_left_out_is_found_by_version_or_labels(api: Clus
     assert (await router.locate(labelled)).canary_percent == 10.0
     asked = len(api.requests)
     await router.canary_gets_traffic(VERSIONS)
-    assert len(api.requests) == asked + 1  # the rules are not read again
+    rules = [path for _, path in api.requests[asked:] if path.endswith("destinationrules")]
+    assert rules == [DESTINATION_RULES.path(namespace="shop")]  # what a subset means is not remembered
 
 
 async def test_a_subset_that_nothing_tells_or_that_is_not_clear_is_asked_for(api: Cluster, router: IstioRouter) -> None:
@@ -264,59 +278,12 @@ async def test_two_arms_that_are_one_are_refused(router: IstioRouter) -> None:
         await router.locate(release)
 
 
-async def test_ready_endpoints_are_those_of_the_subsets_pods(api: Cluster, router: IstioRouter) -> None:
-    api.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
-    for name, version in (("a", "1"), ("b", "1"), ("c", "1"), ("d", "2")):
-        api.put(PODS, pod(name, app="web", version=version))
-    api.put(ENDPOINT_SLICES, endpoint_slice("x", endpoint("10.0.0.1", "a"), endpoint("10.0.0.2", "b", ready=False)))
-    api.put(ENDPOINT_SLICES, endpoint_slice("y", endpoint("10.0.0.1", "a"), endpoint("10.0.0.3", "c", ready=None)))
-    api.put(ENDPOINT_SLICES, endpoint_slice("z", endpoint("10.0.0.4", "d")))
-    assert await router.baseline_ready(SUBSETS) == 2
-
-
-async def test_nobody_ready_blocks_the_revert(api: Cluster, router: IstioRouter) -> None:
-    api.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
-    api.put(PODS, pod("a", version="1"))
-    api.put(ENDPOINT_SLICES, endpoint_slice("x", endpoint("10.0.0.1", "a", ready=False)))
-    outcome = await revert(router)
-    assert outcome.action is Action.BLOCKED
-    assert api.count("PATCH") == 0
-
-
-async def test_what_kubernetes_cannot_tell_about_the_baseline_is_unknown(api: Cluster, router: IstioRouter) -> None:
-    assert await router.baseline_ready(SUBSETS) is None  # no rule says what the subset is
-    api.put(DESTINATION_RULES, rule(v1={"version": "1"}))
-    assert await router.baseline_ready(SUBSETS) is None  # no such service
-    service = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"type": "ExternalName"}}
-    api.put(SERVICES, service)
-    assert await router.baseline_ready(SUBSETS) is None  # it has no pods of its own
-    api.put(SERVICES, {**service, "spec": {"selector": {"app": "web"}}})
-    assert await router.baseline_ready(SUBSETS) == 0
-    api.put(ENDPOINT_SLICES, endpoint_slice("x", endpoint("10.0.0.1", None)))
-    assert await router.baseline_ready(SUBSETS) is None  # an endpoint that is no pod has no labels
-    outside = Release(service="web", baseline=ArmSpec(service="api.example.com"), canary=ArmSpec(service="web-canary"))
-    assert await router.baseline_ready(outside) is None
-
-
-async def test_a_whole_services_endpoints_are_counted_without_its_pods(api: Cluster, router: IstioRouter) -> None:
-    api.put(ENDPOINT_SLICES, endpoint_slice("x", endpoint("10.0.0.1", None), endpoint("10.0.0.2", "a"), service="web-stable"))
-    release = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-stable"), canary=ArmSpec(service="web-canary"))
-    assert await router.baseline_ready(release) == 2
-
-
-async def test_rights_that_are_missing_for_the_check_do_not_hold_the_revert_up(api: Cluster, router: IstioRouter) -> None:
-    api.forbidden.add(DESTINATION_RULES.path(namespace="shop"))
-    with pytest.raises(Forbidden):
-        await router.baseline_ready(SUBSETS)
-    assert (await revert(router)).action is Action.REVERT
-
-
 async def test_what_is_remembered_is_bounded(api: Cluster, router: IstioRouter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(istio, "_REMEMBERED", 3)
     for number in range(9):
-        release = Release(service="web", namespace="shop", baseline=ArmSpec(subset=f"b{number}"), canary=ArmSpec(subset="v2"))
-        await router.locate(release)
-    assert len(router._arms) == len(router._known) == 3
+        baseline = ArmSpec(subset="v1", workload=f"web-{number}")
+        await router.locate(Release(service="web", namespace="shop", baseline=baseline, canary=ArmSpec(subset="v2")))
+    assert len(router._located) == len(router._known) == 3
 
 
 async def test_the_table_of_meshes_gives_each_kind_its_router(tmp_path: Path) -> None:

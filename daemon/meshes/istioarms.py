@@ -1,0 +1,109 @@
+"""Which destinations a release's two arms are for Istio, and which clients are sent to them. Pure.
+
+What a release names outright, a subset or a service of its own, is taken as it is. Arms told apart by version or labels are
+looked up in the rules, each time anew: a subset means other pods tomorrow.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from daemon.errors import InvalidInput, NotFound
+from daemon.meshes import destinationrule, virtualservice
+from daemon.meshes.destinationrule import Labels, Rules
+from daemon.meshes.istiohosts import Arms, Destination, normal
+from daemon.model import ArmSpec, Release
+
+Json = dict[str, Any]
+
+
+def hosts(release: Release) -> dict[str, str]:
+    """The hosts of ``baseline`` and ``canary``, as ``istiohosts.normal`` gives them."""
+    arms = {"baseline": release.baseline, "canary": release.canary}
+    return {name: normal(arm.service or release.service, namespace=release.namespace) for name, arm in arms.items()}
+
+
+def ruled_hosts(release: Release) -> tuple[str, ...]:
+    """The hosts of which it matters what their subsets mean: of two whole hosts, none."""
+    found = hosts(release)
+    if found["baseline"] == found["canary"]:
+        return (found["canary"],)
+    arms = {"baseline": release.baseline, "canary": release.canary}
+    return tuple(found[name] for name, arm in arms.items() if arm.subset is not None)
+
+
+def named_outright(release: Release) -> Arms | None:
+    """The arms, where the release itself says which they are; null when the rules must be asked."""
+    found = hosts(release)
+    one_host = found["baseline"] == found["canary"]
+    if one_host and any(_needs_rules(arm) for arm in (release.baseline, release.canary)):
+        return None
+    return _checked(
+        Arms(
+            baseline=Destination(host=found["baseline"], subset=release.baseline.subset),
+            canary=Destination(host=found["canary"], subset=release.canary.subset),
+        )
+    )
+
+
+def resolve(release: Release, rules: Rules, *, clients: Iterable[str], root: str) -> Arms:
+    """The arms of a release that does not name them outright.
+
+    Raises:
+        NotFound: no subset, or more than one, fits what the release says of an arm.
+        InvalidInput: both arms are the same destination.
+    """
+    host = hosts(release)["canary"]
+    known: dict[str, Labels] = {}
+    unread: list[str] = []
+    for client in clients:
+        seen = destinationrule.subsets_for(client, rules, host=host, root=root)
+        unread += [seen.unread] if seen.unread else []
+        for name, labels in seen.labels.items():
+            known.setdefault(name, labels)
+    arms = {
+        name: Destination(host=host, subset=_subset(arm, name=name, host=host, known=known, unread=unread))
+        for name, arm in (("baseline", release.baseline), ("canary", release.canary))
+    }
+    return _checked(Arms(**arms))
+
+
+def clients(objects: Iterable[Json], *, among: Iterable[str], otherwise: str) -> tuple[str, ...]:
+    """Namespaces whose proxies are sent to one of these hosts: where the gateways are, and the objects for sidecars.
+
+    Sidecars of other namespaces are sent there as well, but their own namespaces have rules for a foreign host only by a wish
+    that nobody can guess.
+    """
+    wanted = set(among)
+    found: list[str] = []
+    for one in objects:
+        namespace, _ = virtualservice.identity(one)
+        if wanted & {named.host for named in virtualservice.destinations(one)}:
+            gateways = one.get("spec", {}).get("gateways") or ["mesh"]
+            found += [str(name).rpartition("/")[0] or namespace for name in gateways]
+    return tuple(dict.fromkeys(found)) or (otherwise,)
+
+
+def _needs_rules(arm: ArmSpec) -> bool:
+    """Two arms on one host are told apart by their subsets; an arm whose service is named outright may go without."""
+    return arm.subset is None and (arm.service is None or bool(arm.labels) or arm.version is not None)
+
+
+def _subset(arm: ArmSpec, *, name: str, host: str, known: Mapping[str, Labels], unread: list[str]) -> str | None:
+    if not _needs_rules(arm):
+        return arm.subset
+    subset = destinationrule.subset_of(arm, known)
+    if subset is None:
+        there = ", ".join(sorted(known)) or "there are none"
+        more = "".join(f"; {one}" for one in dict.fromkeys(unread))
+        raise NotFound(f"the {name} is no subset of {host} by its labels or version ({there}): name {name}.subset{more}")
+    return subset
+
+
+def _checked(arms: Arms) -> Arms:
+    if arms.baseline == arms.canary:
+        raise InvalidInput(
+            f"baseline and canary are both {arms.canary}",
+            path="$.canary",
+            fix="give the canary a subset, or a service of its own",
+        )
+    return arms

@@ -1,0 +1,189 @@
+"""What must be read of a cluster to know who stands behind two arms: in two rounds, each all at the same time.
+
+The first round needs the arms' hosts only; the second, the labels that the rules of the first give the arms' subsets. A revert
+waits for it, so nothing is asked that nothing depends on: each question at the same time is a connection. Whatever cannot be
+read stays in its place as the error that says why: what that means is decided in ``daemon.meshes.backing``.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from daemon.errors import NotFound, VerdictdError
+from daemon.kube.client import KubeClient
+from daemon.kube.resources import (
+    ENDPOINT_SLICES,
+    PODS,
+    SERVICE_ENTRIES,
+    SERVICES,
+    WORKLOAD_ENTRIES,
+    Json,
+    Resource,
+    selector_of_either,
+)
+from daemon.meshes import destinationrule
+from daemon.meshes.backing import Read, Seen
+from daemon.meshes.destinationrule import Labels, Rules
+from daemon.meshes.istiohosts import Arms, Destination, half_spelled, service_of
+from daemon.meshes.meaning import SubsetMeaning, subset_meaning
+
+T = TypeVar("T")
+
+AskRules = Callable[[str], Coroutine[Any, Any, Sequence[Json]]]
+"""Gives the DestinationRules of a namespace, as they are now."""
+
+_NO_SERVICE = NotFound("it is no host of a Kubernetes service")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """The first round: rules by namespace; by host, its EndpointSlices and, where the arms have two hosts, its Service."""
+
+    rules: Rules
+    slices: Mapping[str, Read]
+    services: Mapping[str, Json | VerdictdError]
+
+
+async def rules(ask: AskRules, *, hosts: Collection[str], clients: Sequence[str], root: str) -> Rules:
+    """The rules that clients of these namespaces may go by for these hosts. The root namespace is asked only where it counts."""
+    namespaces = {one for host in hosts for one in destinationrule.namespaces_asked(host, clients=clients, root=root)}
+    asked = sorted(namespaces - ({root} - set(clients)))
+    found = dict(zip(asked, await settled(ask(one) for one in asked), strict=True))
+    views = [destinationrule.subsets_for(one, found, host=host, root=root) for one in clients for host in hosts]
+    if root in namespaces - found.keys() and not all(view.rules or view.unread for view in views):
+        (found[root],) = await settled([ask(root)])
+    return found
+
+
+async def ground(
+    kube: KubeClient, ask: AskRules, *, hosts: Collection[str], ruled: Collection[str], clients: Sequence[str], root: str
+) -> Ground:
+    """The first round. ``ruled``: the hosts whose subsets matter. Raises nothing: what failed is in its place."""
+    asked = tuple(dict.fromkeys(hosts))
+    # Of one host the subsets tell the arms apart, whatever its Service is.
+    told_apart = asked if len(asked) > 1 else ()
+    async with asyncio.TaskGroup() as group:
+        listed = group.create_task(rules(ask, hosts=ruled, clients=clients, root=root))
+        sliced = group.create_task(settled(_slices(kube, host) for host in asked))
+        served = group.create_task(_services(kube, told_apart))
+    return Ground(
+        rules=listed.result(),
+        slices=dict(zip(asked, sliced.result(), strict=True)),
+        services=served.result(),
+    )
+
+
+async def seen(kube: KubeClient, arms: Arms, *, ground: Ground, clients: Sequence[str], root: str) -> tuple[Seen, Seen]:
+    """The second round, and where a Service is not there a third: all that is to be known of baseline and canary.
+
+    Raises nothing either.
+    """
+    both = (arms.baseline, arms.canary)
+    subsets = [_subset(arm, ground, clients=clients, root=root) for arm in both]
+    empty = [arm.host for arm in both if not ground.slices[arm.host]]
+    async with asyncio.TaskGroup() as group:
+        listed = group.create_task(_pods(kube, both, subsets, without=empty))
+        served = group.create_task(_services(kube, [host for host in empty if host not in ground.services]))
+    services = {**ground.services, **served.result()}
+    lost = [host for host in empty if isinstance(services[host], NotFound)]
+    entries, there = await asyncio.gather(_entries(kube, lost), _neighbours(kube, lost))
+    baseline, canary = (
+        Seen(
+            subset=subset,
+            service=services.get(arm.host),
+            slices=ground.slices[arm.host],
+            pods=listed.result().get(_namespace(arm.host), ()),
+            services=there.get(_namespace(arm.host), ()),
+            entries=entries,
+        )
+        for arm, subset in zip(both, subsets, strict=True)
+    )
+    return baseline, canary
+
+
+async def workloads(kube: KubeClient, arm: Destination) -> Read:
+    """The WorkloadEntries of the arm's namespace: machines that its Service may choose as it chooses pods."""
+    try:
+        return await _listed(kube, WORKLOAD_ENTRIES, namespace=_namespace(arm.host))
+    except NotFound:
+        return ()
+    except VerdictdError as error:
+        return error
+
+
+async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdError]:
+    """Await all at the same time; one that fails does not end the others, and gives its error."""
+
+    async def one(call: Coroutine[Any, Any, T]) -> T | VerdictdError:
+        try:
+            return await call
+        except VerdictdError as error:
+            return error
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(call)) for call in calls]
+    return [task.result() for task in tasks]
+
+
+def _subset(arm: Destination, ground: Ground, *, clients: Sequence[str], root: str) -> SubsetMeaning:
+    views = {client: destinationrule.subsets_for(client, ground.rules, host=arm.host, root=root) for client in clients}
+    return subset_meaning(arm, views)
+
+
+async def _pods(
+    kube: KubeClient, arms: Sequence[Destination], subsets: Sequence[SubsetMeaning], *, without: Collection[str]
+) -> dict[str, Read]:
+    """By namespace, pods that carry the labels of either arm's subset, in one listing."""
+    wanted: dict[str, list[Labels]] = {}
+    for arm, subset in zip(arms, subsets, strict=True):
+        if subset.labels and arm.host not in without:
+            wanted.setdefault(_namespace(arm.host), []).append(subset.labels)
+    found = await settled(_listed(kube, PODS, namespace=one, labels=selector_of_either(labels)) for one, labels in wanted.items())
+    return dict(zip(wanted, found, strict=True))
+
+
+async def _services(kube: KubeClient, hosts: Collection[str]) -> dict[str, Json | VerdictdError]:
+    asked = tuple(dict.fromkeys(hosts))
+    return dict(zip(asked, await settled(_service(kube, host) for host in asked), strict=True))
+
+
+async def _service(kube: KubeClient, host: str) -> Json:
+    named = service_of(host) or half_spelled(host)
+    if named is None:
+        raise _NO_SERVICE
+    return await kube.get(SERVICES, namespace=named[1], name=named[0])
+
+
+async def _slices(kube: KubeClient, host: str) -> Sequence[Json]:
+    service = service_of(host)
+    if service is None:
+        return ()
+    return await _listed(kube, ENDPOINT_SLICES, namespace=service[1], labels=f"kubernetes.io/service-name={service[0]}")
+
+
+async def _entries(kube: KubeClient, lost: Collection[str]) -> Read:
+    """The ServiceEntries of the whole cluster, where a host may be in one: any namespace may name any host."""
+    if not lost:
+        return ()
+    try:
+        return (await kube.list(SERVICE_ENTRIES)).items
+    except NotFound:
+        return ()
+    except VerdictdError as error:
+        return error
+
+
+async def _neighbours(kube: KubeClient, lost: Collection[str]) -> dict[str, Read]:
+    """By namespace, the Services that there are where one is not."""
+    asked = tuple(dict.fromkeys(_namespace(host) for host in lost if service_of(host)))
+    return dict(zip(asked, await settled(_listed(kube, SERVICES, namespace=one) for one in asked), strict=True))
+
+
+async def _listed(kube: KubeClient, kind: Resource, *, namespace: str, labels: str = "") -> Sequence[Json]:
+    return (await kube.list(kind, namespace=namespace, labels=labels)).items
+
+
+def _namespace(host: str) -> str:
+    service = service_of(host)
+    return service[1] if service is not None else ""

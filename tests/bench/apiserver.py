@@ -1,0 +1,88 @@
+"""From a decision to the patch on a real API server: what it takes to look where the traffic would go, and to read anew.
+
+The API server is the only other party: no istiod, no traffic. ``warm``: connections are open, as seconds after another call;
+``cold``: a client that has its credentials and no connection, as after an hour without a release.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from config.settings import Kubernetes, Limits
+from daemon.clock import SystemClock
+from daemon.engine.reverting import PATCH_SENT, Reverting
+from daemon.kube.client import KubeClient
+from daemon.kube.resources import VIRTUAL_SERVICES
+from daemon.meshes.istio import IstioRouter
+from daemon.model import Action, ArmSpec, Release
+from tests.bench.figures import Figure, percentile, spread
+from tests.mesh import istio_objects
+from tests.mesh.istio_objects import NAMESPACE, SERVICE
+from tests.servers.crds import install_crds
+from tests.servers.kube_apiserver import KubeApiServer, cluster
+from tests.servers.locate import require_crds
+
+RUNS = 200
+_ARMS = {
+    "by subset": (ArmSpec(subset="v1"), ArmSpec(subset="v2")),
+    "by version": (ArmSpec(version="v1"), ArmSpec(version="v2")),
+}
+
+
+def figures(*, runs: int = RUNS) -> list[Figure]:
+    """Each way of naming the arms, warm and cold."""
+    return asyncio.run(_measure(runs))
+
+
+async def _measure(runs: int) -> list[Figure]:
+    found: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="verdictd-bench-apiserver-") as name:
+        async with cluster(Path(name) / "cluster") as api:
+            await _create(api)
+            settings = Kubernetes(auth="kubeconfig", kubeconfig=str(api.write_kubeconfig(Path(name) / "kubeconfig.json")))
+            for how, (baseline, canary) in _ARMS.items():
+                release = Release(service=SERVICE, namespace=NAMESPACE, baseline=baseline, canary=canary)
+                for kind in ("warm", "cold"):
+                    seconds = await _series(settings, release, runs=runs, cold=kind == "cold")
+                    found.append(_figure(f"arms {how}, {kind}", seconds))
+    return found
+
+
+def _figure(what: str, seconds: Sequence[float]) -> Figure:
+    ms = [1e3 * one for one in seconds]
+    measured = f"{spread(ms)}, p99 {percentile(ms, 0.99):.1f}"
+    return Figure(what=f"API server, {what}: decision to patch on the wire, ms", measured=measured, goal="p99 <= 50")
+
+
+async def _create(api: KubeApiServer) -> None:
+    await install_crds(api, require_crds("istio"))
+    async with api.session() as session:
+        for collection, item in istio_objects.created():
+            async with session.post(collection, json=item) as response:
+                response.raise_for_status()
+
+
+async def _series(settings: Kubernetes, release: Release, *, runs: int, cold: bool) -> list[float]:
+    """The first one is thrown away: it pays for the library that reads credentials."""
+    kube = KubeClient(settings)
+    router = IstioRouter(kube)
+    seconds = [await _revert(kube, router, release, cold=cold) for _ in range(runs + 1)]
+    await kube.close()
+    return seconds[1:]
+
+
+async def _revert(kube: KubeClient, router: IstioRouter, release: Release, *, cold: bool) -> float:
+    """Seconds from the decision to the patch."""
+    operations = [{"op": "replace", "path": "/spec", "value": istio_objects.virtual_service()["spec"]}]
+    await kube.patch(VIRTUAL_SERVICES, name=SERVICE, namespace=NAMESPACE, operations=operations)
+    await router.locate(release)
+    if cold:
+        await kube.close()
+        await kube.connect()
+    clock = SystemClock()
+    began = clock.now()
+    outcome = await Reverting(clock=clock, limits=Limits(), random=lambda: 0.5).run(router, release)
+    if outcome.action is not Action.REVERT:
+        raise RuntimeError(outcome.reason)
+    return next(mark.at for mark in outcome.marks if mark.step == PATCH_SENT) - began

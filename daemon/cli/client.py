@@ -88,7 +88,12 @@ class Client:
         """The verdict, waited for; as long as there is none, the release."""
         path = f"{_path(release_id)}/verdict?wait={wait_seconds:.3f}"
         status, body = self._send("GET", path, timeout=wait_seconds + _ANSWER_SECONDS)
-        return _decoded(body, Verdict) if status == http.client.OK else _decoded(body, ReleaseView)
+        if status != http.client.OK:
+            return _decoded(body, ReleaseView)
+        verdict = _decoded(body, Verdict)
+        if verdict.release_id != release_id:
+            raise Unavailable(f"the answer is a verdict on another release: {verdict.release_id}")
+        return verdict
 
     def record(self, release_id: str) -> Record:
         """The decision record. ``NotFound`` also while there is no verdict."""

@@ -63,7 +63,7 @@ def _only_one(recording: Path | None) -> None:
 
 def _write(file: Path, text: str) -> None:
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")  # the name of a file need not be text
     except OSError as error:
         problem = Problem(path="--html", message=f"{file} cannot be written: {error.strerror}", fix="name a file in a folder")
         raise ConfigError((problem,), source="verdictd explain") from error

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 from daemon.cli import defect
@@ -75,17 +76,24 @@ class Stream:
 
 @contextmanager
 def standing() -> Iterator[Stream]:
-    """For the length of a block both streams cannot fail; gives standard output's, flushed when the block is left."""
+    """For the length of a block both streams cannot fail; gives standard output's, flushed when the block is left.
+
+    Standard input, where it is closed, is empty, and what is no text in it is for whoever reads the document to refuse.
+    """
     _occupy_closed_descriptors()
-    before = sys.stdout, sys.stderr
+    before = sys.stdin, sys.stdout, sys.stderr
     out, err = Stream(sys.stdout), Stream(sys.stderr)
     sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)
-    try:
-        yield out
-    finally:
-        out.flush()
-        err.flush()
-        sys.stdout, sys.stderr = before
+    with Path(os.devnull).open(encoding="utf-8") as nothing:
+        sys.stdin = sys.stdin or nothing
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")
+        try:
+            yield out
+        finally:
+            out.flush()
+            err.flush()
+            sys.stdin, sys.stdout, sys.stderr = before
 
 
 @contextmanager

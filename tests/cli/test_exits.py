@@ -333,6 +333,29 @@ async def test_a_defect_of_ours_is_70_and_one_line_with_a_traceback_on_demand(ap
             assert (told.code, told.err.startswith("Traceback") or "Traceback" in told.err) == (70, True)
 
 
+async def test_a_verdict_on_another_release_is_none() -> None:
+    """As a cache between would give it."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(verdict("other", Outcome.PROMOTE)), content_type="application/json")
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    async with serving_app(app) as port:
+        done = await verdictd("wait", "mine", "--patience", "0", "--server", f"http://127.0.0.1:{port}")
+    assert (done.code, done.out) == (69, "")
+    assert "a verdict on another release: other" in done.err
+
+
+async def test_standard_input_that_is_closed_or_no_text_is_refused() -> None:
+    done = await verdictd("submit", "-", "--wait", then="<&-")
+    assert (done.code, defects(done)) == (64, 0)
+    assert done.err.startswith("standard input: ")
+    for environ in ({}, {"PYTHONIOENCODING": "utf-8:strict"}):
+        done = await verdictd("submit", "-", "--wait", stdin=b"service: \xff", environ=environ)
+        assert (done.code, defects(done)) == (64, 0), done.err
+
+
 async def test_what_only_prints_has_failed_when_it_cannot(api: Api, tmp_path: Path) -> None:
     """But a reader that leaves has what it wanted."""
     commands = [["status"], ["status", "promoted", "--json"], ["check", "--schema", "policy"], ["wait", "--help"], ["--version"]]

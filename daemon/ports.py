@@ -169,8 +169,11 @@ class Desk(Protocol):
         """Carry out a person's word. Raises ``NotFound``; ``Refused`` when the release has its verdict already."""
         ...
 
-    def views(self) -> list[ReleaseView]:
-        """All running releases and the recently ended ones."""
+    def views(self) -> Sequence[ReleaseView]:
+        """All running releases and the recently ended ones as of now, the newest first (by time and id).
+
+        Each is made when it is asked for: there may be thousands, and whoever reads them gives the event loop turns in between.
+        """
         ...
 
     async def view(self, release_id: str) -> ReleaseView:

@@ -100,8 +100,8 @@ class Engine:
         at_work.lives.decided(after)
         return view(after)
 
-    def views(self) -> list[ReleaseView]:
-        """All running releases and the recently ended ones."""
+    def views(self) -> Sequence[ReleaseView]:
+        """All running releases and the recently ended ones, newest first."""
         return self._registry.views()
 
     async def view(self, release_id: str) -> ReleaseView:

@@ -5,6 +5,8 @@ Everything else passes frozen sessions around and puts the new one here. Not sha
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
+from typing import overload
 
 from daemon.engine.session import Session
 from daemon.errors import NotFound
@@ -77,10 +79,10 @@ class Registry:
             if s.release_id != release_id and (s.release.namespace, s.release.service) == (release.namespace, release.service)
         ]
 
-    def views(self) -> list[ReleaseView]:
-        """Everything in memory, newest first."""
+    def views(self) -> Sequence[ReleaseView]:
+        """Everything that is in memory now, newest first."""
         sessions = [*self._ended.values(), *self._running.values()]
-        return [view(s) for s in sorted(sessions, key=lambda s: s.submitted_at, reverse=True)]
+        return _Views(sorted(sessions, key=lambda s: (s.submitted_at, s.release_id), reverse=True))
 
     async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
         """The verdict of a session in memory, waiting for it at most so long. Raises ``NotFound``."""
@@ -98,6 +100,25 @@ class Registry:
             waiting = self._waiters.get(release_id, [])
             if waiter in waiting:
                 waiting.remove(waiter)
+
+
+class _Views(Sequence[ReleaseView]):
+    """Views of sessions, each made when it is asked for: there may be thousands, of which a page is shown."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self._sessions = sessions
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    @overload
+    def __getitem__(self, index: int) -> ReleaseView: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ReleaseView]: ...
+    def __getitem__(self, index: int | slice) -> ReleaseView | Sequence[ReleaseView]:
+        if isinstance(index, slice):
+            return _Views(self._sessions[index])
+        return view(self._sessions[index])
 
 
 def view(session: Session) -> ReleaseView:

@@ -6,7 +6,7 @@ from typing import Any
 
 from daemon.http.health import Health
 from daemon.http.problems import Handler
-from daemon.http.releases import FILTERS, ReleaseList, Releases
+from daemon.http.releases import FILTERS, LONGEST_PAGE, PAGE, ReleaseList, Releases
 from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
 
 TEXT = "text/plain"
@@ -55,6 +55,21 @@ _IDEMPOTENCY = Parameter(
     schema={"type": "string", "maxLength": 255},
 )
 
+_PAGING = (
+    Parameter(
+        name="limit",
+        where="query",
+        description="Most releases in one answer.",
+        schema={"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": PAGE},
+    ),
+    Parameter(
+        name="cursor",
+        where="query",
+        description="Go on after the page before: its field next, as it is. The filters must be the same.",
+        schema={"type": "string"},
+    ),
+)
+
 
 def release_endpoints(releases: Releases, *, max_wait_seconds: float) -> list[Endpoint]:
     """Everything under /v1/releases."""
@@ -81,8 +96,8 @@ def release_endpoints(releases: Releases, *, max_wait_seconds: float) -> list[En
             method="GET",
             path="/v1/releases",
             handler=releases.listing,
-            summary="Running and recently ended releases, the newest first.",
-            parameters=tuple(_filter(name) for name in FILTERS),
+            summary="Running and recently ended releases, the newest first, a page at a time.",
+            parameters=(*(_filter(name) for name in FILTERS), *_PAGING),
             answers={200: ReleaseList, 400: None},
         ),
         Endpoint(

@@ -6,6 +6,7 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from daemon.http.metrics import Metrics
+from daemon.http.releases import in_turns
 from daemon.model import Stage
 from daemon.ports import Desk
 
@@ -23,7 +24,7 @@ class Scraping:
         async with self._one:
             # The desk belongs to the event loop: it is asked here, and only the numbers go to the thread.
             counts = dict.fromkeys(Stage, 0)
-            for view in self._desk.views():
+            async for view in in_turns(self._desk.views()):
                 counts[view.stage] += 1
             self._metrics.set_stages(counts)
             encoder, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -9,8 +10,8 @@ import pytest
 
 from config.settings import Http
 from daemon.errors import Conflict, Forbidden, Throttled, Unavailable, VerdictdError
-from daemon.model import Command, Outcome, Stage
-from tests.http.world import RELEASE, Engine, release, serving, view
+from daemon.model import Command, Outcome, ReleaseView, Stage
+from tests.http.world import RELEASE, Api, Engine, release, serving, view
 
 STRUCTURED = {"specversion": "1.0", "id": "e-1", "source": "/ci", "type": "io.verdictd.release.v1", "data": RELEASE}
 
@@ -172,7 +173,7 @@ async def test_releases_are_listed_newest_first_and_filtered() -> None:
     ("path", "where", "fix"),
     [
         ("/v1/releases?servce=x", "?servce", "did you mean service?"),
-        ("/v1/releases?zzz=x", "?zzz", "use namespace, service or stage"),
+        ("/v1/releases?zzz=x", "?zzz", "use cursor, limit, namespace, service or stage"),
         ("/v1/releases?stage=done", "?stage", "use locating, watching"),
         ("/v1/releases?stage=ended&stage=watching", "?stage", "give it once"),
         ("/v1/releases/shop-1?x=1", "?x", "leave it out"),
@@ -302,3 +303,106 @@ async def test_a_submission_survives_as_the_model() -> None:
     async with serving() as api:
         await api.call("POST", "/v1/releases", json={key: RELEASE[key] for key in RELEASE if key != "weight"})
         assert api.engine.submitted[0][1] == release()
+
+
+async def pages(api: Api, query: str = "limit=7") -> list[list[str]]:
+    """The ids on all pages."""
+    found: list[list[str]] = []
+    cursor = ""
+    while True:
+        status, page = await api.call("GET", f"/v1/releases?{query}{cursor}")
+        assert status == 200, page
+        found.append([one["id"] for one in page["releases"]])
+        if "next" not in page:
+            return found
+        cursor = f"&cursor={page['next']}"
+
+
+def many(number: int) -> dict[str, ReleaseView]:
+    """Three at the same moment each: ids decide then."""
+    ids = [(f"shop-{n:05}", float(n // 3)) for n in range(number)]
+    return {release_id: view(release_id, submitted_at=at + 0.1) for release_id, at in ids}
+
+
+async def test_the_list_comes_in_pages_that_skip_and_repeat_nothing() -> None:
+    releases = many(25)
+    async with serving(Engine(releases=releases)) as api:
+        found = await pages(api)
+    assert [len(page) for page in found] == [7, 7, 7, 4]
+    assert [one for page in found for one in page] == sorted(releases, reverse=True)
+
+
+async def test_without_a_limit_a_page_has_a_hundred_and_a_client_that_knows_no_pages_reads_the_newest() -> None:
+    async with serving(Engine(releases=many(250))) as api:
+        assert [len(page) for page in await pages(api, "")] == [100, 100, 50]
+        _, page = await api.call("GET", "/v1/releases")
+        assert page["releases"][0]["id"] == "shop-00249"
+
+
+async def test_a_page_that_is_just_full_is_the_last() -> None:
+    async with serving(Engine(releases=many(7))) as api:
+        assert [len(page) for page in await pages(api)] == [7]
+
+
+async def test_releases_that_come_and_go_between_two_pages_move_nothing() -> None:
+    async with serving(Engine(releases=many(9))) as api:
+        _, page = await api.call("GET", "/v1/releases?limit=3")
+        api.engine.releases["new"] = view("new", submitted_at=99.0)
+        del api.engine.releases[page["releases"][-1]["id"]]
+        _, second = await api.call("GET", f"/v1/releases?limit=3&cursor={page['next']}")
+        assert [one["id"] for one in second["releases"]] == ["shop-00005", "shop-00004", "shop-00003"]
+
+
+async def test_filters_hold_on_every_page() -> None:
+    releases = {name: one for n, (name, one) in enumerate(many(40).items()) if n % 2}
+    others = {f"other-{n}": view(f"other-{n}", service="cart", submitted_at=float(n)) for n in range(40)}
+    async with serving(Engine(releases={**releases, **others})) as api:
+        found = await pages(api, "service=shop&limit=7")
+    assert [one for page in found for one in page] == sorted(releases, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        *((f"limit={text}", "?limit") for text in ("0", "1001", "-1", "ten", "1.5", "9" * 5000, "%C2%B2", "")),
+        *((f"cursor={text}", "?cursor") for text in ("", "x", "1.0", "1.0,", "one,shop-1", "nan,shop-1", "1.0,../x", "9" * 5000)),
+    ],
+)
+async def test_a_page_that_cannot_be_is_refused(query: str, path: str) -> None:
+    async with serving() as api:
+        status, problem = await api.call("GET", f"/v1/releases?{query}")
+        assert (status, problem["path"]) == (400, path)
+        assert problem["fix"]
+
+
+async def test_others_have_their_turns_while_a_long_list_is_looked_through() -> None:
+    """11 000 releases, of which the last is wanted: between any two turns of the event loop only a few are looked at."""
+    looked, most, before = 0, 0, 0
+
+    class Counting(Engine):
+        def views(self) -> Sequence[ReleaseView]:
+            return Views(super().views())
+
+    class Views(list[ReleaseView]):
+        def __iter__(self) -> Iterator[ReleaseView]:
+            nonlocal looked
+            for one in super().__iter__():
+                looked += 1
+                yield one
+
+    async def watching() -> None:
+        nonlocal most, before
+        while True:
+            most, before = max(most, looked - before), looked
+            await asyncio.sleep(0)
+
+    engine = Counting(releases={**many(11_000), "last": view("last", service="cart", submitted_at=-1.0)})
+    async with serving(engine) as api:
+        for path in ("/v1/releases?service=cart", "/metrics"):
+            heart = asyncio.ensure_future(watching())
+            status, page = await api.call("GET", path)
+            heart.cancel()
+            assert status == 200
+            assert looked % 11_001 == 0
+            assert most <= 200, path
+            assert "shop" not in str(page) or path == "/metrics"

@@ -1,7 +1,7 @@
 """A desk and verdicts without an engine behind them: our own ports, so that what they do is ours to say."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +11,7 @@ import aiohttp
 from config.policy import Policy
 from config.settings import Http
 from daemon.errors import NotFound, Refused
+from daemon.http.capacity import Capacity
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Mark, Outcome, Record, Release, ReleaseView, Stage, Verdict
@@ -87,8 +88,8 @@ class Engine:
         self.commands.append((release_id, command))
         return self.releases[release_id]
 
-    def views(self) -> list[ReleaseView]:
-        return list(self.releases.values())
+    def views(self) -> Sequence[ReleaseView]:
+        return sorted(self.releases.values(), key=lambda one: (one.submitted_at, one.id), reverse=True)
 
     async def view(self, release_id: str) -> ReleaseView:
         if self.broken is not None:
@@ -147,14 +148,16 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(engine: Engine | None = None, http: Http | None = None) -> AsyncIterator[Api]:
+async def serving(
+    engine: Engine | None = None, http: Http | None = None, *, connections: int = 100, per_peer: int = 100
+) -> AsyncIterator[Api]:
     """A real server on a port of the system's choice."""
     engine = Engine() if engine is None else engine
     http = Http(listen="127.0.0.1:0") if http is None else http
     metrics = Metrics()
     components: dict[str, str | None] = {}
     app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: components, http=http)
-    async with HttpServer(app, http=http) as server:
+    async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:
         timeout = aiohttp.ClientTimeout(total=10)
         url = f"http://127.0.0.1:{server.address.port}"
         async with aiohttp.ClientSession(url, timeout=timeout) as client:

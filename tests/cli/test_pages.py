@@ -1,0 +1,54 @@
+"""``verdictd status`` follows the pages of the list, to a daemon that has pages and to one that has none."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from daemon.cli import main
+from tests.http.world import Engine, serving, view
+
+
+async def command(*argv: str) -> int:
+    return await asyncio.to_thread(main, argv)
+
+
+@asynccontextmanager
+async def answering(answer: object) -> AsyncIterator[str]:
+    """A server that says the same to everything."""
+
+    async def handle(_request: web.Request) -> web.Response:
+        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+
+    app = web.Application()
+    app.router.add_get("/v1/releases", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_all_pages_are_shown_as_one_list(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"shop-{n:03}" for n in range(250)]
+    async with serving(Engine(releases={name: view(name, submitted_at=float(n)) for n, name in enumerate(names)})) as api:
+        assert await command("status", "--json", "--service", "shop", "--server", api.server.address.url) == 0
+    assert [one["id"] for one in json.loads(capsys.readouterr().out)] == names[::-1]
+
+
+async def test_a_daemon_without_pages_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    async with answering({"releases": [view("shop-1")]}) as server:
+        assert await command("status", "--json", "--server", server) == 0
+    assert [one["id"] for one in json.loads(capsys.readouterr().out)] == ["shop-1"]
+
+
+async def test_a_page_that_comes_again_ends_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    async with answering({"releases": [view("shop-1")], "next": "1.0,shop-1"}) as server:
+        assert await command("status", "--server", server) == 69
+    assert "the same page comes again" in capsys.readouterr().err

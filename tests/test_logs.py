@@ -4,10 +4,12 @@ import asyncio
 import io
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiohttp.http_exceptions import BadStatusLine
 
 from daemon import logs
 
@@ -141,3 +143,81 @@ def test_setting_up_again_replaces_what_was_set_up() -> None:
     log.info("once")
     assert one.getvalue() == ""
     assert len(lines(two)) == 1
+
+
+class Hand:
+    """A clock that a test moves, and the handler that reads it."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self.time = 100.0
+        self.handler = logs.SummingHandler(stream, now=lambda: self.time, times=3, window_seconds=10.0)
+        self.handler.setFormatter(logs.JsonFormatter())
+        logging.getLogger().handlers[:] = [self.handler]
+
+
+@pytest.fixture
+def hand(stream: io.StringIO) -> Iterator[Hand]:
+    made = Hand(stream)
+    yield made
+    made.handler.close()
+
+
+def test_what_is_said_over_and_over_is_written_the_first_times_and_then_summed(stream: io.StringIO, hand: Hand) -> None:
+    for number in range(503):
+        log.warning("event rejected", extra={"reason": str(number)})
+    log.info("something else")
+    hand.time += 10.0
+    log.warning("event rejected", extra={"reason": "anew"})
+    events = [(line["event"], line.get("reason"), line.get("times")) for line in lines(stream)]
+    assert events == [
+        *(("event rejected", str(number), None) for number in range(3)),
+        ("something else", None, None),
+        ("said again", None, 500),
+        ("event rejected", "anew", None),
+    ]
+    summary = lines(stream)[4]
+    assert (summary["again"], summary["window_seconds"], summary["level"]) == ("event rejected", 10.0, "warning")
+
+
+def test_the_end_of_one_release_is_never_counted_among_those_of_others(stream: io.StringIO, hand: Hand) -> None:
+    for number in range(50):
+        with logs.release_bound(f"web-{number}"):
+            log.info("verdict")
+    log.info("recording stopped", extra={"release": "web-7"})
+    assert [line["release"] for line in lines(stream)] == [*(f"web-{number}" for number in range(50)), "web-7"]
+
+
+def test_the_count_is_written_when_nobody_says_anything_any_more(stream: io.StringIO) -> None:
+    written = threading.Event()
+
+    class Noticing(io.StringIO):
+        def write(self, text: str) -> int:
+            length = stream.write(text)
+            if "said again" in text:
+                written.set()
+            return length
+
+    handler = logs.SummingHandler(Noticing(), times=1, window_seconds=0.02)
+    handler.setFormatter(logs.JsonFormatter())
+    logging.getLogger().handlers[:] = [handler]
+    with logs.release_bound("web-1"):
+        for _ in range(3):
+            log.warning("lost")
+    assert written.wait(timeout=20)
+    assert (lines(stream)[-1]["times"], lines(stream)[-1]["release"]) == (2, "web-1")
+
+
+def test_what_was_counted_is_written_at_the_end(stream: io.StringIO, hand: Hand) -> None:
+    for _ in range(5):
+        log.warning("lost")
+    hand.handler.close()
+    assert [line.get("times") for line in lines(stream)] == [None, None, None, 2]
+
+
+def test_bytes_that_are_no_http_are_one_short_line_without_a_traceback(stream: io.StringIO) -> None:
+    error = BadStatusLine("\x16\x03\x01" * 1000)
+    logging.getLogger("aiohttp.server").error("Error handling request from %s", "10.0.0.7", exc_info=error)
+    (line,) = lines(stream)
+    assert (line["event"], line["level"]) == ("a request was no HTTP", "warning")
+    assert "traceback" not in line
+    assert len(stream.getvalue()) < 500

@@ -41,7 +41,7 @@ def limits(kind: Number) -> str:
         ("less than", kind.lt),
         ("at most", kind.le),
     )
-    return "".join(f" {'and ' if index else ''}{word} {bound:g}" for index, (word, bound) in enumerate(_given(words)))
+    return "".join(f" {'and ' if index else ''}{word} {bound:.15g}" for index, (word, bound) in enumerate(_given(words)))
 
 
 def _given(words: Iterable[tuple[str, float | None]]) -> list[tuple[str, float]]:

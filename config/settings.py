@@ -41,6 +41,18 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     token_file: Annotated[str | None, Meta(description="A file holding the bearer token.")] = None
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 1_048_576
     max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0
+    max_connections: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Connections at a time; default 1000, or what the limit of open files leaves beside a revert."),
+    ] = None
+    max_connections_per_peer: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Of them from one address (all behind one proxy or NAT are one); default half of all."),
+    ] = None
+    idle_seconds: Annotated[
+        Positive,
+        Meta(description="A connection on which no whole request has come for so long is closed; sooner when all are taken."),
+    ] = 75.0
 
 
 class Kubernetes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +80,9 @@ class PrometheusTelemetry(
     token_file: Annotated[str | None, Meta(description="A file holding a bearer token.")] = None
     ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
     headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.")] = {}
+    max_answer_bytes: Annotated[
+        int, Meta(ge=1_048_576, description="Longest answer, unpacked; 2000 releases through Prometheus need 66 MiB.")
+    ] = 268_435_456
 
 
 class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
@@ -82,6 +97,7 @@ class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 1.0
     timeout_seconds: Annotated[Positive, Meta(description="Longest wait for one proxy; later is a tick without data.")] = 0.9
     concurrency: Annotated[int, Meta(ge=1, le=1024, description="Proxies scraped at the same time.")] = 64
+    max_answer_bytes: Annotated[int, Meta(ge=1_048_576, description="Longest answer of one proxy, unpacked.")] = 268_435_456
 
 
 Telemetry = PrometheusTelemetry | EnvoyTelemetry
@@ -111,6 +127,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_ended: Annotated[
         int, Meta(ge=0, description="Ended releases kept in memory for reading; older ones are read from the store.")
     ] = 1_000
+    unparsed_bytes: Annotated[
+        int,
+        Meta(
+            ge=2_097_152, description="What of all answers of telemetry together is in memory before it is parsed; the others wait."
+        ),
+    ] = 67_108_864
     locate_seconds: Annotated[Positive, Meta(description="How long to look for the canary and its route before giving up.")] = 30.0
     revert_attempts: Annotated[int, Meta(ge=1, le=100, description="Patches tried in one revert.")] = 10
     confirm_seconds: Annotated[

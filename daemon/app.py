@@ -21,6 +21,7 @@ from daemon.clock import SystemClock
 from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
 from daemon.errors import InvalidInput, VerdictdError
+from daemon.http.capacity import capacity
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.kube.client import KubeClient
@@ -73,6 +74,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         VerdictdError: the broker, or an address to listen on, cannot be had.
     """
     clock = clock or SystemClock()
+    connections = capacity(settings)
     metrics = Metrics(now=clock.now)
     async with AsyncExitStack() as stack:
         async with _until(stop) as opening:
@@ -94,7 +96,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             }
 
         app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=readiness, http=settings.http)
-        server = await stack.enter_async_context(HttpServer(app, http=settings.http))
+        server = await stack.enter_async_context(HttpServer(app, http=settings.http, capacity=connections))
         log.info(
             "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}
         )

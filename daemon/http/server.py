@@ -1,8 +1,12 @@
 """The API as one owned thing: made from ports and settings, bound to an address, gone in under two seconds.
 
+Its connections are bounded (``daemon/http/connections.py``).
+
 The order at the end: no new connection, long polls answered, what is still being answered given a second, the rest cut.
 """
 
+import asyncio
+import socket
 from types import TracebackType
 from typing import Self
 
@@ -13,6 +17,8 @@ from config.address import Address
 from config.settings import Http
 from daemon.errors import Unavailable
 from daemon.http import guard, openapi
+from daemon.http.capacity import ACCEPTED_AT_ONCE, Capacity
+from daemon.http.connections import Connections
 from daemon.http.endpoints import health_endpoints, release_endpoints
 from daemon.http.health import Health, Readiness
 from daemon.http.longpolls import LongPolls
@@ -23,6 +29,8 @@ from daemon.http.scraping import Scraping
 from daemon.ports import Desk, Verdicts
 
 _SHUTDOWN_SECONDS = 1.0
+_QUEUE = 128
+"""Connections that wait in the kernel to be taken."""
 
 
 def create_app(*, desk: Desk, verdicts: Verdicts, metrics: Metrics, readiness: Readiness, http: Http) -> web.Application:
@@ -63,8 +71,10 @@ class HttpServer:
     ``address`` is where it really listens (port 0 becomes the one taken).
     """
 
-    def __init__(self, app: web.Application, *, http: Http) -> None:
+    def __init__(self, app: web.Application, *, http: Http, capacity: Capacity) -> None:
         self._wanted = address.parse(http.listen)
+        self.connections = Connections(capacity, idle_seconds=http.idle_seconds)
+        app.middlewares.insert(0, self.connections.middleware())
         # Bodies are not unpacked: nobody needs it, and a small body could become a large one.
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS, auto_decompress=False
@@ -75,7 +85,7 @@ class HttpServer:
         """Listen. Raises ``Unavailable`` when the address cannot be had."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._wanted.host, self._wanted.port).start()
+            await _Site(self._runner, self._wanted, self.connections).start()
         except OSError as error:
             await self._runner.cleanup()
             raise Unavailable(f"http.listen: {self._wanted.url} cannot be listened on: {error.strerror}") from error
@@ -87,3 +97,31 @@ class HttpServer:
     ) -> None:
         """Stop listening and end what is open."""
         await self._runner.cleanup()
+
+
+class _Site(web.BaseSite):
+    """As ``web.TCPSite``, but for the guard before each connection."""
+
+    def __init__(self, runner: web.AppRunner, wanted: Address, connections: Connections) -> None:
+        super().__init__(runner)
+        self._wanted = wanted
+        self._connections = connections
+
+    @property
+    def name(self) -> str:
+        """Where it listens."""
+        return self._wanted.url
+
+    async def start(self) -> None:
+        """Listen. Raises ``OSError``."""
+        await super().start()
+        make = self._runner.server
+        assert make is not None  # the runner has been set up
+        server = await asyncio.get_running_loop().create_server(
+            lambda: self._connections.guarded(make), self._wanted.host, self._wanted.port, backlog=ACCEPTED_AT_ONCE
+        )
+        self._server = server
+        for listening in server.sockets:
+            # For asyncio the backlog is also how many it accepts in one turn; the kernel's queue may be longer.
+            with socket.fromfd(listening.fileno(), listening.family, listening.type) as same:
+                same.listen(_QUEUE)

@@ -7,6 +7,7 @@ import pytest
 from config.errors import ConfigError
 from config.settings import Http
 from daemon.errors import Unavailable
+from daemon.http.capacity import Capacity
 from daemon.http.guard import guard_for
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
@@ -106,5 +107,5 @@ async def test_an_address_that_is_taken_is_said_to_be() -> None:
         http = Http(listen=f"127.0.0.1:{api.server.address.port}")
         app = create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=dict, http=http)
         with pytest.raises(Unavailable, match=r"http\.listen: http://127\.0\.0\.1:\d+ cannot be listened on"):
-            async with HttpServer(app, http=http):
+            async with HttpServer(app, http=http, capacity=Capacity(connections=1, per_peer=1)):
                 pass

@@ -1,0 +1,75 @@
+"""How many connections the API may hold, so that a revert always has descriptors left.
+
+Each part of the daemon has a bound on what it opens: so much is set aside for them, and the API gets the rest. That a revert
+can open what it needs is thereby sure, whoever connects, without a descriptor held back and handed over in the right moment.
+The process's own limit is raised first, as far as it may raise it; what does not fit then is refused at the start.
+"""
+
+import resource
+from dataclasses import dataclass
+
+from config.errors import ConfigError, Problem
+from config.settings import EnvoyMesh, EnvoyTelemetry, IstioMesh, Settings
+
+MOST = 1000
+"""Connections in all where the settings name no number."""
+LEAST = 16
+ACCEPTED_AT_ONCE = 32
+"""In one turn of the event loop, so that a flood of connections does not keep it from anything else."""
+
+# Standard streams, the event loop's own, the broker and its child, and a file for each thread that may be reading one.
+_OWN = 64
+_API_SERVER = 100  # the pool of kubernetes_asyncio
+_ENVOY_ADMIN = 8
+_PROMETHEUS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """Connections in all, and from one address."""
+
+    connections: int
+    per_peer: int
+
+
+def capacity(settings: Settings) -> Capacity:
+    """What the settings and the process's limit allow. Raises the limit when that is needed and permitted.
+
+    Raises:
+        ConfigError: the limit is too low for what the settings ask for; says how many descriptors are needed.
+    """
+    wanted = settings.http.max_connections
+    elsewhere = set_aside(settings)
+    allowed = _raised(elsewhere + (MOST if wanted is None else wanted))
+    need = elsewhere + (LEAST if wanted is None else wanted)
+    if allowed < need:
+        problem = Problem(
+            path="http.max_connections",
+            message=f"this process may open {allowed} files and sockets; {need} are needed, {elsewhere} of them for other things",
+            fix=f"allow more (ulimit -n {need}, LimitNOFILE={need}), or configure fewer connections, proxies or meshes",
+        )
+        raise ConfigError((problem,), source="settings")
+    connections = min(MOST, allowed - elsewhere) if wanted is None else wanted
+    per_peer = settings.http.max_connections_per_peer
+    return Capacity(connections=connections, per_peer=max(1, connections // 2) if per_peer is None else per_peer)
+
+
+def set_aside(settings: Settings) -> int:
+    """Descriptors that everything but the API's connections may need at the same time."""
+    total = _OWN + 2 * ACCEPTED_AT_ONCE
+    for telemetry in settings.telemetry.values():
+        # Connections to proxies are kept from tick to tick, also beyond those in use at a time.
+        total += len(telemetry.endpoints) if isinstance(telemetry, EnvoyTelemetry) else _PROMETHEUS
+    total += _ENVOY_ADMIN * sum(isinstance(mesh, EnvoyMesh) for mesh in settings.meshes.values())
+    return total + _API_SERVER * any(isinstance(mesh, IstioMesh) for mesh in settings.meshes.values())
+
+
+def _raised(wanted: int) -> int:
+    """The process's limit, raised towards what is wanted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(soft, most)

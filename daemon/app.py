@@ -15,6 +15,7 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import IstioMesh, Settings
 from daemon import __version__, logs
+from daemon.aio.httpclient import ParserPool
 from daemon.bus.beside import beside
 from daemon.bus.opening import Bus, open_bus
 from daemon.clock import SystemClock
@@ -79,8 +80,9 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     async with AsyncExitStack() as stack:
         async with _until(stop) as opening:
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
+            pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
             telemetry = {
-                name: await stack.enter_async_context(telemetry_from(entry, clock=clock))
+                name: await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool))
                 for name, entry in settings.telemetry.items()
             }
             meshes = await _open_meshes(settings, stack)
@@ -136,7 +138,7 @@ async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, M
         await kube.connect()
     meshes = {}
     for name, mesh in settings.meshes.items():
-        router = router_for(mesh, kube=kube)
+        router = router_for(mesh, kube=kube, name=name)
         stack.push_async_callback(router.close)
         meshes[name] = Mesh(router=router, telemetry=mesh.telemetry)
     return meshes

@@ -27,9 +27,9 @@ _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 class EnvoyRouter:
     """The routes of one Envoy. Implements ``TrafficRouter``; an arm's cluster is its ``service``."""
 
-    def __init__(self, *, routes_file: str, admin: str) -> None:
+    def __init__(self, *, routes_file: str, admin: str, name: str = "NAME") -> None:
         self._path = Path(routes_file)
-        self._admin = EnvoyAdmin(admin)
+        self._admin = EnvoyAdmin(admin, setting=f"meshes.{name}.admin")
         # Releases of several services share one file; ours wait for each other, so that only strangers conflict.
         self._writing = asyncio.Lock()
 

@@ -3,30 +3,43 @@
 A file that was renamed is a wish; the config dump is what the proxy does. Only GET requests are made.
 """
 
+import asyncio
 from typing import Any
 
-import aiohttp
 import msgspec
+from yarl import URL
 
-from daemon.errors import Forbidden, NotFound, Refused, TimedOut, Unavailable
+from daemon.aio.httpclient import HttpClient
+from daemon.errors import NotFound, Unavailable
 
 TIMEOUT_SECONDS = 2.0
 MAX_BYTES = 64 * 1024 * 1024
+_CONNECTIONS = 8
+_INLINE_BYTES = 128 * 1024
 
 
 class EnvoyAdmin:
-    """A client of one admin endpoint. Make it and close it in the same event loop."""
+    """A client of one admin endpoint. Make it and close it in the same event loop.
 
-    def __init__(self, base_url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    Its answers are read whole, and wait for nobody: a revert is looked after by them.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        setting: str = "meshes.NAME.admin",
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         self._base_url = base_url.rstrip("/")
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
-        self._session: aiohttp.ClientSession | None = None
+        self._client = HttpClient(
+            setting=setting, connections=_CONNECTIONS, timeout_seconds=timeout_seconds, max_answer_bytes=max_bytes
+        )
 
     async def close(self) -> None:
         """Close the connections."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._client.close()
 
     async def clusters(self) -> dict[str, int]:
         """Number of hosts that take requests, by cluster, for every cluster that Envoy knows."""
@@ -48,36 +61,17 @@ class EnvoyAdmin:
 
     async def _get_json(self, path: str) -> dict[str, Any]:
         url = f"{self._base_url}{path}"
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=self._timeout)
         try:
-            async with self._session.get(url) as response:
-                _check(response.status, url)
-                body = await response.content.read(MAX_BYTES)
-                while chunk := await response.content.read(MAX_BYTES):
-                    body += chunk
-                    if len(body) > MAX_BYTES:
-                        raise Refused(f"{url} answered more than {MAX_BYTES} bytes")
-        except TimeoutError as error:
-            raise TimedOut(f"{url} did not answer within {self._timeout.total:g} s") from error
-        except aiohttp.ClientError as error:
-            raise Unavailable(f"{url}: {error}") from error
-        return _decode(body, url)
-
-
-def _check(status: int, url: str) -> None:
-    if status in (401, 403):
-        raise Forbidden(f"{url} answered {status}")
-    if status == 404:
-        raise NotFound(f"{url} answered 404: is this the admin endpoint of an Envoy?")
-    if status != 200:
-        raise Unavailable(f"{url} answered {status}")
+            body = await self._client.whole(URL(url, encoded=True))
+        except NotFound as error:
+            raise NotFound(f"{error}; is this the admin endpoint of an Envoy?") from error
+        return await asyncio.to_thread(_decode, body, url) if len(body) > _INLINE_BYTES else _decode(body, url)
 
 
 def _decode(body: bytes, url: str) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Unavailable(f"{url} answered something that is not JSON") from error
     if not isinstance(document, dict):
         raise Unavailable(f"{url} answered JSON that is not an object")

@@ -17,11 +17,11 @@ class Router(TrafficRouter, Protocol):
         ...
 
 
-def router_for(mesh: Mesh, *, kube: KubeClient) -> Router:
-    """The router of one configured mesh. ``kube`` connects only when a mesh that needs it is used."""
+def router_for(mesh: Mesh, *, kube: KubeClient, name: str = "NAME") -> Router:
+    """The router of one configured mesh, by its name in the settings. ``kube`` connects only when a mesh that needs it is used."""
     match mesh:
         case EnvoyMesh():
-            return EnvoyRouter(routes_file=mesh.routes_file, admin=mesh.admin)
+            return EnvoyRouter(routes_file=mesh.routes_file, admin=mesh.admin, name=name)
         case IstioMesh():
             return IstioRouter(kube)
         case _:

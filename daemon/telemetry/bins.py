@@ -12,10 +12,10 @@ import msgspec
 
 from daemon.errors import InvalidInput
 from daemon.telemetry.catalogue import Catalogue, Series
-from daemon.telemetry.collecting import Collection
+from daemon.telemetry.collecting import Collection, Scrape
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.differencing import Histogram
-from daemon.telemetry.fetching import Body
+from daemon.telemetry.pieces import Elements
 
 _TWELVE = (1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)
 
@@ -40,18 +40,21 @@ class Bin(msgspec.Struct, frozen=True):
     count: int
 
 
-class _Detail(msgspec.Struct, frozen=True):
+class _Named(msgspec.Struct, frozen=True):
+    """A number (or text) by its name, or a histogram, which has ``totals``."""
+
     name: str
+    value: float | str | None = None
     totals: list[Bin] = []
 
 
 class _Histograms(msgspec.Struct, frozen=True):
-    details: list[_Detail] = []
+    details: list[_Named] = []
 
 
 class _Stat(msgspec.Struct, frozen=True):
     name: str = ""
-    value: float | str = 0.0
+    value: float | str | None = None
     histograms: _Histograms | None = None
 
 
@@ -60,6 +63,7 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 _PAGE = msgspec.json.Decoder(_Page)
+_NAMED = msgspec.json.Decoder(list[_Named])
 
 
 def on_grid(bins: Sequence[Bin]) -> Histogram:
@@ -97,33 +101,12 @@ class EnvoyBins:
         self._dialect = dialect
         self._prefix, self._infix, self._label = dialect.stat_names
 
-    def collect(self, body: Body, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
-        """Add one proxy's page. Raises ``InvalidInput`` when it cannot be understood."""
-        try:
-            page = _PAGE.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"not Envoy's statistics: {error}", path="stats") from error
-        for stat in page.stats:
-            if stat.histograms is not None:
-                self._histograms(stat.histograms.details, into, target=target, spacing_seconds=spacing_seconds)
-                continue
-            into.met += 1
-            series = self._series(stat.name)
-            if series is not None and isinstance(stat.value, float):
-                into.add(series, stat.value, target=target, pod=target, at=at, spacing_seconds=spacing_seconds)
+    def reader(self, into: Collection, scrape: Scrape) -> "BinsReader":
+        """What reads one proxy's page."""
+        return BinsReader(self, into, scrape)
 
-    def _histograms(self, details: Sequence[_Detail], into: Collection, *, target: str, spacing_seconds: float) -> None:
-        for detail in details:
-            into.met += 1
-            series = self._series(detail.name)
-            if series is None or not series.owner.slots:
-                continue
-            histogram = on_grid(detail.totals)
-            for slot in series.owner.slots:
-                builder = into.builder(slot, target, spacing_seconds=spacing_seconds, pod=target)
-                builder.histogram(series.identity, histogram)
-
-    def _series(self, name: str) -> Series | None:
+    def series(self, name: str) -> Series | None:
+        """What is known of one of Envoy's names; null when it is nobody's."""
         try:
             return self._catalogue[name]
         except KeyError:
@@ -138,3 +121,61 @@ class EnvoyBins:
             labels[self._dialect.failures.code] = what[0]
             return self._catalogue.learn(name, self._dialect.requests, labels)
         return self._catalogue.learn(name, "", labels)
+
+
+class BinsReader:
+    """Adds one proxy's page to a collection. ``feed`` and ``close`` raise ``InvalidInput`` when it cannot be understood."""
+
+    def __init__(self, page: EnvoyBins, into: Collection, scrape: Scrape) -> None:
+        self._page = page
+        self._into = into
+        self._scrape = scrape
+        self._elements = Elements("name", leaving="histograms")
+
+    def feed(self, piece: bytes) -> None:
+        """See ``Reader``."""
+        for array in self._elements.feed(piece):
+            try:
+                named = _NAMED.decode(array)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise _not_envoys(error) from error
+            for one in named:
+                self._take(one)
+
+    def close(self) -> None:
+        """See ``Reader``."""
+        try:
+            page = _PAGE.decode(self._elements.close())
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _not_envoys(error) from error
+        for stat in page.stats:
+            if stat.histograms is None:
+                self._take(_Named(stat.name, stat.value))
+            else:
+                for detail in stat.histograms.details:
+                    self._take(detail)
+
+    def _take(self, one: _Named) -> None:
+        scrape, into = self._scrape, self._into
+        into.met += 1
+        series = self._page.series(one.name)
+        if series is None:
+            return
+        if isinstance(one.value, float):
+            into.add(
+                series,
+                one.value,
+                target=scrape.target,
+                pod=scrape.target,
+                at=scrape.at,
+                spacing_seconds=scrape.spacing_seconds,
+            )
+        elif one.value is None and series.owner.slots:
+            histogram = on_grid(one.totals)
+            for slot in series.owner.slots:
+                builder = into.builder(slot, scrape.target, spacing_seconds=scrape.spacing_seconds, pod=scrape.target)
+                builder.histogram(series.identity, histogram)
+
+
+def _not_envoys(error: Exception) -> InvalidInput:
+    return InvalidInput(f"not Envoy's statistics: {error}", path="stats")

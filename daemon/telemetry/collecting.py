@@ -6,6 +6,7 @@ A source says what it has learnt (``Collection``), then every release's ledger m
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from daemon.errors import InvalidInput
@@ -18,11 +19,24 @@ from daemon.telemetry.views import ArmView, ViewBuilder
 P = ParamSpec("P")
 R = TypeVar("R")
 
-INLINE_BYTES = 128 * 1024
-"""An answer of this size takes a few ms to read: larger ones are read in a thread."""
 _INLINE_RELEASES = 64
 _NOTHING: Mapping[str, ArmView] = {}
 _SILENT = Aside()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrape:
+    """Whom a page is of, and when it was.
+
+    Attributes:
+        target: name of the proxy, which is a pod by itself.
+        at: when it answered.
+        spacing_seconds: how far apart its scrapes usually are.
+    """
+
+    target: str
+    at: float
+    spacing_seconds: float
 
 
 class Collection:

@@ -6,17 +6,16 @@ makes the tick null for the releases it serves, since what the others say would 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Protocol
 
 from yarl import URL
 
+from daemon.aio.httpclient import HttpClient, Reader
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.ports import Clock
 from daemon.telemetry.catalogue import Catalogue
-from daemon.telemetry.collecting import INLINE_BYTES, Collection, beside
+from daemon.telemetry.collecting import Collection, Scrape
 from daemon.telemetry.dialect import Dialect
-from daemon.telemetry.fetching import Body, Fetcher
 from daemon.telemetry.promql import literal
 from daemon.telemetry.sampling import Timing
 
@@ -39,8 +38,8 @@ class Page(Protocol):
         """What to ask for beside the filter."""
         ...
 
-    def collect(self, body: Body, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
-        """Add one proxy's answer. Raises ``InvalidInput`` when it cannot be understood."""
+    def reader(self, into: Collection, scrape: Scrape) -> Reader:
+        """What adds one proxy's answer. It raises ``InvalidInput`` when that cannot be understood."""
         ...
 
 
@@ -48,7 +47,7 @@ class EnvoySource:
     """``Source`` over the endpoints of many Envoys.
 
     Args:
-        fetcher: bounded by the timeout of one scrape.
+        client: bounded by the timeout of one scrape.
         endpoints: base URLs.
         page: how an answer is asked for and read.
         concurrency: scrapes under way at the same time.
@@ -56,7 +55,7 @@ class EnvoySource:
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        client: HttpClient,
         *,
         endpoints: Sequence[URL],
         dialect: Dialect,
@@ -72,7 +71,7 @@ class EnvoySource:
             patience_seconds=_PATIENCE_SECONDS,
             monotonic=True,
         )
-        self._fetcher = fetcher
+        self._client = client
         self._targets = {_name(url): url for url in endpoints}
         self._dialect = dialect
         self._catalogue = catalogue
@@ -94,20 +93,25 @@ class EnvoySource:
                 group.create_task(self._scrape(target, url.with_path(self._page.path).with_query(query), into))
 
     async def _scrape(self, target: str, url: URL, into: Collection) -> None:
+        one = Collection()
+        scrape: Scrape | None = None
+
+        def reader() -> Reader:
+            nonlocal scrape
+            scrape = Scrape(target=target, at=self._clock.monotonic(), spacing_seconds=self.timing.tick_seconds)
+            return self._page.reader(one, scrape)
+
         try:
             async with self._slots:
-                body = await self._fetcher.get(url)
-            at = self._clock.monotonic()
-            one = Collection()
-            read = partial(self._page.collect, target=target, at=at, spacing_seconds=self.timing.tick_seconds)
-            await beside(len(body) > INLINE_BYTES, read, body, one)
+                await self._client.read(url, reader)
         except InvalidInput as error:
             into.failed[target] = f"{target}: {error}"
         except VerdictdError as error:
             into.failed[target] = str(error)
         else:
+            assert scrape is not None  # it has been read
             into.merge(one)
-            into.answered[target] = at
+            into.answered[target] = scrape.at
 
     def _filter(self) -> str:
         """A pattern on Envoy's internal names that lets through what is watched, and little else."""

@@ -18,11 +18,11 @@ _LITERAL = re.compile(r"\w*", re.ASCII)
 _AFTER_NAME = "{ \t"
 
 
-def wanted_lines(text: str, names: Iterable[str], *, pattern: str | None = None) -> Iterator[tuple[str, float]]:
+def wanted_lines(text: str, names: Iterable[str], *, pattern: str | None = None, first: int = 1) -> Iterator[tuple[str, float]]:
     """Yield ``(series, value)`` for every sample whose metric name is one of ``names`` or matches ``pattern`` from end to end.
 
     ``series`` is ``name`` or ``name{labels}`` as it stands in the text. Comments and all other names are passed over unread.
-    ``NaN`` and ``Inf`` are numbers of this format and are yielded as such.
+    ``NaN`` and ``Inf`` are numbers of this format and are yielded as such. ``first`` is the number of the first line, on its page.
 
     Raises:
         InvalidInput: a wanted line has no number or is cut off; the path says which line.
@@ -30,7 +30,7 @@ def wanted_lines(text: str, names: Iterable[str], *, pattern: str | None = None)
     known = frozenset(names)
     others = None if pattern is None else re.compile(pattern)
     prefixes = (*known, *([] if pattern is None else [_LITERAL.match(pattern)[0]]))  # type: ignore[index]  # it matches anything
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=first):
         if not line.startswith(prefixes):
             continue
         end = line.rfind("}") + 1

@@ -2,16 +2,16 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import assert_never
 
-from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from config.settings import EnvoyTelemetry, Limits, PrometheusTelemetry
+from daemon.aio.httpclient import HttpClient, ParserPool, base_url
 from daemon.ports import Clock, Telemetry
 from daemon.telemetry.bins import EnvoyBins
 from daemon.telemetry.catalogue import Catalogue
 from daemon.telemetry.dialect import DIALECTS
 from daemon.telemetry.envoy import EnvoySource, Page
-from daemon.telemetry.fetching import Fetcher, base_url, session
 from daemon.telemetry.page import EnvoyText
 from daemon.telemetry.prometheus import PrometheusSource
 from daemon.telemetry.sampling import SampledTelemetry
@@ -21,8 +21,16 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def telemetry_from(settings: EnvoyTelemetry | PrometheusTelemetry, *, clock: Clock) -> AsyncIterator[Telemetry]:
+async def telemetry_from(
+    settings: EnvoyTelemetry | PrometheusTelemetry, *, clock: Clock, name: str = "NAME", pool: ParserPool | None = None
+) -> AsyncIterator[Telemetry]:
     """A telemetry source as the settings describe it, with its connections, which are closed on leaving.
+
+    Args:
+        settings: the entry.
+        clock: of the daemon.
+        name: of the entry, for refusals.
+        pool: where all sources' answers are parsed; one of its own, of the usual size, when there is none.
 
     Raises:
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
@@ -32,19 +40,21 @@ async def telemetry_from(settings: EnvoyTelemetry | PrometheusTelemetry, *, cloc
             "this telemetry cannot tell requests denied by security policy: they count as served, and denied is always 0",
             extra={"dialect": settings.dialect},
         )
-    match settings:
-        case EnvoyTelemetry():
-            async with _envoy(settings, clock=clock) as telemetry:
-                yield telemetry
-        case PrometheusTelemetry():
-            async with _prometheus(settings, clock=clock) as telemetry:
-                yield telemetry
-        case _:
-            assert_never(settings)
+    async with AsyncExitStack() as stack:
+        if pool is None:
+            pool = await stack.enter_async_context(ParserPool(unparsed_bytes=Limits().unparsed_bytes))
+        match settings:
+            case EnvoyTelemetry():
+                made = _envoy(settings, clock=clock, name=name, pool=pool)
+            case PrometheusTelemetry():
+                made = _prometheus(settings, clock=clock, name=name, pool=pool)
+            case _:
+                assert_never(settings)
+        yield await stack.enter_async_context(made)
 
 
 @asynccontextmanager
-async def _envoy(settings: EnvoyTelemetry, *, clock: Clock) -> AsyncIterator[Telemetry]:
+async def _envoy(settings: EnvoyTelemetry, *, clock: Clock, name: str, pool: ParserPool) -> AsyncIterator[Telemetry]:
     dialect = DIALECTS[settings.dialect]
     endpoints = [base_url(text, path=f"endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
     match settings.histograms:
@@ -56,10 +66,16 @@ async def _envoy(settings: EnvoyTelemetry, *, clock: Clock) -> AsyncIterator[Tel
             page = EnvoyText(catalogue, dialect)
         case _:
             assert_never(settings.histograms)
-    keep_seconds = max(15.0, 2.0 * settings.tick_seconds)
-    async with session(connections=settings.concurrency, keep_seconds=keep_seconds) as http:
+    async with HttpClient(
+        setting=f"telemetry.{name}",
+        connections=settings.concurrency,
+        timeout_seconds=settings.timeout_seconds,
+        max_answer_bytes=settings.max_answer_bytes,
+        pool=pool,
+        keep_seconds=_keep_seconds(settings.tick_seconds),
+    ) as client:
         source = EnvoySource(
-            Fetcher(http, timeout_seconds=settings.timeout_seconds),
+            client,
             endpoints=endpoints,
             dialect=dialect,
             catalogue=catalogue,
@@ -72,16 +88,23 @@ async def _envoy(settings: EnvoyTelemetry, *, clock: Clock) -> AsyncIterator[Tel
 
 
 @asynccontextmanager
-async def _prometheus(settings: PrometheusTelemetry, *, clock: Clock) -> AsyncIterator[Telemetry]:
+async def _prometheus(settings: PrometheusTelemetry, *, clock: Clock, name: str, pool: ParserPool) -> AsyncIterator[Telemetry]:
     url = base_url(settings.url, path="url")
     dialect = DIALECTS[settings.dialect]
     catalogue = Catalogue(dialect, as_text=True)
-    keep_seconds = max(15.0, 2.0 * settings.tick_seconds)
-    async with session(
-        connections=_CONNECTIONS, ca_file=settings.ca_file, headers=settings.headers, keep_seconds=keep_seconds
-    ) as http:
+    async with HttpClient(
+        setting=f"telemetry.{name}",
+        connections=_CONNECTIONS,
+        timeout_seconds=settings.timeout_seconds,
+        max_answer_bytes=settings.max_answer_bytes,
+        pool=pool,
+        ca_file=settings.ca_file,
+        headers=settings.headers,
+        token_file=settings.token_file,
+        keep_seconds=_keep_seconds(settings.tick_seconds),
+    ) as client:
         source = PrometheusSource(
-            Fetcher(http, timeout_seconds=settings.timeout_seconds, token_file=settings.token_file),
+            client,
             url=url,
             dialect=dialect,
             catalogue=catalogue,
@@ -90,3 +113,8 @@ async def _prometheus(settings: PrometheusTelemetry, *, clock: Clock) -> AsyncIt
             stale_after_seconds=settings.stale_after_seconds,
         )
         yield SampledTelemetry(source, dialect=dialect, catalogue=catalogue, clock=clock)
+
+
+def _keep_seconds(tick_seconds: float) -> float:
+    """Connections outlast the time between two ticks."""
+    return max(15.0, 2.0 * tick_seconds)

@@ -1,12 +1,12 @@
-"""The Prometheus page of an Envoy, read into a collection."""
+"""The Prometheus page of an Envoy, read into a collection as it comes."""
 
 from collections.abc import Mapping
 
 from daemon.telemetry.catalogue import Catalogue
-from daemon.telemetry.collecting import Collection
+from daemon.telemetry.collecting import Collection, Scrape
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.exposition import parse_series, wanted_lines
-from daemon.telemetry.fetching import Body
+from daemon.telemetry.pieces import Lines
 
 
 class EnvoyText:
@@ -16,22 +16,55 @@ class EnvoyText:
     query: Mapping[str, str] = {}
 
     def __init__(self, catalogue: Catalogue, dialect: Dialect) -> None:
-        self._catalogue = catalogue
-        self._names = (*dialect.names, *([dialect.uptime] if dialect.uptime else []))
-        self._denials = dialect.denials.names if dialect.denials else None
+        self.catalogue = catalogue
+        self.names = (*dialect.names, *([dialect.uptime] if dialect.uptime else []))
+        self.denials = dialect.denials.names if dialect.denials else None
 
-    def collect(self, body: Body, into: Collection, *, target: str, at: float, spacing_seconds: float) -> None:
-        """Add one proxy's page. Raises ``InvalidInput`` when it cannot be understood."""
-        catalogue = self._catalogue
-        for text, value in wanted_lines(body.decode("utf-8", "replace"), self._names, pattern=self._denials):
+    def reader(self, into: Collection, scrape: Scrape) -> "TextReader":
+        """What reads one proxy's page."""
+        return TextReader(self, into, scrape)
+
+
+class TextReader:
+    """Adds one proxy's page to a collection. ``feed`` and ``close`` raise ``InvalidInput`` when it cannot be understood."""
+
+    def __init__(self, page: EnvoyText, into: Collection, scrape: Scrape) -> None:
+        self._page = page
+        self._into = into
+        self._scrape = scrape
+        self._lines = Lines()
+        self._number = 1
+
+    def feed(self, piece: bytes) -> None:
+        """See ``Reader``."""
+        lines = self._lines.feed(piece)
+        if lines:
+            self._read(lines)
+            self._number += lines.count(b"\n")
+
+    def close(self) -> None:
+        """See ``Reader``."""
+        self._read(self._lines.close())
+
+    def _read(self, lines: bytes) -> None:
+        page, catalogue, into, scrape = self._page, self._page.catalogue, self._into, self._scrape
+        text = lines.decode("utf-8", "replace")
+        for series_text, value in wanted_lines(text, page.names, pattern=page.denials, first=self._number):
             try:
-                series = catalogue[text]
+                series = catalogue[series_text]
             except KeyError:
-                series = catalogue.learn(text, *parse_series(text))
+                series = catalogue.learn(series_text, *parse_series(series_text))
             into.met += 1
             if series is None:
                 continue
             if series.aside:
-                into.add_aside(series, value, target=target, at=at)
+                into.add_aside(series, value, target=scrape.target, at=scrape.at)
             else:
-                into.add(series, value, target=target, pod=target, at=at, spacing_seconds=spacing_seconds)
+                into.add(
+                    series,
+                    value,
+                    target=scrape.target,
+                    pod=scrape.target,
+                    at=scrape.at,
+                    spacing_seconds=scrape.spacing_seconds,
+                )

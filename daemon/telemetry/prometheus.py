@@ -5,19 +5,20 @@ wrong with an answer ends as a gap with the reason.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from functools import partial
 
 import msgspec
 from yarl import URL
 
+from daemon.aio.httpclient import HttpClient
 from daemon.errors import Unavailable, VerdictdError
 from daemon.ports import Clock
-from daemon.telemetry.answer import items
+from daemon.telemetry.answer import AnswerReader, Item
 from daemon.telemetry.catalogue import Catalogue, Series
-from daemon.telemetry.collecting import INLINE_BYTES, Collection, beside
+from daemon.telemetry.collecting import Collection
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.exposition import number
-from daemon.telemetry.fetching import Body, Fetcher
 from daemon.telemetry.promql import queries
 from daemon.telemetry.sampling import Timing
 from daemon.telemetry.sidelines import Sidelines
@@ -32,7 +33,7 @@ class PrometheusSource:
 
     def __init__(
         self,
-        fetcher: Fetcher,
+        client: HttpClient,
         *,
         url: URL,
         dialect: Dialect,
@@ -46,12 +47,12 @@ class PrometheusSource:
             stale_after_seconds=stale_after_seconds,
             patience_seconds=_PATIENCE_TICKS * tick_seconds,
         )
-        self._fetcher = fetcher
+        self._client = client
         self._url = url / "api/v1/query"
         self._dialect = dialect
         self._catalogue = catalogue
         self._window = Window(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
-        self._sidelines = Sidelines(fetcher, url=self._url, dialect=dialect, clock=clock)
+        self._sidelines = Sidelines(dialect=dialect, clock=clock)
 
     async def collect(self) -> Collection:
         """What Prometheus has scraped since the last time, and a little more.
@@ -61,8 +62,7 @@ class PrometheusSource:
         """
         collected = Collection()
         try:
-            for body in await self._ask(collected):
-                await self._read(body, collected)
+            await self._ask(collected)
         except VerdictdError as error:
             self._window.widen()
             raise Unavailable(f"prometheus: {error}") from error
@@ -71,43 +71,47 @@ class PrometheusSource:
         self._sidelines.settle(collected)
         return collected
 
-    async def _ask(self, into: Collection) -> list[Body]:
-        """All answers of this tick but those that count requests, which are collected. One that fails fails them all."""
+    async def _ask(self, into: Collection) -> None:
+        """Collect all answers of this tick. One that fails fails them all."""
         window_seconds = self._window.next_seconds()
         asked = queries(self._dialect, self._catalogue.selectors, window_seconds=window_seconds)
-        answers = await asyncio.gather(
-            self._counted(asked.requests, into, window_seconds=window_seconds),
-            *(self._fetcher.post(self._url, form={"query": query}) for query in asked.latencies),
-            return_exceptions=True,
+        # Latencies come while the targets of the requests are looked at: those that they show are kept apart until then.
+        late: dict[str, float] = {}
+        await _all(
+            self._count(asked.requests, into, window_seconds=window_seconds),
+            *(self._read(query, into, answered=late) for query in asked.latencies),
         )
-        bodies: list[Body] = []
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-            if answer is not None:
-                bodies.append(answer)
-        return bodies
+        for target, at in late.items():
+            into.answered[target] = max(at, into.answered.get(target, at))
 
-    async def _counted(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> Body | None:
+    async def _count(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> None:
         """Collect the requests, and then ask their targets, now known, what they say of themselves.
 
         One after the other, so that the second answer has no older scrape than the first; both within the time for one.
         """
-        by = self._fetcher.deadline()
-        answers = await asyncio.gather(
-            *(self._fetcher.post(self._url, form={"query": query}, by=by) for query in asked), return_exceptions=True
-        )
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-            await self._read(answer, into)
-        return await self._sidelines.ask(into, window_seconds=window_seconds, by=by)
+        by = self._client.deadline()
+        await _all(*(self._read(query, into, by=by) for query in asked))
+        query = self._sidelines.query(into, window_seconds=window_seconds)
+        if query is None:
+            return
+        # Apart, until it is known to be whole: it may be done without, but not be half there.
+        asides = Collection()
+        try:
+            await self._read(query, asides, by=by)
+        except VerdictdError as error:
+            self._sidelines.failed(into, error)
+        else:
+            into.asides.update(asides.asides)
+            self._sidelines.answered(into)
 
-    async def _read(self, body: Body, into: Collection) -> None:
-        await beside(len(body) > INLINE_BYTES, self._collect, body, into)
+    async def _read(
+        self, query: str, into: Collection, *, answered: dict[str, float] | None = None, by: float | None = None
+    ) -> None:
+        take = partial(self._collect, into=into, answered=into.answered if answered is None else answered)
+        await self._client.read(self._url, lambda: AnswerReader(take), form={"query": query}, by=by)
 
-    def _collect(self, body: Body, into: Collection) -> None:
-        for item in items(body):
+    def _collect(self, items: Sequence[Item], into: Collection, answered: dict[str, float]) -> None:
+        for item in items:
             into.met += 1
             if not item.values:
                 continue
@@ -125,9 +129,10 @@ class PrometheusSource:
             self._window.spaced(spacing)
             if series is None or not series.owner.slots:
                 continue
-            if at > into.answered.get(series.target, 0.0):
-                into.answered[series.target] = at
-            into.instances.add(series.instance)
+            if at > answered.get(series.target, 0.0):
+                answered[series.target] = at
+            if answered is into.answered:
+                into.instances.add(series.instance)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
             into.add(series, value, target=series.target, pod=series.pod, at=at, spacing_seconds=spacing)
 
@@ -137,3 +142,10 @@ class PrometheusSource:
         except msgspec.DecodeError as error:
             raise Unavailable(f"labels cannot be read: {error}") from error
         return self._catalogue.learn(key, labels.pop("__name__", ""), labels)
+
+
+async def _all(*asked: Awaitable[None]) -> None:
+    """Wait for all, also when one fails: what the others are read into is nobody else's until then."""
+    for answer in await asyncio.gather(*asked, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer

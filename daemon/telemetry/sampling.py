@@ -61,6 +61,7 @@ class SampledTelemetry:
         self._clock = clock
         self._books = Books(catalogue, unit_ms=dialect.unit_ms)
         self._serial = 0
+        self._met = 0
         self._before: Mapping[str, float] = {}
 
     @property
@@ -81,9 +82,12 @@ class SampledTelemetry:
         try:
             collected = await self._source.collect()
         except VerdictdError as error:
+            # Series may have been met before it failed, new ones at every tick.
+            self._catalogue.tidy(self._met)
             return self._books.gaps(watches, str(error))
         self._before = collected.answered
-        self._catalogue.tidy(collected.met)
+        self._met = collected.met
+        self._catalogue.tidy(self._met)
         return await self._books.readings(watches, collected, self._round(collected, before))
 
     def forget(self, release_id: str) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import Forbidden, NotFound, Refused, TimedOut, Unavailable
-from daemon.meshes import envoyadmin
 from daemon.meshes.envoy import EnvoyRouter
 from daemon.meshes.envoyadmin import EnvoyAdmin
 from daemon.model import ArmSpec, Release
@@ -42,12 +41,19 @@ async def test_every_fault_becomes_an_error_of_ours(admin: tuple[Stub, EnvoyAdmi
         await client.clusters()
 
 
-async def test_an_answer_without_end_is_refused(admin: tuple[Stub, EnvoyAdmin], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envoyadmin, "MAX_BYTES", 1000)
-    server, client = admin
+async def test_an_answer_without_end_is_refused(admin: tuple[Stub, EnvoyAdmin]) -> None:
+    server, _ = admin
+    client = EnvoyAdmin(server.url, max_bytes=1000)
     server.answers = [text("x" * 5000, status=200)]
     with pytest.raises(Refused, match="more than 1000"):
         await client.routes_in_force()
+    await client.close()
+
+
+async def test_a_long_answer_is_read_beside_the_event_loop(admin: tuple[Stub, EnvoyAdmin]) -> None:
+    server, client = admin
+    server.answers = [says({"cluster_statuses": [{"name": f"v{n}", "host_statuses": [{}]} for n in range(10_000)]})]
+    assert len(await client.clusters()) == 10_000
 
 
 async def test_hosts_that_envoy_would_not_send_to_do_not_count(admin: tuple[Stub, EnvoyAdmin]) -> None:

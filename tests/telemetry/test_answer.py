@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import InvalidInput, Refused, Unavailable
-from daemon.telemetry import answer
-from daemon.telemetry.answer import items
+from daemon.telemetry.answer import AnswerReader, Item
 
-FEW = 64
+SIZES = (1, 7, 64, 1_000_000)
 
 
 def body(series: list[tuple[dict[str, str], list[tuple[float, str]]]], **extra: object) -> bytes:
@@ -21,8 +20,14 @@ def body(series: list[tuple[dict[str, str], list[tuple[float, str]]]], **extra: 
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def read(text: bytes) -> list[tuple[dict[str, str], list[tuple[float, str]]]]:
-    return [(msgspec.json.decode(item.metric), [(at, value) for at, value in item.values]) for item in items(text)]
+def read(text: bytes, size: int = 64) -> list[tuple[dict[str, str], list[tuple[float, str]]]]:
+    """What an answer says that comes in pieces of this size."""
+    found: list[Item] = []
+    reader = AnswerReader(found.extend)
+    for start in range(0, len(text), size):
+        reader.feed(text[start : start + size])
+    reader.close()
+    return [(msgspec.json.decode(item.metric), [(at, value) for at, value in item.values]) for item in found]
 
 
 SERIES = st.lists(
@@ -34,17 +39,29 @@ SERIES = st.lists(
 )
 
 
-@given(series=SERIES)
-def test_pieces_hold_what_the_whole_holds(series: list[tuple[dict[str, str], list[tuple[float, str]]]]) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(answer, "PIECE_BYTES", FEW)
-        assert read(body(series)) == series
+@given(series=SERIES, size=st.sampled_from(SIZES), spaced=st.booleans())
+def test_pieces_hold_what_the_whole_holds(
+    series: list[tuple[dict[str, str], list[tuple[float, str]]]], size: int, *, spaced: bool
+) -> None:
+    text = body(series)
+    if spaced:
+        text = json.dumps(json.loads(text), indent=1).encode()
+    assert read(text, size) == series
 
 
-def test_an_answer_written_with_spaces_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "PIECE_BYTES", FEW)
+def test_series_are_handed_on_as_they_come_and_only_the_last_is_kept_back() -> None:
     series = [({"a": str(number)}, [(1.0, "1")]) for number in range(9)]
-    assert read(json.dumps(json.loads(body(series))).encode()) == series
+    text, found = body(series), list[Item]()
+    reader = AnswerReader(found.extend)
+    reader.feed(text[:-20])
+    assert len(found) == 8
+
+
+def test_a_series_without_end_is_refused() -> None:
+    reader = AnswerReader(lambda items: None)
+    reader.feed(b'{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"' + b"x" * 300_000)
+    with pytest.raises(InvalidInput, match="longer than"):
+        reader.feed(b"x" * 300_000)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +74,7 @@ def test_an_answer_written_with_spaces_is_read_whole(monkeypatch: pytest.MonkeyP
         (lambda text: text.replace(b"matrix", b"vector", 1), InvalidInput, "is a vector"),
     ],
 )
-def test_a_fault_in_any_piece_is_found(monkeypatch: pytest.MonkeyPatch, break_it, expected, words) -> None:  # type: ignore[no-untyped-def]  # parameters as listed above
-    monkeypatch.setattr(answer, "PIECE_BYTES", FEW)
+def test_a_fault_in_any_piece_is_found(break_it, expected, words) -> None:  # type: ignore[no-untyped-def]  # parameters as listed above
     text = body([({"a": str(number)}, [(1.0, str(number))]) for number in range(9)])
     with pytest.raises(expected, match=words):
-        list(items(break_it(text)))
+        read(break_it(text))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daemon.errors import InvalidInput
 from daemon.telemetry.bins import GRID_MS, Bin, EnvoyBins, on_grid
 from daemon.telemetry.catalogue import Catalogue
-from daemon.telemetry.collecting import Collection
+from daemon.telemetry.collecting import Collection, Scrape
 from daemon.telemetry.dialect import ENVOY, ISTIO, Ended
 from daemon.telemetry.differencing import MAX_BOUNDS
 from tests.telemetry.support import watch
@@ -75,13 +75,24 @@ PAGE = {
 }
 
 
-def test_envoys_json_gives_counters_and_histograms_under_its_own_names() -> None:
+def collect(page: EnvoyBins, body: bytes, into: Collection, *, target: str, size: int = 1_000_000) -> None:
+    """Have one proxy's page read in pieces of this size."""
+    reader = page.reader(into, Scrape(target=target, at=5.0, spacing_seconds=1.0))
+    for start in range(0, len(body), size):
+        reader.feed(body[start : start + size])
+    reader.close()
+
+
+@pytest.mark.parametrize("size", [1, 10, 100, 1_000_000])
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+def test_envoys_json_gives_counters_and_histograms_under_its_own_names(size: int, separators: tuple[str, str]) -> None:
     catalogue = Catalogue(ENVOY)
     catalogue.watch([watch(baseline="web-v1", canary="web.v2")])
     collected = Collection()
     page = EnvoyBins(catalogue, ENVOY)
-    page.collect(json.dumps(PAGE).encode(), collected, target="p", at=5.0, spacing_seconds=1.0)
-    page.collect(json.dumps(PAGE).encode(), collected, target="q", at=5.0, spacing_seconds=1.0)
+    body = json.dumps(PAGE, separators=separators).encode()
+    collect(page, body, collected, target="p", size=size)
+    collect(page, body, collected, target="q", size=size)
     baseline, canary = (collected.views(slot, unit_ms=1.0) for slot in catalogue.slots["web-1"])
     assert set(baseline) == set(canary) == {"p", "q"}
     assert sorted(baseline["p"].counters.values()) == [(Ended.SERVED, 204), (Ended.FAILED, 1)]
@@ -95,7 +106,7 @@ def test_envoys_json_gives_counters_and_histograms_under_its_own_names() -> None
 def test_what_is_not_envoys_json_is_refused(body: bytes) -> None:
     catalogue = Catalogue(ENVOY)
     with pytest.raises(InvalidInput, match="not Envoy's statistics"):
-        EnvoyBins(catalogue, ENVOY).collect(body, Collection(), target="p", at=1.0, spacing_seconds=1.0)
+        collect(EnvoyBins(catalogue, ENVOY), body, Collection(), target="p")
 
 
 def test_a_dialect_without_names_of_its_own_for_bins_is_refused() -> None:

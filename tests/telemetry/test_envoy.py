@@ -194,12 +194,12 @@ async def test_bins_of_istio_are_refused_at_the_start() -> None:
             pass
 
 
-async def test_an_endless_page_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.telemetry.fetching.MAX_BODY_BYTES", 100)
-    async with scene() as it:
-        it.proxies[0].says(page(1, 1))
+async def test_an_endless_page_is_refused_with_the_key_that_would_let_it_in() -> None:
+    async with scene(max_answer_bytes=1_048_576, timeout_seconds=30.0) as it:
+        it.proxies[0].says(page(1, 1) + "# nothing\n" * 110_000)
         await it.read()
-        assert "more than" in ((await it.read()).gap or "")
+        gap = (await it.read()).gap or ""
+        assert "answered with more than 1048576 bytes; raise telemetry.NAME.max_answer_bytes" in gap
 
 
 async def test_cancelling_a_reading_leaves_nothing_behind() -> None:

@@ -364,10 +364,3 @@ async def test_an_arm_that_istio_cannot_know_says_so_at_every_tick() -> None:
         it.scrape(baseline=1, canary=1)
         for _ in range(2):
             assert "cannot tell the arms apart" in ((await it.read([workloads(canary="web-v1")])).gap or "")
-
-
-async def test_large_answers_are_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.telemetry.prometheus.INLINE_BYTES", 10)
-    async with scene() as it:
-        await it.underway()
-        await it.goes_on()

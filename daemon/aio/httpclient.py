@@ -9,12 +9,12 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -26,6 +26,8 @@ PIECE_BYTES = 256 * 1024
 """Unpacked and parsed in one go: a few ms."""
 LONGEST_BYTES = 512 * 1024
 """What a reader may keep back of a piece because it is not whole yet."""
+_SMALL_BYTES = 128 * 1024
+"""An answer that is not worth the way to another thread: a ms."""
 _WIRE_BYTES = 64 * 1024
 _PLACE_BYTES = 2 * 1024 * 1024
 """What one answer has in memory unparsed at most: read ahead, one batch, one piece, and what is kept back, joined."""
@@ -61,6 +63,7 @@ class ParserPool:
         self._places = asyncio.Semaphore(max(1, unparsed_bytes // _PLACE_BYTES))
         # More threads would only take the interpreter from the event loop more often.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
+        self._jobs: set[Future[Any]] = set()
 
     async def __aenter__(self) -> Self:
         """Nothing is to be done."""
@@ -78,9 +81,16 @@ class ParserPool:
         async with self._places:
             yield
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Do some work in the thread. When cancelled, returns only after it: what it works on is nobody else's until then."""
+    async def run(self, work: Callable[[], T], *, small: bool = False) -> T:
+        """Do some work in the thread, one after the other; ``small`` work (a ms) here and now, while the thread has none.
+
+        When cancelled, returns only after the work: what it works on is nobody else's until then.
+        """
+        if small and not self._jobs:
+            return work()
         job = self._thread.submit(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
         done = asyncio.wrap_future(job)
         try:
             return await asyncio.shield(done)
@@ -173,9 +183,8 @@ class HttpClient:
                 into = reader()
                 unpacked = _Unpacking(response.headers.get("Content-Encoding", ""), into, ceiling=self._ceiling(url))
                 async for batch, last in _batches(response.content):
-                    more = True
-                    while more:
-                        more = await pool.run(partial(unpacked.step, batch, last=last))
+                    small = last and len(batch) <= _SMALL_BYTES and not unpacked.packed
+                    while await pool.run(partial(unpacked.step, batch, last=last), small=small):
                         batch = b""  # noqa: PLW2901 - it has been handed over
                 return into
 
@@ -289,7 +298,7 @@ class _Unpacking:
     def __init__(self, encoding: str, into: Reader, *, ceiling: Callable[[int], None]) -> None:
         if encoding.lower() not in {"", "identity", "gzip", "x-gzip"}:
             raise Refused(f"the answer comes in the encoding {encoding[:40]!r}, which was not asked for")
-        self._packed = encoding.lower() in {"gzip", "x-gzip"}
+        self.packed = encoding.lower() in {"gzip", "x-gzip"}
         self._inflating = zlib.decompressobj(wbits=_GZIP)
         self._into = into
         self._ceiling = ceiling
@@ -300,7 +309,7 @@ class _Unpacking:
         """Unpack and read one piece; ``batch`` is what has come since. Whether to call again, with an empty one."""
         self._wire_bytes += len(batch)
         self._left = self._left + batch if self._left else batch
-        piece = self._unpacked() if self._packed else self._cut()
+        piece = self._unpacked() if self.packed else self._cut()
         self._size_bytes += len(piece)
         # Packed or not: bytes that unpack to nothing are no reason to read for ever.
         self._ceiling(max(self._size_bytes, self._wire_bytes))
@@ -309,7 +318,7 @@ class _Unpacking:
         if self._left or len(piece) == PIECE_BYTES:
             return True
         if last:
-            if self._packed and self._wire_bytes and not self._inflating.eof:
+            if self.packed and self._wire_bytes and not self._inflating.eof:
                 raise Unavailable("the packed answer ends before its end")
             self._into.close()
         return False
@@ -345,7 +354,7 @@ async def _batches(content: aiohttp.StreamReader) -> AsyncIterator[tuple[bytes, 
     batch = bytearray()
     while chunk := await content.readany():
         batch += chunk
-        if len(batch) >= 2 * _WIRE_BYTES:
+        if len(batch) >= PIECE_BYTES:
             yield bytes(batch), False
             batch.clear()
     yield bytes(batch), True

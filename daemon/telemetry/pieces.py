@@ -11,6 +11,12 @@ from collections.abc import Iterator
 from daemon.aio.httpclient import LONGEST_BYTES
 from daemon.errors import InvalidInput
 
+# What stands before an object's first key; the search ends there.
+_COMMA = re.compile(rb"\}\s*(?P<comma>,)\s*\{\s*\Z")
+_BRACKET = re.compile(rb"(?P<bracket>\[)\s*\{\s*\Z")
+_BLANKS = 256
+"""How far before the key that is looked for, blanks between them included."""
+
 
 class Lines:
     """Whole lines of a text that comes in pieces."""
@@ -40,10 +46,8 @@ class Elements:
     """
 
     def __init__(self, first_key: str, *, leaving: str | None = None) -> None:
-        key = rf'\{{\s*"{first_key}"\s*:'.encode()
-        self._opening = re.compile(rb"\[\s*(?=" + key + rb")")
-        self._cut = re.compile(rb"\}\s*(?P<comma>,)\s*(?=" + key + rb")")
-        self._leave = None if leaving is None else re.compile(rf'\}}\s*(?P<comma>,)\s*(?=\{{\s*"{leaving}"\s*:)'.encode())
+        self._key = f'"{first_key}"'.encode()
+        self._leaving = None if leaving is None else f'"{leaving}"'.encode()
         self._inside = False
         self._frame = b""
         self._rest = b""
@@ -52,12 +56,12 @@ class Elements:
         """Arrays of the elements that are whole by now."""
         self._rest += piece
         while self._inside or self._enter():
-            left = self._leave.search(self._rest) if self._leave else None
-            end = left.start("comma") if left else self._last_cut()
-            if end < 0:
+            left = self._first(self._leaving, after=_COMMA) if self._leaving else None
+            cut = left or self._last_cut()
+            if cut is None:
                 break
-            yield b"[" + self._rest[:end] + b"]"
-            self._rest = self._rest[end + 1 :]
+            yield b"[" + self._rest[: cut.start("comma")] + b"]"
+            self._rest = self._rest[cut.end("comma") :]
             if left is None:
                 break
             self._inside = False
@@ -68,18 +72,33 @@ class Elements:
         return self._frame + self._rest
 
     def _enter(self) -> bool:
-        opening = self._opening.search(self._rest)
+        opening = self._first(self._key, after=_BRACKET)
         if opening is not None:
-            self._frame = _kept(self._frame + self._rest[: opening.end()])
-            self._rest = self._rest[opening.end() :]
+            end = opening.end("bracket")
+            self._frame = _kept(self._frame + self._rest[:end])
+            self._rest = self._rest[end:]
             self._inside = True
         return self._inside
 
-    def _last_cut(self) -> int:
-        last = -1
-        for found in self._cut.finditer(self._rest):
-            last = found.start("comma")
-        return last
+    def _first(self, key: bytes, *, after: re.Pattern[bytes]) -> re.Match[bytes] | None:
+        """The first object with this first key that stands there."""
+        position = self._rest.find(key)
+        while position >= 0:
+            found = after.search(self._rest, max(0, position - _BLANKS), position)
+            if found is not None:
+                return found
+            position = self._rest.find(key, position + 1)
+        return None
+
+    def _last_cut(self) -> re.Match[bytes] | None:
+        """Between the last two elements that have begun."""
+        position = self._rest.rfind(self._key)
+        while position >= 0:
+            found = _COMMA.search(self._rest, max(0, position - _BLANKS), position)
+            if found is not None:
+                return found
+            position = self._rest.rfind(self._key, 0, position)
+        return None
 
 
 def _kept(rest: bytes) -> bytes:

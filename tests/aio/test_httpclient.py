@@ -264,7 +264,7 @@ async def test_a_reading_that_is_cancelled_ends_after_the_piece_that_is_being_re
             go_on.wait(PATIENCE_SECONDS)
             done.set()
 
-    async with server(says(b"x")) as honest, client() as http:
+    async with server(says(gzip.compress(b"x"), Content_Encoding="gzip")) as honest, client() as http:
         task = asyncio.ensure_future(http.read(honest.url, Slow))
         await asyncio.to_thread(reading.wait, PATIENCE_SECONDS)
         task.cancel()

@@ -196,7 +196,15 @@ async def test_bins_of_istio_are_refused_at_the_start() -> None:
 
 async def test_an_endless_page_is_refused_with_the_key_that_would_let_it_in() -> None:
     async with scene(max_answer_bytes=1_048_576, timeout_seconds=30.0) as it:
-        it.proxies[0].says(page(1, 1) + "# nothing\n" * 110_000)
+
+        async def endless(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(page(1, 1).encode())
+            while True:
+                await response.write(b"# nothing\n" * 1000)
+
+        it.proxies[0].answer = endless
         await it.read()
         gap = (await it.read()).gap or ""
         assert "answered with more than 1048576 bytes; raise telemetry.NAME.max_answer_bytes" in gap

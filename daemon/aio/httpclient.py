@@ -311,7 +311,7 @@ class _Unpacking:
         self._left = self._left + batch if self._left else batch
         piece = self._unpacked() if self.packed else self._cut()
         self._size_bytes += len(piece)
-        # Packed or not: bytes that unpack to nothing are no reason to read for ever.
+        # What is packed need not become larger.
         self._ceiling(max(self._size_bytes, self._wire_bytes))
         if piece:
             self._into.feed(piece)
@@ -328,9 +328,10 @@ class _Unpacking:
         return piece
 
     def _unpacked(self) -> bytes:
+        if self._inflating.eof and self._left:
+            # Gzip allows several members, and a million empty ones are small; nobody packs statistics so.
+            raise Unavailable("the packed answer goes on after its end")
         try:
-            if self._inflating.eof and self._left:
-                self._inflating = zlib.decompressobj(wbits=_GZIP)  # gzip's members stand one after the other
             piece = self._inflating.decompress(self._left, PIECE_BYTES)
         except zlib.error as error:
             raise Unavailable(f"the answer cannot be unpacked: {error}") from error

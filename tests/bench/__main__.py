@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import harm, istio, judging, replaying, sessions
+from tests.bench import harm, istio, judging, replaying, sessions, telemetry
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
     "judging": judging.figures,
     "replaying": replaying.figures,
     "sessions": sessions.figures,
+    "telemetry": telemetry.figures,
     "harm": harm.figures,
     "istio": istio.figures,
 }

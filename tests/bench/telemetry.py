@@ -1,0 +1,127 @@
+"""Answers of telemetry: how fast they are read, and what hostile ones cost in memory and in turns of the event loop."""
+
+import asyncio
+import gzip
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.clock import SystemClock
+from daemon.model import ArmSpec, Release, Watch
+from daemon.ports import Telemetry
+from daemon.telemetry.factory import telemetry_from
+from tests.aio.servers import MIB, bomb, says, server
+from tests.bench.figures import Figure, spread
+
+RELEASES = 2000
+BOUNDS = 20
+RUNS = 5
+BOMBS = 8
+BOMB_BYTES = 200 * MIB
+_PATIENCE_SECONDS = 60.0
+
+
+def figures() -> list[Figure]:
+    """Seconds for the answers of 2 000 releases; memory and stalls under eight gzip bombs."""
+    return [*asyncio.run(_ordinary()), *asyncio.run(_hostile())]
+
+
+async def _ordinary() -> list[Figure]:
+    body = _answer()
+    settings = PrometheusTelemetry(url="http://127.0.0.1", dialect="istio", timeout_seconds=_PATIENCE_SECONDS)
+    watches = [Watch(release_id=f"web-{n}", release=_release(n)) for n in range(RELEASES)]
+    taken: list[float] = []
+    async with server(says(gzip.compress(body, 1), Content_Encoding="gzip")) as prometheus:
+        url = str(prometheus.url)
+        async with telemetry_from(msgspec.structs.replace(settings, url=url), clock=SystemClock()) as telemetry:
+            await telemetry.read(watches)  # series are learnt at their first sight
+            for _ in range(RUNS):
+                began = time.process_time()
+                await telemetry.read(watches)
+                taken.append(time.process_time() - began)
+    what = f"read {RELEASES} releases from Prometheus, CPU s"
+    return [Figure(what=what, measured=spread(taken, digits=2), goal="< 4", parts=f"two answers of {len(body) / MIB:.0f} MiB")]
+
+
+async def _hostile() -> list[Figure]:
+    answer = says(bomb(BOMB_BYTES, of=b"# a line as any other\n"), Content_Encoding="gzip")
+    async with AsyncExitStack() as stack:
+        urls = [str((await stack.enter_async_context(server(answer))).url).rstrip("/") for _ in range(BOMBS)]
+        telemetry = await stack.enter_async_context(telemetry_from(EnvoyTelemetry(endpoints=urls), clock=SystemClock()))
+        before = _peak_bytes(anew=True)
+        async with _stalls() as stalls:
+            taken = [await _timed(telemetry) for _ in range(RUNS)]
+    parts = f"a read takes {spread(taken, digits=2)} s of 0.9; the loop turns within {max(stalls) * 1e3:.0f} ms"
+    more = (_peak_bytes() - before) / MIB
+    return [Figure(what=f"{BOMBS} gzip bombs at once, MiB more in memory", measured=f"{more:.0f}", goal="<= 64", parts=parts)]
+
+
+async def _timed(telemetry: Telemetry) -> float:
+    began = time.perf_counter()
+    await telemetry.read([Watch(release_id="web", release=_release(0, field="service"))])
+    return time.perf_counter() - began
+
+
+@asynccontextmanager
+async def _stalls() -> AsyncIterator[list[float]]:
+    """How long the event loop was away, each time."""
+    found: list[float] = []
+
+    async def beat() -> None:
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(0.002)
+            now = time.perf_counter()
+            found.append(now - last)
+            last = now
+
+    task = asyncio.create_task(beat())
+    try:
+        yield found
+    finally:
+        task.cancel()
+
+
+def _release(number: int, *, field: str = "workload") -> Release:
+    arms = [msgspec.convert({field: f"web-{number}-{version}"}, ArmSpec) for version in ("v1", "v2")]
+    return Release(service=f"web-{number}", namespace="default", baseline=arms[0], canary=arms[1])
+
+
+def _answer() -> bytes:
+    """Buckets of every arm, with two scrapes each."""
+    now = time.time()
+    series = [
+        {
+            "metric": {
+                "__name__": "istio_request_duration_milliseconds_bucket",
+                "reporter": "destination",
+                "destination_workload": f"web-{number}-{version}",
+                "destination_workload_namespace": "default",
+                "response_code": "200",
+                "instance": f"10.0.{number % 250}.7:15020",
+                "pod": f"web-{number}-{version}-0",
+                "connection_security_policy": "mutual_tls",
+                "le": str(10 * bound + 5),
+            },
+            "values": [[round(now - age, 3), str(1000 + 10 * bound)] for age in (5.0, 0.0)],
+        }
+        for number in range(RELEASES)
+        for version in ("v1", "v2")
+        for bound in range(BOUNDS)
+    ]
+    return msgspec.json.encode({"status": "success", "data": {"resultType": "matrix", "result": series}})
+
+
+def _peak_bytes(*, anew: bool = False) -> int:
+    """The most memory this process has had; ``anew``: from now on."""
+    if anew:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024

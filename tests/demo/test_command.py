@@ -102,7 +102,7 @@ async def test_a_demo_that_is_kept_running_ends_when_told(capsys: pytest.Capture
         asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
         # A handler of the test's own, in case the demo has none yet when the signal comes.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(30.0):
             await command._linger(world, Account(colours=False))
     assert "http://here/v1/releases" in capsys.readouterr().out
 

@@ -18,6 +18,7 @@ from daemon.plotting.braille import Canvas
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
 
+PATIENCE_SECONDS = 30.0
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
@@ -109,12 +110,11 @@ async def test_an_interrupted_demo_leaves_no_process_behind(tmp_path: Path, numb
         await read_until(process, "Act 1")
         started = below(process.pid)
         assert {"envoy", "nats-server"} <= set(started.values())
-        began = time.monotonic()
         process.send_signal(number)
-        await process.communicate()
+        out, _ = await process.communicate()
         assert process.returncode == 130
-        assert time.monotonic() - began < 10.0
-        assert await gone(started, seconds=1.0) == {}
+        assert "Act 3" not in out.decode(), "it did not go on to its end"
+        assert await gone(started, seconds=PATIENCE_SECONDS) == {}
 
 
 @LINUX
@@ -128,4 +128,4 @@ async def test_a_part_that_dies_ends_the_demo_with_its_log_and_a_way_out(tmp_pat
         assert process.returncode == 1
         assert re.search(r"The demo failed: Envoy \(pid \d+\) ended with code -9 while it was needed", err.decode())
         assert "What to do:" in err.decode()
-        assert await gone(started, seconds=1.0) == {}
+        assert await gone(started, seconds=PATIENCE_SECONDS) == {}

@@ -5,6 +5,7 @@ import math
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -25,6 +26,13 @@ FAST = Behaviour(median_ms=5.0, p99_ms=20.0, error_rate=0.0)
 live = pytest.mark.live
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something has happened; longer than it takes on any machine, and it has not."""
+    async with asyncio.timeout(40.0):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
 def versions(traffic: Traffic, *, since: float = 0.0) -> dict[str, int]:
     """Number of answers by version among the requests sent since then."""
     counts: dict[str, int] = {}
@@ -42,22 +50,23 @@ async def test_traffic_follows_the_routes_and_the_behaviour_of_the_versions(tmp_
         edge(folder=tmp_path, backends={v: b.port for v, b in running.items()}, weights={"v1": 50, "v2": 50}) as proxy,
     ):
         async with users(url=proxy.url, rate=RATE, seed=1, folder=tmp_path) as people:
-            await asyncio.sleep(2.0)
+            await until(lambda: len(people.traffic) > 2 * RATE)
             before = time.time()
             assert not any(answer.failed for answer in people.traffic)
             await running["v2"].behave(FAST.failing(1.0))
-            await asyncio.sleep(0.5)
+            told = time.time()
+            await until(lambda: any(answer.failed and answer.start > told for answer in people.traffic))
             proxy.route({"v1": 100, "v2": 0}, version_info="back")
-            switched = time.time()
-            await asyncio.sleep(1.0)
+            await until(lambda: {answer.version for answer in list(people.traffic)[-100:]} == {"v1"})
         traffic = people.traffic
-    assert math.isclose(len(traffic), 3.5 * RATE, rel_tol=0.25)
+    starts = sorted(answer.start for answer in traffic)
+    assert math.isclose(len(traffic), (starts[-1] - starts[0]) * RATE, rel_tol=0.25)
     early = [answer for answer in traffic if answer.end < before]
     assert 0.35 < sum(a.version == "v2" for a in early) / len(early) < 0.65
+    # What a busy machine adds is the same for both.
     medians = {v: median(a.seconds for a in early if a.version == v) for v in ("v1", "v2")}
-    assert 2.0 < medians["v2"] / medians["v1"] < 4.0
-    assert {a.status for a in traffic if a.version == "v2" and before + 0.2 < a.start < switched} == {500}
-    assert set(versions(traffic, since=switched + 0.3)) == {"v1"}
+    assert medians["v2"] - medians["v1"] > FAST.median_ms / 1e3
+    assert {a.status for a in traffic if a.version == "v2" and a.start > told} == {500}
 
 
 @live
@@ -68,15 +77,13 @@ async def test_a_backend_that_is_gone_is_answered_for_by_the_edge(tmp_path: Path
         edge(folder=tmp_path, backends={"v1": running["v1"].port, "v2": 1}, weights={"v1": 0, "v2": 100}) as proxy,
         users(url=proxy.url, rate=50.0, seed=1, folder=tmp_path) as people,
     ):
-        await asyncio.sleep(0.7)
-    assert len(people.traffic) > 10
+        await until(lambda: len(people.traffic) > 10)
     assert {(answer.status, answer.version) for answer in people.traffic} == {(503, "")}
 
 
 async def test_requests_that_nobody_answers_are_logged_as_such(tmp_path: Path) -> None:
     async with users(url="http://127.0.0.1:1", rate=50.0, seed=1, folder=tmp_path) as people:
-        await asyncio.sleep(0.5)
-    assert len(people.traffic) > 5
+        await until(lambda: len(people.traffic) > 5)
     assert all(answer.status == NO_ANSWER and answer.failed for answer in people.traffic)
 
 
@@ -112,7 +119,7 @@ async def test_a_child_that_dies_is_reported_with_the_end_of_its_log(tmp_path: P
 async def test_a_child_that_says_nothing_or_dies_early_is_reported(tmp_path: Path) -> None:
     async with child("mute", [sys.executable, "-c", "input()"], log=tmp_path / "a.log", stdout=True) as process:
         with pytest.raises(DemoError, match="ended at its start"):
-            await process.first_line(seconds=10.0)
+            await process.first_line(seconds=30.0)
     argv = [sys.executable, "-c", "import time; time.sleep(60)"]
     async with child("slow", argv, log=tmp_path / "b.log", stdout=True) as process:
         with pytest.raises(DemoError, match=r"said nothing for 0\.2 s"):
@@ -123,7 +130,7 @@ async def test_a_child_that_does_not_listen_is_killed(tmp_path: Path, monkeypatc
     monkeypatch.setattr("daemon.demo.children._STOP_SECONDS", 0.2)
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x', flush=True); time.sleep(60)"
     async with child("deaf", [sys.executable, "-c", code], log=tmp_path / "c.log", stdout=True) as process:
-        await process.first_line(seconds=10.0)
+        await process.first_line(seconds=30.0)
     assert process.process.returncode == -signal.SIGKILL
 
 

@@ -28,10 +28,13 @@ class Backend:
     failed: int = 0
     fail_every: int = 0
     delay_seconds: float = 0.0
+    held_seconds: list[float] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
+        began = asyncio.get_running_loop().time()
         await asyncio.sleep(self.delay_seconds)
+        self.held_seconds.append(asyncio.get_running_loop().time() - began)
         self.answered += 1
         if self.fail_every and self.answered % self.fail_every == 0:
             self.failed += 1
@@ -50,6 +53,7 @@ class World:
     client: aiohttp.ClientSession
     backends: dict[str, Backend]
     statuses: dict[str, list[int]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
+    waited_seconds: dict[str, list[float]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
 
     @property
     def admin(self) -> str:
@@ -63,9 +67,11 @@ class World:
         """Send so many requests to one arm through Envoy, and wait for all answers."""
 
         async def one() -> None:
+            began = asyncio.get_running_loop().time()
             async with self.client.get(f"http://{LOOPBACK}:{self.port}/{arm}") as response:
                 await response.read()
                 self.statuses[arm].append(response.status)
+            self.waited_seconds[arm].append(asyncio.get_running_loop().time() - began)
 
         await asyncio.gather(*(one() for _ in range(requests)))
 

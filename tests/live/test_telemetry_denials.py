@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +18,7 @@ from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.live.telemetry_world import MANAGER, ROUTER
-from tests.live.test_telemetry_envoy import SystemClock
+from tests.live.test_telemetry_envoy import PATIENCE_SECONDS, SystemClock
 from tests.servers.envoy import envoy
 from tests.servers.prometheus import prometheus
 from tests.servers.run import LOOPBACK, free_ports, until
@@ -126,9 +127,13 @@ async def read(source: Telemetry) -> Reading:
 @pytest.mark.parametrize("names", NAMES)
 async def test_denials_and_age_from_a_real_envoys_page(tmp_path: Path, names: str) -> None:
     prefix, tags, shown = NAMES[names]
+    began = time.monotonic()
     async with sidecars(tmp_path, prefix, tags) as (baseline, canary):
         settings = EnvoyTelemetry(
-            endpoints=[f"http://{LOOPBACK}:{one.page_port}" for one in (baseline, canary)], dialect="istio", histograms="text"
+            endpoints=[f"http://{LOOPBACK}:{one.page_port}" for one in (baseline, canary)],
+            dialect="istio",
+            histograms="text",
+            timeout_seconds=PATIENCE_SECONDS,
         )
         async with telemetry_from(settings, clock=SystemClock()) as source:
             await asyncio.gather(baseline.send(friends=3), canary.send(friends=2, strangers=1))
@@ -144,27 +149,28 @@ async def test_denials_and_age_from_a_real_envoys_page(tmp_path: Path, names: st
             assert (reading.canary.requests, reading.canary.errors, reading.canary.denied) == (4, 0, 6)
             (pod,) = (reading.canary.pods or {}).values()
             assert pod.age_seconds is not None
-            assert 0.0 <= pod.age_seconds < 30.0
+            assert 0.0 <= pod.age_seconds <= time.monotonic() - began + 1.0, "Envoy tells whole seconds"
 
 
 async def test_denials_and_ages_through_a_real_prometheus(tmp_path: Path) -> None:
     """The same two Envoys with Istio's tags, scraped by a Prometheus."""
     prefix, tags, _ = NAMES["istio"]
+    began = time.monotonic()
     async with sidecars(tmp_path, prefix, tags) as (baseline, canary):
         pages = [f"{LOOPBACK}:{one.page_port}" for one in (baseline, canary)]
         job = {"job_name": "pods", "static_configs": [{"targets": pages}]}
         await asyncio.gather(baseline.send(friends=3), canary.send(friends=2, strangers=2))
         async with prometheus(tmp_path / "prometheus", [job]) as server:
-            made = PrometheusTelemetry(url=server.url, dialect="istio", tick_seconds=1.0)
+            made = PrometheusTelemetry(url=server.url, dialect="istio", tick_seconds=1.0, timeout_seconds=PATIENCE_SECONDS)
             async with telemetry_from(made, clock=SystemClock()) as source:
 
                 async def counting() -> bool:
                     return (await read(source)).gap is None
 
-                await until(counting, within=30)
+                await until(counting, within=PATIENCE_SECONDS)
                 await asyncio.gather(baseline.send(friends=5), canary.send(friends=4, strangers=6))
                 requests, denied, ages = 0, 0, []
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(PATIENCE_SECONDS):
                     while requests + denied < 10:
                         await asyncio.sleep(0.2)
                         reading = await read(source)
@@ -174,4 +180,4 @@ async def test_denials_and_ages_through_a_real_prometheus(tmp_path: Path) -> Non
                             ages += [pod.age_seconds for pod in (reading.canary.pods or {}).values()]
                 assert (requests, denied) == (4, 6)
                 assert ages
-                assert all(age is not None and 0.0 <= age < 60.0 for age in ages)
+                assert all(age is not None and 0.0 <= age <= time.monotonic() - began + 1.0 for age in ages)

@@ -2,10 +2,12 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import pytest_asyncio
@@ -16,7 +18,7 @@ from daemon.model import ArmSpec, Reading, Release, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.live.telemetry_world import ARMS, Sums, world
-from tests.live.test_telemetry_envoy import ON_SCRAPE, SystemClock
+from tests.live.test_telemetry_envoy import ON_SCRAPE, PATIENCE_SECONDS, SystemClock
 from tests.servers.prometheus import Prometheus, prometheus
 from tests.servers.run import LOOPBACK, free_ports, until
 from tests.telemetry.support import watch, workloads
@@ -77,15 +79,17 @@ class Pod:
 
 
 @asynccontextmanager
-async def telemetry(url: str, dialect: str, **settings: object) -> AsyncIterator[Telemetry]:
-    made = PrometheusTelemetry(**{"url": url, "dialect": dialect, "tick_seconds": 1.0, **settings})  # type: ignore[arg-type]  # fields of the settings
+async def telemetry(
+    url: str, dialect: Literal["istio", "envoy"], *, timeout_seconds: float = PATIENCE_SECONDS
+) -> AsyncIterator[Telemetry]:
+    made = PrometheusTelemetry(url=url, dialect=dialect, tick_seconds=1.0, timeout_seconds=timeout_seconds)
     async with telemetry_from(made, clock=SystemClock()) as source:
         yield source
 
 
 async def counted(source: Telemetry, watches: list[Watch], sums: Sums) -> Reading:
     """Read until there is a tick that is not null."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             reading = (await source.read(watches))["web-1"]
             sums.add(reading)
@@ -96,7 +100,7 @@ async def counted(source: Telemetry, watches: list[Watch], sums: Sums) -> Readin
 
 async def read_up_to(source: Telemetry, watches: list[Watch], sums: Sums, *, canary: int, baseline: int = 0) -> None:
     """Read until so many requests of both arms have been seen: each pod is scraped at a time of its own."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while sums.requests[0] < baseline or sums.requests[1] < canary:
             sums.add((await source.read(watches))["web-1"])
             await asyncio.sleep(0.2)
@@ -107,7 +111,7 @@ async def test_envoy_through_prometheus_adds_up_to_what_the_backends_served(tmp_
         target = it.admin.removeprefix("http://")
         job = {"job_name": "envoy", "metrics_path": "/stats/prometheus", "static_configs": [{"targets": [target]}]}
         await asyncio.gather(*(it.send(arm, 20) for arm in ARMS))
-        await until(it.has_histograms, within=5)
+        await until(it.has_histograms, within=PATIENCE_SECONDS)
         async with prometheus(tmp_path / "prometheus", [job]) as server, telemetry(server.url, "envoy") as source:
             watches = [watch(baseline=ARMS[0], canary=ARMS[1])]
             sums = Sums()
@@ -162,14 +166,17 @@ async def _scraped(pods: list[Pod]) -> bool:
 
 
 @asynccontextmanager
-async def istio(mesh: Mesh, namespace: str) -> AsyncIterator[tuple[list[Pod], Telemetry]]:
+async def istio(
+    mesh: Mesh, namespace: str, *, timeout_seconds: float = PATIENCE_SECONDS
+) -> AsyncIterator[tuple[list[Pod], Telemetry]]:
     """One namespace's pods, and a source that reads the Prometheus."""
-    async with telemetry(mesh.server.url, "istio", timeout_seconds=1.0) as source:
+    async with telemetry(mesh.server.url, "istio", timeout_seconds=timeout_seconds) as source:
         yield mesh.namespaces[namespace], source
 
 
 async def test_istios_dialect_through_prometheus(mesh: Mesh) -> None:
     """Destination reports only, successes' latency only, pods apart, labels with quotes and backslashes in them."""
+    began = time.time() - 2.0  # a scrape before it may be the first
     async with istio(mesh, "dialect") as (pods, source):
         watches = [workloads(namespace="dialect")]
         sums = Sums()
@@ -190,7 +197,7 @@ async def test_istios_dialect_through_prometheus(mesh: Mesh) -> None:
             reading = await counted(source, watches, sums)
         assert reading.baseline.pods is not None
         assert {pod.requests for pod in reading.baseline.pods.values()} == {0, 1}
-        assert reading.seconds == pytest.approx(1.0, abs=1.5)
+        assert 0.0 < reading.seconds <= time.time() - began, "two scrapes of this test"
 
 
 async def test_a_pod_that_restarts_and_one_that_goes_away(mesh: Mesh) -> None:
@@ -214,7 +221,7 @@ async def test_names_made_to_break_out_select_nothing(mesh: Mesh) -> None:
         for name in ('web-v1"} or on() istio_requests_total{a="', "web-v1|web-v2", ".*", "web-v2\\", "web-v2\n"):
             release = Release(service="web", namespace="names", baseline=ArmSpec(workload="web-v1"), canary=ArmSpec(workload=name))
             gaps = [(await source.read([Watch(release_id=f"try-{name}", release=release)]))[f"try-{name}"].gap]
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while gaps[-1] != "canary: no series yet":
                     await asyncio.sleep(0.2)
                     gaps.append((await source.read([Watch(release_id=f"try-{name}", release=release)]))[f"try-{name}"].gap)
@@ -222,7 +229,7 @@ async def test_names_made_to_break_out_select_nothing(mesh: Mesh) -> None:
 
 
 async def test_a_prometheus_that_freezes_and_thaws_costs_ticks_and_no_requests(mesh: Mesh) -> None:
-    async with istio(mesh, "frozen") as (pods, source):
+    async with istio(mesh, "frozen", timeout_seconds=1.0) as (pods, source):
         watches = [workloads(namespace="frozen")]
         sums = Sums()
         await counted(source, watches, sums)

@@ -44,7 +44,7 @@ class Stub:
             response = web.StreamResponse(headers={"Content-Length": str(len(body) + 100)})
             await response.prepare(request)
             await response.write(body)
-            await asyncio.sleep(5)
+            await asyncio.sleep(60)
             return response
 
         self.answer = answer

@@ -40,7 +40,7 @@ async def scene(proxies: int = 1, **settings: object) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
         stubs = [await stack.enter_async_context(stub()) for _ in range(proxies)]
         made = EnvoySettings(
-            **{"endpoints": [one.url for one in stubs], "timeout_seconds": 0.3, **settings}  # type: ignore[arg-type]  # fields of the settings
+            **{"endpoints": [one.url for one in stubs], "timeout_seconds": 30.0, **settings}  # type: ignore[arg-type]  # fields of the settings
         )
         telemetry = await stack.enter_async_context(telemetry_from(made, clock=clock))
         yield Scene(telemetry, stubs, clock)
@@ -108,8 +108,8 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
     "500": (lambda server: server.says("", status=500), "answered 500"),
     "404": (lambda server: server.says("", status=404), "answered 404"),
     "403": (lambda server: server.says("", status=403), "answered 403"),
-    "slow": (lambda server: server.dawdles(2.0), "did not answer within 0.3 s"),
-    "half open": (lambda server: server.stops_half_way(page(1, 1).encode()), "did not answer within 0.3 s"),
+    "slow": (lambda server: server.dawdles(40.0), "did not answer within 1 s"),
+    "half open": (lambda server: server.stops_half_way(page(1, 1).encode()), "did not answer within 1 s"),
     "hangs up": (lambda server: server.hangs_up(), "isconnected"),
     "cut off": (lambda server: server.says(page(1, 1)[:-3]), "no number"),
     "no number": (lambda server: server.says(page(1, 1).replace(" 1\n", " one\n")), "no number"),
@@ -121,7 +121,7 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_proxy_that_fails_makes_the_tick_null_and_loses_nothing(fault: str) -> None:
     break_it, reason = FAULTS[fault]
-    async with scene(2) as it:
+    async with scene(2, **({"timeout_seconds": 1.0} if "within 1 s" in reason else {})) as it:
         for proxy in it.proxies:
             proxy.says(page(100, 10))
         await it.read()
@@ -195,7 +195,7 @@ async def test_bins_of_istio_are_refused_at_the_start() -> None:
 
 
 async def test_an_endless_page_is_refused_with_the_key_that_would_let_it_in() -> None:
-    async with scene(max_answer_bytes=1_048_576, timeout_seconds=30.0) as it:
+    async with scene(max_answer_bytes=1_048_576) as it:
 
         async def endless(request: web.Request) -> web.StreamResponse:
             response = web.StreamResponse()

@@ -108,7 +108,7 @@ async def scene(**settings: object) -> AsyncIterator[Scene]:
     clock = HandClock()
     async with stub() as server:
         made = PrometheusSettings(
-            **{"url": server.url, "dialect": "istio", "tick_seconds": 1.0, "timeout_seconds": 0.3, **settings}  # type: ignore[arg-type]  # fields of the settings
+            **{"url": server.url, "dialect": "istio", "tick_seconds": 1.0, "timeout_seconds": 30.0, **settings}  # type: ignore[arg-type]  # fields of the settings
         )
         async with telemetry_from(made, clock=clock) as telemetry:
             yield Scene(telemetry, server, clock)
@@ -202,8 +202,8 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
         ),
         "not whole: store gateway timed out",
     ),
-    "slow": (lambda server: server.dawdles(2.0), "did not answer within 0.3 s"),
-    "half open": (lambda server: server.stops_half_way(b'{"status":"success","data"'), "did not answer within 0.3 s"),
+    "slow": (lambda server: server.dawdles(40.0), "did not answer within 1 s"),
+    "half open": (lambda server: server.stops_half_way(b'{"status":"success","data"'), "did not answer within 1 s"),
     "hangs up": (lambda server: server.hangs_up(), "isconnected"),
 }
 
@@ -211,7 +211,7 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_is_a_gap_with_its_reason_and_loses_nothing(fault: str) -> None:
     break_it, reason = FAULTS[fault]
-    async with scene() as it:
+    async with scene(**({"timeout_seconds": 1.0} if "within 1 s" in reason else {})) as it:
         await it.underway()
         break_it(it.server)
         reading = await it.read()

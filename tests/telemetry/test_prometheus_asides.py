@@ -215,13 +215,14 @@ async def test_a_pod_that_appears_is_asked_for_its_age_at_once() -> None:
 
 
 async def test_both_queries_in_a_row_take_no_longer_than_one_may() -> None:
-    async with scene() as it:
+    """Each of them takes more than half of it."""
+    async with scene(timeout_seconds=1.0) as it:
         scrape(it, denied=0, forbidden=0)
         await it.read()
 
         async def slow(request: web.Request) -> web.StreamResponse:
-            await asyncio.sleep(0.0 if LATENCY in str((await request.post())["query"]) else 0.2)
+            await asyncio.sleep(0.0 if LATENCY in str((await request.post())["query"]) else 0.55)
             return await it.exporter(request)
 
         it.server.answer = slow
-        assert "did not answer within 0.3 s" in ((await it.read()).gap or "")
+        assert "did not answer within 1 s" in ((await it.read()).gap or "")

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from yarl import URL
 
-from daemon.aio.httpclient import HttpClient
+from daemon.aio.httpclient import HttpClient, base_url
 from daemon.errors import NotFound, Unavailable
 
 TIMEOUT_SECONDS = 2.0
@@ -22,17 +22,20 @@ class EnvoyAdmin:
     """A client of one admin endpoint. Make it and close it in the same event loop.
 
     Its answers are read whole, and wait for nobody: a revert is looked after by them.
+
+    Raises:
+        InvalidInput: ``admin`` is no base URL; ``setting`` is where it stands.
     """
 
     def __init__(
         self,
-        base_url: str,
+        admin: str,
         *,
         setting: str = "meshes.NAME.admin",
         timeout_seconds: float = TIMEOUT_SECONDS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
+        self._url = str(base_url(admin, path=setting)).rstrip("/")
         self._client = HttpClient(
             setting=setting, connections=_CONNECTIONS, timeout_seconds=timeout_seconds, max_answer_bytes=max_bytes
         )
@@ -60,7 +63,7 @@ class EnvoyAdmin:
         return sum(int(stat.get("value", 0)) for stat in document.get("stats", []))
 
     async def _get_json(self, path: str) -> dict[str, Any]:
-        url = f"{self._base_url}{path}"
+        url = f"{self._url}{path}"
         try:
             body = await self._client.whole(URL(url, encoded=True))
         except NotFound as error:

@@ -75,7 +75,9 @@ class PrometheusTelemetry(
     url: Annotated[str, Meta(description="Base URL, e.g. http://prometheus.monitoring:9090.")]
     dialect: Annotated[Literal["istio", "envoy"], Meta(description="Whose metric names and labels the series carry.")]
     tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 5.0
-    timeout_seconds: Annotated[Positive, Meta(description="Longest wait for an answer; later is a tick without data.")] = 4.0
+    timeout_seconds: Annotated[
+        Positive, Meta(description="Longest wait for an answer, read to its end; later is a tick without data.")
+    ] = 4.0
     stale_after_seconds: Annotated[Positive, Meta(description="A newest sample older than this is no information.")] = 30.0
     token_file: Annotated[str | None, Meta(description="A file holding a bearer token.")] = None
     ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
@@ -95,7 +97,9 @@ class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Meta(description="text: the buckets of /stats/prometheus. bins: the raw bins of /stats (admin only)."),
     ] = "text"
     tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 1.0
-    timeout_seconds: Annotated[Positive, Meta(description="Longest wait for one proxy; later is a tick without data.")] = 0.9
+    timeout_seconds: Annotated[
+        Positive, Meta(description="Longest wait for one proxy, read to its end; later is a tick without data.")
+    ] = 0.9
     concurrency: Annotated[int, Meta(ge=1, le=1024, description="Proxies scraped at the same time.")] = 64
     max_answer_bytes: Annotated[int, Meta(ge=1_048_576, description="Longest answer of one proxy, unpacked.")] = 268_435_456
 
@@ -138,7 +142,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     unparsed_bytes: Annotated[
         int,
         Meta(
-            ge=2_097_152, description="What of all answers of telemetry together is in memory before it is parsed; the others wait."
+            ge=2_097_152,
+            description="What of all answers of telemetry together is in memory unparsed; further ones wait, with 128 KiB each.",
         ),
     ] = 67_108_864
     locate_seconds: Annotated[Positive, Meta(description="How long to look for the canary and its route before giving up.")] = 30.0

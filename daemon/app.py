@@ -16,7 +16,7 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import IstioMesh, Settings
 from daemon import __version__, logs
-from daemon.aio.httpclient import ParserPool
+from daemon.aio.parsing import ParserPool
 from daemon.bus.beside import beside
 from daemon.bus.opening import Bus, open_bus
 from daemon.clock import SystemClock

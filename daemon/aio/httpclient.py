@@ -9,105 +9,37 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from daemon.aio.parsing import GZIP, PIECE_BYTES, ParserPool, Reader, Unpacking
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 
-PIECE_BYTES = 256 * 1024
-"""Unpacked and parsed in one go: a few ms."""
-LONGEST_BYTES = 512 * 1024
-"""What a reader may keep back of a piece because it is not whole yet."""
+_WIRE_BYTES = 64 * 1024
+"""Read ahead of one answer, at most twice as much."""
 _SMALL_BYTES = 128 * 1024
 """An answer that is not worth the way to another thread: a ms."""
-_WIRE_BYTES = 64 * 1024
-_PLACE_BYTES = 2 * 1024 * 1024
-"""What one answer has in memory unparsed at most: read ahead, one batch, one piece, and what is kept back, joined."""
 _EXCERPT = 200
-_GZIP = 31  # zlib's window bits for the gzip format
-
-T = TypeVar("T")
-
-
-class Reader(Protocol):
-    """Takes an answer apart, piece by piece. Called from a thread, never twice at the same time."""
-
-    def feed(self, piece: bytes) -> None:
-        """Take the next bytes, at most ``PIECE_BYTES``. Raises ``VerdictdError``; keeps at most ``LONGEST_BYTES`` back."""
-        ...
-
-    def close(self) -> None:
-        """The answer is whole. Raises ``VerdictdError`` when it makes no sense."""
-        ...
-
 
 R = TypeVar("R", bound=Reader)
-
-
-class ParserPool:
-    """Where answers are unpacked and parsed: a bound on the bytes of all of them together, and one thread.
-
-    Args:
-        unparsed_bytes: those of all answers that are in memory and not parsed yet. An answer that finds no room waits.
-    """
-
-    def __init__(self, *, unparsed_bytes: int) -> None:
-        self._places = asyncio.Semaphore(max(1, unparsed_bytes // _PLACE_BYTES))
-        # More threads would only take the interpreter from the event loop more often.
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parser")
-        self._jobs: set[Future[Any]] = set()
-
-    async def __aenter__(self) -> Self:
-        """Nothing is to be done."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Room for one answer, waited for in the order of asking."""
-        async with self._places:
-            yield
-
-    async def run(self, work: Callable[[], T], *, small: bool = False) -> T:
-        """Do some work in the thread, one after the other; ``small`` work (a ms) here and now, while the thread has none.
-
-        When cancelled, returns only after the work: what it works on is nobody else's until then.
-        """
-        if small and not self._jobs:
-            return work()
-        job = self._thread.submit(work)
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
-        done = asyncio.wrap_future(job)
-        try:
-            return await asyncio.shield(done)
-        except asyncio.CancelledError:
-            if not job.cancel():
-                await asyncio.wait([done])
-            raise
 
 
 class HttpClient:
     """Requests to servers named in the settings. Close it in the event loop that it was used in.
 
     Args:
-        setting: path of the settings that the addresses come from, for refusals: ``telemetry.prometheus``.
+        setting: where the addresses stand in the settings, for refusals: ``telemetry.prometheus.url``.
         connections: open at the same time.
         timeout_seconds: for one request, from the first byte sent to the last one parsed.
         max_answer_bytes: of one answer, unpacked.
+        ceiling_setting: where that stands in the settings, if it does.
         pool: for ``read``; ``whole`` needs none.
         ca_file: PEM bundle to trust in place of the system's.
         headers: sent with every request.
@@ -125,6 +57,7 @@ class HttpClient:
         connections: int,
         timeout_seconds: float,
         max_answer_bytes: int,
+        ceiling_setting: str | None = None,
         pool: ParserPool | None = None,
         ca_file: str | None = None,
         headers: Mapping[str, str] | None = None,
@@ -135,6 +68,7 @@ class HttpClient:
         self._connections = connections
         self._timeout_seconds = timeout_seconds
         self._max_answer_bytes = max_answer_bytes
+        self._ceiling_fix = "" if ceiling_setting is None else f"; raise {ceiling_setting}"
         self._pool = pool
         self._trust = _trust(ca_file)
         self._headers = dict(headers or {})
@@ -181,7 +115,7 @@ class HttpClient:
             async with pool.place():
                 step.waiting_for_room = False
                 into = reader()
-                unpacked = _Unpacking(response.headers.get("Content-Encoding", ""), into, ceiling=self._ceiling(url))
+                unpacked = Unpacking(response.headers.get("Content-Encoding", ""), into, ceiling=self._ceiling(url))
                 async for batch, last in _batches(response.content):
                     small = last and len(batch) <= _SMALL_BYTES and not unpacked.packed
                     while await pool.run(partial(unpacked.step, batch, last=last), small=small):
@@ -244,17 +178,17 @@ class HttpClient:
         try:
             token = (await asyncio.to_thread(Path(self._token_file).read_text, encoding="utf-8")).strip()
         except UnicodeDecodeError as error:
-            raise Refused(f"{self._setting}.token_file: {self._token_file} holds no text") from error
+            raise Refused(f"{self._token_file} holds no text, where a token should be") from error
         if not token.isascii() or not token.isprintable():
-            raise Refused(f"{self._setting}.token_file: {self._token_file} holds no token of one line and ASCII letters")
+            raise Refused(f"{self._token_file} holds no token of one line and ASCII letters")
         return {"Authorization": f"Bearer {token}"}
 
     def _ceiling(self, url: URL) -> Callable[[int], None]:
-        most, setting = self._max_answer_bytes, self._setting
+        most, fix = self._max_answer_bytes, self._ceiling_fix
 
         def check(size_bytes: int) -> None:
             if size_bytes > most:
-                raise Refused(f"{_where(url)} answered with more than {most} bytes; raise {setting}.max_answer_bytes")
+                raise Refused(f"{_where(url)} answered with more than {most} bytes{fix}")
 
         return check
 
@@ -265,7 +199,8 @@ class HttpClient:
 
     async def _refusal(self, response: aiohttp.ClientResponse, where: str) -> VerdictdError:
         if 300 <= response.status < 400:
-            return Refused(f"{where} answered {response.status} and sends us to {_target(response)}; {self._fix}")
+            fix = f"redirects are not followed: put the final address into {self._setting}"
+            return Refused(f"{where} answered {response.status} and sends us to {_target(response)}; {fix}")
         excerpt = _excerpt(await response.content.readany(), response.headers.get("Content-Encoding", ""))
         message = f"{where} answered {response.status}" + (f": {excerpt}" if excerpt else "")
         match response.status:
@@ -281,62 +216,11 @@ class HttpClient:
             case _:
                 return Refused(message)
 
-    @property
-    def _fix(self) -> str:
-        return f"redirects are not followed: put the final address into {self._setting}"
-
 
 class _Step:
     """How far a request has come, for the account of why it took too long."""
 
     waiting_for_room = False
-
-
-class _Unpacking:
-    """An answer on its way from the wire to its reader."""
-
-    def __init__(self, encoding: str, into: Reader, *, ceiling: Callable[[int], None]) -> None:
-        if encoding.lower() not in {"", "identity", "gzip", "x-gzip"}:
-            raise Refused(f"the answer comes in the encoding {encoding[:40]!r}, which was not asked for")
-        self.packed = encoding.lower() in {"gzip", "x-gzip"}
-        self._inflating = zlib.decompressobj(wbits=_GZIP)
-        self._into = into
-        self._ceiling = ceiling
-        self._left = b""
-        self._size_bytes = self._wire_bytes = 0
-
-    def step(self, batch: bytes, *, last: bool) -> bool:
-        """Unpack and read one piece; ``batch`` is what has come since. Whether to call again, with an empty one."""
-        self._wire_bytes += len(batch)
-        self._left = self._left + batch if self._left else batch
-        piece = self._unpacked() if self.packed else self._cut()
-        self._size_bytes += len(piece)
-        # What is packed need not become larger.
-        self._ceiling(max(self._size_bytes, self._wire_bytes))
-        if piece:
-            self._into.feed(piece)
-        if self._left or len(piece) == PIECE_BYTES:
-            return True
-        if last:
-            if self.packed and self._wire_bytes and not self._inflating.eof:
-                raise Unavailable("the packed answer ends before its end")
-            self._into.close()
-        return False
-
-    def _cut(self) -> bytes:
-        piece, self._left = self._left[:PIECE_BYTES], self._left[PIECE_BYTES:]
-        return piece
-
-    def _unpacked(self) -> bytes:
-        if self._inflating.eof and self._left:
-            # Gzip allows several members, and a million empty ones are small; nobody packs statistics so.
-            raise Unavailable("the packed answer goes on after its end")
-        try:
-            piece = self._inflating.decompress(self._left, PIECE_BYTES)
-        except zlib.error as error:
-            raise Unavailable(f"the answer cannot be unpacked: {error}") from error
-        self._left = self._inflating.unconsumed_tail or self._inflating.unused_data
-        return piece
 
 
 def base_url(text: str, *, path: str) -> URL:
@@ -390,7 +274,7 @@ def _target(response: aiohttp.ClientResponse) -> str:
 def _excerpt(body: bytes, encoding: str) -> str:
     if encoding:
         try:
-            body = zlib.decompressobj(wbits=_GZIP).decompress(body, _EXCERPT)
+            body = zlib.decompressobj(wbits=GZIP).decompress(body, _EXCERPT)
         except zlib.error:
             return ""
     return " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())

@@ -14,7 +14,7 @@ from config.settings import EnvoyMesh, EnvoyTelemetry, IstioMesh, Settings
 MOST = 1000
 """Connections in all where the settings name no number."""
 LEAST = 16
-ACCEPTED_AT_ONCE = 32
+ACCEPTED_AT_ONCE = 16
 """In one turn of the event loop, so that a flood of connections does not keep it from anything else."""
 
 # Standard streams, the event loop's own, the broker and its child, and a file for each thread that may be reading one.

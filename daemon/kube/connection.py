@@ -96,9 +96,23 @@ async def connect(settings: Kubernetes) -> Connection:
                     config_file=path, context=settings.context, client_configuration=configuration
                 )
         # Building the client reads certificates from files, and cannot be made in a thread: its session wants the loop.
-        return Connection(kubernetes.client.ApiClient(configuration))
+        api = kubernetes.client.ApiClient(configuration)
     except (kubernetes.config.ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
         raise Refused(f"the credentials for Kubernetes cannot be used: {error}") from error
+    # Its session follows redirects, and cannot be told not to but at this place.
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(_refuse_redirect)
+    tracing.freeze()
+    api.rest_client.pool_manager.trace_configs.append(tracing)
+    return Connection(api)
+
+
+async def _refuse_redirect(_session: aiohttp.ClientSession, _context: object, seen: aiohttp.TraceRequestRedirectParams) -> None:
+    seen.response.close()
+    raise Refused(
+        f"{seen.method} {seen.url.path}: the API server answered {seen.response.status}; redirects are not followed: "
+        "put its own address into the kubeconfig"
+    )
 
 
 def _source(settings: Kubernetes) -> str:

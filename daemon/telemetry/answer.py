@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from daemon.errors import InvalidInput, Refused, Unavailable
-from daemon.telemetry.pieces import Elements
+from daemon.telemetry.pieces import UNREADABLE, Elements
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +52,7 @@ class AnswerReader:
         for array in self._elements.feed(piece):
             try:
                 items = _ITEMS.decode(array)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise Unavailable(f"the answer cannot be read: {error}") from error
             self._take(items)
 
@@ -60,7 +60,7 @@ class AnswerReader:
         """See ``Reader``."""
         try:
             answer = _ANSWER.decode(self._elements.close())
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise Unavailable(f"the answer cannot be read: {error}") from error
         if answer.status != "success" or answer.data is None:
             raise Refused(f"the query failed: {answer.error or answer.status}")

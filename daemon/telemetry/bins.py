@@ -15,7 +15,7 @@ from daemon.telemetry.catalogue import Catalogue, Series
 from daemon.telemetry.collecting import Collection, Scrape
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.differencing import Histogram
-from daemon.telemetry.pieces import Elements
+from daemon.telemetry.pieces import UNREADABLE, Elements
 
 _TWELVE = (1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)
 
@@ -137,7 +137,7 @@ class BinsReader:
         for array in self._elements.feed(piece):
             try:
                 named = _NAMED.decode(array)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 raise _not_envoys(error) from error
             for one in named:
                 self._take(one)
@@ -146,7 +146,7 @@ class BinsReader:
         """See ``Reader``."""
         try:
             page = _PAGE.decode(self._elements.close())
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise _not_envoys(error) from error
         for stat in page.stats:
             if stat.histograms is None:

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from yarl import URL
 
-from daemon.aio.httpclient import HttpClient, Reader
+from daemon.aio.httpclient import HttpClient
+from daemon.aio.parsing import Reader
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.ports import Clock
 from daemon.telemetry.catalogue import Catalogue

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import assert_never
 
 from config.settings import EnvoyTelemetry, Limits, PrometheusTelemetry
-from daemon.aio.httpclient import HttpClient, ParserPool, base_url
+from daemon.aio.httpclient import HttpClient, base_url
+from daemon.aio.parsing import ParserPool
 from daemon.ports import Clock, Telemetry
 from daemon.telemetry.bins import EnvoyBins
 from daemon.telemetry.catalogue import Catalogue
@@ -67,7 +68,8 @@ async def _envoy(settings: EnvoyTelemetry, *, clock: Clock, name: str, pool: Par
         case _:
             assert_never(settings.histograms)
     async with HttpClient(
-        setting=f"telemetry.{name}",
+        setting=f"telemetry.{name}.endpoints",
+        ceiling_setting=f"telemetry.{name}.max_answer_bytes",
         connections=settings.concurrency,
         timeout_seconds=settings.timeout_seconds,
         max_answer_bytes=settings.max_answer_bytes,
@@ -93,7 +95,8 @@ async def _prometheus(settings: PrometheusTelemetry, *, clock: Clock, name: str,
     dialect = DIALECTS[settings.dialect]
     catalogue = Catalogue(dialect, as_text=True)
     async with HttpClient(
-        setting=f"telemetry.{name}",
+        setting=f"telemetry.{name}.url",
+        ceiling_setting=f"telemetry.{name}.max_answer_bytes",
         connections=_CONNECTIONS,
         timeout_seconds=settings.timeout_seconds,
         max_answer_bytes=settings.max_answer_bytes,

@@ -8,8 +8,13 @@ quote after a brace, and no JSON string can.
 import re
 from collections.abc import Iterator
 
-from daemon.aio.httpclient import LONGEST_BYTES
+import msgspec
+
+from daemon.aio.parsing import LONGEST_BYTES
 from daemon.errors import InvalidInput
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not what they should be; the last for what is nested without end."""
 
 # What stands before an object's first key; the search ends there.
 _COMMA = re.compile(rb"\}\s*(?P<comma>,)\s*\{\s*\Z")

@@ -19,6 +19,7 @@ from daemon.telemetry.catalogue import Catalogue, Series
 from daemon.telemetry.collecting import Collection
 from daemon.telemetry.dialect import Dialect
 from daemon.telemetry.exposition import number
+from daemon.telemetry.pieces import UNREADABLE
 from daemon.telemetry.promql import queries
 from daemon.telemetry.sampling import Timing
 from daemon.telemetry.sidelines import Sidelines
@@ -139,7 +140,7 @@ class PrometheusSource:
     def _learn(self, key: bytes) -> Series | None:
         try:
             labels = _LABELS.decode(key)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise Unavailable(f"labels cannot be read: {error}") from error
         return self._catalogue.learn(key, labels.pop("__name__", ""), labels)
 

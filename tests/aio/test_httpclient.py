@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.aio.httpclient import PIECE_BYTES, HttpClient, ParserPool, base_url
+from daemon.aio.httpclient import HttpClient, base_url
+from daemon.aio.parsing import PIECE_BYTES, ParserPool
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 from tests.aio.servers import MIB, Server, bomb, endless_gzip, head, says, server
 
@@ -47,7 +48,8 @@ async def client(**options: Any) -> AsyncIterator[HttpClient]:
     """A client as the telemetry has one."""
     async with ParserPool(unparsed_bytes=options.pop("unparsed_bytes", 64 * MIB)) as pool:
         defaults = {
-            "setting": "telemetry.prom",
+            "ceiling_setting": "telemetry.prom.max_answer_bytes",
+            "setting": "telemetry.prom.url",
             "connections": 64,
             "timeout_seconds": PATIENCE_SECONDS,
             "max_answer_bytes": CEILING,
@@ -153,7 +155,7 @@ async def test_a_redirect_is_refused_and_nothing_reaches_where_it_leads(status: 
             with pytest.raises(Refused) as caught:
                 await http.read(hostile.url, Noting, form=form)
             assert f"'http://127.0.0.1:{victim.url.port}/x'" in str(caught.value)
-            assert "put the final address into telemetry.prom" in str(caught.value)
+            assert "put the final address into telemetry.prom.url" in str(caught.value)
             assert "secret" not in str(caught.value)
             with pytest.raises(Refused, match="redirects are not followed"):
                 await http.whole(hostile.url)
@@ -237,7 +239,7 @@ async def test_an_answer_that_finds_no_room_in_its_time_says_which_key_makes_som
 
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(ParserPool(unparsed_bytes=2 * MIB))
-        options: dict[str, Any] = {"setting": "telemetry.prom", "connections": 4, "max_answer_bytes": CEILING, "pool": pool}
+        options: dict[str, Any] = {"setting": "telemetry.prom.url", "connections": 4, "max_answer_bytes": CEILING, "pool": pool}
         slow = await stack.enter_async_context(HttpClient(timeout_seconds=PATIENCE_SECONDS, **options))
         quick = await stack.enter_async_context(HttpClient(timeout_seconds=0.3, **options))
         hostile = await stack.enter_async_context(server(half))
@@ -363,7 +365,7 @@ async def test_a_token_file_that_holds_no_token_is_refused_and_its_content_not_t
     token = tmp_path / "token"
     token.write_bytes(content)
     async with server(says(b"{}")) as honest, client(token_file=str(token)) as http:
-        with pytest.raises(Refused, match=r"telemetry\.prom\.token_file") as caught:
+        with pytest.raises(Refused, match="holds no") as caught:
             await http.read(honest.url, Noting)
         assert "two" not in str(caught.value)
         assert honest.asked == []

@@ -1,6 +1,9 @@
 """Connections are bounded in all, by address and in time; whoever is being answered stays."""
 
 import asyncio
+import io
+import json
+import logging
 import resource
 
 import aiohttp
@@ -8,6 +11,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.settings import EnvoyMesh, EnvoyTelemetry, Http, IstioMesh, PrometheusTelemetry, Settings
+from daemon import logs
 from daemon.http import capacity as capacities
 from daemon.http.capacity import Capacity, capacity, set_aside
 from tests.http.world import Api, Engine, serving, view
@@ -127,17 +131,14 @@ async def test_a_connection_whose_answer_is_not_taken_is_closed() -> None:
     async with serving(Engine(releases=many), Http(listen="127.0.0.1:0", idle_seconds=0.2)) as api:
         reader, writer = await asyncio.open_connection("127.0.0.1", api.server.address.port, limit=1024)
         writer.write(b"GET /v1/releases?limit=1000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 60)
-        async with asyncio.timeout(30):
-            while not len(api.server.connections):
-                await asyncio.sleep(0.01)
-            while len(api.server.connections):
-                await asyncio.sleep(0.01)
-        assert reader is not None
+        assert await reader.readexactly(len(ANSWERED)) == ANSWERED
+        while len(api.server.connections):
+            await asyncio.sleep(0.01)
         writer.close()
 
 
 async def test_a_long_poll_outlasts_the_limit_for_idle_connections() -> None:
-    async with serving(Engine(releases=RELEASES), Http(listen="127.0.0.1:0", idle_seconds=0.02)) as api:
+    async with serving(Engine(releases=RELEASES), Http(listen="127.0.0.1:0", idle_seconds=0.5)) as api:
         poll = asyncio.ensure_future(api.call("GET", "/v1/releases/shop-1/verdict?wait=300"))
         peers = Peers(api)
         await api.engine.waited_for.wait()
@@ -160,6 +161,28 @@ async def test_a_flood_of_idle_connections_keeps_nobody_out() -> None:
                     assert answer.status == 200
         assert len(api.server.connections) <= 10
         peers.close()
+
+
+async def test_bytes_that_are_no_http_are_answered_and_cost_a_short_line_each_and_no_more_than_a_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    handler = logs.SummingHandler(stream, times=5)
+    handler.setFormatter(logs.JsonFormatter())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    async with serving() as api:
+        peers = Peers(api)
+        for garbage in (b"GET / HTTP/9.x\r\n\r\n", b"GET /\0 HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n") * 20:
+            peer = await peers.connect()
+            peer.writer.write(garbage)
+            assert b" 400 " in await peer.reader.readline()
+        peers.close()
+    handler.close()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["a request was no HTTP"] * 5 + ["said again"]
+    assert lines[-1]["times"] == 55
+    assert "Traceback" not in stream.getvalue()
+    assert len(stream.getvalue()) < 3000
 
 
 # --- how many there may be -------------------------------------------------------------------------------------------------

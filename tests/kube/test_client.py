@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from config.settings import Kubernetes
 from daemon.errors import Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable
@@ -69,6 +70,23 @@ async def test_a_patch_is_a_json_patch_with_strict_validation(tmp_path: Path) ->
     assert (method, body) == ("PATCH", operations)
     assert path.endswith("?fieldValidation=Strict&fieldManager=verdictd")
     assert dry_path.endswith("&dryRun=All")
+
+
+async def test_a_redirect_is_refused_and_nothing_reaches_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    async with stub(tmp_path / "there", says({"kind": "VirtualService"})) as victim:
+
+        async def moved(_request: web.Request) -> web.StreamResponse:
+            return web.Response(status=307, headers={"Location": f"{victim.url}/x"})
+
+        async with stub(tmp_path, moved, moved) as server:
+            client = server.client()
+            with pytest.raises(Refused, match="redirects are not followed"):
+                await client.get(VIRTUAL_SERVICES, name="web", namespace="shop")
+            with pytest.raises(Refused, match="answered 307"):
+                await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=[])
+            await client.close()
+        assert victim.requests == []
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from daemon.errors import Forbidden, NotFound, Refused, TimedOut, Unavailable
+from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable
 from daemon.meshes.envoy import EnvoyRouter
 from daemon.meshes.envoyadmin import EnvoyAdmin
 from daemon.model import ArmSpec, Release
@@ -31,6 +32,9 @@ async def admin(tmp_path: Path) -> AsyncIterator[tuple[Stub, EnvoyAdmin]]:
         (text("oops", status=503), Unavailable),
         (text("<html>", status=200), Unavailable),
         (says(["list"]), Unavailable),
+        (text('{"x":' * 50_000, status=200), Unavailable),
+        (says({"cluster_statuses": [7]}), Unavailable),
+        (says({"cluster_statuses": [{"name": "v1", "host_statuses": [{"health_status": 7}]}]}), Unavailable),
         (lines("{", then="break"), Unavailable),
         (silence(), TimedOut),
     ],
@@ -108,4 +112,23 @@ async def test_a_routes_file_that_cannot_be_used_is_an_error_of_ours(
     router = EnvoyRouter(routes_file=str(tmp_path / name), admin="http://127.0.0.1:1")
     with pytest.raises(error):
         await router.locate(RELEASE)
+    await router.close()
+
+
+@pytest.mark.parametrize("address", ["", "127.0.0.1:9901", "http://[::1", "http://envoy:port"])
+async def test_an_admin_that_is_no_address_is_refused_when_the_router_is_made(address: str) -> None:
+    with pytest.raises(InvalidInput, match=r"meshes\.edge\.admin"):
+        EnvoyRouter(routes_file="routes.yaml", admin=address, name="edge")
+
+
+async def test_a_redirect_of_the_admin_is_refused_with_its_setting(admin: tuple[Stub, EnvoyAdmin]) -> None:
+    server, _ = admin
+
+    async def moved(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": "http://127.0.0.1:1/x"})
+
+    server.answers = [moved]
+    router = EnvoyRouter(routes_file="routes.yaml", admin=server.url, name="edge")
+    with pytest.raises(Refused, match=r"put the final address into meshes\.edge\.admin"):
+        await router.baseline_ready(RELEASE)
     await router.close()

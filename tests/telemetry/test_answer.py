@@ -69,6 +69,8 @@ def test_a_series_without_end_is_refused() -> None:
     [
         (lambda text: text.replace(b'"values":[[1.0,"4"]]', b'"values":7'), Unavailable, "cannot be read"),
         (lambda text: text[:-3], Unavailable, "cannot be read"),
+        (lambda text: text.replace(b'[[1.0,"4"]]', b"[" * 100_000), Unavailable, "cannot be read"),
+        (lambda text: b'{"x":' * 100_000, Unavailable, "cannot be read"),
         (lambda text: text.replace(b"success", b"error", 1), Refused, "the query failed: error"),
         (lambda text: text[:-1] + b',"warnings":["a shard is gone"]}', Unavailable, "not whole: a shard is gone"),
         (lambda text: text.replace(b"matrix", b"vector", 1), InvalidInput, "is a vector"),

@@ -102,7 +102,7 @@ def test_envoys_json_gives_counters_and_histograms_under_its_own_names(size: int
     assert canary["p"].histograms == {}
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"stats":[{"name":1}]}', b"\xff", b"envoy_cluster 1"])
+@pytest.mark.parametrize("body", [b"", b"{", b'{"stats":[{"name":1}]}', b"\xff", b"envoy_cluster 1", b'{"stats":' + b"[" * 100_000])
 def test_what_is_not_envoys_json_is_refused(body: bytes) -> None:
     catalogue = Catalogue(ENVOY)
     with pytest.raises(InvalidInput, match="not Envoy's statistics"):

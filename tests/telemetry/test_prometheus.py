@@ -192,6 +192,12 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
         ),
         "labels cannot be read",
     ),
+    "labels no text": (
+        lambda server: server.says(
+            b'{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"a":"\xff"},"values":[[1,"1"]]}]}}'
+        ),
+        "labels cannot be read",
+    ),
     "a vector": (
         lambda server: server.says('{"status":"success","data":{"resultType":"vector","result":[]}}'),
         "is a vector, not raw samples",

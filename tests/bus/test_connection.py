@@ -121,6 +121,14 @@ async def test_a_pause_while_the_connection_is_lost_ends_when_it_is_back(nats_se
     assert bus.ready
 
 
+async def test_there_is_a_pause_from_the_first_moment_of_a_loss(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "state", "disconnected")  # before the library tells us
+    began = time.monotonic()
+    await bus.connection.rest(0.1)
+    assert time.monotonic() - began > 0.09
+    monkeypatch.undo()
+
+
 async def test_leaving_is_quick_while_fetches_are_under_way_and_loses_no_publication(nats_server: Broker) -> None:
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         async with asyncio.TaskGroup() as group:

@@ -14,7 +14,7 @@ import pytest
 from config.settings import Nats
 from daemon.bus.address import Address, address_of
 from daemon.bus.beside import beside
-from daemon.bus.connection import connected
+from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
 from tests.bus.jwt import operator_files

@@ -94,6 +94,8 @@ class Connection:
         if self.state == "connected":
             await asyncio.sleep(seconds)
             return
+        # The library knows of the loss before it tells us: without this there would be no pause at all until then.
+        self._up.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._up.wait()

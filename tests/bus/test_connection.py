@@ -14,7 +14,7 @@ import pytest
 from config.settings import Nats
 from daemon.bus.address import Address, address_of
 from daemon.bus.beside import beside
-from daemon.bus.connection import connected
+from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
 from tests.bus.jwt import operator_files
@@ -119,6 +119,14 @@ async def test_a_pause_while_the_connection_is_lost_ends_when_it_is_back(nats_se
         group.create_task(bus.connection.rest(60.0))
         await nats_server.start()
     assert bus.ready
+
+
+async def test_there_is_a_pause_from_the_first_moment_of_a_loss(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "state", "disconnected")  # before the library tells us
+    began = time.monotonic()
+    await bus.connection.rest(0.1)
+    assert time.monotonic() - began > 0.09
+    monkeypatch.undo()
 
 
 async def test_leaving_is_quick_while_fetches_are_under_way_and_loses_no_publication(nats_server: Broker) -> None:

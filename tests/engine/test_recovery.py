@@ -67,6 +67,7 @@ async def test_a_published_rollback_that_is_found_again_takes_nothing_back_a_sec
     scene.sessions.data[ID] = old
     scene.records.data.clear()
     scene.records.revisions.clear()
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=1e9)
     scene.router.canary_percent, patches = 100.0, scene.router.patches  # by now it is another version that has this name
     async with running(scene) as engine:
         assert await verdict_of(engine) == verdict

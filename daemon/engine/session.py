@@ -349,7 +349,7 @@ def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:
         namespace=session.release.namespace,
         cluster=session.cluster,
         outcome=decision.outcome,
-        meaning=_meaning(decision.outcome, session.policy),
+        meaning=_meaning(decision, session.policy),
         action=action,
         reason=reason,
         leg=decision.leg,
@@ -364,13 +364,14 @@ def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:
     return replace(session, stage=Stage.PUBLISHING, verdict=verdict, waiting_for="publishing the verdict")
 
 
-def _meaning(outcome: Outcome, policy: Policy) -> Literal["promote", "rollback", "hold"]:
-    match outcome:
+def _meaning(decision: Decision, policy: Policy) -> Literal["promote", "rollback", "hold"]:
+    """What a pipeline takes it for. Who cancels, or releases anew, ends the watch and says nothing of the canary: hold."""
+    match decision.outcome:
         case Outcome.PROMOTE:
             return "promote"
         case Outcome.ROLLBACK:
             return "rollback"
         case Outcome.INCONCLUSIVE:
-            return policy.on_inconclusive
+            return "hold" if decision.by in {"person", "superseded"} else policy.on_inconclusive
         case _:
-            assert_never(outcome)
+            assert_never(decision.outcome)

@@ -57,7 +57,7 @@ def facts(told: Account) -> Iterator[tuple[str, str]]:
     if told.action is not None:
         yield "done", _ACTIONS.get(told.action, told.action)
     if told.meaning is not None and told.meaning != told.outcome:
-        yield "means", f"{told.meaning}, by the policy's on_inconclusive"
+        yield "means", told.meaning if told.by in {"person", "superseded"} else f"{told.meaning}, by the policy's on_inconclusive"
     yield "evidence", evidence(told)
     for name, totals in (("canary", told.canary_totals), ("baseline", told.baseline_totals)):
         if totals is not None:

@@ -18,7 +18,7 @@ from daemon.cli import main
 from daemon.cli.parser import build
 from daemon.cli.reverting import mesh_of, release_of
 from daemon.kube import connection
-from daemon.kube.resources import VIRTUAL_SERVICES
+from daemon.kube.resources import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.model import ArmSpec
 from tests.meshes.cluster import cluster as kubernetes
 from tests.meshes.test_envoy_live import bootstrap, cluster, routes_document
@@ -212,6 +212,9 @@ async def test_the_first_call_does_not_pay_for_an_import(tmp_path: Path, monkeyp
         route = {"route": [{"destination": {"host": "web", "subset": one}, "weight": 50} for one in ("v1", "v2")]}
         spec = {"hosts": ["web"], "http": [route]}
         api.put(VIRTUAL_SERVICES, {"metadata": {"name": "web", "namespace": "default"}, "spec": spec})
+        subsets = [{"name": one, "labels": {"version": one}} for one in ("v1", "v2")]
+        rule = {"host": "web", "subsets": subsets}
+        api.put(DESTINATION_RULES, {"metadata": {"name": "web", "namespace": "default"}, "spec": rule})
         settings = tmp_path / "settings.json"
         kube = {"auth": "kubeconfig", "kubeconfig": str(api.kubeconfig), "request_timeout_seconds": 0.6}
         telemetry = {"t": {"kind": "prometheus", "url": "http://127.0.0.1:9", "dialect": "istio"}}

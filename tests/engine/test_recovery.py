@@ -34,7 +34,7 @@ async def test_a_session_that_comes_back_after_its_release_has_ended_is_removed_
     async with running(scene) as engine:
         await until(lambda: ID not in scene.sessions.data)
         assert (await engine.view(ID)).stage is Stage.ENDED
-        assert engine.views() == []
+        assert list(engine.views()) == []
     assert scene.records.data == {ID: record}
     assert scene.sink.verdicts == [verdict]
     assert scene.router.patches == 0

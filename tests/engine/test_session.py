@@ -124,6 +124,14 @@ def test_what_an_inconclusive_verdict_means_is_the_policys_word(watching: Sessio
     assert (after.verdict.outcome, after.verdict.meaning) == (Outcome.INCONCLUSIVE, "promote")
 
 
+def test_a_watch_that_was_cancelled_or_superseded_never_counts_as_promoted(watching: Session) -> None:
+    session = replace(watching, policy=msgspec.structs.replace(POLICY, on_inconclusive="promote"))
+    cancelled = life.commanded(session, Command(command="cancel", by="eve"), now=105.0)
+    for after in (cancelled, life.superseded(session, "web-2", now=105.0)):
+        assert after.verdict is not None
+        assert (after.verdict.outcome, after.verdict.meaning) == (Outcome.INCONCLUSIVE, "hold")
+
+
 @pytest.mark.parametrize(
     ("action", "stage"),
     [(Action.REVERT, Stage.GUARDING), (Action.FAILED, Stage.GUARDING), (Action.BLOCKED, Stage.ENDED), (Action.NONE, Stage.ENDED)],

@@ -130,5 +130,5 @@ async def test_a_redirect_of_the_admin_is_refused_with_its_setting(admin: tuple[
     server.answers = [moved]
     router = EnvoyRouter(routes_file="routes.yaml", admin=server.url, name="edge")
     with pytest.raises(Refused, match=r"put the final address into meshes\.edge\.admin"):
-        await router.baseline_ready(RELEASE)
+        await router.check_baseline(RELEASE)
     await router.close()

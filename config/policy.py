@@ -108,9 +108,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = 60.0
     on_inconclusive: Annotated[
         Literal["hold", "promote", "rollback"],
-        Meta(
-            description="What an inconclusive verdict means for the pipeline. One that was cancelled or superseded always means hold."
-        ),
+        Meta(description="What an inconclusive verdict means for the pipeline. One cancelled or superseded always means hold."),
     ] = "hold"
     tolerances: Annotated[Tolerances, Meta(description="How much worse the canary may be.")] = Tolerances()
     promotion: Annotated[Promotion, Meta(description="What must be shown before a canary is called good.")] = Promotion()

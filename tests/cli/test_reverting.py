@@ -18,9 +18,9 @@ from daemon.cli import main
 from daemon.cli.parser import build
 from daemon.cli.reverting import mesh_of, release_of
 from daemon.kube import connection
-from daemon.kube.resources import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.model import ArmSpec
 from tests.meshes.cluster import cluster as kubernetes
+from tests.meshes.objects import service, to, two_versions, versions, virtual_service
 from tests.meshes.test_envoy_live import bootstrap, cluster, routes_document
 from tests.servers.envoy import envoy
 from tests.servers.run import free_ports
@@ -209,16 +209,13 @@ async def test_the_first_call_does_not_pay_for_an_import(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(connection, "_import", slow)
     async with kubernetes(tmp_path) as api:
-        route = {"route": [{"destination": {"host": "web", "subset": one}, "weight": 50} for one in ("v1", "v2")]}
-        spec = {"hosts": ["web"], "http": [route]}
-        api.put(VIRTUAL_SERVICES, {"metadata": {"name": "web", "namespace": "default"}, "spec": spec})
-        subsets = [{"name": one, "labels": {"version": one}} for one in ("v1", "v2")]
-        rule = {"host": "web", "subsets": subsets}
-        api.put(DESTINATION_RULES, {"metadata": {"name": "web", "namespace": "default"}, "spec": rule})
+        objects = [virtual_service(to("web", "v1", 50), to("web", "v2", 50)), versions("v1", "v2"), service("web", app="web")]
+        for resource, item in (*objects, *two_versions()):
+            api.put(resource, item)
         settings = tmp_path / "settings.json"
         kube = {"auth": "kubeconfig", "kubeconfig": str(api.kubeconfig), "request_timeout_seconds": 0.6}
         telemetry = {"t": {"kind": "prometheus", "url": "http://127.0.0.1:9", "dialect": "istio"}}
         document = {"kubernetes": kube, "telemetry": telemetry, "meshes": {"mesh": {"kind": "istio", "telemetry": "t"}}}
         settings.write_text(json.dumps(document | {"limits": {"locate_seconds": 0.7}}))
-        argv = ["--service", "web", "--baseline", "subset=v1", "--canary", "subset=v2", "--dry-run"]
+        argv = ["--service", "web", "--namespace", "shop", "--baseline", "subset=v1", "--canary", "subset=v2", "--dry-run"]
         assert await asyncio.to_thread(main, ["revert", "--config", str(settings), *argv]) == 0

@@ -12,7 +12,7 @@ from daemon import recordings
 from daemon.engine import checkpoints
 from daemon.engine import session as life
 from daemon.engine.session import Session
-from daemon.model import Action, Mark, Outcome, Reading, Stage
+from daemon.model import Action, Command, Mark, Outcome, Reading, Stage
 from daemon.ports import Placement
 from tests.engine.worlds import BOUNDS, POLICY, RELEASE, arm, gap, healthy
 

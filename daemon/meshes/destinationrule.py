@@ -59,6 +59,13 @@ def subsets_for(client: str, rules: Rules, *, host: str, root: str) -> Subsets:
     return Subsets(labels={}, partly=frozenset(partly))
 
 
+def defining(subset: str, rules: Sequence[Json], *, host: str) -> tuple[str, ...]:
+    """The rules, of any namespace and for whatever client, that define this subset of the host, as ``namespace/name``."""
+    domains = _domains({"": rules})
+    found = (rule for rule in rules if fits(_host(rule), host, domains=domains) and subset in _subsets([rule]))
+    return tuple(sorted(_name(rule) for rule in found))
+
+
 def subset_of(arm: ArmSpec, known: Mapping[str, Labels]) -> str | None:
     """The subset that an arm without one means: by its labels, else by its version; null when none or several fit."""
     wanted = arm.labels or ({"version": arm.version} if arm.version else {})
@@ -104,7 +111,7 @@ def _most_specific(rules: Sequence[Json], *, host: str, domains: frozenset[str])
     """The rules for exactly this host, else those of the longest wildcard that fits, the oldest first."""
     by_host: dict[str, list[Json]] = {}
     for rule in rules:
-        by_host.setdefault(normal(str(_spec(rule).get("host", "")), namespace=_namespace(rule)), []).append(rule)
+        by_host.setdefault(_host(rule), []).append(rule)
     wild = sorted((one for one in by_host if one.startswith("*") and fits(one, host, domains=domains)), key=len, reverse=True)
     chosen = host if host in by_host else next(iter(wild), None)
     return sorted(by_host.get(chosen, []), key=_age) if chosen is not None else []
@@ -136,6 +143,10 @@ def _age(rule: Json) -> tuple[str, str]:
 
 def _name(rule: Json) -> str:
     return f"{_namespace(rule)}/{rule.get('metadata', {}).get('name', '')}"
+
+
+def _host(rule: Json) -> str:
+    return normal(str(_spec(rule).get("host", "")), namespace=_namespace(rule))
 
 
 def _namespace(rule: Json) -> str:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from daemon.errors import NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import (
+    DESTINATION_RULES,
     ENDPOINT_SLICES,
     PODS,
     SERVICE_ENTRIES,
@@ -26,7 +27,7 @@ from daemon.meshes import destinationrule
 from daemon.meshes.backing import Read, Seen
 from daemon.meshes.destinationrule import Labels, Rules
 from daemon.meshes.istiohosts import Arms, Destination, half_spelled, service_of
-from daemon.meshes.meaning import SubsetMeaning, subset_meaning
+from daemon.meshes.meaning import SubsetMeaning, looked_everywhere, subset_meaning
 
 T = TypeVar("T")
 
@@ -81,6 +82,7 @@ async def seen(kube: KubeClient, arms: Arms, *, ground: Ground, clients: Sequenc
     """
     both = (arms.baseline, arms.canary)
     subsets = [_subset(arm, ground, clients=clients, root=root) for arm in both]
+    subsets[0] = await _looked_everywhere(kube, arms.baseline, subsets[0])
     empty = [arm.host for arm in both if not ground.slices[arm.host]]
     async with asyncio.TaskGroup() as group:
         listed = group.create_task(_pods(kube, both, subsets, without=empty))
@@ -129,6 +131,14 @@ async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdE
 def _subset(arm: Destination, ground: Ground, *, clients: Sequence[str], root: str) -> SubsetMeaning:
     views = {client: destinationrule.subsets_for(client, ground.rules, host=arm.host, root=root) for client in clients}
     return subset_meaning(arm, views)
+
+
+async def _looked_everywhere(kube: KubeClient, baseline: Destination, found: SubsetMeaning) -> SubsetMeaning:
+    """Before the baseline's subset is surely missing, the whole cluster is asked: a slow way, that mostly ends without a patch."""
+    if not found.missing:
+        return found
+    (listed,) = await settled([kube.list(DESTINATION_RULES)])
+    return looked_everywhere(baseline, found, listed if isinstance(listed, VerdictdError) else listed.items)
 
 
 async def _pods(

@@ -4,12 +4,17 @@ What chooses says more than who is there: two arms chosen by the same labels are
 subset that was given other labels is another arm under an old name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from daemon.errors import VerdictdError
+from daemon.meshes import destinationrule
 from daemon.meshes.destinationrule import Labels, Subsets
 from daemon.meshes.istiohosts import Destination
 from daemon.meshes.uses import nearest
+
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,15 @@ def subset_meaning(arm: Destination, views: Mapping[str, Subsets]) -> SubsetMean
         if arm.subset in view.partly:
             return SubsetMeaning(unknown=f"subset {arm.subset} is only in a rule for some workloads (workloadSelector)")
     return SubsetMeaning(missing=_no_subset(arm, views))
+
+
+def looked_everywhere(arm: Destination, found: SubsetMeaning, rules: Sequence[Json] | VerdictdError) -> SubsetMeaning:
+    """A subset that the clients we know of have not, given all rules of the cluster: a gateway's proxies, and sidecars that we
+    know nothing of, may be where a rule has it."""
+    if isinstance(rules, VerdictdError):
+        return SubsetMeaning(unknown=f"{found.missing}; whether clients elsewhere have it could not be read: {rules}")
+    having = destinationrule.defining(arm.subset or "", rules, host=arm.host)
+    return SubsetMeaning(unknown=f"{found.missing}; clients elsewhere may, by {', '.join(having)}") if having else found
 
 
 def _no_subset(arm: Destination, views: Mapping[str, Subsets]) -> str:

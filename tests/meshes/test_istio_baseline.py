@@ -341,6 +341,22 @@ async def test_rules_beside_the_gateway_that_the_route_is_for_are_found(api: Clu
     assert said == "1 ready endpoints (the canary has 1); clients of shop have no subset v1 of web.shop.svc"
 
 
+async def test_a_subset_that_clients_elsewhere_may_have_is_not_known_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
+    """A Gateway in one namespace, its proxies with rules of their own in another: no object says where the proxies are."""
+    put(api, virtual_service(to("web", "v1", 90), to("web", "v2", 10), gateways=["public"]), versions("v2"), *two_versions())
+    put(api, versions("v1", "v2", namespace="ingress-pods"))
+    assert (await router.locate(SUBSETS)).baseline.endswith("clients elsewhere may, by ingress-pods/web")
+    assert (await revert(router, SUBSETS)).action is Action.REVERT
+
+
+async def test_a_subset_is_not_surely_missing_where_the_rules_of_the_cluster_may_not_be_read(
+    api: Cluster, router: IstioRouter
+) -> None:
+    put(api, SPLIT, versions("v2"), *two_versions())
+    api.forbidden.add(DESTINATION_RULES.path())
+    assert "whether clients elsewhere have it could not be read" in (await router.locate(SUBSETS)).baseline
+
+
 async def test_half_a_host_in_a_release_is_refused_with_the_whole_one(api: Cluster, router: IstioRouter) -> None:
     put(
         api,

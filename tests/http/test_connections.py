@@ -88,6 +88,18 @@ async def test_whoever_is_being_answered_stays_and_the_newcomer_is_closed_at_onc
         peers.close()
 
 
+async def test_an_address_that_is_being_answered_as_often_as_it_may_leaves_room_for_others() -> None:
+    async with serving(Engine(releases=RELEASES), connections=10, per_peer=1) as api:
+        poll = asyncio.ensure_future(api.call("GET", "/v1/releases/shop-1/verdict?wait=300"))
+        await api.engine.waited_for.wait()
+        peers = Peers(api)
+        assert not await (await peers.connect("127.0.0.1")).alive()
+        assert await (await peers.connect("127.0.0.2")).alive()
+        api.engine.end("shop-1")
+        assert (await poll)[0] == 200
+        peers.close()
+
+
 async def test_one_address_cannot_take_the_room_of_others() -> None:
     async with serving(connections=4, per_peer=2) as api:
         peers = Peers(api)

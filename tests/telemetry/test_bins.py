@@ -102,6 +102,32 @@ def test_envoys_json_gives_counters_and_histograms_under_its_own_names(size: int
     assert canary["p"].histograms == {}
 
 
+TEXTS = st.text(alphabet='},{"name:[]\\é', max_size=20)
+
+
+@given(
+    stats=st.lists(st.tuples(TEXTS, st.one_of(st.integers(0, 9), TEXTS)), max_size=6),
+    details=st.lists(TEXTS, max_size=4),
+    size=st.sampled_from([1, 7, 64, 1_000_000]),
+)
+def test_whatever_names_hold_a_page_in_pieces_says_what_the_whole_says(
+    stats: list[tuple[str, int | str]], details: list[str], size: int
+) -> None:
+    named = [{"name": name, "value": value} for name, value in [*stats, ("cluster.web-v1.upstream_rq_2xx", 7)]]
+    totals = [{"lower_bound": 40, "width": 1, "count": 9}]
+    histograms = {"details": [{"name": name, "totals": totals} for name in [*details, "cluster.web-v1.upstream_rq_time"]]}
+    document = {"about": "name", "more": ["name"], "stats": [*named, {"histograms": histograms}]}
+    catalogue = Catalogue(ENVOY)
+    catalogue.watch([watch()])
+    collected = Collection()
+    body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+    collect(EnvoyBins(catalogue, ENVOY), body, collected, target="p", size=size)
+    view = collected.views(catalogue.slots["web-1"][0], unit_ms=1.0)["p"]
+    assert list(view.counters.values()) == [(Ended.SERVED, 7)]
+    assert [histogram.total for histogram in view.histograms.values()] == [9]
+    assert collected.met == len(stats) + len(details) + 2
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b'{"stats":[{"name":1}]}', b"\xff", b"envoy_cluster 1", b'{"stats":' + b"[" * 100_000])
 def test_what_is_not_envoys_json_is_refused(body: bytes) -> None:
     catalogue = Catalogue(ENVOY)

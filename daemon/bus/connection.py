@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Literal
 
@@ -37,6 +37,7 @@ REQUEST_SECONDS = 3.0
 WRITE_SECONDS = 2.0
 FLUSH_SECONDS = 1  # of the library's type
 CLOSE_SECONDS = 0.5
+_CANCEL_AGAIN_SECONDS = 0.1
 
 
 class Connection:
@@ -121,7 +122,7 @@ class Connection:
         """
         try:
             async with asyncio.timeout(self._connect_timeout_seconds) as self._scope:
-                await self._connect()
+                await _insistently(self._connect())
         except TimeoutError as error:
             await self._discard()
             raise self._why_not() from error
@@ -260,6 +261,24 @@ async def connected(address: Address, *, name: str, connect_timeout_seconds: flo
             yield connection
     finally:
         await connection.close()
+
+
+async def _insistently(work: Coroutine[None, None, None]) -> None:
+    """Await it, and when cancelled cancel it until it has ended.
+
+    Before Python 3.12 ``asyncio.wait_for``, with which the library waits, loses a cancellation that comes in the same turn as the
+    result; the library would then go on trying until the time is over.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task])
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
+        error = None if task.cancelled() else task.exception()
+    if error is not None:
+        raise error
 
 
 def _now() -> float:

@@ -193,23 +193,26 @@ async def test_sigterm_in_the_middle_of_a_revert_with_nats_gone_stops_in_under_f
 
 
 async def test_sigterm_while_nats_does_not_answer_at_the_start_ends_at_once(tmp_path: Path) -> None:
-    async with silent_server() as address:
+    asked = asyncio.Event()
+    async with silent_server(asked) as address:
         path = tmp_path / "settings.json"
         path.write_text(json.dumps({"nats": {"url": address.replace("http", "nats"), "connect_timeout_seconds": 30.0}}))
         argv = [sys.executable, "-m", "tests.live.crashing", str(path)]
         async with child("verdictd", argv, log=tmp_path / "verdictd.log") as daemon:
-            await asyncio.sleep(2.0)
+            await asked.wait()
             daemon.terminate()
             async with asyncio.timeout(5.0):
                 assert await daemon.process.wait() == 0
 
 
 @asynccontextmanager
-async def silent_server() -> AsyncIterator[str]:
-    """Takes connections and says nothing."""
+async def silent_server(asked: asyncio.Event | None = None) -> AsyncIterator[str]:
+    """Takes connections and says nothing; ``asked`` is set at the first."""
     over = asyncio.Event()
 
     async def hold(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if asked is not None:
+            asked.set()
         await over.wait()
         writer.close()
 

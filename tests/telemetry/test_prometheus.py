@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from daemon.model import Reading, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.telemetry.stub import Stub, stub
-from tests.telemetry.support import HandClock, workloads
+from tests.telemetry.support import HandClock, impatient, workloads
 
 NAME = "istio_requests_total"
 LATENCY = "istio_request_duration_milliseconds"
@@ -208,8 +208,8 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
         ),
         "not whole: store gateway timed out",
     ),
-    "slow": (lambda server: server.dawdles(40.0), "did not answer within 1 s"),
-    "half open": (lambda server: server.stops_half_way(b'{"status":"success","data"'), "did not answer within 1 s"),
+    "slow": (lambda server: server.dawdles(40.0), "did not answer within 0.3 s"),
+    "half open": (lambda server: server.stops_half_way(b'{"status":"success","data"'), "did not answer within 0.3 s"),
     "hangs up": (lambda server: server.hangs_up(), "isconnected"),
 }
 
@@ -217,10 +217,11 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_fault_is_a_gap_with_its_reason_and_loses_nothing(fault: str) -> None:
     break_it, reason = FAULTS[fault]
-    async with scene(**({"timeout_seconds": 1.0} if "within 1 s" in reason else {})) as it:
+    async with scene() as it:
         await it.underway()
         break_it(it.server)
-        reading = await it.read()
+        with impatient(it.telemetry) if "within" in reason else nullcontext():
+            reading = await it.read()
         assert reading.baseline is None
         assert reading.canary is None
         assert reading.gap is not None

@@ -38,17 +38,17 @@ def _blind(rows: Rows, limits: Limits) -> Sequence[Mask]:
 
 def beside(rows: Rows, limits: Limits) -> list[str]:
     """Per release what to say after what is missing: begins with "; ", or is empty."""
-    typical, p99 = _blind(rows, limits)
+    typical, slow_end = _blind(rows, limits)
     failing, rate = unwell(rows, limits)
     said = [""] * len(rate)
-    for at in np.flatnonzero(typical | p99 | failing).tolist():
+    for at in np.flatnonzero(typical | slow_end | failing).tolist():
         parts = []
         if failing[at]:
             parts.append(f"; the baseline itself fails {words.percent(float(rate[at]))}: compared with itself only")
         if typical[at]:
             parts.append(f"; these buckets cannot tell {words.slower(float(limits.typical[at]))}: the mean judges typical latency")
-        if p99[at]:
-            parts.append(f"; these buckets cannot tell a p99 {words.slower(float(limits.p99[at]))}")
+        if slow_end[at]:
+            parts.append(f"; these buckets cannot tell a p99 {words.slower(float(limits.slow_end[at]))}")
         said[at] = "".join(parts)
     return said
 
@@ -64,7 +64,7 @@ def notes(rows: Rows, limits: Limits) -> dict[str, str]:
     size = limits.bounds.shape[1] + 1
     if size > 1:
         hist = rows.hist[0, 0, 1, :size].tolist()
-        tolerances = {"typical": float(limits.typical[0]), "p99": float(limits.p99[0])}
+        tolerances = {"typical": float(limits.typical[0]), "slow_end": float(limits.slow_end[0])}
         for leg, one in zip(("rank", "tail"), fitness.resolutions(limits.bounds[0].tolist(), hist, **tolerances), strict=False):
             if not one.resolved:
                 found[leg] = f"{one.sentence if leg == 'tail' else one.sentence.capitalize()}."

@@ -209,7 +209,7 @@ def estimate(rows: Rows, limits: Limits, *, recent: bool) -> Harm:
         (sure_rate > limits.max_rate) & (sure_rate > np.nan_to_num(b_rate) + limits.above_baseline),
         c_denied > np.nan_to_num(b_denied) + limits.denied_above,
         slow.sure_typical > limits.typical,
-        sure_p99 > limits.p99,
+        sure_p99 > limits.slow_end,
         slow.sure_mean > limits.typical,
     ]
     return Harm(

@@ -99,7 +99,7 @@ def progress(rows: Rows, limits: Limits) -> Array:
     if seen is None:
         return np.zeros(len(rows.raw))
     kappa = np.where(seen.usable, seen.kappa, 1.0)
-    return np.where(seen.usable, log_below(seen, limits.p99**kappa) / np.log(limits.safe_boundary), 0.0)
+    return np.where(seen.usable, log_below(seen, limits.slow_end**kappa) / np.log(limits.safe_boundary), 0.0)
 
 
 def certified(rows: Rows, limits: Limits) -> Mask:

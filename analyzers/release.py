@@ -70,7 +70,7 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
     certificates = promotion.certify(part, terms)
     typical, requests = certificates.typical_progress, part.counts[:, 0, C_REQ]
     tail, denied = legs[chosen, TAIL], legs[chosen, DENIED]
-    asked = (terms.require_p99 > 0.0) | (tail >= NOTEWORTHY)
+    asked = (terms.require_slow_end > 0.0) | (tail >= NOTEWORTHY)
     p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
     shown, mismatched = certificates.errors, share.mismatched(part, terms)
     beside = asides.beside(part, terms)

@@ -140,7 +140,7 @@ def _tail(case: Case) -> Finding:
     factor = _known(float(case.harm.p99[0]))
     if factor is None:
         return _idle(case, TAIL, "ratio", "The 99th percentile was not measured.")
-    tolerance = float(case.limits.p99[0])
+    tolerance = float(case.limits.slow_end[0])
     bound = _known(float(p99.certified_bound(case.rows, case.limits)[0]))
     shown = "no factor is excluded yet" if bound is None else f"shown to be at most {words.times(bound)}"
     sentence = f"p99 is estimated at {words.times(factor)} the baseline's, {shown}, allowed {words.times(tolerance)}."
@@ -198,7 +198,7 @@ def harm_sentence(case: Case, leg: int) -> str:
         return f"denied by policy {words.percent(denied)} against {words.percent(base)}, allowed {words.percent(allowed)}"
     name, factor, allowed = (
         ("typical latency", float(harm.typical[0]), float(limits.typical[0])),
-        ("p99 latency", float(harm.p99[0]), float(limits.p99[0])),
+        ("p99 latency", float(harm.p99[0]), float(limits.slow_end[0])),
         ("mean latency", float(harm.mean[0]), float(limits.typical[0])),
     )[leg - RANK]
     return f"{name} {words.times(factor)} the baseline's, allowed {words.times(allowed)}"

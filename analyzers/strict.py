@@ -49,7 +49,7 @@ def _latency(rows: Rows, limits: Limits) -> tuple[Array, Array, Array]:
     if seen is None:
         return rank, nothing, mean
     kappa = np.where(seen.usable, seen.kappa, 1.0)
-    return rank, np.where(seen.usable, _exp(p99.log_above(seen, limits.p99**kappa)), 1.0), mean
+    return rank, np.where(seen.usable, _exp(p99.log_above(seen, limits.slow_end**kappa)), 1.0), mean
 
 
 def legs(rows: Rows, limits: Limits) -> Array:

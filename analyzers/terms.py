@@ -40,9 +40,9 @@ class Terms:
     above_baseline: float
     denied_above: float
     typical: float
-    p99: float
+    slow_end: float
     wander: float
-    require_p99: bool
+    require_slow_end: bool
     share: float
     share_factor: float
     safe_boundary: float
@@ -75,9 +75,9 @@ class Limits:
     above_baseline: Array
     denied_above: Array
     typical: Array
-    p99: Array
+    slow_end: Array
     wander: Array
-    require_p99: Array
+    require_slow_end: Array
     share: Array
     share_factor: Array
     safe_boundary: Array
@@ -165,9 +165,9 @@ def terms_of(
         above_baseline=allowed.errors.above_baseline,
         denied_above=allowed.denied.above_baseline,
         typical=allowed.latency.typical,
-        p99=allowed.latency.p99,
+        slow_end=allowed.latency.slow_end,
         wander=allowed.latency.wander,
-        require_p99=allowed.latency.require_p99_certificate,
+        require_slow_end=allowed.latency.require_slow_end,
         share=math.nan if weight is None else weight / 100.0,
         share_factor=allowed.traffic.share_factor,
         safe_boundary=1.0 / policy.promotion.alpha,

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from analyzers.counts import Arm, Pod, Sample
+from config import earlier
 from config.policy import Policy
 from daemon.errors import InvalidInput
 from daemon.model import Release, decode_release
@@ -28,7 +29,8 @@ _LARGEST_COUNT = 2**53
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line. ``bounds_ms`` are the finite upper bounds of the latency buckets; counts carry one more, for +Inf.
 
-    ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it.
+    ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it. ``translated`` is
+    not in the file: a sentence for each word of an earlier version's policy that is read as another.
     """
 
     release: dict[str, Any]
@@ -37,6 +39,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     split: bool = False
     tick_seconds: float | None = None
     format: str = FORMAT
+    translated: tuple[str, ...] = ()
 
     def checked_release(self, *, path: str) -> Release:
         """The release, checked like any other input."""
@@ -44,7 +47,6 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _sample_decoder = msgspec.json.Decoder(Sample)
-_header_decoder = msgspec.json.Decoder(Header)
 _encoder = msgspec.json.Encoder()
 
 
@@ -64,7 +66,8 @@ def line(sample: Sample) -> bytes:
 def header_line(header: Header) -> bytes:
     """The first line, without the newline."""
     return _encoder.encode(
-        {"format": header.format} | {k: v for k, v in msgspec.structs.asdict(header).items() if k != "format" and v is not None}
+        {"format": header.format}
+        | {k: v for k, v in msgspec.structs.asdict(header).items() if k not in {"format", "translated"} and v is not None}
     )
 
 
@@ -84,13 +87,13 @@ def read(path: Path) -> tuple[Header, Iterator[Sample]]:
     if first is None:
         raise InvalidInput("the file is empty", path=f"{path}:1", fix=f'begin with {{"format":"{FORMAT}",...}}')
     try:
-        header = _header_decoder.decode(first)
+        header, said = earlier.decode(first, Header)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInput(str(error), path=f"{path}:1", fix=f"the first line is the header of {FORMAT}") from error
     if header.format != FORMAT:
         raise InvalidInput(f"format is {header.format!r}", path=f"{path}:1", fix=f"this version reads {FORMAT}")
     header.checked_release(path=f"{path}:1: $.release")
-    return header, _samples(path, lines, buckets=len(header.bounds_ms) + 1)
+    return msgspec.structs.replace(header, translated=said), _samples(path, lines, buckets=len(header.bounds_ms) + 1)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -33,7 +33,7 @@ def _resolutions(path: Path) -> tuple[Resolution, ...]:
         return ()
     header = recording.header
     allowed = header.policy.tolerances.latency
-    return resolutions(header.bounds_ms, seen.counts, typical=allowed.typical, p99=allowed.p99)
+    return resolutions(header.bounds_ms, seen.counts, typical=allowed.typical, slow_end=allowed.slow_end)
 
 
 def _place(where: str, path: Path) -> str:

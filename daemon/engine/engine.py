@@ -11,8 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from config import earlier
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.clockwork import Clockwork
@@ -142,7 +141,7 @@ class Engine:
         data = await self._world.records.get(release_id)
         if data is None:
             raise NotFound(f"no release {release_id!r}")
-        return msgspec.json.decode(data, type=Record)
+        return earlier.decode(data, Record)[0]
 
     async def _decision(self, release_id: str) -> str:
         """Why a release is not open to a person's word any more. Raises ``NotFound``."""

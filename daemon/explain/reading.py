@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from config import earlier
 from daemon.errors import InvalidInput
 from daemon.model import Record
 
@@ -30,7 +31,7 @@ def read_record(path: Path) -> Record | None:
     if _format_of(content) != FORMAT:
         return None
     try:
-        return msgspec.json.decode(content, type=Record)
+        return earlier.decode(content, Record)[0]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInput(str(error), path=str(path), fix=f"this version reads {FORMAT}") from error
 

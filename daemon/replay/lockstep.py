@@ -36,10 +36,12 @@ class _Lane:
     place: int
     path: Path
     samples: Iterator[Sample]
+    translated: tuple[str, ...] = ()
     watches: list[_Watch] = field(default_factory=list)
 
     def result(self) -> Judged:
-        return Judged(file=self.path, rulings=tuple(watch.ruling for watch in self.watches if watch.ruling is not None))
+        rulings = tuple(watch.ruling for watch in self.watches if watch.ruling is not None)
+        return Judged(file=self.path, rulings=rulings, translated=self.translated)
 
 
 def judge(
@@ -77,7 +79,8 @@ def _open(place: int, path: Path, policies: Sequence[Policy | None]) -> _Lane | 
         recording = opened(path, policies=policies)
     except InvalidInput as error:
         return Unusable(file=path, error=error)
-    return _Lane(place, path, recording.samples, [_Watch(terms, start(terms)) for terms in recording.terms])
+    translated = recording.header.translated if None in policies else ()
+    return _Lane(place, path, recording.samples, translated, [_Watch(terms, start(terms)) for terms in recording.terms])
 
 
 def _step(lanes: Sequence[_Lane]) -> list[tuple[_Lane, Result | None]]:

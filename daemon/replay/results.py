@@ -11,10 +11,14 @@ from daemon.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A recording's last ruling under each policy, in the order in which the policies were given."""
+    """A recording's last ruling under each policy, in the order in which the policies were given.
+
+    ``translated``: a sentence for each word of the recorded policy that is read as another, where that policy was asked for.
+    """
 
     file: Path
     rulings: tuple[Ruling, ...]
+    translated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """What ``verdictd replay --json`` prints, one line a file.
 
     ``decided_at_tick`` is null when the recording ended first; ``verdict`` is null when it cannot be used, and ``reason`` then
-    names the line and the fault.
+    names the line and the fault. ``notes`` says which words of the recorded policy, an earlier version's, are read as others.
     """
 
     file: str
@@ -41,6 +45,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     ticks: int
     reason: str
     findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def replayed(result: Result) -> Replayed:
@@ -56,4 +61,5 @@ def replayed(result: Result) -> Replayed:
         ticks=ruling.tick,
         reason=ruling.reason if final else f"the recording ends before a decision: {ruling.reason}",
         findings=ruling.findings,
+        notes=tuple(f"the recorded policy's {one}" for one in result.translated),
     )

@@ -180,7 +180,7 @@ def test_an_alpha_outside_its_range_is_refused_by_the_policy_and_by_the_judge(al
 def test_a_million_million_requests_are_judged_rightly(split: bool) -> None:
     many = 10**12
     slow = (latency((2 * many, many, many, many)), latency((20 * many, 10 * many, 10 * many, 10 * many)))
-    one = terms(bounds_ms=BOUNDS, split=split)
+    one = terms(Policy(promotion=Promotion(min_seconds=60.0)), bounds_ms=BOUNDS, split=split)
     alike = [sample(float(t), canary=(many, many // 1000), baseline=(10 * many, many // 100), slow=slow) for t in range(1, 80)]
     _, good = watch(one, alike)
     assert good.outcome == "promote"

@@ -59,7 +59,7 @@ def _numbers(ruling: Ruling) -> list[float]:
 @settings(max_examples=60, deadline=None)
 @given(stream=streams(), split=st.booleans(), strict=st.booleans())
 def test_any_stream_stays_finite_and_survives_a_restart_at_every_tick(stream: list[Sample], split: bool, strict: bool) -> None:
-    policy = Policy(evidence="strict" if strict else "estimate")
+    policy = Policy(evidence="strict" if strict else "balanced")
     one = terms(policy, bounds_ms=SMALL, split=split, ticks=6)
     never_stopped, restarted = start(one), start(one)
     for tick in stream:

@@ -11,7 +11,7 @@ from tests.analyzers.streams import World, terms, watch
 
 NOTHING_TOLERATED = Policy(
     tolerances=Tolerances(
-        errors=ErrorTolerance(max_rate=0.0, above_baseline=0.0), latency=LatencyTolerance(typical=1.0001, p99=100.0)
+        errors=ErrorTolerance(max_rate=0.0, above_baseline=0.0), latency=LatencyTolerance(typical=1.0001, slow_end=100.0)
     ),
     promotion=Promotion(min_requests=10**9),
 )

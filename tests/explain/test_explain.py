@@ -218,7 +218,7 @@ def test_arms_without_latency_have_no_chart_of_it(tmp_path: Path) -> None:
 def test_another_policy_can_be_given(tmp_path: Path) -> None:
     one = told(tmp_path, change=SLOW)
     assert account(None, trace(one.recording)).outcome == "rollback"
-    lenient = msgspec.convert({"tolerances": {"latency": {"typical": 5.0, "p99": 5.0}}}, Policy)
+    lenient = msgspec.convert({"tolerances": {"latency": {"typical": 5.0, "slow_end": 5.0}}}, Policy)
     assert account(None, trace(one.recording, policy=lenient)).outcome == "inconclusive"
 
 

@@ -36,11 +36,11 @@ BOUND_TICKS: Final = (60, 120, 300)
 _NEVER: Final = Promotion(min_requests=10**15, min_seconds=0.0)
 _LEAST: Final = 1.0 + 1e-9
 STRICTEST: Final = Tolerances(
-    errors=ErrorTolerance(max_rate=0.0, above_baseline=0.0), latency=LatencyTolerance(typical=_LEAST, p99=_LEAST)
+    errors=ErrorTolerance(max_rate=0.0, above_baseline=0.0), latency=LatencyTolerance(typical=_LEAST, slow_end=_LEAST)
 )
 LOOSEST: Final = Tolerances(
     errors=ErrorTolerance(max_rate=1.0, above_baseline=1.0),
-    latency=LatencyTolerance(typical=100.0, p99=100.0),
+    latency=LatencyTolerance(typical=100.0, slow_end=100.0),
     denied=DenialTolerance(above_baseline=1.0),
 )
 

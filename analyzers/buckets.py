@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.layout import Array, Mask
+from analyzers.arrays import Array, Mask
 
 OPEN_FACTOR: Final = 2.0
 FIT_SHARE: Final = 0.4

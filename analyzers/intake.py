@@ -7,6 +7,7 @@ Warm-up goes by pod age (``judged_pods``): where an arm's pods and their ages ar
 are left out of the latency, unless the baseline's pods are just as cold. Where ages are unknown there is no warm-up.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ SMALLEST_SUM_MS, LARGEST_SUM_MS = 1e-6, 1e18
 
 LARGEST_COUNT = 1e15
 """A count above is none: a float holds it no longer to the last request."""
+
+REFERRED = 1000.0
+"""Requests of the reference for one of the canary's: its own chance is not the tick's."""
 
 COUNTS_ODD, HISTOGRAM_ODD = 1, 2
 """Why a tick that brought both arms was not judged, or its latency was not."""
@@ -111,6 +115,14 @@ def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None
     )
 
 
+def _referred(terms: Terms, canary: Arm) -> Arm:
+    """A baseline arm that serves nothing, and whose latency is the reference, as if ``REFERRED`` times as many requests had it."""
+    wanted = 0.0 if canary.latency is None else REFERRED * math.fsum(canary.latency.counts) / math.fsum(terms.reference)
+    usable = 0.0 < wanted < LARGEST_COUNT
+    counts = tuple(round(count * wanted) for count in terms.reference) if usable else ()
+    return Arm(requests=0, latency=Latency(counts=counts, sum_ms=math.nan) if usable else None)
+
+
 def _packed(as_doubles: Callable[..., bytes], values: Iterable[float]) -> bytes | None:
     """Values as bytes; null when one is too large for a float (an integer in JSON may have any length)."""
     try:
@@ -129,6 +141,8 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     flags: list[tuple[bool, bool, bool, bool, bool]] = []
     for one, sample in zip(terms, samples, strict=True):
         canary, baseline = sample.canary, sample.baseline
+        if one.reference and canary is not None:
+            baseline = _referred(one, canary)
         if canary is None or baseline is None:
             numbers.append(_NOTHING)
             times.append(no_times)

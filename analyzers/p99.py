@@ -46,7 +46,7 @@ def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
     bounds = limits.bounds
     if bounds.shape[1] < 2:
         return None
-    hist = rows.hist[:, 0, :, : bounds.shape[1] + 1]
+    hist = rows.hist[:, :, : bounds.shape[1] + 1]
     above = np.cumsum(hist[:, :, ::-1], axis=-1)[:, :, ::-1][:, :, 1:]
     total = np.maximum(hist.sum(-1), 1.0)
     survival = above[:, 1] / total[:, 1:]

@@ -127,7 +127,7 @@ class Certificates:
 
 def error_limit(rows: Rows, limits: Limits) -> Array:
     """The failed share above which a canary is beyond tolerance, given what is sure of the baseline (releases,)."""
-    counts = rows.counts[:, 0]
+    counts = rows.counts
     rate = counts[:, B_ERR] / np.maximum(counts[:, B_REQ], 1.0)
     if not (rate + limits.above_baseline > limits.max_rate).any():
         return limits.max_rate  # what is sure of the baseline is below its rate: the absolute limit is the wider one
@@ -136,7 +136,7 @@ def error_limit(rows: Rows, limits: Limits) -> Array:
 
 
 def _errors(rows: Rows, limits: Limits) -> tuple[Array, Array]:
-    counts = rows.counts[:, 0]
+    counts = rows.counts
     limit = error_limit(rows, limits)
     wanted = np.log(limits.safe_boundary / (1.0 - BASELINE_SHARE))
     progress = log_below(counts[:, C_ERR], counts[:, C_REQ], np.maximum(limit, 1e-12)) / wanted
@@ -148,20 +148,20 @@ def allowed_probability(rows: Rows, limits: Limits) -> Array | None:
     size = limits.bounds.shape[1] + 1
     if size == 1:
         return None
-    baseline = rows.hist[:, 0, 1, :size]
+    baseline = rows.hist[:, 1, :size]
     edges = buckets.log_edges(limits.bounds)
     return buckets.slower_probability(buckets.slowed(baseline, edges, np.log(limits.typical)), baseline)
 
 
 def rank_fits(rows: Rows, limits: Limits) -> Mask:
     """Whether the ranks say something about typical latency (releases,): the buckets resolve the baseline's median."""
-    baseline = rows.hist[:, 0, 1, : limits.bounds.shape[1] + 1]
-    return buckets.resolves_median(baseline) & (rows.ranks[:, 0, 1] > 0.0)
+    baseline = rows.hist[:, 1, : limits.bounds.shape[1] + 1]
+    return buckets.resolves_median(baseline) & (rows.ranks[:, 1] > 0.0)
 
 
 def rank_scale(rows: Rows, limits: Limits) -> Array:
     """The normal mixture's scale (releases,), tightest after ``TUNED_REQUESTS`` canary requests."""
-    arms = rows.hist[:, 0, :, : limits.bounds.shape[1] + 1].sum(-1)
+    arms = rows.hist[:, :, : limits.bounds.shape[1] + 1].sum(-1)
     at = 12.0 * TUNED_REQUESTS * arms[:, 1] / np.maximum(arms.sum(-1), 1e-9)
     return np.maximum(normal.tuned(at, alpha=0.01), 1e-9)
 
@@ -170,7 +170,7 @@ def _rank(rows: Rows, limits: Limits) -> tuple[Mask, Array]:
     allowed = allowed_probability(rows, limits)
     if allowed is None:
         return np.zeros(len(rows.raw), dtype=np.bool_), np.zeros(len(rows.raw))
-    total, precision = rows.ranks[:, 0, 0], rows.ranks[:, 0, 1]
+    total, precision = rows.ranks[:, 0], rows.ranks[:, 1]
     room = precision * (allowed - 0.5) - total
     log_e = normal.log_one_sided(room, precision, scale=rank_scale(rows, limits))
     return rank_fits(rows, limits), log_e / np.log(limits.safe_boundary)
@@ -184,7 +184,7 @@ def certify(rows: Rows, limits: Limits) -> Certificates:
     return Certificates(
         error_limit=limit,
         by_rank=by_rank,
-        by_mean=rows.counts[:, 0, B_LAT] > 0.0,
+        by_mean=rows.counts[:, B_LAT] > 0.0,
         error_progress=errors,
         rank_progress=rank,
         mean_progress=log_t_value(number, total, squares) / np.log(limits.safe_boundary),

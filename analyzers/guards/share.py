@@ -17,7 +17,7 @@ CERTAIN_Z: Final = 4.0
 
 def observed(rows: Rows) -> Array:
     """The canary's share of the requests since the start (releases,), denied ones included; NaN without requests."""
-    counts = rows.counts[:, 0]
+    counts = rows.counts
     canary = counts[:, C_REQ] + counts[:, C_DEN]
     total = canary + counts[:, B_REQ] + counts[:, B_DEN]
     share: Array = np.where(total > 0.0, canary / np.maximum(total, 1.0), np.nan)
@@ -27,7 +27,7 @@ def observed(rows: Rows) -> Array:
 def mismatched(rows: Rows, limits: Limits) -> Mask:
     """Whether the share is surely off by more than the factor (releases,); never where the weight is unknown, 0 or 1."""
     share = observed(rows)
-    counts = rows.counts[:, 0]
+    counts = rows.counts
     total = counts[:, C_REQ] + counts[:, C_DEN] + counts[:, B_REQ] + counts[:, B_DEN]
     split = (limits.share > 0.0) & (limits.share < 1.0)
     low = limits.share / limits.share_factor

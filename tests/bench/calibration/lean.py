@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analyzers import intake, judge
-from analyzers.arrays import Array, Mask
-from analyzers.conviction import Evidence, charges, weigh
+from analyzers import bank, intake, judge, memory, multiplier
+from analyzers.conviction import Evidence, charges
+from analyzers.guards import bursts
 from analyzers.guards.pods import Scores, Tallies
-from analyzers.layout import Rows, blank
+from analyzers.layout import TICK, Array, Mask, Rows, blank
+from analyzers.legs import mean, ratio
 from analyzers.terms import Limits, Terms
 from daemon.simulation.drawing import Drawn
 from daemon.simulation.drawing import Tick as DrawnTick
@@ -125,22 +126,32 @@ class Bench:
 
     def _fold(self, part: slice, tick: intake.Tick, pods: PodCounts | None) -> Evidence:
         rows, limits = Rows(self._raw[part]), self._limits.take(np.arange(part.start, part.stop))
-        seen = judge.fold_arrays(rows, limits, tick)
+        so_far = memory.fold(rows, limits, tick)
+        bursts.fold(rows, tick)
+        log_latency, scores = judge._latency(rows, tick, so_far)
         if pods is not None:
-            self._note_pods(part, tick, pods, Scores(ranks=seen.ranks, tails=seen.tails.mean(1)))
-        return weigh(rows, limits, seen, [{}] * len(tick.t))
+            self._note_pods(part, tick, pods, scores)
+        averages = mean.fold(rows, limits, tick)
+        log_denied = ratio.log_e(tick.c_den, tick.b_den, tick.c_req + tick.c_den, tick.b_req + tick.b_den)
+        before = bank.values(rows, limits)
+        denied = bank.denied_after(rows, limits, log_denied) if log_denied.any() else before[:, bank.DENIED]
+        multiplier.fold(rows, limits, tick, errors=before[:, bank.ERRORS], denied=denied)
+        log_errors = ratio.log_e(tick.c_err, tick.b_err, tick.c_req, tick.b_req)
+        cooled = bank.fold(rows, limits, np.concatenate([log_errors, log_denied, log_latency], axis=1))
+        rows.head[:, TICK] += 1.0
+        return judge._together(rows, limits, cooled, averages, [{}] * len(tick.t))
 
-    def convicted(self, part: slice, evidence: Evidence, *, asked: Mask) -> Sequence[int]:
+    def convicted(self, part: slice, tick: intake.Tick, evidence: Evidence, *, asked: Mask) -> Sequence[int]:
         """Which of the asked releases of a part are convicted now: their numbers within the block."""
-        reached = asked & (evidence.total >= self._terms.boundary)
-        if not reached.any():
+        if not (asked & (evidence.total >= self._terms.boundary)).any():
             return []
         chosen = np.arange(part.start, part.stop)
-        evidence.worse[~reached] = -np.inf
+        evidence.total = np.where(asked, evidence.total, 0.0)
         if self._keys:
+            reached = evidence.total >= self._terms.boundary
             evidence.tallies = [self._tally(part.start + at) if reached[at] else {} for at in range(len(reached))]
         with np.errstate(all="ignore"):
-            found = charges(Rows(self._raw[part]), self._limits.take(chosen), evidence)
+            found = charges(Rows(self._raw[part]), self._limits.take(chosen), tick.take(chosen), evidence)
         return [part.start + at for at, charge in found.items() if charge.leg is not None]
 
     def _tally(self, at: int) -> Tallies:

@@ -40,7 +40,7 @@ class Shape:
     @property
     def grid(self) -> Array:
         """(points,), the logarithms of latency at which the curves are known."""
-        grid: Array = self.first + self.step * np.arange(len(self.curves))
+        grid: Array = self.first + self.step * np.arange(len(self.curves), dtype=np.float64)
         return grid
 
     @property

@@ -1,0 +1,81 @@
+"""A row of the calibration: a stream of releases, how they are watched, and what is asked of their ends.
+
+One table of rows makes all three: `make calibration`, its page, and the smaller seeded part in `make test`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from config.policy import Policy, Promotion
+from daemon.simulation.world import World
+from tests.bench.calibration.asks import Ask
+from tests.bench.calibration.held_back import Service
+
+Section = Literal["same code", "tolerated", "bad", "promotion", "default watch", "short ticks", "alone", "held back"]
+Plain = tuple[str, World, Ask]
+"""A row's title, which is its key too, its stream, and what is asked."""
+NEVER: Final = Promotion(min_requests=10**15, min_seconds=0.0)
+"""Promotion put off to the end: a release that is promoted is not looked at any longer, so that this is the worst case."""
+RATES: Final = 2000
+TICKS: Final = 500
+"""Releases behind a rate and behind ticks in a full calibration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """How releases are watched.
+
+    Attributes:
+        seconds: until the deadline; null for the default policy's.
+        promoting: the default policy's promotion; else nothing is promoted.
+        strict: the policy's evidence is ``strict``.
+    """
+
+    seconds: float | None = 300.0
+    promoting: bool = False
+    strict: bool = False
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that says so."""
+        usual = Policy()
+        return Policy(
+            window_seconds=usual.window_seconds if self.seconds is None else self.seconds,
+            warmup_seconds=usual.warmup_seconds if self.seconds is None else min(usual.warmup_seconds, self.seconds / 2.0),
+            evidence="strict" if self.strict else usual.evidence,
+            promotion=usual.promotion if self.promoting else NEVER,
+        )
+
+
+PATIENT: Final = Watch()
+USUAL: Final = Watch(seconds=None, promoting=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row.
+
+    Attributes:
+        key: names it within its section; the seeds of its releases come from both.
+        title: for the reader. stream: the truth. asked: what is wanted.
+        releases: in a full calibration. tested: in `make test` (0: not there).
+    """
+
+    section: Section
+    key: str
+    title: str
+    stream: World | Service
+    asked: Ask
+    watch: Watch = field(default_factory=Watch)
+    releases: int = RATES
+    tested: int = 0
+
+    @property
+    def name(self) -> str:
+        """The row's name in all of the calibration."""
+        return f"{self.section}: {self.key}"
+
+    @property
+    def onset(self) -> int:
+        """Ticks before the canary turns bad."""
+        return self.stream.change.onset_tick if isinstance(self.stream, World) else self.stream.onset_tick

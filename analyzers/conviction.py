@@ -11,17 +11,17 @@ from typing import Final
 
 import numpy as np
 
-from analyzers import words
+from analyzers import alone, words
 from analyzers.arrays import Array, Mask
 from analyzers.evidence import START_WEIGHTS, Standing
 from analyzers.guards import bursts, dispersion, pods
 from analyzers.guards.pods import Tallies
-from analyzers.layout import B_REQ, C_REQ, ONE_BUCKET, Rows
+from analyzers.layout import ALONE, ONE_BUCKET, Rows
 from analyzers.legs import mean
 from analyzers.legs.events import is_outage
 from analyzers.legs.table import DENIED, ERRORS, EVENTS, LATENCY, LEGS, SLOW_END, TYPICAL
 from analyzers.look import Look
-from analyzers.terms import CERTAIN, STRICT_LATER, Limits
+from analyzers.terms import Limits
 
 FIRST, LATER = 0, 1
 """Evidence since tick 0, and that of later starts."""
@@ -34,14 +34,12 @@ class Evidence:
 
     Attributes:
         worse, beyond: (releases, legs, 2 starts), see ``evidence.Standing``; guards have not had their say.
-        alone: (releases,), there is nothing to compare the canary's failures with but the absolute limit.
         outage: (releases, legs), this tick is too bad to be a clump.
         tallies: per release, what its pods' counts add up to.
     """
 
     worse: Array
     beyond: Array
-    alone: Mask
     outage: Mask
     tallies: Sequence[Tallies]
 
@@ -91,31 +89,22 @@ class Charge:
         )
 
 
-def alone(rows: Rows, limits: Limits) -> Mask:
-    """Whether the canary served the requests a promotion asks for and the baseline none at all (releases,)."""
-    served = rows.counts[:, C_REQ]
-    silent = (rows.counts[:, B_REQ] <= 0.0) & (served > 0.0) & (served >= limits.min_requests)
-    return silent | (limits.alone > 0.0)
-
-
-def stand(rows: Rows, limits: Limits, lonely: Mask, cooling: Array | None = None) -> Standing:
-    """The evidence as it stands, divided by ``cooling`` (releases, legs). An arm alone is held against the absolute limit."""
+def stand(rows: Rows, limits: Limits, cooling: Array | None = None) -> Standing:
+    """The evidence as it stands, divided by ``cooling`` (releases, legs)."""
     standing = Standing(rows, cooling)
     mean.join(standing, rows, rows.head[:, ONE_BUCKET])
-    standing.beyond[lonely, ERRORS] = standing.limit[lonely]
-    # Without a baseline arm what comes later weighs as it does where certainty is asked.
-    late = np.log(STRICT_LATER / (limits.horizon * limits.later))
-    standing.beyond[:, :, LATER] += np.where(lonely, np.minimum(late, 0.0), 0.0)[:, None]
-    weights = np.log(LEGS[ERRORS].share * START_WEIGHTS)
-    standing.worse[lonely, ERRORS] = standing.limit[lonely] + weights
+    if (rows.head[:, ALONE] > 0.0).any():
+        standing.beyond[:, :, LATER] += alone.wanted(rows, limits)[1][:, None]
+        only = alone.limited(rows)
+        standing.beyond[only, ERRORS] = standing.limit[only]
+        standing.worse[only, ERRORS] = standing.limit[only] + np.log(LEGS[ERRORS].share * START_WEIGHTS)
     return standing
 
 
 def weigh(rows: Rows, limits: Limits, look: Look, tallies: Sequence[Tallies]) -> Evidence:
     """The evidence after a tick was folded."""
-    lonely = alone(rows, limits)
-    standing = stand(rows, limits, lonely)
-    return Evidence(worse=standing.worse, beyond=standing.beyond, alone=lonely, outage=outages(look, limits), tallies=tallies)
+    standing = stand(rows, limits)
+    return Evidence(worse=standing.worse, beyond=standing.beyond, outage=outages(look, limits), tallies=tallies)
 
 
 def outages(look: Look, limits: Limits) -> Mask:
@@ -126,10 +115,10 @@ def outages(look: Look, limits: Limits) -> Mask:
     return waived
 
 
-def _convicting(worse: Array, beyond: Array, limits: Limits, lonely: Mask) -> Mask:
+def _convicting(worse: Array, beyond: Array, rows: Rows, limits: Limits) -> Mask:
     """Which evidence convicts (releases, legs, starts)."""
-    wanted = np.log(np.where(lonely, np.maximum(limits.beyond, CERTAIN), limits.beyond))
-    convicting: Mask = (worse >= np.log(limits.boundary)[:, None, None]) & (beyond >= wanted[:, None, None])
+    least, enough = np.log(limits.boundary), np.log(alone.wanted(rows, limits)[0])
+    convicting: Mask = (worse >= least[:, None, None]) & (beyond >= enough[:, None, None])
     return convicting
 
 
@@ -168,17 +157,17 @@ def charges(rows: Rows, limits: Limits, evidence: Evidence) -> dict[int, Charge]
     reached = np.flatnonzero(evidence.total >= limits.boundary)
     if not len(reached):
         return {}
-    part, terms, lonely = Rows(rows.raw[reached]), limits.take(reached), evidence.alone[reached]
+    part, terms = Rows(rows.raw[reached]), limits.take(reached)
     tallies = [evidence.tallies[at] for at in reached.tolist()]
     worse, beyond = evidence.worse[reached], evidence.beyond[reached]
-    undivided = _convicting(worse, beyond, terms, lonely)
+    undivided = _convicting(worse, beyond, part, terms)
     clumps, differing, spread = cooling(part, tallies)
     phi = np.ones((len(reached), len(LEGS)))
     phi[:, EVENTS] = np.where(evidence.outage[reached][:, EVENTS], 1.0, np.maximum(clumps, differing)[:, None])
     phi[:, LATENCY] = spread[:, None]
     disagree = _disagreeing(tallies, part.head[:, ONE_BUCKET] > 0.0)
-    divided = stand(part, terms, lonely, phi)
-    convicting = undivided & _convicting(divided.worse, divided.beyond, terms, lonely) & ~disagree[:, :, None]
+    divided = stand(part, terms, phi)
+    convicting = undivided & _convicting(divided.worse, divided.beyond, part, terms) & ~disagree[:, :, None]
     result = {}
     for at, place in enumerate(reached.tolist()):
         convicts, held = bool(convicting[at].any()), bool(undivided[at].any())

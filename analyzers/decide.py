@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from msgspec.structs import replace
 
-from analyzers import asides, conviction, harm, release, report, visible, words
+from analyzers import alone, asides, conviction, harm, release, report, visible, words
 from analyzers.conviction import Charge, Evidence
 from analyzers.intake import COUNTS_ODD, HISTOGRAM_ODD, Tick
 from analyzers.layout import C_REQ, TICK, Rows
@@ -44,6 +44,7 @@ class _Batch:
         self.odd: list[int] = [0] * len(self.seen) if tick.odd is None else tick.odd.tolist()
         self.t: list[float] = tick.t.tolist()
         self.requests: list[float] = rows.counts[:, C_REQ].tolist()
+        self.beyond: list[float] = alone.wanted(rows, limits)[0].tolist()
         self.min_requests: list[float] = limits.min_requests.tolist()
         self.min_seconds: list[float] = limits.min_seconds.tolist()
 
@@ -73,7 +74,7 @@ class _Batch:
         if self.odd[at]:
             wanted += _ODD[self.odd[at]]
         charge = self.charges.get(at)
-        return wanted if charge is None else f"{charge.why_not(float(self.limits.beyond[at]))}; {wanted}"
+        return wanted if charge is None else f"{charge.why_not(self.beyond[at])}; {wanted}"
 
     def short_of(self, at: int, case: report.Case) -> str:
         """At the deadline: how long what is missing would have taken, and what the silence so far is worth."""
@@ -94,7 +95,7 @@ class _Batch:
             rows=rows,
             limits=limits,
             charge=self.charges.get(at),
-            alone=bool(self.evidence.alone[at]),
+            alone=bool(alone.limited(rows)[0]),
             e_values=tuple(self.evidence.legs[at].tolist()),
             beyond=tuple(self.evidence.tolerated[at].tolist()),
             notes=notes,

@@ -28,12 +28,10 @@ SMALLEST_SUM_MS, LARGEST_SUM_MS = 1e-6, 1e18
 LARGEST_COUNT = 1e15
 """A count above is none: a float holds it no longer to the last request."""
 
-REFERRED = 1000.0
-"""Requests of the reference for one of the canary's: its own chance is not the tick's."""
-
 COUNTS_ODD, HISTOGRAM_ODD = 1, 2
 """Why a tick that brought both arms was not judged, or its latency was not."""
 
+_SILENT = Arm(requests=0)
 _SIX_DOUBLES = struct.Struct("6d").pack
 _NOTHING = bytes(8 * 6)
 
@@ -47,7 +45,8 @@ class Tick:
         seen: both arms were there and their counts were possible.
         c_err, b_err, c_req, b_req, c_den, b_den: errors, requests, denials of canary and baseline; 0 where not ``seen``.
         timed: both arms brought a usable histogram with at least one request.
-        c, b: histograms; 0 where not ``timed``. c_sum, b_sum: sums in ms, NaN where unknown.
+        lone: only the canary brought one.
+        c, b: histograms; 0 where not ``timed``, but for a lone one. c_sum, b_sum: sums in ms, NaN where unknown.
         warming: a pod was too young for its latency to be judged.
         odd: COUNTS_ODD or HISTOGRAM_ODD where these were impossible, else 0; null where that is not asked.
     """
@@ -61,6 +60,7 @@ class Tick:
     c_den: Array
     b_den: Array
     timed: Mask
+    lone: Mask
     c: Array
     b: Array
     c_sum: Array
@@ -115,14 +115,6 @@ def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None
     )
 
 
-def _referred(terms: Terms, canary: Arm) -> Arm:
-    """A baseline arm that serves nothing, and whose latency is the reference, as if ``REFERRED`` times as many requests had it."""
-    wanted = 0.0 if canary.latency is None else REFERRED * math.fsum(canary.latency.counts) / math.fsum(terms.reference)
-    usable = 0.0 < wanted < LARGEST_COUNT
-    counts = tuple(round(count * wanted) for count in terms.reference) if usable else ()
-    return Arm(requests=0, latency=Latency(counts=counts, sum_ms=math.nan) if usable else None)
-
-
 def _packed(as_doubles: Callable[..., bytes], values: Iterable[float]) -> bytes | None:
     """Values as bytes; null when one is too large for a float (an integer in JSON may have any length)."""
     try:
@@ -141,8 +133,8 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     flags: list[tuple[bool, bool, bool, bool, bool]] = []
     for one, sample in zip(terms, samples, strict=True):
         canary, baseline = sample.canary, sample.baseline
-        if one.reference and canary is not None:
-            baseline = _referred(one, canary)
+        if one.reference and baseline is None:
+            baseline = _SILENT
         if canary is None or baseline is None:
             numbers.append(_NOTHING)
             times.append(no_times)
@@ -151,6 +143,8 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
         counts = (canary.errors, baseline.errors, canary.requests, baseline.requests, canary.denied, baseline.denied)
         packed = _packed(_SIX_DOUBLES, counts)
         mine, theirs, warming = _latencies(one, canary, baseline)
+        if theirs is None and baseline.requests == 0:
+            theirs = Latency(counts=(0,) * size, sum_ms=math.nan)
         brought = mine is not None and theirs is not None and bool(one.bounds_ms)
         latency = None
         if brought and mine is not None and theirs is not None and len(mine.counts) == size and len(theirs.counts) == size:
@@ -179,9 +173,11 @@ def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
     odd = np.where(flags[:, 3] & ~seen, COUNTS_ODD, np.where(flags[:, 4] & ~countable, HISTOGRAM_ODD, 0))
     timed = countable & seen
     c, b = hist[:, :size].copy(), hist[:, size:].copy()
-    timed &= (c.sum(1) > 0.0) & (b.sum(1) > 0.0)
+    some = timed & (c.sum(1) > 0.0)
+    timed = some & (b.sum(1) > 0.0)
+    lone = some & ~timed
     if not timed.all():
-        c, b = np.where(timed[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
+        c, b = np.where(some[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
     sums = times[:, :2]
     sums = np.where((sums > SMALLEST_SUM_MS) & (sums < LARGEST_SUM_MS), sums, np.nan)
     return Tick(
@@ -194,6 +190,7 @@ def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
         c_den=c_den,
         b_den=b_den,
         timed=timed,
+        lone=lone,
         c=c,
         b=b,
         c_sum=sums[:, 0],

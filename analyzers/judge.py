@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from analyzers import conviction, decide, evidence, intake, memory
+from analyzers import alone, conviction, decide, evidence, intake, memory
 from analyzers.arrays import Array
 from analyzers.counts import Sample
 from analyzers.guards import bursts, dispersion, pods
 from analyzers.guards.pods import Scores, Tallies, Tally
 from analyzers.intake import Tick
-from analyzers.layout import ONE_BUCKET, TICK, WIDTH, Rows, blank
+from analyzers.layout import BOUNDS_MARK, LONELY, ONE_BUCKET, TICK, WIDTH, Rows, blank
 from analyzers.legs import mean
 from analyzers.legs.table import EVENTS, LEGS, TYPICAL
 from analyzers.look import Look, look
@@ -91,9 +91,13 @@ def to_end(terms: Terms, samples: Iterable[Sample]) -> tuple[JudgeState, Ruling]
 
 
 def start(terms: Terms) -> JudgeState:
-    """The state of a release that has seen nothing. It does not depend on the terms' bounds, which may come later."""
-    del terms
-    return JudgeState(blank())
+    """The state of a release that has seen nothing but the terms' reference. Bounds may come later."""
+    row = blank()
+    if terms.alone:
+        rows = Rows(row[None])
+        rows.history[:, 1, : len(terms.reference)] = terms.reference
+        rows.head[:, BOUNDS_MARK], rows.head[:, LONELY] = terms.bounds_mark, alone.REQUESTS
+    return JudgeState(row)
 
 
 def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
@@ -129,13 +133,14 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
 def fold_arrays(rows: Rows, limits: Limits, tick: Tick) -> Look:
     """Fold one tick into ``rows``: evidence and memories, for ``conviction.weigh``. Pods' tallies are kept beside the rows."""
     memory.begin(rows, limits, tick)
-    seen = look(rows, limits, tick)
+    compared = alone.refer(rows, tick)
+    seen = look(rows, limits, compared)
     beyond_mean = mean.fold(rows, limits, tick)
     looked = np.repeat(tick.seen[:, None], len(LEGS), axis=1)
-    looked[:, len(EVENTS) :] &= tick.timed[:, None]
+    looked[:, len(EVENTS) :] &= compared.timed[:, None]
     said = evidence.fold(rows, limits, evidence.log_e(seen), waived=conviction.outages(seen, limits), looked=looked)
     said[:, TYPICAL] = np.where(seen.one_bucket, beyond_mean, said[:, TYPICAL])
-    shift, variance = memory.fold(rows, seen, evidence.follow(rows, said, tick.t))
+    shift, variance = memory.fold(rows, seen, tick, evidence.follow(rows, said, tick.t))
     bursts.fold(rows, tick)
     dispersion.fold(rows, shift=shift, variance=variance)
     rows.head[:, ONE_BUCKET] = seen.one_bucket

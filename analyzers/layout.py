@@ -22,7 +22,7 @@ CANARY_RING = 30
 BLOCKS = 3
 
 _SHAPES: dict[str, tuple[int, ...]] = {
-    "head": (5,),
+    "head": (7,),
     "logs": (2, ALTERNATIVES),
     "grown": (len(LEGS),),
     "period": (len(LEGS), 4),
@@ -56,8 +56,9 @@ def _offsets() -> tuple[dict[str, tuple[int, int, tuple[int, ...]]], int]:
 
 _PLACES, WIDTH = _offsets()
 
-# Columns of ``head``.
-TICK, SEEN, LATENCY_TICKS, BOUNDS_MARK, ONE_BUCKET = range(5)
+# Columns of ``head``; the last three: one bucket holds half of the baseline, canary requests since the baseline's last one, and
+# whether evidence was ever taken without a baseline arm.
+TICK, SEEN, LATENCY_TICKS, BOUNDS_MARK, ONE_BUCKET, LONELY, ALONE = range(7)
 
 # Columns of ``period``.
 CUSUM, SINCE, LOOKS, GREW = range(4)

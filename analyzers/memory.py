@@ -8,10 +8,10 @@ import numpy as np
 
 from analyzers.arrays import Array, Mask
 from analyzers.intake import Tick
-from analyzers.layout import BOUNDS_MARK, COUNT_COLUMNS, LATENCY_TICKS, Rows
+from analyzers.layout import BOUNDS_MARK, LATENCY_TICKS, Rows
 from analyzers.legs.table import DENIED, ERRORS, SLOW_END, TYPICAL
 from analyzers.legs.typical import null_variance
-from analyzers.look import Look
+from analyzers.look import Events, Look
 from analyzers.terms import Limits
 
 KEEP: Final = 0.97
@@ -30,47 +30,54 @@ def begin(rows: Rows, limits: Limits, tick: Tick) -> None:
         rows.head[changed, BOUNDS_MARK] = limits.bounds_mark[changed]
 
 
-def _expected(events: Array, requests: Array, asked: Array) -> Array:
-    """So many events would have been the canary's at the baseline's rate of the tick."""
-    return np.where(requests > 0.0, asked * events / np.where(requests > 0.0, requests, 1.0), 0.0)
+def fold(rows: Rows, look: Look, tick: Tick, ended: Mask) -> tuple[Array, Array]:
+    """Fold one tick. A remembered baseline is compared with (``look``), but not remembered again (``tick``).
 
-
-def fold(rows: Rows, look: Look, ended: Mask) -> tuple[Array, Array]:
-    """Fold one tick; ``ended``: (releases, legs), periods that begin anew after it.
+    Args:
+        ended: (releases, legs), periods that begin anew after it.
 
     Returns:
         The tick's Mann-Whitney statistic, as a shift of the probability from a half, and its variance; 0 where unknown.
     """
-    tick = look.tick
-    size, canary, baseline = tick.c.shape[1], tick.c.sum(1), tick.b.sum(1)
-    known = np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum) & tick.timed
-    new = np.empty((len(known), COUNT_COLUMNS))
-    for column, values in enumerate(
-        (
-            *(tick.c_err, tick.b_err, tick.c_req, tick.b_req, tick.c_den, tick.b_den),
-            _expected(tick.b_err, tick.b_req, tick.c_req),
-            _expected(tick.b_den, tick.b_req + tick.b_den, tick.c_req + tick.c_den),
-            *(np.where(known, tick.c_sum, 0.0), np.where(known, tick.b_sum, 0.0), canary * known, baseline * known),
-        )
-    ):
-        new[:, column] = values
+    seen, size = look.tick, tick.c.shape[1]
+    new = _counted(look, tick)
     rows.counts += new
     rows.recent += new
     rows.recent *= ~ended[:, _OWNER]
-    share = np.where(tick.timed, canary / np.maximum(baseline, 1.0), 0.0)[:, None]
-    slow = np.stack([tick.c, share * tick.b, share * look.slow_end], axis=1)
+    canary, baseline = seen.c.sum(1), seen.b.sum(1)
+    share = np.where(seen.timed, canary / np.maximum(baseline, 1.0), 0.0)[:, None]
+    slow = np.stack([seen.c, share * seen.b, share * look.slow_end], axis=1)
     rows.recent_slow[:, :, :size] += slow
     rows.recent_slow *= ~ended[:, SLOW_END, None, None]
     rows.expected[:, :, :size] += slow[:, 1:]
-    arms = np.stack([tick.c, tick.b], axis=1)
+    arms = np.stack([tick.c, tick.b], axis=1) * tick.timed[:, None, None]
     rows.hist[:, :, :size] += arms
     rows.history[:, :, :size] *= np.where(tick.timed, KEEP, 1.0)[:, None, None]
     rows.history[:, :, :size] += arms
     rows.head[:, LATENCY_TICKS] += tick.timed
-    return _fold_ranks(rows, look, canary, baseline, ended[:, TYPICAL])
+    return _fold_ranks(rows, look, tick, canary, baseline, ended[:, TYPICAL])
 
 
-def _fold_ranks(rows: Rows, look: Look, canary: Array, baseline: Array, ended: Mask) -> tuple[Array, Array]:
+def _counted(look: Look, tick: Tick) -> Array:
+    """What a tick adds to ``counts`` (releases, columns)."""
+    (_, failed), (_, denied) = look.errors, look.denied
+    known = np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum) & tick.timed
+    columns = (
+        *(tick.c_err, tick.b_err, tick.c_req, tick.b_req, tick.c_den, tick.b_den),
+        _expected(failed, look.errors[0][1]),
+        _expected(denied, look.denied[0][1]),
+        *(np.where(known, value, 0.0) for value in (tick.c_sum, tick.b_sum, tick.c.sum(1), tick.b.sum(1))),
+    )
+    return np.stack(columns, axis=-1)
+
+
+def _expected(baseline: Events, asked: Array) -> Array:
+    """So many events would have been the canary's at the baseline's rate of the tick."""
+    events, requests = baseline
+    return np.where(requests > 0.0, asked * events / np.where(requests > 0.0, requests, 1.0), 0.0)
+
+
+def _fold_ranks(rows: Rows, look: Look, tick: Tick, canary: Array, baseline: Array, ended: Mask) -> tuple[Array, Array]:
     """Ticks are strata, weighted by their precision (van Elteren 1960)."""
     variance = null_variance(look.pooled, canary, baseline)
     usable = variance > 0.0
@@ -78,7 +85,7 @@ def _fold_ranks(rows: Rows, look: Look, canary: Array, baseline: Array, ended: M
     score = (look.ranks * look.tick.c).sum(1)
     shift = np.where(usable, score * (canary + baseline) / np.maximum(canary * baseline, 1.0), 0.0)
     new = np.stack([precision * shift, precision], axis=-1)
-    rows.ranks += new
+    rows.ranks += new * tick.timed[:, None]
     rows.recent_ranks += new
     rows.recent_ranks *= ~ended[:, None]
     return shift, variance

@@ -16,7 +16,7 @@ from analyzers.arrays import Array, Mask
 from analyzers.evidence import START_WEIGHTS, Standing
 from analyzers.guards import bursts, dispersion, pods
 from analyzers.guards.pods import Tallies
-from analyzers.layout import ALONE, ONE_BUCKET, Rows
+from analyzers.layout import ALONE, ONE_BUCKET, TICK, Rows
 from analyzers.legs import mean
 from analyzers.legs.events import is_outage
 from analyzers.legs.table import DENIED, ERRORS, EVENTS, LATENCY, LEGS, SLOW_END, TYPICAL
@@ -34,25 +34,26 @@ class Evidence:
 
     Attributes:
         worse, beyond: (releases, legs, 2 starts), see ``evidence.Standing``; guards have not had their say.
+        waiting: (releases,), what starts that are still to come are worth: nothing has been staked on them yet.
         outage: (releases, legs), this tick is too bad to be a clump.
         tallies: per release, what its pods' counts add up to.
     """
 
     worse: Array
     beyond: Array
+    waiting: Array
     outage: Mask
     tallies: Sequence[Tallies]
 
     @property
     def total(self) -> Array:
-        """The largest weighted evidence that the canary is worse at all (releases,); 1/alpha is its boundary."""
-        largest: Array = np.exp(self.worse.max((1, 2)))
-        return largest
+        """One over the chance with which a canary that is no worse comes as far (releases,), at least 1; 1/alpha is its boundary."""
+        return np.maximum(np.exp(self.worse.max((1, 2))), 1.0)
 
     @property
     def legs(self) -> Array:
         """Each leg's e-value that the canary is worse at all (releases, legs)."""
-        values: Array = np.exp(self.worse).sum(2) / _SHARES
+        values: Array = np.exp(self.worse).sum(2) / _SHARES + self.waiting[:, None]
         return values
 
     @property
@@ -104,7 +105,8 @@ def stand(rows: Rows, limits: Limits, cooling: Array | None = None) -> Standing:
 def weigh(rows: Rows, limits: Limits, look: Look, tallies: Sequence[Tallies]) -> Evidence:
     """The evidence after a tick was folded."""
     standing = stand(rows, limits)
-    return Evidence(worse=standing.worse, beyond=standing.beyond, outage=outages(look, limits), tallies=tallies)
+    waiting = START_WEIGHTS[LATER] * np.maximum(1.0 - rows.head[:, TICK] / limits.horizon, 0.0)
+    return Evidence(worse=standing.worse, beyond=standing.beyond, waiting=waiting, outage=outages(look, limits), tallies=tallies)
 
 
 def outages(look: Look, limits: Limits) -> Mask:

@@ -22,6 +22,7 @@ from analyzers.terms import Limits
 START_WEIGHTS: Final[Array] = np.array([0.8, 0.2])
 """Of alpha: for the evidence since tick 0, and for all later starts together."""
 LATE_DISCOUNT: Final = 0.01
+_SMALLEST: Final = 1e-300
 LARGEST: Final = 575.0
 """Logarithm at which an e-process stops growing: it is still one, and stays finite."""
 
@@ -49,10 +50,15 @@ class Standing:
         ``limit`` (releases, 2) is the evidence against the absolute limit on errors by itself.
         """
         logs = rows.logs if cooling is None else rows.logs / cooling[:, None, _LEG]
-        banks = np.log(np.add.reduceat(np.exp(logs) * _PRIOR, _FIRSTS, axis=-1)).transpose(0, 2, 1)
+        banks = _log(np.add.reduceat(np.exp(logs) * _PRIOR, _FIRSTS, axis=-1)).transpose(0, 2, 1)
         self.worse: Array = banks[:, : len(LEGS)] + _LOG_WEIGHTS
         self.limit: Array = banks[:, len(LEGS)].copy()
         self.beyond: Array = np.minimum.reduceat(banks[:, len(LEGS) :], _PARTS, axis=1)
+
+
+def _log(values: Array) -> Array:
+    """Logarithms, finite also of what has fallen below the smallest number."""
+    return np.log(np.maximum(values, _SMALLEST))
 
 
 def log_e(look: Look) -> Array:
@@ -73,7 +79,7 @@ def fold(rows: Rows, limits: Limits, values: Array, *, waived: Mask, looked: Mas
     later = limits.later[:, None] * np.where(rows.grown >= 0.0, LATE_DISCOUNT, 1.0) * looked
     begun = np.concatenate([np.repeat(fresh[:, None], len(LEGS), axis=1), later[:, _OWNERS[len(LEGS) :]]], axis=1)
     sizes = [len(bank) for bank in _BANKS]
-    rows.logs[:, 1] = np.logaddexp(rows.logs[:, 1], np.repeat(np.log(begun), sizes, axis=1))
+    rows.logs[:, 1] = np.logaddexp(rows.logs[:, 1], np.repeat(_log(begun), sizes, axis=1))
     rows.logs += step[:, None]
     np.minimum(rows.logs, LARGEST, out=rows.logs)
     said: Array = np.minimum.reduceat(step[:, _FIRSTS[len(LEGS) :]], _PARTS, axis=1)
@@ -83,7 +89,7 @@ def fold(rows: Rows, limits: Limits, values: Array, *, waived: Mask, looked: Mas
 def grown(rows: Rows) -> Array:
     """Logarithm of each leg's weighted evidence since tick 0 that the canary is worse at all (releases, legs)."""
     first = np.exp(rows.logs[:, 0, :_WORSE]) * _PRIOR[:_WORSE]
-    weighted: Array = np.log(np.add.reduceat(first, _FIRSTS[: len(LEGS)], axis=-1)) + _LOG_WEIGHTS[:, 0]
+    weighted: Array = _log(np.add.reduceat(first, _FIRSTS[: len(LEGS)], axis=-1)) + _LOG_WEIGHTS[:, 0]
     return weighted
 
 

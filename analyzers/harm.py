@@ -87,8 +87,8 @@ class Period:
     def growth(self) -> str:
         """Since when and in how many ticks."""
         if self.looks < 2:
-            return "all of it in one tick"
-        return f"it grew in {self.grew} of the last {self.looks} ticks"
+            return "all of the evidence came in one tick"
+        return f"the evidence grew since {self.began:.0f} s, in {self.grew} of {self.looks} ticks"
 
 
 def period(rows: Rows, limits: Limits, leg: int, *, later: bool) -> Period:

@@ -20,6 +20,8 @@ COUNT_COLUMNS = 12
 BASELINE_RING = 60
 CANARY_RING = 30
 BLOCKS = 3
+NOT_BEGUN = -1e6
+"""Logarithm of what is worth nothing, and finite."""
 
 _SHAPES: dict[str, tuple[int, ...]] = {
     "head": (7,),
@@ -124,7 +126,7 @@ def blank() -> Array:
     """The row of a release that has seen nothing: every e-process is worth 1, and none has begun later."""
     raw = np.zeros((1, WIDTH))
     rows = Rows(raw)
-    rows.logs[:, 1] = -np.inf
-    rows.grown[:] = -np.inf
+    rows.logs[:, 1] = NOT_BEGUN
+    rows.grown[:] = NOT_BEGUN
     row: Array = raw[0]
     return row

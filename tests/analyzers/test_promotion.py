@@ -42,7 +42,7 @@ def test_ticks_with_few_requests_are_merged_until_they_make_a_mean() -> None:
     one = terms(Policy(promotion=Promotion(min_requests=10**9)))
     state, _ = watch(one, World(canary_rps=3.0, baseline_rps=30.0).ticks(1, 200))
     rows = Rows(state.row[None])
-    requests = rows.counts[0, 0, layout.C_LAT]
+    requests = rows.counts[0, layout.C_LAT]
     means, waiting = rows.safe_mean[0, 0], rows.mean_wait[0, 1]
     assert waiting < mean.MIN_REQUESTS
     assert requests / (mean.MIN_REQUESTS + 15.0) < means <= requests / mean.MIN_REQUESTS

@@ -203,7 +203,7 @@ def test_a_mean_beyond_its_tolerance_in_one_bucket_is_rolled_back_by_the_mean() 
     _, ruling = watch(one, stream)
     assert (ruling.outcome, ruling.leg) == ("rollback", "mean")
     assert ruling.reason.startswith("mean latency 1.1")
-    assert ruling.legs["rank"].e_value == pytest.approx(1.0)
+    assert ruling.legs["typical"].e_value == pytest.approx(1.0)
 
 
 def test_one_bucket_promotes_by_the_mean_alone() -> None:

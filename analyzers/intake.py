@@ -7,6 +7,7 @@ Warm-up goes by pod age (``judged_pods``): where an arm's pods and their ages ar
 are left out of the latency, unless the baseline's pods are just as cold. Where ages are unknown there is no warm-up.
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Tick:
         timed: both arms brought a usable histogram with at least one request.
         c, b: histograms; 0 where not ``timed``. c_sum, b_sum: sums in ms, NaN where unknown.
         warming: a pod was too young for its latency to be judged.
+        weight: the route's weight of the canary during this tick as a fraction, NaN where unknown.
         odd: COUNTS_ODD or HISTOGRAM_ODD where these were impossible, else 0; null where that is not asked.
     """
 
@@ -62,6 +64,7 @@ class Tick:
     c_sum: Array
     b_sum: Array
     warming: Mask
+    weight: Array
     odd: npt.NDArray[np.int64] | None = None
 
     def take(self, chosen: npt.NDArray[np.intp]) -> "Tick":
@@ -146,13 +149,21 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
         flags.append((packed is not None, latency is not None, warming, True, brought))
     return _checked(
         t=np.array([sample.t for sample in samples], dtype=np.float64),
+        weight=np.array([_weight(one, sample) for one, sample in zip(terms, samples, strict=True)], dtype=np.float64),
         numbers=np.frombuffer(b"".join(numbers)).reshape(len(numbers), 6),
         times=np.frombuffer(b"".join(times)).reshape(len(times), 2 + 2 * size),
         flags=np.array(flags, dtype=np.bool_),
     )
 
 
-def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
+def _weight(terms: Terms, sample: Sample) -> float:
+    """The route's weight during the tick, or else the one that was announced; NaN where neither is known, or it is none."""
+    if sample.weight is None:
+        return terms.share
+    return sample.weight / 100.0 if 0.0 <= sample.weight <= 100.0 else math.nan
+
+
+def _checked(*, t: Array, weight: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
     """Turn what cannot be counts into gaps."""
     c_err, b_err, c_req, b_req, c_den, b_den = numbers.T
     possible = (numbers.min(1) >= 0.0) & (numbers.max(1) <= LARGEST_COUNT)
@@ -185,5 +196,6 @@ def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
         c_sum=sums[:, 0],
         b_sum=sums[:, 1],
         warming=flags[:, 2],
+        weight=weight,
         odd=odd,
     )

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from analyzers import bank, combine, conviction, decide, intake, memory, multiplier
+from analyzers import bank, combine, conviction, decide, intake, memory, multiplier, promotion
 from analyzers.conviction import Evidence
 from analyzers.counts import Sample
-from analyzers.guards import bursts, dispersion, pods
+from analyzers.guards import bursts, dispersion, pods, share
 from analyzers.guards.pods import Scores, Tallies, Tally
 from analyzers.intake import Tick
 from analyzers.layout import C_ERR, C_REQ, GAIN, LATENCY_EVIDENCE, TICK, WIDTH, Array, Rows, blank
@@ -111,7 +111,8 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     rows, limits, tick = Rows(raw), Limits(terms), intake.pack(terms, samples)
     so_far = memory.fold(rows, limits, tick)
     bursts.fold(rows, tick)
-    log_latency, scores = _latency(rows, tick, so_far)
+    share.fold(rows, limits, tick)
+    log_latency, scores = _latency(rows, limits, tick, so_far)
     tallies = pods.fold([state.pods for state in states], terms, samples, tick, scores)
     averages = mean.fold(rows, limits, tick)
     log_denied = ratio.log_e(tick.c_den, tick.b_den, tick.c_req + tick.c_den, tick.b_req + tick.b_den)
@@ -126,7 +127,7 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     return [(JudgeState(row, mine), ruling) for row, mine, ruling in zip(raw, tallies, rulings, strict=True)]
 
 
-def _latency(rows: Rows, tick: Tick, so_far: Array) -> tuple[Array, Scores]:
+def _latency(rows: Rows, limits: Limits, tick: Tick, so_far: Array) -> tuple[Array, Scores]:
     """Log e-values of ranks and tails (releases, 20), and the scores of the buckets; memories and blocks are folded."""
     pooled = tick.c + tick.b
     mid_ranks, tails = rank.mid_ranks(pooled), tail.scores(so_far)
@@ -136,6 +137,7 @@ def _latency(rows: Rows, tick: Tick, so_far: Array) -> tuple[Array, Scores]:
     log_e = np.matmul(scores, tick.c[:, :, None])[:, :, 0] - log_normaliser(scores, pooled, tick.c.sum(1))
     shift, variance = memory.fold_ranks(rows, tick, score=(mid_ranks * tick.c).sum(1), pooled=pooled)
     dispersion.fold(rows, shift=shift, variance=variance)
+    promotion.fold(rows, limits, tick, shift=shift, variance=variance)
     return log_e, Scores(ranks=mid_ranks, tails=tails.mean(1))
 
 

@@ -29,6 +29,7 @@ COUNT_COLUMNS = 10
 BASELINE_RING = 60
 CANARY_RING = 30
 BLOCKS = 3
+ERROR_BETS = 16
 
 _SHAPES: dict[str, tuple[int, ...]] = {
     "head": (8,),
@@ -43,6 +44,10 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "baseline_ring": (BASELINE_RING, 2),
     "canary_ring": (CANARY_RING, 2),
     "blocks": (BLOCKS, 7),
+    "exposed": (3, MAX_BUCKETS),
+    "error_bets": (ERROR_BETS,),
+    "shown": (5,),
+    "traffic": (6,),
 }
 
 
@@ -61,6 +66,17 @@ _PLACES, WIDTH = _offsets()
 # Columns of ``head``.
 TICK, STARTED, SEEN, LATENCY_TICKS, ERROR_TICKS, BOUNDS_MARK, GAIN, LATENCY_EVIDENCE = range(8)
 
+# Rows of ``exposed``.
+CANARY, EXPECTED, EXPECTED_VARIANCE = range(3)
+
+# Columns of ``shown``: the canary's requests while a baseline was there, and the failures expected among them at the baseline's
+# rate of each tick; the ranks' precision, and precision times shift; ticks with latency.
+EXPOSED, ERRORS_EXPECTED, PRECISION, SHIFT, TIMED_TICKS = range(5)
+
+# Columns of ``traffic``: the canary's requests, and what the route's weight gives it; the fewest and the most that the policy
+# allows, each with its variance.
+CAME, GIVEN, FEWEST, FEWEST_VARIANCE, MOST, MOST_VARIANCE = range(6)
+
 # Columns of ``counts``: canary and baseline errors, requests, denials; sums and counts behind the means.
 C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(COUNT_COLUMNS)
 
@@ -78,6 +94,10 @@ class Rows:
         counts, ranks, hist: totals since the start and over three fading memories (``analyzers.memory``).
         baseline_ring, canary_ring: errors and requests of the last ticks, for the guard against bursts.
         blocks: per block length, what the guard of latency dispersion needs.
+        exposed: histograms since the start, for promotion: the canary's; the baseline's at the canary's exposure, tick by tick
+            (sum of m B / n), and its variance (sum of (m / n)^2 B).
+        error_bets: log e-values against "beyond the tolerated error rate", one per alternative, for promotion.
+        shown: sums since the start, for promotion; traffic: for the guard of the share. See the column names of this module.
     """
 
     __slots__ = ("raw", *_SHAPES)
@@ -95,6 +115,10 @@ class Rows:
     baseline_ring: Array
     canary_ring: Array
     blocks: Array
+    exposed: Array
+    error_bets: Array
+    shown: Array
+    traffic: Array
 
     def __init__(self, raw: Array) -> None:
         """Wrap ``raw`` without copying it."""

@@ -43,6 +43,7 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     changed = (mark != limits.bounds_mark) & (tick.timed | ((mark != 0.0) & (limits.bounds_mark != 0.0)))
     if changed.any():
         rows.hist[changed] = 0.0
+        rows.exposed[changed] = 0.0
         rows.head[changed, BOUNDS_MARK] = limits.bounds_mark[changed]
     canary, baseline = tick.c.sum(1), tick.b.sum(1)
     known = np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum) & tick.timed

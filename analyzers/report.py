@@ -211,7 +211,8 @@ def safe_sentence(case: Case) -> str:
     typical = float(case.harm.typical[0])
     return (
         f"errors {words.percent(rate)} against {words.percent(base)} and typical latency {words.times(typical)} "
-        f"the baseline's, both shown to be within tolerance on {words.count(float(totals[C_REQ]))} canary requests"
+        f"the baseline's, both shown to be within tolerance on {words.count(float(totals[C_REQ]))} canary requests; "
+        f"{p99.told(case.rows, case.limits)}"
     )
 
 

@@ -4,6 +4,7 @@ Millions of release-ticks are folded by a calibration, and half of the public fo
 here. It calls the same parts in the same order; a test holds it to the public fold's numbers to the last bit.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from analyzers import bank, intake, judge, memory, multiplier
 from analyzers.conviction import Evidence, charges
-from analyzers.guards import bursts
+from analyzers.guards import bursts, share
 from analyzers.guards.pods import Scores, Tallies
 from analyzers.layout import TICK, Array, Mask, Rows, blank
 from analyzers.legs import mean, ratio
@@ -29,7 +30,7 @@ def _numbers(drawn: Drawn, places: Places) -> tuple[Array, Array, Array]:
     return errors, requests, denied
 
 
-def tick_of(tick: DrawnTick, places: Places, *, t: float) -> intake.Tick:
+def tick_of(tick: DrawnTick, places: Places, *, t: float, weight: float = math.nan) -> intake.Tick:
     """What ``intake.pack`` makes of the samples of these releases."""
     canary, baseline = tick.canary, tick.baseline
     c_err, c_req, c_den = _numbers(canary, places)
@@ -57,6 +58,7 @@ def tick_of(tick: DrawnTick, places: Places, *, t: float) -> intake.Tick:
         c_sum=np.where(known & (c_sum > 0.0), c_sum, np.nan),
         b_sum=np.where(known & (b_sum > 0.0), b_sum, np.nan),
         warming=np.zeros(len(places), dtype=np.bool_),
+        weight=np.full(len(places), weight),
     )
 
 
@@ -128,7 +130,8 @@ class Bench:
         rows, limits = Rows(self._raw[part]), self._limits.take(np.arange(part.start, part.stop))
         so_far = memory.fold(rows, limits, tick)
         bursts.fold(rows, tick)
-        log_latency, scores = judge._latency(rows, tick, so_far)
+        share.fold(rows, limits, tick)
+        log_latency, scores = judge._latency(rows, limits, tick, so_far)
         if pods is not None:
             self._note_pods(part, tick, pods, scores)
         averages = mean.fold(rows, limits, tick)

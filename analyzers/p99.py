@@ -25,6 +25,7 @@ MOST_EXCEEDANCE: Final = 0.12
 """A bound that fewer or more of the baseline's requests exceed tells nothing of its slow end."""
 BLIND_SHARE: Final = 0.5
 """Where the bucket below the bound holds so many of all requests, nothing is known of the slope there."""
+NEARLY_ALL: Final = 0.9
 FEWEST_TICKS: Final = 60.0
 FEWEST_REQUESTS: Final = 15_000.0
 """Ticks with latency, or requests of the baseline, before the bound is chosen: earlier the choice itself would follow the noise."""
@@ -157,7 +158,7 @@ def _where(rows: Rows, limits: Limits) -> str:
     place = int(buckets.place_of(buckets.distribution(counts), 1.0 - WANTED_EXCEEDANCE)[0])
     share = float(counts[0, place] / counts.sum())
     lower, upper = [0.0, *bounds.tolist(), math.inf][place : place + 2]
-    many = f"all but {words.percent(1.0 - share)}" if share > BLIND_SHARE else words.percent(share)
+    many = f"all but {words.percent(1.0 - share)}" if share > NEARLY_ALL else words.percent(share)
     if math.isinf(upper):
         return f"{many} of the requests take longer than {words.milliseconds(lower)}"
     return f"{many} of the requests lie between {words.milliseconds(lower).removesuffix(' ms')} and {words.milliseconds(upper)}"

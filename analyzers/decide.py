@@ -15,7 +15,7 @@ from analyzers.conviction import Charge, Evidence
 from analyzers.intake import COUNTS_ODD, HISTOGRAM_ODD, Tick
 from analyzers.layout import C_REQ, TICK, Rows
 from analyzers.release import Open
-from analyzers.report import LEGS
+from analyzers.report import LATENCY, LEGS
 from analyzers.ruling import LegsNow, Outcome, Ruling
 from analyzers.terms import Limits
 
@@ -54,6 +54,7 @@ class _Batch:
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
         self.warming: list[bool] = tick.warming.tolist()
+        self.ageless: list[bool] = tick.ageless.tolist()
         self.odd: list[int] = [0] * len(self.seen) if tick.odd is None else tick.odd.tolist()
         self.t: list[float] = tick.t.tolist()
         self.requests: list[float] = rows.counts[:, 0, C_REQ].tolist()
@@ -118,6 +119,8 @@ class _Batch:
         leg = charge.leg if charge is not None and ruling.outcome == "rollback" else None
         if leg is not None:
             reason = f"{report.harm_sentence(case, leg)}; sure at {words.odds(self.sure(at))}"
+            if self.ageless[at] and leg in LATENCY:
+                reason += "; the ages of its pods are not known: a cold start would look the same"
         elif ruling.outcome == "promote":
             reason = report.safe_sentence(case)
         else:

@@ -20,6 +20,7 @@ from analyzers.terms import Limits
 LEVEL: Final = 0.95
 LEGS: Final = ("errors", "denied", "rank", "tail", "mean", "slo")
 ERRORS, DENIED, RANK, TAIL, MEAN, SLO = range(len(LEGS))
+LATENCY: Final = (RANK, TAIL, MEAN)
 Standing = Literal["inside", "outside", "open", "idle"]
 Unit = Literal["points", "ratio", "probability"]
 Counted = tuple[float, float]

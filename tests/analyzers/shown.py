@@ -82,6 +82,8 @@ def _tick(route: Route, rng: np.random.Generator, *, releases: int, number: int)
         c_sum=np.full(releases, np.nan),
         b_sum=np.full(releases, np.nan),
         warming=np.zeros(releases, dtype=np.bool_),
+        settling=np.ones(releases),
+        ageless=np.ones(releases, dtype=np.bool_),
         weight=np.full(releases, weight),
     )
 

@@ -58,6 +58,8 @@ def tick_of(tick: DrawnTick, places: Places, *, t: float, weight: float = math.n
         c_sum=np.where(known & (c_sum > 0.0), c_sum, np.nan),
         b_sum=np.where(known & (b_sum > 0.0), b_sum, np.nan),
         warming=np.zeros(len(places), dtype=np.bool_),
+        settling=np.ones(len(places)),
+        ageless=np.ones(len(places), dtype=np.bool_),
         weight=np.full(len(places), weight),
     )
 
@@ -93,7 +95,7 @@ class Bench:
         """All of them have seen nothing."""
         self.places: Places = np.arange(releases)
         self._keys = [*(f"cpod-{at}" for at in range(pods[0])), *(f"bpod-{at}" for at in range(pods[1]))]
-        self._tallies = np.zeros((releases, len(self._keys), 6))
+        self._tallies = np.zeros((releases, len(self._keys), 10))
         self._raw = np.repeat(blank()[None, :], releases, axis=0)
         self._terms = terms
         self._limits = Limits([terms] * releases)
@@ -121,8 +123,11 @@ class Bench:
         mean = (tick.c_sum + tick.b_sum) / np.maximum(tick.c.sum(1) + tick.b.sum(1), 1.0)
         above = np.nan_to_num(pods.sums[part] - number * mean[:, None])
         ranks, tails = ((counts * score[:, None, :]).sum(-1) for score in (scores.ranks, scores.tails))
+        squares = [one * one / np.maximum(number, 1.0) for one in (ranks, tails, above)]
         self._tallies[part, :, :4] += np.where(timed[:, None, None], np.stack([number, ranks, tails, above], axis=-1), 0.0)
-        self._tallies[part, :, 4:] += np.where(
+        new = np.stack([*squares, (number > 0.0).astype(np.float64)], axis=-1)
+        self._tallies[part, :, 6:] += np.where(timed[:, None, None], new, 0.0)
+        self._tallies[part, :, 4:6] += np.where(
             tick.seen[:, None, None], np.stack([pods.asked[part], pods.failed[part]], axis=-1), 0.0
         )
 

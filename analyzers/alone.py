@@ -22,13 +22,14 @@ REMEMBERED: Final = 1000.0
 """Requests of the remembered baseline for one of the canary's."""
 
 
-def refer(rows: Rows, tick: Tick) -> Tick:
-    """The tick with the baseline as it is remembered, where that serves nothing; notes in ``rows`` that it was."""
+def refer(rows: Rows, tick: Tick) -> tuple[Tick, Tick]:
+    """The tick without a lone arm's latency, and with the baseline as it is remembered where that serves nothing (``rows`` note it)."""
     served = tick.b_req + tick.b_den > 0.0
     rows.head[:, LONELY] = np.where(served, 0.0, rows.head[:, LONELY] + tick.c_req)
     lonely = tick.seen & ~served & (rows.head[:, LONELY] >= REQUESTS)
+    both = replace(tick, c=np.where(tick.timed[:, None], tick.c, 0.0)) if tick.lone.any() else tick
     if not lonely.any():
-        return replace(tick, c=np.where(tick.timed[:, None], tick.c, 0.0)) if tick.lone.any() else tick
+        return both, both
     rows.head[:, ALONE] = np.maximum(rows.head[:, ALONE], lonely)
     asked = rows.counts[:, B_REQ]
     rate = (rows.counts[:, B_ERR] + 0.5) / (asked + 1.0)
@@ -38,7 +39,7 @@ def refer(rows: Rows, tick: Tick) -> Tick:
     total = before.sum(1)
     timed = lonely & tick.lone & (total > 0.0)
     remembered = before * (REMEMBERED * tick.c.sum(1) / np.maximum(total, 1e-9))[:, None]
-    return replace(
+    return both, replace(
         tick,
         b_req=np.where(known, REMEMBERED * tick.c_req, tick.b_req),
         b_err=np.where(known, REMEMBERED * tick.c_req * rate, tick.b_err),

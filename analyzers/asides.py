@@ -34,7 +34,7 @@ def _blind(rows: Rows, limits: Limits) -> Sequence[Mask]:
     size = limits.bounds.shape[1] + 1
     if size == 1:
         return (np.zeros(len(rows.raw), dtype=np.bool_),) * 2
-    return fitness.blind(rows.hist[:, 1, :size], limits)
+    return fitness.blind(rows.baseline[:, :size], limits)
 
 
 def beside(rows: Rows, limits: Limits) -> list[str]:
@@ -64,7 +64,7 @@ def notes(rows: Rows, limits: Limits) -> dict[int, str]:
         )
     size = limits.bounds.shape[1] + 1
     if size > 1:
-        hist = rows.hist[0, 1, :size].tolist()
+        hist = rows.baseline[0, :size].tolist()
         tolerances = {"typical": float(limits.typical[0]), "slow_end": float(limits.slow_end[0])}
         for leg, one in zip(LATENCY, fitness.resolutions(limits.bounds[0].tolist(), hist, **tolerances), strict=False):
             if not one.resolved:

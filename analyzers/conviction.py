@@ -18,8 +18,7 @@ from analyzers.guards import bursts, dispersion, pods
 from analyzers.guards.pods import Tallies
 from analyzers.layout import ALONE, ONE_BUCKET, TICK, Rows
 from analyzers.legs import mean
-from analyzers.legs.events import is_outage
-from analyzers.legs.table import DENIED, ERRORS, EVENTS, LATENCY, LEGS, SLOW_END, TYPICAL
+from analyzers.legs.table import ERRORS, EVENTS, LATENCY, LEGS, SLOW_END, TYPICAL
 from analyzers.look import Look
 from analyzers.terms import Limits
 
@@ -106,15 +105,7 @@ def weigh(rows: Rows, limits: Limits, look: Look, tallies: Sequence[Tallies]) ->
     """The evidence after a tick was folded."""
     standing = stand(rows, limits)
     waiting = START_WEIGHTS[LATER] * np.maximum(1.0 - rows.head[:, TICK] / limits.horizon, 0.0)
-    return Evidence(worse=standing.worse, beyond=standing.beyond, waiting=waiting, outage=outages(look, limits), tallies=tallies)
-
-
-def outages(look: Look, limits: Limits) -> Mask:
-    """Legs whose evidence in this tick is not capped (releases, legs)."""
-    waived = np.zeros((len(look.pooled), len(LEGS)), dtype=np.bool_)
-    for leg, events in ((ERRORS, look.errors), (DENIED, look.denied)):
-        waived[:, leg] = is_outage(*events, seconds=limits.tick_seconds)
-    return waived
+    return Evidence(worse=standing.worse, beyond=standing.beyond, waiting=waiting, outage=look.outage, tallies=tallies)
 
 
 def _convicting(worse: Array, beyond: Array, rows: Rows, limits: Limits) -> Mask:

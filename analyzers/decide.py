@@ -14,7 +14,7 @@ from analyzers import alone, asides, conviction, harm, release, report, visible,
 from analyzers.conviction import Charge, Evidence
 from analyzers.intake import COUNTS_ODD, HISTOGRAM_ODD, Tick
 from analyzers.layout import C_REQ, TICK, Rows
-from analyzers.legs.table import NAMES
+from analyzers.legs.table import LATENCY, NAMES
 from analyzers.release import Open
 from analyzers.ruling import LegsNow, Outcome, Ruling
 from analyzers.terms import Limits
@@ -41,6 +41,7 @@ class _Batch:
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
         self.warming: list[bool] = tick.warming.tolist()
+        self.ageless: list[bool] = tick.ageless.tolist()
         self.odd: list[int] = [0] * len(self.seen) if tick.odd is None else tick.odd.tolist()
         self.t: list[float] = tick.t.tolist()
         self.requests: list[float] = rows.counts[:, C_REQ].tolist()
@@ -108,6 +109,8 @@ class _Batch:
         leg = charge.leg if charge is not None and ruling.outcome == "rollback" else None
         if charge is not None and leg is not None:
             reason = report.harm_sentence(case, charge, leg)
+            if self.ageless[at] and leg in LATENCY:
+                reason += "; the ages of its pods are not known: a cold start would look the same"
         elif ruling.outcome == "promote":
             reason = report.safe_sentence(case)
         else:

@@ -12,6 +12,7 @@ import numpy as np
 from analyzers import buckets, intervals, normal
 from analyzers.arrays import Array
 from analyzers.layout import (
+    ALONE,
     B_DEN,
     B_ERR,
     B_LAT,
@@ -22,8 +23,12 @@ from analyzers.layout import (
     C_LAT,
     C_REQ,
     C_SUM,
+    CANARY,
     E_DEN,
     E_ERR,
+    EXPECTED,
+    PRECISION,
+    SHIFT,
     Rows,
 )
 from analyzers.legs.mean import PRIOR_TICKS, RATIO
@@ -42,7 +47,7 @@ def now(rows: Rows, limits: Limits) -> list[tuple[float, ...]]:
     c_req, b_req = counts[:, C_REQ], counts[:, B_REQ]
     size = limits.bounds.shape[1] + 1
     unknown = np.full(len(counts), np.nan)
-    slow = p99_factor(rows.hist[:, :, :size], buckets.log_edges(limits.bounds)) if size > 1 else unknown
+    slow = p99_factor(rows, limits) if size > 1 else unknown
     columns = (
         counts[:, C_ERR] / c_req - counts[:, B_ERR] / b_req,
         counts[:, C_DEN] / (c_req + counts[:, C_DEN]) - counts[:, B_DEN] / (b_req + counts[:, B_DEN]),
@@ -52,9 +57,10 @@ def now(rows: Rows, limits: Limits) -> list[tuple[float, ...]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def p99_factor(hist: Array, edges: Array) -> Array:
-    """Factor of the 99th percentile of histograms (releases, 2, J); NaN while an arm is empty."""
-    size = len(hist)
+def p99_factor(rows: Rows, limits: Limits) -> Array:
+    """Factor of the 99th percentile since the start (releases,), the baseline's at the canary's exposure; NaN without latency."""
+    size, edges = len(rows.raw), buckets.log_edges(limits.bounds)
+    hist = rows.exposed[:, CANARY : EXPECTED + 1, : limits.bounds.shape[1] + 1]
     both = buckets.tail_quantile(np.concatenate([hist[:, 0], hist[:, 1]]), np.concatenate([edges, edges]), TAIL_LEVEL)
     factor: Array = np.where(hist.sum(-1).min(-1) > 0.0, both[:size] / both[size:], np.nan)
     return factor
@@ -94,11 +100,11 @@ class Period:
 def period(rows: Rows, limits: Limits, leg: int, *, later: bool) -> Period:
     """Over what a leg's figures are counted: since the start, or for a conviction by a ``later`` start since it began to grow."""
     _, since, looks, grew = rows.period[0, leg].tolist()
-    recent = later and looks > 0.0
+    recent = (later or rows.head[0, ALONE] > 0.0) and looks > 0.0
     return Period(
         since=since if recent else None,
         counts=rows.recent[0] if recent else rows.counts[0],
-        ranks=rows.recent_ranks[0] if recent else rows.ranks[0],
+        ranks=rows.recent_ranks[0] if recent else rows.shown[0, [SHIFT, PRECISION]],
         alpha=(1.0 - LEVEL) / (float(limits.horizon[0]) if recent else 1.0),
         began=since,
         grew=int(grew),
@@ -164,7 +170,7 @@ class Slowness:
 def slowness(rows: Rows, limits: Limits, over: Period) -> Slowness:
     """By the shift that explains the ranks where the buckets resolve the median, else by the means."""
     size = limits.bounds.shape[1] + 1
-    baseline = rows.hist[:, 1, :size]
+    baseline = rows.baseline[:, :size]
     total, precision = over.ranks.tolist()
     probability = min(1.0, max(0.0, 0.5 + total / precision)) if precision > 0.0 else None
     if size == 1 or probability is None or not buckets.resolves_median(baseline)[0]:
@@ -207,7 +213,8 @@ def exceedance(rows: Rows, limits: Limits, over: Period) -> Exceedance | None:
     if size == 1:
         return None
     recent = rows.recent_slow[0, :, :size]
-    seen = recent if over.since is not None else np.concatenate([rows.hist[0, :1, :size], rows.expected[0, :, :size]])
+    whole = np.concatenate([rows.exposed[0, CANARY : EXPECTED + 1, :size], rows.tolerated[:, :size]])
+    seen = recent if over.since is not None else whole
     above = np.cumsum(seen[:, ::-1], axis=1)[:, ::-1]
     number = float(above[0, 0])
     if number <= 0.0:

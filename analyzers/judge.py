@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from analyzers import alone, conviction, decide, evidence, intake, memory
-from analyzers.arrays import Array
+from analyzers import alone, conviction, decide, evidence, intake, memory, promotion
+from analyzers.arrays import Array, Mask
 from analyzers.counts import Sample
-from analyzers.guards import bursts, dispersion, pods
+from analyzers.guards import bursts, dispersion, pods, share
 from analyzers.guards.pods import Scores, Tallies, Tally
 from analyzers.intake import Tick
 from analyzers.layout import BOUNDS_MARK, LONELY, ONE_BUCKET, TICK, WIDTH, Rows, blank
@@ -124,25 +124,30 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     """Fold releases whose histograms have the same number of bounds."""
     raw = np.concatenate([state.row for state in states]).reshape(len(states), WIDTH)
     rows, limits, tick = Rows(raw), Limits(terms), intake.pack(terms, samples)
-    seen = fold_arrays(rows, limits, tick)
+    seen = fold_arrays(rows, limits, tick, pods.scattered(samples, tick))
     tallies = pods.fold([state.pods for state in states], terms, samples, tick, Scores(ranks=seen.ranks, tails=seen.tails.mean(1)))
     rulings = decide.rule(rows, limits, tick, conviction.weigh(rows, limits, seen, tallies))
     return [(JudgeState(row, mine), ruling) for row, mine, ruling in zip(raw, tallies, rulings, strict=True)]
 
 
-def fold_arrays(rows: Rows, limits: Limits, tick: Tick) -> Look:
-    """Fold one tick into ``rows``: evidence and memories, for ``conviction.weigh``. Pods' tallies are kept beside the rows."""
+def fold_arrays(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look:
+    """Fold one tick into ``rows``: evidence and memories, for ``conviction.weigh``. Pods' tallies are kept beside the rows.
+
+    ``scattered``: (releases,), the canary's failures lie on several pods (``guards.pods``).
+    """
     memory.begin(rows, limits, tick)
-    compared = alone.refer(rows, tick)
-    seen = look(rows, limits, compared)
+    tick, compared = alone.refer(rows, tick)
+    seen = look(rows, limits, compared, scattered)
     beyond_mean = mean.fold(rows, limits, tick)
     looked = np.repeat(tick.seen[:, None], len(LEGS), axis=1)
     looked[:, len(EVENTS) :] &= compared.timed[:, None]
-    said = evidence.fold(rows, limits, evidence.log_e(seen), waived=conviction.outages(seen, limits), looked=looked)
+    said = evidence.fold(rows, limits, evidence.log_e(seen), waived=seen.outage, looked=looked)
     said[:, TYPICAL] = np.where(seen.one_bucket, beyond_mean, said[:, TYPICAL])
     shift, variance = memory.fold(rows, seen, tick, evidence.follow(rows, said, tick.t))
     bursts.fold(rows, tick)
+    share.fold(rows, limits, tick)
     dispersion.fold(rows, shift=shift, variance=variance)
+    promotion.fold(rows, limits, tick, shift=shift, variance=np.where(tick.timed, variance, 0.0))
     rows.head[:, ONE_BUCKET] = seen.one_bucket
     rows.head[:, TICK] += 1.0
     rows.grown[:] = evidence.grown(rows)

@@ -20,6 +20,7 @@ COUNT_COLUMNS = 12
 BASELINE_RING = 60
 CANARY_RING = 30
 BLOCKS = 3
+ERROR_BETS = 16
 NOT_BEGUN = -1e6
 """Logarithm of what is worth nothing, and finite."""
 
@@ -33,16 +34,19 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "safe_mean": (3,),
     "mean_wait": (4,),
     "counts": (COUNT_COLUMNS,),
-    "ranks": (2,),
     "recent": (COUNT_COLUMNS,),
     "recent_ranks": (2,),
-    "hist": (2, MAX_BUCKETS),
+    "baseline": (MAX_BUCKETS,),
     "history": (2, MAX_BUCKETS),
-    "expected": (2, MAX_BUCKETS),
+    "tolerated": (MAX_BUCKETS,),
     "recent_slow": (3, MAX_BUCKETS),
     "baseline_ring": (BASELINE_RING, 2),
     "canary_ring": (CANARY_RING, 2),
     "blocks": (BLOCKS, 7),
+    "exposed": (3, MAX_BUCKETS),
+    "error_bets": (ERROR_BETS,),
+    "shown": (5,),
+    "traffic": (6,),
 }
 
 
@@ -70,6 +74,18 @@ CUSUM, SINCE, LOOKS, GREW = range(4)
 C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, E_ERR, E_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(COUNT_COLUMNS)
 
 
+# Rows of ``exposed``.
+CANARY, EXPECTED, EXPECTED_VARIANCE = range(3)
+
+# Columns of ``shown``: the canary's requests while a baseline was there, and the failures expected among them at the baseline's
+# rate of each tick; the ranks' precision, and precision times shift; ticks with latency.
+EXPOSED, ERRORS_EXPECTED, PRECISION, SHIFT, TIMED_TICKS = range(5)
+
+# Columns of ``traffic``: the canary's requests, and what the route's weight gives it; the fewest and the most that the policy
+# allows, each with its variance.
+CAME, GIVEN, FEWEST, FEWEST_VARIANCE, MOST, MOST_VARIANCE = range(6)
+
+
 class Rows:
     """Named views into a batch of rows, shape (releases, ``WIDTH``). Writing to a view writes to the batch.
 
@@ -82,13 +98,18 @@ class Rows:
         mean_weight: of the starts of the latter.
         safe_mean: the same three of the mean's distance within its tolerance, for promotion.
         mean_wait: latency not yet enough for a mean: the canary's sum in ms and number, the baseline's sum in ms and number.
-        counts, ranks: totals since the start; ranks as the Mann-Whitney statistic over its variance, and the inverse of that.
-        recent, recent_ranks: the same over each leg's own period.
-        hist: histograms of canary and baseline since the start. history: the same, fading.
-        expected: the canary's histogram had it been the baseline, and the tolerated baseline, since the start.
-        recent_slow: the canary's histogram and these two over the slow end's period.
+        counts: totals since the start.
+        recent, recent_ranks: the same and the Mann-Whitney statistic (over its variance, and the inverse of that) over each leg's
+            own period.
+        baseline: the baseline's histogram since the start. history: both arms', fading.
+        tolerated: the tolerated baseline at the canary's exposure since the start.
+        recent_slow: the canary's histogram, the baseline's and the tolerated one at its exposure over the slow end's period.
         baseline_ring, canary_ring: errors and requests of the last ticks, for the guard against bursts.
         blocks: per block length, what the guard of latency dispersion needs.
+        exposed: histograms since the start, for promotion: the canary's; the baseline's at the canary's exposure, tick by tick
+            (sum of m B / n), and its variance (sum of (m / n)^2 B).
+        error_bets: log e-values against "beyond the tolerated error rate", one per alternative, for promotion.
+        shown: sums since the start, for promotion; traffic: for the guard of the share. See the column names of this module.
     """
 
     __slots__ = ("raw", *_SHAPES)
@@ -103,16 +124,19 @@ class Rows:
     safe_mean: Array
     mean_wait: Array
     counts: Array
-    ranks: Array
     recent: Array
     recent_ranks: Array
-    hist: Array
+    baseline: Array
     history: Array
-    expected: Array
+    tolerated: Array
     recent_slow: Array
     baseline_ring: Array
     canary_ring: Array
     blocks: Array
+    exposed: Array
+    error_bets: Array
+    shown: Array
+    traffic: Array
 
     def __init__(self, raw: Array) -> None:
         """Wrap ``raw`` without copying it."""

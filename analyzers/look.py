@@ -12,6 +12,7 @@ from analyzers.arrays import Array, Mask
 from analyzers.intake import Tick
 from analyzers.layout import Rows
 from analyzers.legs import slow_end, typical
+from analyzers.legs.events import is_outage
 from analyzers.terms import Limits
 from analyzers.tolerated import BLIND_SHARE, Passing
 
@@ -30,6 +31,7 @@ class Look:
         tails: scores of the slow end (releases, alternatives, J).
         typical, slow_end: the tick's tolerated baseline for either tolerance.
         graded: ratios of the graded exceedances; 1 in the first tick, where nothing was known before.
+        outage: legs whose evidence in this tick is not capped (releases, legs).
         one_bucket: the median's bucket holds half of the baseline's requests: ranks do not resolve the tolerance.
     """
 
@@ -43,24 +45,25 @@ class Look:
     typical: Array
     slow_end: Array
     graded: Array
+    outage: Mask
     one_bucket: Mask
 
 
-def widened(limits: Limits, tolerance: Array) -> Array:
-    """A tolerance with twice the standard deviation by which the policy says that latency wanders."""
-    wide: Array = tolerance * np.exp(2.0 * limits.wander)
+def widened(limits: Limits, tick: Tick, tolerance: Array) -> Array:
+    """A tolerance with twice the standard deviation by which the policy says that latency wanders, and what young pods are given."""
+    wide: Array = tolerance * np.exp(2.0 * limits.wander) * tick.settling
     return wide
 
 
-def look(rows: Rows, limits: Limits, tick: Tick) -> Look:
-    """Look at a tick. Call before the memories are folded."""
+def look(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look:
+    """Look at a tick whose failures are ``scattered`` over pods, or not. Call before the memories are folded."""
     size = tick.c.shape[1]
     pooled, before = tick.c + tick.b, rows.history[:, :, :size]
     first = ~(before[:, 1].sum(1) > 0.0)
     baseline = np.where(first[:, None], tick.b, before[:, 1])
     slower, slow, graded = tick.b, tick.b, np.ones_like(pooled)
     if limits.bounds.shape[1] and tick.timed.any():
-        tolerances = widened(limits, limits.typical), widened(limits, limits.slow_end)
+        tolerances = widened(limits, tick, limits.typical), widened(limits, tick, limits.slow_end)
         passing = Passing(baseline, limits.bounds, tolerances[0])
         slower = passing.slowed(tick.b)
         alike = not (tolerances[0] != tolerances[1]).any()
@@ -69,16 +72,21 @@ def look(rows: Rows, limits: Limits, tick: Tick) -> Look:
         graded = np.where(first[:, None], 1.0, slow_end.ratios(passing.slowed(baseline)))
     total = baseline.sum(1)
     middle = np.minimum((np.cumsum(baseline, axis=1) < 0.5 * total[:, None]).sum(1), size - 1)
+    errors = (tick.c_err, tick.c_req), (tick.b_err, tick.b_req)
+    denied = (tick.c_den, tick.c_req + tick.c_den), (tick.b_den, tick.b_req + tick.b_den)
+    outage = [is_outage(*one, seconds=limits.tick_seconds) for one in (errors, denied)]
+    never = np.zeros(len(total), dtype=np.bool_)
     return Look(
         tick=tick,
         limits=limits,
-        errors=((tick.c_err, tick.c_req), (tick.b_err, tick.b_req)),
-        denied=((tick.c_den, tick.c_req + tick.c_den), (tick.b_den, tick.b_req + tick.b_den)),
+        errors=errors,
+        denied=denied,
         pooled=pooled,
         ranks=typical.mid_ranks(pooled),
         tails=slow_end.scores(before.sum(1) + pooled),
         typical=slower,
         slow_end=slow,
         graded=graded,
+        outage=np.stack([outage[0] | scattered, outage[1], never, never], axis=-1),
         one_bucket=(total > 0.0) & (baseline[np.arange(len(total)), middle] >= BLIND_SHARE * total),
     )

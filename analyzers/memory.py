@@ -25,7 +25,7 @@ def begin(rows: Rows, limits: Limits, tick: Tick) -> None:
     mark = rows.head[:, BOUNDS_MARK]
     changed = (mark != limits.bounds_mark) & (tick.timed | ((mark != 0.0) & (limits.bounds_mark != 0.0)))
     if changed.any():
-        for histograms in (rows.hist, rows.history, rows.expected, rows.recent_slow):
+        for histograms in (rows.baseline, rows.history, rows.tolerated, rows.recent_slow, rows.exposed):
             histograms[changed] = 0.0
         rows.head[changed, BOUNDS_MARK] = limits.bounds_mark[changed]
 
@@ -49,13 +49,12 @@ def fold(rows: Rows, look: Look, tick: Tick, ended: Mask) -> tuple[Array, Array]
     slow = np.stack([seen.c, share * seen.b, share * look.slow_end], axis=1)
     rows.recent_slow[:, :, :size] += slow
     rows.recent_slow *= ~ended[:, SLOW_END, None, None]
-    rows.expected[:, :, :size] += slow[:, 1:]
-    arms = np.stack([tick.c, tick.b], axis=1) * tick.timed[:, None, None]
-    rows.hist[:, :, :size] += arms
+    rows.tolerated[:, :size] += slow[:, 2] * tick.timed[:, None]
+    rows.baseline[:, :size] += tick.b
     rows.history[:, :, :size] *= np.where(tick.timed, KEEP, 1.0)[:, None, None]
-    rows.history[:, :, :size] += arms
+    rows.history[:, :, :size] += np.stack([tick.c, tick.b], axis=1)
     rows.head[:, LATENCY_TICKS] += tick.timed
-    return _fold_ranks(rows, look, tick, canary, baseline, ended[:, TYPICAL])
+    return _fold_ranks(rows, look, ended[:, TYPICAL])
 
 
 def _counted(look: Look, tick: Tick) -> Array:
@@ -77,15 +76,14 @@ def _expected(baseline: Events, asked: Array) -> Array:
     return np.where(requests > 0.0, asked * events / np.where(requests > 0.0, requests, 1.0), 0.0)
 
 
-def _fold_ranks(rows: Rows, look: Look, tick: Tick, canary: Array, baseline: Array, ended: Mask) -> tuple[Array, Array]:
+def _fold_ranks(rows: Rows, look: Look, ended: Mask) -> tuple[Array, Array]:
     """Ticks are strata, weighted by their precision (van Elteren 1960)."""
+    canary, baseline = look.tick.c.sum(1), look.tick.b.sum(1)
     variance = null_variance(look.pooled, canary, baseline)
     usable = variance > 0.0
     precision = np.where(usable, 1.0 / np.where(usable, variance, 1.0), 0.0)
     score = (look.ranks * look.tick.c).sum(1)
     shift = np.where(usable, score * (canary + baseline) / np.maximum(canary * baseline, 1.0), 0.0)
-    new = np.stack([precision * shift, precision], axis=-1)
-    rows.ranks += new * tick.timed[:, None]
-    rows.recent_ranks += new
+    rows.recent_ranks += np.stack([precision * shift, precision], axis=-1)
     rows.recent_ranks *= ~ended[:, None]
     return shift, variance

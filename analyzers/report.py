@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from analyzers import buckets, classical, fitness, harm, intervals, p99, words
+from analyzers import classical, fitness, harm, intervals, p99, words
+from analyzers.arrays import Array
 from analyzers.conviction import LATER, Charge
 from analyzers.harm import LEVEL, Period
-from analyzers.layout import B_ERR, B_REQ, C_ERR, C_REQ, E_ERR, Rows
+from analyzers.layout import B_ERR, B_REQ, C_ERR, C_REQ, CANARY, E_ERR, Rows
 from analyzers.legs.table import DENIED, ERRORS, LEGS, SLOW_END, TYPICAL
 from analyzers.ruling import Finding
 from analyzers.terms import Limits
@@ -147,10 +148,10 @@ def _slow_end(case: Case) -> Finding:
     seen = harm.exceedance(case.rows, case.limits, case.since_start(SLOW_END))
     if seen is None:
         return _finding(case, SLOW_END, effect=None, tolerance=tolerance, sentence="The slow end of latency was not measured.")
-    _, blind = fitness.blind(case.rows.hist[:, 1, :size], case.limits)
+    _, blind = fitness.blind(case.rows.baseline[:, :size], case.limits)
     bound = _known(float(p99.certified_bound(case.rows, case.limits)[0]))
     shown = "no factor of p99 is excluded" if bound is None else f"p99 is shown to be at most {words.times(bound)} the baseline's"
-    factor = harm.p99_factor(case.rows.hist[:, :, :size], buckets.log_edges(case.limits.bounds))
+    factor = harm.p99_factor(case.rows, case.limits)
     effect = None if blind[0] else _known(float(factor[0]))
     sentence = f"{_exceeding(seen, tolerance)[0].upper()}{_exceeding(seen, tolerance)[1:]} since the start; {shown}."
     return _finding(case, SLOW_END, effect=effect, span=(None, bound), tolerance=tolerance, sentence=sentence, told=not blind[0])
@@ -211,7 +212,8 @@ def safe_sentence(case: Case) -> str:
     factor = "typical latency" if typical is None else f"typical latency {words.times(typical)} the baseline's"
     return (
         f"errors {words.percent(rate)} against {words.percent(base)} and {factor}, "
-        f"both shown to be within tolerance on {words.count(float(totals[C_REQ]))} canary requests"
+        f"both shown to be within tolerance on {words.count(float(totals[C_REQ]))} canary requests; "
+        f"{p99.told(case.rows, case.limits)}"
     )
 
 
@@ -226,7 +228,7 @@ def fixed_horizon(case: Case) -> Mapping[str, float | None]:
     totals = case.rows.counts[0]
     c_err, b_err, c_req, b_req = (float(totals[column]) for column in (C_ERR, B_ERR, C_REQ, B_REQ))
     slow = harm.slowness(case.rows, case.limits, case.since_start(TYPICAL))
-    test = classical.mann_whitney(case.rows.hist[0, 0].tolist(), case.rows.hist[0, 1].tolist())
+    test = classical.mann_whitney(*(one.tolist() for one in _arms(case)))
     alike = test is not None and slow.probability is not None and abs(test.probability - slow.probability) <= _SAME_RANKS
     pooled, expected = b_err * c_req / max(b_req, 1.0), float(totals[E_ERR])
     steady = abs(pooled - expected) <= _SAME_SHARE * max(pooled, expected)
@@ -247,12 +249,17 @@ def fixed_horizon(case: Case) -> Mapping[str, float | None]:
     }
 
 
+def _arms(case: Case) -> tuple[Array, Array]:
+    """Histograms of canary and baseline since the start, as long as the widest."""
+    return case.rows.exposed[0, CANARY], case.rows.baseline[0]
+
+
 def _quantiles(case: Case) -> Mapping[str, float | None]:
     """Intervals of p50 and p99 of both arms in ms."""
     bounds = case.limits.bounds[0].tolist()
     figures: dict[str, float | None] = {}
-    for arm, counts in zip(("canary", "baseline"), case.rows.hist[0, :, : len(bounds) + 1].tolist(), strict=True):
+    for arm, counts in zip(("canary", "baseline"), _arms(case), strict=True):
         for name, level in (("p50", 0.5), ("p99", 0.99)):
-            low, high = classical.quantile_interval(counts, bounds, level)
+            low, high = classical.quantile_interval(counts[: len(bounds) + 1].tolist(), bounds, level)
             figures |= {f"{arm}_{name}_low_ms": low, f"{arm}_{name}_high_ms": high}
     return figures

@@ -11,10 +11,9 @@ import numpy as np
 from analyzers import buckets, words
 from analyzers.arrays import Array, Mask
 from analyzers.evidence import START_WEIGHTS
-from analyzers.layout import B_ERR, B_REQ, C_REQ, ONE_BUCKET, Rows
+from analyzers.layout import B_ERR, B_REQ, C_REQ, CANARY, ONE_BUCKET, PRECISION, Rows
 from analyzers.legs import events, mean, typical
 from analyzers.legs.table import ERRORS, LEGS, TYPICAL
-from analyzers.look import widened
 from analyzers.terms import Limits
 from analyzers.tolerated import Passing
 
@@ -73,22 +72,27 @@ def typical_factor(rows: Rows, limits: Limits) -> float | None:
     Args:
         rows, limits: one release, as a batch of one.
     """
-    if rows.head[0, ONE_BUCKET] > 0.0 or rows.ranks[0, 1] <= 0.0:
+    if rows.head[0, ONE_BUCKET] > 0.0 or rows.shown[0, PRECISION] <= 0.0:
         worse, beyond = _by_mean(rows, limits)
     else:
         worse, beyond = _by_rank(rows, limits)
     return _first(_FACTORS, _convicted(limits, TYPICAL, worse, beyond))
 
 
+def _tolerance(limits: Limits) -> Array:
+    tolerance: Array = limits.typical * np.exp(2.0 * limits.wander)
+    return tolerance
+
+
 def _by_rank(rows: Rows, limits: Limits) -> tuple[Array, Array]:
-    hist = rows.hist[0, :, : limits.bounds.shape[1] + 1]
-    canary, baseline = float(hist[0].sum()), float(hist[1].sum())
-    counts = np.repeat(hist[1:], len(_FACTORS), axis=0)
+    hist = rows.baseline[:, : limits.bounds.shape[1] + 1]
+    canary, baseline = float(rows.exposed[0, CANARY].sum()), float(hist.sum())
+    counts = np.repeat(hist, len(_FACTORS), axis=0)
     edges = np.repeat(buckets.log_edges(limits.bounds), len(_FACTORS), axis=0)
     slowed = buckets.slowed(counts, edges, np.log(_FACTORS))
     weight = canary * baseline / (canary + baseline)
-    variance = weight * weight / float(rows.ranks[0, 1])
-    tolerated = Passing(hist[1:], limits.bounds, widened(limits, limits.typical)).slowed(hist[1:])
+    variance = weight * weight / float(rows.shown[0, PRECISION])
+    tolerated = Passing(hist, limits.bounds, _tolerance(limits)).slowed(hist)
     found = []
     for against, tilts, prior in (
         (counts, typical.TILTS, typical.PRIOR),
@@ -101,7 +105,7 @@ def _by_rank(rows: Rows, limits: Limits) -> tuple[Array, Array]:
 
 def _by_mean(rows: Rows, limits: Limits) -> tuple[Array, Array]:
     found = []
-    tolerance = float(widened(limits, limits.typical)[0])
+    tolerance = float(_tolerance(limits)[0])
     for which, effect in ((mean.RATIO, np.log(_FACTORS)), (mean.BEYOND, _FACTORS - tolerance)):
         number, total, squares = (float(value) for value in rows.mean[0, which, 0])
         spread = max(squares / max(number, 1.0) - (total / max(number, 1.0)) ** 2, 0.0)

@@ -60,6 +60,8 @@ def line(sample: Sample) -> bytes:
     }
     if sample.gap is not None:
         document["gap"] = sample.gap
+    if sample.weight is not None:
+        document["weight"] = sample.weight
     return _encoder.encode(document)
 
 
@@ -118,6 +120,8 @@ def _samples(path: Path, lines: Iterator[bytes], *, buckets: int) -> Iterator[Sa
         if sample.t < last_t:
             raise InvalidInput(f"t goes back from {last_t:g} to {sample.t:g}", path=where, fix="ticks are in order of time")
         last_t = sample.t
+        if sample.weight is not None and not 0.0 <= sample.weight <= 100.0:
+            raise InvalidInput(f"{sample.weight:g} is no weight", path=f"{where}: weight", fix="write a share in percent, 0 to 100")
         for name, arm in (("baseline", sample.baseline), ("canary", sample.canary)):
             if arm is not None:
                 _check_arm(arm, path=f"{where}: {name}", buckets=buckets)

@@ -66,7 +66,7 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     )
     running = total / np.maximum(counted, 1.0)
     ratio = np.log(c_mean / b_mean)
-    beyond = np.where(known, (c_mean - widened(limits, limits.typical) * b_mean) / np.where(known, running, 1.0), 0.0)
+    beyond = np.where(known, (c_mean - widened(limits, tick, limits.typical) * b_mean) / np.where(known, running, 1.0), 0.0)
     number = np.arange(MEAN_STARTS) * limits.horizon[:, None] / MEAN_STARTS
     begun = (rows.head[:, TICK, None] >= number) & known[:, None]
     weight = limits.later * limits.horizon / MEAN_STARTS * np.where(rows.grown[:, TYPICAL] >= 0.0, LATE_DISCOUNT, 1.0)

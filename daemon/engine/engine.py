@@ -20,6 +20,7 @@ from daemon.engine.inbox import Inbox
 from daemon.engine.lives import Lives
 from daemon.engine.recovery import recover
 from daemon.engine.registry import Registry, view
+from daemon.engine.weights import Weights
 from daemon.engine.world import World
 from daemon.errors import NotFound, Refused, Unavailable
 from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
@@ -188,6 +189,7 @@ class Engine:
                 clock=world.clock,
                 meter=world.meter,
                 decided=lives.decided,
+                weights=Weights(router=lambda session: world.meshes[str(session.release.mesh)].router, clock=world.clock),
                 recorder=world.recorder,
             )
             for name in sorted({mesh.telemetry for mesh in world.meshes.values()})

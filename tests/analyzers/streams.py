@@ -79,6 +79,9 @@ def tick(
         c_sum=one(sums[0]),
         b_sum=one(sums[1]),
         warming=np.array([False]),
+        settling=one(1.0),
+        ageless=np.array([False]),
+        weight=one(float("nan")),
     )
 
 

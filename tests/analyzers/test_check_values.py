@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from analyzers import normal, permutation
+from analyzers.conviction import stand
 from analyzers.judge import fold_arrays
 from analyzers.layout import Array, Rows, blank
-from analyzers.conviction import stand
 from analyzers.legs import events, slow_end, typical
 from analyzers.legs.table import ERRORS, LEGS, SLOW_END, TYPICAL
 from analyzers.terms import Limits
@@ -105,9 +105,9 @@ def test_three_ticks_of_the_whole_judge() -> None:
     one = terms(bounds_ms=BOUNDS, split=True)
     rows, limits, got = Rows(blank()[None].copy()), Limits([one]), []
     for t, (a, b) in enumerate([(1, 1), (0, 2), (2, 0)], start=1):
-        arms = dict(canary=(50 + a, a), baseline=(950 + b, b), c=CANARY, b=BASELINE, sums=(2500.0, 40000.0))
+        seen = tick(float(t), canary=(50 + a, a), baseline=(950 + b, b), c=CANARY, b=BASELINE, sums=(2500.0, 40000.0))
         with np.errstate(all="ignore"):
-            fold_arrays(rows, limits, tick(float(t), **arms))
+            fold_arrays(rows, limits, seen, np.array([False]))
             standing = stand(rows, limits)
         standing.worse[:, ERRORS] += np.log(0.5 / LEGS[ERRORS].share)
         got.append([(standing.worse[0, leg], standing.beyond[0, leg]) for leg in (ERRORS, TYPICAL, SLOW_END)])

@@ -170,10 +170,10 @@ def test_bounds_may_become_known_late_and_may_change() -> None:
     assert first.legs["errors"].e_value > 1.0
     ((state, second),) = fold([known], [state], [sample(2.0, slow=slow)])
     assert second.legs["typical"].e_value > 10.0
-    assert Rows(state.row[None]).hist[0].sum() == 1000.0
+    assert Rows(state.row[None]).baseline.sum() == 950.0
     ((state, third),) = fold([other], [state], [sample(3.0, slow=slow)])
     assert third.legs["typical"].e_value > second.legs["typical"].e_value
-    assert Rows(state.row[None]).hist[0].sum() == 1000.0
+    assert Rows(state.row[None]).baseline.sum() == 950.0
 
 
 def test_latency_that_comes_later_than_its_requests_is_folded_when_it_comes() -> None:

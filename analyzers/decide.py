@@ -5,6 +5,7 @@ guards have had their say. A promotion needs every certificate, the exposure the
 leg that has no certificate. At the deadline whatever is neither is inconclusive.
 """
 
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -134,12 +135,11 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
         limits.boundary.tolist(),
         evidence.legs.tolist(),
         evidence.tolerated.tolist(),
-        harm.now(rows, limits),
         strict=True,
     )
-    rulings = []
+    rulings, effects = [], harm.Effects(rows, limits)
     asked = batch.charges.keys() | batch.unshown.keys()
-    for at, (ticks, t, total, boundary, e_values, beyond, shown) in enumerate(facts):
+    for at, (ticks, t, total, boundary, e_values, beyond) in enumerate(facts):
         outcome = batch.outcome(at) if at in asked or batch.over[at] else "continue"
         ruling = Ruling(
             outcome=outcome,
@@ -147,7 +147,7 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
             t=t,
             evidence=total,
             boundary=boundary,
-            legs=LegsNow(NAMES, e_values, shown, beyond),
+            legs=LegsNow(NAMES, e_values, beyond, partial(effects.of, at)),
             leg=None,
             reason=batch.waiting(at) if outcome == "continue" else "",
         )

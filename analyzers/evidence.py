@@ -77,9 +77,10 @@ def fold(rows: Rows, limits: Limits, values: Array, *, waived: Mask, looked: Mas
     step = np.minimum(values, cap[:, _LEG])
     fresh = np.where(rows.head[:, TICK] < limits.horizon, 1.0 / limits.horizon, 0.0)
     later = limits.later[:, None] * np.where(rows.grown >= 0.0, LATE_DISCOUNT, 1.0) * looked
-    begun = np.concatenate([np.repeat(fresh[:, None], len(LEGS), axis=1), later[:, _OWNERS[len(LEGS) :]]], axis=1)
-    sizes = [len(bank) for bank in _BANKS]
-    rows.logs[:, 1] = np.logaddexp(rows.logs[:, 1], np.repeat(_log(begun), sizes, axis=1))
+    begun = np.empty_like(step)
+    begun[:, :_WORSE] = _log(fresh)[:, None]
+    begun[:, _WORSE:] = _log(later)[:, _LEG[_WORSE:]]
+    rows.logs[:, 1] = np.logaddexp(rows.logs[:, 1], begun)
     rows.logs += step[:, None]
     np.minimum(rows.logs, LARGEST, out=rows.logs)
     said: Array = np.minimum.reduceat(step[:, _FIRSTS[len(LEGS) :]], _PARTS, axis=1)

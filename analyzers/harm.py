@@ -41,20 +41,36 @@ TUNED_REQUESTS: Final = 1000.0
 TAIL_LEVEL: Final = 0.99
 
 
-def now(rows: Rows, limits: Limits) -> list[tuple[float, ...]]:
-    """Each leg's effect since the start (releases, legs), NaN while unknown: cheap, for metrics. Typical latency by the means."""
-    counts = rows.counts
-    c_req, b_req = counts[:, C_REQ], counts[:, B_REQ]
-    size = limits.bounds.shape[1] + 1
-    unknown = np.full(len(counts), np.nan)
-    slow = p99_factor(rows, limits) if size > 1 else unknown
-    columns = (
-        counts[:, C_ERR] / c_req - counts[:, B_ERR] / b_req,
-        counts[:, C_DEN] / (c_req + counts[:, C_DEN]) - counts[:, B_DEN] / (b_req + counts[:, B_DEN]),
-        counts[:, C_SUM] / counts[:, C_LAT] / (counts[:, B_SUM] / counts[:, B_LAT]),
-        slow,
-    )
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+class Effects:
+    """Each leg's effect since the start, NaN while unknown, computed for a whole batch when one is asked for: for metrics.
+
+    Typical latency by the means.
+    """
+
+    __slots__ = ("_found", "_limits", "_rows")
+
+    def __init__(self, rows: Rows, limits: Limits) -> None:
+        self._rows, self._limits = rows, limits
+        self._found: list[list[float]] = []
+
+    def of(self, at: int) -> list[float]:
+        """The legs' effects of one release."""
+        if not self._found:
+            with np.errstate(all="ignore"):
+                self._found = self._now().tolist()
+        return self._found[at]
+
+    def _now(self) -> Array:
+        counts = self._rows.counts
+        c_req, b_req = counts[:, C_REQ], counts[:, B_REQ]
+        unknown = np.full(len(counts), np.nan)
+        columns = (
+            counts[:, C_ERR] / c_req - counts[:, B_ERR] / b_req,
+            counts[:, C_DEN] / (c_req + counts[:, C_DEN]) - counts[:, B_DEN] / (b_req + counts[:, B_DEN]),
+            counts[:, C_SUM] / counts[:, C_LAT] / (counts[:, B_SUM] / counts[:, B_LAT]),
+            p99_factor(self._rows, self._limits) if self._limits.bounds.shape[1] else unknown,
+        )
+        return np.stack(columns, axis=-1)
 
 
 def p99_factor(rows: Rows, limits: Limits) -> Array:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analyzers import permutation
 from analyzers.arrays import Array, Mask
 from analyzers.intake import Tick
 from analyzers.layout import Rows
@@ -29,6 +30,7 @@ class Look:
         pooled: both arms' histogram of the tick.
         ranks: pooled mid-ranks of the buckets.
         tails: scores of the slow end (releases, alternatives, J).
+        drawn: log e-values of both given the pooled histogram (releases, alternatives): tilts of the ranks, then of the tail.
         typical, slow_end: the tick's tolerated baseline for either tolerance.
         graded: ratios of the graded exceedances; 1 in the first tick, where nothing was known before.
         outage: legs whose evidence in this tick is not capped (releases, legs).
@@ -42,6 +44,7 @@ class Look:
     pooled: Array
     ranks: Array
     tails: Array
+    drawn: Array
     typical: Array
     slow_end: Array
     graded: Array
@@ -76,14 +79,17 @@ def look(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look:
     denied = (tick.c_den, tick.c_req + tick.c_den), (tick.b_den, tick.b_req + tick.b_den)
     outage = [is_outage(*one, seconds=limits.tick_seconds) for one in (errors, denied)]
     never = np.zeros(len(total), dtype=np.bool_)
+    ranks, tails = typical.mid_ranks(pooled), slow_end.scores(before.sum(1) + pooled)
+    scores = np.concatenate([typical.scores(ranks, typical.TILTS), tails], axis=1)
     return Look(
         tick=tick,
         limits=limits,
         errors=errors,
         denied=denied,
         pooled=pooled,
-        ranks=typical.mid_ranks(pooled),
-        tails=slow_end.scores(before.sum(1) + pooled),
+        ranks=ranks,
+        tails=tails,
+        drawn=permutation.log_e(scores, pooled, tick.c),
         typical=slower,
         slow_end=slow,
         graded=graded,

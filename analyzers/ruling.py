@@ -1,7 +1,7 @@
 """What the judge says after a tick. Frozen, in words and numbers, and the same on any machine."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -53,14 +53,15 @@ class LegNow(NamedTuple):
 class LegsNow(Mapping[str, LegNow]):
     """All legs at this tick, by name.
 
-    The numbers are kept as they come from the arrays and put into words when somebody asks: it is made for every release at
-    every tick, and hardly ever read.
+    It is made for every release at every tick, and hardly ever read: effects are computed when somebody asks.
     """
 
     __slots__ = ("_beyond", "_e_values", "_effects", "_names")
 
-    def __init__(self, names: Sequence[str], e_values: Sequence[float], effects: Sequence[float], beyond: Sequence[float]) -> None:
-        """Four sequences in the same order; an effect that is NaN is unknown."""
+    def __init__(
+        self, names: Sequence[str], e_values: Sequence[float], beyond: Sequence[float], effects: Callable[[], Sequence[float]]
+    ) -> None:
+        """Three sequences in the same order, and how to have a fourth; an effect that is NaN is unknown."""
         self._names = names
         self._e_values = e_values
         self._effects = effects
@@ -71,7 +72,7 @@ class LegsNow(Mapping[str, LegNow]):
         if name not in self._names:
             raise KeyError(name)
         at = self._names.index(name)
-        effect = self._effects[at]
+        effect = self._effects()[at]
         return LegNow(self._e_values[at], None if math.isnan(effect) else effect, self._beyond[at])
 
     def __iter__(self) -> Iterator[str]:

@@ -57,19 +57,13 @@ def _denied(look: "Look") -> tuple[Array, ...]:
 
 
 def _typical(look: "Look") -> tuple[Array, ...]:
-    canary, pooled = look.tick.c, look.tick.c + look.typical
+    pooled = look.tick.c + look.typical
     beyond = typical.scores(typical.mid_ranks(pooled), typical.BEYOND)
-    return (
-        permutation.log_e(typical.scores(look.ranks, typical.TILTS), look.pooled, canary),
-        permutation.log_e(beyond, pooled, canary),
-    )
+    return look.drawn[:, : len(typical.TILTS)], permutation.log_e(beyond, pooled, look.tick.c)
 
 
 def _slow_end(look: "Look") -> tuple[Array, ...]:
-    return (
-        permutation.log_e(look.tails, look.pooled, look.tick.c),
-        slow_end.log_beyond(look.tick.c, look.slow_end, look.graded),
-    )
+    return look.drawn[:, len(typical.TILTS) :], slow_end.log_beyond(look.tick.c, look.slow_end, look.graded)
 
 
 LEGS: Final = (

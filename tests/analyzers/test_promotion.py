@@ -76,7 +76,7 @@ def _tick(counts: Array) -> Tick:
     numbers = {"c_err": c_err, "b_err": b_err, "c_req": c_req, "b_req": b_req, "c_den": none, "b_den": none}
     unknown = np.full(len(counts), math.nan)
     times = {"c": np.zeros((len(counts), 2)), "b": np.zeros((len(counts), 2)), "c_sum": unknown, "b_sum": unknown}
-    return Tick(t=none, seen=~off, timed=off, warming=off, ageless=off, settling=none, weight=unknown, **numbers, **times)
+    return Tick(t=none, seen=~off, timed=off, lone=off, warming=off, ageless=off, settling=none, weight=unknown, **numbers, **times)
 
 
 def _binomial(number: int, rate: float) -> Array:

@@ -10,27 +10,9 @@ from typing import Final
 import numpy as np
 
 from analyzers import buckets, intervals, normal
+from analyzers import layout as col
 from analyzers.arrays import Array
-from analyzers.layout import (
-    ALONE,
-    B_DEN,
-    B_ERR,
-    B_LAT,
-    B_REQ,
-    B_SUM,
-    C_DEN,
-    C_ERR,
-    C_LAT,
-    C_REQ,
-    C_SUM,
-    CANARY,
-    E_DEN,
-    E_ERR,
-    EXPECTED,
-    PRECISION,
-    SHIFT,
-    Rows,
-)
+from analyzers.layout import Rows
 from analyzers.legs.mean import PRIOR_TICKS, RATIO
 from analyzers.legs.table import ERRORS
 from analyzers.terms import Limits
@@ -62,12 +44,12 @@ class Effects:
 
     def _now(self) -> Array:
         counts = self._rows.counts
-        c_req, b_req = counts[:, C_REQ], counts[:, B_REQ]
+        c_req, b_req = counts[:, col.C_REQ], counts[:, col.B_REQ]
         unknown = np.full(len(counts), np.nan)
         columns = (
-            counts[:, C_ERR] / c_req - counts[:, B_ERR] / b_req,
-            counts[:, C_DEN] / (c_req + counts[:, C_DEN]) - counts[:, B_DEN] / (b_req + counts[:, B_DEN]),
-            counts[:, C_SUM] / counts[:, C_LAT] / (counts[:, B_SUM] / counts[:, B_LAT]),
+            counts[:, col.C_ERR] / c_req - counts[:, col.B_ERR] / b_req,
+            counts[:, col.C_DEN] / (c_req + counts[:, col.C_DEN]) - counts[:, col.B_DEN] / (b_req + counts[:, col.B_DEN]),
+            counts[:, col.C_SUM] / counts[:, col.C_LAT] / (counts[:, col.B_SUM] / counts[:, col.B_LAT]),
             p99_factor(self._rows, self._limits) if self._limits.bounds.shape[1] else unknown,
         )
         return np.stack(columns, axis=-1)
@@ -76,7 +58,7 @@ class Effects:
 def p99_factor(rows: Rows, limits: Limits) -> Array:
     """Factor of the 99th percentile since the start (releases,), the baseline's at the canary's exposure; NaN without latency."""
     size, edges = len(rows.raw), buckets.log_edges(limits.bounds)
-    hist = rows.exposed[:, CANARY : EXPECTED + 1, : limits.bounds.shape[1] + 1]
+    hist = rows.exposed[:, col.CANARY : col.EXPECTED + 1, : limits.bounds.shape[1] + 1]
     both = buckets.tail_quantile(np.concatenate([hist[:, 0], hist[:, 1]]), np.concatenate([edges, edges]), TAIL_LEVEL)
     factor: Array = np.where(hist.sum(-1).min(-1) > 0.0, both[:size] / both[size:], np.nan)
     return factor
@@ -116,11 +98,11 @@ class Period:
 def period(rows: Rows, limits: Limits, leg: int, *, later: bool) -> Period:
     """Over what a leg's figures are counted: since the start, or for a conviction by a ``later`` start since it began to grow."""
     _, since, looks, grew = rows.period[0, leg].tolist()
-    recent = (later or rows.head[0, ALONE] > 0.0) and looks > 0.0
+    recent = (later or rows.head[0, col.ALONE] > 0.0) and looks > 0.0
     return Period(
         since=since if recent else None,
         counts=rows.recent[0] if recent else rows.counts[0],
-        ranks=rows.recent_ranks[0] if recent else rows.shown[0, [SHIFT, PRECISION]],
+        ranks=rows.recent_ranks[0] if recent else rows.shown[0, [col.SHIFT, col.PRECISION]],
         alpha=(1.0 - LEVEL) / (float(limits.horizon[0]) if recent else 1.0),
         began=since,
         grew=int(grew),
@@ -156,15 +138,15 @@ class Rates:
 def rates(leg: int, over: Period) -> Rates:
     """Errors or denials of a period."""
     counts = over.counts
-    mine, theirs, expected = (C_ERR, B_ERR, E_ERR) if leg == ERRORS else (C_DEN, B_DEN, E_DEN)
-    denied = (0.0, 0.0) if leg == ERRORS else (float(counts[C_DEN]), float(counts[B_DEN]))
-    requests = float(counts[C_REQ]) + denied[0]
+    mine, theirs, expected = (col.C_ERR, col.B_ERR, col.E_ERR) if leg == ERRORS else (col.C_DEN, col.B_DEN, col.E_DEN)
+    denied = (0.0, 0.0) if leg == ERRORS else (float(counts[col.C_DEN]), float(counts[col.B_DEN]))
+    requests = float(counts[col.C_REQ]) + denied[0]
     return Rates(
         events=float(counts[mine]),
         requests=requests,
         expected=float(counts[expected]),
         base_events=float(counts[theirs]),
-        base_requests=float(counts[B_REQ]) + denied[1],
+        base_requests=float(counts[col.B_REQ]) + denied[1],
         least=intervals.rate(float(counts[mine]), requests, alpha=over.alpha)[0],
     )
 
@@ -201,7 +183,7 @@ def slowness(rows: Rows, limits: Limits, over: Period) -> Slowness:
 
 
 def _means(rows: Rows, over: Period) -> tuple[float | None, float | None, float | None]:
-    c_sum, b_sum, canary, baseline = (float(over.counts[column]) for column in (C_SUM, B_SUM, C_LAT, B_LAT))
+    c_sum, b_sum, canary, baseline = (float(over.counts[column]) for column in (col.C_SUM, col.B_SUM, col.C_LAT, col.B_LAT))
     if canary <= 0.0 or baseline <= 0.0 or b_sum <= 0.0:
         return None, None, None
     factor = c_sum / canary / (b_sum / baseline)
@@ -229,7 +211,7 @@ def exceedance(rows: Rows, limits: Limits, over: Period) -> Exceedance | None:
     if size == 1:
         return None
     recent = rows.recent_slow[0, :, :size]
-    whole = np.concatenate([rows.exposed[0, CANARY : EXPECTED + 1, :size], rows.tolerated[:, :size]])
+    whole = np.concatenate([rows.exposed[0, col.CANARY : col.EXPECTED + 1, :size], rows.tolerated[:, :size]])
     seen = recent if over.since is not None else whole
     above = np.cumsum(seen[:, ::-1], axis=1)[:, ::-1]
     number = float(above[0, 0])

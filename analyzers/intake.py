@@ -80,10 +80,6 @@ class Tick:
     weight: Array
     odd: npt.NDArray[np.int64] | None = None
 
-    def take(self, chosen: npt.NDArray[np.intp]) -> "Tick":
-        """The same for some of the releases; what was odd is not taken along."""
-        return Tick(**{name: getattr(self, name)[chosen] for name in self.__slots__ if name != "odd"})
-
 
 def _oldest(arm: Arm) -> float | None:
     ages = [pod.age_seconds for pod in (arm.pods or {}).values() if pod.age_seconds is not None]

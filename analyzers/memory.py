@@ -46,13 +46,15 @@ def fold(rows: Rows, look: Look, tick: Tick, ended: Mask) -> tuple[Array, Array]
     rows.recent *= ~ended[:, _OWNER]
     canary, baseline = seen.c.sum(1), seen.b.sum(1)
     share = np.where(seen.timed, canary / np.maximum(baseline, 1.0), 0.0)[:, None]
-    slow = np.stack([seen.c, share * seen.b, share * look.slow_end], axis=1)
+    slow = np.empty((len(seen.c), 3, size))
+    slow[:, 0], slow[:, 1], slow[:, 2] = seen.c, share * seen.b, share * look.slow_end
     rows.recent_slow[:, :, :size] += slow
     rows.recent_slow *= ~ended[:, SLOW_END, None, None]
     rows.tolerated[:, :size] += slow[:, 2] * tick.timed[:, None]
     rows.baseline[:, :size] += tick.b
     rows.history[:, :, :size] *= np.where(tick.timed, KEEP, 1.0)[:, None, None]
-    rows.history[:, :, :size] += np.stack([tick.c, tick.b], axis=1)
+    rows.history[:, 0, :size] += tick.c
+    rows.history[:, 1, :size] += tick.b
     rows.head[:, LATENCY_TICKS] += tick.timed
     return _fold_ranks(rows, look, ended[:, TYPICAL])
 
@@ -67,7 +69,7 @@ def _counted(look: Look, tick: Tick) -> Array:
         _expected(denied, look.denied[0][1]),
         *(np.where(known, value, 0.0) for value in (tick.c_sum, tick.b_sum, tick.c.sum(1), tick.b.sum(1))),
     )
-    return np.stack(columns, axis=-1)
+    return np.array(columns).T
 
 
 def _expected(baseline: Events, asked: Array) -> Array:
@@ -84,6 +86,6 @@ def _fold_ranks(rows: Rows, look: Look, ended: Mask) -> tuple[Array, Array]:
     precision = np.where(usable, 1.0 / np.where(usable, variance, 1.0), 0.0)
     score = (look.ranks * look.tick.c).sum(1)
     shift = np.where(usable, score * (canary + baseline) / np.maximum(canary * baseline, 1.0), 0.0)
-    rows.recent_ranks += np.stack([precision * shift, precision], axis=-1)
+    rows.recent_ranks += np.array((precision * shift, precision)).T
     rows.recent_ranks *= ~ended[:, None]
     return shift, variance

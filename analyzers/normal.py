@@ -117,11 +117,20 @@ def quantile(share: Array) -> Array:
     centred = share - 0.5
     tail = np.minimum(share, 1.0 - share)
     depth = np.sqrt(-np.log(tail))
-    region = np.where(np.abs(centred) <= 0.425, 0, np.where(depth <= 5.0, 1, 2))
-    at = np.where(region == 0, 0.180625 - centred * centred, depth - np.where(region == 1, 1.6, 5.0))
-    above, below = _AS241[:, 7, region]
-    for degree in range(6, -1, -1):
-        above, below = above * at + _AS241[0, degree, region], below * at + _AS241[1, degree, region]
-    ratio = above / below
-    value: Array = np.where(region == 0, centred * ratio, np.copysign(ratio, centred))
+    out = _rational(depth - 1.6, 1)
+    if (depth > 5.0).any():
+        out = np.where(depth > 5.0, _rational(depth - 5.0, 2), out)
+    middle = centred * _rational(0.180625 - centred * centred, 0)
+    value: Array = np.where(np.abs(centred) <= 0.425, middle, np.copysign(out, centred))
     return value
+
+
+def _rational(at: Array, region: int) -> Array:
+    """One of Wichura's rational functions, by Horner's rule."""
+    above, below = (np.full_like(at, start) for start in _AS241[:, 7, region])
+    for degree in range(6, -1, -1):
+        for sums, coefficient in ((above, _AS241[0, degree, region]), (below, _AS241[1, degree, region])):
+            np.multiply(sums, at, out=sums)
+            np.add(sums, coefficient, out=sums)
+    ratio: Array = above / below
+    return ratio

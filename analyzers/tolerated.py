@@ -1,10 +1,11 @@
 """The tolerated baseline: how many requests could lie above each bound if the baseline were as slow as the policy allows.
 
-A canary is convicted only of what this cannot explain, so that it errs towards slow. What lies between two bounds is not known; what
-is known of it comes from the counts at the bounds: latency is taken to be lognormal from bound to bound (a straight line of
+A canary is convicted only of what this cannot explain, so that it errs towards slow. What lies between two bounds is not
+known; what is known of it comes from the counts at the bounds: latency is taken to be lognormal from bound to bound (a straight line of
 the normal quantile over the logarithm), with the steeper of the lines on both sides, each made steeper by the root of the count
-it rests on. Where the density falls across a bound, no more than an even spread can lie next to it. Where nearly all requests lie in
-the bucket, or next to it, nothing is known (a blind bound): all of them may lie right below the bound.
+it rests on. Where the density falls from the bucket before to the one after, no more than an even spread can lie next to the
+bound; in the bucket of the mode more can. Where nearly all requests lie in the bucket, or next to it, nothing is known (a blind
+bound): all of them may lie right below the bound.
 """
 
 from typing import Final
@@ -54,9 +55,12 @@ class Passing:
         at = normal.quantile(np.clip(np.stack(counts), _LEAST, np.maximum(total - _LEAST, _LEAST)) / total)
         steepness = np.maximum((at[1] - at[0]) / width, (at[0] - at[2]) / next_width)
         survival = normal.cdf(at[0] + steepness * steps)
-        density, next_density = share / width, next_share / next_width
+        densities = np.diff(edges, axis=1)
+        np.divide(history / total, densities, out=densities)
+        density, next_density = densities[row, self.place], densities[row, upper]
+        falling = (density >= next_density) & (self.place > 0) & (densities[row, np.maximum(self.place - 1, 0)] >= density)
         even = here / total + share * np.minimum(steps / width, 1.0)
-        survival = np.where(density >= next_density, np.minimum(survival, even), survival)
+        survival = np.where(falling, np.minimum(survival, even), survival)
         passing = np.clip((survival - here / total) / np.maximum(share, 1e-300), 0.0, 1.0)
         self.blind: Mask = (
             (share >= BLIND_SHARE) | (share + next_share >= BLIND_PAIR) | ((density < next_density) & (next_share >= BLIND_SHARE))

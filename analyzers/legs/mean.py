@@ -53,7 +53,7 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     logarithm, whose bias would speak for the canary.
     """
     usable = tick.timed & np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum)
-    news = np.stack([tick.c_sum, tick.c.sum(1), tick.b_sum, tick.b.sum(1)], axis=-1)
+    news = np.array((tick.c_sum, tick.c.sum(1), tick.b_sum, tick.b.sum(1))).T
     rows.mean_wait += np.where(usable[:, None], news, 0.0)
     c_sum, canary, b_sum, baseline = rows.mean_wait.T
     known = usable & (canary >= MIN_REQUESTS) & (baseline >= MIN_BASELINE)
@@ -72,11 +72,11 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     weight = limits.later * limits.horizon / MEAN_STARTS * np.where(rows.grown[:, TYPICAL] >= 0.0, LATE_DISCOUNT, 1.0)
     fresh = begun & (rows.mean[:, BEYOND, :, 0] <= 0.0)
     rows.mean_weight[:] = np.where(fresh, weight[:, None], rows.mean_weight)
-    for which, value in ((RATIO, ratio), (BEYOND, beyond)):
-        for column, part in enumerate((np.ones_like(value), value, value * value)):
-            rows.mean[:, which, :, column] += begun * part[:, None]
+    one = np.ones_like(ratio)
+    moments = np.array(((one, ratio, ratio * ratio), (one, beyond, beyond * beyond)))
+    rows.mean += moments.transpose(2, 0, 1)[:, :, None, :] * begun[:, None, :, None]
     room = np.where(known, (limits.typical * b_mean - c_mean) / np.where(known, running, 1.0), 0.0)
-    rows.safe_mean += np.stack([known.astype(np.float64), room, room * room], axis=-1)
+    rows.safe_mean += np.array((known, room, room * room)).T
     rows.mean_wait[known] = 0.0
     return beyond
 

@@ -8,7 +8,7 @@ import numpy as np
 from analyzers.arrays import Array
 from analyzers.counts import Arm, Latency, Sample
 from analyzers.intake import Tick
-from analyzers.judge import JudgeState, Terms, fold, start, terms_of
+from analyzers.judge import JudgeState, Terms, terms_of, to_end
 from analyzers.ruling import Ruling
 from config.policy import Policy
 
@@ -123,10 +123,6 @@ class World:
 
 def watch(one: Terms, samples: Sequence[Sample] | Iterator[Sample]) -> tuple[JudgeState, Ruling]:
     """Fold samples until a final ruling or their end."""
-    state, ruling = start(one), None
-    for tick in samples:
-        ((state, ruling),) = fold([one], [state], [tick])
-        if ruling.outcome != "continue":
-            break
-    assert ruling is not None
-    return state, ruling
+    ended = to_end(one, samples)
+    assert ended is not None
+    return ended

@@ -8,7 +8,7 @@ import pytest
 from analyzers.counts import Sample
 from daemon.simulation import packing, shapes
 from daemon.simulation.drawing import Stream, Tick
-from daemon.simulation.world import Change, Failures, Pods, Times, Traffic, Unsteady, World, fine_bounds
+from daemon.simulation.world import Change, Failures, Part, Pods, Stop, Times, Traffic, Unsteady, World, fine_bounds
 
 
 def _ticks(world: World, *, releases: int = 400, number: int = 10, seed: int = 3) -> list[Tick]:
@@ -195,7 +195,100 @@ def test_a_proxy_that_merges_its_histograms_brings_all_of_them_later() -> None:
 
 
 def test_a_second_hump_has_its_share() -> None:
-    world = World(times=Times(median_ms=5.0, p99_ms=20.0, misses=0.1, miss_factor=100.0))
+    parts = (Part(share=9.0, median_ms=5.0, p99_ms=20.0), Part(share=1.0, median_ms=500.0, p99_ms=2000.0))
+    world = World(times=Times(parts=parts))
     tick = _ticks(world, number=1)[0]
     counts = tick.baseline.counts.sum((0, 1))
     assert counts[7:].sum() / counts.sum() == pytest.approx(0.1, abs=0.005)
+
+
+def test_one_kind_of_requests_may_become_slower_by_itself() -> None:
+    parts = (Part(share=0.9, median_ms=5.0, p99_ms=20.0), Part(share=0.1, median_ms=300.0, p99_ms=900.0))
+    world = World(times=Times(parts=parts), change=Change(onset_tick=1, factors=(1.0, 2.0)))
+    before, after = _ticks(world, number=2)
+    slow = [tick.canary.sums.sum() - tick.canary.counts[..., :5].sum() * 6.0 for tick in (before, after)]
+    assert slow[1] / slow[0] == pytest.approx(2.0, rel=0.1)
+    assert after.canary.counts[..., :5].sum() / after.canary.counts.sum() == pytest.approx(0.9, abs=0.01)
+    assert _mean_ms(after)[1].mean() == pytest.approx(_mean_ms(before)[1].mean(), rel=0.02)
+
+
+def test_a_stop_says_how_many_requests_meet_it_and_how_long_they_wait() -> None:
+    assert Stop(seconds=0.5).parts(1.0) == [(0.5, 0.0, 0.5)]
+    assert Stop(seconds=2.0).parts(1.0) == [(1.0, 1.0, 2.0), (1.0, 0.0, 1.0)]
+    assert Stop(seconds=0.5).parts(0.25) == [(1.0, 0.25, 0.5), (1.0, 0.0, 0.25)]
+    assert Stop(seconds=0.5).parts(15.0) == [(1.0 / 30.0, 0.0, 0.5)]
+
+
+def test_a_stop_comes_once_in_every_release_and_then_all_is_as_before() -> None:
+    ticks = _ticks(World(stop=Stop(between=(2, 5)), traffic=Traffic(canary_rps=1000.0)), releases=200, number=7)
+    slowness = np.array([_mean_ms(tick)[0] for tick in ticks]) / 55.0
+    assert ((slowness > 1.7).sum(axis=0) == 1).all(), "half of a tick's requests wait a quarter of a second on average"
+    hit = slowness.argmax(axis=0) + 1
+    assert (hit.min(), hit.max()) == (2, 5)
+    assert max(_mean_ms(tick)[1].max() for tick in ticks) < 80.0, "the baseline goes on"
+
+
+def test_a_stop_of_two_ticks_hits_both_the_first_one_harder() -> None:
+    ticks = _ticks(World(stop=Stop(seconds=2.0, between=(2, 2))), number=4)
+    means = [_mean_ms(tick)[0].mean() for tick in ticks]
+    assert means[1] == pytest.approx(means[0] + 1500.0, rel=0.02)
+    assert means[2] == pytest.approx(means[0] + 500.0, rel=0.02)
+    assert means[3] == pytest.approx(means[0], rel=0.05)
+
+
+def test_garbage_is_collected_in_both_arms_again_and_again_and_not_together() -> None:
+    ticks = _ticks(World(stop=Stop(every_ticks=5, baseline=True), traffic=Traffic(canary_rps=900.0)), releases=300, number=15)
+    slow = np.array([[means > 100.0 for means in _mean_ms(tick)] for tick in ticks])
+    assert (slow.sum(axis=0) == 3).all()
+    together = (slow[:, 0] & slow[:, 1]).any(axis=0).mean()
+    assert together == pytest.approx(0.2, abs=0.1)
+
+
+def test_a_failing_stop_fails_what_arrives_and_delays_nothing() -> None:
+    ticks = _ticks(World(stop=Stop(fails=True, between=(3, 3)), traffic=Traffic(tick_seconds=15.0)), number=4)
+    failed = [tick.canary.errors.sum() / tick.canary.requests.sum() for tick in ticks]
+    assert failed[2] == pytest.approx(0.001 + 0.5 / 15.0, rel=0.05)
+    assert max(failed[0], failed[1], failed[3]) < 0.002
+    assert _mean_ms(ticks[2])[0].mean() == pytest.approx(_mean_ms(ticks[1])[0].mean(), rel=0.03)
+
+
+def test_the_weight_rises_in_steps_and_the_requests_follow() -> None:
+    traffic = Traffic(steps=((1, 5.0), (3, 50.0), (5, 100.0)))
+    ticks = _ticks(World(traffic=traffic), number=5)
+    assert [tick.weight for tick in ticks] == [5.0, 5.0, 50.0, 50.0, 100.0]
+    shares = [tick.canary.requests.sum() / (tick.canary.requests.sum() + tick.baseline.requests.sum()) for tick in ticks]
+    np.testing.assert_allclose(shares, [0.05, 0.05, 0.5, 0.5, 1.0], atol=0.005)
+
+
+def test_requests_need_not_follow_the_route() -> None:
+    sticky = Traffic(canary_rps=60.0, baseline_rps=940.0, route_weight=5.0)
+    assert _ticks(World(traffic=sticky), number=1)[0].weight == 5.0
+
+
+def test_a_trend_is_shared_by_the_arms_and_then_stays() -> None:
+    ticks = _ticks(World(unsteady=Unsteady(trend=1.5, trend_seconds=10.0)), number=14)
+    means = np.array([[one.mean() for one in _mean_ms(tick)] for tick in ticks])
+    np.testing.assert_allclose(means[:, 0] / means[:, 1], 1.0, rtol=0.05)
+    assert means[9, 1] / means[0, 1] == pytest.approx(2.5 / 1.15, rel=0.03)
+    assert means[13, 1] == pytest.approx(means[9, 1], rel=0.02)
+
+
+def test_retried_errors_keep_their_rate_and_come_in_bursts_of_all_sizes() -> None:
+    errors = np.array([tick.baseline.errors[:, 0] for tick in _ticks(World(failures=Failures(errors=0.02, retried=0.6)))])
+    assert errors.mean() == pytest.approx(19.0, rel=0.03)
+    assert errors.var() / errors.mean() == pytest.approx((1.0 + 0.6) / (1.0 - 0.6), rel=0.1), "a geometric size, Poisson in number"
+
+
+def test_a_slow_pod_is_the_canarys_first() -> None:
+    tick = _ticks(World(pods=Pods(canary=3, baseline=3, slow=2.0)), releases=2000, number=1)[0]
+    means = [drawn.sums.sum(0) / drawn.counts.sum((0, 2)) for drawn in (tick.canary, tick.baseline)]
+    assert means[0][0] / means[0][1:].mean() == pytest.approx(2.0, rel=0.05)
+    assert means[1][0] / means[1][1:].mean() == pytest.approx(1.0, rel=0.03)
+
+
+def test_observed_latencies_stand_for_the_worlds() -> None:
+    shape = shapes.lognormal(median_ms=200.0, p99_ms=400.0)
+    stream = Stream(World(change=Change(onset_tick=1)), releases=100, seed=1, latencies=(shape, shapes.stretched(shape, 1.5)))
+    first, second = stream.ticks(2)
+    assert _mean_ms(first)[0].mean() == pytest.approx(shape.mean_ms, rel=0.02)
+    assert second.canary.counts[..., 9:].sum() > 2 * first.canary.counts[..., 9:].sum()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from daemon.simulation.world import Failures, Traffic, Unsteady
+from daemon.simulation.world import Failures, Traffic, Unsteady, World
 from tests.bench.calibration import streams as s
 from tests.bench.calibration.asks import Found, Promoted, RolledBack
 from tests.bench.calibration.held_back_rows import held_back
@@ -74,7 +74,16 @@ def _again(short: bool) -> list[Plain]:
     chosen = [row for row in (*steady(), *moments(), *better(), *unruly(), *tolerated()) if row[0] in _AGAIN]
     if not short:
         return chosen
-    return [(title, replace(stream, traffic=replace(stream.traffic, tick_seconds=0.25)), asked) for title, stream, asked in chosen]
+    return [(title, _in_quarters(stream), asked) for title, stream, asked in chosen]
+
+
+def _in_quarters(stream: World) -> World:
+    """The same, read four times a second."""
+    stop = stream.stop
+    if stop is not None:
+        first, last = stop.between
+        stop = replace(stop, between=(4 * first, 4 * last), every_ticks=4 * stop.every_ticks)
+    return replace(stream, traffic=replace(stream.traffic, tick_seconds=0.25), stop=stop)
 
 
 def _late_in_a_long_watch() -> list[Plain]:

@@ -11,7 +11,7 @@ from daemon.simulation.world import World
 from tests.bench.calibration import watching
 from tests.bench.calibration.asks import Found, Promoted, RolledBack, too_many
 from tests.bench.calibration.row import Row, Watch
-from tests.bench.calibration.rows import all_rows
+from tests.bench.calibration.rows import AGAIN, TESTED, all_rows
 
 NOT_REACHED: Final[frozenset[str]] = frozenset()
 """What the judge of today does not reach, each with its reason in the page; a row that is reached again must go from here."""
@@ -48,7 +48,10 @@ def test_what_is_refuted_is_what_chance_cannot_explain() -> None:
 
 def test_every_row_has_a_name_of_its_own_and_a_stream_that_begins() -> None:
     rows = all_rows()
-    assert len({row.name for row in rows}) == len(rows)
+    names = {row.name for row in rows}
+    assert len(names) == len(rows)
+    assert set(TESTED) <= names
+    assert {name for name in names if name.startswith("short ticks: ")} == {f"short ticks: {key}" for key in AGAIN}
     for row in rows:
         setting = watching.setting(row)
         assert (

@@ -17,9 +17,7 @@ from tests.bench.calibration.row import Row, Watch
 from tests.bench.calibration.rows import all_rows
 from tests.bench.calibration.streams import errors, world
 
-SHORT = Row(
-    section="bad", key="k", title="t", stream=world(change=errors(0.2)), asked=RolledBack(), watch=Watch(seconds=6.0), releases=40
-)
+SHORT = Row(section="bad", title="k", stream=world(change=errors(0.2)), asked=RolledBack(), watch=Watch(seconds=6.0), releases=40)
 
 
 @pytest.fixture(autouse=True)
@@ -44,8 +42,8 @@ def _asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_kept_blocks_are_found_again_and_only_for_the_same_question(tmp_path: Path) -> None:
     Results(SHORT, tmp_path).add(0, [0, 3])
     Results(SHORT, tmp_path).add(1, [4])
-    assert Results(replace(SHORT, releases=1, title="another"), tmp_path).together(2) == [0, 3, 4]
-    for other in (replace(SHORT, watch=Watch(seconds=10.0)), replace(SHORT, stream=World()), replace(SHORT, key="other")):
+    assert Results(replace(SHORT, releases=1), tmp_path).together(2) == [0, 3, 4]
+    for other in (replace(SHORT, watch=Watch(seconds=10.0)), replace(SHORT, stream=World()), replace(SHORT, title="other")):
         assert Results(other, tmp_path).blocks == {}
 
 
@@ -60,9 +58,8 @@ def test_more_releases_are_measured_beside_those_that_are_known(monkeypatch: pyt
 
 def test_processes_change_no_figure() -> None:
     alone = running.run([SHORT], releases=None, processes=1)
-    rows = [replace(SHORT, title="again")]
     Path(".calibration").rename("elsewhere")
-    assert running.run(rows, releases=None, processes=2) == alone
+    assert running.run([SHORT], releases=None, processes=2) == alone
 
 
 def test_another_judges_blocks_are_taken_over_only_where_the_first_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,10 +81,10 @@ def test_another_judges_blocks_are_taken_over_only_where_the_first_is_the_same(m
 
 
 def test_rows_are_run_alone_and_their_figures_kept(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(command, "all_rows", lambda: [SHORT, replace(SHORT, key="other", title="other")])
+    monkeypatch.setattr(command, "all_rows", lambda: [SHORT, replace(SHORT, title="other")])
     assert command.main(["--only", "bad: k", "--n", "20", "--keep", "kept.json"]) == 0
     printed = capsys.readouterr().out
-    assert "| t " in printed
+    assert "| k " in printed
     assert "other" not in printed
     assert list(json.loads(Path("kept.json").read_text())) == ["bad: k"]
 
@@ -107,7 +104,7 @@ def test_observed_latencies_stand_for_those_of_rows_that_change_by_one_factor() 
     meant, answers = running.run_seen(
         rows, releases=20, processes=1, bounds_ms=histogram.bounds_ms, shape_of=lambda tail: stretched(histogram, tail)
     )
-    assert [row.key for row in meant] == ["x2"]
+    assert [row.title for row in meant] == ["x2"]
     assert len(answers["bad: x2"]) == 20
     assert not Path(".calibration").exists()
 

@@ -24,15 +24,17 @@ from tests.bench.calibration.rows import all_rows
 from tests.bench.calibration.running import BLOCK, run, run_seen
 
 DOCS: Final = Path("docs")
-QUICK: Final = 40
-"""Releases of a row in a quick run, of those rows that ``make test`` has."""
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.calibration", description="Measure the judge on simulated releases."
     )
-    parser.add_argument("--quick", action="store_true", help="about two minutes, rough figures, written to .calibration/quick")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="about two minutes: one block of the rows that make test has too, written to .calibration/quick",
+    )
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default 1)")
     parser.add_argument("--only", metavar="REGEX", help="measure only rows whose section and title match, and print them")
     parser.add_argument("--n", type=int, metavar="RELEASES", help="at least so many releases of each row, and print them")
@@ -64,6 +66,8 @@ def _write(folder: Path, rows: Sequence[Row], answers: Answers, *, quick: bool) 
     if not quick:
         plots = folder / "plots"
         plots.mkdir(exist_ok=True)
+        for old in plots.glob("calibration-*.svg"):
+            old.unlink()
         for name, drawing in all_plots([(row, answers[row.name]) for row in rows]).items():
             (plots / name).write_text(drawing, encoding="utf-8")
     gamma, slow = streams.BASE.parts
@@ -99,7 +103,7 @@ def main(words: list[str]) -> int:
         _print_seen(chosen.histogram, rows, releases=chosen.n or BLOCK, processes=chosen.processes)
         return 0
     if chosen.quick:
-        rows = [replace(row, releases=QUICK) for row in rows if row.tested]
+        rows = [replace(row, releases=BLOCK) for row in rows if row.tested]
     answers = run(rows, releases=chosen.n, processes=chosen.processes, adopt=chosen.adopt)
     if chosen.keep is not None:
         keep([(row, answers[row.name]) for row in rows], chosen.keep)

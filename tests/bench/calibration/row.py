@@ -13,7 +13,7 @@ from tests.bench.calibration.held_back import Service
 
 Section = Literal["same code", "tolerated", "bad", "promotion", "default watch", "short ticks", "alone", "held back"]
 Plain = tuple[str, World, Ask]
-"""A row's title, which is its key too, its stream, and what is asked."""
+"""A row's title, its stream, and what is asked."""
 NEVER: Final = Promotion(min_requests=10**15, min_seconds=0.0)
 """Promotion put off to the end: a release that is promoted is not looked at any longer, so that this is the worst case."""
 RATES: Final = 2000
@@ -56,13 +56,12 @@ class Row:
     """One row.
 
     Attributes:
-        key: names it within its section; the seeds of its releases come from both.
-        title: for the reader. stream: the truth. asked: what is wanted.
+        title: names it within its section; the seeds of its releases come from both.
+        stream: the truth. asked: what is wanted.
         releases: in a full calibration. tested: in `make test` (0: not there).
     """
 
     section: Section
-    key: str
     title: str
     stream: World | Service
     asked: Ask
@@ -73,7 +72,7 @@ class Row:
     @property
     def name(self) -> str:
         """The row's name in all of the calibration."""
-        return f"{self.section}: {self.key}"
+        return f"{self.section}: {self.title}"
 
     @property
     def onset(self) -> int:

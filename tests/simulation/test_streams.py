@@ -256,6 +256,8 @@ def test_the_weight_rises_in_steps_and_the_requests_follow() -> None:
     traffic = Traffic(steps=((1, 5.0), (3, 50.0), (5, 100.0)))
     ticks = _ticks(World(traffic=traffic), number=5)
     assert [tick.weight for tick in ticks] == [5.0, 5.0, 50.0, 50.0, 100.0]
+    samples = list(_samples(World(traffic=traffic), releases=2, number=5))
+    assert [batch[0].weight for batch in samples] == [tick.weight for tick in ticks]
     shares = [tick.canary.requests.sum() / (tick.canary.requests.sum() + tick.baseline.requests.sum()) for tick in ticks]
     np.testing.assert_allclose(shares, [0.05, 0.05, 0.5, 0.5, 1.0], atol=0.005)
 

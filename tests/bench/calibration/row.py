@@ -18,7 +18,7 @@ NEVER: Final = Promotion(min_requests=10**15, min_seconds=0.0)
 """Promotion put off to the end: a release that is promoted is not looked at any longer, so that this is the worst case."""
 RATES: Final = 2000
 TICKS: Final = 500
-"""Releases behind a rate and behind ticks in a full calibration."""
+"""Releases behind a rate of which something is wanted, and behind ticks, in a full calibration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

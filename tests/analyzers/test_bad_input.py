@@ -137,7 +137,10 @@ def test_an_arm_that_is_missing_for_minutes_is_waited_for_and_ends_inconclusive(
     """What comes of the other arm meanwhile, errors above all, is not compared with anything."""
     arms = {"canary": Arm(requests=50, errors=50), "baseline": Arm(requests=950)}
     present = {name: None if gone in {name, "both"} else arm for name, arm in arms.items()}
-    missing = [Sample(t=float(t), seconds=1.0, gap="scrape failed", **present) for t in range(30, 301)]
+    missing = [
+        Sample(t=float(t), seconds=1.0, gap="scrape failed", canary=present["canary"], baseline=present["baseline"])
+        for t in range(30, 301)
+    ]
     _, ruling = watch(terms(POLICY, bounds_ms=BOUNDS), [*(_good(float(t)) for t in range(1, 30)), *missing])
     assert (ruling.outcome, ruling.t) == ("inconclusive", 300.0)
     assert ruling.evidence < 10.0

@@ -88,8 +88,9 @@ def test_a_seed_names_a_rows_releases_and_the_deadlines_words_are_not_paid_for()
 
 
 def test_a_watch_says_its_policy() -> None:
-    assert Watch().policy.window_seconds == 300.0
-    assert Watch().policy.promotion.min_requests == 10**15
+    assert Watch().length_seconds == 300.0
+    assert Watch().policy.promotion.min_seconds > 300.0
+    assert Watch(seconds=None).length_seconds == Watch(seconds=None, promoting=True).policy.window_seconds
     assert Watch(strict=True).policy.evidence == "strict"
     usual = Watch(seconds=None, promoting=True).policy
     assert usual == type(usual)()

@@ -109,6 +109,13 @@ def test_observed_latencies_stand_for_those_of_rows_that_change_by_one_factor() 
     assert not Path(".calibration").exists()
 
 
+def test_a_file_of_latencies_is_read_and_the_rows_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(command, "all_rows", lambda: [SHORT])
+    Path("seen.json").write_text('{"bounds_ms": [100, 200, 400], "counts": [50, 800, 100, 20]}')
+    assert command.main(["--histogram", "seen.json", "--n", "20"]) == 0
+    assert "| k " in capsys.readouterr().out
+
+
 def test_recordings_are_judged_as_the_releases_were(tmp_path: Path) -> None:
     rows = [SHORT, replace(next(row for row in all_rows() if row.section == "held back"), watch=Watch(seconds=6.0))]
     assert recorded.write(tmp_path / "recordings", rows, each=3) == 6

@@ -5,13 +5,14 @@ has made stale is measured again. ``--only REGEX`` measures some rows and prints
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from daemon.plan.latency import Histogram, stretched
 from tests.bench.calibration import recorded, streams
@@ -80,12 +81,12 @@ def _write(folder: Path, rows: Sequence[Row], answers: Answers, *, quick: bool) 
 
 def _print_seen(path: Path, rows: Sequence[Row], *, releases: int, processes: int) -> None:
     """The rows for latencies that were observed."""
-    histogram = Histogram(**json.loads(path.read_text(encoding="utf-8")))
+    histogram = msgspec.json.decode(path.read_bytes(), type=Histogram)
     meant, answers = run_seen(
         rows,
         releases=releases,
         processes=processes,
-        bounds_ms=tuple(histogram.bounds_ms),
+        bounds_ms=histogram.bounds_ms,
         shape_of=lambda tail: stretched(histogram, tail),
     )
     print(table(meant, answers, Before()))

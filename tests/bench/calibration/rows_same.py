@@ -22,6 +22,7 @@ def steady() -> list[Plain]:
         ("Pareto", w(s.PARETO), ONE),
         ("narrow", w(s.NARROW), ONE),
         ("one bucket", w(s.TIED), ONE),
+        ("12 buckets a decade", w(s.FINE), ONE),
         ("two humps", w(s.CACHE), ONE),
         ("base errors 0", w(failures=Failures(errors=0.0)), ONE),
         ("base errors 1 %", w(failures=Failures(errors=0.01)), ONE),

@@ -9,12 +9,14 @@ from tests.bench.calibration.row import Plain
 from tests.bench.calibration.rows_same import ONE, TOLD
 
 
+def most(percent: float) -> RolledBack:
+    """At most so many percent are taken back."""
+    return RolledBack(at_most=percent / 100.0)
+
+
 def tolerated() -> list[Plain]:
     """The canary is worse by what the policy tolerates, or by less."""
     w = s.world
-
-    def most(percent: float) -> RolledBack:
-        return RolledBack(at_most=percent / 100.0)
 
     def stepped(change: Change) -> World:
         return w(traffic=s.STEPPED, unsteady=s.RISING, change=change)
@@ -96,7 +98,7 @@ def late() -> list[Plain]:
 
 
 def bad_elsewhere() -> list[Plain]:
-    """The canary is worse than tolerated under other traffic."""
+    """The canary is worse than tolerated under other traffic, or is read in another way."""
     w, told = s.world, Found()
     return [
         ("5/95 rps: errors 5 %", w(traffic=s.LOW, change=s.errors(0.05)), told),
@@ -116,6 +118,11 @@ def bad_elsewhere() -> list[Plain]:
         ("30 s ticks: errors 5 %, 3 and 10 pods", w(traffic=s.ticks_of(30.0), pods=s.apart(3), change=s.errors(0.05)), told),
         ("15 s ticks: x1.2", w(traffic=s.ticks_of(15.0), change=s.slower(1.2)), told),
         ("15 s ticks: p99 +50 %", w(s.LOGNORMAL, traffic=s.ticks_of(15.0), change=s.tail(1.5)), told),
+        ("denials 0 -> 5 %", w(change=Change(denied=0.05)), told),
+        ("histograms not split: errors 1 %", w(change=s.errors(0.01), split=False), told),
+        ("histograms not split: x1.2", w(change=s.slower(1.2), split=False), told),
+        ("12 buckets a decade: x1.2", w(s.FINE, change=s.slower(1.2)), told),
+        ("12 buckets a decade: p99 +50 %", w(s.FINE, change=s.tail(1.5)), told),
     ]
 
 

@@ -7,7 +7,7 @@ changes no evidence and only costs time.
 from dataclasses import replace
 from typing import Final
 
-from daemon.simulation.world import Change, Failures, Part, Pods, Stop, Times, Traffic, Unsteady, World
+from daemon.simulation.world import Change, Failures, Part, Pods, Stop, Times, Traffic, Unsteady, World, fine_bounds
 
 BOUNDS: Final = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0)
 
@@ -24,6 +24,8 @@ NARROW: Final = times(Part(median_ms=350.0, p99_ms=447.0))
 """All but one in a thousand within one bucket."""
 TIED: Final = times(Part(median_ms=300.0, p99_ms=330.0))
 """Within one bucket, with room for 10 % and more."""
+FINE: Final = Times(bounds_ms=fine_bounds())
+"""Lognormal, read from buckets that can tell a tolerance."""
 AT_BOUND: Final = times(Part(median_ms=45.0, p99_ms=248.0))
 """p99 right below a bound."""
 MEDIAN_AT_BOUND: Final = times(Part(median_ms=107.0, p99_ms=300.0))

@@ -77,6 +77,8 @@ def test_kept_figures_stand_beside_the_rows_that_ask_the_same(tmp_path: Path) ->
     assert "0.50 (0.01-2.8) %, n 200 |" in table([row], {row.name: [0] * 400}, before)
     assert before.figure(replace(row, watch=replace(row.watch, seconds=400.0))) == ""
     assert Before(tmp_path / "none.json").figure(row) == ""
+    keep([(replace(row, title="another"), [0] * 200)], path)
+    assert Before(path).figure(row) == "0.50 (0.01-2.8) %, n 200", "other rows stay"
 
 
 def test_the_figures_of_0_1_are_to_the_questions_of_today() -> None:

@@ -46,7 +46,9 @@ def _arguments(words: list[str]) -> argparse.Namespace:
         help="after a change of the judge that should change no figure: measure the first block of every row again, and where "
         "it is the same to the last tick take the others over",
     )
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the figures into a file, to compare with later")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="write the figures into a file, beside those of other rows, to compare with later"
+    )
     parser.add_argument("--recordings", type=Path, metavar="FOLDER", help="write releases of the rows as recordings instead")
     parser.add_argument(
         "--histogram",

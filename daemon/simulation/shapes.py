@@ -166,7 +166,7 @@ def stretched(shape: Shape, tail: float) -> Shape:
 
 @lru_cache(maxsize=256)
 def delayed(shape: Shape, *, from_ms: float, to_ms: float) -> Shape:
-    """The same with a wait added, evenly distributed between two times.
+    """The same with a wait added, evenly distributed between two times (a wait far shorter than the latencies loses digits).
 
     The share below x of a sum with an even wait is the mean of the shares below x - wait, and the integral of a cumulative share up
     to x is x times the share less the first moment up to x.

@@ -5,13 +5,14 @@ has made stale is measured again. ``--only REGEX`` measures some rows and prints
 """
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from daemon.plan.latency import Histogram, stretched
 from tests.bench.calibration import recorded, streams
@@ -24,15 +25,17 @@ from tests.bench.calibration.rows import all_rows
 from tests.bench.calibration.running import BLOCK, run, run_seen
 
 DOCS: Final = Path("docs")
-QUICK: Final = 40
-"""Releases of a row in a quick run, of those rows that ``make test`` has."""
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.calibration", description="Measure the judge on simulated releases."
     )
-    parser.add_argument("--quick", action="store_true", help="about two minutes, rough figures, written to .calibration/quick")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="about two minutes: one block of the rows that make test has too, written to .calibration/quick",
+    )
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default 1)")
     parser.add_argument("--only", metavar="REGEX", help="measure only rows whose section and title match, and print them")
     parser.add_argument("--n", type=int, metavar="RELEASES", help="at least so many releases of each row, and print them")
@@ -43,7 +46,9 @@ def _arguments(words: list[str]) -> argparse.Namespace:
         help="after a change of the judge that should change no figure: measure the first block of every row again, and where "
         "it is the same to the last tick take the others over",
     )
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="write the figures into a file, to compare with later")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="write the figures into a file, beside those of other rows, to compare with later"
+    )
     parser.add_argument("--recordings", type=Path, metavar="FOLDER", help="write releases of the rows as recordings instead")
     parser.add_argument(
         "--histogram",
@@ -64,6 +69,8 @@ def _write(folder: Path, rows: Sequence[Row], answers: Answers, *, quick: bool) 
     if not quick:
         plots = folder / "plots"
         plots.mkdir(exist_ok=True)
+        for old in plots.glob("calibration-*.svg"):
+            old.unlink()
         for name, drawing in all_plots([(row, answers[row.name]) for row in rows]).items():
             (plots / name).write_text(drawing, encoding="utf-8")
     gamma, slow = streams.BASE.parts
@@ -76,12 +83,12 @@ def _write(folder: Path, rows: Sequence[Row], answers: Answers, *, quick: bool) 
 
 def _print_seen(path: Path, rows: Sequence[Row], *, releases: int, processes: int) -> None:
     """The rows for latencies that were observed."""
-    histogram = Histogram(**json.loads(path.read_text(encoding="utf-8")))
+    histogram = msgspec.json.decode(path.read_bytes(), type=Histogram)
     meant, answers = run_seen(
         rows,
         releases=releases,
         processes=processes,
-        bounds_ms=tuple(histogram.bounds_ms),
+        bounds_ms=histogram.bounds_ms,
         shape_of=lambda tail: stretched(histogram, tail),
     )
     print(table(meant, answers, Before()))
@@ -99,7 +106,7 @@ def main(words: list[str]) -> int:
         _print_seen(chosen.histogram, rows, releases=chosen.n or BLOCK, processes=chosen.processes)
         return 0
     if chosen.quick:
-        rows = [replace(row, releases=QUICK) for row in rows if row.tested]
+        rows = [replace(row, releases=BLOCK) for row in rows if row.tested]
     answers = run(rows, releases=chosen.n, processes=chosen.processes, adopt=chosen.adopt)
     if chosen.keep is not None:
         keep([(row, answers[row.name]) for row in rows], chosen.keep)

@@ -1,10 +1,19 @@
-"""What is asked of a row, and when it is met: the exact 95 % interval of the measured figure reaches the wanted value."""
+"""What is asked of a row, and when it is met: the exact 95 % interval of the measured figure reaches the wanted value.
+
+With few releases more can be said only rarely: it is *refuted* when a judge that just does what is wanted would look so bad once
+in a million seeds.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+from scipy import stats
 
 from tests.bench.calibration import figures
+
+ONCE: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +23,11 @@ class Answer:
     figure: str
     runs: int
     met: bool | None
+
+
+def too_many(count: int, runs: int, rate: float) -> bool:
+    """Whether so many of the runs, or more, have a chance of less than ``ONCE`` at this rate."""
+    return count > 0 and float(stats.binom.sf(count - 1, runs, rate)) < ONCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +46,12 @@ class RolledBack:
         del onset
         share = figures.rolled_back(ends)
         return Answer(figure=str(share), runs=share.runs, met=None if self.at_most is None else share.limits[0] <= self.at_most)
+
+    def refuted(self, ends: Sequence[int], onset: int) -> bool:
+        """Whether too many were taken back for chance."""
+        del onset
+        share = figures.rolled_back(ends)
+        return self.at_most is not None and too_many(share.count, share.runs, self.at_most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +81,13 @@ class Promoted:
             met = low <= self.at_most
         return Answer(figure=f"{share}{when}", runs=share.runs, met=met)
 
+    def refuted(self, ends: Sequence[int], onset: int) -> bool:
+        """Whether too few, or too many, were promoted for chance."""
+        del onset
+        share = figures.promoted(ends)
+        too_few = self.at_least is not None and too_many(share.runs - share.count, share.runs, 1.0 - self.at_least)
+        return too_few or (self.at_most is not None and too_many(share.count, share.runs, self.at_most))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -83,6 +110,12 @@ class Found:
             met = delay.median.low <= self.median and delay.p90.low <= self.p90
         too_soon = f"; {early.count} before" if early.count else ""
         return Answer(figure=f"{delay} ({delay.spans}{too_soon})", runs=len(ends), met=met)
+
+    def refuted(self, ends: Sequence[int], onset: int) -> bool:
+        """Whether too many were found too late for chance."""
+        ticks = figures.delays(ends, onset)
+        wanted = ((self.median, 0.5), (self.p90, 0.1))
+        return any(limit is not None and too_many(sum(one > limit for one in ticks), len(ticks), later) for limit, later in wanted)
 
 
 Ask = RolledBack | Promoted | Found

@@ -18,12 +18,12 @@ def _question(row: Row) -> str:
 
 
 def keep(answered: Iterable[tuple[Row, Ends]], path: Path) -> None:
-    """Write the figures of a calibration, a line for each row."""
-    lines = []
+    """Write the figures of a calibration, a line for each row; what the file has of other rows stays."""
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for row, ends in answered:
         answer = row.asked.answer(ends, row.onset)
-        kept = {"question": _question(row), "figure": answer.figure, "runs": answer.runs}
-        lines.append(f"{json.dumps(row.name)}: {json.dumps(kept)}")
+        kept[row.name] = {"question": _question(row), "figure": answer.figure, "runs": answer.runs}
+    lines = [f"{json.dumps(name)}: {json.dumps(one)}" for name, one in kept.items()]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 

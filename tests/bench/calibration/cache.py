@@ -20,7 +20,7 @@ from tests.bench.calibration.watching import Ends
 
 FOLDER: Final = Path(".calibration")
 _WORDING: Final = frozenset({"report.py", "words.py", "classical.py", "intervals.py", "asides.py", "fitness.py", "visible.py"})
-_QUESTIONS: Final = ("watching.py", "held_back.py")
+_QUESTIONS: Final = ("watching.py", "row.py", "held_back.py")
 
 
 def _code(path: Path) -> str:

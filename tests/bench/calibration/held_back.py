@@ -120,7 +120,7 @@ def feed(service: Service, *, ticks: int, releases: int, seed: np.random.SeedSeq
             _arm(service, dice, rps=rps, changed=changed and canary, busy=busy, down=down)
             for rps, canary in ((service.canary_rps, True), (service.baseline_rps, False))
         ]
-        yield partial(_samples, number * service.tick_seconds, service.tick_seconds, arms[0], arms[1])
+        yield partial(_samples, service, number * service.tick_seconds, arms[0], arms[1])
 
 
 _Drawn = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]
@@ -148,9 +148,10 @@ def _arm(
     return failed, counts, (counts * mean).sum(1) * dice.normal(1.0, 0.002, len(busy))
 
 
-def _samples(t: float, seconds: float, canary: _Drawn, baseline: _Drawn, places: Sequence[int]) -> list[Sample]:
+def _samples(service: Service, t: float, canary: _Drawn, baseline: _Drawn, places: Sequence[int]) -> list[Sample]:
     arms = []
     for failed, counts, sums in (canary, baseline):
         chosen = zip(failed[places].tolist(), counts[places].tolist(), sums[places].tolist(), strict=True)
         arms.append([Arm(requests=sum(c) + f, errors=f, latency=Latency(counts=tuple(c), sum_ms=total)) for f, c, total in chosen])
-    return [Sample(t=t, seconds=seconds, baseline=b, canary=c) for c, b in zip(*arms, strict=True)]
+    seconds, weight = service.tick_seconds, service.weight
+    return [Sample(t=t, seconds=seconds, baseline=b, canary=c, weight=weight) for c, b in zip(*arms, strict=True)]

@@ -27,8 +27,8 @@ _SERVICES: Final = {
 }
 
 
-def _row(key: str, service: Service, asked: Ask, *, releases: int = 2000) -> Row:
-    return Row(section="held back", key=key, title=key, stream=service, asked=asked, releases=releases)
+def _row(title: str, service: Service, asked: Ask, *, releases: int = 2000) -> Row:
+    return Row(section="held back", title=title, stream=service, asked=asked, releases=releases)
 
 
 def held_back() -> list[Row]:
@@ -57,9 +57,9 @@ def held_back() -> list[Row]:
         ("from tick 110: errors 2 %", replace(GAMMAS, onset_tick=110, canary_errors=0.02), Found()),
         ("from tick 110: x1.3, two humps", replace(HUMPS, onset_tick=110, canary_factor=1.3), Found()),
     ]
-    found = [_row(key, service, asked, releases=TICKS if isinstance(asked, Found) else 2000) for key, service, asked in changed]
+    found = [_row(title, service, asked, releases=TICKS if isinstance(asked, Found) else 2000) for title, service, asked in changed]
     promoted = [
-        replace(row, key=f"promoted: {row.key}", title=f"promoted: {row.title}", watch=USUAL, asked=Promoted(at_least=0.95))
+        replace(row, title=f"promoted: {row.title}", watch=USUAL, asked=Promoted(at_least=0.95))
         for row in (same[0], same[2], *better[:3])
     ]
     return [*same, *better, *found, *promoted]

@@ -34,9 +34,9 @@ def _bars(answered: Answered, section: Section) -> list[Bar]:
     return found
 
 
-def _curves(answered: Answered, keys: Sequence[str]) -> list[tuple[str, list[float]]]:
-    bad = {row.key: (row.title, figures.delays(ends, row.onset)) for row, ends in answered if row.section == "bad"}
-    return [bad[key] for key in keys]
+def _curves(answered: Answered, titles: Sequence[str]) -> list[tuple[str, list[float]]]:
+    bad = {row.title: figures.delays(ends, row.onset) for row, ends in answered if row.section == "bad"}
+    return [(title, bad[title]) for title in titles]
 
 
 def all_plots(answered: Answered) -> dict[str, str]:

@@ -13,12 +13,10 @@ from tests.bench.calibration.held_back import Service
 
 Section = Literal["same code", "tolerated", "bad", "promotion", "default watch", "short ticks", "alone", "held back"]
 Plain = tuple[str, World, Ask]
-"""A row's title, which is its key too, its stream, and what is asked."""
-NEVER: Final = Promotion(min_requests=10**15, min_seconds=0.0)
-"""Promotion put off to the end: a release that is promoted is not looked at any longer, so that this is the worst case."""
+"""A row's title, its stream, and what is asked."""
 RATES: Final = 2000
 TICKS: Final = 500
-"""Releases behind a rate and behind ticks in a full calibration."""
+"""Releases behind a rate of which something is wanted, and behind ticks, in a full calibration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +25,8 @@ class Watch:
 
     Attributes:
         seconds: until the deadline; null for the default policy's.
-        promoting: the default policy's promotion; else nothing is promoted.
+        promoting: the default policy's promotion; else it is put off beyond the end: a release that is promoted is not looked at
+            any longer, so that this is the worst case for wrong rollbacks.
         strict: the policy's evidence is ``strict``.
     """
 
@@ -36,14 +35,19 @@ class Watch:
     strict: bool = False
 
     @property
+    def length_seconds(self) -> float:
+        """Seconds that are watched at most."""
+        return Policy().window_seconds if self.seconds is None else self.seconds
+
+    @property
     def policy(self) -> Policy:
-        """The policy that says so."""
-        usual = Policy()
+        """The policy that says so; where nothing is promoted, promotion asks for more time than there is."""
+        usual, length = Policy(), self.length_seconds
         return Policy(
-            window_seconds=usual.window_seconds if self.seconds is None else self.seconds,
-            warmup_seconds=usual.warmup_seconds if self.seconds is None else min(usual.warmup_seconds, self.seconds / 2.0),
+            window_seconds=length if self.promoting else length + 1.0,
+            warmup_seconds=min(usual.warmup_seconds, length / 2.0),
             evidence="strict" if self.strict else usual.evidence,
-            promotion=usual.promotion if self.promoting else NEVER,
+            promotion=usual.promotion if self.promoting else Promotion(min_seconds=length + 1.0),
         )
 
 
@@ -56,13 +60,12 @@ class Row:
     """One row.
 
     Attributes:
-        key: names it within its section; the seeds of its releases come from both.
-        title: for the reader. stream: the truth. asked: what is wanted.
+        title: names it within its section; the seeds of its releases come from both.
+        stream: the truth. asked: what is wanted.
         releases: in a full calibration. tested: in `make test` (0: not there).
     """
 
     section: Section
-    key: str
     title: str
     stream: World | Service
     asked: Ask
@@ -73,7 +76,7 @@ class Row:
     @property
     def name(self) -> str:
         """The row's name in all of the calibration."""
-        return f"{self.section}: {self.key}"
+        return f"{self.section}: {self.title}"
 
     @property
     def onset(self) -> int:

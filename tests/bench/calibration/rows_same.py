@@ -22,6 +22,7 @@ def steady() -> list[Plain]:
         ("Pareto", w(s.PARETO), ONE),
         ("narrow", w(s.NARROW), ONE),
         ("one bucket", w(s.TIED), ONE),
+        ("12 buckets a decade", w(s.FINE), ONE),
         ("two humps", w(s.CACHE), ONE),
         ("base errors 0", w(failures=Failures(errors=0.0)), ONE),
         ("base errors 1 %", w(failures=Failures(errors=0.01)), ONE),
@@ -55,8 +56,12 @@ def moments() -> list[Plain]:
     return [
         ("one pause of .5 s", w(stands=s.PAUSE), ONE),
         ("one pause of .5 s, 500/500 rps", w(traffic=s.EVEN, stands=s.PAUSE), ONE),
-        ("one early pause of .5 s, 15 s ticks", w(traffic=wide(15.0), stands=s.EARLY_PAUSE), ONE),
-        ("one early pause of .5 s, 15 s ticks, 500/500 rps", w(traffic=wide(15.0, s.EVEN), stands=s.EARLY_PAUSE), ONE),
+        ("one early pause of .5 s, 15 s ticks, lognormal", w(s.LOGNORMAL, traffic=wide(15.0), stands=s.EARLY_PAUSE), ONE),
+        (
+            "one early pause of .5 s, 15 s ticks, lognormal, 500/500 rps",
+            w(s.LOGNORMAL, traffic=wide(15.0, s.EVEN), stands=s.EARLY_PAUSE),
+            ONE,
+        ),
         ("a pause of one tick", w(stands=s.stop(1.0)), TOLD),
         ("a pause of two ticks", w(stands=s.stop(2.0)), TOLD),
         ("a pause of three ticks", w(stands=s.stop(3.0)), TOLD),

@@ -9,12 +9,14 @@ from tests.bench.calibration.row import Plain
 from tests.bench.calibration.rows_same import ONE, TOLD
 
 
+def most(percent: float) -> RolledBack:
+    """At most so many percent are taken back."""
+    return RolledBack(at_most=percent / 100.0)
+
+
 def tolerated() -> list[Plain]:
     """The canary is worse by what the policy tolerates, or by less."""
     w = s.world
-
-    def most(percent: float) -> RolledBack:
-        return RolledBack(at_most=percent / 100.0)
 
     def stepped(change: Change) -> World:
         return w(traffic=s.STEPPED, unsteady=s.RISING, change=change)
@@ -56,7 +58,6 @@ def bad() -> list[Plain]:
     """The canary is worse than tolerated."""
     w, told = s.world, Found()
     both = replace(s.errors(0.01), factor=1.2)
-    burst = Failures(errors=0.002, clump=5)
     return [
         ("errors .75 %", w(change=s.errors(0.0075)), told),
         ("errors 1 %", w(change=s.errors(0.01)), Found(median=20, p90=50)),
@@ -78,13 +79,28 @@ def bad() -> list[Plain]:
         ("narrow x1.2", w(s.NARROW, change=s.slower(1.2)), told),
         ("narrow p99 +50 %", w(s.NARROW, change=s.tail(1.5)), told),
         ("two humps: the fast x.3, the slow x1.25", w(s.CACHE, change=s.parts(0.3, 1.25)), told),
+    ]
+
+
+def late() -> list[Plain]:
+    """The canary turns bad when it has been watched for a while, or little by little."""
+    w, told = s.world, Found()
+    return [
         ("errors 1 % from tick 100", w(change=s.late(s.errors(0.01), 100)), told),
         ("errors 1 % from tick 165", w(change=s.late(s.errors(0.01), 165)), Found(median=39, p90=77)),
         ("errors 5 % from tick 165", w(change=s.late(s.errors(0.05), 165)), told),
         ("errors 20 % from tick 165", w(change=s.late(s.errors(0.2), 165)), told),
         ("x1.2 from tick 165", w(change=s.late(s.slower(1.2), 165)), Found(median=17, p90=30)),
         ("x1.5 from tick 165", w(change=s.late(s.slower(1.5), 165)), told),
+        ("leak +3 % per 10 s", w(change=s.leak(percent=3.0)), told),
         ("p99 +50 % from tick 165", w(s.LOGNORMAL, change=s.late(s.tail(1.5), 165)), Found(median=31, p90=53)),
+    ]
+
+
+def bad_elsewhere() -> list[Plain]:
+    """The canary is worse than tolerated under other traffic, or is read in another way."""
+    w, told = s.world, Found()
+    return [
         ("5/95 rps: errors 5 %", w(traffic=s.LOW, change=s.errors(0.05)), told),
         ("5/95 rps: x1.5", w(traffic=s.LOW, change=s.slower(1.5)), told),
         ("500/500 rps: errors 1 %", w(traffic=s.EVEN, change=s.errors(0.01)), told),
@@ -102,13 +118,25 @@ def bad() -> list[Plain]:
         ("30 s ticks: errors 5 %, 3 and 10 pods", w(traffic=s.ticks_of(30.0), pods=s.apart(3), change=s.errors(0.05)), told),
         ("15 s ticks: x1.2", w(traffic=s.ticks_of(15.0), change=s.slower(1.2)), told),
         ("15 s ticks: p99 +50 %", w(s.LOGNORMAL, traffic=s.ticks_of(15.0), change=s.tail(1.5)), told),
+        ("denials 0 -> 5 %", w(change=Change(denied=0.05)), told),
+        ("histograms not split: errors 1 %", w(change=s.errors(0.01), split=False), told),
+        ("histograms not split: x1.2", w(change=s.slower(1.2), split=False), told),
+        ("12 buckets a decade: x1.2", w(s.FINE, change=s.slower(1.2)), told),
+        ("12 buckets a decade: p99 +50 %", w(s.FINE, change=s.tail(1.5)), told),
+    ]
+
+
+def bad_in_unrest() -> list[Plain]:
+    """The canary is worse than tolerated where requests are not independent, or nothing else is steady."""
+    w, told = s.world, Found()
+    burst = Failures(errors=0.002, clump=5)
+    return [
         ("bursts of 5: .2 -> 1 %", w(failures=burst, change=s.errors(0.01)), told),
         ("bursts of 5: .2 -> 5 %", w(failures=burst, change=s.errors(0.05)), told),
         ("jitter 5 %, x1.2", w(unsteady=s.jitter(0.05), change=s.slower(1.2)), told),
         ("jitter 5 %, 50k/950k rps, x1.2", w(traffic=s.HIGH, unsteady=s.jitter(0.05), change=s.slower(1.2)), told),
         ("share in steps with drift, x1.2", w(traffic=s.STEPPED, unsteady=s.RISING, change=s.slower(1.2)), told),
         ("share in steps, falling 60 %, x1.15", w(traffic=s.STEPPED, unsteady=s.FALLING, change=s.slower(1.15)), told),
-        ("leak +3 % per 10 s", w(change=s.leak(percent=3.0)), told),
         ("base errors 20 -> 25 %", w(failures=Failures(errors=0.2), change=s.errors(0.25)), told),
         ("base errors 20 -> 40 %", w(failures=Failures(errors=0.2), change=s.errors(0.4)), told),
         ("base errors 3 -> 6 %", w(failures=Failures(errors=0.03), change=s.errors(0.06)), told),

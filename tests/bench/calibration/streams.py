@@ -7,7 +7,7 @@ changes no evidence and only costs time.
 from dataclasses import replace
 from typing import Final
 
-from daemon.simulation.world import Change, Failures, Part, Pods, Stop, Times, Traffic, Unsteady, World
+from daemon.simulation.world import Change, Failures, Part, Pods, Stop, Times, Traffic, Unsteady, World, fine_bounds
 
 BOUNDS: Final = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0)
 
@@ -20,9 +20,12 @@ def times(*parts: Part) -> Times:
 BASE: Final = times(Part(share=0.85, family="gamma", median_ms=45.0, p99_ms=105.0), Part(share=0.15, median_ms=200.0, p99_ms=800.0))
 LOGNORMAL: Final = times(Part())
 PARETO: Final = times(Part(family="pareto", median_ms=30.0, p99_ms=300.0))
-NARROW: Final = times(Part(median_ms=370.0, p99_ms=430.0))
+NARROW: Final = times(Part(median_ms=350.0, p99_ms=447.0))
+"""All but one in a thousand within one bucket."""
 TIED: Final = times(Part(median_ms=300.0, p99_ms=330.0))
 """Within one bucket, with room for 10 % and more."""
+FINE: Final = Times(bounds_ms=fine_bounds())
+"""Lognormal, read from buckets that can tell a tolerance."""
 AT_BOUND: Final = times(Part(median_ms=45.0, p99_ms=248.0))
 """p99 right below a bound."""
 MEDIAN_AT_BOUND: Final = times(Part(median_ms=107.0, p99_ms=300.0))

@@ -44,8 +44,8 @@ def setting(row: Row) -> Setting:
         )
     else:
         seconds, split, weight, bounds_ms = stream.tick_seconds, True, stream.weight, stream.bounds_ms
-    ticks = math.ceil(policy.window_seconds / seconds - 1e-9)
-    window = policy.window_seconds if row.watch.promoting else (ticks + 0.4) * seconds
+    ticks = math.ceil(row.watch.length_seconds / seconds - 1e-9)
+    window = row.watch.length_seconds if row.watch.promoting else (ticks + 0.4) * seconds
     terms = terms_of(policy, tick_seconds=seconds, window_seconds=window, split=split, weight=weight, bounds_ms=bounds_ms)
     return Setting(ticks=ticks, terms=terms)
 

@@ -23,7 +23,7 @@ REMEMBERED: Final = 1000.0
 
 
 def refer(rows: Rows, tick: Tick) -> tuple[Tick, Tick]:
-    """The tick without a lone arm's latency, and with the baseline as it is remembered where that serves nothing (``rows`` note it)."""
+    """The tick without a lone arm's latency, and the same with the baseline as it is remembered, where that serves nothing."""
     served = tick.b_req + tick.b_den > 0.0
     rows.head[:, LONELY] = np.where(served, 0.0, rows.head[:, LONELY] + tick.c_req)
     lonely = tick.seen & ~served & (rows.head[:, LONELY] >= REQUESTS)

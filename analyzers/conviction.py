@@ -46,7 +46,7 @@ class Evidence:
 
     @property
     def total(self) -> Array:
-        """One over the chance with which a canary that is no worse comes as far (releases,), at least 1; 1/alpha is its boundary."""
+        """One over the chance with which a canary that is no worse comes as far (releases,), at least 1; 1/alpha convicts."""
         odds: Array = np.maximum(np.exp(self.worse.max((1, 2))), 1.0)
         return odds
 

@@ -1,12 +1,12 @@
 """All e-processes in one array, side by side, so that a tick costs the same few calls for any number of legs.
 
-Every alternative is two of them: one begun at tick 0 (L0 <- L0 + x, in logarithms), and the sum of those begun at every later tick,
-which a recursion carries for free (L1 <- log(e^L1 + v) + x). One tick may multiply them only so far (``limits.cap``): a single pause
-of half a second is one observation, however many requests it holds. By Ville's inequality (1939) an e-process ever reaches
-1/alpha with a chance of at most alpha under its null.
+Every alternative is two of them: one begun at tick 0 (L0 <- L0 + x, in logarithms), and the sum of those begun at every later
+tick, which a recursion carries for free (L1 <- log(e^L1 + v) + x). One tick may multiply them only so far (``limits.cap``): a
+single pause of half a second is one observation, however many requests it holds. By Ville's inequality (1939) an e-process ever
+reaches 1/alpha with a chance of at most alpha under its null.
 
-A later start of the evidence against what is *tolerated* weighs a hundredth while the canary is already seen to be worse since tick 0:
-what is there from the beginning is judged from the beginning, not from its luckiest tick.
+A later start of the evidence against what is *tolerated* weighs a hundredth while the canary is already seen to be worse since
+tick 0: what is there from the beginning is judged from the beginning, not from its luckiest tick.
 """
 
 from typing import Final
@@ -38,8 +38,8 @@ _LOG_WEIGHTS: Final[Array] = np.log(np.array([leg.share for leg in LEGS])[:, Non
 
 
 class Standing:
-    """Logarithms of the evidence (releases, legs, 2 starts): that the canary is worse at all, weighted by its share of alpha and that
-    of its start; and that it is worse than tolerated.
+    """Logarithms of the evidence (releases, legs, 2 starts): that the canary is worse at all, weighted by its share of alpha and
+    that of its start; and that it is worse than tolerated.
     """
 
     __slots__ = ("beyond", "limit", "worse")

@@ -21,6 +21,8 @@ LEVEL: Final = 0.95
 TUNED_REQUESTS: Final = 1000.0
 """Canary requests at which the bounds on typical latency are tightest."""
 TAIL_LEVEL: Final = 0.99
+CLEAR_Z: Final = 2.0
+"""Standard errors of an excess that is worth saying."""
 
 
 class Effects:
@@ -196,7 +198,7 @@ def _means(rows: Rows, over: Period) -> tuple[float | None, float | None, float 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exceedance:
-    """At one bound: the part of the canary's requests above it, at least so many, the baseline's, and at most if as slow as tolerated."""
+    """Parts of the requests above one bound: of the canary's, at least, of the baseline's, and if that were as slow as tolerated."""
 
     bound_ms: float
     canary: float
@@ -206,7 +208,9 @@ class Exceedance:
 
 
 def exceedance(rows: Rows, limits: Limits, over: Period) -> Exceedance | None:
-    """At the bound with the largest excess over what is tolerated, in standard errors; null without latency or bounds."""
+    """At the bound with the largest excess over what is tolerated, in standard errors, or where none is clear at that nearest the
+    baseline's p99; null without latency or bounds.
+    """
     size = limits.bounds.shape[1] + 1
     if size == 1:
         return None
@@ -218,7 +222,9 @@ def exceedance(rows: Rows, limits: Limits, over: Period) -> Exceedance | None:
     if number <= 0.0:
         return None
     mine, theirs, tolerated = above[:, 1:]
-    at = int(((mine - tolerated) / np.sqrt(np.maximum(tolerated, 1.0))).argmax())
+    excess = (mine - tolerated) / np.sqrt(np.maximum(tolerated, 1.0))
+    usual = np.abs(np.log(np.maximum(theirs, 1e-9) / number / (1.0 - TAIL_LEVEL)))
+    at = int(excess.argmax() if excess.max() >= CLEAR_Z else usual.argmin())
     return Exceedance(
         bound_ms=float(limits.bounds[0, at]),
         canary=float(mine[at]) / number,

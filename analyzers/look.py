@@ -53,7 +53,7 @@ class Look:
 
 
 def widened(limits: Limits, tick: Tick, tolerance: Array) -> Array:
-    """A tolerance with twice the standard deviation by which the policy says that latency wanders, and what young pods are given."""
+    """A tolerance with twice the policy's standard deviation of wandering latency, and with what young pods are given."""
     wide: Array = tolerance * np.exp(2.0 * limits.wander) * tick.settling
     return wide
 

@@ -1,9 +1,10 @@
 """The normaliser of a permutation e-value: how large a sum of scores is when the canary's requests are drawn blindly.
 
 Given the pooled histogram of a tick, under the null the canary's requests are m of the N requests drawn without replacement.
-``log_normaliser`` is log E exp(sum of the drawn scores): Hoeffding's bound (1963, theorem 4: drawing with replacement, always
-at least as large), the same of the requests that are left (the canary's sum is the pool's less theirs), or a saddlepoint
-approximation (after Robinson 1982) where exact convolution has shown it to be accurate, whichever is smallest. Any score that depends on pooled counts only gives a valid e-value exp(observed sum - normaliser).
+``log_normaliser`` is log E exp(sum of the drawn scores): Hoeffding's bound (1963, theorem 4: drawing with replacement, always at
+least as large), the same of the requests that are left (the canary's sum is the pool's less theirs), or a saddlepoint
+approximation (after Robinson 1982) where exact convolution has shown it to be accurate, whichever is smallest. Any score that
+depends on pooled counts only gives a valid e-value exp(observed sum - normaliser).
 """
 
 import numpy as np

@@ -69,7 +69,7 @@ def _standing(span: Span, tolerance: float) -> Standing:
 def _finding(
     case: Case, leg: int, *, effect: float | None, span: Span = _UNBOUNDED, tolerance: float, sentence: str, told: bool = True
 ) -> Finding:
-    """What a leg says; ``span``: the confidence sequence of its effect. Without an effect it idles, unless it is only not ``told``."""
+    """What a leg says; ``span``: the confidence sequence of its effect. Without one it idles, unless it is only not ``told``."""
     note = case.notes.get(leg)
     standing: Standing = "open" if not told else "idle" if effect is None else _standing(span, tolerance)
     return Finding(
@@ -153,15 +153,15 @@ def _slow_end(case: Case) -> Finding:
     shown = "no factor of p99 is excluded" if bound is None else f"p99 is shown to be at most {words.times(bound)} the baseline's"
     factor = harm.p99_factor(case.rows, case.limits)
     effect = None if blind[0] else _known(float(factor[0]))
-    sentence = f"{_exceeding(seen, tolerance)[0].upper()}{_exceeding(seen, tolerance)[1:]} since the start; {shown}."
+    sentence = f"{_exceeding(seen, tolerance, case.since_start(SLOW_END).words)}; {shown}."
     return _finding(case, SLOW_END, effect=effect, span=(None, bound), tolerance=tolerance, sentence=sentence, told=not blind[0])
 
 
-def _exceeding(seen: harm.Exceedance, tolerance: float, *, least: bool = False) -> str:
+def _exceeding(seen: harm.Exceedance, tolerance: float, since: str, *, least: bool = False) -> str:
     """The slow end, as requests that took longer than a bound."""
     at_least = f" (at least {words.percent(seen.least)})" if least else ""
     return (
-        f"{words.percent(seen.canary)}{at_least} of the canary's requests took longer than {words.milliseconds(seen.bound_ms)}, "
+        f"{words.percent(seen.canary)}{at_least} of the canary's requests took longer than {words.milliseconds(seen.bound_ms)} {since}, "
         f"{words.percent(seen.baseline)} of the baseline's in the same seconds, "
         f"at most {words.percent(seen.tolerated)} if {words.slower(tolerance)}"
     )
@@ -197,7 +197,7 @@ def _worse(case: Case, leg: int, over: Period) -> str:
         return f"{said} against {words.percent(seen.base)} in the same seconds, allowed {words.percent(allowed)}"
     if leg == SLOW_END:
         tail = harm.exceedance(case.rows, limits, over)
-        return "the slow end" if tail is None else f"{_exceeding(tail, float(limits.slow_end[0]), least=True)} {over.words}"
+        return "the slow end" if tail is None else _exceeding(tail, float(limits.slow_end[0]), over.words, least=True)
     slow = harm.slowness(case.rows, limits, over)
     at_least = "" if slow.low is None else f" (at least {words.times(slow.low)})"
     factor = "" if slow.factor is None else f" about {words.times(slow.factor)} the baseline's{at_least}"

@@ -1,11 +1,11 @@
 """The tolerated baseline: how many requests could lie above each bound if the baseline were as slow as the policy allows.
 
-A canary is convicted only of what this cannot explain, so that it errs towards slow. What lies between two bounds is not
-known; what is known of it comes from the counts at the bounds: latency is taken to be lognormal from bound to bound (a straight line of
-the normal quantile over the logarithm), with the steeper of the lines on both sides, each made steeper by the root of the count
-it rests on. Where the density falls from the bucket before to the one after, no more than an even spread can lie next to the
-bound; in the bucket of the mode more can. Where nearly all requests lie in the bucket, or next to it, nothing is known (a blind
-bound): all of them may lie right below the bound.
+A canary is convicted only of what this cannot explain, so that it errs towards slow. What lies between two bounds is not known;
+what is known of it comes from the counts at the bounds: latency is taken to be lognormal from bound to bound (a straight line of
+the normal quantile over the logarithm), with the steeper of the lines on both sides, each made steeper by the root of the count it
+rests on. Where the density falls from the bucket before to the one after, no more than an even spread can lie next to the bound;
+in the bucket of the mode more can. Where nearly all requests lie in the bucket, or next to it, nothing is known (a blind bound):
+all of them may lie right below the bound.
 """
 
 from typing import Final

@@ -1,10 +1,10 @@
 """Errors and denials: the canary's rate of events against the baseline's, one formula for every null.
 
 The null is rate_c <= rho rate_b + d: rho 1 and d 0 is "no worse" (the sequential conditional binomial test of Przyborowski and
-Wilenski 1940), rho 1 and d > 0 what the policy tolerates above the baseline, rho 0 and d > 0 a limit that needs no baseline.
-With s = m rho / (m rho + n), D = log(1 + s (r - 1)) and a = r e^-D, an alternative r has log e = A (log r - D) - B D - m d (a - 1).
-Proof: E a^A b^B <= exp(m p_c (a - 1) + n p_b (b - 1)) for b = e^-D, and m rho (a - 1) + n (b - 1) = 0, so that the mean is at most 1
-for every rate of the baseline, also one that drifts.
+Wilenski 1940), rho 1 and d > 0 what the policy tolerates above the baseline, rho 0 and d > 0 a limit that needs no baseline. With
+s = m rho / (m rho + n), D = log(1 + s (r - 1)) and a = r e^-D, an alternative r has log e = A (log r - D) - B D - m d (a - 1).
+Proof: E a^A b^B <= exp(m p_c (a - 1) + n p_b (b - 1)) for b = e^-D, and m rho (a - 1) + n (b - 1) = 0, so that the mean is at most
+1 for every rate of the baseline, also one that drifts.
 """
 
 from typing import Final

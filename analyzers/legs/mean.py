@@ -3,11 +3,11 @@
 A histogram's sum and count give the mean exactly, whatever its bounds. The test is Student's with a normal prior on the
 standardised effect (Lindon, Ham, Tingley and Bojinov 2022; unknown variance, so over-dispersion between independent ticks is
 harmless). It is asymptotic, and a martingale in its own filtration only, which is why it has a part only where the median's bucket
-holds half of the requests. It starts anew every tenth of the horizon. Two numbers are tested: the log ratio of the means, and how far
-the canary's lies beyond what is tolerated, in units of the baseline's.
+holds half of the requests. It starts anew every tenth of the horizon. Two numbers are tested: the log ratio of the means, and how
+far the canary's lies beyond what is tolerated, in units of the baseline's.
 
-The logarithm of the smaller arm's mean lies lower: by the delta method the log ratio of alike arms is half its variance times
-(2 f - 1) on average, where f is the canary's share. Where that speaks against the canary (f above a half) it is taken off.
+The logarithm of the smaller arm's mean lies lower: by the delta method the log ratio of alike arms is half its variance times (2 f
+- 1) on average, where f is the canary's share. Where that speaks against the canary (f above a half) it is taken off.
 """
 
 from typing import Final

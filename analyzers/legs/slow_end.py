@@ -1,8 +1,8 @@
 """The slow end: a bank that stretches the tail, which Mann-Whitney cannot see.
 
 An alternative keeps the survival curve S where it is above u, and below replaces it by u (S/u)^x (a Lehmann alternative, 1953, of
-the tail): the slowest requests become more frequent the slower they are. The ratio of the two masses of a bucket dips below 1 before
-it rises; projected on rising ratios (isotonic regression), a canary that is faster in the body earns nothing for it.
+the tail): the slowest requests become more frequent the slower they are. The ratio of the two masses of a bucket dips below 1
+before it rises; projected on rising ratios (isotonic regression), a canary that is faster in the body earns nothing for it.
 
 Against what is tolerated the ratios are at least 1 and rise, so that the test is one of graded exceedances: every canary that is
 stochastically no slower than the tolerated baseline is inside its null.

@@ -1,8 +1,8 @@
 """The quantities that are judged: one row each, from which memory, evidence, findings and words are made.
 
 A quantity is convicted when two things are sure at once: that the canary is worse at all (its share of ``alpha``), and that it is
-worse than the policy tolerates (``K``). Where what is tolerated is a union (a failed share below the absolute limit, *or* no further
-above the baseline's than allowed), every part of it must be excluded. To add one is to add a row and its function.
+worse than the policy tolerates (``K``). Where what is tolerated is a union (a failed share below the absolute limit, *or* no
+further above the baseline's than allowed), every part of it must be excluded. To add one is to add a row and its function.
 """
 
 from collections.abc import Callable

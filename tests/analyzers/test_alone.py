@@ -16,9 +16,7 @@ REFERENCE = np.sum([one.baseline.latency.counts for one in World().ticks(9, 40) 
 
 
 def _alone(policy: Policy = NEVER) -> Terms:
-    return terms_of(
-        policy, tick_seconds=1.0, window_seconds=300.0, split=True, bounds_ms=ISTIO_MS, reference=REFERENCE.tolist()
-    )
+    return terms_of(policy, tick_seconds=1.0, window_seconds=300.0, split=True, bounds_ms=ISTIO_MS, reference=REFERENCE.tolist())
 
 
 def _without_baseline(world: World, seed: int, ticks: int) -> Iterator[Sample]:
@@ -34,7 +32,11 @@ def test_a_canary_like_the_baseline_that_was_handed_in_is_not_taken_back(seed: i
 
 @pytest.mark.parametrize(
     ("world", "leg", "most"),
-    [(World(factor=1.5), "typical", 10), (World(errors=(0.05, 0.001)), "errors", 8), (World(median_ms=40.0, p99_ms=700.0), None, 30)],
+    [
+        (World(factor=1.5), "typical", 10),
+        (World(errors=(0.05, 0.001)), "errors", 8),
+        (World(median_ms=40.0, p99_ms=700.0), None, 30),
+    ],
     ids=["slower", "failing", "a longer tail"],
 )
 def test_a_canary_worse_than_tolerated_is_taken_back_without_a_baseline_arm(world: World, leg: str | None, most: int) -> None:

@@ -33,12 +33,15 @@ def _mixed(*parts: tuple[float, float, float]) -> Callable[[np.random.Generator]
     )
 
 
+USUAL = _lognormal(40.0, 0.77)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stream:
     """Latencies of both arms, the factor on both at a tick, requests of both arms at a tick, and their failed shares."""
 
-    canary: Callable[[np.random.Generator], Array] = _lognormal(40.0, 0.77)
-    baseline: Callable[[np.random.Generator], Array] = _lognormal(40.0, 0.77)
+    canary: Callable[[np.random.Generator], Array] = USUAL
+    baseline: Callable[[np.random.Generator], Array] = USUAL
     drift: Callable[[int], float] = lambda _: 1.0
     requests: Callable[[int], tuple[float, float]] = lambda _: (50.0, 950.0)
     errors: tuple[float, float] = (0.001, 0.001)

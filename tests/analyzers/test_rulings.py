@@ -190,7 +190,10 @@ def test_a_slow_tail_is_rolled_back_by_the_tail() -> None:
     _, ruling = watch(terms(bounds_ms=(10.0, 20.0, 40.0, 80.0)), (_slow_tail(float(t)) for t in range(1, 60)))
     assert (ruling.outcome, ruling.leg) == ("rollback", "slow_end")
     assert ruling.reason.startswith("4 % (at least ")
-    assert "of the canary's requests took longer than 80 ms, 0.4 % of the baseline's in the same seconds, at most" in ruling.reason
+    assert (
+        "of the canary's requests took longer than 80 ms since the start, 0.4 % of the baseline's in the same seconds, at most"
+        in ruling.reason
+    )
 
 
 def test_a_mean_beyond_its_tolerance_in_one_bucket_is_rolled_back_by_the_mean() -> None:

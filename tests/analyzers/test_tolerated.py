@@ -1,5 +1,7 @@
 """How much of the baseline could lie above each bound if it were as slow as tolerated: never less than the truth."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -8,7 +10,7 @@ from analyzers.arrays import Array
 from analyzers.tolerated import Passing
 
 BOUNDS = np.array([[1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0]])
-SHAPES = {
+SHAPES: dict[str, Callable[[Array], Array]] = {
     "lognormal": lambda x: stats.lognorm.cdf(x, 0.77, scale=40.0),
     "two humps": lambda x: 0.6 * stats.lognorm.cdf(x, 0.6, scale=10.0) + 0.4 * stats.lognorm.cdf(x, 0.57, scale=160.0),
     "a gamma with its mode right below a bound": lambda x: (
@@ -21,11 +23,13 @@ SHAPES = {
 
 def _counts(name: str, requests: float = 31_600.0, factor: float = 1.0) -> Array:
     below = SHAPES[name](BOUNDS[0] / factor)
-    return np.diff(np.concatenate([[0.0], below, [1.0]]))[None] * requests  # type: ignore[no-any-return]  # numpy's diff
+    counts: Array = np.diff(np.concatenate([[0.0], below, [1.0]]))[None] * requests
+    return counts
 
 
 def _above(counts: Array) -> Array:
-    return counts[:, ::-1].cumsum(1)[:, ::-1][0, 1:] / counts.sum()
+    above: Array = counts[:, ::-1].cumsum(1)[:, ::-1][0, 1:] / counts.sum()
+    return above
 
 
 @pytest.mark.parametrize("factor", [1.05, 1.1, 1.3, 3.0])

@@ -49,7 +49,8 @@ class Arm:
 class Sample:
     """One tick of one release: ``t`` seconds since the watch began, over the last ``seconds`` seconds.
 
-    An arm that is null had no telemetry this tick; ``gap`` then says why. No information is not zero requests.
+    An arm that is null had no telemetry this tick; ``gap`` then says why. No information is not zero requests. ``weight`` is
+    the route's weight of the canary during this tick in percent, where that is known.
     """
 
     t: float
@@ -57,3 +58,4 @@ class Sample:
     baseline: Arm | None
     canary: Arm | None
     gap: str | None = None
+    weight: float | None = None

@@ -18,8 +18,8 @@ from analyzers import buckets, normal, words
 from analyzers.layout import Array, Mask, Rows
 from analyzers.terms import Limits, Terms
 
-Quantity = Literal["typical", "p99"]
-LEVELS: Final[dict[Quantity, float]] = {"typical": 0.5, "p99": 0.99}
+Quantity = Literal["typical", "slow_end"]
+LEVELS: Final[dict[Quantity, float]] = {"typical": 0.5, "slow_end": 0.99}
 _DEVIATIONS: Final[Array] = np.linspace(-4.25, 4.25, 851)
 _BELOW: Final[Array] = np.exp(normal.log_cdf(_DEVIATIONS))
 """A normal distribution, to be read backwards; beyond its ends, where one request in 100 000 lies, nobody is taken to be."""
@@ -32,7 +32,7 @@ class Resolution:
     """What the buckets can tell of one tolerance.
 
     Attributes:
-        quantity: typical (by its median) or p99.
+        quantity: typical (by its median) or slow_end (by its p99).
         lower_ms, upper_ms: the bucket it lies in; 0 below the first bound, null above the last.
         share: part of all requests that lie in that bucket.
         tolerance: the factor that the policy allows.
@@ -85,21 +85,21 @@ def _inside(low: Array, high: Array, level: float) -> Array:
 
 
 def blind(counts: Array, limits: Limits) -> tuple[Mask, Mask]:
-    """Whether the tolerances of typical latency and of p99 are finer than the buckets (releases,); never without requests."""
+    """Whether the tolerances of typical latency and the slow end are finer than the buckets (releases,); not without requests."""
     filled = counts.sum(1) > 0.0
     typical = filled & ~buckets.resolves_median(counts)
     if typical.any():
         typical &= distance(counts, limits.bounds, LEVELS["typical"]) > limits.typical
-    return typical, filled & (distance(counts, limits.bounds, LEVELS["p99"]) > limits.p99)
+    return typical, filled & (distance(counts, limits.bounds, LEVELS["slow_end"]) > limits.slow_end)
 
 
-def resolutions(bounds_ms: Sequence[float], counts: Sequence[float], *, typical: float, p99: float) -> tuple[Resolution, ...]:
+def resolutions(bounds_ms: Sequence[float], counts: Sequence[float], *, typical: float, slow_end: float) -> tuple[Resolution, ...]:
     """What the buckets can tell of a policy's tolerances, given an early histogram; empty while there is none.
 
     Args:
         bounds_ms: finite upper bounds.
         counts: requests per bucket, one more than there are bounds (the last is above all of them).
-        typical, p99: tolerances as factors of the baseline's latency (1.10 = 10 % slower is accepted).
+        typical, slow_end: tolerances as factors of the baseline's latency (1.10 = 10 % slower is accepted).
 
     Raises:
         ValueError: the number of counts does not fit that of the bounds.
@@ -109,7 +109,7 @@ def resolutions(bounds_ms: Sequence[float], counts: Sequence[float], *, typical:
     if not bounds_ms or math.fsum(counts) <= 0.0:
         return ()
     bounds, hist = np.array([bounds_ms], dtype=np.float64), np.array([counts], dtype=np.float64)
-    return (_resolution("typical", bounds, hist, typical), _resolution("p99", bounds, hist, p99))
+    return (_resolution("typical", bounds, hist, typical), _resolution("slow_end", bounds, hist, slow_end))
 
 
 def of_watch(row: Array, terms: Terms) -> tuple[Resolution, ...]:
@@ -118,8 +118,8 @@ def of_watch(row: Array, terms: Terms) -> tuple[Resolution, ...]:
     Args:
         row: what the judge remembers of the release (``analyzers.layout``).
     """
-    seen = Rows(row[None]).hist[0, 0, 1, : len(terms.bounds_ms) + 1].tolist()
-    return resolutions(terms.bounds_ms, seen, typical=terms.typical, p99=terms.p99) if math.fsum(seen) >= ENOUGH else ()
+    seen = Rows(row[None]).baseline[0, : len(terms.bounds_ms) + 1].tolist()
+    return resolutions(terms.bounds_ms, seen, typical=terms.typical, slow_end=terms.slow_end) if math.fsum(seen) >= ENOUGH else ()
 
 
 def _resolution(quantity: Quantity, bounds: Array, hist: Array, tolerance: float) -> Resolution:
@@ -154,7 +154,7 @@ def _helpful(bounds: Array, hist: Array, *, place: int, level: float) -> float:
 
 
 def _where(quantity: Quantity, lower: float, upper: float | None, share: float) -> str:
-    name = "p99 lies" if quantity == "p99" else f"the median and {words.percent(share)} of all requests lie"
+    name = "p99 lies" if quantity == "slow_end" else f"the median and {words.percent(share)} of all requests lie"
     if upper is None:
         return f"{name} above the last bound, {words.milliseconds(lower)}"
     return f"{name} in {words.milliseconds(lower).removesuffix(' ms')}-{words.milliseconds(upper)}"

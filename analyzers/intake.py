@@ -3,13 +3,17 @@
 What cannot be a count (negative, larger than any count, more errors than requests, a histogram of the wrong length) makes the
 tick a gap for the legs that would use it, and is said: no information is never zero requests, and never evidence.
 
-Warm-up goes by pod age (``judged_pods``): where an arm's pods and their ages are known, pods younger than the policy's warm-up
-are left out of the latency, unless the baseline's pods are just as cold. Where ages are unknown there is no warm-up.
+Warm-up goes by pod age (``judged_pods``): where the ages of an arm's pods are known, pods younger than the policy's warm-up are
+left out of the latency, those of unknown age beside them too, unless the baseline's pods are just as cold. It has no edge: after
+it the tolerated latency is wider for a while (``settling``). Where no age of a canary's pod is known, it is judged and that
+is said (``ageless``).
 """
 
+import math
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +25,9 @@ from analyzers.terms import Terms
 EQUALLY_COLD_SECONDS = 10.0
 """Pods of both arms whose oldest ages differ by less were started together and need no warm-up (judge guard G4)."""
 
+JUST_WARM: Final = 0.5
+"""By how much more a canary may be slower when its youngest pod's warm-up ends; half as much after another half of a warm-up."""
+
 SMALLEST_SUM_MS, LARGEST_SUM_MS = 1e-6, 1e18
 """Sums of latency outside are no measurements (an empty or broken histogram); they idle the mean."""
 
@@ -30,6 +37,7 @@ LARGEST_COUNT = 1e15
 COUNTS_ODD, HISTOGRAM_ODD = 1, 2
 """Why a tick that brought both arms was not judged, or its latency was not."""
 
+_SILENT = Arm(requests=0)
 _SIX_DOUBLES = struct.Struct("6d").pack
 _NOTHING = bytes(8 * 6)
 
@@ -43,8 +51,12 @@ class Tick:
         seen: both arms were there and their counts were possible.
         c_err, b_err, c_req, b_req, c_den, b_den: errors, requests, denials of canary and baseline; 0 where not ``seen``.
         timed: both arms brought a usable histogram with at least one request.
-        c, b: histograms; 0 where not ``timed``. c_sum, b_sum: sums in ms, NaN where unknown.
+        lone: only the canary brought one.
+        c, b: histograms; 0 where not ``timed``, but for a lone one. c_sum, b_sum: sums in ms, NaN where unknown.
         warming: a pod was too young for its latency to be judged.
+        settling: factor, at least 1, by which the tolerated latency is wider, since a pod of the canary has just become warm.
+        ageless: no age of a pod of the canary is known, and the watch is younger than a warm-up.
+        weight: the route's weight of the canary during this tick as a fraction, NaN where unknown.
         odd: COUNTS_ODD or HISTOGRAM_ODD where these were impossible, else 0; null where that is not asked.
     """
 
@@ -57,16 +69,16 @@ class Tick:
     c_den: Array
     b_den: Array
     timed: Mask
+    lone: Mask
     c: Array
     b: Array
     c_sum: Array
     b_sum: Array
     warming: Mask
+    settling: Array
+    ageless: Mask
+    weight: Array
     odd: npt.NDArray[np.int64] | None = None
-
-    def take(self, chosen: npt.NDArray[np.intp]) -> "Tick":
-        """The same for some of the releases; what was odd is not taken along."""
-        return Tick(**{name: getattr(self, name)[chosen] for name in self.__slots__ if name != "odd"})
 
 
 def _oldest(arm: Arm) -> float | None:
@@ -92,11 +104,26 @@ def judged_pods(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Mapping[str, 
     """The pods of canary and baseline whose latency is judged."""
     if _equally_cold(canary, baseline):
         return canary.pods or {}, baseline.pods or {}
-    mine, theirs = (
-        {name: pod for name, pod in (arm.pods or {}).items() if pod.age_seconds is None or pod.age_seconds >= terms.warmup_seconds}
-        for arm in (canary, baseline)
-    )
-    return mine, theirs
+    return _warm(canary, terms.warmup_seconds), _warm(baseline, terms.warmup_seconds)
+
+
+def _warm(arm: Arm, warmup_seconds: float) -> Mapping[str, Pod]:
+    """The pods that are old enough; all of them where no age is known."""
+    pods = arm.pods or {}
+    if _oldest(arm) is None:
+        return pods
+    return {name: pod for name, pod in pods.items() if pod.age_seconds is not None and pod.age_seconds >= warmup_seconds}
+
+
+def _settling(terms: Terms, canary: Arm, baseline: Arm) -> float:
+    """How much wider the tolerated latency is while caches fill, by the age of the canary's youngest pod that is judged."""
+    if terms.warmup_seconds <= 0.0 or not canary.pods or _equally_cold(canary, baseline):
+        return 1.0
+    ages = [pod.age_seconds for pod in _warm(canary, terms.warmup_seconds).values() if pod.age_seconds is not None]
+    if not ages:
+        return 1.0
+    halved = min(2.0 * (min(ages) / terms.warmup_seconds - 1.0), 64.0)
+    return 1.0 + JUST_WARM * math.pow(0.5, halved)
 
 
 def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None, Latency | None, bool]:
@@ -126,33 +153,50 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     no_times = bytes(8 * (2 + 2 * size))
     numbers: list[bytes] = []
     times: list[bytes] = []
-    flags: list[tuple[bool, bool, bool, bool, bool]] = []
+    flags: list[tuple[bool, bool, bool, bool, bool, bool]] = []
+    settling: list[float] = []
     for one, sample in zip(terms, samples, strict=True):
         canary, baseline = sample.canary, sample.baseline
+        if one.reference and baseline is None:
+            baseline = _SILENT
         if canary is None or baseline is None:
             numbers.append(_NOTHING)
             times.append(no_times)
-            flags.append((False, False, False, False, False))
+            flags.append((False, False, False, False, False, False))
+            settling.append(1.0)
             continue
         counts = (canary.errors, baseline.errors, canary.requests, baseline.requests, canary.denied, baseline.denied)
         packed = _packed(_SIX_DOUBLES, counts)
         mine, theirs, warming = _latencies(one, canary, baseline)
+        if theirs is None and baseline.requests == 0:
+            theirs = Latency(counts=(0,) * size, sum_ms=math.nan)
         brought = mine is not None and theirs is not None and bool(one.bounds_ms)
         latency = None
         if brought and mine is not None and theirs is not None and len(mine.counts) == size and len(theirs.counts) == size:
             latency = _packed(as_doubles, (mine.sum_ms, theirs.sum_ms, *mine.counts, *theirs.counts))
         numbers.append(packed or _NOTHING)
         times.append(latency or no_times)
-        flags.append((packed is not None, latency is not None, warming, True, brought))
+        ageless = sample.t < one.warmup_seconds and (not canary.pods or _oldest(canary) is None)
+        flags.append((packed is not None, latency is not None, warming, True, brought, ageless))
+        settling.append(_settling(one, canary, baseline) if canary.pods else 1.0)
     return _checked(
         t=np.array([sample.t for sample in samples], dtype=np.float64),
+        weight=np.array([_weight(one, sample) for one, sample in zip(terms, samples, strict=True)], dtype=np.float64),
         numbers=np.frombuffer(b"".join(numbers)).reshape(len(numbers), 6),
         times=np.frombuffer(b"".join(times)).reshape(len(times), 2 + 2 * size),
         flags=np.array(flags, dtype=np.bool_),
+        settling=np.array(settling),
     )
 
 
-def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
+def _weight(terms: Terms, sample: Sample) -> float:
+    """The route's weight during the tick, or else the one that was announced; NaN where neither is known, or it is none."""
+    if sample.weight is None:
+        return terms.share
+    return sample.weight / 100.0 if 0.0 <= sample.weight <= 100.0 else math.nan
+
+
+def _checked(*, t: Array, weight: Array, numbers: Array, times: Array, flags: Mask, settling: Array) -> Tick:
     """Turn what cannot be counts into gaps."""
     c_err, b_err, c_req, b_req, c_den, b_den = numbers.T
     possible = (numbers.min(1) >= 0.0) & (numbers.max(1) <= LARGEST_COUNT)
@@ -165,9 +209,11 @@ def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
     odd = np.where(flags[:, 3] & ~seen, COUNTS_ODD, np.where(flags[:, 4] & ~countable, HISTOGRAM_ODD, 0))
     timed = countable & seen
     c, b = hist[:, :size].copy(), hist[:, size:].copy()
-    timed &= (c.sum(1) > 0.0) & (b.sum(1) > 0.0)
+    some = timed & (c.sum(1) > 0.0)
+    timed = some & (b.sum(1) > 0.0)
+    lone = some & ~timed
     if not timed.all():
-        c, b = np.where(timed[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
+        c, b = np.where(some[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
     sums = times[:, :2]
     sums = np.where((sums > SMALLEST_SUM_MS) & (sums < LARGEST_SUM_MS), sums, np.nan)
     return Tick(
@@ -180,10 +226,14 @@ def _checked(*, t: Array, numbers: Array, times: Array, flags: Mask) -> Tick:
         c_den=c_den,
         b_den=b_den,
         timed=timed,
+        lone=lone,
         c=c,
         b=b,
         c_sum=sums[:, 0],
         b_sum=sums[:, 1],
         warming=flags[:, 2],
+        settling=settling,
+        ageless=flags[:, 5],
+        weight=weight,
         odd=odd,
     )

@@ -1,8 +1,11 @@
-"""p99 inside its tolerance: a certificate from exceedances of one bucket bound.
+"""The slow end inside its tolerance: a certificate from exceedances of one bucket bound.
 
 Both arms exceed the bound whose baseline exceedance is nearest 1 %; how much more often a canary may that is ``tolerance`` times
 slower follows from the slope of the survival curve there. Evidence that it exceeds less often than that is conditional binomial.
 Interpolating inside the bucket instead would overestimate the tolerance about twofold.
+
+The baseline's exceedances are those expected of the canary's requests, tick by tick (sum of m B / n); together with their variance
+(sum of (m / n)^2 B) they are as good as a Poisson count at a fixed share. At a share that does not change this is exact.
 """
 
 import math
@@ -11,11 +14,18 @@ from typing import Final
 
 import numpy as np
 
-from analyzers.layout import LATENCY_TICKS, Array, Mask, Rows
+from analyzers import buckets, words
+from analyzers.layout import CANARY, EXPECTED, EXPECTED_VARIANCE, TIMED_TICKS, Array, Mask, Rows
 from analyzers.terms import Limits
 
 RATIOS: Final[Array] = np.geomspace(1.15, 2.0, 6)
 WANTED_EXCEEDANCE: Final = 0.01
+LEAST_EXCEEDANCE: Final = 0.001
+MOST_EXCEEDANCE: Final = 0.12
+"""A bound that fewer or more of the baseline's requests exceed tells nothing of its slow end."""
+BLIND_SHARE: Final = 0.5
+"""Where the bucket below the bound holds so many of all requests, nothing is known of the slope there."""
+NEARLY_ALL: Final = 0.9
 FEWEST_TICKS: Final = 60.0
 FEWEST_REQUESTS: Final = 15_000.0
 """Ticks with latency, or requests of the baseline, before the bound is chosen: earlier the choice itself would follow the noise."""
@@ -28,13 +38,14 @@ class Exceedance:
     """What the certificate rests on, each (releases,).
 
     Attributes:
-        usable: a bound could be chosen. bound_ms: that bound.
-        canary, baseline: requests above it. share: the canary's share of all requests.
+        enough: there are so many requests that a bound may be chosen. usable: one could be.
+        canary, baseline: requests above it, the baseline's as a count at a fixed share.
+        share: the canary's share of all requests.
         kappa: by how much log exceedance falls when log latency rises.
     """
 
+    enough: Mask
     usable: Mask
-    bound_ms: Array
     canary: Array
     baseline: Array
     share: Array
@@ -46,26 +57,28 @@ def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
     bounds = limits.bounds
     if bounds.shape[1] < 2:
         return None
-    hist = rows.hist[:, 0, :, : bounds.shape[1] + 1]
-    above = np.cumsum(hist[:, :, ::-1], axis=-1)[:, :, ::-1][:, :, 1:]
-    total = np.maximum(hist.sum(-1), 1.0)
-    survival = above[:, 1] / total[:, 1:]
+    exposed = rows.exposed[:, :, : bounds.shape[1] + 1]
+    above = np.cumsum(exposed[:, :, ::-1], axis=-1)[:, :, ::-1][:, :, 1:]
+    total = np.maximum(exposed.sum(-1), 1e-300)
+    survival = above[:, EXPECTED] / total[:, EXPECTED, None]
     distance = np.abs(np.log(np.maximum(survival, 1e-12) / WANTED_EXCEEDANCE))
     distance[:, 0] = np.inf
     place = distance.argmin(1)
     row = np.arange(len(place))
     here, before = survival[row, place], survival[row, place - 1]
-    enough = (rows.head[:, LATENCY_TICKS] >= FEWEST_TICKS) | (total[:, 1] >= FEWEST_REQUESTS)
-    usable = enough & (here > 0.0) & (before > here)
+    seen = total[:, EXPECTED] ** 2 / total[:, EXPECTED_VARIANCE]
+    enough = (rows.shown[:, TIMED_TICKS] >= FEWEST_TICKS) | (seen >= FEWEST_REQUESTS)
+    usable = enough & (here >= LEAST_EXCEEDANCE) & (here <= MOST_EXCEEDANCE) & (before > here) & (before - here < BLIND_SHARE)
     fall = np.log(np.where(usable, before, 2.0) / np.where(usable, here, 1.0))
-    kappa = fall / np.log(bounds[row, place] / bounds[row, place - 1])
+    expected = np.where(usable, above[row, EXPECTED, place], 1.0)
+    scale = np.where(usable, above[row, EXPECTED_VARIANCE, place], 1.0) / expected
     return Exceedance(
+        enough=enough,
         usable=usable,
-        bound_ms=bounds[row, place],
-        canary=above[row, 0, place],
-        baseline=above[row, 1, place],
-        share=total[:, 0] / total.sum(1),
-        kappa=kappa,
+        canary=above[row, CANARY, place],
+        baseline=expected / scale,
+        share=scale / (1.0 + scale),
+        kappa=fall / np.log(bounds[row, place] / bounds[row, place - 1]),
     )
 
 
@@ -83,32 +96,22 @@ def log_below(seen: Exceedance, ratio: Array) -> Array:
     return value
 
 
-def log_above(seen: Exceedance, ratio: Array) -> Array:
-    """Log e-values (releases,) that the canary's exceedance is more than ``ratio`` times the baseline's."""
-    higher = ratio[:, None] * RATIOS
-    change = _drift(seen.share, higher) - _drift(seen.share, ratio[:, None])
-    log_e = seen.canary[:, None] * np.log(RATIOS) - (seen.canary + seen.baseline)[:, None] * change
-    top = log_e.max(1, keepdims=True)
-    value: Array = top[:, 0] + np.log(np.exp(log_e - top).mean(1))
-    return value
-
-
 def progress(rows: Rows, limits: Limits) -> Array:
-    """How much of the evidence needed there is that p99 is inside its tolerance (releases,); from 1 on it is shown."""
+    """How much of the evidence needed there is that the slow end is inside its tolerance (releases,); from 1 on it is shown."""
     seen = exceedance(rows, limits)
     if seen is None:
         return np.zeros(len(rows.raw))
     kappa = np.where(seen.usable, seen.kappa, 1.0)
-    return np.where(seen.usable, log_below(seen, limits.p99**kappa) / np.log(limits.safe_boundary), 0.0)
+    return np.where(seen.usable, log_below(seen, limits.slow_end**kappa) / np.log(limits.safe_boundary), 0.0)
 
 
 def certified(rows: Rows, limits: Limits) -> Mask:
-    """Whether p99 is shown to be inside its tolerance (releases,)."""
+    """Whether the slow end is shown to be inside its tolerance (releases,)."""
     return progress(rows, limits) >= 1.0
 
 
 def certified_bound(rows: Rows, limits: Limits) -> Array:
-    """The smallest factor of p99 (releases,) that is excluded from above; NaN while none below 16 is."""
+    """The smallest factor of the slow end (releases,) that is excluded from above; NaN while none below 16 is."""
     seen = exceedance(rows, limits)
     if seen is None:
         return np.full(len(rows.raw), np.nan)
@@ -122,3 +125,30 @@ def certified_bound(rows: Rows, limits: Limits) -> Array:
         low, high = np.where(passed, low, middle), np.where(passed, middle, high)
     bound: Array = np.where(known, np.exp(high), np.nan)
     return bound
+
+
+def told(rows: Rows, limits: Limits) -> str:
+    """What is known of the slow end of one release (a batch of one), or why it is not."""
+    bound = float(certified_bound(rows, limits)[0])
+    if not math.isnan(bound):
+        return f"the slow end is at most {words.times(math.ceil(100.0 * bound - 1e-9) / 100.0)} the baseline's"
+    if not rows.exposed[0, EXPECTED].any():
+        return "the slow end was not measured"
+    seen = exceedance(rows, limits)
+    if seen is None:
+        return "p99 could not be told: there is a single latency bound"
+    if seen.usable[0] or not seen.enough[0]:
+        return f"the slow end could not be told on {words.count(float(rows.exposed[0, CANARY].sum()))} latencies of the canary"
+    return f"p99 could not be told: {_where(rows, limits)}"
+
+
+def _where(rows: Rows, limits: Limits) -> str:
+    """In which bucket the baseline's p99 lies, and how many of its requests with it."""
+    bounds, counts = limits.bounds[0], rows.exposed[:1, EXPECTED, : limits.bounds.shape[1] + 1]
+    place = int(buckets.place_of(buckets.distribution(counts), 1.0 - WANTED_EXCEEDANCE)[0])
+    share = float(counts[0, place] / counts.sum())
+    lower, upper = [0.0, *bounds.tolist(), math.inf][place : place + 2]
+    many = f"all but {words.percent(1.0 - share)}" if share > NEARLY_ALL else words.percent(share)
+    if math.isinf(upper):
+        return f"{many} of the requests take longer than {words.milliseconds(lower)}"
+    return f"{many} of the requests lie between {words.milliseconds(lower).removesuffix(' ms')} and {words.milliseconds(upper)}"

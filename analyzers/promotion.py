@@ -1,6 +1,9 @@
 """What must be shown before a canary is called good: every certified quantity inside its tolerance, errors by an e-process,
 latency by asymptotic ones.
 
+Every tick is a stratum: the canary of a tick is compared with the baseline of that tick. Pooled over ticks of different shares, a
+route that is stepped up while load drifts would make a good canary look bad, or a bad one good (Simpson 1951).
+
 No correction for several quantities is needed: a canary at *one* tolerance must pass *that* certificate (intersection-union
 test, Berger 1982). Rates: a mixture of likelihood ratios stays below 1/alpha at all times with a chance of at least
 1 - alpha (Wald 1945, Ville 1939).
@@ -12,17 +15,29 @@ from typing import Final
 import numpy as np
 
 from analyzers import buckets, normal
-from analyzers.layout import B_ERR, B_LAT, B_REQ, C_ERR, C_REQ, Array, Mask, Rows
+from analyzers.intake import Tick
+from analyzers.layout import (
+    CANARY,
+    ERRORS_EXPECTED,
+    EXPECTED,
+    EXPECTED_VARIANCE,
+    EXPOSED,
+    PRECISION,
+    SHIFT,
+    TIMED_TICKS,
+    Array,
+    Mask,
+    Rows,
+)
 from analyzers.legs.mean import log_t_value
 from analyzers.terms import Limits
 
 RATIOS: Final[Array] = np.geomspace(1.05, 8.0, 16)
-BASELINE_SHARE: Final = 0.1
-"""Part of promotion's alpha spent on not knowing the baseline's error rate (.005 of .05)."""
 TUNED_REQUESTS: Final = 1000.0
 """Canary requests at which the rank certificate is tightest."""
 _GRID: Final = np.linspace(0.0, 1.0, 16)
 _LOWEST: Final = 1.0 / 30.0
+_LOG_RATIOS: Final[Array] = np.log(RATIOS)
 
 
 def _log_mean_exp(values: Array) -> Array:
@@ -69,22 +84,6 @@ def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
     return low
 
 
-def highest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
-    """Upper end (releases,) of the rate's confidence sequence at level 1 - 1/boundary; 1 without requests.
-
-    Bisection on the logarithm of the odds; the end returned is excluded, which errs on the safe side.
-    """
-    rate = np.clip((errors + 0.5) / (requests + 1.0), 1e-12, 1.0 - 1e-12)
-    low, high = np.log(rate / (1.0 - rate)), np.full(len(rate), 30.0)
-    wanted = np.log(boundary)
-    for _ in range(30):
-        middle = 0.5 * (low + high)
-        excluded = log_below(errors, requests, 1.0 / (1.0 + np.exp(-middle))) >= wanted
-        low, high = np.where(excluded, low, middle), np.where(excluded, middle, high)
-    highest: Array = 1.0 / (1.0 + np.exp(-high))
-    return highest
-
-
 @dataclass(slots=True, kw_only=True)
 class Certificates:
     """How far the certificates are, each (releases,).
@@ -125,44 +124,88 @@ class Certificates:
         return np.where(np.isfinite(least), least, np.nan)
 
 
+def fold(rows: Rows, limits: Limits, tick: Tick, *, shift: Array, variance: Array) -> None:
+    """Fold one tick.
+
+    Args:
+        rows: ``exposed`` must be that of the bounds of ``limits``.
+        limits: of the batch.
+        tick: what was counted.
+        shift, variance: of the tick's Mann-Whitney statistic (releases,); the variance is 0 where it says nothing.
+    """
+    rows.error_bets += _bets(rows, limits, tick)
+    ratio = tick.c_req / np.maximum(tick.b_req, 1.0)
+    compared = tick.b_req > 0.0
+    rows.shown[:, EXPOSED] += np.where(compared, tick.c_req, 0.0)
+    rows.shown[:, ERRORS_EXPECTED] += np.where(compared, ratio * tick.b_err, 0.0)
+    precision = np.where(variance > 0.0, 1.0 / np.where(variance > 0.0, variance, 1.0), 0.0)
+    rows.shown[:, PRECISION] += precision
+    rows.shown[:, SHIFT] += precision * shift
+    rows.shown[:, TIMED_TICKS] += tick.timed
+    size = tick.c.shape[1]
+    ratio = (tick.c.sum(1) / np.maximum(tick.b.sum(1), 1.0))[:, None]
+    expected = ratio * tick.b
+    rows.exposed[:, CANARY, :size] += tick.c
+    rows.exposed[:, EXPECTED, :size] += expected
+    rows.exposed[:, EXPECTED_VARIANCE, :size] += ratio * expected
+
+
+def _bets(rows: Rows, limits: Limits, tick: Tick) -> Array:
+    """Log e-values (releases, alternatives) of a tick that the canary fails less than is tolerated.
+
+    What is tolerated is a union: a rate of at most ``max_rate``, or at most ``above_baseline`` above the baseline's. Beyond it a
+    canary is beyond both, so that either may be bet against; each alternative takes the one that would have gained more at the
+    baseline's rate of the ticks before. Against the absolute limit the likelihood ratio of the binomial; against the relative one
+    ``A (log r - D) - B D - m d (a - 1)``, s = m / (m + n), D = log(1 + s (r - 1)), a = r exp(-D), r < 1: E exp of it is at most
+    exp(m (p_c - p_b - d) (a - 1)), and a is below 1.
+    """
+    asked, base_asked = tick.c_req[:, None], tick.b_req[:, None]
+    failed, base_failed = tick.c_err[:, None], tick.b_err[:, None]
+    limit = np.minimum(limits.max_rate, 1.0 - 1e-9)[:, None]
+    kept = np.log1p(-limit / RATIOS) - np.log1p(-limit)
+    exposed = rows.shown[:, EXPOSED, None]
+    rate = np.minimum(rows.shown[:, ERRORS_EXPECTED, None] / np.maximum(exposed, 1.0), 1.0)
+    drift = np.log1p(asked / np.maximum(asked + base_asked, 1.0) * (1.0 / RATIOS - 1.0))
+    change = -_LOG_RATIOS - drift
+    room = -asked * limits.above_baseline[:, None] * np.expm1(change)
+    absolute = failed * -_LOG_RATIOS + (asked - failed) * kept
+    relative = failed * change - base_failed * drift + room
+    hoped_absolute = asked * (rate * -_LOG_RATIOS + (1.0 - rate) * kept)
+    hoped_relative = rate * (asked * change - base_asked * drift) + room
+    gained: Array = np.where(hoped_relative > hoped_absolute, relative, absolute)
+    return gained
+
+
 def error_limit(rows: Rows, limits: Limits) -> Array:
-    """The failed share above which a canary is beyond tolerance, given what is sure of the baseline (releases,)."""
-    counts = rows.counts[:, 0]
-    rate = counts[:, B_ERR] / np.maximum(counts[:, B_REQ], 1.0)
-    if not (rate + limits.above_baseline > limits.max_rate).any():
-        return limits.max_rate  # what is sure of the baseline is below its rate: the absolute limit is the wider one
-    known = lowest_rate(counts[:, B_ERR], counts[:, B_REQ], boundary=limits.safe_boundary / BASELINE_SHARE)
-    return np.maximum(limits.max_rate, known + limits.above_baseline)
-
-
-def _errors(rows: Rows, limits: Limits) -> tuple[Array, Array]:
-    counts = rows.counts[:, 0]
-    limit = error_limit(rows, limits)
-    wanted = np.log(limits.safe_boundary / (1.0 - BASELINE_SHARE))
-    progress = log_below(counts[:, C_ERR], counts[:, C_REQ], np.maximum(limit, 1e-12)) / wanted
-    return limit, np.where(limit > 0.0, progress, 0.0)
+    """The failed share above which a canary is beyond tolerance, at the baseline's rates of the canary's own ticks (releases,)."""
+    rate = rows.shown[:, ERRORS_EXPECTED] / np.maximum(rows.shown[:, EXPOSED], 1.0)
+    return np.maximum(limits.max_rate, rate + limits.above_baseline)
 
 
 def allowed_probability(rows: Rows, limits: Limits) -> Array | None:
-    """The probability of a slower canary request (releases,) that the typical tolerance allows; null without buckets."""
+    """The probability of a slower canary request (releases,) that the typical tolerance allows; null without buckets.
+
+    From the baseline at the canary's exposure. A mixture of ticks is wider than each of them, so that drift makes it smaller.
+    """
     size = limits.bounds.shape[1] + 1
     if size == 1:
         return None
-    baseline = rows.hist[:, 0, 1, :size]
+    baseline = rows.exposed[:, EXPECTED, :size]
     edges = buckets.log_edges(limits.bounds)
     return buckets.slower_probability(buckets.slowed(baseline, edges, np.log(limits.typical)), baseline)
 
 
 def rank_fits(rows: Rows, limits: Limits) -> Mask:
     """Whether the ranks say something about typical latency (releases,): the buckets resolve the baseline's median."""
-    baseline = rows.hist[:, 0, 1, : limits.bounds.shape[1] + 1]
-    return buckets.resolves_median(baseline) & (rows.ranks[:, 0, 1] > 0.0)
+    baseline = rows.exposed[:, EXPECTED, : limits.bounds.shape[1] + 1]
+    return buckets.resolves_median(baseline) & (rows.shown[:, PRECISION] > 0.0)
 
 
 def rank_scale(rows: Rows, limits: Limits) -> Array:
     """The normal mixture's scale (releases,), tightest after ``TUNED_REQUESTS`` canary requests."""
-    arms = rows.hist[:, 0, :, : limits.bounds.shape[1] + 1].sum(-1)
-    at = 12.0 * TUNED_REQUESTS * arms[:, 1] / np.maximum(arms.sum(-1), 1e-9)
+    del limits
+    expected, variance = rows.exposed[:, EXPECTED].sum(-1), rows.exposed[:, EXPECTED_VARIANCE].sum(-1)
+    at = 12.0 * TUNED_REQUESTS * expected / np.maximum(expected + variance, 1e-9)
     return np.maximum(normal.tuned(at, alpha=0.01), 1e-9)
 
 
@@ -170,22 +213,22 @@ def _rank(rows: Rows, limits: Limits) -> tuple[Mask, Array]:
     allowed = allowed_probability(rows, limits)
     if allowed is None:
         return np.zeros(len(rows.raw), dtype=np.bool_), np.zeros(len(rows.raw))
-    total, precision = rows.ranks[:, 0, 0], rows.ranks[:, 0, 1]
-    room = precision * (allowed - 0.5) - total
+    precision = rows.shown[:, PRECISION]
+    room = precision * (allowed - 0.5) - rows.shown[:, SHIFT]
     log_e = normal.log_one_sided(room, precision, scale=rank_scale(rows, limits))
     return rank_fits(rows, limits), log_e / np.log(limits.safe_boundary)
 
 
 def certify(rows: Rows, limits: Limits) -> Certificates:
     """How far the certificates of errors and typical latency are."""
-    limit, errors = _errors(rows, limits)
     by_rank, rank = _rank(rows, limits)
     number, total, squares = rows.safe_mean.T
+    wanted = np.log(limits.safe_boundary)
     return Certificates(
-        error_limit=limit,
+        error_limit=error_limit(rows, limits),
         by_rank=by_rank,
-        by_mean=rows.counts[:, 0, B_LAT] > 0.0,
-        error_progress=errors,
+        by_mean=(number > 0.0) | (rows.mean_wait[:, 3] > 0.0),
+        error_progress=_log_mean_exp(rows.error_bets) / wanted,
         rank_progress=rank,
-        mean_progress=log_t_value(number, total, squares) / np.log(limits.safe_boundary),
+        mean_progress=log_t_value(number, total, squares) / wanted,
     )

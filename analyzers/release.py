@@ -9,7 +9,7 @@ from analyzers import asides, p99, promotion, words
 from analyzers.guards import share
 from analyzers.intake import Tick
 from analyzers.layout import C_REQ, Array, Rows
-from analyzers.report import DENIED, TAIL
+from analyzers.legs.table import DENIED, SLOW_END
 from analyzers.terms import Limits
 
 NOTEWORTHY: Final = 10.0
@@ -33,6 +33,13 @@ def _more(progress: float, requests: float, seconds: float) -> str:
     if progress < LEAST_PROGRESS:
         return "not in sight at this rate"
     return f"about {forecast(requests * (1.0 / progress - 1.0), requests=requests, seconds=seconds)}"
+
+
+def _slow_end(rows: Rows, limits: Limits, at: int, more: str) -> str:
+    """What is known of a slow end that is not shown to be inside its tolerance; how many more requests, where they help."""
+    place = np.array([at])
+    known = p99.told(Rows(rows.raw[place]), limits.take(place))
+    return known if known.startswith("p99") else f"{known}; {more}"
 
 
 def forecast(more: float, *, requests: float, seconds: float) -> str:
@@ -63,16 +70,16 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
 
     ``legs``: e-values (releases, legs).
     """
-    chosen = np.flatnonzero((rows.counts[:, 0, C_REQ] >= limits.min_requests) & (tick.t >= limits.min_seconds))
+    chosen = np.flatnonzero((rows.counts[:, C_REQ] >= limits.min_requests) & (tick.t >= limits.min_seconds))
     if not len(chosen):
         return {}
     part, terms = Rows(rows.raw[chosen]), limits.take(chosen)
     certificates = promotion.certify(part, terms)
-    typical, requests = certificates.typical_progress, part.counts[:, 0, C_REQ]
-    tail, denied = legs[chosen, TAIL], legs[chosen, DENIED]
-    asked = (terms.require_p99 > 0.0) | (tail >= NOTEWORTHY)
+    typical, requests = certificates.typical_progress, part.counts[:, C_REQ]
+    tail, denied = legs[chosen, SLOW_END], legs[chosen, DENIED]
+    asked = (terms.require_slow_end > 0.0) | (tail >= NOTEWORTHY)
     p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
-    shown, mismatched = certificates.errors, share.mismatched(part, terms)
+    shown, mismatched, answered = certificates.errors, share.mismatched(part), share.answered(part)
     beside = asides.beside(part, terms)
     result = {}
     for at, place in enumerate(chosen.tolist()):
@@ -85,11 +92,12 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
         elif typical[at] < 1.0:
             missing.append(f"a typical latency within its tolerance ({_more(float(typical[at]), seen, t)})")
         if asked[at] and p99_progress[at] < 1.0:
-            missing.append(f"a p99 within its tolerance ({_more(float(p99_progress[at]), seen, t)})")
+            missing.append(
+                f"a slow end within its tolerance ({_slow_end(part, terms, at, _more(float(p99_progress[at]), seen, t))})"
+            )
         if denied[at] >= NOTEWORTHY:
             missing.append("as few policy denials as the baseline's")
         if mismatched[at]:
-            observed = words.percent(float(share.observed(part)[at]))
-            missing.append(f"the configured traffic share ({observed} seen, {words.percent(float(terms.share[at]))} configured)")
+            missing.append(f"the traffic of its weight (the canary {share.said(float(answered[at]))})")
         result[place] = Open(missing, beside[at])
     return result

@@ -3,9 +3,13 @@
 Everything is in users' terms: rates as fractions of requests, latency as a factor of the baseline's, times in seconds.
 A policy has no name of a service or mesh in it, so that one policy serves many releases. It is identified by the hash of
 its content (``config.identity``); the hash goes into every verdict.
+
+Words of earlier versions stand beside the fields that took their place (``RENAMED``, ``RENAMED_VALUES``): whoever writes one is
+told the new one (``config.walking``), and what was stored is read (``config.earlier``).
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
@@ -28,19 +32,23 @@ class ErrorTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class LatencyTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Latency of the canary as a factor of the baseline's (1.10 = 10 % slower is accepted)."""
 
+    RENAMED: ClassVar[Mapping[str, str]] = {"p99": "slow_end", "require_p99_certificate": "require_slow_end"}
+
     typical: Annotated[Factor, Meta(description="Median or mean, whichever the buckets resolve.")] = 1.10
-    p99: Annotated[Factor, Meta(description="99th percentile.")] = 1.10
+    slow_end: Annotated[Factor, Meta(description="The slowest tenth of the requests, the 99th percentile among them.")] = 1.10
     wander: Annotated[
         Fraction,
         Meta(
             description="How far the latency of one version strays from the other's by itself, as a standard deviation "
-            "(0.01 = 1 %). A canary is taken back for its latency only when it is slower by more than the tolerance and that "
-            "explain."
+            "(0.01 = 1 %). Widens both tolerances by twice as much before a canary is taken back; what must be shown before it is "
+            "promoted stays."
         ),
-    ] = 0.01
-    require_p99_certificate: Annotated[
+    ] = 0.0
+    require_slow_end: Annotated[
         bool,
-        Meta(description="Promote only when p99 is shown to be inside its tolerance (needs thousands of canary requests)."),
+        Meta(
+            description="Promote only when the slow end is shown to be inside its tolerance (needs thousands of canary requests)."
+        ),
     ] = False
 
 
@@ -53,9 +61,15 @@ class DenialTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class TrafficTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The canary's share of the traffic against the release's configured weight."""
+    """The canary's share of the traffic against the route's weight."""
 
-    share_factor: Annotated[Factor, Meta(description="Observed share may differ from the weight by this factor either way.")] = 2.0
+    share_factor: Annotated[
+        Factor,
+        Meta(
+            description="Factor by which the odds of a request to be the canary's may differ from those of the route's weight at "
+            "that time, either way. Beyond it for sure nothing is promoted: requests are lost, or sessions stick."
+        ),
+    ] = 1.25
 
 
 class Tolerances(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,11 +89,13 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Meta(gt=0.0, lt=0.5, description="Chance of promoting a canary that is exactly at a tolerance, per quantity."),
     ] = 0.05
     min_requests: Annotated[int, Meta(ge=0, description="Canary requests that must have been judged.")] = 500
-    min_seconds: Annotated[float, Meta(ge=0.0, description="Time that must have been watched.")] = 60.0
+    min_seconds: Annotated[float, Meta(ge=0.0, description="Time that must have been watched.")] = 300.0
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One policy. Every field has a default: an empty document is a valid policy."""
+
+    RENAMED_VALUES: ClassVar[Mapping[str, Mapping[str, str]]] = {"evidence": {"estimate": "balanced"}}
 
     mode: Annotated[
         Literal["observe", "enforce"],
@@ -90,19 +106,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             gt=0.0,
             lt=0.5,
-            description="Chance of rolling back a healthy canary, over the whole watch and all looks together.",
+            description="Chance of rolling back a canary that is no worse, over the whole watch and all looks together.",
         ),
     ] = 0.01
     evidence: Annotated[
-        Literal["estimate", "strict"],
+        Literal["fast", "balanced", "strict"],
         Meta(
-            description="estimate: sure that it is worse at all, and the estimate is beyond tolerance. "
-            "strict: sure that it is beyond tolerance."
+            description="How sure it must be that the harm is beyond what is tolerated, before a canary is taken back: "
+            "3 to 1 (fast), 5 to 1 (balanced) or 100 to 1 (strict)."
         ),
-    ] = "estimate"
+    ] = "balanced"
     window_seconds: Annotated[
         Positive, Meta(description="The watch ends here at the latest; without a decision it is inconclusive.")
-    ] = 300.0
+    ] = 900.0
     warmup_seconds: Annotated[
         float, Meta(ge=0.0, description="Latency of a pod younger than this is not judged; errors always are.")
     ] = 60.0

@@ -101,7 +101,9 @@ class _Walk:
         fields = {field.encode_name: field for field in kind.fields}
         for key, item in value.items():
             if key in fields:
-                self.visit(fields[key].type, item, join(path, key))
+                self._field(kind.cls, key, item, fields[key].type, path)
+            elif (now := getattr(kind.cls, "RENAMED", {}).get(key)) is not None:
+                self.add(join(path, key), "has another name now", f"write {now}")
             elif key != kind.tag_field and kind.forbid_unknown_fields:
                 self._unknown(str(key), list(fields), path)
         for name, field in fields.items():
@@ -109,6 +111,14 @@ class _Walk:
                 self.add(join(path, name), "is missing", f"add it: {join(path, name)} has no default")
         if self.faults == before and hasattr(kind.cls, "__post_init__"):
             self._contradictions(kind.cls, value, path)
+
+    def _field(self, model: type[Any], key: str, value: object, kind: inspect.Type, path: str) -> None:
+        """One field's value, unless an earlier version had another word for it."""
+        now = getattr(model, "RENAMED_VALUES", {}).get(key, {}).get(value) if isinstance(value, str) else None
+        if now is None:
+            self.visit(kind, value, join(path, key))
+        else:
+            self.add(join(path, key), f"{shown(value)} has another name now", f"write {now}")
 
     def _unknown(self, key: str, known: list[str], path: str) -> None:
         def fix() -> str:

@@ -211,7 +211,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What telemetry answers for one watch: counts since the last reading, or why there are none.
 
     ``bounds_ms`` are the finite upper bounds of the latency buckets, once they are known. A null arm with a ``gap`` is no
-    information. ``at`` is the time of the newest raw counter used, in seconds since 1970.
+    information. ``at`` is the time of the newest raw counter used, in seconds since 1970. ``weight`` is the route's weight of the
+    canary in percent, where it was looked at.
     """
 
     seconds: float
@@ -220,6 +221,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     bounds_ms: tuple[float, ...] | None = None
     gap: str | None = None
     at: float | None = None
+    weight: float | None = None
 
 
 def decode_release(document: object, *, path: str = "$", stored: bool = False) -> Release:

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from analyzers.counts import Arm, Pod, Sample
-from config import files
+from config import earlier, files
 from config.policy import Policy
 from daemon.errors import InvalidInput
 from daemon.model import Release, decode_release
@@ -33,7 +33,8 @@ _LARGEST_COUNT = 2**53
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line. ``bounds_ms`` are the finite upper bounds of the latency buckets; counts carry one more, for +Inf.
 
-    ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it.
+    ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it. ``translated`` is
+    not in the file: a sentence for each word of an earlier version's policy that is read as another.
     """
 
     release: dict[str, Any]
@@ -42,6 +43,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     split: bool = False
     tick_seconds: float | None = None
     format: str = FORMAT
+    translated: tuple[str, ...] = ()
 
     def checked_release(self, *, path: str) -> Release:
         """The release, checked like any other input."""
@@ -49,7 +51,6 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _sample_decoder = msgspec.json.Decoder(Sample)
-_header_decoder = msgspec.json.Decoder(Header)
 _encoder = msgspec.json.Encoder()
 
 
@@ -63,13 +64,16 @@ def line(sample: Sample) -> bytes:
     }
     if sample.gap is not None:
         document["gap"] = sample.gap
+    if sample.weight is not None:
+        document["weight"] = sample.weight
     return _encoder.encode(document)
 
 
 def header_line(header: Header) -> bytes:
     """The first line, without the newline."""
     return _encoder.encode(
-        {"format": header.format} | {k: v for k, v in msgspec.structs.asdict(header).items() if k != "format" and v is not None}
+        {"format": header.format}
+        | {k: v for k, v in msgspec.structs.asdict(header).items() if k not in {"format", "translated"} and v is not None}
     )
 
 
@@ -128,7 +132,7 @@ def read(path: Path) -> tuple[Header, Samples]:
     if first is None:
         raise InvalidInput("the file is empty", path=f"{path}:1", fix=f'begin with {{"format":"{FORMAT}",...}}')
     try:
-        header = _header_decoder.decode(first)
+        header, said = earlier.decode(first, Header)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         fix = (
             "the file ends within its first line: nothing was recorded"
@@ -139,7 +143,7 @@ def read(path: Path) -> tuple[Header, Samples]:
     if header.format != FORMAT:
         raise InvalidInput(f"format is {header.format!r}", path=f"{path}:1", fix=f"this version reads {FORMAT}")
     header.checked_release(path=f"{path}:1: $.release")
-    return header, Samples(path, lines, buckets=len(header.bounds_ms) + 1)
+    return msgspec.structs.replace(header, translated=said), Samples(path, lines, buckets=len(header.bounds_ms) + 1)
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -161,6 +165,8 @@ def _is_torn(raw: bytes) -> bool:
 def _check_sample(sample: Sample, *, path: str, last_t: float, buckets: int) -> None:
     if sample.t < last_t:
         raise InvalidInput(f"t goes back from {last_t:g} to {sample.t:g}", path=path, fix="ticks are in order of time")
+    if sample.weight is not None and not 0.0 <= sample.weight <= 100.0:
+        raise InvalidInput(f"{sample.weight:g} is no weight", path=f"{path}: weight", fix="write a share in percent, 0 to 100")
     for name, arm in (("baseline", sample.baseline), ("canary", sample.canary)):
         if arm is not None:
             _check_arm(arm, path=f"{path}: {name}", buckets=buckets)

@@ -1,8 +1,10 @@
 """Pods of one arm that differ: the canary may be slow, or fail, only because its few pods are the slow or the failing ones.
 
 Requests of one pod share that pod's speed, so that with few pods thousands of requests are few observations (the design effect,
-Kish 1965). A latency leg may convict only if a t-test over *pods* agrees. Needs pods with their own histograms: one in the
-canary, three in the baseline.
+Kish 1965). A latency leg may convict only if the *pods'* means agree: the canary's must lie above the baseline's by more than
+differing pods and chance explain together. Pods stay as they are, so that what differing pods explain is one look (Student's
+quantile); chance is looked at every tick, so that its quantile holds over a whole watch. Needs pods with their own
+histograms: one in the canary, three in the baseline.
 
 Failures are too few for that. Their evidence is cooled (``failing``) by how much more the failures of the *baseline's* pods differ
 than chance explains: one canary pod that fails alone is harm, and must not hold its own conviction.
@@ -12,6 +14,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import add
 from typing import Final
 
 import numpy as np
@@ -20,26 +23,34 @@ from analyzers.classical import student_upper
 from analyzers.counts import Latency, Pod, Sample
 from analyzers.guards.bursts import chi_squared_99
 from analyzers.intake import LARGEST_COUNT, Tick, judged_pods
-from analyzers.layout import Array
+from analyzers.layout import Array, Mask
 from analyzers.terms import Terms
 
-CERTAINTY: Final = 0.001
-CERTAINTY_ALONE: Final = 0.0005
-"""One canary pod: stricter, since nothing but the baseline tells how much pods differ."""
+CERTAINTY: Final = 0.0005
+"""Of Student's quantile for pods that differ."""
+CHANCE_Z: Final = 3.9
+"""Standard deviations of chance: passed at any of 900 looks, the first of them after three ticks, in about 1 of 1000 watches."""
 FEWEST_BASELINE: Final = 3
+FEWEST_FAILURES: Final = 20.0
+LONG_TICK_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 0.5
+STOP_Z: Final = 2.33
+"""One stop in a hundred fails more requests than so many standard deviations above what it fails on average."""
 MOST_PODS: Final = 128
 """Pods remembered per release; further ones are judged as part of their arm only."""
 
-Tally = tuple[float, float, float, float, float, float]
-"""Of one pod: requests with a latency, and sums over them of mid-rank, tail score and latency above the pooled mean (ms); then
-requests and failures, denied ones among both."""
+Tally = tuple[float, float, float, float, float, float, float, float, float, float]
+"""Of one pod: requests with a latency, and sums over them of mid-rank, tail score and latency above the pooled mean (ms);
+requests and failures, denied ones among both; of each of the three sums its square per request, summed over ticks, and these
+ticks."""
 Tallies = Mapping[str, Tally]
 
 
-_NOTHING: Final[Tally] = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-_NO_LATENCY: Final = _NOTHING[:4]
+_NOTHING: Final[Tally] = (0.0,) * 10
+_NO_LATENCY: Final = (0.0,) * 8
+_FAILING: Final = 0.001
 _NORMAL: Final = 3.0902323062
-"""Normal quantile of 1 - ``CERTAINTY``."""
+"""Normal quantile of 1 - ``_FAILING``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +90,16 @@ def _timed(terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick) -> Ite
 
 
 def _latencies(timed: Sequence[tuple[int, str, Latency]], tick: Tick, scores: Scores) -> list[tuple[float, ...]]:
-    """What one tick's histograms add to the first four numbers of the tallies."""
+    """What one tick's histograms add to the tallies: the first four numbers, then the last four."""
     at = np.array([place for place, _, _ in timed], dtype=np.intp)
     counts = np.maximum(np.array([latency.counts for _, _, latency in timed], dtype=np.float64), 0.0)
-    sums = np.array([latency.sum_ms for _, _, latency in timed])
+    taken = np.array([latency.sum_ms for _, _, latency in timed])
     number = counts.sum(1)
     mean = (tick.c_sum + tick.b_sum) / np.maximum(tick.c.sum(1) + tick.b.sum(1), 1.0)
-    above = np.nan_to_num(sums - number * mean[at])
-    new = [number, (counts * scores.ranks[at]).sum(1), (counts * scores.tails[at]).sum(1), above]
+    above = np.nan_to_num(taken - number * mean[at])
+    sums = [(counts * scores.ranks[at]).sum(1), (counts * scores.tails[at]).sum(1), above]
+    known, many = number > 0.0, np.maximum(number, 1.0)
+    new = [number, *sums, *(one * one / many for one in sums), known.astype(np.float64)]
     return list(zip(*(column.tolist() for column in new), strict=True))
 
 
@@ -103,10 +116,9 @@ def fold(tallies: list[Tallies], terms: Sequence[Terms], samples: Sequence[Sampl
         old = mine.get(key)
         if old is None and len(mine) >= MOST_PODS:
             continue
-        n, rank, tail, above = slow.get((place, key), _NO_LATENCY)
-        asked, failed = _counted(pod)
-        was = old or _NOTHING
-        mine[key] = (was[0] + n, was[1] + rank, was[2] + tail, was[3] + above, was[4] + asked, was[5] + failed)
+        latencies = slow.get((place, key), _NO_LATENCY)
+        new = (*latencies[:4], *_counted(pod), *latencies[4:])
+        mine[key] = tuple(map(add, old or _NOTHING, new))
     return [changed.get(place, one) for place, one in enumerate(tallies)]
 
 
@@ -115,6 +127,28 @@ def _counted(pod: Pod) -> tuple[float, float]:
     asked, failed = pod.requests + pod.denied, pod.errors + pod.denied
     possible = min(pod.requests, pod.errors, pod.denied) >= 0 and pod.errors <= pod.requests and asked <= LARGEST_COUNT
     return (float(asked), float(failed)) if possible else (0.0, 0.0)
+
+
+def scattered(samples: Sequence[Sample], tick: Tick) -> Mask:
+    """Whether this tick's failures of the canary (releases,) lie on several pods, and are too many for a stop of half a second.
+
+    A stop of one pod fails on that pod alone, however long it is; a stop of all of them fails what they are asked meanwhile. So the
+    pod with the most failures is left out, and the others must fail, above the baseline's rate, more than such a stop
+    explains. Said of ticks of 5 s and longer: in a short one such a stop explains nearly everything.
+    """
+    found = np.zeros(len(tick.t), dtype=np.bool_)
+    for at in np.flatnonzero(tick.seen & (tick.c_err >= FEWEST_FAILURES)).tolist():
+        canary, seconds = samples[at].canary, samples[at].seconds
+        if canary is None or not canary.pods or not LONG_TICK_SECONDS <= seconds < math.inf:
+            continue
+        pods = [_counted(pod) for pod in canary.pods.values()]
+        asked, failed = (
+            (sum(column) for column in zip(*sorted(pods, key=lambda pod: pod[1])[:-1], strict=True)) if pods[1:] else (0, 0)
+        )
+        stopped = asked * STOP_SECONDS / seconds
+        usual = asked * float(tick.b_err[at]) / max(float(tick.b_req[at]), 1.0)
+        found[at] = failed >= FEWEST_FAILURES and failed - usual >= stopped + STOP_Z * math.sqrt(stopped)
+    return found
 
 
 def failing(tallies: Tallies, *, clumps: float) -> float:
@@ -128,7 +162,9 @@ def failing(tallies: Tallies, *, clumps: float) -> float:
         tallies: of one release.
         clumps: variance of failures within a pod over that of independent ones.
     """
-    canary, baseline = (np.array([tally[4:] for key, tally in tallies.items() if key[0] == arm and tally[4] > 0.0]) for arm in "cb")
+    canary, baseline = (
+        np.array([tally[4:6] for key, tally in tallies.items() if key[0] == arm and tally[4] > 0.0]) for arm in "cb"
+    )
     number, freedom = len(baseline), len(baseline) - 1
     if number < FEWEST_BASELINE or not len(canary) or baseline[:, 1].sum() <= 0.0:
         return 1.0
@@ -144,34 +180,50 @@ def failing(tallies: Tallies, *, clumps: float) -> float:
 
 @lru_cache(maxsize=MOST_PODS)
 def _few(freedom: int) -> float:
-    """Square of Student's quantile at ``CERTAINTY`` over the normal one's: what knowing a variance from few pods costs."""
+    """Square of Student's quantile over the normal one's: what knowing a variance from few pods costs."""
+    return (_student(freedom, _FAILING) / _NORMAL) ** 2
+
+
+@lru_cache(maxsize=2 * MOST_PODS)
+def _student(freedom: int, certainty: float) -> float:
+    """Student's quantile that is passed with a chance of ``certainty``."""
     low, high = 0.0, 1e4
     while high - low > 1e-6 * high:
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if student_upper(middle, freedom) > CERTAINTY else (low, middle)
-    ratio: float = high / _NORMAL
-    return ratio * ratio
+        low, high = (middle, high) if student_upper(middle, freedom) > certainty else (low, middle)
+    return high
 
 
-def _agrees(canary: Array, baseline: Array) -> bool:
-    """Whether the pods' means say that the canary's are larger, at the certainty asked (two-sample t with pooled variance)."""
-    mine, theirs = len(canary), len(baseline)
-    within = float(((baseline - baseline.mean()) ** 2).sum() + ((canary - canary.mean()) ** 2).sum())
+def _agrees(means: tuple[Array, Array], chance: tuple[Array, Array]) -> bool:
+    """Whether the canary's pods are slower than differing pods and chance explain; (canary, baseline) each.
+
+    Args:
+        means: of the pods.
+        chance: variances of these means, as chance explains them.
+    """
+    mine, theirs = (len(one) for one in means)
+    within = sum(float(((one - one.mean()) ** 2).sum()) for one in means)
+    expected = sum((1.0 - 1.0 / len(one)) * float(one.sum()) for one in chance)
     freedom = mine + theirs - 2
-    above = float(canary.mean() - baseline.mean())
-    spread = math.sqrt(within / freedom * (1.0 / mine + 1.0 / theirs))
-    if spread <= 0.0:
-        return above > 0.0
-    return student_upper(above / spread, freedom) < (CERTAINTY_ALONE if mine == 1 else CERTAINTY)
+    between = max(within - expected, 0.0) / freedom * (1.0 / mine + 1.0 / theirs)
+    blind = sum(float(one.sum()) / len(one) ** 2 for one in chance)
+    above = float(means[0].mean() - means[1].mean())
+    return above > math.sqrt(CHANCE_Z**2 * blind + _student(freedom, CERTAINTY) ** 2 * between)
 
 
 def agreement(tallies: Tallies) -> tuple[bool, bool, bool] | None:
     """Whether rank, tail and mean may convict; null where pods are too few to ask."""
-    means: dict[str, Array] = {}
-    for arm in "cb":
-        rows = np.array([tally[:4] for key, tally in tallies.items() if key[0] == arm and tally[0] > 0.0])
-        means[arm] = rows[:, 1:] / rows[:, :1] if len(rows) else np.empty((0, 3))
-    if len(means["c"]) < 1 or len(means["b"]) < FEWEST_BASELINE:
+    arms = [np.array([tally for key, tally in tallies.items() if key[0] == arm and tally[0] > 0.0]) for arm in "cb"]
+    canary, baseline = arms
+    if len(canary) < 1 or len(baseline) < FEWEST_BASELINE:
         return None
-    rank, tail, mean = (_agrees(means["c"][:, leg], means["b"][:, leg]) for leg in range(3))
+    squares = np.concatenate(arms)[:, 6:].sum(0)
+    variances = squares[:3] / max(squares[3], 1.0)
+    rank, tail, mean = (
+        _agrees(
+            (canary[:, 1 + leg] / canary[:, 0], baseline[:, 1 + leg] / baseline[:, 0]),
+            (variances[leg] / canary[:, 0], variances[leg] / baseline[:, 0]),
+        )
+        for leg in range(3)
+    )
     return rank, tail, mean

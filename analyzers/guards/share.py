@@ -1,39 +1,58 @@
-"""The canary's share of the traffic against the weight that was configured.
+"""The canary's share of the traffic against the route's weight at each tick.
 
-A share that is off by more than the policy's factor (draining, sticky sessions, a route that does not split as written) makes the
-comparison one of different requests. It forbids a promotion; a rollback stands, since the tests hold at any share.
+A share that is off by more than the policy's factor (requests that are never answered, draining, sticky sessions, a route that
+does not split as written) makes the comparison one of different requests. It forbids a promotion; a rollback stands, since
+the tests hold at any share.
+
+The factor is one of the odds, so that it means the same at every weight: a canary that loses 30 % of its requests has .7 times the
+odds, whether 5 or 50 % are its own. What is expected is summed tick by tick, since weights are stepped while load drifts.
 """
 
 from typing import Final
 
 import numpy as np
 
-from analyzers.layout import B_DEN, B_REQ, C_DEN, C_REQ, Array, Mask, Rows
+from analyzers.intake import Tick
+from analyzers.layout import CAME, FEWEST, FEWEST_VARIANCE, GIVEN, MOST, MOST_VARIANCE, Array, Mask, Rows
 from analyzers.terms import Limits
 
 CERTAIN_Z: Final = 4.0
 """Standard deviations by which the share must be outside: looked at every tick, about 1 in 1000."""
 
 
-def observed(rows: Rows) -> Array:
-    """The canary's share of the requests since the start (releases,), denied ones included; NaN without requests."""
-    counts = rows.counts[:, 0]
-    canary = counts[:, C_REQ] + counts[:, C_DEN]
-    total = canary + counts[:, B_REQ] + counts[:, B_DEN]
-    share: Array = np.where(total > 0.0, canary / np.maximum(total, 1.0), np.nan)
-    return share
+def fold(rows: Rows, limits: Limits, tick: Tick) -> None:
+    """Note one tick, where the weight was known and neither 0 nor 1. Denied requests count: the route has split them too."""
+    canary, baseline = tick.c_req + tick.c_den, tick.b_req + tick.b_den
+    weight = tick.weight
+    split = tick.seen & (weight > 0.0) & (weight < 1.0)
+    odds = np.where(split, weight, 0.5) / np.where(split, 1.0 - weight, 0.5)
+    total = canary + baseline
+    fewest, most = odds / limits.share_factor, odds * limits.share_factor
+    new = np.empty((len(total), rows.traffic.shape[1]))
+    new[:, CAME], new[:, GIVEN] = canary, baseline * odds
+    for mean, variance, edge in ((FEWEST, FEWEST_VARIANCE, fewest), (MOST, MOST_VARIANCE, most)):
+        new[:, mean] = total * edge / (1.0 + edge)
+        new[:, variance] = new[:, mean] / (1.0 + edge)
+    rows.traffic += np.where(split[:, None], new, 0.0)
 
 
-def mismatched(rows: Rows, limits: Limits) -> Mask:
-    """Whether the share is surely off by more than the factor (releases,); never where the weight is unknown, 0 or 1."""
-    share = observed(rows)
-    counts = rows.counts[:, 0]
-    total = counts[:, C_REQ] + counts[:, C_DEN] + counts[:, B_REQ] + counts[:, B_DEN]
-    split = (limits.share > 0.0) & (limits.share < 1.0)
-    low = limits.share / limits.share_factor
-    high = np.minimum(limits.share * limits.share_factor, 1.0)
-    off = np.maximum(low - share, share - high)
-    edge = np.where(share < low, low, high)
-    spread = np.sqrt(np.maximum(edge * (1.0 - edge), 0.0) / np.maximum(total, 1.0))
-    outside: Mask = split & (off > CERTAIN_Z * spread)
+def answered(rows: Rows) -> Array:
+    """The part of the requests (releases,) given to the canary by the route's weight that it has answered; NaN while unknown."""
+    came, given = rows.traffic[:, CAME], rows.traffic[:, GIVEN]
+    part: Array = np.where(given > 0.0, came / np.where(given > 0.0, given, 1.0), np.nan)
+    return part
+
+
+def mismatched(rows: Rows) -> Mask:
+    """Whether the share is surely off by more than the factor (releases,); never where no weight was known."""
+    came, traffic = rows.traffic[:, CAME], rows.traffic
+    few = traffic[:, FEWEST] - came > CERTAIN_Z * np.sqrt(traffic[:, FEWEST_VARIANCE])
+    many = came - traffic[:, MOST] > CERTAIN_Z * np.sqrt(traffic[:, MOST_VARIANCE])
+    outside: Mask = few | many
     return outside
+
+
+def said(part: float) -> str:
+    """What is wrong with the share of a canary that has answered this part of the requests given to it."""
+    why = "lost, or sticky sessions" if part < 1.0 else "sticky sessions, or retries"
+    return f"answers {100.0 * part:.0f} % of the requests that its weight gives it; {why}: set share_factor"

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from config import address, files
+from config import address, earlier, files
 from daemon import names
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
 from daemon.model import Record, Release, ReleaseView, Verdict
@@ -185,7 +185,7 @@ def _path(release_id: str) -> str:
 
 def _decoded(body: bytes, model: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(body, type=model)
+        return earlier.decode(body, model)[0]
     except msgspec.MsgspecError as error:
         raise Unavailable(f"the answer is not verdictd's: {error}") from error
 

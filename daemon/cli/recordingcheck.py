@@ -55,7 +55,7 @@ def _resolutions(header: Header, seen: Seen) -> tuple[Resolution, ...]:
     if sum(seen.counts) < ENOUGH:
         return ()
     allowed = header.policy.tolerances.latency
-    return resolutions(header.bounds_ms, seen.counts, typical=allowed.typical, p99=allowed.p99)
+    return resolutions(header.bounds_ms, seen.counts, typical=allowed.typical, slow_end=allowed.slow_end)
 
 
 def _place(where: str, path: Path) -> str:

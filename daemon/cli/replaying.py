@@ -32,17 +32,19 @@ def run(options: argparse.Namespace) -> Exit:
         return _sweep(paths, options, processes=processes)
     policy = None if options.policy is None else load_policy(options.policy)
     results = judge_all(paths, policies=[policy], processes=processes)
-    ends = [_show(result, json=options.json, alone=len(paths) == 1, width=_width(paths)) for result in results]
+    notes: dict[str, None] = {}
+    ends = [_show(result, notes, json=options.json, alone=len(paths) == 1, width=_width(paths)) for result in results]
     if len(ends) > 1 and not options.json:
-        print(_summary(ends))
+        print("\n".join([_summary(ends), *(rendering.clean(f"note: {note}") for note in notes)]))
     codes = {Exit.DATA if verdict is None else of_outcome(Outcome(verdict)) for verdict in ends}
     return next(code for code in _WORST_FIRST if code in codes)
 
 
-def _show(result: Result, *, json: bool, alone: bool, width: int) -> str | None:
-    """Print one result at once; what remains of it is its verdict."""
+def _show(result: Result, notes: dict[str, None], *, json: bool, alone: bool, width: int) -> str | None:
+    """Print one result at once; what remains of it is its verdict, and its notes, each once for all recordings."""
     _complain(result)
     shown = replayed(result)
+    notes |= dict.fromkeys(shown.notes)
     if json:
         print(rendering.as_json(shown), flush=True)
     elif shown.verdict is not None:
@@ -61,7 +63,8 @@ def _complain(result: Result) -> None:
 def _lines(shown: Replayed) -> list[str]:
     when = "undecided" if shown.decided_at_tick is None else f"at tick {shown.decided_at_tick}"
     head = f"{shown.file}: {shown.verdict} ({when}, {shown.ticks} ticks judged): {shown.reason}"
-    return [rendering.clean(head), *rendering.finding_lines(shown.findings)]
+    notes = [rendering.clean(f"  note: {note}") for note in shown.notes]
+    return [rendering.clean(head), *notes, *rendering.finding_lines(shown.findings)]
 
 
 def _row(shown: Replayed, *, width: int) -> str:

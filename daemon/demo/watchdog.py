@@ -51,7 +51,7 @@ def policy() -> dict[str, Any]:
         "warmup_seconds": 0.0,
         "tolerances": {
             "errors": {"max_rate": 0.02, "above_baseline": 0.015},
-            "latency": {"typical": 1.10, "p99": 1.25},
+            "latency": {"typical": 1.10, "slow_end": 1.25},
         },
         "promotion": {"min_requests": 300, "min_seconds": 5.0},
     }

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from analyzers.judge import JudgeState
+from config import earlier
 from daemon.backoff import pauses
 from daemon.engine.session import Session
 from daemon.errors import TransientError, VerdictdError
@@ -49,7 +50,7 @@ def decode(data: bytes) -> tuple[Session, ValueError | None]:
     Raises:
         ValueError, TypeError (and theirs): the session itself cannot be read.
     """
-    kept = msgspec.json.decode(data, type=_Kept)
+    kept, _ = earlier.decode(data, _Kept, at=("session", "policy"))
     if kept.judge is None:
         return kept.session, None
     try:

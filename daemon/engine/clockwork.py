@@ -8,6 +8,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from daemon.engine import fitting
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
@@ -16,6 +18,7 @@ from daemon.engine.registry import Registry
 from daemon.engine.scribe import Scribe
 from daemon.engine.session import Session
 from daemon.engine.timelines import Timelines
+from daemon.engine.weights import Weights
 from daemon.model import Reading, Stage, Watch
 from daemon.ports import Clock, Meter, Telemetry
 from daemon.recorder import Recorder
@@ -41,6 +44,7 @@ class Clockwork:
         clock: Clock,
         meter: Meter,
         decided: Callable[[Session], None],
+        weights: Weights | None = None,
         recorder: Recorder | None = None,
     ) -> None:
         self.name = name
@@ -53,18 +57,27 @@ class Clockwork:
         self._timelines = Timelines(clock)
         self._meter = meter
         self._decided = decided
+        self._weights = weights
         self._scribe = None if recorder is None else Scribe(recorder, meter=meter, patience_seconds=telemetry.tick_seconds)
 
     async def run(self) -> None:
         """Tick for ever. A turn that fails is reported: the next one is another chance."""
+        async with asyncio.TaskGroup() as group:
+            await self._keep_the_beat(group)
+
+    async def _keep_the_beat(self, group: asyncio.TaskGroup) -> None:
         tick = self._telemetry.tick_seconds
         next_beat = self._clock.monotonic()
+        looking: asyncio.Task[None] | None = None
         while True:
             try:
                 await self.turn()
             except Exception as error:
                 log.exception("a tick failed", extra={"telemetry": self.name})
                 self._meter.trouble("tick", error)
+            if self._weights is not None and self._weights.due and (looking is None or looking.done()):
+                watching = [s for s in self._registry.sampled(self._meshes) if s.stage is Stage.WATCHING]
+                looking = group.create_task(self._weights.look(watching), name=f"weights {self.name}")
             next_beat += tick
             late = self._clock.monotonic() - next_beat
             if late > 0:
@@ -118,7 +131,7 @@ class Clockwork:
 
     async def _judge(self, watching: Sequence[tuple[Session, Reading]]) -> list[Judged]:
         times = self._timelines.now([session for session, _ in watching])
-        batch = [Due(session=s, reading=r, now=now) for (s, r), now in zip(watching, times, strict=True)]
+        batch = [Due(session=s, reading=self._weighed(s, r), now=now) for (s, r), now in zip(watching, times, strict=True)]
         if len(batch) <= _INLINE_BATCH:
             judged = judge(batch, now=self._clock.now)
         else:
@@ -129,6 +142,11 @@ class Clockwork:
             if one.error is not None:
                 self._meter.trouble("judge", one.error)
         return judged
+
+    def _weighed(self, session: Session, reading: Reading) -> Reading:
+        """The reading with the route's weight, where the telemetry has not brought it."""
+        weight = None if self._weights is None else self._weights.of(session.release_id)
+        return reading if weight is None or reading.weight is not None else msgspec.structs.replace(reading, weight=weight)
 
     def _place(self, judged: Sequence[Judged]) -> None:
         """Decided ones first: nothing stands before a revert."""

@@ -11,8 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from config import earlier
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.clockwork import Clockwork
@@ -21,6 +20,7 @@ from daemon.engine.inbox import Inbox
 from daemon.engine.lives import Lives
 from daemon.engine.recovery import recover
 from daemon.engine.registry import Registry, view
+from daemon.engine.weights import Weights
 from daemon.engine.world import World
 from daemon.errors import NotFound, Refused, Unavailable
 from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
@@ -157,7 +157,7 @@ class Engine:
         kept = await self._world.records.get(release_id)
         if kept is None:
             raise NotFound(f"no release {release_id!r}")
-        return msgspec.json.decode(kept.value, type=Record)
+        return earlier.decode(kept.value, Record)[0]
 
     async def _decision(self, release_id: str) -> str:
         """Why a release is not open to a person's word any more. Raises ``NotFound``."""
@@ -205,6 +205,7 @@ class Engine:
                 clock=world.clock,
                 meter=world.meter,
                 decided=lives.decided,
+                weights=Weights(router=lambda session: world.meshes[str(session.release.mesh)].router, clock=world.clock),
                 recorder=world.recorder,
             )
             for name in sorted({mesh.telemetry for mesh in world.meshes.values()})

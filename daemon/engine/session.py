@@ -169,6 +169,7 @@ def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session,
         baseline=reading.baseline if gap is None else None,
         canary=reading.canary if gap is None else None,
         gap=gap,
+        weight=reading.weight,
     )
     after = replace(
         session,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from config import files
+from config import earlier, files
 from daemon.errors import InvalidInput
 from daemon.model import Record
 
@@ -35,7 +35,7 @@ def read_record(path: Path) -> Record | None:
     if _format_of(content) != FORMAT:
         return None
     try:
-        return msgspec.json.decode(content, type=Record)
+        return earlier.decode(content, Record)[0]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(str(error), path=str(path), fix=f"this version reads {FORMAT}") from error
 

@@ -13,7 +13,7 @@ from daemon.simulation import shapes
 def resolved(service: Service, policy: Policy) -> tuple[Resolution, ...]:
     """For typical latency and for p99, in this order."""
     allowed = policy.tolerances.latency
-    return resolutions(service.bounds_ms, _counts(service), typical=allowed.typical, p99=allowed.p99)
+    return resolutions(service.bounds_ms, _counts(service), typical=allowed.typical, slow_end=allowed.slow_end)
 
 
 def _counts(service: Service) -> Sequence[float]:

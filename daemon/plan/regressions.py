@@ -55,7 +55,7 @@ def usual(service: Service, policy: Policy) -> list[Regression]:
     """A few regressions of each kind, from a little beyond the policy's tolerances upwards."""
     allowed = policy.tolerances
     errors = max(allowed.errors.max_rate, service.errors + allowed.errors.above_baseline)
-    limits: dict[Kind, float] = {"errors": errors, "latency": allowed.latency.typical, "p99": allowed.latency.p99}
+    limits: dict[Kind, float] = {"errors": errors, "latency": allowed.latency.typical, "p99": allowed.latency.slow_end}
     if service.denied > 0.0:
         limits["denied"] = service.denied + allowed.denied.above_baseline
     found = []

@@ -59,7 +59,8 @@ def _policy(plan: Plan) -> str:
     allowed = plan.policy.tolerances
     return (
         f"policy {plan.policy_hash[:19]}: errors up to {words.percent(allowed.errors.max_rate)}, typical latency "
-        f"x{allowed.latency.typical:g} and p99 x{allowed.latency.p99:g} are tolerated; at most {plan.policy.window_seconds:g} s"
+        f"x{allowed.latency.typical:g} and the slow end x{allowed.latency.slow_end:g} are tolerated; "
+        f"at most {plan.policy.window_seconds:g} s"
     )
 
 
@@ -74,7 +75,7 @@ def _finer(plan: Plan) -> Iterator[str]:
 
 
 def _slower(tolerances: Iterable[Resolution]) -> str:
-    names = {"typical": "a typical latency", "p99": "a p99"}
+    names = {"typical": "a typical latency", "slow_end": "a p99"}
     return " and ".join(f"{names[one.quantity]} {words.slower(one.tolerance)}" for one in tolerances)
 
 

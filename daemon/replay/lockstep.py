@@ -36,11 +36,12 @@ class _Lane:
     place: int
     path: Path
     recording: Opened
+    translated: tuple[str, ...] = ()
     watches: list[_Watch] = field(default_factory=list)
 
     def result(self) -> Judged:
         rulings = tuple(watch.ruling for watch in self.watches if watch.ruling is not None)
-        return Judged(file=self.path, rulings=rulings, torn_line=self.recording.torn_line)
+        return Judged(file=self.path, rulings=rulings, torn_line=self.recording.torn_line, translated=self.translated)
 
 
 def judge(
@@ -78,7 +79,8 @@ def _open(place: int, path: Path, policies: Sequence[Policy | None]) -> _Lane | 
         recording = opened(path, policies=policies)
     except InvalidInput as error:
         return Unusable(file=path, error=error)
-    return _Lane(place, path, recording, [_Watch(terms, start(terms)) for terms in recording.terms])
+    translated = recording.header.translated if None in policies else ()
+    return _Lane(place, path, recording, translated, [_Watch(terms, start(terms)) for terms in recording.terms])
 
 
 def _step(lanes: Sequence[_Lane]) -> list[tuple[_Lane, Result | None]]:

@@ -14,11 +14,13 @@ class Judged:
     """A recording's last ruling under each policy, in the order in which the policies were given.
 
     ``torn_line`` is the number of a last line that was not written to its end and was left out.
+    ``translated``: a sentence for each word of the recorded policy that is read as another, where that policy was asked for.
     """
 
     file: Path
     rulings: tuple[Ruling, ...]
     torn_line: int | None = None
+    translated: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,8 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """What ``verdictd replay --json`` prints, one line a file.
 
     ``decided_at_tick`` is null when the recording ended first; ``verdict`` is null when it cannot be used, and ``reason`` then
-    names the line and the fault. ``torn_line`` is the number of a torn last line, which was left out; else null.
+    names the line and the fault. ``torn_line`` is the number of a torn last line, which was left out; else null. ``notes``
+    says which words of the recorded policy, an earlier version's, are read as others.
     """
 
     file: str
@@ -46,6 +49,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     findings: tuple[Finding, ...] = ()
     torn_line: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def replayed(result: Result) -> Replayed:
@@ -62,4 +66,5 @@ def replayed(result: Result) -> Replayed:
         reason=ruling.reason if final else f"the recording ends before a decision: {ruling.reason}",
         findings=ruling.findings,
         torn_line=result.torn_line,
+        notes=tuple(f"the recorded policy's {one}" for one in result.translated),
     )

@@ -41,7 +41,7 @@ POLICY: dict[str, Any] = {
     "window_seconds": 40.0,
     "warmup_seconds": 0.0,
     "promotion": {"min_seconds": 8.0, "min_requests": 60},
-    "tolerances": {"errors": {"max_rate": 0.05, "above_baseline": 0.05}, "latency": {"typical": 10.0, "p99": 50.0}},
+    "tolerances": {"errors": {"max_rate": 0.05, "above_baseline": 0.05}, "latency": {"typical": 10.0, "slow_end": 50.0}},
 }
 REQUESTS_PER_SECOND = 24.0
 BETWEEN_SECONDS = 4.0

@@ -86,7 +86,7 @@ def test_a_recording_and_figures_that_go_before_it(capsys: pytest.CaptureFixture
 def test_a_policy_sets_the_regressions(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     policy = tmp_path / "p.yaml"
     policy.write_text(
-        "tolerances: {latency: {typical: 2.5, p99: 4}, errors: {max_rate: 0.3}}\nwindow_seconds: 61", encoding="utf-8"
+        "tolerances: {latency: {typical: 2.5, slow_end: 4}, errors: {max_rate: 0.3}}\nwindow_seconds: 301", encoding="utf-8"
     )
     assert main(["plan", "--json", "--runs", "2", "--processes", "1", *FIGURES, "--policy", str(policy)]) == 0
     found = msgspec.json.decode(capsys.readouterr().out, type=Plan)
@@ -94,7 +94,7 @@ def test_a_policy_sets_the_regressions(capsys: pytest.CaptureFixture[str], tmp_p
         "errors 0 % -> 50 %", "errors 0 % -> 100 %", "all latency x3", "all latency x5", "all latency x10",
         "p99 x5 (tail only)", "p99 x10 (tail only)",
     ]  # fmt: skip
-    assert found.policy.window_seconds == 61.0
+    assert found.policy.window_seconds == 301.0
 
 
 @pytest.mark.parametrize(

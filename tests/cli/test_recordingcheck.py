@@ -34,14 +34,14 @@ def test_a_recording_is_known_by_its_name_and_says_what_its_buckets_can_tell(
 
 
 def test_a_tolerance_that_cannot_be_told_is_no_fault_of_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    strict = Policy(tolerances=Tolerances(latency=LatencyTolerance(typical=1.1, p99=1.005)))
+    strict = Policy(tolerances=Tolerances(latency=LatencyTolerance(typical=1.1, slow_end=1.005)))
     [file] = record(tmp_path, ticks=30, policy=strict)
     code, [line] = checked(capsys, "--json", str(file))
     found = json.loads(line)
     assert (code, found["kind"], found["ok"], found["problems"]) == (0, "recording", True, [])
     assert [(one["quantity"], one["tolerance"], one["resolved"]) for one in found["buckets"]] == [
         ("typical", 1.1, True),
-        ("p99", 1.005, False),
+        ("slow_end", 1.005, False),
     ]
 
 

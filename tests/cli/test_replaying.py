@@ -56,7 +56,7 @@ def test_json_is_one_line_a_file(bad: str, short: str, capsys: pytest.CaptureFix
     assert main(["replay", "--json", short, bad]) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["verdict"] for line in lines] == ["inconclusive", "rollback"]
-    assert set(lines[0]) == {"file", "verdict", "decided_at_tick", "ticks", "reason", "findings", "torn_line"}
+    assert set(lines[0]) == {"file", "verdict", "decided_at_tick", "ticks", "reason", "findings", "notes", "torn_line"}
 
 
 def test_another_policy_can_decide_otherwise(bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

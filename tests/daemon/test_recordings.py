@@ -67,6 +67,8 @@ def test_packed_recordings_are_unpacked(tmp_path: Path) -> None:
         (tick(canary={"requests": 1, "latency": {"counts": [2, -1, 0], "sum_ms": 1.0}}), "negative"),
         (tick(canary={"requests": 1, "pods": {"a": {"requests": 1, "errors": 3}}}), "3 errors of 1"),
         (tick(t=0.5), "goes back"),
+        (tick(weight=100.5), "100.5 is no weight"),
+        (tick(weight=-1), "-1 is no weight"),
         (tick(canary={"requests": 10**400}), "impossibly large"),
         (tick(canary={"requests": 1, "latency": {"counts": [2, 10**400, 0], "sum_ms": 1.0}}), "impossibly large"),
     ],

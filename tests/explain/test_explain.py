@@ -123,7 +123,7 @@ def test_what_was_missing_is_said(open_end: Told) -> None:
     said = text(open_end.record, trace(open_end.recording))
     missing = said.split("What was missing\n")[1].split("\n\n")[0]
     assert "telemetry in 1 of 20 ticks: no answer in time" in re.sub(r"\s+", " ", missing)
-    assert "tail: at most 1.47 times" in missing
+    assert "slow_end: at most 1.47 times" in missing
     assert "denied" not in missing
     assert "hold, by the policy's on_inconclusive" in said
     assert "by the deadline after 20.0 s" in said
@@ -218,7 +218,7 @@ def test_arms_without_latency_have_no_chart_of_it(tmp_path: Path) -> None:
 def test_another_policy_can_be_given(tmp_path: Path) -> None:
     one = told(tmp_path, change=SLOW)
     assert account(None, trace(one.recording)).outcome == "rollback"
-    lenient = msgspec.convert({"tolerances": {"latency": {"typical": 5.0, "p99": 5.0}}}, Policy)
+    lenient = msgspec.convert({"tolerances": {"latency": {"typical": 5.0, "slow_end": 5.0}}}, Policy)
     assert account(None, trace(one.recording, policy=lenient)).outcome == "inconclusive"
 
 

@@ -62,7 +62,7 @@ async def test_a_healthy_canary_is_promoted_and_its_virtualservice_left_alone(is
     folder = tmp_path / "daemon"
     folder.mkdir()
     before = await istio_world.virtual_service()
-    lenient = {"tolerances": {"errors": {"max_rate": 0.05, "above_baseline": 0.05}, "latency": {"typical": 1.5, "p99": 2.0}}}
+    lenient = {"tolerances": {"errors": {"max_rate": 0.05, "above_baseline": 0.05}, "latency": {"typical": 1.5, "slow_end": 2.0}}}
     async with istio_world.traffic(per_second=RATE), verdictd(istio_world, folder, policy=lenient) as daemon:
         release_id = await daemon.announce(istio_world.release, event_id="good-1")
         record = await daemon.record(release_id)

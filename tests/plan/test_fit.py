@@ -18,7 +18,7 @@ SEEN = Histogram(bounds_ms=(10.0, 100.0, 250.0), counts=(500.0, 465.0, 34.0, 1.0
 
 
 def tolerating(typical: float, p99: float) -> Policy:
-    return Policy(tolerances=Tolerances(latency=LatencyTolerance(typical=typical, p99=p99)))
+    return Policy(tolerances=Tolerances(latency=LatencyTolerance(typical=typical, slow_end=p99)))
 
 
 def planned(service: Service, policy: Policy) -> Plan:
@@ -70,7 +70,7 @@ def test_where_finer_buckets_have_no_column_they_are_not_spoken_of() -> None:
 
 def test_the_counts_are_those_observed_and_those_of_other_bounds_are_the_distributions() -> None:
     service = msgspec.structs.replace(BROAD, histogram=SEEN, bounds_ms=SEEN.bounds_ms)
-    assert resolved(service, Policy()) == resolutions(SEEN.bounds_ms, SEEN.counts, typical=1.1, p99=1.1)
+    assert resolved(service, Policy()) == resolutions(SEEN.bounds_ms, SEEN.counts, typical=1.1, slow_end=1.1)
     p99 = resolved(msgspec.structs.replace(service, bounds_ms=(10.0, 100.0, 140.0, 250.0)), Policy())[1]
     assert (p99.lower_ms, p99.upper_ms, p99.resolved) == (140.0, 250.0, True)
 

@@ -16,7 +16,7 @@ from daemon.plan.table import cell
 from daemon.plan.trying import End
 from daemon.simulation import shapes
 from daemon.simulation.world import ISTIO_MS, Change
-from tests.replay.recorded import FAILING, record
+from tests.replay.recorded import FAILING, PROMPT, record
 
 
 def lognormal(median_ms: float, p99_ms: float) -> Histogram:
@@ -60,7 +60,7 @@ def test_a_recording_shows_its_service(tmp_path: Path) -> None:
     """Its baseline's failures and latencies, whatever became of the canary."""
     [path] = record(tmp_path, change=FAILING, ticks=60)
     service, recording = of_recording(path)
-    assert recording.header.policy == Policy()
+    assert recording.header.policy == PROMPT
     assert service.rps == pytest.approx(1000.0, rel=0.02)
     assert (service.weight, service.tick_seconds, service.split, service.bounds_ms) == (5.0, 1.0, True, ISTIO_MS)
     assert service.errors == pytest.approx(0.001, abs=0.0006)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from config.policy import Policy
+from config.policy import Policy, Promotion
 from daemon import recordings
 from daemon.recordings import Header
 from daemon.simulation import packing
@@ -10,6 +10,8 @@ from daemon.simulation.drawing import Stream
 from daemon.simulation.world import Change, World
 
 HEALTHY, FAILING, SLOW = Change(), Change(errors=0.05), Change(factor=1.5)
+PROMPT = Policy(promotion=Promotion(min_seconds=60.0))
+"""Promotes after a minute, so that recordings may be short."""
 RELEASE = {"service": "web", "namespace": "shop", "baseline": {"version": "v1"}, "canary": {"version": "v2"}, "weight": 5}
 
 
@@ -25,9 +27,7 @@ def record(
 ) -> list[Path]:
     """Write recordings of some releases of one world."""
     world = World(change=change)
-    header = Header(
-        release=RELEASE, policy=policy or Policy(), bounds_ms=world.times.bounds_ms, split=world.split, tick_seconds=1.0
-    )
+    header = Header(release=RELEASE, policy=policy or PROMPT, bounds_ms=world.times.bounds_ms, split=world.split, tick_seconds=1.0)
     lines = [[recordings.header_line(header)] for _ in range(number)]
     for tick in Stream(world, releases=number, seed=seed).ticks(ticks):
         for mine, sample in zip(lines, packing.samples(world, tick, range(number)), strict=True):

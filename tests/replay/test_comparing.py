@@ -12,9 +12,9 @@ from daemon.replay.files import recordings_in
 from daemon.replay.labels import Label, labels_of
 from daemon.replay.lockstep import judge
 from daemon.simulation.world import Change
-from tests.replay.recorded import FAILING, HEALTHY, record
+from tests.replay.recorded import FAILING, HEALTHY, PROMPT, record
 
-TOLERANT = Policy(tolerances=Tolerances(errors=ErrorTolerance(max_rate=0.5)))
+TOLERANT = Policy(tolerances=Tolerances(errors=ErrorTolerance(max_rate=0.5)), promotion=PROMPT.promotion)
 
 
 def test_every_end_is_counted_against_its_label(tmp_path: Path) -> None:

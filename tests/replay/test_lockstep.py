@@ -13,10 +13,13 @@ from daemon.errors import InvalidInput, Unavailable
 from daemon.replay import Unusable, replay_file, replayed, workers
 from daemon.replay.lockstep import judge
 from daemon.replay.workers import judge_all
-from tests.replay.recorded import FAILING, HEALTHY, SLOW, record
+from tests.replay.recorded import FAILING, HEALTHY, PROMPT, SLOW, record
 
 _NEVER = Promotion(min_requests=10**9)
-LENIENT = Policy(tolerances=Tolerances(errors=ErrorTolerance(max_rate=0.5), latency=LatencyTolerance(typical=5.0, p99=5.0)))
+LENIENT = Policy(
+    tolerances=Tolerances(errors=ErrorTolerance(max_rate=0.5), latency=LatencyTolerance(typical=5.0, slow_end=5.0)),
+    promotion=PROMPT.promotion,
+)
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ from analyzers.legs.table import ERRORS, EVENTS, LATENCY, LEGS, SLOW_END, TYPICA
 from analyzers.look import Look
 from analyzers.terms import Limits
 
-FIRST, LATER = 0, 1
-"""Evidence since tick 0, and that of later starts."""
+LATER: Final = 1
+"""The place of later starts, after that of the evidence since tick 0."""
+NOTEWORTHY: Final = 10.0
+"""An e-value from which on a leg's difference is worth explaining."""
 _SHARES: Final[Array] = np.array([leg.share for leg in LEGS])
 
 
@@ -166,8 +168,8 @@ def charges(rows: Rows, limits: Limits, evidence: Evidence) -> dict[int, Charge]
     for at, place in enumerate(reached.tolist()):
         convicts, held = bool(convicting[at].any()), bool(undivided[at].any())
         values, weights = (divided.worse[at], divided.beyond[at]) if convicts else (worse[at], beyond[at])
-        asked = convicting[at] if convicts else undivided[at] if held else np.ones_like(undivided[at])
-        leg, start = divmod(int(np.where(asked, values, -np.inf).argmax()), len(START_WEIGHTS))
+        asked = convicting[at] if convicts else undivided[at] if held else values >= np.log(terms.boundary[at])
+        leg, start = divmod(int(np.where(asked, weights, -np.inf).argmax()), len(START_WEIGHTS))
         causes = float(clumps[at]), float(differing[at]), float(spread[at])
         result[place] = Charge(
             leg=leg if convicts else None,
@@ -179,8 +181,10 @@ def charges(rows: Rows, limits: Limits, evidence: Evidence) -> dict[int, Charge]
     return result
 
 
-def notes(rows: Rows, tallies: Tallies) -> dict[int, str]:
-    """What the guards saw of one release (a batch of one), a sentence per leg that is concerned."""
+def notes(rows: Rows, tallies: Tallies, e_values: Sequence[float]) -> dict[int, str]:
+    """What the guards saw of one release (a batch of one), a sentence per leg that is concerned; pods only where there is something
+    to compare (``e_values`` of the legs).
+    """
     found = {}
     clumps, differing, spread = (float(one[0]) for one in cooling(rows, [tallies]))
     if clumps > 1.0:
@@ -191,7 +195,9 @@ def notes(rows: Rows, tallies: Tallies) -> dict[int, str]:
     if spread > 1.0:
         found[TYPICAL] = f"Latency moves from tick to tick on its own: its variance is {spread:.1f} times the model's."
     agreed = pods.agreement(tallies)
-    for leg, agrees in zip((TYPICAL, SLOW_END), agreed or (), strict=False):
+    for leg, agrees in zip(LATENCY, agreed or (), strict=False):
+        if e_values[leg] < NOTEWORTHY:
+            continue
         said = "larger than" if agrees else "no larger than"
         found[leg] = f"{found.get(leg, '')} The difference is {said} that between pods of one version.".strip()
     return found

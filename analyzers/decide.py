@@ -91,14 +91,15 @@ class _Batch:
         """One release by itself."""
         place = np.array([at])
         rows, limits = Rows(self.rows.raw[place]), self.limits.take(place)
-        guards, others = conviction.notes(rows, self.evidence.tallies[at]), asides.notes(rows, limits)
+        e_values = self.evidence.legs[at].tolist()
+        guards, others = conviction.notes(rows, self.evidence.tallies[at], e_values), asides.notes(rows, limits)
         notes = {leg: f"{others.get(leg, '')} {guards.get(leg, '')}".strip() for leg in (*others, *guards)}
         return report.Case(
             rows=rows,
             limits=limits,
             charge=self.charges.get(at),
             alone=bool(alone.limited(rows)[0]),
-            e_values=tuple(self.evidence.legs[at].tolist()),
+            e_values=tuple(e_values),
             beyond=tuple(self.evidence.tolerated[at].tolist()),
             notes=notes,
         )

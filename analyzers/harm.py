@@ -198,7 +198,7 @@ def _means(rows: Rows, over: Period) -> tuple[float | None, float | None, float 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exceedance:
-    """Parts of the requests above one bound: of the canary's, at least, of the baseline's, and if that were as slow as tolerated."""
+    """Parts of the requests above one bound: the canary's and its least, the baseline's, and that of one as slow as tolerated."""
 
     bound_ms: float
     canary: float

@@ -55,15 +55,6 @@ def log_above(errors: Array, requests: Array, limit: Array) -> Array:
     return _log_mean_exp(gained + kept)
 
 
-def log_below(errors: Array, requests: Array, limit: Array) -> Array:
-    """Log e-values (releases,) that the rate is below ``limit``."""
-    limit = np.minimum(limit, 1.0 - 1e-9)[..., None]
-    alternative = limit / RATIOS
-    gained = -errors[..., None] * np.log(RATIOS)
-    kept = (requests - errors)[..., None] * (np.log1p(-alternative) - np.log1p(-limit))
-    return _log_mean_exp(gained + kept)
-
-
 def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
     """Lower end (releases,) of the rate's confidence sequence at level 1 - 1/boundary; 0 where nothing excludes it.
 

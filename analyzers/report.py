@@ -160,8 +160,9 @@ def _slow_end(case: Case) -> Finding:
 def _exceeding(seen: harm.Exceedance, tolerance: float, since: str, *, least: bool = False) -> str:
     """The slow end, as requests that took longer than a bound."""
     at_least = f" (at least {words.percent(seen.least)})" if least else ""
+    longer = f"took longer than {words.milliseconds(seen.bound_ms)}"
     return (
-        f"{words.percent(seen.canary)}{at_least} of the canary's requests took longer than {words.milliseconds(seen.bound_ms)} {since}, "
+        f"{words.percent(seen.canary)}{at_least} of the canary's requests {longer} {since}, "
         f"{words.percent(seen.baseline)} of the baseline's in the same seconds, "
         f"at most {words.percent(seen.tolerated)} if {words.slower(tolerance)}"
     )

@@ -94,7 +94,7 @@ def test_latency_that_jumps_holds_the_rollback() -> None:
     fast, slow = latency((26, 16, 8)), latency((3, 10, 37))
     base = latency((300, 350, 300))
     stream = [sample(float(t), slow=(slow if t % 2 else fast, base)) for t in range(1, 13)]
-    _, before = watch(terms(bounds_ms=(10.0, 20.0)), [*stream, *(sample(20.0 + t, slow=(slow, base)) for t in range(4))])
+    _, before = watch(terms(bounds_ms=(10.0, 20.0)), [*stream, *(sample(20.0 + t, slow=(slow, base)) for t in range(6))])
     assert before.outcome == "continue"
     assert before.evidence > before.boundary
     assert "latency moves from tick to tick" in before.reason

@@ -1,6 +1,11 @@
 """What a test run says at its end: how long each layer took, beside the share it may take."""
 
+import signal
+
 import pytest
+
+# A run in the background of a shell ignores SIGINT, and so would the processes it starts, some of which are to be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARES_MINUTES = {"unit": 4.0, "live": 5.0, "mesh": 6.0}
 """Of the fifteen minutes that all tests together may take on two idle cores."""

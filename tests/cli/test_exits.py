@@ -225,11 +225,11 @@ async def test_what_the_caller_does_wrong_is_64(tmp_path: Path, argv: list[str])
         (b" \n", "is empty"),
         (b"s3cr3t\nmore", "holds no token"),
         (b"s3cr3t more", "holds no token"),
-        ("s3cr3t\u00f6".encode("latin-1"), "holds no token"),
+        ("s3cr3t\u00f6".encode("latin-1"), "cannot be read: is not UTF-8"),
         ("s3cr3t\u20ac".encode(), "holds no token"),
         (b"\xef\xbb\xbfs3cr3t", "holds no token"),
         (b"s3cr3t\x00", "holds no token"),
-        (b"s3cr3t" * 12_000, "holds no token"),
+        (b"s3cr3t" * 12_000, "cannot be read: is larger than 64 KiB"),
         (None, "cannot be read"),
     ],
 )

@@ -27,7 +27,8 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
 
-# Three quarters of an hour of one core the first time; then only what a change of the judge has made stale. --quick: two minutes.
+# About an hour of two cores the first time (CALIBRATION="--processes 2"); then only what a change of the judge has made stale.
+# CALIBRATION=--quick: two minutes. CALIBRATION="--only REGEX --n 300": some rows, printed and written to no page.
 calibration: $(VENV)/.dev
 	$(BIN)/python -m tests.bench.calibration $(CALIBRATION)
 

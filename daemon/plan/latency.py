@@ -37,19 +37,9 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return _smooth(self)
 
 
-@lru_cache(maxsize=64)
 def stretched(histogram: Histogram, tail: float) -> Shape:
     """The distribution behind a histogram with everything above p95 stretched, so that p99 is ``tail`` times as long."""
-    plain = histogram.shape
-    if tail == 1.0:
-        return plain
-    p95, p99 = (math.log(plain.quantile_ms(share)) for share in (0.95, 0.99))
-    steepness = 1.0 + math.log(tail) / max(p99 - p95, 1e-6)
-    grid = plain.first + plain.step * np.arange(len(plain.curves))
-    last = p95 + (grid[-1] - p95) * steepness
-    log_ms = np.linspace(grid[0], last, _POINTS)
-    unstretched = np.where(log_ms > p95, p95 + (log_ms - p95) / steepness, log_ms)
-    return _shape(log_ms, np.interp(unstretched, grid, plain.curves[:, 0]))
+    return shapes.stretched(histogram.shape, tail)
 
 
 @lru_cache(maxsize=64)

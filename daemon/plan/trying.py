@@ -4,16 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzers.judge import fold, start
 from config.policy import Policy
 from daemon.plan.latency import Histogram, stretched
 from daemon.plan.regressions import Regression
 from daemon.plan.service import Service
-from daemon.simulation import packing
-from daemon.simulation.drawing import Stream
 from daemon.simulation.shapes import Shape
-from daemon.simulation.trials import terms_for, watched_ticks
-from daemon.simulation.world import Change, Failures, Times, Traffic, Unsteady, World
+from daemon.simulation.trials import feed, terms_for, watch, watched_ticks
+from daemon.simulation.world import Change, Failures, Part, Times, Traffic, Unsteady, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,35 +32,20 @@ class End:
     seconds: float
 
 
-class _SeenStream(Stream):
-    """A stream whose latencies are distributed as somebody observed them, instead of lognormally."""
-
-    def __init__(self, world: World, *, releases: int, seed: np.random.SeedSequence, seen: tuple[Shape, Shape] | None) -> None:
-        super().__init__(world, releases=releases, seed=seed)
-        if seen is not None:
-            self._shapes = seen
-
-
 def ends(trial: Trial) -> list[End]:
     """Simulate a block of releases, side by side, each until its verdict."""
     world = world_of(trial.service, trial.regression)
     terms = terms_for(world, trial.policy)
-    found = [End(outcome="inconclusive", seconds=terms.window_seconds)] * trial.releases
-    places, states = list(range(trial.releases)), [start(terms)] * trial.releases
-    seed = np.random.SeedSequence(trial.seed)
-    stream = _SeenStream(world, releases=trial.releases, seed=seed, seen=_seen(trial.service.histogram, world.change.tail))
-    for tick in stream.ticks(watched_ticks(world, terms)):
-        folded = fold([terms] * len(places), states, packing.samples(world, tick, places))
-        going = []
-        for at, (state, ruling) in zip(places, folded, strict=True):
-            if ruling.outcome == "continue":
-                going.append((at, state))
-            else:
-                found[at] = End(outcome=ruling.outcome, seconds=ruling.t)
-        places, states = [at for at, _ in going], [state for _, state in going]
-        if not places:
-            break
-    return found
+    source = feed(
+        world,
+        ticks=watched_ticks(world, terms),
+        releases=trial.releases,
+        seed=np.random.SeedSequence(trial.seed),
+        latencies=_seen(trial.service.histogram, world.change.tail),
+    )
+    found = watch(source, terms, releases=trial.releases)
+    seconds = (found.ticks * world.traffic.tick_seconds).tolist()
+    return [End(outcome=outcome, seconds=ended) for outcome, ended in zip(found.outcomes, seconds, strict=True)]
 
 
 def world_of(service: Service, regression: Regression | None) -> World:
@@ -74,7 +56,7 @@ def world_of(service: Service, regression: Regression | None) -> World:
             canary_rps=service.rps * share, baseline_rps=service.rps * (1.0 - share), tick_seconds=service.tick_seconds
         ),
         failures=Failures(errors=service.errors, denied=service.denied, clump=service.burst),
-        times=Times(median_ms=service.median_ms, p99_ms=service.p99_ms, bounds_ms=service.bounds_ms),
+        times=Times(parts=(Part(median_ms=service.median_ms, p99_ms=service.p99_ms),), bounds_ms=service.bounds_ms),
         unsteady=Unsteady(jitter=(service.jitter, service.jitter)),
         change=Change() if regression is None else regression.change,
         split=service.split,

@@ -8,9 +8,10 @@ import math
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from analyzers.layout import Array
-from daemon.simulation.world import World
+from analyzers.layout import Array, Mask
+from daemon.simulation.world import Stop, World
 
 CANARY: Final = 0
 BASELINE: Final = 1
@@ -24,14 +25,32 @@ class Motion:
         self._world, self._rng, self._tick = world, rng, 0
         self.numbers = (world.pods.canary, world.pods.baseline)
         self._phase = rng.uniform(0.0, 2.0 * math.pi, (releases, 1))
-        self._speed = [self._born(world.pods.spread, releases, number) for number in self.numbers]
+        self._speed = [self._speeds(arm, releases) for arm in (CANARY, BASELINE)]
         self._fragility = [self._born(world.pods.error_spread, releases, number) for number in self.numbers]
         self._arm_walk = [self._born(sd, releases, 1) for sd in world.unsteady.jitter]
+        self._stops = [self._stop(arm, releases) for arm in (CANARY, BASELINE)]
         self._pod_walk = [self._born(world.unsteady.pod_jitter, releases, number) for number in self.numbers]
 
     def _born(self, deviation: float, releases: int, number: int) -> Array:
         """Normal deviates (releases, number); a single zero (1, 1) where nothing varies, which keeps later arrays small."""
         return deviation * self._rng.standard_normal((releases, number)) if deviation > 0.0 else np.zeros((1, 1))
+
+    def _speeds(self, arm: int, releases: int) -> Array:
+        """Logarithms of the pods' own factors."""
+        pods = self._world.pods
+        own = self._born(pods.spread, releases, self.numbers[arm])
+        if arm == CANARY and pods.slow != 1.0:
+            own = own + np.where(np.arange(pods.canary) == 0, math.log(pods.slow), 0.0)
+        return own
+
+    def _stop(self, arm: int, releases: int) -> tuple[Stop, npt.NDArray[np.int64]] | None:
+        """The arm's stop and a tick at which it begins in each release; null where there is none."""
+        stop = self._world.stop
+        if stop is None or not (stop.canary, stop.baseline)[arm]:
+            return None
+        first, last = stop.between
+        beyond = first + stop.every_ticks if stop.every_ticks else last + 1
+        return stop, self._rng.integers(first, beyond, releases)
 
     def step(self) -> None:
         """Go on by one tick."""
@@ -43,6 +62,10 @@ class Motion:
                 if deviation > 0.0:
                     fresh = self._rng.standard_normal(walks[arm].shape)
                     walks[arm] = kept * walks[arm] + math.sqrt(1.0 - kept * kept) * deviation * fresh
+
+    def rps(self, arm: int) -> float:
+        """Requests per second of an arm, its load apart."""
+        return self._world.traffic.rates(self._tick)[arm]
 
     @property
     def seconds(self) -> float:
@@ -64,17 +87,28 @@ class Motion:
         total: Array = self._speed[arm] + self._arm_walk[arm] + self._pod_walk[arm]
         if unsteady.drift > 0.0:
             total = total + np.log(self._wave(unsteady.drift))
+        if unsteady.trend != 0.0:
+            total = total + math.log1p(unsteady.trend * min(1.0, self.seconds / unsteady.trend_seconds))
         if unsteady.cold > 1.0 and (arm == CANARY or unsteady.cold_baseline):
             total = total + math.log1p((unsteady.cold - 1.0) * math.exp(-self.seconds / unsteady.cold_seconds))
         change = self._world.change
         if arm == CANARY and change.factor != 1.0:
-            total = total + change.size(self._tick) * math.log(change.factor)
+            total = total + math.log1p(change.size(self._tick) * (change.factor - 1.0))
         return total
 
-    def stretched(self, arm: int) -> bool:
-        """Whether the arm's tail is longer now."""
-        change = self._world.change
-        return arm == CANARY and change.tail != 1.0 and change.size(self._tick) > 0.0
+    def reshaped(self, arm: int) -> bool:
+        """Whether the arm's latency is distributed as the change has it now."""
+        return arm == CANARY and self._world.change.size(self._tick) > 0.0
+
+    def stands(self, arm: int) -> list[tuple[int, Mask]]:
+        """Which releases of an arm meet which part of a stop (``Stop.parts``) now, where any do."""
+        standing = self._stops[arm]
+        if standing is None:
+            return []
+        stop, began = standing
+        since = (self._tick - began) % stop.every_ticks if stop.every_ticks else self._tick - began
+        hit = [(part, since == part) for part in range(len(stop.parts(self._world.traffic.tick_seconds)))]
+        return [(part, mask) for part, mask in hit if mask.any()]
 
     def errors(self, arm: int) -> tuple[Array, int]:
         """Failed share of an arm's pods, (releases or 1, pods or 1), and the size of its bursts."""

@@ -65,6 +65,7 @@ def samples(world: World, tick: Tick, places: Sequence[int]) -> list[Sample]:
             baseline=baseline,
             canary=canary,
             gap=None if canary and baseline else "simulated: no telemetry",
+            weight=tick.weight,
         )
         for canary, baseline in zip(canaries, baselines, strict=True)
     ]

@@ -6,7 +6,7 @@ a tick's sum of latencies agrees with its counts without a single request being 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -16,7 +16,6 @@ import numpy as np
 from analyzers import buckets, normal
 from analyzers.layout import Array
 
-Z95: Final = 1.6448536270
 Z99: Final = 2.3263478740
 POINTS: Final = 8192
 _FURTHEST: Final = 7.5
@@ -37,6 +36,12 @@ class Shape:
     first: float
     step: float
     curves: Array
+
+    @property
+    def grid(self) -> Array:
+        """(points,), the logarithms of latency at which the curves are known."""
+        grid: Array = self.first + self.step * np.arange(len(self.curves), dtype=np.float64)
+        return grid
 
     @property
     def mean_ms(self) -> float:
@@ -83,24 +88,101 @@ def _shape(log_ms: Array, share: Array) -> Shape:
     return Shape(first=float(log_ms[0]), step=step, curves=curves / share[-1])
 
 
-@lru_cache(maxsize=64)
-def lognormal(*, median_ms: float, p99_ms: float, tail: float = 1.0) -> Shape:
-    """Lognormal latency; ``tail`` stretches what is above p95 continuously, so that p99 is that factor longer.
-
-    Raises:
-        ValueError: the numbers are not 0 < median < p99, or the tail is shortened below p95.
-    """
+def _checked(median_ms: float, p99_ms: float) -> None:
     if not 0.0 < median_ms < p99_ms < math.inf:
         raise ValueError(f"0 < median_ms < p99_ms is needed, got {median_ms} and {p99_ms}")
+
+
+@lru_cache(maxsize=64)
+def lognormal(*, median_ms: float, p99_ms: float) -> Shape:
+    """Lognormal latency.
+
+    Raises:
+        ValueError: the numbers are not 0 < median < p99; so with the other families.
+    """
+    _checked(median_ms, p99_ms)
     sigma = math.log(p99_ms / median_ms) / Z99
-    log_median, log_p95 = math.log(median_ms), math.log(median_ms) + Z95 * sigma
-    steepness = 1.0 + math.log(tail) / ((Z99 - Z95) * sigma)
+    log_ms = np.linspace(math.log(median_ms) - _FURTHEST * sigma, math.log(median_ms) + _FURTHEST * sigma, POINTS)
+    return _shape(log_ms, np.exp(normal.log_cdf((log_ms - math.log(median_ms)) / sigma)))
+
+
+@lru_cache(maxsize=64)
+def pareto(*, median_ms: float, p99_ms: float) -> Shape:
+    """Pareto latency: a share (shortest / x)^a of the requests takes longer than x."""
+    _checked(median_ms, p99_ms)
+    power = math.log(50.0) / math.log(p99_ms / median_ms)
+    shortest = math.log(median_ms) - math.log(2.0) / power
+    log_ms = np.linspace(shortest, shortest - math.log(_RAREST) / power, POINTS)
+    return _shape(log_ms, -np.expm1(-power * (log_ms - shortest)))
+
+
+@lru_cache(maxsize=64)
+def gamma(*, median_ms: float, p99_ms: float) -> Shape:
+    """Gamma latency; the power that has this p99 to its median is found by bisection."""
+    _checked(median_ms, p99_ms)
+    low, high = 0.05, 5000.0
+    while high > low * (1.0 + 1e-9):
+        power = math.sqrt(low * high)
+        unit = _gamma_of(power)
+        if unit.quantile_ms(0.99) * median_ms > p99_ms * unit.quantile_ms(0.5):
+            low = power
+        else:
+            high = power
+    unit = _gamma_of(math.sqrt(low * high))
+    scale = median_ms / unit.quantile_ms(0.5)
+    return Shape(first=unit.first + math.log(scale), step=unit.step, curves=unit.curves * np.array([1.0, scale, scale * scale]))
+
+
+def _gamma_of(power: float) -> Shape:
+    """Gamma latency with a scale of 1 ms, by the density x^power e^-x over the logarithm of x."""
+    log_ms = np.linspace(
+        math.log(power) - max(4.0, 8.0 / math.sqrt(power)) - 30.0 / power, math.log(power + 40.0 + 9.0 * math.sqrt(power)), POINTS
+    )
+    density = np.exp(power * (log_ms - math.log(power)) - np.exp(log_ms) + power)
+    return _shape(log_ms, np.cumsum(density))
+
+
+FAMILIES: Final[dict[str, Callable[..., Shape]]] = {"lognormal": lognormal, "gamma": gamma, "pareto": pareto}
+
+
+@lru_cache(maxsize=256)
+def stretched(shape: Shape, tail: float) -> Shape:
+    """The same with everything above p95 stretched continuously, so that p99 is ``tail`` times as long.
+
+    Raises:
+        ValueError: the tail is shortened below p95.
+    """
+    if tail == 1.0:
+        return shape
+    p95, p99 = (math.log(shape.quantile_ms(share)) for share in (0.95, 0.99))
+    steepness = 1.0 + math.log(tail) / max(p99 - p95, 1e-6)
     if steepness <= 0.0:
         raise ValueError(f"a tail of {tail} would put p99 below p95")
-    last = log_p95 + (_FURTHEST - Z95) * sigma * steepness
-    log_ms = np.linspace(log_median - _FURTHEST * sigma, last, POINTS)
-    unstretched = np.where(log_ms > log_p95, log_p95 + (log_ms - log_p95) / steepness, log_ms)
-    return _shape(log_ms, np.exp(normal.log_cdf((unstretched - log_median) / sigma)))
+    grid = shape.grid
+    log_ms = np.linspace(grid[0], p95 + (grid[-1] - p95) * steepness, POINTS)
+    unstretched = np.where(log_ms > p95, p95 + (log_ms - p95) / steepness, log_ms)
+    return _shape(log_ms, np.interp(unstretched, grid, shape.curves[:, 0]))
+
+
+@lru_cache(maxsize=256)
+def delayed(shape: Shape, *, from_ms: float, to_ms: float) -> Shape:
+    """The same with a wait added, evenly distributed between two times (a wait far shorter than the latencies loses digits).
+
+    The share below x of a sum with an even wait is the mean of the shares below x - wait, and the integral of a cumulative share up
+    to x is x times the share less the first moment up to x.
+    """
+    longest = math.log(math.exp(shape.grid[-1]) + to_ms)
+    shortest = math.log(math.exp(shape.first) + from_ms)
+    log_ms = np.linspace(shortest, longest, POINTS)
+    late, early = (_integral(shape, np.exp(log_ms) - wait) for wait in (from_ms, to_ms))
+    return _shape(log_ms, np.maximum.accumulate(np.maximum(late - early, 0.0) / (to_ms - from_ms)))
+
+
+def _integral(shape: Shape, ms: Array) -> Array:
+    """The integral of the cumulative share from 0 up to some times (points,)."""
+    log_ms = np.log(np.maximum(ms, 1e-300))
+    share, first = (np.interp(log_ms, shape.grid, shape.curves[:, column], left=0.0) for column in (0, 1))
+    return np.where(ms > 0.0, ms * share - first, 0.0)
 
 
 def mixture(parts: Sequence[tuple[float, Shape]]) -> Shape:
@@ -116,8 +198,7 @@ def mixture(parts: Sequence[tuple[float, Shape]]) -> Shape:
     log_ms = np.linspace(first, last, POINTS)
     total = np.zeros(POINTS)
     for share, shape in parts:
-        grid = shape.first + shape.step * np.arange(len(shape.curves))
-        total += share * np.interp(log_ms, grid, shape.curves[:, 0], left=0.0)
+        total += share * np.interp(log_ms, shape.grid, shape.curves[:, 0], left=0.0)
     return _shape(log_ms, total)
 
 

@@ -1,12 +1,14 @@
-"""Many releases of one world watched by the real judge, to their verdicts: what a policy would do to such releases.
+"""Many releases watched by the real judge, to their verdicts: what a policy would do to such releases.
 
-Releases run in blocks, each with a seed of its own derived from the trial's: blocks bound the memory, can be spread over
-processes, and a block's releases do not depend on how many blocks there are.
+The judge is asked through its public fold. Where the releases come from is open: a feed gives, tick by tick, the samples of those
+that are still watched. Releases run in blocks, each with a seed of its own derived from the trial's: blocks bound the memory,
+can be spread over processes, and a block's releases do not depend on how many blocks there are.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -17,10 +19,14 @@ from analyzers.ruling import Ruling
 from config.policy import Policy
 from daemon.simulation import packing
 from daemon.simulation.drawing import Counts, Stream
+from daemon.simulation.shapes import Shape
 from daemon.simulation.world import World
 
 BLOCK: Final = 512
 """Releases that are watched side by side."""
+
+Feed = Iterator[Callable[[Sequence[int]], list[Sample]]]
+"""Per tick, what gives the samples of the releases at some places."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +34,7 @@ class Ends:
     """How releases ended, in order.
 
     Attributes:
-        outcomes: ``rollback``, ``promote``, ``inconclusive``.
+        outcomes: ``rollback``, ``promote``, ``inconclusive``; what was still watched when the feed ended is inconclusive.
         ticks: the tick of the verdict (the first is 1).
         legs: the leg that carried a rollback.
     """
@@ -54,7 +60,7 @@ def terms_for(world: World, policy: Policy) -> Terms:
         tick_seconds=world.traffic.tick_seconds,
         window_seconds=policy.window_seconds,
         split=world.split,
-        weight=world.traffic.weight,
+        weight=world.traffic.weight(1),
         bounds_ms=world.times.bounds_ms,
     )
 
@@ -64,40 +70,53 @@ def watched_ticks(world: World, terms: Terms) -> int:
     return math.ceil(terms.window_seconds / world.traffic.tick_seconds - 1e-9)
 
 
+def feed(
+    world: World,
+    *,
+    ticks: int,
+    releases: int,
+    seed: int | np.random.SeedSequence,
+    latencies: tuple[Shape, Shape] | None = None,
+) -> Feed:
+    """Releases of a world; for the rest see ``Stream``."""
+    stream = Stream(world, releases=releases, seed=seed, latencies=latencies)
+    return (partial(packing.samples, world, tick) for tick in stream.ticks(ticks))
+
+
 @dataclass(slots=True, kw_only=True)
 class Round:
-    """One tick of a watch: samples, the judge's states and rulings of the releases at ``places``, in parallel."""
+    """One tick of a watch: samples and rulings of the releases at ``places``, in parallel."""
 
     number: int
     places: Sequence[int]
     samples: list[Sample]
-    states: list[JudgeState]
     rulings: list[Ruling]
 
 
-class Watch:
-    """A block of releases under watch. Iterate over ``rounds``; ``terms`` and ``places`` may be changed in between."""
+def rounds(source: Feed, terms: Terms, *, releases: int) -> Iterator[Round]:
+    """Fold tick after tick of a block of releases under the same terms, each until it has ended or the feed has."""
+    places = list(range(releases))
+    states: list[JudgeState] = [start(terms)] * releases
+    for number, samples_of in enumerate(source, start=1):
+        samples = samples_of(places)
+        folded = fold([terms] * len(places), states, samples)
+        yield Round(number=number, places=places, samples=samples, rulings=[ruling for _, ruling in folded])
+        going = [(at, state) for at, (state, ruling) in zip(places, folded, strict=True) if ruling.outcome == "continue"]
+        if not going:
+            return
+        places, states = [at for at, _ in going], [state for _, state in going]
 
-    def __init__(self, world: World, terms: Terms, *, releases: int, seed: int | np.random.SeedSequence) -> None:
-        """Begin with all releases watched, all under the same terms."""
-        self.terms = [terms] * releases
-        self.places = list(range(releases))
-        self._world = world
-        self._states = [start(terms)] * releases
-        self._stream = Stream(world, releases=releases, seed=seed)
 
-    def rounds(self, ticks: int) -> Iterator[Round]:
-        """Fold tick after tick until ``places`` is empty or the ticks are over."""
-        for tick in self._stream.ticks(ticks):
-            places = self.places
-            if not places:
-                return
-            samples = packing.samples(self._world, tick, places)
-            folded = fold([self.terms[at] for at in places], [self._states[at] for at in places], samples)
-            states = [state for state, _ in folded]
-            for at, state in zip(places, states, strict=True):
-                self._states[at] = state
-            yield Round(number=tick.number, places=places, samples=samples, states=states, rulings=[ruling for _, ruling in folded])
+def watch(source: Feed, terms: Terms, *, releases: int) -> Ends:
+    """Watch a block of releases, each to its verdict."""
+    outcomes, ended = ["inconclusive"] * releases, np.zeros(releases, dtype=np.int64)
+    legs: list[str | None] = [None] * releases
+    for now in rounds(source, terms, releases=releases):
+        ended[now.places] = now.number
+        for at, ruling in zip(now.places, now.rulings, strict=True):
+            if ruling.outcome != "continue":
+                outcomes[at], legs[at] = ruling.outcome, ruling.leg
+    return Ends(outcomes=tuple(outcomes), ticks=ended, legs=tuple(legs))
 
 
 def blocks(releases: int) -> list[int]:
@@ -105,34 +124,19 @@ def blocks(releases: int) -> list[int]:
     return [min(BLOCK, releases - first) for first in range(0, releases, BLOCK)]
 
 
-def block_seed(seed: int, block: int) -> np.random.SeedSequence:
-    """The seed of one block of a trial."""
-    return np.random.SeedSequence([seed, block])
-
-
 def judge(world: World, policy: Policy, *, releases: int, seed: int) -> Ends:
     """Watch releases of one world under a policy, each to its verdict."""
     terms = terms_for(world, policy)
-    parts = [judge_block(world, terms, releases=size, seed=block_seed(seed, block)) for block, size in enumerate(blocks(releases))]
+    parts = [
+        watch(
+            feed(world, ticks=watched_ticks(world, terms), releases=size, seed=np.random.SeedSequence([seed, block])),
+            terms,
+            releases=size,
+        )
+        for block, size in enumerate(blocks(releases))
+    ]
     return Ends(
         outcomes=tuple(one for part in parts for one in part.outcomes),
         ticks=np.concatenate([part.ticks for part in parts]),
         legs=tuple(one for part in parts for one in part.legs),
     )
-
-
-def judge_block(world: World, terms: Terms, *, releases: int, seed: int | np.random.SeedSequence) -> Ends:
-    """One block of a trial: releases under the same terms, each to its verdict."""
-    ticks = watched_ticks(world, terms)
-    outcomes, ended = ["inconclusive"] * releases, np.full(releases, ticks, dtype=np.int64)
-    legs: list[str | None] = [None] * releases
-    watch = Watch(world, terms, releases=releases, seed=seed)
-    for now in watch.rounds(ticks):
-        going = []
-        for at, ruling in zip(now.places, now.rulings, strict=True):
-            if ruling.outcome == "continue":
-                going.append(at)
-                continue
-            outcomes[at], ended[at], legs[at] = ruling.outcome, now.number, ruling.leg
-        watch.places = going
-    return Ends(outcomes=tuple(outcomes), ticks=ended, legs=tuple(legs))

@@ -6,7 +6,7 @@ lognormal with a median of 40 ms and a p99 of 240 ms, read from Istio's default 
 
 import math
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 ISTIO_MS: Final = (
     *(0.5, 1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0),
@@ -31,6 +31,9 @@ class Traffic:
         gap_chance: per tick and arm, that its telemetry goes missing; for ``gap_ticks`` ticks.
         reset_chance: per tick and arm, that a counter restart hides a random part of the tick.
         flush_ticks: the proxy merges its histograms every so many ticks; in between an arm has no latency.
+        route_weight: the canary's weight in the route in percent, where the requests do not follow it (sticky sessions, requests
+            that are never answered); null where they do.
+        steps: the weight rises as (from this tick, percent of all requests); at 100 the canary is alone.
     """
 
     canary_rps: float = 50.0
@@ -41,11 +44,23 @@ class Traffic:
     gap_ticks: int = 1
     reset_chance: float = 0.0
     flush_ticks: int = 1
+    route_weight: float | None = None
+    steps: tuple[tuple[int, float], ...] = ()
 
-    @property
-    def weight(self) -> float:
-        """The canary's share of the requests in percent."""
-        return 100.0 * self.canary_rps / (self.canary_rps + self.baseline_rps)
+    def rates(self, tick: int) -> tuple[float, float]:
+        """Requests per second of canary and baseline at a tick (the first is 1)."""
+        both = self.canary_rps + self.baseline_rps
+        for first, percent in reversed(self.steps):
+            if tick >= first:
+                return both * percent / 100.0, both * (1.0 - percent / 100.0)
+        return self.canary_rps, self.baseline_rps
+
+    def weight(self, tick: int) -> float:
+        """The canary's weight in the route at a tick, in percent."""
+        if self.route_weight is not None:
+            return self.route_weight
+        canary, baseline = self.rates(tick)
+        return 100.0 * canary / (canary + baseline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,27 +69,35 @@ class Failures:
 
     Attributes:
         errors: failed share of the requests. denied: denied share of what arrives.
-        clump: failures come in bursts of this many (retries); the share stays.
+        clump: failures come in bursts of exactly this many; the share stays.
+        retried: chance that a failed request is tried again and fails again (bursts of all sizes); the share stays.
         slow: factor on the latency of failed requests; seen only where histograms are not split.
     """
 
     errors: float = 0.001
     denied: float = 0.0
     clump: int = 1
+    retried: float = 0.0
     slow: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Times:
-    """Latency of successes: lognormal, read from a histogram with these finite upper bounds.
+class Part:
+    """Requests of one kind: their share (shares need not add up to 1), and how their latency is distributed."""
 
-    ``misses`` of the requests take ``miss_factor`` times as long (a cache): a second hump.
-    """
-
+    share: float = 1.0
+    family: Literal["lognormal", "gamma", "pareto"] = "lognormal"
     median_ms: float = 40.0
     p99_ms: float = 240.0
-    misses: float = 0.0
-    miss_factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Latency of successes: a mixture of kinds of requests (a cache's hits and misses), read from a histogram with these finite
+    upper bounds.
+    """
+
+    parts: tuple[Part, ...] = (Part(),)
     bounds_ms: tuple[float, ...] = ISTIO_MS
 
 
@@ -85,6 +108,7 @@ class Unsteady:
     Attributes:
         drift: amplitude, as a fraction, of a wave shared by both arms; every release has its own phase.
         drift_seconds: the wave's length.
+        trend: fraction by which both arms' latency has grown after ``trend_seconds``, evenly; then it stays.
         jitter: (canary, baseline) standard deviation of the logarithm of a factor common to all requests of an arm and tick.
         pod_jitter: the same for a factor of each pod's own.
         correlation: of both factors from tick to tick (AR(1)).
@@ -93,12 +117,44 @@ class Unsteady:
 
     drift: float = 0.0
     drift_seconds: float = 120.0
+    trend: float = 0.0
+    trend_seconds: float = 300.0
     jitter: tuple[float, float] = (0.0, 0.0)
     pod_jitter: float = 0.0
     correlation: float = 0.0
     cold: float = 1.0
     cold_seconds: float = 10.0
     cold_baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """An arm stands still for a moment: what arrives then waits for its end, or fails. It begins with a tick.
+
+    Attributes:
+        seconds: how long.
+        between: first and last tick at which it may begin; drawn for each release.
+        every_ticks: it comes again (garbage collection); drawn for each release and arm where it stands in its period.
+            0: once.
+        canary, baseline: which arms.
+        fails: requests fail instead of waiting.
+    """
+
+    seconds: float = 0.5
+    between: tuple[int, int] = (1, 300)
+    every_ticks: int = 0
+    canary: bool = True
+    baseline: bool = False
+    fails: bool = False
+
+    def parts(self, tick_seconds: float) -> list[tuple[float, float, float]]:
+        """For each tick it touches: the share of the requests that meet it, and the shortest and longest wait in seconds."""
+        number = math.ceil(self.seconds / tick_seconds - 1e-9)
+        ends = [min(self.seconds, (at + 1) * tick_seconds) for at in range(number)]
+        return [
+            ((end - at * tick_seconds) / tick_seconds, self.seconds - end, self.seconds - at * tick_seconds)
+            for at, end in enumerate(ends)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +165,7 @@ class Pods:
         canary, baseline: numbers.
         spread: standard deviation of the logarithm of the pods' own factors on latency.
         error_spread: the same for their error rates.
+        slow: factor on the latency of the first of the canary's pods (a slow node).
         told_apart: telemetry has counts for every pod. ages: and their ages.
     """
 
@@ -116,6 +173,7 @@ class Pods:
     baseline: int = 1
     spread: float = 0.0
     error_spread: float = 0.0
+    slow: float = 1.0
     told_apart: bool = False
     ages: bool = False
 
@@ -126,7 +184,8 @@ class Change:
 
     Attributes:
         factor: on latency. tail: on p99 alone, everything above p95 stretched continuously.
-        ramp_ticks: the factor on latency and the additional errors grow to their full size in this time (a leak).
+        factors: on the latency of each of ``Times.parts``, in their order.
+        ramp_ticks: what is added by the factor on latency and to the errors grows evenly to its full size in this time (a leak).
         clump: failures come in bursts of this many.
     """
 
@@ -136,6 +195,7 @@ class Change:
     denied: float | None = None
     factor: float = 1.0
     tail: float = 1.0
+    factors: tuple[float, ...] = ()
     clump: int | None = None
 
     def size(self, tick: int) -> float:
@@ -155,6 +215,7 @@ class World:
     unsteady: Unsteady = field(default_factory=Unsteady)
     pods: Pods = field(default_factory=Pods)
     change: Change = field(default_factory=Change)
+    stop: Stop | None = None
     split: bool = True
 
     def ticks_in(self, seconds: float) -> int:

@@ -10,7 +10,7 @@ from analyzers.layout import GAIN, Rows
 from analyzers.terms import Limits
 from config.policy import LatencyTolerance, Policy, Tolerances
 from daemon.simulation.trials import judge
-from daemon.simulation.world import Change, Times, Unsteady, World
+from daemon.simulation.world import Change, Part, Times, Unsteady, World
 from tests.analyzers.streams import terms
 
 BOUNDS = np.array([[100.0, 250.0]])
@@ -46,7 +46,7 @@ def test_what_is_sure_beyond_the_boundary_is_what_the_evidence_is_without_the_mu
     assert sure(rows, Limits([one] * 3), np.array([5000.0, 5000.0, 150.0])).tolist() == [5000.0, 1250.0, 100.0]
 
 
-TOLERATED = World(times=Times(median_ms=24.4, p99_ms=105.0), change=Change(factor=1.08))
+TOLERATED = World(times=Times(parts=(Part(median_ms=24.4, p99_ms=105.0),)), change=Change(factor=1.08))
 
 
 def test_a_tolerated_change_of_a_p99_right_above_a_bound_is_not_taken_back() -> None:

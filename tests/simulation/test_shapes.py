@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import optimize, stats
 
 from daemon.simulation import shapes
 from daemon.simulation.world import ISTIO_MS
@@ -42,11 +43,40 @@ def test_buckets_of_a_slowed_lognormal_have_their_exact_chances_and_moments(fact
 
 def test_a_stretched_tail_leaves_everything_below_p95_and_moves_p99() -> None:
     plain = shapes.lognormal(median_ms=40.0, p99_ms=240.0)
-    longer = shapes.lognormal(median_ms=40.0, p99_ms=240.0, tail=1.5)
+    longer = shapes.stretched(plain, 1.5)
     for share in (0.1, 0.5, 0.9, 0.949):
         assert longer.quantile_ms(share) == pytest.approx(plain.quantile_ms(share), rel=2e-3)
     assert longer.quantile_ms(0.99) == pytest.approx(360.0, rel=2e-3)
     assert longer.quantile_ms(0.96) > plain.quantile_ms(0.96)
+
+
+@pytest.mark.parametrize("ratio", [1.1, 3.0, 20.0, 80.0])
+def test_a_gamma_has_the_quantiles_that_were_asked_for_and_its_own_shape_between(ratio: float) -> None:
+    shape = shapes.gamma(median_ms=30.0, p99_ms=30.0 * ratio)
+    power = optimize.brentq(lambda a: stats.gamma.ppf(0.99, a) / stats.gamma.ppf(0.5, a) - ratio, 0.01, 5000.0)
+    exact = stats.gamma(power, scale=30.0 / stats.gamma.ppf(0.5, power))
+    for share in (0.1, 0.5, 0.9, 0.99, 0.999):
+        assert shape.quantile_ms(share) == pytest.approx(float(exact.ppf(share)), rel=2e-3)
+    assert shape.mean_ms == pytest.approx(float(exact.mean()), rel=1e-3)
+
+
+def test_a_pareto_has_the_quantiles_that_were_asked_for() -> None:
+    shape = shapes.pareto(median_ms=30.0, p99_ms=300.0)
+    power = math.log(50.0) / math.log(10.0)
+    for share in (0.0001, 0.5, 0.9, 0.99, 0.9999):
+        assert shape.quantile_ms(share) == pytest.approx(30.0 * (2.0 * (1.0 - share)) ** (-1.0 / power), rel=3e-3)
+
+
+@pytest.mark.parametrize(("from_ms", "to_ms"), [(0.0, 500.0), (500.0, 1500.0), (0.0, 50.0)])
+def test_a_wait_is_added_as_drawing_both_would(from_ms: float, to_ms: float) -> None:
+    plain = shapes.lognormal(median_ms=40.0, p99_ms=240.0)
+    rng = np.random.default_rng(1)
+    drawn = 40.0 * np.exp(SIGMA * rng.standard_normal(400_000)) + rng.uniform(from_ms, to_ms, 400_000)
+    chance, mean, _ = shapes.delayed(plain, from_ms=from_ms, to_ms=to_ms).buckets(LOG_BOUNDS, np.array(0.0))
+    place = np.searchsorted(np.array(ISTIO_MS), drawn)
+    seen = np.bincount(place, minlength=len(ISTIO_MS) + 1) / len(drawn)
+    np.testing.assert_allclose(chance, seen, atol=4e-3)
+    assert (chance * mean).sum() == pytest.approx(drawn.mean(), rel=3e-3)
 
 
 def test_a_mixture_has_two_humps_in_their_proportions() -> None:
@@ -70,7 +100,9 @@ def test_a_histogram_is_given_back_by_its_own_bounds() -> None:
     ("make", "words"),
     [
         (lambda: shapes.lognormal(median_ms=40.0, p99_ms=40.0), "median_ms < p99_ms"),
-        (lambda: shapes.lognormal(median_ms=40.0, p99_ms=240.0, tail=0.1), "below p95"),
+        (lambda: shapes.gamma(median_ms=0.0, p99_ms=40.0), "median_ms < p99_ms"),
+        (lambda: shapes.pareto(median_ms=50.0, p99_ms=40.0), "median_ms < p99_ms"),
+        (lambda: shapes.stretched(shapes.lognormal(median_ms=40.0, p99_ms=240.0), 0.1), "below p95"),
         (lambda: shapes.mixture([]), "positive shares"),
         (lambda: shapes.histogram(bounds_ms=(1.0,), counts=(0, 0)), "not all zero"),
         (lambda: shapes.histogram(bounds_ms=(1.0,), counts=(1,)), "one more"),

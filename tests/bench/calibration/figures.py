@@ -1,84 +1,121 @@
-"""From ticks of first conviction to figures, their standard errors, and whether they are worse than the reference."""
+"""From how releases ended to figures with exact limits, and whether what is wanted of them lies within these.
 
-import json
+A share has the limits of Clopper and Pearson (1934), a quantile of ticks those of the order statistics: both cover the truth in at
+least 95 of 100 calibrations, whatever it is. None of 500 is therefore "at most .7 %", not "0 %". How a release ended is a whole
+number: the tick of a rollback, minus the tick of a promotion, 0 for neither.
+"""
+
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
+from scipy import stats
 
-SURE_Z: Final = 3.0
-"""Standard errors (ours and the reference's together) beyond which a figure is called worse."""
-REFERENCE_RUNS: Final = 1000
-"""Runs behind a reference delay."""
-FEWEST_PERCENT: Final = 0.005
-
-Reference = Mapping[str, Mapping[str, Mapping[str, float | list[float]]]]
-
-
-def reference() -> Reference:
-    """The reference figures: section, key, column; percentages, or median and 90th percentile of ticks."""
-    found: Reference = json.loads(Path(__file__).with_name("reference.json").read_text(encoding="utf-8"))
-    return found
+LEVEL: Final = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A share in percent with its binomial standard error; ``worse`` than the reference beyond chance."""
+    """``count`` of ``runs`` releases, with the exact limits of the share behind them."""
 
-    percent: float
-    error: float
+    count: int
     runs: int
-    worse: bool = False
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Lower and upper limit, as fractions."""
+        tail = (1.0 - LEVEL) / 2.0
+        low = 0.0 if self.count == 0 else float(stats.beta.ppf(tail, self.count, self.runs - self.count + 1))
+        high = 1.0 if self.count == self.runs else float(stats.beta.ppf(1.0 - tail, self.count + 1, self.runs - self.count))
+        return low, high
 
     def __str__(self) -> str:
-        digits = 2 if self.percent < 10.0 else 1
-        return f"{self.percent:.{digits}f} ± {self.error:.{2 if self.error < 1 else 1}f} %"
+        low, high = (100.0 * limit for limit in self.limits)
+        return f"{_short(100.0 * self.count / self.runs)} ({_short(low)}-{_short(high)}) %"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantile:
+    """A quantile of ticks, and between which two it surely lies; infinite for never within the watch."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return "-" if math.isinf(self.value) else f"{self.value:g}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delay:
-    """Median and 90th percentile of ticks to the event (infinite: never within the watch), and the share found in percent."""
+    """Median and 90th percentile of ticks from the onset, and which share of the releases was found at all."""
 
-    median: float
-    p90: float
-    found: float
-    worse: bool = False
+    median: Quantile
+    p90: Quantile
+    found: Share
 
     def __str__(self) -> str:
-        words = " / ".join("-" if math.isinf(value) else f"{value:g}" for value in (self.median, self.p90))
-        return words if self.found >= 99.5 else f"{words} ({self.found:.0f} %)"
+        missed = "" if self.found.count == self.found.runs else f" [{100.0 * self.found.count / self.found.runs:.1f} %]"
+        return f"{self.median}/{self.p90}{missed}"
+
+    @property
+    def spans(self) -> str:
+        """The limits of both."""
+        return ", ".join(f"{_span(one.low)}-{_span(one.high)}" for one in (self.median, self.p90))
 
 
-def share(ticks: Sequence[float], against: float | None = None, reference_runs: int = REFERENCE_RUNS) -> Share:
-    """The share of the releases in which it happened at all; ``against`` is the reference in percent."""
-    runs = len(ticks)
-    part = sum(tick > 0 for tick in ticks) / runs
-    error = math.sqrt(max(part * (1.0 - part), FEWEST_PERCENT / 100.0) / runs)
-    worse = False
-    if against is not None:
-        their = against / 100.0
-        spread = math.sqrt(error**2 + max(their * (1.0 - their), FEWEST_PERCENT / 100.0) / reference_runs)
-        worse = part - their > SURE_Z * spread
-    return Share(percent=100.0 * part, error=100.0 * error, runs=runs, worse=worse)
+def _span(ticks: float) -> str:
+    return "never" if math.isinf(ticks) else f"{ticks:g}"
 
 
-def delays(ticks: Sequence[float], onset: int) -> np.ndarray:
-    """Ticks from the onset, infinite for never; releases in which it had happened before are left out."""
-    values = np.asarray(ticks, dtype=np.float64)
-    values = values[(values == 0) | (values > onset)]
-    return np.sort(np.where(values == 0, math.inf, values - onset))
+def _short(percent: float) -> str:
+    """Two digits that count, and never more than two behind the point."""
+    return f"{percent:.2f}" if 0.0 < percent < 1.0 else f"{percent:.1f}" if percent < 99.95 and percent > 0.0 else f"{percent:.0f}"
 
 
-def delay(ticks: Sequence[float], onset: int, against: Sequence[float] | None = None) -> Delay:
-    """Median and 90th percentile of the delay; worse when too few releases are found by the reference's ticks."""
-    values = delays(ticks, onset)
-    runs = len(values)
-    worse = False
-    for level, limit in zip((0.5, 0.9), against or (), strict=False):
-        spread = math.sqrt(level * (1.0 - level) * (1.0 / runs + 1.0 / REFERENCE_RUNS))
-        worse |= bool((values <= limit).mean() < level - SURE_Z * spread)
-    median, p90 = (float(values[min(runs - 1, math.ceil(level * runs) - 1)]) for level in (0.5, 0.9))
-    return Delay(median=median, p90=p90, found=100.0 * float(np.isfinite(values).mean()), worse=worse)
+def rolled_back(ends: Sequence[int]) -> Share:
+    """The share that was taken back."""
+    return Share(count=sum(end > 0 for end in ends), runs=len(ends))
+
+
+def promoted(ends: Sequence[int]) -> Share:
+    """The share that was promoted."""
+    return Share(count=sum(end < 0 for end in ends), runs=len(ends))
+
+
+def rolled_back_before(ends: Sequence[int], onset: int) -> Share:
+    """The share that was taken back before there was anything to find."""
+    return Share(count=sum(0 < end <= onset for end in ends), runs=len(ends))
+
+
+def delays(ends: Sequence[int], onset: int = 0) -> list[float]:
+    """Ticks from the onset to the rollback in order, infinite for never; releases taken back before are left out."""
+    kept = [end for end in ends if end <= 0 or end > onset]
+    return sorted(end - onset if end > 0 else math.inf for end in kept)
+
+
+def delay(ends: Sequence[int], onset: int = 0) -> Delay:
+    """Ticks to the rollback of bad releases."""
+    ordered = delays(ends, onset)
+    found = Share(count=sum(math.isfinite(ticks) for ticks in ordered), runs=len(ordered))
+    return Delay(median=quantile(ordered, 0.5), p90=quantile(ordered, 0.9), found=found)
+
+
+def until_promoted(ends: Sequence[int]) -> tuple[float, float]:
+    """Median and 90th percentile of ticks to the promotion, of those promoted; NaN for none."""
+    ticks = [-end for end in ends if end < 0]
+    return (float(np.median(ticks)), float(np.percentile(ticks, 90))) if ticks else (math.nan, math.nan)
+
+
+def quantile(ordered: Sequence[float], level: float) -> Quantile:
+    """A quantile of an ordered sample with the limits of its order statistics."""
+    runs, tail = len(ordered), (1.0 - LEVEL) / 2.0
+    low = int(stats.binom.ppf(tail, runs, level))
+    high = int(stats.binom.ppf(1.0 - tail, runs, level)) + 1
+    return Quantile(
+        value=ordered[max(math.ceil(level * runs), 1) - 1],
+        low=ordered[max(low, 1) - 1] if low >= 1 else 1.0,
+        high=ordered[high - 1] if high <= runs else math.inf,
+    )

@@ -1,71 +1,62 @@
 """The plots of the page."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from tests.bench.calibration import svg
-from tests.bench.calibration.cells import Cell
-from tests.bench.calibration.figures import delays, share
-from tests.bench.calibration.probes import First
-from tests.bench.calibration.svg import Axis, Row
-from tests.bench.calibration.tables import Tables
+from tests.bench.calibration import figures, svg
+from tests.bench.calibration.asks import RolledBack
+from tests.bench.calibration.row import Row, Section
+from tests.bench.calibration.svg import Axis, Bar
+from tests.bench.calibration.watching import Ends
 
-_FALSE: Final = Axis(low=0.0, high=2.0, ticks=(0.0, 0.5, 1.0, 1.5, 2.0))
-_HAZARDS: Final = Axis(low=0.1, high=100.0, ticks=(0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0), log=True)
+_PERCENT: Final = Axis(low=0.05, high=100.0, ticks=(0.05, 0.2, 1.0, 5.0, 20.0, 100.0), log=True)
 _TIME: Final = Axis(low=1.0, high=300.0, ticks=(1, 2, 5, 10, 20, 50, 100, 300), log=True)
-_CURVES: Final = ("e20", "e5", "e1", "x1.5", "x1.2", "x1.1")
-_TAILS: Final = ("t2", "t1.5", "e0.5", "x1.05", "5/95 x1.2", "5/95 e1")
+_CURVES: Final = ("errors 20 %", "errors 5 %", "errors 2 %", "errors 1 %", "x1.5", "x1.2")
+_SMALL: Final = ("errors .75 %", "x1.15", "x1.2, lognormal", "p99 +50 %", "p99 +100 %", "5/95 rps: x1.5")
+Answered = Sequence[tuple[Row, Ends]]
 
 
-def _row(tables: Tables, cell: Cell, first: First, columns: tuple[str, ...]) -> Row:
-    found = [share(first[column]) for column in columns]
-    known = [tables.known(cell, column) for column in columns]
-    return Row(
-        label=cell.title,
-        dots=[(one.percent, 2.0 * one.error, series) for series, one in enumerate(found)],
-        hollow=[(float(value), series) for series, value in enumerate(known) if isinstance(value, int | float)],
-    )
+def _bars(answered: Answered, section: Section) -> list[Bar]:
+    found = []
+    for row, ends in answered:
+        if row.section == section and isinstance(row.asked, RolledBack):
+            share, wanted = figures.rolled_back(ends), row.asked.at_most
+            low, high = share.limits
+            found.append(
+                Bar(
+                    label=row.title,
+                    value=100.0 * share.count / share.runs,
+                    low=100.0 * low,
+                    high=100.0 * high,
+                    wanted=None if wanted is None else 100.0 * wanted,
+                )
+            )
+    return found
 
 
-def all_plots(tables: Tables) -> dict[str, str]:
+def _curves(answered: Answered, titles: Sequence[str]) -> list[tuple[str, list[float]]]:
+    bad = {row.title: figures.delays(ends, row.onset) for row, ends in answered if row.section == "bad"}
+    return [(title, bad[title]) for title in titles]
+
+
+def all_plots(answered: Answered) -> dict[str, str]:
     """SVG by file name."""
-    false = [_row(tables, cell, first, ("guarded",)) for cell, first in tables.of("false")]
-    hazards = [_row(tables, cell, first, ("boost", "guarded")) for cell, first in tables.of("hazards")]
-    detection = {cell.key: (cell.title, first["guarded"]) for cell, first in tables.of("detection")}
-    same = next(first for cell, first in tables.of("promotion") if cell.key == "same")
+    unit = "percent of releases (logarithmic); bars: exact 95 % limits; red: wanted at most"
+    since = "ticks since the canary turned bad (logarithmic)"
     return {
-        "calibration-false.svg": svg.dots(
-            "Healthy releases taken back, percent (bars: two standard errors)",
-            false,
-            axis=_FALSE,
-            unit="percent of releases; dashed: what the policy allows",
-            series=("judge with guards",),
-            limit=1.0,
+        "calibration-same.svg": svg.dots(
+            "Releases of the same code, or of better code, taken back", _bars(answered, "same code"), axis=_PERCENT, unit=unit
         ),
-        "calibration-hazards.svg": svg.dots(
-            "Healthy releases taken back under hazards, percent, without and with guards",
-            hazards,
-            axis=_HAZARDS,
-            unit="percent of releases (logarithmic); dashed: what the policy allows",
-            series=("without guards", "with guards"),
-            limit=1.0,
-            hollow="reference",
+        "calibration-tolerated.svg": svg.dots(
+            "Releases within their tolerance, or right at it, taken back", _bars(answered, "tolerated"), axis=_PERCENT, unit=unit
         ),
         "calibration-detection.svg": svg.shares(
             "Bad releases taken back by time (ticks of 1 s, 50 of 1000 requests a second)",
-            [(detection[key][0], delays(detection[key][1], 0).tolist()) for key in _CURVES],
+            _curves(answered, _CURVES),
             axis=_TIME,
-            unit="ticks since the start (logarithmic)",
+            unit=since,
         ),
         "calibration-small.svg": svg.shares(
-            "Small changes, tails and low traffic",
-            [(detection[key][0], delays(detection[key][1], 0).tolist()) for key in _TAILS],
-            axis=_TIME,
-            unit="ticks since the start (logarithmic)",
-        ),
-        "calibration-promotion.svg": svg.shares(
-            "What is shown of an identical canary by time",
-            [(column, delays(same[column], 0).tolist()) for column in ("rank", "mean", "errors", "together", "p99")],
-            axis=Axis(low=1.0, high=600.0, ticks=(1, 2, 5, 10, 20, 50, 100, 200, 600), log=True),
-            unit="ticks since the start (logarithmic)",
+            "Small changes, slow ends and low traffic", _curves(answered, _SMALL), axis=_TIME, unit=since
         ),
     }

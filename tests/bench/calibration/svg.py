@@ -47,10 +47,9 @@ class Drawing:
         """Words."""
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="fill:{colour}">{escape(words)}</text>')
 
-    def dot(self, x: float, y: float, *, colour: str, hollow: bool = False) -> None:
+    def dot(self, x: float, y: float, *, colour: str) -> None:
         """A point."""
-        inside = "#ffffff" if hollow else colour
-        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{inside}" stroke="{colour}" stroke-width="1.5"/>')
+        self.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>')
 
     def curve(self, points: Sequence[tuple[float, float]], *, colour: str) -> None:
         """Joined points."""
@@ -67,48 +66,35 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A row of a dot plot: (value, half width of its bar, index of its series); hollow dots are references."""
+class Bar:
+    """A row of a dot plot: a value with its limits, and what is wanted (null: nothing)."""
 
     label: str
-    dots: Sequence[tuple[float, float, int]]
-    hollow: Sequence[tuple[float, int]] = ()
+    value: float
+    low: float
+    high: float
+    wanted: float | None = None
 
 
-def _legend(drawing: Drawing, names: Sequence[str], x: float, *, hollow: str = "") -> None:
-    y = 38.0
-    for series, name in enumerate(names):
-        drawing.dot(x, y - 4, colour=COLOURS[series])
-        drawing.text(x + 10, y, name)
-        x += 28 + 6.6 * len(name)
-    if hollow:
-        drawing.dot(x, y - 4, colour=COLOURS[-1], hollow=True)
-        drawing.text(x + 10, y, hollow)
-
-
-def dots(title: str, rows: Sequence[Row], *, axis: Axis, unit: str, series: Sequence[str], limit: float, hollow: str = "") -> str:
-    """A dot plot with bars of two standard errors and a dashed limit."""
-    left, right, top, step = 300.0, 740.0, 60.0, 22.0
-    bottom = top + step * len(rows)
+def dots(title: str, bars: Sequence[Bar], *, axis: Axis, unit: str) -> str:
+    """A dot plot with the values' limits; a red mark is what is wanted."""
+    left, right, top, step = 330.0, 740.0, 50.0, 18.0
+    bottom = top + step * len(bars)
     drawing = Drawing(760, int(bottom + 45), title)
     drawing.text(16, 20, title)
-    _legend(drawing, series, 20.0, hollow=hollow)
     for value in axis.ticks:
         x = axis.at(value, left, right)
         drawing.line(x, top - 6, x, bottom)
         drawing.text(x, bottom + 16, f"{value:g}", anchor="middle")
     drawing.text(right, bottom + 34, unit, anchor="end")
-    drawing.line(*(axis.at(limit, left, right), top - 6, axis.at(limit, left, right), bottom), colour="#d1242f", dash="5 3")
-    for number, row in enumerate(rows):
+    for number, bar in enumerate(bars):
         y = top + step * (number + 0.5)
-        drawing.text(left - 10, y + 4, row.label, anchor="end")
-        for value, half, which in row.dots:
-            low, high = (axis.at(value + sign * half, left, right) for sign in (-1, 1))
-            drawing.line(low, y, high, y, colour=COLOURS[which], wide=2)
-        for value, _ in row.hollow:
-            drawing.dot(axis.at(value, left, right), y, colour=COLOURS[-1], hollow=True)
-        for value, _, which in row.dots:
-            drawing.dot(axis.at(value, left, right), y, colour=COLOURS[which])
+        drawing.text(left - 10, y + 4, bar.label, anchor="end")
+        drawing.line(axis.at(bar.low, left, right), y, axis.at(bar.high, left, right), y, colour=COLOURS[0], wide=2)
+        drawing.dot(axis.at(bar.value, left, right), y, colour=COLOURS[0])
+        if bar.wanted is not None:
+            x = axis.at(bar.wanted, left, right)
+            drawing.line(x, y - 7, x, y + 7, colour=COLOURS[1], wide=2)
     return str(drawing)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from analyzers import fitness, promotion, words
 from analyzers.layout import B_ERR, B_REQ, Array, Mask, Rows
+from analyzers.legs.table import ERRORS, LATENCY, SLOW_END
 from analyzers.terms import Limits
 
 CERTAIN: Final = 100.0
@@ -21,7 +22,7 @@ def unwell(rows: Rows, limits: Limits) -> tuple[Mask, Array]:
 
     Nothing is concluded from it: the relative comparison stands, and a limit broken by both arms never reverts.
     """
-    errors, requests = rows.counts[:, 0, B_ERR], rows.counts[:, 0, B_REQ]
+    errors, requests = rows.counts[:, B_ERR], rows.counts[:, B_REQ]
     rate = errors / np.maximum(requests, 1.0)
     if not (rate > limits.max_rate).any():
         return np.zeros(len(rate), dtype=np.bool_), rate
@@ -33,7 +34,7 @@ def _blind(rows: Rows, limits: Limits) -> Sequence[Mask]:
     size = limits.bounds.shape[1] + 1
     if size == 1:
         return (np.zeros(len(rows.raw), dtype=np.bool_),) * 2
-    return fitness.blind(rows.hist[:, 0, 1, :size], limits)
+    return fitness.blind(rows.baseline[:, :size], limits)
 
 
 def beside(rows: Rows, limits: Limits) -> list[str]:
@@ -53,19 +54,19 @@ def beside(rows: Rows, limits: Limits) -> list[str]:
     return said
 
 
-def notes(rows: Rows, limits: Limits) -> dict[str, str]:
+def notes(rows: Rows, limits: Limits) -> dict[int, str]:
     """The same of one release (a batch of one) in full, a sentence per leg that is concerned."""
     found = {}
     failing, rate = unwell(rows, limits)
     if failing[0]:
-        found["slo"] = (
+        found[ERRORS] = (
             f"The baseline itself fails {words.percent(float(rate[0]))}, beyond the limit: the canary is compared with it only."
         )
     size = limits.bounds.shape[1] + 1
     if size > 1:
-        hist = rows.hist[0, 0, 1, :size].tolist()
+        hist = rows.baseline[0, :size].tolist()
         tolerances = {"typical": float(limits.typical[0]), "slow_end": float(limits.slow_end[0])}
-        for leg, one in zip(("rank", "tail"), fitness.resolutions(limits.bounds[0].tolist(), hist, **tolerances), strict=False):
+        for leg, one in zip(LATENCY, fitness.resolutions(limits.bounds[0].tolist(), hist, **tolerances), strict=False):
             if not one.resolved:
-                found[leg] = f"{one.sentence if leg == 'tail' else one.sentence.capitalize()}."
+                found[leg] = f"{one.sentence if leg == SLOW_END else one.sentence.capitalize()}."
     return found

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.layout import Array, Mask
+from analyzers.arrays import Array, Mask
 
 OPEN_FACTOR: Final = 2.0
 FIT_SHARE: Final = 0.4
@@ -76,20 +76,8 @@ def place_of(below: Array, level: Array | float) -> npt.NDArray[np.intp]:
     return place
 
 
-def quantile(counts: Array, edges: Array, level: Array | float) -> Array:
-    """The latency (releases,) in ms below which a share ``level`` of the requests lies."""
-    below = distribution(counts)
-    place = place_of(below, level)
-    row = np.arange(len(place))
-    left, right = edges[row, place], edges[row, place + 1]
-    low, high = below[row, place], below[row, place + 1]
-    inside = np.minimum((level - low) / np.maximum(high - low, 1e-300), 1.0)
-    latency: Array = np.exp(left + (right - left) * inside)
-    return latency
-
-
 def tail_quantile(counts: Array, edges: Array, level: Array | float) -> Array:
-    """The same of a tail that thins out: Pareto's law between two bounds, as the certificate of p99 takes it.
+    """The latency (releases,) in ms below which a share ``level`` lies, of a tail that thins out: Pareto's law between two bounds.
 
     Spread evenly, the requests right above a bound would seem to lie far from it, and a few more of them like a large change.
     """

@@ -1,21 +1,22 @@
 """From evidence to a ruling: rollback, promote, inconclusive at the deadline, else go on, and a sentence for each.
 
-A rollback needs the combined evidence at 1/alpha, also after the guards have had their say, *and* an estimated harm beyond the
-policy's tolerance on a leg that carries that evidence. A promotion needs every certificate, the exposure the policy asks for,
-and no noteworthy evidence in a leg that has no certificate. At the deadline whatever is neither is inconclusive.
+A rollback needs evidence that the canary is worse at all *and* that it is worse than tolerated, on one quantity, also after the
+guards have had their say. A promotion needs every certificate, the exposure the policy asks for, and no noteworthy evidence in a
+leg that has no certificate. At the deadline whatever is neither is inconclusive.
 """
 
+from functools import partial
 from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
 
-from analyzers import asides, buckets, conviction, effects, release, report, visible, words
+from analyzers import alone, asides, conviction, harm, release, report, visible, words
 from analyzers.conviction import Charge, Evidence
 from analyzers.intake import COUNTS_ODD, HISTOGRAM_ODD, Tick
 from analyzers.layout import C_REQ, TICK, Rows
+from analyzers.legs.table import LATENCY, NAMES
 from analyzers.release import Open
-from analyzers.report import LATENCY, LEGS
 from analyzers.ruling import LegsNow, Outcome, Ruling
 from analyzers.terms import Limits
 
@@ -23,19 +24,6 @@ _ODD: Final = {
     COUNTS_ODD: "; the last tick is not judged: its counts are impossible",
     HISTOGRAM_ODD: "; the last tick's latency is not judged: its histograms do not fit the bounds, or have impossible counts",
 }
-
-
-def _effects_now(rows: Rows, limits: Limits) -> list[tuple[float, ...]]:
-    """Each leg's effect since the start (releases, legs), NaN while unknown: cheap, for metrics."""
-    totals = rows.counts[:, 0]
-    c_rate, b_rate, c_denied, b_denied = effects.rates(totals)
-    size = limits.bounds.shape[1] + 1
-    unknown = np.full(len(totals), np.nan)
-    p99 = effects.p99_factor(rows.hist[:, 0, :, :size], buckets.log_edges(limits.bounds)) if size > 1 else unknown
-    probability = effects.probability(rows.ranks[:, 0])
-    mean = effects.mean_factor(totals)
-    columns = (c_rate - b_rate, c_denied - b_denied, probability, p99, mean, c_rate)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 class _Batch:
@@ -49,7 +37,7 @@ class _Batch:
         self.rows = rows
         self.limits = limits
         self.evidence = evidence
-        self.charges: dict[int, Charge] = conviction.charges(rows, limits, tick, evidence)
+        self.charges: dict[int, Charge] = conviction.charges(rows, limits, evidence)
         self.unshown: dict[int, Open] = release.unshown(rows, limits, tick, evidence.legs)
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
@@ -57,13 +45,10 @@ class _Batch:
         self.ageless: list[bool] = tick.ageless.tolist()
         self.odd: list[int] = [0] * len(self.seen) if tick.odd is None else tick.odd.tolist()
         self.t: list[float] = tick.t.tolist()
-        self.requests: list[float] = rows.counts[:, 0, C_REQ].tolist()
+        self.requests: list[float] = rows.counts[:, C_REQ].tolist()
+        self.beyond: list[float] = alone.wanted(rows, limits)[0].tolist()
         self.min_requests: list[float] = limits.min_requests.tolist()
         self.min_seconds: list[float] = limits.min_seconds.tolist()
-
-    def sure(self, at: int) -> float:
-        """1 over the chance with which a healthy canary would come as far."""
-        return float(conviction.sure(self.rows, self.limits, self.evidence.total)[at])
 
     def outcome(self, at: int) -> Outcome:
         """Rollback before promotion before the deadline. A tick without telemetry promotes nothing."""
@@ -91,7 +76,7 @@ class _Batch:
         if self.odd[at]:
             wanted += _ODD[self.odd[at]]
         charge = self.charges.get(at)
-        return wanted if charge is None else f"{charge.why_not(self.sure(at))}; {wanted}"
+        return wanted if charge is None else f"{charge.why_not(self.beyond[at])}; {wanted}"
 
     def short_of(self, at: int, case: report.Case) -> str:
         """At the deadline: how long what is missing would have taken, and what the silence so far is worth."""
@@ -102,23 +87,30 @@ class _Batch:
         silent = at not in self.charges
         return f"{needed}{beside}{f'; {visible.sentence(case.rows, case.limits)}' if silent else ''}"
 
-    def case(self, at: int, e_values: list[float]) -> report.Case:
+    def case(self, at: int) -> report.Case:
         """One release by itself."""
         place = np.array([at])
         rows, limits = Rows(self.rows.raw[place]), self.limits.take(place)
-        charge = self.charges.get(at)
-        harm = effects.estimate(rows, limits, recent=False) if charge is None else charge.harm
-        guards, others = conviction.notes(rows, self.evidence.tallies[at]), asides.notes(rows, limits)
+        e_values = self.evidence.legs[at].tolist()
+        guards, others = conviction.notes(rows, self.evidence.tallies[at], e_values), asides.notes(rows, limits)
         notes = {leg: f"{others.get(leg, '')} {guards.get(leg, '')}".strip() for leg in (*others, *guards)}
-        return report.Case(rows=rows, limits=limits, harm=harm, e_values=tuple(e_values), notes=notes)
+        return report.Case(
+            rows=rows,
+            limits=limits,
+            charge=self.charges.get(at),
+            alone=bool(alone.limited(rows)[0]),
+            e_values=tuple(e_values),
+            beyond=tuple(self.evidence.tolerated[at].tolist()),
+            notes=notes,
+        )
 
-    def final(self, ruling: Ruling, at: int, e_values: list[float]) -> Ruling:
+    def final(self, ruling: Ruling, at: int) -> Ruling:
         """A final ruling with its reason, findings and classical figures."""
-        case = self.case(at, e_values)
-        charge = self.charges.get(at)
+        case = self.case(at)
+        charge = case.charge
         leg = charge.leg if charge is not None and ruling.outcome == "rollback" else None
-        if leg is not None:
-            reason = f"{report.harm_sentence(case, leg)}; sure at {words.odds(self.sure(at))}"
+        if charge is not None and leg is not None:
+            reason = report.harm_sentence(case, charge, leg)
             if self.ageless[at] and leg in LATENCY:
                 reason += "; the ages of its pods are not known: a cold start would look the same"
         elif ruling.outcome == "promote":
@@ -127,7 +119,7 @@ class _Batch:
             reason = f"no decision after {ruling.t:.0f} s: {self.waiting(at)}{self.short_of(at, case)}"
         return replace(
             ruling,
-            leg=None if leg is None else LEGS[leg],
+            leg=None if leg is None else NAMES[leg],
             reason=reason,
             findings=report.findings(case),
             fixed_horizon=report.fixed_horizon(case),
@@ -143,12 +135,12 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
         evidence.total.tolist(),
         limits.boundary.tolist(),
         evidence.legs.tolist(),
-        _effects_now(rows, limits),
+        evidence.tolerated.tolist(),
         strict=True,
     )
-    rulings = []
+    rulings, effects = [], harm.Effects(rows, limits)
     asked = batch.charges.keys() | batch.unshown.keys()
-    for at, (ticks, t, total, boundary, e_values, shown) in enumerate(facts):
+    for at, (ticks, t, total, boundary, e_values, beyond) in enumerate(facts):
         outcome = batch.outcome(at) if at in asked or batch.over[at] else "continue"
         ruling = Ruling(
             outcome=outcome,
@@ -156,9 +148,9 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
             t=t,
             evidence=total,
             boundary=boundary,
-            legs=LegsNow(LEGS, e_values, shown),
+            legs=LegsNow(NAMES, e_values, beyond, partial(effects.of, at)),
             leg=None,
             reason=batch.waiting(at) if outcome == "continue" else "",
         )
-        rulings.append(ruling if outcome == "continue" else batch.final(ruling, at, e_values))
+        rulings.append(ruling if outcome == "continue" else batch.final(ruling, at))
     return rulings

@@ -118,7 +118,7 @@ def of_watch(row: Array, terms: Terms) -> tuple[Resolution, ...]:
     Args:
         row: what the judge remembers of the release (``analyzers.layout``).
     """
-    seen = Rows(row[None]).hist[0, 0, 1, : len(terms.bounds_ms) + 1].tolist()
+    seen = Rows(row[None]).baseline[0, : len(terms.bounds_ms) + 1].tolist()
     return resolutions(terms.bounds_ms, seen, typical=terms.typical, slow_end=terms.slow_end) if math.fsum(seen) >= ENOUGH else ()
 
 

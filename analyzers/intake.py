@@ -37,6 +37,7 @@ LARGEST_COUNT = 1e15
 COUNTS_ODD, HISTOGRAM_ODD = 1, 2
 """Why a tick that brought both arms was not judged, or its latency was not."""
 
+_SILENT = Arm(requests=0)
 _SIX_DOUBLES = struct.Struct("6d").pack
 _NOTHING = bytes(8 * 6)
 
@@ -50,7 +51,8 @@ class Tick:
         seen: both arms were there and their counts were possible.
         c_err, b_err, c_req, b_req, c_den, b_den: errors, requests, denials of canary and baseline; 0 where not ``seen``.
         timed: both arms brought a usable histogram with at least one request.
-        c, b: histograms; 0 where not ``timed``. c_sum, b_sum: sums in ms, NaN where unknown.
+        lone: only the canary brought one.
+        c, b: histograms; 0 where not ``timed``, but for a lone one. c_sum, b_sum: sums in ms, NaN where unknown.
         warming: a pod was too young for its latency to be judged.
         settling: factor, at least 1, by which the tolerated latency is wider, since a pod of the canary has just become warm.
         ageless: no age of a pod of the canary is known, and the watch is younger than a warm-up.
@@ -67,6 +69,7 @@ class Tick:
     c_den: Array
     b_den: Array
     timed: Mask
+    lone: Mask
     c: Array
     b: Array
     c_sum: Array
@@ -76,10 +79,6 @@ class Tick:
     ageless: Mask
     weight: Array
     odd: npt.NDArray[np.int64] | None = None
-
-    def take(self, chosen: npt.NDArray[np.intp]) -> "Tick":
-        """The same for some of the releases; what was odd is not taken along."""
-        return Tick(**{name: getattr(self, name)[chosen] for name in self.__slots__ if name != "odd"})
 
 
 def _oldest(arm: Arm) -> float | None:
@@ -158,6 +157,8 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     settling: list[float] = []
     for one, sample in zip(terms, samples, strict=True):
         canary, baseline = sample.canary, sample.baseline
+        if one.reference and baseline is None:
+            baseline = _SILENT
         if canary is None or baseline is None:
             numbers.append(_NOTHING)
             times.append(no_times)
@@ -167,6 +168,8 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
         counts = (canary.errors, baseline.errors, canary.requests, baseline.requests, canary.denied, baseline.denied)
         packed = _packed(_SIX_DOUBLES, counts)
         mine, theirs, warming = _latencies(one, canary, baseline)
+        if theirs is None and baseline.requests == 0:
+            theirs = Latency(counts=(0,) * size, sum_ms=math.nan)
         brought = mine is not None and theirs is not None and bool(one.bounds_ms)
         latency = None
         if brought and mine is not None and theirs is not None and len(mine.counts) == size and len(theirs.counts) == size:
@@ -206,9 +209,11 @@ def _checked(*, t: Array, weight: Array, numbers: Array, times: Array, flags: Ma
     odd = np.where(flags[:, 3] & ~seen, COUNTS_ODD, np.where(flags[:, 4] & ~countable, HISTOGRAM_ODD, 0))
     timed = countable & seen
     c, b = hist[:, :size].copy(), hist[:, size:].copy()
-    timed &= (c.sum(1) > 0.0) & (b.sum(1) > 0.0)
+    some = timed & (c.sum(1) > 0.0)
+    timed = some & (b.sum(1) > 0.0)
+    lone = some & ~timed
     if not timed.all():
-        c, b = np.where(timed[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
+        c, b = np.where(some[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
     sums = times[:, :2]
     sums = np.where((sums > SMALLEST_SUM_MS) & (sums < LARGEST_SUM_MS), sums, np.nan)
     return Tick(
@@ -221,6 +226,7 @@ def _checked(*, t: Array, weight: Array, numbers: Array, times: Array, flags: Ma
         c_den=c_den,
         b_den=b_den,
         timed=timed,
+        lone=lone,
         c=c,
         b=b,
         c_sum=sums[:, 0],

@@ -6,29 +6,29 @@ against the window, so that a replay ends as the watch did.
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import numpy as np
 
-from analyzers import bank, combine, conviction, decide, intake, memory, multiplier, promotion
-from analyzers.conviction import Evidence
+from analyzers import alone, conviction, decide, evidence, intake, memory, promotion
+from analyzers.arrays import Array, Mask
 from analyzers.counts import Sample
 from analyzers.guards import bursts, dispersion, pods, share
 from analyzers.guards.pods import Scores, Tallies, Tally
 from analyzers.intake import Tick
-from analyzers.layout import C_ERR, C_REQ, GAIN, LATENCY_EVIDENCE, TICK, WIDTH, Array, Rows, blank
-from analyzers.legs import mean, rank, ratio, slo, tail
-from analyzers.permutation import log_normaliser
-from analyzers.report import DENIED, ERRORS, MEAN, RANK, TAIL
+from analyzers.layout import BOUNDS_MARK, LONELY, ONE_BUCKET, TICK, WIDTH, Rows, blank
+from analyzers.legs import mean
+from analyzers.legs.table import EVENTS, LEGS, TYPICAL
+from analyzers.look import Look, look
 from analyzers.ruling import Ruling
 from analyzers.terms import Limits, Terms, terms_of
 
-__all__ = ["JudgeState", "Terms", "fold", "start", "terms_of"]
+__all__ = ["JudgeState", "Terms", "fold", "fold_arrays", "start", "terms_of", "to_end"]
 
 CHUNK = 128
 """Releases per pass: more would leave the processor's cache."""
-_MAGIC = b"vdj2"
+_MAGIC = b"vdj3"
 _HEADER = struct.Struct("<4sII")
 
 
@@ -79,10 +79,25 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
         return cls(row, tallies)
 
 
+def to_end(terms: Terms, samples: Iterable[Sample]) -> tuple[JudgeState, Ruling] | None:
+    """Fold samples until a final ruling or their end; null where there is none."""
+    state, result = start(terms), None
+    for sample in samples:
+        [result] = fold([terms], [state], [sample])
+        state, ruling = result
+        if ruling.outcome != "continue":
+            break
+    return result
+
+
 def start(terms: Terms) -> JudgeState:
-    """The state of a release that has seen nothing. It does not depend on the terms' bounds, which may come later."""
-    del terms
-    return JudgeState(blank())
+    """The state of a release that has seen nothing but the terms' reference. Bounds may come later."""
+    row = blank()
+    if terms.alone:
+        rows = Rows(row[None])
+        rows.history[:, 1, : len(terms.reference)] = terms.reference
+        rows.head[:, BOUNDS_MARK], rows.head[:, LONELY] = terms.bounds_mark, alone.REQUESTS
+    return JudgeState(row)
 
 
 def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
@@ -109,47 +124,31 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     """Fold releases whose histograms have the same number of bounds."""
     raw = np.concatenate([state.row for state in states]).reshape(len(states), WIDTH)
     rows, limits, tick = Rows(raw), Limits(terms), intake.pack(terms, samples)
-    so_far = memory.fold(rows, limits, tick)
-    bursts.fold(rows, tick)
-    share.fold(rows, limits, tick)
-    log_latency, scores = _latency(rows, limits, tick, so_far)
-    tallies = pods.fold([state.pods for state in states], terms, samples, tick, scores)
-    averages = mean.fold(rows, limits, tick)
-    log_denied = ratio.log_e(tick.c_den, tick.b_den, tick.c_req + tick.c_den, tick.b_req + tick.b_den)
-    before = bank.values(rows, limits)
-    denied = bank.denied_after(rows, limits, log_denied) if log_denied.any() else before[:, bank.DENIED]
-    multiplier.fold(rows, limits, tick, errors=before[:, bank.ERRORS], denied=denied)
-    log_errors = ratio.log_e(tick.c_err, tick.b_err, tick.c_req, tick.b_req)
-    exact = bank.fold(rows, limits, np.concatenate([log_errors, log_denied, log_latency], axis=1))
-    rows.head[:, TICK] += 1.0
-    evidence = _together(rows, limits, exact, averages, tallies)
-    rulings = decide.rule(rows, limits, tick, evidence)
+    seen = fold_arrays(rows, limits, tick, pods.scattered(samples, tick))
+    tallies = pods.fold([state.pods for state in states], terms, samples, tick, Scores(ranks=seen.ranks, tails=seen.tails.mean(1)))
+    rulings = decide.rule(rows, limits, tick, conviction.weigh(rows, limits, seen, tallies))
     return [(JudgeState(row, mine), ruling) for row, mine, ruling in zip(raw, tallies, rulings, strict=True)]
 
 
-def _latency(rows: Rows, limits: Limits, tick: Tick, so_far: Array) -> tuple[Array, Scores]:
-    """Log e-values of ranks and tails (releases, 20), and the scores of the buckets; memories and blocks are folded."""
-    pooled = tick.c + tick.b
-    mid_ranks, tails = rank.mid_ranks(pooled), tail.scores(so_far)
-    scores = np.empty((len(pooled), len(rank.TILTS) + tails.shape[1], pooled.shape[1]))
-    np.multiply(rank.TILTS[:, None], mid_ranks[:, None, :], out=scores[:, : len(rank.TILTS)])
-    scores[:, len(rank.TILTS) :] = tails
-    log_e = np.matmul(scores, tick.c[:, :, None])[:, :, 0] - log_normaliser(scores, pooled, tick.c.sum(1))
-    shift, variance = memory.fold_ranks(rows, tick, score=(mid_ranks * tick.c).sum(1), pooled=pooled)
+def fold_arrays(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look:
+    """Fold one tick into ``rows``: evidence and memories, for ``conviction.weigh``. Pods' tallies are kept beside the rows.
+
+    ``scattered``: (releases,), the canary's failures lie on several pods (``guards.pods``).
+    """
+    memory.begin(rows, limits, tick)
+    tick, compared = alone.refer(rows, tick)
+    seen = look(rows, limits, compared, scattered)
+    beyond_mean = mean.fold(rows, limits, tick)
+    looked = np.repeat(tick.seen[:, None], len(LEGS), axis=1)
+    looked[:, len(EVENTS) :] &= compared.timed[:, None]
+    said = evidence.fold(rows, limits, evidence.log_e(seen), waived=seen.outage, looked=looked)
+    said[:, TYPICAL] = np.where(seen.one_bucket, beyond_mean, said[:, TYPICAL])
+    shift, variance = memory.fold(rows, seen, tick, evidence.follow(rows, said, tick.t))
+    bursts.fold(rows, tick)
+    share.fold(rows, limits, tick)
     dispersion.fold(rows, shift=shift, variance=variance)
-    promotion.fold(rows, limits, tick, shift=shift, variance=variance)
-    return log_e, Scores(ranks=mid_ranks, tails=tails.mean(1))
-
-
-def _together(rows: Rows, limits: Limits, exact: Array, averages: Array, tallies: Sequence[Tallies]) -> Evidence:
-    """All legs and their sum; notes in ``rows`` what the next tick's multiplier needs."""
-    totals = rows.counts[:, 0]
-    absolute = slo.evidence(totals[:, C_ERR], totals[:, C_REQ], limits.max_rate)
-    legs = np.concatenate([exact, averages[:, None], absolute[:, None]], axis=1)
-    slowness = combine.latency(legs[:, RANK], legs[:, TAIL], legs[:, MEAN])
-    rows.head[:, LATENCY_EVIDENCE] = slowness
-    total = np.minimum(
-        rows.head[:, GAIN] * combine.together(combine.events(legs[:, ERRORS], legs[:, DENIED]), slowness, limits.split), bank.CAP
-    )
-    lonely = conviction.alone(rows, limits)
-    return Evidence(legs=legs, total=np.where(lonely, absolute, total), alone=lonely, tallies=tallies)
+    promotion.fold(rows, limits, tick, shift=shift, variance=np.where(tick.timed, variance, 0.0))
+    rows.head[:, ONE_BUCKET] = seen.one_bucket
+    rows.head[:, TICK] += 1.0
+    rows.grown[:] = evidence.grown(rows)
+    return seen

@@ -8,39 +8,38 @@ bounds (they may be learnt late in a watch): histograms are padded to ``MAX_BUCK
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from analyzers.arrays import MAX_BUCKETS, Array, Mask
+from analyzers.legs.table import LEGS
 
-MAX_BUCKETS = 64
-"""Counts per histogram, +Inf included."""
+__all__ = ["MAX_BUCKETS", "WIDTH", "Array", "Mask", "Rows", "blank"]
 
-TEMPERS = (1.0, 1.25, 1.6, 2.0, 3.0, 5.0, 8.0)
-"""e ** (1 / phi) is an e-value for every phi >= 1 (Jensen); the first copy is the evidence, the rest serve the guards."""
-
-BANK = (("errors", 20), ("denied", 20), ("rank", 14), ("tail", 6))
-"""Exact legs and how many alternatives each holds, in the order of the columns of ``w0`` and ``wr``."""
-
-ALTERNATIVES = sum(size for _, size in BANK)
+ALTERNATIVES = sum(len(leg.worse) + sum(map(len, leg.beyond)) for leg in LEGS)
 MEAN_STARTS = 10
-SCALES = 4
-COUNT_COLUMNS = 10
+COUNT_COLUMNS = 12
 BASELINE_RING = 60
 CANARY_RING = 30
 BLOCKS = 3
 ERROR_BETS = 16
+NOT_BEGUN = -1e6
+"""Logarithm of what is worth nothing, and finite."""
 
 _SHAPES: dict[str, tuple[int, ...]] = {
-    "head": (8,),
-    "w0": (ALTERNATIVES,),
-    "wr": (len(TEMPERS), ALTERNATIVES),
-    "mean": (MEAN_STARTS, 3),
+    "head": (7,),
+    "logs": (2, ALTERNATIVES),
+    "grown": (len(LEGS),),
+    "period": (len(LEGS), 4),
+    "mean": (2, MEAN_STARTS, 3),
+    "mean_weight": (MEAN_STARTS,),
     "safe_mean": (3,),
     "mean_wait": (4,),
-    "counts": (SCALES, COUNT_COLUMNS),
-    "ranks": (SCALES, 2),
-    "hist": (SCALES, 2, MAX_BUCKETS),
+    "counts": (COUNT_COLUMNS,),
+    "recent": (COUNT_COLUMNS,),
+    "recent_ranks": (2,),
+    "baseline": (MAX_BUCKETS,),
+    "history": (2, MAX_BUCKETS),
+    "tolerated": (MAX_BUCKETS,),
+    "recent_slow": (3, MAX_BUCKETS),
     "baseline_ring": (BASELINE_RING, 2),
     "canary_ring": (CANARY_RING, 2),
     "blocks": (BLOCKS, 7),
@@ -63,8 +62,17 @@ def _offsets() -> tuple[dict[str, tuple[int, int, tuple[int, ...]]], int]:
 
 _PLACES, WIDTH = _offsets()
 
-# Columns of ``head``.
-TICK, STARTED, SEEN, LATENCY_TICKS, ERROR_TICKS, BOUNDS_MARK, GAIN, LATENCY_EVIDENCE = range(8)
+# Columns of ``head``; the last three: one bucket holds half of the baseline, canary requests since the baseline's last one, and
+# whether evidence was ever taken without a baseline arm.
+TICK, SEEN, LATENCY_TICKS, BOUNDS_MARK, ONE_BUCKET, LONELY, ALONE = range(7)
+
+# Columns of ``period``.
+CUSUM, SINCE, LOOKS, GREW = range(4)
+
+# Columns of ``counts`` and ``recent``: canary and baseline errors, requests, denials; errors and denials of the canary had it been
+# the baseline; sums and counts behind the means.
+C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, E_ERR, E_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(COUNT_COLUMNS)
+
 
 # Rows of ``exposed``.
 CANARY, EXPECTED, EXPECTED_VARIANCE = range(3)
@@ -77,21 +85,25 @@ EXPOSED, ERRORS_EXPECTED, PRECISION, SHIFT, TIMED_TICKS = range(5)
 # allows, each with its variance.
 CAME, GIVEN, FEWEST, FEWEST_VARIANCE, MOST, MOST_VARIANCE = range(6)
 
-# Columns of ``counts``: canary and baseline errors, requests, denials; sums and counts behind the means.
-C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(COUNT_COLUMNS)
-
 
 class Rows:
     """Named views into a batch of rows, shape (releases, ``WIDTH``). Writing to a view writes to the batch.
 
     Attributes:
         head: counters of one number each, see the column names of this module.
-        w0: per alternative, the e-process begun at tick 0; its copy at temper phi is its power 1 / phi.
-        wr: per temper and alternative, the mixture of those begun later.
-        mean: per start of the mean leg, number, sum and sum of squares of log ratios.
-        safe_mean: the same three of the mean's distance to its tolerance, for promotion.
+        logs: logarithms of every alternative's e-process: begun at tick 0, and the sum of those begun later.
+        grown: per leg, logarithm of the weighted evidence since tick 0 that the canary is worse at all.
+        period: per leg, since when and in how many ticks its evidence against what is tolerated has been growing.
+        mean: of the log ratio of the means and of the mean's distance beyond its tolerance, per start: number, sum, sum of squares.
+        mean_weight: of the starts of the latter.
+        safe_mean: the same three of the mean's distance within its tolerance, for promotion.
         mean_wait: latency not yet enough for a mean: the canary's sum in ms and number, the baseline's sum in ms and number.
-        counts, ranks, hist: totals since the start and over three fading memories (``analyzers.memory``).
+        counts: totals since the start.
+        recent, recent_ranks: the same and the Mann-Whitney statistic (over its variance, and the inverse of that) over each leg's
+            own period.
+        baseline: the baseline's histogram since the start. history: both arms', fading.
+        tolerated: the tolerated baseline at the canary's exposure since the start.
+        recent_slow: the canary's histogram, the baseline's and the tolerated one at its exposure over the slow end's period.
         baseline_ring, canary_ring: errors and requests of the last ticks, for the guard against bursts.
         blocks: per block length, what the guard of latency dispersion needs.
         exposed: histograms since the start, for promotion: the canary's; the baseline's at the canary's exposure, tick by tick
@@ -104,14 +116,20 @@ class Rows:
 
     raw: Array
     head: Array
-    w0: Array
-    wr: Array
+    logs: Array
+    grown: Array
+    period: Array
     mean: Array
+    mean_weight: Array
     safe_mean: Array
     mean_wait: Array
     counts: Array
-    ranks: Array
-    hist: Array
+    recent: Array
+    recent_ranks: Array
+    baseline: Array
+    history: Array
+    tolerated: Array
+    recent_slow: Array
     baseline_ring: Array
     canary_ring: Array
     blocks: Array
@@ -129,11 +147,10 @@ class Rows:
 
 
 def blank() -> Array:
-    """The row of a release that has seen nothing: every e-process is worth 1."""
+    """The row of a release that has seen nothing: every e-process is worth 1, and none has begun later."""
     raw = np.zeros((1, WIDTH))
     rows = Rows(raw)
-    rows.w0[:] = 1.0
-    rows.head[:, GAIN] = 1.0
-    rows.head[:, LATENCY_EVIDENCE] = 1.0
+    rows.logs[:, 1] = NOT_BEGUN
+    rows.grown[:] = NOT_BEGUN
     row: Array = raw[0]
     return row

@@ -96,16 +96,6 @@ def log_below(seen: Exceedance, ratio: Array) -> Array:
     return value
 
 
-def log_above(seen: Exceedance, ratio: Array) -> Array:
-    """Log e-values (releases,) that the canary's exceedance is more than ``ratio`` times the baseline's."""
-    higher = ratio[:, None] * RATIOS
-    change = _drift(seen.share, higher) - _drift(seen.share, ratio[:, None])
-    log_e = seen.canary[:, None] * np.log(RATIOS) - (seen.canary + seen.baseline)[:, None] * change
-    top = log_e.max(1, keepdims=True)
-    value: Array = top[:, 0] + np.log(np.exp(log_e - top).mean(1))
-    return value
-
-
 def progress(rows: Rows, limits: Limits) -> Array:
     """How much of the evidence needed there is that the slow end is inside its tolerance (releases,); from 1 on it is shown."""
     seen = exceedance(rows, limits)

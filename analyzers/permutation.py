@@ -1,14 +1,15 @@
 """The normaliser of a permutation e-value: how large a sum of scores is when the canary's requests are drawn blindly.
 
 Given the pooled histogram of a tick, under the null the canary's requests are m of the N requests drawn without replacement.
-``log_normaliser`` is log E exp(sum of the drawn scores): Hoeffding's bound (1963, theorem 4: drawing with replacement, always
-at least as large), or a saddlepoint approximation (after Robinson 1982) where exact convolution has shown it to be accurate,
-whichever is smaller. Any score that depends on pooled counts only gives a valid e-value exp(observed sum - normaliser).
+``log_normaliser`` is log E exp(sum of the drawn scores): Hoeffding's bound (1963, theorem 4: drawing with replacement, always at
+least as large), the same of the requests that are left (the canary's sum is the pool's less theirs), or a saddlepoint
+approximation (after Robinson 1982) where exact convolution has shown it to be accurate, whichever is smallest. Any score that
+depends on pooled counts only gives a valid e-value exp(observed sum - normaliser).
 """
 
 import numpy as np
 
-from analyzers.layout import Array
+from analyzers.arrays import Array
 
 NEWTON_STEPS = 2
 """A tilt that has not converged makes the result larger, which is safe."""
@@ -17,6 +18,8 @@ MIN_INFORMATION = 20.0
 all requests of equal arms, at the largest tilts, up to 7e-4 below."""
 MAX_FRACTION = 0.8
 """Above this share of canary requests the saddlepoint can fall below the exact value."""
+DUAL_FRACTION = 0.5
+"""Above this share the bound by the requests that are left is the smaller one."""
 SADDLE_MARGIN = 0.04
 _LARGEST_TILT = 40.0
 
@@ -41,6 +44,10 @@ def log_normaliser(scores: Array, pooled: Array, drawn: Array) -> Array:
     information = (total * fraction[:, 0] * (1.0 - fraction[:, 0]))[:, None]
     usable = (information >= MIN_INFORMATION) & (fraction <= MAX_FRACTION) & (fraction > 0.0)
     hoeffding: Array = np.where(total[:, None] > 0.0, drawn[:, None] * bound, 0.0)
+    if (fraction > DUAL_FRACTION).any():
+        left = np.log(np.maximum(_weighed(np.exp(-scores), weight), 1e-300))
+        dual = total[:, None] * _weighed(scores, weight) + (total - drawn)[:, None] * left
+        hoeffding = np.where(total[:, None] > 0.0, np.minimum(hoeffding, dual), 0.0)
     if not usable.any():
         return hoeffding
     k = -(1.0 - fraction) * bound - fraction * _weighed(scores, weight)
@@ -76,3 +83,9 @@ def _weighed(values: Array, weight: Array) -> Array:
     """
     sums: Array = np.matmul(values, weight)[:, :, 0]
     return sums
+
+
+def log_e(scores: Array, pooled: Array, canary: Array) -> Array:
+    """Log e-values (releases, alternatives) of the canary's histogram (releases, J) given the pooled one."""
+    value: Array = np.matmul(scores, canary[:, :, None])[:, :, 0] - log_normaliser(scores, pooled, canary.sum(1))
+    return value

@@ -33,8 +33,6 @@ from analyzers.legs.mean import log_t_value
 from analyzers.terms import Limits
 
 RATIOS: Final[Array] = np.geomspace(1.05, 8.0, 16)
-BASELINE_SHARE: Final = 0.1
-"""Part of an alpha spent on not knowing the baseline's error rate."""
 TUNED_REQUESTS: Final = 1000.0
 """Canary requests at which the rank certificate is tightest."""
 _GRID: Final = np.linspace(0.0, 1.0, 16)
@@ -57,15 +55,6 @@ def log_above(errors: Array, requests: Array, limit: Array) -> Array:
     return _log_mean_exp(gained + kept)
 
 
-def log_below(errors: Array, requests: Array, limit: Array) -> Array:
-    """Log e-values (releases,) that the rate is below ``limit``."""
-    limit = np.minimum(limit, 1.0 - 1e-9)[..., None]
-    alternative = limit / RATIOS
-    gained = -errors[..., None] * np.log(RATIOS)
-    kept = (requests - errors)[..., None] * (np.log1p(-alternative) - np.log1p(-limit))
-    return _log_mean_exp(gained + kept)
-
-
 def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
     """Lower end (releases,) of the rate's confidence sequence at level 1 - 1/boundary; 0 where nothing excludes it.
 
@@ -84,22 +73,6 @@ def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
         low = np.where(passed > 0, candidates[row, last], 0.0)
         high = candidates[row, np.minimum(last + 1, len(_GRID) - 1)]
     return low
-
-
-def highest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
-    """Upper end (releases,) of the rate's confidence sequence at level 1 - 1/boundary; 1 without requests.
-
-    Bisection on the logarithm of the odds; the end returned is excluded, which errs on the safe side.
-    """
-    rate = np.clip((errors + 0.5) / (requests + 1.0), 1e-12, 1.0 - 1e-12)
-    low, high = np.log(rate / (1.0 - rate)), np.full(len(rate), 30.0)
-    wanted = np.log(boundary)
-    for _ in range(30):
-        middle = 0.5 * (low + high)
-        excluded = log_below(errors, requests, 1.0 / (1.0 + np.exp(-middle))) >= wanted
-        low, high = np.where(excluded, low, middle), np.where(excluded, middle, high)
-    highest: Array = 1.0 / (1.0 + np.exp(-high))
-    return highest
 
 
 @dataclass(slots=True, kw_only=True)

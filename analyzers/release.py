@@ -9,7 +9,7 @@ from analyzers import asides, p99, promotion, words
 from analyzers.guards import share
 from analyzers.intake import Tick
 from analyzers.layout import C_REQ, Array, Rows
-from analyzers.report import DENIED, TAIL
+from analyzers.legs.table import DENIED, SLOW_END
 from analyzers.terms import Limits
 
 NOTEWORTHY: Final = 10.0
@@ -70,13 +70,13 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
 
     ``legs``: e-values (releases, legs).
     """
-    chosen = np.flatnonzero((rows.counts[:, 0, C_REQ] >= limits.min_requests) & (tick.t >= limits.min_seconds))
+    chosen = np.flatnonzero((rows.counts[:, C_REQ] >= limits.min_requests) & (tick.t >= limits.min_seconds))
     if not len(chosen):
         return {}
     part, terms = Rows(rows.raw[chosen]), limits.take(chosen)
     certificates = promotion.certify(part, terms)
-    typical, requests = certificates.typical_progress, part.counts[:, 0, C_REQ]
-    tail, denied = legs[chosen, TAIL], legs[chosen, DENIED]
+    typical, requests = certificates.typical_progress, part.counts[:, C_REQ]
+    tail, denied = legs[chosen, SLOW_END], legs[chosen, DENIED]
     asked = (terms.require_slow_end > 0.0) | (tail >= NOTEWORTHY)
     p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
     shown, mismatched, answered = certificates.errors, share.mismatched(part), share.answered(part)

@@ -1,7 +1,7 @@
 """What the judge says after a tick. Frozen, in words and numbers, and the same on any machine."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -15,16 +15,16 @@ class Finding:
     """What one leg says now.
 
     Attributes:
-        leg: errors, rank, tail, mean, slo or denied.
-        effect: canary against baseline in ``unit``, or null when nothing can be said yet.
-        unit: ``points`` (difference of rates, as a fraction), ``ratio`` (canary / baseline), ``probability`` (that a canary
-            request is slower than a baseline request, ties half).
+        leg: errors, denied, typical (latency) or slow_end (of the latency).
+        effect: canary against baseline in ``unit`` since the start, or null when nothing can be said.
+        unit: ``points`` (difference of rates, as a fraction) or ``ratio`` (canary / baseline; the slow end's is that of p99).
         low, high: a confidence sequence for the effect: it covers the truth at every look at once with probability
             ``level``; null where it is unbounded or not known.
-        e_value: evidence that the canary is worse at all; 1/alpha convicts.
+        e_value: evidence that the canary is worse at all.
         tolerance: the policy's limit in ``unit``, or null where the policy has none for this leg.
-        standing: where the confidence sequence lies against the tolerance.
+        standing: ``convicts`` for the leg that carries a rollback, else where the confidence sequence lies against the tolerance.
         sentence: one plain sentence for a person.
+        beyond: evidence that the canary is worse than tolerated; null in what earlier versions wrote.
     """
 
     leg: str
@@ -35,39 +35,45 @@ class Finding:
     level: float
     e_value: float
     tolerance: float | None
-    standing: Literal["inside", "outside", "open", "idle"]
+    standing: Literal["convicts", "inside", "outside", "open", "idle"]
     sentence: str
+    beyond: float | None = None
 
 
 class LegNow(NamedTuple):
-    """One leg at this tick, for metrics: its e-value and its estimated effect (null: nothing to say yet)."""
+    """One leg at this tick, for metrics: evidence that the canary is worse at all, its estimated effect (null: nothing to say yet),
+    and evidence that it is worse than tolerated.
+    """
 
     e_value: float
     effect: float | None
+    beyond: float = 1.0
 
 
 class LegsNow(Mapping[str, LegNow]):
     """All legs at this tick, by name.
 
-    The numbers are kept as they come from the arrays and put into words when somebody asks: it is made for every release at
-    every tick, and hardly ever read.
+    It is made for every release at every tick, and hardly ever read: effects are computed when somebody asks.
     """
 
-    __slots__ = ("_e_values", "_effects", "_names")
+    __slots__ = ("_beyond", "_e_values", "_effects", "_names")
 
-    def __init__(self, names: Sequence[str], e_values: Sequence[float], effects: Sequence[float]) -> None:
-        """Three sequences in the same order; an effect that is NaN is unknown."""
+    def __init__(
+        self, names: Sequence[str], e_values: Sequence[float], beyond: Sequence[float], effects: Callable[[], Sequence[float]]
+    ) -> None:
+        """Three sequences in the same order, and how to have a fourth; an effect that is NaN is unknown."""
         self._names = names
         self._e_values = e_values
         self._effects = effects
+        self._beyond = beyond
 
     def __getitem__(self, name: str) -> LegNow:
         """The leg of this name."""
         if name not in self._names:
             raise KeyError(name)
         at = self._names.index(name)
-        effect = self._effects[at]
-        return LegNow(self._e_values[at], None if math.isnan(effect) else effect)
+        effect = self._effects()[at]
+        return LegNow(self._e_values[at], None if math.isnan(effect) else effect, self._beyond[at])
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
@@ -85,7 +91,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
         outcome: ``continue`` until one of the three others, which is final.
         tick: number of ticks folded, gaps included.
         t: seconds since the watch began.
-        evidence: combined evidence against the canary.
+        evidence: that the canary is worse at all, weighted: the largest of the legs'.
         boundary: 1/alpha.
         legs: every leg's e-value and effect now.
         leg: the leg that carries a rollback, else null.

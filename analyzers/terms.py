@@ -5,12 +5,23 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.layout import MAX_BUCKETS, Array
+from analyzers.arrays import MAX_BUCKETS, Array
 from config.policy import Policy
+
+CERTAIN: Final = 100.0
+"""K of ``evidence: strict``, and of whatever is judged without a baseline arm."""
+BEYOND: Final = {"fast": 3.0, "balanced": 5.0, "strict": CERTAIN}
+"""K: how sure it must be that the harm is beyond the tolerance. Above 1: buckets that tell nothing are worth exactly 1."""
+STRICT_LATER: Final = 0.25
+"""Weight of all later starts together where certainty is asked: at the tolerance at most 1.25 % are convicted of a quantity."""
+_LATER: Final = 1.0 / 120.0
+_LATER_AT_MOST: Final = 2.5
+_CAP, _LONG_CAP, _LONG_SECONDS = 3.0, 4.5, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +34,16 @@ class Terms:
         warmup_seconds: latency of younger pods is not judged.
         boundary: 1/alpha.
         split: the latency histograms hold successes only.
-        strict: the evidence must hold against the whole tolerated region.
+        tick_seconds: planned length of a tick.
+        cap: logarithm by which one tick may multiply an e-process.
+        beyond: K, the evidence that the canary is worse than tolerated which a conviction needs as well.
+        later: weight of each later start of that evidence.
+        alone: there is no baseline arm; latency is compared with ``reference``.
         share: the canary's configured share of the traffic as a fraction, NaN when unknown.
         safe_boundary: 1/alpha of promotion.
         bounds_ms: finite upper bounds of the histogram, () while unknown.
         bounds_mark: a number that differs when the bounds differ; 0 for none.
+        reference: counts of a baseline histogram that was seen before and no longer grows; () for none.
     """
 
     horizon: float
@@ -35,7 +51,11 @@ class Terms:
     warmup_seconds: float
     boundary: float
     split: bool
-    strict: bool
+    tick_seconds: float
+    cap: float
+    beyond: float
+    later: float
+    alone: bool
     max_rate: float
     above_baseline: float
     denied_above: float
@@ -50,9 +70,10 @@ class Terms:
     min_seconds: float
     bounds_ms: tuple[float, ...]
     bounds_mark: float
+    reference: tuple[float, ...] = ()
 
 
-_NUMBERS = tuple(name for name in Terms.__slots__ if name != "bounds_ms")
+_NUMBERS = tuple(name for name in Terms.__slots__ if name not in {"bounds_ms", "reference"})
 _numbers_of = attrgetter(*_NUMBERS)
 
 
@@ -70,7 +91,11 @@ class Limits:
     warmup_seconds: Array
     boundary: Array
     split: Array
-    strict: Array
+    tick_seconds: Array
+    cap: Array
+    beyond: Array
+    later: Array
+    alone: Array
     max_rate: Array
     above_baseline: Array
     denied_above: Array
@@ -117,6 +142,16 @@ def _checked_bounds(bounds_ms: Sequence[float]) -> tuple[float, ...]:
     return bounds
 
 
+def _checked_reference(counts: Sequence[float], bounds: tuple[float, ...]) -> tuple[float, ...]:
+    if not counts:
+        return ()
+    if len(counts) != len(bounds) + 1:
+        raise ValueError(f"the reference histogram has {len(counts)} counts, {len(bounds)} bounds need {len(bounds) + 1}")
+    if any(not 0.0 <= count < math.inf for count in counts) or math.fsum(counts) <= 0.0:
+        raise ValueError(f"the reference histogram's counts must be 0 or more, and not all 0, got {tuple(counts)}")
+    return tuple(float(count) for count in counts)
+
+
 def _mark(bounds: tuple[float, ...]) -> float:
     return math.fsum((place + 1) * math.log1p(bound) for place, bound in enumerate(bounds)) + len(bounds)
 
@@ -129,6 +164,7 @@ def terms_of(
     split: bool,
     weight: float | None = None,
     bounds_ms: Sequence[float] = (),
+    reference: Sequence[float] = (),
 ) -> Terms:
     """The terms of one watch.
 
@@ -139,6 +175,7 @@ def terms_of(
         split: the latency histograms hold successes only.
         weight: the canary's configured share of the traffic in percent, where known.
         bounds_ms: finite upper bounds of the latency histogram; () while they are unknown.
+        reference: counts of a baseline histogram over the same bounds, for a watch without a baseline arm.
 
     Raises:
         ValueError: a number is impossible, or the histogram has too many or unordered bounds.
@@ -154,13 +191,19 @@ def terms_of(
             raise ValueError(f"{name} is a chance above 0 and below 0.5, got {alpha}")
     bounds = _checked_bounds(bounds_ms)
     allowed = policy.tolerances
+    horizon = max(1.0, float(round(window_seconds / tick_seconds)))
+    beyond = CERTAIN if reference else BEYOND[policy.evidence]
     return Terms(
-        horizon=max(1.0, float(round(window_seconds / tick_seconds))),
+        horizon=horizon,
         window_seconds=window_seconds,
         warmup_seconds=policy.warmup_seconds,
         boundary=1.0 / policy.alpha,
         split=split,
-        strict=policy.evidence == "strict",
+        tick_seconds=tick_seconds,
+        cap=_LONG_CAP if tick_seconds >= _LONG_SECONDS else _CAP * min(1.0, tick_seconds),
+        beyond=beyond,
+        later=STRICT_LATER / horizon if beyond >= CERTAIN else min(_LATER, _LATER_AT_MOST / horizon),
+        alone=bool(reference),
         max_rate=allowed.errors.max_rate,
         above_baseline=allowed.errors.above_baseline,
         denied_above=allowed.denied.above_baseline,
@@ -175,4 +218,5 @@ def terms_of(
         min_seconds=policy.promotion.min_seconds,
         bounds_ms=bounds,
         bounds_mark=_mark(bounds),
+        reference=_checked_reference(reference, bounds),
     )

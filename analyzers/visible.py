@@ -8,91 +8,110 @@ from typing import Final
 
 import numpy as np
 
-from analyzers import bank, buckets, combine, words
-from analyzers.layout import B_ERR, B_REQ, C_REQ, Array, Rows
-from analyzers.legs import mean, rank, ratio
-from analyzers.promotion import rank_fits
+from analyzers import buckets, words
+from analyzers.arrays import Array, Mask
+from analyzers.evidence import START_WEIGHTS
+from analyzers.layout import B_ERR, B_REQ, C_REQ, CANARY, ONE_BUCKET, PRECISION, Rows
+from analyzers.legs import events, mean, typical
+from analyzers.legs.table import ERRORS, LEGS, TYPICAL
 from analyzers.terms import Limits
+from analyzers.tolerated import Passing
 
 _FACTORS: Final[Array] = np.geomspace(1.005, 16.0, 160)
 _CANDIDATES: Final = 160
 _LOG_CAP: Final = 575.0
 
 
-def _first(candidates: Array, evidence: Array, wanted: float) -> float | None:
-    """The smallest candidate whose evidence reaches ``wanted``."""
-    reached = np.flatnonzero(evidence >= wanted)
-    return float(candidates[reached[0]]) if len(reached) else None
+def _mixed(log_values: Array, prior: Array) -> Array:
+    """Logarithms of the banks (candidates,) from those of their alternatives (candidates, alternatives)."""
+    mixed: Array = np.log((np.exp(np.minimum(log_values, _LOG_CAP)) * prior).sum(-1))
+    return mixed
 
 
-def _wanted(limits: Limits, *, latency: bool) -> float:
-    """The evidence that one side must bring when the other side says nothing (is worth 1)."""
-    own = combine.LATENCY_WEIGHT if latency else combine.EVENTS_WEIGHT
-    other = combine.EVENTS_WEIGHT if latency else combine.LATENCY_WEIGHT
-    if limits.split[0] == 0.0:
-        own, other = 0.5, 0.5
-    else:
-        own += combine.BOTH_WEIGHT
-    return float((limits.boundary[0] - other) / own)
+def _convicted(limits: Limits, leg: int, worse: Array, beyond: Array) -> Mask:
+    """Whether evidence since the start (candidates,) convicts."""
+    weighted = worse + np.log(LEGS[leg].share * START_WEIGHTS[0])
+    convicted: Mask = (weighted >= np.log(limits.boundary[0])) & (beyond >= np.log(limits.beyond[0]))
+    return convicted
+
+
+def _first(candidates: Array, convicted: Mask) -> float | None:
+    """The smallest candidate that is convicted."""
+    found = np.flatnonzero(convicted)
+    return float(candidates[found[0]]) if len(found) else None
 
 
 def error_rate(rows: Rows, limits: Limits) -> float | None:
-    """The smallest failed share of the canary, beyond the policy's limits, that would have been rolled back; null if none would.
+    """The smallest failed share of the canary that would have been rolled back; null if none would.
 
     Args:
         rows, limits: one release, as a batch of one.
     """
-    totals = rows.counts[0, 0]
+    totals = rows.counts[0]
     canary, baseline = float(totals[C_REQ]), float(totals[B_REQ])
     if canary <= 0.0 or baseline <= 0.0:
         return None
     base = max(float(totals[B_ERR]), 0.5) / baseline
-    allowed = max(float(limits.max_rate[0]), base + float(limits.above_baseline[0]))
-    if base >= 1.0 or allowed >= 1.0:
+    if base >= 1.0:
         return None
-    rates = np.geomspace(base, 1.0, _CANDIDATES)
-    every = np.ones(_CANDIDATES)
-    log_e = ratio.log_e(rates * canary, base * baseline * every, canary * every, baseline * every)
-    evidence = bank.FIRST_WEIGHT * (np.exp(np.minimum(log_e, _LOG_CAP)) * ratio.PRIOR).sum(-1)
-    found = _first(rates, evidence, _wanted(limits, latency=False))
-    return None if found is None else max(found, allowed)
+    rates, every = np.geomspace(base, 1.0, _CANDIDATES), np.ones(_CANDIDATES)
+    arms = (rates * canary, canary * every), (base * baseline * every, baseline * every)
+    beyond = [
+        _mixed(events.log_e(*arms, events.BEYOND, factor=factor, above=above), events.BEYOND_PRIOR)
+        for factor, above in ((0.0, limits.max_rate[0] * every), (1.0, limits.above_baseline[0] * every))
+    ]
+    worse = _mixed(events.log_e(*arms, events.RATIOS), events.PRIOR)
+    return _first(rates, _convicted(limits, ERRORS, worse, np.minimum(*beyond)))
 
 
 def typical_factor(rows: Rows, limits: Limits) -> float | None:
-    """The smallest factor of typical latency, beyond the policy's, that would have been rolled back; null if none would.
+    """The smallest factor of typical latency that would have been rolled back; null if none would.
 
-    By the ranks where the buckets resolve the median (their sum is near normal), else by the means.
+    By the ranks (their sum is near normal), or by the means where one bucket holds half of the requests.
 
     Args:
         rows, limits: one release, as a batch of one.
     """
-    by_rank = limits.bounds.shape[1] > 0 and bool(rank_fits(rows, limits)[0])
-    evidence = _by_rank(rows, limits) if by_rank else _by_mean(rows)
-    found = _first(_FACTORS, bank.FIRST_WEIGHT * evidence, _wanted(limits, latency=True))
-    return None if found is None else max(found, float(limits.typical[0]))
+    if rows.head[0, ONE_BUCKET] > 0.0 or rows.shown[0, PRECISION] <= 0.0:
+        worse, beyond = _by_mean(rows, limits)
+    else:
+        worse, beyond = _by_rank(rows, limits)
+    return _first(_FACTORS, _convicted(limits, TYPICAL, worse, beyond))
 
 
-def _by_rank(rows: Rows, limits: Limits) -> Array:
-    hist = rows.hist[0, 0, :, : limits.bounds.shape[1] + 1]
-    canary, baseline = float(hist[0].sum()), float(hist[1].sum())
-    size = len(_FACTORS)
-    counts = np.repeat(hist[1:], size, axis=0)
-    edges = np.repeat(buckets.log_edges(limits.bounds), size, axis=0)
-    shift = buckets.slower_probability(buckets.slowed(counts, edges, np.log(_FACTORS)), counts) - 0.5
+def _tolerance(limits: Limits) -> Array:
+    tolerance: Array = limits.typical * np.exp(2.0 * limits.wander)
+    return tolerance
+
+
+def _by_rank(rows: Rows, limits: Limits) -> tuple[Array, Array]:
+    hist = rows.baseline[:, : limits.bounds.shape[1] + 1]
+    canary, baseline = float(rows.exposed[0, CANARY].sum()), float(hist.sum())
+    counts = np.repeat(hist, len(_FACTORS), axis=0)
+    edges = np.repeat(buckets.log_edges(limits.bounds), len(_FACTORS), axis=0)
+    slowed = buckets.slowed(counts, edges, np.log(_FACTORS))
     weight = canary * baseline / (canary + baseline)
-    drift, variance = shift * weight, weight * weight / float(rows.ranks[0, 0, 1])
-    log_e = rank.TILTS * drift[:, None] - 0.5 * rank.TILTS**2 * variance
-    evidence: Array = combine.RANK_WEIGHT * (np.exp(np.minimum(log_e, _LOG_CAP)) * rank.PRIOR).sum(-1)
-    return evidence
+    variance = weight * weight / float(rows.shown[0, PRECISION])
+    tolerated = Passing(hist, limits.bounds, _tolerance(limits)).slowed(hist)
+    found = []
+    for against, tilts, prior in (
+        (counts, typical.TILTS, typical.PRIOR),
+        (np.repeat(tolerated, len(_FACTORS), axis=0), typical.BEYOND, typical.BEYOND_PRIOR),
+    ):
+        drift = weight * (buckets.slower_probability(slowed, against) - 0.5)
+        found.append(_mixed(tilts * drift[:, None] - 0.5 * tilts**2 * variance, prior))
+    return found[0], found[1]
 
 
-def _by_mean(rows: Rows) -> Array:
-    number, total, squares = (float(value) for value in rows.mean[0, 0])
-    spread = max(squares / max(number, 1.0) - (total / max(number, 1.0)) ** 2, 0.0)
-    ticks, effect = np.full(len(_FACTORS), number), np.log(_FACTORS)
-    log_e = mean.log_t_value(ticks, ticks * effect, ticks * (effect**2 + spread))
-    evidence: Array = combine.MEAN_WEIGHT * np.exp(log_e)
-    return evidence
+def _by_mean(rows: Rows, limits: Limits) -> tuple[Array, Array]:
+    found = []
+    tolerance = float(_tolerance(limits)[0])
+    for which, effect in ((mean.RATIO, np.log(_FACTORS)), (mean.BEYOND, _FACTORS - tolerance)):
+        number, total, squares = (float(value) for value in rows.mean[0, which, 0])
+        spread = max(squares / max(number, 1.0) - (total / max(number, 1.0)) ** 2, 0.0)
+        ticks = np.full(len(_FACTORS), number)
+        found.append(mean.log_t_value(ticks, ticks * effect, ticks * (effect**2 + spread)))
+    return found[0] + np.log(mean.SHARE), found[1]
 
 
 def sentence(rows: Rows, limits: Limits) -> str:

@@ -52,6 +52,15 @@ def odds(evidence: float) -> str:
     return f"1 in {round(math.floor(evidence / 10**digits) * 10**digits):,}".replace(",", " ")
 
 
+def to_one(evidence: float) -> str:
+    """Evidence as odds: 5 to 1, 12 to 1, more than a million to 1."""
+    if evidence < 1.0:
+        return "less than 1 to 1"
+    if evidence >= 1e6:
+        return "more than a million to 1"
+    return f"{math.floor(10.0 * evidence) / 10.0 if evidence < 10.0 else math.floor(evidence):g} to 1"
+
+
 @lru_cache(maxsize=4096)
 def count(number: float) -> str:
     """A count with thin groups: 12 500."""

@@ -1,11 +1,7 @@
 """Bursts: errors that come in clumps (retries, one bad connection) look like many failures and are few.
 
-The variance of errors per tick against a Poisson's tells the size of the clumps; the errors' evidence is then cooled by it. The
-canary's is taken from successive ticks, since a canary that begins to fail in the middle of a watch is no clump. Where a
-tick brings several failures as a rule, the first few ticks cannot tell clumps from chance: ``EARLY`` is assumed. A
-single tick's errors are one clump for all we know, so that errors alone convict only when they came in two different ticks. An
-outage is exempt (``is_outage``): no clump of retries fails a fifth of a tick's requests, at least twenty, while the baseline
-is well.
+The variance of errors per tick against a Poisson's tells the size of the clumps; the logarithm of the errors' evidence is then
+divided by it. The canary's is taken from successive ticks, since a canary that begins to fail in the middle of a watch is no clump.
 """
 
 import math
@@ -15,20 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.intake import Tick
-from analyzers.layout import B_ERR, B_REQ, BASELINE_RING, C_REQ, CANARY_RING, ERROR_TICKS, SEEN, TEMPERS, Array, Mask, Rows
+from analyzers.layout import BASELINE_RING, CANARY_RING, SEEN, Array, Rows
 
 CONFIDENCE_Z: Final = 2.3263478740
 """Normal quantile of .99: dispersion counts only when chi-squared makes it this sure."""
-OUTAGE_RATE: Final = 0.2
-OUTAGE_ERRORS: Final = 20.0
-OUTAGE_BASELINE: Final = 0.25
-"""In an outage the baseline's failed share is at most this part of the canary's."""
-TICKS_WITH_ERRORS: Final = 2.0
-EARLY: Final = 5.0
-EARLY_TICKS: Final = 5.0
-"""Ticks up to which ``EARLY`` is assumed."""
-USUAL_FAILURES: Final = 1.0
-"""Failures that the canary would have in a tick at the baseline's rate, from which on ``EARLY`` is assumed."""
 _FREEDOM: Final[Array] = np.arange(1.0, max(BASELINE_RING, CANARY_RING) + 1.0)
 _SPREAD = 2.0 / (9.0 * _FREEDOM)
 _LIMITS: Final[Array] = np.concatenate([[math.inf], _FREEDOM * (1.0 - _SPREAD + CONFIDENCE_Z * np.sqrt(_SPREAD)) ** 3])
@@ -50,24 +36,12 @@ def fold(rows: Rows, tick: Tick) -> None:
         ring[row, place, 0] = errors[row]
         ring[row, place, 1] = requests[row]
     rows.head[:, SEEN] += seen
-    rows.head[:, ERROR_TICKS] += tick.c_err + tick.c_den > 0.0
 
 
 def chi_squared_99(freedom: int) -> float:
     """The .99 quantile of chi-squared (Wilson and Hilferty 1931)."""
     spread = 2.0 / (9.0 * freedom)
     return freedom * (1.0 - spread + CONFIDENCE_Z * math.sqrt(spread)) ** 3
-
-
-def assumed(counts: Array, ticks: Array) -> Array:
-    """What is assumed of clumps (releases,) after so many ticks, from the counts since the start (releases, columns).
-
-    A baseline that has not failed yet may fail as often as the rule of three says (Hanley and Lippman-Hand 1983).
-    """
-    failures = np.where(counts[:, B_ERR] > 0.0, counts[:, B_ERR], 3.0)
-    rate = failures / np.maximum(counts[:, B_REQ], 1.0)
-    usual = rate * counts[:, C_REQ] / np.maximum(ticks, 1.0)
-    return np.where((ticks <= EARLY_TICKS) & (usual >= USUAL_FAILURES), EARLY, 1.0)
 
 
 def dispersion(ring: Array) -> Array:
@@ -102,13 +76,7 @@ def successive_dispersion(ring: Array, newest: npt.NDArray[np.intp]) -> Array:
     return np.maximum(np.where(surely, mean, 1.0), 1.0)
 
 
-def cooling(phi: Array) -> npt.NDArray[np.intp]:
-    """The index of the smallest temper at or above ``phi`` (the last one beyond the list)."""
-    return np.searchsorted(TEMPERS[:-1], phi - 1e-12)
-
-
-def is_outage(tick: Tick) -> Mask:
-    """Whether this tick is an outage of the canary alone (releases,)."""
-    rate = tick.c_err / np.maximum(tick.c_req, 1.0)
-    base = tick.b_err / np.maximum(tick.b_req, 1.0)
-    return (tick.c_err >= OUTAGE_ERRORS) & (rate >= OUTAGE_RATE) & (base <= OUTAGE_BASELINE * rate)
+def clumping(rows: Rows) -> Array:
+    """How many failures come at a time in either arm, as variance over that of independent ones (releases,)."""
+    newest = (rows.head[:, SEEN].astype(np.intp) - 1) % CANARY_RING
+    return np.maximum(dispersion(rows.baseline_ring), successive_dispersion(rows.canary_ring, newest))

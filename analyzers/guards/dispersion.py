@@ -1,11 +1,9 @@
-"""Latency that moves from tick to tick more than independent requests would: cool the evidence of the ranks and tails by as much.
+"""Latency that moves from tick to tick more than independent requests would: divide the logarithm of its evidence by as much.
 
 Under the null the standardised Mann-Whitney statistics of successive blocks of ticks differ by the variance of two normals.
 Half the mean squared difference of *adjacent* blocks (von Neumann, Kent, Bellinson and Hart 1941) estimates it without being fooled
 by a steady regression; the largest difference is left out, lest a regression that begins in between count as dispersion. Blocks
-of 1, 4 and 16 ticks see correlation that lasts.
-
-In the first ticks nothing is known of it yet: ``EARLY`` is assumed.
+of 1, 4 and 16 ticks see correlation that lasts. A tick's statistic counts only so far as a capped tick can speak.
 """
 
 from typing import Final
@@ -19,9 +17,8 @@ FEWEST: Final = 3.0
 """Differences before a block length counts."""
 SLACK: Final = 1.6
 SUM, PRECISION, TICKS, LAST, SQUARES, DONE, LARGEST = range(7)
-EARLY: Final = 1.6
-EARLY_TICKS: Final = 3.0
-"""Ticks with latency up to which ``EARLY`` is assumed: at the fourth there are three differences."""
+LARGEST_Z: Final = 2.45
+"""Beyond this many standard deviations a tick is one outlier: its evidence is capped there as well."""
 _NUMBERS: Final = np.log([3.0, 4.0, 5.0, 6.0, 9.0, 15.0, 30.0, 75.0, 300.0])
 _TRIMMED: Final = np.array([0.517, 0.566, 0.604, 0.636, 0.696, 0.769, 0.848, 0.918, 0.972])
 """Expected mean of half of n successive squared differences of normals without the largest (simulated, 40 000 or more of each)."""
@@ -34,7 +31,8 @@ def fold(rows: Rows, *, shift: Array, variance: Array) -> None:
         return
     blocks = rows.blocks
     precision = np.where(known, 1.0 / np.where(known, variance, 1.0), 0.0)
-    blocks[:, :, SUM] += (precision * shift)[:, None]
+    z = np.minimum(np.maximum(shift * np.sqrt(precision), -LARGEST_Z), LARGEST_Z)
+    blocks[:, :, SUM] += (np.sqrt(precision) * z)[:, None]
     blocks[:, :, PRECISION] += precision[:, None]
     blocks[:, :, TICKS] += known[:, None]
     full = known[:, None] & (blocks[:, :, TICKS] >= LENGTHS)
@@ -56,8 +54,3 @@ def dispersion(blocks: Array) -> Array:
     sure = (differences >= FEWEST) & (mean > 1.0 + SLACK * np.sqrt(3.0 / np.maximum(differences, 1.0)))
     largest: Array = np.where(sure, mean, 1.0).max(1)
     return np.maximum(largest, 1.0)
-
-
-def assumed(ticks: Array) -> Array:
-    """What is assumed after so many ticks with latency (releases,)."""
-    return np.where(ticks <= EARLY_TICKS, EARLY, 1.0)

@@ -1,1 +1,1 @@
-"""One module per line of evidence. The exact ones offer ``PRIOR`` and ``log_e``; ``analyzers.bank`` folds them all at once."""
+"""The quantities that are judged (``table``), and the e-values of each."""

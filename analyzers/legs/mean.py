@@ -1,20 +1,25 @@
-"""The mean latency: an anytime t-test on the log ratio of each tick's means, for what coarse buckets cannot see.
+"""The mean latency: anytime t-tests on each tick's means, for what coarse buckets cannot see.
 
 A histogram's sum and count give the mean exactly, whatever its bounds. The test is Student's with a normal prior on the
 standardised effect (Lindon, Ham, Tingley and Bojinov 2022; unknown variance, so over-dispersion between independent ticks is
-harmless). It is asymptotic, and a martingale in its own filtration only, which is why it weighs little. It starts anew every tenth
-of the horizon.
+harmless). It is asymptotic, and a martingale in its own filtration only, which is why it has a part only where the median's bucket
+holds half of the requests. It starts anew every tenth of the horizon. Two numbers are tested: the log ratio of the means, and how
+far the canary's lies beyond what is tolerated, in units of the baseline's.
 
-The logarithm of the smaller arm's mean lies lower: by the delta method the log ratio of alike arms is half its variance times
-(2 f - 1) on average, where f is the canary's share. Where that speaks against the canary (f above a half) it is taken off.
+The logarithm of the smaller arm's mean lies lower: by the delta method the log ratio of alike arms is half its variance times (2 f
+- 1) on average, where f is the canary's share. Where that speaks against the canary (f above a half) it is taken off.
 """
 
 from typing import Final
 
 import numpy as np
 
+from analyzers.arrays import Array
+from analyzers.evidence import LARGEST, LATE_DISCOUNT, Standing
 from analyzers.intake import Tick
-from analyzers.layout import B_LAT, B_SUM, C_LAT, MEAN_STARTS, STARTED, Array, Rows
+from analyzers.layout import B_LAT, B_SUM, C_LAT, MEAN_STARTS, TICK, Rows
+from analyzers.legs.table import LEGS, TYPICAL
+from analyzers.look import widened
 from analyzers.terms import Limits
 
 PRIOR_TICKS: Final = 3.0
@@ -23,8 +28,9 @@ MIN_REQUESTS: Final = 10.0
 """Canary requests that a mean needs to be near normal. Ticks with fewer are merged until there are as many."""
 MIN_BASELINE: Final = 30.0
 """The same of the baseline, whose error would speak against the canary."""
-WEIGHTS: Final[Array] = np.array([0.8, *([0.2 / (MEAN_STARTS - 1)] * (MEAN_STARTS - 1))])
-_LARGEST_LOG: Final = 575.0
+SHARE: Final = 0.1
+"""Of the evidence that the canary is worse at all; the ranks have the rest."""
+RATIO, BEYOND = 0, 1
 
 
 def log_t_value(number: Array, total: Array, squares: Array) -> Array:
@@ -36,38 +42,59 @@ def log_t_value(number: Array, total: Array, squares: Array) -> Array:
     rest = scale - (1.0 - shrink) * lift
     grown = np.where(rest > 0.0, scale, 1.0) / np.where(rest > 0.0, rest, 1.0)
     value: Array = np.where(number >= 2.0, 0.5 * np.log(shrink) + 0.5 * safe * np.log(grown), 0.0)
-    return np.minimum(value, _LARGEST_LOG)
+    return np.minimum(value, LARGEST)
 
 
 def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
-    """Fold one tick's means and return the evidence (releases,).
+    """Fold one tick's means; returns how far the canary's lies beyond its tolerance (releases,), 0 while that is not known.
 
     Which ticks are merged depends on the numbers of requests only, never on their latencies, so that merging favours neither arm.
-    Call after the memories (the running baseline mean) and before the bank (which counts the tick as started). The distance to the
-    tolerance is kept in units of the running baseline mean, not as a logarithm, whose bias would promote at the tolerance.
+    Call before the memories and the evidence are folded. The distance is kept in units of the running baseline mean, not as a
+    logarithm, whose bias would speak for the canary.
     """
     usable = tick.timed & np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum)
-    news = np.stack([tick.c_sum, tick.c.sum(1), tick.b_sum, tick.b.sum(1)], axis=-1)
+    news = np.array((tick.c_sum, tick.c.sum(1), tick.b_sum, tick.b.sum(1))).T
     rows.mean_wait += np.where(usable[:, None], news, 0.0)
     c_sum, canary, b_sum, baseline = rows.mean_wait.T
     known = usable & (canary >= MIN_REQUESTS) & (baseline >= MIN_BASELINE)
-    if known.any():
-        c_mean = np.where(known, c_sum, 1.0) / np.where(known, canary, 1.0)
-        b_mean = np.where(known, b_sum, 1.0) / np.where(known, baseline, 1.0)
-        ratio = np.log(c_mean / b_mean)
-        begun = rows.head[:, STARTED, None] * MEAN_STARTS >= np.arange(MEAN_STARTS) * limits.horizon[:, None]
-        counted = (begun & known[:, None]).astype(np.float64)
-        for column, values in enumerate((known, ratio, ratio * ratio)):
-            rows.mean[:, :, column] += counted * values[:, None]
-        running = rows.counts[:, 0, B_SUM] / np.maximum(rows.counts[:, 0, B_LAT], 1.0)
-        room = (limits.typical * b_mean - c_mean) / np.where(known, running, 1.0)
-        for column, values in enumerate((known, room * known, room * room * known)):
-            rows.safe_mean[:, column] += values
-        rows.mean_wait[known] = 0.0
-    number, total, squares = rows.mean[:, :, 0], rows.mean[:, :, 1], rows.mean[:, :, 2]
-    canary, baseline = rows.counts[:, 0, C_LAT], rows.counts[:, 0, B_LAT]
-    if (canary > baseline).any():
-        lean = np.maximum(canary - baseline, 0.0) / np.maximum(canary + baseline, 1.0)
-        total = total - 0.5 * lean[:, None] * squares
-    evidence: Array = (np.exp(log_t_value(number, total, squares)) * WEIGHTS).sum(-1)
-    return evidence
+    if not known.any():
+        return np.zeros(len(known))
+    c_mean = np.where(known, c_sum, 1.0) / np.where(known, canary, 1.0)
+    b_mean = np.where(known, b_sum, 1.0) / np.where(known, baseline, 1.0)
+    total, counted = (
+        rows.counts[:, column] + np.where(usable, now, 0.0) for column, now in ((B_SUM, news[:, 2]), (B_LAT, news[:, 3]))
+    )
+    running = total / np.maximum(counted, 1.0)
+    ratio = np.log(c_mean / b_mean)
+    beyond = np.where(known, (c_mean - widened(limits, tick, limits.typical) * b_mean) / np.where(known, running, 1.0), 0.0)
+    number = np.arange(MEAN_STARTS) * limits.horizon[:, None] / MEAN_STARTS
+    begun = (rows.head[:, TICK, None] >= number) & known[:, None]
+    weight = limits.later * limits.horizon / MEAN_STARTS * np.where(rows.grown[:, TYPICAL] >= 0.0, LATE_DISCOUNT, 1.0)
+    fresh = begun & (rows.mean[:, BEYOND, :, 0] <= 0.0)
+    rows.mean_weight[:] = np.where(fresh, weight[:, None], rows.mean_weight)
+    one = np.ones_like(ratio)
+    moments = np.array(((one, ratio, ratio * ratio), (one, beyond, beyond * beyond)))
+    rows.mean += moments.transpose(2, 0, 1)[:, :, None, :] * begun[:, None, :, None]
+    room = np.where(known, (limits.typical * b_mean - c_mean) / np.where(known, running, 1.0), 0.0)
+    rows.safe_mean += np.array((known, room, room * room)).T
+    rows.mean_wait[known] = 0.0
+    return beyond
+
+
+def join(standing: Standing, rows: Rows, by_mean: Array) -> None:
+    """Let the means speak for typical latency where ``by_mean`` (releases,) says that the ranks cannot."""
+    at = np.flatnonzero(by_mean)
+    if not len(at):
+        return
+    number, total, squares = np.moveaxis(rows.mean[at], -1, 0)
+    canary, baseline = rows.counts[at, C_LAT], rows.counts[at, B_LAT]
+    lean = np.maximum(canary - baseline, 0.0) / np.maximum(canary + baseline, 1.0)
+    total[:, RATIO] -= 0.5 * lean[:, None] * squares[:, RATIO]
+    values = np.where(number > 0.0, np.exp(log_t_value(number, total, squares)), 0.0)
+    later = np.stack([values[:, RATIO, 1:].mean(1), (values[:, BEYOND, 1:] * rows.mean_weight[at, 1:]).sum(1)], axis=1)
+    first = np.where(number[:, :, 0] > 0.0, values[:, :, 0], 1.0)
+    log_mean = np.log(np.stack([first, later], axis=-1))
+    weights = np.log(LEGS[TYPICAL].share) + np.log(np.array([0.8, 0.2]))
+    ranks = standing.worse[at, TYPICAL] + np.log(1.0 - SHARE)
+    standing.worse[at, TYPICAL] = np.logaddexp(ranks, log_mean[:, RATIO] + weights + np.log(SHARE))
+    standing.beyond[at, TYPICAL] = log_mean[:, BEYOND]

@@ -77,6 +77,7 @@ def _tick(route: Route, rng: np.random.Generator, *, releases: int, number: int)
         c_den=none,
         b_den=none,
         timed=timed,
+        lone=np.zeros(releases, dtype=np.bool_),
         c=c,
         b=b,
         c_sum=np.full(releases, np.nan),

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analyzers.arrays import Array
 from analyzers.counts import Arm, Latency, Sample
-from analyzers.judge import JudgeState, Terms, fold, start, terms_of
+from analyzers.intake import Tick
+from analyzers.judge import JudgeState, Terms, terms_of, to_end
 from analyzers.ruling import Ruling
 from config.policy import Policy
 
@@ -44,6 +46,42 @@ def sample(
         seconds=1.0,
         canary=Arm(requests=canary[0], errors=canary[1], latency=slow[0]),
         baseline=Arm(requests=baseline[0], errors=baseline[1], latency=slow[1]),
+    )
+
+
+def tick(
+    t: float,
+    *,
+    canary: tuple[float, float],
+    baseline: tuple[float, float],
+    c: Array,
+    b: Array,
+    sums: tuple[float, float] = (float("nan"), float("nan")),
+) -> Tick:
+    """What ``intake`` makes of one sample; each arm is (requests, errors), with its histogram (1, J)."""
+
+    def one(value: float) -> Array:
+        return np.array([value])
+
+    return Tick(
+        t=one(t),
+        seen=np.array([True]),
+        c_err=one(canary[1]),
+        b_err=one(baseline[1]),
+        c_req=one(canary[0]),
+        b_req=one(baseline[0]),
+        c_den=one(0.0),
+        b_den=one(0.0),
+        timed=np.array([True]),
+        lone=np.array([False]),
+        c=c,
+        b=b,
+        c_sum=one(sums[0]),
+        b_sum=one(sums[1]),
+        warming=np.array([False]),
+        settling=one(1.0),
+        ageless=np.array([False]),
+        weight=one(float("nan")),
     )
 
 
@@ -85,10 +123,6 @@ class World:
 
 def watch(one: Terms, samples: Sequence[Sample] | Iterator[Sample]) -> tuple[JudgeState, Ruling]:
     """Fold samples until a final ruling or their end."""
-    state, ruling = start(one), None
-    for tick in samples:
-        ((state, ruling),) = fold([one], [state], [tick])
-        if ruling.outcome != "continue":
-            break
-    assert ruling is not None
-    return state, ruling
+    ended = to_end(one, samples)
+    assert ended is not None
+    return ended

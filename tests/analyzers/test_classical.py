@@ -119,6 +119,7 @@ def test_the_interval_of_a_quantile_is_that_of_the_buckets() -> None:
     assert classical.quantile_interval((0, 0, 0, 0, 50), bounds, 0.5) == (80.0, None), "above the last bound there is no end"
     assert classical.quantile_interval((0, 3, 0, 0, 0), bounds, 0.5) == (None, None), "three requests bound no median"
     assert classical.quantile_interval((0, 0, 0, 0, 0), bounds, 0.5) == (None, None)
+    assert classical.quantile_interval((0, 0, 365, 3, 0), bounds, 0.99) == (20.0, 80.0), "the normal approximation is one too far"
     assert classical.quantile_interval((0, 10**12, 10**12, 0, 0), bounds, 0.99) == (20.0, 40.0)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzers.counts import Arm, Latency, Pod, Sample
-from analyzers.judge import CHUNK, JudgeState, fold, start
+from analyzers.judge import CHUNK, JudgeState, fold, start, to_end
 from analyzers.layout import Rows
 from analyzers.ruling import Ruling
 from config.policy import Policy
@@ -105,6 +105,7 @@ def test_a_batch_larger_than_a_chunk_keeps_its_order() -> None:
 
 def test_an_empty_batch_is_empty() -> None:
     assert fold([], [], []) == []
+    assert to_end(terms(), []) is None
 
 
 def test_folding_does_not_change_the_state_it_is_given() -> None:
@@ -149,15 +150,15 @@ def test_an_impossible_histogram_leaves_the_errors_judged(broken: Latency) -> No
     one = terms(bounds_ms=SMALL)
     good = latency((5, 5, 5, 5))
     _, ruling = watch(one, [sample(1.0, canary=(50, 3), slow=(broken, good))])
-    assert ruling.legs["rank"].e_value == pytest.approx(1.0)
+    assert ruling.legs["typical"].e_value == pytest.approx(1.0)
     assert ruling.legs["errors"].e_value > 10.0
 
 
 def test_a_sum_that_is_no_number_idles_the_mean_only() -> None:
     one = terms(bounds_ms=SMALL)
     _, ruling = watch(one, [sample(1.0, slow=(latency((5, 20, 20, 5), float("nan")), latency((100, 20, 20, 5))))])
-    assert ruling.legs["mean"].effect is None
-    assert ruling.legs["rank"].e_value > 1.0
+    assert ruling.legs["typical"].effect is None
+    assert ruling.legs["typical"].e_value > 1.0
 
 
 def test_bounds_may_become_known_late_and_may_change() -> None:
@@ -166,24 +167,24 @@ def test_bounds_may_become_known_late_and_may_change() -> None:
     slow = (latency((0, 0, 20, 30)), latency((300, 400, 200, 50)))
     state = start(unknown)
     ((state, first),) = fold([unknown], [state], [sample(1.0, canary=(50, 2), slow=slow)])
-    assert first.legs["rank"].e_value == pytest.approx(1.0)
+    assert first.legs["typical"].e_value == pytest.approx(1.0)
     assert first.legs["errors"].e_value > 1.0
     ((state, second),) = fold([known], [state], [sample(2.0, slow=slow)])
-    assert second.legs["rank"].e_value > 10.0
-    assert Rows(state.row[None]).hist[0, 0].sum() == 1000.0
+    assert second.legs["typical"].e_value > 10.0
+    assert Rows(state.row[None]).baseline.sum() == 950.0
     ((state, third),) = fold([other], [state], [sample(3.0, slow=slow)])
-    assert third.legs["rank"].e_value > second.legs["rank"].e_value
-    assert Rows(state.row[None]).hist[0, 0].sum() == 1000.0
+    assert third.legs["typical"].e_value > second.legs["typical"].e_value
+    assert Rows(state.row[None]).baseline.sum() == 950.0
 
 
 def test_latency_that_comes_later_than_its_requests_is_folded_when_it_comes() -> None:
     """A proxy that merges histograms every 5 s: four ticks bring none, the fifth brings all."""
     one = terms(bounds_ms=SMALL)
     slow = (latency((40, 90, 80, 40), 4000.0), latency((1500, 2000, 1000, 250)))
-    stream = [sample(float(t), slow=slow if t == 5 else (None, None)) for t in range(1, 6)]
+    stream = [sample(float(t), slow=slow if t % 5 == 0 else (None, None)) for t in range(1, 21)]
     _, ruling = watch(one, stream)
     assert ruling.outcome == "rollback"
-    assert (ruling.tick, ruling.leg) == (5, "rank")
+    assert (ruling.tick, ruling.leg) == (15, "typical")
 
 
 def test_a_saved_state_that_is_damaged_or_from_another_version_is_refused() -> None:

@@ -7,23 +7,15 @@ import numpy as np
 import pytest
 
 from analyzers.counts import Arm, Latency, Pod, Sample
+from analyzers.evidence import Standing
 from analyzers.guards import bursts, dispersion, pods
 from analyzers.intake import pack
 from analyzers.judge import fold, start
-from analyzers.layout import BASELINE_RING, CANARY_RING, TEMPERS
+from analyzers.layout import BASELINE_RING, CANARY_RING, Rows
+from analyzers.legs import mean
+from analyzers.legs.table import LEGS, TYPICAL
 from config.policy import LatencyTolerance, Policy, Tolerances
 from tests.analyzers.streams import World, latency, sample, terms, watch
-
-
-def test_failures_in_a_single_tick_wait_for_a_second() -> None:
-    one = terms(bounds_ms=())
-    stream = [sample(1.0, canary=(50, 10)), sample(2.0, canary=(50, 8))]
-    _, first = watch(one, stream[:1])
-    assert first.evidence > first.boundary
-    assert first.outcome == "continue"
-    assert "all failures came in one tick" in first.reason
-    _, later = watch(one, stream)
-    assert (later.outcome, later.tick) == ("rollback", 2)
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -43,9 +35,10 @@ def test_an_outage_of_both_arms_is_none_of_the_canarys() -> None:
 
 
 def test_errors_in_bursts_cool_the_evidence() -> None:
-    """Bursts of eight in both arms: the canary's share of them is chance, and is held."""
+    """Bursts of fifteen in both arms: the canary's share of them is chance, and is held."""
     stream = [
-        sample(float(t), canary=(100, 8 if t in {10, 20, 30} else 0), baseline=(900, 8 if t % 15 == 0 else 0)) for t in range(1, 41)
+        sample(float(t), canary=(100, 15 if t in {10, 16, 22, 28, 34} else 0), baseline=(900, 15 if t % 12 == 0 else 0))
+        for t in range(1, 41)
     ]
     _, ruling = watch(terms(bounds_ms=()), stream)
     assert ruling.outcome == "continue"
@@ -75,11 +68,6 @@ def test_a_canary_that_begins_to_fail_is_no_clump() -> None:
     assert (bursts.successive_dispersion(ring, newest) > 1.0).mean() < 0.25
 
 
-def test_cooling_rounds_up_to_the_list_of_tempers() -> None:
-    tempers = [TEMPERS[at] for at in bursts.cooling(np.array([1.0, 1.1, 1.25, 4.0, 8.0, 50.0]))]
-    assert tempers == [1.0, 1.25, 1.25, 5.0, 8.0, 8.0]
-
-
 def _blocks(z: np.ndarray) -> float:
     """Dispersion after the standardised statistics ``z`` of successive ticks, through a judge's rows."""
     from analyzers.layout import Rows, blank
@@ -97,16 +85,16 @@ def test_latency_that_jumps_from_tick_to_tick_is_dispersed_and_a_late_regression
     jumpy = [_blocks(3.0 * rng.standard_normal(120)) for _ in range(60)]
     late = [_blocks(rng.standard_normal(120) + 1.3 * (np.arange(120) > 100)) for _ in range(60)]
     assert np.mean(np.array(calm) > 1.0) < 0.35
-    assert np.median(jumpy) > 5.0
+    assert np.median(jumpy) > 3.5
     assert np.mean(np.array(late) > 1.0) < 0.45
 
 
 def test_latency_that_jumps_holds_the_rollback() -> None:
     """Canary ticks alternate between much faster and much slower: evidence passes the boundary, the guard holds."""
-    fast, slow = latency((24, 16, 10)), latency((8, 17, 25))
+    fast, slow = latency((26, 16, 8)), latency((3, 10, 37))
     base = latency((300, 350, 300))
     stream = [sample(float(t), slow=(slow if t % 2 else fast, base)) for t in range(1, 13)]
-    _, before = watch(terms(bounds_ms=(10.0, 20.0)), [*stream, *(sample(20.0 + t, slow=(slow, base)) for t in range(4))])
+    _, before = watch(terms(bounds_ms=(10.0, 20.0)), [*stream, *(sample(20.0 + t, slow=(slow, base)) for t in range(6))])
     assert before.outcome == "continue"
     assert before.evidence > before.boundary
     assert "latency moves from tick to tick" in before.reason
@@ -128,12 +116,12 @@ def _with_pods(t: float, canary: dict[str, Pod], baseline: dict[str, Pod]) -> Sa
     return Sample(t=t, seconds=1.0, canary=arms[0], baseline=arms[1])
 
 
-QUICK, USUAL, SLOW = (140, 40, 20), (100, 60, 40), (60, 60, 80)
+QUICK, USUAL, SLOW, SLOWEST = (140, 40, 20), (100, 60, 40), (60, 60, 80), (20, 40, 140)
 
 
 def test_a_canary_no_slower_than_the_slow_pods_of_the_baseline_is_held() -> None:
-    spread = {"a": _pod(QUICK), "b": _pod(USUAL), "c": _pod(SLOW), "d": _pod(QUICK), "e": _pod(SLOW)}
-    stream = [_with_pods(float(t), {"x": _pod(SLOW)}, spread) for t in range(1, 20)]
+    spread = {"a": _pod(QUICK), "b": _pod(USUAL), "c": _pod(SLOWEST), "d": _pod(QUICK), "e": _pod(SLOWEST), "f": _pod(QUICK)}
+    stream = [_with_pods(float(t), {"x": _pod(SLOWEST)}, spread) for t in range(1, 20)]
     _, ruling = watch(terms(bounds_ms=(10.0, 20.0), ticks=30), stream)
     assert ruling.outcome == "continue"
     assert ruling.evidence > ruling.boundary
@@ -190,7 +178,7 @@ def test_latency_of_young_pods_is_not_judged_until_they_are_warm() -> None:
     old = {"a": _pod(USUAL), "b": _pod(USUAL)}
     cold = {"x": _pod(SLOW, age=5.0)}
     _, young = watch(terms(bounds_ms=(10.0, 20.0)), [_with_pods(float(t), cold, old) for t in range(1, 20)])
-    assert young.legs["rank"].e_value == pytest.approx(1.0)
+    assert young.legs["typical"].e_value == pytest.approx(1.0)
     assert young.reason.endswith("the latency of young pods is not judged yet")
     mixed = {"x": _pod(SLOW, age=5.0), "y": _pod(USUAL, age=100.0)}
     state, _ = watch(terms(bounds_ms=(10.0, 20.0)), [_with_pods(float(t), mixed, old) for t in range(1, 4)])
@@ -205,7 +193,7 @@ def test_young_pods_whose_old_neighbours_bring_no_histogram_idle_the_tick() -> N
     )
     baseline = Arm(requests=400, latency=latency(USUAL))
     _, ruling = watch(terms(bounds_ms=(10.0, 20.0)), [Sample(t=1.0, seconds=1.0, canary=canary, baseline=baseline)])
-    assert ruling.legs["rank"].e_value == pytest.approx(1.0)
+    assert ruling.legs["typical"].e_value == pytest.approx(1.0)
 
 
 def test_pods_of_both_arms_that_are_equally_cold_need_no_warm_up() -> None:
@@ -297,21 +285,6 @@ def test_pods_with_impossible_failures_are_left_out() -> None:
     assert {key: tally[4:6] for key, tally in state.pods.items() if tally[4]} == {"bc": (5.0, 1.0), "cc": (5.0, 1.0)}
 
 
-def test_where_several_failures_a_tick_are_usual_the_first_ticks_cannot_tell_bursts() -> None:
-    noisy = sample(1.0, canary=(500, 12), baseline=(9500, 95))
-    _, early = watch(terms(), _ticks(noisy, 3))
-    assert early.evidence > early.boundary
-    assert (early.outcome, "too few ticks to tell whether failures come in bursts" in early.reason) == ("continue", True)
-    _, later = watch(terms(), _ticks(noisy, 10))
-    assert (later.outcome, later.tick) == ("rollback", 6)
-
-
-def test_in_the_first_ticks_latency_must_be_slower_beyond_doubt() -> None:
-    _, ruling = watch(terms(split=True), World(factor=1.4).ticks(9, 2))
-    assert ruling.evidence > ruling.boundary
-    assert (ruling.outcome, "too few ticks to tell whether latency moves on its own" in ruling.reason) == ("continue", True)
-
-
 @pytest.mark.parametrize(("wander", "outcome"), [(0.0, "rollback"), (0.1, "continue")])
 def test_latency_that_is_known_to_wander_must_be_slower_by_more_than_that(wander: float, outcome: str) -> None:
     policy = Policy(tolerances=Tolerances(latency=LatencyTolerance(wander=wander)))
@@ -321,8 +294,13 @@ def test_latency_that_is_known_to_wander_must_be_slower_by_more_than_that(wander
 
 def test_a_small_baseline_speaks_no_more_against_the_canary_than_for_it() -> None:
     """The logarithm of the smaller arm's mean lies lower: 198 canary requests a second against 2, both alike."""
-    evidence = [watch(terms(split=True), World(canary_rps=198.0, baseline_rps=2.0).ticks(seed, 250))[1] for seed in range(8)]
-    assert max(ruling.legs["mean"].e_value for ruling in evidence) < 3.0
+    for seed in range(8):
+        state, _ = watch(terms(split=True), World(canary_rps=198.0, baseline_rps=2.0).ticks(seed, 250))
+        rows = Rows(state.row[None])
+        rows.logs[:] = -np.inf
+        standing = Standing(rows)
+        mean.join(standing, rows, np.array([1.0]))
+        assert np.exp(standing.worse[0, TYPICAL]).sum() / (LEGS[TYPICAL].share * mean.SHARE) < 3.0
 
 
 def test_releases_with_and_without_pods_are_folded_side_by_side() -> None:

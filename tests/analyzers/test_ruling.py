@@ -6,11 +6,11 @@ import pytest
 
 from analyzers.ruling import LegNow, LegsNow
 
-LEGS = LegsNow(("errors", "rank"), (12.5, 1.0), (0.04, math.nan))
+LEGS = LegsNow(("errors", "typical"), (12.5, 1.0), (3.0, 1.0), lambda: (0.04, math.nan))
 
 
 def test_legs_are_a_mapping_by_name() -> None:
-    assert dict(LEGS) == {"errors": LegNow(12.5, 0.04), "rank": LegNow(1.0, None)}
+    assert dict(LEGS) == {"errors": LegNow(12.5, 0.04, 3.0), "typical": LegNow(1.0, None)}
     assert len(LEGS) == 2
 
 

@@ -1,6 +1,7 @@
 """Terms refuse what the judge cannot compute with, in one clear sentence."""
 
 import math
+from typing import Literal
 
 import pytest
 
@@ -36,3 +37,21 @@ def test_bounds_that_differ_have_another_mark() -> None:
         for b in ((), (1, 2), (2, 1.5 + 1))
     }
     assert len(marks) == 3
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cap"), [(0.25, 0.75), (1.0, 3.0), (4.0, 3.0), (5.0, 4.5), (30.0, 4.5)], ids=lambda value: f"{value:g}"
+)
+def test_a_second_may_multiply_an_e_process_by_twenty_however_often_it_is_looked_at(seconds: float, cap: float) -> None:
+    assert terms_of(Policy(), tick_seconds=seconds, window_seconds=300.0, split=True).cap == cap
+
+
+def test_how_sure_it_must_be_of_the_harm_and_what_later_starts_weigh() -> None:
+    def one(word: Literal["fast", "balanced", "strict"], window_seconds: float) -> tuple[float, float]:
+        made = terms_of(Policy(evidence=word), tick_seconds=1.0, window_seconds=window_seconds, split=True)
+        return made.beyond, made.later
+
+    assert one("fast", 300.0) == (3.0, 1.0 / 120.0)
+    assert one("balanced", 300.0) == (5.0, 1.0 / 120.0)
+    assert one("balanced", 900.0) == (5.0, 2.5 / 900.0)
+    assert one("strict", 300.0) == (100.0, 0.25 / 300.0)

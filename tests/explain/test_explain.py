@@ -123,7 +123,7 @@ def test_what_was_missing_is_said(open_end: Told) -> None:
     said = text(open_end.record, trace(open_end.recording))
     missing = said.split("What was missing\n")[1].split("\n\n")[0]
     assert "telemetry in 1 of 20 ticks: no answer in time" in re.sub(r"\s+", " ", missing)
-    assert "tail: at most 1.47 times" in missing
+    assert "slow_end: at most 1.47 times" in missing
     assert "denied" not in missing
     assert "hold, by the policy's on_inconclusive" in said
     assert "by the deadline after 20.0 s" in said

@@ -1,27 +1,21 @@
-"""Latency as a whole: the sequential Mann-Whitney test on histogram buckets, as a bank of tilts.
+"""Typical latency: the sequential Mann-Whitney test on histogram buckets, as a bank of tilts.
 
 The statistic of a tick is the sum of the canary's pooled mid-ranks, exactly Mann-Whitney's with ties half; an alternative tilts the
 drawing of the canary's requests towards high ranks. Only the order of buckets is used, so that drift shared by both arms is
-harmless: each tick is its own stratum.
+harmless: each tick is its own stratum. Against what is tolerated the same statistic is taken with the tolerated baseline.
 """
 
 from typing import Final
 
 import numpy as np
 
-from analyzers.layout import Array
+from analyzers.arrays import Array
+from analyzers.legs.events import bell
 
 TILTS: Final[Array] = np.geomspace(0.25, 5.0, 14)
-_CENTRE, _SPREAD = 0.9, 0.8
-
-
-def _prior() -> Array:
-    weight = np.exp(-0.5 * (np.log(TILTS / _CENTRE) / _SPREAD) ** 2)
-    prior: Array = weight / weight.sum()
-    return prior
-
-
-PRIOR: Final[Array] = _prior()
+PRIOR: Final[Array] = bell(TILTS, centre=0.9, spread=0.8)
+BEYOND: Final[Array] = np.array([0.35, 1.5])
+BEYOND_PRIOR: Final[Array] = np.array([0.75, 0.25])
 
 
 def mid_ranks(pooled: Array) -> Array:
@@ -30,6 +24,12 @@ def mid_ranks(pooled: Array) -> Array:
     share = pooled / total
     ranks: Array = np.cumsum(share, axis=-1) - 0.5 * share - 0.5
     return ranks
+
+
+def scores(ranks: Array, tilts: Array) -> Array:
+    """Scores (releases, tilts, J) of the buckets from their mid-ranks."""
+    tilted: Array = tilts[:, None] * ranks[:, None, :]
+    return tilted
 
 
 def null_variance(pooled: Array, canary: Array, baseline: Array) -> Array:

@@ -1,0 +1,73 @@
+"""The slow end: a bank that stretches the tail, which Mann-Whitney cannot see.
+
+An alternative keeps the survival curve S where it is above u, and below replaces it by u (S/u)^x (a Lehmann alternative, 1953, of
+the tail): the slowest requests become more frequent the slower they are. The ratio of the two masses of a bucket dips below 1
+before it rises; projected on rising ratios (isotonic regression), a canary that is faster in the body earns nothing for it.
+
+Against what is tolerated the ratios are at least 1 and rise, so that the test is one of graded exceedances: every canary that is
+stochastically no slower than the tolerated baseline is inside its null.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from analyzers.arrays import Array
+
+STARTS: Final[Array] = np.repeat([0.10, 0.03], 3)
+EXPONENTS: Final[Array] = np.tile([0.8, 0.6, 0.4], 2)
+PRIOR: Final[Array] = np.full(6, 1.0 / 6.0)
+BEYOND_PRIOR: Final[Array] = np.ones(1)
+_SMALLEST, _LARGEST = 0.05, 60.0
+_FLOOR: Final = 0.3
+"""Requests that are taken to lie above any bound of the tolerated baseline."""
+
+
+def _lifted(above: Array, starts: Array, exponents: Array) -> Array:
+    """Survival (releases, alternatives, bounds) of the alternatives, from that of the pool (releases, bounds)."""
+    held = above[:, None, :]
+    begin, power = starts[None, :, None], exponents[None, :, None]
+    stretched = np.exp(np.log(begin) + power * np.log(np.maximum(held, 1e-300) / begin))
+    return np.where(held >= begin, held, np.where(held > 0.0, stretched, 0.0))
+
+
+def _masses(survival: Array) -> Array:
+    """Shares of the buckets (..., J) from survival at their lower ends (..., J)."""
+    mass = survival.copy()
+    mass[..., :-1] -= survival[..., 1:]
+    return mass
+
+
+def scores(pooled: Array) -> Array:
+    """Scores (releases, 6, J) of the buckets from pooled counts, rising with latency."""
+    above = np.cumsum(pooled[:, ::-1], axis=-1)[:, ::-1] / np.maximum(pooled.sum(-1, keepdims=True), 1e-9)
+    lifted = _masses(_lifted(above, STARTS, EXPONENTS))
+    share = _masses(above)[:, None, :]
+    so_far, below = np.cumsum(lifted, axis=-1), np.cumsum(share, axis=-1)
+    mean = np.where(below > 0.0, so_far / np.maximum(below, 1e-300), np.inf)
+    least = mean.argmin(-1)[..., None]
+    level = np.take_along_axis(mean, least, axis=-1)
+    filled = (share > 0.0) & (np.arange(pooled.shape[1]) > least)
+    ratio = np.where(filled, lifted / np.maximum(share, 1e-300), np.minimum(level, 1e300))
+    scored: Array = np.log(np.minimum(np.maximum(ratio, _SMALLEST), _LARGEST))
+    return scored
+
+
+def ratios(tolerated: Array) -> Array:
+    """How much more frequent each bucket's requests become (releases, J), at least 1 and rising, from a tolerated histogram."""
+    total = np.maximum(tolerated.sum(-1, keepdims=True), 1e-9)
+    above = np.maximum(np.cumsum(tolerated[:, ::-1], axis=-1)[:, ::-1], _FLOOR) / np.maximum(total, _FLOOR)
+    lifted = _masses(_lifted(above, STARTS[:1], EXPONENTS[:1]))[:, 0]
+    share = _masses(above)
+    ratio = np.where(share > 0.0, lifted / np.where(share > 0.0, share, 1.0), 1.0)
+    rising: Array = np.maximum.accumulate(np.maximum(ratio, 1.0), axis=-1)
+    return rising
+
+
+def log_beyond(canary: Array, slowed: Array, graded: Array) -> Array:
+    """Log e-value (releases, 1) of one tick's canary (releases, J) against the tolerated baseline, at these ``ratios``."""
+    mine = canary.sum(-1)
+    share = mine / np.maximum(mine + slowed.sum(-1), 1.0)
+    drift = np.log1p(share[:, None] * (graded - 1.0))
+    value: Array = (canary * (np.log(graded) - drift) - slowed * drift).sum(-1)
+    return value[:, None]

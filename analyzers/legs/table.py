@@ -1,0 +1,110 @@
+"""The quantities that are judged: one row each, from which memory, evidence, findings and words are made.
+
+A quantity is convicted when two things are sure at once: that the canary is worse at all (its share of ``alpha``), and that it is
+worse than the policy tolerates (``K``). Where what is tolerated is a union (a failed share below the absolute limit, *or* no
+further above the baseline's than allowed), every part of it must be excluded. To add one is to add a row and its function.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from analyzers import permutation
+from analyzers.arrays import Array
+from analyzers.legs import events, slow_end, typical
+
+if TYPE_CHECKING:  # what a leg is given is made with the layout, which is made from this table
+    from analyzers.look import Look
+
+Unit = Literal["points", "ratio", "probability"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One quantity.
+
+    Attributes:
+        name: in rulings and metrics. words: in sentences. unit: of its effect.
+        share: part of alpha that it may spend.
+        worse: prior of its alternatives to "no worse". beyond: the same for each part of what is tolerated.
+        log_e: log e-values of a tick, one array (releases, alternatives) for ``worse`` and each of ``beyond``.
+    """
+
+    name: str
+    words: str
+    unit: Unit
+    share: float
+    worse: Array
+    beyond: tuple[Array, ...]
+    log_e: Callable[["Look"], tuple[Array, ...]]
+
+
+def _errors(look: "Look") -> tuple[Array, ...]:
+    return (
+        events.log_e(*look.errors, events.RATIOS),
+        events.log_e(*look.errors, events.BEYOND, factor=0.0, above=look.limits.max_rate),
+        events.log_e(*look.errors, events.BEYOND, above=look.limits.above_baseline),
+    )
+
+
+def _denied(look: "Look") -> tuple[Array, ...]:
+    (mine, _), (theirs, _) = look.denied
+    if not (mine.any() or theirs.any()):  # nearly always
+        return np.zeros((len(mine), len(events.RATIOS))), np.zeros((len(mine), len(events.BEYOND)))
+    return events.log_e(*look.denied, events.RATIOS), events.log_e(*look.denied, events.BEYOND, above=look.limits.denied_above)
+
+
+def _typical(look: "Look") -> tuple[Array, ...]:
+    pooled = look.tick.c + look.typical
+    beyond = typical.scores(typical.mid_ranks(pooled), typical.BEYOND)
+    return look.drawn[:, : len(typical.TILTS)], permutation.log_e(beyond, pooled, look.tick.c)
+
+
+def _slow_end(look: "Look") -> tuple[Array, ...]:
+    return look.drawn[:, len(typical.TILTS) :], slow_end.log_beyond(look.tick.c, look.slow_end, look.graded)
+
+
+LEGS: Final = (
+    Leg(
+        name="errors",
+        words="errors",
+        unit="points",
+        share=0.4,
+        worse=events.PRIOR,
+        beyond=(events.BEYOND_PRIOR, events.BEYOND_PRIOR),
+        log_e=_errors,
+    ),
+    Leg(
+        name="denied",
+        words="requests denied by policy",
+        unit="points",
+        share=0.1,
+        worse=events.PRIOR,
+        beyond=(events.BEYOND_PRIOR,),
+        log_e=_denied,
+    ),
+    Leg(
+        name="typical",
+        words="typical latency",
+        unit="ratio",
+        share=0.25,
+        worse=typical.PRIOR,
+        beyond=(typical.BEYOND_PRIOR,),
+        log_e=_typical,
+    ),
+    Leg(
+        name="slow_end",
+        words="the slow end",
+        unit="ratio",
+        share=0.25,
+        worse=slow_end.PRIOR,
+        beyond=(slow_end.BEYOND_PRIOR,),
+        log_e=_slow_end,
+    ),
+)
+NAMES: Final = tuple(leg.name for leg in LEGS)
+ERRORS, DENIED, TYPICAL, SLOW_END = range(len(LEGS))
+EVENTS: Final = (ERRORS, DENIED)
+LATENCY: Final = (TYPICAL, SLOW_END)

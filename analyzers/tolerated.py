@@ -1,0 +1,77 @@
+"""The tolerated baseline: how many requests could lie above each bound if the baseline were as slow as the policy allows.
+
+A canary is convicted only of what this cannot explain, so that it errs towards slow. What lies between two bounds is not known;
+what is known of it comes from the counts at the bounds: latency is taken to be lognormal from bound to bound (a straight line of
+the normal quantile over the logarithm), with the steeper of the lines on both sides, each made steeper by the root of the count it
+rests on. Where the density falls from the bucket before to the one after, no more than an even spread can lie next to the bound;
+in the bucket of the mode more can. Where nearly all requests lie in the bucket, or next to it, nothing is known (a blind bound):
+all of them may lie right below the bound.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from analyzers import normal
+from analyzers.arrays import Array, Mask
+from analyzers.buckets import log_edges
+
+BLIND_SHARE: Final = 0.5
+"""A bucket with this part of the requests hides where they lie."""
+BLIND_PAIR: Final = 0.9
+"""The same of two neighbours."""
+_LEAST: Final = 0.5
+"""Requests: no bound is taken to have fewer above or below it."""
+
+
+class Passing:
+    """Which part of a bucket's requests passes each bound when latency is ``factor`` times as long; all (releases, J-1).
+
+    Attributes:
+        place: the bucket in which a request lies that just reaches the bound.
+        share: the part of that bucket's requests that passes, at most.
+        blind: nothing is known of it.
+    """
+
+    __slots__ = ("blind", "place", "share")
+
+    def __init__(self, history: Array, bounds: Array, factor: Array) -> None:
+        """From the baseline's histogram (releases, J) so far, finite bounds (releases, J-1) and a factor (releases,)."""
+        edges = log_edges(bounds)
+        total = np.maximum(history.sum(1, keepdims=True), 2.0 * _LEAST)
+        point = edges[:, 1:-1] - np.log(factor)[:, None]
+        self.place = (edges[:, None, 1:-1] < point[:, :, None]).sum(-1)
+        row = np.arange(len(history))[:, None]
+        upper, after = self.place + 1, self.place + 2
+        above = np.zeros((len(history), history.shape[1] + 1))
+        np.cumsum(history[:, ::-1], axis=1, out=above[:, 1:])
+        above = above[:, ::-1]
+        here, beyond, before = (above[row, at] for at in (upper, after, self.place))
+        width, next_width = (edges[row, at] - edges[row, at - 1] for at in (upper, after))
+        share, next_share = (before - here) / total, (here - beyond) / total
+        steps = edges[row, upper] - point
+        below = np.maximum(total - before, 0.0)
+        counts = (here, total - np.maximum(below - np.sqrt(below), _LEAST), np.maximum(beyond - np.sqrt(beyond), _LEAST))
+        at = normal.quantile(np.minimum(np.maximum(np.array(counts), _LEAST), np.maximum(total - _LEAST, _LEAST)) / total)
+        steepness = np.maximum((at[1] - at[0]) / width, (at[0] - at[2]) / next_width)
+        survival = normal.cdf(at[0] + steepness * steps)
+        densities = history / total / (edges[:, 1:] - edges[:, :-1])
+        density, next_density = densities[row, self.place], densities[row, upper]
+        falling = (density >= next_density) & (self.place > 0) & (densities[row, np.maximum(self.place - 1, 0)] >= density)
+        even = here / total + share * np.minimum(steps / width, 1.0)
+        survival = np.where(falling, np.minimum(survival, even), survival)
+        passing = np.minimum(np.maximum((survival - here / total) / np.maximum(share, 1e-300), 0.0), 1.0)
+        self.blind: Mask = (
+            (share >= BLIND_SHARE) | (share + next_share >= BLIND_PAIR) | ((density < next_density) & (next_share >= BLIND_SHARE))
+        )
+        self.share: Array = np.where(self.blind, 1.0, passing)
+
+    def slowed(self, counts: Array) -> Array:
+        """A histogram (releases, J) with its requests moved up so."""
+        row = np.arange(len(counts))[:, None]
+        above = np.zeros((len(counts), counts.shape[1] + 1))
+        counts[:, ::-1].cumsum(1, out=above[:, :-1][:, ::-1])
+        passed = above[row, self.place + 1] + self.share * counts[row, self.place]
+        np.minimum.accumulate(passed, axis=1, out=above[:, 1:-1])
+        slower: Array = above[:, :-1] - above[:, 1:]
+        return slower

@@ -52,16 +52,15 @@ class Passing:
         steps = edges[row, upper] - point
         below = np.maximum(total - before, 0.0)
         counts = (here, total - np.maximum(below - np.sqrt(below), _LEAST), np.maximum(beyond - np.sqrt(beyond), _LEAST))
-        at = normal.quantile(np.clip(np.stack(counts), _LEAST, np.maximum(total - _LEAST, _LEAST)) / total)
+        at = normal.quantile(np.minimum(np.maximum(np.array(counts), _LEAST), np.maximum(total - _LEAST, _LEAST)) / total)
         steepness = np.maximum((at[1] - at[0]) / width, (at[0] - at[2]) / next_width)
         survival = normal.cdf(at[0] + steepness * steps)
-        densities = np.diff(edges, axis=1)
-        np.divide(history / total, densities, out=densities)
+        densities = history / total / (edges[:, 1:] - edges[:, :-1])
         density, next_density = densities[row, self.place], densities[row, upper]
         falling = (density >= next_density) & (self.place > 0) & (densities[row, np.maximum(self.place - 1, 0)] >= density)
         even = here / total + share * np.minimum(steps / width, 1.0)
         survival = np.where(falling, np.minimum(survival, even), survival)
-        passing = np.clip((survival - here / total) / np.maximum(share, 1e-300), 0.0, 1.0)
+        passing = np.minimum(np.maximum((survival - here / total) / np.maximum(share, 1e-300), 0.0), 1.0)
         self.blind: Mask = (
             (share >= BLIND_SHARE) | (share + next_share >= BLIND_PAIR) | ((density < next_density) & (next_share >= BLIND_SHARE))
         )
@@ -70,8 +69,9 @@ class Passing:
     def slowed(self, counts: Array) -> Array:
         """A histogram (releases, J) with its requests moved up so."""
         row = np.arange(len(counts))[:, None]
-        above = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
-        whole = above[:, :1]
-        beyond = np.concatenate([above, np.zeros_like(whole)], axis=1)[row, self.place + 1]
-        kept = np.minimum.accumulate(beyond + self.share * counts[row, self.place], axis=1)
-        return -np.diff(np.concatenate([whole, kept, np.zeros_like(whole)], axis=1), axis=1)
+        above = np.zeros((len(counts), counts.shape[1] + 1))
+        counts[:, ::-1].cumsum(1, out=above[:, :-1][:, ::-1])
+        passed = above[row, self.place + 1] + self.share * counts[row, self.place]
+        np.minimum.accumulate(passed, axis=1, out=above[:, 1:-1])
+        slower: Array = above[:, :-1] - above[:, 1:]
+        return slower

@@ -49,7 +49,7 @@ def scores(pooled: Array) -> Array:
     level = np.take_along_axis(mean, least, axis=-1)
     filled = (share > 0.0) & (np.arange(pooled.shape[1]) > least)
     ratio = np.where(filled, lifted / np.maximum(share, 1e-300), np.minimum(level, 1e300))
-    scored: Array = np.log(np.clip(ratio, _SMALLEST, _LARGEST))
+    scored: Array = np.log(np.minimum(np.maximum(ratio, _SMALLEST), _LARGEST))
     return scored
 
 

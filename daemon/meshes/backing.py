@@ -19,6 +19,19 @@ Json = dict[str, Any]
 Read = Sequence[Json] | VerdictdError
 """Objects, or why they could not be read."""
 
+# Of the node, the cluster and the network: istio/istio, pilot/pkg/serviceregistry/util/label, ``AugmentLabels``.
+ADDED_BY_ISTIO = frozenset(
+    {
+        "kubernetes.io/hostname",
+        "topology.istio.io/cluster",
+        "topology.istio.io/network",
+        "topology.istio.io/subzone",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+    }
+)
+"""Labels that endpoints have for Istio, though their pods do not carry them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -147,6 +160,8 @@ def _labels_unknown(seen: Seen, behind: Mapping[str, Endpoint]) -> str:
         return seen.subset.unknown
     if not seen.subset.labels:
         return ""
+    if added := ADDED_BY_ISTIO & seen.subset.labels.keys():
+        return f"its subset asks for labels that Istio adds by itself and pods do not carry ({listed(added)})"
     if isinstance(seen.pods, VerdictdError):
         return f"its pods could not be read: {seen.pods}"
     if any(one.pod is None for one in behind.values()):

@@ -57,6 +57,16 @@ def test_of_a_subset_only_the_pods_with_its_labels_count() -> None:
             Seen(subset=ONE, service=SERVICE, slices=[{"endpoints": [{"addresses": ["10.9.9.9"]}]}]),
             "are no pods, and have no labels",
         ),
+        (
+            V1,
+            Seen(
+                subset=SubsetMeaning(labels={"topology.istio.io/cluster": "east", "version": "v1"}),
+                service=SERVICE,
+                slices=[behind("web", "a")[1]],
+                pods=pods(a="v1"),
+            ),
+            "labels that Istio adds by itself and pods do not carry (topology.istio.io/cluster)",
+        ),
         (WEB, Seen(subset=WHOLE, service=Forbidden("no")), "its Service could not be read"),
         (WEB, Seen(subset=WHOLE, service={"spec": {}}), "selects no pods"),
         (WEB, Seen(subset=WHOLE, service={"spec": {"type": "ExternalName", "selector": {"a": "b"}}}), "selects no pods"),

@@ -206,6 +206,19 @@ async def test_machines_that_are_no_pods_may_serve_the_baseline(api: Cluster, ro
     assert "the WorkloadEntries could not be read" in outcome.reason
 
 
+async def test_a_subset_by_a_label_that_istio_adds_itself_is_not_known_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
+    """As Istio's guide for several clusters partitions a service: the pods carry no such label."""
+    put(
+        api,
+        SPLIT,
+        rule({"v1": {"topology.istio.io/cluster": "east"}, "v2": {"topology.istio.io/cluster": "west"}}),
+        *two_versions(),
+    )
+    assert "labels that Istio adds by itself" in (await router.locate(SUBSETS)).baseline
+    outcome = await revert(router, SUBSETS)
+    assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
+
+
 @pytest.mark.parametrize("named", [VERSIONS, SUBSETS])
 async def test_colours_that_changed_places_since_the_last_release_are_resolved_anew(
     api: Cluster, router: IstioRouter, named: Release

@@ -297,6 +297,32 @@ async def test_a_new_router_that_may_not_read_the_rules_says_so_and_patches_noth
     assert "could not be read" in outcome.reason
 
 
+async def test_a_new_router_tries_again_when_the_rules_cannot_be_read_for_a_moment(api: Cluster, router: IstioRouter) -> None:
+    """After a restart nobody knows what the arms were: that a server fails now does not mean that there are none."""
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    api.failing[DESTINATION_RULES.path(namespace="shop")] = 3
+    outcome = await revert(router, VERSIONS)
+    assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
+    assert outcome.attempts > 1
+
+
+async def test_a_canary_whose_subset_was_removed_during_the_watch_is_taken_back(api: Cluster, router: IstioRouter) -> None:
+    """What is still sent to it is answered 503: the canary is convicted for that, and its routes are named as before."""
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    await router.locate(VERSIONS)
+    put(api, versions("v1"))
+    outcome = await revert(router, VERSIONS)
+    assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
+
+
+async def test_a_canary_whose_subset_is_another_versions_by_now_is_left_alone(api: Cluster, router: IstioRouter) -> None:
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    await router.locate(VERSIONS)
+    put(api, rule({"v1": {"version": "v1"}, "v2": {"version": "v3"}}))
+    assert (await revert(router, VERSIONS)).action is Action.BLOCKED
+    assert api.count("PATCH") == 0
+
+
 async def test_two_subsets_with_the_same_labels_are_the_same_pods(api: Cluster, router: IstioRouter) -> None:
     """As a controller leaves them at the end of a promotion: all goes from bad to bad, and looks like a success."""
     chosen = {"app": "web", "hash": "bbb"}

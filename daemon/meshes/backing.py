@@ -43,7 +43,7 @@ class Seen:
         slices: the EndpointSlices of the service.
         pods: pods of the service's namespace, all that carry the subset's labels among them; asked for only where there are labels.
         services: the Services of the namespace; asked for only where this one is not there.
-        entries: the ServiceEntries that may name the host; asked for only where no Service does.
+        entries: the ServiceEntries that may name the host; asked for only where no Service does, or half of one's name.
     """
 
     subset: SubsetMeaning
@@ -177,11 +177,13 @@ def _of_subset(seen: Seen, behind: Mapping[str, Endpoint]) -> Mapping[str, Endpo
 
 
 def _outside(arm: Destination, seen: Seen) -> Backing:
+    if entry := _named_by_entries(arm, seen.entries):
+        return Backing(arm=arm, unknown=entry)
     half = half_spelled(arm.host)
     if half is not None and isinstance(seen.service, dict):
         right = f"{half[0]}.{half[1]}.svc"
         return Backing(arm=arm, missing=f"Istio takes {arm.host} for a host outside the cluster: write {right}.cluster.local")
-    return Backing(arm=arm, unknown=_named_by_entries(arm, seen.entries) or f"{arm.host} is no Kubernetes service")
+    return Backing(arm=arm, unknown=f"{arm.host} is no Kubernetes service")
 
 
 def _without_endpoints(arm: Destination, seen: Seen) -> Backing | None:

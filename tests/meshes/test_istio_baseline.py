@@ -416,6 +416,17 @@ async def test_half_a_host_in_a_release_is_refused_with_the_whole_one(api: Clust
     await assert_stopped(api, router, one, "Istio takes web-stable.shop for a host outside the cluster: write web-stable.shop.svc")
 
 
+async def test_half_a_host_that_a_service_entry_names_is_served_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
+    """People who write ``web.shop`` everywhere make it true with a ServiceEntry."""
+    put(api, virtual_service(to("web-stable.shop", weight=90), to("web-canary", weight=10)), service("web-stable", v="1"))
+    put(api, service_entry("web-stable.shop"))
+    half = Release(
+        service="web", namespace="shop", baseline=ArmSpec(service="web-stable.shop"), canary=ArmSpec(service="web-canary")
+    )
+    assert (await router.locate(half)).baseline.endswith("is not known: web-stable.shop is of ServiceEntry shop/outside")
+    assert (await revert(router, half)).action is Action.REVERT
+
+
 async def test_half_a_host_in_a_route_is_named(api: Cluster, router: IstioRouter) -> None:
     put(api, virtual_service(to("web.shop", "v1", 90), to("web.shop", "v2", 10)), versions("v1", "v2"), *two_versions())
     with pytest.raises(NotFound, match=r"is named is web\.shop subset v2, which Istio takes for a host outside the cluster"):

@@ -106,7 +106,7 @@ def harm(baseline: Backing, canary: Backing, *, convicted: Meaning | None = None
     """Why traffic must not be sent to the baseline, where that is sure. ``convicted``: what the canary was when located."""
     if baseline.missing:
         return f"{baseline.missing}; taking the traffic back would answer errors to all of it"
-    if (same := same_pods(baseline, canary)) is not None:
+    if (same := same_pods(baseline, canary)) is not None and not _was_given_back(baseline, canary, convicted):
         return f"{same}: there is nothing to go back to"
     if baseline.meaning is not None and convicted is not None and baseline.meaning.is_same(convicted):
         return f"{baseline.arm} has come to mean the canary's pods since they were located: going back would give them everything"
@@ -127,6 +127,13 @@ def same_pods(baseline: Backing, canary: Backing) -> str | None:
     if baseline.endpoints and baseline.endpoints == canary.endpoints and not nested:
         return f"{said} ({listed(baseline.endpoints)})"
     return None
+
+
+def _was_given_back(baseline: Backing, canary: Backing, convicted: Meaning | None) -> bool:
+    """Both arms choose the same pods, and none that was convicted: as a controller leaves them that undid the release first."""
+    if baseline.meaning is None or canary.meaning is None or convicted is None:
+        return False
+    return baseline.meaning.is_same(canary.meaning) and baseline.meaning.is_apart(convicted)
 
 
 def account(baseline: Backing, canary: Backing) -> str:

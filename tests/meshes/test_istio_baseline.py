@@ -362,6 +362,18 @@ async def test_a_promotion_during_the_watch_is_seen_at_the_revert(api: Cluster, 
     await assert_stopped(api, router, SUBSETS, "are the same pods (version=v2): there is nothing to go back to", door=None)
 
 
+async def test_a_release_that_its_controller_undid_first_is_reverted_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
+    """Both subsets choose the old version again: nobody gets the bad one, and nothing keeps the weights from being put right."""
+    old, new = {"app": "web", "hash": "aaa"}, {"app": "web", "hash": "bbb"}
+    put(api, virtual_service(to("web", "stable", 90), to("web", "canary", 10)), rule({"stable": old, "canary": new}))
+    put(api, pod("a", **old), pod("b", **new), behind("web", "a", "b"))
+    undone = Release(service="web", namespace="shop", baseline=ArmSpec(subset="stable"), canary=ArmSpec(subset="canary"))
+    await router.locate(undone)
+    put(api, rule({"stable": old, "canary": old}))
+    outcome = await revert(router, undone)
+    assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
+
+
 @pytest.mark.parametrize("namespace", ["istio-ingress", "istio-system"])
 async def test_rules_are_found_where_istiod_finds_them(api: Cluster, router: IstioRouter, namespace: str) -> None:
     """Beside the VirtualService of a shared gateway, or in the mesh's root namespace."""

@@ -19,6 +19,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from config import files
 from daemon.aio.parsing import GZIP, PIECE_BYTES, ParserPool, Reader, Unpacking
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 
@@ -27,6 +28,7 @@ _WIRE_BYTES = 64 * 1024
 _SMALL_BYTES = 128 * 1024
 """An answer that is not worth the way to another thread: a ms."""
 _EXCERPT = 200
+_TOKEN_BYTES = 64 * 1024
 
 R = TypeVar("R", bound=Reader)
 
@@ -176,7 +178,10 @@ class HttpClient:
         if self._token_file is None:
             return {}
         try:
-            token = (await asyncio.to_thread(Path(self._token_file).read_text, encoding="utf-8")).strip()
+            content = await asyncio.to_thread(files.read_bytes, Path(self._token_file), limit_bytes=_TOKEN_BYTES)
+            token = content.decode().strip()
+        except files.Unreadable as error:
+            raise Unavailable(f"{self._token_file} {error.message}") from error
         except UnicodeDecodeError as error:
             raise Refused(f"{self._token_file} holds no text, where a token should be") from error
         if not token.isascii() or not token.isprintable():

@@ -135,12 +135,17 @@ class EmbeddedServer:
     def renew(self) -> bool:
         """End the child in order, so that ``keep`` starts it anew: once its disk was full it takes no writes until then.
 
-        False while there is no room still: that would gain nothing.
+        False while there is no room still, or no folder: that would gain nothing.
         """
-        if self.pid is None or shutil.disk_usage(self._folder).free < ROOM_BYTES:
+        process = self._process
+        try:
+            if process is None or self.pid is None or shutil.disk_usage(self._folder).free < ROOM_BYTES:
+                return False
+            logger.warning("the embedded nats-server takes no writes and is started again")
+            process.terminate()
+        except OSError as error:
+            logger.warning("the embedded nats-server cannot be started again", extra={"error": str(error)})
             return False
-        logger.warning("the embedded nats-server takes no writes and is started again")
-        os.kill(self.pid, signal.SIGTERM)
         return True
 
     async def keep(self) -> None:

@@ -14,6 +14,7 @@ from nats.js import api
 from daemon.bus import subjects
 from daemon.bus.connection import Connection
 from daemon.bus.rarely import Rarely
+from daemon.bus.serving import daemons
 from daemon.bus.translating import translated
 from daemon.errors import VerdictdError
 
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 TIDY_ABOVE = 0.5
 WARN_ABOVE = 0.9
-OURS = "verdictd-"
 
 REFUSING_STREAMS = (subjects.RELEASES, subjects.COMMANDS)
 
@@ -51,8 +51,7 @@ class Room:
             info = await jetstream.stream_info(stream)
             if _filled(info) <= TIDY_ABOVE:
                 return
-            consumers = [one for one in await jetstream.consumers_info(stream) if one.name.startswith(OURS)]
-            slowest = min(consumers, key=_answered, default=None)
+            slowest = min(await daemons(jetstream, stream), key=_answered, default=None)
             if slowest is not None and _answered(slowest) >= info.state.first_seq:
                 await jetstream.purge_stream(stream, seq=_answered(slowest) + 1)
                 logger.info("answered messages make room", extra={"stream": stream, "up_to": _answered(slowest)})

@@ -7,6 +7,8 @@ must (events wait for it); whoever takes a cluster out of service removes it.
 
 import time
 
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 
 from config.hints import nearest
@@ -27,6 +29,16 @@ _PAGE = 256
 def durable_of(cluster: str) -> str:
     """The name of the consumers of this cluster's daemon."""
     return f"{_PREFIX}{cluster}"
+
+
+async def daemons(jetstream: JetStreamContext, stream: str) -> list[ConsumerInfo]:
+    """How far the daemon of each cluster has come in a stream: all pages of its consumers, those of other tools left out."""
+    found: list[ConsumerInfo] = []
+    while True:
+        page = await jetstream.consumers_info(stream, offset=len(found))
+        found += page
+        if len(page) < _PAGE:
+            return [info for info in found if info.name.startswith(_PREFIX)]
 
 
 class Served:
@@ -58,17 +70,12 @@ class Served:
 
     async def _clusters(self) -> list[str]:
         """Those that are there, in alphabetical order; empty when they cannot be listed now, for they are only told."""
-        found: list[str] = []
         try:
             with translated("listing clusters"):
-                while True:
-                    page = await self._connection.jetstream.consumers_info(subjects.RELEASES, offset=len(found))
-                    found += [info.name for info in page]
-                    if len(page) < _PAGE:
-                        break
+                found = await daemons(self._connection.jetstream, subjects.RELEASES)
         except VerdictdError:
             return []
-        return sorted(name.removeprefix(_PREFIX) for name in found if name.startswith(_PREFIX))
+        return sorted(info.name.removeprefix(_PREFIX) for info in found)
 
 
 def _unserved(cluster: str, known: list[str], *, path: str) -> InvalidEvent:

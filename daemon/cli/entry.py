@@ -65,7 +65,9 @@ def _end(arguments: Sequence[str], *, debug: bool) -> tuple[int, bool]:
         only_prints = _only_prints(options)
         return int(importlib.import_module(f"daemon.cli.{options.module}").run(options)), only_prints
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else Exit.OK, only_prints
+        if isinstance(end.code, int | None):
+            return end.code or Exit.OK, only_prints
+        return _told(end, debug=debug), only_prints  # a library that ends the process with words: 0 would be a promotion
     except BaseException as error:  # noqa: BLE001 - cancellation and interrupts end here too: nobody is above
         return _told(error, debug=debug), only_prints
 

@@ -102,15 +102,25 @@ async def _mourn(world: World, checkpoints: Checkpoints) -> None:
 
 
 async def _with_record(world: World, release_ids: Sequence[str]) -> frozenset[str]:
-    """Which of these have ended."""
+    """Which of these have ended. Once a question has failed no other is asked, and its error raised when all are answered."""
     turns = asyncio.Semaphore(_QUESTIONS_AT_A_TIME)
+    ended: set[str] = set()
+    failed: list[VerdictdError] = []
 
-    async def ask(release_id: str) -> bool:
+    async def ask(release_id: str) -> None:
         async with turns:
-            return await world.records.get(release_id) is not None
+            try:
+                if not failed and await world.records.get(release_id) is not None:
+                    ended.add(release_id)
+            except VerdictdError as error:  # as a value: a group that fails while it is cancelled would forget that it was
+                failed.append(error)
 
-    answers = await asyncio.gather(*map(ask, release_ids))
-    return frozenset(release_id for release_id, has_one in zip(release_ids, answers, strict=True) if has_one)
+    async with asyncio.TaskGroup() as group:
+        for release_id in release_ids:
+            group.create_task(ask(release_id))
+    if failed:
+        raise failed[0]
+    return frozenset(ended)
 
 
 async def _with_what_was_told(world: World, sessions: Sequence[Session]) -> list[Session]:

@@ -6,6 +6,7 @@ would serve? An unknown answer never holds the patch up; only a sure "nobody", o
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,8 @@ from daemon.backoff import pauses
 from daemon.errors import Blocked, Conflict, NotFound, Throttled, TransientError, VerdictdError
 from daemon.model import Action, Mark, Release
 from daemon.ports import Clock, PatchReceipt, TrafficRouter
+
+log = logging.getLogger(__name__)
 
 BASELINE_CHECKED: Final = "baseline_checked"
 PATCH_SENT: Final = "patch_sent"
@@ -142,7 +145,10 @@ class Reverting:
         return found if (await router.take_back(release)).changed else None
 
     async def _baseline(self, router: TrafficRouter, release: Release) -> str:
-        """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody."""
+        """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody.
+
+        A defect in looking is one more reason for not knowing: it must not stand before the patch, try after try.
+        """
         try:
             async with asyncio.timeout(self.baseline_seconds):
                 return await router.check_baseline(release)
@@ -152,6 +158,9 @@ class Reverting:
             return f"the baseline's endpoints were not known within {self.baseline_seconds:g} s"
         except VerdictdError as error:
             return f"the baseline's endpoints could not be asked for ({error})"
+        except Exception as error:
+            log.exception("who would serve could not be looked at, through a defect of ours")
+            return f"the baseline's endpoints could not be looked at, through a defect of verdictd ({type(error).__name__})"
 
     async def _patch(self, router: TrafficRouter, release: Release) -> tuple[int, PatchReceipt | VerdictdError]:
         """Try until it is written, sure to fail, or tried ``limits.revert_attempts`` times."""

@@ -71,7 +71,7 @@ def decoded(body: bytes, *, what: str) -> dict[str, Any]:
 def _status_object(body: bytes) -> dict[str, Any] | None:
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

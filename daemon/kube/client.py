@@ -25,6 +25,8 @@ _RENEW_SECONDS = 10.0
 # Importing a library, and asking a plug-in for credentials, which may go over the network.
 _CONNECT_SECONDS = 30.0
 _ERROR_BYTES = 4 * 1024 * 1024
+# A page of objects, each of them at most as large as etcd takes (1.5 MiB), and few of them so large.
+_ANSWER_BYTES = 256 * 1024 * 1024
 _JSON_PATCH = "application/json-patch+json"
 
 
@@ -179,7 +181,7 @@ class KubeClient:
                 async with response:
                     await _check(response, what=what)
                     with _translated(what):
-                        return answers.decoded(await response.read(), what=what)
+                        return answers.decoded(await _whole(response, what=what), what=what)
         except TimeoutError as error:
             raise TimedOut(f"{what}: no answer within {self._timeout:g} s") from error
 
@@ -238,6 +240,17 @@ class KubeClient:
                 await self._replaced.close()
             self._connection, self._replaced = await self._connector(self._settings), stale
             return self._connection
+
+
+async def _whole(response: aiohttp.ClientResponse, *, what: str) -> bytes:
+    """The body, unpacked. Raises ``Unavailable`` for one that is longer than anything an API server has to say."""
+    body = bytearray()
+    while chunk := await response.content.readany():
+        body += chunk
+        if len(body) > _ANSWER_BYTES:
+            response.close()
+            raise Unavailable(f"{what}: the answer is longer than {_ANSWER_BYTES >> 20} MiB")
+    return bytes(body)
 
 
 async def _check(response: aiohttp.ClientResponse, *, what: str) -> None:

@@ -19,6 +19,19 @@ Json = dict[str, Any]
 Read = Sequence[Json] | VerdictdError
 """Objects, or why they could not be read."""
 
+# Of the node, the cluster and the network: istio/istio, pilot/pkg/serviceregistry/util/label, ``AugmentLabels``.
+ADDED_BY_ISTIO = frozenset(
+    {
+        "kubernetes.io/hostname",
+        "topology.istio.io/cluster",
+        "topology.istio.io/network",
+        "topology.istio.io/subzone",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+    }
+)
+"""Labels that endpoints have for Istio, though their pods do not carry them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -30,7 +43,7 @@ class Seen:
         slices: the EndpointSlices of the service.
         pods: pods of the service's namespace, all that carry the subset's labels among them; asked for only where there are labels.
         services: the Services of the namespace; asked for only where this one is not there.
-        entries: the ServiceEntries that may name the host; asked for only where no Service does.
+        entries: the ServiceEntries that may name the host; asked for only where no Service does, or half of one's name.
     """
 
     subset: SubsetMeaning
@@ -93,7 +106,7 @@ def harm(baseline: Backing, canary: Backing, *, convicted: Meaning | None = None
     """Why traffic must not be sent to the baseline, where that is sure. ``convicted``: what the canary was when located."""
     if baseline.missing:
         return f"{baseline.missing}; taking the traffic back would answer errors to all of it"
-    if (same := same_pods(baseline, canary)) is not None:
+    if (same := same_pods(baseline, canary)) is not None and not _was_given_back(baseline, canary, convicted):
         return f"{same}: there is nothing to go back to"
     if baseline.meaning is not None and convicted is not None and baseline.meaning.is_same(convicted):
         return f"{baseline.arm} has come to mean the canary's pods since they were located: going back would give them everything"
@@ -114,6 +127,13 @@ def same_pods(baseline: Backing, canary: Backing) -> str | None:
     if baseline.endpoints and baseline.endpoints == canary.endpoints and not nested:
         return f"{said} ({listed(baseline.endpoints)})"
     return None
+
+
+def _was_given_back(baseline: Backing, canary: Backing, convicted: Meaning | None) -> bool:
+    """Both arms choose the same pods, and none that was convicted: as a controller leaves them that undid the release first."""
+    if baseline.meaning is None or canary.meaning is None or convicted is None:
+        return False
+    return baseline.meaning.is_same(canary.meaning) and baseline.meaning.is_apart(convicted)
 
 
 def account(baseline: Backing, canary: Backing) -> str:
@@ -147,6 +167,8 @@ def _labels_unknown(seen: Seen, behind: Mapping[str, Endpoint]) -> str:
         return seen.subset.unknown
     if not seen.subset.labels:
         return ""
+    if added := ADDED_BY_ISTIO & seen.subset.labels.keys():
+        return f"its subset asks for labels that Istio adds by itself and pods do not carry ({listed(added)})"
     if isinstance(seen.pods, VerdictdError):
         return f"its pods could not be read: {seen.pods}"
     if any(one.pod is None for one in behind.values()):
@@ -162,11 +184,13 @@ def _of_subset(seen: Seen, behind: Mapping[str, Endpoint]) -> Mapping[str, Endpo
 
 
 def _outside(arm: Destination, seen: Seen) -> Backing:
+    if entry := _named_by_entries(arm, seen.entries):
+        return Backing(arm=arm, unknown=entry)
     half = half_spelled(arm.host)
     if half is not None and isinstance(seen.service, dict):
         right = f"{half[0]}.{half[1]}.svc"
         return Backing(arm=arm, missing=f"Istio takes {arm.host} for a host outside the cluster: write {right}.cluster.local")
-    return Backing(arm=arm, unknown=_named_by_entries(arm, seen.entries) or f"{arm.host} is no Kubernetes service")
+    return Backing(arm=arm, unknown=f"{arm.host} is no Kubernetes service")
 
 
 def _without_endpoints(arm: Destination, seen: Seen) -> Backing | None:

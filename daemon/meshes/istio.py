@@ -189,15 +189,22 @@ class IstioRouter:
         return self._resolved(release, rules, clients, before=located)
 
     def _resolved(self, release: Release, rules: Rules, clients: Sequence[str], *, before: _Located | None) -> Arms:
-        """The arms by these rules; where rules could not be read, which must not stop a revert, the arms as they were before."""
+        """The arms by these rules; where rules could not be read, which must not stop a revert, the arms as they were before.
+
+        Raises as ``istioarms.resolve``; where it is not known what the arms were, also why rules could not be read just now.
+        """
         if (named := istioarms.named_outright(release)) is not None:
             return named
         try:
-            return istioarms.resolve(release, rules, clients=clients, root=self._root)
-        except NotFound:
-            if before is None or not _unread(rules):
-                raise
-            return before.arms
+            canary = None if before is None else before.arms.canary.subset
+            return istioarms.resolve(release, rules, clients=clients, root=self._root, before=canary)
+        except NotFound as error:
+            if before is not None and _unread(rules):
+                return before.arms
+            for there in rules.values():
+                if isinstance(there, TransientError):
+                    raise there from error  # "not found" would be final: nothing would be tried again
+            raise
 
     async def _rules_of(self, namespace: str) -> Sequence[Json]:
         """A thousand guarded releases of a namespace ask for them at the same time."""

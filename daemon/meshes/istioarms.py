@@ -45,8 +45,11 @@ def named_outright(release: Release) -> Arms | None:
     )
 
 
-def resolve(release: Release, rules: Rules, *, clients: Iterable[str], root: str) -> Arms:
+def resolve(release: Release, rules: Rules, *, clients: Iterable[str], root: str, before: str | None = None) -> Arms:
     """The arms of a release that does not name them outright.
+
+    ``before`` is the subset that the canary was. Where no rule has it any more, what a route still sends there is answered 503:
+    all the more reason to take it back.
 
     Raises:
         NotFound: no subset, or more than one, fits what the release says of an arm.
@@ -60,11 +63,14 @@ def resolve(release: Release, rules: Rules, *, clients: Iterable[str], root: str
         unread += [seen.unread] if seen.unread else []
         for name, labels in seen.labels.items():
             known.setdefault(name, labels)
-    arms = {
-        name: Destination(host=host, subset=_subset(arm, name=name, host=host, known=known, unread=unread))
-        for name, arm in (("baseline", release.baseline), ("canary", release.canary))
-    }
-    return _checked(Arms(**arms))
+    baseline = _subset(release.baseline, name="baseline", host=host, known=known, unread=unread)
+    try:
+        canary = _subset(release.canary, name="canary", host=host, known=known, unread=unread)
+    except NotFound:
+        if before is None or before in known or unread:
+            raise
+        canary = before
+    return _checked(Arms(baseline=Destination(host=host, subset=baseline), canary=Destination(host=host, subset=canary)))
 
 
 def clients(objects: Iterable[Json], *, among: Iterable[str], otherwise: str) -> tuple[str, ...]:

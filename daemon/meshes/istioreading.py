@@ -88,7 +88,7 @@ async def seen(kube: KubeClient, arms: Arms, *, ground: Ground, clients: Sequenc
         listed = group.create_task(_pods(kube, both, subsets, without=empty))
         served = group.create_task(_services(kube, [host for host in empty if host not in ground.services]))
     services = {**ground.services, **served.result()}
-    lost = [host for host in empty if isinstance(services[host], NotFound)]
+    lost = [host for host in empty if isinstance(services[host], NotFound) or half_spelled(host)]
     entries, there = await asyncio.gather(_entries(kube, lost), _neighbours(kube, lost))
     baseline, canary = (
         Seen(

@@ -46,6 +46,13 @@ class Meaning:
             return False
         return mine[1] < others[1] or others[1] < mine[1]
 
+    def is_apart(self, other: "Meaning") -> bool:
+        """Whether no pod can be of both, since they ask for different values of one label."""
+        if self.host != other.host and (self.whole is None or other.whole is None or self.whole[0] != other.whole[0]):
+            return False
+        wanted = dict(self.chosen)
+        return any(wanted.get(key, value) != value for key, value in other.chosen)
+
     @property
     def chosen(self) -> frozenset[tuple[str, str]]:
         """All labels that choose, as far as they are known."""

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import itertools
+import os
 import threading
 import zlib
 from collections.abc import AsyncIterator
@@ -167,6 +168,20 @@ async def test_a_redirect_to_nowhere_is_one_all_the_same(location: str) -> None:
     async with server(says(status="302 Found", Location=location)) as hostile, client() as http:
         with pytest.raises(Refused, match="redirects are not followed"):
             await http.read(hostile.url, Noting)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "missing"])
+async def test_a_token_file_that_is_no_file_is_told_and_holds_no_thread(tmp_path: Path, kind: str) -> None:
+    """A pipe that nobody writes to would keep a thread at every request, until there is none left for anything else."""
+    path = tmp_path / "token"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    async with server(says(b"{}")) as honest, client(token_file=str(path)) as http:
+        with pytest.raises(Unavailable, match=r"token (is no regular file|cannot be read)"):
+            await http.whole(honest.url)
+        assert honest.asked == []
 
 
 async def test_cookies_are_not_kept() -> None:

@@ -187,6 +187,16 @@ async def test_a_child_that_cannot_be_started_again_is_tried_until_it_can(tmp_pa
         await until(lambda: server.pid is not None)
 
 
+async def test_a_server_whose_folder_is_gone_is_not_started_again_and_ends_nothing(tmp_path: Path) -> None:
+    """Looking how much room there is must not end the daemon, whose reverts need no broker."""
+    async with embedded_server(tmp_path / "data") as server:
+        moved = (tmp_path / "data").rename(tmp_path / "elsewhere")
+        pid = server.pid
+        assert (server.renew(), server.pid) == (False, pid)
+        moved.rename(tmp_path / "data")
+        assert server.renew()
+
+
 async def test_starting_and_stopping_is_quick(tmp_path: Path) -> None:
     began = time.monotonic()
     async with embedded_server(tmp_path):

@@ -1,6 +1,8 @@
 """A full stream of events refuses new ones; what everybody has answered does not fill it."""
 
 import pytest
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo
 from nats.js.errors import APIError
 
 from daemon.bus import room, subjects
@@ -52,6 +54,26 @@ async def test_what_every_daemon_has_answered_makes_room(bus: Bus, nats_server: 
         await read(bus, 4)
         await read(second, 4)
         assert (bus.lost, second.lost) == (0, 0)
+
+
+async def test_what_a_daemon_on_a_later_page_has_not_answered_stays(
+    bus: Bus, nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server lists consumers a page at a time: here one at a time."""
+    monkeypatch.setattr("daemon.bus.serving._PAGE", 1)
+    whole = JetStreamContext.consumers_info
+
+    async def one(jetstream: JetStreamContext, stream: str, offset: int | None = None) -> list[ConsumerInfo]:
+        return sorted(await whole(jetstream, stream), key=lambda info: info.name)[offset or 0 :][:1]
+
+    monkeypatch.setattr(JetStreamContext, "consumers_info", one)
+    async with open_bus(nats_server.settings, cluster="zz-last") as last:
+        await filled(bus, messages=8)
+        await read(bus, 8)
+        await read(last, 3)
+        await Room(bus.connection).tidy(subjects.RELEASES)
+        assert await kept(bus) == 5
+        await read(last, 5)
 
 
 async def test_a_stream_that_is_less_than_half_full_is_left_as_it_is(bus: Bus) -> None:

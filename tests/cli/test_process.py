@@ -134,6 +134,17 @@ def test_the_first_process_of_a_container_ends_on_sigterm_as_any_other(monkeypat
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_library_that_ends_the_process_with_words_does_not_make_a_promotion_of_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gives_up(_options: object) -> int:
+        raise SystemExit("no such plug-in")
+
+    monkeypatch.setattr(status, "run", gives_up)
+    assert main(["status"]) == 70
+    assert "SystemExit: no such plug-in" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("streams", [">&-", "2>&-", "> /dev/full 2> /dev/full", ">&- 2>&- <&-"])
 @needs_dev_full
 async def test_what_goes_wrong_keeps_its_code_whatever_becomes_of_the_words(streams: str, tmp_path: Path) -> None:

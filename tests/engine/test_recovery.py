@@ -8,7 +8,21 @@ import pytest
 from daemon.engine.engine import Engine
 from daemon.errors import Unavailable
 from daemon.model import Action, Outcome, Record, Stage, Verdict
-from tests.engine.worlds import ID, RELEASE, HandTelemetry, Scene, failing, gap, healthy, killed, running, until, verdict_of
+from daemon.ports import Kept
+from tests.engine.worlds import (
+    ID,
+    RELEASE,
+    HandTelemetry,
+    MemoryStore,
+    Scene,
+    failing,
+    gap,
+    healthy,
+    killed,
+    running,
+    until,
+    verdict_of,
+)
 
 
 async def ended(scene: Scene) -> tuple[Verdict, bytes]:
@@ -101,6 +115,36 @@ async def test_a_start_while_records_cannot_be_read_waits_for_them() -> None:
     await until(lambda: ID not in scene.sessions.data)
     engine.stop()
     await task
+
+
+class _SlowRecords(MemoryStore):
+    """Fails every question, the first of them at once and the others a little later; counts those that wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = self.waiting = self.most = 0
+
+    async def get(self, key: str) -> Kept | None:
+        self.asked += 1
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        for _ in range(0 if self.asked % 40 == 1 else 200):
+            await asyncio.sleep(0)
+        self.waiting -= 1
+        raise Unavailable("nats is away")
+
+
+async def test_a_store_that_does_not_answer_at_the_start_is_not_asked_by_more_and_more() -> None:
+    records = _SlowRecords()
+    scene = Scene(records=records)
+    scene.sessions.missing = [f"release-{number}" for number in range(40)]
+    engine = Engine(scene.world())
+    task = asyncio.ensure_future(engine.run())
+    await until(lambda: len(scene.meter.troubles) > 5)
+    assert records.most <= 32
+    engine.stop()
+    await task
+    assert not engine.ready
 
 
 async def test_a_revert_is_guarded_while_its_verdict_cannot_be_published() -> None:

@@ -45,7 +45,7 @@ class FakeRouter:
     """Answers from lists; the last answer of a list is repeated."""
 
     clock: FakeClock
-    baseline: str | VerdictdError = "2 ready endpoints"
+    baseline: str | Exception = "2 ready endpoints"
     patches: Sequence[bool | VerdictdError] = (True,)
     looks: Sequence[str | VerdictdError | None] = (None,)
     calls: list[str] = field(default_factory=list)
@@ -58,7 +58,7 @@ class FakeRouter:
         self.calls.append("baseline")
         if self.hang:
             await asyncio.Event().wait()
-        if isinstance(self.baseline, VerdictdError):
+        if isinstance(self.baseline, Exception):
             raise self.baseline
         return self.baseline
 
@@ -135,6 +135,13 @@ async def test_an_unknown_baseline_does_not_hold_the_patch_up_and_is_said(
     assert outcome.action is Action.REVERT
     assert said in outcome.marks[0].detail
     assert said in outcome.reason
+
+
+async def test_a_baseline_check_that_breaks_is_said_and_the_traffic_taken_back(clock: FakeClock) -> None:
+    router = FakeRouter(clock, baseline=KeyError("metadata"))
+    outcome = await run(router)
+    assert (outcome.action, router.calls[:2]) == (Action.REVERT, ["baseline", "patch"])
+    assert "through a defect of verdictd (KeyError)" in outcome.reason
 
 
 async def test_a_baseline_check_that_hangs_is_given_up_and_the_traffic_taken_back(clock: FakeClock) -> None:

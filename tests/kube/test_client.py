@@ -1,7 +1,9 @@
 """The client against an API server that answers what a real one will not on demand: every fault becomes an error of ours."""
 
 import asyncio
+import contextlib
 import json
+import zlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -105,6 +107,8 @@ async def test_a_redirect_is_refused_and_nothing_reaches_where_it_leads(tmp_path
         (text("<html>bad\n gateway</html>", status=502), Unavailable, "<html>bad gateway</html>"),
         (text("<html>welcome</html>", status=200), Unavailable, "no JSON object"),
         (says(["a", "list"]), Unavailable, "no JSON object"),
+        (text("[" * 100_000, status=200), Unavailable, "no JSON object"),
+        (text("[" * 100_000, status=503), Unavailable, "503"),
     ],
 )
 async def test_every_answer_has_its_meaning(tmp_path: Path, answer: Answer, error: type[Exception], said: str) -> None:
@@ -124,6 +128,28 @@ async def test_an_error_that_quotes_a_large_object_is_read_whole_and_told_short(
             await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=[{"op": "x"}])
         await client.close()
     assert len(str(caught.value)) < 600
+
+
+async def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.kube.client._ANSWER_BYTES", 1 << 20)
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Encoding": "gzip"})
+        await response.prepare(request)
+        packer = zlib.compressobj(wbits=31)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(packer.compress(b" " * (1 << 20)) + packer.flush(zlib.Z_SYNC_FLUSH))
+                await asyncio.sleep(0)
+        return response
+
+    async with stub(tmp_path, endless) as server:
+        client = server.client()
+        with pytest.raises(Unavailable, match="longer than 1 MiB"):
+            await client.list(PODS)
+        await client.close()
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,14 @@ _LISTED = {"virtualservices", "destinationrules", "serviceentries", "workloadent
 
 @dataclasses.dataclass(slots=True)
 class Cluster:
-    """Objects by path. ``faults`` holds answers for the next requests of a method, in order, instead of the right one."""
+    """Objects by path. ``faults`` holds answers for the next requests of a method, in order, instead of the right one;
+    ``failing`` says how often a path is answered 500 before that."""
 
     kubeconfig: Path
     objects: dict[str, Json] = dataclasses.field(default_factory=dict)
     faults: dict[str, list[Answer]] = dataclasses.field(default_factory=dict)
     forbidden: set[str] = dataclasses.field(default_factory=set)
+    failing: dict[str, int] = dataclasses.field(default_factory=dict)
     requests: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     version: int = 100
 
@@ -61,6 +63,9 @@ class Cluster:
 
     async def _right(self, request: web.Request) -> Answer:
         path = request.path
+        if self.failing.get(path, 0) > 0:
+            self.failing[path] -= 1
+            return status(500, "etcd is away")
         if path in self.forbidden:
             return status(403, f"forbidden: {path}")
         if path not in self.objects:

@@ -7,7 +7,7 @@ from daemon.meshes import backing
 from daemon.meshes.backing import Backing, Seen, backing_of
 from daemon.meshes.destinationrule import Subsets
 from daemon.meshes.istiohosts import Destination
-from daemon.meshes.meaning import SubsetMeaning, subset_meaning
+from daemon.meshes.meaning import Meaning, SubsetMeaning, subset_meaning
 from tests.meshes.objects import Json, behind, pod, service, service_entry
 
 WEB = Destination(host="web.shop.svc")
@@ -56,6 +56,16 @@ def test_of_a_subset_only_the_pods_with_its_labels_count() -> None:
             V1,
             Seen(subset=ONE, service=SERVICE, slices=[{"endpoints": [{"addresses": ["10.9.9.9"]}]}]),
             "are no pods, and have no labels",
+        ),
+        (
+            V1,
+            Seen(
+                subset=SubsetMeaning(labels={"topology.istio.io/cluster": "east", "version": "v1"}),
+                service=SERVICE,
+                slices=[behind("web", "a")[1]],
+                pods=pods(a="v1"),
+            ),
+            "labels that Istio adds by itself and pods do not carry (topology.istio.io/cluster)",
         ),
         (WEB, Seen(subset=WHOLE, service=Forbidden("no")), "its Service could not be read"),
         (WEB, Seen(subset=WHOLE, service={"spec": {}}), "selects no pods"),
@@ -143,3 +153,32 @@ def test_in_a_mesh_of_several_clusters_endpoints_seen_here_prove_nothing() -> No
     alias = backing_of(other, Seen(subset=WHOLE, service=service("alias", tier="new")[1], slices=slices), multi_cluster=True)
     assert (one.ready, one.endpoints) == (1, None)
     assert backing.same_pods(one, alias) is None
+
+
+@pytest.mark.parametrize(
+    ("both", "convicted", "blocked"),
+    [
+        ({"version": "v1"}, {"version": "v2"}, False),
+        ({"version": "v2"}, {"version": "v2"}, True),
+        ({}, {"version": "v2"}, True),
+        ({"version": "v1"}, {"tier": "new"}, True),
+        ({"version": "v1"}, None, True),
+    ],
+)
+def test_two_arms_that_became_the_same_pods_are_no_harm_only_where_none_of_them_can_be_a_convicted_one(
+    both: dict[str, str], convicted: dict[str, str] | None, *, blocked: bool
+) -> None:
+    slices = [behind("web", "a")[1]]
+    seen = Seen(subset=SubsetMeaning(labels=both), service=SERVICE, slices=slices, pods=[pod("a", **both)[1]])
+    was = None if convicted is None else Meaning(host="web.shop.svc", labels=frozenset(convicted.items()))
+    assert (backing.harm(look(V1, seen), look(V2, seen), convicted=was) is not None) is blocked
+
+
+def test_pods_of_two_services_are_apart_only_where_both_selectors_are_known_and_of_one_namespace() -> None:
+    def meaning(host: str, namespace: str = "shop", **selector: str) -> Meaning:
+        return Meaning(host=host, labels=frozenset(), selector=(namespace, frozenset(selector.items())) if selector else None)
+
+    assert meaning("a", v="1").is_apart(meaning("b", v="2"))
+    assert not meaning("a", v="1").is_apart(meaning("b", tier="new"))
+    assert not meaning("a", v="1").is_apart(meaning("b"))
+    assert not meaning("a", v="1").is_apart(meaning("b", "other", v="2"))

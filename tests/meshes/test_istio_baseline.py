@@ -206,6 +206,19 @@ async def test_machines_that_are_no_pods_may_serve_the_baseline(api: Cluster, ro
     assert "the WorkloadEntries could not be read" in outcome.reason
 
 
+async def test_a_subset_by_a_label_that_istio_adds_itself_is_not_known_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
+    """As Istio's guide for several clusters partitions a service: the pods carry no such label."""
+    put(
+        api,
+        SPLIT,
+        rule({"v1": {"topology.istio.io/cluster": "east"}, "v2": {"topology.istio.io/cluster": "west"}}),
+        *two_versions(),
+    )
+    assert "labels that Istio adds by itself" in (await router.locate(SUBSETS)).baseline
+    outcome = await revert(router, SUBSETS)
+    assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
+
+
 @pytest.mark.parametrize("named", [VERSIONS, SUBSETS])
 async def test_colours_that_changed_places_since_the_last_release_are_resolved_anew(
     api: Cluster, router: IstioRouter, named: Release
@@ -284,6 +297,32 @@ async def test_a_new_router_that_may_not_read_the_rules_says_so_and_patches_noth
     assert "could not be read" in outcome.reason
 
 
+async def test_a_new_router_tries_again_when_the_rules_cannot_be_read_for_a_moment(api: Cluster, router: IstioRouter) -> None:
+    """After a restart nobody knows what the arms were: that a server fails now does not mean that there are none."""
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    api.failing[DESTINATION_RULES.path(namespace="shop")] = 3
+    outcome = await revert(router, VERSIONS)
+    assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
+    assert outcome.attempts > 1
+
+
+async def test_a_canary_whose_subset_was_removed_during_the_watch_is_taken_back(api: Cluster, router: IstioRouter) -> None:
+    """What is still sent to it is answered 503: the canary is convicted for that, and its routes are named as before."""
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    await router.locate(VERSIONS)
+    put(api, versions("v1"))
+    outcome = await revert(router, VERSIONS)
+    assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
+
+
+async def test_a_canary_whose_subset_is_another_versions_by_now_is_left_alone(api: Cluster, router: IstioRouter) -> None:
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    await router.locate(VERSIONS)
+    put(api, rule({"v1": {"version": "v1"}, "v2": {"version": "v3"}}))
+    assert (await revert(router, VERSIONS)).action is Action.BLOCKED
+    assert api.count("PATCH") == 0
+
+
 async def test_two_subsets_with_the_same_labels_are_the_same_pods(api: Cluster, router: IstioRouter) -> None:
     """As a controller leaves them at the end of a promotion: all goes from bad to bad, and looks like a success."""
     chosen = {"app": "web", "hash": "bbb"}
@@ -321,6 +360,18 @@ async def test_a_promotion_during_the_watch_is_seen_at_the_revert(api: Cluster, 
     await router.locate(SUBSETS)
     put(api, rule({"v1": {"version": "v2"}, "v2": {"version": "v2"}}))
     await assert_stopped(api, router, SUBSETS, "are the same pods (version=v2): there is nothing to go back to", door=None)
+
+
+async def test_a_release_that_its_controller_undid_first_is_reverted_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
+    """Both subsets choose the old version again: nobody gets the bad one, and nothing keeps the weights from being put right."""
+    old, new = {"app": "web", "hash": "aaa"}, {"app": "web", "hash": "bbb"}
+    put(api, virtual_service(to("web", "stable", 90), to("web", "canary", 10)), rule({"stable": old, "canary": new}))
+    put(api, pod("a", **old), pod("b", **new), behind("web", "a", "b"))
+    undone = Release(service="web", namespace="shop", baseline=ArmSpec(subset="stable"), canary=ArmSpec(subset="canary"))
+    await router.locate(undone)
+    put(api, rule({"stable": old, "canary": old}))
+    outcome = await revert(router, undone)
+    assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
 
 
 @pytest.mark.parametrize("namespace", ["istio-ingress", "istio-system"])
@@ -375,6 +426,17 @@ async def test_half_a_host_in_a_release_is_refused_with_the_whole_one(api: Clust
         service="web", namespace="shop", baseline=ArmSpec(service="web-stable.shop"), canary=ArmSpec(service="web-canary")
     )
     await assert_stopped(api, router, one, "Istio takes web-stable.shop for a host outside the cluster: write web-stable.shop.svc")
+
+
+async def test_half_a_host_that_a_service_entry_names_is_served_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
+    """People who write ``web.shop`` everywhere make it true with a ServiceEntry."""
+    put(api, virtual_service(to("web-stable.shop", weight=90), to("web-canary", weight=10)), service("web-stable", v="1"))
+    put(api, service_entry("web-stable.shop"))
+    half = Release(
+        service="web", namespace="shop", baseline=ArmSpec(service="web-stable.shop"), canary=ArmSpec(service="web-canary")
+    )
+    assert (await router.locate(half)).baseline.endswith("is not known: web-stable.shop is of ServiceEntry shop/outside")
+    assert (await revert(router, half)).action is Action.REVERT
 
 
 async def test_half_a_host_in_a_route_is_named(api: Cluster, router: IstioRouter) -> None:

@@ -24,7 +24,7 @@ class Gaps:
         self._deliveries: int | None = None
 
     def begin(self, *, delivered: int | None, deliveries: int | None) -> None:
-        """The consumer is there; ``delivered`` is the largest number that it has given out, in so many deliveries. Null: it is new."""
+        """The consumer is there; ``delivered`` is the largest number given out so far, in so many deliveries. Null: it is new."""
         self._newest, self._deliveries = delivered, deliveries
 
     def next_is(self, number: int, *, lost_on_the_way: int = 0) -> None:

@@ -19,6 +19,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from daemon.aio.aside import Aside
 from daemon.aio.parsing import GZIP, PIECE_BYTES, ParserPool, Reader, Unpacking
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 
@@ -73,6 +74,7 @@ class HttpClient:
         self._trust = _trust(ca_file)
         self._headers = dict(headers or {})
         self._token_file = token_file
+        self._token_reading = Aside("token file")
         self._keep_seconds = keep_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -142,7 +144,9 @@ class HttpClient:
         method = "GET" if form is None else "POST"
         try:
             async with asyncio.timeout_at(self.deadline() if by is None else by):
+                step.reading_token = True
                 asked = {**self._headers, **headers, **await self._authorization()}
+                step.reading_token = False
                 async with self._opened().request(method, url, data=form, headers=asked, allow_redirects=False) as response:
                     try:
                         await self._check(response, where)
@@ -151,6 +155,8 @@ class HttpClient:
                         response.close()  # whatever is still to come of it
                         raise
         except TimeoutError as error:
+            if step.reading_token:
+                raise TimedOut(f"the token file {self._token_file} could not be read within {self._timeout_seconds:g} s") from error
             if step.waiting_for_room:
                 raise TimedOut(
                     f"no room to read {where} within {self._timeout_seconds:g} s; raise limits.unparsed_bytes"
@@ -176,7 +182,7 @@ class HttpClient:
         if self._token_file is None:
             return {}
         try:
-            token = (await asyncio.to_thread(Path(self._token_file).read_text, encoding="utf-8")).strip()
+            token = (await self._token_reading.run(Path(self._token_file).read_text, encoding="utf-8")).strip()
         except UnicodeDecodeError as error:
             raise Refused(f"{self._token_file} holds no text, where a token should be") from error
         if not token.isascii() or not token.isprintable():
@@ -220,6 +226,7 @@ class HttpClient:
 class _Step:
     """How far a request has come, for the account of why it took too long."""
 
+    reading_token = False
     waiting_for_room = False
 
 

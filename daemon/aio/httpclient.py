@@ -20,6 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from config import files
+from daemon.aio.aside import Aside
 from daemon.aio.parsing import GZIP, PIECE_BYTES, ParserPool, Reader, Unpacking
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 
@@ -75,6 +76,7 @@ class HttpClient:
         self._trust = _trust(ca_file)
         self._headers = dict(headers or {})
         self._token_file = token_file
+        self._token_reading = Aside("token file")
         self._keep_seconds = keep_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -144,7 +146,9 @@ class HttpClient:
         method = "GET" if form is None else "POST"
         try:
             async with asyncio.timeout_at(self.deadline() if by is None else by):
+                step.reading_token = True
                 asked = {**self._headers, **headers, **await self._authorization()}
+                step.reading_token = False
                 async with self._opened().request(method, url, data=form, headers=asked, allow_redirects=False) as response:
                     try:
                         await self._check(response, where)
@@ -153,6 +157,8 @@ class HttpClient:
                         response.close()  # whatever is still to come of it
                         raise
         except TimeoutError as error:
+            if step.reading_token:
+                raise TimedOut(f"the token file {self._token_file} could not be read within {self._timeout_seconds:g} s") from error
             if step.waiting_for_room:
                 raise TimedOut(
                     f"no room to read {where} within {self._timeout_seconds:g} s; raise limits.unparsed_bytes"
@@ -178,7 +184,7 @@ class HttpClient:
         if self._token_file is None:
             return {}
         try:
-            content = await asyncio.to_thread(files.read_bytes, Path(self._token_file), limit_bytes=_TOKEN_BYTES)
+            content = await self._token_reading.run(files.read_bytes, Path(self._token_file), limit_bytes=_TOKEN_BYTES)
             token = content.decode().strip()
         except files.Unreadable as error:
             raise Unavailable(f"{self._token_file} {error.message}") from error
@@ -225,6 +231,7 @@ class HttpClient:
 class _Step:
     """How far a request has come, for the account of why it took too long."""
 
+    reading_token = False
     waiting_for_room = False
 
 

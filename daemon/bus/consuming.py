@@ -89,7 +89,8 @@ class Consumer:
                         batch = [Delivery(message) for message in await self._fetch(subscription)]
                         waits = pauses()
                         for one in batch:
-                            self.gaps.seen(one.message.metadata.sequence.stream)
+                            number = one.message.metadata.sequence
+                            self.gaps.seen(number.stream, delivery=number.consumer)
                         self._held.update(batch)
                         try:
                             while batch:
@@ -166,5 +167,8 @@ class Consumer:
                 begin = datetime.now(UTC) - timedelta(seconds=LOOK_BACK_SECONDS)
                 start = {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": begin}
             await jetstream.add_consumer(self._stream, wanted.evolve(**start))
-            self.gaps.begin(delivered=None if delivered is None else delivered.stream_seq)
+            if delivered is None:
+                self.gaps.begin(delivered=None, deliveries=None)
+            else:
+                self.gaps.begin(delivered=delivered.stream_seq, deliveries=delivered.consumer_seq)
             self.gaps.next_is((await jetstream.stream_info(self._stream)).state.first_seq)

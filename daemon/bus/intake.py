@@ -13,6 +13,7 @@ from nats.aio.msg import Msg
 
 from daemon import names
 from daemon.bus import subjects
+from daemon.bus.client import UNREADABLE
 from daemon.bus.connection import Connection
 from daemon.bus.consuming import Consumer, Delivery, Repair
 from daemon.bus.deadletters import bury
@@ -104,7 +105,7 @@ class Intake:
         async with aclosing(self._commands.deliveries()) as deliveries:
             async for delivery in deliveries:
                 try:
-                    _check_deliveries(delivery)
+                    _check(delivery)
                     command = _read_command(delivery.message)
                 except InvalidEvent as error:
                     logger.warning("command rejected", extra={"reason": str(error), "subject": delivery.message.subject})
@@ -124,7 +125,7 @@ class Intake:
             VerdictdError: the broker does not say now whether anybody serves its cluster.
         """
         try:
-            _check_deliveries(delivery)
+            _check(delivery)
             announced = _read(delivery.message)
             cluster = announced.release.cluster
             if cluster is None or cluster == self._cluster:
@@ -135,10 +136,15 @@ class Intake:
         return None
 
 
-def _check_deliveries(delivery: Delivery) -> None:
+def _check(delivery: Delivery) -> None:
     """Before anything is read: what ends the daemon in being read must not be read again and again. Raises ``InvalidEvent``."""
-    if delivery.message.metadata.num_delivered > MAX_DELIVERIES:
+    message = delivery.message
+    if message.metadata.num_delivered > MAX_DELIVERIES:
         raise InvalidEvent(f"delivered {MAX_DELIVERIES} times and never accepted", fix="see the log for why, and send it again")
+    unreadable = (message.headers or {}).get(UNREADABLE)
+    if unreadable is not None:
+        # They may hold the event's id: without it, the same event sent twice would be two releases.
+        raise InvalidEvent(f"cannot be read: {unreadable!r}", path="headers", fix="begin with NATS/1.0 and write UTF-8")
 
 
 async def _bury(connection: Connection, delivery: Delivery, reason: str) -> None:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from daemon.aio.aside import Aside
 from daemon.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
@@ -67,11 +68,12 @@ async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints,
 
 async def _complete(recorder: Recorder, sessions: Sequence[Session], *, meter: Meter) -> None:
     """Write down the ticks that decided: the daemon may have died before it did, beside the revert."""
+    aside = Aside("recordings")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             for session in sessions:
                 if session.last_tick is not None:
-                    await asyncio.to_thread(_append, recorder, session, session.last_tick, meter)
+                    await aside.run(_append, recorder, session, session.last_tick, meter)
     except TimeoutError:
         meter.trouble("recording", VerdictdError(f"no answer from the recordings' folder in {PATIENCE_SECONDS:g} s"))
 

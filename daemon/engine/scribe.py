@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from daemon import recordings
+from daemon.aio.aside import Aside
 from daemon.engine import session as life
 from daemon.engine.judging import Judged
 from daemon.engine.session import Session
@@ -34,18 +35,24 @@ class Scribe:
         self._recorder = recorder
         self._meter = meter
         self._patience_seconds = patience_seconds
-        self._writing: asyncio.Future[list[VerdictdError]] | None = None
+        self._aside = Aside("recordings")
+        self._writing: asyncio.Task[list[VerdictdError]] | None = None
+        self._hangs = False
 
     async def write(self, judged: Sequence[Judged]) -> None:
         """Write these ticks. Rounds that come while an earlier one hangs are left out; the recorder notices the hole."""
         if self._writing is not None and not self._writing.done():
             return
-        self._writing = asyncio.get_running_loop().run_in_executor(None, self._append, judged)
+        self._writing = asyncio.ensure_future(self._aside.run(self._append, judged))
         await asyncio.wait([self._writing], timeout=self._patience_seconds)
         if not self._writing.done():
             slow = f"no answer from the recordings' folder in {self._patience_seconds:g} s; ticks go unrecorded"
             self._meter.trouble("recording", VerdictdError(slow))
+            if not self._hangs:
+                log.warning("recordings hang", extra={"reason": slow})
+            self._hangs = True
             return
+        self._hangs = False
         for error in self._writing.result():
             self._meter.trouble("recording", error)
 

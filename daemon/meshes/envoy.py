@@ -14,6 +14,7 @@ import msgspec
 import yaml
 
 from config import yamls
+from daemon.aio.aside import Aside
 from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable, VerdictdError
 from daemon.meshes import envoyroutes, guardedfile
 from daemon.meshes.envoyadmin import EnvoyAdmin
@@ -35,6 +36,7 @@ class EnvoyRouter:
         self._admin = EnvoyAdmin(admin, setting=f"meshes.{name}.admin")
         # Releases of several services share one file; ours wait for each other, so that only strangers conflict.
         self._writing = asyncio.Lock()
+        self._file = Aside("routes file")
 
     async def close(self) -> None:
         """Close the connections to the admin endpoint."""
@@ -76,7 +78,7 @@ class EnvoyRouter:
             if baseline not in envoyroutes.clusters_with_traffic(document):
                 await self._require_known(baseline)
             content = _encode(rewrite.document, path=self._path)
-            renamed = await asyncio.to_thread(guardedfile.replace, self._path, content, was=snapshot)
+            renamed = await self._file.run(guardedfile.replace, self._path, content, was=snapshot)
         return PatchReceipt(
             changed=True,
             detail="; ".join(rewrite.changes),
@@ -115,7 +117,7 @@ class EnvoyRouter:
             raise Blocked(f"{_unknown(baseline, known)}: sending the traffic there would answer 503 to all of it")
 
     async def _read(self) -> tuple[guardedfile.Snapshot, dict[str, Any]]:
-        snapshot = await asyncio.to_thread(guardedfile.read, self._path)
+        snapshot = await self._file.run(guardedfile.read, self._path)
         return snapshot, _decode(snapshot.content, path=self._path)
 
 

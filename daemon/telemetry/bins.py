@@ -7,6 +7,7 @@ first bound that is not below ``high``, so that no latency is ever shown as shor
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -14,7 +15,7 @@ from daemon.errors import InvalidInput
 from daemon.telemetry.catalogue import Catalogue, Series
 from daemon.telemetry.collecting import Collection, Scrape
 from daemon.telemetry.dialect import Dialect
-from daemon.telemetry.differencing import Histogram
+from daemon.telemetry.differencing import LARGEST_COUNT, Histogram
 from daemon.telemetry.pieces import UNREADABLE, Elements
 
 _TWELVE = (1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)
@@ -32,12 +33,17 @@ GRID_MS: tuple[float, ...] = (
 )
 
 
+# Thirty years. What Envoy counts is far from both limits; a sum beyond them would be no number any more.
+_Milliseconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e12)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=int(LARGEST_COUNT))]
+
+
 class Bin(msgspec.Struct, frozen=True):
     """``count`` latencies in ``[lower_bound, lower_bound + width)`` ms; the zero bin has no width."""
 
-    lower_bound: float
-    width: float
-    count: int
+    lower_bound: _Milliseconds
+    width: _Milliseconds
+    count: _Count
 
 
 class _Named(msgspec.Struct, frozen=True):

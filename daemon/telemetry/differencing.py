@@ -16,6 +16,9 @@ from daemon.telemetry.dialect import Ended
 MAX_BOUNDS = 63
 """Finite bounds of a histogram that the judge can take (64 buckets with +Inf)."""
 
+LARGEST_COUNT = 1e15
+"""A count above is none, as for the judge: no service has had so many requests, and a float holds it no longer to the last one."""
+
 
 class Histogram(NamedTuple):
     """A cumulative histogram: ``cumulative`` counts latencies at or below each of ``bounds_ms``, then all of them."""
@@ -44,8 +47,8 @@ Counters = Mapping[str, tuple[Ended, int]]
 
 
 def whole(value: float, *, path: str) -> int:
-    """A count as an integer; raises ``InvalidInput`` for what cannot be a count (NaN, infinite, negative, broken)."""
-    if not (math.isfinite(value) and value >= 0 and value == math.floor(value)):
+    """A count as an integer; raises ``InvalidInput`` for what cannot be a count (NaN, negative, broken, too large)."""
+    if not (0 <= value <= LARGEST_COUNT and value == math.floor(value)):
         raise InvalidInput(f"{value!r} is not a count", path=path)
     return int(value)
 

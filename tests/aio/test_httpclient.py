@@ -386,6 +386,22 @@ async def test_a_token_file_that_holds_no_token_is_refused_and_its_content_not_t
         assert honest.asked == []
 
 
+async def test_a_token_file_that_hangs_is_named_and_takes_no_thread_of_anybody_else(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    os.mkfifo(token)
+    before = threading.active_count()
+    async with server(says(b"{}")) as honest, client(token_file=str(token), timeout_seconds=0.02) as http:
+        for _ in range(40):
+            with pytest.raises(TimedOut, match=r"token file .* could not be read within"):
+                await http.read(honest.url, Noting)
+        assert threading.active_count() == before + 1
+        async with asyncio.timeout(5.0):
+            await asyncio.to_thread(int)
+        with token.open("wb") as writer:  # the mount answers again
+            writer.write(b"t")
+    assert honest.asked == []
+
+
 def test_base_urls_are_refused_with_their_place() -> None:
     assert str(base_url("http://10.0.0.7:15090", path="url")) == "http://10.0.0.7:15090"
     with pytest.raises(InvalidInput, match=r"endpoints\[0\]"):

@@ -6,17 +6,24 @@ from collections.abc import Mapping
 
 async def publish(url: str, subject: bytes, body: bytes, *, headers: Mapping[bytes, bytes] | None = None) -> None:
     """Publish one message; returns when the server has taken it."""
+    block = None
+    if headers is not None:
+        block = b"NATS/1.0\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in headers.items()) + b"\r\n"
+    await publish_block(url, subject, body, block=block)
+
+
+async def publish_block(url: str, subject: bytes, body: bytes, *, block: bytes | None) -> None:
+    """Publish one message whose headers are these bytes, whatever they are."""
     host, _, port = url.removeprefix("nats://").rpartition(":")
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection(host, int(port))
         await reader.readline()
         writer.write(b'CONNECT {"verbose":true,"headers":true,"protocol":1}\r\n')
         assert await reader.readline() == b"+OK\r\n"
-        if headers is None:
+        if block is None:
             writer.write(b"PUB %b %d\r\n%b\r\n" % (subject, len(body), body))
         else:
-            lines = b"NATS/1.0\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in headers.items()) + b"\r\n"
-            writer.write(b"HPUB %b %d %d\r\n%b%b\r\n" % (subject, len(lines), len(lines) + len(body), lines, body))
+            writer.write(b"HPUB %b %d %d\r\n%b%b\r\n" % (subject, len(block), len(block) + len(body), block, body))
         assert await reader.readline() == b"+OK\r\n"
         writer.close()
         await writer.wait_closed()

@@ -19,31 +19,58 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, int, int]]:
 
 def test_numbers_that_follow_each_other_or_come_again_are_no_gap(caplog: pytest.LogCaptureFixture) -> None:
     gaps = Gaps("EVENTS")
-    gaps.begin(delivered=None)
-    for number in (40, 41, 40, 42, 41, 43):
-        gaps.seen(number)
+    gaps.begin(delivered=None, deliveries=None)
+    for delivery, number in enumerate((40, 41, 40, 42, 41, 43), start=1):
+        gaps.seen(number, delivery=delivery)
     assert (gaps.lost, lines(caplog)) == (0, [])
 
 
 def test_numbers_that_are_skipped_are_counted_once(caplog: pytest.LogCaptureFixture) -> None:
     gaps = Gaps("EVENTS")
-    gaps.begin(delivered=3)
+    gaps.begin(delivered=3, deliveries=8)
     gaps.next_is(15)
     gaps.next_is(15)
-    gaps.seen(15)
-    gaps.seen(18)
+    gaps.seen(15, delivery=9)
+    gaps.seen(18, delivery=10)
     assert gaps.lost == 11 + 2
     assert lines(caplog) == [(11, 4, 14), (2, 16, 17)]
 
 
 def test_a_stream_that_was_made_anew_begins_anew() -> None:
     gaps = Gaps("EVENTS")
-    gaps.begin(delivered=500)
-    gaps.seen(501)
-    gaps.begin(delivered=None)
+    gaps.begin(delivered=500, deliveries=700)
+    gaps.seen(501, delivery=701)
+    gaps.begin(delivered=None, deliveries=None)
     gaps.next_is(1)
-    gaps.seen(1)
+    gaps.seen(1, delivery=1)
     assert gaps.lost == 0
+
+
+def test_what_was_lost_on_the_way_to_us_comes_again_and_was_not_removed(caplog: pytest.LogCaptureFixture) -> None:
+    gaps = Gaps("EVENTS")
+    gaps.begin(delivered=3, deliveries=3)
+    gaps.seen(4, delivery=4)
+    gaps.seen(9, delivery=9)
+    for delivery, number in enumerate((5, 6, 7, 8, 10), start=10):
+        gaps.seen(number, delivery=delivery)
+    assert (gaps.lost, lines(caplog)) == (0, [])
+    gaps.seen(20, delivery=17)
+    assert gaps.lost == 7
+
+
+@pytest.mark.live
+async def test_events_under_way_while_a_connection_broke_were_not_removed(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
+    await bus.connection.jetstream.publish("verdictd.release.x", b"{}")
+    async with asyncio.timeout(15), aclosing(bus.events.announcements()) as announcements:
+        await (await anext(announcements)).accept()
+        for _ in range(6):
+            await bus.connection.jetstream.publish("verdictd.release.x", b"{}")
+        # Another reader of the same consumer stands for the broken connection: it is given four, and answers none.
+        async with bus.connection.pulling(subjects.RELEASES, "verdictd-prod") as lost:
+            assert len(await lost.fetch(4, timeout=2.0)) == 4
+        await (await anext(announcements)).accept()
+    assert bus.lost == 0
+    assert lines(caplog) == []
 
 
 @pytest.mark.live

@@ -11,6 +11,7 @@ import pytest
 from nats.js.api import AckPolicy
 
 from daemon.bus import intake, subjects
+from daemon.bus.client import UNREADABLE, Client
 from daemon.bus.intake import NatsAnnouncement
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.serving import Served
@@ -101,6 +102,65 @@ async def test_any_bytes_in_other_headers_do_no_harm_and_are_kept_as_far_as_they
     assert "Verdictd-Header-X-Huge" not in letter
     assert len(data) == 1024 * 1024 - 16 * 1024
     assert bus.ready
+
+
+UNREADABLE_HEADERS = {
+    "nothing": b"\r\n\r\n",
+    "the version alone": b"NATS/1.0",
+    "a status that is no UTF-8": b"NATS/1.0 \xff\xfe\r\n\r\n",
+    "a status cut in a character": "NATS/1.0 50\u00e9\r\n\r\n".encode(),
+    "a status before a header that is no UTF-8": b"NATS/1.0 503\r\nX: \xff\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("what", ["nothing", "the version alone"])  # this broker takes a status away
+async def test_headers_that_cannot_be_read_are_buried_and_do_not_deafen_the_daemon(
+    nats_server: Broker, bus: Bus, what: str
+) -> None:
+    await raw.publish_block(nats_server.url, b"verdictd.release.x", GOOD, block=UNREADABLE_HEADERS[what])
+    await announce(bus, RELEASE)
+    await refused(bus)
+    [good] = await take(bus, 1)
+    await good.accept()
+    assert await outstanding(bus) == 0
+    [(letter, data)] = await dead_letters(bus)
+    assert letter["Verdictd-Reason"].startswith("headers: cannot be read: ")
+    assert data == GOOD
+
+
+@pytest.mark.parametrize("what", UNREADABLE_HEADERS)
+async def test_headers_that_cannot_be_read_are_said_to_be(what: str) -> None:
+    headers = await Client()._process_headers(UNREADABLE_HEADERS[what])
+    assert headers is not None
+    assert list(headers) == [UNREADABLE]
+
+
+@pytest.mark.parametrize("status", [b"100", b"200", b"404", b"408", b"409", b"503", b"pending"])
+@pytest.mark.parametrize("inline", [True, False])
+async def test_a_sender_s_status_is_not_taken_for_the_broker_s(nats_server: Broker, bus: Bus, status: bytes, inline: bool) -> None:
+    block = b"NATS/1.0 %b No Messages\r\n\r\n" if inline else b"NATS/1.0\r\nStatus: %b\r\nDescription: x\r\n\r\n"
+    await announce(bus, RELEASE)
+    await raw.publish_block(nats_server.url, b"verdictd.release.x", b"no release", block=block % status)
+    await announce(bus, RELEASE)
+    [first] = await take(bus, 1)
+    await first.accept()
+    await refused(bus)
+    [last] = await take(bus, 1)
+    await last.accept()
+    assert await outstanding(bus) == 0
+    [(letter, data)] = await dead_letters(bus)
+    assert data == b"no release"
+    assert inline or letter["Verdictd-Header-status"] == status.decode()
+
+
+async def test_a_command_with_a_stranger_s_headers_is_carried_out_or_buried(nats_server: Broker, bus: Bus) -> None:
+    word = b'{"command":"cancel"}'
+    await raw.publish_block(nats_server.url, b"verdictd.command.web-1", word, block=b"\r\n\r\n")
+    await raw.publish_block(nats_server.url, b"verdictd.command.web-2", word, block=b"NATS/1.0 503\r\n\r\n")
+    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+        assert await anext(commands) == ("web-2", Command(command="cancel"))
+    [(letter, _)] = await dead_letters(bus)
+    assert letter["Verdictd-Subject"] == "verdictd.command.web-1"
 
 
 async def test_a_subject_that_is_no_utf8_does_not_deafen_the_daemon(nats_server: Broker, bus: Bus) -> None:

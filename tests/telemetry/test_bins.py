@@ -135,6 +135,18 @@ def test_what_is_not_envoys_json_is_refused(body: bytes) -> None:
         collect(EnvoyBins(catalogue, ENVOY), body, Collection(), target="p")
 
 
+@pytest.mark.parametrize(
+    "totals", ['"count":-1', '"count":2000000000000000', '"count":1e30', '"lower_bound":-1', '"lower_bound":1e300', '"width":1e13']
+)
+def test_a_bin_that_cannot_be_is_refused_with_its_page(totals: str) -> None:
+    sound = {"lower_bound": 1.0, "width": 0.1, "count": 1}
+    name, value = totals.split(":")
+    odd = json.dumps({**sound, name.strip('"'): "HERE"}).replace('"HERE"', value)
+    body = f'{{"stats":[{{"histograms":{{"details":[{{"name":"cluster.web.upstream_rq_time","totals":[{odd}]}}]}}}}]}}'.encode()
+    with pytest.raises(InvalidInput, match="not Envoy's statistics"):
+        collect(EnvoyBins(Catalogue(ENVOY), ENVOY), body, Collection(), target="p")
+
+
 def test_a_dialect_without_names_of_its_own_for_bins_is_refused() -> None:
     with pytest.raises(InvalidInput, match="histograms: text"):
         EnvoyBins(Catalogue(ISTIO), ISTIO)

@@ -22,7 +22,7 @@ def test_a_counter_below_its_last_value_began_anew_at_zero() -> None:
     assert tally({"a": 100}, {"a": (Ended.SERVED, 7)}) == (7, 0, 0, True)
 
 
-@pytest.mark.parametrize("value", [math.nan, INF, -INF, -1.0, 0.5])
+@pytest.mark.parametrize("value", [math.nan, INF, -INF, -1.0, 0.5, 2e15, 1e300])
 def test_what_cannot_be_a_count_is_refused(value: float) -> None:
     with pytest.raises(InvalidInput, match="is not a count"):
         whole(value, path="x")

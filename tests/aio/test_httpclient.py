@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config import files
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import PIECE_BYTES, ParserPool
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
@@ -386,19 +387,24 @@ async def test_a_token_file_that_holds_no_token_is_refused_and_its_content_not_t
         assert honest.asked == []
 
 
-async def test_a_token_file_that_hangs_is_named_and_takes_no_thread_of_anybody_else(tmp_path: Path) -> None:
-    token = tmp_path / "token"
-    os.mkfifo(token)
+async def test_a_token_file_that_hangs_is_named_and_takes_no_thread_of_anybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mount that does not answer, for which a reading that waits stands here."""
+    answers = threading.Event()
+
+    def hanging(*_: object, **__: object) -> bytes:
+        answers.wait()
+        return b"t"
+
+    monkeypatch.setattr(files, "read_bytes", hanging)
     before = threading.active_count()
-    async with server(says(b"{}")) as honest, client(token_file=str(token), timeout_seconds=0.02) as http:
+    async with server(says(b"{}")) as honest, client(token_file="/mount/token", timeout_seconds=0.02) as http:
         for _ in range(40):
             with pytest.raises(TimedOut, match=r"token file .* could not be read within"):
                 await http.read(honest.url, Noting)
         assert threading.active_count() == before + 1
         async with asyncio.timeout(5.0):
             await asyncio.to_thread(int)
-        with token.open("wb") as writer:  # the mount answers again
-            writer.write(b"t")
+        answers.set()
     assert honest.asked == []
 
 

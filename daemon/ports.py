@@ -104,11 +104,13 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         routes: a line for each place that sends to the canary.
         canary_percent: the canary's largest weight.
         baseline: what is known of who stands behind the baseline, in a line.
+        located: what the arms were, in words of the router's own; to be kept, and brought along whenever it is asked again.
     """
 
     routes: tuple[str, ...]
     canary_percent: float
     baseline: str = ""
+    located: str = ""
 
 
 class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +123,10 @@ class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrafficRouter(Protocol):
-    """A mesh's routes. The only thing that changes traffic."""
+    """A mesh's routes. The only thing that changes traffic.
+
+    ``located`` is what the release's ``Placement`` said; empty when that is not known.
+    """
 
     async def locate(self, release: Release) -> Placement:
         """Find every route that names the canary, and see that there is a baseline.
@@ -132,19 +137,19 @@ class TrafficRouter(Protocol):
         """
         ...
 
-    async def check_baseline(self, release: Release) -> str:
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """Look who would serve if the traffic went back now; gives what is known of it, in a line.
 
         Raises:
-            Blocked: it is sure that nobody would, or only what serves the canary's traffic now.
+            Blocked: it is sure that nobody would, only what serves the canary's traffic now, or what served it when it was located.
         """
         ...
 
-    async def take_back(self, release: Release) -> PatchReceipt:
+    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
         """One live read, one guarded patch per object: all traffic to the baseline. Raises ``Conflict`` to be called again."""
         ...
 
-    async def canary_gets_traffic(self, release: Release) -> str | None:
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """Look at the routes as they are in force now: null when none sends to the canary, else which one does."""
         ...
 

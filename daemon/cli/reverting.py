@@ -111,7 +111,7 @@ async def _revert(options: argparse.Namespace, settings: Settings, release: Rele
                 print("verdictd: nothing was changed", file=sys.stderr)
             return Exit.OK if options.dry_run else Exit.USAGE
         reverting = Reverting(clock=SystemClock(), limits=settings.limits, random=random.random)
-        outcome = await reverting.run(router, release)
+        outcome = await reverting.run(router, release, located=placement.located)
     with words_only(debug=options.debug):
         if options.json:
             _print_json(placement, outcome)

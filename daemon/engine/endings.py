@@ -67,7 +67,7 @@ class Endings:
 
     async def _revert(self, session: Session) -> Session:
         self._checkpoints.save(session)
-        outcome = await self._reverting.run(self._routers(session), session.release)
+        outcome = await self._reverting.run(self._routers(session), session.release, located=session.located)
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "" if outcome.action is Action.REVERT else outcome.reason
         return self._put(life.reverted(self._current(session), outcome.action, outcome.marks, reason=reason))
@@ -106,11 +106,11 @@ class Endings:
         """Put the weights back if somebody undoes the revert; first, take back what could not be taken back before."""
         if not session.is_guarded or session.verdict is None:
             return ()
-        router, release = self._routers(session), session.release
-        late = await self._reverting.insist(router, release) if session.verdict.action is Action.FAILED else ()
+        router, release, located = self._routers(session), session.release, session.located
+        late = await self._reverting.insist(router, release, located=located) if session.verdict.action is Action.FAILED else ()
         if late:
             log.warning("what became of a failed revert", extra={"steps": [mark.step for mark in late]})
-        return (*late, *await self._reverting.guard(router, release))
+        return (*late, *await self._reverting.guard(router, release, located=located))
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""

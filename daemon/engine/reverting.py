@@ -2,7 +2,8 @@
 
 This is the one path where time is harm, so it knows only the router and a clock: no store, no bus, no metrics. What
 happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: who
-would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does.
+would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does. ``located`` is
+everywhere what the release's placement said of its arms.
 """
 
 import asyncio
@@ -64,22 +65,22 @@ class Reverting:
     random: Callable[[], float]
     baseline_seconds: float = 1.0
 
-    async def run(self, router: TrafficRouter, release: Release) -> RevertOutcome:
+    async def run(self, router: TrafficRouter, release: Release, *, located: str = "") -> RevertOutcome:
         """Take all traffic back to the baseline and watch it leave the canary.
 
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
         """
         try:
-            asked = Mark(step=BASELINE_CHECKED, detail=await self._baseline(router, release), at=self.clock.now())
+            asked = Mark(step=BASELINE_CHECKED, detail=await self._baseline(router, release, located=located), at=self.clock.now())
         except Blocked as error:
             asked = Mark(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
             return RevertOutcome(action=Action.BLOCKED, marks=(asked,), attempts=0, reason=str(error))
-        attempts, result = await self._patch(router, release)
+        attempts, result = await self._patch(router, release, located=located)
         if isinstance(result, VerdictdError):
             action = Action.BLOCKED if isinstance(result, Blocked) else Action.FAILED
             reason = f"the traffic could not be taken back ({attempts} tried): {result}"
             return RevertOutcome(action=action, marks=(asked,), attempts=attempts, reason=reason)
-        action, seen, reason = await self._confirm(router, release)
+        action, seen, reason = await self._confirm(router, release, located=located)
         return RevertOutcome(
             action=action,
             marks=(asked, *_receipt_marks(result), *seen),
@@ -87,7 +88,7 @@ class Reverting:
             reason=f"{asked.detail}; {result.detail}; {reason}",
         )
 
-    async def insist(self, router: TrafficRouter, release: Release) -> tuple[Mark, ...]:
+    async def insist(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[Mark, ...]:
         """Go on, for ``limits.insist_seconds``, with a revert that ``run`` had to give up: a bad canary is still serving.
 
         Ends when a patch is acknowledged, or when there is no route any more; the caller cancels it when a newer release
@@ -98,8 +99,8 @@ class Reverting:
         end = self.clock.monotonic() + self.limits.insist_seconds
         for pause in pauses():
             try:
-                await self._baseline(router, release)
-                return tuple(_receipt_marks(await router.take_back(release)))
+                await self._baseline(router, release, located=located)
+                return tuple(_receipt_marks(await router.take_back(release, located=located)))
             except NotFound as error:
                 return (Mark(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
             except VerdictdError as error:
@@ -108,7 +109,7 @@ class Reverting:
                 await self.clock.sleep(min(left, max(pause, _asked_for(error))))
         raise AssertionError("pauses never end")
 
-    async def guard(self, router: TrafficRouter, release: Release) -> tuple[Mark, ...]:
+    async def guard(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[Mark, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
         Never raises a ``VerdictdError``. Looks often at first and after every find, more rarely while nothing happens. What has
@@ -121,7 +122,7 @@ class Reverting:
         while (left := end - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left, pause * (0.5 + self.random())))
             try:
-                found = await self._assert(router, release)
+                found = await self._assert(router, release, located=located)
             except VerdictdError as error:
                 failed, last = failed + 1, f", the last one: {error}"
                 pause = _pause_after(error, pause)
@@ -136,22 +137,22 @@ class Reverting:
         detail = f"put back {times} times and taken back each time; {failed} looks failed{last}"
         return (*marks, Mark(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
 
-    async def _assert(self, router: TrafficRouter, release: Release) -> str | None:
+    async def _assert(self, router: TrafficRouter, release: Release, *, located: str) -> str | None:
         """Which route gave the canary traffic again, if any did; it is taken back already."""
-        found = await router.canary_gets_traffic(release)
+        found = await router.canary_gets_traffic(release, located=located)
         if found is None:
             return None
-        await self._baseline(router, release)
-        return found if (await router.take_back(release)).changed else None
+        await self._baseline(router, release, located=located)
+        return found if (await router.take_back(release, located=located)).changed else None
 
-    async def _baseline(self, router: TrafficRouter, release: Release) -> str:
+    async def _baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
         """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody.
 
         A defect in looking is one more reason for not knowing: it must not stand before the patch, try after try.
         """
         try:
             async with asyncio.timeout(self.baseline_seconds):
-                return await router.check_baseline(release)
+                return await router.check_baseline(release, located=located)
         except Blocked:
             raise
         except TimeoutError:
@@ -162,13 +163,13 @@ class Reverting:
             log.exception("who would serve could not be looked at, through a defect of ours")
             return f"the baseline's endpoints could not be looked at, through a defect of verdictd ({type(error).__name__})"
 
-    async def _patch(self, router: TrafficRouter, release: Release) -> tuple[int, PatchReceipt | VerdictdError]:
+    async def _patch(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[int, PatchReceipt | VerdictdError]:
         """Try until it is written, sure to fail, or tried ``limits.revert_attempts`` times."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                return attempt, await router.take_back(release)
+                return attempt, await router.take_back(release, located=located)
             except TransientError as error:
                 if attempt >= self.limits.revert_attempts:
                     return attempt, error
@@ -187,19 +188,19 @@ class Reverting:
                 full = min(_BACKOFF_CAP_SECONDS, _BACKOFF_FIRST_SECONDS * 2.0 ** (attempt - 1))
                 return full * (0.5 + 0.5 * self.random())
 
-    async def _confirm(self, router: TrafficRouter, release: Release) -> tuple[Action, list[Mark], str]:
+    async def _confirm(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[Action, list[Mark], str]:
         """Watch the traffic leave. What goes to the canary is taken back again: somebody may be faster than our look."""
         end = self.clock.monotonic() + self.limits.confirm_seconds
         marks: list[Mark] = []
         pause = _LOOK_FIRST_SECONDS
         while True:
             try:
-                still = await router.canary_gets_traffic(release)
+                still = await router.canary_gets_traffic(release, located=located)
                 if still is None:
                     marks.append(Mark(step=TRAFFIC_LEFT, at=self.clock.now()))
                     return Action.REVERT, marks, "no route in force sends to the canary"
                 action, reason = Action.FAILED, f"but the canary still gets traffic: {still}"
-                marks += await _once_more(router, release)
+                marks += await _once_more(router, release, located=located)
             except VerdictdError as error:
                 action, reason = Action.REVERT, f"but it could not be seen that the traffic left ({error})"
                 pause = _pause_after(error, pause)
@@ -209,10 +210,10 @@ class Reverting:
             pause = min(pause * 1.5, _LOOK_CAP_SECONDS)
 
 
-async def _once_more(router: TrafficRouter, release: Release) -> list[Mark]:
+async def _once_more(router: TrafficRouter, release: Release, *, located: str) -> list[Mark]:
     """A second patch beside the one that was acknowledged; when it fails, the next look decides."""
     try:
-        receipt = await router.take_back(release)
+        receipt = await router.take_back(release, located=located)
     except VerdictdError:
         return []
     return _receipt_marks(receipt) if receipt.changed else []

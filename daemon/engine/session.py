@@ -61,6 +61,7 @@ class Session:
         last_tick: the tick that decided, as its recording should end with it.
         settled: the decision is durable: nothing can decide otherwise any more, and the verdict may be read.
         superseded_by: the newer release of the same service, once there is one.
+        located: what the router said that the arms are; empty before it was asked, and in sessions of older versions.
         told: its verdict was found published when it was taken up again: nothing is done any more but to keep the record.
     """
 
@@ -94,6 +95,7 @@ class Session:
     settled: bool = False
     superseded_by: str | None = None
     told: bool = False
+    located: str = ""
     marks: tuple[Mark, ...] = ()
 
     @property
@@ -144,7 +146,14 @@ def admitted(
 
 def located(session: Session, placement: Placement, *, now: float) -> Session:
     """The canary's routes are known: the watch begins."""
-    started = replace(session, stage=Stage.WATCHING, started_at=now, waiting_for="the first samples", judge=start(session.terms))
+    started = replace(
+        session,
+        stage=Stage.WATCHING,
+        started_at=now,
+        waiting_for="the first samples",
+        judge=start(session.terms),
+        located=placement.located,
+    )
     detail = "; ".join([*placement.routes, *([f"baseline: {placement.baseline}"] if placement.baseline else [])])
     return marked(marked(started, "located", at=now, detail=detail), "watching", at=now)
 

@@ -56,7 +56,7 @@ class EnvoyRouter:
         said = await self._baseline_at_the_door(baseline, canary)
         return Placement(routes=tuple(str(use) for use in found), canary_percent=largest_percent(found), baseline=said)
 
-    async def check_baseline(self, release: Release) -> str:
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """See ``TrafficRouter.check_baseline``: by the hosts that Envoy would send to."""
         baseline, canary = _arms(release)
         known = await self._admin.clusters()
@@ -66,7 +66,7 @@ class EnvoyRouter:
             raise Blocked("the baseline has no ready endpoints: taking the traffic back would answer errors to all of it")
         return _account(known, baseline=baseline, canary=canary)
 
-    async def take_back(self, release: Release) -> PatchReceipt:
+    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
         """See ``TrafficRouter.take_back``. Raises ``Blocked`` when Envoy does not know the baseline's cluster."""
         baseline, canary = _arms(release)
         async with self._writing:
@@ -86,7 +86,7 @@ class EnvoyRouter:
             acknowledged_at=renamed.ended_at,
         )
 
-    async def canary_gets_traffic(self, release: Release) -> str | None:
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: by the admin's config dump, not by the file."""
         canary = _cluster(release.canary, arm="canary")
         dump = await self._admin.routes_in_force()

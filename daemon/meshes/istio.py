@@ -5,6 +5,7 @@ instead of a listing of the cluster. Looking whether the canary still gets traff
 has come since is found, and taken back by the next call. What an arm is, is never remembered: it is read each time.
 """
 
+import asyncio
 import difflib
 import time
 from collections.abc import Iterable, Sequence
@@ -17,15 +18,18 @@ from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, TransientE
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import DESTINATION_RULES, VIRTUAL_SERVICES, Json
 from daemon.kube.sharing import Shared
-from daemon.meshes import backing, istioarms, istioreading, virtualservice
+from daemon.meshes import backing, istioarms, istiolocated, istioreading, virtualservice
 from daemon.meshes.backing import Backing
 from daemon.meshes.destinationrule import Rules
 from daemon.meshes.istiohosts import Arms, half_spelled
+from daemon.meshes.istiolocated import Located
 from daemon.meshes.istioreading import Ground, settled
-from daemon.meshes.meaning import Meaning
 from daemon.meshes.uses import largest_percent, with_traffic
 from daemon.model import Release
 from daemon.ports import PatchReceipt, Placement
+
+RULES_SECONDS = 1.0
+"""How long a patch waits for rules, where it is known what the arms were: traffic that goes wrong meanwhile is harm."""
 
 _REMEMBERED = 20_000
 _CLOSE = 0.8
@@ -44,15 +48,6 @@ class _Written:
     acknowledged_at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Located:
-    """What the last ``locate`` of a release saw: whose rules count, and which pods are under suspicion."""
-
-    arms: Arms
-    clients: tuple[str, ...]
-    canary: Meaning | None
-
-
 class IstioRouter:
     """The routes of one cluster's mesh. Implements ``TrafficRouter``.
 
@@ -68,7 +63,6 @@ class IstioRouter:
         self._multi_cluster = multi_cluster
         self._everything = Shared(lambda: kube.list(VIRTUAL_SERVICES))
         self._rules: dict[str, Shared[Listing]] = {}
-        self._located: dict[bytes, _Located] = {}
         self._known: dict[bytes, tuple[Name, ...]] = {}
 
     async def close(self) -> None:
@@ -90,30 +84,36 @@ class IstioRouter:
             raise NotFound(f"the baseline, {arms.baseline}, is not there: {baseline.missing}")
         if (same := backing.same_pods(baseline, canary)) is not None:
             raise InvalidInput(same, path="$.canary", fix="wait until the canary has pods of its own, or name those it has")
-        _remember(self._located, _key(release), _Located(arms=arms, clients=clients, canary=canary.meaning))
-        said = backing.account(baseline, canary)
-        return Placement(routes=tuple(str(use) for use in found), canary_percent=largest_percent(found), baseline=said)
+        return Placement(
+            routes=tuple(str(use) for use in found),
+            canary_percent=largest_percent(found),
+            baseline=backing.account(baseline, canary),
+            located=istiolocated.encode(Located(arms=arms, clients=clients, canary=canary.meaning)),
+        )
 
-    async def check_baseline(self, release: Release) -> str:
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """See ``TrafficRouter.check_baseline``: by rules, Services, EndpointSlices and pods as they are now."""
-        located = self._located.get(_key(release))
-        clients = located.clients if located is not None else _clients((await self._objects(release))[0], release)
+        before = istiolocated.decode(located)
+        clients = before.clients if before is not None else _clients((await self._objects(release))[0], release)
         ground = await self._ground(release, clients)
         try:
-            arms = self._resolved(release, ground.rules, clients, before=located)
+            arms = self._resolved(release, ground.rules, clients, before=before)
         except (InvalidInput, NotFound) as error:
-            if _unread(ground.rules):
+            lost = isinstance(error, InvalidInput) or not istioarms.has_baseline(
+                release, ground.rules, clients=clients, root=self._root
+            )
+            if _unread(ground.rules) or not lost:
                 raise
             raise Blocked(f"there is nothing that the traffic could go back to: {error}") from error
         baseline, canary = await self._backings(arms, ground, clients)
-        harm = backing.harm(baseline, canary, convicted=located.canary if located is not None else None)
+        harm = backing.harm(baseline, canary, convicted=before.canary if before is not None else None)
         if harm is not None:
             raise Blocked(harm)
         return backing.account(baseline, canary)
 
-    async def take_back(self, release: Release) -> PatchReceipt:
+    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
         """See ``TrafficRouter.take_back``. With several objects each is tried, whatever becomes of the others."""
-        arms = await self._arms(release)
+        arms = await self._arms(release, before=istiolocated.decode(located))
         written = await self._patch_all(await self._read(self._known.get(_key(release), ())), arms)
         if not written:
             objects, _ = await self._objects(release)
@@ -128,9 +128,9 @@ class IstioRouter:
             acknowledged_at=max(one.acknowledged_at for one in written),
         )
 
-    async def canary_gets_traffic(self, release: Release) -> str | None:
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: as the API server has it now; proxies follow within a push of istiod."""
-        arms = await self._arms(release)
+        arms = await self._arms(release, before=istiolocated.decode(located))
         objects, _ = await self._objects(release)
         naming = self._naming(objects, arms, release)
         return with_traffic(use for one in naming for use in virtualservice.uses(one, arms=arms))
@@ -178,17 +178,21 @@ class IstioRouter:
         await self._kube.patch(VIRTUAL_SERVICES, namespace=name[0], name=name[1], operations=plan.operations)
         return _Written(changes=plan.changes, sent_at=sent_at, acknowledged_at=time.time())
 
-    async def _arms(self, release: Release) -> Arms:
-        """The arms as Istio names them now."""
+    async def _arms(self, release: Release, *, before: Located | None) -> Arms:
+        """The arms as Istio names them now; as they were before, where the rules do not come in time."""
         if (named := istioarms.named_outright(release)) is not None:
             return named
-        located = self._located.get(_key(release))
-        clients = located.clients if located is not None else _clients((await self._objects(release))[0], release)
+        clients = before.clients if before is not None else _clients((await self._objects(release))[0], release)
         ruled = istioarms.ruled_hosts(release)
-        rules = await istioreading.rules(self._rules_of, hosts=ruled, clients=clients, root=self._root)
-        return self._resolved(release, rules, clients, before=located)
+        try:
+            async with asyncio.timeout(None if before is None else RULES_SECONDS):
+                rules = await istioreading.rules(self._rules_of, hosts=ruled, clients=clients, root=self._root)
+        except TimeoutError:
+            assert before is not None  # there was no limit otherwise
+            return before.arms
+        return self._resolved(release, rules, clients, before=before)
 
-    def _resolved(self, release: Release, rules: Rules, clients: Sequence[str], *, before: _Located | None) -> Arms:
+    def _resolved(self, release: Release, rules: Rules, clients: Sequence[str], *, before: Located | None) -> Arms:
         """The arms by these rules; where rules could not be read, which must not stop a revert, the arms as they were before.
 
         Raises as ``istioarms.resolve``; where it is not known what the arms were, also why rules could not be read just now.

@@ -56,13 +56,7 @@ def resolve(release: Release, rules: Rules, *, clients: Iterable[str], root: str
         InvalidInput: both arms are the same destination.
     """
     host = hosts(release)["canary"]
-    known: dict[str, Labels] = {}
-    unread: list[str] = []
-    for client in clients:
-        seen = destinationrule.subsets_for(client, rules, host=host, root=root)
-        unread += [seen.unread] if seen.unread else []
-        for name, labels in seen.labels.items():
-            known.setdefault(name, labels)
+    known, unread = _known(host, rules, clients=clients, root=root)
     baseline = _subset(release.baseline, name="baseline", host=host, known=known, unread=unread)
     try:
         canary = _subset(release.canary, name="canary", host=host, known=known, unread=unread)
@@ -71,6 +65,17 @@ def resolve(release: Release, rules: Rules, *, clients: Iterable[str], root: str
             raise
         canary = before
     return _checked(Arms(baseline=Destination(host=host, subset=baseline), canary=Destination(host=host, subset=canary)))
+
+
+def has_baseline(release: Release, rules: Rules, *, clients: Iterable[str], root: str) -> bool:
+    """Whether the baseline is known by these rules, whatever is wrong with the canary."""
+    host = hosts(release)["canary"]
+    known, unread = _known(host, rules, clients=clients, root=root)
+    try:
+        _subset(release.baseline, name="baseline", host=host, known=known, unread=unread)
+    except NotFound:
+        return False
+    return True
 
 
 def clients(objects: Iterable[Json], *, among: Iterable[str], otherwise: str) -> tuple[str, ...]:
@@ -87,6 +92,18 @@ def clients(objects: Iterable[Json], *, among: Iterable[str], otherwise: str) ->
             gateways = one.get("spec", {}).get("gateways") or ["mesh"]
             found += [str(name).rpartition("/")[0] or namespace for name in gateways]
     return tuple(dict.fromkeys(found)) or (otherwise,)
+
+
+def _known(host: str, rules: Rules, *, clients: Iterable[str], root: str) -> tuple[dict[str, Labels], list[str]]:
+    """The subsets that these clients know, the first one's first, and what could not be read of them."""
+    known: dict[str, Labels] = {}
+    unread: list[str] = []
+    for client in clients:
+        seen = destinationrule.subsets_for(client, rules, host=host, root=root)
+        unread += [seen.unread] if seen.unread else []
+        for name, labels in seen.labels.items():
+            known.setdefault(name, labels)
+    return known, unread
 
 
 def _needs_rules(arm: ArmSpec) -> bool:

@@ -218,10 +218,10 @@ async def test_a_route_that_cannot_be_patched_for_minutes_is_taken_back_when_it_
     back_at = scene.clock.time + 600.0
     take_back = scene.router.take_back
 
-    async def away(release: object) -> object:
+    async def away(release: object, *, located: str) -> object:
         if scene.clock.time < back_at:
             raise Unavailable("the API server is away")
-        return await take_back(RELEASE)
+        return await take_back(RELEASE, located=located)
 
     scene.router.take_back = away  # type: ignore[method-assign,assignment]  # a fault on demand
     async with running(scene) as engine:

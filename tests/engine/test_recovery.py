@@ -1,6 +1,7 @@
 """What a store that was killed finds again of releases that have ended: nothing comes of it."""
 
 import asyncio
+import json
 
 import msgspec
 import pytest
@@ -87,6 +88,33 @@ async def test_a_published_rollback_that_is_found_again_takes_nothing_back_a_sec
         assert await verdict_of(engine) == verdict
     assert verdict.action is Action.REVERT
     assert scene.router.patches == patches
+
+
+async def test_what_was_located_before_a_restart_is_what_every_step_of_the_revert_goes_by() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+    scene.telemetry.readings = [failing()]
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=2.0)
+    async with running(scene) as engine:
+        assert (await verdict_of(engine)).action is Action.REVERT
+        await until(lambda: ID not in scene.sessions.data)
+    assert scene.router.told == {"v2 is bad"}
+
+
+async def test_a_session_of_a_version_that_kept_no_arms_is_read_and_reverted() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in scene.sessions.data.get(ID, b""))
+    document = json.loads(scene.sessions.data[ID])
+    del document["session"]["located"]
+    scene.sessions.data[ID] = json.dumps(document).encode()
+    scene.telemetry.readings = [failing()]
+    async with running(scene) as engine:
+        assert (await verdict_of(engine)).action is Action.REVERT
+    assert scene.router.told == {""}
 
 
 async def test_a_record_that_is_there_already_is_kept_and_said(caplog: pytest.LogCaptureFixture) -> None:

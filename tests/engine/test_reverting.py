@@ -54,7 +54,7 @@ class FakeRouter:
     async def locate(self, release: Release) -> Placement:
         raise NotImplementedError
 
-    async def check_baseline(self, release: Release) -> str:
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
         self.calls.append("baseline")
         if self.hang:
             await asyncio.Event().wait()
@@ -62,13 +62,13 @@ class FakeRouter:
             raise self.baseline
         return self.baseline
 
-    async def take_back(self, release: Release) -> PatchReceipt:
+    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
         answer = self._next(self.patches, "patch")
         if isinstance(answer, VerdictdError):
             raise answer
         return PatchReceipt(changed=bool(answer), detail="v2 -> v1", sent_at=self.clock.at, acknowledged_at=self.clock.at)
 
-    async def canary_gets_traffic(self, release: Release) -> str | None:
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         answer = self._next(self.looks, "look")
         if isinstance(answer, VerdictdError):
             raise answer

@@ -109,6 +109,7 @@ class HandRouter:
         self.ready: int | None = 3
         self.missing: VerdictdError | None = None
         self.patches = 0
+        self.told: set[str] = set()
         self.answers: list[Exception] = []
         self.on_patch: Callable[[], None] = lambda: None
 
@@ -116,14 +117,18 @@ class HandRouter:
         if self.missing is not None:
             raise self.missing
         routes = (f"route of {release.service}",)
-        return Placement(routes=routes, canary_percent=self.canary_percent, baseline=f"{self.ready} ready endpoints")
+        return Placement(
+            routes=routes, canary_percent=self.canary_percent, baseline=f"{self.ready} ready endpoints", located="v2 is bad"
+        )
 
-    async def check_baseline(self, release: Release) -> str:
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
+        self.told.add(located)
         if self.ready == 0:
             raise Blocked("the baseline has no ready endpoints")
         return f"{self.ready} ready endpoints"
 
-    async def take_back(self, release: Release) -> PatchReceipt:
+    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
+        self.told.add(located)
         if self.answers:
             raise self.answers.pop(0)
         changed = self.canary_percent > 0
@@ -132,7 +137,8 @@ class HandRouter:
         self.on_patch()
         return PatchReceipt(changed=changed, detail="canary 10 -> 0", sent_at=1.0, acknowledged_at=2.0)
 
-    async def canary_gets_traffic(self, release: Release) -> str | None:
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
+        self.told.add(located)
         return "the route" if self.canary_percent > 0 else None
 
 

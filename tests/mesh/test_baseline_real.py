@@ -70,9 +70,9 @@ async def routes(kube: KubeClient) -> Any:
     return (await kube.get(VIRTUAL_SERVICES, name=SERVICE, namespace=NAMESPACE))["spec"]
 
 
-async def revert(router: IstioRouter, release: Release) -> RevertOutcome:
+async def revert(router: IstioRouter, release: Release, *, located: str = "") -> RevertOutcome:
     limits = Limits(confirm_seconds=2.0)
-    return await Reverting(clock=WallClock(), limits=limits, random=lambda: 0.5).run(router, release)
+    return await Reverting(clock=WallClock(), limits=limits, random=lambda: 0.5).run(router, release, located=located)
 
 
 async def command(kubeconfig: Path, *argv: str) -> int:
@@ -131,11 +131,10 @@ async def test_versions_whose_subsets_changed_places_are_resolved_anew(kube: Kub
     assert [target["weight"] for target in primary] == [0, 100], "version v1 is subset v2 now, and gets everything"
 
 
-async def test_subsets_that_changed_places_during_the_watch_block(kube: KubeClient) -> None:
-    router = IstioRouter(kube)
-    await router.locate(SUBSETS)
+async def test_subsets_that_changed_places_during_the_watch_block_also_after_a_restart(kube: KubeClient) -> None:
+    located = (await IstioRouter(kube).locate(SUBSETS)).located
     await write_subsets(kube, v1={"version": "v2"}, v2={"version": "v1"})
-    outcome = await revert(router, SUBSETS)
+    outcome = await revert(IstioRouter(kube), SUBSETS, located=located)
     assert outcome.action is Action.BLOCKED
     assert "subset v1 has come to mean the canary's pods" in outcome.reason
     assert await routes(kube) == istio_objects.virtual_service()["spec"]

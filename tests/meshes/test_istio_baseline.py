@@ -1,5 +1,6 @@
 """Where the traffic would go: an Istio whose objects do not say what the release does, at the door and at the revert."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from daemon.kube.resources import (
     WORKLOAD_ENTRIES,
     Resource,
 )
+from daemon.meshes import istio
 from daemon.meshes.istio import IstioRouter
 from daemon.model import Action, ArmSpec, Release
-from tests.kube.stub import status
+from tests.kube.stub import silence, status
 from tests.mesh.wallclock import WallClock
 from tests.meshes.cluster import Cluster, cluster
 from tests.meshes.objects import (
@@ -71,20 +73,26 @@ def weights(api: Cluster) -> list[int]:
     return [target["weight"] for target in api.get(VIRTUAL_SERVICES, "shop", "web")["spec"]["http"][0]["route"]]
 
 
-async def revert(router: IstioRouter, release: Release) -> RevertOutcome:
+async def revert(router: IstioRouter, release: Release, *, located: str = "") -> RevertOutcome:
     limits = Limits(confirm_seconds=2.0, revert_attempts=4)
-    return await Reverting(clock=WallClock(), limits=limits, baseline_seconds=20.0, random=lambda: 0.5).run(router, release)
+    procedure = Reverting(clock=WallClock(), limits=limits, baseline_seconds=20.0, random=lambda: 0.5)
+    return await procedure.run(router, release, located=located)
 
 
 async def assert_stopped(
-    api: Cluster, router: IstioRouter, release: Release, *said: str, door: type[VerdictdError] | None = NotFound
+    api: Cluster,
+    router: IstioRouter,
+    release: Release,
+    *said: str,
+    door: type[VerdictdError] | None = NotFound,
+    located: str = "",
 ) -> None:
     """Refused at the door; and a revert of it, asked for all the same, is blocked: nothing is patched, all of it is said."""
     if door is not None:
         with pytest.raises(door) as refused:
             await router.locate(release)
         assert all(one in str(refused.value) for one in said), str(refused.value)
-    outcome = await revert(router, release)
+    outcome = await revert(router, release, located=located)
     assert outcome.action is Action.BLOCKED, outcome.reason
     assert all(one in outcome.reason for one in said), outcome.reason
     assert api.count("PATCH") == 0
@@ -115,9 +123,9 @@ async def test_a_slip_in_the_baselines_service_is_answered_with_what_there_is(ap
 
 async def test_a_version_that_no_subset_has_any_more_does_not_get_the_traffic(api: Cluster, router: IstioRouter) -> None:
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
-    await router.locate(VERSIONS)
+    located = (await router.locate(VERSIONS)).located
     put(api, versions("v2"))
-    await assert_stopped(api, router, VERSIONS, "the baseline is no subset of web.shop.svc", "(v2)")
+    await assert_stopped(api, router, VERSIONS, "the baseline is no subset of web.shop.svc", "(v2)", located=located)
 
 
 async def test_a_service_that_another_registry_may_know_is_not_known_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
@@ -259,34 +267,81 @@ async def test_colours_that_change_places_during_the_watch_are_seen_at_the_rever
         rule({"blue": {"version": "v1"}, "green": {"version": "v2"}}),
         virtual_service(to("web", "blue", 90), to("web", "green", 10)),
     )
-    await router.locate(VERSIONS)
+    located = (await router.locate(VERSIONS)).located
     put(
         api,
         rule({"green": {"version": "v1"}, "blue": {"version": "v2"}}),
         virtual_service(to("web", "green", 90), to("web", "blue", 10)),
     )
-    assert await router.canary_gets_traffic(VERSIONS) == "shop/web http #0: 10 % of the traffic"
-    outcome = await revert(router, VERSIONS)
+    assert await router.canary_gets_traffic(VERSIONS, located=located) == "shop/web http #0: 10 % of the traffic"
+    outcome = await revert(router, VERSIONS, located=located)
     assert outcome.action is Action.REVERT
     assert weights(api) == [100, 0]
     assert "subset blue -> web.shop.svc subset green" in outcome.reason
 
 
-async def test_a_subset_that_came_to_mean_the_canarys_pods_does_not_get_the_traffic(api: Cluster, router: IstioRouter) -> None:
-    """Subsets named outright: the release cannot say any more which version they are, but what was judged is known."""
+async def test_a_subset_that_came_to_mean_the_canarys_pods_does_not_get_the_traffic(api: Cluster, kube: KubeClient) -> None:
+    """Subsets named outright: the release cannot say which version they are now; what was judged is known, also after a restart."""
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
-    await router.locate(SUBSETS)
+    located = (await IstioRouter(kube).locate(SUBSETS)).located
     put(api, rule({"v1": {"version": "v2"}, "v2": {"version": "v3"}}), pod("c", version="v3"), behind("web", "a", "b", "c"))
-    await assert_stopped(api, router, SUBSETS, "subset v1 has come to mean the canary's pods", door=None)
+    said = "subset v1 has come to mean the canary's pods"
+    await assert_stopped(api, IstioRouter(kube), SUBSETS, said, door=None, located=located)
+
+
+async def test_a_host_that_came_to_mean_the_canarys_pods_does_not_get_the_traffic(api: Cluster, kube: KubeClient) -> None:
+    put(api, virtual_service(to("web-stable", weight=90), to("web-canary", weight=10)))
+    put(api, service("web-stable", v="1"), service("web-canary", v="2"), behind("web-stable", "a"), behind("web-canary", "b"))
+    located = (await IstioRouter(kube).locate(HOSTS)).located
+    put(api, service("web-stable", v="2"), service("web-canary", v="3"), behind("web-stable", "b"), behind("web-canary", "c"))
+    await assert_stopped(
+        api, IstioRouter(kube), HOSTS, "web-stable.shop.svc has come to mean the canary's pods", door=None, located=located
+    )
+
+
+async def test_a_newer_release_with_the_same_arms_does_not_speak_for_the_older_one(api: Cluster, router: IstioRouter) -> None:
+    """Its canary is another version: what the older one convicted stays what it was."""
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    older = (await router.locate(SUBSETS)).located
+    put(api, rule({"v1": {"version": "v2"}, "v2": {"version": "v3"}}), pod("c", version="v3"), behind("web", "a", "b", "c"))
+    newer = (await router.locate(SUBSETS)).located
+    assert newer != older
+    await assert_stopped(api, router, SUBSETS, "subset v1 has come to mean the canary's pods", door=None, located=older)
+
+
+async def test_what_another_version_kept_of_the_arms_is_taken_for_nothing(api: Cluster, router: IstioRouter) -> None:
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    assert (await revert(router, SUBSETS, located='{"arms": "in other words"}')).action is Action.REVERT
+
+
+async def test_a_canary_that_no_rule_knows_is_not_taken_for_a_missing_baseline(api: Cluster, router: IstioRouter) -> None:
+    """Nobody knows what it was: nothing can be taken back, but there is something to go back to."""
+    put(api, SPLIT, versions("v1"), *two_versions())
+    outcome = await revert(router, VERSIONS)
+    assert (outcome.action, api.count("PATCH")) == (Action.FAILED, 0)
+    assert "the canary is no subset of web.shop.svc" in outcome.reason
+    assert "go back to" not in outcome.reason
+
+
+async def test_rules_that_hang_hold_the_patch_up_for_a_moment_only(
+    api: Cluster, router: IstioRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(api, SPLIT, versions("v1", "v2"), *two_versions())
+    located = (await router.locate(VERSIONS)).located
+    monkeypatch.setattr(istio, "RULES_SECONDS", 0.05)
+    api.faults["GET"] = [silence()]
+    async with asyncio.timeout(10.0):  # the client's own limit is twice as long
+        assert (await router.take_back(VERSIONS, located=located)).changed
+    assert weights(api) == [100, 0]
 
 
 async def test_arms_that_cannot_be_resolved_just_now_are_what_they_were(api: Cluster, router: IstioRouter) -> None:
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
-    await router.locate(VERSIONS)
+    located = (await router.locate(VERSIONS)).located
     api.forbidden |= {DESTINATION_RULES.path(namespace=one) for one in ("shop", "istio-system")}
-    assert (await revert(router, VERSIONS)).action is Action.REVERT
+    assert (await revert(router, VERSIONS, located=located)).action is Action.REVERT
     with pytest.raises(NotFound, match="could not be read"):
-        await router.locate(VERSIONS)
+        located = (await router.locate(VERSIONS)).located
 
 
 async def test_a_new_router_that_may_not_read_the_rules_says_so_and_patches_nothing(api: Cluster, router: IstioRouter) -> None:
@@ -309,17 +364,17 @@ async def test_a_new_router_tries_again_when_the_rules_cannot_be_read_for_a_mome
 async def test_a_canary_whose_subset_was_removed_during_the_watch_is_taken_back(api: Cluster, router: IstioRouter) -> None:
     """What is still sent to it is answered 503: the canary is convicted for that, and its routes are named as before."""
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
-    await router.locate(VERSIONS)
+    located = (await router.locate(VERSIONS)).located
     put(api, versions("v1"))
-    outcome = await revert(router, VERSIONS)
+    outcome = await revert(router, VERSIONS, located=located)
     assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
 
 
 async def test_a_canary_whose_subset_is_another_versions_by_now_is_left_alone(api: Cluster, router: IstioRouter) -> None:
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
-    await router.locate(VERSIONS)
+    located = (await router.locate(VERSIONS)).located
     put(api, rule({"v1": {"version": "v1"}, "v2": {"version": "v3"}}))
-    assert (await revert(router, VERSIONS)).action is Action.BLOCKED
+    assert (await revert(router, VERSIONS, located=located)).action is Action.FAILED
     assert api.count("PATCH") == 0
 
 
@@ -357,9 +412,11 @@ async def test_a_whole_service_is_not_its_part_though_the_rest_is_not_there_now(
 
 async def test_a_promotion_during_the_watch_is_seen_at_the_revert(api: Cluster, router: IstioRouter) -> None:
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
-    await router.locate(SUBSETS)
+    located = (await router.locate(SUBSETS)).located
     put(api, rule({"v1": {"version": "v2"}, "v2": {"version": "v2"}}))
-    await assert_stopped(api, router, SUBSETS, "are the same pods (version=v2): there is nothing to go back to", door=None)
+    await assert_stopped(
+        api, router, SUBSETS, "are the same pods (version=v2): there is nothing to go back to", door=None, located=located
+    )
 
 
 async def test_a_release_that_its_controller_undid_first_is_reverted_and_not_blocked(api: Cluster, router: IstioRouter) -> None:
@@ -368,9 +425,9 @@ async def test_a_release_that_its_controller_undid_first_is_reverted_and_not_blo
     put(api, virtual_service(to("web", "stable", 90), to("web", "canary", 10)), rule({"stable": old, "canary": new}))
     put(api, pod("a", **old), pod("b", **new), behind("web", "a", "b"))
     undone = Release(service="web", namespace="shop", baseline=ArmSpec(subset="stable"), canary=ArmSpec(subset="canary"))
-    await router.locate(undone)
+    located = (await router.locate(undone)).located
     put(api, rule({"stable": old, "canary": old}))
-    outcome = await revert(router, undone)
+    outcome = await revert(router, undone, located=located)
     assert (outcome.action, weights(api)) == (Action.REVERT, [100, 0]), outcome.reason
 
 
@@ -455,9 +512,9 @@ async def test_one_pod_for_the_load_of_many_is_said(api: Cluster, router: IstioR
 
 async def test_the_check_asks_for_no_more_than_it_needs(api: Cluster, router: IstioRouter) -> None:
     put(api, SPLIT, versions("v1", "v2"), service("web", app="web"), *two_versions())
-    await router.locate(SUBSETS)
+    located = (await router.locate(SUBSETS)).located
     api.requests.clear()
-    await router.check_baseline(SUBSETS)
+    await router.check_baseline(SUBSETS, located=located)
     first, then = [path for _, path in api.requests[:2]], [path for _, path in api.requests[2:]]
     assert set(first) == {DESTINATION_RULES.path(namespace="shop"), ENDPOINT_SLICES.path(namespace="shop")}
     assert then == [PODS.path(namespace="shop")]
@@ -466,9 +523,9 @@ async def test_the_check_asks_for_no_more_than_it_needs(api: Cluster, router: Is
 async def test_the_check_of_two_whole_services_asks_for_no_rules_and_no_pods(api: Cluster, router: IstioRouter) -> None:
     put(api, virtual_service(to("web-stable", weight=90), to("web-canary", weight=10)))
     put(api, service("web-stable", v="1"), service("web-canary", v="2"), behind("web-stable", "a"), behind("web-canary", "b"))
-    await router.locate(HOSTS)
+    located = (await router.locate(HOSTS)).located
     api.requests.clear()
-    await router.check_baseline(HOSTS)
+    await router.check_baseline(HOSTS, located=located)
     asked = [path for _, path in api.requests]
     assert sorted(asked) == sorted(
         [
@@ -481,9 +538,9 @@ async def test_the_check_of_two_whole_services_asks_for_no_rules_and_no_pods(api
 
 async def test_a_server_that_fails_during_the_check_is_said_and_does_not_hold_it_up(api: Cluster, router: IstioRouter) -> None:
     put(api, SPLIT, versions("v1", "v2"), service("web", app="web"), *two_versions())
-    await router.locate(SUBSETS)
+    located = (await router.locate(SUBSETS)).located
     api.faults["GET"] = [status(500, "etcd is away")] * 2
-    assert "could not be read" in await router.check_baseline(SUBSETS)
+    assert "could not be read" in await router.check_baseline(SUBSETS, located=located)
 
 
 async def test_a_check_that_was_never_located_looks_whose_rules_count(api: Cluster, router: IstioRouter) -> None:

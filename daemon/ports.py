@@ -50,7 +50,11 @@ class Announcement(Protocol):
         ...
 
     async def postpone(self) -> None:
-        """Its release cannot be kept safe now: it shall come again in a while."""
+        """Its release cannot be kept safe now: it shall come again in a while, as often as it takes."""
+        ...
+
+    async def put_back(self) -> None:
+        """It failed by a defect of ours: it shall come again in a while, but not for ever."""
         ...
 
 

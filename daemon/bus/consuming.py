@@ -20,6 +20,7 @@ from nats.js.errors import NotFoundError
 
 from daemon.backoff import pauses
 from daemon.bus.connection import Connection, PullSubscription
+from daemon.bus.delivering import Delivery, Waiting
 from daemon.bus.gaps import Gaps
 from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
@@ -31,36 +32,10 @@ BATCH = 64
 FETCH_SECONDS = 1.0
 ACK_WAIT_SECONDS = 10.0
 HEARTBEAT_SECONDS = 3.0
-ANSWER_SECONDS = 2.0
 # A consumer made for a stream that is there already (another cluster's) begins with the last hour, not with the last week.
 LOOK_BACK_SECONDS = 3_600.0
 
 Repair = Callable[[], Awaitable[None]]
-
-
-class Delivery:
-    """One message that wants an answer."""
-
-    def __init__(self, message: Msg) -> None:
-        self.message = message
-        self.answered = False
-
-    async def acknowledge(self) -> None:
-        """It need not come again. If the server does not hear it, it comes again, which must do no harm."""
-        self.answered = True
-        with contextlib.suppress(VerdictdError), translated("acknowledging"):
-            await self.message.ack_sync(timeout=ANSWER_SECONDS)
-
-    async def put_back(self, *, delay_seconds: float = 0.0) -> None:
-        """It shall come again."""
-        self.answered = True
-        with contextlib.suppress(VerdictdError), translated("putting back"):
-            await self.message.nak(delay=delay_seconds)
-
-    async def hold(self) -> None:
-        """It is being worked on."""
-        with contextlib.suppress(VerdictdError), translated("holding"):
-            await self.message.in_progress()
 
 
 class Consumer:
@@ -77,6 +52,7 @@ class Consumer:
         self._stream = stream
         self._durable = durable
         self._held: weakref.WeakSet[Delivery] = weakref.WeakSet()
+        self._waiting = Waiting()
 
     async def deliveries(self) -> AsyncGenerator[Delivery, None]:
         """Messages as they come, for ever."""
@@ -86,12 +62,8 @@ class Consumer:
                 await self._ensure()
                 async with self._connection.pulling(self._stream, self._durable) as subscription:
                     while True:
-                        batch = [Delivery(message) for message in await self._fetch(subscription)]
+                        batch = await self._batch(subscription)
                         waits = pauses()
-                        for one in batch:
-                            number = one.message.metadata.sequence
-                            self.gaps.seen(number.stream, delivery=number.consumer)
-                        self._held.update(batch)
                         try:
                             while batch:
                                 yield batch.pop(0)
@@ -119,6 +91,18 @@ class Consumer:
         for delivery in list(self._held):
             if not delivery.answered:
                 await delivery.hold()
+
+    async def _batch(self, subscription: PullSubscription) -> list[Delivery]:
+        """What has come, and before it what was postponed until now."""
+        if self._waiting.is_full:
+            await asyncio.sleep(FETCH_SECONDS)
+            return self._waiting.take()
+        fetched = [Delivery(message, waiting=self._waiting) for message in await self._fetch(subscription)]
+        for one in fetched:
+            self.gaps.seen(one.number, delivery=one.message.metadata.sequence.consumer)
+            self._waiting.replace(one)
+        self._held.update(fetched)
+        return [*self._waiting.take(), *fetched]
 
     async def _fetch(self, subscription: PullSubscription) -> list[Msg]:
         with translated(f"fetching from {self._stream}"):

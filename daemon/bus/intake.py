@@ -15,8 +15,9 @@ from daemon import names
 from daemon.bus import subjects
 from daemon.bus.client import UNREADABLE
 from daemon.bus.connection import Connection
-from daemon.bus.consuming import Consumer, Delivery, Repair
+from daemon.bus.consuming import Consumer, Repair
 from daemon.bus.deadletters import bury
+from daemon.bus.delivering import Delivery
 from daemon.bus.serving import Served, durable_of
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
 from daemon.events.announcing import Announced, read_release
@@ -25,7 +26,8 @@ from daemon.model import Command, Release
 
 logger = logging.getLogger(__name__)
 
-# Poison: an event that brings the daemon down each time it is delivered. Restarts for other reasons count too, hence so many.
+# Poison: an event that brings the daemon down, or meets a defect, each time it is delivered. Restarts for other reasons count too,
+# hence so many; what is postponed because the world does not take it now is not delivered again, and does not count.
 MAX_DELIVERIES = 20
 RETRY_SECONDS = 5.0
 
@@ -60,7 +62,11 @@ class NatsAnnouncement:
         await _bury(self._connection, self._delivery, reason)
 
     async def postpone(self) -> None:
-        """Let it come again. Said in words, since heartbeats would hold it for as long as anybody remembers it."""
+        """Hand it out again in a while; an outage may last."""
+        self._delivery.postpone(seconds=RETRY_SECONDS)
+
+    async def put_back(self) -> None:
+        """Let it come again, which is counted: after ``MAX_DELIVERIES`` it is buried."""
         await self._delivery.put_back(delay_seconds=RETRY_SECONDS)
 
 
@@ -93,7 +99,7 @@ class Intake:
                     content = await self._content(delivery)
                 except VerdictdError as error:
                     logger.warning("an event for another cluster is looked at again later", extra={"error": str(error)})
-                    await delivery.put_back(delay_seconds=RETRY_SECONDS)
+                    delivery.postpone(seconds=RETRY_SECONDS)
                     continue
                 if content is None:
                     await delivery.acknowledge()
@@ -152,7 +158,7 @@ async def _bury(connection: Connection, delivery: Delivery, reason: str) -> None
         await bury(connection, delivery.message, reason)
     except VerdictdError as error:
         logger.warning("a message could not be buried yet", extra={"reason": reason, "error": str(error)})
-        await delivery.put_back(delay_seconds=RETRY_SECONDS)
+        delivery.postpone(seconds=RETRY_SECONDS)
         return
     await delivery.acknowledge()
 

@@ -35,7 +35,7 @@ class Inbox:
             except Exception as error:
                 log.exception("an event failed", extra={"hint": "it comes again"})
                 self._meter.trouble("event", error)
-                await announcement.postpone()
+                await announcement.put_back()
 
     async def _take_event(self, announcement: Announcement) -> None:
         try:

@@ -306,3 +306,51 @@ async def test_a_postponed_event_comes_again_though_somebody_still_remembers_it(
         second = await anext(announcements)
     assert second.release_id == first.release_id
     await second.accept()
+    assert await outstanding(bus) == 0
+
+
+async def test_an_outage_of_any_length_buries_no_event(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is postponed does not count towards its deliveries; it is held meanwhile, and handed out again."""
+    monkeypatch.setattr(intake, "MAX_DELIVERIES", 1)
+    monkeypatch.setattr(intake, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(consuming, "FETCH_SECONDS", 0.1)
+    await announce(bus, RELEASE)
+    async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+        for _ in range(5):
+            announcement = await anext(announcements)
+            assert announcement.release().service == "web"
+            await announcement.postpone()
+        announcement = await anext(announcements)
+    assert announcement._delivery.message.metadata.num_delivered == 1
+    await announcement.accept()
+    assert await outstanding(bus) == 0
+    assert await dead_letters(bus) == []
+
+
+async def test_a_postponed_event_is_held_for_longer_than_the_server_waits(
+    nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(intake, "RETRY_SECONDS", 2.5)
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        await announce(bus, RELEASE)
+        async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+            await (await anext(announcements)).postpone()
+            again = await anext(announcements)
+        assert again._delivery.message.metadata.num_delivered == 1
+        await again.accept()
+
+
+async def test_what_the_server_delivers_anew_takes_the_place_of_what_waits(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "RETRY_SECONDS", 1.0)
+    await announce(bus, RELEASE)
+    async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+        first = await anext(announcements)
+        await first.postpone()
+        await first._delivery.message.nak()  # as after a connection that was lost for longer than the server waits
+        second = await anext(announcements)
+        assert second._delivery.message.metadata.num_delivered == 2
+        await second.accept()
+        await announce(bus, {**RELEASE, "service": "next"})
+        assert (await anext(announcements)).release().service == "next"

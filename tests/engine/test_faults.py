@@ -266,10 +266,10 @@ async def test_an_event_that_fails_by_a_defect_of_ours_is_left_and_the_next_one_
         scene.events.queue.put_nowait(good)
         await until(lambda: good.answer)
         assert [view.id for view in engine.views()] == [ID]
-    assert odd.answer == "postponed"
+    assert odd.answer == "put back"
 
 
-async def test_an_event_whose_release_cannot_be_kept_now_is_put_back() -> None:
+async def test_an_event_whose_release_cannot_be_kept_now_is_postponed() -> None:
     scene = Scene(telemetry=HandTelemetry([gap()]))
     scene.records.failing = Unavailable("nats is away")
     announcement = HandAnnouncement(ID, RELEASE)

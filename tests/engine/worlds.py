@@ -201,6 +201,9 @@ class HandAnnouncement:
     async def postpone(self) -> None:
         self.answer = "postponed"
 
+    async def put_back(self) -> None:
+        self.answer = "put back"
+
 
 class HandEvents:
     """Queues in place of a broker."""

@@ -17,7 +17,7 @@ from analyzers.judge import JudgeState
 from config import earlier
 from daemon.backoff import pauses
 from daemon.engine.session import Session
-from daemon.errors import TransientError, VerdictdError
+from daemon.errors import PermanentError, TransientError, VerdictdError
 from daemon.ports import Clock, Meter, Store
 from daemon.standing import Standing
 
@@ -163,6 +163,8 @@ class Checkpoints:
             return False
         except Exception as error:  # noqa: BLE001 - what is wrong with one state must not keep the others from being written
             self._meter.trouble("store", error)
+            if isinstance(error, PermanentError):
+                self.standing.works()  # it has answered, if not as we like
             refused = error if isinstance(error, VerdictdError) else VerdictdError(f"{type(error).__name__}: {error}")
             self._say_refused(release_id, str(refused))
             for waiter in _undone(waiters):

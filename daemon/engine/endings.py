@@ -17,11 +17,11 @@ from daemon.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
-from daemon.engine.reverting import Reverting
+from daemon.engine.reverting import GUARD_ENDED, Reverting
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
-from daemon.model import Action, Mark, Stage
+from daemon.model import Action, Mark, Record, Stage
 from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictSink
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Endings:
         self._clock = clock
         self._meter = meter
         self._forget = forget
+        self._counted: set[str] = set()
 
     async def carry_out(self, session: Session) -> None:
         """Take one release from its decision to its end, from whatever stage it is in."""
@@ -89,7 +90,9 @@ class Endings:
         account = {"outcome": verdict.outcome, "action": verdict.action, "by": verdict.by, "reason": verdict.reason}
         log.info("verdict", extra=account)
         session = life.published(self._current(session), now=self._clock.now())
-        self._meter.ended(session.release, verdict, session.marks)
+        if session.release_id not in self._counted:  # a step that is begun anew publishes once more, and tells nothing new
+            self._counted.add(session.release_id)
+            self._meter.ended(session.release, verdict, session.marks)
         if session.stage is Stage.GUARDING:
             self._checkpoints.save(self._put(session))
         return session
@@ -104,8 +107,8 @@ class Endings:
 
     async def _guard(self, session: Session) -> tuple[Mark, ...]:
         """Put the weights back if somebody undoes the revert; first, take back what could not be taken back before."""
-        if not session.is_guarded or session.verdict is None:
-            return ()
+        if session.verdict is None or not session.is_guarded:
+            return _not_guarded(session, now=self._clock.now())
         router, release, located = self._routers(session), session.release, session.located
         late = await self._reverting.insist(router, release, located=located) if session.verdict.action is Action.FAILED else ()
         if late:
@@ -118,6 +121,7 @@ class Endings:
         await self._until_done("record", lambda: self._keep(session.release_id, record))
         self._put(session)
         self._checkpoints.remove(session.release_id)
+        self._counted.discard(session.release_id)
         self._forget(session)
 
     async def _keep(self, release_id: str, record: bytes) -> None:
@@ -128,7 +132,7 @@ class Endings:
             kept = await self._records.get(release_id)
             if kept is None:
                 raise
-            if kept.value != record:
+            if not _is_same(kept.value, record):
                 self._meter.trouble("record", VerdictdError(f"release {release_id} has another record already"))
                 log.error("another record is kept already, and stays")  # noqa: TRY400 - the conflict is how it was found
         except Refused as error:
@@ -157,3 +161,19 @@ class Endings:
                 await self._clock.sleep(pause)
             else:
                 return
+
+
+def _not_guarded(session: Session, *, now: float) -> tuple[Mark, ...]:
+    """A revert that is left alone says why: a record that does not tell of the guard's end is of 0.1, which wrote it before."""
+    if session.verdict is None or session.verdict.action not in {Action.REVERT, Action.FAILED}:
+        return ()
+    newer = f"release {session.superseded_by} is newer" if session.superseded_by else "its verdict was out already"
+    return (Mark(step=GUARD_ENDED, at=now, detail=f"not guarded: {newer}"),)
+
+
+def _is_same(kept: bytes, record: bytes) -> bool:
+    """Whether both are of one verdict: that of 0.1 was written before the guard, and knows less of it."""
+    try:
+        return msgspec.json.decode(kept, type=Record).verdict == msgspec.json.decode(record, type=Record).verdict
+    except msgspec.MsgspecError:
+        return False

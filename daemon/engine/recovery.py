@@ -1,7 +1,8 @@
 """What a daemon that died, or was stopped, had under way: read back, put in order, and gone on with.
 
 A kept session proves nothing: a store that was killed may find again what was removed. So the records are asked first, and
-who has one has ended. Where a record is missing the stream of verdicts is asked: what was told stands, and is not judged again.
+who has one has ended, but for the guard of a revert that 0.1 wrote one for. Where a record is missing the stream of verdicts is
+asked: what was told stands, and is not judged again.
 """
 
 import asyncio
@@ -9,17 +10,20 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from daemon.aio.aside import Aside
 from daemon.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.lives import Lives
 from daemon.engine.registry import Registry
+from daemon.engine.reverting import GUARD_ENDED
 from daemon.engine.scribe import header_of
 from daemon.engine.session import LastTick, Session
 from daemon.engine.world import World
 from daemon.errors import TransientError, VerdictdError
-from daemon.model import Stage, Verdict
+from daemon.model import Record, Stage, Verdict
 from daemon.ports import Meter
 from daemon.recorder import Recorder
 
@@ -36,7 +40,8 @@ async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints,
     """Take up every session that was kept and has not ended; tries for ever while the store does not answer."""
     kept = await _insist(world, checkpoints.load)
     await _mourn(world, checkpoints)
-    ended = await _insist(world, lambda: _with_record(world, [session.release_id for session in kept]))
+    records = await _insist(world, lambda: _records(world, [session.release_id for session in kept]))
+    ended = {session.release_id for session in kept if _has_ended(session, records.get(session.release_id))}
     for session in kept:
         if session.release_id in ended:
             log.warning(
@@ -94,26 +99,39 @@ def _split(world: World, session: Session) -> bool:
 async def _mourn(world: World, checkpoints: Checkpoints) -> None:
     """Say of which running releases nothing is kept any more: somebody has emptied the store."""
     lost = await _insist(world, world.sessions.lost)
-    ended = await _insist(world, lambda: _with_record(world, lost))
+    records = await _insist(world, lambda: _records(world, lost))
     for release_id in lost:
-        if release_id not in ended:
+        if release_id not in records:
             gone = "it was being watched, and nothing is kept of it any more: it gets no verdict unless it is announced again"
             world.meter.trouble("recovery", VerdictdError(f"release {release_id}: {gone}"))
             log.error("a release is lost", extra={"release": release_id, "reason": gone})
         checkpoints.remove(release_id)
 
 
-async def _with_record(world: World, release_ids: Sequence[str]) -> frozenset[str]:
-    """Which of these have ended. Once a question has failed no other is asked, and its error raised when all are answered."""
+def _has_ended(session: Session, record: bytes | None) -> bool:
+    """Whether nothing is left to do. 0.1 wrote a record before the guard, and wrote it again after: it does not end the guard."""
+    if record is None:
+        return False
+    if session.stage not in {Stage.PUBLISHING, Stage.GUARDING} or not session.is_guarded:
+        return True
+    try:
+        marks = msgspec.json.decode(record, type=Record).marks
+    except msgspec.MsgspecError:
+        return True
+    return any(mark.step == GUARD_ENDED for mark in marks)
+
+
+async def _records(world: World, release_ids: Sequence[str]) -> dict[str, bytes]:
+    """The records of those that have one. Once a question has failed no other is asked, and its error raised at the end."""
     turns = asyncio.Semaphore(_QUESTIONS_AT_A_TIME)
-    ended: set[str] = set()
+    found: dict[str, bytes] = {}
     failed: list[VerdictdError] = []
 
     async def ask(release_id: str) -> None:
         async with turns:
             try:
-                if not failed and await world.records.get(release_id) is not None:
-                    ended.add(release_id)
+                if not failed and (kept := await world.records.get(release_id)) is not None:
+                    found[release_id] = kept.value
             except VerdictdError as error:  # as a value: a group that fails while it is cancelled would forget that it was
                 failed.append(error)
 
@@ -122,7 +140,7 @@ async def _with_record(world: World, release_ids: Sequence[str]) -> frozenset[st
             group.create_task(ask(release_id))
     if failed:
         raise failed[0]
-    return frozenset(ended)
+    return found
 
 
 async def _with_what_was_told(world: World, sessions: Sequence[Session]) -> list[Session]:

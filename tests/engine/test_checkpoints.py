@@ -136,3 +136,15 @@ async def test_evidence_of_another_version_is_gathered_anew_and_the_watch_goes_o
     (back,) = await Checkpoints(store, clock=HandClock(), meter=meter).load()
     assert (back.ticks, back.judge) == (7, None)
     assert [what for what, _ in meter.troubles] == ["checkpoint"]
+
+
+async def test_a_store_that_refuses_after_it_was_away_is_there_again() -> None:
+    store = MemoryStore()
+    store.failing = Unavailable("nats is away")
+    async with writing(store) as (checkpoints, meter):
+        checkpoints.save(session("web-1"))
+        await until(lambda: checkpoints.standing.problem)
+        store.refused["web-1"] = Refused("too large")
+        store.failing = None
+        await until(lambda: len(meter.troubles) > 1 and isinstance(meter.troubles[-1][1], Refused))
+        assert checkpoints.standing.problem is None

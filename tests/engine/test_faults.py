@@ -378,3 +378,18 @@ async def test_however_long_the_broker_was_away_the_next_attempt_to_publish_is_n
         await engine.submit(RELEASE, release_id=ID)
         await verdict_of(engine)
     assert max(slept) <= 1.2
+
+
+async def test_an_end_that_is_begun_anew_is_counted_once() -> None:
+    """The verdict is out, its record cannot be written, and a newer release begins the old one's end anew."""
+    scene = Scene(telemetry=HandTelemetry([healthy()]))
+    scene.records.refused[ID] = Unavailable("nats is away")
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: len(scene.sink.verdicts) == 1)
+        scene.telemetry.readings = [gap()]
+        await engine.submit(RELEASE, release_id="web-2")
+        await until(lambda: len(scene.sink.verdicts) == 2)
+        del scene.records.refused[ID]
+        await until(lambda: ID in scene.records.data)
+    assert [verdict.release_id for verdict in scene.meter.ends] == [ID]

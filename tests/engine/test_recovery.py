@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -115,6 +116,59 @@ async def test_a_session_of_a_version_that_kept_no_arms_is_read_and_reverted() -
     async with running(scene) as engine:
         assert (await verdict_of(engine)).action is Action.REVERT
     assert scene.router.told == {""}
+
+
+def kept_by_0_1(scene: Scene) -> bytes:
+    """Put into the stores what 0.1 had there while it guarded a revert, as it wrote it; gives the record."""
+    kept = msgspec.json.decode(Path(__file__).with_name("kept_by_0_1.json").read_bytes())
+    scene.sessions.data[ID] = msgspec.json.encode(kept["session"])
+    scene.records.data[ID] = msgspec.json.encode(kept["record"])
+    scene.clock.time = kept["record"]["marks"][-1]["at"]
+    return scene.records.data[ID]
+
+
+@pytest.mark.parametrize("stage", ["guarding", "publishing"])
+async def test_a_revert_that_0_1_was_guarding_is_guarded_on_though_it_has_its_record(stage: str) -> None:
+    scene = Scene()
+    record = kept_by_0_1(scene)
+    scene.sessions.data[ID] = scene.sessions.data[ID].replace(b'"guarding"', f'"{stage}"'.encode())
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=60.0)
+    async with running(scene):
+        await until(lambda: scene.router.patches == 1)
+        scene.router.canary_percent = 10.0
+        await until(lambda: scene.router.patches == 2)
+        await until(lambda: ID not in scene.sessions.data)
+    assert scene.records.data[ID] == record, "it is written once"
+    assert "record" not in {what for what, _ in scene.meter.troubles}
+
+
+async def test_a_guard_that_0_1_had_ended_is_not_begun_again() -> None:
+    scene = Scene()
+    record = kept_by_0_1(scene)
+    ended = record.replace(b'"marks":[', b'"marks":[{"step":"guard_ended","at":9.0,"detail":""},')
+    scene.records.data[ID] = ended
+    async with running(scene):
+        await until(lambda: ID not in scene.sessions.data)
+    assert (scene.router.patches, scene.router.told) == (0, set())
+
+
+async def test_a_guard_that_a_newer_release_ended_is_not_begun_again_by_what_a_killed_store_finds() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=1e9)
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"guarding"' in scene.sessions.data.get(ID, b""))
+        old = scene.sessions.data[ID]
+        scene.telemetry.readings = [gap()]
+        await engine.submit(RELEASE, release_id="web-2")
+        await until(lambda: ID not in scene.sessions.data)
+    marks = msgspec.json.decode(scene.records.data[ID], type=Record).marks
+    assert (marks[-1].step, marks[-1].detail) == ("guard_ended", "not guarded: release web-2 is newer")
+    scene.sessions.data = {ID: old}
+    scene.router.told.clear()
+    async with running(scene):
+        await until(lambda: ID not in scene.sessions.data)
+    assert scene.router.told == set()
 
 
 async def test_a_record_that_is_there_already_is_kept_and_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -35,6 +35,9 @@ __all__ = [
     "decode_release",
 ]
 
+MOST_LABELS = 64
+"""Of an arm. They are in every question to the mesh, and in everything that is kept of the release."""
+
 Text = Annotated[str, Meta(max_length=1024)]
 
 
@@ -76,7 +79,7 @@ class ArmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         version: value of the version label or tag.
         subset: DestinationRule or resolver subset.
         service: backing service (or, for a plain Envoy, the cluster) when each arm has its own.
-        labels: pod labels.
+        labels: pod labels, at most ``MOST_LABELS``.
     """
 
     workload: str | None = None
@@ -278,9 +281,11 @@ def _check_arm(arm: ArmSpec, *, path: str) -> None:
         value = getattr(arm, field)
         if value is not None:
             names.dotted(value, path=f"{path}.{field}")
+    if len(arm.labels) > MOST_LABELS:
+        many = f"{len(arm.labels)} labels are more than {MOST_LABELS}"
+        raise InvalidInput(many, path=f"{path}.labels", fix="name those only that tell the arms apart")
     for key, value in arm.labels.items():
         names.label_key(key, path=f"{path}.labels")
-        if value:
-            names.dotted(value, path=f"{path}.labels.{key}")
+        names.label_value(value, path=f"{path}.labels.{key}")
     if arm == ArmSpec():
         raise InvalidInput("names nothing", path=path, fix="name the arm's workload, version, subset, service or labels")

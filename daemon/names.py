@@ -13,6 +13,7 @@ from daemon.errors import InvalidInput
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _DOTTED = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
 _LABEL_KEY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _RELEASE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,94}[a-z0-9])?")
 
 
@@ -39,6 +40,12 @@ def dotted(value: str, *, path: str) -> str:
 def label_key(value: str, *, path: str) -> str:
     """Return ``value`` if it is a Kubernetes label key (``[prefix/]name``); else raise ``InvalidInput``."""
     return _matching(_LABEL_KEY, value, path=path, fix="use a Kubernetes label key such as app.kubernetes.io/version")
+
+
+def label_value(value: str, *, path: str) -> str:
+    """Return ``value`` if it is a Kubernetes label value, which may be empty; else raise ``InvalidInput``."""
+    fix = "use at most 63 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit"
+    return _matching(_LABEL_VALUE, value, path=path, fix=fix)
 
 
 def release_id(value: str, *, path: str) -> str:

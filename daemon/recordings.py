@@ -26,6 +26,8 @@ from daemon.model import Release, decode_release
 FORMAT = "verdictd.recording/1"
 SUFFIXES = (".jsonl", ".jsonl.gz")
 _LONGEST_LINE_BYTES = 32 * 1024 * 1024
+# A packed file may hold any number of them in a few bytes.
+_MOST_BLANK_BYTES = 64 * 1024
 _LARGEST_COUNT = 2**53
 """Beyond it a count is no longer exact as a floating-point number; no tick of any service comes near."""
 
@@ -100,9 +102,13 @@ class Samples(Iterator[Sample]):
         return next(self._samples)
 
     def _read(self, path: Path, lines: Iterator[bytes], *, buckets: int) -> Iterator[Sample]:
-        last_t = float("-inf")
+        last_t, blank = float("-inf"), 0
         for number, raw in enumerate(lines, start=2):
             if not raw.strip():
+                blank += len(raw)
+                if blank > _MOST_BLANK_BYTES:
+                    wrong = f"more than {_MOST_BLANK_BYTES >> 10} KiB of blank lines"
+                    raise InvalidInput(wrong, path=f"{path}:{number}", fix="each line after the first is one tick")
                 continue
             try:
                 sample = _sample_decoder.decode(raw)

@@ -4,11 +4,13 @@ Redirects are not followed (they would carry the token along), and proxies are n
 """
 
 import http.client
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import Message
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -23,6 +25,8 @@ _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
 _TOKEN_BYTES = 64 * 1024
 _KEY_CHARACTERS = 255
+# Of a hundred releases each: many times what a daemon may be set to watch and to remember.
+_MOST_PAGES = 10_000
 _T = TypeVar("_T")
 
 
@@ -71,14 +75,18 @@ class Client:
     def releases(self, filters: Mapping[str, str]) -> list[ReleaseView]:
         """Releases, the newest first: all pages."""
         found: list[ReleaseView] = []
-        page = self._call("GET", f"/v1/releases?{urlencode(filters)}", _List)
-        while page.next is not None:
+        more: dict[str, str] = {}
+        seen = set[str]()
+        while len(seen) < _MOST_PAGES:
+            page = self._call("GET", f"/v1/releases?{urlencode({**filters, **more})}", _List)
             found += page.releases
-            following = self._call("GET", f"/v1/releases?{urlencode({**filters, 'cursor': page.next})}", _List)
-            if following.next == page.next:
+            if page.next is None:
+                return found
+            if page.next in seen:
                 raise Unavailable("the answer is not verdictd's: the same page comes again")
-            page = following
-        return [*found, *page.releases]
+            seen.add(page.next)
+            more = {"cursor": page.next}
+        raise Unavailable(f"the answer is not verdictd's: it has more than {_MOST_PAGES} pages")
 
     def release(self, release_id: str) -> ReleaseView:
         """One release."""
@@ -118,7 +126,7 @@ class Client:
             self._server + path, data=body, method=method, headers={**self._headers, **(headers or {})}
         )
         try:
-            status, received, body = self._exchange(request, timeout=timeout)
+            status, received, body = self._in_time(request, timeout=timeout)
         except TimeoutError as error:
             raise TimedOut(f"{self._server} did not answer in {timeout:g} s") from error
         except (OSError, http.client.HTTPException) as error:
@@ -131,6 +139,28 @@ class Client:
         if status >= http.client.MULTIPLE_CHOICES:
             raise _refusal(status, received, body)
         return status, body
+
+    def _in_time(self, request: urllib.request.Request, *, timeout: float) -> tuple[int, Message, bytes]:
+        """The whole exchange within its time: the library's limit is for each read, and an answer that drips keeps to it for ever.
+
+        A thread that is late is left behind: it ends with its connection, and at the latest with the command.
+        """
+        answers: SimpleQueue[tuple[int, Message, bytes] | BaseException] = SimpleQueue()
+
+        def ask() -> None:
+            try:
+                answers.put(self._exchange(request, timeout=timeout))
+            except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
+                answers.put(error)
+
+        threading.Thread(target=ask, name="exchange", daemon=True).start()
+        try:
+            answer = answers.get(timeout=timeout)
+        except Empty:
+            raise TimeoutError from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
     def _exchange(self, request: urllib.request.Request, *, timeout: float) -> tuple[int, Message, bytes]:
         """Status, headers and body, whatever the status."""

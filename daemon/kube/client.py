@@ -21,6 +21,8 @@ from daemon.kube.resources import Json, Resource
 Query = Sequence[tuple[str, str]]
 
 _PAGE = 500
+# A million objects, more than an API server is built for.
+_MOST_PAGES = 2_000
 _RENEW_SECONDS = 10.0
 # Importing a library, and asking a plug-in for credentials, which may go over the network.
 _CONNECT_SECONDS = 30.0
@@ -71,19 +73,26 @@ class KubeClient:
         return await self._call("GET", resource.path(namespace=namespace, name=name))
 
     async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "") -> Listing:
-        """All objects, page by page. Raises ``Expired`` when the list grew old between two pages."""
+        """All objects, page by page.
+
+        Raises:
+            Expired: the list grew old between two pages.
+            Unavailable: pages without end, as no API server has them.
+        """
         items: list[Json] = []
         query = [("limit", str(_PAGE)), *([("labelSelector", labels)] if labels else [])]
-        more = ""
-        while True:
-            page = await self._call(
-                "GET", resource.path(namespace=namespace), query=[*query, *([("continue", more)] if more else [])]
-            )
+        path, more, seen = resource.path(namespace=namespace), "", set[str]()
+        while len(seen) < _MOST_PAGES:
+            page = await self._call("GET", path, query=[*query, *([("continue", more)] if more else [])])
             items += [item for item in page.get("items") or () if isinstance(item, dict)]
             metadata = page.get("metadata") or {}
-            more = metadata.get("continue") or ""
+            more = str(metadata.get("continue") or "")
             if not more:
                 return Listing(items=tuple(items), resource_version=str(metadata.get("resourceVersion", "")))
+            if more in seen:
+                raise Unavailable(f"GET {path}: the same page comes again")
+            seen.add(more)
+        raise Unavailable(f"GET {path}: there are more than {_MOST_PAGES} pages of {_PAGE}")
 
     async def patch(
         self,

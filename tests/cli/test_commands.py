@@ -331,6 +331,34 @@ async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch
                 await writer.wait_closed()
 
 
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+async def test_an_answer_that_drips_is_not_waited_for_for_ever(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read of it is in time."""
+    monkeypatch.setattr("daemon.cli.client._ANSWER_SECONDS", 0.5)
+    gone, ended = asyncio.Event(), asyncio.Event()
+
+    async def dripping(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        with contextlib.suppress(ConnectionError):
+            while not gone.is_set():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.05)
+            writer.close()
+            await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(dripping, "127.0.0.1", 0)
+    async with server, asyncio.timeout(20):
+        port = server.sockets[0].getsockname()[1]
+        asked = asyncio.ensure_future(command("status", "--server", f"http://127.0.0.1:{port}"))
+        done, _ = await asyncio.wait([asked], timeout=5.0)
+        gone.set()
+        await ended.wait()
+        assert done, "it is still being read"
+        assert await asked == 69
+
+
 @pytest.mark.parametrize("server", ["127.0.0.1:8484", "ftp://x", "http://", "file:///etc/passwd"])
 async def test_an_address_that_is_none_is_refused(server: str) -> None:
     assert await command("status", "--server", server) == 64

@@ -18,10 +18,12 @@ async def command(*argv: str) -> int:
 
 
 @asynccontextmanager
-async def answering(answer: object) -> AsyncIterator[str]:
-    """A server that says the same to everything."""
+async def answering(*answers: object) -> AsyncIterator[str]:
+    """A server that says these in turn, the last one for ever."""
+    left = list(answers)
 
     async def handle(_request: web.Request) -> web.Response:
+        answer = left.pop(0) if len(left) > 1 else left[0]
         return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
 
     app = web.Application()
@@ -52,3 +54,16 @@ async def test_a_page_that_comes_again_ends_the_command(capsys: pytest.CaptureFi
     async with answering({"releases": [view("shop-1")], "next": "1.0,shop-1"}) as server:
         assert await command("status", "--server", server) == 69
     assert "the same page comes again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("cursors", "said"), [(["a", "b", "a"], "the same page comes again"), (["a", "b", "c"], "it has more than 3 pages")]
+)
+async def test_pages_without_end_end_the_command(
+    cursors: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("daemon.cli.client._MOST_PAGES", 3)
+    pages = [{"releases": [view("shop-1")], "next": cursor} for cursor in cursors]
+    async with answering(*pages) as server:
+        assert await command("status", "--server", server) == 69
+    assert said in capsys.readouterr().err

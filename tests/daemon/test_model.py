@@ -33,6 +33,8 @@ def test_a_release_needs_a_service_and_two_arms_and_the_rest_has_defaults() -> N
         ({"canary": {"version": "v2\n"}}, "$.canary.version"),
         ({"canary": {"labels": {"a~1b": "x"}}}, "$.canary.labels"),
         ({"canary": {"labels": {"app": 'x"}'}}}, "$.canary.labels.app"),
+        ({"canary": {"labels": {"app": "x" * 64}}}, "$.canary.labels.app"),
+        ({"canary": {"labels": {f"l{number}": "x" for number in range(65)}}}, "$.canary.labels"),
         ({"canary": {}}, "$.canary"),
         ({"canary": {"version": "v1"}}, "$.canary"),
         ({"canary": {"vresion": "v2"}}, "$.canary"),

@@ -178,3 +178,11 @@ def test_blank_lines_say_nothing(tmp_path: Path) -> None:
     path = write(tmp_path / "r.jsonl", tick())
     path.write_bytes(path.read_bytes() + b"\n\n")
     assert len(list(recordings.read(path)[1])) == 1
+
+
+def test_a_packed_file_of_blank_lines_is_not_unpacked_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl.gz"
+    path.write_bytes(gzip.compress(write(tmp_path / "r.jsonl", tick()).read_bytes() + b"\n" * 2_000_000))
+    with pytest.raises(InvalidInput, match="more than 64 KiB of blank lines") as caught:
+        list(recordings.read(path)[1])
+    assert caught.value.path == f"{path}:{2 + 64 * 1024 + 1}"

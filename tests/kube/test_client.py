@@ -208,6 +208,20 @@ async def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
     assert server.requests[1][1].endswith("&continue=next%26page")
 
 
+@pytest.mark.parametrize(
+    ("pages", "said"),
+    [(["a", "b", "a", "c"], "the same page comes again"), (["a", "b", "c", "d"], "there are more than 3 pages of 500")],
+)
+async def test_pages_without_end_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: list[str], said: str) -> None:
+    monkeypatch.setattr("daemon.kube.client._MOST_PAGES", 3)
+    async with stub(tmp_path, *(says({"metadata": {"continue": more}, "items": []}) for more in pages)) as server:
+        client = server.client()
+        with pytest.raises(Unavailable, match=said):
+            await client.list(PODS)
+        await client.close()
+    assert len(server.requests) == 3
+
+
 async def test_credentials_that_ran_out_are_read_anew_once(tmp_path: Path) -> None:
     async with stub(tmp_path, status(401), says({"n": 1})) as server:
         client = server.client()

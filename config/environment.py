@@ -40,6 +40,15 @@ def override(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[d
     problems: list[Problem] = []
     for name, text in variables(environ).items():
         levels = name.removeprefix(PREFIX).split("__")
+        if not _is_text(name + text):
+            problems.append(
+                Problem(
+                    path=".".join(levels).lower(),
+                    message=f"holds bytes that are not UTF-8 (from {name})",
+                    fix="write it as UTF-8",
+                )
+            )
+            continue
         where = _place(result, levels)
         if where is None:
             problems.append(
@@ -54,6 +63,15 @@ def override(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[d
         target[key] = documents.scalar(text)
         origins[path] = name
     return result, origins, problems
+
+
+def _is_text(text: str) -> bool:
+    """Whether this can be written as UTF-8: bytes of the environment that are none are half characters to Python."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _place(document: dict[str, Any], levels: list[str]) -> tuple[dict[str, Any], str, str] | None:

@@ -173,10 +173,10 @@ class EmbeddedServer:
         path = self._folder / _CONFIG_NAME
         text = _CONFIG.format(
             port=-1 if self.port is None else self.port,
-            folder=json.dumps(str(self._folder)),
-            log=json.dumps(str(self._folder / "nats-server.log")),
-            store=json.dumps(str(self._folder / "jetstream")),
-            token=json.dumps(self.token),
+            folder=_quoted(str(self._folder)),
+            log=_quoted(str(self._folder / "nats-server.log")),
+            store=_quoted(str(self._folder / "jetstream")),
+            token=_quoted(self.token),
             max_payload=MAX_PAYLOAD_BYTES,
         )
         write_private(path, text)
@@ -223,6 +223,11 @@ async def embedded_server(data_dir: str | Path) -> AsyncIterator[EmbeddedServer]
         finally:
             await server.stop()
             await asyncio.to_thread((folder / "nats-url").unlink, missing_ok=True)
+
+
+def _quoted(text: str) -> str:
+    """For the server's configuration, whose strings are JSON's but for ``\\u``."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _end_leftover(folder: Path) -> None:

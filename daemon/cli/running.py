@@ -32,7 +32,7 @@ def settings_of(options: argparse.Namespace, *, environ: Mapping[str, str]) -> S
     """The settings that file, environment and options make together. Raises ``ConfigError`` with every problem found."""
     given = {name: value for name, (_, value) in _overrides(options).items() if value is not None}
     # An option is the strongest form of its variable; JSON text keeps YAML from reading a number into it.
-    environ = {**environ, **{name: json.dumps(value) for name, value in given.items()}}
+    environ = {**environ, **{name: json.dumps(value, ensure_ascii=False) for name, value in given.items()}}
     try:
         settings = load_settings(options.config or environ.get("VERDICTD_CONFIG"), environ=environ)
     except ConfigError as error:

@@ -2,12 +2,14 @@
 
 A connection costs a descriptor, and a revert needs some. So their number is bounded, and when there is no room for a new one,
 the one that has been idle longest makes way: silent strangers cannot keep anybody out. One on which a request is being
-answered never does; when all are, the newcomer is closed at once. Nothing of this is logged: a flood would be told by a flood.
+answered that is there to its last byte never does; when all are, the newcomer is closed at once. Nothing of this is logged: a
+flood would be told by a flood.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from aiohttp import web
@@ -27,6 +29,7 @@ class Connections:
         self._by_peer: Counter[str] = Counter()
         # In the order in which they fell idle.
         self._idle: dict[_Guarded, asyncio.TimerHandle] = {}
+        self._answering: set[_Guarded] = set()
 
     def __len__(self) -> int:
         """How many there are."""
@@ -37,17 +40,22 @@ class Connections:
         return _Guarded(self, make)
 
     def middleware(self) -> Middleware:
-        """The outermost one: a connection whose request is being answered is not idle."""
+        """The outermost one: a connection whose whole request is being answered is not idle."""
 
         @web.middleware
         async def answering(request: web.Request, handler: Handler) -> web.StreamResponse:
             connection = self._open.get(request.transport) if request.transport is not None else None
             if connection is None:
                 return await handler(request)
-            self._busy(connection)
+            self._answering.add(connection)
+            if request.content.is_eof():
+                self._whole(connection)
+            else:
+                request.content.on_eof(partial(self._whole, connection))
             try:
                 return await handler(request)
             finally:
+                self._answering.discard(connection)
                 if connection.transport in self._open:
                     self._fell_idle(connection)
 
@@ -85,6 +93,11 @@ class Connections:
         # Not close(): that would wait for as long as the peer does not read what was written to it.
         self.gone(connection)
         connection.transport.abort()
+
+    def _whole(self, connection: "_Guarded") -> None:
+        """The request is there to its last byte. What comes after its answer is nothing to be busy with."""
+        if connection in self._answering:
+            self._busy(connection)
 
     def _busy(self, connection: "_Guarded") -> None:
         timer = self._idle.pop(connection, None)

@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem documents: what is wrong, where, and how to mend it. One place maps our errors to statuses."""
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -112,6 +113,17 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         log.exception("request failed", extra={"method": request.method, "route": request.path})
         return answer(HTTPStatus.INTERNAL_SERVER_ERROR, "the daemon failed on this request; its log has the reason")
+
+
+async def expected(request: web.Request) -> web.StreamResponse | None:
+    """What the header Expect asks for before the body is sent. The library's own answer fails on bytes that are no text."""
+    wanted = request.headers["Expect"]
+    if wanted.lower() != "100-continue":
+        return answer(HTTPStatus.EXPECTATION_FAILED, f"{wanted[:40]!r} cannot be expected", path="Expect", fix="leave it out")
+    with contextlib.suppress(ConnectionError):  # whoever asked has gone
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # it counts for no part of the answer
+    return None
 
 
 def of_error(error: VerdictdError) -> web.Response:

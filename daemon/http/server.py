@@ -23,7 +23,7 @@ from daemon.http.endpoints import health_endpoints, release_endpoints
 from daemon.http.health import Health, Readiness
 from daemon.http.longpolls import LongPolls
 from daemon.http.metrics import Metrics
-from daemon.http.problems import problems
+from daemon.http.problems import expected, problems
 from daemon.http.releases import Releases, reply
 from daemon.http.scraping import Scraping
 from daemon.ports import Desk, Verdicts
@@ -56,7 +56,7 @@ def create_app(*, desk: Desk, verdicts: Verdicts, metrics: Metrics, readiness: R
     description = openapi.document(table)
     app = web.Application(client_max_size=http.max_body_bytes, middlewares=[problems, guard.middleware(token_guard)])
     for endpoint in table:
-        app.router.add_route(endpoint.method, endpoint.path, endpoint.handler)
+        app.router.add_route(endpoint.method, endpoint.path, endpoint.handler, expect_handler=expected)
 
     async def let_go(_app: web.Application) -> None:
         polls.close()

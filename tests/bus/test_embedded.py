@@ -54,6 +54,12 @@ async def test_what_was_written_is_there_after_a_restart_of_the_daemon(tmp_path:
         assert await bus.sessions.items() == [("web-1", b"state")]
 
 
+@pytest.mark.parametrize("name", ["J\u00fcrgen", "\u65e5\u672c", "a b", 'a"b', "a\\b", "a$x", "a#b", "a'b", "{x}", "-x"])
+async def test_the_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    async with embedded_server(tmp_path / name):
+        assert (tmp_path / name / "jetstream").is_dir()
+
+
 async def test_the_child_is_started_again_on_the_same_port_when_it_dies(tmp_path: Path) -> None:
     settings = Nats(data_dir=str(tmp_path / "data"))
     async with open_bus(settings, cluster="prod") as bus:

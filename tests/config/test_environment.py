@@ -78,3 +78,10 @@ def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, name: str, valu
         load_settings(file, environ={name: value})
     told = {problem.path: problem.message for problem in caught.value.problems}
     assert message in told[path]
+
+
+@pytest.mark.parametrize("name", ["CLUSTER", "NATS__DATA_DIR", "LIMITS__MAX_RELEASES", "FOO", "CL\udcff"])
+def test_bytes_that_are_no_text_are_refused_with_the_variable(name: str) -> None:
+    with pytest.raises(ConfigError, match="holds bytes that are not UTF-8") as caught:
+        load_settings(None, environ={f"VERDICTD_{name}": "\udcff"})
+    assert caught.value.problems[0].path == name.replace("__", ".").lower()

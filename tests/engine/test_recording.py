@@ -142,7 +142,9 @@ async def test_a_full_disk_does_not_stop_the_ticks(tmp_path: Path) -> None:
     assert "recording" in {what for what, _ in scene.meter.troubles}
 
 
-async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_what_it_holds_is_a_beginning(tmp_path: Path) -> None:
+async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_what_it_holds_is_a_beginning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     telemetry = HandTelemetry([healthy(), failing(10)])
     telemetry.tick_seconds = 0.05
     hanging = Hanging(tmp_path)
@@ -155,6 +157,7 @@ async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_what_it_holds_is_a_
         hanging.released.set()
     assert scene.router.canary_percent == 0
     assert "recording" in {what for what, _ in scene.meter.troubles}
+    assert [record.message for record in caplog.records].count("recordings hang") == 1
     async with asyncio.timeout(5.0):
         while not hanging.path(ID).exists() or len(hanging.path(ID).read_bytes().splitlines()) < 2:
             await asyncio.sleep(0.01)

@@ -14,8 +14,9 @@ from config.settings import EnvoyMesh, EnvoyTelemetry, Http, IstioMesh, Promethe
 from daemon import logs
 from daemon.http import capacity as capacities
 from daemon.http.capacity import Capacity, capacity, set_aside
-from tests.http.world import Api, Engine, serving, view
+from tests.http.world import RELEASE, Api, Engine, serving, view
 
+BODY = json.dumps(RELEASE).encode()
 RELEASES = {"shop-1": view("shop-1")}
 ALIVE = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 ANSWERED = b"HTTP/1.1 200 OK"
@@ -84,6 +85,35 @@ async def test_whoever_is_being_answered_stays_and_the_newcomer_is_closed_at_onc
         assert not await (await peers.connect()).alive()
         api.engine.end("shop-1")
         assert [status for status, _ in await asyncio.gather(*polls)] == [200, 200]
+        assert await (await peers.connect()).alive()
+        peers.close()
+
+
+SLOW = b"POST /v1/releases HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+
+
+async def test_a_request_whose_body_does_not_come_keeps_nobody_out_and_one_that_comes_slowly_is_answered() -> None:
+    async with serving(connections=3) as api:
+        peers = Peers(api)
+        slow = [await peers.connect() for _ in range(3)]
+        for peer in slow:
+            peer.writer.write(SLOW + BODY[:1])
+        newcomer = await peers.connect()
+        assert await newcomer.alive()
+        assert await slow[0].is_closed()
+        slow[1].writer.write(BODY[1:])
+        assert (await slow[1].reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 202")
+        peers.close()
+
+
+async def test_whoever_is_answered_before_the_body_has_come_is_idle_afterwards() -> None:
+    async with serving(connections=1) as api:
+        peers = Peers(api)
+        early = await peers.connect()
+        early.writer.write(SLOW.replace(b"application/json", b"text/plain"))
+        assert (await early.reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 415")
+        early.writer.write(BODY)
+        await asyncio.sleep(0.05)
         assert await (await peers.connect()).alive()
         peers.close()
 

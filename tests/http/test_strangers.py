@@ -116,6 +116,16 @@ async def test_a_host_that_is_no_text_is_answered_in_text() -> None:
         assert await raw_status(api, b"GET /v1/releases HTTP/1.1\r\nHost: \xff\r\n", b"") in {400, 421}
 
 
+@pytest.mark.parametrize(("wanted", "status"), [(b"\xff", 417), (b"200-ok", 417), (b"100-Continue", 100)])
+async def test_what_is_expected_that_cannot_be_is_said_in_text(
+    wanted: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving() as api:
+        lines = b"POST /v1/releases HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nExpect: " + wanted + b"\r\n"
+        assert await raw_status(api, lines, b"{}") == status
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
 async def test_mutated_bodies_and_headers_never_fail_the_daemon(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, logger="daemon")
     async with serving() as api:

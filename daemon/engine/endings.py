@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from config import earlier
 from daemon.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
@@ -174,6 +175,6 @@ def _not_guarded(session: Session, *, now: float) -> tuple[Mark, ...]:
 def _is_same(kept: bytes, record: bytes) -> bool:
     """Whether both are of one verdict: that of 0.1 was written before the guard, and knows less of it."""
     try:
-        return msgspec.json.decode(kept, type=Record).verdict == msgspec.json.decode(record, type=Record).verdict
-    except msgspec.MsgspecError:
+        return earlier.decode(kept, Record)[0].verdict == earlier.decode(record, Record)[0].verdict
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return False

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from config import earlier
 from daemon.aio.aside import Aside
 from daemon.backoff import pauses
 from daemon.engine import session as life
@@ -115,8 +116,8 @@ def _has_ended(session: Session, record: bytes | None) -> bool:
     if session.stage not in {Stage.PUBLISHING, Stage.GUARDING} or not session.is_guarded:
         return True
     try:
-        marks = msgspec.json.decode(record, type=Record).marks
-    except msgspec.MsgspecError:
+        marks = earlier.decode(record, Record)[0].marks
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return True
     return any(mark.step == GUARD_ENDED for mark in marks)
 

@@ -11,8 +11,8 @@ all of them may lie right below the bound.
 from typing import Final
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
-from analyzers import normal
 from analyzers.arrays import Array, Mask
 from analyzers.buckets import log_edges
 
@@ -60,9 +60,9 @@ class Passing:
             np.maximum(beyond - np.sqrt(beyond), _LEAST),
         )
         shares = np.minimum(np.maximum(np.array(counts), _LEAST), np.maximum(total - _LEAST, _LEAST)) / total
-        at = normal.quantile(shares)
+        at = ndtri(shares)
         steepness = np.maximum((at[2] - at[0]) / width, (at[0] - at[3]) / next_width)
-        passing = normal.cdf(at[:2] + steepness * steps) - np.array(counts[:2]) / total
+        passing = ndtr(at[:2] + steepness * steps) - np.array(counts[:2]) / total
         densities = history / total / (edges[:, 1:] - edges[:, :-1])
         density, next_density = densities[row, self.place], densities[row, upper]
         falling = (density >= next_density) & (self.place > 0) & (densities[row, np.maximum(self.place - 1, 0)] >= density)

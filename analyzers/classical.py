@@ -17,15 +17,14 @@ _TRUSTED = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MannWhitney:
-    """U of the canary, the probability that a canary request is slower (ties half), and the one- and two-sided p-values.
+    """U of the canary, the probability that a canary request is slower (ties half), and the one-sided p-value.
 
-    ``trusted``: the normal approximation behind them is good so far out (Edgeworth's first term moves them little).
+    ``trusted``: the normal approximation behind it is good so far out (Edgeworth's first term moves it little).
     """
 
     u: float
     probability: float
     p_greater: float
-    p_two_sided: float
     trusted: bool
 
 
@@ -58,7 +57,6 @@ def mann_whitney(canary: Sequence[float], baseline: Sequence[float]) -> MannWhit
         u=u,
         probability=u / (m * n),
         p_greater=_upper((above - 0.5) / spread),
-        p_two_sided=min(1.0, 2.0 * _upper((abs(above) - 0.5) / spread)),
         trusted=abs(z) ** 3 * _skewness(canary, baseline) <= 6.0 * _TRUSTED,
     )
 

@@ -24,11 +24,9 @@ def test_mann_whitney_on_buckets_is_scipys_on_the_expanded_data(canary: list[int
         return
     x, y = _expanded(canary), _expanded(baseline)
     greater = stats.mannwhitneyu(x, y, alternative="greater", method="asymptotic")
-    both = stats.mannwhitneyu(x, y, alternative="two-sided", method="asymptotic")
     assert got is not None
     assert got.u == pytest.approx(greater.statistic)
     assert got.p_greater == pytest.approx(greater.pvalue, rel=1e-9)
-    assert got.p_two_sided == pytest.approx(both.pvalue, rel=1e-9)
 
 
 @given(a=st.integers(0, 60), b=st.integers(0, 60), share=st.floats(0.01, 0.99))

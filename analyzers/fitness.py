@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
+from scipy.special import ndtr
 
-from analyzers import buckets, normal, words
+from analyzers import buckets, words
 from analyzers.layout import Array, Mask, Rows
 from analyzers.terms import Limits, Terms
 
 Quantity = Literal["typical", "slow_end"]
 LEVELS: Final[dict[Quantity, float]] = {"typical": 0.5, "slow_end": 0.99}
 _DEVIATIONS: Final[Array] = np.linspace(-4.25, 4.25, 851)
-_BELOW: Final[Array] = np.exp(normal.log_cdf(_DEVIATIONS))
+_BELOW: Final[Array] = ndtr(_DEVIATIONS)
 """A normal distribution, to be read backwards; beyond its ends, where one request in 100 000 lies, nobody is taken to be."""
 ENOUGH: Final = 200
 """Latencies of the baseline from which on it is said what the buckets can tell: with fewer, the place of p99 is a guess."""

@@ -6,6 +6,7 @@ bounds (they may be learnt late in a watch): histograms are padded to ``MAX_BUCK
 """
 
 import math
+from typing import Annotated, get_type_hints
 
 import numpy as np
 
@@ -23,44 +24,6 @@ BLOCKS = 3
 ERROR_BETS = 16
 NOT_BEGUN = -1e6
 """Logarithm of what is worth nothing, and finite."""
-
-_SHAPES: dict[str, tuple[int, ...]] = {
-    "head": (7,),
-    "logs": (2, ALTERNATIVES),
-    "grown": (len(LEGS),),
-    "period": (len(LEGS), 4),
-    "mean": (2, MEAN_STARTS, 3),
-    "mean_weight": (MEAN_STARTS,),
-    "safe_mean": (3,),
-    "mean_wait": (4,),
-    "counts": (COUNT_COLUMNS,),
-    "recent": (COUNT_COLUMNS,),
-    "recent_ranks": (2,),
-    "baseline": (MAX_BUCKETS,),
-    "history": (2, MAX_BUCKETS),
-    "tolerated": (MAX_BUCKETS,),
-    "recent_slow": (3, MAX_BUCKETS),
-    "baseline_ring": (BASELINE_RING, 2),
-    "canary_ring": (CANARY_RING, 2),
-    "blocks": (BLOCKS, 7),
-    "exposed": (3, MAX_BUCKETS),
-    "error_bets": (ERROR_BETS,),
-    "shown": (5,),
-    "traffic": (6,),
-}
-
-
-def _offsets() -> tuple[dict[str, tuple[int, int, tuple[int, ...]]], int]:
-    places: dict[str, tuple[int, int, tuple[int, ...]]] = {}
-    at = 0
-    for name, shape in _SHAPES.items():
-        size = math.prod(shape)
-        places[name] = (at, at + size, shape)
-        at += size
-    return places, at
-
-
-_PLACES, WIDTH = _offsets()
 
 # Columns of ``head``; the last three: one bucket holds half of the baseline, canary requests since the baseline's last one, and
 # whether evidence was ever taken without a baseline arm.
@@ -89,6 +52,8 @@ CAME, GIVEN, FEWEST, FEWEST_VARIANCE, MOST, MOST_VARIANCE = range(6)
 class Rows:
     """Named views into a batch of rows, shape (releases, ``WIDTH``). Writing to a view writes to the batch.
 
+    A view's shape without the releases is that of its annotation.
+
     Attributes:
         head: counters of one number each, see the column names of this module.
         logs: logarithms of every alternative's e-process: begun at tick 0, and the sum of those begun later.
@@ -112,31 +77,29 @@ class Rows:
         shown: sums since the start, for promotion; traffic: for the guard of the share. See the column names of this module.
     """
 
-    __slots__ = ("raw", *_SHAPES)
-
     raw: Array
-    head: Array
-    logs: Array
-    grown: Array
-    period: Array
-    mean: Array
-    mean_weight: Array
-    safe_mean: Array
-    mean_wait: Array
-    counts: Array
-    recent: Array
-    recent_ranks: Array
-    baseline: Array
-    history: Array
-    tolerated: Array
-    recent_slow: Array
-    baseline_ring: Array
-    canary_ring: Array
-    blocks: Array
-    exposed: Array
-    error_bets: Array
-    shown: Array
-    traffic: Array
+    head: Annotated[Array, (7,)]
+    logs: Annotated[Array, (2, ALTERNATIVES)]
+    grown: Annotated[Array, (len(LEGS),)]
+    period: Annotated[Array, (len(LEGS), 4)]
+    mean: Annotated[Array, (2, MEAN_STARTS, 3)]
+    mean_weight: Annotated[Array, (MEAN_STARTS,)]
+    safe_mean: Annotated[Array, (3,)]
+    mean_wait: Annotated[Array, (4,)]
+    counts: Annotated[Array, (COUNT_COLUMNS,)]
+    recent: Annotated[Array, (COUNT_COLUMNS,)]
+    recent_ranks: Annotated[Array, (2,)]
+    baseline: Annotated[Array, (MAX_BUCKETS,)]
+    history: Annotated[Array, (2, MAX_BUCKETS)]
+    tolerated: Annotated[Array, (MAX_BUCKETS,)]
+    recent_slow: Annotated[Array, (3, MAX_BUCKETS)]
+    baseline_ring: Annotated[Array, (BASELINE_RING, 2)]
+    canary_ring: Annotated[Array, (CANARY_RING, 2)]
+    blocks: Annotated[Array, (BLOCKS, 7)]
+    exposed: Annotated[Array, (3, MAX_BUCKETS)]
+    error_bets: Annotated[Array, (ERROR_BETS,)]
+    shown: Annotated[Array, (5,)]
+    traffic: Annotated[Array, (6,)]
 
     def __init__(self, raw: Array) -> None:
         """Wrap ``raw`` without copying it."""
@@ -144,6 +107,20 @@ class Rows:
         size = raw.shape[0]
         for name, (first, last, shape) in _PLACES.items():
             setattr(self, name, raw[:, first:last].reshape(size, *shape))
+
+
+def _offsets() -> tuple[dict[str, tuple[int, int, tuple[int, ...]]], int]:
+    places: dict[str, tuple[int, int, tuple[int, ...]]] = {}
+    at = 0
+    for name, kind in get_type_hints(Rows, include_extras=True).items():
+        for shape in getattr(kind, "__metadata__", ()):
+            size = math.prod(shape)
+            places[name] = (at, at + size, shape)
+            at += size
+    return places, at
+
+
+_PLACES, WIDTH = _offsets()
 
 
 def blank() -> Array:

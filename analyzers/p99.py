@@ -105,11 +105,6 @@ def progress(rows: Rows, limits: Limits) -> Array:
     return np.where(seen.usable, log_below(seen, limits.slow_end**kappa) / np.log(limits.safe_boundary), 0.0)
 
 
-def certified(rows: Rows, limits: Limits) -> Mask:
-    """Whether the slow end is shown to be inside its tolerance (releases,)."""
-    return progress(rows, limits) >= 1.0
-
-
 def certified_bound(rows: Rows, limits: Limits) -> Array:
     """The smallest factor of the slow end (releases,) that is excluded from above; NaN while none below 16 is."""
     seen = exceedance(rows, limits)

@@ -5,13 +5,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from analyzers.arrays import MAX_BUCKETS, Array
 from config.policy import Policy
+
+Number = TypeVar("Number", float, Array)
 
 CERTAIN: Final = 100.0
 """K of ``evidence: strict``, and of whatever is judged without a baseline arm."""
@@ -25,8 +27,8 @@ _CAP, _LONG_CAP, _LONG_SECONDS = 3.0, 4.5, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """A policy and a watch as the numbers the judge computes with.
+class Numbers(Generic[Number]):
+    """A policy and a watch as the numbers the judge computes with: of one release, or each as an array over releases.
 
     Attributes:
         horizon: ticks of the whole window (K), at least 1.
@@ -38,77 +40,63 @@ class Terms:
         cap: logarithm by which one tick may multiply an e-process.
         beyond: K, the evidence that the canary is worse than tolerated which a conviction needs as well.
         later: weight of each later start of that evidence.
-        alone: there is no baseline arm; latency is compared with ``reference``.
+        alone: there is no baseline arm; latency is compared with a reference.
         share: the canary's configured share of the traffic as a fraction, NaN when unknown.
         safe_boundary: 1/alpha of promotion.
-        bounds_ms: finite upper bounds of the histogram, () while unknown.
         bounds_mark: a number that differs when the bounds differ; 0 for none.
+    """
+
+    horizon: Number
+    window_seconds: Number
+    warmup_seconds: Number
+    boundary: Number
+    split: Number
+    tick_seconds: Number
+    cap: Number
+    beyond: Number
+    later: Number
+    alone: Number
+    max_rate: Number
+    above_baseline: Number
+    denied_above: Number
+    typical: Number
+    slow_end: Number
+    wander: Number
+    require_slow_end: Number
+    share: Number
+    share_factor: Number
+    safe_boundary: Number
+    min_requests: Number
+    min_seconds: Number
+    bounds_mark: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms(Numbers[float]):
+    """The numbers of one release, and the latencies that are compared.
+
+    Attributes:
+        bounds_ms: finite upper bounds of the histogram, () while unknown.
         reference: counts of a baseline histogram that was seen before and no longer grows; () for none.
     """
 
-    horizon: float
-    window_seconds: float
-    warmup_seconds: float
-    boundary: float
-    split: bool
-    tick_seconds: float
-    cap: float
-    beyond: float
-    later: float
-    alone: bool
-    max_rate: float
-    above_baseline: float
-    denied_above: float
-    typical: float
-    slow_end: float
-    wander: float
-    require_slow_end: bool
-    share: float
-    share_factor: float
-    safe_boundary: float
-    min_requests: float
-    min_seconds: float
     bounds_ms: tuple[float, ...]
-    bounds_mark: float
     reference: tuple[float, ...] = ()
 
 
-_NUMBERS = tuple(name for name in Terms.__slots__ if name not in {"bounds_ms", "reference"})
+_NUMBERS = Numbers.__slots__
 _numbers_of = attrgetter(*_NUMBERS)
 
 
-class Limits:
-    """Terms of a batch: every number of ``Terms`` as an array over releases, and the bounds as a matrix.
+class Limits(Numbers[Array]):
+    """Terms of a batch: every number as an array over releases, and the bounds as a matrix.
 
     ``bounds`` is (releases, J-1) in ms, where J is the number of counts (0 columns while the bounds are unknown).
     """
 
-    __slots__ = ("bounds", *_NUMBERS)
+    __slots__ = ("bounds",)
 
     bounds: Array
-    horizon: Array
-    window_seconds: Array
-    warmup_seconds: Array
-    boundary: Array
-    split: Array
-    tick_seconds: Array
-    cap: Array
-    beyond: Array
-    later: Array
-    alone: Array
-    max_rate: Array
-    above_baseline: Array
-    denied_above: Array
-    typical: Array
-    slow_end: Array
-    wander: Array
-    require_slow_end: Array
-    share: Array
-    share_factor: Array
-    safe_boundary: Array
-    min_requests: Array
-    min_seconds: Array
-    bounds_mark: Array
 
     def __init__(self, terms: Sequence[Terms]) -> None:
         """Pack terms that all have the same number of bounds. Releases under one policy share theirs, which are read once."""
@@ -118,14 +106,15 @@ class Limits:
         index = np.array(list(map(places.__getitem__, identities)))
         numbers = np.array([_numbers_of(one) for one in distinct.values()], dtype=np.float64).T[:, index]
         for name, column in zip(_NUMBERS, numbers, strict=True):
-            setattr(self, name, column)
-        self.bounds = np.array([one.bounds_ms for one in distinct.values()], dtype=np.float64)[index]
+            object.__setattr__(self, name, column)
+        bounds = np.array([one.bounds_ms for one in distinct.values()], dtype=np.float64)[index]
+        object.__setattr__(self, "bounds", bounds)
 
     def take(self, chosen: npt.NDArray[np.intp]) -> "Limits":
         """The same for some of the releases."""
         part = object.__new__(Limits)
-        for name in self.__slots__:
-            setattr(part, name, getattr(self, name)[chosen])
+        for name in (*_NUMBERS, "bounds"):
+            object.__setattr__(part, name, getattr(self, name)[chosen])
         return part
 
 

@@ -11,8 +11,8 @@ all of them may lie right below the bound.
 from typing import Final
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
-from analyzers import normal
 from analyzers.arrays import Array, Mask
 from analyzers.buckets import log_edges
 
@@ -30,10 +30,12 @@ class Passing:
     Attributes:
         place: the bucket in which a request lies that just reaches the bound.
         share: the part of that bucket's requests that passes, at most.
+        rare: the same with the root of the count above the bound added to it: where few requests lie above, their number is itself
+            a matter of chance, and the slow end is judged by just these.
         blind: nothing is known of it.
     """
 
-    __slots__ = ("blind", "place", "share")
+    __slots__ = ("blind", "place", "rare", "share")
 
     def __init__(self, history: Array, bounds: Array, factor: Array) -> None:
         """From the baseline's histogram (releases, J) so far, finite bounds (releases, J-1) and a factor (releases,)."""
@@ -51,27 +53,34 @@ class Passing:
         share, next_share = (before - here) / total, (here - beyond) / total
         steps = edges[row, upper] - point
         below = np.maximum(total - before, 0.0)
-        counts = (here, total - np.maximum(below - np.sqrt(below), _LEAST), np.maximum(beyond - np.sqrt(beyond), _LEAST))
-        at = normal.quantile(np.minimum(np.maximum(np.array(counts), _LEAST), np.maximum(total - _LEAST, _LEAST)) / total)
-        steepness = np.maximum((at[1] - at[0]) / width, (at[0] - at[2]) / next_width)
-        survival = normal.cdf(at[0] + steepness * steps)
+        counts = (
+            here,
+            here + np.sqrt(here),
+            total - np.maximum(below - np.sqrt(below), _LEAST),
+            np.maximum(beyond - np.sqrt(beyond), _LEAST),
+        )
+        shares = np.minimum(np.maximum(np.array(counts), _LEAST), np.maximum(total - _LEAST, _LEAST)) / total
+        at = ndtri(shares)
+        steepness = np.maximum((at[2] - at[0]) / width, (at[0] - at[3]) / next_width)
+        passing = ndtr(at[:2] + steepness * steps) - np.array(counts[:2]) / total
         densities = history / total / (edges[:, 1:] - edges[:, :-1])
         density, next_density = densities[row, self.place], densities[row, upper]
         falling = (density >= next_density) & (self.place > 0) & (densities[row, np.maximum(self.place - 1, 0)] >= density)
-        even = here / total + share * np.minimum(steps / width, 1.0)
-        survival = np.where(falling, np.minimum(survival, even), survival)
-        passing = np.minimum(np.maximum((survival - here / total) / np.maximum(share, 1e-300), 0.0), 1.0)
+        even = share * np.minimum(steps / width, 1.0)
+        passing = np.where(falling, np.minimum(passing, even), passing) / np.maximum(share, 1e-300)
+        passing = np.minimum(np.maximum(passing, 0.0), 1.0)
         self.blind: Mask = (
             (share >= BLIND_SHARE) | (share + next_share >= BLIND_PAIR) | ((density < next_density) & (next_share >= BLIND_SHARE))
         )
-        self.share: Array = np.where(self.blind, 1.0, passing)
+        self.share: Array = np.where(self.blind, 1.0, passing[0])
+        self.rare: Array = np.maximum(self.share, passing[1])
 
-    def slowed(self, counts: Array) -> Array:
-        """A histogram (releases, J) with its requests moved up so."""
+    def slowed(self, counts: Array, *, rare: bool = False) -> Array:
+        """A histogram (releases, J) with its requests moved up so; ``rare``: by that share."""
         row = np.arange(len(counts))[:, None]
         above = np.zeros((len(counts), counts.shape[1] + 1))
         counts[:, ::-1].cumsum(1, out=above[:, :-1][:, ::-1])
-        passed = above[row, self.place + 1] + self.share * counts[row, self.place]
+        passed = above[row, self.place + 1] + (self.rare if rare else self.share) * counts[row, self.place]
         np.minimum.accumulate(passed, axis=1, out=above[:, 1:-1])
         slower: Array = above[:, :-1] - above[:, 1:]
         return slower

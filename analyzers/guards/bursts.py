@@ -4,21 +4,20 @@ The variance of errors per tick against a Poisson's tells the size of the clumps
 divided by it. The canary's is taken from successive ticks, since a canary that begins to fail in the middle of a watch is no clump.
 """
 
-import math
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import chdtri
 
 from analyzers.intake import Tick
 from analyzers.layout import BASELINE_RING, CANARY_RING, SEEN, Array, Rows
 
-CONFIDENCE_Z: Final = 2.3263478740
-"""Normal quantile of .99: dispersion counts only when chi-squared makes it this sure."""
-_FREEDOM: Final[Array] = np.arange(1.0, max(BASELINE_RING, CANARY_RING) + 1.0)
-_SPREAD = 2.0 / (9.0 * _FREEDOM)
-_LIMITS: Final[Array] = np.concatenate([[math.inf], _FREEDOM * (1.0 - _SPREAD + CONFIDENCE_Z * np.sqrt(_SPREAD)) ** 3])
-"""The .99 quantiles of chi-squared by degrees of freedom (Wilson and Hilferty 1931: within .8 %), infinite for none."""
+CONFIDENCE: Final = 0.99
+"""Dispersion counts only when chi-squared makes it this sure."""
+_LIMITS: Final[Array] = np.asarray(chdtri(np.arange(max(BASELINE_RING, CANARY_RING) + 1.0), 1.0 - CONFIDENCE), dtype=np.float64)
+"""Quantiles of chi-squared by degrees of freedom."""
+_LIMITS[0] = np.inf
 
 
 def fold(rows: Rows, tick: Tick) -> None:
@@ -36,12 +35,6 @@ def fold(rows: Rows, tick: Tick) -> None:
         ring[row, place, 0] = errors[row]
         ring[row, place, 1] = requests[row]
     rows.head[:, SEEN] += seen
-
-
-def chi_squared_99(freedom: int) -> float:
-    """The .99 quantile of chi-squared (Wilson and Hilferty 1931)."""
-    spread = 2.0 / (9.0 * freedom)
-    return freedom * (1.0 - spread + CONFIDENCE_Z * math.sqrt(spread)) ** 3
 
 
 def dispersion(ring: Array) -> Array:

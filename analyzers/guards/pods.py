@@ -13,15 +13,14 @@ than chance explains: one canary pod that fails alone is harm, and must not hold
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from operator import add
 from typing import Final
 
 import numpy as np
+from scipy.special import chdtri, ndtri, stdtrit
 
-from analyzers.classical import student_upper
 from analyzers.counts import Latency, Pod, Sample
-from analyzers.guards.bursts import chi_squared_99
+from analyzers.guards.bursts import CONFIDENCE
 from analyzers.intake import LARGEST_COUNT, Tick, judged_pods
 from analyzers.layout import Array, Mask
 from analyzers.terms import Terms
@@ -49,8 +48,6 @@ Tallies = Mapping[str, Tally]
 _NOTHING: Final[Tally] = (0.0,) * 10
 _NO_LATENCY: Final = (0.0,) * 8
 _FAILING: Final = 0.001
-_NORMAL: Final = 3.0902323062
-"""Normal quantile of 1 - ``_FAILING``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,27 +168,16 @@ def failing(tallies: Tallies, *, clumps: float) -> float:
     rate = baseline[:, 1].sum() / baseline[:, 0].sum()
     expected = rate * baseline[:, 0]
     spread = float(((baseline[:, 1] - expected) ** 2 / expected).sum())
-    if spread <= chi_squared_99(freedom) * clumps:
+    if spread <= chdtri(freedom, 1.0 - CONFIDENCE) * clumps:
         return 1.0
     between = (spread / freedom - clumps) / float(expected.mean())
     alone = float(rate * canary[:, 0].mean())
     return max(1.0, 1.0 + between * alone * (1.0 + len(canary) / number) * _few(freedom))
 
 
-@lru_cache(maxsize=MOST_PODS)
 def _few(freedom: int) -> float:
     """Square of Student's quantile over the normal one's: what knowing a variance from few pods costs."""
-    return (_student(freedom, _FAILING) / _NORMAL) ** 2
-
-
-@lru_cache(maxsize=2 * MOST_PODS)
-def _student(freedom: int, certainty: float) -> float:
-    """Student's quantile that is passed with a chance of ``certainty``."""
-    low, high = 0.0, 1e4
-    while high - low > 1e-6 * high:
-        middle = 0.5 * (low + high)
-        low, high = (middle, high) if student_upper(middle, freedom) > certainty else (low, middle)
-    return high
+    return float((stdtrit(freedom, _FAILING) / ndtri(_FAILING)) ** 2)
 
 
 def _agrees(means: tuple[Array, Array], chance: tuple[Array, Array]) -> bool:
@@ -208,7 +194,7 @@ def _agrees(means: tuple[Array, Array], chance: tuple[Array, Array]) -> bool:
     between = max(within - expected, 0.0) / freedom * (1.0 / mine + 1.0 / theirs)
     blind = sum(float(one.sum()) / len(one) ** 2 for one in chance)
     above = float(means[0].mean() - means[1].mean())
-    return above > math.sqrt(CHANCE_Z**2 * blind + _student(freedom, CERTAINTY) ** 2 * between)
+    return above > math.sqrt(CHANCE_Z**2 * blind + float(stdtrit(freedom, CERTAINTY)) ** 2 * between)
 
 
 def agreement(tallies: Tallies) -> tuple[bool, bool, bool] | None:

@@ -12,8 +12,8 @@ from statistics import NormalDist
 
 import msgspec
 import numpy as np
+from scipy.special import ndtr
 
-from analyzers import normal
 from analyzers.layout import Array
 from daemon.simulation import shapes
 from daemon.simulation.shapes import Shape
@@ -60,7 +60,7 @@ def _smooth(histogram: Histogram) -> Shape:
     last = known[-1][0] + min((_FURTHEST - known[-1][1]) / rising[-1], _WIDEST)
     log_ms = np.linspace(first, last, _POINTS)
     at, z = np.array([first, *(x for x, _ in known), last]), np.array([-_FURTHEST, *(z for _, z in known), _FURTHEST])
-    return _shape(log_ms, np.exp(normal.log_cdf(np.interp(log_ms, at, z))))
+    return _shape(log_ms, ndtr(np.interp(log_ms, at, z)))
 
 
 def _shape(log_ms: Array, below: Array) -> Shape:

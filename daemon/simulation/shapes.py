@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from scipy.special import ndtr
 
-from analyzers import buckets, normal
+from analyzers import buckets
 from analyzers.layout import Array
 
 Z99: Final = 2.3263478740
@@ -103,7 +104,7 @@ def lognormal(*, median_ms: float, p99_ms: float) -> Shape:
     _checked(median_ms, p99_ms)
     sigma = math.log(p99_ms / median_ms) / Z99
     log_ms = np.linspace(math.log(median_ms) - _FURTHEST * sigma, math.log(median_ms) + _FURTHEST * sigma, POINTS)
-    return _shape(log_ms, np.exp(normal.log_cdf((log_ms - math.log(median_ms)) / sigma)))
+    return _shape(log_ms, ndtr((log_ms - math.log(median_ms)) / sigma))
 
 
 @lru_cache(maxsize=64)

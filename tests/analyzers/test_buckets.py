@@ -49,11 +49,6 @@ def test_quantiles_are_within_their_buckets() -> None:
     assert buckets.resolves_median(_lognormal(370.0, 430.0)).tolist() == [False]
 
 
-def test_the_normal_distribution_function_is_scipys() -> None:
-    z = np.array([-30.0, -5.0, -1.0, -0.1, 0.0, 0.1, 1.0, 5.0])
-    np.testing.assert_allclose(normal.log_cdf(z), stats.norm.logcdf(z), rtol=2e-6, atol=2e-7)
-
-
 def test_the_normal_mixtures_reference_values() -> None:
     """One-sided mixture at s=10, v=100 tuned for v=100 and alpha .05: log value and boundary."""
     scale = normal.tuned(np.array([100.0]), alpha=0.05)

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from analyzers import normal, permutation
+from analyzers import permutation
 from analyzers.conviction import stand
 from analyzers.judge import fold_arrays
 from analyzers.layout import Array, Rows, blank
@@ -143,11 +142,3 @@ def test_three_ticks_of_the_whole_judge() -> None:
     later = [(-3.996703, -2.870613), (-3.854749, -3.408854), (-7.199931, -3.515593)]
     np.testing.assert_allclose(np.array(got)[:, :, :, 0], first, atol=6e-7)
     np.testing.assert_allclose(np.array(got)[2, :, :, 1], later, atol=6e-7)
-
-
-def test_the_normal_distribution_is_scipys() -> None:
-    shares = np.array([1e-300, 1e-20, 1e-5, 0.01, 0.07, 0.3, 0.7, 0.99, 1.0 - 1e-9])
-    np.testing.assert_allclose(normal.quantile(shares), stats.norm.ppf(shares), rtol=1e-14)
-    assert normal.quantile(np.array([0.5])).tolist() == [0.0]
-    z = np.linspace(-12.0, 12.0, 5001)
-    np.testing.assert_allclose(normal.cdf(z), stats.norm.cdf(z), atol=1e-11)

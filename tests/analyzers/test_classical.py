@@ -24,11 +24,9 @@ def test_mann_whitney_on_buckets_is_scipys_on_the_expanded_data(canary: list[int
         return
     x, y = _expanded(canary), _expanded(baseline)
     greater = stats.mannwhitneyu(x, y, alternative="greater", method="asymptotic")
-    both = stats.mannwhitneyu(x, y, alternative="two-sided", method="asymptotic")
     assert got is not None
     assert got.u == pytest.approx(greater.statistic)
     assert got.p_greater == pytest.approx(greater.pvalue, rel=1e-9)
-    assert got.p_two_sided == pytest.approx(both.pvalue, rel=1e-9)
 
 
 @given(a=st.integers(0, 60), b=st.integers(0, 60), share=st.floats(0.01, 0.99))
@@ -40,9 +38,9 @@ def test_conditional_binomial_is_scipys(a: int, b: int, share: float) -> None:
     assert got == pytest.approx(stats.binomtest(a, a + b, share, alternative="greater").pvalue, rel=1e-9, abs=1e-300)
 
 
-def test_conditional_binomial_of_many_failures_is_close_to_scipys() -> None:
+def test_conditional_binomial_of_many_failures_is_scipys() -> None:
     got = classical.conditional_binomial(60_400, 60_000, 0.5)
-    assert got == pytest.approx(stats.binomtest(60_400, 120_400, 0.5, alternative="greater").pvalue, rel=1e-3)
+    assert got == pytest.approx(stats.binomtest(60_400, 120_400, 0.5, alternative="greater").pvalue, rel=1e-9)
 
 
 def test_conditional_binomial_says_nothing_when_only_one_arm_was_asked() -> None:
@@ -56,15 +54,6 @@ def test_wilsons_interval_is_scipys(events: int, more: int) -> None:
         return
     exact = stats.binomtest(events, events + more).proportion_ci(method="wilson")
     assert classical.wilson(events, events + more) == pytest.approx((exact.low, exact.high), abs=1e-12)
-
-
-@given(t=st.floats(-30, 30), freedom=st.integers(1, 60))
-def test_students_upper_tail_is_scipys(t: float, freedom: int) -> None:
-    assert classical.student_upper(t, freedom) == pytest.approx(stats.t.sf(t, freedom), rel=1e-8, abs=1e-7)
-
-
-def test_the_incomplete_beta_function_ends_at_its_ends() -> None:
-    assert (classical._incomplete_beta(2.0, 3.0, 0.0), classical._incomplete_beta(2.0, 3.0, 1.0)) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(("events", "requests"), [(0, 50), (7, 1000), (50, 50)])
@@ -103,12 +92,10 @@ def test_the_order_statistics_around_a_quantile_are_binomial_quantiles(number: i
     """One request a bucket, so that ends are ranks: each side misses with 2.5 % at most, and with little less."""
     low, high = classical._order(number, level, 0.975), classical._order(number, level, 0.025) + 1.0
     below = stats.binom(number, level)
-    slack = 1e-9 if number <= 100_000 else 1e-3
-    assert below.sf(low - 1) >= 0.975 - slack
-    assert below.sf(high - 1) <= 0.025 + slack
-    if number <= 100_000:
-        assert below.sf(low) < 0.975
-        assert below.sf(high - 2) >= 0.025
+    assert below.sf(low - 1) >= 0.975 - 1e-9
+    assert below.sf(high - 1) <= 0.025 + 1e-9
+    assert below.sf(low) < 0.975
+    assert below.sf(high - 2) >= 0.025
 
 
 def test_the_interval_of_a_quantile_is_that_of_the_buckets() -> None:

@@ -124,7 +124,7 @@ def standing(finding: Finding, told: Account) -> str:
 
 
 def said(finding: Finding) -> str:
-    """Its sentence with the evidence of this line alone; how surely it is worse than tolerated only where it may be worse at all."""
+    """Its sentence with the evidence of this line alone, and where it may be worse at all, how surely it is more than tolerated."""
     if finding.standing == "idle":
         return finding.sentence
     more = finding.beyond is not None and finding.e_value >= SPOKE

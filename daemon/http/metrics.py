@@ -179,7 +179,9 @@ class _Releases(Collector):
             "verdictd_leg_beyond", "Evidence of one leg that the canary is worse than tolerated.", labels=(*base, "leg")
         )
         leg_effect = GaugeMetricFamily(
-            "verdictd_leg_effect", "Estimated effect of one leg since the start: a difference of rates (errors, denied) or a ratio.", labels=(*base, "leg")
+            "verdictd_leg_effect",
+            "Estimated effect of one leg since the start: a difference of rates (errors, denied) or a ratio (typical, slow_end).",
+            labels=(*base, "leg"),
         )
         requests = CounterMetricFamily("verdictd_release_requests", "Requests judged.", labels=(*base, "arm"))
         ticks = CounterMetricFamily("verdictd_release_ticks", "Ticks, those without data included.", labels=base)

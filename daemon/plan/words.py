@@ -10,7 +10,7 @@ from daemon.plan.service import Service
 from daemon.plan.table import Cell, Delay, Share
 
 _WIDTH = 100
-TABLE_WIDTH = 120
+TABLE_WIDTH = 132
 """Columns into which the table fits where nobody says otherwise; narrower ones show its scenarios one below the other."""
 _MISSED = 0.005
 

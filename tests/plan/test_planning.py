@@ -116,7 +116,7 @@ def test_the_words_say_the_figures_their_errors_and_what_they_mean() -> None:
     row = next(line for line in said if line.startswith("  errors 0.2 % -> 3 %"))
     assert row.count(" / ") == 3
     assert "rolled back by mistake" in text
-    assert max(map(len, said)) <= 120
+    assert max(map(len, said)) <= 132
 
 
 def test_a_large_error_is_written_out() -> None:

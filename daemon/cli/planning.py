@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from daemon.plan.planning import Plan, plan, scenarios_for
 from daemon.plan.regressions import Regression, fraction, parsed, usual
 from daemon.plan.seen import of_recording
 from daemon.plan.service import DEFAULT_WEIGHT, Service
-from daemon.plan.words import lines
+from daemon.plan.words import TABLE_WIDTH, lines
 from daemon.recordings import torn_words
 
 _SOURCE = "verdictd plan"
@@ -36,7 +37,11 @@ def run(options: argparse.Namespace) -> Exit:
     policy = policy or recorded or Policy()
     service = described(options, service)
     found = _planned(options, service, policy=policy, regressions=regressions or usual(service, policy))
-    print(rendering.as_json(found) if options.json else "\n".join(lines(found)))
+    print(
+        rendering.as_json(found)
+        if options.json
+        else "\n".join(lines(found, columns=shutil.get_terminal_size((TABLE_WIDTH, 24)).columns))
+    )
     return Exit.OK
 
 

@@ -121,7 +121,7 @@ def _going_on(stage: Stage) -> str:
 
 def finding_lines(findings: Sequence[Finding]) -> list[str]:
     """A line for each leg."""
-    return [clean(f"  {finding.leg:<7} {finding.sentence}") for finding in findings]
+    return [clean(f"  {finding.leg:<8} {finding.sentence}") for finding in findings]
 
 
 def mark_lines(marks: Sequence[Mark]) -> list[str]:

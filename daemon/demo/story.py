@@ -11,6 +11,7 @@ from daemon.demo.proof import HOLD_SECONDS, SETTLE_SECONDS
 from daemon.demo.timeline import lines, timeline
 from daemon.demo.watchdog import policy
 from daemon.demo.world import World
+from daemon.explain.amounts import amount
 from daemon.model import Outcome, Record, Stage, Verdict
 
 _PRELUDE_SECONDS = 2.0
@@ -86,4 +87,5 @@ async def _report(world: World, account: Account, current: dict[str, str]) -> No
         if "release" in current:
             view = await world.watchdog.view(current["release"])
             if view is not None and view.stage is Stage.WATCHING and view.boundary is not None:
-                account.says("verdictd", f"evidence that it is worse: {view.evidence:.3g}, {view.boundary:.0f} would convict")
+                evidence, needed = amount(view.evidence), amount(view.boundary)
+                account.says("verdictd", f"evidence that it is worse at all: {evidence}, {needed} needed")

@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from analyzers.ruling import Finding
+from analyzers.terms import BEYOND
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon.explain.trace import Totals, Trace
@@ -43,11 +44,15 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Curves(msgspec.Struct, frozen=True, kw_only=True):
-    """Evidence over time: parallel lists, an entry for each tick. Rates and means are of a tick alone, null where unknown."""
+    """Evidence over time: parallel lists, an entry for each tick. Rates and means are of a tick alone, null where unknown.
+
+    ``evidence``, and ``legs`` of each leg alone: that the canary is worse at all. ``beyond``: that it is worse than tolerated.
+    """
 
     t: list[float]
     evidence: list[float]
     legs: dict[str, list[float]]
+    beyond: dict[str, list[float]]
     canary_error_rate: list[float | None]
     baseline_error_rate: list[float | None]
     canary_mean_ms: list[float | None]
@@ -60,6 +65,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         source: what it was made from.
+        evidence, boundary: that the canary is worse at all, and how much of it a rollback needs. beyond_boundary: how much it needs
+            that the canary is worse than tolerated, by the policy's word.
         meaning, action: null when only the recording is known: nothing was done about it here.
         seconds: length of the watch; null when it is not known.
         steps: the record's marks. check: the recording against the record. curves: from the recording.
@@ -81,6 +88,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     leg: str | None
     evidence: float
     boundary: float
+    beyond_boundary: float
     ticks: int
     seconds: float | None
     findings: tuple[Finding, ...]
@@ -135,6 +143,7 @@ def _of_recording(traced: Trace) -> Account:
         leg=ruling.leg,
         evidence=ruling.evidence,
         boundary=ruling.boundary,
+        beyond_boundary=BEYOND[traced.policy.evidence],
         ticks=ruling.tick,
         seconds=ruling.t,
         findings=ruling.findings,
@@ -167,6 +176,7 @@ def _of_record(record: Record) -> Account:
         leg=verdict.leg,
         evidence=verdict.evidence,
         boundary=verdict.boundary,
+        beyond_boundary=BEYOND[record.policy.evidence],
         ticks=verdict.ticks,
         seconds=_watched(record.marks),
         findings=verdict.findings,
@@ -230,6 +240,7 @@ def _curves(traced: Trace) -> Curves:
         t=[point.t for point in points],
         evidence=[point.evidence for point in points],
         legs={name: [point.legs[name] for point in points] for name in points[0].legs},
+        beyond={name: [point.beyond[name] for point in points] for name in points[0].beyond},
         canary_error_rate=[point.error_rates[0] for point in points],
         baseline_error_rate=[point.error_rates[1] for point in points],
         canary_mean_ms=[point.mean_ms[0] for point in points],

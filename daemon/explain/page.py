@@ -40,14 +40,15 @@ def page(told: Account) -> str:
 def _sections(told: Account) -> Iterator[str]:
     yield _table([(name, text) for name, text in words.facts(told)])
     if told.curves is not None:
-        yield from _charts(told.curves, told.boundary)
+        yield from _charts(told, told.curves)
     if told.findings:
-        yield "<h2>What each line of evidence says</h2><table><tr><th>line<th>against its tolerance<th>evidence<th></tr>"
+        yield f'<h2>What each line of evidence says</h2><p class="soft">{escape(words.LEGEND)}</p>'
+        yield "<table><tr><th>line<th>against its tolerance<th></tr>"
         for finding in told.findings:
             standing = words.standing(finding, told)
             yield (
                 f'<tr><td>{escape(finding.leg)}<td class="{escape(standing)}">{escape(standing)}'
-                f'<td class="n">{amount(finding.e_value)}<td>{escape(finding.sentence)}</tr>'
+                f"<td>{escape(words.said(finding))}</tr>"
             )
         yield "</table>"
     missing = list(words.missing(told))
@@ -71,19 +72,28 @@ def _table(rows: list[tuple[str, str]]) -> str:
     return f"<table>{body}</table>"
 
 
-def _charts(curves: Curves, boundary: float) -> Iterator[str]:
-    scale = scale_of(curves.evidence, boundary=boundary)
-    marks = [(value, amount(value)) for value in dict.fromkeys((scale.bottom, 1.0, boundary, scale.top))]
-    legs = [
-        Line(name=name, values=values, colour=_LEGS[number % len(_LEGS)], thin=True)
-        for number, (name, values) in enumerate(curves.legs.items())
-    ]
-    lines = [*legs, Line(name="all together", values=curves.evidence, colour=_SUM)]
-    yield "<h2>Evidence that the canary is worse (logarithmic; dashed: enough to convict)</h2>"
-    yield f'<p class="key">{key(lines)}</p>'
-    yield svg(Chart(t=curves.t, lines=lines, place=scale.place, marks=marks, limit=boundary, height=260.0))
+def _charts(told: Account, curves: Curves) -> Iterator[str]:
+    total = Line(name="all together", values=curves.evidence, colour=_SUM)
+    yield from _evidence("that the canary is worse at all", curves, curves.legs, more=[total], enough=told.boundary)
+    yield from _evidence("that it is worse than tolerated", curves, curves.beyond, more=[], enough=told.beyond_boundary)
     yield from _pair("Failed requests in each tick, %", curves, curves.canary_error_rate, curves.baseline_error_rate, factor=100.0)
     yield from _pair("Mean latency in each tick, ms", curves, curves.canary_mean_ms, curves.baseline_mean_ms, factor=1.0)
+
+
+def _evidence(what: str, curves: Curves, legs: dict[str, list[float]], *, more: list[Line], enough: float) -> Iterator[str]:
+    """One of the two bodies of evidence that a rollback needs."""
+    strongest = [max(values) for values in zip(*legs.values(), strict=True)]
+    scale = scale_of(curves.evidence if more else strongest, boundary=enough)
+    marks = [(value, amount(value)) for value in dict.fromkeys((scale.bottom, 1.0, enough, scale.top))]
+    lines = [
+        *(
+            Line(name=name, values=values, colour=_LEGS[number % len(_LEGS)], thin=bool(more))
+            for number, (name, values) in enumerate(legs.items())
+        ),
+        *more,
+    ]
+    yield f'<h2>Evidence {what} (logarithmic; dashed: enough)</h2><p class="key">{key(lines)}</p>'
+    yield svg(Chart(t=curves.t, lines=lines, place=scale.place, marks=marks, limit=enough, height=260.0 if more else 160.0))
 
 
 def _pair(title: str, curves: Curves, canary: list[float | None], baseline: list[float | None], *, factor: float) -> Iterator[str]:

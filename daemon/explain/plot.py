@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from daemon.explain.account import Curves
+from daemon.explain.account import Account, Curves
 from daemon.explain.amounts import amount
 from daemon.plotting.braille import Canvas
 from daemon.plotting.terminal import LABEL, LogScale, framed, resampled, time_axis
@@ -11,13 +11,15 @@ from daemon.plotting.terminal import LABEL, LogScale, framed, resampled, time_ax
 _COLUMNS = 58
 _ROWS = 8
 _LOWEST = 0.01
-_SPOKE = 2.0
-"""Evidence of a leg that is worth a row."""
+_MARGIN = " " * (LABEL + 2)
+SPOKE = 2.0
+"""Evidence of a leg that is worth a word."""
 _RED, _DIM = "\x1b[31m", "\x1b[2m"
 
 
-def plot(curves: Curves, *, boundary: float, colours: bool) -> list[str]:
+def plot(told: Account, curves: Curves, *, colours: bool) -> list[str]:
     """The plot's lines; the dotted line is the boundary."""
+    boundary = told.boundary
     scale = scale_of(curves.evidence, boundary=boundary)
     canvas = Canvas(columns=_COLUMNS, rows=_ROWS)
     height = round(scale.place(boundary) * (canvas.height - 1))
@@ -25,10 +27,10 @@ def plot(curves: Curves, *, boundary: float, colours: bool) -> list[str]:
         canvas.dot(x, height, colour=_DIM)
     canvas.curve(_placed(curves.evidence, scale, points=canvas.width), colour=_RED)
     labels = {0: amount(scale.top), _ROWS - 1: amount(scale.bottom)}
-    labels |= {scale.row(1.0, rows=_ROWS): "1", scale.row(boundary, rows=_ROWS): amount(boundary)}
-    title = "that the canary is worse (logarithmic; the dots: enough to convict)"
+    labels |= {scale.row(1.0, rows=_ROWS): "1", (canvas.height - 1 - height) // (canvas.height // _ROWS): amount(boundary)}
+    title = "that the canary is worse at all (logarithmic; the dots: enough)"
     text = framed(canvas.lines(colours=colours), labels=labels, title=title)
-    return [*text, *_gaps(curves), *time_axis(columns=_COLUMNS, seconds=curves.t[-1]), "", *_legs(curves, boundary)]
+    return [*text, *_gaps(curves), *time_axis(columns=_COLUMNS, seconds=curves.t[-1]), *_legs(told, curves)]
 
 
 def scale_of(evidence: Sequence[float], *, boundary: float) -> LogScale:
@@ -56,15 +58,22 @@ def _gaps(curves: Curves) -> list[str]:
     return [f"{'no data':>{LABEL}}  {''.join(row)}".rstrip()]
 
 
-def _legs(curves: Curves, boundary: float) -> list[str]:
-    """Each leg that ever spoke against the canary in one row, from 1 to the boundary, with its last value."""
-    scale = LogScale(bottom=1.0, top=boundary)
-    text, silent = [], []
-    for name, values in curves.legs.items():
-        if max(values) < _SPOKE:
-            silent.append(name)
-            continue
-        canvas = Canvas(columns=_COLUMNS, rows=1)
-        canvas.curve(_placed(values, scale, points=canvas.width))
-        text.append(f"{name:>{LABEL}} │{canvas.lines(colours=False)[0]} {amount(values[-1])}")
-    return [*text, f"{'':>{LABEL}}  never above {amount(_SPOKE)}: {', '.join(silent)}"] if silent else text
+def _legs(told: Account, curves: Curves) -> list[str]:
+    """Each leg that ever spoke against the canary: a row of its own evidence, and one that it is worse than tolerated."""
+    spoke = [name for name, values in curves.legs.items() if max(values) >= SPOKE]
+    silent = [name for name in curves.legs if name not in spoke]
+    text = []
+    for title, legs, enough in (
+        (f"each line alone, from 1 to {amount(told.boundary)}", curves.legs, told.boundary),
+        (f"that it is worse than tolerated, from 1 to {amount(told.beyond_boundary)} to 1", curves.beyond, told.beyond_boundary),
+    ):
+        if spoke:
+            text += ["", f"{_MARGIN}{title}", *(_row(name, legs[name], enough) for name in spoke)]
+    return [*text, "", f"{_MARGIN}never above {amount(SPOKE)}: {', '.join(silent)}"] if silent else text
+
+
+def _row(name: str, values: Sequence[float], enough: float) -> str:
+    """One leg from 1 to what is enough, with its last value."""
+    canvas = Canvas(columns=_COLUMNS, rows=1)
+    canvas.curve(_placed(values, LogScale(bottom=1.0, top=enough), points=canvas.width))
+    return f"{name:>{LABEL}} │{canvas.lines(colours=False)[0]} {amount(values[-1])}"

@@ -18,7 +18,8 @@ class Point:
 
     Attributes:
         t: seconds since the watch began.
-        evidence: combined, after this tick. legs: every leg's e-value.
+        evidence: that the canary is worse at all, after this tick. legs: the same of each leg alone.
+        beyond: of each leg, that the canary is worse than tolerated.
         error_rates, mean_ms: (canary, baseline) in this tick alone; null without requests or telemetry.
         gap: why the tick had no information.
     """
@@ -26,6 +27,7 @@ class Point:
     t: float
     evidence: float
     legs: dict[str, float]
+    beyond: dict[str, float]
     error_rates: tuple[float | None, float | None]
     mean_ms: tuple[float | None, float | None]
     gap: str | None
@@ -107,6 +109,7 @@ def _point(sample: Sample, ruling: Ruling) -> Point:
         t=sample.t,
         evidence=ruling.evidence,
         legs={name: leg.e_value for name, leg in ruling.legs.items()},
+        beyond={name: leg.beyond for name, leg in ruling.legs.items()},
         error_rates=(_rate(arms[0]), _rate(arms[1])),
         mean_ms=(_mean(arms[0]), _mean(arms[1])),
         gap=sample.gap or (f"no telemetry of {missing}" if missing else None),

@@ -5,20 +5,24 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from analyzers import words
+from analyzers.legs.table import LEGS, NAMES, SLOW_END
+from analyzers.release import NOTEWORTHY
 from analyzers.ruling import Finding
 from daemon.explain.account import Account, Check
 from daemon.explain.amounts import amount, figures
-from daemon.explain.plot import plot
+from daemon.explain.plot import SPOKE, plot
 from daemon.explain.trace import Totals
 
 WIDTH = 80
 CLASSICAL = "Classical figures (fixed horizon, not what decides)"
-STANDINGS = {"inside": "within", "outside": "BEYOND", "open": "not shown", "idle": "no data"}
-"""Where a quantity is surely known to lie against its tolerance."""
-_NEVER_ALONE = frozenset({"denied", "slo"})
-"""Lines that a promotion does not wait for by themselves: the absolute limit stands in for the errors, denials are seldom."""
+LEGEND = "(against its tolerance, 95 % sure; in brackets: the evidence of this line alone, before its share and the guards)"
 CONVICTS = "CONVICTS"
-"""What is said instead of the line that carries a rollback: surely worse, and by the estimate beyond its tolerance."""
+"""What is said of the line that carries a rollback: surely worse at all, and surely worse than tolerated."""
+STANDINGS = {"inside": "within", "outside": "BEYOND", "open": "not shown", "idle": "no data", "convicts": CONVICTS}
+"""Where a quantity is surely known to lie against its tolerance."""
+_ALWAYS_ASKED = frozenset({"errors", "typical"})
+"""Lines that every promotion waits for. Denials and the slow end only where they speak against the canary, or the policy asks."""
+_NAMES = {leg.name: leg.words for leg in LEGS}
 
 _ACTIONS = {
     "none": "none: the traffic was left as it was",
@@ -42,7 +46,7 @@ def lines(told: Account, *, colours: bool) -> Iterator[str]:
         ("What each line of evidence says", list(_findings(told))),
         ("What was missing", [line for one in missing(told) for line in _wrapped(one, indent=4, first="  - ")]),
         ("Timeline", list(_timeline(told))),
-        ("Evidence over time", [] if curves is None else plot(curves, boundary=told.boundary, colours=colours)),
+        ("Evidence over time", [] if curves is None else plot(told, curves, colours=colours)),
         (CLASSICAL, [f"  {name:<52} {value}" for name, value in figures(told.fixed_horizon or {})]),
         ("To check it", list(_named(provenance(told)))),
     ):
@@ -53,12 +57,16 @@ def lines(told: Account, *, colours: bool) -> Iterator[str]:
 def facts(told: Account) -> Iterator[tuple[str, str]]:
     """Who decided, when, what was done, how strong the evidence is, on how much traffic."""
     after = "" if told.seconds is None else f" after {told.seconds:.1f} s"
-    yield "decided", f"by {who(told)}{after}, {told.ticks} ticks" + (f", on {told.leg}" if told.leg else "")
+    yield (
+        "decided",
+        f"by {who(told)}{after}, {told.ticks} ticks" + ("" if told.leg is None else f", on {_NAMES.get(told.leg, told.leg)}"),
+    )
     if told.action is not None:
         yield "done", _ACTIONS.get(told.action, told.action)
     if told.meaning is not None and told.meaning != told.outcome:
         yield "means", told.meaning if told.by in {"person", "superseded"} else f"{told.meaning}, by the policy's on_inconclusive"
     yield "evidence", evidence(told)
+    yield from (("beyond", text) for text in beyond(told))
     for name, totals in (("canary", told.canary_totals), ("baseline", told.baseline_totals)):
         if totals is not None:
             yield name, traffic(totals)
@@ -75,10 +83,20 @@ def who(told: Account) -> str:
 
 
 def evidence(told: Account) -> str:
-    """How strong the evidence against the canary is, and what that means."""
+    """How strong the evidence is that the canary is worse at all, and what that means."""
     reached, what = min((told.evidence, "this"), (told.boundary, "that"))
-    sure = f"; a healthy canary reaches {what} with a chance of at most {words.odds(reached)}" if reached > 1.0 else ""
-    return f"{amount(told.evidence)} that the canary is worse; {amount(told.boundary)} is needed to convict{sure}"
+    sure = f"; a canary that is no worse reaches {what} with a chance of at most {words.odds(reached)}" if reached > 1.0 else ""
+    return f"{amount(told.evidence)} that the canary is worse at all; a rollback needs {amount(told.boundary)}{sure}"
+
+
+def beyond(told: Account) -> Iterator[str]:
+    """The second thing a rollback needs, where the first is there: that the canary is worse than tolerated."""
+    known = [one for one in told.findings if one.beyond is not None]
+    if told.evidence < told.boundary or not known:
+        return
+    one = max(known, key=lambda finding: (finding.leg == told.leg, finding.e_value))
+    asked = f"the policy asks for {words.to_one(told.beyond_boundary)} as well (evidence: {told.policy.evidence})"
+    yield f"{words.to_one(one.beyond or 0.0)} that it is worse than tolerated, by {_NAMES.get(one.leg, one.leg)}; {asked}"
 
 
 def traffic(totals: Totals) -> str:
@@ -94,10 +112,10 @@ def _named(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 def _findings(told: Account) -> Iterator[str]:
     if told.findings:
-        yield "  (against its tolerance; in brackets: the evidence of this line alone)"
+        yield from _wrapped(LEGEND, indent=3, first="  ")
     for finding in told.findings:
-        mark = f"  {finding.leg:<7} {standing(finding, told):<9} "
-        yield from _wrapped(f"{finding.sentence}{_e_value(finding)}", indent=20, first=mark)
+        mark = f"  {finding.leg:<8} {standing(finding, told):<9} "
+        yield from _wrapped(said(finding), indent=21, first=mark)
 
 
 def standing(finding: Finding, told: Account) -> str:
@@ -105,21 +123,32 @@ def standing(finding: Finding, told: Account) -> str:
     return CONVICTS if finding.leg == told.leg else STANDINGS[finding.standing]
 
 
-def _e_value(finding: Finding) -> str:
-    return "" if finding.standing == "idle" else f" (evidence {amount(finding.e_value)})"
+def said(finding: Finding) -> str:
+    """Its sentence with the evidence of this line alone, and where it may be worse at all, how surely it is more than tolerated."""
+    if finding.standing == "idle":
+        return finding.sentence
+    more = finding.beyond is not None and finding.e_value >= SPOKE
+    than = f"; {words.to_one(finding.beyond or 0.0)} that it is more than tolerated" if more else ""
+    return f"{finding.sentence} (evidence {amount(finding.e_value)}{than})"
 
 
 def missing(told: Account) -> Iterator[str]:
     """Only what was not decided lacks something: what is not shown, and the gaps. A torn recording lacks its end."""
     if told.outcome == "inconclusive":
         for finding in told.findings:
-            if finding.leg not in _NEVER_ALONE and finding.standing in {"open", "idle"}:
+            if _asked(finding, told) and finding.standing not in {"inside", "convicts"}:
                 yield finding.sentence if finding.tolerance is None else _open(finding)
     if told.torn_line is not None:
         yield f"the end of the recording: its last line ({told.torn_line}) is torn, and was left out"
     if told.curves is not None and told.curves.gaps:
         reasons = list(dict.fromkeys(told.curves.gaps.values()))
         yield f"telemetry in {len(told.curves.gaps)} of {told.ticks} ticks: {'; '.join(reasons[:3])}"
+
+
+def _asked(finding: Finding, told: Account) -> bool:
+    """Whether a promotion waited for it."""
+    required = finding.leg == NAMES[SLOW_END] and told.policy.tolerances.latency.require_slow_end
+    return finding.leg in _ALWAYS_ASKED or required or finding.e_value >= NOTEWORTHY
 
 
 def _open(finding: Finding) -> str:

@@ -166,11 +166,22 @@ class _Releases(Collector):
     def collect(self) -> Iterator[Metric]:
         """Samples for each watched release."""
         base = ("release", "namespace", "service")
-        evidence = GaugeMetricFamily("verdictd_release_evidence", "Combined evidence that the canary is worse.", labels=base)
-        boundary = GaugeMetricFamily("verdictd_release_evidence_boundary", "Evidence that convicts (1/alpha).", labels=base)
-        leg_evidence = GaugeMetricFamily("verdictd_leg_evidence", "Evidence of one leg.", labels=(*base, "leg"))
+        evidence = GaugeMetricFamily("verdictd_release_evidence", "Evidence that the canary is worse at all.", labels=base)
+        boundary = GaugeMetricFamily(
+            "verdictd_release_evidence_boundary",
+            "How much of it a rollback needs (1/alpha), beside evidence that the canary is worse than tolerated.",
+            labels=base,
+        )
+        leg_evidence = GaugeMetricFamily(
+            "verdictd_leg_evidence", "Evidence of one leg alone that the canary is worse at all.", labels=(*base, "leg")
+        )
+        leg_beyond = GaugeMetricFamily(
+            "verdictd_leg_beyond", "Evidence of one leg that the canary is worse than tolerated.", labels=(*base, "leg")
+        )
         leg_effect = GaugeMetricFamily(
-            "verdictd_leg_effect", "Estimated effect of one leg: points, ratio or probability.", labels=(*base, "leg")
+            "verdictd_leg_effect",
+            "Estimated effect of one leg since the start: a difference of rates (errors, denied) or a ratio (typical, slow_end).",
+            labels=(*base, "leg"),
         )
         requests = CounterMetricFamily("verdictd_release_requests", "Requests judged.", labels=(*base, "arm"))
         ticks = CounterMetricFamily("verdictd_release_ticks", "Ticks, those without data included.", labels=base)
@@ -182,6 +193,7 @@ class _Releases(Collector):
                 boundary.add_metric(one.labels, one.boundary)
             for leg, now in one.legs.items():
                 leg_evidence.add_metric((*one.labels, leg), now.e_value)
+                leg_beyond.add_metric((*one.labels, leg), now.beyond)
                 if now.effect is not None:
                     leg_effect.add_metric((*one.labels, leg), now.effect)
             for arm, count in one.requests.items():
@@ -190,7 +202,7 @@ class _Releases(Collector):
             gaps.add_metric(one.labels, one.gaps)
             if one.newest_counter_at is not None:
                 age.add_metric(one.labels, self._now() - one.newest_counter_at)
-        yield from (evidence, boundary, leg_evidence, leg_effect, requests, ticks, gaps, age)
+        yield from (evidence, boundary, leg_evidence, leg_beyond, leg_effect, requests, ticks, gaps, age)
 
 
 class _Nats(Collector):

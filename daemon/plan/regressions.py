@@ -48,7 +48,7 @@ class Regression(msgspec.Struct, frozen=True, kw_only=True):
             case "latency":
                 return f"all latency x{self.size:g}"
             case "p99":
-                return f"p99 x{self.size:g} (tail only)"
+                return f"slow end, p99 x{self.size:g}"
 
 
 def usual(service: Service, policy: Policy) -> list[Regression]:

@@ -10,16 +10,18 @@ from daemon.plan.service import Service
 from daemon.plan.table import Cell, Delay, Share
 
 _WIDTH = 100
+TABLE_WIDTH = 132
+"""Columns into which the table fits where nobody says otherwise; narrower ones show its scenarios one below the other."""
 _MISSED = 0.005
 
 
-def lines(plan: Plan) -> Iterator[str]:
-    """The whole table with what it means."""
-    yield from _wrapped(_service(plan.scenarios[0].service))
-    yield from _wrapped(_policy(plan))
+def lines(plan: Plan, *, columns: int = TABLE_WIDTH) -> Iterator[str]:
+    """The whole table with what it means; the words are wrapped, and the table laid out, for so many columns."""
+    yield from _wrapped(_service(plan.scenarios[0].service), columns)
+    yield from _wrapped(_policy(plan), columns)
     yield from ("", "What these latency buckets can tell of the tolerances:")
     for said in (*(one.sentence for one in plan.scenarios[0].buckets), *_finer(plan)):
-        yield from _wrapped(said, indent="  ")
+        yield from _wrapped(said, columns, indent="  ")
     worse = [[f"  {row.label}", *(_rollback(one, plan) for one in row.cells)] for row in plan.rows]
     healthy = plan.healthy.cells
     same = [
@@ -28,18 +30,30 @@ def lines(plan: Plan) -> Iterator[str]:
     ]
     heading = ["", *(scenario.name for scenario in plan.scenarios)]
     widths = [max(len(row[column]) for row in (heading, *worse, *same)) for column in range(len(heading))]
-    for title, rows in (
-        ("If the canary is worse, it is rolled back after (half / 90 % of the releases):", [heading, *worse]),
-        ("If it is as good as the baseline:", same),
-    ):
-        yield from ("", title)
-        yield from ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    for shown in _side_by_side(widths, columns):
+        for title, rows in (
+            ("If the canary is worse, it is rolled back after (half / 90 % of the releases):", [heading, *worse]),
+            ("If it is as good as the baseline:", same),
+        ):
+            yield from ("", title)
+            yield from ("  ".join(row[column].ljust(widths[column]) for column in shown).rstrip() for row in rows)
     yield ""
-    yield from _wrapped(_errors(plan))
+    yield from _wrapped(_errors(plan), columns)
     if any(row.regression is not None and row.regression.kind == "p99" for row in plan.rows):
         yield from _wrapped(
-            "p99 (tail only): the slowest 5 % of the requests become slower, p99 by the factor; the others stay as they are."
+            "slow end, p99: the slowest 5 % of the requests become slower, p99 by the factor; the others stay as they are.", columns
         )
+
+
+def _side_by_side(widths: list[int], columns: int) -> Iterator[list[int]]:
+    """Which columns of the table stand side by side: the labels, and as many scenarios as fit."""
+    shown = [0]
+    for column in range(1, len(widths)):
+        if len(shown) > 1 and sum(widths[one] + 2 for one in (*shown, column)) - 2 > columns:
+            yield shown
+            shown = [0]
+        shown.append(column)
+    yield shown
 
 
 def _service(service: Service) -> str:
@@ -59,8 +73,9 @@ def _policy(plan: Plan) -> str:
     allowed = plan.policy.tolerances
     return (
         f"policy {plan.policy_hash[:19]}: errors up to {words.percent(allowed.errors.max_rate)}, typical latency "
-        f"x{allowed.latency.typical:g} and the slow end x{allowed.latency.slow_end:g} are tolerated; "
-        f"at most {plan.policy.window_seconds:g} s"
+        f"x{allowed.latency.typical:g} and the slow end x{allowed.latency.slow_end:g} are tolerated, evidence: "
+        f"{plan.policy.evidence}; promoted after {plan.policy.promotion.min_seconds:g} s at the earliest, watched for "
+        f"{plan.policy.window_seconds:g} s at most"
     )
 
 
@@ -108,7 +123,7 @@ def _delay(delay: Delay, plan: Plan) -> str:
     if delay.seconds is None:
         return f">{plan.policy.window_seconds:g}"
     digits = 0 if plan.scenarios[0].service.tick_seconds >= 1.0 else 1
-    return f"{delay.seconds:.{digits}f}" + (f"±{delay.error:.2g}" if delay.error else "")
+    return f"{delay.seconds:.{digits}f}" + (f"±{delay.error:{'.0f' if delay.error >= 10.0 else '.2g'}}" if delay.error else "")
 
 
 def _errors(plan: Plan) -> str:
@@ -119,10 +134,12 @@ def _errors(plan: Plan) -> str:
     )
 
 
-def _wrapped(text: str, *, indent: str = "") -> list[str]:
+def _wrapped(text: str, columns: int, *, indent: str = "") -> list[str]:
     # A number and its unit stay together.
     joined = text.replace(" %", "\u00a0%").replace(" s;", "\u00a0s;")
     return [
         line.replace("\u00a0", " ")
-        for line in textwrap.wrap(joined, _WIDTH, break_on_hyphens=False, initial_indent=indent, subsequent_indent=indent)
+        for line in textwrap.wrap(
+            joined, min(_WIDTH, columns), break_on_hyphens=False, initial_indent=indent, subsequent_indent=indent
+        )
     ]

@@ -92,7 +92,7 @@ def test_a_policy_sets_the_regressions(capsys: pytest.CaptureFixture[str], tmp_p
     found = msgspec.json.decode(capsys.readouterr().out, type=Plan)
     assert [row.label for row in found.rows] == [
         "errors 0 % -> 50 %", "errors 0 % -> 100 %", "all latency x3", "all latency x5", "all latency x10",
-        "p99 x5 (tail only)", "p99 x10 (tail only)",
+        "slow end, p99 x5", "slow end, p99 x10",
     ]  # fmt: skip
     assert found.policy.window_seconds == 301.0
 

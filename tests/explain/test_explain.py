@@ -16,6 +16,7 @@ from daemon.explain.page import page
 from daemon.explain.words import lines, missing
 from daemon.model import Outcome
 from daemon.replay import replay_file
+from daemon.simulation.world import Change
 from tests.explain.told import Told, by_a_person, told
 from tests.replay.recorded import FAILING, HEALTHY, SLOW
 
@@ -97,13 +98,16 @@ def test_a_rollback_reads_as_one(bad: Told) -> None:
     for words in (
         "by the judge after",
         "on errors",
+        "that the canary is worse at all; a rollback needs 100",
+        "that it is worse than tolerated, by errors; the policy asks for 5 to 1 as well (evidence: balanced)",
         "errors CONVICTS",
         "revert: the traffic was taken back to the baseline",
         "Timeline\n",
         "patch_sent",
         "virtualservice/web",
         "Classical figures (fixed horizon, not what decides)",
-        "dots: enough to convict",
+        "dots: enough",
+        "that it is worse than tolerated, from 1 to 5 to 1",
         bad.record.sample_digest,
         bad.record.verdict.policy_hash,
         "its samples are those that were judged",
@@ -123,11 +127,40 @@ def test_what_was_missing_is_said(open_end: Told) -> None:
     said = text(open_end.record, trace(open_end.recording))
     missing = said.split("What was missing\n")[1].split("\n\n")[0]
     assert "telemetry in 1 of 20 ticks: no answer in time" in re.sub(r"\s+", " ", missing)
-    assert "slow_end: at most 1.47 times" in missing
+    assert "errors: between" in missing
     assert "denied" not in missing
+    assert "slow_end" not in missing, "the policy does not ask for it"
     assert "hold, by the policy's on_inconclusive" in said
     assert "by the deadline after 20.0 s" in said
     assert re.search(r"no data +x", said)
+
+
+def test_a_slow_end_that_the_policy_asks_for_is_missing(tmp_path: Path) -> None:
+    strict = msgspec.convert({"tolerances": {"latency": {"require_slow_end": True}}}, Policy)
+    policy = msgspec.structs.replace(PATIENT, tolerances=strict.tolerances)
+    said = account(None, trace(told(tmp_path, change=HEALTHY, policy=policy).recording))
+    assert any(one.startswith("slow_end: at most") for one in missing(said))
+
+
+def test_what_is_surely_worse_but_not_more_than_tolerated_says_what_it_lacks(tmp_path: Path) -> None:
+    """Evidence beyond its boundary without a rollback would contradict itself."""
+    patient = msgspec.convert({"window_seconds": 300.0, "warmup_seconds": 0.0}, Policy)
+    one = told(tmp_path, change=Change(factor=1.07), policy=patient)
+    said = account(one.record, trace(one.recording))
+    assert said.outcome == "inconclusive"
+    assert said.evidence > said.boundary
+    text = re.sub(r"\s+", " ", "\n".join(lines(said, colours=False)))
+    assert "less than 1 to 1 that it is worse than tolerated, by typical latency; the policy asks for 5 to 1 as well" in text
+    assert "less than 1 to 1 that it is more than tolerated)" in text
+
+
+def test_the_boundary_is_labelled_where_its_dots_are(bad: Told, open_end: Told) -> None:
+    for one in (bad, open_end):
+        said = account(one.record, trace(one.recording))
+        for boundary in (20.0, 100.0, 1000.0):
+            rows = list(lines(msgspec.structs.replace(said, boundary=boundary), colours=False))
+            [dotted] = [row for row in rows if row.startswith(f"{amount(boundary):>9} ┤")]
+            assert sum(mark in dotted for mark in "⠄⠂⠁⡀") == 1
 
 
 @pytest.mark.parametrize(
@@ -193,7 +226,7 @@ def test_the_page_is_well_formed_needs_nothing_else_and_escapes_what_it_shows(ba
         verdict = msgspec.structs.replace(one.record.verdict, reason="because <of> & this")
         document = page(account(msgspec.structs.replace(one.record, verdict=verdict), trace(one.recording)))
         charts = re.findall(r"<svg.*?</svg>", document, flags=re.DOTALL)
-        assert len(charts) == 3
+        assert len(charts) == 4
         for chart in charts:
             assert len(list(ET.fromstring(chart))) > 5  # noqa: S314 - we wrote it ourselves
         assert "because &lt;of&gt; &amp; this" in document
@@ -212,7 +245,7 @@ def test_arms_without_latency_have_no_chart_of_it(tmp_path: Path) -> None:
     assert (said.canary, said.baseline) == ("x=y", "b")
     assert said.curves is not None
     assert said.curves.gaps == {1: "no telemetry of canary"}
-    assert page(said).count("<svg") == 2
+    assert page(said).count("<svg") == 3
 
 
 def test_another_policy_can_be_given(tmp_path: Path) -> None:

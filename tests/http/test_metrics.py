@@ -17,7 +17,7 @@ RULING = Ruling(
     t=1.0,
     evidence=12.5,
     boundary=100.0,
-    legs={"errors": LegNow(e_value=12.5, effect=0.04), "rank": LegNow(e_value=1.0, effect=None)},
+    legs={"errors": LegNow(e_value=12.5, effect=0.04, beyond=3.5), "slow_end": LegNow(e_value=1.0, effect=None)},
     leg=None,
     reason="more requests",
 )
@@ -36,8 +36,9 @@ def test_a_watched_release_shows_evidence_effect_and_sampling() -> None:
     assert value("verdictd_release_evidence", LABELS) == 12.5
     assert value("verdictd_release_evidence_boundary", LABELS) == 100.0
     assert value("verdictd_leg_evidence", {**LABELS, "leg": "errors"}) == 12.5
+    assert value("verdictd_leg_beyond", {**LABELS, "leg": "errors"}) == 3.5
     assert value("verdictd_leg_effect", {**LABELS, "leg": "errors"}) == 0.04
-    assert value("verdictd_leg_effect", {**LABELS, "leg": "rank"}) is None
+    assert value("verdictd_leg_effect", {**LABELS, "leg": "slow_end"}) is None
     assert value("verdictd_release_requests_total", {**LABELS, "arm": "canary"}) == 10
     assert value("verdictd_release_requests_total", {**LABELS, "arm": "baseline"}) == 90
     assert value("verdictd_release_ticks_total", LABELS) == 2

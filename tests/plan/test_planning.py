@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 
 from config.policy import ErrorTolerance, LatencyTolerance, Policy, Tolerances
@@ -9,7 +10,7 @@ from daemon.plan import planning
 from daemon.plan.planning import Plan, plan, scenarios_for
 from daemon.plan.regressions import Regression
 from daemon.plan.service import Service
-from daemon.plan.table import Cell, cell
+from daemon.plan.table import Cell, Delay, cell
 from daemon.plan.trying import Trial, ends
 from daemon.plan.words import lines
 from tests.plan.by_hand import ends_by_hand
@@ -109,11 +110,33 @@ def test_the_words_say_the_figures_their_errors_and_what_they_mean() -> None:
     text = "\n".join(said)
     assert "200 requests/s, 20 % of them to the canary; errors 0.2 %" in text
     assert "40 simulated releases for each figure, seed 5; ± is one standard error" in text
-    assert "tail only" in text
+    assert "slow end, p99 x2" in text
+    assert "slow end, p99: the slowest 5 %" in text
+    assert "promoted after 300 s at the earliest, watched for 900 s at most" in text.replace("\n", " ")
     row = next(line for line in said if line.startswith("  errors 0.2 % -> 3 %"))
     assert row.count(" / ") == 3
     assert "rolled back by mistake" in text
     assert max(map(len, said)) <= 132
+
+
+def test_a_large_error_is_written_out() -> None:
+    found = planned(ERRORS, releases=2)
+    delay = Delay(seconds=300.0, error=180.0)
+    [row] = found.rows
+    cells = tuple(msgspec.structs.replace(one, median=delay, p90=delay) for one in row.cells)
+    said = "\n".join(lines(msgspec.structs.replace(found, rows=(msgspec.structs.replace(row, cells=cells),))))
+    assert "300±180 / 300±180 s" in said
+
+
+def test_in_a_narrow_terminal_the_scenarios_stand_one_below_the_other() -> None:
+    found = planned(ERRORS, TAIL, releases=4)
+    wide, narrow = list(lines(found)), list(lines(found, columns=80))
+    assert max(map(len, narrow)) <= 80
+    for scenario in found.scenarios:
+        assert sum(line.count(scenario.name) for line in narrow) == sum(line.count(scenario.name) for line in wide)
+    cells = [line for line in narrow if line.startswith("  slow end, p99 x2")]
+    assert len(cells) > 1
+    assert sum(line.count(" / ") for line in cells) == len(found.scenarios)
 
 
 def test_failures_in_bursts_take_longer_to_find() -> None:

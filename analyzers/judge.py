@@ -123,7 +123,7 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
 def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
     """Fold releases whose histograms have the same number of bounds."""
     raw = np.concatenate([state.row for state in states]).reshape(len(states), WIDTH)
-    rows, limits, tick = Rows(raw), Limits(terms), intake.pack(terms, samples)
+    rows, limits, tick = Rows(raw), Limits.of(terms), intake.pack(terms, samples)
     seen = fold_arrays(rows, limits, tick, pods.scattered(samples, tick))
     tallies = pods.fold([state.pods for state in states], terms, samples, tick, Scores(ranks=seen.ranks, tails=seen.tails.mean(1)))
     rulings = decide.rule(rows, limits, tick, conviction.weigh(rows, limits, seen, tallies))

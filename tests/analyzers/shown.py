@@ -45,7 +45,7 @@ class Route:
 def watched(route: Route, terms: Terms, *, releases: int, ticks: int, seed: int) -> Iterator[tuple[int, Rows, Limits]]:
     """The state of all releases after each tick; it is the same arrays every time."""
     rng = np.random.default_rng(seed)
-    rows, limits = Rows(np.repeat(blank()[None], releases, axis=0)), Limits([terms] * releases)
+    rows, limits = Rows(np.repeat(blank()[None], releases, axis=0)), Limits.of([terms] * releases)
     for number in range(1, ticks + 1):
         tick = _tick(route, rng, releases=releases, number=number)
         shift, variance = _ranks(tick)

@@ -111,7 +111,7 @@ def test_whichever_limit_can_be_shown_at_the_baselines_rate_is_bet_against() -> 
     rows, limits = Rows(np.repeat(blank()[None], 2, axis=0)), Limits.of([one] * 2)
     none = np.zeros(2)
     for _ in range(4):
-        promotion.fold(rows, limits, _tick(counts), shift=none, variance=none)
+        promotion.fold(rows, limits, _tick(counts), shift=none, precision=none)
     assert promotion.certify(rows, limits).errors.all()
     assert promotion.error_limit(rows, limits) == pytest.approx([0.02 + 1 / 19000, 0.05])
 

@@ -123,7 +123,7 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
 def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
     """Fold releases whose histograms have the same number of bounds."""
     raw = np.concatenate([state.row for state in states]).reshape(len(states), WIDTH)
-    rows, limits, tick = Rows(raw), Limits(terms), intake.pack(terms, samples)
+    rows, limits, tick = Rows(raw), Limits.of(terms), intake.pack(terms, samples)
     seen = fold_arrays(rows, limits, tick, pods.scattered(samples, tick))
     tallies = pods.fold([state.pods for state in states], terms, samples, tick, Scores(ranks=seen.ranks, tails=seen.tails.mean(1)))
     rulings = decide.rule(rows, limits, tick, conviction.weigh(rows, limits, seen, tallies))
@@ -143,11 +143,11 @@ def fold_arrays(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look
     looked[:, len(EVENTS) :] &= compared.timed[:, None]
     said = evidence.fold(rows, limits, evidence.log_e(seen), waived=seen.outage, looked=looked)
     said[:, TYPICAL] = np.where(seen.one_bucket, beyond_mean, said[:, TYPICAL])
-    shift, variance = memory.fold(rows, seen, tick, evidence.follow(rows, said, tick.t))
+    shift, precision = memory.fold(rows, seen, tick, evidence.follow(rows, said, tick.t))
     bursts.fold(rows, tick)
     share.fold(rows, limits, tick)
-    dispersion.fold(rows, shift=shift, variance=variance)
-    promotion.fold(rows, limits, tick, shift=shift, variance=np.where(tick.timed, variance, 0.0))
+    dispersion.fold(rows, shift=shift, precision=precision)
+    promotion.fold(rows, limits, tick, shift=shift, precision=np.where(tick.timed, precision, 0.0))
     rows.head[:, ONE_BUCKET] = seen.one_bucket
     rows.head[:, TICK] += 1.0
     rows.grown[:] = evidence.grown(rows)

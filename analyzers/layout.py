@@ -27,7 +27,7 @@ NOT_BEGUN = -1e6
 
 # Columns of ``head``; the last three: one bucket holds half of the baseline, canary requests since the baseline's last one, and
 # whether evidence was ever taken without a baseline arm.
-TICK, SEEN, LATENCY_TICKS, BOUNDS_MARK, ONE_BUCKET, LONELY, ALONE = range(7)
+TICK, SEEN, BOUNDS_MARK, ONE_BUCKET, LONELY, ALONE = range(6)
 
 # Columns of ``period``.
 CUSUM, SINCE, LOOKS, GREW = range(4)
@@ -78,7 +78,7 @@ class Rows:
     """
 
     raw: Array
-    head: Annotated[Array, (7,)]
+    head: Annotated[Array, (6,)]
     logs: Annotated[Array, (2, ALTERNATIVES)]
     grown: Annotated[Array, (len(LEGS),)]
     period: Annotated[Array, (len(LEGS), 4)]

@@ -71,8 +71,8 @@ def look(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look:
         slower = passing.slowed(tick.b)
         if (tolerances[0] != tolerances[1]).any():
             passing = Passing(baseline, limits.bounds, tolerances[1])
-        slow = passing.slowed(tick.b, rare=True)
-        graded = np.where(first[:, None], 1.0, slow_end.ratios(passing.slowed(baseline, rare=True)))
+        slow, before_slow = passing.slowed(np.array((tick.b, baseline)), rare=True)
+        graded = np.where(first[:, None], 1.0, slow_end.ratios(before_slow))
     total = baseline.sum(1)
     middle = np.minimum((np.cumsum(baseline, axis=1) < 0.5 * total[:, None]).sum(1), size - 1)
     errors = (tick.c_err, tick.c_req), (tick.b_err, tick.b_req)

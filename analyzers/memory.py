@@ -8,9 +8,9 @@ import numpy as np
 
 from analyzers.arrays import Array, Mask
 from analyzers.intake import Tick
-from analyzers.layout import BOUNDS_MARK, LATENCY_TICKS, Rows
+from analyzers.layout import BOUNDS_MARK, C_SUM, Rows
+from analyzers.legs import typical
 from analyzers.legs.table import DENIED, ERRORS, SLOW_END, TYPICAL
-from analyzers.legs.typical import null_variance
 from analyzers.look import Events, Look
 from analyzers.terms import Limits
 
@@ -37,7 +37,7 @@ def fold(rows: Rows, look: Look, tick: Tick, ended: Mask) -> tuple[Array, Array]
         ended: (releases, legs), periods that begin anew after it.
 
     Returns:
-        The tick's Mann-Whitney statistic, as a shift of the probability from a half, and its variance; 0 where unknown.
+        The tick's Mann-Whitney statistic, as a shift of the probability from a half, and its precision; 0 where unknown.
     """
     seen, size = look.tick, tick.c.shape[1]
     new = _counted(look, tick)
@@ -55,8 +55,7 @@ def fold(rows: Rows, look: Look, tick: Tick, ended: Mask) -> tuple[Array, Array]
     rows.history[:, :, :size] *= np.where(tick.timed, KEEP, 1.0)[:, None, None]
     rows.history[:, 0, :size] += tick.c
     rows.history[:, 1, :size] += tick.b
-    rows.head[:, LATENCY_TICKS] += tick.timed
-    return _fold_ranks(rows, look, ended[:, TYPICAL])
+    return _fold_ranks(rows, look, canary, baseline, ended[:, TYPICAL])
 
 
 def _counted(look: Look, tick: Tick) -> Array:
@@ -67,25 +66,25 @@ def _counted(look: Look, tick: Tick) -> Array:
         *(tick.c_err, tick.b_err, tick.c_req, tick.b_req, tick.c_den, tick.b_den),
         _expected(failed, look.errors[0][1]),
         _expected(denied, look.denied[0][1]),
-        *(np.where(known, value, 0.0) for value in (tick.c_sum, tick.b_sum, tick.c.sum(1), tick.b.sum(1))),
+        *(tick.c_sum, tick.b_sum, tick.c.sum(1), tick.b.sum(1)),
     )
-    return np.array(columns).T
+    counted = np.array(columns).T
+    counted[~known, C_SUM:] = 0.0
+    return counted
 
 
 def _expected(baseline: Events, asked: Array) -> Array:
     """So many events would have been the canary's at the baseline's rate of the tick."""
     events, requests = baseline
-    return np.where(requests > 0.0, asked * events / np.where(requests > 0.0, requests, 1.0), 0.0)
+    asked_of = np.where(requests > 0.0, asked, 0.0)
+    return asked_of * events / np.maximum(requests, 1.0)
 
 
-def _fold_ranks(rows: Rows, look: Look, ended: Mask) -> tuple[Array, Array]:
+def _fold_ranks(rows: Rows, look: Look, canary: Array, baseline: Array, ended: Mask) -> tuple[Array, Array]:
     """Ticks are strata, weighted by their precision (van Elteren 1960)."""
-    canary, baseline = look.tick.c.sum(1), look.tick.b.sum(1)
-    variance = null_variance(look.pooled, canary, baseline)
-    usable = variance > 0.0
-    precision = np.where(usable, 1.0 / np.where(usable, variance, 1.0), 0.0)
+    precision = typical.precision(look.pooled, canary, baseline)
     score = (look.ranks * look.tick.c).sum(1)
-    shift = np.where(usable, score * (canary + baseline) / np.maximum(canary * baseline, 1.0), 0.0)
+    shift = np.where(precision > 0.0, score * (canary + baseline) / np.maximum(canary * baseline, 1.0), 0.0)
     rows.recent_ranks += np.array((precision * shift, precision)).T
     rows.recent_ranks *= ~ended[:, None]
-    return shift, variance
+    return shift, precision

@@ -115,21 +115,20 @@ class Certificates:
         return np.where(np.isfinite(least), least, np.nan)
 
 
-def fold(rows: Rows, limits: Limits, tick: Tick, *, shift: Array, variance: Array) -> None:
+def fold(rows: Rows, limits: Limits, tick: Tick, *, shift: Array, precision: Array) -> None:
     """Fold one tick.
 
     Args:
         rows: ``exposed`` must be that of the bounds of ``limits``.
         limits: of the batch.
         tick: what was counted.
-        shift, variance: of the tick's Mann-Whitney statistic (releases,); the variance is 0 where it says nothing.
+        shift, precision: of the tick's Mann-Whitney statistic (releases,); the precision is 0 where it says nothing.
     """
     rows.error_bets += _bets(rows, limits, tick)
     ratio = tick.c_req / np.maximum(tick.b_req, 1.0)
     compared = tick.b_req > 0.0
     rows.shown[:, EXPOSED] += np.where(compared, tick.c_req, 0.0)
     rows.shown[:, ERRORS_EXPECTED] += np.where(compared, ratio * tick.b_err, 0.0)
-    precision = np.where(variance > 0.0, 1.0 / np.where(variance > 0.0, variance, 1.0), 0.0)
     rows.shown[:, PRECISION] += precision
     rows.shown[:, SHIFT] += precision * shift
     rows.shown[:, TIMED_TICKS] += tick.timed

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import Final, Generic, TypeVar
 
@@ -98,17 +99,14 @@ class Limits(Numbers[Array]):
 
     bounds: Array
 
-    def __init__(self, terms: Sequence[Terms]) -> None:
+    @classmethod
+    def of(cls, terms: Sequence[Terms]) -> "Limits":
         """Pack terms that all have the same number of bounds. Releases under one policy share theirs, which are read once."""
         identities = list(map(id, terms))
         distinct = dict(zip(identities, terms, strict=True))
         places = dict(zip(distinct, range(len(distinct)), strict=True))
         index = np.array(list(map(places.__getitem__, identities)))
-        numbers = np.array([_numbers_of(one) for one in distinct.values()], dtype=np.float64).T[:, index]
-        for name, column in zip(_NUMBERS, numbers, strict=True):
-            object.__setattr__(self, name, column)
-        bounds = np.array([one.bounds_ms for one in distinct.values()], dtype=np.float64)[index]
-        object.__setattr__(self, "bounds", bounds)
+        return _packed(tuple(distinct.values()), index.tobytes())
 
     def take(self, chosen: npt.NDArray[np.intp]) -> "Limits":
         """The same for some of the releases."""
@@ -116,6 +114,18 @@ class Limits(Numbers[Array]):
         for name in (*_NUMBERS, "bounds"):
             object.__setattr__(part, name, getattr(self, name)[chosen])
         return part
+
+
+@lru_cache(maxsize=64)
+def _packed(distinct: tuple[Terms, ...], index: bytes) -> Limits:
+    """Terms of releases, by their places among the distinct ones: the same at every tick of a watch."""
+    places = np.frombuffer(index, dtype=np.intp)
+    numbers = np.array([_numbers_of(one) for one in distinct], dtype=np.float64).T[:, places]
+    limits = object.__new__(Limits)
+    for name, column in zip(_NUMBERS, numbers, strict=True):
+        object.__setattr__(limits, name, column)
+    object.__setattr__(limits, "bounds", np.array([one.bounds_ms for one in distinct], dtype=np.float64)[places])
+    return limits
 
 
 def _checked_bounds(bounds_ms: Sequence[float]) -> tuple[float, ...]:

@@ -8,13 +8,17 @@ in the bucket of the mode more can. Where nearly all requests lie in the bucket,
 all of them may lie right below the bound.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from analyzers.arrays import Array, Mask
 from analyzers.buckets import log_edges
+
+Places = npt.NDArray[np.intp]
 
 BLIND_SHARE: Final = 0.5
 """A bucket with this part of the requests hides where they lie."""
@@ -39,19 +43,15 @@ class Passing:
 
     def __init__(self, history: Array, bounds: Array, factor: Array) -> None:
         """From the baseline's histogram (releases, J) so far, finite bounds (releases, J-1) and a factor (releases,)."""
-        edges = log_edges(bounds)
-        total = np.maximum(history.sum(1, keepdims=True), 2.0 * _LEAST)
-        point = edges[:, 1:-1] - np.log(factor)[:, None]
-        self.place = (edges[:, None, 1:-1] < point[:, :, None]).sum(-1)
-        row = np.arange(len(history))[:, None]
+        size, total = len(history), np.maximum(history.sum(1, keepdims=True), 2.0 * _LEAST)
+        self.place, width, next_width, steps, widths = _geometry(bounds.tobytes(), factor.tobytes(), size)
+        row = np.arange(size)[:, None]
         upper, after = self.place + 1, self.place + 2
-        above = np.zeros((len(history), history.shape[1] + 1))
+        above = np.zeros((size, history.shape[1] + 1))
         np.cumsum(history[:, ::-1], axis=1, out=above[:, 1:])
         above = above[:, ::-1]
         here, beyond, before = (above[row, at] for at in (upper, after, self.place))
-        width, next_width = (edges[row, at] - edges[row, at - 1] for at in (upper, after))
         share, next_share = (before - here) / total, (here - beyond) / total
-        steps = edges[row, upper] - point
         below = np.maximum(total - before, 0.0)
         counts = (
             here,
@@ -63,7 +63,7 @@ class Passing:
         at = ndtri(shares)
         steepness = np.maximum((at[2] - at[0]) / width, (at[0] - at[3]) / next_width)
         passing = ndtr(at[:2] + steepness * steps) - np.array(counts[:2]) / total
-        densities = history / total / (edges[:, 1:] - edges[:, :-1])
+        densities = history / total / widths
         density, next_density = densities[row, self.place], densities[row, upper]
         falling = (density >= next_density) & (self.place > 0) & (densities[row, np.maximum(self.place - 1, 0)] >= density)
         even = share * np.minimum(steps / width, 1.0)
@@ -76,11 +76,26 @@ class Passing:
         self.rare: Array = np.maximum(self.share, passing[1])
 
     def slowed(self, counts: Array, *, rare: bool = False) -> Array:
-        """A histogram (releases, J) with its requests moved up so; ``rare``: by that share."""
-        row = np.arange(len(counts))[:, None]
-        above = np.zeros((len(counts), counts.shape[1] + 1))
-        counts[:, ::-1].cumsum(1, out=above[:, :-1][:, ::-1])
-        passed = above[row, self.place + 1] + (self.rare if rare else self.share) * counts[row, self.place]
-        np.minimum.accumulate(passed, axis=1, out=above[:, 1:-1])
-        slower: Array = above[:, :-1] - above[:, 1:]
+        """Histograms (..., releases, J) with their requests moved up so; ``rare``: by that share."""
+        row = np.arange(counts.shape[-2])[:, None]
+        above = np.zeros((*counts.shape[:-1], counts.shape[-1] + 1))
+        counts[..., ::-1].cumsum(-1, out=above[..., :-1][..., ::-1])
+        passed = above[..., row, self.place + 1] + (self.rare if rare else self.share) * counts[..., row, self.place]
+        np.minimum.accumulate(passed, axis=-1, out=above[..., 1:-1])
+        slower: Array = above[..., :-1] - above[..., 1:]
         return slower
+
+
+@lru_cache(maxsize=64)
+def _geometry(bounds: bytes, factor: bytes, size: int) -> tuple[Places, Array, Array, Array, Array]:
+    """Where the bounds lie once requests take longer: the same at nearly every tick of a watch.
+
+    Returns:
+        (releases, J-1) each: the bucket of the point that just reaches the bound, its logarithmic width and that of the next one,
+        and how far the point lies below the bucket's end; and the widths of all buckets (releases, J).
+    """
+    edges = log_edges(np.frombuffer(bounds).reshape(size, -1))
+    point = edges[:, 1:-1] - np.log(np.frombuffer(factor))[:, None]
+    place = (edges[:, None, 1:-1] < point[:, :, None]).sum(-1)
+    row, widths = np.arange(size)[:, None], edges[:, 1:] - edges[:, :-1]
+    return place, widths[row, place], widths[row, place + 1], edges[row, place + 1] - point, widths

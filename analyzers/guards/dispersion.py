@@ -24,15 +24,14 @@ _TRIMMED: Final = np.array([0.517, 0.566, 0.604, 0.636, 0.696, 0.769, 0.848, 0.9
 """Expected mean of half of n successive squared differences of normals without the largest (simulated, 40 000 or more of each)."""
 
 
-def fold(rows: Rows, *, shift: Array, variance: Array) -> None:
-    """Note one tick's statistic (releases,) and its variance under the null; ticks of variance 0 are left out."""
-    known = variance > 0.0
+def fold(rows: Rows, *, shift: Array, precision: Array) -> None:
+    """Note one tick's statistic (releases,) and its precision under the null; ticks of precision 0 are left out."""
+    known = precision > 0.0
     if not known.any():
         return
     blocks = rows.blocks
-    precision = np.where(known, 1.0 / np.where(known, variance, 1.0), 0.0)
-    z = np.minimum(np.maximum(shift * np.sqrt(precision), -LARGEST_Z), LARGEST_Z)
-    blocks[:, :, SUM] += (np.sqrt(precision) * z)[:, None]
+    root = np.sqrt(precision)
+    blocks[:, :, SUM] += (root * np.minimum(np.maximum(shift * root, -LARGEST_Z), LARGEST_Z))[:, None]
     blocks[:, :, PRECISION] += precision[:, None]
     blocks[:, :, TICKS] += known[:, None]
     full = known[:, None] & (blocks[:, :, TICKS] >= LENGTHS)

@@ -59,14 +59,11 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     known = usable & (canary >= MIN_REQUESTS) & (baseline >= MIN_BASELINE)
     if not known.any():
         return np.zeros(len(known))
-    c_mean = np.where(known, c_sum, 1.0) / np.where(known, canary, 1.0)
-    b_mean = np.where(known, b_sum, 1.0) / np.where(known, baseline, 1.0)
-    total, counted = (
-        rows.counts[:, column] + np.where(usable, now, 0.0) for column, now in ((B_SUM, news[:, 2]), (B_LAT, news[:, 3]))
-    )
-    running = total / np.maximum(counted, 1.0)
+    c_mean, b_mean = np.where(known, (c_sum, b_sum), 1.0) / np.where(known, (canary, baseline), 1.0)
+    total, counted = rows.counts[:, (B_SUM, B_LAT)].T + np.where(usable, news[:, 2:].T, 0.0)
+    running = np.where(known, total / np.maximum(counted, 1.0), 1.0)
     ratio = np.log(c_mean / b_mean)
-    beyond = np.where(known, (c_mean - widened(limits, tick, limits.typical) * b_mean) / np.where(known, running, 1.0), 0.0)
+    beyond = np.where(known, (c_mean - widened(limits, tick, limits.typical) * b_mean) / running, 0.0)
     number = np.arange(MEAN_STARTS) * limits.horizon[:, None] / MEAN_STARTS
     begun = (rows.head[:, TICK, None] >= number) & known[:, None]
     weight = limits.later * limits.horizon / MEAN_STARTS * np.where(rows.grown[:, TYPICAL] >= 0.0, LATE_DISCOUNT, 1.0)
@@ -75,7 +72,7 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
     one = np.ones_like(ratio)
     moments = np.array(((one, ratio, ratio * ratio), (one, beyond, beyond * beyond)))
     rows.mean += moments.transpose(2, 0, 1)[:, :, None, :] * begun[:, None, :, None]
-    room = np.where(known, (limits.typical * b_mean - c_mean) / np.where(known, running, 1.0), 0.0)
+    room = np.where(known, (limits.typical * b_mean - c_mean) / running, 0.0)
     rows.safe_mean += np.array((known, room, room * room)).T
     rows.mean_wait[known] = 0.0
     return beyond

@@ -26,7 +26,7 @@ _FLOOR: Final = 0.3
 def _lifted(above: Array, starts: Array, exponents: Array) -> Array:
     """Survival (releases, alternatives, bounds) of the alternatives, from that of the pool (releases, bounds)."""
     held = above[:, None, :]
-    begin, power = starts[None, :, None], exponents[None, :, None]
+    begin, power = starts[:, None], exponents[:, None]
     stretched = np.exp(np.log(begin) + power * np.log(np.maximum(held, 1e-300) / begin))
     return np.where(held >= begin, held, np.where(held > 0.0, stretched, 0.0))
 
@@ -45,10 +45,9 @@ def scores(pooled: Array) -> Array:
     share = _masses(above)[:, None, :]
     so_far, below = np.cumsum(lifted, axis=-1), np.cumsum(share, axis=-1)
     mean = np.where(below > 0.0, so_far / np.maximum(below, 1e-300), np.inf)
-    least = mean.argmin(-1)[..., None]
-    level = np.take_along_axis(mean, least, axis=-1)
-    filled = (share > 0.0) & (np.arange(pooled.shape[1]) > least)
-    ratio = np.where(filled, lifted / np.maximum(share, 1e-300), np.minimum(level, 1e300))
+    level = np.minimum(mean.min(-1, keepdims=True), 1e300)
+    filled = (share > 0.0) & (np.arange(pooled.shape[1]) > mean.argmin(-1)[..., None])
+    ratio = np.where(filled, lifted / np.maximum(share, 1e-300), level)
     scored: Array = np.log(np.minimum(np.maximum(ratio, _SMALLEST), _LARGEST))
     return scored
 

@@ -32,13 +32,20 @@ def scores(ranks: Array, tilts: Array) -> Array:
     return tilted
 
 
-def null_variance(pooled: Array, canary: Array, baseline: Array) -> Array:
-    """Variance of the probability that a canary request is slower, under the null, ties corrected; 0 when it cannot vary."""
+def precision(pooled: Array, canary: Array, baseline: Array) -> Array:
+    """Inverse of the variance, under the null, of the probability that a canary request is slower; ties corrected.
+
+    Args:
+        pooled: (releases, J). canary, baseline: requests (releases,).
+
+    Returns:
+        (releases,); 0 where the probability cannot vary.
+    """
     total = pooled.sum(-1)
     safe = np.maximum(total, 2.0)
     share = pooled / safe[..., None]
     ties = safe**2 / (safe - 1.0) * (share**3).sum(-1) - 1.0 / (safe - 1.0)
     varying = safe + 1.0 - ties
     usable = (total >= 2.0) & (canary > 0.0) & (baseline > 0.0) & (varying > 1e-9 * safe)
-    variance: Array = np.where(usable, varying / (12.0 * np.maximum(canary * baseline, 1.0)), 0.0)
-    return variance
+    variance = np.where(usable, varying, 1.0) / (12.0 * np.maximum(canary * baseline, 1.0))
+    return np.where(usable, 1.0 / variance, 0.0)

@@ -45,12 +45,12 @@ class Route:
 def watched(route: Route, terms: Terms, *, releases: int, ticks: int, seed: int) -> Iterator[tuple[int, Rows, Limits]]:
     """The state of all releases after each tick; it is the same arrays every time."""
     rng = np.random.default_rng(seed)
-    rows, limits = Rows(np.repeat(blank()[None], releases, axis=0)), Limits([terms] * releases)
+    rows, limits = Rows(np.repeat(blank()[None], releases, axis=0)), Limits.of([terms] * releases)
     for number in range(1, ticks + 1):
         tick = _tick(route, rng, releases=releases, number=number)
-        shift, variance = _ranks(tick)
+        shift, precision = _ranks(tick)
         with np.errstate(all="ignore"):
-            promotion.fold(rows, limits, tick, shift=shift, variance=variance)
+            promotion.fold(rows, limits, tick, shift=shift, precision=precision)
             share.fold(rows, limits, tick)
         yield number, rows, limits
 
@@ -90,12 +90,12 @@ def _tick(route: Route, rng: np.random.Generator, *, releases: int, number: int)
 
 
 def _ranks(tick: Tick) -> tuple[Array, Array]:
-    """Shift and variance of the tick's Mann-Whitney statistic."""
+    """Shift and precision of the tick's Mann-Whitney statistic."""
     pooled = tick.c + tick.b
     m, n, total = tick.c.sum(1), tick.b.sum(1), np.maximum(pooled.sum(1), 2.0)
     part = pooled / total[:, None]
     ranks = np.cumsum(part, axis=1) - 0.5 * part - 0.5
     pairs = np.maximum(m * n, 1.0)
     ties = total**2 / (total - 1.0) * (part**3).sum(1) - 1.0 / (total - 1.0)
-    variance = np.where(tick.timed, (total + 1.0 - ties) / (12.0 * pairs), 0.0)
-    return np.where(tick.timed, (ranks * tick.c).sum(1) * total / pairs, 0.0), variance
+    precision = np.where(tick.timed, 12.0 * pairs / (total + 1.0 - ties), 0.0)
+    return np.where(tick.timed, (ranks * tick.c).sum(1) * total / pairs, 0.0), precision

@@ -77,7 +77,7 @@ def test_counts_must_fit_the_bounds() -> None:
 
 def test_a_batch_says_the_same_as_one_by_one() -> None:
     shapes = [_lognormal(40.0, 240.0), _lognormal(370.0, 430.0), _lognormal(60.0, 360.0), [0.0] * 20]
-    limits = Limits([terms()] * len(shapes))
+    limits = Limits.of([terms()] * len(shapes))
     typical, p99 = fitness.blind(np.array(shapes), limits)
     for at, counts in enumerate(shapes[:3]):
         one = resolutions(ISTIO_MS, counts, typical=1.1, slow_end=1.1)

@@ -74,8 +74,8 @@ def _blocks(z: np.ndarray) -> float:
 
     rows = Rows(blank()[None].copy())
     for value in z:
-        dispersion.fold(rows, shift=np.array([value]), variance=np.array([1.0]))
-    dispersion.fold(rows, shift=np.array([0.0]), variance=np.array([0.0]))
+        dispersion.fold(rows, shift=np.array([value]), precision=np.array([1.0]))
+    dispersion.fold(rows, shift=np.array([0.0]), precision=np.array([0.0]))
     return float(dispersion.dispersion(rows.blocks)[0])
 
 

@@ -63,19 +63,19 @@ def test_a_late_slow_end_and_late_typical_latency_are_counted_over_their_own_per
     assert " if 10 % slower; sure to be worse: 1 in " in ruling.reason
     state, ruling = _after(_late(slow, good=good, at=50, ticks=90), bounds)
     assert ruling.outcome == "rollback"
-    seen = harm.slowness(Rows(state.row[None]), Limits([terms(bounds_ms=bounds)]), _recent(state, bounds))
+    seen = harm.slowness(Rows(state.row[None]), Limits.of([terms(bounds_ms=bounds)]), _recent(state, bounds))
     assert seen.factor is not None
     assert seen.factor > 1.5
 
 
 def _recent(state: JudgeState, bounds: tuple[float, ...]) -> Period:
-    return harm.period(Rows(state.row[None]), Limits([terms(bounds_ms=bounds)]), TYPICAL, later=True)
+    return harm.period(Rows(state.row[None]), Limits.of([terms(bounds_ms=bounds)]), TYPICAL, later=True)
 
 
 def test_a_bound_over_a_period_that_the_data_chose_is_wider() -> None:
     good, bad = sample(1.0, canary=(500, 0), baseline=(500, 0)), sample(1.0, canary=(500, 25), baseline=(500, 0))
     state, _ = _after(_late(bad, good=good, at=2, ticks=6))
-    rows, limits = Rows(state.row[None]), Limits([terms(bounds_ms=())])
+    rows, limits = Rows(state.row[None]), Limits.of([terms(bounds_ms=())])
     whole, recent = (harm.period(rows, limits, ERRORS, later=later) for later in (False, True))
     assert recent.alpha == pytest.approx(whole.alpha / 300.0)
     assert (whole.words, recent.words) == ("since the start", "since 2 s")
@@ -87,7 +87,7 @@ def test_a_bound_over_a_period_that_the_data_chose_is_wider() -> None:
 @pytest.mark.parametrize("factor", [1.0, 1.2, 1.5])
 def test_the_factor_of_typical_latency_lies_between_its_bounds(factor: float) -> None:
     state, _ = watch(terms(Policy(evidence="strict", promotion=NEVER.promotion)), World(factor=factor).ticks(1, 20))
-    rows, limits = Rows(state.row[None]), Limits([terms()])
+    rows, limits = Rows(state.row[None]), Limits.of([terms()])
     seen = harm.slowness(rows, limits, harm.period(rows, limits, TYPICAL, later=False))
     assert seen.factor is not None
     assert seen.low is not None

@@ -94,7 +94,7 @@ def convicted(stream: Stream, *, policy: Policy | None = None, ticks: int = TICK
     """The tick at which each release is taken back; 0 for never."""
     one = terms(policy or Policy(promotion=Promotion(min_requests=10**9)), bounds_ms=BOUNDS, ticks=300)
     rng = np.random.default_rng(seed)
-    rows, limits = Rows(np.repeat(blank()[None], RELEASES, axis=0)), Limits([one] * RELEASES)
+    rows, limits = Rows(np.repeat(blank()[None], RELEASES, axis=0)), Limits.of([one] * RELEASES)
     first = np.zeros(RELEASES)
     for number in range(1, ticks + 1):
         with np.errstate(all="ignore"):

@@ -28,7 +28,7 @@ def test_an_identical_canary_gets_every_certificate() -> None:
     policy = Policy(promotion=Promotion(min_requests=10**9))
     one = terms(policy)
     state, _ = watch(one, World(canary_rps=500.0, baseline_rps=500.0).ticks(1, 120))
-    rows, limits = Rows(state.row[None]), Limits([one])
+    rows, limits = Rows(state.row[None]), Limits.of([one])
     found = promotion.certify(rows, limits)
     assert found.errors.all()
     assert found.rank.all()
@@ -95,7 +95,7 @@ def test_what_is_bet_for_a_canary_has_a_mean_of_at_most_one_wherever_it_is_beyon
     table = np.array([[a, canary, b, baseline] for a, b in product(range(canary + 1), range(baseline + 1))], dtype=np.float64)
     for max_rate, above in ((0.05, 0.02), (0.0, 0.1), (0.3, 0.0), (0.02, 0.2)):
         one = terms(_errors(max_rate=max_rate, above_baseline=above))
-        rows, limits = Rows(np.repeat(blank()[None], len(table), axis=0)), Limits([one] * len(table))
+        rows, limits = Rows(np.repeat(blank()[None], len(table), axis=0)), Limits.of([one] * len(table))
         rows.shown[:, EXPOSED], rows.shown[:, ERRORS_EXPECTED] = 1000.0, 1000.0 * known
         bets = np.exp(promotion._bets(rows, limits, _tick(table)))
         for base in (0.0, 0.01, 0.1, 0.5, 0.8):
@@ -108,10 +108,10 @@ def test_whichever_limit_can_be_shown_at_the_baselines_rate_is_bet_against() -> 
     """Where the baseline fails more than the absolute limit, only the comparison can clear a canary, and the other way round."""
     counts = np.array([[0.0, 1000.0, 1.0, 19000.0], [30.0, 1000.0, 570.0, 19000.0]])
     one = terms(_errors(max_rate=0.005, above_baseline=0.02))
-    rows, limits = Rows(np.repeat(blank()[None], 2, axis=0)), Limits([one] * 2)
+    rows, limits = Rows(np.repeat(blank()[None], 2, axis=0)), Limits.of([one] * 2)
     none = np.zeros(2)
     for _ in range(4):
-        promotion.fold(rows, limits, _tick(counts), shift=none, variance=none)
+        promotion.fold(rows, limits, _tick(counts), shift=none, precision=none)
     assert promotion.certify(rows, limits).errors.all()
     assert promotion.error_limit(rows, limits) == pytest.approx([0.02 + 1 / 19000, 0.05])
 
@@ -220,7 +220,7 @@ def test_where_no_weight_is_known_or_nothing_is_split_no_share_is_wrong() -> Non
     counts = np.array([[0.0, 900.0, 0.0, 100.0]] * 4)
     tick = _tick(counts)
     tick.weight[:] = [math.nan, 0.0, 1.0, 0.1]
-    rows, limits = Rows(np.repeat(blank()[None], 4, axis=0)), Limits([terms()] * 4)
+    rows, limits = Rows(np.repeat(blank()[None], 4, axis=0)), Limits.of([terms()] * 4)
     share.fold(rows, limits, tick)
     assert share.mismatched(rows).tolist() == [False, False, False, True]
     assert np.isnan(share.answered(rows)).tolist() == [True, True, True, False]
@@ -262,11 +262,11 @@ def test_what_cannot_be_told_of_the_slow_end_is_said(
 ) -> None:
     one = terms(Policy(promotion=Promotion(min_requests=10**9)), bounds_ms=bounds_ms)
     state, _ = watch(one, [sample(float(t), slow=(latency(slow[0]), latency(slow[1]))) for t in range(1, 4)])
-    assert p99.told(Rows(state.row[None]), Limits([one])).startswith(said)
+    assert p99.told(Rows(state.row[None]), Limits.of([one])).startswith(said)
 
 
 def test_a_slow_end_with_too_few_requests_is_said_to_be_so_and_a_certified_one_with_its_bound() -> None:
     one = terms(Policy(promotion=Promotion(min_requests=10**9)))
     for ticks, said in ((3, "the slow end could not be told on 1"), (90, "the slow end is at most 1.")):
         state, _ = watch(one, World().ticks(1, ticks))
-        assert p99.told(Rows(state.row[None]), Limits([one])).startswith(said)
+        assert p99.told(Rows(state.row[None]), Limits.of([one])).startswith(said)

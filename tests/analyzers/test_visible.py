@@ -21,7 +21,7 @@ def _after(ticks: int, *, split: bool = True, world: World | None = None) -> tup
     one = terms(NOTHING_TOLERATED, split=split)
     state, ruling = watch(one, (world or World()).ticks(3, ticks))
     assert ruling.outcome == "continue"
-    return Rows(state.row[None]), Limits([one])
+    return Rows(state.row[None]), Limits.of([one])
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -53,7 +53,7 @@ def test_where_the_buckets_are_blind_the_means_say_it() -> None:
 def test_what_the_policy_tolerates_is_not_said_to_be_seen() -> None:
     one = terms(Policy(promotion=Promotion(min_requests=10**9)))
     state, _ = watch(one, World(canary_rps=500.0, baseline_rps=500.0).ticks(3, 120))
-    rows, limits = Rows(state.row[None]), Limits([one])
+    rows, limits = Rows(state.row[None]), Limits.of([one])
     rate, factor = visible.error_rate(rows, limits), visible.typical_factor(rows, limits)
     assert rate is not None
     assert factor is not None
@@ -62,7 +62,7 @@ def test_what_the_policy_tolerates_is_not_said_to_be_seen() -> None:
 
 
 def test_without_traffic_no_regression_could_have_been_seen() -> None:
-    rows, limits = Rows(blank()[None]), Limits([terms(bounds_ms=())])
+    rows, limits = Rows(blank()[None]), Limits.of([terms(bounds_ms=())])
     assert visible.sentence(rows, limits) == "no regression could have been seen by now"
     with np.errstate(all="raise"):
         assert visible.typical_factor(rows, limits) is None
@@ -72,4 +72,4 @@ def test_where_everything_fails_or_is_allowed_no_error_rate_can_be_seen() -> Non
     allowed = terms(Policy(tolerances=Tolerances(errors=ErrorTolerance(max_rate=1.0))))
     for one, world in ((allowed, World()), (terms(NOTHING_TOLERATED), World(errors=(1.0, 1.0)))):
         state, _ = watch(one, world.ticks(3, 3))
-        assert visible.error_rate(Rows(state.row[None]), Limits([one])) is None
+        assert visible.error_rate(Rows(state.row[None]), Limits.of([one])) is None

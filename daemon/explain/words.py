@@ -146,9 +146,9 @@ def missing(told: Account) -> Iterator[str]:
 
 
 def _asked(finding: Finding, told: Account) -> bool:
-    """Whether a promotion waited for it."""
+    """Whether a promotion waited for it; of what earlier versions judged, it is not known, and said."""
     required = finding.leg == NAMES[SLOW_END] and told.policy.tolerances.latency.require_slow_end
-    return finding.leg in _ALWAYS_ASKED or required or finding.e_value >= NOTEWORTHY
+    return finding.leg in _ALWAYS_ASKED or finding.leg not in NAMES or required or finding.e_value >= NOTEWORTHY
 
 
 def _open(finding: Finding) -> str:

@@ -45,7 +45,7 @@ def beside(rows: Rows, limits: Limits) -> list[str]:
     for at in np.flatnonzero(typical | slow_end | failing).tolist():
         parts = []
         if failing[at]:
-            parts.append(f"; the baseline itself fails {words.percent(float(rate[at]))}: compared with itself only")
+            parts.append(f"; the baseline itself fails {words.percent(float(rate[at]))}: the canary is compared with it only")
         if typical[at]:
             parts.append(f"; these buckets cannot tell {words.slower(float(limits.typical[at]))}: the mean judges typical latency")
         if slow_end[at]:

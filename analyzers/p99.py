@@ -143,7 +143,7 @@ def _where(rows: Rows, limits: Limits) -> str:
     place = int(buckets.place_of(buckets.distribution(counts), 1.0 - WANTED_EXCEEDANCE)[0])
     share = float(counts[0, place] / counts.sum())
     lower, upper = [0.0, *bounds.tolist(), math.inf][place : place + 2]
-    many = f"all but {words.percent(1.0 - share)}" if share > NEARLY_ALL else words.percent(share)
+    many = f"all{f' but {words.percent(1.0 - share)}' if share < 1.0 else ''}" if share > NEARLY_ALL else words.percent(share)
     if math.isinf(upper):
         return f"{many} of the requests take longer than {words.milliseconds(lower)}"
     return f"{many} of the requests lie between {words.milliseconds(lower).removesuffix(' ms')} and {words.milliseconds(upper)}"

@@ -58,7 +58,7 @@ def to_one(evidence: float) -> str:
         return "less than 1 to 1"
     if evidence >= 1e6:
         return "more than a million to 1"
-    return f"{math.floor(10.0 * evidence) / 10.0 if evidence < 10.0 else math.floor(evidence):g} to 1"
+    return f"{math.floor(10.0 * evidence) / 10.0:g} to 1" if evidence < 10.0 else f"{count(math.floor(evidence))} to 1"
 
 
 @lru_cache(maxsize=4096)

@@ -106,7 +106,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             gt=0.0,
             lt=0.5,
-            description="Chance of rolling back a canary that is no worse, over the whole watch and all looks together.",
+            description="Chance of rolling back a canary that is no worse, at most, over the whole watch and all looks together, "
+            "where requests are independent of each other.",
         ),
     ] = 0.01
     evidence: Annotated[

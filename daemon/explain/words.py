@@ -86,7 +86,8 @@ def evidence(told: Account) -> str:
     """How strong the evidence is that the canary is worse at all, and what that means."""
     reached, what = min((told.evidence, "this"), (told.boundary, "that"))
     sure = f"; a canary that is no worse reaches {what} with a chance of at most {words.odds(reached)}" if reached > 1.0 else ""
-    return f"{amount(told.evidence)} that the canary is worse at all; a rollback needs {amount(told.boundary)}{sure}"
+    needed = f"a rollback needs {amount(told.boundary)}{sure}"
+    return f"{amount(told.evidence)} that the canary is worse at all, before the guards; {needed}"
 
 
 def beyond(told: Account) -> Iterator[str]:
@@ -96,7 +97,8 @@ def beyond(told: Account) -> Iterator[str]:
         return
     one = max(known, key=lambda finding: (finding.leg == told.leg, finding.e_value))
     asked = f"the policy asks for {words.to_one(told.beyond_boundary)} as well (evidence: {told.policy.evidence})"
-    yield f"{words.to_one(one.beyond or 0.0)} that it is worse than tolerated, by {_NAMES.get(one.leg, one.leg)}; {asked}"
+    leg = _NAMES.get(one.leg, one.leg)
+    yield f"{words.to_one(one.beyond or 0.0)} that it is worse than tolerated, by {leg}, before the guards; {asked}"
 
 
 def traffic(totals: Totals) -> str:
@@ -146,9 +148,9 @@ def missing(told: Account) -> Iterator[str]:
 
 
 def _asked(finding: Finding, told: Account) -> bool:
-    """Whether a promotion waited for it."""
+    """Whether a promotion waited for it; of what earlier versions judged, it is not known, and said."""
     required = finding.leg == NAMES[SLOW_END] and told.policy.tolerances.latency.require_slow_end
-    return finding.leg in _ALWAYS_ASKED or required or finding.e_value >= NOTEWORTHY
+    return finding.leg in _ALWAYS_ASKED or finding.leg not in NAMES or required or finding.e_value >= NOTEWORTHY
 
 
 def _open(finding: Finding) -> str:

@@ -249,13 +249,14 @@ def test_a_sample_that_carries_its_weight_goes_before_what_was_announced() -> No
             ((0, 500, 0), (2, 9994, 4)), (250.0, 500.0),
             "p99 could not be told: all but 0.06 % of the requests lie between 250 and 500 ms",
         ),
+        (((0, 500, 0), (0, 10_000, 0)), (250.0, 500.0), "p99 could not be told: all of the requests lie between 250 and 500 ms"),
         (
             ((0, 450, 50), (2, 8800, 1200)), (250.0, 500.0),
             "p99 could not be told: 12 % of the requests take longer than 500 ms",
         ),
         (((0, 500, 0), (4000, 5900, 100)), (250.0, 500.0), "p99 could not be told: 59 % of the requests lie"),
     ],
-    ids=["none", "a single bound", "one bucket", "above the last bound", "a slope that is not known"],
+    ids=["none", "a single bound", "one bucket", "all in it", "above the last bound", "a slope that is not known"],
 )  # fmt: skip
 def test_what_cannot_be_told_of_the_slow_end_is_said(
     slow: tuple[tuple[int, ...], tuple[int, ...]], bounds_ms: tuple[float, ...], said: str

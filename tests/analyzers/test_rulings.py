@@ -125,7 +125,7 @@ def test_a_baseline_that_fails_as_much_is_compared_with_itself() -> None:
     _, ruling = watch(terms(EARLY, bounds_ms=(), ticks=60), _errors(30, 60, baseline=30))
     assert ruling.outcome == "inconclusive"
     assert ruling.evidence < 10.0
-    assert "; the baseline itself fails 3 %: compared with itself only; " in ruling.reason
+    assert "; the baseline itself fails 3 %: the canary is compared with it only; " in ruling.reason
     assert _finding(ruling, "errors").sentence.endswith(
         "The baseline itself fails 3 %, beyond the limit: the canary is compared with it only."
     )

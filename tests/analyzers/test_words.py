@@ -25,6 +25,16 @@ def test_odds_round_down(evidence: float, text: str) -> None:
     assert words.odds(evidence) == text
 
 
+def test_odds_that_it_is_worse_than_tolerated_round_down() -> None:
+    assert [words.to_one(evidence) for evidence in (0.9, 5.89, 57.6, 1044.2, 1e6)] == [
+        "less than 1 to 1",
+        "5.8 to 1",
+        "57 to 1",
+        "1 044 to 1",
+        "more than a million to 1",
+    ]
+
+
 def test_lists() -> None:
     assert words.listed(["a"]) == "a"
     assert words.listed(["a", "b", "c"]) == "a, b and c"

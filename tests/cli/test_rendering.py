@@ -36,7 +36,7 @@ def test_a_verdict_says_what_was_done_and_every_finding() -> None:
     said = msgspec.structs.replace(verdict("shop-1"), findings=(finding,))
     assert rendering.verdict_lines(said) == [
         "rollback (revert) after 7 ticks: errors: 5 % against 0.1 %",
-        "  errors  5 % of the canary's requests fail, 0.1 % of the baseline's",
+        "  errors   5 % of the canary's requests fail, 0.1 % of the baseline's",
     ]
     observed = msgspec.structs.replace(said, action=Action.NONE)
     assert rendering.verdict_lines(observed)[0].startswith("rollback (observed only)")

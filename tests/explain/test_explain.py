@@ -98,8 +98,8 @@ def test_a_rollback_reads_as_one(bad: Told) -> None:
     for words in (
         "by the judge after",
         "on errors",
-        "that the canary is worse at all; a rollback needs 100",
-        "that it is worse than tolerated, by errors; the policy asks for 5 to 1 as well (evidence: balanced)",
+        "that the canary is worse at all, before the guards; a rollback needs 100",
+        "that it is worse than tolerated, by errors, before the guards; the policy asks for 5 to 1 as well (evidence: balanced)",
         "errors CONVICTS",
         "revert: the traffic was taken back to the baseline",
         "Timeline\n",
@@ -150,7 +150,7 @@ def test_what_is_surely_worse_but_not_more_than_tolerated_says_what_it_lacks(tmp
     assert said.outcome == "inconclusive"
     assert said.evidence > said.boundary
     text = re.sub(r"\s+", " ", "\n".join(lines(said, colours=False)))
-    assert "less than 1 to 1 that it is worse than tolerated, by typical latency; the policy asks for 5 to 1 as well" in text
+    assert "less than 1 to 1 that it is worse than tolerated, by typical latency, before the guards; the policy asks" in text
     assert "less than 1 to 1 that it is more than tolerated)" in text
 
 

@@ -34,7 +34,7 @@ class Passing:
     Attributes:
         place: the bucket in which a request lies that just reaches the bound.
         share: the part of that bucket's requests that passes, at most.
-        rare: the same with the root of the count above the bound added to it: where few requests lie above, their number is itself
+        rare: the same with half a request more above the bound, as by Jeffreys' prior: where few lie above, their number is itself
             a matter of chance, and the slow end is judged by just these.
         blind: nothing is known of it.
     """
@@ -55,7 +55,7 @@ class Passing:
         below = np.maximum(total - before, 0.0)
         counts = (
             here,
-            here + np.sqrt(here),
+            here + _LEAST,
             total - np.maximum(below - np.sqrt(below), _LEAST),
             np.maximum(beyond - np.sqrt(beyond), _LEAST),
         )

@@ -396,12 +396,11 @@ async def test_a_token_file_that_hangs_is_named_and_takes_no_thread_of_anybody_e
         return b"t"
 
     monkeypatch.setattr(files, "read_bytes", hanging)
-    before = threading.active_count()
     async with server(says(b"{}")) as honest, client(token_file="/mount/token", timeout_seconds=0.02) as http:
         for _ in range(40):
             with pytest.raises(TimedOut, match=r"token file .* could not be read within"):
                 await http.read(honest.url, Noting)
-        assert threading.active_count() == before + 1
+        assert [thread.name for thread in threading.enumerate()].count("token file") == 1
         async with asyncio.timeout(5.0):
             await asyncio.to_thread(int)
         answers.set()

@@ -28,7 +28,7 @@ from analyzers.terms import Terms
 CERTAINTY: Final = 0.0005
 """Of Student's quantile for pods that differ."""
 CHANCE_Z: Final = 3.9
-"""Standard deviations of chance: passed at any of 900 looks, the first of them after three ticks, in about 1 of 1000 watches."""
+"""Standard deviations of chance, for repeated looks: backed by simulated watches of 300 looks; longer ones were not simulated."""
 FEWEST_BASELINE: Final = 3
 FEWEST_FAILURES: Final = 20.0
 LONG_TICK_SECONDS: Final = 5.0

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# More tests side by side than two cores have room for: a third of them wait for a server or a clock.
+SIDE_BY_SIDE ?= --numprocesses 3 --dist loadgroup
 
 .PHONY: demo test unit servers check lint types bench calibration lock clean format
 
@@ -10,12 +12,12 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m tests.servers status
-	$(BIN)/pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term:skip-covered --cov-fail-under=90
 	$(BIN)/coverage report --include='analyzers/*' --skip-covered --fail-under=100
 
 # A newcomer's loop: no server but what a wheel brings, no coverage.
 unit: $(VENV)/.dev
-	$(BIN)/pytest -m "not live and not mesh"
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not live and not mesh"
 
 servers: $(VENV)/.dev
 	$(BIN)/python -m tests.servers build

@@ -29,8 +29,8 @@ async def announce(bus: Bus, body: bytes | dict[str, Any], headers: dict[str, st
     await bus.connection.jetstream.publish(SUBJECT, data, headers=headers)
 
 
-async def take(bus: Bus, count: int, *, within: float = 10.0) -> list[NatsAnnouncement]:
-    """The next announcements, unanswered."""
+async def take(bus: Bus, count: int, *, within: float = 30.0) -> list[NatsAnnouncement]:
+    """The next announcements, unanswered; longer than the broker waits for an answer that somebody else owes."""
     taken: list[NatsAnnouncement] = []
     async with asyncio.timeout(within), aclosing(bus.events.announcements()) as announcements:
         async for announcement in announcements:

@@ -18,7 +18,12 @@ from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
 from tests.mesh.wallclock import WallClock
 
-pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.mesh,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(120),
+    pytest.mark.xdist_group("istio"),
+]
 
 PATHS = {"/": {}, "/tested": {"x-canary": "always"}, "/reports/1": {}}
 

@@ -26,7 +26,7 @@ from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer, cluster
 from tests.servers.locate import require_crds
 
-pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.xdist_group("kube")]
 
 RELEASE = Release(service=SERVICE, namespace=NAMESPACE, baseline=ArmSpec(version="v1"), canary=ArmSpec(version="v2"))
 

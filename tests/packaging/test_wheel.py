@@ -17,7 +17,7 @@ import pytest
 from daemon import __version__
 from tests.packaging.installation import PACKAGES, Installation, install
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(400), pytest.mark.xdist_group("wheel")]
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ are answered from the first second; ``/readyz`` says what is still missing.
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import IstioMesh, Settings
 from daemon import __version__, logs
+from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
-from daemon.bus.beside import beside
+from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
-from daemon.clock import SystemClock
 from daemon.engine.engine import Engine
 from daemon.engine.world import Mesh, World
 from daemon.errors import InvalidInput, VerdictdError
@@ -86,7 +86,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     metrics = Metrics(now=clock.now)
     metrics.expect_telemetry(settings.telemetry)
     async with AsyncExitStack() as stack:
-        async with _until(stop) as opening:
+        async with until_set(stop) as opening:
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
             telemetry = {
@@ -119,24 +119,6 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             log.info("stopping")
             engine.stop()
     log.info("stopped")
-
-
-@asynccontextmanager
-async def _until(stop: asyncio.Event) -> AsyncIterator[asyncio.Timeout]:
-    """Leave the body when told to stop: a broker that does not answer must not hold up the end. ``expired`` says so."""
-    limit = asyncio.timeout(None)
-
-    async def watch() -> None:
-        await stop.wait()
-        limit.reschedule(asyncio.get_running_loop().time())
-
-    async with beside(watch()):
-        try:
-            async with limit:
-                yield limit
-        except TimeoutError:
-            if not limit.expired():
-                raise
 
 
 async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, Mesh]:

@@ -9,18 +9,18 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
 import nats.errors
 from nats.js import JetStreamContext
 
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
+from daemon.aio.tasks import background, cancelled_for_sure
+from daemon.aio.throttle import LogThrottle
 from daemon.bus.address import Address
-from daemon.bus.beside import beside
 from daemon.bus.client import Client
-from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
 from daemon.errors import Forbidden, InvalidInput, Unavailable, VerdictdError
 
@@ -37,7 +37,6 @@ REQUEST_SECONDS = 3.0
 WRITE_SECONDS = 2.0
 FLUSH_SECONDS = 1  # of the library's type
 CLOSE_SECONDS = 0.5
-_CANCEL_AGAIN_SECONDS = 0.1
 
 
 class Connection:
@@ -58,7 +57,7 @@ class Connection:
         self._ended = asyncio.Event()
         self._up = asyncio.Event()
         self._lost_at: float | None = None
-        self._complaints = Rarely()
+        self._complaints = LogThrottle()
         self._closing = False
 
     @property
@@ -122,7 +121,7 @@ class Connection:
         """
         try:
             async with asyncio.timeout(self._connect_timeout_seconds) as self._scope:
-                await _insistently(self._connect())
+                await cancelled_for_sure(self._connect())
         except TimeoutError as error:
             await self._discard()
             raise self._why_not() from error
@@ -257,28 +256,10 @@ async def connected(address: Address, *, name: str, connect_timeout_seconds: flo
     connection = Connection(address, name=name, connect_timeout_seconds=connect_timeout_seconds)
     await connection.open()
     try:
-        async with beside(connection.keep()):
+        async with background(connection.keep()):
             yield connection
     finally:
         await connection.close()
-
-
-async def _insistently(work: Coroutine[None, None, None]) -> None:
-    """Await it, and when cancelled cancel it until it has ended.
-
-    Before Python 3.12 ``asyncio.wait_for``, with which the library waits, loses a cancellation that comes in the same turn as the
-    result; the library would then go on trying until the time is over.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait([task])
-    finally:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
-        error = None if task.cancelled() else task.exception()
-    if error is not None:
-        raise error
 
 
 def _now() -> float:

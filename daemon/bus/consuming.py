@@ -18,11 +18,11 @@ from nats.errors import NotJSMessageError
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
+from daemon.aio.throttle import LogThrottle
 from daemon.bus.connection import Connection, PullSubscription
 from daemon.bus.delivering import Delivery, Waiting
 from daemon.bus.gaps import Gaps
-from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
 from daemon.errors import NotFound, VerdictdError
 
@@ -48,7 +48,7 @@ class Consumer:
         self.gaps = Gaps(stream)
         self._connection = connection
         self._repair = repair
-        self._complaints = Rarely()
+        self._complaints = LogThrottle()
         self._stream = stream
         self._durable = durable
         self._held: weakref.WeakSet[Delivery] = weakref.WeakSet()

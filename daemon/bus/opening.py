@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from config.settings import Nats
+from daemon.aio.tasks import background
 from daemon.bus import subjects
 from daemon.bus.address import Address, address_of
-from daemon.bus.beside import beside
 from daemon.bus.connection import Connection, connected
 from daemon.bus.embedded import embedded_server
 from daemon.bus.intake import Intake
@@ -81,7 +81,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         roll = KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="running")
         pulse = Pulse(connection, sessions, where=address.shown, renew=renew)
         await stack.enter_async_context(
-            beside(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers))
+            background(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers))
         )
         yield Bus(
             connection=connection,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError
 
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
 from daemon.bus import subjects
 from daemon.bus.translating import translate, translated
 from daemon.errors import InvalidInput, TransientError, Unavailable

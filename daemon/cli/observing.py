@@ -12,10 +12,10 @@ from config.errors import ConfigError, Problem
 from config.load import load_settings
 from config.policy import Policy
 from config.settings import Settings
+from daemon.aio.clock import SystemClock
 from daemon.cli.releasefile import load_release
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.reverting import mesh_of
-from daemon.clock import SystemClock
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Release, Sample, Watch
 from daemon.plan.seen import Seen

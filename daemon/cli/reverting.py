@@ -17,11 +17,11 @@ import msgspec
 from config.errors import ConfigError, Problem
 from config.load import load_settings
 from config.settings import IstioMesh, Mesh, PrometheusTelemetry, Settings
+from daemon.aio.clock import SystemClock
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, load_release
 from daemon.cli.streams import words_only
-from daemon.clock import SystemClock
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import TimedOut
 from daemon.kube.client import KubeClient

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from daemon.bus.beside import beside
+from daemon.aio.tasks import background
 from daemon.demo.account import Account
 from daemon.demo.acts import ACTS, CANARY_PERCENT, Act, Played
 from daemon.demo.errors import DemoError
@@ -26,7 +26,7 @@ async def play(world: World, account: Account) -> list[Played]:
     """Play all acts; prints the account of each and its timeline."""
     account.heading("Before: everybody gets v1")
     account.says("users", "send their requests to the edge")
-    async with beside(_report(world, account, {})):
+    async with background(_report(world, account, {})):
         await asyncio.sleep(_PRELUDE_SECONDS + 0.1)
     played = []
     for act in ACTS:
@@ -38,7 +38,7 @@ async def play(world: World, account: Account) -> list[Played]:
 async def _play(act: Act, world: World, account: Account) -> Played:
     account.heading(f"Act {act.number}: {act.title}")
     current: dict[str, str] = {}
-    async with beside(_report(world, account, current)):
+    async with background(_report(world, account, current)):
         began = time.time()
         world.edge.route({act.baseline: 100 - CANARY_PERCENT, act.canary: CANARY_PERCENT}, version_info=f"canary {act.canary}")
         release_id = current["release"] = await world.pipeline.announce(act)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.bus.beside import beside
+from daemon.aio.tasks import background
 from daemon.demo.children import Child, child
 from daemon.demo.traffic import Traffic, read
 
@@ -30,7 +30,7 @@ async def users(*, url: str, rate: float, seed: int, folder: Path) -> AsyncItera
     traffic, complete = Traffic(), asyncio.Event()
     async with (
         child("load generator", argv, log=folder / "load.log", stdout=True) as process,
-        beside(_collect(process, traffic, complete)),
+        background(_collect(process, traffic, complete)),
     ):
         try:
             yield Users(process=process, traffic=traffic)

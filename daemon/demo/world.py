@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.bus.beside import beside
+from daemon.aio.tasks import background
 from daemon.demo.acts import ACTS, HEALTHY
 from daemon.demo.backends import Backend, backends
 from daemon.demo.edge import Edge, edge
@@ -45,5 +45,5 @@ async def world(*, folder: Path, rate: float, seed: int, run: str) -> AsyncItera
         delivery = await stack.enter_async_context(pipeline(judge.nats_url, run=run))
         people = await stack.enter_async_context(users(url=proxy.url, rate=rate, seed=seed, folder=folder))
         children = [proxy.process, judge.process, people.process, *(backend.process for backend in running.values())]
-        await stack.enter_async_context(beside(*(process.ended() for process in children)))
+        await stack.enter_async_context(background(*(process.ended() for process in children)))
         yield World(backends=running, edge=proxy, watchdog=judge, pipeline=delivery, users=people)

@@ -15,7 +15,7 @@ import msgspec
 
 from analyzers.judge import JudgeState
 from config import earlier
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
 from daemon.engine.session import Session
 from daemon.errors import PermanentError, TransientError, VerdictdError
 from daemon.ports import Clock, Meter, Store

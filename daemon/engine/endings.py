@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from config import earlier
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry

@@ -9,9 +9,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from config import earlier
+from daemon.aio.tasks import cancel_all
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.clockwork import Clockwork
@@ -63,15 +63,15 @@ class Engine:
             writer = group.create_task(self._checkpoints.run(), name="checkpoints")
             watching = group.create_task(self._watch(lives), name="watching")
             await self._stopping.wait()
-            await _cancel([watching, *door.tasks])
+            await cancel_all([watching, *door.tasks])
             await self._finish_reverts(lives)
-            await _cancel(list(lives.tasks.values()))
+            await cancel_all(list(lives.tasks.values()))
             if not await self._checkpoints.flush(seconds=_FLUSH_SECONDS):
                 log.error(
                     "stopped with unwritten checkpoints",
                     extra={"hint": "the broker did not answer; the last ticks are judged again"},
                 )
-            await _cancel([writer])
+            await cancel_all([writer])
 
     def stop(self) -> None:
         """Ask ``run`` to return."""
@@ -217,10 +217,3 @@ class Engine:
         tasks = [task for release_id, task in lives.tasks.items() if release_id in reverting]
         if tasks:
             await asyncio.wait(tasks, timeout=_FINISH_REVERTS_SECONDS)
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)

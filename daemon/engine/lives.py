@@ -9,7 +9,7 @@ import logging
 import random
 from typing import assert_never
 
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.endings import Endings

@@ -13,8 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from config import earlier
-from daemon.aio.aside import Aside
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
+from daemon.aio.threads import OwnThread
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.lives import Lives
@@ -74,7 +74,7 @@ async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints,
 
 async def _complete(recorder: Recorder, sessions: Sequence[Session], *, meter: Meter) -> None:
     """Write down the ticks that decided: the daemon may have died before it did, beside the revert."""
-    aside = Aside("recordings")
+    aside = OwnThread("recordings")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             for session in sessions:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.settings import Limits
-from daemon.backoff import pauses
+from daemon.aio.backoff import doubled, pauses
 from daemon.errors import Blocked, Conflict, NotFound, Throttled, TransientError, VerdictdError
 from daemon.model import Action, Mark, Release
 from daemon.ports import Clock, PatchReceipt, TrafficRouter
@@ -185,8 +185,8 @@ class Reverting:
             case Throttled(retry_after_seconds=seconds):
                 return min(max(seconds, 0.0), _RETRY_AFTER_CAP_SECONDS)
             case _:
-                full = min(_BACKOFF_CAP_SECONDS, _BACKOFF_FIRST_SECONDS * 2.0 ** (attempt - 1))
-                return full * (0.5 + 0.5 * self.random())
+                first, cap = _BACKOFF_FIRST_SECONDS, _BACKOFF_CAP_SECONDS
+                return doubled(attempt, first_seconds=first, cap_seconds=cap, random=self.random)
 
     async def _confirm(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[Action, list[Mark], str]:
         """Watch the traffic leave. What goes to the canary is taken back again: somebody may be faster than our look."""

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from daemon import recordings
-from daemon.aio.aside import Aside
+from daemon.aio.threads import OwnThread
 from daemon.engine import session as life
 from daemon.engine.judging import Judged
 from daemon.engine.session import Session
@@ -35,7 +35,7 @@ class Scribe:
         self._recorder = recorder
         self._meter = meter
         self._patience_seconds = patience_seconds
-        self._aside = Aside("recordings")
+        self._aside = OwnThread("recordings")
         self._writing: asyncio.Task[list[VerdictdError]] | None = None
         self._hangs = False
 

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from daemon.aio.backoff import doubled
 from daemon.errors import Unavailable, VerdictdError
 from daemon.kube import answers
 from daemon.kube.answers import Expired
@@ -139,7 +140,7 @@ class ListWatch:
 
     def _pause(self, failures: int) -> float:
         first, cap = _BACKOFF_SECONDS
-        return min(cap, first * 2.0 ** min(failures - 1, 16)) * (0.5 + 0.5 * self.random())
+        return doubled(failures, first_seconds=first, cap_seconds=cap, random=self.random)
 
     def _listed(self, listing: Listing) -> list[Change]:
         """What must have happened between what was known and this listing."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config.settings import Kubernetes, Limits
-from daemon.clock import SystemClock
+from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import PATCH_SENT, Reverting
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import VIRTUAL_SERVICES

@@ -13,7 +13,6 @@ import pytest
 
 from config.settings import Nats
 from daemon.bus.address import Address, address_of
-from daemon.bus.beside import beside
 from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
@@ -191,38 +190,6 @@ def test_several_servers_are_taken_apart_and_shown_without_secrets() -> None:
     address = address_of(Nats(url="nats://me:pw@a:4222, nats://b:4222,token@c"))
     assert address.servers == ("nats://me:pw@a:4222", "nats://b:4222", "token@c")
     assert address.shown == "nats://a:4222, nats://b:4222, c"
-
-
-async def test_a_body_keeps_its_own_error_and_its_work_ends_with_it() -> None:
-    ended = asyncio.Event()
-
-    async def work() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.set()
-
-    async def body() -> None:
-        async with beside(work()):
-            await asyncio.sleep(0)
-            raise InvalidInput("mine")
-
-    with pytest.raises(InvalidInput, match="mine"):
-        await body()
-    assert ended.is_set()
-
-
-async def test_work_that_fails_ends_the_body() -> None:
-    async def work() -> None:
-        raise Unavailable("theirs")
-
-    async def body() -> None:
-        async with beside(work()):
-            await asyncio.sleep(60)
-
-    with pytest.raises(ExceptionGroup) as caught:
-        await body()
-    assert caught.group_contains(Unavailable)
 
 
 async def test_a_certificate_nobody_signed_is_told(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from daemon.aio.clock import SystemClock
 from daemon.bus.opening import Bus, open_bus
-from daemon.clock import SystemClock
 from daemon.engine.engine import Engine
 from daemon.http.metrics import Metrics
 from daemon.model import Stage, Verdict

@@ -14,7 +14,7 @@ from daemon.errors import VerdictdError
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SingleFlight(Generic[T]):
     """A call without arguments whose result nobody changes. Its errors are shared as well."""
 
     def __init__(self, call: Callable[[], Awaitable[T]]) -> None:

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from daemon.aio.aside import Aside
+from daemon.aio.threads import OwnThread
 
 
 async def test_it_returns_and_raises_what_the_work_does() -> None:
-    aside = Aside("test")
+    aside = OwnThread("test")
     assert await aside.run(max, 1, 2) == 2
     with pytest.raises(ZeroDivisionError):
         await aside.run(lambda: 1 // 0)
@@ -19,7 +19,7 @@ async def test_it_returns_and_raises_what_the_work_does() -> None:
 
 
 async def test_one_piece_is_done_after_the_other_also_when_nobody_waits_for_the_first_any_more() -> None:
-    aside = Aside("one after the other")
+    aside = OwnThread("one after the other")
     go_on = threading.Event()
     done: list[str] = []
 
@@ -45,10 +45,10 @@ async def test_one_piece_is_done_after_the_other_also_when_nobody_waits_for_the_
 def test_a_process_ends_while_work_hangs() -> None:
     program = """
 import asyncio, threading
-from daemon.aio.aside import Aside
+from daemon.aio.threads import OwnThread
 
 async def main():
-    hanging = asyncio.ensure_future(Aside("test").run(threading.Event().wait))
+    hanging = asyncio.ensure_future(OwnThread("test").run(threading.Event().wait))
     await asyncio.wait([hanging], timeout=0.05)
 
 asyncio.run(main())

@@ -5,7 +5,7 @@ import time
 EVERY_SECONDS = 30.0
 
 
-class Rarely:
+class LogThrottle:
     """``due()`` is true the first time, and then at most every 30 s."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Aside:
+class OwnThread:
     """One place's blocking work, one piece after the other."""
 
     def __init__(self, name: str) -> None:

@@ -8,15 +8,15 @@ import sys
 
 import pytest
 
-from daemon.tether import tethered
+from daemon.aio.process import with_parent_death_signal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tie is the Linux kernel's")
 
 PARENT = """
 import signal, subprocess, sys, time
-from daemon.tether import tethered
+from daemon.aio.process import with_parent_death_signal
 child = [sys.executable, "-u", "-c", sys.argv[2]]
-subprocess.Popen(tethered(child, ended_by=signal.Signals(int(sys.argv[1]))))
+subprocess.Popen(with_parent_death_signal(child, ended_by=signal.Signals(int(sys.argv[1]))))
 time.sleep(60)
 """
 CHILD = """
@@ -44,12 +44,14 @@ async def test_the_end_of_a_killed_parent_is_told_to_its_child_by_the_signal_ask
 
 def test_the_command_is_run_as_it_is_given() -> None:
     argv = ["/bin/sh", "-c", 'echo "$0 $1 $PPID"; exit 7', "a b", "-I"]
-    done = subprocess.run(tethered(argv, ended_by=signal.SIGKILL), capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        with_parent_death_signal(argv, ended_by=signal.SIGKILL), capture_output=True, text=True, timeout=20, check=False
+    )
     assert (done.returncode, done.stdout) == (7, f"a b -I {os.getpid()}\n")
 
 
 def test_a_child_whose_parent_has_gone_before_the_tie_runs_nothing() -> None:
-    command = tethered(["/bin/echo", "nobody would end me"], ended_by=signal.SIGKILL)
+    command = with_parent_death_signal(["/bin/echo", "nobody would end me"], ended_by=signal.SIGKILL)
     assert command.count(str(os.getpid())) == 1
     orphan = [str(os.getppid()) if word == str(os.getpid()) else word for word in command]
     done = subprocess.run(orphan, capture_output=True, text=True, timeout=20, check=False)

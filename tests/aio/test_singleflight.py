@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Unavailable
-from daemon.kube.sharing import Shared
 
 
 @dataclass
@@ -33,7 +33,7 @@ async def settle() -> None:
 
 async def test_who_comes_during_a_call_shares_the_next_one() -> None:
     slow = Slow()
-    shared = Shared(slow)
+    shared = SingleFlight(slow)
     async with asyncio.TaskGroup() as group:
         first = group.create_task(shared())
         await settle()
@@ -48,14 +48,14 @@ async def test_who_comes_during_a_call_shares_the_next_one() -> None:
 async def test_who_comes_after_a_call_gets_a_new_one() -> None:
     slow = Slow()
     slow.gate.set()
-    shared = Shared(slow)
+    shared = SingleFlight(slow)
     assert [await shared(), await shared()] == [1, 2]
     assert shared._newest is None
 
 
 async def test_an_error_is_shared_and_not_kept() -> None:
     slow = Slow(fails=True)
-    shared = Shared(slow)
+    shared = SingleFlight(slow)
     tasks = [asyncio.ensure_future(shared()) for _ in range(10)]
     await settle()
     slow.gate.set()
@@ -68,7 +68,7 @@ async def test_an_error_is_shared_and_not_kept() -> None:
 
 async def test_a_caller_who_is_cancelled_leaves_the_call_to_the_others() -> None:
     slow = Slow()
-    shared = Shared(slow)
+    shared = SingleFlight(slow)
     first, second = asyncio.ensure_future(shared()), asyncio.ensure_future(shared())
     await settle()
     first.cancel()

@@ -18,8 +18,8 @@ from daemon.cli.rendering import ProgressLine
 from daemon.cli.reverting import mesh_of
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Release, Sample, Watch
-from daemon.plan.seen import Seen
-from daemon.plan.service import Service
+from daemon.offline.plan.seen import Seen
+from daemon.offline.plan.service import Service
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 

@@ -11,13 +11,13 @@ from daemon.cli import rendering, sweeping
 from daemon.cli.exits import Exit, of_outcome
 from daemon.cli.rendering import ProgressLine
 from daemon.model import Outcome
-from daemon.parallel import available_processes
+from daemon.offline.parallel import available_processes
+from daemon.offline.replay.comparing import compare
+from daemon.offline.replay.files import recordings_in
+from daemon.offline.replay.labels import labels_of
+from daemon.offline.replay.results import Judged, Replayed, Result, Unusable, replayed
+from daemon.offline.replay.workers import judge_all
 from daemon.recordings import torn_words
-from daemon.replay.comparing import compare
-from daemon.replay.files import recordings_in
-from daemon.replay.labels import labels_of
-from daemon.replay.results import Judged, Replayed, Result, Unusable, replayed
-from daemon.replay.workers import judge_all
 
 # The exit code of several files is that of the first of these that occurs.
 _WORST_FIRST = (Exit.DATA, Exit.ROLLBACK, Exit.INCONCLUSIVE, Exit.OK)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from daemon.cli import rendering
-from daemon.replay.comparing import Compared, Share, Spread
+from daemon.offline.replay.comparing import Compared, Share, Spread
 
 _HEADING = ("POLICY", "FALSE ROLLBACKS", "DETECTED", "DELAY", "MISSED", "PROMOTED", "AFTER", "INCONCLUSIVE", "TOO SHORT")
 

@@ -11,8 +11,8 @@ from daemon.demo.proof import HOLD_SECONDS, SETTLE_SECONDS
 from daemon.demo.timeline import lines, timeline
 from daemon.demo.watchdog import policy
 from daemon.demo.world import World
-from daemon.explain.amounts import amount
 from daemon.model import Outcome, Record, Stage, Verdict
+from daemon.offline.explain.amounts import amount
 
 _PRELUDE_SECONDS = 2.0
 _REPORT_SECONDS = 2.0

@@ -32,7 +32,7 @@ from daemon.demo.children import child
 from daemon.demo.edge import Edge, edge
 from daemon.demo.users import Users
 from daemon.model import Action, ArmSpec, Outcome, Release
-from daemon.replay import replay_file
+from daemon.offline.replay import replay_file
 from tests.live.field import Field
 from tests.servers.nats_server import nats_server
 from tests.servers.run import free_ports

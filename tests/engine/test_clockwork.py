@@ -16,9 +16,9 @@ from daemon.engine.judging import Due, Judged, judge
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.model import Command, Reading, Stage, Watch
+from daemon.offline.replay import replay_file
 from daemon.ports import Placement
 from daemon.recorder import Recorder
-from daemon.replay import replay_file
 from tests.engine.worlds import POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, until
 
 

@@ -12,9 +12,9 @@ from daemon import recordings
 from daemon.engine import recovery
 from daemon.errors import VerdictdError
 from daemon.model import Record, Stage
+from daemon.offline.replay import replay_file
 from daemon.recorder import Recorder
 from daemon.recordings import Header
-from daemon.replay import replay_file
 from tests.engine.worlds import ID, POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, killed, running, until, verdict_of
 
 LONG = msgspec.structs.replace(POLICY, window_seconds=1e6)

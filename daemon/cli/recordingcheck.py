@@ -7,7 +7,7 @@ from analyzers.fitness import ENOUGH, Resolution, resolutions
 from config.errors import ConfigError, Problem
 from daemon.errors import InvalidInput
 from daemon.offline.plan.seen import Seen
-from daemon.offline.replay.opening import opened
+from daemon.offline.replay.sources import opened
 from daemon.recordings import Header
 
 UNKNOWN = f"what its buckets can tell is not known: it takes buckets, and {ENOUGH} latencies of the baseline"

@@ -13,10 +13,9 @@ from daemon.cli.rendering import ProgressLine
 from daemon.model import Outcome
 from daemon.offline.parallel import available_processes
 from daemon.offline.replay.comparing import compare
-from daemon.offline.replay.files import recordings_in
 from daemon.offline.replay.labels import labels_of
-from daemon.offline.replay.results import Judged, Replayed, Result, Unusable, replayed
-from daemon.offline.replay.workers import judge_all
+from daemon.offline.replay.lockstep import Judged, Replayed, Result, Unusable, judge_all, replayed
+from daemon.offline.replay.sources import recordings_in
 from daemon.recordings import torn_words
 
 # The exit code of several files is that of the first of these that occurs.

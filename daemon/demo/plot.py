@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from daemon.demo.marks import Turn
 from daemon.demo.series import Curve, Curves, Series
-from daemon.offline.plotting.braille import Canvas
+from daemon.offline.plotting.terminal import Canvas
 
 _COLUMNS = 66
 _ROWS = 4

@@ -5,8 +5,7 @@ import time
 from pathlib import Path
 
 from config.policy import Policy, Promotion
-from daemon.offline.replay.lockstep import judge
-from daemon.offline.replay.results import Judged
+from daemon.offline.replay.lockstep import Judged, judge
 from tests.bench.figures import Figure, spread
 from tests.offline.replay.recorded import record
 

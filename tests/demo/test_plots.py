@@ -9,7 +9,7 @@ from daemon.demo.page import page
 from daemon.demo.plot import plot
 from daemon.demo.series import series
 from daemon.demo.timeline import timeline
-from daemon.offline.plotting.braille import Canvas
+from daemon.offline.plotting.terminal import Canvas
 from tests.demo.samples import BEGAN, promoted, steady, taken_back, traffic
 
 LOG = traffic(

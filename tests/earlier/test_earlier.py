@@ -12,7 +12,7 @@ from daemon import recordings
 from daemon.cli import main
 from daemon.engine.checkpoints import decode
 from daemon.model import Record, Stage
-from daemon.offline.explain.reading import read_record
+from daemon.offline.explain.trace import read_record
 from daemon.offline.replay import replay_file
 
 HERE = Path(__file__).parent

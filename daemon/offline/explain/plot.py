@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from daemon.offline.explain.account import Account, Curves
 from daemon.offline.explain.amounts import amount
-from daemon.offline.plotting.braille import Canvas
-from daemon.offline.plotting.terminal import LABEL, LogScale, framed, resampled, time_axis
+from daemon.offline.plotting.terminal import LABEL, Canvas, LogScale, framed, resampled, time_axis
 
 _COLUMNS = 58
 _ROWS = 8

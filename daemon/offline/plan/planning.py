@@ -8,11 +8,9 @@ from analyzers.fitness import Resolution
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon.offline.parallel import spread
-from daemon.offline.plan import fit
 from daemon.offline.plan.regressions import Regression
-from daemon.offline.plan.service import Service
-from daemon.offline.plan.table import Cell, cell
-from daemon.offline.plan.trying import End, Trial, ends
+from daemon.offline.plan.service import Service, resolved
+from daemon.offline.plan.trying import Cell, End, Trial, cell, ends
 
 FINER = "finer buckets"
 _BLOCK = 100
@@ -59,7 +57,7 @@ def scenarios_for(service: Service, *, policy: Policy) -> tuple[Scenario, ...]:
     finer = service.finer()
     if len(finer.bounds_ms) > len(service.bounds_ms):
         found.append((FINER, finer))
-    return tuple(Scenario(name=name, service=one, buckets=fit.resolved(one, policy)) for name, one in found)
+    return tuple(Scenario(name=name, service=one, buckets=resolved(one, policy)) for name, one in found)
 
 
 def plan(

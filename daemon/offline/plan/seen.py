@@ -9,7 +9,7 @@ from daemon.model import Sample
 from daemon.offline.plan.irregular import Irregular
 from daemon.offline.plan.latency import Histogram
 from daemon.offline.plan.service import DEFAULT_WEIGHT, Service
-from daemon.offline.replay.opening import Opened, opened
+from daemon.offline.replay.sources import Opened, opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

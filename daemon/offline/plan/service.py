@@ -1,12 +1,17 @@
-"""What is known of a service before a release: its traffic, failures, latency, and how they are read."""
+"""What is known of a service before a release: its traffic, failures, latency, how they are read, and what its buckets can tell."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
+import numpy as np
 
+from analyzers.fitness import Resolution, resolutions
 from analyzers.layout import MAX_BUCKETS
+from config.policy import Policy
 from daemon.offline.plan.latency import Histogram
+from daemon.offline.simulation import shapes
 from daemon.offline.simulation.world import ISTIO_MS, fine_bounds
 
 DEFAULT_WEIGHT = 5.0
@@ -71,3 +76,19 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 def _fit(bounds_ms: tuple[float, ...]) -> bool:
     rising = all(low < high for low, high in pairwise((0.0, *bounds_ms, math.inf)))
     return rising and 0 < len(bounds_ms) < MAX_BUCKETS
+
+
+def resolved(service: Service, policy: Policy) -> tuple[Resolution, ...]:
+    """For typical latency and for p99, in this order."""
+    allowed = policy.tolerances.latency
+    return resolutions(service.bounds_ms, _counts(service), typical=allowed.typical, slow_end=allowed.slow_end)
+
+
+def _counts(service: Service) -> Sequence[float]:
+    """What the buckets hold: as observed where these buckets were, else the shares that the latency's distribution gives them."""
+    seen = service.histogram
+    if seen is not None and seen.bounds_ms == service.bounds_ms:
+        return seen.counts
+    shape = shapes.lognormal(median_ms=service.median_ms, p99_ms=service.p99_ms) if seen is None else seen.shape
+    share, _, _ = shape.buckets(np.log(np.array(service.bounds_ms)), np.array(0.0))
+    return tuple(share.tolist())

@@ -7,7 +7,7 @@ from analyzers import words
 from analyzers.fitness import Resolution
 from daemon.offline.plan.planning import FINER, Plan
 from daemon.offline.plan.service import Service
-from daemon.offline.plan.table import Cell, Delay, Share
+from daemon.offline.plan.trying import Cell, Delay, Share
 
 _WIDTH = 100
 TABLE_WIDTH = 132

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from daemon.offline.plotting.times import moments
+from daemon.offline.plotting import moments
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 920.0, 56.0, 8.0, 10.0, 24.0
 

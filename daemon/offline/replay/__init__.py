@@ -7,8 +7,7 @@ costs it; memory does not grow with a recording's length, nor with the number of
 from pathlib import Path
 
 from config.policy import Policy
-from daemon.offline.replay.lockstep import judge
-from daemon.offline.replay.results import Judged, Replayed, Unusable, replayed
+from daemon.offline.replay.lockstep import Judged, Replayed, Unusable, judge, replayed
 
 __all__ = ["Judged", "Replayed", "Unusable", "replay_file", "replayed"]
 

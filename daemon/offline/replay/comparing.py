@@ -12,7 +12,7 @@ import msgspec
 
 from analyzers.ruling import Ruling
 from daemon.offline.replay.labels import Label
-from daemon.offline.replay.results import Result, Unusable
+from daemon.offline.replay.lockstep import Result, Unusable
 
 Z95 = 1.959964
 

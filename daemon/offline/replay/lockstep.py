@@ -1,16 +1,86 @@
-"""Many recordings judged side by side: one tick of each is folded in one batch, and a place that comes free is filled anew."""
+"""Many recordings judged side by side, in one process or several; what comes of each is a last ruling for each policy, or a fault.
 
+One tick of each recording is folded in one batch, and a place that comes free is filled anew. Results of several processes come in
+the order of the files; no process is started for a moment's work.
+"""
+
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+
+import msgspec
 
 from analyzers.counts import Sample
 from analyzers.judge import JudgeState, Terms, fold, start
-from analyzers.ruling import Ruling
+from analyzers.ruling import Finding, Ruling
 from config.policy import Policy
 from daemon.errors import InvalidInput
-from daemon.offline.replay.opening import Opened, opened
-from daemon.offline.replay.results import Judged, Result, Unusable
+from daemon.offline.parallel import spread
+from daemon.offline.replay.sources import Opened, opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A recording's last ruling under each policy, in the order in which the policies were given.
+
+    ``torn_line`` is the number of a last line that was not written to its end and was left out.
+    ``translated``: a sentence for each word of the recorded policy that is read as another, where that policy was asked for.
+    """
+
+    file: Path
+    rulings: tuple[Ruling, ...]
+    torn_line: int | None = None
+    translated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unusable:
+    """A recording with a fault, wherever in the file: whether it can be used does not depend on the policy."""
+
+    file: Path
+    error: InvalidInput
+
+
+Result = Judged | Unusable
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``verdictd replay --json`` prints, one line a file.
+
+    ``decided_at_tick`` is null when the recording ended first; ``verdict`` is null when it cannot be used, and ``reason`` then
+    names the line and the fault. ``torn_line`` is the number of a torn last line, which was left out; else null. ``notes``
+    says which words of the recorded policy, an earlier version's, are read as others.
+    """
+
+    file: str
+    verdict: str | None
+    decided_at_tick: int | None
+    ticks: int
+    reason: str
+    findings: tuple[Finding, ...] = ()
+    torn_line: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def replayed(result: Result) -> Replayed:
+    """A result under its first policy."""
+    if isinstance(result, Unusable):
+        return Replayed(file=str(result.file), verdict=None, decided_at_tick=None, ticks=0, reason=str(result.error))
+    ruling = result.rulings[0]
+    final = ruling.outcome != "continue"
+    return Replayed(
+        file=str(result.file),
+        verdict=ruling.outcome if final else "inconclusive",
+        decided_at_tick=ruling.tick if final else None,
+        ticks=ruling.tick,
+        reason=ruling.reason if final else f"the recording ends before a decision: {ruling.reason}",
+        findings=ruling.findings,
+        torn_line=result.torn_line,
+        notes=tuple(f"the recorded policy's {one}" for one in result.translated),
+    )
+
 
 WIDTH = 64
 """Recordings open at a time: enough to make the judge's batch cheap, few enough for any limit on open files."""
@@ -111,3 +181,41 @@ def _next(lane: _Lane, *, last: bool) -> tuple[Sample | None, Result | None]:
     except InvalidInput as error:
         return None, Unusable(file=lane.path, error=error)
     return sample, lane.result() if sample is None else None
+
+
+_CHUNK = 128
+"""Recordings per piece of work: two batches' worth, so that the second fills the places that come free in the first."""
+_WORTH_BYTES = 3 * 1024 * 1024
+"""About a second of judging: less is done here before another process has started."""
+_PACKED = 6
+"""How many times larger a packed recording becomes, roughly."""
+
+
+def judge_all(paths: Sequence[Path], *, policies: Sequence[Policy | None] = (None,), processes: int) -> Iterator[Result]:
+    """Judge recordings in up to ``processes`` processes; one result for each path, in the paths' order.
+
+    Raises:
+        Unavailable: a worker process was killed.
+    """
+    size = min(_CHUNK, max(1, math.ceil(len(paths) / processes)))
+    chunks = [paths[begin : begin + size] for begin in range(0, len(paths), size)]
+    worth = processes if _bytes(paths) >= _WORTH_BYTES else 1
+    for results in spread(partial(_judge_chunk, policies=policies), chunks, processes=worth):
+        yield from results
+
+
+def _judge_chunk(paths: Sequence[Path], *, policies: Sequence[Policy | None]) -> list[Result]:
+    results: dict[int, Result] = dict(judge(paths, policies=policies))
+    return [results[place] for place in range(len(paths))]
+
+
+def _bytes(paths: Sequence[Path]) -> int:
+    """Bytes to read, about. A file that is not there costs nothing and is told later."""
+    return sum(_size(path) * (_PACKED if path.suffix == ".gz" else 1) for path in paths)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

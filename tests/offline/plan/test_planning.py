@@ -10,8 +10,7 @@ from daemon.offline.plan import planning
 from daemon.offline.plan.planning import Plan, plan, scenarios_for
 from daemon.offline.plan.regressions import Regression
 from daemon.offline.plan.service import Service
-from daemon.offline.plan.table import Cell, Delay, cell
-from daemon.offline.plan.trying import Trial, ends
+from daemon.offline.plan.trying import Cell, Delay, Trial, cell, ends
 from daemon.offline.plan.words import lines
 from tests.offline.plan.by_hand import ends_by_hand
 

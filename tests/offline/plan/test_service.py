@@ -12,8 +12,7 @@ from daemon.offline.plan.latency import Histogram, stretched
 from daemon.offline.plan.regressions import Regression, fraction, parsed, usual
 from daemon.offline.plan.seen import Seen, of_recording
 from daemon.offline.plan.service import Service
-from daemon.offline.plan.table import cell
-from daemon.offline.plan.trying import End
+from daemon.offline.plan.trying import End, cell
 from daemon.offline.simulation import shapes
 from daemon.offline.simulation.world import ISTIO_MS, Change
 from tests.offline.replay.recorded import FAILING, PROMPT, record

@@ -5,9 +5,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from daemon.offline.plotting import moments
 from daemon.offline.plotting.svg import Chart, Line, key, svg
 from daemon.offline.plotting.terminal import LABEL, LogScale, framed, resampled, time_axis
-from daemon.offline.plotting.times import moments
 
 
 def test_a_logarithmic_scale_places_powers_evenly_and_keeps_what_is_outside_on_the_edge() -> None:

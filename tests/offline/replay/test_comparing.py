@@ -8,9 +8,9 @@ import pytest
 from config.policy import ErrorTolerance, Policy, Tolerances
 from daemon.errors import InvalidInput
 from daemon.offline.replay.comparing import compare, share, spread
-from daemon.offline.replay.files import recordings_in
 from daemon.offline.replay.labels import Label, labels_of
 from daemon.offline.replay.lockstep import judge
+from daemon.offline.replay.sources import recordings_in
 from daemon.offline.simulation.world import Change
 from tests.offline.replay.recorded import FAILING, HEALTHY, PROMPT, record
 

@@ -10,9 +10,8 @@ import pytest
 from config.policy import ErrorTolerance, LatencyTolerance, Policy, Promotion, Tolerances
 from daemon.errors import InvalidInput, Unavailable
 from daemon.offline import parallel
-from daemon.offline.replay import Unusable, replay_file, replayed, workers
-from daemon.offline.replay.lockstep import judge
-from daemon.offline.replay.workers import judge_all
+from daemon.offline.replay import Unusable, lockstep, replay_file, replayed
+from daemon.offline.replay.lockstep import judge, judge_all
 from tests.offline.replay.recorded import FAILING, HEALTHY, PROMPT, SLOW, record
 
 _NEVER = Promotion(min_requests=10**9)
@@ -87,8 +86,8 @@ def test_impossible_bounds_are_the_headers_fault(tmp_path: Path) -> None:
 
 
 def test_processes_give_the_same_in_the_files_order(mixed: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
-    monkeypatch.setattr(workers, "_CHUNK", 4)
+    monkeypatch.setattr(lockstep, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(lockstep, "_CHUNK", 4)
     packed = tmp_path / "packed.jsonl.gz"
     packed.write_bytes(gzip.compress(mixed[3].read_bytes()))
     paths = [packed, *mixed, tmp_path / "absent.jsonl"]
@@ -104,7 +103,7 @@ def _die(*_: object) -> None:
 
 
 def test_a_killed_worker_is_told_and_not_waited_for(mixed: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "_WORTH_BYTES", 0)
+    monkeypatch.setattr(lockstep, "_WORTH_BYTES", 0)
     monkeypatch.setattr(parallel, "_ignore_interrupts", _die)
     with pytest.raises(Unavailable, match="--processes 1"):
         list(judge_all(mixed, processes=2))

@@ -1,6 +1,7 @@
-"""A recording opened for judging: its header checked, its terms made, its first sample at hand."""
+"""Which recordings are meant, and each of them opened for judging: its header checked, its terms made, its first sample at hand."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -10,7 +11,28 @@ from config.policy import Policy
 from daemon import recordings
 from daemon.errors import InvalidInput
 from daemon.model import Release, Sample
-from daemon.recordings import Header, Samples
+from daemon.recordings import SUFFIXES, Header, Samples
+
+
+def recordings_in(names: Iterable[str]) -> list[Path]:
+    """Files in the order of their names on the command line; a folder stands for all recordings below it, sorted.
+
+    Raises:
+        InvalidInput: a folder holds no recording.
+    """
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        # Path.is_dir would raise where a name is too long; whoever opens the file says so better.
+        found += _below(path) if os.path.isdir(name) else [path]  # noqa: PTH112
+    return found
+
+
+def _below(folder: Path) -> list[Path]:
+    inside = sorted(path for path in folder.rglob("*") if path.name.endswith(SUFFIXES) and path.is_file())
+    if not inside:
+        raise InvalidInput("the folder holds no recording", path=str(folder), fix=f"recordings end in {' or '.join(SUFFIXES)}")
+    return inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

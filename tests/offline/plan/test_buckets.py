@@ -5,11 +5,10 @@ import pytest
 
 from analyzers.fitness import resolutions
 from config.policy import LatencyTolerance, Policy, Tolerances
-from daemon.offline.plan.fit import resolved
 from daemon.offline.plan.latency import Histogram
 from daemon.offline.plan.planning import Plan, plan, scenarios_for
 from daemon.offline.plan.regressions import Regression
-from daemon.offline.plan.service import Service
+from daemon.offline.plan.service import Service, resolved
 from daemon.offline.plan.words import lines
 
 BROAD = Service(rps=100.0, weight=10.0, median_ms=40.0, p99_ms=240.0)

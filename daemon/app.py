@@ -20,8 +20,8 @@ from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
+from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
-from daemon.engine.world import Mesh, World
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
 from daemon.http.health import Components
@@ -97,7 +97,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         if opening.expired():
             log.info("stopped before anything was begun")
             return
-        engine = Engine(_world(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
+        engine = Engine(_ports(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
 
         metrics.watch_nats(
             connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at, lost=lambda: bus.lost
@@ -135,7 +135,7 @@ async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, M
     return meshes
 
 
-def _world(
+def _ports(
     settings: Settings,
     *,
     bus: Bus,
@@ -143,9 +143,9 @@ def _world(
     meshes: Mapping[str, Mesh],
     clock: Clock,
     metrics: Metrics,
-) -> World:
+) -> Ports:
     directory = settings.recordings.directory
-    return World(
+    return Ports(
         cluster=settings.cluster,
         meshes=meshes,
         telemetry=telemetry,

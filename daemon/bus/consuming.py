@@ -113,7 +113,7 @@ class Consumer:
         return [message for message in messages if self._is_of_the_stream(message)]
 
     def _is_of_the_stream(self, message: Msg) -> bool:
-        """Whoever guesses our inbox can write to it; what has no place in a stream can be neither answered nor buried."""
+        """Whoever guesses our inbox can write to it; what has no place in a stream can be neither answered nor kept."""
         try:
             return message.metadata.stream == self._stream
         except (NotJSMessageError, ValueError, OverflowError):
@@ -137,7 +137,7 @@ class Consumer:
             durable_name=self._durable,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_SECONDS,
-            # Without end: a limit would let a message stop coming without a word. Poison is buried by the intake instead.
+            # Without end: a limit would let a message stop coming without a word. Poison goes to the dead letters instead.
             max_deliver=-1,
             max_ack_pending=1_000,
         )

@@ -16,7 +16,7 @@ from daemon.bus import subjects
 from daemon.bus.client import UNREADABLE
 from daemon.bus.connection import Connection
 from daemon.bus.consuming import Consumer, Repair
-from daemon.bus.deadletters import bury
+from daemon.bus.deadletters import dead_letter
 from daemon.bus.delivering import Delivery
 from daemon.bus.serving import Served, durable_of
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
@@ -59,14 +59,14 @@ class NatsAnnouncement:
 
     async def reject(self, reason: str) -> None:
         """Move it to the dead letters. If they do not take it now the event comes again, and is rejected then."""
-        await _bury(self._connection, self._delivery, reason)
+        await _reject(self._connection, self._delivery, reason)
 
     async def postpone(self) -> None:
         """Hand it out again in a while; an outage may last."""
         self._delivery.postpone(seconds=RETRY_SECONDS)
 
     async def put_back(self) -> None:
-        """Let it come again, which is counted: after ``MAX_DELIVERIES`` it is buried."""
+        """Let it come again, which is counted: after ``MAX_DELIVERIES`` it goes to the dead letters."""
         await self._delivery.put_back(delay_seconds=RETRY_SECONDS)
 
 
@@ -74,7 +74,7 @@ class Intake:
     """``EventSource`` on JetStream, for the daemon of one cluster.
 
     Each cluster has consumers of its own, so that several can share a broker, and each hears every event. One that names
-    another cluster is that cluster's if anybody serves it, and nobody's otherwise: then whoever hears it buries it. One that
+    another cluster is that cluster's if anybody serves it, and nobody's otherwise: then whoever hears it rejects it. One that
     names no cluster is everybody's who hears it.
     """
 
@@ -115,7 +115,7 @@ class Intake:
                     command = _read_command(delivery.message)
                 except InvalidEvent as error:
                     logger.warning("command rejected", extra={"reason": str(error), "subject": delivery.message.subject})
-                    await _bury(self._connection, delivery, str(error))
+                    await _reject(self._connection, delivery, str(error))
                     continue
                 try:
                     yield command
@@ -153,11 +153,11 @@ def _check(delivery: Delivery) -> None:
         raise InvalidEvent(f"cannot be read: {unreadable!r}", path="headers", fix="begin with NATS/1.0 and write UTF-8")
 
 
-async def _bury(connection: Connection, delivery: Delivery, reason: str) -> None:
+async def _reject(connection: Connection, delivery: Delivery, reason: str) -> None:
     try:
-        await bury(connection, delivery.message, reason)
+        await dead_letter(connection, delivery.message, reason)
     except VerdictdError as error:
-        logger.warning("a message could not be buried yet", extra={"reason": reason, "error": str(error)})
+        logger.warning("a dead letter could not be kept yet", extra={"reason": reason, "error": str(error)})
         delivery.postpone(seconds=RETRY_SECONDS)
         return
     await delivery.acknowledge()

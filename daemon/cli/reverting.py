@@ -117,7 +117,7 @@ async def _revert(options: argparse.Namespace, settings: Settings, release: Rele
             _print_json(placement, outcome)
         else:
             print(rendering.clean(f"{outcome.action}: {outcome.reason}"))
-            print("\n".join(rendering.mark_lines(outcome.marks)))
+            print("\n".join(rendering.step_lines(outcome.steps)))
     return Exit.OK if outcome.action is Action.REVERT else Exit.UNAVAILABLE
 
 

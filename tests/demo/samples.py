@@ -6,7 +6,7 @@ from analyzers.counts import Arm, Latency, Sample
 from config.policy import Policy
 from daemon.demo.acts import ACTS, Act, Played
 from daemon.demo.traffic import Answer, Traffic
-from daemon.model import Action, ArmSpec, Mark, Outcome, Record, Release, Verdict
+from daemon.model import Action, ArmSpec, Outcome, Record, Release, TimedStep, Verdict
 
 BEGAN = 1000.0
 
@@ -59,7 +59,7 @@ def record(act: Act, marks: dict[str, float], *, outcome: Outcome | None = None)
         bounds_ms=(20.0,),
         sample_digest="",
         fixed_horizon=None,
-        marks=tuple(Mark(step=step, at=at) for step, at in marks.items()),
+        marks=tuple(TimedStep(step=step, at=at) for step, at in marks.items()),
     )
 
 

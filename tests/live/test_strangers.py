@@ -25,7 +25,7 @@ pytestmark = pytest.mark.live
 @asynccontextmanager
 async def engine_on(bus: Bus, metrics: Metrics) -> AsyncIterator[Engine]:
     """Takes its events from the bus."""
-    world = Scene(telemetry=HandTelemetry([gap()])).world()
+    world = Scene(telemetry=HandTelemetry([gap()])).ports()
     engine = Engine(replace(world, events=bus.events, meter=metrics))
     async with asyncio.TaskGroup() as group:
         group.create_task(engine.run())

@@ -9,7 +9,7 @@ from analyzers.ruling import Finding
 from analyzers.terms import BEYOND
 from config.identity import policy_hash
 from config.policy import Policy
-from daemon.model import ArmSpec, Mark, Record
+from daemon.model import ArmSpec, Record, TimedStep
 from daemon.offline.explain.trace import Totals, Trace
 
 
@@ -194,12 +194,12 @@ def _named(arm: ArmSpec) -> str:
     return arm.version or arm.subset or arm.workload or arm.service or labels
 
 
-def _watched(marks: tuple[Mark, ...]) -> float | None:
+def _watched(marks: tuple[TimedStep, ...]) -> float | None:
     at = {mark.step: mark.at for mark in marks}
     return at["decided"] - at["watching"] if {"watching", "decided"} <= at.keys() else None
 
 
-def _steps(marks: tuple[Mark, ...]) -> tuple[Step, ...]:
+def _steps(marks: tuple[TimedStep, ...]) -> tuple[Step, ...]:
     before = (*marks[:1], *marks[:-1])
     return tuple(
         Step(

@@ -10,7 +10,7 @@ from config.identity import policy_hash
 from config.policy import Policy
 from daemon import recordings
 from daemon.engine import session as life
-from daemon.model import Action, Mark, Outcome, Reading, Record, Release
+from daemon.model import Action, Outcome, Reading, Record, Release, TimedStep
 from daemon.offline.simulation import packing
 from daemon.offline.simulation.drawing import Stream
 from daemon.offline.simulation.world import Change, World
@@ -64,8 +64,8 @@ def told(folder: Path, *, change: Change, policy: Policy | None = None, gap_at: 
             break
     if session.verdict is None:
         marks = [
-            Mark(step="patch_sent", at=now + 0.02),
-            Mark(step="patch_acknowledged", at=now + 0.05, detail="virtualservice/web " * 5),
+            TimedStep(step="patch_sent", at=now + 0.02),
+            TimedStep(step="patch_acknowledged", at=now + 0.05, detail="virtualservice/web " * 5),
         ]
         session = life.reverted(session, Action.REVERT, marks)
     session = life.published(session, now=now + 0.1)

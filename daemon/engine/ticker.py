@@ -1,7 +1,7 @@
-"""The clockwork of ticks: all releases on one telemetry source are sampled together and judged in one batch.
+"""The ticker of a telemetry source: all releases on it are sampled together and judged in one batch.
 
-One turn is a function of the registry and a reading, testable without a clock. The loop around it keeps the beat: it never
-sleeps a drift into existence and, where a turn takes longer than a tick, skips beats instead of queueing them.
+One tick is a function of the registry and a reading, testable without a clock. The loop around it keeps time: it never sleeps a
+drift into existence and, where a tick takes longer than its interval, skips ticks instead of queueing them.
 """
 
 import asyncio
@@ -13,11 +13,10 @@ import msgspec
 from daemon.engine import fitting
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.judging import Due, Judged, judge
+from daemon.engine.judging import Due, JudgedTick, judge
+from daemon.engine.recording import RecordingWriter
 from daemon.engine.registry import Registry
-from daemon.engine.scribe import Scribe
 from daemon.engine.session import Session
-from daemon.engine.timelines import Timelines
 from daemon.engine.weights import Weights
 from daemon.model import Reading, Stage, Watch
 from daemon.ports import Clock, Meter, Telemetry
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 _INLINE_BATCH = 32
 
 
-class Clockwork:
+class Ticker:
     """The ticks of one telemetry source. ``decided`` is called at once with every session whose verdict is final."""
 
     def __init__(
@@ -54,37 +53,37 @@ class Clockwork:
         self._registry = registry
         self._checkpoints = checkpoints
         self._clock = clock
-        self._timelines = Timelines(clock)
+        self._watch_clock = WatchClock(clock)
         self._meter = meter
         self._decided = decided
         self._weights = weights
-        self._scribe = None if recorder is None else Scribe(recorder, meter=meter, patience_seconds=telemetry.tick_seconds)
+        self._writer = None if recorder is None else RecordingWriter(recorder, meter=meter, patience_seconds=telemetry.tick_seconds)
 
     async def run(self) -> None:
-        """Tick for ever. A turn that fails is reported: the next one is another chance."""
+        """Tick for ever. A tick that fails is reported: the next one is another chance."""
         async with asyncio.TaskGroup() as group:
-            await self._keep_the_beat(group)
+            await self._keep_time(group)
 
-    async def _keep_the_beat(self, group: asyncio.TaskGroup) -> None:
-        tick = self._telemetry.tick_seconds
-        next_beat = self._clock.monotonic()
+    async def _keep_time(self, group: asyncio.TaskGroup) -> None:
+        interval = self._telemetry.tick_seconds
+        next_tick = self._clock.monotonic()
         looking: asyncio.Task[None] | None = None
         while True:
             try:
-                await self.turn()
+                await self.tick()
             except Exception as error:
                 log.exception("a tick failed", extra={"telemetry": self.name})
-                self._meter.trouble("tick", error)
+                self._meter.failed("tick", error)
             if self._weights is not None and self._weights.due and (looking is None or looking.done()):
                 watching = [s for s in self._registry.sampled(self._meshes) if s.stage is Stage.WATCHING]
                 looking = group.create_task(self._weights.look(watching), name=f"weights {self.name}")
-            next_beat += tick
-            late = self._clock.monotonic() - next_beat
+            next_tick += interval
+            late = self._clock.monotonic() - next_tick
             if late > 0:
-                next_beat += tick * (late // tick)
-            await self._clock.sleep(max(0.0, next_beat - self._clock.monotonic()))
+                next_tick += interval * (late // interval)
+            await self._clock.sleep(max(0.0, next_tick - self._clock.monotonic()))
 
-    async def turn(self) -> None:
+    async def tick(self) -> None:
         """Sample every release that is due, judge the watched ones in one batch, and put the results in place."""
         due = self._registry.sampled(self._meshes)
         if not due:
@@ -106,8 +105,8 @@ class Clockwork:
             sampling_seconds=sampled_at - began,
             judging_seconds=self._clock.monotonic() - sampled_at,
         )
-        if self._scribe is not None:
-            await self._scribe.write(judged)
+        if self._writer is not None:
+            await self._writer.write(judged)
         self._checkpoint(judged)
         self._fit(judged)
 
@@ -118,7 +117,7 @@ class Clockwork:
             failure = self._telemetry.failure
         except Exception as error:
             log.exception("telemetry failed", extra={"telemetry": self.name})
-            self._meter.trouble("telemetry", error)
+            self._meter.failed("telemetry", error)
             readings, missing = {}, f"telemetry failed: {error}"
             failure = missing
         if failure is None:
@@ -129,8 +128,8 @@ class Clockwork:
         gap = Reading(seconds=0.0, gap=missing)
         return {watch.release_id: readings.get(watch.release_id, gap) for watch in watches}
 
-    async def _judge(self, watching: Sequence[tuple[Session, Reading]]) -> list[Judged]:
-        times = self._timelines.now([session for session, _ in watching])
+    async def _judge(self, watching: Sequence[tuple[Session, Reading]]) -> list[JudgedTick]:
+        times = self._watch_clock.now([session for session, _ in watching])
         batch = [Due(session=s, reading=self._weighed(s, r), now=now) for (s, r), now in zip(watching, times, strict=True)]
         if len(batch) <= _INLINE_BATCH:
             judged = judge(batch, now=self._clock.now)
@@ -140,7 +139,7 @@ class Clockwork:
             session = one.due.session
             self._meter.ticked(Watch(release_id=session.release_id, release=session.release), one.due.reading, one.ruling)
             if one.error is not None:
-                self._meter.trouble("judge", one.error)
+                self._meter.failed("judge", one.error)
         return judged
 
     def _weighed(self, session: Session, reading: Reading) -> Reading:
@@ -148,7 +147,7 @@ class Clockwork:
         weight = None if self._weights is None else self._weights.of(session.release_id)
         return reading if weight is None or reading.weight is not None else msgspec.structs.replace(reading, weight=weight)
 
-    def _place(self, judged: Sequence[Judged]) -> None:
+    def _place(self, judged: Sequence[JudgedTick]) -> None:
         """Decided ones first: nothing stands before a revert."""
         for item in sorted(judged, key=lambda j: j.after.decision is None):
             if not self._registry.is_current(item.due.session):
@@ -157,13 +156,13 @@ class Clockwork:
             if item.after.decision is not None:
                 self._decided(item.after)
 
-    def _checkpoint(self, judged: Sequence[Judged]) -> None:
+    def _checkpoint(self, judged: Sequence[JudgedTick]) -> None:
         """After the recording, which then knows every tick that a checkpoint knows. Decided ones are kept by their task."""
         for item in judged:
             if item.after.decision is None and self._registry.is_current(item.after):
                 self._checkpoints.save(item.after)
 
-    def _fit(self, judged: Sequence[Judged]) -> None:
+    def _fit(self, judged: Sequence[JudgedTick]) -> None:
         """Last of all, since it decides nothing: what the buckets of a few releases cannot tell of their policies."""
         current = (item.after for item in judged if self._registry.is_current(item.after))
         for session in fitting.due(current):
@@ -173,3 +172,26 @@ class Clockwork:
         after = life.aftermath(session, reading, now=now)
         if after is not session:
             self._registry.put(after)
+
+
+class WatchClock:
+    """How long each watch has been going on, whatever is done to the wall's clock meanwhile.
+
+    Within one process the monotonic clock says so; the wall's clock only bridges a restart. Otherwise a clock that is set back
+    would hold a release for as long, and one that is set forward would end every watch at once.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began: dict[str, float] = {}
+
+    def now(self, watching: Sequence[Session]) -> list[float]:
+        """The time for each of these, in seconds since 1970 as if the wall's clock had run steadily. Others are forgotten."""
+        wall, steady = self._clock.now(), self._clock.monotonic()
+        self._began = {s.release_id: self._began.get(s.release_id, steady - _elapsed(s, wall)) for s in watching}
+        return [(s.started_at or wall) + steady - self._began[s.release_id] for s in watching]
+
+
+def _elapsed(session: Session, wall: float) -> float:
+    """By the wall's clock, and not less than what was counted already."""
+    return max(wall - (session.started_at or wall), session.t)

@@ -1,4 +1,4 @@
-"""The running releases' tasks: each is looked for, watched by the clockwork, and carried from its decision to its end.
+"""The running releases' tasks: each is looked for, watched by the ticker, and carried from its decision to its end.
 
 A task goes by its session's stage and nothing else, so that it can be begun anew at any time: at a restart, and after a
 failure of our own code, which is reported and tried again. It never takes other releases with it.
@@ -12,11 +12,11 @@ from typing import assert_never
 from daemon.aio.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.endings import Endings
+from daemon.engine.completion import Completion
+from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
-from daemon.engine.world import Mesh, World
 from daemon.errors import NotFound, PermanentError, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Stage
@@ -24,24 +24,24 @@ from daemon.model import Stage
 log = logging.getLogger(__name__)
 
 
-class Lives:
+class Supervisor:
     """Owner of one task per release that needs one. The tasks belong to ``group``."""
 
-    def __init__(self, world: World, *, registry: Registry, checkpoints: Checkpoints, group: asyncio.TaskGroup) -> None:
-        self._world = world
+    def __init__(self, ports: Ports, *, registry: Registry, checkpoints: Checkpoints, group: asyncio.TaskGroup) -> None:
+        self._ports = ports
         self._registry = registry
         self._checkpoints = checkpoints
         self._group = group
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._endings = Endings(
+        self._completion = Completion(
             registry=registry,
             checkpoints=checkpoints,
-            reverting=Reverting(clock=world.clock, limits=world.limits, random=random.random),
+            reverting=Reverting(clock=ports.clock, limits=ports.limits, random=random.random),
             routers=lambda session: self._mesh(session).router,
-            sink=world.sink,
-            records=world.records,
-            clock=world.clock,
-            meter=world.meter,
+            sink=ports.sink,
+            records=ports.records,
+            clock=ports.clock,
+            meter=ports.meter,
             forget=self._forget,
         )
 
@@ -67,7 +67,7 @@ class Lives:
         for rival in self._registry.rivals(newer.release, release_id=newer.release_id):
             match rival.stage:
                 case Stage.LOCATING | Stage.WATCHING:
-                    self.decided(life.superseded(rival, newer.release_id, now=self._world.clock.now()))
+                    self.decided(life.superseded(rival, newer.release_id, now=self._ports.clock.now()))
                 case Stage.REVERTING | Stage.PUBLISHING | Stage.GUARDING:
                     outdated = life.outdated(rival, newer.release_id)
                     self._registry.put(outdated)
@@ -87,8 +87,8 @@ class Lives:
                     await self._go_on(release_id)
                 except Exception as error:
                     log.exception("release failed", extra={"hint": "a defect of ours; it is tried again, and at the next start"})
-                    self._world.meter.trouble("release", error)
-                    await self._world.clock.sleep(pause)
+                    self._ports.meter.failed("release", error)
+                    await self._ports.clock.sleep(pause)
                 else:
                     return
 
@@ -100,7 +100,7 @@ class Lives:
             case Stage.LOCATING:
                 await self._locate(session)
             case Stage.REVERTING | Stage.PUBLISHING | Stage.GUARDING:
-                await self._endings.carry_out(session)
+                await self._completion.carry_out(session)
             case Stage.WATCHING | Stage.ENDED:
                 pass
             case _:
@@ -113,12 +113,12 @@ class Lives:
             self._checkpoints.save(after)
             log.info("watching", extra={"routes": after.marks[1].detail})
         else:
-            await self._endings.carry_out(after)
+            await self._completion.carry_out(after)
 
     async def _looked_for(self, session: Session) -> Session:
         """The session with its routes found, or with the reason why they could not be: objects may come after their event."""
-        world = self._world
-        give_up_at = world.clock.monotonic() + world.limits.locate_seconds
+        ports = self._ports
+        give_up_at = ports.clock.monotonic() + ports.limits.locate_seconds
         back_off = pauses((0.2, 0.5, 1.0))
         while True:
             try:
@@ -126,20 +126,20 @@ class Lives:
             except VerdictdError as error:
                 pause = next(back_off)
                 hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)
-                if hopeless or world.clock.monotonic() + pause >= give_up_at:
-                    return life.not_located(session, str(error), now=world.clock.now())
-                await world.clock.sleep(pause)
+                if hopeless or ports.clock.monotonic() + pause >= give_up_at:
+                    return life.not_located(session, str(error), now=ports.clock.now())
+                await ports.clock.sleep(pause)
             else:
-                return life.located(session, placement, now=world.clock.now())
+                return life.located(session, placement, now=ports.clock.now())
 
     def _mesh(self, session: Session) -> Mesh:
         assert session.release.mesh is not None  # admission has filled it in
-        return self._world.meshes[session.release.mesh]
+        return self._ports.meshes[session.release.mesh]
 
     def _forget(self, session: Session) -> None:
-        self._world.telemetry[self._mesh(session).telemetry].forget(session.release_id)
-        if self._world.recorder is not None:
-            self._world.recorder.close(session.release_id)
+        self._ports.telemetry[self._mesh(session).telemetry].forget(session.release_id)
+        if self._ports.recorder is not None:
+            self._ports.recorder.close(session.release_id)
 
     def _disown(self, release_id: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(release_id) is task:

@@ -1,4 +1,4 @@
-"""Everything outside the engine, as one frozen value of ports: what the composition root hands over."""
+"""What the engine depends on, as one frozen value of ports: what the composition root hands over."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Mesh:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class Ports:
     """The ports, and what the settings say of this daemon."""
 
     cluster: str

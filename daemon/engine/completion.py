@@ -1,4 +1,4 @@
-"""What follows a decision, in this order: the traffic taken back, the verdict published and the guard stood, the record kept.
+"""What follows a decision, in this order: the traffic reverted, the verdict published and the revert guarded, the record kept.
 
 Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for
 nothing, not even for its own checkpoint: the two go out side by side. A verdict is published only when the decision is
@@ -22,7 +22,7 @@ from daemon.engine.reverting import GUARD_ENDED, Reverting
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
-from daemon.model import Action, Mark, Record, Stage
+from daemon.model import Action, Record, Stage, TimedStep
 from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictSink
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 
-class Endings:
+class Completion:
     """Carries decided releases to their end. ``carry_out`` is one release's task."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Endings:
         outcome = await self._reverting.run(self._routers(session), session.release, located=session.located)
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "" if outcome.action is Action.REVERT else outcome.reason
-        return self._put(life.reverted(self._current(session), outcome.action, outcome.marks, reason=reason))
+        return self._put(life.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
 
     async def _tell_and_guard(self, session: Session) -> Session:
         """Both at once: a broker that does not take the verdict must not leave the traffic without its guard."""
@@ -106,15 +106,17 @@ class Endings:
             log.error("the decision cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
         self._put(life.settled(self._current(session)))
 
-    async def _guard(self, session: Session) -> tuple[Mark, ...]:
-        """Put the weights back if somebody undoes the revert; first, take back what could not be taken back before."""
+    async def _guard(self, session: Session) -> tuple[TimedStep, ...]:
+        """Revert again if somebody puts the weights back; first, go on with a revert that has failed."""
         if session.verdict is None or not session.is_guarded:
             return _not_guarded(session, now=self._clock.now())
         router, release, located = self._routers(session), session.release, session.located
-        late = await self._reverting.insist(router, release, located=located) if session.verdict.action is Action.FAILED else ()
+        late = (
+            await self._reverting.keep_retrying(router, release, located=located) if session.verdict.action is Action.FAILED else ()
+        )
         if late:
-            log.warning("what became of a failed revert", extra={"steps": [mark.step for mark in late]})
-        return (*late, *await self._reverting.guard(router, release, located=located))
+            log.warning("what became of a failed revert", extra={"steps": [one.step for one in late]})
+        return (*late, *await self._reverting.reassert(router, release, located=located))
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""
@@ -134,14 +136,14 @@ class Endings:
             if kept is None:
                 raise
             if not _is_same(kept.value, record):
-                self._meter.trouble("record", VerdictdError(f"release {release_id} has another record already"))
+                self._meter.failed("record", VerdictdError(f"release {release_id} has another record already"))
                 log.error("another record is kept already, and stays")  # noqa: TRY400 - the conflict is how it was found
         except Refused as error:
-            self._meter.trouble("record", error)
+            self._meter.failed("record", error)
             log.error("the record cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
 
     def _current(self, session: Session) -> Session:
-        """The newest value: the clockwork may have marked the last canary response meanwhile."""
+        """The newest value: the ticker may have noted the last canary response meanwhile."""
         return self._registry.get(session.release_id)
 
     def _put(self, session: Session) -> Session:
@@ -155,7 +157,7 @@ class Endings:
             try:
                 await attempt()
             except VerdictdError as error:
-                self._meter.trouble(what, error)
+                self._meter.failed(what, error)
                 if str(error) != said:
                     said = str(error)
                     log.warning("not done yet", extra={"step": what, "error": said})
@@ -164,12 +166,12 @@ class Endings:
                 return
 
 
-def _not_guarded(session: Session, *, now: float) -> tuple[Mark, ...]:
+def _not_guarded(session: Session, *, now: float) -> tuple[TimedStep, ...]:
     """A revert that is left alone says why: a record that does not tell of the guard's end is of 0.1, which wrote it before."""
     if session.verdict is None or session.verdict.action not in {Action.REVERT, Action.FAILED}:
         return ()
     newer = f"release {session.superseded_by} is newer" if session.superseded_by else "its verdict was out already"
-    return (Mark(step=GUARD_ENDED, at=now, detail=f"not guarded: {newer}"),)
+    return (TimedStep(step=GUARD_ENDED, at=now, detail=f"not guarded: {newer}"),)
 
 
 def _is_same(kept: bytes, record: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Judged ticks handed to the recorder, beside everything else: neither a full disk nor one that hangs may hold up a tick."""
+"""JudgedTick ticks handed to the recorder, beside everything else: neither a full disk nor one that hangs may hold up a tick."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from daemon import recordings
 from daemon.aio.threads import OwnThread
 from daemon.engine import session as life
-from daemon.engine.judging import Judged
+from daemon.engine.judging import JudgedTick
 from daemon.engine.session import Session
 from daemon.errors import VerdictdError
 from daemon.ports import Meter
@@ -28,35 +28,35 @@ def header_of(session: Session) -> Header:
     )
 
 
-class Scribe:
-    """Writes the ticks of one telemetry source, one round after the other, each for at most ``patience_seconds``."""
+class RecordingWriter:
+    """Writes the ticks of one telemetry source, one batch after the other, each for at most ``patience_seconds``."""
 
     def __init__(self, recorder: Recorder, *, meter: Meter, patience_seconds: float) -> None:
         self._recorder = recorder
         self._meter = meter
         self._patience_seconds = patience_seconds
-        self._aside = OwnThread("recordings")
+        self._thread = OwnThread("recordings")
         self._writing: asyncio.Task[list[VerdictdError]] | None = None
         self._hangs = False
 
-    async def write(self, judged: Sequence[Judged]) -> None:
-        """Write these ticks. Rounds that come while an earlier one hangs are left out; the recorder notices the hole."""
+    async def write(self, judged: Sequence[JudgedTick]) -> None:
+        """Write these ticks. Batches that come while an earlier one hangs are left out; the recorder notices the hole."""
         if self._writing is not None and not self._writing.done():
             return
-        self._writing = asyncio.ensure_future(self._aside.run(self._append, judged))
+        self._writing = asyncio.ensure_future(self._thread.run(self._append, judged))
         await asyncio.wait([self._writing], timeout=self._patience_seconds)
         if not self._writing.done():
             slow = f"no answer from the recordings' folder in {self._patience_seconds:g} s; ticks go unrecorded"
-            self._meter.trouble("recording", VerdictdError(slow))
+            self._meter.failed("recording", VerdictdError(slow))
             if not self._hangs:
                 log.warning("recordings hang", extra={"reason": slow})
             self._hangs = True
             return
         self._hangs = False
         for error in self._writing.result():
-            self._meter.trouble("recording", error)
+            self._meter.failed("recording", error)
 
-    def _append(self, judged: Sequence[Judged]) -> list[VerdictdError]:
+    def _append(self, judged: Sequence[JudgedTick]) -> list[VerdictdError]:
         errors = []
         for one in judged:
             if one.sample is None:

@@ -19,8 +19,8 @@ from nats.js import JetStreamContext
 from daemon.aio.backoff import pauses
 from daemon.aio.tasks import background, cancelled_for_sure
 from daemon.aio.throttle import LogThrottle
-from daemon.bus.address import Address
-from daemon.bus.client import Client
+from daemon.bus.address import BrokerAddress
+from daemon.bus.natsclient import NatsClient
 from daemon.bus.translating import translated
 from daemon.errors import Forbidden, InvalidInput, Unavailable, VerdictdError
 
@@ -46,11 +46,11 @@ class Connection:
     shut out is replaced by a new one.
     """
 
-    def __init__(self, address: Address, *, name: str, connect_timeout_seconds: float) -> None:
+    def __init__(self, address: BrokerAddress, *, name: str, connect_timeout_seconds: float) -> None:
         self._address = address
         self._name = name
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._client = Client()
+        self._client = NatsClient()
         self._last_error: Exception | None = None
         self._scope: asyncio.Timeout | None = None
         self._pulls: set[PullSubscription] = set()
@@ -75,7 +75,7 @@ class Connection:
         return None if self._last_error is None else str(self._last_error) or type(self._last_error).__name__
 
     @property
-    def client(self) -> Client:
+    def client(self) -> NatsClient:
         """The client; raises ``Unavailable`` at once while there is no connection.
 
         Nothing is queued for later: a request that was given up would still be sent after the reconnect.
@@ -138,7 +138,7 @@ class Connection:
             await self._ended.wait()
             for pause in pauses():
                 await asyncio.sleep(pause)
-                self._client = Client()
+                self._client = NatsClient()
                 try:
                     await self.open()
                 except VerdictdError as error:
@@ -247,7 +247,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(address: Address, *, name: str, connect_timeout_seconds: float) -> AsyncIterator[Connection]:
+async def connected(address: BrokerAddress, *, name: str, connect_timeout_seconds: float) -> AsyncIterator[Connection]:
     """A connection for as long as the body runs; drained at its end.
 
     Raises:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from config.settings import Nats
 from daemon.aio.tasks import background
 from daemon.bus import subjects
-from daemon.bus.address import Address, address_of
+from daemon.bus.address import BrokerAddress, address_of
 from daemon.bus.connection import Connection, connected
 from daemon.bus.embedded import embedded_server
-from daemon.bus.intake import Intake
+from daemon.bus.eventsource import NatsEventSource
 from daemon.bus.publisher import Publisher
 from daemon.bus.pulse import Pulse
 from daemon.bus.rolled import RolledStore
@@ -25,7 +25,7 @@ class Bus:
     """The ports that NATS implements, and how it stands. ``where`` is the servers' addresses, without secrets, for logs."""
 
     connection: Connection
-    events: Intake
+    events: NatsEventSource
     verdicts: Publisher
     sessions: RolledStore
     records: KvStore
@@ -63,7 +63,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         if settings.url == "embedded":
             server = await stack.enter_async_context(embedded_server(settings.data_dir))
             token = server.token
-            address = Address(servers=(server.url,), token=lambda: token)
+            address = BrokerAddress(servers=(server.url,), token=lambda: token)
         else:
             address = await asyncio.to_thread(address_of, settings)
         connection = await stack.enter_async_context(
@@ -75,7 +75,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             await ensure_streams(connection.jetstream, replicas=settings.replicas, patience_seconds=patience)
 
         await make_streams()
-        events = Intake(connection, cluster=cluster, repair=make_streams)
+        events = NatsEventSource(connection, cluster=cluster, repair=make_streams)
         stack.push_async_callback(_release, events)
         sessions = KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster)
         roll = KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="running")
@@ -94,6 +94,6 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         )
 
 
-async def _release(events: Intake) -> None:
+async def _release(events: NatsEventSource) -> None:
     for consumer in events.consumers:
         await consumer.release()

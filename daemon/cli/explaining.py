@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config.errors import ConfigError, Problem
 from daemon.cli import rendering
-from daemon.cli.client import client
+from daemon.cli.apiclient import client
 from daemon.cli.exits import Exit
 from daemon.errors import InvalidInput
 from daemon.model import Record

@@ -19,8 +19,8 @@ from daemon.cli.exits import Exit
 from daemon.cli.rendering import ProgressLine
 from daemon.offline.parallel import available_processes
 from daemon.offline.plan.latency import Histogram
-from daemon.offline.plan.planning import Plan, plan, scenarios_for
 from daemon.offline.plan.regressions import Regression, fraction, parsed, usual
+from daemon.offline.plan.scenarios import Plan, plan, scenarios_for
 from daemon.offline.plan.seen import of_recording
 from daemon.offline.plan.service import DEFAULT_WEIGHT, Service
 from daemon.offline.plan.words import TABLE_WIDTH, lines

@@ -21,7 +21,7 @@ from daemon.aio.clock import SystemClock
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, load_release
-from daemon.cli.streams import words_only
+from daemon.cli.stdio import words_only
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import TimedOut
 from daemon.kube.client import KubeClient

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from daemon.cli import rendering
-from daemon.offline.replay.comparing import Compared, Share, Spread
+from daemon.offline.replay.comparing import Compared, Proportion, Spread
 
 _HEADING = ("POLICY", "FALSE ROLLBACKS", "DETECTED", "DELAY", "MISSED", "PROMOTED", "AFTER", "INCONCLUSIVE", "TOO SHORT")
 
@@ -30,7 +30,7 @@ def _cells(row: Compared) -> tuple[str, ...]:
     )
 
 
-def _share(share: Share) -> str:
+def _share(share: Proportion) -> str:
     if share.low is None or share.high is None:
         return "-"
     return f"{share.count} of {share.of} ({100 * share.low:.1f}-{100 * share.high:.1f} %)"

@@ -23,7 +23,7 @@ import msgspec
 import yaml
 
 from daemon import recordings
-from daemon.bus.address import Address
+from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
 from daemon.demo import routes
 from daemon.demo.backends import backends
@@ -150,7 +150,7 @@ async def insist(attempt: Callable[[], Awaitable[object]]) -> None:
 async def announce_all(place: Field, services: int) -> None:
     """Half of the releases over HTTP, half over NATS."""
     async with (
-        connected(Address(servers=(place.nats_url,)), name="soak", connect_timeout_seconds=5.0) as connection,
+        connected(BrokerAddress(servers=(place.nats_url,)), name="soak", connect_timeout_seconds=5.0) as connection,
         asyncio.TaskGroup() as group,
     ):
         for n in range(services):

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from config.settings import Nats
-from daemon.bus.address import Address, address_of
+from daemon.bus.address import BrokerAddress, address_of
 from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
@@ -210,7 +210,7 @@ async def test_a_certificate_nobody_signed_is_told(tmp_path: Path) -> None:
                 pass
         other = ssl.create_default_context()
         with pytest.raises(InvalidInput):
-            async with connected(Address(servers=(url,), tls=other), name="t", connect_timeout_seconds=5.0):
+            async with connected(BrokerAddress(servers=(url,), tls=other), name="t", connect_timeout_seconds=5.0):
                 pass
 
 

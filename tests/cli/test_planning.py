@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from daemon.cli import main
-from daemon.offline.plan.planning import Plan
+from daemon.offline.plan.scenarios import Plan
 from tests.offline.replay.recorded import HEALTHY, record
 from tests.telemetry.stub import stub
 

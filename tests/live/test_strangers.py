@@ -12,7 +12,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.engine.engine import Engine
 from daemon.http.metrics import Metrics
 from tests.bus import raw
-from tests.bus.test_intake import announce, dead_letters
+from tests.bus.test_eventsource import announce, dead_letters
 from tests.bus.test_strangers import BODIES
 from tests.engine.worlds import RELEASE, HandTelemetry, Scene, gap
 from tests.live.nats import Broker, nats_server, until

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from analyzers import words
 from analyzers.fitness import Resolution
-from daemon.offline.plan.planning import FINER, Plan
+from daemon.offline.plan.scenarios import FINER, Plan
 from daemon.offline.plan.service import Service
 from daemon.offline.plan.trying import Cell, Delay, Share
 

@@ -17,7 +17,7 @@ from daemon.offline.replay.lockstep import Result, Unusable
 Z95 = 1.959964
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True):
+class Proportion(msgspec.Struct, frozen=True, kw_only=True):
     """``count`` of ``of``, and a 95 % interval (Wilson) for the true share; null when there is nothing to count."""
 
     count: int
@@ -49,11 +49,11 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     policy_hash: str | None
     recordings: int
-    false_rollbacks: Share
-    detections: Share
+    false_rollbacks: Proportion
+    detections: Proportion
     delay_seconds: Spread
-    missed: Share
-    promotions: Share
+    missed: Proportion
+    promotions: Proportion
     promotion_seconds: Spread
     inconclusive: int
     ended_first: int
@@ -123,14 +123,14 @@ def compare(
     return [tally.compared(policy=name, policy_hash=known) for tally, (name, known) in named], unusable
 
 
-def share(count: int, of: int) -> Share:
+def share(count: int, of: int) -> Proportion:
     """A share with its interval."""
     if of == 0:
-        return Share(count=count, of=of, low=None, high=None)
+        return Proportion(count=count, of=of, low=None, high=None)
     rate, weight = count / of, Z95**2 / of
     middle = (rate + weight / 2) / (1 + weight)
     half = math.sqrt(rate * (1 - rate) * weight + weight**2 / 4) / (1 + weight)
-    return Share(count=count, of=of, low=max(0.0, middle - half), high=min(1.0, middle + half))
+    return Proportion(count=count, of=of, low=max(0.0, middle - half), high=min(1.0, middle + half))
 
 
 def spread(values: Sequence[float]) -> Spread:

@@ -36,7 +36,7 @@ class Drawn:
 
 
 @dataclass(slots=True, kw_only=True)
-class Tick:
+class DrawnTick:
     """Both arms of all releases; ``number`` is 1 for the first tick; ``weight`` is the canary's in the route, in percent."""
 
     number: int
@@ -80,13 +80,13 @@ class Stream:
         self._missing = np.zeros((2, releases), dtype=np.int64)
         self._stop_parts = [] if world.stop is None else world.stop.parts(world.traffic.tick_seconds)
 
-    def ticks(self, number: int) -> Iterator[Tick]:
+    def ticks(self, number: int) -> Iterator[DrawnTick]:
         """The first ``number`` ticks."""
         for at in range(1, number + 1):
             self._motion.step()
             load = self._motion.load()
             weight = self._world.traffic.weight(at)
-            yield Tick(number=at, weight=weight, canary=self._arm(CANARY, load, at), baseline=self._arm(BASELINE, load, at))
+            yield DrawnTick(number=at, weight=weight, canary=self._arm(CANARY, load, at), baseline=self._arm(BASELINE, load, at))
 
     def _arm(self, arm: int, load: Array, at: int) -> Drawn:
         traffic, rng = self._world.traffic, self._rng

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from analyzers.counts import Arm, Latency, Pod, Sample
-from daemon.offline.simulation.drawing import Drawn, Tick
+from daemon.offline.simulation.drawing import Drawn, DrawnTick
 from daemon.offline.simulation.world import OLD_SECONDS, World
 
 
@@ -48,7 +48,7 @@ def _pods(drawn: Drawn, places: Sequence[int], *, age_seconds: float | None) -> 
     ]
 
 
-def samples(world: World, tick: Tick, places: Sequence[int]) -> list[Sample]:
+def samples(world: World, tick: DrawnTick, places: Sequence[int]) -> list[Sample]:
     """One sample for each chosen release, in the order of ``places``."""
     seconds = world.traffic.tick_seconds
     t = tick.number * seconds

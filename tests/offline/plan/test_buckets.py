@@ -6,8 +6,8 @@ import pytest
 from analyzers.fitness import resolutions
 from config.policy import LatencyTolerance, Policy, Tolerances
 from daemon.offline.plan.latency import Histogram
-from daemon.offline.plan.planning import Plan, plan, scenarios_for
 from daemon.offline.plan.regressions import Regression
+from daemon.offline.plan.scenarios import Plan, plan, scenarios_for
 from daemon.offline.plan.service import Service, resolved
 from daemon.offline.plan.words import lines
 

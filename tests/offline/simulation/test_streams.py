@@ -7,11 +7,11 @@ import pytest
 
 from analyzers.counts import Sample
 from daemon.offline.simulation import packing, shapes
-from daemon.offline.simulation.drawing import Stream, Tick
+from daemon.offline.simulation.drawing import DrawnTick, Stream
 from daemon.offline.simulation.world import Change, Failures, Part, Pods, Times, Traffic, Unsteady, World, fine_bounds
 
 
-def ticks_of(world: World, *, releases: int = 400, number: int = 10, seed: int = 3) -> list[Tick]:
+def ticks_of(world: World, *, releases: int = 400, number: int = 10, seed: int = 3) -> list[DrawnTick]:
     return list(Stream(world, releases=releases, seed=seed).ticks(number))
 
 
@@ -20,7 +20,7 @@ def samples_of(world: World, *, releases: int = 40, number: int = 10) -> Iterato
         yield packing.samples(world, tick, range(releases))
 
 
-def mean_ms(tick: Tick) -> tuple[np.ndarray, np.ndarray]:
+def mean_ms(tick: DrawnTick) -> tuple[np.ndarray, np.ndarray]:
     """Mean latency of every release, canary and baseline."""
     canary, baseline = tick.canary, tick.baseline
     return canary.sums.sum(1) / canary.counts.sum((1, 2)), baseline.sums.sum(1) / baseline.counts.sum((1, 2))

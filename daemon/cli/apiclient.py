@@ -50,7 +50,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Never: a redirect is then an error like any other status."""
 
 
-class Client:
+class ApiClient:
     """One daemon's API.
 
     Every method raises ``Unavailable`` or ``TimedOut`` when it cannot be reached, ``Forbidden``, ``NotFound``,
@@ -172,9 +172,9 @@ class Client:
                 return error.code, error.headers, error.read(_MAX_BYTES)
 
 
-def client(server: str, *, token_file: str | None) -> Client:
+def client(server: str, *, token_file: str | None) -> ApiClient:
     """A client with the token of a file, if one is given. Raises ``InvalidInput``."""
-    return Client(server, token=None if token_file is None else _token(token_file))
+    return ApiClient(server, token=None if token_file is None else _token(token_file))
 
 
 def _token(file: str) -> str:

@@ -21,7 +21,7 @@ _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
 _CONNECT_SECONDS = 3.0
 
 
-class Connection:
+class Transport:
     """An open session with credentials that refresh themselves. Made by ``connect``."""
 
     def __init__(self, api_client: Any) -> None:
@@ -78,7 +78,7 @@ class Connection:
         await self._api.close()
 
 
-async def connect(settings: Kubernetes) -> Connection:
+async def connect(settings: Kubernetes) -> Transport:
     """Read the credentials and open a session.
 
     Raises:
@@ -104,7 +104,7 @@ async def connect(settings: Kubernetes) -> Connection:
     tracing.on_request_redirect.append(_refuse_redirect)
     tracing.freeze()
     api.rest_client.pool_manager.trace_configs.append(tracing)
-    return Connection(api)
+    return Transport(api)
 
 
 async def _refuse_redirect(_session: aiohttp.ClientSession, _context: object, seen: aiohttp.TraceRequestRedirectParams) -> None:

@@ -18,7 +18,7 @@ from daemon.cli import defect
 _CLOSED = "it is closed"
 
 
-class Stream:
+class Output:
     """A text stream in place of another one. ``lost`` says why something could not be written, null as long as all was."""
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -75,14 +75,14 @@ class Stream:
 
 
 @contextmanager
-def standing() -> Iterator[Stream]:
+def standing() -> Iterator[Output]:
     """For the length of a block both streams cannot fail; gives standard output's, flushed when the block is left.
 
     Standard input, where it is closed, is empty, and what is no text in it is for whoever reads the document to refuse.
     """
     _occupy_closed_descriptors()
     before = sys.stdin, sys.stdout, sys.stderr
-    out, err = Stream(sys.stdout), Stream(sys.stderr)
+    out, err = Output(sys.stdout), Output(sys.stderr)
     sys.stdout, sys.stderr = cast("TextIO", out), cast("TextIO", err)
     with Path(os.devnull).open(encoding="utf-8") as nothing:
         sys.stdin = sys.stdin or nothing

@@ -7,8 +7,8 @@ import pytest
 from config.settings import Kubernetes
 from daemon.errors import Forbidden, NotFound, Refused
 from daemon.kube.client import KubeClient
-from daemon.kube.connection import connect
 from daemon.kube.resources import PODS
+from daemon.kube.transport import connect
 from tests.kube.stub import says, stub, write_kubeconfig
 
 
@@ -78,8 +78,8 @@ async def test_credentials_that_cannot_be_refreshed_are_an_error_of_ours(tmp_pat
         def hook(_configuration: object) -> None:
             raise FileNotFoundError("the token is gone")
 
-        assert client._connection is not None
-        client._connection._api.configuration.refresh_api_key_hook = hook
+        assert client._transport is not None
+        client._transport._api.configuration.refresh_api_key_hook = hook
         with pytest.raises(Forbidden, match="the token is gone"):
             await client.get(PODS, name="a", namespace="b")
         await client.close()

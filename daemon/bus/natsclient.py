@@ -20,7 +20,7 @@ _OWN_WORDS = (Header.STATUS.value, Header.DESCRIPTION.value)
 _SHOWN_BYTES = 100
 
 
-class Client(nats.aio.client.Client):
+class NatsClient(nats.aio.client.Client):
     """A client that reads every message.
 
     Bytes of a subject that are not UTF-8 are written as ``\\xff``. Headers that cannot be read become one, ``UNREADABLE``, with

@@ -13,11 +13,11 @@ from nats.aio.msg import Msg
 
 from daemon import names
 from daemon.bus import subjects
-from daemon.bus.client import UNREADABLE
 from daemon.bus.connection import Connection
 from daemon.bus.consuming import Consumer, Repair
 from daemon.bus.deadletters import dead_letter
 from daemon.bus.delivering import Delivery
+from daemon.bus.natsclient import UNREADABLE
 from daemon.bus.serving import Served, durable_of
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
 from daemon.events.announcing import Announced, read_release
@@ -70,7 +70,7 @@ class NatsAnnouncement:
         await self._delivery.put_back(delay_seconds=RETRY_SECONDS)
 
 
-class Intake:
+class NatsEventSource:
     """``EventSource`` on JetStream, for the daemon of one cluster.
 
     Each cluster has consumers of its own, so that several can share a broker, and each hears every event. One that names

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from daemon import names
-from daemon.bus import consuming, intake, subjects
-from daemon.bus.intake import NatsAnnouncement
+from daemon.bus import consuming, eventsource, subjects
+from daemon.bus.eventsource import NatsAnnouncement
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent
@@ -85,7 +85,7 @@ async def test_a_bare_release_is_told_from_the_next_by_its_place_and_keeps_its_i
     assert again.release_id == first.release_id
 
 
-async def test_what_is_not_understood_is_buried_with_its_reason_and_the_intake_goes_on(bus: Bus) -> None:
+async def test_what_is_not_understood_is_rejected_with_its_reason_and_the_next_is_taken(bus: Bus) -> None:
     bad = {**RELEASE, "service": "web.>"}
     await announce(bus, b"\xff{not json", {"X-Sender": "ci"})
     await announce(bus, bad)
@@ -179,8 +179,8 @@ async def test_what_is_worked_on_is_held_and_what_is_dropped_comes_again(
         assert again.release_id == release_id
 
 
-async def test_an_event_that_is_never_accepted_is_buried_in_the_end(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "MAX_DELIVERIES", 2)
+async def test_an_event_that_is_never_accepted_is_rejected_in_the_end(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsource, "MAX_DELIVERIES", 2)
     await announce(bus, RELEASE)
     for _ in range(2):
         [announcement] = await take(bus, 1)
@@ -195,8 +195,8 @@ async def test_an_event_that_is_never_accepted_is_buried_in_the_end(bus: Bus, mo
     assert await outstanding(bus) == 0
 
 
-async def test_a_letter_that_cannot_be_buried_comes_again_until_it_can(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "RETRY_SECONDS", 0.2)
+async def test_a_letter_that_cannot_be_kept_comes_again_until_it_can(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.2)
     await announce(bus, b"nonsense")
     [announcement] = await take(bus, 1)
     await bus.connection.jetstream.delete_stream(subjects.REJECTED)
@@ -210,7 +210,7 @@ async def test_a_letter_that_cannot_be_buried_comes_again_until_it_can(bus: Bus,
     assert (headers["Verdictd-Reason"], data) == ("nonsense  with a line break and a \\xfc", b"nonsense")
 
 
-async def test_an_event_as_large_as_the_server_takes_is_buried_cut_and_says_so(bus: Bus) -> None:
+async def test_an_event_as_large_as_the_server_takes_is_rejected_cut_and_says_so(bus: Bus) -> None:
     await announce(bus, b"x" * (1024 * 1024 - 300))
     [announcement] = await take(bus, 1)
     await announcement.reject("too much")
@@ -229,7 +229,7 @@ async def test_odd_and_huge_headers_do_not_stand_in_the_way_of_a_burial(bus: Bus
     assert headers["Verdictd-Reason"] == "no release"
 
 
-async def test_two_clusters_bury_the_same_letter_once(nats_server: Broker, bus: Bus) -> None:
+async def test_two_clusters_keep_the_same_letter_once(nats_server: Broker, bus: Bus) -> None:
     await announce(bus, b"nonsense")
     async with open_bus(nats_server.settings, cluster="other") as elsewhere:
         for daemon in (bus, elsewhere):
@@ -260,7 +260,7 @@ async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_list
         ("verdictd.command.Web_1", b'{"command":"cancel"}', "subject: 'Web_1' is not a usable name"),
     ],
 )
-async def test_a_command_that_is_not_understood_is_buried(bus: Bus, subject: str, body: bytes, reason: str) -> None:
+async def test_a_command_that_is_not_understood_is_rejected(bus: Bus, subject: str, body: bytes, reason: str) -> None:
     await bus.connection.jetstream.publish(subject, body)
     await bus.connection.jetstream.publish("verdictd.command.web-2", b'{"command":"cancel"}')
     async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
@@ -298,7 +298,7 @@ async def test_a_thousand_events_are_accepted_in_seconds(bus: Bus) -> None:
 
 
 async def test_a_postponed_event_comes_again_though_somebody_still_remembers_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.2)
     await announce(bus, RELEASE)
     async with asyncio.timeout(8.0), aclosing(bus.events.announcements()) as announcements:
         first = await anext(announcements)
@@ -309,10 +309,10 @@ async def test_a_postponed_event_comes_again_though_somebody_still_remembers_it(
     assert await outstanding(bus) == 0
 
 
-async def test_an_outage_of_any_length_buries_no_event(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_outage_of_any_length_rejects_no_event(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is postponed does not count towards its deliveries; it is held meanwhile, and handed out again."""
-    monkeypatch.setattr(intake, "MAX_DELIVERIES", 1)
-    monkeypatch.setattr(intake, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(eventsource, "MAX_DELIVERIES", 1)
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(consuming, "FETCH_SECONDS", 0.1)
     await announce(bus, RELEASE)
     async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
@@ -332,7 +332,7 @@ async def test_a_postponed_event_is_held_for_longer_than_the_server_waits(
 ) -> None:
     monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 1.0)
     monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.2)
-    monkeypatch.setattr(intake, "RETRY_SECONDS", 2.5)
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 2.5)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         await announce(bus, RELEASE)
         async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
@@ -343,7 +343,7 @@ async def test_a_postponed_event_is_held_for_longer_than_the_server_waits(
 
 
 async def test_what_the_server_delivers_anew_takes_the_place_of_what_waits(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "RETRY_SECONDS", 1.0)
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 1.0)
     await announce(bus, RELEASE)
     async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
         first = await anext(announcements)

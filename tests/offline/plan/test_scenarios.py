@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from config.policy import ErrorTolerance, LatencyTolerance, Policy, Tolerances
-from daemon.offline.plan import planning
-from daemon.offline.plan.planning import Plan, plan, scenarios_for
+from daemon.offline.plan import scenarios
 from daemon.offline.plan.regressions import Regression
+from daemon.offline.plan.scenarios import Plan, plan, scenarios_for
 from daemon.offline.plan.service import Service
 from daemon.offline.plan.trying import Cell, Delay, Trial, cell, ends
 from daemon.offline.plan.words import lines
@@ -68,7 +68,7 @@ def test_a_plan_is_repeatable_whatever_the_processes() -> None:
 
 
 def test_blocks_add_up_to_the_releases_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning, "_BLOCK", 10)
+    monkeypatch.setattr(scenarios, "_BLOCK", 10)
     found = planned(SLOW, releases=25)
     assert found.releases == 25
     shares = found.rows[0].cells[0]

@@ -101,7 +101,6 @@ class KubeClient:
         name: str,
         operations: Sequence[Json],
         namespace: str | None = None,
-        dry_run: bool = False,
     ) -> Json:
         """Apply a JSON Patch and return the object as it is then. Unknown fields are refused, not dropped in silence.
 
@@ -109,7 +108,7 @@ class KubeClient:
             Conflict: the resourceVersion is another one (409), or a ``test`` or a path did not hold (422 without causes).
             Refused: the object would be invalid.
         """
-        query = [("fieldValidation", "Strict"), ("fieldManager", "verdictd"), *([("dryRun", "All")] if dry_run else [])]
+        query = [("fieldValidation", "Strict"), ("fieldManager", "verdictd")]
         path = resource.path(namespace=namespace, name=name)
         return await self._call("PATCH", path, query=query, body=list(operations), content_type=_JSON_PATCH)
 

@@ -242,7 +242,7 @@ async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_list
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         for command in ("rollback", "promote"):
             body = json.dumps({"command": command, "by": "ann"}).encode()
-            await bus.connection.jetstream.publish(subjects.command_subject("web-1"), body)
+            await bus.connection.jetstream.publish("verdictd.command.web-1", body)
     async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.commands()) as commands:
         assert await anext(commands) == ("web-1", Command(command="rollback", by="ann"))
         assert await anext(commands) == ("web-1", Command(command="promote", by="ann"))

@@ -217,7 +217,3 @@ class World:
     change: Change = field(default_factory=Change)
     stop: Stop | None = None
     split: bool = True
-
-    def ticks_in(self, seconds: float) -> int:
-        """Whole ticks in some seconds, at least 1."""
-        return max(1, math.floor(seconds / self.traffic.tick_seconds + 1e-9))

@@ -14,9 +14,8 @@ from daemon.bus.embedded import embedded_server
 from daemon.bus.eventsource import NatsEventSource
 from daemon.bus.publisher import Publisher
 from daemon.bus.pulse import Pulse
-from daemon.bus.rolled import RolledStore
 from daemon.bus.room import Room
-from daemon.bus.store import KvStore
+from daemon.bus.store import KvStore, RolledStore
 from daemon.bus.streams import ensure_streams
 
 

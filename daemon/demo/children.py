@@ -1,7 +1,8 @@
-"""Child processes: started with a log file each, watched while they should live, ended by pid.
+"""Child processes: started with a log file each, watched while they should live, ended by pid; and what can go wrong with them.
 
-A child gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order. It is
-tethered to the demo, should that be killed outright.
+A child gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order; and it ends with
+the demo, should that be killed outright. The demo is the first thing a newcomer runs: an error here is a message with a way out,
+never a traceback.
 """
 
 import asyncio
@@ -13,7 +14,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.aio import process
-from daemon.demo.errors import DemoError
+from daemon.errors import VerdictdError
+
+
+class DemoError(VerdictdError):
+    """The demo cannot go on.
+
+    Args:
+        message: what happened.
+        fix: what to do about it.
+        log_tail: the last lines that the failing process wrote.
+    """
+
+    def __init__(self, message: str, *, fix: str, log_tail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+        self.log_tail = log_tail
+
+    def __str__(self) -> str:
+        """The message, the end of the log if there is one, and the way out."""
+        tail = f"\n--- the end of its log ---\n{self.log_tail.rstrip()}\n---" if self.log_tail.strip() else ""
+        return f"{self.message}{tail}\nWhat to do: {self.fix}"
+
 
 _STOP_SECONDS = 6.0
 _TAIL_BYTES = 4096
@@ -92,3 +115,10 @@ def tail(log: Path) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-_TAIL_LINES:])
+
+
+async def until_told() -> None:
+    """Wait for SIGTERM."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    await told.wait()

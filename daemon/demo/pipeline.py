@@ -19,7 +19,7 @@ from daemon.bus.connection import Connection, connected
 from daemon.bus.translating import translated
 from daemon.demo import routes
 from daemon.demo.acts import CANARY_PERCENT, Act
-from daemon.demo.errors import DemoError
+from daemon.demo.children import DemoError
 from daemon.demo.watchdog import CLUSTER, MESH
 from daemon.errors import VerdictdError
 from daemon.events import cloudevents, verdicts

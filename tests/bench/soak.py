@@ -26,11 +26,11 @@ from daemon import recordings
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
 from daemon.demo import routes
+from daemon.demo.backend import Behaviour
 from daemon.demo.backends import backends
-from daemon.demo.behaviour import Behaviour
 from daemon.demo.children import child
 from daemon.demo.edge import Edge, edge
-from daemon.demo.users import Users
+from daemon.demo.traffic import Users
 from daemon.model import Action, ArmSpec, Outcome, Release
 from daemon.offline.replay import replay_file
 from tests.live.field import Field

@@ -15,9 +15,8 @@ from daemon.bus.connection import Connection, connected
 from daemon.bus.embedded import embedded_server
 from daemon.bus.streams import ensure_streams
 from daemon.demo.acts import ACTS, CANARY_PERCENT
-from daemon.demo.children import Child
+from daemon.demo.children import Child, DemoError
 from daemon.demo.edge import Edge
-from daemon.demo.errors import DemoError
 from daemon.demo.pipeline import Pipeline, deployment_event, pipeline
 from daemon.demo.watchdog import CLUSTER, settings
 from daemon.events import cloudevents

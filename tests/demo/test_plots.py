@@ -4,11 +4,10 @@ import re
 from xml.etree import ElementTree as ET
 
 from daemon.demo.acts import ACTS
-from daemon.demo.marks import turns
-from daemon.demo.page import page
+from daemon.demo.charts import page
 from daemon.demo.plot import plot
-from daemon.demo.series import series
-from daemon.demo.timeline import timeline
+from daemon.demo.timeline import timeline, turns
+from daemon.demo.traffic import series
 from daemon.offline.plotting.terminal import Canvas
 from tests.demo.samples import BEGAN, promoted, steady, taken_back, traffic
 

@@ -18,11 +18,11 @@ import msgspec
 from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
+from daemon.demo.backend import Behaviour
 from daemon.demo.backends import Backend, backends
-from daemon.demo.behaviour import Behaviour
 from daemon.demo.children import Child, child
 from daemon.demo.edge import Edge, edge
-from daemon.demo.users import Users, users
+from daemon.demo.traffic import Users, users
 from daemon.events import cloudevents, verdicts
 from daemon.model import ArmSpec, Record, Release, ReleaseView, Verdict
 from tests.servers.run import free_ports

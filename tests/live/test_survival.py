@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from daemon import recordings
-from daemon.demo.behaviour import Behaviour
+from daemon.demo.backend import Behaviour
 from daemon.demo.children import child
 from daemon.model import Action, Outcome, ReleaseView, Stage
 from daemon.offline.replay import replay_file

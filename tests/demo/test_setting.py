@@ -1,4 +1,4 @@
-"""The demo's world on real parts: an Envoy, two versions of the service, open-loop traffic."""
+"""The demo's setting on real parts: an Envoy, two versions of the service, open-loop traffic."""
 
 import asyncio
 import math
@@ -12,13 +12,11 @@ from statistics import median
 import aiohttp
 import pytest
 
+from daemon.demo.backend import Behaviour
 from daemon.demo.backends import backends
-from daemon.demo.behaviour import Behaviour
-from daemon.demo.children import child
+from daemon.demo.children import DemoError, child
 from daemon.demo.edge import edge, envoy_path
-from daemon.demo.errors import DemoError
-from daemon.demo.traffic import NO_ANSWER, Traffic
-from daemon.demo.users import users
+from daemon.demo.traffic import NO_ANSWER, TrafficLog, users
 
 RATE = 200.0
 FAST = Behaviour(median_ms=5.0, p99_ms=20.0, error_rate=0.0)
@@ -33,7 +31,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-def versions(traffic: Traffic, *, since: float = 0.0) -> dict[str, int]:
+def versions(traffic: TrafficLog, *, since: float = 0.0) -> dict[str, int]:
     """Number of answers by version among the requests sent since then."""
     counts: dict[str, int] = {}
     for answer in traffic:

@@ -111,14 +111,18 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         log.info(
             "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}
         )
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(engine.run(), name="engine")
-            asked = group.create_task(stop.wait(), name="stop")
-            await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
-            log.info("stopping")
-            engine.stop()
+        await _run_until(stop, engine)
     log.info("stopped")
+
+
+async def _run_until(stop: asyncio.Event, engine: Engine) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(engine.run(), name="engine")
+        asked = group.create_task(stop.wait(), name="stop")
+        await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        log.info("stopping")
+        engine.stop()
 
 
 async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, Mesh]:

@@ -1,7 +1,7 @@
 """All that verdictd has of NATS, in one piece: what the composition root asks for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -53,18 +53,8 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         Forbidden: NATS does not let us in.
         Unavailable: nobody answers.
     """
-
-    def renew() -> bool:
-        return server is not None and server.renew()
-
     async with AsyncExitStack() as stack:
-        server = None
-        if settings.url == "embedded":
-            server = await stack.enter_async_context(embedded_server(settings.data_dir))
-            token = server.token
-            address = BrokerAddress(servers=(server.url,), token=lambda: token)
-        else:
-            address = await asyncio.to_thread(address_of, settings)
+        address, renew = await _broker(settings, stack)
         connection = await stack.enter_async_context(
             connected(address, name=f"verdictd-{cluster}", connect_timeout_seconds=settings.connect_timeout_seconds)
         )
@@ -91,6 +81,15 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             pulse=pulse,
             where=address.shown,
         )
+
+
+async def _broker(settings: Nats, stack: AsyncExitStack) -> tuple[BrokerAddress, Callable[[], bool]]:
+    """Where the broker is, and what starts it anew if it is ours; who runs another one has to do that."""
+    if settings.url != "embedded":
+        return await asyncio.to_thread(address_of, settings), lambda: False
+    server = await stack.enter_async_context(embedded_server(settings.data_dir))
+    token = server.token
+    return BrokerAddress(servers=(server.url,), token=lambda: token), server.renew
 
 
 async def _release(events: NatsEventSource) -> None:

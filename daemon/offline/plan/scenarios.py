@@ -89,13 +89,7 @@ def plan(
         found.setdefault(place, []).extend(block_ends)
         progress(number, len(trials))
     rows = [
-        Row(
-            label="as good as the baseline" if regression is None else regression.label(scenarios[0].service),
-            regression=regression,
-            cells=tuple(
-                cell(found[row, column], wanted="promote" if regression is None else "rollback") for column in range(len(scenarios))
-            ),
-        )
+        _row(regression, [found[row, column] for column in range(len(scenarios))], service=scenarios[0].service)
         for row, regression in enumerate(asked)
     ]
     return Plan(
@@ -107,3 +101,9 @@ def plan(
         policy=policy,
         policy_hash=policy_hash(policy),
     )
+
+
+def _row(regression: Regression | None, ended: Sequence[Sequence[End]], *, service: Service) -> Row:
+    """One regression's row, from the ends of its releases in each scenario."""
+    label, wanted = ("as good as the baseline", "promote") if regression is None else (regression.label(service), "rollback")
+    return Row(label=label, regression=regression, cells=tuple(cell(one, wanted=wanted) for one in ended))

@@ -7,8 +7,8 @@ are answered from the first second; ``/readyz`` says what is still missing.
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import IstioMesh, Settings
 from daemon import __version__, logs
+from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
-from daemon.bus.beside import beside
+from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
-from daemon.clock import SystemClock
+from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
-from daemon.engine.world import Mesh, World
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
 from daemon.http.health import Components
@@ -86,7 +86,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     metrics = Metrics(now=clock.now)
     metrics.expect_telemetry(settings.telemetry)
     async with AsyncExitStack() as stack:
-        async with _until(stop) as opening:
+        async with until_set(stop) as opening:
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
             telemetry = {
@@ -97,7 +97,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         if opening.expired():
             log.info("stopped before anything was begun")
             return
-        engine = Engine(_world(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
+        engine = Engine(_ports(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
 
         metrics.watch_nats(
             connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at, lost=lambda: bus.lost
@@ -111,32 +111,18 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         log.info(
             "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}
         )
-        async with asyncio.TaskGroup() as group:
-            running = group.create_task(engine.run(), name="engine")
-            asked = group.create_task(stop.wait(), name="stop")
-            await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
-            asked.cancel()
-            log.info("stopping")
-            engine.stop()
+        await _run_until(stop, engine)
     log.info("stopped")
 
 
-@asynccontextmanager
-async def _until(stop: asyncio.Event) -> AsyncIterator[asyncio.Timeout]:
-    """Leave the body when told to stop: a broker that does not answer must not hold up the end. ``expired`` says so."""
-    limit = asyncio.timeout(None)
-
-    async def watch() -> None:
-        await stop.wait()
-        limit.reschedule(asyncio.get_running_loop().time())
-
-    async with beside(watch()):
-        try:
-            async with limit:
-                yield limit
-        except TimeoutError:
-            if not limit.expired():
-                raise
+async def _run_until(stop: asyncio.Event, engine: Engine) -> None:
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(engine.run(), name="engine")
+        asked = group.create_task(stop.wait(), name="stop")
+        await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        log.info("stopping")
+        engine.stop()
 
 
 async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, Mesh]:
@@ -153,7 +139,7 @@ async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, M
     return meshes
 
 
-def _world(
+def _ports(
     settings: Settings,
     *,
     bus: Bus,
@@ -161,9 +147,9 @@ def _world(
     meshes: Mapping[str, Mesh],
     clock: Clock,
     metrics: Metrics,
-) -> World:
+) -> Ports:
     directory = settings.recordings.directory
-    return World(
+    return Ports(
         cluster=settings.cluster,
         meshes=meshes,
         telemetry=telemetry,

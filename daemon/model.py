@@ -22,7 +22,6 @@ __all__ = [
     "ArmSpec",
     "Command",
     "Finding",
-    "Mark",
     "Outcome",
     "Reading",
     "Record",
@@ -30,6 +29,7 @@ __all__ = [
     "ReleaseView",
     "Sample",
     "Stage",
+    "TimedStep",
     "Verdict",
     "Watch",
     "decode_release",
@@ -146,7 +146,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     by: Literal["judge", "deadline", "person", "superseded"] = "judge"
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
+class TimedStep(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a release with its time (seconds since 1970)."""
 
     step: str
@@ -168,7 +168,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     bounds_ms: tuple[float, ...]
     sample_digest: str
     fixed_horizon: Mapping[str, float | None] | None
-    marks: tuple[Mark, ...]
+    marks: tuple[TimedStep, ...]
     format: str = "verdictd.record/1"
 
 

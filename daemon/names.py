@@ -1,7 +1,7 @@
 """Names that come from outside, and what they may contain.
 
 A release's names end up in PromQL strings, NATS subjects, URL paths, file names and JSON Pointers. Each of those writers
-escapes for itself; this module is the first line: a name that no mesh could carry is refused at the door, with the reason.
+escapes for itself; this module is the first line: a name that no mesh could carry is refused at admission, with the reason.
 """
 
 import hashlib

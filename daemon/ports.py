@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from analyzers.ruling import Ruling
-from daemon.model import Command, Mark, Reading, Record, Release, ReleaseView, Verdict, Watch
+from daemon.model import Command, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
 
 
 class Clock(Protocol):
@@ -211,7 +211,7 @@ class SessionStore(Store, Protocol):
         ...
 
 
-class Desk(Protocol):
+class ReleaseService(Protocol):
     """What the API may ask of the engine."""
 
     async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
@@ -253,7 +253,7 @@ class Meter(Protocol):
         """A release has been sampled and judged (ruling is null when there was nothing to judge yet)."""
         ...
 
-    def ended(self, release: Release, verdict: Verdict, marks: Sequence[Mark]) -> None:
+    def ended(self, release: Release, verdict: Verdict, marks: Sequence[TimedStep]) -> None:
         """A release has its verdict, done and published; its series may go."""
         ...
 
@@ -265,6 +265,6 @@ class Meter(Protocol):
         """A telemetry source has answered just now."""
         ...
 
-    def trouble(self, what: str, error: Exception) -> None:
+    def failed(self, what: str, error: Exception) -> None:
         """Something failed and is being retried (what: store, publish, event, telemetry, route, ...)."""
         ...

@@ -20,8 +20,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from config import files
-from daemon.aio.aside import Aside
 from daemon.aio.parsing import GZIP, PIECE_BYTES, ParserPool, Reader, Unpacking
+from daemon.aio.threads import OwnThread
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 
 _WIRE_BYTES = 64 * 1024
@@ -76,7 +76,7 @@ class HttpClient:
         self._trust = _trust(ca_file)
         self._headers = dict(headers or {})
         self._token_file = token_file
-        self._token_reading = Aside("token file")
+        self._token_reading = OwnThread("token file")
         self._keep_seconds = keep_seconds
         self._session: aiohttp.ClientSession | None = None
 

@@ -16,7 +16,7 @@ _SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class BrokerAddress:
     """Where NATS is and what to show it. ``token`` is asked for at every connect, so that a rotated one is taken up."""
 
     servers: tuple[str, ...]
@@ -30,7 +30,7 @@ class Address:
         return ", ".join(re.sub(r"(?<=//)[^/]*@|^[^/]*@", "", server) for server in self.servers)
 
 
-def address_of(settings: Nats) -> Address:
+def address_of(settings: Nats) -> BrokerAddress:
     """Read the files that the settings name (all but those that are read again at each connect).
 
     Raises:
@@ -49,7 +49,7 @@ def address_of(settings: Nats) -> Address:
                 path="nats.credentials_file",
                 fix="pip install 'verdictd[credentials]'",
             )
-    return Address(
+    return BrokerAddress(
         servers=_servers(settings.url),
         token=None if token_file is None else lambda: _read(token_file, path="nats.token_file").strip(),
         credentials_file=settings.credentials_file,

@@ -9,18 +9,18 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
 
 import nats.errors
 from nats.js import JetStreamContext
 
-from daemon.backoff import pauses
-from daemon.bus.address import Address
-from daemon.bus.beside import beside
-from daemon.bus.client import Client
-from daemon.bus.rarely import Rarely
+from daemon.aio.backoff import pauses
+from daemon.aio.tasks import background, cancelled_for_sure
+from daemon.aio.throttle import LogThrottle
+from daemon.bus.address import BrokerAddress
+from daemon.bus.natsclient import NatsClient
 from daemon.bus.translating import translated
 from daemon.errors import Forbidden, InvalidInput, Unavailable, VerdictdError
 
@@ -37,7 +37,6 @@ REQUEST_SECONDS = 3.0
 WRITE_SECONDS = 2.0
 FLUSH_SECONDS = 1  # of the library's type
 CLOSE_SECONDS = 0.5
-_CANCEL_AGAIN_SECONDS = 0.1
 
 
 class Connection:
@@ -47,18 +46,18 @@ class Connection:
     shut out is replaced by a new one.
     """
 
-    def __init__(self, address: Address, *, name: str, connect_timeout_seconds: float) -> None:
+    def __init__(self, address: BrokerAddress, *, name: str, connect_timeout_seconds: float) -> None:
         self._address = address
         self._name = name
         self._connect_timeout_seconds = connect_timeout_seconds
-        self._client = Client()
+        self._client = NatsClient()
         self._last_error: Exception | None = None
         self._scope: asyncio.Timeout | None = None
         self._pulls: set[PullSubscription] = set()
         self._ended = asyncio.Event()
         self._up = asyncio.Event()
         self._lost_at: float | None = None
-        self._complaints = Rarely()
+        self._complaints = LogThrottle()
         self._closing = False
 
     @property
@@ -76,7 +75,7 @@ class Connection:
         return None if self._last_error is None else str(self._last_error) or type(self._last_error).__name__
 
     @property
-    def client(self) -> Client:
+    def client(self) -> NatsClient:
         """The client; raises ``Unavailable`` at once while there is no connection.
 
         Nothing is queued for later: a request that was given up would still be sent after the reconnect.
@@ -122,7 +121,7 @@ class Connection:
         """
         try:
             async with asyncio.timeout(self._connect_timeout_seconds) as self._scope:
-                await _insistently(self._connect())
+                await cancelled_for_sure(self._connect())
         except TimeoutError as error:
             await self._discard()
             raise self._why_not() from error
@@ -139,7 +138,7 @@ class Connection:
             await self._ended.wait()
             for pause in pauses():
                 await asyncio.sleep(pause)
-                self._client = Client()
+                self._client = NatsClient()
                 try:
                     await self.open()
                 except VerdictdError as error:
@@ -248,7 +247,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(address: Address, *, name: str, connect_timeout_seconds: float) -> AsyncIterator[Connection]:
+async def connected(address: BrokerAddress, *, name: str, connect_timeout_seconds: float) -> AsyncIterator[Connection]:
     """A connection for as long as the body runs; drained at its end.
 
     Raises:
@@ -257,28 +256,10 @@ async def connected(address: Address, *, name: str, connect_timeout_seconds: flo
     connection = Connection(address, name=name, connect_timeout_seconds=connect_timeout_seconds)
     await connection.open()
     try:
-        async with beside(connection.keep()):
+        async with background(connection.keep()):
             yield connection
     finally:
         await connection.close()
-
-
-async def _insistently(work: Coroutine[None, None, None]) -> None:
-    """Await it, and when cancelled cancel it until it has ended.
-
-    Before Python 3.12 ``asyncio.wait_for``, with which the library waits, loses a cancellation that comes in the same turn as the
-    result; the library would then go on trying until the time is over.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.wait([task])
-    finally:
-        while not task.done():
-            task.cancel()
-            await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
-        error = None if task.cancelled() else task.exception()
-    if error is not None:
-        raise error
 
 
 def _now() -> float:

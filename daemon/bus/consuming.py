@@ -18,15 +18,52 @@ from nats.errors import NotJSMessageError
 from nats.js import api
 from nats.js.errors import NotFoundError
 
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
+from daemon.aio.throttle import LogThrottle
 from daemon.bus.connection import Connection, PullSubscription
 from daemon.bus.delivering import Delivery, Waiting
-from daemon.bus.gaps import Gaps
-from daemon.bus.rarely import Rarely
 from daemon.bus.translating import translated
 from daemon.errors import NotFound, VerdictdError
 
 logger = logging.getLogger(__name__)
+
+
+class Gaps:
+    """Of one consumer.
+
+    Attributes:
+        lost: how many messages were gone unread, since the daemon has started.
+    """
+
+    def __init__(self, stream: str) -> None:
+        self.lost = 0
+        self._stream = stream
+        self._newest: int | None = None
+        self._deliveries: int | None = None
+
+    def begin(self, *, delivered: int | None, deliveries: int | None) -> None:
+        """The consumer is there; ``delivered`` is the largest number given out so far, in so many deliveries. Null: it is new."""
+        self._newest, self._deliveries = delivered, deliveries
+
+    def next_is(self, number: int, *, lost_on_the_way: int = 0) -> None:
+        """No message before this number will come any more, but those that have come once already, or were lost on the way."""
+        if self._newest is None:
+            return
+        missing = number - self._newest - 1 - lost_on_the_way
+        if missing > 0:
+            self.lost += missing
+            logger.error(
+                "messages were removed from a stream before they were read",
+                extra={"stream": self._stream, "messages": missing, "first": self._newest + 1, "last": number - 1},
+            )
+            self._newest = number - 1
+
+    def seen(self, number: int, *, delivery: int) -> None:
+        """A message with this number has come, in this one of the consumer's deliveries."""
+        self.next_is(number, lost_on_the_way=0 if self._deliveries is None else delivery - self._deliveries - 1)
+        self._newest = number if self._newest is None else max(self._newest, number)
+        self._deliveries = delivery
+
 
 BATCH = 64
 FETCH_SECONDS = 1.0
@@ -48,7 +85,7 @@ class Consumer:
         self.gaps = Gaps(stream)
         self._connection = connection
         self._repair = repair
-        self._complaints = Rarely()
+        self._complaints = LogThrottle()
         self._stream = stream
         self._durable = durable
         self._held: weakref.WeakSet[Delivery] = weakref.WeakSet()
@@ -113,7 +150,7 @@ class Consumer:
         return [message for message in messages if self._is_of_the_stream(message)]
 
     def _is_of_the_stream(self, message: Msg) -> bool:
-        """Whoever guesses our inbox can write to it; what has no place in a stream can be neither answered nor buried."""
+        """Whoever guesses our inbox can write to it; what has no place in a stream can be neither answered nor kept."""
         try:
             return message.metadata.stream == self._stream
         except (NotJSMessageError, ValueError, OverflowError):
@@ -137,7 +174,7 @@ class Consumer:
             durable_name=self._durable,
             ack_policy=api.AckPolicy.EXPLICIT,
             ack_wait=ACK_WAIT_SECONDS,
-            # Without end: a limit would let a message stop coming without a word. Poison is buried by the intake instead.
+            # Without end: a limit would let a message stop coming without a word. Poison goes to the dead letters instead.
             max_deliver=-1,
             max_ack_pending=1_000,
         )

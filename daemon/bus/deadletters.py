@@ -25,8 +25,8 @@ _HEADROOM_BYTES = 16 * 1024
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
-async def bury(connection: Connection, message: Msg, reason: str) -> None:
-    """Publish ``message`` to the dead letters; returns when that is acknowledged. The same message is buried once.
+async def dead_letter(connection: Connection, message: Msg, reason: str) -> None:
+    """Publish ``message`` to the dead letters; returns when that is acknowledged. The same message is kept once.
 
     Raises:
         Unavailable, TimedOut: not acknowledged; the message must come again.
@@ -46,7 +46,7 @@ async def bury(connection: Connection, message: Msg, reason: str) -> None:
     if len(data) > limit:
         headers[TRUNCATED] = f"{len(data)} bytes; the whole is at {headers[SEQUENCE]}"
         data = data[:limit]
-    with translated("burying an event"):
+    with translated("keeping a dead letter"):
         await connection.jetstream.publish(
             subjects.REJECTED_SUBJECT, data, timeout=WRITE_SECONDS, stream=subjects.REJECTED, headers=headers
         )

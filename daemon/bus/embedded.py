@@ -20,11 +20,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from daemon.backoff import jittered
-from daemon.bus.beside import beside
+from daemon.aio import process
+from daemon.aio.backoff import pauses
+from daemon.aio.tasks import background
 from daemon.bus.folder import locked, make_folder, write_private
 from daemon.errors import InvalidInput, Unavailable
-from daemon.tether import tethered
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,9 @@ START_SECONDS = 15.0
 STOP_SECONDS = 2.0
 ROOM_BYTES = 16 * 1024 * 1024
 MAX_PAYLOAD_BYTES = 4 * 1024 * 1024
+_RESTART_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)
+# A child that lived so long died of something new.
+_LASTED_SECONDS = 60.0
 
 _CONFIG_NAME = "nats-server.conf"
 _CONFIG = """\
@@ -97,14 +100,7 @@ class EmbeddedServer:
             Unavailable: it did not; carries the end of its log.
         """
         config = await asyncio.to_thread(self._write_config)
-        self._process = await asyncio.create_subprocess_exec(
-            *tethered([self._binary, "-c", config], ended_by=signal.SIGTERM),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=(self._lock,),
-        )
+        self._process = await process.start([self._binary, "-c", config], pass_fds=(self._lock,))
         try:
             async with asyncio.timeout(START_SECONDS):
                 self.port = await self._await_port(self._process)
@@ -119,30 +115,20 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         """End the child: SIGTERM, and SIGKILL if it has not gone after 2 s."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(STOP_SECONDS):
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if self._process is not None:
+            await process.end(self._process, patience_seconds=STOP_SECONDS)
 
     def renew(self) -> bool:
         """End the child in order, so that ``keep`` starts it anew: once its disk was full it takes no writes until then.
 
         False while there is no room still, or no folder: that would gain nothing.
         """
-        process = self._process
+        server = self._process
         try:
-            if process is None or self.pid is None or shutil.disk_usage(self._folder).free < ROOM_BYTES:
+            if server is None or self.pid is None or shutil.disk_usage(self._folder).free < ROOM_BYTES:
                 return False
             logger.warning("the embedded nats-server takes no writes and is started again")
-            process.terminate()
+            process.send_signal(server, signal.SIGTERM)
         except OSError as error:
             logger.warning("the embedded nats-server cannot be started again", extra={"error": str(error)})
             return False
@@ -150,16 +136,15 @@ class EmbeddedServer:
 
     async def keep(self) -> None:
         """Start the child again, on the same port, whenever it dies; for ever."""
-        pause = 0.1
+        back_off = pauses(_RESTART_PAUSES_SECONDS)
         while True:
             if self._process is not None:
                 began = time.monotonic()
                 code = await self._process.wait()
-                if time.monotonic() - began > 60.0:
-                    pause = 0.1
+                if time.monotonic() - began > _LASTED_SECONDS:
+                    back_off = pauses(_RESTART_PAUSES_SECONDS)
                 logger.warning("the embedded nats-server has died and is started again", extra={"exit_code": code})
-            await asyncio.sleep(jittered(pause))
-            pause = min(10.0, pause * 2)
+            await asyncio.sleep(next(back_off))
             try:
                 await self.start()
             except (Unavailable, OSError) as error:
@@ -186,11 +171,11 @@ class EmbeddedServer:
         """Leave a URL with the token for tools of the same user: ``nats --server "$(cat verdictd-data/nats-url)"``."""
         write_private(self._folder / "nats-url", f"nats://{self.token}@127.0.0.1:{self.port}\n")
 
-    async def _await_port(self, process: asyncio.subprocess.Process) -> int:
-        path = self._folder / f"{self._binary.name}_{process.pid}.ports"
+    async def _await_port(self, server: asyncio.subprocess.Process) -> int:
+        path = self._folder / f"{self._binary.name}_{server.pid}.ports"
         while True:
-            if process.returncode is not None:
-                raise Unavailable(f"nats-server ended with {process.returncode}")
+            if server.returncode is not None:
+                raise Unavailable(f"nats-server ended with {server.returncode}")
             port = await asyncio.to_thread(_read_port, path)
             if port is not None:
                 return port
@@ -218,7 +203,7 @@ async def embedded_server(data_dir: str | Path) -> AsyncIterator[EmbeddedServer]
         server = EmbeddedServer(folder, binary=binary, lock=lock)
         await server.start()
         try:
-            async with beside(server.keep()):
+            async with background(server.keep()):
                 yield server
         finally:
             await server.stop()

@@ -1,22 +1,21 @@
 """All that verdictd has of NATS, in one piece: what the composition root asks for."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from config.settings import Nats
+from daemon.aio.tasks import background
 from daemon.bus import subjects
-from daemon.bus.address import Address, address_of
-from daemon.bus.beside import beside
+from daemon.bus.address import BrokerAddress, address_of
 from daemon.bus.connection import Connection, connected
 from daemon.bus.embedded import embedded_server
-from daemon.bus.intake import Intake
+from daemon.bus.eventsource import NatsEventSource
 from daemon.bus.publisher import Publisher
 from daemon.bus.pulse import Pulse
-from daemon.bus.rolled import RolledStore
 from daemon.bus.room import Room
-from daemon.bus.store import KvStore
+from daemon.bus.store import KvStore, RolledStore
 from daemon.bus.streams import ensure_streams
 
 
@@ -25,7 +24,7 @@ class Bus:
     """The ports that NATS implements, and how it stands. ``where`` is the servers' addresses, without secrets, for logs."""
 
     connection: Connection
-    events: Intake
+    events: NatsEventSource
     verdicts: Publisher
     sessions: RolledStore
     records: KvStore
@@ -54,18 +53,8 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         Forbidden: NATS does not let us in.
         Unavailable: nobody answers.
     """
-
-    def renew() -> bool:
-        return server is not None and server.renew()
-
     async with AsyncExitStack() as stack:
-        server = None
-        if settings.url == "embedded":
-            server = await stack.enter_async_context(embedded_server(settings.data_dir))
-            token = server.token
-            address = Address(servers=(server.url,), token=lambda: token)
-        else:
-            address = await asyncio.to_thread(address_of, settings)
+        address, renew = await _broker(settings, stack)
         connection = await stack.enter_async_context(
             connected(address, name=f"verdictd-{cluster}", connect_timeout_seconds=settings.connect_timeout_seconds)
         )
@@ -75,13 +64,13 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             await ensure_streams(connection.jetstream, replicas=settings.replicas, patience_seconds=patience)
 
         await make_streams()
-        events = Intake(connection, cluster=cluster, repair=make_streams)
+        events = NatsEventSource(connection, cluster=cluster, repair=make_streams)
         stack.push_async_callback(_release, events)
         sessions = KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster)
         roll = KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="running")
         pulse = Pulse(connection, sessions, where=address.shown, renew=renew)
         await stack.enter_async_context(
-            beside(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers))
+            background(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers))
         )
         yield Bus(
             connection=connection,
@@ -94,6 +83,15 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         )
 
 
-async def _release(events: Intake) -> None:
+async def _broker(settings: Nats, stack: AsyncExitStack) -> tuple[BrokerAddress, Callable[[], bool]]:
+    """Where the broker is, and what starts it anew if it is ours; who runs another one has to do that."""
+    if settings.url != "embedded":
+        return await asyncio.to_thread(address_of, settings), lambda: False
+    server = await stack.enter_async_context(embedded_server(settings.data_dir))
+    token = server.token
+    return BrokerAddress(servers=(server.url,), token=lambda: token), server.renew
+
+
+async def _release(events: NatsEventSource) -> None:
     for consumer in events.consumers:
         await consumer.release()

@@ -11,9 +11,9 @@ from typing import NoReturn
 
 from nats.js import api
 
+from daemon.aio.throttle import LogThrottle
 from daemon.bus import subjects
 from daemon.bus.connection import Connection
-from daemon.bus.rarely import Rarely
 from daemon.bus.serving import daemons
 from daemon.bus.translating import translated
 from daemon.errors import VerdictdError
@@ -32,7 +32,7 @@ class Room:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._warnings = {stream: Rarely() for stream in REFUSING_STREAMS}
+        self._warnings = {stream: LogThrottle() for stream in REFUSING_STREAMS}
 
     async def keep(self) -> NoReturn:
         """Look every few seconds, for ever. What cannot be looked at now is looked at again."""

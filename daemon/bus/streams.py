@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError
 
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
 from daemon.bus import subjects
 from daemon.bus.translating import translate, translated
 from daemon.errors import InvalidInput, TransientError, Unavailable
@@ -31,7 +31,7 @@ JETSTREAM_NOT_ENABLED = frozenset({10039, 10076})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class StreamPlan:
     """One stream. Ages in seconds; ``bucket`` streams keep one value per subject and no more.
 
     ``refuses``: when it is full it refuses new messages, and does not let go of old ones that nobody may have read. What we
@@ -67,8 +67,8 @@ class Plan:
         )
 
 
-def _bucket(name: str, description: str, *, max_age_seconds: float = 0.0) -> Plan:
-    return Plan(
+def _bucket(name: str, description: str, *, max_age_seconds: float = 0.0) -> StreamPlan:
+    return StreamPlan(
         name=f"KV_{name}",
         subjects=(f"$KV.{name}.>",),
         description=description,
@@ -82,7 +82,7 @@ def _bucket(name: str, description: str, *, max_age_seconds: float = 0.0) -> Pla
 MIB = 1024**2
 
 PLANS = (
-    Plan(
+    StreamPlan(
         name=subjects.RELEASES,
         subjects=(subjects.RELEASE_SUBJECTS,),
         description="verdictd: deployment events, as they were announced",
@@ -90,21 +90,21 @@ PLANS = (
         max_bytes=64 * MIB,
         refuses=True,
     ),
-    Plan(
+    StreamPlan(
         name=subjects.VERDICTS,
         subjects=(subjects.VERDICT_SUBJECTS,),
         description="verdictd: one verdict per release",
         max_age_seconds=90 * DAY_SECONDS,
         max_bytes=256 * MIB,
     ),
-    Plan(
+    StreamPlan(
         name=subjects.REJECTED,
         subjects=(subjects.REJECTED_SUBJECT,),
         description="verdictd: events that could not be understood, with the reason",
         max_age_seconds=30 * DAY_SECONDS,
         max_bytes=64 * MIB,
     ),
-    Plan(
+    StreamPlan(
         name=subjects.COMMANDS,
         subjects=(subjects.COMMAND_SUBJECTS,),
         description="verdictd: a person's word about a running release",
@@ -112,7 +112,7 @@ PLANS = (
         max_bytes=16 * MIB,
         refuses=True,
     ),
-    Plan(
+    StreamPlan(
         name=subjects.CDEVENTS,
         subjects=(subjects.CDEVENT_SUBJECTS,),
         description="verdictd: CDEvents about traffic that was taken back",
@@ -150,7 +150,7 @@ async def ensure_streams(jetstream: JetStreamContext, *, replicas: int, patience
         raise Unavailable(f"JetStream is not usable: {last}") from error
 
 
-async def _ensure(jetstream: JetStreamContext, plan: Plan, *, replicas: int) -> None:
+async def _ensure(jetstream: JetStreamContext, plan: StreamPlan, *, replicas: int) -> None:
     wanted = plan.config(replicas=replicas)
     with translated(f"creating the stream {plan.name}"):
         try:
@@ -161,7 +161,7 @@ async def _ensure(jetstream: JetStreamContext, plan: Plan, *, replicas: int) -> 
             await _update(jetstream, plan, wanted)
 
 
-async def _update(jetstream: JetStreamContext, plan: Plan, wanted: api.StreamConfig) -> None:
+async def _update(jetstream: JetStreamContext, plan: StreamPlan, wanted: api.StreamConfig) -> None:
     current = (await jetstream.stream_info(plan.name)).config
     merged = _merged(current, wanted)
     if merged == current:
@@ -193,7 +193,7 @@ def _merged(current: api.StreamConfig, wanted: api.StreamConfig) -> api.StreamCo
     )
 
 
-def _refusal(error: APIError, plan: Plan, replicas: int) -> Exception:
+def _refusal(error: APIError, plan: StreamPlan, replicas: int) -> Exception:
     if error.err_code == SUBJECTS_OVERLAP:
         return InvalidInput(
             f"another stream listens on {', '.join(plan.subjects)}, which {plan.name} needs",

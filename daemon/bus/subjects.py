@@ -39,11 +39,6 @@ def cdevent_subject(*, cluster: str, namespace: str, service: str) -> str:
     return "verdictd.cdevents." + _place(cluster, namespace, service)
 
 
-def command_subject(release_id: str) -> str:
-    """Where commands for this release are sent. Raises ``InvalidInput`` for what is no release id."""
-    return "verdictd.command." + names.release_id(release_id, path="release_id")
-
-
 def _place(cluster: str, namespace: str, service: str) -> str:
     return ".".join(
         (

@@ -18,7 +18,7 @@ from daemon.cli import defect
 from daemon.cli.exits import Exit
 from daemon.cli.parser import build
 from daemon.cli.rendering import clean
-from daemon.cli.streams import standing
+from daemon.cli.stdio import standing
 from daemon.errors import Forbidden, InvalidInput, NotFound, VerdictdError
 
 

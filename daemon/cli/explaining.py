@@ -7,13 +7,13 @@ from pathlib import Path
 
 from config.errors import ConfigError, Problem
 from daemon.cli import rendering
-from daemon.cli.client import client
+from daemon.cli.apiclient import client
 from daemon.cli.exits import Exit
 from daemon.errors import InvalidInput
-from daemon.explain import Account, account, read_record, trace
-from daemon.explain.page import page
-from daemon.explain.words import lines
 from daemon.model import Record
+from daemon.offline.explain import Account, account, read_record, trace
+from daemon.offline.explain.page import page
+from daemon.offline.explain.words import lines
 from daemon.recordings import torn_words
 
 

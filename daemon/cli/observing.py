@@ -12,14 +12,14 @@ from config.errors import ConfigError, Problem
 from config.load import load_settings
 from config.policy import Policy
 from config.settings import Settings
+from daemon.aio.clock import SystemClock
 from daemon.cli.releasefile import load_release
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.reverting import mesh_of
-from daemon.clock import SystemClock
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Release, Sample, Watch
-from daemon.plan.seen import Seen
-from daemon.plan.service import Service
+from daemon.offline.plan.seen import Seen
+from daemon.offline.plan.service import Service
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 

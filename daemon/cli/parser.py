@@ -231,22 +231,7 @@ def _plan(commands: "Commands[Parser]") -> None:
         f"Exits 0 planned, 64 a figure, file or recording cannot be used, 69 the telemetry cannot be reached, {_DEFECT}.",
     )
     parser.set_defaults(module="planning")
-    parser.add_argument("--rps", type=float, metavar="N", help="requests per second of both versions together")
-    parser.add_argument("--weight", type=float, metavar="PERCENT", help="the canary's share of them (default 5)")
-    parser.add_argument("--errors", metavar="SHARE", help="share of the requests that fail also when all is well (default 0)")
-    parser.add_argument("--denied", metavar="SHARE", help="share of the requests denied by policy when all is well (default 0)")
-    parser.add_argument("--median-ms", type=float, metavar="MS", help="median latency, with --p99-ms: taken to be lognormal")
-    parser.add_argument("--p99-ms", type=float, metavar="MS", help="99th percentile of the latency")
-    parser.add_argument("--histogram", metavar="FILE", help="latencies instead: YAML or JSON with bounds_ms and counts")
-    parser.add_argument(
-        "--bounds-ms", metavar="LIST", help="upper bounds of the buckets that are read, with commas (default Istio's)"
-    )
-    parser.add_argument("--burst", type=_whole, metavar="N", help="failures come together in so many (default 1)")
-    parser.add_argument(
-        "--jitter", metavar="SHARE", help="how much the latency of a version moves from tick to tick by itself (default 0)"
-    )
-    parser.add_argument("--tick", type=_seconds, metavar="SECONDS", help="the sampling interval (default 5)")
-    parser.add_argument("--unsplit", action="store_true", help="the histograms hold failed requests too")
+    _service_options(parser)
     parser.add_argument("--from", dest="recording", metavar="RECORDING", help="the service as a recording shows it")
     parser.add_argument("--config", metavar="FILE", help="settings; with --release: the service's own telemetry is observed")
     parser.add_argument("--release", metavar="FILE", help="a release, as for submit, of which both versions take traffic now")
@@ -267,6 +252,26 @@ def _plan(commands: "Commands[Parser]") -> None:
     )
     _processes_option(parser)
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def _service_options(parser: Parser) -> None:
+    """A service described by figures."""
+    parser.add_argument("--rps", type=float, metavar="N", help="requests per second of both versions together")
+    parser.add_argument("--weight", type=float, metavar="PERCENT", help="the canary's share of them (default 5)")
+    parser.add_argument("--errors", metavar="SHARE", help="share of the requests that fail also when all is well (default 0)")
+    parser.add_argument("--denied", metavar="SHARE", help="share of the requests denied by policy when all is well (default 0)")
+    parser.add_argument("--median-ms", type=float, metavar="MS", help="median latency, with --p99-ms: taken to be lognormal")
+    parser.add_argument("--p99-ms", type=float, metavar="MS", help="99th percentile of the latency")
+    parser.add_argument("--histogram", metavar="FILE", help="latencies instead: YAML or JSON with bounds_ms and counts")
+    parser.add_argument(
+        "--bounds-ms", metavar="LIST", help="upper bounds of the buckets that are read, with commas (default Istio's)"
+    )
+    parser.add_argument("--burst", type=_whole, metavar="N", help="failures come together in so many (default 1)")
+    parser.add_argument(
+        "--jitter", metavar="SHARE", help="how much the latency of a version moves from tick to tick by itself (default 0)"
+    )
+    parser.add_argument("--tick", type=_seconds, metavar="SECONDS", help="the sampling interval (default 5)")
+    parser.add_argument("--unsplit", action="store_true", help="the histograms hold failed requests too")
 
 
 def _processes_option(parser: Parser) -> None:

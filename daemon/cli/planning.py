@@ -17,13 +17,13 @@ from config.policy import Policy
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.rendering import ProgressLine
-from daemon.parallel import available_processes
-from daemon.plan.latency import Histogram
-from daemon.plan.planning import Plan, plan, scenarios_for
-from daemon.plan.regressions import Regression, fraction, parsed, usual
-from daemon.plan.seen import of_recording
-from daemon.plan.service import DEFAULT_WEIGHT, Service
-from daemon.plan.words import TABLE_WIDTH, lines
+from daemon.offline.parallel import available_processes
+from daemon.offline.plan.latency import Histogram
+from daemon.offline.plan.regressions import Regression, fraction, parsed, usual
+from daemon.offline.plan.scenarios import Plan, plan, scenarios_for
+from daemon.offline.plan.seen import of_recording
+from daemon.offline.plan.service import DEFAULT_WEIGHT, Service
+from daemon.offline.plan.words import TABLE_WIDTH, lines
 from daemon.recordings import torn_words
 
 _SOURCE = "verdictd plan"

@@ -6,9 +6,9 @@ from pathlib import Path
 from analyzers.fitness import ENOUGH, Resolution, resolutions
 from config.errors import ConfigError, Problem
 from daemon.errors import InvalidInput
-from daemon.plan.seen import Seen
+from daemon.offline.plan.seen import Seen
+from daemon.offline.replay.sources import opened
 from daemon.recordings import Header
-from daemon.replay.opening import opened
 
 UNKNOWN = f"what its buckets can tell is not known: it takes buckets, and {ENOUGH} latencies of the baseline"
 

@@ -12,7 +12,7 @@ import msgspec
 
 from analyzers.ruling import Finding
 from daemon.errors import VerdictdError
-from daemon.model import Action, Mark, Outcome, ReleaseView, Stage, Verdict
+from daemon.model import Action, Outcome, ReleaseView, Stage, TimedStep, Verdict
 
 _BAR = 20
 _HEARTBEAT_SECONDS = 30.0
@@ -124,9 +124,9 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
     return [clean(f"  {finding.leg:<8} {finding.sentence}") for finding in findings]
 
 
-def mark_lines(marks: Sequence[Mark]) -> list[str]:
+def step_lines(steps: Sequence[TimedStep]) -> list[str]:
     """A line for each step, in seconds since the first."""
-    return [clean(f"  {mark.at - marks[0].at:8.3f} s  {mark.step}  {mark.detail}") for mark in marks]
+    return [clean(f"  {step.at - steps[0].at:8.3f} s  {step.step}  {step.detail}") for step in steps]
 
 
 def table(views: Sequence[ReleaseView]) -> list[str]:

@@ -17,11 +17,11 @@ import msgspec
 from config.errors import ConfigError, Problem
 from config.load import load_settings
 from config.settings import IstioMesh, Mesh, PrometheusTelemetry, Settings
+from daemon.aio.clock import SystemClock
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, load_release
-from daemon.cli.streams import words_only
-from daemon.clock import SystemClock
+from daemon.cli.stdio import words_only
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import TimedOut
 from daemon.kube.client import KubeClient
@@ -117,7 +117,7 @@ async def _revert(options: argparse.Namespace, settings: Settings, release: Rele
             _print_json(placement, outcome)
         else:
             print(rendering.clean(f"{outcome.action}: {outcome.reason}"))
-            print("\n".join(rendering.mark_lines(outcome.marks)))
+            print("\n".join(rendering.step_lines(outcome.steps)))
     return Exit.OK if outcome.action is Action.REVERT else Exit.UNAVAILABLE
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 from daemon.cli import rendering
-from daemon.cli.client import client
+from daemon.cli.apiclient import client
 from daemon.cli.exits import Exit
 from daemon.model import ReleaseView
 

@@ -6,7 +6,7 @@ import time
 import uuid
 
 from daemon.cli import rendering, waiting
-from daemon.cli.client import Client, client
+from daemon.cli.apiclient import ApiClient, client
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import load_release
 from daemon.errors import TransientError
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> Exit:
     return waiting.wait(api, view.id, options, known=True)
 
 
-def submit(api: Client, release: Release, *, key: str) -> ReleaseView:
+def submit(api: ApiClient, release: Release, *, key: str) -> ReleaseView:
     """Announce a release, trying again a few times. Raises ``TransientError`` when the daemon cannot be reached."""
     for attempt in range(1, _ATTEMPTS):
         try:

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.cli import rendering
-from daemon.cli.client import Client, client
+from daemon.cli.apiclient import ApiClient, client
 from daemon.cli.exits import Exit, of_verdict
 from daemon.cli.rendering import ProgressLine
-from daemon.cli.streams import words_only
+from daemon.cli.stdio import words_only
 from daemon.errors import InvalidInput, NotFound, TransientError
 from daemon.model import ReleaseView, Verdict
 
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> Exit:
     return wait(client(options.server, token_file=options.token_file), options.id, options, known=False)
 
 
-def wait(api: Client, release_id: str, options: argparse.Namespace, *, known: bool) -> Exit:
+def wait(api: ApiClient, release_id: str, options: argparse.Namespace, *, known: bool) -> Exit:
     """Wait, show, and say the outcome as an exit code. Raises what ``Wait.run`` raises."""
     line = ProgressLine()
     waiting = Wait(api, release_id, timeout=options.timeout, patience=options.patience, line=line, known=known)
@@ -70,7 +70,7 @@ class Wait:
 
     def __init__(
         self,
-        api: Client,
+        api: ApiClient,
         release_id: str,
         *,
         timeout: float,

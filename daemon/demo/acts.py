@@ -1,9 +1,14 @@
-"""The three acts of the demo, as data: which version is tried, how it behaves, and how it must end."""
+"""The three acts of the demo, as data, and whether each ended as it must, by the traffic itself.
+
+verdictd's own word, the routes and the proxy's statistics do not count. Requests are placed by when they were sent: one that was
+under way when the routes changed may still be answered by the version it was sent to.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.demo.behaviour import Behaviour
+from daemon.demo.backend import Behaviour
+from daemon.demo.traffic import Answer, TrafficLog
 from daemon.model import Outcome, Record, Sample
 
 HEALTHY = Behaviour()
@@ -85,3 +90,56 @@ ACTS = (
         outcome=Outcome.ROLLBACK,
     ),
 )
+
+
+# The proxy takes a moved file within milliseconds; a busy machine may need longer.
+SETTLE_SECONDS = 0.5
+HOLD_SECONDS = 3.0
+_MIN_ANSWERS = 50
+
+
+def objections(played: Played, traffic: TrafficLog) -> list[str]:
+    """Why the act did not end as it must, in words; empty when it did."""
+    act, verdict = played.act, played.record.verdict
+    if verdict.outcome is not act.outcome:
+        return [f"{act.canary}: the verdict is {verdict.outcome}, not {act.outcome} ({verdict.reason})"]
+    if act.outcome is Outcome.PROMOTE:
+        return _promoted(played, traffic)
+    return _taken_back(played, traffic)
+
+
+def _promoted(played: Played, traffic: TrafficLog) -> list[str]:
+    if played.shifted_at is None:
+        return [f"{played.act.canary}: was never given 100 %"]
+    answers = _sent_between(traffic, played.shifted_at + SETTLE_SECONDS, played.ended)
+    found = _enough(played.act.canary, answers, version=played.act.canary)
+    others = [a for a in answers if a.version != played.act.canary]
+    if others:
+        found.append(f"{played.act.canary}: {len(others)} of {len(answers)} answers after its promotion came from elsewhere")
+    return found
+
+
+def _taken_back(played: Played, traffic: TrafficLog) -> list[str]:
+    canary, baseline = played.act.canary, played.act.baseline
+    patched = played.mark("patch_acknowledged")
+    if patched is None:
+        return [f"{canary}: the record tells of no acknowledged patch (action {played.record.verdict.action})"]
+    if played.ended - patched < HOLD_SECONDS:
+        return [f"{canary}: watched for only {played.ended - patched:.1f} s after the patch"]
+    answers = _sent_between(traffic, patched + SETTLE_SECONDS, played.ended)
+    found = _enough(canary, answers, version=baseline)
+    if not any(a.version == canary for a in traffic.between(played.began, patched)):
+        found.append(f"{canary}: never answered a request, so nothing was taken back")
+    if late := [a for a in answers if a.version == canary]:
+        found.append(f"{canary}: {len(late)} answers after it was taken back, the last one {late[-1].end - patched:.2f} s after")
+    return found
+
+
+def _sent_between(traffic: TrafficLog, begin: float, end: float) -> list[Answer]:
+    return [a for a in traffic.between(begin, end) if a.start >= begin]
+
+
+def _enough(canary: str, answers: list[Answer], *, version: str) -> list[str]:
+    """Silence proves nothing: the version that should have the traffic must have answered."""
+    count = sum(a.version == version for a in answers)
+    return [] if count >= _MIN_ANSWERS else [f"{canary}: only {count} answers of {version} were seen afterwards"]

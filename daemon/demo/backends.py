@@ -10,9 +10,8 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
-from daemon.demo.behaviour import Behaviour
-from daemon.demo.children import Child, child
-from daemon.demo.errors import DemoError
+from daemon.demo.backend import Behaviour
+from daemon.demo.children import Child, DemoError, child
 
 _START_SECONDS = 15.0
 _CONTROL_SECONDS = 5.0

@@ -1,12 +1,15 @@
-"""The demo's three charts as SVG: who gets the traffic, what fails, how long it takes."""
+"""The demo's three charts as SVG (who gets the traffic, what fails, how long it takes), as one picture and on one page.
+
+The page is an HTML file that needs nothing else: the charts and the timelines, in light and dark.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from daemon.demo.acts import Played
-from daemon.demo.marks import Turn, turns
-from daemon.demo.series import Curve, Curves, Series
+from daemon.demo.timeline import Moment, Turn, turns
+from daemon.demo.traffic import Curve, Series, VersionCurves
 
 WIDTH, HEIGHT = 920.0, 150.0
 _LEFT, _BOTTOM = 52.0, 22.0
@@ -20,7 +23,7 @@ svg text { fill: var(--soft); font-size: 12px; }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
+class DemoChart:
     """A chart's title and what is inside its SVG element, ``WIDTH`` by ``HEIGHT``."""
 
     title: str
@@ -32,7 +35,7 @@ def shades(series: Series) -> dict[str, str]:
     return {version: _COLOURS[i % len(_COLOURS)] for i, version in enumerate(series.versions)}
 
 
-def charts(series: Series, acts: Sequence[Played]) -> tuple[Chart, ...]:
+def charts(series: Series, acts: Sequence[Played]) -> tuple[DemoChart, ...]:
     """Share of the traffic, failed requests, median latency."""
     shade = shades(series)
     marked = turns(acts)
@@ -43,22 +46,26 @@ def charts(series: Series, acts: Sequence[Played]) -> tuple[Chart, ...]:
         ("Failed requests, %", max(5.0, max(rates, default=0.0) * 1.1), _error_rate),
         ("Median latency, ms", max(10.0, max(latencies, default=0.0) * 1.2), _p50),
     )
-    return tuple(Chart(title=title, body=_chart(series, marked, top=top, pick=pick, shade=shade)) for title, top, pick in wanted)
+    return tuple(
+        DemoChart(title=title, body=_chart(series, marked, top=top, pick=pick, shade=shade)) for title, top, pick in wanted
+    )
 
 
-def _share(curves: Curves) -> Curve:
+def _share(curves: VersionCurves) -> Curve:
     return curves.share
 
 
-def _error_rate(curves: Curves) -> Curve:
+def _error_rate(curves: VersionCurves) -> Curve:
     return curves.error_rate
 
 
-def _p50(curves: Curves) -> Curve:
+def _p50(curves: VersionCurves) -> Curve:
     return curves.p50_ms
 
 
-def _chart(series: Series, marked: Sequence[Turn], *, top: float, pick: Callable[[Curves], Curve], shade: dict[str, str]) -> str:
+def _chart(
+    series: Series, marked: Sequence[Turn], *, top: float, pick: Callable[[VersionCurves], Curve], shade: dict[str, str]
+) -> str:
     length = series.at[-1] + series.at[0]
 
     def x(seconds: float) -> float:
@@ -87,7 +94,9 @@ def _chart(series: Series, marked: Sequence[Turn], *, top: float, pick: Callable
     return "".join(parts)
 
 
-def _points(series: Series, curves: Curves, pick: Callable[[Curves], Curve]) -> Iterable[tuple[float, float | None, float | None]]:
+def _points(
+    series: Series, curves: VersionCurves, pick: Callable[[VersionCurves], Curve]
+) -> Iterable[tuple[float, float | None, float | None]]:
     return zip(series.at, pick(curves), curves.share, strict=True)
 
 
@@ -99,3 +108,78 @@ def _path(points: Sequence[tuple[float, float] | None]) -> str:
             words.append(f"{'L' if pen_down else 'M'}{point[0]:.1f} {point[1]:.1f}")
         pen_down = point is not None
     return "".join(words)
+
+
+_HEAD = 30.0
+_TITLE = 24.0
+_MARGIN = 16.0
+# A picture has no reader's light or dark to ask for: it brings its own ground, and colours that every viewer understands.
+_STYLE = (
+    STYLE.replace("var(--line)", "#d6d9de").replace("var(--soft)", "#6b7280")
+    + "svg { font-family: system-ui, sans-serif; } .title { font-weight: 600; }"
+)
+
+
+def picture(series: Series, acts: Sequence[Played]) -> str:
+    """The charts below each other, with a key and a ground of their own."""
+    drawn = charts(series, acts)
+    height = _HEAD + len(drawn) * (HEIGHT + _TITLE) + _MARGIN
+    width = WIDTH + 2 * _MARGIN
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}">',
+        f'<style>{_STYLE}</style><rect width="100%" height="100%" fill="#ffffff"/>',
+    ]
+    for place, (version, colour) in enumerate(shades(series).items()):
+        x = _MARGIN + 60.0 + place * 60.0
+        parts.append(
+            f'<rect x="{x:g}" y="12" width="11" height="11" fill="{colour}"/><text x="{x + 16:g}" y="22">{escape(version)}</text>'
+        )
+    for place, chart in enumerate(drawn):
+        top = _HEAD + place * (HEIGHT + _TITLE)
+        parts.append(f'<text class="title" x="{_MARGIN:g}" y="{top + 16:g}">{escape(chart.title)}</text>')
+        parts.append(f'<g transform="translate({_MARGIN:g} {top + _TITLE:g})">{chart.body}</g>')
+    return "".join([*parts, "</svg>\n"])
+
+
+_STYLE = f"""{STYLE}
+:root {{ color-scheme: light dark; --ink: #1c1e21; --soft: #6b7280; --line: #d6d9de; --ground: #ffffff; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e8eaed; --soft: #9aa0a6; --line: #3c4043; --ground: #16181b; }} }}
+body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; }}
+h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.05rem; margin: 1.6rem 0 .2rem; }} p {{ color: var(--soft); margin: .2rem 0 .8rem; }}
+svg {{ width: 100%; height: auto; }}
+table {{ border-collapse: collapse; }} td {{ padding: .12rem 1rem .12rem 0; vertical-align: top; }}
+td.t {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }} td.d {{ color: var(--soft); }}
+.key span {{ margin-right: 1.2rem; }} .key i {{ display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem; }}
+"""
+
+
+def page(series: Series, acts: Sequence[tuple[Played, tuple[Moment, ...]]]) -> str:
+    """The whole document."""
+    body = "".join(
+        f'<h2>{escape(one.title)}</h2><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img">{one.body}</svg>'
+        for one in charts(series, [played for played, _ in acts])
+    )
+    key = "".join(
+        f'<span><i style="background:{colour}"></i>{escape(version)}</span>' for version, colour in shades(series).items()
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>verdictd demo</title><style>{_STYLE}</style></head><body><h1>verdictd demo</h1>"
+        "<p>Every value was measured by the load generator, one request at a time, outside verdictd.</p>"
+        f'<p class="key">{key}</p>{body}{"".join(_act(played, steps) for played, steps in acts)}</body></html>\n'
+    )
+
+
+def _act(played: Played, steps: tuple[Moment, ...]) -> str:
+    zero = next((step.at for step in steps if step.at is not None), 0.0)
+    rows = "".join(
+        f'<tr><td>{escape(step.label)}</td><td class="t">{"" if step.at is None else f"{step.at - zero:+.3f} s"}</td>'
+        f'<td class="d">{escape(step.detail)}</td></tr>'
+        for step in steps
+    )
+    verdict = played.record.verdict
+    return (
+        f"<h2>Act {played.act.number}: {escape(played.act.title)}</h2>"
+        f"<p><b>{escape(verdict.outcome)}</b>: {escape(verdict.reason)}</p><table>{rows}</table>"
+    )

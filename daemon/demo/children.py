@@ -1,20 +1,42 @@
-"""Child processes: started with a log file each, watched while they should live, ended by pid.
+"""Child processes: started with a log file each, watched while they should live, ended by pid; and what can go wrong with them.
 
-A child gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order. It is
-tethered to the demo, should that be killed outright.
+A child gets a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order; and it ends with
+the demo, should that be killed outright. The demo is the first thing a newcomer runs: an error here is a message with a way out,
+never a traceback.
 """
 
 import asyncio
-import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.demo.errors import DemoError
-from daemon.tether import tethered
+from daemon.aio import process
+from daemon.errors import VerdictdError
+
+
+class DemoError(VerdictdError):
+    """The demo cannot go on.
+
+    Args:
+        message: what happened.
+        fix: what to do about it.
+        log_tail: the last lines that the failing process wrote.
+    """
+
+    def __init__(self, message: str, *, fix: str, log_tail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+        self.log_tail = log_tail
+
+    def __str__(self) -> str:
+        """The message, the end of the log if there is one, and the way out."""
+        tail = f"\n--- the end of its log ---\n{self.log_tail.rstrip()}\n---" if self.log_tail.strip() else ""
+        return f"{self.message}{tail}\nWhat to do: {self.fix}"
+
 
 _STOP_SECONDS = 6.0
 _TAIL_BYTES = 4096
@@ -54,7 +76,7 @@ class Child:
 
     def terminate(self) -> None:
         """Ask it to end; the ``with`` block waits for that."""
-        _signal(self.process, signal.SIGTERM)
+        process.send_signal(self.process, signal.SIGTERM)
 
     def failed(self, what: str) -> DemoError:
         """An error about this child with the end of its log."""
@@ -76,17 +98,11 @@ async def child(name: str, argv: Sequence[str], *, log: Path, stdout: bool = Fal
         stdout: read its standard output through a pipe (limit of a line: 64 KiB).
     """
     with log.open("ab") as log_file:
-        process = await asyncio.create_subprocess_exec(
-            *tethered(argv, ended_by=signal.SIGTERM),
-            stdin=DEVNULL,
-            stdout=PIPE if stdout else log_file,
-            stderr=log_file,
-            start_new_session=True,
-        )
+        started = await process.start(argv, stdout=PIPE if stdout else log_file, stderr=log_file)
     try:
-        yield Child(name=name, process=process, log=log)
+        yield Child(name=name, process=started, log=log)
     finally:
-        await _stop(process)
+        await process.end(started, patience_seconds=_STOP_SECONDS)
 
 
 def tail(log: Path) -> str:
@@ -101,29 +117,8 @@ def tail(log: Path) -> str:
     return "\n".join(text.splitlines()[-_TAIL_LINES:])
 
 
-async def _stop(process: Process) -> None:
-    """SIGTERM, then SIGKILL when that is not enough."""
-    if process.returncode is None:
-        _signal(process, signal.SIGTERM)
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await _drained(process)
-        except TimeoutError:
-            _signal(process, signal.SIGKILL)
-            await _drained(process)
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    """Not ``send_signal()``: that looks whether the child has ended and takes its exit code from under asyncio's nose."""
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, number)
-
-
-async def _drained(process: Process) -> None:
-    """Wait for the end, reading on: a child that cannot write its last lines does not end."""
-    if process.stdout is not None:
-        with suppress(RuntimeError):  # another task reads already; then that one drains
-            while await process.stdout.read(65536):
-                pass
-    await process.wait()
+async def until_told() -> None:
+    """Wait for SIGTERM."""
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    await told.wait()

@@ -11,20 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from daemon.demo.account import Account
-from daemon.demo.acts import ACTS, Played
-from daemon.demo.errors import DemoError
-from daemon.demo.marks import turns
-from daemon.demo.page import page
-from daemon.demo.picture import picture
+from daemon.demo.acts import ACTS, Played, objections
+from daemon.demo.charts import page, picture
+from daemon.demo.children import DemoError
 from daemon.demo.plot import plot
-from daemon.demo.proof import objections
-from daemon.demo.series import series
-from daemon.demo.story import play
-from daemon.demo.timeline import timeline
-from daemon.demo.traffic import Traffic
+from daemon.demo.story import LiveAccount, Setting, play, setting
+from daemon.demo.timeline import timeline, turns
+from daemon.demo.traffic import TrafficLog, series
 from daemon.demo.watchdog import policy
-from daemon.demo.world import World, world
 from daemon.errors import VerdictdError
 
 _USAGE = 64
@@ -96,11 +90,11 @@ async def _interruptible(options: argparse.Namespace) -> int:
 
 async def _run(options: argparse.Namespace) -> int:
     await asyncio.to_thread(_make_output, options.out)
-    account = Account(colours=sys.stdout.isatty())
+    account = LiveAccount(colours=sys.stdout.isatty())
     folder = Path(tempfile.mkdtemp(prefix="verdictd-demo-"))
     try:
         account.heading(f"verdictd demo: a real Envoy, a real NATS, {options.rate:g} requests a second")
-        async with world(folder=folder, rate=options.rate, seed=options.seed, run=f"seed-{options.seed}") as running:
+        async with setting(folder=folder, rate=options.rate, seed=options.seed, run=f"seed-{options.seed}") as running:
             _introduce(running, account)
             played = await play(running, account)
             if options.keep_running:
@@ -120,7 +114,7 @@ def _make_output(out: Path) -> None:
         raise DemoError(f"the output folder {out} cannot be made: {error.strerror}", fix="name another with --out") from error
 
 
-def _introduce(running: World, account: Account) -> None:
+def _introduce(running: Setting, account: LiveAccount) -> None:
     account.says("edge", f"Envoy on {running.edge.url}, admin on {running.edge.admin.removeprefix('http://')}")
     account.says("service", f"versions {', '.join(running.backends)}, a process each")
     account.says("verdictd", f"API on {running.watchdog.url}, with a NATS server of its own")
@@ -129,7 +123,7 @@ def _introduce(running: World, account: Account) -> None:
     account.says("policy", f"a canary may fail {errors:.0f} % of its requests and be {typical:.0f} % slower than the old version")
 
 
-async def _linger(running: World, account: Account) -> None:
+async def _linger(running: Setting, account: LiveAccount) -> None:
     """Until Ctrl-C or SIGTERM, which here is the expected end and not an interruption."""
     account.heading("Everything is left running; Ctrl-C ends it.")
     account.lines([f"API {running.watchdog.url}/v1/releases", f"metrics {running.watchdog.url}/metrics"])
@@ -139,7 +133,7 @@ async def _linger(running: World, account: Account) -> None:
     await told.wait()
 
 
-def _conclude(played: list[Played], traffic: Traffic, options: argparse.Namespace, account: Account) -> int:
+def _conclude(played: list[Played], traffic: TrafficLog, options: argparse.Namespace, account: LiveAccount) -> int:
     answers = list(traffic)
     versions = [ACTS[0].baseline, *(act.canary for act in ACTS)]
     curves = series(traffic, versions=versions, begin=answers[0].start, end=answers[-1].end)

@@ -9,9 +9,8 @@ from pathlib import Path
 import aiohttp
 
 from daemon.demo import routes
-from daemon.demo.bootstrap import LISTENER, bootstrap
-from daemon.demo.children import Child, child
-from daemon.demo.errors import DemoError
+from daemon.demo.children import Child, DemoError, child
+from daemon.demo.routes import LISTENER, bootstrap
 
 _START_SECONDS = 15.0
 _INSTALL = "install the demo's programs: `pip install 'verdictd[demo]'`, or run `make demo`, which does it"

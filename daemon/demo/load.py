@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from urllib.parse import urlsplit
 
-from daemon.demo.lifetime import until_told
+from daemon.demo.children import until_told
 from daemon.demo.traffic import NO_ANSWER, Answer, write
 
 _ANSWER_SECONDS = 5.0

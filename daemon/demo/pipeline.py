@@ -14,12 +14,12 @@ from nats.aio.msg import Msg
 
 from daemon import names
 from daemon.bus import subjects
-from daemon.bus.address import Address
+from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
 from daemon.bus.translating import translated
 from daemon.demo import routes
 from daemon.demo.acts import CANARY_PERCENT, Act
-from daemon.demo.errors import DemoError
+from daemon.demo.children import DemoError
 from daemon.demo.watchdog import CLUSTER, MESH
 from daemon.errors import VerdictdError
 from daemon.events import cloudevents, verdicts
@@ -110,7 +110,7 @@ class Pipeline:
 @asynccontextmanager
 async def pipeline(nats_url: str, *, run: str) -> AsyncIterator[Pipeline]:
     """A pipeline that listens, for the length of a ``with`` block."""
-    async with connected(Address(servers=(nats_url,)), name="verdictd demo", connect_timeout_seconds=10.0) as connection:
+    async with connected(BrokerAddress(servers=(nats_url,)), name="verdictd demo", connect_timeout_seconds=10.0) as connection:
         made = Pipeline(connection, run=run)
         await made.listen()
         yield made

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from daemon.demo.marks import Turn
-from daemon.demo.series import Curve, Curves, Series
-from daemon.plotting.braille import Canvas
+from daemon.demo.timeline import Turn
+from daemon.demo.traffic import Curve, Series, VersionCurves
+from daemon.offline.plotting.terminal import Canvas
 
 _COLUMNS = 66
 _ROWS = 4
@@ -48,7 +48,7 @@ class _Panel:
     unit: str
     bottom: float
     top: float
-    pick: Callable[[Curves], Curve]
+    pick: Callable[[VersionCurves], Curve]
 
 
 def _round_up(highest: float) -> float:
@@ -78,7 +78,7 @@ def _draw(panel: _Panel, series: Series, *, shade: dict[str, str], colours: bool
     return [" " * (_LABEL + 2) + panel.title, *body]
 
 
-def _quiet(curve: Curve, curves: Curves) -> Curve:
+def _quiet(curve: Curve, curves: VersionCurves) -> Curve:
     """Nothing is drawn while a version has no traffic: a line at zero for every version says nothing."""
     return tuple(value if share else None for value, share in zip(curve, curves.share, strict=True))
 

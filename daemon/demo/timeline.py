@@ -1,18 +1,18 @@
 """What happened when, in one act: the traffic's own account and verdictd's decision record put side by side."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from daemon.demo.acts import Act, Played
-from daemon.demo.traffic import Answer, Traffic
-from daemon.model import Sample
+from daemon.demo.traffic import Answer, TrafficLog
+from daemon.model import Outcome, Sample
 
 # A sample shows a slower canary when its mean is as much above the baseline's as the policy tolerates.
 _SLOWER = 1.10
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Moment:
     """One line of a timeline. ``at`` is in seconds since 1970, null for a line that is a number and not a moment."""
 
     label: str
@@ -20,7 +20,7 @@ class Step:
     detail: str = ""
 
 
-def timeline(played: Played, traffic: Traffic) -> tuple[Step, ...]:
+def timeline(played: Played, traffic: TrafficLog) -> tuple[Moment, ...]:
     """The act's steps in the order of a reader's questions; a step that was not seen is left out."""
     answers = [a for a in traffic.between(played.began, played.ended) if a.version == played.act.canary]
     if played.act.fault is None:
@@ -46,20 +46,20 @@ def showed(act: Act, sample: Sample) -> bool:
     return all(counts) and canary.latency.sum_ms / counts[0] > _SLOWER * baseline.latency.sum_ms / counts[1]
 
 
-def _rollback(played: Played, answers: list[Answer]) -> tuple[Step, ...]:
+def _rollback(played: Played, answers: list[Answer]) -> tuple[Moment, ...]:
     bad = bad_answers(played.act, answers)
     last = answers[-1] if answers else None
     first_sample = next((at for at, sample in played.samples if showed(played.act, sample)), None)
     verdict = played.record.verdict
     steps = (
-        Step("first bad response", bad[0].end if bad else None),
-        Step("first sample that showed it", first_sample),
-        Step("decision", played.mark("decided"), f"evidence {verdict.evidence:.0f}, needed {verdict.boundary:.0f}"),
-        Step("patch sent", played.mark("patch_sent")),
-        Step("patch acknowledged", played.mark("patch_acknowledged")),
-        Step("last canary response", last.end if last else None, f"its request left {_before(last, played)}" if last else ""),
+        Moment("first bad response", bad[0].end if bad else None),
+        Moment("first sample that showed it", first_sample),
+        Moment("decision", played.mark("decided"), f"evidence {verdict.evidence:.0f}, needed {verdict.boundary:.0f}"),
+        Moment("patch sent", played.mark("patch_sent")),
+        Moment("patch acknowledged", played.mark("patch_acknowledged")),
+        Moment("last canary response", last.end if last else None, f"its request left {_before(last, played)}" if last else ""),
     )
-    served = Step("bad responses served", None, f"{len(bad)}, of {len(answers)} canary responses")
+    served = Moment("bad responses served", None, f"{len(bad)}, of {len(answers)} canary responses")
     return (*(step for step in steps if step.at is not None), served)
 
 
@@ -70,20 +70,20 @@ def _before(last: Answer, played: Played) -> str:
     return f"{abs(last.start - sent) * 1000:.0f} ms {'before' if last.start <= sent else 'after'} the patch"
 
 
-def _promotion(played: Played, traffic: Traffic, answers: list[Answer]) -> tuple[Step, ...]:
+def _promotion(played: Played, traffic: TrafficLog, answers: list[Answer]) -> tuple[Moment, ...]:
     old = [a for a in traffic.between(played.began, played.ended) if a.version == played.act.baseline]
     verdict = played.record.verdict
     steps = (
-        Step("first canary response", answers[0].end if answers else None),
-        Step("decision", played.mark("decided"), f"{verdict.ticks} samples"),
-        Step("pipeline gave it 100 %", played.shifted_at),
-        Step("last response of the old version", old[-1].end if old and played.shifted_at else None),
+        Moment("first canary response", answers[0].end if answers else None),
+        Moment("decision", played.mark("decided"), f"{verdict.ticks} samples"),
+        Moment("pipeline gave it 100 %", played.shifted_at),
+        Moment("last response of the old version", old[-1].end if old and played.shifted_at else None),
     )
-    served = Step("canary responses", None, f"{len(answers)}, of them {sum(a.failed for a in answers)} failed")
+    served = Moment("canary responses", None, f"{len(answers)}, of them {sum(a.failed for a in answers)} failed")
     return (*(step for step in steps if step.at is not None), served)
 
 
-def lines(steps: tuple[Step, ...]) -> list[str]:
+def lines(steps: tuple[Moment, ...]) -> list[str]:
     """The timeline as text; times count from its first step."""
     zero = next((step.at for step in steps if step.at is not None), 0.0)
     text = []
@@ -91,3 +91,25 @@ def lines(steps: tuple[Step, ...]) -> list[str]:
         when = "" if step.at is None else f"{step.at - zero:+8.3f} s"
         text.append(f"{step.label:<33}{when:>11}  {step.detail}".rstrip())
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One mark. ``at`` is in seconds since 1970; the first character of ``sign`` has the ``meaning``."""
+
+    at: float
+    sign: str
+    meaning: str
+
+
+def turns(acts: Sequence[Played]) -> list[Turn]:
+    """The marks of some acts, in order of time."""
+    found: list[Turn] = []
+    for played in acts:
+        found.append(Turn(played.began, f"▲{played.act.canary}", "canary gets traffic"))
+        back = played.mark("patch_acknowledged")
+        if played.shifted_at is not None:
+            found.append(Turn(played.shifted_at, "✔", "promoted"))
+        elif played.record.verdict.outcome is Outcome.ROLLBACK and back is not None:
+            found.append(Turn(back, "✖", "taken back"))
+    return sorted(found, key=lambda turn: turn.at)

@@ -14,9 +14,8 @@ import aiohttp
 import msgspec
 
 from daemon import recordings
-from daemon.demo.children import Child, child
+from daemon.demo.children import Child, DemoError, child
 from daemon.demo.edge import Edge
-from daemon.demo.errors import DemoError
 from daemon.errors import InvalidInput
 from daemon.model import Record, ReleaseView, Sample
 

@@ -1,60 +1,139 @@
-"""The door: a release that cannot be watched is refused here, with the reason and the fix, before anything is kept."""
+"""Admission: a release is checked, made durable, and only then there for everybody else.
+
+One that cannot be watched is refused here, with the reason and the fix, before anything is kept. Until its first checkpoint is
+safe a release is in no registry: nobody can speak to it, supersede it or count on it. The work belongs to the engine, not to who
+asked: a client that hangs up leaves a release that is watched all the same, and whoever asks for the same id meanwhile waits for
+the same answer.
+"""
+
+import asyncio
+import logging
 
 import msgspec
 
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon.engine import session as life
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.dependencies import Ports
+from daemon.engine.registry import Registry
 from daemon.engine.session import Session
-from daemon.engine.world import World
-from daemon.errors import InvalidInput, Refused
+from daemon.engine.supervisor import Supervisor
+from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.logs import release_bound
 from daemon.model import Release
 
+log = logging.getLogger(__name__)
 
-def admit(world: World, release: Release, *, release_id: str, running: int) -> Session:
+_ACCEPT_SECONDS = 5.0
+
+
+class Admission:
+    """Admits one release at a time for each id. The work belongs to ``group``."""
+
+    def __init__(
+        self, ports: Ports, *, registry: Registry, checkpoints: Checkpoints, supervisor: Supervisor, group: asyncio.TaskGroup
+    ) -> None:
+        self._ports = ports
+        self._registry = registry
+        self._checkpoints = checkpoints
+        self._supervisor = supervisor
+        self._group = group
+        self._under_way: dict[str, asyncio.Task[Exception | None]] = {}
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Exception | None]]:
+        """The admissions under way."""
+        return list(self._under_way.values())
+
+    async def admit(self, release: Release, *, release_id: str) -> None:
+        """Admit the release, unless it is in, or was. Raises as ``ReleaseService.submit``, and ``Unavailable``."""
+        task = self._under_way.get(release_id)
+        if task is None:
+            task = self._group.create_task(self._outcome(release, release_id), name=f"admission {release_id}")
+            self._under_way[release_id] = task
+            task.add_done_callback(lambda _: self._under_way.pop(release_id))
+        await asyncio.wait([task])
+        if task.cancelled():
+            raise Unavailable("the daemon is stopping; try again")
+        if (error := task.result()) is not None:
+            raise error
+
+    async def _outcome(self, release: Release, release_id: str) -> Exception | None:
+        """What ``_admit`` raised, as a value: in a group, an error that gets out ends everything."""
+        with release_bound(release_id):
+            try:
+                await self._admit(release, release_id)
+            except Exception as error:  # noqa: BLE001 - raised again for whoever asked
+                return error
+        return None
+
+    async def _admit(self, release: Release, release_id: str) -> None:
+        if await self._ports.records.get(release_id) is not None:
+            return
+        running = len(self._registry) + len(self._under_way) - 1
+        session = admitted(self._ports, release, release_id=release_id, running=running)
+        await self._keep(session)
+        log.info("submitted", extra={"service": release.service, "namespace": release.namespace, "mesh": session.release.mesh})
+        self._registry.put(session)
+        self._supervisor.supersede_rivals(session)
+        self._supervisor.begin(release_id)
+
+    async def _keep(self, session: Session) -> None:
+        try:
+            async with asyncio.timeout(_ACCEPT_SECONDS):
+                await self._checkpoints.saved(session)
+        except TimeoutError as error:
+            self._checkpoints.remove(session.release_id)
+            raise Unavailable("the store did not take the release in time; nothing is being watched; try again") from error
+        except Refused as error:
+            raise InvalidInput(f"the release cannot be kept: {error}", fix="shorten it, or mend what the store says") from error
+
+
+def admitted(ports: Ports, release: Release, *, release_id: str, running: int) -> Session:
     """A session for this release, with what it left out filled in.
 
     Raises:
         InvalidInput: it names a cluster, mesh or policy that is not here, or a watch that cannot be judged.
         Refused: as many releases as allowed are being watched already.
     """
-    if running >= world.limits.max_releases:
+    if running >= ports.limits.max_releases:
         raise Refused(f"{running} releases are being watched already; raise limits.max_releases or run another daemon")
-    if release.cluster not in {None, world.cluster}:
-        wrong = f"this daemon watches cluster {world.cluster!r}, not {release.cluster!r}"
+    if release.cluster not in {None, ports.cluster}:
+        wrong = f"this daemon watches cluster {ports.cluster!r}, not {release.cluster!r}"
         raise InvalidInput(wrong, path="$.cluster", fix="leave it out, or send the event to that cluster's daemon")
-    mesh_name = _mesh_name(world, release)
-    policy = _policy(world, release)
-    telemetry = world.telemetry[world.meshes[mesh_name].telemetry]
+    mesh_name = _mesh_name(ports, release)
+    policy = _policy(ports, release)
+    telemetry = ports.telemetry[ports.meshes[mesh_name].telemetry]
     session = life.admitted(
-        msgspec.structs.replace(release, mesh=mesh_name, cluster=world.cluster),
+        msgspec.structs.replace(release, mesh=mesh_name, cluster=ports.cluster),
         release_id=release_id,
         policy=policy,
         policy_hash=policy_hash(policy),
-        cluster=world.cluster,
+        cluster=ports.cluster,
         tick_seconds=telemetry.tick_seconds,
         split=telemetry.split,
-        now=world.clock.now(),
+        now=ports.clock.now(),
     )
     _check_terms(session)
     return session
 
 
-def _mesh_name(world: World, release: Release) -> str:
-    if release.mesh is None and len(world.meshes) == 1:
-        return next(iter(world.meshes))
-    fix = f"use one of: {', '.join(sorted(world.meshes)) or 'none is configured'}"
+def _mesh_name(ports: Ports, release: Release) -> str:
+    if release.mesh is None and len(ports.meshes) == 1:
+        return next(iter(ports.meshes))
+    fix = f"use one of: {', '.join(sorted(ports.meshes)) or 'none is configured'}"
     if release.mesh is None:
         raise InvalidInput("the release names no mesh, and there is not just one", path="$.mesh", fix=fix)
-    if release.mesh not in world.meshes:
+    if release.mesh not in ports.meshes:
         raise InvalidInput(f"no mesh {release.mesh!r}", path="$.mesh", fix=fix)
     return release.mesh
 
 
-def _policy(world: World, release: Release) -> Policy:
-    policy = world.policies.get(release.policy)
+def _policy(ports: Ports, release: Release) -> Policy:
+    policy = ports.policies.get(release.policy)
     if policy is None:
-        raise InvalidInput(f"no policy {release.policy!r}", path="$.policy", fix=f"use one of: {', '.join(sorted(world.policies))}")
+        raise InvalidInput(f"no policy {release.policy!r}", path="$.policy", fix=f"use one of: {', '.join(sorted(ports.policies))}")
     return policy
 
 

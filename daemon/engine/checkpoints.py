@@ -15,7 +15,7 @@ import msgspec
 
 from analyzers.judge import JudgeState
 from config import earlier
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
 from daemon.engine.session import Session
 from daemon.errors import PermanentError, TransientError, VerdictdError
 from daemon.ports import Clock, Meter, Store
@@ -97,9 +97,9 @@ class Checkpoints:
                 session, lost = decode(data)
                 sessions.append(session)
                 if lost is not None:
-                    self._meter.trouble("checkpoint", VerdictdError(f"evidence of {release_id} is gathered anew: {lost}"))
+                    self._meter.failed("checkpoint", VerdictdError(f"evidence of {release_id} is gathered anew: {lost}"))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others must be taken up
-                self._meter.trouble("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
+                self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
         return sessions
 
     async def run(self) -> None:
@@ -107,7 +107,7 @@ class Checkpoints:
         back_off = pauses(_PAUSES_SECONDS)
         while True:
             await self._wake.wait()
-            if await self._turn():
+            if await self._write_all():
                 back_off = pauses(_PAUSES_SECONDS)
             else:
                 await self._clock.sleep(next(back_off))
@@ -126,26 +126,26 @@ class Checkpoints:
         self._idle.clear()
         self._wake.set()
 
-    async def _turn(self) -> bool:
+    async def _write_all(self) -> bool:
         """Write everything that is waiting when called; false if something has to be tried again, after a pause."""
         self._wake.clear()
-        turn = _Turn(iter(list(self._pending)))
-        await asyncio.gather(*(self._write_in(turn) for _ in range(min(_CONCURRENT_WRITES, len(self._pending)))))
+        batch = _Batch(iter(list(self._pending)))
+        await asyncio.gather(*(self._write_in(batch) for _ in range(min(_CONCURRENT_WRITES, len(self._pending)))))
         if self._pending:
             self._wake.set()
         else:
             self._idle.set()
-        return not turn.failed
+        return not batch.failed
 
-    async def _write_in(self, turn: "_Turn") -> None:
-        while not turn.failed and (release_id := self._next(turn)) is not None:
-            turn.under_way.add(release_id)
-            turn.failed |= not await self._write(release_id, self._pending.pop(release_id))
-            turn.under_way.discard(release_id)
+    async def _write_in(self, batch: "_Batch") -> None:
+        while not batch.failed and (release_id := self._next(batch)) is not None:
+            batch.under_way.add(release_id)
+            batch.failed |= not await self._write(release_id, self._pending.pop(release_id))
+            batch.under_way.discard(release_id)
 
-    def _next(self, turn: "_Turn") -> str | None:
-        """What somebody waits for goes first, also when it came in the middle of the turn; never one that is under way."""
-        return next((key for key in chain(self._waiting, turn.queue) if key in self._pending and key not in turn.under_way), None)
+    def _next(self, batch: "_Batch") -> str | None:
+        """What somebody waits for goes first, also when it came in the middle of the batch; never one that is under way."""
+        return next((key for key in chain(self._waiting, batch.queue) if key in self._pending and key not in batch.under_way), None)
 
     async def _write(self, release_id: str, session: Session | None) -> bool:
         waiters = self._waiting.pop(release_id, [])
@@ -155,14 +155,14 @@ class Checkpoints:
             else:
                 await self._store.put(release_id, encode(session))
         except TransientError as error:
-            self._meter.trouble("store", error)
+            self._meter.failed("store", error)
             self.standing.fails(str(error))
             self._pending.setdefault(release_id, session)
             if waiting := [*_undone(waiters), *self._waiting.get(release_id, [])]:
                 self._waiting[release_id] = waiting
             return False
         except Exception as error:  # noqa: BLE001 - what is wrong with one state must not keep the others from being written
-            self._meter.trouble("store", error)
+            self._meter.failed("store", error)
             if isinstance(error, PermanentError):
                 self.standing.works()  # it has answered, if not as we like
             refused = error if isinstance(error, VerdictdError) else VerdictdError(f"{type(error).__name__}: {error}")
@@ -184,8 +184,8 @@ class Checkpoints:
 
 
 @dataclass(slots=True)
-class _Turn:
-    """What the writers of one turn share: the keys to be written, each by whoever comes first."""
+class _Batch:
+    """What the writers of one batch share: the keys to be written, each by whoever comes first."""
 
     queue: Iterator[str]
     under_way: set[str] = field(default_factory=set)

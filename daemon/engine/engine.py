@@ -9,19 +9,19 @@ import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from config import earlier
+from daemon.aio.tasks import cancel_all
 from daemon.engine import session as life
+from daemon.engine.admission import Admission
 from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.clockwork import Clockwork
-from daemon.engine.door import Door
-from daemon.engine.inbox import Inbox
-from daemon.engine.lives import Lives
+from daemon.engine.dependencies import Ports
+from daemon.engine.eventconsumer import EventConsumer
 from daemon.engine.recovery import recover
 from daemon.engine.registry import Registry, view
+from daemon.engine.supervisor import Supervisor
+from daemon.engine.ticker import Ticker
 from daemon.engine.weights import Weights
-from daemon.engine.world import World
 from daemon.errors import NotFound, Refused, Unavailable
 from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
 
@@ -36,18 +36,18 @@ _RECOVERY_PATIENCE_SECONDS = 5.0
 class _AtWork:
     """What there is only while the engine runs."""
 
-    lives: Lives
-    door: Door
+    supervisor: Supervisor
+    admission: Admission
 
 
 class Engine:
-    """Watches releases. Implements the ports ``Desk`` and ``Verdicts``; ``run`` is its life."""
+    """Watches releases. Implements the ports ``ReleaseService`` and ``Verdicts``; ``run`` is its life."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._registry = Registry(max_ended=world.limits.max_ended)
-        self._checkpoints = Checkpoints(world.sessions, clock=world.clock, meter=world.meter)
-        self._clockworks: list[Clockwork] = []
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._registry = Registry(max_ended=ports.limits.max_ended)
+        self._checkpoints = Checkpoints(ports.sessions, clock=ports.clock, meter=ports.meter)
+        self._tickers: list[Ticker] = []
         self._at_work: _AtWork | None = None
         self._stopping = asyncio.Event()
         self._recovered = asyncio.Event()
@@ -57,21 +57,23 @@ class Engine:
     async def run(self) -> None:
         """Recover, then watch until ``stop``. Returns within 5 s of it, with everything needed to go on kept safe."""
         async with asyncio.TaskGroup() as group:
-            lives = Lives(self._world, registry=self._registry, checkpoints=self._checkpoints, group=group)
-            door = Door(self._world, registry=self._registry, checkpoints=self._checkpoints, lives=lives, group=group)
-            self._at_work = _AtWork(lives=lives, door=door)
+            supervisor = Supervisor(self._ports, registry=self._registry, checkpoints=self._checkpoints, group=group)
+            admission = Admission(
+                self._ports, registry=self._registry, checkpoints=self._checkpoints, supervisor=supervisor, group=group
+            )
+            self._at_work = _AtWork(supervisor=supervisor, admission=admission)
             writer = group.create_task(self._checkpoints.run(), name="checkpoints")
-            watching = group.create_task(self._watch(lives), name="watching")
+            watching = group.create_task(self._watch(supervisor), name="watching")
             await self._stopping.wait()
-            await _cancel([watching, *door.tasks])
-            await self._finish_reverts(lives)
-            await _cancel(list(lives.tasks.values()))
+            await cancel_all([watching, *admission.tasks])
+            await self._finish_reverts(supervisor)
+            await cancel_all(list(supervisor.tasks.values()))
             if not await self._checkpoints.flush(seconds=_FLUSH_SECONDS):
                 log.error(
                     "stopped with unwritten checkpoints",
                     extra={"hint": "the broker did not answer; the last ticks are judged again"},
                 )
-            await _cancel([writer])
+            await cancel_all([writer])
 
     def stop(self) -> None:
         """Ask ``run`` to return."""
@@ -91,25 +93,25 @@ class Engine:
     @property
     def handicaps(self) -> Mapping[str, str | None]:
         """What it can work without, though releases wait for it: the telemetry sources."""
-        return {clockwork.standing.component: clockwork.standing.problem for clockwork in self._clockworks}
+        return {ticker.standing.component: ticker.standing.problem for ticker in self._tickers}
 
-    # --- Desk -------------------------------------------------------------------------------------------------------
+    # --- ReleaseService -------------------------------------------------------------------------------------------------------
 
     async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
-        """Begin watching; see ``ports.Desk``. Raises ``Unavailable`` while it cannot be made durable."""
+        """Begin watching; see ``ports.ReleaseService``. Raises ``Unavailable`` while it cannot be made durable."""
         at_work = await self._working()
         if release_id not in self._registry:
-            await at_work.door.enter(release, release_id=release_id)
+            await at_work.admission.admit(release, release_id=release_id)
         return await self.view(release_id)
 
     async def command(self, release_id: str, command: Command) -> ReleaseView:
-        """Carry out a person's word; see ``ports.Desk``."""
+        """Carry out a person's word; see ``ports.ReleaseService``."""
         at_work = await self._working()
         session = self._registry.find_running(release_id)
         if session is None or session.stage not in {Stage.LOCATING, Stage.WATCHING}:
             raise Refused(f"release {release_id} is decided already: {await self._decision(release_id)}")
-        after = life.commanded(session, command, now=self._world.clock.now())
-        at_work.lives.decided(after)
+        after = life.commanded(session, command, now=self._ports.clock.now())
+        at_work.supervisor.decided(after)
         return view(after)
 
     def views(self) -> Sequence[ReleaseView]:
@@ -154,7 +156,7 @@ class Engine:
         return None
 
     async def _kept_record(self, release_id: str) -> Record:
-        kept = await self._world.records.get(release_id)
+        kept = await self._ports.records.get(release_id)
         if kept is None:
             raise NotFound(f"no release {release_id!r}")
         return earlier.decode(kept.value, Record)[0]
@@ -184,43 +186,38 @@ class Engine:
 
     # --- loops ------------------------------------------------------------------------------------------------------
 
-    async def _watch(self, lives: Lives) -> None:
-        await recover(self._world, registry=self._registry, checkpoints=self._checkpoints, lives=lives)
+    async def _watch(self, supervisor: Supervisor) -> None:
+        await recover(self._ports, registry=self._registry, checkpoints=self._checkpoints, supervisor=supervisor)
         self._recovered.set()
-        self._clockworks = self._made_clockworks(lives)
+        self._tickers = self._made_tickers(supervisor)
         async with asyncio.TaskGroup() as group:
-            for clockwork in self._clockworks:
-                group.create_task(clockwork.run(), name=f"ticks {clockwork.name}")
-            group.create_task(Inbox(self._world.events, desk=self, meter=self._world.meter).run(), name="inbox")
+            for ticker in self._tickers:
+                group.create_task(ticker.run(), name=f"ticks {ticker.name}")
+            group.create_task(
+                EventConsumer(self._ports.events, releases=self, meter=self._ports.meter).run(), name="event consumer"
+            )
 
-    def _made_clockworks(self, lives: Lives) -> list[Clockwork]:
-        world = self._world
+    def _made_tickers(self, supervisor: Supervisor) -> list[Ticker]:
+        ports = self._ports
         return [
-            Clockwork(
+            Ticker(
                 name,
-                world.telemetry[name],
-                meshes=frozenset(key for key, mesh in world.meshes.items() if mesh.telemetry == name),
+                ports.telemetry[name],
+                meshes=frozenset(key for key, mesh in ports.meshes.items() if mesh.telemetry == name),
                 registry=self._registry,
                 checkpoints=self._checkpoints,
-                clock=world.clock,
-                meter=world.meter,
-                decided=lives.decided,
-                weights=Weights(router=lambda session: world.meshes[str(session.release.mesh)].router, clock=world.clock),
-                recorder=world.recorder,
+                clock=ports.clock,
+                meter=ports.meter,
+                decided=supervisor.decided,
+                weights=Weights(router=lambda session: ports.meshes[str(session.release.mesh)].router, clock=ports.clock),
+                recorder=ports.recorder,
             )
-            for name in sorted({mesh.telemetry for mesh in world.meshes.values()})
+            for name in sorted({mesh.telemetry for mesh in ports.meshes.values()})
         ]
 
-    async def _finish_reverts(self, lives: Lives) -> None:
+    async def _finish_reverts(self, supervisor: Supervisor) -> None:
         """A revert under way is better finished than begun again."""
         reverting = {s.release_id for s in self._registry.running() if s.stage is Stage.REVERTING}
-        tasks = [task for release_id, task in lives.tasks.items() if release_id in reverting]
+        tasks = [task for release_id, task in supervisor.tasks.items() if release_id in reverting]
         if tasks:
             await asyncio.wait(tasks, timeout=_FINISH_REVERTS_SECONDS)
-
-
-async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)

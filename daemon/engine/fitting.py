@@ -1,7 +1,7 @@
 """What a watch's latency buckets cannot tell of its policy, said as soon as enough of the baseline was seen.
 
 A tolerance finer than the buckets is no fault of the canary's, and somebody should know of it before the deadline. It decides
-nothing, so it is looked at beside the way, for a few releases a turn: after the first latencies, and each time the baseline has
+nothing, so it is looked at beside the way, for a few releases a tick: after the first latencies, and each time the baseline has
 served twice as many requests as when it was last looked at, since an early p99 is a rough one.
 """
 
@@ -16,13 +16,13 @@ from daemon.model import Stage
 
 log = logging.getLogger(__name__)
 
-_A_TURN = 32
-"""Releases looked at in one turn, a third of a millisecond each; the others wait for the next one."""
+_A_TICK = 32
+"""Releases looked at in one tick, a third of a millisecond each; the others wait for the next one."""
 
 
 def due(watched: Iterable[Session]) -> list[Session]:
     """Those that should be looked at now, a few at a time: first those that never were."""
-    return sorted((session for session in watched if _is_due(session)), key=attrgetter("fitted_at"))[:_A_TURN]
+    return sorted((session for session in watched if _is_due(session)), key=attrgetter("fitted_at"))[:_A_TICK]
 
 
 def looked(session: Session) -> Session:

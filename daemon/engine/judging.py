@@ -28,7 +28,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class JudgedTick:
     """What a tick has made of a release. ``sample`` and ``ruling`` are null where it could not be judged; ``error`` says why."""
 
     due: Due
@@ -38,7 +38,7 @@ class Judged:
     error: Exception | None = None
 
 
-def judge(batch: Sequence[Due], *, now: Callable[[], float]) -> list[Judged]:
+def judge(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
     """Fold this tick into every session; ``now`` dates the decisions."""
     try:
         return _together(batch, now=now)
@@ -47,13 +47,13 @@ def judge(batch: Sequence[Due], *, now: Callable[[], float]) -> list[Judged]:
     return [_alone(due, now=now) for due in batch]
 
 
-def _together(batch: Sequence[Due], *, now: Callable[[], float]) -> list[Judged]:
+def _together(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
     seen = [life.sampled(due.session, due.reading, now=due.now) for due in batch]
     states = [session.judge or start(session.terms) for session, _ in seen]
     rulings = fold([session.terms for session, _ in seen], states, [sample for _, sample in seen])
     decided_at = now()
     return [
-        Judged(
+        JudgedTick(
             due=due, after=_ended(due, life.judged(session, state, ruling, now=decided_at), sample), sample=sample, ruling=ruling
         )
         for due, (session, sample), (state, ruling) in zip(batch, seen, rulings, strict=True)
@@ -67,11 +67,11 @@ def _ended(due: Due, after: Session, sample: Sample) -> Session:
     return replace(after, last_tick=LastTick(line=recordings.line(sample).decode(), before=due.session.digest))
 
 
-def _alone(due: Due, *, now: Callable[[], float]) -> Judged:
+def _alone(due: Due, *, now: Callable[[], float]) -> JudgedTick:
     try:
         [judged] = _together([due], now=now)
     except Exception as error:
         log.exception("a release could not be judged", extra={"release": due.session.release_id})
         reason = f"{type(error).__name__}: {error}"
-        return Judged(due=due, after=life.not_judged(due.session, reason, now=now()), error=error)
+        return JudgedTick(due=due, after=life.not_judged(due.session, reason, now=now()), error=error)
     return judged

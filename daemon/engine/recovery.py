@@ -13,16 +13,16 @@ from typing import TypeVar
 import msgspec
 
 from config import earlier
-from daemon.aio.aside import Aside
-from daemon.backoff import pauses
+from daemon.aio.backoff import pauses
+from daemon.aio.threads import OwnThread
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.lives import Lives
+from daemon.engine.dependencies import Ports
+from daemon.engine.recording import header_of
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import GUARD_ENDED
-from daemon.engine.scribe import header_of
 from daemon.engine.session import LastTick, Session
-from daemon.engine.world import World
+from daemon.engine.supervisor import Supervisor
 from daemon.errors import TransientError, VerdictdError
 from daemon.model import Record, Stage, Verdict
 from daemon.ports import Meter
@@ -37,11 +37,11 @@ PATIENCE_SECONDS = 2.0
 """For recordings that a kill cut short: they must not keep the others waiting."""
 
 
-async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints, lives: Lives) -> None:
+async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints, supervisor: Supervisor) -> None:
     """Take up every session that was kept and has not ended; tries for ever while the store does not answer."""
-    kept = await _insist(world, checkpoints.load)
-    await _mourn(world, checkpoints)
-    records = await _insist(world, lambda: _records(world, [session.release_id for session in kept]))
+    kept = await _answered(ports, checkpoints.load)
+    await _report_lost(ports, checkpoints)
+    records = await _answered(ports, lambda: _records(ports, [session.release_id for session in kept]))
     ended = {session.release_id for session in kept if _has_ended(session, records.get(session.release_id))}
     for session in kept:
         if session.release_id in ended:
@@ -50,61 +50,61 @@ async def recover(world: World, *, registry: Registry, checkpoints: Checkpoints,
                 extra={"release": session.release_id, "stage": session.stage},
             )
             checkpoints.remove(session.release_id)
-    sessions = await _with_what_was_told(world, [session for session in kept if session.release_id not in ended])
+    sessions = await _with_what_was_told(ports, [session for session in kept if session.release_id not in ended])
     # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
     for session in sorted(sessions, key=lambda s: s.submitted_at):
-        if session.release.mesh not in world.meshes:
+        if session.release.mesh not in ports.meshes:
             gone = f"release {session.release_id} is on mesh {session.release.mesh!r}, which is not configured any more"
-            world.meter.trouble("recovery", VerdictdError(gone))
+            ports.meter.failed("recovery", VerdictdError(gone))
             continue
         registry.put(session)
-        lives.supersede_rivals(session)
-        if session.stage is Stage.WATCHING and _split(world, session) != session.split:
+        supervisor.supersede_rivals(session)
+        if session.stage is Stage.WATCHING and _split(ports, session) != session.split:
             # What was folded so far and what would follow cannot be compared: no evidence either way.
             other = "its telemetry's latencies are of another kind since the settings were changed"
-            lives.decided(life.not_judged(session, other, now=world.clock.now()))
+            supervisor.decided(life.not_judged(session, other, now=ports.clock.now()))
     # What was being taken back goes first: it is what hurts.
     for session in sorted(registry.running(), key=lambda s: s.stage is not Stage.REVERTING):
-        lives.begin(session.release_id)
+        supervisor.begin(session.release_id)
     if sessions:
         log.info("recovered", extra={"releases": len(sessions)})
-    if world.recorder is not None:
-        await _complete(world.recorder, sessions, meter=world.meter)
+    if ports.recorder is not None:
+        await _complete(ports.recorder, sessions, meter=ports.meter)
 
 
 async def _complete(recorder: Recorder, sessions: Sequence[Session], *, meter: Meter) -> None:
     """Write down the ticks that decided: the daemon may have died before it did, beside the revert."""
-    aside = Aside("recordings")
+    thread = OwnThread("recordings")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             for session in sessions:
                 if session.last_tick is not None:
-                    await aside.run(_append, recorder, session, session.last_tick, meter)
+                    await thread.run(_append, recorder, session, session.last_tick, meter)
     except TimeoutError:
-        meter.trouble("recording", VerdictdError(f"no answer from the recordings' folder in {PATIENCE_SECONDS:g} s"))
+        meter.failed("recording", VerdictdError(f"no answer from the recordings' folder in {PATIENCE_SECONDS:g} s"))
 
 
 def _append(recorder: Recorder, session: Session, last: LastTick, meter: Meter) -> None:
     try:
         recorder.append(session.release_id, header_of(session), last.line.encode(), before=last.before, after=session.digest)
     except VerdictdError as error:
-        meter.trouble("recording", error)
+        meter.failed("recording", error)
     recorder.close(session.release_id)
 
 
-def _split(world: World, session: Session) -> bool:
+def _split(ports: Ports, session: Session) -> bool:
     assert session.release.mesh is not None  # admission has filled it in
-    return world.telemetry[world.meshes[session.release.mesh].telemetry].split
+    return ports.telemetry[ports.meshes[session.release.mesh].telemetry].split
 
 
-async def _mourn(world: World, checkpoints: Checkpoints) -> None:
+async def _report_lost(ports: Ports, checkpoints: Checkpoints) -> None:
     """Say of which running releases nothing is kept any more: somebody has emptied the store."""
-    lost = await _insist(world, world.sessions.lost)
-    records = await _insist(world, lambda: _records(world, lost))
+    lost = await _answered(ports, ports.sessions.lost)
+    records = await _answered(ports, lambda: _records(ports, lost))
     for release_id in lost:
         if release_id not in records:
             gone = "it was being watched, and nothing is kept of it any more: it gets no verdict unless it is announced again"
-            world.meter.trouble("recovery", VerdictdError(f"release {release_id}: {gone}"))
+            ports.meter.failed("recovery", VerdictdError(f"release {release_id}: {gone}"))
             log.error("a release is lost", extra={"release": release_id, "reason": gone})
         checkpoints.remove(release_id)
 
@@ -122,16 +122,16 @@ def _has_ended(session: Session, record: bytes | None) -> bool:
     return any(mark.step == GUARD_ENDED for mark in marks)
 
 
-async def _records(world: World, release_ids: Sequence[str]) -> dict[str, bytes]:
+async def _records(ports: Ports, release_ids: Sequence[str]) -> dict[str, bytes]:
     """The records of those that have one. Once a question has failed no other is asked, and its error raised at the end."""
-    turns = asyncio.Semaphore(_QUESTIONS_AT_A_TIME)
+    places = asyncio.Semaphore(_QUESTIONS_AT_A_TIME)
     found: dict[str, bytes] = {}
     failed: list[VerdictdError] = []
 
     async def ask(release_id: str) -> None:
-        async with turns:
+        async with places:
             try:
-                if not failed and (kept := await world.records.get(release_id)) is not None:
+                if not failed and (kept := await ports.records.get(release_id)) is not None:
                     found[release_id] = kept.value
             except VerdictdError as error:  # as a value: a group that fails while it is cancelled would forget that it was
                 failed.append(error)
@@ -144,13 +144,13 @@ async def _records(world: World, release_ids: Sequence[str]) -> dict[str, bytes]
     return found
 
 
-async def _with_what_was_told(world: World, sessions: Sequence[Session]) -> list[Session]:
+async def _with_what_was_told(ports: Ports, sessions: Sequence[Session]) -> list[Session]:
     """The sessions, those of which another verdict is out than they know of with that one."""
     if not sessions:
         return []
     ids = frozenset(session.release_id for session in sessions)
     since = min(session.submitted_at for session in sessions)
-    told = await _insist(world, lambda: world.sink.published(ids, since=since))
+    told = await _answered(ports, lambda: ports.sink.published(ids, since=since))
     return [_as_told(session, told.get(session.release_id)) for session in sessions]
 
 
@@ -165,11 +165,11 @@ def _as_told(session: Session, told: Verdict | None) -> Session:
     return life.told(session, told)
 
 
-async def _insist(world: World, attempt: Callable[[], Awaitable[T]]) -> T:
+async def _answered(ports: Ports, attempt: Callable[[], Awaitable[T]]) -> T:
     for pause in pauses():
         try:
             return await attempt()
         except TransientError as error:
-            world.meter.trouble("store", error)
-            await world.clock.sleep(pause)
+            ports.meter.failed("store", error)
+            await ports.clock.sleep(pause)
     raise AssertionError("pauses never end")

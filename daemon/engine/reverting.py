@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.settings import Limits
-from daemon.backoff import pauses
+from daemon.aio.backoff import doubled, pauses
 from daemon.errors import Blocked, Conflict, NotFound, Throttled, TransientError, VerdictdError
-from daemon.model import Action, Mark, Release
+from daemon.model import Action, Release, TimedStep
 from daemon.ports import Clock, PatchReceipt, TrafficRouter
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _FREE_CONFLICTS: Final = 3
 _LOOK_FIRST_SECONDS: Final = 0.005
 _LOOK_CAP_SECONDS: Final = 0.5
 _GUARD_FIRST_SECONDS: Final = 0.2
-_MARKS_KEPT: Final = 10
+_STEPS_KEPT: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +45,13 @@ class RevertOutcome:
 
     Attributes:
         action: ``revert`` (patched, and not seen to have failed), ``blocked`` (nobody else behind the baseline), ``failed``.
-        marks: the steps with their times.
+        steps: the steps with their times.
         attempts: patches tried.
         reason: one sentence for the verdict.
     """
 
     action: Action
-    marks: tuple[Mark, ...]
+    steps: tuple[TimedStep, ...]
     attempts: int
     reason: str
 
@@ -71,24 +71,26 @@ class Reverting:
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
         """
         try:
-            asked = Mark(step=BASELINE_CHECKED, detail=await self._baseline(router, release, located=located), at=self.clock.now())
+            asked = TimedStep(
+                step=BASELINE_CHECKED, detail=await self._baseline(router, release, located=located), at=self.clock.now()
+            )
         except Blocked as error:
-            asked = Mark(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
-            return RevertOutcome(action=Action.BLOCKED, marks=(asked,), attempts=0, reason=str(error))
+            asked = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
+            return RevertOutcome(action=Action.BLOCKED, steps=(asked,), attempts=0, reason=str(error))
         attempts, result = await self._patch(router, release, located=located)
         if isinstance(result, VerdictdError):
             action = Action.BLOCKED if isinstance(result, Blocked) else Action.FAILED
             reason = f"the traffic could not be taken back ({attempts} tried): {result}"
-            return RevertOutcome(action=action, marks=(asked,), attempts=attempts, reason=reason)
+            return RevertOutcome(action=action, steps=(asked,), attempts=attempts, reason=reason)
         action, seen, reason = await self._confirm(router, release, located=located)
         return RevertOutcome(
             action=action,
-            marks=(asked, *_receipt_marks(result), *seen),
+            steps=(asked, *_receipt_steps(result), *seen),
             attempts=attempts,
             reason=f"{asked.detail}; {result.detail}; {reason}",
         )
 
-    async def insist(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[Mark, ...]:
+    async def keep_retrying(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[TimedStep, ...]:
         """Go on, for ``limits.insist_seconds``, with a revert that ``run`` had to give up: a bad canary is still serving.
 
         Ends when a patch is acknowledged, or when there is no route any more; the caller cancels it when a newer release
@@ -100,29 +102,29 @@ class Reverting:
         for pause in pauses():
             try:
                 await self._baseline(router, release, located=located)
-                return tuple(_receipt_marks(await router.take_back(release, located=located)))
+                return tuple(_receipt_steps(await router.take_back(release, located=located)))
             except NotFound as error:
-                return (Mark(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
+                return (TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
             except VerdictdError as error:
                 if (left := end - self.clock.monotonic()) <= 0:
-                    return (Mark(step=GIVEN_UP, at=self.clock.now(), detail=str(error)),)
+                    return (TimedStep(step=GIVEN_UP, at=self.clock.now(), detail=str(error)),)
                 await self.clock.sleep(min(left, max(pause, _asked_for(error))))
         raise AssertionError("pauses never end")
 
-    async def guard(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[Mark, ...]:
+    async def reassert(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[TimedStep, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
         Never raises a ``VerdictdError``. Looks often at first and after every find, more rarely while nothing happens. What has
-        nowhere to go any more is left where it is. The last mark says how often it happened and what failed last; of the
+        nowhere to go any more is left where it is. The last step says how often it happened and what failed last; of the
         single times only the first few are kept.
         """
         end = self.clock.monotonic() + self.limits.guard_seconds
-        marks: list[Mark] = []
+        steps: list[TimedStep] = []
         pause, times, failed, last = _GUARD_FIRST_SECONDS, 0, 0, ""
         while (left := end - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left, pause * (0.5 + self.random())))
             try:
-                found = await self._assert(router, release, located=located)
+                found = await self._reasserted(router, release, located=located)
             except VerdictdError as error:
                 failed, last = failed + 1, f", the last one: {error}"
                 pause = _pause_after(error, pause)
@@ -132,12 +134,12 @@ class Reverting:
                 continue
             times += 1
             pause = _GUARD_FIRST_SECONDS
-            if times <= _MARKS_KEPT:
-                marks.append(Mark(step=PUT_BACK, at=self.clock.now(), detail=found))
+            if times <= _STEPS_KEPT:
+                steps.append(TimedStep(step=PUT_BACK, at=self.clock.now(), detail=found))
         detail = f"put back {times} times and taken back each time; {failed} looks failed{last}"
-        return (*marks, Mark(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
+        return (*steps, TimedStep(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
 
-    async def _assert(self, router: TrafficRouter, release: Release, *, located: str) -> str | None:
+    async def _reasserted(self, router: TrafficRouter, release: Release, *, located: str) -> str | None:
         """Which route gave the canary traffic again, if any did; it is taken back already."""
         found = await router.canary_gets_traffic(release, located=located)
         if found is None:
@@ -185,38 +187,38 @@ class Reverting:
             case Throttled(retry_after_seconds=seconds):
                 return min(max(seconds, 0.0), _RETRY_AFTER_CAP_SECONDS)
             case _:
-                full = min(_BACKOFF_CAP_SECONDS, _BACKOFF_FIRST_SECONDS * 2.0 ** (attempt - 1))
-                return full * (0.5 + 0.5 * self.random())
+                first, cap = _BACKOFF_FIRST_SECONDS, _BACKOFF_CAP_SECONDS
+                return doubled(attempt, first_seconds=first, cap_seconds=cap, random=self.random)
 
-    async def _confirm(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[Action, list[Mark], str]:
+    async def _confirm(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[Action, list[TimedStep], str]:
         """Watch the traffic leave. What goes to the canary is taken back again: somebody may be faster than our look."""
         end = self.clock.monotonic() + self.limits.confirm_seconds
-        marks: list[Mark] = []
+        steps: list[TimedStep] = []
         pause = _LOOK_FIRST_SECONDS
         while True:
             try:
                 still = await router.canary_gets_traffic(release, located=located)
                 if still is None:
-                    marks.append(Mark(step=TRAFFIC_LEFT, at=self.clock.now()))
-                    return Action.REVERT, marks, "no route in force sends to the canary"
+                    steps.append(TimedStep(step=TRAFFIC_LEFT, at=self.clock.now()))
+                    return Action.REVERT, steps, "no route in force sends to the canary"
                 action, reason = Action.FAILED, f"but the canary still gets traffic: {still}"
-                marks += await _once_more(router, release, located=located)
+                steps += await _once_more(router, release, located=located)
             except VerdictdError as error:
                 action, reason = Action.REVERT, f"but it could not be seen that the traffic left ({error})"
                 pause = _pause_after(error, pause)
             if (left := end - self.clock.monotonic()) <= 0:
-                return action, marks, reason
+                return action, steps, reason
             await self.clock.sleep(min(left, pause))
             pause = min(pause * 1.5, _LOOK_CAP_SECONDS)
 
 
-async def _once_more(router: TrafficRouter, release: Release, *, located: str) -> list[Mark]:
+async def _once_more(router: TrafficRouter, release: Release, *, located: str) -> list[TimedStep]:
     """A second patch beside the one that was acknowledged; when it fails, the next look decides."""
     try:
         receipt = await router.take_back(release, located=located)
     except VerdictdError:
         return []
-    return _receipt_marks(receipt) if receipt.changed else []
+    return _receipt_steps(receipt) if receipt.changed else []
 
 
 def _pause_after(error: VerdictdError, pause: float) -> float:
@@ -229,10 +231,10 @@ def _asked_for(error: VerdictdError) -> float:
     return min(error.retry_after_seconds, _RETRY_AFTER_CAP_SECONDS) if isinstance(error, Throttled) else 0.0
 
 
-def _receipt_marks(receipt: PatchReceipt) -> list[Mark]:
+def _receipt_steps(receipt: PatchReceipt) -> list[TimedStep]:
     if not receipt.changed:
-        return [Mark(step=NOTHING_TO_TAKE_BACK, at=receipt.acknowledged_at, detail=receipt.detail)]
+        return [TimedStep(step=NOTHING_TO_TAKE_BACK, at=receipt.acknowledged_at, detail=receipt.detail)]
     return [
-        Mark(step=PATCH_SENT, at=receipt.sent_at, detail=receipt.detail),
-        Mark(step=PATCH_ACKNOWLEDGED, at=receipt.acknowledged_at),
+        TimedStep(step=PATCH_SENT, at=receipt.sent_at, detail=receipt.detail),
+        TimedStep(step=PATCH_ACKNOWLEDGED, at=receipt.acknowledged_at),
     ]

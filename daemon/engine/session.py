@@ -1,6 +1,6 @@
 """One release's life as a frozen value, and the pure transitions between its states.
 
-Nothing here waits, reads a clock or touches the world: times come in as arguments, so that every turn of a session can be
+Nothing here waits, reads a clock or touches the world: times come in as arguments, so that every change of a session can be
 tested and replayed. The engine's other modules do the waiting and put the new value in the place of the old one.
 
 ::
@@ -20,7 +20,7 @@ from analyzers.judge import JudgeState, Terms, start, terms_of
 from analyzers.ruling import Finding, Ruling
 from config.policy import Policy
 from daemon import recordings
-from daemon.model import Action, Command, Mark, Outcome, Reading, Record, Release, Sample, Stage, Verdict
+from daemon.model import Action, Command, Outcome, Reading, Record, Release, Sample, Stage, TimedStep, Verdict
 from daemon.ports import Placement
 
 By = Literal["judge", "deadline", "person", "superseded"]
@@ -96,7 +96,7 @@ class Session:
     superseded_by: str | None = None
     told: bool = False
     located: str = ""
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[TimedStep, ...] = ()
 
     @property
     def window_seconds(self) -> float:
@@ -140,7 +140,7 @@ def admitted(
         split=split,
         boundary=1.0 / policy.alpha,
         waiting_for="looking for the canary and its routes",
-        marks=(Mark(step="submitted", at=now),),
+        marks=(TimedStep(step="submitted", at=now),),
     )
 
 
@@ -283,7 +283,7 @@ def aftermath(session: Session, reading: Reading, *, now: float) -> Session:
     return marked(session, "canary_silent", at=now, detail=f"no canary request in {reading.seconds:.2f} s")
 
 
-def reverted(session: Session, action: Action, marks: Sequence[Mark], *, reason: str = "") -> Session:
+def reverted(session: Session, action: Action, marks: Sequence[TimedStep], *, reason: str = "") -> Session:
     """The revert has been tried; ``reason`` is said in the verdict where it did not succeed."""
     assert session.decision is not None  # only a decided release is reverted
     said = session.decision.reason + (f"; {reason}" if reason else "")
@@ -306,7 +306,7 @@ def told(session: Session, verdict: Verdict) -> Session:
     return replace(session, stage=Stage.PUBLISHING, verdict=verdict, settled=True, told=True, waiting_for="publishing the verdict")
 
 
-def ended(session: Session, marks: Sequence[Mark] = ()) -> Session:
+def ended(session: Session, marks: Sequence[TimedStep] = ()) -> Session:
     """Nothing is left to do."""
     return replace(session, stage=Stage.ENDED, marks=(*session.marks, *marks))
 
@@ -327,7 +327,7 @@ def record_of(session: Session) -> Record:
 
 def marked(session: Session, step: str, *, at: float, detail: str = "") -> Session:
     """Add a step's time to the account."""
-    return replace(session, marks=(*session.marks, Mark(step=step, at=at, detail=detail)))
+    return replace(session, marks=(*session.marks, TimedStep(step=step, at=at, detail=detail)))
 
 
 def release_document(release: Release) -> dict[str, Any]:

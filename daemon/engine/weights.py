@@ -1,7 +1,7 @@
 """The routes' weights while releases are watched: an announced weight is that of the moment, and most are stepped up.
 
 They are looked at beside the ticks, which never wait for it; a release whose weight was not seen lately has none. Releases that
-look at the same time share a listing (``daemon.kube.sharing``), so that a look costs about the same for one and for a thousand.
+look at the same time share a listing (``daemon.aio.singleflight``), so that a look costs about the same for one and for a thousand.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 as messages: binary and structured mode, over NATS and HTTP, both ways.
+"""CloudEvents 1.0 as messages: read in binary and structured mode, over NATS and HTTP; written in structured mode.
 
 Pure functions on headers and bytes, so that NATS and the HTTP hooks read events the same way. The data stays bytes: this
 module knows envelopes and leaves it to others to know what is in them.
@@ -7,7 +7,7 @@ module knows envelopes and leaves it to others to know what is in them.
 import re
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import msgspec
 
@@ -21,8 +21,6 @@ _ATTRIBUTE = re.compile(r"[a-z0-9]{1,64}")
 _OPTIONAL = ("subject", "time", "datacontenttype", "dataschema")
 _REQUIRED = ("specversion", "id", "source", "type")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
-# What the bindings leave as it is in a header: printable ASCII but space, double quote and percent.
-_HEADER_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,16 +74,6 @@ def to_structured(event: CloudEvent) -> tuple[dict[str, str], bytes]:
     if event.data:
         fields["data"] = msgspec.Raw(event.data)
     return {"Content-Type": STRUCTURED_JSON}, msgspec.json.encode(fields)
-
-
-def to_binary(event: CloudEvent) -> tuple[dict[str, str], bytes]:
-    """Headers and body of the binary mode."""
-    attributes = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type, **event.extensions}
-    attributes |= {name: value for name in _OPTIONAL if (value := getattr(event, name)) is not None}
-    headers = {f"ce-{name}": quote(value, safe=_HEADER_SAFE) for name, value in attributes.items()}
-    if event.datacontenttype is not None:
-        headers["Content-Type"] = event.datacontenttype
-    return headers, event.data
 
 
 def _read_binary(headers: Mapping[str, str], body: bytes) -> CloudEvent:

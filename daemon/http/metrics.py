@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 import daemon
 from analyzers.ruling import LegNow, Ruling
-from daemon.model import Mark, Reading, Release, Stage, Verdict, Watch
+from daemon.model import Reading, Release, Stage, TimedStep, Verdict, Watch
 
 _WATCH_BUCKETS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _REVERT_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
@@ -108,7 +108,7 @@ class Metrics:
         if ruling is not None:
             watched.evidence, watched.boundary, watched.legs = ruling.evidence, ruling.boundary, ruling.legs
 
-    def ended(self, release: Release, verdict: Verdict, marks: Sequence[Mark]) -> None:
+    def ended(self, release: Release, verdict: Verdict, marks: Sequence[TimedStep]) -> None:
         """A release has its verdict: it is counted, and its own series go."""
         self._watched.pop(verdict.release_id, None)
         self._ended[verdict.release_id] = None
@@ -148,7 +148,7 @@ class Metrics:
         """A telemetry source has answered just now."""
         self._answered.labels(telemetry).set(self._now())
 
-    def trouble(self, what: str, error: Exception) -> None:
+    def failed(self, what: str, error: Exception) -> None:
         """Something failed and is being retried."""
         self._troubles.labels(what, type(error).__name__).inc()
 

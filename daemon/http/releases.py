@@ -15,7 +15,7 @@ from daemon.http import intake
 from daemon.http.longpolls import LongPolls
 from daemon.http.problems import Handler
 from daemon.model import ReleaseView, Stage
-from daemon.ports import Desk, Verdicts
+from daemon.ports import ReleaseService, Verdicts
 
 FILTERS = ("service", "namespace", "stage")
 PAGE = 100
@@ -34,7 +34,7 @@ class ReleaseList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 class Releases:
     """Handlers that see the engine through its desk only."""
 
-    def __init__(self, *, desk: Desk, verdicts: Verdicts, polls: LongPolls, max_wait_seconds: float) -> None:
+    def __init__(self, *, desk: ReleaseService, verdicts: Verdicts, polls: LongPolls, max_wait_seconds: float) -> None:
         self._desk = desk
         self._verdicts = verdicts
         self._polls = polls

@@ -8,13 +8,13 @@ from prometheus_client.exposition import choose_encoder
 from daemon.http.metrics import Metrics
 from daemon.http.releases import in_turns
 from daemon.model import Stage
-from daemon.ports import Desk
+from daemon.ports import ReleaseService
 
 
 class Scraping:
     """The handler. One scrape at a time: a second one waits, so that scrapes cannot crowd out the daemon."""
 
-    def __init__(self, metrics: Metrics, desk: Desk) -> None:
+    def __init__(self, metrics: Metrics, desk: ReleaseService) -> None:
         self._metrics = metrics
         self._desk = desk
         self._one = asyncio.Lock()

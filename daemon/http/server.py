@@ -26,14 +26,14 @@ from daemon.http.metrics import Metrics
 from daemon.http.problems import expected, problems
 from daemon.http.releases import Releases, reply
 from daemon.http.scraping import Scraping
-from daemon.ports import Desk, Verdicts
+from daemon.ports import ReleaseService, Verdicts
 
 _SHUTDOWN_SECONDS = 1.0
 _QUEUE = 128
 """Connections that wait in the kernel to be taken."""
 
 
-def create_app(*, desk: Desk, verdicts: Verdicts, metrics: Metrics, readiness: Readiness, http: Http) -> web.Application:
+def create_app(*, desk: ReleaseService, verdicts: Verdicts, metrics: Metrics, readiness: Readiness, http: Http) -> web.Application:
     """The API over the engine's ports.
 
     Args:

@@ -15,8 +15,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from config.settings import Kubernetes
 from daemon.errors import TimedOut, Unavailable
 from daemon.kube import answers
-from daemon.kube.connection import Connection, connect
 from daemon.kube.resources import Json, Resource
+from daemon.kube.transport import Transport, connect
 
 Query = Sequence[tuple[str, str]]
 
@@ -43,12 +43,12 @@ class Listing:
 class KubeClient:
     """A client of one API server. It connects at the first call; close it in the event loop that it was used in."""
 
-    def __init__(self, settings: Kubernetes, *, connector: Callable[[Kubernetes], Awaitable[Connection]] = connect) -> None:
+    def __init__(self, settings: Kubernetes, *, connector: Callable[[Kubernetes], Awaitable[Transport]] = connect) -> None:
         self._settings = settings
         self._connector = connector
         self._timeout = settings.request_timeout_seconds
-        self._connection: Connection | None = None
-        self._replaced: Connection | None = None
+        self._transport: Transport | None = None
+        self._replaced: Transport | None = None
         self._renewed_at = -_RENEW_SECONDS
         self._connecting = asyncio.Lock()
 
@@ -63,10 +63,10 @@ class KubeClient:
 
     async def close(self) -> None:
         """Close the session."""
-        connections, self._connection, self._replaced = (self._connection, self._replaced), None, None
-        for connection in connections:
-            if connection is not None:
-                await connection.close()
+        transports, self._transport, self._replaced = (self._transport, self._replaced), None, None
+        for transport in transports:
+            if transport is not None:
+                await transport.close()
 
     async def get(self, resource: Resource, *, name: str, namespace: str | None = None) -> Json:
         """One object, as it is now."""
@@ -101,7 +101,6 @@ class KubeClient:
         name: str,
         operations: Sequence[Json],
         namespace: str | None = None,
-        dry_run: bool = False,
     ) -> Json:
         """Apply a JSON Patch and return the object as it is then. Unknown fields are refused, not dropped in silence.
 
@@ -109,7 +108,7 @@ class KubeClient:
             Conflict: the resourceVersion is another one (409), or a ``test`` or a path did not hold (422 without causes).
             Refused: the object would be invalid.
         """
-        query = [("fieldValidation", "Strict"), ("fieldManager", "verdictd"), *([("dryRun", "All")] if dry_run else [])]
+        query = [("fieldValidation", "Strict"), ("fieldManager", "verdictd")]
         path = resource.path(namespace=namespace, name=name)
         return await self._call("PATCH", path, query=query, body=list(operations), content_type=_JSON_PATCH)
 
@@ -206,10 +205,10 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> aiohttp.ClientResponse:
         """One request, and a second one with fresh credentials when the first is answered 401 (nothing was done then)."""
-        connection: Connection | None = await self._connected()
+        transport: Transport | None = await self._connected()
         while True:
-            assert connection is not None  # the loop ends before it could be
-            response = await connection.send(
+            assert transport is not None  # the loop ends before it could be
+            response = await transport.send(
                 method,
                 path,
                 query=query,
@@ -218,37 +217,37 @@ class KubeClient:
                 read_seconds=read_seconds,
                 total_seconds=total_seconds,
             )
-            if response.status != 401 or (connection := await self._renewed(connection)) is None:
+            if response.status != 401 or (transport := await self._renewed(transport)) is None:
                 return response
             response.close()
 
-    async def _connected(self) -> Connection:
+    async def _connected(self) -> Transport:
         """The connection, made if there is none. Raises ``TimedOut`` when a plug-in that gives credentials does not end."""
         async with self._connecting:
-            if self._connection is None:
+            if self._transport is None:
                 try:
                     async with asyncio.timeout(_CONNECT_SECONDS):
-                        self._connection = await self._connector(self._settings)
+                        self._transport = await self._connector(self._settings)
                 except TimeoutError as error:
                     raise TimedOut(f"there are no credentials for Kubernetes after {_CONNECT_SECONDS:g} s") from error
-            return self._connection
+            return self._transport
 
-    async def _renewed(self, stale: Connection) -> Connection | None:
+    async def _renewed(self, stale: Transport) -> Transport | None:
         """A connection with credentials read anew; null when they have just been.
 
         The old one is closed at the next renewal only: other requests may be under way on it.
         """
         async with self._connecting:
             now = asyncio.get_running_loop().time()
-            if self._connection is not stale:
-                return self._connection
+            if self._transport is not stale:
+                return self._transport
             if now - self._renewed_at < _RENEW_SECONDS:
                 return None
             self._renewed_at = now
             if self._replaced is not None:
                 await self._replaced.close()
-            self._connection, self._replaced = await self._connector(self._settings), stale
-            return self._connection
+            self._transport, self._replaced = await self._connector(self._settings), stale
+            return self._transport
 
 
 async def _whole(response: aiohttp.ClientResponse, *, what: str) -> bytes:

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from daemon.aio.backoff import doubled
 from daemon.errors import Unavailable, VerdictdError
 from daemon.kube import answers
 from daemon.kube.answers import Expired
@@ -28,7 +29,7 @@ Kind = Literal["added", "modified", "deleted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ObjectChange:
     """One change. Of an object whose deletion was missed only the identity is known (``metadata``: namespace, name, uid)."""
 
     kind: Kind
@@ -96,7 +97,7 @@ class ListWatch:
         """Seconds since the server was last heard of (listing, event or bookmark); null before the first listing."""
         return None if self._heard_at is None else self.clock.monotonic() - self._heard_at
 
-    async def changes(self) -> AsyncGenerator[Change]:
+    async def changes(self) -> AsyncGenerator[ObjectChange]:
         """Every change, for ever. Whatever fails is tried again, later and later; cancel it to end it."""
         failures = 0
         while True:
@@ -116,7 +117,7 @@ class ListWatch:
             if failures:
                 await self.clock.sleep(self._pause(failures))
 
-    async def turn(self) -> AsyncGenerator[Change]:
+    async def turn(self) -> AsyncGenerator[ObjectChange]:
         """One listing, when there is no version to go on from, else one watch until it ends. Raises what failed."""
         if self._version is None:
             listing = await self.source.listing()
@@ -139,9 +140,9 @@ class ListWatch:
 
     def _pause(self, failures: int) -> float:
         first, cap = _BACKOFF_SECONDS
-        return min(cap, first * 2.0 ** min(failures - 1, 16)) * (0.5 + 0.5 * self.random())
+        return doubled(failures, first_seconds=first, cap_seconds=cap, random=self.random)
 
-    def _listed(self, listing: Listing) -> list[Change]:
+    def _listed(self, listing: Listing) -> list[ObjectChange]:
         """What must have happened between what was known and this listing."""
         now = {_key(item): item for item in listing.items}
         changes = [_gone(key, known) for key, known in self._known.items() if key not in now]
@@ -151,12 +152,12 @@ class ListWatch:
                 changes.append(_gone(key, known))
                 known = None
             if known != seen:
-                changes.append(Change(kind="added" if known is None else "modified", object=item))
+                changes.append(ObjectChange(kind="added" if known is None else "modified", object=item))
         self._known = {key: _identity(item) for key, item in now.items()}
         self._version = listing.resource_version
         return changes
 
-    def _event(self, line: bytes) -> Change | None:
+    def _event(self, line: bytes) -> ObjectChange | None:
         """Take up one line of a watch. Raises ``Expired`` or what else the server says in it."""
         event = _decoded(line)
         subject = event["object"]
@@ -170,9 +171,9 @@ class ListWatch:
         key = _key(subject)
         if event["type"] == "DELETED":
             self._known.pop(key, None)
-            return Change(kind="deleted", object=subject)
+            return ObjectChange(kind="deleted", object=subject)
         before, self._known[key] = self._known.get(key), _identity(subject)
-        return None if before == self._known[key] else Change(kind="modified" if before else "added", object=subject)
+        return None if before == self._known[key] else ObjectChange(kind="modified" if before else "added", object=subject)
 
 
 def _decoded(line: bytes) -> Json:
@@ -198,5 +199,5 @@ def _identity(item: Json) -> _Known:
     return _Known(uid=str(metadata.get("uid", "")), resource_version=str(metadata.get("resourceVersion", "")))
 
 
-def _gone(key: tuple[str, str], known: _Known) -> Change:
-    return Change(kind="deleted", object={"metadata": {"namespace": key[0], "name": key[1], "uid": known.uid}})
+def _gone(key: tuple[str, str], known: _Known) -> ObjectChange:
+    return ObjectChange(kind="deleted", object={"metadata": {"namespace": key[0], "name": key[1], "uid": known.uid}})

@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from config import yamls
-from daemon.aio.aside import Aside
+from daemon.aio.threads import OwnThread
 from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable, VerdictdError
 from daemon.meshes import envoyroutes, guardedfile
 from daemon.meshes.envoyadmin import EnvoyAdmin
@@ -36,7 +36,7 @@ class EnvoyRouter:
         self._admin = EnvoyAdmin(admin, setting=f"meshes.{name}.admin")
         # Releases of several services share one file; ours wait for each other, so that only strangers conflict.
         self._writing = asyncio.Lock()
-        self._file = Aside("routes file")
+        self._file = OwnThread("routes file")
 
     async def close(self) -> None:
         """Close the connections to the admin endpoint."""

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 import msgspec
 
+from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, TransientError, VerdictdError
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import DESTINATION_RULES, VIRTUAL_SERVICES, Json
-from daemon.kube.sharing import Shared
 from daemon.meshes import backing, istioarms, istiolocated, istioreading, virtualservice
 from daemon.meshes.backing import Backing
 from daemon.meshes.destinationrule import Rules
@@ -61,8 +61,8 @@ class IstioRouter:
         self._kube = kube
         self._root = root_namespace
         self._multi_cluster = multi_cluster
-        self._everything = Shared(lambda: kube.list(VIRTUAL_SERVICES))
-        self._rules: dict[str, Shared[Listing]] = {}
+        self._everything = SingleFlight(lambda: kube.list(VIRTUAL_SERVICES))
+        self._rules: dict[str, SingleFlight[Listing]] = {}
         self._known: dict[bytes, tuple[Name, ...]] = {}
 
     async def close(self) -> None:
@@ -213,7 +213,7 @@ class IstioRouter:
     async def _rules_of(self, namespace: str) -> Sequence[Json]:
         """A thousand guarded releases of a namespace ask for them at the same time."""
         if namespace not in self._rules:
-            _remember(self._rules, namespace, Shared(lambda: self._kube.list(DESTINATION_RULES, namespace=namespace)))
+            _remember(self._rules, namespace, SingleFlight(lambda: self._kube.list(DESTINATION_RULES, namespace=namespace)))
         return (await self._rules[namespace]()).items
 
     async def _ground(self, release: Release, clients: Sequence[str]) -> Ground:

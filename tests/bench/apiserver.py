@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from config.settings import Kubernetes, Limits
-from daemon.clock import SystemClock
+from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import PATCH_SENT, Reverting
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import VIRTUAL_SERVICES
@@ -85,4 +85,4 @@ async def _revert(kube: KubeClient, router: IstioRouter, release: Release, *, co
     outcome = await Reverting(clock=clock, limits=Limits(), random=lambda: 0.5).run(router, release)
     if outcome.action is not Action.REVERT:
         raise RuntimeError(outcome.reason)
-    return next(mark.at for mark in outcome.marks if mark.step == PATCH_SENT) - began
+    return next(mark.at for mark in outcome.steps if mark.step == PATCH_SENT) - began

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.demo.behaviour import Behaviour
+from daemon.demo.backend import Behaviour
 from daemon.model import Outcome, Record
 from tests.bench.figures import Figure, percentile, spread
 from tests.live.field import Field, field_of

@@ -5,10 +5,9 @@ import time
 from pathlib import Path
 
 from config.policy import Policy, Promotion
-from daemon.replay.lockstep import judge
-from daemon.replay.results import Judged
+from daemon.offline.replay.lockstep import Judged, judge
 from tests.bench.figures import Figure, spread
-from tests.replay.recorded import record
+from tests.offline.replay.recorded import record
 
 _PATIENT = Policy(window_seconds=3600.0, promotion=Promotion(min_requests=10**9))
 """Under which every tick is judged; under the usual one the end of a recording is only read."""

@@ -14,8 +14,8 @@ from config.policy import Policy, Promotion
 from daemon.engine import checkpoints
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.clockwork import Clockwork
 from daemon.engine.registry import Registry
+from daemon.engine.ticker import Ticker
 from daemon.model import Reading, Watch
 from daemon.ports import Placement
 from tests.bench.figures import Figure, spread
@@ -57,7 +57,7 @@ def figures() -> list[Figure]:
 async def _measure() -> list[Figure]:
     scene = Scene()
     registry = Registry(max_ended=0)
-    clockwork = Clockwork(
+    ticker = Ticker(
         "synthetic",
         _Synthetic(),
         meshes=frozenset({"edge"}),
@@ -75,7 +75,7 @@ async def _measure() -> list[Figure]:
     for _ in range(5):
         scene.clock.time += TICK_SECONDS
         began = time.process_time()
-        await clockwork.turn()
+        await ticker.tick()
         turns.append(time.process_time() - began)
     gc.collect()
     bytes_each = (_resident_bytes() - before) / RELEASES

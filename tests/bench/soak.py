@@ -23,16 +23,16 @@ import msgspec
 import yaml
 
 from daemon import recordings
-from daemon.bus.address import Address
+from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
 from daemon.demo import routes
+from daemon.demo.backend import Behaviour
 from daemon.demo.backends import backends
-from daemon.demo.behaviour import Behaviour
 from daemon.demo.children import child
 from daemon.demo.edge import Edge, edge
-from daemon.demo.users import Users
+from daemon.demo.traffic import Users
 from daemon.model import Action, ArmSpec, Outcome, Release
-from daemon.replay import replay_file
+from daemon.offline.replay import replay_file
 from tests.live.field import Field
 from tests.servers.nats_server import nats_server
 from tests.servers.run import free_ports
@@ -150,7 +150,7 @@ async def insist(attempt: Callable[[], Awaitable[object]]) -> None:
 async def announce_all(place: Field, services: int) -> None:
     """Half of the releases over HTTP, half over NATS."""
     async with (
-        connected(Address(servers=(place.nats_url,)), name="soak", connect_timeout_seconds=5.0) as connection,
+        connected(BrokerAddress(servers=(place.nats_url,)), name="soak", connect_timeout_seconds=5.0) as connection,
         asyncio.TaskGroup() as group,
     ):
         for n in range(services):

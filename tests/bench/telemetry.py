@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
-from daemon.clock import SystemClock
+from daemon.aio.clock import SystemClock
 from daemon.model import ArmSpec, Release, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from

@@ -14,7 +14,7 @@ from daemon.bus import subjects
 from daemon.bus.opening import open_bus
 from daemon.errors import TransientError
 from tests.bus.samples import RELEASE, verdict
-from tests.bus.test_intake import announce, take
+from tests.bus.test_eventsource import announce, take
 from tests.bus.test_publisher import published, told
 from tests.live.nats import Broker, until
 from tests.servers.run import free_ports

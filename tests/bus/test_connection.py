@@ -12,8 +12,7 @@ import msgspec
 import pytest
 
 from config.settings import Nats
-from daemon.bus.address import Address, address_of
-from daemon.bus.beside import beside
+from daemon.bus.address import BrokerAddress, address_of
 from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
@@ -193,38 +192,6 @@ def test_several_servers_are_taken_apart_and_shown_without_secrets() -> None:
     assert address.shown == "nats://a:4222, nats://b:4222, c"
 
 
-async def test_a_body_keeps_its_own_error_and_its_work_ends_with_it() -> None:
-    ended = asyncio.Event()
-
-    async def work() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.set()
-
-    async def body() -> None:
-        async with beside(work()):
-            await asyncio.sleep(0)
-            raise InvalidInput("mine")
-
-    with pytest.raises(InvalidInput, match="mine"):
-        await body()
-    assert ended.is_set()
-
-
-async def test_work_that_fails_ends_the_body() -> None:
-    async def work() -> None:
-        raise Unavailable("theirs")
-
-    async def body() -> None:
-        async with beside(work()):
-            await asyncio.sleep(60)
-
-    with pytest.raises(ExceptionGroup) as caught:
-        await body()
-    assert caught.group_contains(Unavailable)
-
-
 async def test_a_certificate_nobody_signed_is_told(tmp_path: Path) -> None:
     subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1", "-nodes")
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
@@ -243,7 +210,7 @@ async def test_a_certificate_nobody_signed_is_told(tmp_path: Path) -> None:
                 pass
         other = ssl.create_default_context()
         with pytest.raises(InvalidInput):
-            async with connected(Address(servers=(url,), tls=other), name="t", connect_timeout_seconds=5.0):
+            async with connected(BrokerAddress(servers=(url,), tls=other), name="t", connect_timeout_seconds=5.0):
                 pass
 
 

@@ -7,13 +7,13 @@ import pytest
 from nats.js import api
 
 from daemon.bus import subjects
-from daemon.bus.gaps import Gaps
+from daemon.bus.consuming import Gaps
 from daemon.bus.opening import Bus, open_bus
 from tests.live.nats import Broker
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, int, int]]:
-    found = [record.__dict__ for record in caplog.records if record.name == "daemon.bus.gaps"]
+    found = [record.__dict__ for record in caplog.records if record.name == "daemon.bus.consuming"]
     return [(one["messages"], one["first"], one["last"]) for one in found]
 
 

@@ -1,4 +1,4 @@
-"""What strangers put on the wire: each of them is buried with the reason, and the next event is taken."""
+"""What strangers put on the wire: each of them is rejected with the reason, and the next event is taken."""
 
 import asyncio
 import base64
@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from nats.js.api import AckPolicy
 
-from daemon.bus import intake, subjects
-from daemon.bus.client import UNREADABLE, Client
-from daemon.bus.intake import NatsAnnouncement
+from daemon.bus import eventsource, subjects
+from daemon.bus.eventsource import NatsAnnouncement
+from daemon.bus.natsclient import UNREADABLE, NatsClient
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.serving import Served
 from daemon.errors import InvalidEvent, NotFound
 from daemon.model import Command
 from tests.bus import raw
 from tests.bus.samples import RELEASE
-from tests.bus.test_intake import announce, dead_letters, outstanding, take
+from tests.bus.test_eventsource import announce, dead_letters, outstanding, take
 from tests.live.nats import Broker
 
 pytestmark = pytest.mark.live
@@ -55,7 +55,7 @@ async def refused(bus: Bus) -> NatsAnnouncement:
 
 
 @pytest.mark.parametrize("what", BODIES)
-async def test_a_message_that_once_ended_the_daemon_is_buried_and_the_next_is_taken(
+async def test_a_message_that_once_ended_the_daemon_is_rejected_and_the_next_is_taken(
     bus: Bus, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     body, path = BODIES[what]
@@ -82,7 +82,7 @@ async def test_a_message_that_once_ended_the_daemon_is_buried_and_the_next_is_ta
         ({b"Nats-Msg-Id": b"build-\xff"}, "headers.Nats-Msg-Id"),
     ],
 )
-async def test_headers_that_are_no_utf8_are_buried_and_the_letter_can_be_read(
+async def test_headers_that_are_no_utf8_are_rejected_and_the_letter_can_be_read(
     nats_server: Broker, bus: Bus, headers: dict[bytes, bytes], path: str
 ) -> None:
     await raw.publish(nats_server.url, b"verdictd.release.x", GOOD, headers=headers)
@@ -114,7 +114,7 @@ UNREADABLE_HEADERS = {
 
 
 @pytest.mark.parametrize("what", ["nothing", "the version alone"])  # this broker takes a status away
-async def test_headers_that_cannot_be_read_are_buried_and_do_not_deafen_the_daemon(
+async def test_headers_that_cannot_be_read_are_rejected_and_do_not_deafen_the_daemon(
     nats_server: Broker, bus: Bus, what: str
 ) -> None:
     await raw.publish_block(nats_server.url, b"verdictd.release.x", GOOD, block=UNREADABLE_HEADERS[what])
@@ -130,7 +130,7 @@ async def test_headers_that_cannot_be_read_are_buried_and_do_not_deafen_the_daem
 
 @pytest.mark.parametrize("what", UNREADABLE_HEADERS)
 async def test_headers_that_cannot_be_read_are_said_to_be(what: str) -> None:
-    headers = await Client()._process_headers(UNREADABLE_HEADERS[what])
+    headers = await NatsClient()._process_headers(UNREADABLE_HEADERS[what])
     assert headers is not None
     assert list(headers) == [UNREADABLE]
 
@@ -153,7 +153,7 @@ async def test_a_sender_s_status_is_not_taken_for_the_broker_s(nats_server: Brok
     assert inline or letter["Verdictd-Header-status"] == status.decode()
 
 
-async def test_a_command_with_a_stranger_s_headers_is_carried_out_or_buried(nats_server: Broker, bus: Bus) -> None:
+async def test_a_command_with_a_stranger_s_headers_is_carried_out_or_rejected(nats_server: Broker, bus: Bus) -> None:
     word = b'{"command":"cancel"}'
     await raw.publish_block(nats_server.url, b"verdictd.command.web-1", word, block=b"\r\n\r\n")
     await raw.publish_block(nats_server.url, b"verdictd.command.web-2", word, block=b"NATS/1.0 503\r\n\r\n")
@@ -180,7 +180,7 @@ async def test_a_subject_that_is_no_utf8_does_not_deafen_the_daemon(nats_server:
 
 
 @pytest.mark.parametrize("body", [b'{"command":"rollback","by":"\xff"}', b'{"command":' + b"[" * 50_000, b'{"command":1e999}', b""])
-async def test_a_command_of_a_stranger_is_buried(bus: Bus, body: bytes) -> None:
+async def test_a_command_of_a_stranger_is_rejected(bus: Bus, body: bytes) -> None:
     await bus.connection.jetstream.publish("verdictd.command.web-1", body)
     await bus.connection.jetstream.publish("verdictd.command.web-2", b'{"command":"cancel"}')
     async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
@@ -190,8 +190,8 @@ async def test_a_command_of_a_stranger_is_buried(bus: Bus, body: bytes) -> None:
     assert data == body
 
 
-async def test_what_was_delivered_too_often_is_buried_before_it_is_read(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "MAX_DELIVERIES", 1)
+async def test_what_was_delivered_too_often_is_rejected_before_it_is_read(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsource, "MAX_DELIVERIES", 1)
     await announce(bus, RELEASE)
     await bus.connection.jetstream.publish("verdictd.command.web-1", b'{"command":"cancel"}')
     [first] = await take(bus, 1)
@@ -202,8 +202,8 @@ async def test_what_was_delivered_too_often_is_buried_before_it_is_read(bus: Bus
     def ends_the_daemon(*_args: object) -> None:
         raise SystemExit
 
-    monkeypatch.setattr(intake, "read_release", ends_the_daemon)
-    monkeypatch.setattr(intake, "read_command", ends_the_daemon)
+    monkeypatch.setattr(eventsource, "read_release", ends_the_daemon)
+    monkeypatch.setattr(eventsource, "read_command", ends_the_daemon)
     await refused(bus)
     await bus.connection.jetstream.publish("verdictd.command.web-2", b"no command")
     async with aclosing(bus.events.commands()) as commands:
@@ -246,7 +246,7 @@ async def test_a_message_that_came_past_the_stream_is_not_read(bus: Bus, caplog:
     assert await outstanding(bus) == 0
 
 
-async def test_an_event_for_a_cluster_that_nobody_has_is_buried_once_by_several_daemons(nats_server: Broker, bus: Bus) -> None:
+async def test_an_event_for_a_cluster_that_nobody_has_is_rejected_once_by_several_daemons(nats_server: Broker, bus: Bus) -> None:
     async with open_bus(nats_server.settings, cluster="prod-eu") as elsewhere:
         await take_nothing(elsewhere)
         await announce(bus, {**RELEASE, "cluster": "prod-ue"})
@@ -337,7 +337,7 @@ async def test_a_stream_that_is_gone_says_nothing_of_clusters(bus: Bus) -> None:
 async def test_an_event_comes_again_while_nobody_can_tell_who_is_there(
     bus: Bus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(intake, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.2)
     asked = 0
 
     async def silent(*_args: object, **_options: object) -> None:

@@ -11,7 +11,7 @@ from nats.js.errors import ServerError
 
 from config.settings import Nats
 from daemon.bus import streams, subjects
-from daemon.bus.address import Address
+from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import PLANS, ensure_streams
@@ -25,8 +25,8 @@ from tests.servers.run import LOOPBACK, free_ports, running
 pytestmark = pytest.mark.live
 
 
-def plain(server: Broker) -> Address:
-    return Address(servers=(server.url,))
+def plain(server: Broker) -> BrokerAddress:
+    return BrokerAddress(servers=(server.url,))
 
 
 async def configs(connection: Connection) -> dict[str, api.StreamConfig]:

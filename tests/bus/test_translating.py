@@ -7,7 +7,6 @@ import pytest
 from nats.js import errors
 
 from daemon.bus import subjects
-from daemon.bus.rarely import EVERY_SECONDS, Rarely
 from daemon.bus.translating import translate, translated
 from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
 
@@ -54,22 +53,10 @@ def test_subjects_are_made_of_checked_tokens() -> None:
     assert subjects.release_subject(**place) == "verdictd.release.prod.shop.web"
     assert subjects.verdict_subject(**place) == "verdictd.verdict.prod.shop.web"
     assert subjects.cdevent_subject(**place) == "verdictd.cdevents.prod.shop.web"
-    assert subjects.command_subject("web-1") == "verdictd.command.web-1"
     for field in place:
         for bad in (">", "*", "a.b", "a b", "a\n", ""):
             with pytest.raises(InvalidInput, match=field):
                 subjects.release_subject(**{**place, field: bad})
-    with pytest.raises(InvalidInput):
-        subjects.command_subject("*")
-
-
-def test_a_thing_is_said_once_and_then_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr("daemon.bus.rarely.time.monotonic", lambda: now)
-    rarely = Rarely()
-    assert [rarely.due(), rarely.due()] == [True, False]
-    now += EVERY_SECONDS
-    assert [rarely.due(), rarely.due()] == [True, False]
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -138,7 +138,7 @@ async def test_on_a_terminal_the_progress_is_one_line(api: Api, monkeypatch: pyt
 
 def test_a_release_that_vanishes_is_given_up_after_the_patience() -> None:
     """With a clock of the test's own: known once, then away for ever."""
-    from daemon.cli.client import Client
+    from daemon.cli.apiclient import ApiClient
     from daemon.cli.rendering import ProgressLine
     from daemon.errors import Unavailable
 
@@ -148,7 +148,7 @@ def test_a_release_that_vanishes_is_given_up_after_the_patience() -> None:
         nonlocal now
         now += seconds
 
-    class Vanishing(Client):
+    class Vanishing(ApiClient):
         answers = 0
 
         def verdict(self, release_id: str, *, wait_seconds: float) -> object:  # type: ignore[override] # only views here
@@ -315,7 +315,7 @@ async def test_a_proxy_that_is_no_address_is_named(
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.cli.client._ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr("daemon.cli.apiclient._ANSWER_SECONDS", 0.05)
     ends: list[asyncio.StreamWriter] = []
 
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -334,7 +334,7 @@ async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
 async def test_an_answer_that_drips_is_not_waited_for_for_ever(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each read of it is in time."""
-    monkeypatch.setattr("daemon.cli.client._ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("daemon.cli.apiclient._ANSWER_SECONDS", 0.5)
     gone, ended = asyncio.Event(), asyncio.Event()
 
     async def dripping(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -321,8 +321,8 @@ async def test_a_broken_installation_is_70_and_one_line(tmp_path: Path, missing:
 async def test_a_defect_of_ours_is_70_and_one_line_with_a_traceback_on_demand(api: Api, tmp_path: Path) -> None:
     for raised in ("ZeroDivisionError('x')", "ExceptionGroup('two', [ValueError('x'), KeyError('y')])", "asyncio.CancelledError()"):
         (tmp_path / "sitecustomize.py").write_text(
-            "import asyncio\nfrom daemon.cli.client import Client\n"
-            f"def broken(*_, **__):\n    raise {raised}\nClient._send = broken\n"
+            "import asyncio\nfrom daemon.cli.apiclient import ApiClient\n"
+            f"def broken(*_, **__):\n    raise {raised}\nApiClient._send = broken\n"
         )
         for streams in ("", "2>&-", "2> /dev/full", "> /dev/full"):
             done = await verdictd("wait", "promoted", *at(api), then=streams, environ=python_path(tmp_path))

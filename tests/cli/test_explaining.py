@@ -10,9 +10,9 @@ import pytest
 
 from daemon.cli import main
 from daemon.model import Record
-from tests.explain.told import Told, told
 from tests.http.world import Engine, serving, view
-from tests.replay.recorded import FAILING, HEALTHY
+from tests.offline.explain.told import Told, told
+from tests.offline.replay.recorded import FAILING, HEALTHY
 
 
 @pytest.fixture(scope="module")

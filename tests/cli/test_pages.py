@@ -62,7 +62,7 @@ async def test_a_page_that_comes_again_ends_the_command(capsys: pytest.CaptureFi
 async def test_pages_without_end_end_the_command(
     cursors: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("daemon.cli.client._MOST_PAGES", 3)
+    monkeypatch.setattr("daemon.cli.apiclient._MOST_PAGES", 3)
     pages = [{"releases": [view("shop-1")], "next": cursor} for cursor in cursors]
     async with answering(*pages) as server:
         assert await command("status", "--server", server) == 69

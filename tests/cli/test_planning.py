@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 
 from daemon.cli import main
-from daemon.plan.planning import Plan
-from tests.replay.recorded import HEALTHY, record
+from daemon.offline.plan.scenarios import Plan
+from tests.offline.replay.recorded import HEALTHY, record
 from tests.telemetry.stub import stub
 
 QUICK = ["--runs", "5", "--regression", "latency=2", "--processes", "1"]

@@ -86,7 +86,7 @@ def test_what_pipelines_call_does_not_load_what_it_does_not_need(argv: list[str]
 def test_replay_is_chosen_without_loading_the_daemon() -> None:
     script = (
         "import sys\nfrom daemon.cli.parser import build\nbuild().parse_args(['replay', 'x'])\n"
-        f"print([name for name in {(*HEAVY, 'daemon.replay')!r} if name in sys.modules])\n"
+        f"print([name for name in {(*HEAVY, 'daemon.offline.replay')!r} if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout == "[]\n"
@@ -97,7 +97,7 @@ def test_judging_again_needs_the_mathematics_and_nothing_heavier(command: str) -
     """Nothing is served or simulated."""
     script = (
         f"import sys\nfrom daemon.cli import main\nmain([{command!r}, 'absent.jsonl'])\n"
-        f"unwanted = {(*HEAVY, 'daemon.simulation')!r}\n"
+        f"unwanted = {(*HEAVY, 'daemon.offline.simulation')!r}\n"
         "print([name for name in unwanted if name in sys.modules])\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)

@@ -8,7 +8,7 @@ import pytest
 
 from config.policy import LatencyTolerance, Policy, Tolerances
 from daemon.cli import main
-from tests.replay.recorded import record
+from tests.offline.replay.recorded import record
 
 TYPICAL = "the median and 34 % of all requests lie in 25-50 ms: 10 % slower can be told"
 

@@ -10,7 +10,7 @@ from analyzers.ruling import Finding
 from daemon.cli import rendering
 from daemon.cli.rendering import ProgressLine
 from daemon.errors import Unavailable
-from daemon.model import Action, Mark, Outcome, Stage
+from daemon.model import Action, Outcome, Stage, TimedStep
 from tests.http.world import verdict, view
 
 
@@ -50,7 +50,9 @@ def test_a_watched_release_says_which_tolerances_its_buckets_cannot_tell() -> No
 
 
 def test_steps_are_shown_since_the_first() -> None:
-    assert rendering.mark_lines([Mark(step="patch_sent", at=10.0, detail="10 -> 0"), Mark(step="confirmed", at=10.02)]) == [
+    assert rendering.step_lines(
+        [TimedStep(step="patch_sent", at=10.0, detail="10 -> 0"), TimedStep(step="confirmed", at=10.02)]
+    ) == [
         "     0.000 s  patch_sent  10 -> 0",
         "     0.020 s  confirmed",
     ]

@@ -17,7 +17,7 @@ from config.settings import EnvoyMesh, EnvoyTelemetry, IstioMesh, Settings, Tele
 from daemon.cli import main
 from daemon.cli.parser import build
 from daemon.cli.reverting import mesh_of, release_of
-from daemon.kube import connection
+from daemon.kube import transport
 from daemon.model import ArmSpec
 from tests.meshes.cluster import cluster as kubernetes
 from tests.meshes.objects import service, to, two_versions, versions, virtual_service
@@ -207,7 +207,7 @@ async def test_the_first_call_does_not_pay_for_an_import(tmp_path: Path, monkeyp
         time.sleep(0.8)
         return kubernetes_asyncio
 
-    monkeypatch.setattr(connection, "_import", slow)
+    monkeypatch.setattr(transport, "_import", slow)
     async with kubernetes(tmp_path) as api:
         objects = [virtual_service(to("web", "v1", 50), to("web", "v2", 50)), versions("v1", "v2"), service("web", app="web")]
         for resource, item in (*objects, *two_versions()):

@@ -1,19 +1,19 @@
-"""Traffic and acts made up for the tests of what the demo says about them."""
+"""TrafficLog and acts made up for the tests of what the demo says about them."""
 
 from collections.abc import Iterable
 
 from analyzers.counts import Arm, Latency, Sample
 from config.policy import Policy
 from daemon.demo.acts import ACTS, Act, Played
-from daemon.demo.traffic import Answer, Traffic
-from daemon.model import Action, ArmSpec, Mark, Outcome, Record, Release, Verdict
+from daemon.demo.traffic import Answer, TrafficLog
+from daemon.model import Action, ArmSpec, Outcome, Record, Release, TimedStep, Verdict
 
 BEGAN = 1000.0
 
 
-def traffic(answers: Iterable[Answer]) -> Traffic:
+def traffic(answers: Iterable[Answer]) -> TrafficLog:
     """A log of these answers."""
-    log = Traffic()
+    log = TrafficLog()
     for answer in answers:
         log.add(answer)
     return log
@@ -59,7 +59,7 @@ def record(act: Act, marks: dict[str, float], *, outcome: Outcome | None = None)
         bounds_ms=(20.0,),
         sample_digest="",
         fixed_horizon=None,
-        marks=tuple(Mark(step=step, at=at) for step, at in marks.items()),
+        marks=tuple(TimedStep(step=step, at=at) for step, at in marks.items()),
     )
 
 

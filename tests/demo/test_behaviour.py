@@ -5,7 +5,7 @@ from statistics import median
 
 import pytest
 
-from daemon.demo.behaviour import Behaviour, Dice
+from daemon.demo.backend import Behaviour, Dice
 
 
 def draws(behaviour: Behaviour, *, count: int = 20_000, seed: str = "1") -> tuple[list[float], int]:

@@ -12,12 +12,10 @@ import pytest
 
 from daemon import demo
 from daemon.demo import command
-from daemon.demo.account import Account
-from daemon.demo.children import Child
-from daemon.demo.errors import DemoError
+from daemon.demo.children import Child, DemoError
+from daemon.demo.story import LiveAccount, Setting
 from daemon.demo.traffic import Answer
 from daemon.demo.watchdog import Watchdog
-from daemon.demo.world import World
 from daemon.errors import Unavailable
 from tests.demo.samples import BEGAN, steady, taken_back, traffic
 
@@ -71,7 +69,7 @@ def test_an_interruption_is_no_failure(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_the_account_tells_rate_failures_and_latency_of_each_version(capsys: pytest.CaptureFixture[str]) -> None:
-    account = Account(colours=False)
+    account = LiveAccount(colours=False)
     account.traffic([Answer(0.0, 0.02, 200, "v1")] * 400 + [Answer(0.0, 0.03, 500, "v2")] * 100, seconds=2.0)
     assert capsys.readouterr().out.endswith(" users     v1 200/s, 0.0 % bad, 20 ms | v2 50/s, 100.0 % bad, 30 ms\n")
     account.traffic([Answer(0.0, 0.0, 503, "")] * 2, seconds=2.0)
@@ -81,15 +79,15 @@ def test_the_account_tells_rate_failures_and_latency_of_each_version(capsys: pyt
 
 
 def test_the_account_fits_into_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
-    Account(colours=False).says("verdictd", "word " * 40)
+    LiveAccount(colours=False).says("verdictd", "word " * 40)
     written = capsys.readouterr().out.splitlines()
     assert len(written) == 4
     assert max(len(line) for line in written) <= 80
 
 
 def test_the_account_is_bold_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
-    Account(colours=True).heading("Act 1")
-    Account(colours=False).heading("Act 2")
+    LiveAccount(colours=True).heading("Act 1")
+    LiveAccount(colours=False).heading("Act 2")
     assert capsys.readouterr().out == "\n\x1b[1mAct 1\x1b[0m\n\nAct 2\n"
 
 
@@ -98,12 +96,12 @@ async def test_a_demo_that_is_kept_running_ends_when_told(capsys: pytest.Capture
     process = Child(name="nobody", process=None, log=tmp_path)  # type: ignore[arg-type]  # nothing is asked of it
     async with aiohttp.ClientSession() as session:
         watchdog = Watchdog(process=process, url="http://here", nats_url="", recordings=tmp_path, session=session)
-        world = World(backends={}, edge=None, watchdog=watchdog, pipeline=None, users=None)  # type: ignore[arg-type]  # nor of these
+        setting = Setting(backends={}, edge=None, watchdog=watchdog, pipeline=None, users=None)  # type: ignore[arg-type]  # nor of these
         asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
         # A handler of the test's own, in case the demo has none yet when the signal comes.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)
         async with asyncio.timeout(30.0):
-            await command._linger(world, Account(colours=False))
+            await command._linger(setting, LiveAccount(colours=False))
     assert "http://here/v1/releases" in capsys.readouterr().out
 
 
@@ -116,12 +114,12 @@ def options(out: Path) -> argparse.Namespace:
 def test_an_outcome_that_was_not_seen_in_the_traffic_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the verdict says: the canary answered on."""
     log = traffic([*steady("v3", begin=BEGAN, end=BEGAN + 8.0), *steady("v2", begin=BEGAN, end=BEGAN + 9.0)])
-    assert command._conclude([taken_back()], log, options(tmp_path / "out"), Account(colours=False)) == 1
+    assert command._conclude([taken_back()], log, options(tmp_path / "out"), LiveAccount(colours=False)) == 1
     assert re.search(r"Not as it must be:\n  v3: \d+ answers after it was taken back", capsys.readouterr().out)
 
 
 def test_outcomes_that_were_seen_end_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = traffic([*steady("v3", begin=BEGAN, end=BEGAN + 2.0), *steady("v2", begin=BEGAN, end=BEGAN + 9.0)])
-    assert command._conclude([taken_back()], log, options(tmp_path / "out"), Account(colours=False)) == 0
+    assert command._conclude([taken_back()], log, options(tmp_path / "out"), LiveAccount(colours=False)) == 0
     assert "v3 was taken back and has not answered since" in capsys.readouterr().out
     assert (tmp_path / "out" / "demo.html").exists()

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from daemon.plotting.braille import Canvas
+from daemon.offline.plotting.terminal import Canvas
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(150)]
 

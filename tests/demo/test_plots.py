@@ -4,12 +4,11 @@ import re
 from xml.etree import ElementTree as ET
 
 from daemon.demo.acts import ACTS
-from daemon.demo.marks import turns
-from daemon.demo.page import page
+from daemon.demo.charts import page
 from daemon.demo.plot import plot
-from daemon.demo.series import series
-from daemon.demo.timeline import timeline
-from daemon.plotting.braille import Canvas
+from daemon.demo.timeline import timeline, turns
+from daemon.demo.traffic import series
+from daemon.offline.plotting.terminal import Canvas
 from tests.demo.samples import BEGAN, promoted, steady, taken_back, traffic
 
 LOG = traffic(

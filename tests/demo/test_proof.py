@@ -1,7 +1,6 @@
 """Only the traffic proves an outcome."""
 
-from daemon.demo.acts import ACTS
-from daemon.demo.proof import objections
+from daemon.demo.acts import ACTS, objections
 from daemon.demo.traffic import Answer
 from daemon.model import Outcome
 from tests.demo.samples import BEGAN, promoted, steady, taken_back, traffic

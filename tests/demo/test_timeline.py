@@ -2,11 +2,11 @@
 
 from daemon.demo.acts import ACTS
 from daemon.demo.timeline import lines, showed, timeline
-from daemon.demo.traffic import Answer, Traffic
+from daemon.demo.traffic import Answer, TrafficLog
 from tests.demo.samples import BEGAN, promoted, sample, steady, taken_back, traffic
 
 
-def failing_canary() -> Traffic:
+def failing_canary() -> TrafficLog:
     """Good answers from the start, a bad one at 0.5 s, and a last good one that was under way at the patch."""
     return traffic(
         [

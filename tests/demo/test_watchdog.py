@@ -11,11 +11,10 @@ from aiohttp import web
 
 from daemon.demo import watchdog as module
 from daemon.demo.acts import ACTS
+from daemon.demo.backend import Behaviour
 from daemon.demo.backends import Backend
-from daemon.demo.behaviour import Behaviour
-from daemon.demo.children import Child, child
+from daemon.demo.children import Child, DemoError, child
 from daemon.demo.edge import Edge
-from daemon.demo.errors import DemoError
 from daemon.demo.watchdog import Watchdog, watchdog
 from tests.demo.samples import record
 

@@ -11,9 +11,9 @@ from config.policy import LatencyTolerance, Policy, Promotion, Tolerances, Traff
 from daemon import recordings
 from daemon.cli import main
 from daemon.engine.checkpoints import decode
-from daemon.explain.reading import read_record
 from daemon.model import Record, Stage
-from daemon.replay import replay_file
+from daemon.offline.explain.trace import read_record
+from daemon.offline.replay import replay_file
 
 HERE = Path(__file__).parent
 RECORDING, RECORD, SESSION = HERE / "recording-0.1.jsonl", HERE / "record-0.1.json", HERE / "session-0.1.json"

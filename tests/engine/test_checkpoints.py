@@ -98,7 +98,7 @@ async def test_a_waiter_is_woken_by_a_newer_state_and_after_failures_too() -> No
         store.failing = Unavailable("away")
         waiting = asyncio.ensure_future(checkpoints.saved(session("web-1", ticks=1)))
         gone = asyncio.ensure_future(checkpoints.saved(session("web-1", ticks=2)))
-        await until(lambda: len(meter.troubles) > 2)
+        await until(lambda: len(meter.failures) > 2)
         gone.cancel()
         checkpoints.save(session("web-1", ticks=3))
         store.failing = None
@@ -115,7 +115,7 @@ async def test_a_refusal_reaches_who_waits_and_nobody_else() -> None:
         with pytest.raises(VerdictdError, match="ZeroDivisionError: a defect of ours"):
             await checkpoints.saved(session("web-2"))
         await checkpoints.saved(session("web-3"))
-    assert [what for what, _ in meter.troubles] == ["store"] * 2
+    assert [what for what, _ in meter.failures] == ["store"] * 2
 
 
 async def test_a_flush_that_takes_too_long_says_so() -> None:
@@ -135,7 +135,7 @@ async def test_evidence_of_another_version_is_gathered_anew_and_the_watch_goes_o
     store.data["a"] = kept.replace(base64.b64encode(start(terms).save()), old)
     (back,) = await Checkpoints(store, clock=HandClock(), meter=meter).load()
     assert (back.ticks, back.judge) == (7, None)
-    assert [what for what, _ in meter.troubles] == ["checkpoint"]
+    assert [what for what, _ in meter.failures] == ["checkpoint"]
 
 
 async def test_a_store_that_refuses_after_it_was_away_is_there_again() -> None:
@@ -146,5 +146,5 @@ async def test_a_store_that_refuses_after_it_was_away_is_there_again() -> None:
         await until(lambda: checkpoints.standing.problem)
         store.refused["web-1"] = Refused("too large")
         store.failing = None
-        await until(lambda: len(meter.troubles) > 1 and isinstance(meter.troubles[-1][1], Refused))
+        await until(lambda: len(meter.failures) > 1 and isinstance(meter.failures[-1][1], Refused))
         assert checkpoints.standing.problem is None

@@ -6,7 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from daemon.engine.admission import admit
+from daemon.engine.admission import admitted
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.model import Action, Command, Outcome, Record, Release, Stage
 from tests.engine.worlds import (
@@ -179,7 +179,7 @@ async def test_an_event_that_cannot_be_used_is_rejected_with_the_reason_and_the_
         assert [view.id for view in engine.views()] == [ID]
     assert says in bad.answer
     assert good.answer == "accepted"
-    assert [what for what, _ in scene.meter.troubles] == ["event"]
+    assert [what for what, _ in scene.meter.failures] == ["event"]
     assert [record.message for record in caplog.records].count("event rejected") == 1
 
 
@@ -189,7 +189,7 @@ async def test_an_event_is_not_accepted_before_the_release_is_kept_safe() -> Non
     async with running(scene) as engine:
         scene.sessions.failing = Unavailable("nats is away")
         scene.events.queue.put_nowait(announcement)
-        await until(lambda: scene.meter.troubles)
+        await until(lambda: scene.meter.failures)
         assert announcement.answer == ""
         scene.sessions.failing = None
         await until(lambda: announcement.answer == "accepted")
@@ -261,7 +261,7 @@ async def test_a_verdict_is_published_when_the_broker_comes_back() -> None:
         await engine.submit(RELEASE, release_id=ID)
         verdict = await verdict_of(engine)
     assert scene.sink.verdicts == [verdict]
-    assert [what for what, _ in scene.meter.troubles] == ["publish"] * 5
+    assert [what for what, _ in scene.meter.failures] == ["publish"] * 5
 
 
 async def test_the_watch_goes_on_while_the_store_is_away() -> None:
@@ -339,17 +339,17 @@ async def test_a_release_without_a_mesh_gets_the_only_one() -> None:
 
 async def test_where_there_are_several_meshes_a_release_must_name_its_own() -> None:
     scene = Scene()
-    world = scene.world()
+    world = scene.ports()
     two = replace(world, meshes={**world.meshes, "mesh": world.meshes["edge"]})
     with pytest.raises(InvalidInput, match="use one of: edge, mesh"):
-        admit(two, msgspec.structs.replace(RELEASE, mesh=None), release_id=ID, running=0)
+        admitted(two, msgspec.structs.replace(RELEASE, mesh=None), release_id=ID, running=0)
 
 
 async def test_terms_that_no_judge_can_work_with_are_refused_at_the_door() -> None:
     scene = Scene()
     scene.telemetry.tick_seconds = math.nan
     with pytest.raises(InvalidInput, match="change the policy"):
-        admit(scene.world(), RELEASE, release_id=ID, running=0)
+        admitted(scene.ports(), RELEASE, release_id=ID, running=0)
 
 
 async def test_a_wait_ends_with_nothing_when_the_verdict_has_not_come() -> None:
@@ -370,10 +370,10 @@ async def test_one_release_that_fails_in_our_own_code_does_not_take_the_others_w
         await engine.submit(RELEASE, release_id=ID)
         await until(lambda: engine.views()[0].stage is Stage.WATCHING)
         await engine.command(ID, Command(command="rollback"))
-        await until(lambda: scene.meter.troubles)
+        await until(lambda: scene.meter.failures)
         await engine.submit(OTHER, release_id="other-1")
         await until(lambda: any(v.id == "other-1" and v.ticks for v in engine.views()))
-    assert scene.meter.troubles[0][0] == "release"
+    assert scene.meter.failures[0][0] == "release"
     assert ID in scene.sessions.data
 
 
@@ -385,7 +385,7 @@ async def test_a_release_of_a_mesh_that_is_gone_from_the_settings_is_reported_an
     scene.sessions.data[ID] = scene.sessions.data[ID].replace(b'"mesh":"edge"', b'"mesh":"gone"')
     async with running(scene) as engine:
         assert not engine.views()
-    assert "not configured any more" in str(scene.meter.troubles[-1][1])
+    assert "not configured any more" in str(scene.meter.failures[-1][1])
     assert ID in scene.sessions.data
 
 
@@ -394,7 +394,7 @@ async def test_a_checkpoint_that_cannot_be_read_is_reported_and_left_alone() -> 
     scene.sessions.data["odd-1"] = b"{}"
     async with running(scene) as engine:
         assert not engine.views()
-    assert scene.meter.troubles[0][0] == "checkpoint"
+    assert scene.meter.failures[0][0] == "checkpoint"
     assert "odd-1" in scene.sessions.data
 
 

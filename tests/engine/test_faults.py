@@ -62,7 +62,7 @@ async def test_one_release_that_cannot_be_judged_ends_inconclusive_and_the_other
     assert (bad.outcome, bad.action) == (Outcome.INCONCLUSIVE, Action.NONE)
     assert "could not be judged" in bad.reason
     assert good.outcome is Outcome.PROMOTE
-    assert "judge" in {what for what, _ in scene.meter.troubles}
+    assert "judge" in {what for what, _ in scene.meter.failures}
 
 
 async def test_a_telemetry_source_that_fails_in_our_own_code_is_a_gap_and_never_a_rollback() -> None:
@@ -95,7 +95,7 @@ async def test_a_meter_that_fails_does_not_stop_the_ticks(monkeypatch: pytest.Mo
         monkeypatch.setattr(scene.meter, "round", burst)
         ticks = engine.views()[0].ticks
         await until(lambda: engine.views()[0].ticks > ticks + 3)
-    assert "tick" in {what for what, _ in scene.meter.troubles}
+    assert "tick" in {what for what, _ in scene.meter.failures}
 
 
 async def test_a_checkpoint_that_the_store_refuses_is_reported_and_the_others_are_written(
@@ -106,7 +106,7 @@ async def test_a_checkpoint_that_the_store_refuses_is_reported_and_the_others_ar
         await engine.submit(RELEASE, release_id=ID)
         await engine.submit(OTHER, release_id="other-1")
         scene.sessions.refused[ID] = Refused("too large")
-        await until(lambda: sum(isinstance(error, Refused) for _, error in scene.meter.troubles) > 3)
+        await until(lambda: sum(isinstance(error, Refused) for _, error in scene.meter.failures) > 3)
         puts = scene.sessions.puts
         await until(lambda: scene.sessions.puts > puts + 3)
     assert [one.__dict__["reason"] for one in caplog.records if one.message == "a release's state cannot be kept"] == ["too large"]
@@ -130,7 +130,7 @@ async def test_a_record_that_the_store_refuses_for_good_is_reported_and_the_rele
         await engine.submit(RELEASE, release_id=ID)
         verdict = await verdict_of(engine)
     assert scene.sink.verdicts == [verdict]
-    assert "record" in {what for what, _ in scene.meter.troubles}
+    assert "record" in {what for what, _ in scene.meter.failures}
 
 
 async def test_a_verdict_that_the_broker_refuses_is_reported_and_tried_again_until_it_takes_it(
@@ -141,11 +141,11 @@ async def test_a_verdict_that_the_broker_refuses_is_reported_and_tried_again_unt
     scene.sink.answers = [Forbidden("not on this subject")] * 3
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
-        await until(lambda: scene.meter.troubles)
+        await until(lambda: scene.meter.failures)
         assert (engine.views()[0].stage, scene.records.data, scene.meter.ends) == (Stage.PUBLISHING, {}, [])
         verdict = await verdict_of(engine)
     assert scene.sink.verdicts == [verdict]
-    assert [(what, type(error)) for what, error in scene.meter.troubles] == [("publish", Forbidden)] * 3
+    assert [(what, type(error)) for what, error in scene.meter.failures] == [("publish", Forbidden)] * 3
     lines = [record for record in caplog.records if record.message == "not done yet"]
     assert [(line.__dict__["step"], line.__dict__["error"]) for line in lines] == [("publish", "not on this subject")]
 
@@ -155,12 +155,12 @@ async def test_a_stop_while_the_broker_is_away_is_quick_and_the_next_start_publi
     scene.sink.answers = [Unavailable("nats is away")] * 1_000_000
     async with asyncio.timeout(5.0), running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
-        await until(lambda: len(scene.meter.troubles) > 3)
+        await until(lambda: len(scene.meter.failures) > 3)
     scene.sink.answers = []
     async with running(scene) as engine:
         verdict = await verdict_of(engine)
     assert scene.sink.verdicts == [verdict]
-    assert {what for what, _ in scene.meter.troubles} == {"publish"}
+    assert {what for what, _ in scene.meter.failures} == {"publish"}
 
 
 async def test_a_watch_whose_telemetry_was_changed_to_another_kind_over_a_restart_claims_nothing() -> None:
@@ -182,9 +182,9 @@ async def test_a_start_while_the_store_is_away_waits_for_it() -> None:
         await engine.submit(RELEASE, release_id=ID)
         await until(lambda: engine.views()[0].ticks > 2)
     scene.sessions.failing = Unavailable("nats is away")
-    engine = Engine(scene.world())
+    engine = Engine(scene.ports())
     task = asyncio.ensure_future(engine.run())
-    await until(lambda: len(scene.meter.troubles) > 3)
+    await until(lambda: len(scene.meter.failures) > 3)
     assert not engine.ready
     scene.sessions.failing = None
     await until(lambda: engine.ready)
@@ -210,7 +210,7 @@ async def test_a_revert_that_fails_by_a_defect_of_ours_is_tried_again() -> None:
         verdict = await verdict_of(engine)
     assert verdict.action is Action.REVERT
     assert scene.router.canary_percent == 0
-    assert [what for what, _ in scene.meter.troubles] == ["release"] * 3
+    assert [what for what, _ in scene.meter.failures] == ["release"] * 3
 
 
 async def test_a_route_that_cannot_be_patched_for_minutes_is_taken_back_when_it_can_be() -> None:
@@ -297,7 +297,7 @@ async def test_a_checkpoint_with_damaged_inside_does_not_keep_the_daemon_from_st
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         await verdict_of(engine)
-    assert [what for what, _ in scene.meter.troubles] == ["checkpoint"] * 2
+    assert [what for what, _ in scene.meter.failures] == ["checkpoint"] * 2
 
 
 async def test_a_clock_that_is_set_neither_lengthens_nor_ends_the_watch() -> None:
@@ -324,7 +324,7 @@ async def test_a_clock_that_is_set_neither_lengthens_nor_ends_the_watch() -> Non
 async def test_stopping_while_sessions_are_being_read_back_does_not_wait_for_them() -> None:
     scene = Scene()
     scene.sessions.open.clear()
-    engine = Engine(scene.world())
+    engine = Engine(scene.ports())
     task = asyncio.ensure_future(engine.run())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -355,7 +355,7 @@ async def test_a_store_that_does_not_take_checkpoints_is_a_problem_and_said_once
         await engine.submit(RELEASE, release_id=ID)
         await until(lambda: engine.views()[0].ticks)
         scene.sessions.failing = Unavailable("no room")
-        await until(lambda: len(scene.meter.troubles) > 5)
+        await until(lambda: len(scene.meter.failures) > 5)
         assert engine.problems["store"] == "no room"
         scene.sessions.failing = None
         await until(lambda: engine.problems["store"] is None)

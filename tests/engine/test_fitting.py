@@ -13,7 +13,7 @@ from daemon.engine import session as life
 from daemon.engine.registry import view
 from daemon.engine.session import Session
 from daemon.model import Command, Reading
-from tests.engine.test_clockwork import Workshop
+from tests.engine.test_ticker import Workshop
 from tests.engine.worlds import BOUNDS, ID, POLICY, RELEASE, HandTelemetry, Scene, arm, gap, killed, running, until
 
 LONG = msgspec.structs.replace(POLICY, window_seconds=1e6)
@@ -39,18 +39,18 @@ def watching(*readings: Reading) -> Workshop:
     return shop
 
 
-async def turned(shop: Workshop, turns: int = 1) -> Session:
-    for _ in range(turns):
+async def ticked(shop: Workshop, ticks: int = 1) -> Session:
+    for _ in range(ticks):
         shop.scene.clock.time += 1
-        await shop.clockwork.turn()
+        await shop.ticker.tick()
     return shop.registry.get(ID)
 
 
 async def test_it_is_said_from_the_first_tick_that_has_enough_latencies(caplog: pytest.LogCaptureFixture) -> None:
     """Long before the exposure that the policy asks for, with a line in the log."""
     shop = watching(gap("first reading"), reading(900))
-    assert (await turned(shop)).unresolved == ()
-    after = await turned(shop)
+    assert (await ticked(shop)).unresolved == ()
+    after = await ticked(shop)
     assert after.unresolved == (TYPICAL, P99)
     assert view(after).unresolved == (TYPICAL, P99)
     [line] = [one for one in caplog.records if one.name == fitting.__name__]
@@ -59,7 +59,7 @@ async def test_it_is_said_from_the_first_tick_that_has_enough_latencies(caplog: 
 
 async def test_buckets_that_can_tell_are_not_worth_a_word(caplog: pytest.LogCaptureFixture) -> None:
     shop = watching(reading(1000, BROAD))
-    after = await turned(shop, 5)
+    after = await ticked(shop, 5)
     assert (after.unresolved, after.fitted_at) == ((), 4000)
     assert after.judge is not None
     assert len(fitness.of_watch(after.judge.row, after.terms)) == 2
@@ -68,22 +68,22 @@ async def test_buckets_that_can_tell_are_not_worth_a_word(caplog: pytest.LogCapt
 
 async def test_it_is_looked_at_again_only_when_twice_as_much_was_seen(caplog: pytest.LogCaptureFixture) -> None:
     shop = watching(reading(150))
-    looks = [(await turned(shop)).fitted_at for _ in range(9)]
+    looks = [(await ticked(shop)).fitted_at for _ in range(9)]
     assert looks == [0, 300, 300, 600, 600, 600, 600, 1200, 1200]
     assert len([one for one in caplog.records if one.name == fitting.__name__]) == 1
 
 
 async def test_what_more_requests_show_to_be_fine_is_not_said_any_more() -> None:
     shop = watching(reading(250), reading(1000, BROAD))
-    assert (await turned(shop)).unresolved == (TYPICAL, P99)
-    assert (await turned(shop, 9)).unresolved == ()
+    assert (await ticked(shop)).unresolved == (TYPICAL, P99)
+    assert (await ticked(shop, 9)).unresolved == ()
 
 
 async def test_latencies_that_come_late_are_waited_for() -> None:
     """Envoy merges its histograms every few seconds."""
     shop = watching(*[reading(250, (0,) * len(NARROW))] * 2, reading(250))
-    assert (await turned(shop, 2)).unresolved == ()
-    assert (await turned(shop, 2)).unresolved == (TYPICAL, P99)
+    assert (await ticked(shop, 2)).unresolved == ()
+    assert (await ticked(shop, 2)).unresolved == (TYPICAL, P99)
 
 
 async def test_a_turn_looks_at_a_few_releases_and_the_next_one_at_others() -> None:
@@ -93,7 +93,7 @@ async def test_a_turn_looks_at_a_few_releases_and_the_next_one_at_others() -> No
     said = []
     for _ in range(2):
         shop.scene.clock.time += 1
-        await shop.clockwork.turn()
+        await shop.ticker.tick()
         said.append(sum(bool(one.unresolved) for one in shop.registry.views()))
     assert said == [32, 40]
 
@@ -101,7 +101,7 @@ async def test_a_turn_looks_at_a_few_releases_and_the_next_one_at_others() -> No
 async def test_a_release_that_was_decided_meanwhile_is_left_alone() -> None:
     """Its findings say it in full."""
     shop = watching(reading(900))
-    after = await turned(shop)
+    after = await ticked(shop)
     assert fitting.due([replace(after, fitted_at=0)]) != []
     decided = life.commanded(after, Command(command="cancel", by="ada"), now=0.0)
     assert fitting.due([replace(decided, fitted_at=0)]) == []
@@ -120,7 +120,7 @@ async def test_a_restart_goes_on_with_what_was_said() -> None:
 
 async def test_a_checkpoint_of_a_version_that_said_nothing_of_it_is_taken_up_and_looked_at() -> None:
     shop = watching(reading(900))
-    kept = json.loads(checkpoints.encode(await turned(shop)))
+    kept = json.loads(checkpoints.encode(await ticked(shop)))
     for name in ("unresolved", "fitted_at"):
         del kept["session"][name]
     back, _ = checkpoints.decode(json.dumps(kept).encode())

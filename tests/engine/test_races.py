@@ -66,7 +66,7 @@ async def test_the_same_id_twice_in_the_same_instant_has_one_life() -> None:
     async with running(scene) as engine:
         await asyncio.gather(*(engine.submit(RELEASE, release_id=ID) for _ in range(5)))
         await verdict_of(engine)
-    assert located.count(f"release {ID}") == 1, "the clockwork looks at the route's weight besides"
+    assert located.count(f"release {ID}") == 1, "the ticker looks at the route's weight besides"
     assert len(scene.sink.verdicts) == 1
 
 
@@ -215,7 +215,7 @@ async def test_the_api_waits_for_recovery() -> None:
         await until(lambda: engine.views()[0].ticks > 3)
     kept = scene.sessions.data[ID]
     scene.sessions.open.clear()
-    engine = Engine(scene.world())
+    engine = Engine(scene.ports())
     before = asyncio.ensure_future(engine.submit(RELEASE, release_id=ID))
     await turns(5)
     task = asyncio.ensure_future(engine.run())

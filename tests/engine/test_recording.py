@@ -12,9 +12,9 @@ from daemon import recordings
 from daemon.engine import recovery
 from daemon.errors import VerdictdError
 from daemon.model import Record, Stage
+from daemon.offline.replay import replay_file
 from daemon.recorder import Recorder
 from daemon.recordings import Header
-from daemon.replay import replay_file
 from tests.engine.worlds import ID, POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, killed, running, until, verdict_of
 
 LONG = msgspec.structs.replace(POLICY, window_seconds=1e6)
@@ -97,7 +97,7 @@ async def test_a_folder_that_hangs_at_the_start_keeps_nobody_waiting(tmp_path: P
     monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.01)
     async with running(scene) as engine:
         await verdict_of(engine)
-        await until(lambda: "recording" in [what for what, _ in scene.meter.troubles])
+        await until(lambda: "recording" in [what for what, _ in scene.meter.failures])
     hanging.released.set()
 
 
@@ -107,7 +107,7 @@ async def test_a_recording_that_lacks_earlier_ticks_is_reported_at_the_start_and
     scene.recorder = Recorder(tmp_path)
     async with running(scene) as engine:
         await verdict_of(engine)
-        await until(lambda: "recording" in [what for what, _ in scene.meter.troubles])
+        await until(lambda: "recording" in [what for what, _ in scene.meter.failures])
     assert names(tmp_path) == []
 
 
@@ -136,10 +136,10 @@ async def test_a_full_disk_does_not_stop_the_ticks(tmp_path: Path) -> None:
         await engine.submit(RELEASE, release_id=ID)
         await verdict_of(engine)
         async with asyncio.timeout(5.0):
-            while not scene.meter.troubles:
+            while not scene.meter.failures:
                 await asyncio.sleep(0.01)
     assert scene.router.canary_percent == 0
-    assert "recording" in {what for what, _ in scene.meter.troubles}
+    assert "recording" in {what for what, _ in scene.meter.failures}
 
 
 async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_what_it_holds_is_a_beginning(
@@ -156,7 +156,7 @@ async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_what_it_holds_is_a_
                 await asyncio.sleep(0.01)
         hanging.released.set()
     assert scene.router.canary_percent == 0
-    assert "recording" in {what for what, _ in scene.meter.troubles}
+    assert "recording" in {what for what, _ in scene.meter.failures}
     assert [record.message for record in caplog.records].count("recordings hang") == 1
     async with asyncio.timeout(5.0):
         while not hanging.path(ID).exists() or len(hanging.path(ID).read_bytes().splitlines()) < 2:

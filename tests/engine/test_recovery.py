@@ -139,7 +139,7 @@ async def test_a_revert_that_0_1_was_guarding_is_guarded_on_though_it_has_its_re
         await until(lambda: scene.router.patches == 2)
         await until(lambda: ID not in scene.sessions.data)
     assert scene.records.data[ID] == record, "it is written once"
-    assert "record" not in {what for what, _ in scene.meter.troubles}
+    assert "record" not in {what for what, _ in scene.meter.failures}
 
 
 async def test_a_guard_that_0_1_had_ended_is_not_begun_again() -> None:
@@ -179,7 +179,7 @@ async def test_a_record_that_is_there_already_is_kept_and_said(caplog: pytest.Lo
         scene.telemetry.readings = [healthy()]
         await verdict_of(engine)
     assert scene.records.data[ID] == b"another's"
-    assert "record" in {what for what, _ in scene.meter.troubles}
+    assert "record" in {what for what, _ in scene.meter.failures}
     assert "another record is kept already, and stays" in [one.message for one in caplog.records]
 
 
@@ -188,9 +188,9 @@ async def test_a_start_while_records_cannot_be_read_waits_for_them() -> None:
     _, old = await ended(scene)
     scene.sessions.data[ID] = old
     scene.records.failing = Unavailable("nats is away")
-    engine = Engine(scene.world())
+    engine = Engine(scene.ports())
     task = asyncio.ensure_future(engine.run())
-    await until(lambda: len(scene.meter.troubles) > 3)
+    await until(lambda: len(scene.meter.failures) > 3)
     assert not engine.ready
     scene.records.failing = None
     await until(lambda: engine.ready)
@@ -220,9 +220,9 @@ async def test_a_store_that_does_not_answer_at_the_start_is_not_asked_by_more_an
     records = _SlowRecords()
     scene = Scene(records=records)
     scene.sessions.missing = [f"release-{number}" for number in range(40)]
-    engine = Engine(scene.world())
+    engine = Engine(scene.ports())
     task = asyncio.ensure_future(engine.run())
-    await until(lambda: len(scene.meter.troubles) > 5)
+    await until(lambda: len(scene.meter.failures) > 5)
     assert records.most <= 32
     engine.stop()
     await task
@@ -251,4 +251,4 @@ async def test_a_running_release_of_which_nothing_is_kept_any_more_is_said_and_o
         await until(lambda: not scene.sessions.missing)
     said = [one.__dict__["release"] for one in caplog.records if one.message == "a release is lost"]
     assert said == ["gone-1"]
-    assert [what for what, _ in scene.meter.troubles] == ["recovery"]
+    assert [what for what, _ in scene.meter.failures] == ["recovery"]

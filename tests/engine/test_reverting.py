@@ -13,7 +13,7 @@ from config.settings import Limits
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
-from daemon.model import Action, ArmSpec, Mark, Release
+from daemon.model import Action, ArmSpec, Release, TimedStep
 from daemon.ports import PatchReceipt, Placement
 
 T = TypeVar("T")
@@ -85,8 +85,8 @@ async def run(router: FakeRouter, *, limits: Limits = LIMITS, baseline_seconds: 
     return await procedure.run(router, RELEASE)
 
 
-def steps(marks: Sequence[Mark]) -> list[str]:
-    return [mark.step for mark in marks]
+def names_of(steps: Sequence[TimedStep]) -> list[str]:
+    return [step.step for step in steps]
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ async def test_a_revert_asks_for_the_baseline_then_patches_then_sees_the_traffic
     assert outcome.action is Action.REVERT
     assert outcome.attempts == 1
     assert router.calls == ["baseline", "patch", "look"]
-    assert steps(outcome.marks) == [
+    assert names_of(outcome.steps) == [
         reverting.BASELINE_CHECKED,
         reverting.PATCH_SENT,
         reverting.PATCH_ACKNOWLEDGED,
@@ -113,7 +113,7 @@ async def test_nobody_behind_the_baseline_blocks_the_revert(clock: FakeClock) ->
     router = FakeRouter(clock, baseline=Blocked("no ready endpoints"))
     outcome = await run(router)
     assert outcome.action is Action.BLOCKED
-    assert steps(outcome.marks) == [reverting.BASELINE_CHECKED]
+    assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED]
     assert outcome.attempts == 0
     assert "patch" not in router.calls
     assert "no ready endpoints" in outcome.reason
@@ -133,7 +133,7 @@ async def test_an_unknown_baseline_does_not_hold_the_patch_up_and_is_said(
 ) -> None:
     outcome = await run(FakeRouter(clock, baseline=baseline))
     assert outcome.action is Action.REVERT
-    assert said in outcome.marks[0].detail
+    assert said in outcome.steps[0].detail
     assert said in outcome.reason
 
 
@@ -200,14 +200,14 @@ async def test_a_router_that_refuses_to_do_harm_blocks(clock: FakeClock) -> None
 async def test_nothing_left_to_take_back_is_a_revert_that_says_so(clock: FakeClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[False]))
     assert outcome.action is Action.REVERT
-    assert reverting.NOTHING_TO_TAKE_BACK in steps(outcome.marks)
-    assert reverting.PATCH_SENT not in steps(outcome.marks)
+    assert reverting.NOTHING_TO_TAKE_BACK in names_of(outcome.steps)
+    assert reverting.PATCH_SENT not in names_of(outcome.steps)
 
 
 async def test_weights_put_back_before_we_looked_are_taken_back_again(clock: FakeClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[True, True, False], looks=["route x: 10 %", None]))
     assert outcome.action is Action.REVERT
-    assert steps(outcome.marks).count(reverting.PATCH_SENT) == 2
+    assert names_of(outcome.steps).count(reverting.PATCH_SENT) == 2
     assert outcome.attempts == 1
 
 
@@ -222,91 +222,91 @@ async def test_a_patch_whose_effect_cannot_be_seen_counts_and_says_so(clock: Fak
     outcome = await run(FakeRouter(clock, looks=[Unavailable("admin is away")]))
     assert outcome.action is Action.REVERT
     assert "could not be seen" in outcome.reason
-    assert reverting.TRAFFIC_LEFT not in steps(outcome.marks)
+    assert reverting.TRAFFIC_LEFT not in names_of(outcome.steps)
 
 
-async def guard(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[Mark, ...]:
-    return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).guard(router, RELEASE)
+async def reasserted(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[TimedStep, ...]:
+    return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).reassert(router, RELEASE)
 
 
 async def test_the_guard_leaves_an_undisturbed_route_alone(clock: FakeClock) -> None:
     router = FakeRouter(clock)
-    marks = await guard(router)
-    assert steps(marks) == [reverting.GUARD_ENDED]
+    steps = await reasserted(router)
+    assert names_of(steps) == [reverting.GUARD_ENDED]
     assert "patch" not in router.calls
     assert clock.at == pytest.approx(1_010.0)
 
 
 async def test_the_guard_takes_the_traffic_back_each_time_and_counts(clock: FakeClock) -> None:
     router = FakeRouter(clock, looks=["back at 95/5", None, "back at 95/5", None])
-    marks = await guard(router)
-    assert steps(marks) == [reverting.PUT_BACK, reverting.PUT_BACK, reverting.GUARD_ENDED]
-    assert marks[0].detail == "back at 95/5"
-    assert "put back 2 times" in marks[-1].detail
+    steps = await reasserted(router)
+    assert names_of(steps) == [reverting.PUT_BACK, reverting.PUT_BACK, reverting.GUARD_ENDED]
+    assert steps[0].detail == "back at 95/5"
+    assert "put back 2 times" in steps[-1].detail
     assert router.calls.count("patch") == 2
 
 
 async def test_the_guard_survives_whatever_the_mesh_answers(clock: FakeClock) -> None:
     looks: list[str | VerdictdError | None] = [Unavailable("500"), Throttled("slow", retry_after_seconds=3.0), "back at 95/5", None]
     router = FakeRouter(clock, looks=looks, patches=[Conflict("changed"), True])
-    marks = await guard(router)
-    assert steps(marks) == [reverting.GUARD_ENDED]
-    assert "3 looks failed" in marks[-1].detail
+    steps = await reasserted(router)
+    assert names_of(steps) == [reverting.GUARD_ENDED]
+    assert "3 looks failed" in steps[-1].detail
     assert max(clock.slept) == pytest.approx(3.0)
 
 
 async def test_the_guard_gives_nothing_to_a_baseline_that_has_gone_since_and_says_so(clock: FakeClock) -> None:
     router = FakeRouter(clock, looks=["back at 95/5"], baseline=Blocked("nobody is left"))
-    [mark] = await guard(router)
+    [step] = await reasserted(router)
     assert "patch" not in router.calls
-    assert "put back 0 times" in mark.detail
-    assert mark.detail.endswith("the last one: nobody is left")
+    assert "put back 0 times" in step.detail
+    assert step.detail.endswith("the last one: nobody is left")
 
 
 async def test_a_fight_without_end_keeps_few_marks_and_the_count(clock: FakeClock) -> None:
-    marks = await guard(FakeRouter(clock, looks=["back at 95/5"]), limits=Limits(guard_seconds=60.0))
-    assert len(marks) == 11
-    assert "put back 300 times" in marks[-1].detail
+    steps = await reasserted(FakeRouter(clock, looks=["back at 95/5"]), limits=Limits(guard_seconds=60.0))
+    assert len(steps) == 11
+    assert "put back 300 times" in steps[-1].detail
 
 
-async def insist(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[Mark, ...]:
-    return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).insist(router, RELEASE)
+async def retried(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[TimedStep, ...]:
+    return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).keep_retrying(router, RELEASE)
 
 
 async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: FakeClock) -> None:
     router = FakeRouter(clock, patches=[*[Unavailable("away")] * 60, Forbidden("not yet"), True])
-    marks = await insist(router)
-    assert [mark.step for mark in marks] == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
+    steps = await retried(router)
+    assert [step.step for step in steps] == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
     assert 60 < clock.at - 1_000.0 < 900
     assert max(clock.slept) <= 10.0
 
 
 async def test_a_failed_revert_is_not_tried_on_while_nobody_would_serve(clock: FakeClock) -> None:
     router = FakeRouter(clock, baseline=Blocked("nobody is left"))
-    [mark] = await insist(router, limits=Limits(insist_seconds=60.0))
-    assert (mark.step, mark.detail) == (reverting.GIVEN_UP, "nobody is left")
+    [step] = await retried(router, limits=Limits(insist_seconds=60.0))
+    assert (step.step, step.detail) == (reverting.GIVEN_UP, "nobody is left")
     assert "patch" not in router.calls
 
 
 async def test_a_failed_revert_without_a_route_any_more_has_nothing_left_to_do(clock: FakeClock) -> None:
-    [mark] = await insist(FakeRouter(clock, patches=[NotFound("the route is gone")]))
-    assert (mark.step, mark.detail) == (reverting.NOTHING_TO_TAKE_BACK, "the route is gone")
+    [step] = await retried(FakeRouter(clock, patches=[NotFound("the route is gone")]))
+    assert (step.step, step.detail) == (reverting.NOTHING_TO_TAKE_BACK, "the route is gone")
 
 
 async def test_a_failed_revert_is_given_up_when_its_evidence_is_too_old(clock: FakeClock) -> None:
-    [mark] = await insist(FakeRouter(clock, patches=[Forbidden("no")]), limits=Limits(insist_seconds=60.0))
-    assert (mark.step, mark.detail) == (reverting.GIVEN_UP, "no")
+    [step] = await retried(FakeRouter(clock, patches=[Forbidden("no")]), limits=Limits(insist_seconds=60.0))
+    assert (step.step, step.detail) == (reverting.GIVEN_UP, "no")
     assert clock.at == 1_060.0
 
 
 async def test_no_guard_is_stood_where_none_is_wanted(clock: FakeClock) -> None:
     router = FakeRouter(clock)
-    await guard(router, limits=Limits(guard_seconds=0.0))
+    await reasserted(router, limits=Limits(guard_seconds=0.0))
     assert router.calls == []
 
 
 async def test_cancellation_ends_the_guard(clock: FakeClock) -> None:
-    task = asyncio.ensure_future(guard(FakeRouter(clock), limits=Limits(guard_seconds=1e9)))
+    task = asyncio.ensure_future(reasserted(FakeRouter(clock), limits=Limits(guard_seconds=1e9)))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -328,5 +328,5 @@ async def test_whatever_the_mesh_answers_the_revert_ends_in_bounded_time(
     assert outcome.action in {Action.REVERT, Action.FAILED}
     assert outcome.attempts <= LIMITS.revert_attempts
     assert router.clock.at - 1_000.0 <= LIMITS.confirm_seconds + 5.0 * LIMITS.revert_attempts
-    if outcome.action is Action.REVERT and reverting.TRAFFIC_LEFT in steps(outcome.marks):
+    if outcome.action is Action.REVERT and reverting.TRAFFIC_LEFT in names_of(outcome.steps):
         assert router.calls[-1] == "look"

@@ -12,7 +12,7 @@ from daemon import recordings
 from daemon.engine import checkpoints
 from daemon.engine import session as life
 from daemon.engine.session import Session
-from daemon.model import Action, Command, Mark, Outcome, Reading, Stage
+from daemon.model import Action, Command, Outcome, Reading, Stage, TimedStep
 from daemon.ports import Placement
 from tests.engine.worlds import BOUNDS, POLICY, RELEASE, arm, gap, healthy
 
@@ -138,7 +138,7 @@ def test_a_watch_that_was_cancelled_or_superseded_never_counts_as_promoted(watch
 )
 def test_what_was_taken_back_or_should_have_been_is_guarded(watching: Session, action: Action, stage: Stage) -> None:
     decided = life.judged(watching, start(watching.terms), ruling("rollback"), now=105.0)
-    told = life.published(life.reverted(decided, action, [Mark(step="patch_sent", at=105.1)], reason="said"), now=106.0)
+    told = life.published(life.reverted(decided, action, [TimedStep(step="patch_sent", at=105.1)], reason="said"), now=106.0)
     assert told.stage is stage
     assert told.verdict is not None
     assert told.verdict.reason == "because; said"

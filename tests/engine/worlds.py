@@ -12,10 +12,10 @@ from analyzers.counts import Arm, Latency
 from analyzers.ruling import Ruling
 from config.policy import Policy, Promotion
 from config.settings import Limits
+from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
-from daemon.engine.world import Mesh, World
 from daemon.errors import Blocked, Conflict, VerdictdError
-from daemon.model import ArmSpec, Command, Mark, Reading, Release, Stage, Verdict, Watch
+from daemon.model import ArmSpec, Command, Reading, Release, Stage, TimedStep, Verdict, Watch
 from daemon.ports import Kept, PatchReceipt, Placement
 from daemon.recorder import Recorder
 
@@ -227,14 +227,14 @@ class MemoryMeter:
     def __init__(self) -> None:
         self.ticks: list[Ruling | None] = []
         self.ends: list[Verdict] = []
-        self.troubles: list[tuple[str, Exception]] = []
+        self.failures: list[tuple[str, Exception]] = []
         self.rounds = 0
         self.answers = 0
 
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         self.ticks.append(ruling)
 
-    def ended(self, release: Release, verdict: Verdict, marks: Sequence[Mark]) -> None:
+    def ended(self, release: Release, verdict: Verdict, marks: Sequence[TimedStep]) -> None:
         self.ends.append(verdict)
 
     def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
@@ -243,13 +243,13 @@ class MemoryMeter:
     def telemetry_answered(self, telemetry: str) -> None:
         self.answers += 1
 
-    def trouble(self, what: str, error: Exception) -> None:
-        self.troubles.append((what, error))
+    def failed(self, what: str, error: Exception) -> None:
+        self.failures.append((what, error))
 
 
 @dataclass
 class Scene:
-    """One world with every part within reach of the test."""
+    """All ports, each within reach of the test."""
 
     clock: HandClock = field(default_factory=HandClock)
     router: HandRouter = field(default_factory=HandRouter)
@@ -263,9 +263,9 @@ class Scene:
     limits: Limits = field(default_factory=lambda: Limits(guard_seconds=0.0, locate_seconds=5.0))
     recorder: Recorder | None = None
 
-    def world(self) -> World:
+    def ports(self) -> Ports:
         """The ports as the engine wants them."""
-        return World(
+        return Ports(
             cluster="test",
             meshes={"edge": Mesh(router=self.router, telemetry="hand")},
             telemetry={"hand": self.telemetry},
@@ -319,7 +319,7 @@ async def until(condition: Callable[[], object], *, turns: int = 20_000) -> None
 @asynccontextmanager
 async def running(scene: Scene) -> AsyncIterator[Engine]:
     """An engine at work, stopped in order at the end."""
-    engine = Engine(scene.world())
+    engine = Engine(scene.ports())
     async with asyncio.TaskGroup() as group:
         group.create_task(engine.run())
         await until(lambda: engine.ready)
@@ -332,7 +332,7 @@ async def running(scene: Scene) -> AsyncIterator[Engine]:
 @asynccontextmanager
 async def killed(scene: Scene) -> AsyncIterator[Engine]:
     """An engine at work, ended without a word, as kill -9 does it."""
-    engine = Engine(scene.world())
+    engine = Engine(scene.ports())
     task = asyncio.ensure_future(engine.run())
     await until(lambda: engine.ready)
     try:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import InvalidEvent
-from daemon.events.cloudevents import CloudEvent, read, to_binary, to_structured
+from daemon.events.cloudevents import CloudEvent, read, to_structured
+from tests.events.binary import to_binary
 
 # The examples of the specification's JSON format, and below those of its HTTP and NATS bindings.
 JSON_EXAMPLE: dict[str, Any] = {
@@ -145,7 +146,10 @@ def test_what_claims_to_be_a_cloudevent_and_is_none_is_refused_with_the_place(
         read(headers, body)
 
 
-text = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(lambda s: s.strip() == s)
+# Without the replacement character: in a header it stands for what could not be decoded, and is refused.
+text = st.text(
+    alphabet=st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffd"), min_size=1, max_size=30
+).filter(lambda s: s.strip() == s)
 events = st.builds(
     CloudEvent,
     id=text,

@@ -7,9 +7,10 @@ import pytest
 
 from daemon.errors import InvalidEvent
 from daemon.events.cdevents import rolledback
-from daemon.events.cloudevents import CloudEvent, read, to_binary, to_structured
+from daemon.events.cloudevents import CloudEvent, read, to_structured
 from daemon.events.verdicts import VERDICT_TYPE, read_verdict, verdict_event
 from daemon.model import Action, Outcome, Verdict
+from tests.events.binary import to_binary
 
 VERDICT = Verdict(
     release_id="web-0b31",

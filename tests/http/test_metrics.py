@@ -6,7 +6,7 @@ from analyzers.counts import Arm
 from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
 from daemon.http.metrics import Metrics
-from daemon.model import Mark, Outcome, Reading, Watch
+from daemon.model import Outcome, Reading, TimedStep, Watch
 from tests.http.world import release, verdict
 
 WATCH = Watch(release_id="shop-1", release=release())
@@ -24,8 +24,8 @@ RULING = Ruling(
 READING = Reading(seconds=1.0, baseline=Arm(requests=90), canary=Arm(requests=10), at=999.0)
 
 
-def marks(**at: float) -> list[Mark]:
-    return [Mark(step=step, at=time) for step, time in at.items()]
+def marks(**at: float) -> list[TimedStep]:
+    return [TimedStep(step=step, at=time) for step, time in at.items()]
 
 
 def test_a_watched_release_shows_evidence_effect_and_sampling() -> None:
@@ -92,7 +92,7 @@ def test_rounds_show_how_long_they_take_and_how_far_apart_they_are() -> None:
 
 def test_troubles_are_counted_by_kind() -> None:
     metrics = Metrics()
-    metrics.trouble("publish", TimedOut("5 s"))
+    metrics.failed("publish", TimedOut("5 s"))
     assert metrics.registry.get_sample_value("verdictd_troubles_total", {"what": "publish", "error": "TimedOut"}) == 1
 
 

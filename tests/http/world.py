@@ -15,7 +15,7 @@ from daemon.http.capacity import Capacity
 from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
-from daemon.model import Action, ArmSpec, Command, Mark, Outcome, Record, Release, ReleaseView, Stage, Verdict
+from daemon.model import Action, ArmSpec, Command, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
 
 RELEASE: dict[str, Any] = {
     "service": "shop",
@@ -122,7 +122,7 @@ class Engine:
             bounds_ms=(5.0, 10.0),
             sample_digest="0",
             fixed_horizon=None,
-            marks=(Mark(step="submitted", at=1.0),),
+            marks=(TimedStep(step="submitted", at=1.0),),
         )
 
     def end(self, release_id: str, outcome: Outcome = Outcome.ROLLBACK) -> None:

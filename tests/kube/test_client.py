@@ -14,8 +14,8 @@ from config.settings import Kubernetes
 from daemon.errors import Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
-from daemon.kube.connection import Connection, connect
 from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Resource, selector_of_either
+from daemon.kube.transport import Transport, connect
 from tests.kube.stub import Answer, lines, says, silence, status, stub, text, write_kubeconfig
 
 SCHEMA_FAULT = status(422, "invalid", causes=[{"field": "spec.http"}])
@@ -34,7 +34,7 @@ async def test_an_object_is_read_from_its_path_with_the_token(tmp_path: Path) ->
 async def test_the_time_of_a_call_begins_when_it_is_connected(tmp_path: Path) -> None:
     """The first connection imports a large library, and may run a plug-in: the API server is not to blame for that."""
 
-    async def slow(settings: Kubernetes) -> Connection:
+    async def slow(settings: Kubernetes) -> Transport:
         await asyncio.sleep(0.4)
         return await connect(settings)
 
@@ -51,7 +51,7 @@ async def test_the_time_of_a_call_begins_when_it_is_connected(tmp_path: Path) ->
 
 
 async def test_credentials_that_never_come_are_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never(_settings: Kubernetes) -> Connection:
+    async def never(_settings: Kubernetes) -> Transport:
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -66,12 +66,10 @@ async def test_a_patch_is_a_json_patch_with_strict_validation(tmp_path: Path) ->
     async with stub(tmp_path, says({"kind": "VirtualService"})) as server:
         client = server.client()
         await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=operations)
-        await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=operations, dry_run=True)
         await client.close()
-    (method, path, body), (_, dry_path, _) = server.requests
+    [(method, path, body)] = server.requests
     assert (method, body) == ("PATCH", operations)
     assert path.endswith("?fieldValidation=Strict&fieldManager=verdictd")
-    assert dry_path.endswith("&dryRun=All")
 
 
 async def test_a_redirect_is_refused_and_nothing_reaches_where_it_leads(tmp_path: Path) -> None:

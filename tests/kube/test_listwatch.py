@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from daemon.errors import Forbidden, TimedOut, Unavailable, VerdictdError
 from daemon.kube.answers import Expired
 from daemon.kube.client import Listing
-from daemon.kube.listwatch import ApiSource, Change, ListWatch
+from daemon.kube.listwatch import ApiSource, ListWatch, ObjectChange
 from daemon.kube.resources import PODS
 from tests.engine.test_reverting import FakeClock
 from tests.kube.stub import lines, says, status, stub, text
@@ -75,7 +75,7 @@ async def turned(loop: ListWatch) -> list[tuple[str, str]]:
     return [brief(change) async for change in loop.turn()]
 
 
-def brief(change: Change) -> tuple[str, str]:
+def brief(change: ObjectChange) -> tuple[str, str]:
     return change.kind, change.object["metadata"]["name"]
 
 

@@ -16,13 +16,13 @@ import aiohttp
 import msgspec
 
 from daemon.bus import subjects
-from daemon.bus.address import Address
+from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
+from daemon.demo.backend import Behaviour
 from daemon.demo.backends import Backend, backends
-from daemon.demo.behaviour import Behaviour
 from daemon.demo.children import Child, child
 from daemon.demo.edge import Edge, edge
-from daemon.demo.users import Users, users
+from daemon.demo.traffic import Users, users
 from daemon.events import cloudevents, verdicts
 from daemon.model import ArmSpec, Record, Release, ReleaseView, Verdict
 from tests.servers.run import free_ports
@@ -124,7 +124,7 @@ class Field:
 
     async def published(self, nats_url: str) -> list[Verdict]:
         """Everything on the verdict stream."""
-        async with connected(Address(servers=(nats_url,)), name="field", connect_timeout_seconds=5.0) as connection:
+        async with connected(BrokerAddress(servers=(nats_url,)), name="field", connect_timeout_seconds=5.0) as connection:
             info = await connection.jetstream.stream_info(subjects.VERDICTS)
             found = []
             for sequence in range(info.state.first_seq, info.state.last_seq + 1):

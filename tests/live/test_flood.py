@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.demo.behaviour import Behaviour
+from daemon.demo.backend import Behaviour
 from daemon.demo.children import child
 from daemon.model import Action, Outcome, Stage
 from tests.live.field import FAILING, Field, field_of

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from daemon.aio.clock import SystemClock
 from daemon.bus.opening import Bus, open_bus
-from daemon.clock import SystemClock
 from daemon.engine.engine import Engine
 from daemon.http.metrics import Metrics
 from daemon.model import Stage, Verdict
@@ -32,7 +32,7 @@ async def bus(nats_server: Broker) -> AsyncIterator[Bus]:
 @asynccontextmanager
 async def engine_on(bus: Bus, scene: Scene, metrics: Metrics) -> AsyncIterator[Engine]:
     """Publishes on the bus, and keeps its sessions where no broker can take them away."""
-    engine = Engine(replace(scene.world(), sink=bus.verdicts, clock=SystemClock(), meter=metrics))
+    engine = Engine(replace(scene.ports(), sink=bus.verdicts, clock=SystemClock(), meter=metrics))
     async with asyncio.TaskGroup() as group:
         group.create_task(engine.run())
         try:

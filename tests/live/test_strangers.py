@@ -12,7 +12,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.engine.engine import Engine
 from daemon.http.metrics import Metrics
 from tests.bus import raw
-from tests.bus.test_intake import announce, dead_letters
+from tests.bus.test_eventsource import announce, dead_letters
 from tests.bus.test_strangers import BODIES
 from tests.engine.worlds import RELEASE, HandTelemetry, Scene, gap
 from tests.live.nats import Broker, nats_server, until
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.live
 @asynccontextmanager
 async def engine_on(bus: Bus, metrics: Metrics) -> AsyncIterator[Engine]:
     """Takes its events from the bus."""
-    world = Scene(telemetry=HandTelemetry([gap()])).world()
+    world = Scene(telemetry=HandTelemetry([gap()])).ports()
     engine = Engine(replace(world, events=bus.events, meter=metrics))
     async with asyncio.TaskGroup() as group:
         group.create_task(engine.run())

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from daemon import recordings
-from daemon.demo.behaviour import Behaviour
+from daemon.demo.backend import Behaviour
 from daemon.demo.children import child
 from daemon.model import Action, Outcome, ReleaseView, Stage
-from daemon.replay import replay_file
+from daemon.offline.replay import replay_file
 from tests.live.crashing import POINTS
 from tests.live.field import FAILING, POLICY, RELEASE, Field, field_of
 from tests.servers.nats_server import nats_server

@@ -53,8 +53,8 @@ async def test_a_revert_ends_the_canarys_traffic_and_leaves_the_rest_of_the_obje
         await seen.until(lambda traffic: traffic.counts().get("v2", 0) > 100)
         outcome = await procedure().run(router, shared_istio_world.release)
         assert outcome.action is Action.REVERT, outcome.reason
-        sent_at = next(mark.at for mark in outcome.marks if mark.step == reverting.PATCH_SENT)
-        acknowledged_at = next(mark.at for mark in outcome.marks if mark.step == reverting.PATCH_ACKNOWLEDGED)
+        sent_at = next(mark.at for mark in outcome.steps if mark.step == reverting.PATCH_SENT)
+        acknowledged_at = next(mark.at for mark in outcome.steps if mark.step == reverting.PATCH_ACKNOWLEDGED)
         quiet_from = sent_at + 2.0
         await seen.until(lambda traffic: traffic.counts(since=quiet_from).get("v1", 0) > 100)
         served = shared_istio_world.backends["v2"].served
@@ -94,7 +94,7 @@ async def test_somebody_who_puts_the_weights_back_is_answered(shared_istio_world
             await asyncio.sleep(0.7)
             await shared_istio_world.replace_spec(before["spec"])
 
-    _, marks = await asyncio.gather(meddle(), procedure(guard_seconds=3.0).guard(router, shared_istio_world.release))
+    _, marks = await asyncio.gather(meddle(), procedure(guard_seconds=3.0).reassert(router, shared_istio_world.release))
     assert reverting.PUT_BACK in [mark.step for mark in marks]
     assert await shared_istio_world.weights() == {"v1": 100, "v2": 0}
 

@@ -76,8 +76,8 @@ async def write_spec(kube: KubeClient, spec: Json) -> Json:
     return await kube.patch(VIRTUAL_SERVICES, name=SERVICE, namespace=NAMESPACE, operations=operations)
 
 
-def patch(kube: KubeClient, *operations: Json, dry_run: bool = False) -> Any:
-    return kube.patch(VIRTUAL_SERVICES, name=SERVICE, namespace=NAMESPACE, operations=operations, dry_run=dry_run)
+def patch(kube: KubeClient, *operations: Json) -> Any:
+    return kube.patch(VIRTUAL_SERVICES, name=SERVICE, namespace=NAMESPACE, operations=operations)
 
 
 @contextlib.asynccontextmanager
@@ -126,13 +126,6 @@ async def test_a_value_of_the_wrong_type_and_an_unknown_field_are_refused(kube: 
     with pytest.raises(Refused, match="unknown field"):
         await patch(kube, {"op": "add", "path": "/spec/wieght", "value": 1})
     assert "wieght" not in (await read(kube))["spec"]
-
-
-async def test_a_dry_run_changes_nothing(kube: KubeClient) -> None:
-    before = await read(kube)
-    answer = await patch(kube, {"op": "add", "path": "/spec/http/2/route/1/weight", "value": 33}, dry_run=True)
-    assert answer["spec"]["http"][2]["route"][1]["weight"] == 33
-    assert await read(kube) == before
 
 
 async def test_what_is_not_there_is_not_found(kube: KubeClient) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from daemon import names
 from daemon.bus import subjects
-from daemon.bus.address import Address
+from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
 from daemon.demo.children import child
 from daemon.events import cloudevents, verdicts
@@ -110,7 +110,7 @@ async def verdictd(world: IstioWorld, folder: Path, *, policy: dict[str, Any] | 
         argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
         async with (
             child("verdictd", argv, log=folder / "verdictd.log"),
-            connected(Address(servers=(broker.url,)), name="test", connect_timeout_seconds=5.0) as connection,
+            connected(BrokerAddress(servers=(broker.url,)), name="test", connect_timeout_seconds=5.0) as connection,
         ):
             daemon = Daemon(url=f"http://127.0.0.1:{port}", broker=connection)
             async with asyncio.timeout(20):

@@ -175,7 +175,7 @@ async def test_a_revert_moves_real_traffic_and_leaves_foreign_fields(mesh: FileM
         await seen.until(both)
         outcome = await procedure().run(router, RELEASE)
         assert outcome.action is Action.REVERT, outcome.reason
-        steps = {mark.step: mark.at for mark in outcome.marks}
+        steps = {mark.step: mark.at for mark in outcome.steps}
         left_at = steps[reverting.TRAFFIC_LEFT]
         await seen.until(lambda traffic: traffic.counts(since=left_at + SETTLED_SECONDS).get("v1", 0) > 100)
         served = mesh.backends["v2"].served
@@ -210,7 +210,7 @@ async def test_the_guard_takes_back_what_somebody_puts_back(mesh: FileMesh, rout
         await asyncio.sleep(0.4)
         mesh.write(before)
 
-    _, marks = await asyncio.gather(meddle(), procedure().guard(router, RELEASE))
+    _, marks = await asyncio.gather(meddle(), procedure().reassert(router, RELEASE))
     assert reverting.PUT_BACK in [mark.step for mark in marks]
     assert await router.canary_gets_traffic(RELEASE) is None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import aiohttp
 
-from daemon.tether import tethered
+from daemon.aio.process import with_parent_death_signal
 
 LOOPBACK = "127.0.0.1"
 STOP_SECONDS = 5.0
@@ -143,7 +143,7 @@ async def _started(name: str, argv: Sequence[str | Path], *, folder: Path, env: 
     base = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "TMPDIR": str(folder)}
     with log.open("ab") as output:
         child = await asyncio.create_subprocess_exec(
-            *tethered(argv, ended_by=signal.SIGKILL),
+            *with_parent_death_signal(argv, ended_by=signal.SIGKILL),
             cwd=folder,
             env={**base, **env},
             stdin=asyncio.subprocess.DEVNULL,

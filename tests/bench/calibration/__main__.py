@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.plan.latency import Histogram, stretched
+from daemon.offline.plan.latency import Histogram, stretched
 from tests.bench.calibration import recorded, streams
 from tests.bench.calibration.before import Before, keep
 from tests.bench.calibration.cache import FOLDER, fingerprint

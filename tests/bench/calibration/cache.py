@@ -14,7 +14,7 @@ from typing import Final
 
 import analyzers
 import config
-import daemon.simulation
+import daemon.offline.simulation
 from tests.bench.calibration.row import Row
 from tests.bench.calibration.watching import Ends
 
@@ -36,7 +36,7 @@ def _code(path: Path) -> str:
 def fingerprint() -> str:
     """Of the judge, the simulator, the policy and the way of asking: 12 hexadecimal digits."""
     digest = hashlib.sha256()
-    roots = [Path(package.__path__[0]) for package in (analyzers, daemon.simulation)]
+    roots = [Path(package.__path__[0]) for package in (analyzers, daemon.offline.simulation)]
     files = [path for root in roots for path in sorted(root.rglob("*.py")) if path.name not in _WORDING]
     files += [Path(config.__path__[0]) / "policy.py", *(Path(__file__).with_name(name) for name in _QUESTIONS)]
     for path in files:

@@ -1,7 +1,7 @@
 """A second generator of releases, by other means: what the judge was never tuned on.
 
-It shares no drawing with `daemon.simulation`: latencies are drawn one by one, once, from numpy's own distributions, and binned;
-a tick's counts are a Poisson number for every bucket; the load and the speed of both arms jump together between two regimes
+It shares no drawing with `daemon.offline.simulation`: latencies are drawn one by one, once, from numpy's own distributions, and
+binned; a tick's counts are a Poisson number for every bucket; the load and the speed of both arms jump together between two regimes
 (a Markov chain); failures come from a rate that itself is drawn anew every tick (gamma), and from moments in which a shared
 backend is down for both arms. Its rows are for looking, not for choosing constants by.
 """

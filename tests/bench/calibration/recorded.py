@@ -11,8 +11,8 @@ import numpy as np
 
 from daemon import recordings
 from daemon.model import ArmSpec, Release
-from daemon.simulation import trials
-from daemon.simulation.world import World
+from daemon.offline.simulation import trials
+from daemon.offline.simulation.world import World
 from tests.bench.calibration.row import Row
 from tests.bench.calibration.watching import feed, setting
 

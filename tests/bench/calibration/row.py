@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from config.policy import Policy, Promotion
-from daemon.simulation.world import World
+from daemon.offline.simulation.world import World
 from tests.bench.calibration.asks import Ask
 from tests.bench.calibration.held_back import Service
 

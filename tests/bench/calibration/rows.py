@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from daemon.simulation.world import Failures, Traffic, Unsteady, World
+from daemon.offline.simulation.world import Failures, Traffic, Unsteady, World
 from tests.bench.calibration import streams as s
 from tests.bench.calibration.asks import Found, Promoted, RolledBack
 from tests.bench.calibration.held_back_rows import held_back

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from daemon.simulation.world import Failures, Traffic, Unsteady
+from daemon.offline.simulation.world import Failures, Traffic, Unsteady
 from tests.bench.calibration import streams as s
 from tests.bench.calibration.asks import RolledBack
 from tests.bench.calibration.row import Plain

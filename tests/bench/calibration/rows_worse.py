@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from daemon.simulation.world import Change, Failures, World
+from daemon.offline.simulation.world import Change, Failures, World
 from tests.bench.calibration import streams as s
 from tests.bench.calibration.asks import Found, RolledBack
 from tests.bench.calibration.row import Plain

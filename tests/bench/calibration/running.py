@@ -7,8 +7,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import Final
 
-from daemon.simulation.shapes import Shape
-from daemon.simulation.world import World
+from daemon.offline.simulation.shapes import Shape
+from daemon.offline.simulation.world import World
 from tests.bench.calibration.cache import Results
 from tests.bench.calibration.row import Row
 from tests.bench.calibration.watching import Ends, Latencies, ends

@@ -7,7 +7,7 @@ changes no evidence and only costs time.
 from dataclasses import replace
 from typing import Final
 
-from daemon.simulation.world import Change, Failures, Part, Pods, Stop, Times, Traffic, Unsteady, World, fine_bounds
+from daemon.offline.simulation.world import Change, Failures, Part, Pods, Stop, Times, Traffic, Unsteady, World, fine_bounds
 
 BOUNDS: Final = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0)
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from analyzers.judge import Terms, terms_of
 from config.policy import Policy
-from daemon.simulation import trials
-from daemon.simulation.shapes import Shape
-from daemon.simulation.world import World
+from daemon.offline.simulation import trials
+from daemon.offline.simulation.shapes import Shape
+from daemon.offline.simulation.world import World
 from tests.bench.calibration import held_back
 from tests.bench.calibration.row import Row
 

@@ -1,0 +1,51 @@
+"""One call for all who want it at the same time, and never one that began before they asked.
+
+A thousand releases that are located after a restart, or guarded after a bad deployment, want the same listing of the
+cluster. Whoever comes while a call is under way waits for the next one, and shares it: what everybody gets is as live as a
+call of their own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from daemon.errors import VerdictdError
+
+T = TypeVar("T")
+
+
+class SingleFlight(Generic[T]):
+    """A call without arguments whose result nobody changes. Its errors are shared as well."""
+
+    def __init__(self, call: Callable[[], Awaitable[T]]) -> None:
+        self._call = call
+        self._calling = asyncio.Lock()
+        self._begun = 0
+        self._waiting = 0
+        self._newest: tuple[int, T | VerdictdError] | None = None
+
+    async def __call__(self) -> T:
+        """The result of a call that began after this moment. Raises what that call raised."""
+        begun_before = self._begun
+        self._waiting += 1
+        try:
+            async with self._calling:
+                if self._newest is None or self._newest[0] <= begun_before:
+                    self._newest = await self._called()
+                _, result = self._newest
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                # A listing of a large cluster is not kept for nobody.
+                self._newest = None
+        if isinstance(result, VerdictdError):
+            raise result
+        return result
+
+    async def _called(self) -> tuple[int, T | VerdictdError]:
+        self._begun += 1
+        begun = self._begun
+        try:
+            return begun, await self._call()
+        except VerdictdError as error:
+            return begun, error

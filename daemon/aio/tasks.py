@@ -1,0 +1,80 @@
+"""Tasks and their owners: nothing runs that nobody waits for, and who ends a task sees its end.
+
+A ``TaskGroup`` is the owner wherever one fits. What is here is for where it does not: a body that owns work beside it, the end of
+tasks in an order of one's own, a body that is left when an event is set, and a library that loses cancellations.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+_CANCEL_AGAIN_SECONDS = 0.1
+
+
+@asynccontextmanager
+async def background(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run ``works`` until the body ends, then cancel them. A work that raises ends the body, in an ExceptionGroup.
+
+    A TaskGroup alone would wrap whatever the body raises into an ExceptionGroup. Here the body's error stays what it is, and the
+    work never outlives the body.
+    """
+    failure: BaseException | None = None
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work) for work in works]
+        try:
+            yield
+        except asyncio.CancelledError:
+            # Either the caller is cancelled or a work failed: the group knows which, and raises accordingly.
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised again below, once the works have ended
+            failure = error
+        finally:
+            for task in tasks:
+                task.cancel()
+    if failure is not None:
+        raise failure
+
+
+@asynccontextmanager
+async def until_set(stop: asyncio.Event) -> AsyncIterator[asyncio.Timeout]:
+    """Leave the body when ``stop`` is set, whatever it waits for. ``expired`` of what is given says so afterwards."""
+    limit = asyncio.timeout(None)
+
+    async def watch() -> None:
+        await stop.wait()
+        limit.reschedule(asyncio.get_running_loop().time())
+
+    async with background(watch()):
+        try:
+            async with limit:
+                yield limit
+        except TimeoutError:
+            if not limit.expired():
+                raise
+
+
+async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel these and wait for their ends. What they raise is their owners' to hear."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+async def cancelled_for_sure(work: Coroutine[None, None, None]) -> None:
+    """Await ``work``, and when cancelled cancel it until it has ended.
+
+    Before Python 3.12 ``asyncio.wait_for``, with which libraries wait, loses a cancellation that comes in the same turn as the
+    result; the library would then go on trying until the time is over.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task])
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_CANCEL_AGAIN_SECONDS)
+        error = None if task.cancelled() else task.exception()
+    if error is not None:
+        raise error

@@ -1,0 +1,182 @@
+"""What follows a decision, in this order: the traffic reverted, the verdict published and the revert guarded, the record kept.
+
+Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for
+nothing, not even for its own checkpoint: the two go out side by side. A verdict is published only when the decision is
+durable, so that no restart can decide otherwise after somebody has read it. The guard does not wait for that.
+
+The record is the end: it is written once, when nothing is left to do, and whoever has one is never taken up again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from config import earlier
+from daemon.aio.backoff import pauses
+from daemon.engine import session as life
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.registry import Registry
+from daemon.engine.reverting import GUARD_ENDED, Reverting
+from daemon.engine.session import Session
+from daemon.errors import Conflict, Refused, VerdictdError
+from daemon.logs import release_bound
+from daemon.model import Action, Record, Stage, TimedStep
+from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictSink
+
+log = logging.getLogger(__name__)
+
+# Short enough for a verdict to be out two seconds after a broker is back, whatever came before.
+_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
+
+
+class Completion:
+    """Carries decided releases to their end. ``carry_out`` is one release's task."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        checkpoints: Checkpoints,
+        reverting: Reverting,
+        routers: Callable[[Session], TrafficRouter],
+        sink: VerdictSink,
+        records: Store,
+        clock: Clock,
+        meter: Meter,
+        forget: Callable[[Session], None],
+    ) -> None:
+        self._registry = registry
+        self._checkpoints = checkpoints
+        self._reverting = reverting
+        self._routers = routers
+        self._sink = sink
+        self._records = records
+        self._clock = clock
+        self._meter = meter
+        self._forget = forget
+        self._counted: set[str] = set()
+
+    async def carry_out(self, session: Session) -> None:
+        """Take one release from its decision to its end, from whatever stage it is in."""
+        with release_bound(session.release_id):
+            if session.stage is Stage.REVERTING:
+                session = await self._revert(session)
+            if session.stage in {Stage.PUBLISHING, Stage.GUARDING}:
+                session = await self._tell_and_guard(session)
+            await self._end(session)
+
+    async def _revert(self, session: Session) -> Session:
+        self._checkpoints.save(session)
+        outcome = await self._reverting.run(self._routers(session), session.release, located=session.located)
+        log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
+        reason = "" if outcome.action is Action.REVERT else outcome.reason
+        return self._put(life.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
+
+    async def _tell_and_guard(self, session: Session) -> Session:
+        """Both at once: a broker that does not take the verdict must not leave the traffic without its guard."""
+        async with asyncio.TaskGroup() as group:
+            guard = group.create_task(self._guard(session))
+            if session.stage is Stage.PUBLISHING:
+                session = await self._publish(session)
+        return life.ended(session if session.stage is Stage.ENDED else self._current(session), guard.result())
+
+    async def _publish(self, session: Session) -> Session:
+        """The session as it is told. One that has nothing to guard is put in its place by ``_end``, when its record is there."""
+        assert session.verdict is not None  # the stage says so
+        verdict = session.verdict
+        await self._settle(session)
+        await self._until_done("publish", lambda: self._sink.publish(verdict))
+        account = {"outcome": verdict.outcome, "action": verdict.action, "by": verdict.by, "reason": verdict.reason}
+        log.info("verdict", extra=account)
+        session = life.published(self._current(session), now=self._clock.now())
+        if session.release_id not in self._counted:  # a step that is begun anew publishes once more, and tells nothing new
+            self._counted.add(session.release_id)
+            self._meter.ended(session.release, verdict, session.marks)
+        if session.stage is Stage.GUARDING:
+            self._checkpoints.save(self._put(session))
+        return session
+
+    async def _settle(self, session: Session) -> None:
+        """Make the decision durable. Where the store refuses it for good, telling it is all that is left to do."""
+        try:
+            await self._checkpoints.saved(session)
+        except VerdictdError as error:
+            log.error("the decision cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
+        self._put(life.settled(self._current(session)))
+
+    async def _guard(self, session: Session) -> tuple[TimedStep, ...]:
+        """Revert again if somebody puts the weights back; first, go on with a revert that has failed."""
+        if session.verdict is None or not session.is_guarded:
+            return _not_guarded(session, now=self._clock.now())
+        router, release, located = self._routers(session), session.release, session.located
+        late = (
+            await self._reverting.keep_retrying(router, release, located=located) if session.verdict.action is Action.FAILED else ()
+        )
+        if late:
+            log.warning("what became of a failed revert", extra={"steps": [one.step for one in late]})
+        return (*late, *await self._reverting.reassert(router, release, located=located))
+
+    async def _end(self, session: Session) -> None:
+        """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""
+        record = msgspec.json.encode(life.record_of(session))
+        await self._until_done("record", lambda: self._keep(session.release_id, record))
+        self._put(session)
+        self._checkpoints.remove(session.release_id)
+        self._counted.discard(session.release_id)
+        self._forget(session)
+
+    async def _keep(self, release_id: str, record: bytes) -> None:
+        """Write it where there is none. What the store refuses for good, as too large, must not keep the release from ending."""
+        try:
+            await self._records.put(release_id, record, over=0)
+        except Conflict:
+            kept = await self._records.get(release_id)
+            if kept is None:
+                raise
+            if not _is_same(kept.value, record):
+                self._meter.failed("record", VerdictdError(f"release {release_id} has another record already"))
+                log.error("another record is kept already, and stays")  # noqa: TRY400 - the conflict is how it was found
+        except Refused as error:
+            self._meter.failed("record", error)
+            log.error("the record cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
+
+    def _current(self, session: Session) -> Session:
+        """The newest value: the ticker may have noted the last canary response meanwhile."""
+        return self._registry.get(session.release_id)
+
+    def _put(self, session: Session) -> Session:
+        self._registry.put(session)
+        return session
+
+    async def _until_done(self, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+        """Try for ever, what was refused as well: a person can mend that, and no verdict may get lost. Each reason is said once."""
+        said = ""
+        for pause in pauses(_PAUSES_SECONDS):
+            try:
+                await attempt()
+            except VerdictdError as error:
+                self._meter.failed(what, error)
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("not done yet", extra={"step": what, "error": said})
+                await self._clock.sleep(pause)
+            else:
+                return
+
+
+def _not_guarded(session: Session, *, now: float) -> tuple[TimedStep, ...]:
+    """A revert that is left alone says why: a record that does not tell of the guard's end is of 0.1, which wrote it before."""
+    if session.verdict is None or session.verdict.action not in {Action.REVERT, Action.FAILED}:
+        return ()
+    newer = f"release {session.superseded_by} is newer" if session.superseded_by else "its verdict was out already"
+    return (TimedStep(step=GUARD_ENDED, at=now, detail=f"not guarded: {newer}"),)
+
+
+def _is_same(kept: bytes, record: bytes) -> bool:
+    """Whether both are of one verdict: that of 0.1 was written before the guard, and knows less of it."""
+    try:
+        return earlier.decode(kept, Record)[0].verdict == earlier.decode(record, Record)[0].verdict
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return False

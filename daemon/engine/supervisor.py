@@ -1,0 +1,151 @@
+"""The running releases' tasks: each is looked for, watched by the ticker, and carried from its decision to its end.
+
+A task goes by its session's stage and nothing else, so that it can be begun anew at any time: at a restart, and after a
+failure of our own code, which is reported and tried again. It never takes other releases with it.
+"""
+
+import asyncio
+import logging
+import random
+from typing import assert_never
+
+from daemon.aio.backoff import pauses
+from daemon.engine import session as life
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.completion import Completion
+from daemon.engine.dependencies import Mesh, Ports
+from daemon.engine.registry import Registry
+from daemon.engine.reverting import Reverting
+from daemon.engine.session import Session
+from daemon.errors import NotFound, PermanentError, VerdictdError
+from daemon.logs import release_bound
+from daemon.model import Stage
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Owner of one task per release that needs one. The tasks belong to ``group``."""
+
+    def __init__(self, ports: Ports, *, registry: Registry, checkpoints: Checkpoints, group: asyncio.TaskGroup) -> None:
+        self._ports = ports
+        self._registry = registry
+        self._checkpoints = checkpoints
+        self._group = group
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._completion = Completion(
+            registry=registry,
+            checkpoints=checkpoints,
+            reverting=Reverting(clock=ports.clock, limits=ports.limits, random=random.random),
+            routers=lambda session: self._mesh(session).router,
+            sink=ports.sink,
+            records=ports.records,
+            clock=ports.clock,
+            meter=ports.meter,
+            forget=self._forget,
+        )
+
+    @property
+    def tasks(self) -> dict[str, asyncio.Task[None]]:
+        """The tasks by release id."""
+        return dict(self._tasks)
+
+    def begin(self, release_id: str) -> None:
+        """Give the release its task, in place of the one it has."""
+        self._cancel(release_id)
+        task = self._group.create_task(self._live(release_id), name=f"release {release_id}")
+        self._tasks[release_id] = task
+        task.add_done_callback(lambda done: self._disown(release_id, done))
+
+    def decided(self, session: Session) -> None:
+        """Put a decided session in its place, and begin to act on it at once."""
+        self._registry.put(session)
+        self.begin(session.release_id)
+
+    def supersede_rivals(self, newer: Session) -> None:
+        """End what is going on with older releases of the same service, each as far as its stage allows."""
+        for rival in self._registry.rivals(newer.release, release_id=newer.release_id):
+            match rival.stage:
+                case Stage.LOCATING | Stage.WATCHING:
+                    self.decided(life.superseded(rival, newer.release_id, now=self._ports.clock.now()))
+                case Stage.REVERTING | Stage.PUBLISHING | Stage.GUARDING:
+                    outdated = life.outdated(rival, newer.release_id)
+                    self._registry.put(outdated)
+                    self._checkpoints.save(outdated)
+                    if rival.stage is not Stage.REVERTING:
+                        # The newer canary may use the same subset: guarding the old revert would take the new one back.
+                        self.begin(rival.release_id)
+                case Stage.ENDED:
+                    pass
+                case _:
+                    assert_never(rival.stage)
+
+    async def _live(self, release_id: str) -> None:
+        with release_bound(release_id):
+            for pause in pauses():
+                try:
+                    await self._go_on(release_id)
+                except Exception as error:
+                    log.exception("release failed", extra={"hint": "a defect of ours; it is tried again, and at the next start"})
+                    self._ports.meter.failed("release", error)
+                    await self._ports.clock.sleep(pause)
+                else:
+                    return
+
+    async def _go_on(self, release_id: str) -> None:
+        session = self._registry.find_running(release_id)
+        if session is None:
+            return
+        match session.stage:
+            case Stage.LOCATING:
+                await self._locate(session)
+            case Stage.REVERTING | Stage.PUBLISHING | Stage.GUARDING:
+                await self._completion.carry_out(session)
+            case Stage.WATCHING | Stage.ENDED:
+                pass
+            case _:
+                assert_never(session.stage)
+
+    async def _locate(self, session: Session) -> None:
+        after = await self._looked_for(session)
+        self._registry.put(after)
+        if after.stage is Stage.WATCHING:
+            self._checkpoints.save(after)
+            log.info("watching", extra={"routes": after.marks[1].detail})
+        else:
+            await self._completion.carry_out(after)
+
+    async def _looked_for(self, session: Session) -> Session:
+        """The session with its routes found, or with the reason why they could not be: objects may come after their event."""
+        ports = self._ports
+        give_up_at = ports.clock.monotonic() + ports.limits.locate_seconds
+        back_off = pauses((0.2, 0.5, 1.0))
+        while True:
+            try:
+                placement = await self._mesh(session).router.locate(session.release)
+            except VerdictdError as error:
+                pause = next(back_off)
+                hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)
+                if hopeless or ports.clock.monotonic() + pause >= give_up_at:
+                    return life.not_located(session, str(error), now=ports.clock.now())
+                await ports.clock.sleep(pause)
+            else:
+                return life.located(session, placement, now=ports.clock.now())
+
+    def _mesh(self, session: Session) -> Mesh:
+        assert session.release.mesh is not None  # admission has filled it in
+        return self._ports.meshes[session.release.mesh]
+
+    def _forget(self, session: Session) -> None:
+        self._ports.telemetry[self._mesh(session).telemetry].forget(session.release_id)
+        if self._ports.recorder is not None:
+            self._ports.recorder.close(session.release_id)
+
+    def _disown(self, release_id: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(release_id) is task:
+            del self._tasks[release_id]
+
+    def _cancel(self, release_id: str) -> None:
+        task = self._tasks.pop(release_id, None)
+        if task is not None:
+            task.cancel()

@@ -1,0 +1,197 @@
+"""The ticker of a telemetry source: all releases on it are sampled together and judged in one batch.
+
+One tick is a function of the registry and a reading, testable without a clock. The loop around it keeps time: it never sleeps a
+drift into existence and, where a tick takes longer than its interval, skips ticks instead of queueing them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from daemon.engine import fitting
+from daemon.engine import session as life
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.judging import Due, JudgedTick, judge
+from daemon.engine.recording import RecordingWriter
+from daemon.engine.registry import Registry
+from daemon.engine.session import Session
+from daemon.engine.weights import Weights
+from daemon.model import Reading, Stage, Watch
+from daemon.ports import Clock, Meter, Telemetry
+from daemon.recorder import Recorder
+from daemon.standing import Standing
+
+log = logging.getLogger(__name__)
+
+# Judging up to so many releases takes less time than handing them to a thread and back.
+_INLINE_BATCH = 32
+
+
+class Ticker:
+    """The ticks of one telemetry source. ``decided`` is called at once with every session whose verdict is final."""
+
+    def __init__(
+        self,
+        name: str,
+        telemetry: Telemetry,
+        *,
+        meshes: frozenset[str],
+        registry: Registry,
+        checkpoints: Checkpoints,
+        clock: Clock,
+        meter: Meter,
+        decided: Callable[[Session], None],
+        weights: Weights | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.name = name
+        self.standing = Standing(f"telemetry {name}", now=clock.now)
+        self._telemetry = telemetry
+        self._meshes = meshes
+        self._registry = registry
+        self._checkpoints = checkpoints
+        self._clock = clock
+        self._watch_clock = WatchClock(clock)
+        self._meter = meter
+        self._decided = decided
+        self._weights = weights
+        self._writer = None if recorder is None else RecordingWriter(recorder, meter=meter, patience_seconds=telemetry.tick_seconds)
+
+    async def run(self) -> None:
+        """Tick for ever. A tick that fails is reported: the next one is another chance."""
+        async with asyncio.TaskGroup() as group:
+            await self._keep_time(group)
+
+    async def _keep_time(self, group: asyncio.TaskGroup) -> None:
+        interval = self._telemetry.tick_seconds
+        next_tick = self._clock.monotonic()
+        looking: asyncio.Task[None] | None = None
+        while True:
+            try:
+                await self.tick()
+            except Exception as error:
+                log.exception("a tick failed", extra={"telemetry": self.name})
+                self._meter.failed("tick", error)
+            if self._weights is not None and self._weights.due and (looking is None or looking.done()):
+                watching = [s for s in self._registry.sampled(self._meshes) if s.stage is Stage.WATCHING]
+                looking = group.create_task(self._weights.look(watching), name=f"weights {self.name}")
+            next_tick += interval
+            late = self._clock.monotonic() - next_tick
+            if late > 0:
+                next_tick += interval * (late // interval)
+            await self._clock.sleep(max(0.0, next_tick - self._clock.monotonic()))
+
+    async def tick(self) -> None:
+        """Sample every release that is due, judge the watched ones in one batch, and put the results in place."""
+        due = self._registry.sampled(self._meshes)
+        if not due:
+            self.standing.rests()
+            return
+        began = self._clock.monotonic()
+        readings = await self._read([Watch(release_id=s.release_id, release=s.release) for s in due])
+        sampled_at = self._clock.monotonic()
+        # The reading took a while: somebody may have decided, reverted or cancelled meanwhile.
+        current = [(s, readings[s.release_id]) for s in self._registry.sampled(self._meshes) if s.release_id in readings]
+        now = self._clock.now()
+        for session, reading in current:
+            self._see_aftermath(session, reading, now=now)
+        judged = await self._judge([(s, r) for s, r in current if s.stage is Stage.WATCHING])
+        self._place(judged)
+        self._meter.round(
+            self.name,
+            releases=len(due),
+            sampling_seconds=sampled_at - began,
+            judging_seconds=self._clock.monotonic() - sampled_at,
+        )
+        if self._writer is not None:
+            await self._writer.write(judged)
+        self._checkpoint(judged)
+        self._fit(judged)
+
+    async def _read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        """A reading for each. Sources answer with gaps when they fail; one that raises has a defect, which is a gap as well."""
+        try:
+            readings, missing = await self._telemetry.read(watches), "telemetry says nothing of it"
+            failure = self._telemetry.failure
+        except Exception as error:
+            log.exception("telemetry failed", extra={"telemetry": self.name})
+            self._meter.failed("telemetry", error)
+            readings, missing = {}, f"telemetry failed: {error}"
+            failure = missing
+        if failure is None:
+            self.standing.works()
+            self._meter.telemetry_answered(self.name)
+        else:
+            self.standing.fails(failure)
+        gap = Reading(seconds=0.0, gap=missing)
+        return {watch.release_id: readings.get(watch.release_id, gap) for watch in watches}
+
+    async def _judge(self, watching: Sequence[tuple[Session, Reading]]) -> list[JudgedTick]:
+        times = self._watch_clock.now([session for session, _ in watching])
+        batch = [Due(session=s, reading=self._weighed(s, r), now=now) for (s, r), now in zip(watching, times, strict=True)]
+        if len(batch) <= _INLINE_BATCH:
+            judged = judge(batch, now=self._clock.now)
+        else:
+            judged = await asyncio.to_thread(judge, batch, now=self._clock.now)
+        for one in judged:
+            session = one.due.session
+            self._meter.ticked(Watch(release_id=session.release_id, release=session.release), one.due.reading, one.ruling)
+            if one.error is not None:
+                self._meter.failed("judge", one.error)
+        return judged
+
+    def _weighed(self, session: Session, reading: Reading) -> Reading:
+        """The reading with the route's weight, where the telemetry has not brought it."""
+        weight = None if self._weights is None else self._weights.of(session.release_id)
+        return reading if weight is None or reading.weight is not None else msgspec.structs.replace(reading, weight=weight)
+
+    def _place(self, judged: Sequence[JudgedTick]) -> None:
+        """Decided ones first: nothing stands before a revert."""
+        for item in sorted(judged, key=lambda j: j.after.decision is None):
+            if not self._registry.is_current(item.due.session):
+                continue
+            self._registry.put(item.after)
+            if item.after.decision is not None:
+                self._decided(item.after)
+
+    def _checkpoint(self, judged: Sequence[JudgedTick]) -> None:
+        """After the recording, which then knows every tick that a checkpoint knows. Decided ones are kept by their task."""
+        for item in judged:
+            if item.after.decision is None and self._registry.is_current(item.after):
+                self._checkpoints.save(item.after)
+
+    def _fit(self, judged: Sequence[JudgedTick]) -> None:
+        """Last of all, since it decides nothing: what the buckets of a few releases cannot tell of their policies."""
+        current = (item.after for item in judged if self._registry.is_current(item.after))
+        for session in fitting.due(current):
+            self._registry.put(fitting.looked(session))
+
+    def _see_aftermath(self, session: Session, reading: Reading, *, now: float) -> None:
+        after = life.aftermath(session, reading, now=now)
+        if after is not session:
+            self._registry.put(after)
+
+
+class WatchClock:
+    """How long each watch has been going on, whatever is done to the wall's clock meanwhile.
+
+    Within one process the monotonic clock says so; the wall's clock only bridges a restart. Otherwise a clock that is set back
+    would hold a release for as long, and one that is set forward would end every watch at once.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began: dict[str, float] = {}
+
+    def now(self, watching: Sequence[Session]) -> list[float]:
+        """The time for each of these, in seconds since 1970 as if the wall's clock had run steadily. Others are forgotten."""
+        wall, steady = self._clock.now(), self._clock.monotonic()
+        self._began = {s.release_id: self._began.get(s.release_id, steady - _elapsed(s, wall)) for s in watching}
+        return [(s.started_at or wall) + steady - self._began[s.release_id] for s in watching]
+
+
+def _elapsed(session: Session, wall: float) -> float:
+    """By the wall's clock, and not less than what was counted already."""
+    return max(wall - (session.started_at or wall), session.t)

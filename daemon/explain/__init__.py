@@ -1,7 +1,0 @@
-"""A verdict explained: from its decision record, from its recording judged again, or from both checked against each other."""
-
-from daemon.explain.account import Account, account
-from daemon.explain.reading import read_record
-from daemon.explain.trace import Trace, trace
-
-__all__ = ["Account", "Trace", "account", "read_record", "trace"]

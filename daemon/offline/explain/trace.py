@@ -1,0 +1,177 @@
+"""What an explanation is made of: a decision record as it is, or a recording judged again tick by tick, with its evidence at each.
+
+Which of them a file is, is seen from its content, never from its name.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from analyzers.judge import fold, start
+from analyzers.ruling import Ruling
+from config import earlier, files
+from config.policy import Policy
+from daemon import recordings
+from daemon.errors import InvalidInput
+from daemon.model import Arm, Record, Release, Sample
+from daemon.offline.replay.sources import opened
+from daemon.recordings import Header
+
+FORMAT = "verdictd.record/1"
+# Many times what a record is; a file that begins like one and is larger is a recording.
+_LARGEST_BYTES = 16 * 1024 * 1024
+_FIX = "give a decision record (as GET /v1/releases/ID/record answers) or a recording"
+
+
+class _Format(msgspec.Struct):
+    format: str = ""
+
+
+def read_record(path: Path) -> Record | None:
+    """The decision record in a file; null when the file is none (it is then read as a recording).
+
+    Raises:
+        InvalidInput: the file cannot be read, or is a record with a fault.
+    """
+    try:
+        with files.opened(path) as file:
+            first = file.read(1)
+            content = first + file.read(_LARGEST_BYTES) if first == b"{" else b""
+    except files.Unreadable as error:
+        raise InvalidInput(error.message, path=str(path), fix=_FIX) from error
+    except OSError as error:
+        raise InvalidInput(str(error), path=str(path), fix=_FIX) from error
+    if _format_of(content) != FORMAT:
+        return None
+    try:
+        return earlier.decode(content, Record)[0]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(str(error), path=str(path), fix=f"this version reads {FORMAT}") from error
+
+
+def _format_of(content: bytes) -> str:
+    """A recording is several documents: as one it cannot be decoded, and has no format in this sense."""
+    try:
+        return msgspec.json.decode(content, type=_Format).format
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One tick.
+
+    Attributes:
+        t: seconds since the watch began.
+        evidence: that the canary is worse at all, after this tick. legs: the same of each leg alone.
+        beyond: of each leg, that the canary is worse than tolerated.
+        error_rates, mean_ms: (canary, baseline) in this tick alone; null without requests or telemetry.
+        gap: why the tick had no information.
+    """
+
+    t: float
+    evidence: float
+    legs: dict[str, float]
+    beyond: dict[str, float]
+    error_rates: tuple[float | None, float | None]
+    mean_ms: tuple[float | None, float | None]
+    gap: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """What was judged of one arm until the verdict: in ticks in which both were seen."""
+
+    requests: int = 0
+    errors: int = 0
+    denied: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """A recording judged again.
+
+    Attributes:
+        ruling: the final one, or the last one when the recording ends first.
+        points: a point for each tick until the ruling was final.
+        digests: the chained digest after each tick of the whole recording.
+        torn_line: number of a last line that was not written to its end and was left out; else null.
+    """
+
+    file: Path
+    header: Header
+    release: Release
+    policy: Policy
+    ruling: Ruling
+    points: tuple[Point, ...]
+    canary: Totals
+    baseline: Totals
+    digests: tuple[str, ...]
+    torn_line: int | None = None
+
+
+def trace(path: Path, *, policy: Policy | None = None) -> Trace:
+    """Judge a recording under a policy (null: its own).
+
+    Raises:
+        InvalidInput: naming the file and the line of the first fault.
+    """
+    recording = opened(path, policies=[policy])
+    [terms] = recording.terms
+    state = start(terms)
+    ruling: Ruling | None = None
+    points: list[Point] = []
+    digests: list[str] = []
+    canary = baseline = Totals()
+    digest = ""
+    for sample in recording.samples:
+        digest = recordings.chained(digest, recordings.line(sample))
+        digests.append(digest)
+        if ruling is None or ruling.outcome == "continue":
+            [(state, ruling)] = fold([terms], [state], [sample])
+            points.append(_point(sample, ruling))
+            if sample.canary is not None and sample.baseline is not None:
+                canary, baseline = _plus(canary, sample.canary), _plus(baseline, sample.baseline)
+    assert ruling is not None  # ``opened`` refuses a recording without a tick
+    return Trace(
+        file=path,
+        header=recording.header,
+        release=recording.release,
+        policy=policy or recording.header.policy,
+        ruling=ruling,
+        points=tuple(points),
+        canary=canary,
+        baseline=baseline,
+        digests=tuple(digests),
+        torn_line=recording.torn_line,
+    )
+
+
+def _point(sample: Sample, ruling: Ruling) -> Point:
+    arms = sample.canary, sample.baseline
+    missing = " and ".join(name for name, arm in zip(("canary", "baseline"), arms, strict=True) if arm is None)
+    return Point(
+        t=sample.t,
+        evidence=ruling.evidence,
+        legs={name: leg.e_value for name, leg in ruling.legs.items()},
+        beyond={name: leg.beyond for name, leg in ruling.legs.items()},
+        error_rates=(_rate(arms[0]), _rate(arms[1])),
+        mean_ms=(_mean(arms[0]), _mean(arms[1])),
+        gap=sample.gap or (f"no telemetry of {missing}" if missing else None),
+    )
+
+
+def _rate(arm: Arm | None) -> float | None:
+    return arm.errors / arm.requests if arm is not None and arm.requests else None
+
+
+def _mean(arm: Arm | None) -> float | None:
+    if arm is None or arm.latency is None:
+        return None
+    number = sum(arm.latency.counts)
+    return arm.latency.sum_ms / number if number else None
+
+
+def _plus(totals: Totals, arm: Arm) -> Totals:
+    return Totals(requests=totals.requests + arm.requests, errors=totals.errors + arm.errors, denied=totals.denied + arm.denied)

@@ -1,1 +1,0 @@
-"""Curves for people: dots in a terminal, SVG in a page. No library and no knowledge of what is drawn."""

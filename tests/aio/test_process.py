@@ -1,0 +1,58 @@
+"""The tie between a process and its child. That it holds a real server is told beside each of those who start one."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from daemon.aio.process import with_parent_death_signal
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tie is the Linux kernel's")
+
+PARENT = """
+import signal, subprocess, sys, time
+from daemon.aio.process import with_parent_death_signal
+child = [sys.executable, "-u", "-c", sys.argv[2]]
+subprocess.Popen(with_parent_death_signal(child, ended_by=signal.Signals(int(sys.argv[1]))))
+time.sleep(60)
+"""
+CHILD = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(print("told to end")))
+print("here")
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("number", "last_words"), [(signal.SIGTERM, b"told to end\n"), (signal.SIGKILL, b"")])
+async def test_the_end_of_a_killed_parent_is_told_to_its_child_by_the_signal_asked_for(
+    number: signal.Signals, last_words: bytes
+) -> None:
+    argv = (sys.executable, "-c", PARENT, str(number.value), CHILD)
+    parent = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
+    async with asyncio.timeout(20):
+        assert await parent.stdout.readline() == b"here\n"
+        parent.kill()
+        # The child holds the other end of the pipe, which is read to its end only when the child has gone.
+        assert await parent.stdout.read() == last_words
+        await parent.wait()
+
+
+def test_the_command_is_run_as_it_is_given() -> None:
+    argv = ["/bin/sh", "-c", 'echo "$0 $1 $PPID"; exit 7', "a b", "-I"]
+    done = subprocess.run(
+        with_parent_death_signal(argv, ended_by=signal.SIGKILL), capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout) == (7, f"a b -I {os.getpid()}\n")
+
+
+def test_a_child_whose_parent_has_gone_before_the_tie_runs_nothing() -> None:
+    command = with_parent_death_signal(["/bin/echo", "nobody would end me"], ended_by=signal.SIGKILL)
+    assert command.count(str(os.getpid())) == 1
+    orphan = [str(os.getppid()) if word == str(os.getpid()) else word for word in command]
+    done = subprocess.run(orphan, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout) == (1, "")

@@ -1,0 +1,100 @@
+"""Tasks and their owners."""
+
+import asyncio
+
+import pytest
+
+from daemon.aio.tasks import background, cancel_all, cancelled_for_sure, until_set
+from daemon.errors import InvalidInput, Unavailable
+
+
+async def test_a_body_keeps_its_own_error_and_its_work_ends_with_it() -> None:
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    async def body() -> None:
+        async with background(work()):
+            await asyncio.sleep(0)
+            raise InvalidInput("mine")
+
+    with pytest.raises(InvalidInput, match="mine"):
+        await body()
+    assert ended.is_set()
+
+
+async def test_work_that_fails_ends_the_body() -> None:
+    async def work() -> None:
+        raise Unavailable("theirs")
+
+    async def body() -> None:
+        async with background(work()):
+            await asyncio.sleep(60)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await body()
+    assert caught.group_contains(Unavailable)
+
+
+async def test_a_body_is_left_when_the_event_is_set() -> None:
+    stop = asyncio.Event()
+    async with until_set(stop) as limit:
+        stop.set()
+        await asyncio.Event().wait()
+    assert limit.expired()
+
+
+async def test_a_time_out_of_the_bodys_own_is_its_error() -> None:
+    async def body() -> None:
+        async with until_set(asyncio.Event()):
+            raise TimeoutError("mine")
+
+    with pytest.raises(TimeoutError, match="mine"):
+        await body()
+
+
+async def test_all_are_cancelled_and_have_ended() -> None:
+    async def failing() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise Unavailable("at the end")
+
+    tasks = [asyncio.ensure_future(asyncio.Event().wait()), asyncio.ensure_future(failing())]
+    await asyncio.sleep(0)
+    await cancel_all(tasks)
+    assert tasks[0].cancelled()
+    assert isinstance(tasks[1].exception(), Unavailable)
+    await cancel_all([])
+
+
+async def test_work_that_loses_a_cancellation_is_cancelled_again() -> None:
+    lost = 0
+
+    async def losing() -> None:
+        nonlocal lost
+        while lost < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                lost += 1
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(cancelled_for_sure(losing()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await cancel_all([task])
+    assert task.cancelled()
+    assert lost == 2
+
+
+async def test_what_the_work_raises_is_raised() -> None:
+    async def failing() -> None:
+        raise Unavailable("theirs")
+
+    with pytest.raises(Unavailable, match="theirs"):
+        await cancelled_for_sure(failing())

@@ -1,0 +1,356 @@
+"""Events in: understood, refused, seen twice, and never lost."""
+
+import asyncio
+import gc
+import json
+import time
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from daemon import names
+from daemon.bus import consuming, eventsource, subjects
+from daemon.bus.eventsource import NatsAnnouncement
+from daemon.bus.opening import Bus, open_bus
+from daemon.bus.streams import ensure_streams
+from daemon.errors import InvalidEvent
+from daemon.model import Command
+from tests.bus.samples import RELEASE
+from tests.live.nats import Broker, until
+
+pytestmark = pytest.mark.live
+
+SUBJECT = "verdictd.release.prod.shop.web"
+
+
+async def announce(bus: Bus, body: bytes | dict[str, Any], headers: dict[str, str] | None = None) -> None:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    await bus.connection.jetstream.publish(SUBJECT, data, headers=headers)
+
+
+async def take(bus: Bus, count: int, *, within: float = 30.0) -> list[NatsAnnouncement]:
+    """The next announcements, unanswered; longer than the broker waits for an answer that somebody else owes."""
+    taken: list[NatsAnnouncement] = []
+    async with asyncio.timeout(within), aclosing(bus.events.announcements()) as announcements:
+        async for announcement in announcements:
+            taken.append(announcement)
+            if len(taken) == count:
+                break
+    return taken
+
+
+async def outstanding(bus: Bus) -> int:
+    info = await bus.connection.jetstream.consumer_info(subjects.RELEASES, "verdictd-prod")
+    return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+
+async def dead_letters(bus: Bus) -> list[tuple[dict[str, str], bytes]]:
+    state = (await bus.connection.jetstream.stream_info(subjects.REJECTED)).state
+    messages = [
+        await bus.connection.jetstream.get_msg(subjects.REJECTED, seq=n) for n in range(state.first_seq or 1, state.last_seq + 1)
+    ]
+    return [(message.headers or {}, message.data or b"") for message in messages]
+
+
+async def test_a_bare_release_is_announced_and_acknowledged_when_accepted(bus: Bus) -> None:
+    await announce(bus, RELEASE)
+    [announcement] = await take(bus, 1)
+    assert announcement.release().service == "web"
+    assert announcement.release_id is not None
+    assert announcement.release_id.startswith("web-")
+    assert await outstanding(bus) == 1
+    await announcement.accept()
+    assert await outstanding(bus) == 0
+
+
+async def test_the_same_cloudevent_sent_twice_gives_the_same_release_id(bus: Bus) -> None:
+    event = {"specversion": "1.0", "id": "7", "source": "/ci", "type": "io.verdictd.release.v1", "data": RELEASE}
+    await announce(bus, event)
+    await announce(bus, event, {"Content-Type": "application/cloudevents+json"})
+    await announce(bus, RELEASE, {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/ci", "ce-type": "io.verdictd.release.v1"})
+    await announce(bus, {**event, "id": "8"})
+    first, second, third, other = [announcement.release_id for announcement in await take(bus, 4)]
+    assert first == second == third
+    assert first != other
+
+
+async def test_a_bare_release_is_told_from_the_next_by_its_place_and_keeps_its_id_when_redelivered(bus: Bus) -> None:
+    await announce(bus, RELEASE)
+    await announce(bus, RELEASE)
+    first, second = await take(bus, 2)
+    assert first.release_id != second.release_id
+    await first._delivery.put_back()
+    [again] = await take(bus, 1)
+    assert again.release_id == first.release_id
+
+
+async def test_what_is_not_understood_is_rejected_with_its_reason_and_the_next_is_taken(bus: Bus) -> None:
+    bad = {**RELEASE, "service": "web.>"}
+    await announce(bus, b"\xff{not json", {"X-Sender": "ci"})
+    await announce(bus, bad)
+    await announce(bus, {"specversion": "1.0", "id": "7", "source": "/ci", "type": "com.example.other", "data": {}})
+    await announce(bus, {**RELEASE, "strategy": "mirror"})
+    await announce(bus, RELEASE)
+    *refused, good = await take(bus, 5)
+    for announcement in refused:
+        assert announcement.release_id is None
+        with pytest.raises(InvalidEvent) as caught:
+            announcement.release()
+        await announcement.reject(str(caught.value))
+    await good.accept()
+    assert await outstanding(bus) == 0
+    letters = await dead_letters(bus)
+    assert [headers["Verdictd-Reason"].split(":")[0] for headers, _ in letters] == ["$", "$.service", "$.type", "$.strategy"]
+    assert letters[0][1] == b"\xff{not json"
+    assert letters[0][0]["Verdictd-Header-X-Sender"] == "ci"
+    assert letters[1][0]["Verdictd-Subject"] == SUBJECT
+    assert json.loads(letters[1][1]) == bad
+
+
+async def test_what_was_not_answered_when_the_daemon_stopped_comes_at_once_to_the_next(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        for _ in range(5):
+            await announce(bus, RELEASE)
+        held = await take(bus, 2)
+        assert len(held) == 2
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        assert len(await take(bus, 5, within=3.0)) == 5
+
+
+async def test_events_sent_around_a_kill_of_the_server_all_arrive(nats_server: Broker, bus: Bus) -> None:
+    seen: set[str] = set()
+
+    async def watch() -> None:
+        async with aclosing(bus.events.announcements()) as announcements:
+            async for announcement in announcements:
+                await announcement.accept()
+                seen.add(announcement.release().service)
+                if len(seen) == 2:
+                    return
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        group.create_task(watch())
+        await announce(bus, {**RELEASE, "service": "before"})
+        await until(lambda: bool(seen))
+        await nats_server.kill()
+        await asyncio.sleep(1.0)
+        await nats_server.start()
+        await until(lambda: bus.ready)
+        await announce(bus, {**RELEASE, "service": "after"})
+    assert seen == {"before", "after"}
+
+
+async def test_a_sender_s_message_id_names_the_event(bus: Bus) -> None:
+    await announce(bus, RELEASE, {"Nats-Msg-Id": "build-7"})
+    await announce(bus, RELEASE, {"Nats-Msg-Id": "build-8"})
+    first, second = await take(bus, 2)
+    assert first.release_id != second.release_id
+    assert first.release_id == names.new_release_id("web", origin="message\nbuild-7")
+
+
+async def test_an_event_for_another_cluster_is_left_to_it(nats_server: Broker, bus: Bus) -> None:
+    async with open_bus(nats_server.settings, cluster="other") as elsewhere:
+        with pytest.raises(TimeoutError):
+            await take(elsewhere, 1, within=0.5)
+    await announce(bus, {**RELEASE, "cluster": "other"})
+    await announce(bus, {**RELEASE, "cluster": "prod"})
+    [ours] = await take(bus, 1)
+    assert ours.release().cluster == "prod"
+    async with open_bus(nats_server.settings, cluster="other") as elsewhere:
+        [theirs] = await take(elsewhere, 1)
+        assert theirs.release().cluster == "other"
+
+
+async def test_what_is_worked_on_is_held_and_what_is_dropped_comes_again(
+    nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.3)
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        await announce(bus, RELEASE)
+        held = await take(bus, 1)
+        with pytest.raises(TimeoutError):
+            await take(bus, 1, within=2.5)
+        release_id = held[0].release_id
+        held.clear()
+        gc.collect()
+        [again] = await take(bus, 1, within=5.0)
+        assert again.release_id == release_id
+
+
+async def test_an_event_that_is_never_accepted_is_rejected_in_the_end(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsource, "MAX_DELIVERIES", 2)
+    await announce(bus, RELEASE)
+    for _ in range(2):
+        [announcement] = await take(bus, 1)
+        await announcement._delivery.put_back()
+    [announcement] = await take(bus, 1)
+    with pytest.raises(InvalidEvent) as caught:
+        announcement.release()
+    await announcement.reject(str(caught.value))
+    [(headers, _)] = await dead_letters(bus)
+    assert headers["Verdictd-Reason"].startswith("$: delivered 2 times and never accepted; ")
+    assert headers["Verdictd-Delivered"] == "3"
+    assert await outstanding(bus) == 0
+
+
+async def test_a_letter_that_cannot_be_kept_comes_again_until_it_can(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.2)
+    await announce(bus, b"nonsense")
+    [announcement] = await take(bus, 1)
+    await bus.connection.jetstream.delete_stream(subjects.REJECTED)
+    await announcement.reject("nonsense")
+    assert await outstanding(bus) == 1
+    await ensure_streams(bus.connection.jetstream, replicas=1, patience_seconds=5.0)
+    [announcement] = await take(bus, 1)
+    await announcement.reject("nonsense\r\nwith a line break and a ü")
+    assert await outstanding(bus) == 0
+    [(headers, data)] = await dead_letters(bus)
+    assert (headers["Verdictd-Reason"], data) == ("nonsense  with a line break and a \\xfc", b"nonsense")
+
+
+async def test_an_event_as_large_as_the_server_takes_is_rejected_cut_and_says_so(bus: Bus) -> None:
+    await announce(bus, b"x" * (1024 * 1024 - 300))
+    [announcement] = await take(bus, 1)
+    await announcement.reject("too much")
+    [(headers, data)] = await dead_letters(bus)
+    assert len(data) == 1024 * 1024 - 16 * 1024
+    assert headers["Verdictd-Truncated"] == "1048276 bytes; the whole is at VERDICTD_RELEASES:1"
+    assert bus.ready
+
+
+async def test_odd_and_huge_headers_do_not_stand_in_the_way_of_a_burial(bus: Bus) -> None:
+    await announce(bus, b"{}", {"X!Odd": "1", "X-Huge": "y" * 20_000, "X-Late": "3", "Nats-Msg-Id": "7"})
+    [announcement] = await take(bus, 1)
+    await announcement.reject("no release")
+    [(headers, _)] = await dead_letters(bus)
+    assert [key for key in headers if key.startswith("Verdictd-Header-")] == []
+    assert headers["Verdictd-Reason"] == "no release"
+
+
+async def test_two_clusters_keep_the_same_letter_once(nats_server: Broker, bus: Bus) -> None:
+    await announce(bus, b"nonsense")
+    async with open_bus(nats_server.settings, cluster="other") as elsewhere:
+        for daemon in (bus, elsewhere):
+            [announcement] = await take(daemon, 1)
+            await announcement.reject("nonsense")
+    assert len(await dead_letters(bus)) == 1
+
+
+async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_listens(nats_server: Broker) -> None:
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        for command in ("rollback", "promote"):
+            body = json.dumps({"command": command, "by": "ann"}).encode()
+            await bus.connection.jetstream.publish("verdictd.command.web-1", body)
+    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.commands()) as commands:
+        assert await anext(commands) == ("web-1", Command(command="rollback", by="ann"))
+        assert await anext(commands) == ("web-1", Command(command="promote", by="ann"))
+    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.commands()) as commands:
+        # The one that nobody asked on after may not have been carried out.
+        assert await anext(commands) == ("web-1", Command(command="promote", by="ann"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "body", "reason"),
+    [
+        ("verdictd.command.web-1", b"rollback", "$: not JSON: JSON is malformed"),
+        ("verdictd.command.web-1", b'{"command":"explode"}', "$.command: Invalid enum value"),
+        ("verdictd.command.web-1", b'{"command":"cancel","extra":1}', "$: Object contains unknown field"),
+        ("verdictd.command.Web_1", b'{"command":"cancel"}', "subject: 'Web_1' is not a usable name"),
+    ],
+)
+async def test_a_command_that_is_not_understood_is_rejected(bus: Bus, subject: str, body: bytes, reason: str) -> None:
+    await bus.connection.jetstream.publish(subject, body)
+    await bus.connection.jetstream.publish("verdictd.command.web-2", b'{"command":"cancel"}')
+    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+        assert await anext(commands) == ("web-2", Command(command="cancel"))
+    [(headers, data)] = await dead_letters(bus)
+    assert headers["Verdictd-Reason"].startswith(reason)
+    assert data == body
+
+
+async def test_a_consumer_that_somebody_deletes_is_made_again(bus: Bus) -> None:
+    await announce(bus, RELEASE)
+    [announcement] = await take(bus, 1)
+    await announcement.accept()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        waiting = group.create_task(take(bus, 1, within=20.0))
+        await asyncio.sleep(0.3)
+        await bus.connection.jetstream.delete_consumer(subjects.RELEASES, "verdictd-prod")
+        await announce(bus, {**RELEASE, "service": "later"})
+    assert len(waiting.result()) == 1
+
+
+async def test_a_thousand_events_are_accepted_in_seconds(bus: Bus) -> None:
+    for number in range(1_000):
+        await announce(bus, {**RELEASE, "service": f"web-{number}"})
+    began = time.monotonic()
+    seen = set()
+    async with asyncio.timeout(30), aclosing(bus.events.announcements()) as announcements:
+        async for announcement in announcements:
+            await announcement.accept()
+            seen.add(announcement.release_id)
+            if len(seen) == 1_000:
+                break
+    assert time.monotonic() - began < 10.0
+    assert await outstanding(bus) == 0
+
+
+async def test_a_postponed_event_comes_again_though_somebody_still_remembers_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.2)
+    await announce(bus, RELEASE)
+    async with asyncio.timeout(8.0), aclosing(bus.events.announcements()) as announcements:
+        first = await anext(announcements)
+        await first.postpone()
+        second = await anext(announcements)
+    assert second.release_id == first.release_id
+    await second.accept()
+    assert await outstanding(bus) == 0
+
+
+async def test_an_outage_of_any_length_rejects_no_event(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is postponed does not count towards its deliveries; it is held meanwhile, and handed out again."""
+    monkeypatch.setattr(eventsource, "MAX_DELIVERIES", 1)
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(consuming, "FETCH_SECONDS", 0.1)
+    await announce(bus, RELEASE)
+    async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+        for _ in range(5):
+            announcement = await anext(announcements)
+            assert announcement.release().service == "web"
+            await announcement.postpone()
+        announcement = await anext(announcements)
+    assert announcement._delivery.message.metadata.num_delivered == 1
+    await announcement.accept()
+    assert await outstanding(bus) == 0
+    assert await dead_letters(bus) == []
+
+
+async def test_a_postponed_event_is_held_for_longer_than_the_server_waits(
+    nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 2.5)
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        await announce(bus, RELEASE)
+        async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+            await (await anext(announcements)).postpone()
+            again = await anext(announcements)
+        assert again._delivery.message.metadata.num_delivered == 1
+        await again.accept()
+
+
+async def test_what_the_server_delivers_anew_takes_the_place_of_what_waits(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 1.0)
+    await announce(bus, RELEASE)
+    async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+        first = await anext(announcements)
+        await first.postpone()
+        await first._delivery.message.nak()  # as after a connection that was lost for longer than the server waits
+        second = await anext(announcements)
+        assert second._delivery.message.metadata.num_delivered == 2
+        await second.accept()
+        await announce(bus, {**RELEASE, "service": "next"})
+        assert (await anext(announcements)).release().service == "next"

@@ -1,0 +1,187 @@
+"""The ticks: all releases together, no drift, no queue of missed ticks."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from daemon.engine import session as life
+from daemon.engine import ticker
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.judging import Due, JudgedTick, judge
+from daemon.engine.registry import Registry
+from daemon.engine.session import Session
+from daemon.engine.ticker import Ticker
+from daemon.model import Command, Reading, Stage, Watch
+from daemon.offline.replay import replay_file
+from daemon.ports import Placement
+from daemon.recorder import Recorder
+from tests.engine.worlds import POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, until
+
+
+class Workshop:
+    """A ticker with what it needs, and what it decided."""
+
+    def __init__(self, telemetry: HandTelemetry, *, recorder: Recorder | None = None) -> None:
+        self.scene = Scene(telemetry=telemetry)
+        self.registry = Registry(max_ended=10)
+        self.checkpoints = Checkpoints(self.scene.sessions, clock=self.scene.clock, meter=self.scene.meter)
+        self.decided: list[Session] = []
+        self.ticker = Ticker(
+            "hand",
+            telemetry,
+            meshes=frozenset({"edge"}),
+            registry=self.registry,
+            checkpoints=self.checkpoints,
+            clock=self.scene.clock,
+            meter=self.scene.meter,
+            decided=self.decided.append,
+            recorder=recorder,
+        )
+
+    def telemetry_fails(self, reason: str | None) -> None:
+        self.scene.telemetry.failure = reason
+
+    def watch(self, release_id: str, *, mesh: str = "edge") -> None:
+        session = life.admitted(
+            msgspec.structs.replace(RELEASE, mesh=mesh),
+            release_id=release_id,
+            policy=POLICY,
+            policy_hash="sha256:x",
+            cluster="test",
+            tick_seconds=1.0,
+            split=False,
+            now=self.scene.clock.now(),
+        )
+        self.registry.put(life.located(session, Placement(routes=(), canary_percent=10.0), now=self.scene.clock.now()))
+
+
+async def test_all_releases_of_a_source_are_read_in_one_call_and_others_not() -> None:
+    shop = Workshop(HandTelemetry([healthy()]))
+    for n in range(40):
+        shop.watch(f"web-{n}")
+    shop.watch("other", mesh="elsewhere")
+    await shop.ticker.tick()
+    assert shop.scene.telemetry.asked == [[f"web-{n}" for n in range(40)]]
+    assert {shop.registry.get(f"web-{n}").ticks for n in range(40)} == {1}
+    assert shop.registry.get("other").ticks == 0
+
+
+async def test_nothing_is_read_when_nothing_is_watched() -> None:
+    shop = Workshop(HandTelemetry([healthy()]))
+    await shop.ticker.tick()
+    assert shop.scene.telemetry.asked == []
+    assert shop.scene.meter.rounds == 0
+
+
+async def test_a_decision_is_handed_on_in_the_same_tick() -> None:
+    shop = Workshop(HandTelemetry([failing(60)]))
+    shop.watch("web-1")
+    for _ in range(3):
+        await shop.ticker.tick()
+        shop.scene.clock.time += 1
+    assert [s.stage for s in shop.decided] == [Stage.REVERTING]
+
+
+async def test_a_word_spoken_while_the_judge_was_busy_stands() -> None:
+    shop = Workshop(HandTelemetry([failing(60)]))
+    shop.watch("web-1")
+
+    class Interrupting(HandTelemetry):
+        async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+            session = shop.registry.get("web-1")
+            shop.registry.put(life.commanded(session, Command(command="cancel", by="ada"), now=0.0))
+            return {"web-1": failing(60)}
+
+    shop.ticker._telemetry = Interrupting()
+    await shop.ticker.tick()
+    verdict = shop.registry.get("web-1").verdict
+    assert verdict is not None
+    assert verdict.by == "person"
+    assert shop.decided == []
+
+
+async def test_a_word_spoken_in_the_middle_of_the_judging_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Workshop(HandTelemetry([failing(60)]))
+    shop.watch("web-1")
+
+    def interrupted(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
+        session = shop.registry.get("web-1")
+        shop.registry.put(life.commanded(session, Command(command="cancel", by="ada"), now=0.0))
+        return judge(batch, now=now)
+
+    monkeypatch.setattr(ticker, "judge", interrupted)
+    await shop.ticker.tick()
+    assert shop.registry.get("web-1").stage is Stage.PUBLISHING
+    assert shop.registry.get("web-1").ticks == 0
+    assert shop.decided == []
+
+
+async def test_missed_ticks_are_skipped_and_the_ticks_do_not_drift() -> None:
+    shop = Workshop(HandTelemetry([gap()]))
+    shop.watch("web-1")
+    clock = shop.scene.clock
+    began = clock.time
+    ticks: list[float] = []
+
+    class Slow(HandTelemetry):
+        async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+            ticks.append(clock.time - began)
+            clock.time += 2.5 if len(ticks) == 2 else 0.25
+            return {"web-1": gap()}
+
+    shop.ticker._telemetry = Slow()
+    task = asyncio.ensure_future(shop.ticker.run())
+    await until(lambda: len(ticks) >= 5)
+    task.cancel()
+    await asyncio.wait([task])
+    assert ticks[:5] == [0.0, 1.0, 3.5, 4.0, 5.0]
+
+
+async def test_what_was_judged_is_recorded_and_replays_to_the_same_ruling(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    unknown_bounds = msgspec.structs.replace(gap(), gap="no scrape yet")
+    shop = Workshop(HandTelemetry([unknown_bounds, healthy(), healthy(), failing(20)]), recorder=recorder)
+    shop.watch("web-1")
+    while not shop.decided:
+        shop.scene.clock.time += 1
+        await shop.ticker.tick()
+    lines = recorder.path("web-1").read_text().splitlines()
+    assert json.loads(lines[0])["bounds_ms"] == [10.0, 25.0, 50.0, 100.0, 250.0]
+    assert json.loads(lines[1])["gap"] == "no scrape yet"
+    [decided] = shop.decided
+    replayed = replay_file(recorder.path("web-1"))
+    assert decided.decision is not None
+    assert (replayed.verdict, replayed.decided_at_tick, replayed.reason) == ("rollback", decided.ticks, decided.decision.reason)
+    assert replayed.findings == decided.decision.findings
+
+
+async def test_a_source_that_does_not_answer_is_said_once_and_so_is_its_return(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    shop = Workshop(HandTelemetry([gap("connection refused")]))
+    shop.watch("web-1")
+    shop.telemetry_fails("connection refused")
+    for _ in range(20):
+        await shop.ticker.tick()
+    assert shop.ticker.standing.problem == "connection refused"
+    assert shop.scene.meter.answers == 0
+    shop.telemetry_fails(None)
+    await shop.ticker.tick()
+    await shop.ticker.tick()
+    assert shop.ticker.standing.problem is None
+    assert shop.scene.meter.answers == 2
+    said = [(r.message, r.__dict__["component"]) for r in caplog.records if r.name == "daemon.standing"]
+    assert said == [("does not work", "telemetry hand"), ("works again", "telemetry hand")]
+
+
+async def test_of_a_source_that_nobody_asks_any_more_nothing_is_claimed() -> None:
+    shop = Workshop(HandTelemetry([gap()]))
+    shop.watch("web-1")
+    shop.telemetry_fails("connection refused")
+    await shop.ticker.tick()
+    shop.registry.put(life.ended(shop.registry.get("web-1")))
+    await shop.ticker.tick()
+    assert shop.ticker.standing.problem is None

@@ -30,6 +30,10 @@ def unwell(rows: Rows, limits: Limits) -> tuple[Mask, Array]:
     return lowest > limits.max_rate, rate
 
 
+def _unwell(rate: float) -> str:
+    return f"the baseline itself fails {words.percent(rate)} since the start: the canary is compared with it only"
+
+
 def _blind(rows: Rows, limits: Limits) -> Sequence[Mask]:
     size = limits.bounds.shape[1] + 1
     if size == 1:
@@ -45,11 +49,13 @@ def beside(rows: Rows, limits: Limits) -> list[str]:
     for at in np.flatnonzero(typical | slow_end | failing).tolist():
         parts = []
         if failing[at]:
-            parts.append(f"; the baseline itself fails {words.percent(float(rate[at]))}: the canary is compared with it only")
+            parts.append(f"; {_unwell(float(rate[at]))}")
         if typical[at]:
-            parts.append(f"; these buckets cannot tell {words.slower(float(limits.typical[at]))}: the mean judges typical latency")
+            parts.append(
+                f"; the latency buckets cannot tell a median {words.slower(float(limits.typical[at]))}: the mean is judged"
+            )
         if slow_end[at]:
-            parts.append(f"; these buckets cannot tell a p99 {words.slower(float(limits.slow_end[at]))}")
+            parts.append(f"; the latency buckets cannot tell a p99 {words.slower(float(limits.slow_end[at]))}")
         said[at] = "".join(parts)
     return said
 
@@ -59,9 +65,7 @@ def notes(rows: Rows, limits: Limits) -> dict[int, str]:
     found = {}
     failing, rate = unwell(rows, limits)
     if failing[0]:
-        found[ERRORS] = (
-            f"The baseline itself fails {words.percent(float(rate[0]))}, beyond the limit: the canary is compared with it only."
-        )
+        found[ERRORS] = f"{_unwell(float(rate[0])).capitalize()}."
     size = limits.bounds.shape[1] + 1
     if size > 1:
         hist = rows.baseline[0, :size].tolist()

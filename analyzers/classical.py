@@ -6,17 +6,21 @@ release in ten (Armitage, McPherson and Rowe 1969).
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 from scipy.special import bdtrik, betainc, ndtr
+
+from analyzers.arrays import Array
+
+Counts = Sequence[float] | Array
 
 _Z95 = 1.959963984540054
 _TRUSTED = 0.5
 """Logarithm by which Edgeworth's first term may move a p-value that is still shown."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MannWhitney:
+class MannWhitney(NamedTuple):
     """U of the canary, the probability that a canary request is slower (ties half), and the one-sided p-value.
 
     ``trusted``: the normal approximation behind it is good so far out (Edgeworth's first term moves it little).
@@ -28,48 +32,32 @@ class MannWhitney:
     trusted: bool
 
 
-def _upper(z: float) -> float:
-    return float(ndtr(-z))
-
-
-def mann_whitney(canary: Sequence[float], baseline: Sequence[float]) -> MannWhitney | None:
+def mann_whitney(canary: Counts, baseline: Counts) -> MannWhitney | None:
     """Mann-Whitney (1947) on two histograms over the same buckets, normal approximation with ties and continuity corrected.
 
     Equal to ``scipy.stats.mannwhitneyu(canary, baseline, method="asymptotic")`` on the expanded data. Null when an arm is
     empty or all requests lie in one bucket.
     """
-    m, n = math.fsum(canary), math.fsum(baseline)
+    c, b = np.asarray(canary, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    m, n, both = float(c.sum()), float(b.sum()), c + b
     total = m + n
-    below = u = ties = 0.0
-    for c, b in zip(canary, baseline, strict=True):
-        u += c * (below + 0.5 * b)
-        below += b
-        ties += (c + b) ** 3 - (c + b)
     if m <= 0.0 or n <= 0.0 or total < 2.0:
         return None
-    variance = m * n / 12.0 * (total + 1.0 - ties / (total * (total - 1.0)))
+    u = float((c * (np.cumsum(b) - 0.5 * b)).sum())
+    variance = m * n / 12.0 * (total + 1.0 - float((both**3 - both).sum()) / (total * (total - 1.0)))
     if variance <= 1e-9 * m * n:
         return None
-    spread = math.sqrt(variance)
-    above = u - 0.5 * m * n
-    z = above / spread
+    above, spread = u - 0.5 * m * n, math.sqrt(variance)
+    # The skewness of a rank sum drawn without replacement: Fisher 1930.
+    rank = (np.cumsum(both) - 0.5 * both) / total - 0.5
+    second, third = (float((both * rank**power).sum()) / total for power in (2, 3))
+    skewness = abs(third) / second**1.5 * abs(n - m) / math.sqrt(m * n * total)
     return MannWhitney(
         u=u,
         probability=u / (m * n),
-        p_greater=_upper((above - 0.5) / spread),
-        trusted=abs(z) ** 3 * _skewness(canary, baseline) <= 6.0 * _TRUSTED,
+        p_greater=float(ndtr((0.5 - above) / spread)),
+        trusted=abs(above / spread) ** 3 * skewness <= 6.0 * _TRUSTED,
     )
-
-
-def _skewness(canary: Sequence[float], baseline: Sequence[float]) -> float:
-    """Size of the skewness of the canary's rank sum, drawn without replacement (Fisher 1930)."""
-    m, n = math.fsum(canary), math.fsum(baseline)
-    total, below, squares, cubes = m + n, 0.0, 0.0, 0.0
-    for count in map(sum, zip(canary, baseline, strict=True)):
-        rank = (below + 0.5 * count) / total - 0.5
-        squares, cubes, below = squares + count * rank**2, cubes + count * rank**3, below + count
-    spread = math.sqrt(squares / total)
-    return abs(cubes / total) / spread**3 * abs(n - m) / math.sqrt(m * n * total)
 
 
 def conditional_binomial(canary_errors: float, baseline_errors: float, share: float) -> float | None:
@@ -101,7 +89,7 @@ def _order(number: float, level: float, chance: float) -> float:
     return min(math.floor(float(bdtrik(1.0 - chance, number, level)) + 1e-9) + 1.0, number)
 
 
-def quantile_interval(counts: Sequence[float], bounds_ms: Sequence[float], level: float) -> tuple[float | None, float | None]:
+def quantile_interval(counts: Counts, bounds_ms: Counts, level: float) -> tuple[float | None, float | None]:
     """95 % interval (ms) of a quantile for one look, free of any assumption on the distribution (Thompson 1936).
 
     Ends are those of the buckets that hold the two order statistics, so that the interval only becomes wider. Nulls where it has no
@@ -111,15 +99,11 @@ def quantile_interval(counts: Sequence[float], bounds_ms: Sequence[float], level
         counts: requests per bucket, one more than there are bounds.
         level: the share of the requests below the quantile.
     """
-    number = math.fsum(counts)
+    below = np.cumsum(counts)
+    number = float(below[-1])
     if number <= 0.0:
         return None, None
     low, high = _order(number, level, 0.975), _order(number, level, 0.025) + 1.0
-    below, first, last = 0.0, None, None
-    for place, count in enumerate(counts):
-        before, below = below, below + count
-        if before < low <= below:
-            first = bounds_ms[place - 1] if place else 0.0
-        if before < high <= below and place < len(bounds_ms):
-            last = bounds_ms[place]
-    return first, last
+    ends = [0.0, *bounds_ms]
+    first, last = np.searchsorted(below, [low, high]).tolist()
+    return float(ends[first]) if low > 0.0 else None, float(ends[last + 1]) if last < len(bounds_ms) else None

@@ -5,6 +5,7 @@ much latency wanders by itself; where pods are told apart, they must agree. Only
 so far, so that guards cost nothing while nothing is wrong.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +27,7 @@ LATER: Final = 1
 """The place of later starts, after that of the evidence since tick 0."""
 NOTEWORTHY: Final = 10.0
 """An e-value from which on a leg's difference is worth explaining."""
+_DISAGREEING: Final = "the difference is no larger than that between pods of one version"
 _SHARES: Final[Array] = np.array([leg.share for leg in LEGS])
 
 
@@ -70,13 +72,15 @@ class Charge:
     """A release that is surely worse at all.
 
     Attributes:
-        leg: the quantity that convicts it; null for none. start: by the evidence since tick 0, or of a later start.
+        leg: the quantity that convicts it; null for none. suspect: that with the most evidence.
+        start: by the evidence since tick 0, or of a later start.
         odds: one over the chance with which a canary that is no worse comes as far.
         beyond: evidence that it is worse than tolerated.
         hold: what keeps evidence that would convict from convicting; null where nothing does.
     """
 
     leg: int | None
+    suspect: int
     start: int
     odds: float
     beyond: float
@@ -84,11 +88,12 @@ class Charge:
 
     def why_not(self, wanted: float) -> str:
         """Why it is not convicted; ``wanted``: K."""
+        looks = f"{LEGS[self.suspect].words} {'look' if self.suspect in EVENTS else 'looks'} worse than the baseline's"
         if self.hold is not None:
-            return f"evidence at {words.odds(self.odds)} is held: {self.hold}"
+            return f"{looks}, but that may come from elsewhere: {self.hold}"
         return (
-            f"worse for sure ({words.odds(self.odds)}), but not surely by more than the policy tolerates "
-            f"({words.to_one(self.beyond)}, {words.to_one(wanted)} would do)"
+            f"{looks} ({words.alarm(self.odds)}), but not shown to be worse than is allowed "
+            f"(evidence {words.to_one(self.beyond)}; {words.to_one(wanted)} would do)"
         )
 
 
@@ -137,15 +142,13 @@ def _disagreeing(tallies: Sequence[Tallies], one_bucket: Mask) -> Mask:
     return found
 
 
-def _hold(leg: int, clumps: float, differing: float, spread: float, *, disagree: bool) -> str:
-    """What keeps a leg's evidence from convicting."""
-    if disagree:
-        return "the difference is no larger than that between pods of one version"
+def _cause(leg: int, clumps: float, differing: float, spread: float) -> str:
+    """By what a leg's evidence is divided, in words."""
     if leg in LATENCY:
-        return f"latency moves from tick to tick on its own (variance {spread:.1f} times the model's)"
+        return f"latency moves from tick to tick on its own, {math.sqrt(spread):.1f} times as much as chance explains"
     if differing > clumps:
-        return "failures differ as much between pods of one version"
-    return f"failures come in bursts (variance {clumps:.1f} times that of independent ones)"
+        return f"pods of one version differ in their failures, {math.sqrt(differing):.1f} times as much as chance explains"
+    return f"failures come in bursts, about {clumps:.1f} at a time"
 
 
 def charges(rows: Rows, limits: Limits, evidence: Evidence) -> dict[int, Charge]:
@@ -170,13 +173,14 @@ def charges(rows: Rows, limits: Limits, evidence: Evidence) -> dict[int, Charge]
         values, weights = (divided.worse[at], divided.beyond[at]) if convicts else (worse[at], beyond[at])
         asked = convicting[at] if convicts else undivided[at] if held else values >= np.log(terms.boundary[at])
         leg, start = divmod(int(np.where(asked, weights, -np.inf).argmax()), len(START_WEIGHTS))
-        causes = float(clumps[at]), float(differing[at]), float(spread[at])
+        cause = _DISAGREEING if disagree[at, leg] else _cause(leg, float(clumps[at]), float(differing[at]), float(spread[at]))
         result[place] = Charge(
             leg=leg if convicts else None,
+            suspect=leg,
             start=start,
             odds=float(np.exp(values[leg, start])),
             beyond=float(np.exp(weights[leg, start])),
-            hold=_hold(leg, *causes, disagree=bool(disagree[at, leg])) if held and not convicts else None,
+            hold=cause if held and not convicts else None,
         )
     return result
 
@@ -185,19 +189,13 @@ def notes(rows: Rows, tallies: Tallies, e_values: Sequence[float]) -> dict[int, 
     """What the guards saw of one release (a batch of one), a sentence per leg that is concerned; pods only where there is something
     to compare (``e_values`` of the legs).
     """
-    found = {}
     clumps, differing, spread = (float(one[0]) for one in cooling(rows, [tallies]))
-    if clumps > 1.0:
-        found[ERRORS] = f"Failures come in bursts: their variance is {clumps:.1f} times that of independent ones."
-    if differing > 1.0:
-        said = f"Pods of one version differ in their failures: variance {differing:.1f} times that of alike ones."
-        found[ERRORS] = f"{found.get(ERRORS, '')} {said}".strip()
-    if spread > 1.0:
-        found[TYPICAL] = f"Latency moves from tick to tick on its own: its variance is {spread:.1f} times the model's."
-    agreed = pods.agreement(tallies)
-    for leg, agrees in zip(LATENCY, agreed or (), strict=False):
-        if e_values[leg] < NOTEWORTHY:
-            continue
-        said = "larger than" if agrees else "no larger than"
-        found[leg] = f"{found.get(leg, '')} The difference is {said} that between pods of one version.".strip()
+    found = {}
+    for leg, divisor in ((ERRORS, max(clumps, differing)), (TYPICAL, spread)):
+        if divisor > 1.0:
+            found[leg] = f"{_cause(leg, clumps, differing, spread).capitalize()}; the judge allows for it."
+    for leg, agrees in zip(LATENCY, pods.agreement(tallies) or (), strict=False):
+        if e_values[leg] >= NOTEWORTHY:
+            said = _DISAGREEING.replace("no larger", "larger") if agrees else _DISAGREEING
+            found[leg] = f"{found.get(leg, '')} {said.capitalize()}.".strip()
     return found

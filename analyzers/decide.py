@@ -67,10 +67,7 @@ class _Batch:
             wanted = f"not shown yet: {words.listed(missing)}" if missing else "everything asked for promotion is shown"
             wanted += beside
         else:
-            wanted = (
-                f"{words.count(self.requests[at])} of {words.count(self.min_requests[at])} canary requests seen, "
-                f"{words.watched(self.t[at], self.min_seconds[at])}"
-            )
+            wanted = f"{words.exposed(self.requests[at], self.min_requests[at])}, {words.watched(self.t[at], self.min_seconds[at])}"
         if self.warming[at]:
             wanted += "; the latency of young pods is not judged yet"
         if self.odd[at]:

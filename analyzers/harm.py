@@ -4,6 +4,7 @@ Each figure is counted over one period: since the start, or since the evidence o
 a period that the data chose holds for all periods that might have been chosen.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,15 +15,22 @@ from analyzers import layout as col
 from analyzers.arrays import Array
 from analyzers.layout import Rows
 from analyzers.legs.mean import PRIOR_TICKS, RATIO
-from analyzers.legs.table import ERRORS
+from analyzers.legs.table import ERRORS, LATENCY
 from analyzers.terms import Limits
 
 LEVEL: Final = 0.95
 TUNED_REQUESTS: Final = 1000.0
 """Canary requests at which the bounds on typical latency are tightest."""
 TAIL_LEVEL: Final = 0.99
+APART: Final = 0.99
+"""Where more pairs of requests are slower in the canary, the arms hardly overlap, and no shift is told from a larger one."""
+SLOWEST: Final = 0.12
+"""Where more of the baseline's requests take longer than a bound, it tells of the body."""
+TOLD: Final = 0.5
+"""Where more would be tolerated to take longer than a bound, its buckets cannot tell what is."""
 CLEAR_Z: Final = 2.0
 """Standard errors of an excess that is worth saying."""
+_BASELINE: Final = [col.B_ERR, col.B_REQ, col.B_DEN]
 
 
 class Effects:
@@ -52,63 +60,63 @@ class Effects:
             counts[:, col.C_ERR] / c_req - counts[:, col.B_ERR] / b_req,
             counts[:, col.C_DEN] / (c_req + counts[:, col.C_DEN]) - counts[:, col.B_DEN] / (b_req + counts[:, col.B_DEN]),
             counts[:, col.C_SUM] / counts[:, col.C_LAT] / (counts[:, col.B_SUM] / counts[:, col.B_LAT]),
-            p99_factor(self._rows, self._limits) if self._limits.bounds.shape[1] else unknown,
+            p99_factor(self._rows.exposed, self._limits) if self._limits.bounds.shape[1] else unknown,
         )
         return np.stack(columns, axis=-1)
 
 
-def p99_factor(rows: Rows, limits: Limits) -> Array:
-    """Factor of the 99th percentile since the start (releases,), the baseline's at the canary's exposure; NaN without latency."""
-    size, edges = len(rows.raw), buckets.log_edges(limits.bounds)
-    hist = rows.exposed[:, col.CANARY : col.EXPECTED + 1, : limits.bounds.shape[1] + 1]
-    both = buckets.tail_quantile(np.concatenate([hist[:, 0], hist[:, 1]]), np.concatenate([edges, edges]), TAIL_LEVEL)
-    factor: Array = np.where(hist.sum(-1).min(-1) > 0.0, both[:size] / both[size:], np.nan)
+def p99_factor(slow: Array, limits: Limits) -> Array:
+    """Factor of the 99th percentile (releases,), NaN without latency; ``slow``: (releases, 2 or more, J), canary and baseline."""
+    size, edges = limits.bounds.shape[1] + 1, buckets.log_edges(limits.bounds)
+    mine, theirs = slow[:, 0, :size], slow[:, 1, :size]
+    both = buckets.tail_quantile(np.concatenate([mine, theirs]), np.concatenate([edges, edges]), TAIL_LEVEL)
+    factor: Array = np.where(np.minimum(mine.sum(1), theirs.sum(1)) > 0.0, both[: len(mine)] / both[len(mine) :], np.nan)
     return factor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Period:
-    """Over which a leg's figures are counted. ``rows`` is a batch of one.
+    """Over which a leg's figures are counted, of one release.
 
     Attributes:
-        since: seconds at which it begins; null for the start of the watch.
-        counts, ranks: what was seen in it. alpha: of a one-sided bound that holds for it.
-        began, grew, looks: since when (s) the leg's evidence has been growing, and in how many of how many ticks.
+        whole: it is the whole watch.
+        counts, ranks, slow: what was seen in it (``layout``); histograms of canary, baseline and tolerated.
+        alpha: of a bound that holds for it.
+        words, beside: as it is said of the canary, and of the baseline.
+        growth: in how many ticks the leg's evidence grew; empty where that is not known.
     """
 
-    since: float | None
+    whole: bool
     counts: Array
     ranks: Array
+    slow: Array
     alpha: float
-    began: float
-    grew: int
-    looks: int
-
-    @property
-    def words(self) -> str:
-        """As it is said."""
-        return "since the start" if self.since is None else f"since {self.since:.0f} s"
-
-    @property
-    def growth(self) -> str:
-        """Since when and in how many ticks."""
-        if self.looks < 2:
-            return "all of the evidence came in one tick"
-        return f"the evidence grew since {self.began:.0f} s, in {self.grew} of {self.looks} ticks"
+    words: str
+    beside: str
+    growth: str
 
 
-def period(rows: Rows, limits: Limits, leg: int, *, later: bool) -> Period:
-    """Over what a leg's figures are counted: since the start, or for a conviction by a ``later`` start since it began to grow."""
+def period(rows: Rows, limits: Limits, leg: int, *, recent: bool) -> Period:
+    """The whole watch, or since the leg's evidence began to grow where that is ``recent``. ``rows`` is a batch of one.
+
+    A baseline that serves nothing any more is remembered: its failures as they were, its latency only over a recent period.
+    """
     _, since, looks, grew = rows.period[0, leg].tolist()
-    recent = (later or rows.head[0, col.ALONE] > 0.0) and looks > 0.0
+    alone, recent = bool(rows.head[0, col.ALONE] > 0.0), recent and looks > 0.0
+    together = alone and not recent and leg in LATENCY
+    counts = (rows.recent if recent else rows.counts)[0].copy()
+    if alone:
+        counts[_BASELINE] = rows.counts[0, _BASELINE]
+    ticks = f"{grew:.0f} of the {looks:.0f} ticks since then" if recent and since else f"{grew:.0f} of the last {looks:.0f} ticks"
     return Period(
-        since=since if recent else None,
-        counts=rows.recent[0] if recent else rows.counts[0],
+        whole=not recent,
+        counts=counts,
         ranks=rows.recent_ranks[0] if recent else rows.shown[0, [col.SHIFT, col.PRECISION]],
+        slow=rows.recent_slow[0] if recent else np.stack([*rows.exposed[0, [col.CANARY, col.EXPECTED]], rows.tolerated[0]]),
         alpha=(1.0 - LEVEL) / (float(limits.horizon[0]) if recent else 1.0),
-        began=since,
-        grew=int(grew),
-        looks=int(looks),
+        words=f"since {since:.0f} s" if recent and since else "while both served" if together else "since the start",
+        beside="while it served" if alone and not together else "in the same seconds",
+        growth=("", "; all of the evidence came in one tick", f"; the evidence grew in {ticks}")[min(int(looks), 2)],
     )
 
 
@@ -170,10 +178,10 @@ class Slowness:
 def slowness(rows: Rows, limits: Limits, over: Period) -> Slowness:
     """By the shift that explains the ranks where the buckets resolve the median, else by the means."""
     size = limits.bounds.shape[1] + 1
-    baseline = rows.baseline[:, :size]
+    baseline = (rows.history[:, 1] if rows.head[0, col.ALONE] > 0.0 else rows.baseline)[:, :size]
     total, precision = over.ranks.tolist()
     probability = min(1.0, max(0.0, 0.5 + total / precision)) if precision > 0.0 else None
-    if size == 1 or probability is None or not buckets.resolves_median(baseline)[0]:
+    if size == 1 or probability is None or probability > APART or not buckets.resolves_median(baseline)[0]:
         factor, low, high = _means(rows, over)
         return Slowness(factor=factor, low=low, high=high, by_mean=True, probability=probability)
     scale = normal.tuned(np.array([12.0 * TUNED_REQUESTS]), alpha=0.5 * over.alpha)
@@ -181,19 +189,24 @@ def slowness(rows: Rows, limits: Limits, over: Period) -> Slowness:
     ends = np.clip(np.array([probability, probability - half, probability + half]), 0.0, 1.0)
     edges = np.repeat(buckets.log_edges(limits.bounds), 3, axis=0)
     factor, low, high = buckets.factor_of(ends, np.repeat(baseline, 3, axis=0), edges).tolist()
-    return Slowness(factor=factor, low=low, high=high, by_mean=False, probability=probability)
+    least, most = 1.01 / buckets.LARGEST_FACTOR, 0.99 * buckets.LARGEST_FACTOR
+    return Slowness(
+        factor=factor,
+        low=low if low > least else None,
+        high=high if high < most else None,
+        by_mean=False,
+        probability=probability,
+    )
 
 
 def _means(rows: Rows, over: Period) -> tuple[float | None, float | None, float | None]:
-    c_sum, b_sum, canary, baseline = (float(over.counts[column]) for column in (col.C_SUM, col.B_SUM, col.C_LAT, col.B_LAT))
-    if canary <= 0.0 or baseline <= 0.0 or b_sum <= 0.0:
-        return None, None, None
-    factor = c_sum / canary / (b_sum / baseline)
-    if over.since is not None:
-        return factor, None, None
+    """Tick by tick over the whole watch, as soon as that has ends; else of the sums."""
     number, total, squares = rows.mean[0, RATIO, 0].tolist()
-    logs = intervals.log_mean(number, total, squares, alpha=over.alpha, prior=PRIOR_TICKS)
-    return (factor, None, None) if logs is None else (factor, float(np.exp(logs[0])), float(np.exp(logs[1])))
+    logs = intervals.log_mean(number, total, squares, alpha=over.alpha, prior=PRIOR_TICKS) if over.whole else None
+    if logs is not None:
+        return math.exp(total / number), math.exp(logs[0]), math.exp(logs[1])
+    c_sum, b_sum, canary, baseline = (float(over.counts[column]) for column in (col.C_SUM, col.B_SUM, col.C_LAT, col.B_LAT))
+    return (c_sum / canary / (b_sum / baseline) if min(canary, baseline, b_sum) > 0.0 else None), None, None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,23 +220,20 @@ class Exceedance:
     tolerated: float
 
 
-def exceedance(rows: Rows, limits: Limits, over: Period) -> Exceedance | None:
-    """At the bound with the largest excess over what is tolerated, in standard errors, or where none is clear at that nearest the
-    baseline's p99; null without latency or bounds.
+def exceedance(limits: Limits, over: Period) -> Exceedance | None:
+    """At the bound of the slow end with the largest excess over what is tolerated, in standard errors, or where none is clear at
+    that nearest the baseline's p99; null without latency or bounds.
     """
     size = limits.bounds.shape[1] + 1
-    if size == 1:
-        return None
-    recent = rows.recent_slow[0, :, :size]
-    whole = np.concatenate([rows.exposed[0, col.CANARY : col.EXPECTED + 1, :size], rows.tolerated[:, :size]])
-    seen = recent if over.since is not None else whole
-    above = np.cumsum(seen[:, ::-1], axis=1)[:, ::-1]
+    above = np.cumsum(over.slow[:, :size][:, ::-1], axis=1)[:, ::-1]
     number = float(above[0, 0])
-    if number <= 0.0:
+    if size == 1 or number <= 0.0:
         return None
     mine, theirs, tolerated = above[:, 1:]
-    excess = (mine - tolerated) / np.sqrt(np.maximum(tolerated, 1.0))
-    usual = np.abs(np.log(np.maximum(theirs, 1e-9) / number / (1.0 - TAIL_LEVEL)))
+    slowest = theirs <= SLOWEST * number
+    slowest[-1] = True
+    excess = np.where(slowest, (mine - tolerated) / np.sqrt(np.maximum(tolerated, 1.0)), -np.inf)
+    usual = np.where(slowest, np.abs(np.log(np.maximum(theirs, 1e-9) / number / (1.0 - TAIL_LEVEL))), np.inf)
     at = int(excess.argmax() if excess.max() >= CLEAR_Z else usual.argmin())
     return Exceedance(
         bound_ms=float(limits.bounds[0, at]),

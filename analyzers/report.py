@@ -1,25 +1,27 @@
 """A final ruling in words and numbers: findings, the one-sentence reason, and classical figures beside them.
 
-Computed for final rulings only, one release at a time.
+Computed for final rulings only, one release at a time. A conviction's reason is the sentence of its leg and how sure that is: the
+two cannot differ.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from analyzers import classical, fitness, harm, intervals, p99, words
 from analyzers.arrays import Array
 from analyzers.conviction import LATER, Charge
 from analyzers.harm import LEVEL, Period
-from analyzers.layout import B_ERR, B_REQ, C_ERR, C_REQ, CANARY, E_ERR, Rows
-from analyzers.legs.table import DENIED, ERRORS, LEGS, SLOW_END, TYPICAL
+from analyzers.layout import ALONE, B_ERR, B_REQ, C_ERR, C_REQ, CANARY, E_ERR, Rows
+from analyzers.legs.table import DENIED, ERRORS, EVENTS, LEGS, SLOW_END, TYPICAL
 from analyzers.ruling import Finding
 from analyzers.terms import Limits
 
 Standing = Literal["convicts", "inside", "outside", "open", "idle"]
 Span = tuple[float | None, float | None]
 _UNBOUNDED: Final[Span] = (None, None)
+_SURE: Final = f"{words.percent(LEVEL)} sure"
 _SAME_SHARE: Final = 0.1
 """Pooled over a watch, failures are those expected tick by tick to within this part: no stepped share mixes with a drift."""
 _SAME_RANKS: Final = 0.01
@@ -45,176 +47,161 @@ class Case:
     notes: Mapping[int, str]
 
     @property
-    def convicted(self) -> int | None:
-        """The leg that carries a rollback."""
-        return None if self.charge is None else self.charge.leg
+    def remembered(self) -> bool:
+        """The baseline serves nothing any more, or was only handed in."""
+        return bool(self.rows.head[0, ALONE] > 0.0)
+
+    def convicts(self, leg: int) -> bool:
+        """Whether this leg carries a rollback."""
+        return self.charge is not None and self.charge.leg == leg
 
     def period(self, leg: int) -> Period:
-        """Over which a leg's figures are counted in a sentence."""
-        later = self.charge is not None and self.charge.leg == leg and self.charge.start == LATER
-        return harm.period(self.rows, self.limits, leg, later=later)
-
-    def since_start(self, leg: int) -> Period:
-        """The whole watch."""
-        return harm.period(self.rows, self.limits, leg, later=False)
-
-
-def _standing(span: Span, tolerance: float) -> Standing:
-    low, high = span
-    if high is not None and high <= tolerance:
-        return "inside"
-    return "outside" if low is not None and low > tolerance else "open"
+        """Over which a leg's figures are counted: the whole watch, or what convicts it where that began later."""
+        later = self.charge is not None and (self.charge.start == LATER or self.remembered)
+        return harm.period(self.rows, self.limits, leg, recent=later and self.convicts(leg))
 
 
 def _finding(
-    case: Case, leg: int, *, effect: float | None, span: Span = _UNBOUNDED, tolerance: float, sentence: str, told: bool = True
+    case: Case,
+    leg: int,
+    sentence: str,
+    *,
+    tolerance: float,
+    effect: float | None = None,
+    span: Span = _UNBOUNDED,
+    level: float = LEVEL,
+    blind: bool = False,
 ) -> Finding:
-    """What a leg says; ``span``: the confidence sequence of its effect. Without one it idles, unless it is only not ``told``."""
-    note = case.notes.get(leg)
-    standing: Standing = "open" if not told else "idle" if effect is None else _standing(span, tolerance)
+    """What a leg says, without capital letter and end; ``span``: the confidence sequence of its effect.
+
+    Without an effect it idles, unless it is only that the buckets cannot tell it (``blind``).
+    """
+    low, high = span
+    standing: Standing = "open" if effect is not None or blind else "idle"
+    if case.convicts(leg):
+        standing = "convicts"
+    elif high is not None and effect is not None:
+        standing = "inside" if high <= tolerance else "outside" if low is not None and low > tolerance else "open"
     return Finding(
         leg=LEGS[leg].name,
         effect=effect,
         unit=LEGS[leg].unit,
-        low=span[0],
-        high=span[1],
-        level=LEVEL,
+        low=low,
+        high=high,
+        level=level,
         e_value=case.e_values[leg],
         tolerance=tolerance,
-        standing="convicts" if case.convicted == leg else standing,
-        sentence=sentence if note is None else f"{sentence} {note}",
+        standing=standing,
+        sentence=sentence,
         beyond=case.beyond[leg],
     )
 
 
-def _errors(case: Case) -> Finding:
-    seen = harm.rates(ERRORS, case.since_start(ERRORS))
-    limit = float(case.limits.max_rate[0])
-    if seen.requests <= 0.0 or (seen.base_requests <= 0.0 and not case.alone):
-        return _finding(case, ERRORS, effect=None, tolerance=limit, sentence="No failures could be compared.")
-    if case.alone:
-        span = intervals.rate(seen.events, seen.requests, alpha=1.0 - LEVEL)
-        said = f"{words.percent(seen.rate)} of the canary's {words.count(seen.requests)} requests failed; there is no baseline to "
-        sentence = f"{said}compare with; allowed {words.percent(limit)}."
-        return _finding(case, ERRORS, effect=seen.rate, span=span, tolerance=limit, sentence=sentence)
-    tolerance = max(limit - seen.base, float(case.limits.above_baseline[0]))
-    sentence = (
-        f"{words.percent(seen.rate)} of the canary's {words.count(seen.requests)} requests failed since the start, "
-        f"{words.percent(seen.base)} of the baseline's in the same seconds; allowed {words.percent(seen.base + tolerance)}."
-    )
-    return _compared(case, ERRORS, seen, tolerance=tolerance, sentence=sentence)
+def _at_least(case: Case, leg: int, least: float, base: float) -> str:
+    """The lower bound of a harm in brackets, where it says more than that there is one."""
+    return f" ({_SURE}: at least {words.percent(least)})" if case.convicts(leg) and least > base else ""
 
 
-def _compared(case: Case, leg: int, seen: harm.Rates, *, tolerance: float, sentence: str) -> Finding:
-    canary, baseline = (seen.events, seen.requests), (seen.base_events, seen.base_requests)
-    span = intervals.difference_of_rates(canary, baseline, alpha=1.0 - LEVEL)
-    return _finding(case, leg, effect=seen.rate - seen.base, span=span, tolerance=tolerance, sentence=sentence)
+def _events(case: Case, leg: int, over: Period) -> Finding:
+    """Errors, or denials."""
+    seen, limits = harm.rates(leg, over), case.limits
+    limit = float(limits.max_rate[0]) if leg == ERRORS else 0.0
+    above = float((limits.above_baseline if leg == ERRORS else limits.denied_above)[0])
+    compared = seen.base_requests > 0.0
+    tolerance = max(limit - seen.base, above) if compared else limit
+    if seen.requests <= 0.0 or not (compared or case.alone):
+        arm = "baseline" if seen.requests > 0.0 else "canary"
+        return _finding(case, leg, f"{LEGS[leg].words} could not be compared: the {arm} served no request", tolerance=tolerance)
+    if leg == DENIED and seen.events + seen.base_events <= 0.0:
+        return _finding(case, leg, "no request was seen to be denied by policy", tolerance=tolerance)
+    rate, least = words.percent(seen.rate), _at_least(case, leg, seen.least, seen.base)
+    happened = "failed" if leg == ERRORS else "were denied by policy"
+    said = f"{rate} of the canary's {words.count(seen.requests)} requests {happened} {over.words}{least}"
+    if not compared:
+        said += f", and there is no baseline to compare with; allowed {words.percent(tolerance)}"
+        span = intervals.rate(seen.events, seen.requests, alpha=over.alpha)
+        return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate, span=span)
+    said += f", {words.percent(seen.base)} of the baseline's {over.beside}; allowed {words.percent(seen.base + tolerance)}"
+    arms = (seen.events, seen.requests), (seen.base_events, seen.base_requests)
+    span = intervals.difference_of_rates(*arms, alpha=over.alpha)
+    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - seen.base, span=span)
 
 
-def _denied(case: Case) -> Finding:
-    seen = harm.rates(DENIED, case.since_start(DENIED))
-    tolerance = float(case.limits.denied_above[0])
-    if seen.events + seen.base_events <= 0.0 or seen.base_requests <= 0.0:
-        return _finding(case, DENIED, effect=None, tolerance=tolerance, sentence="No request was seen to be denied by policy.")
-    sentence = (
-        f"Policy denied {words.percent(seen.rate)} of the canary's requests since the start, {words.percent(seen.base)} of the "
-        f"baseline's in the same seconds; allowed {words.percent(seen.base + tolerance)}."
-    )
-    return _compared(case, DENIED, seen, tolerance=tolerance, sentence=sentence)
+def _unmeasured(case: Case) -> str:
+    """How latency was compared of which there are no figures over the whole watch; empty for not at all."""
+    return "compared with a remembered baseline only" if case.remembered and case.rows.history[0, 1].any() else ""
 
 
-def _typical(case: Case) -> Finding:
+def _typical(case: Case, over: Period) -> Finding:
     tolerance = float(case.limits.typical[0])
-    seen = harm.slowness(case.rows, case.limits, case.since_start(TYPICAL))
-    if seen.factor is None:
-        return _finding(case, TYPICAL, effect=None, tolerance=tolerance, sentence="Latency was not compared.")
-    sentence = f"Typical latency is about {words.times(seen.factor)} the baseline's since the start"
-    sentence += f" (shown: {_between(seen.low, seen.high)})" if seen.low is not None and seen.high is not None else ""
-    sentence += ", by the means, since the buckets do not resolve the median" if seen.by_mean else ", by the ranks"
+    seen = harm.slowness(case.rows, case.limits, over)
+    allowed = f"allowed {words.times(tolerance)}"
+    if seen.factor is not None:
+        means = ", by the means," if seen.by_mean else ""
+        ends = "" if seen.low is None else f" ({_SURE}: {words.between(seen.low, seen.high)})"
+        said = f"typical latency{means} is about {words.times(seen.factor)} the baseline's {over.words}{ends}; {allowed}"
+        return _finding(case, TYPICAL, said, tolerance=tolerance, effect=seen.factor, span=(seen.low, seen.high))
     if seen.probability is not None:
-        sentence += f": a canary request is slower than a baseline request with probability {seen.probability:.3f} (0.5 is alike)"
-    span = (seen.low, seen.high)
-    sentence = f"{sentence}; allowed {words.times(tolerance)}."
-    return _finding(case, TYPICAL, effect=seen.factor, span=span, tolerance=tolerance, sentence=sentence)
+        said = f"of 100 pairs of requests the canary's is the slower one in {100.0 * seen.probability:.0f} {over.words} (alike: 50)"
+        return _finding(case, TYPICAL, f"typical latency: {said}; {allowed}", tolerance=tolerance, blind=True)
+    return _finding(case, TYPICAL, f"latency was {_unmeasured(case) or 'not compared'}", tolerance=tolerance)
 
 
-def _between(low: float, high: float) -> str:
-    return f"between {words.times(low).removesuffix(' times')} and {words.times(high)}"
-
-
-def _slow_end(case: Case) -> Finding:
-    tolerance = float(case.limits.slow_end[0])
-    size = case.limits.bounds.shape[1] + 1
-    seen = harm.exceedance(case.rows, case.limits, case.since_start(SLOW_END))
+def _slow_end(case: Case, over: Period) -> Finding:
+    limits, tolerance = case.limits, float(case.limits.slow_end[0])
+    seen = harm.exceedance(limits, over)
     if seen is None:
-        return _finding(case, SLOW_END, effect=None, tolerance=tolerance, sentence="The slow end of latency was not measured.")
-    _, blind = fitness.blind(case.rows.baseline[:, :size], case.limits)
-    bound = _known(float(p99.certified_bound(case.rows, case.limits)[0]))
-    shown = "no factor of p99 is excluded" if bound is None else f"p99 is shown to be at most {words.times(bound)} the baseline's"
-    factor = harm.p99_factor(case.rows, case.limits)
-    effect = None if blind[0] else _known(float(factor[0]))
-    sentence = f"{_exceeding(seen, tolerance, case.since_start(SLOW_END).words)}; {shown}."
-    return _finding(case, SLOW_END, effect=effect, span=(None, bound), tolerance=tolerance, sentence=sentence, told=not blind[0])
-
-
-def _exceeding(seen: harm.Exceedance, tolerance: float, since: str, *, least: bool = False) -> str:
-    """The slow end, as requests that took longer than a bound."""
-    at_least = f" (at least {words.percent(seen.least)})" if least else ""
-    longer = f"took longer than {words.milliseconds(seen.bound_ms)}"
-    return (
-        f"{words.percent(seen.canary)}{at_least} of the canary's requests {longer} {since}, "
-        f"{words.percent(seen.baseline)} of the baseline's in the same seconds, "
-        f"at most {words.percent(seen.tolerated)} if {words.slower(tolerance)}"
+        how = _unmeasured(case) or "not measured"
+        return _finding(case, SLOW_END, f"the slow end of latency was {how}", tolerance=tolerance)
+    level = 1.0 - 1.0 / float(limits.safe_boundary[0])
+    bound = _known(float(p99.certified_bound(case.rows, limits)[0])) if over.whole else None
+    blind = bool(fitness.blind(case.rows.baseline[:, : limits.bounds.shape[1] + 1], limits)[1][0])
+    effect = None if blind else _known(float(harm.p99_factor(over.slow[None], limits)[0]))
+    said = (
+        f"{words.percent(seen.canary)} of the canary's requests took longer than {words.milliseconds(seen.bound_ms)} {over.words}"
+        f"{_at_least(case, SLOW_END, seen.least, seen.baseline)}, {words.percent(seen.baseline)} of the baseline's {over.beside}"
     )
+    if seen.tolerated <= harm.TOLD:
+        said += f"; allowed {words.percent(seen.tolerated)} ({words.slower(tolerance)})"
+    if bound is not None and not case.convicts(SLOW_END):
+        said += f"; p99 is at most {words.times(bound)} the baseline's ({words.percent(level)} sure)"
+    return _finding(case, SLOW_END, said, tolerance=tolerance, effect=effect, span=(None, bound), level=level, blind=blind)
 
 
 def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def _found(case: Case, leg: int) -> Finding:
+    over = case.period(leg)
+    if leg in EVENTS:
+        return _events(case, leg, over)
+    return _typical(case, over) if leg == TYPICAL else _slow_end(case, over)
+
+
 def findings(case: Case) -> tuple[Finding, ...]:
     """Every leg's finding, in the order of the table."""
-    return (_errors(case), _denied(case), _typical(case), _slow_end(case))
+    found = []
+    for leg in range(len(LEGS)):
+        one, note = _found(case, leg), case.notes.get(leg, "")
+        found.append(replace(one, sentence=f"{one.sentence[0].upper()}{one.sentence[1:]}. {note}".strip()))
+    return tuple(found)
 
 
 def harm_sentence(case: Case, charge: Charge, leg: int) -> str:
     """What is worse, over which period, against what is allowed, and how sure that is."""
-    over = case.period(leg)
-    return (
-        f"{_worse(case, leg, over)}; sure to be worse: {words.odds(charge.odds)}; "
-        f"{words.to_one(charge.beyond)} that it is worse than tolerated; {over.growth}"
-    )
-
-
-def _worse(case: Case, leg: int, over: Period) -> str:
-    limits = case.limits
-    if leg in {ERRORS, DENIED}:
-        seen = harm.rates(leg, over)
-        above = float((limits.above_baseline if leg == ERRORS else limits.denied_above)[0])
-        allowed = max(float(limits.max_rate[0]) if leg == ERRORS else 0.0, seen.base + above)
-        said = f"{LEGS[leg].words} {words.percent(seen.rate)} (at least {words.percent(seen.least)}) {over.words}"
-        if case.alone:
-            return f"{said} and no baseline to compare with, allowed {words.percent(float(limits.max_rate[0]))}"
-        return f"{said} against {words.percent(seen.base)} in the same seconds, allowed {words.percent(allowed)}"
-    if leg == SLOW_END:
-        tail = harm.exceedance(case.rows, limits, over)
-        return "the slow end" if tail is None else _exceeding(tail, float(limits.slow_end[0]), over.words, least=True)
-    slow = harm.slowness(case.rows, limits, over)
-    at_least = "" if slow.low is None else f" (at least {words.times(slow.low)})"
-    factor = "" if slow.factor is None else f" about {words.times(slow.factor)} the baseline's{at_least}"
-    return f"typical latency{factor} {over.words}, allowed {words.times(float(limits.typical[0]))}"
+    sure = f"{words.alarm(charge.odds)}; {words.to_one(charge.beyond)} that it is worse than allowed"
+    return f"{_found(case, leg).sentence}; {sure}{case.period(leg).growth}"
 
 
 def safe_sentence(case: Case) -> str:
     """What was shown."""
-    totals = case.rows.counts[0]
-    rate, base = float(totals[C_ERR] / max(totals[C_REQ], 1.0)), float(totals[B_ERR] / max(totals[B_REQ], 1.0))
-    typical = harm.slowness(case.rows, case.limits, case.since_start(TYPICAL)).factor
-    factor = "typical latency" if typical is None else f"typical latency {words.times(typical)} the baseline's"
+    over, timed = case.period(ERRORS), case.period(TYPICAL)
+    seen, factor = harm.rates(ERRORS, over), harm.slowness(case.rows, case.limits, timed).factor
+    latency = "typical latency" if factor is None else f"typical latency {words.times(factor)} the baseline's {timed.words}"
     return (
-        f"errors {words.percent(rate)} against {words.percent(base)} and {factor}, "
-        f"both shown to be within tolerance on {words.count(float(totals[C_REQ]))} canary requests; "
-        f"{p99.told(case.rows, case.limits)}"
+        f"errors {words.percent(seen.rate)} {over.words} against {words.percent(seen.base)} {over.beside}, and {latency}, "
+        f"both shown to be within tolerance on {words.count(seen.requests)} canary requests; {p99.told(case.rows, case.limits)}"
     )
 
 
@@ -228,8 +215,9 @@ def fixed_horizon(case: Case) -> Mapping[str, float | None]:
     """
     totals = case.rows.counts[0]
     c_err, b_err, c_req, b_req = (float(totals[column]) for column in (C_ERR, B_ERR, C_REQ, B_REQ))
-    slow = harm.slowness(case.rows, case.limits, case.since_start(TYPICAL))
-    test = classical.mann_whitney(*(one.tolist() for one in _arms(case)))
+    slow = harm.slowness(case.rows, case.limits, harm.period(case.rows, case.limits, TYPICAL, recent=False))
+    arms = case.rows.exposed[0, CANARY], case.rows.baseline[0]
+    test = classical.mann_whitney(*arms)
     alike = test is not None and slow.probability is not None and abs(test.probability - slow.probability) <= _SAME_RANKS
     pooled, expected = b_err * c_req / max(b_req, 1.0), float(totals[E_ERR])
     steady = abs(pooled - expected) <= _SAME_SHARE * max(pooled, expected)
@@ -246,21 +234,15 @@ def fixed_horizon(case: Case) -> Mapping[str, float | None]:
         "typical_factor": slow.factor,
         "binomial_p": classical.conditional_binomial(c_err, b_err, c_req / max(c_req + b_req, 1.0)) if steady else None,
         "relative_risk": (c_err / c_req) / (b_err / b_req) if c_req > 0.0 and b_err > 0.0 and b_req > 0.0 else None,
-        **_quantiles(case),
+        **_quantiles(arms, case.limits.bounds[0]),
     }
 
 
-def _arms(case: Case) -> tuple[Array, Array]:
-    """Histograms of canary and baseline since the start, as long as the widest."""
-    return case.rows.exposed[0, CANARY], case.rows.baseline[0]
-
-
-def _quantiles(case: Case) -> Mapping[str, float | None]:
+def _quantiles(arms: tuple[Array, Array], bounds: Array) -> Mapping[str, float | None]:
     """Intervals of p50 and p99 of both arms in ms."""
-    bounds = case.limits.bounds[0].tolist()
     figures: dict[str, float | None] = {}
-    for arm, counts in zip(("canary", "baseline"), _arms(case), strict=True):
+    for arm, counts in zip(("canary", "baseline"), arms, strict=True):
         for name, level in (("p50", 0.5), ("p99", 0.99)):
-            low, high = classical.quantile_interval(counts[: len(bounds) + 1].tolist(), bounds, level)
-            figures |= {f"{arm}_{name}_low_ms": low, f"{arm}_{name}_high_ms": high}
+            ends = classical.quantile_interval(counts[: len(bounds) + 1], bounds, level)
+            figures[f"{arm}_{name}_low_ms"], figures[f"{arm}_{name}_high_ms"] = ends
     return figures

@@ -118,8 +118,7 @@ def sentence(rows: Rows, limits: Limits) -> str:
     """What would have been rolled back by now, in words."""
     rate, factor = error_rate(rows, limits), typical_factor(rows, limits)
     found = [] if rate is None else [f"an error rate of about {words.percent(rate)}"]
-    if factor is not None:
-        found.append(f"a typical latency of about {words.times(factor)} the baseline's")
+    found += [] if factor is None else [f"a typical latency of about {words.times(factor)} the baseline's"]
     if not found:
-        return "no regression could have been seen by now"
-    return f"{' or '.join(found)} would have been seen by now"
+        return "no regression could have been taken back by now"
+    return f"from the start, {' or '.join(found)} would have been taken back by now in about half of such watches"

@@ -9,9 +9,9 @@ def percent(rate: float) -> str:
     value = 100.0 * rate
     if value == 0.0:
         return "0 %"
-    if value >= 99.5:
-        return "100 %" if rate == 1.0 else f"{value:.1f} %"
-    digits = max(0, 1 - math.floor(math.log10(value)))
+    if 99.995 <= value < 100.0:
+        return "over 99.99 %"
+    digits = max(0, 1 - math.floor(math.log10(value))) if value < 99.5 else 2
     text = f"{value:.{min(digits, 6)}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
@@ -44,12 +44,25 @@ def per_second(rate: float) -> str:
     return f"{rate:.2g}/s" if rate < 10.0 else f"{count(rate)}/s"
 
 
+def between(low: float, high: float | None) -> str:
+    """Two factors, or the lower one only, with as many digits as tell them apart: between 0.92 and 1.07 times."""
+    if high is None or low == high:
+        return f"{'at least ' if high is None else ''}{times(low)}"
+    digits = next((digits for digits in range(2, 9) if f"{low:.{digits}f}" != f"{high:.{digits}f}"), 9)
+    return f"between {low:.{digits}f} and {high:.{digits if high < 10.0 else 0}f} times"
+
+
 def odds(evidence: float) -> str:
     """Evidence as a chance: an e-value of 4000 would be seen with a chance of at most 1 in 4000 on a healthy canary."""
     if evidence >= 1e9:
-        return "1 in more than a billion"
+        return "less than 1 in a billion"
     digits = max(0, math.floor(math.log10(max(evidence, 1.0))) - 1)
-    return f"1 in {round(math.floor(evidence / 10**digits) * 10**digits):,}".replace(",", " ")
+    return f"at most 1 in {round(max(1, math.floor(evidence / 10**digits)) * 10**digits):,}".replace(",", " ")
+
+
+def alarm(evidence: float) -> str:
+    """The same as how often a canary that is no worse would come as far."""
+    return f"{odds(evidence).replace('less', 'fewer')} canaries that are no worse would look as bad"
 
 
 def to_one(evidence: float) -> str:
@@ -69,9 +82,19 @@ def count(number: float) -> str:
 
 
 @lru_cache(maxsize=4096)
+def exposed(requests: float, wanted: float) -> str:
+    """Requests of those that are wanted."""
+    return (
+        f"{count(requests)} of {count(wanted)} canary requests seen"
+        if requests < wanted
+        else f"{count(requests)} canary requests seen (enough)"
+    )
+
+
+@lru_cache(maxsize=4096)
 def watched(seconds: float, wanted: float) -> str:
     """Time that has gone by of the time wanted."""
-    return f"{seconds:.0f} of {wanted:.0f} s watched"
+    return f"{math.floor(seconds)} of {wanted:g} s watched" if seconds < wanted else f"{seconds:.0f} s watched (enough)"
 
 
 def listed(parts: list[str]) -> str:

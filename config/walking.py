@@ -118,7 +118,7 @@ class _Walk:
         if now is None:
             self.visit(kind, value, join(path, key))
         else:
-            self.add(join(path, key), f"{shown(value)} has another name now", f"write {now}")
+            self.add(join(path, key), f"{shown(value)} is no more: the judge decides in another way now", f"write {now}")
 
     def _unknown(self, key: str, known: list[str], path: str) -> None:
         def fix() -> str:

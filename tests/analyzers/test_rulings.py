@@ -28,9 +28,10 @@ def test_five_per_cent_of_errors_are_rolled_back_within_seconds(split: bool) -> 
     assert (ruling.outcome, ruling.leg) == ("rollback", "errors")
     assert ruling.tick <= 5
     assert ruling.evidence >= ruling.boundary == pytest.approx(100.0)
-    assert ruling.reason.startswith("errors ")
-    assert "against 0" in ruling.reason
-    assert "allowed 0.5 %; sure to be worse: 1 in " in ruling.reason
+    assert " requests failed since the start (95 % sure: at least " in ruling.reason
+    assert " of the baseline's in the same seconds; allowed 0.5 %; at most 1 in " in ruling.reason
+    assert " canaries that are no worse would look as bad; " in ruling.reason
+    assert " to 1 that it is worse than allowed; the evidence grew in " in ruling.reason
     finding = _finding(ruling, "errors")
     assert finding.effect is not None
     assert finding.low is not None
@@ -46,7 +47,7 @@ def test_a_canary_twenty_per_cent_slower_is_rolled_back_for_its_latency(split: b
     _, ruling = watch(terms(split=split), World(factor=1.2).ticks(2, 300))
     assert (ruling.outcome, ruling.leg) == ("rollback", "typical")
     assert ruling.tick <= 25
-    assert ruling.reason.startswith("typical latency about 1.")
+    assert ruling.reason.startswith("typical latency is about 1.")
     assert _finding(ruling, "typical").standing == "convicts"
 
 
@@ -78,8 +79,8 @@ def test_at_the_deadline_it_is_inconclusive_and_says_why() -> None:
     assert (ruling.outcome, ruling.tick) == ("inconclusive", 70)
     assert ruling.reason.startswith("no decision after 70 s: ")
     assert "of 500 canary requests seen" in ruling.reason
-    assert " more canary requests, 9 min at 0.9/s; an error rate of about " in ruling.reason
-    assert ruling.reason.endswith(" times the baseline's would have been seen by now")
+    assert " more canary requests, 9 min at 0.9/s; from the start, an error rate of about " in ruling.reason
+    assert ruling.reason.endswith(" times the baseline's would have been taken back by now in about half of such watches")
     assert ruling.findings
 
 
@@ -92,7 +93,7 @@ def test_before_any_time_has_gone_by_no_time_is_forecast() -> None:
 def test_at_the_deadline_a_canary_without_requests_is_told_no_time() -> None:
     _, ruling = watch(terms(ticks=3), (sample(float(t), canary=(0, 0)) for t in range(1, 4)))
     assert ruling.reason == (
-        "no decision after 3 s: 0 of 500 canary requests seen, 3 of 300 s watched; no regression could have been seen by now"
+        "no decision after 3 s: 0 of 500 canary requests seen, 3 of 300 s watched; no regression could have been taken back by now"
     )
 
 
@@ -100,7 +101,7 @@ def test_the_deadline_is_the_samples_own_time_not_the_number_of_ticks() -> None:
     _, ruling = watch(terms(ticks=70), [Sample(t=71.0, seconds=1.0, baseline=None, canary=None, gap="no telemetry")])
     assert (ruling.outcome, ruling.tick) == ("inconclusive", 1)
     assert _finding(ruling, "errors").standing == "idle"
-    assert _finding(ruling, "errors").sentence == "No failures could be compared."
+    assert _finding(ruling, "errors").sentence == "Errors could not be compared: the canary served no request."
     assert _finding(ruling, "typical").standing == "idle"
     assert _finding(ruling, "typical").sentence == "Latency was not compared."
     assert _finding(ruling, "slow_end").sentence == "The slow end of latency was not measured."
@@ -116,8 +117,8 @@ def test_surely_worse_but_within_tolerance_stays() -> None:
     _, ruling = watch(terms(bounds_ms=(), ticks=200), _errors(4, 60))
     assert ruling.outcome == "continue"
     assert ruling.evidence > 100.0
-    assert "worse for sure" in ruling.reason
-    assert "tolerates" in ruling.reason
+    assert ruling.reason.startswith("errors look worse than the baseline's (fewer than 1 in a billion ")
+    assert "but not shown to be worse than is allowed (evidence less than 1 to 1; 5 to 1 would do)" in ruling.reason
 
 
 def test_a_baseline_that_fails_as_much_is_compared_with_itself() -> None:
@@ -125,9 +126,9 @@ def test_a_baseline_that_fails_as_much_is_compared_with_itself() -> None:
     _, ruling = watch(terms(EARLY, bounds_ms=(), ticks=60), _errors(30, 60, baseline=30))
     assert ruling.outcome == "inconclusive"
     assert ruling.evidence < 10.0
-    assert "; the baseline itself fails 3 %: the canary is compared with it only; " in ruling.reason
+    assert "; the baseline itself fails 3 % since the start: the canary is compared with it only; " in ruling.reason
     assert _finding(ruling, "errors").sentence.endswith(
-        "The baseline itself fails 3 %, beyond the limit: the canary is compared with it only."
+        "The baseline itself fails 3 % since the start: the canary is compared with it only."
     )
 
 
@@ -148,8 +149,10 @@ def test_denials_by_policy_roll_back() -> None:
     _, ruling = watch(terms(bounds_ms=()), stream)
     assert (ruling.outcome, ruling.leg) == ("rollback", "denied")
     assert ruling.tick == 3
-    assert ruling.reason.startswith("requests denied by policy 10 % (at least 3.")
-    assert "since the start against 0 % in the same seconds, allowed 0 %; sure to be worse: 1 in " in ruling.reason
+    assert ruling.reason.startswith(
+        "10 % of the canary's 150 requests were denied by policy since the start (95 % sure: at least 3."
+    )
+    assert "), 0 % of the baseline's in the same seconds; allowed 0 %; at most 1 in " in ruling.reason
     assert _finding(ruling, "denied").effect == pytest.approx(0.1)
 
 
@@ -189,11 +192,8 @@ def _slow_tail(t: float) -> Sample:
 def test_a_slow_tail_is_rolled_back_by_the_tail() -> None:
     _, ruling = watch(terms(bounds_ms=(10.0, 20.0, 40.0, 80.0)), (_slow_tail(float(t)) for t in range(1, 60)))
     assert (ruling.outcome, ruling.leg) == ("rollback", "slow_end")
-    assert ruling.reason.startswith("4 % (at least ")
-    assert (
-        "of the canary's requests took longer than 80 ms since the start, 0.4 % of the baseline's in the same seconds, at most"
-        in ruling.reason
-    )
+    assert ruling.reason.startswith("4 % of the canary's requests took longer than 80 ms since the start (95 % sure: at least ")
+    assert "), 0.4 % of the baseline's in the same seconds; " in ruling.reason
 
 
 def test_a_mean_beyond_its_tolerance_in_one_bucket_is_rolled_back_by_the_mean() -> None:
@@ -205,8 +205,8 @@ def test_a_mean_beyond_its_tolerance_in_one_bucket_is_rolled_back_by_the_mean() 
     )
     _, ruling = watch(one, stream)
     assert (ruling.outcome, ruling.leg) == ("rollback", "typical")
-    assert ruling.reason.startswith("typical latency about 1.1")
-    assert "by the means" in _finding(ruling, "typical").sentence
+    assert ruling.reason.startswith("typical latency, by the means, is about 1.1")
+    assert ", by the means, is" in _finding(ruling, "typical").sentence
     assert ruling.legs["slow_end"].e_value == pytest.approx(1.0)
 
 

@@ -63,7 +63,7 @@ def test_what_the_policy_tolerates_is_not_said_to_be_seen() -> None:
 
 def test_without_traffic_no_regression_could_have_been_seen() -> None:
     rows, limits = Rows(blank()[None]), Limits.of([terms(bounds_ms=())])
-    assert visible.sentence(rows, limits) == "no regression could have been seen by now"
+    assert visible.sentence(rows, limits) == "no regression could have been taken back by now"
     with np.errstate(all="raise"):
         assert visible.typical_factor(rows, limits) is None
 

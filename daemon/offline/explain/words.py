@@ -85,7 +85,7 @@ def who(told: Account) -> str:
 def evidence(told: Account) -> str:
     """How strong the evidence is that the canary is worse at all, and what that means."""
     reached, what = min((told.evidence, "this"), (told.boundary, "that"))
-    sure = f"; a canary that is no worse reaches {what} with a chance of at most {words.odds(reached)}" if reached > 1.0 else ""
+    sure = f"; a canary that is no worse reaches {what} with a chance of {words.odds(reached)}" if reached > 1.0 else ""
     needed = f"a rollback needs {amount(told.boundary)}{sure}"
     return f"{amount(told.evidence)} that the canary is worse at all, before the guards; {needed}"
 
@@ -164,8 +164,9 @@ def _open(finding: Finding) -> str:
             return f"{finding.leg}: at most {high} {sure}; {allowed}"
         case _, None:
             return f"{finding.leg}: at least {low} {sure}; {allowed}"
-        case _:
-            return f"{finding.leg}: between {low} and {high} {sure}; {allowed}"
+        case least, most:
+            span = words.between(least, most) if finding.unit == "ratio" else f"between {low} and {high}"
+            return f"{finding.leg}: {span} {sure}; {allowed}"
 
 
 def _value(value: float | None, finding: Finding) -> str:

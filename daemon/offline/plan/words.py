@@ -129,7 +129,8 @@ def _delay(delay: Delay, plan: Plan) -> str:
 def _errors(plan: Plan) -> str:
     """How far the figures can be trusted."""
     return (
-        f"{plan.releases} simulated releases for each figure, seed {plan.seed}; ± is one standard error. Pods are taken to be "
+        f"{plan.releases} simulated releases for each figure, seed {plan.seed}; ± is one standard error, within which "
+        "two of three repetitions lie. Pods are taken to be "
         "alike and load to be steady: a real service is less regular, and its regressions take somewhat longer to find."
     )
 

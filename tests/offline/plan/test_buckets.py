@@ -42,7 +42,8 @@ def test_buckets_that_can_tell_are_said_to_and_finer_ones_are_not_spoken_of() ->
 def test_buckets_that_cannot_are_said_to_with_the_bound_that_would_help() -> None:
     told = " ".join(line.strip() for line in said(NARROW, tolerating(1.3, 1.3)))
     assert told == (
-        "the median and 100.0 % of all requests lie in 250-500 ms: 30 % slower cannot be told by these buckets, 100 % slower can; "
+        "the median and over 99.99 % of all requests lie in 250-500 ms: "
+        "30 % slower cannot be told by these buckets, 100 % slower can; "
         "the mean judges it; add a bound near 350 ms "
         "p99 lies in 250-500 ms: 30 % slower cannot be told by these buckets, 100 % slower can; add a bound near 350 ms "
         "the finer buckets of the last column can tell a typical latency 30 % slower and a p99 30 % slower"

@@ -107,7 +107,12 @@ def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
             '"yes" is not true or false',
             "write true or false, without quotes",
         ),
-        ("policies: {p: {evidence: estimate}}", "policies.p.evidence", '"estimate" is no more: the judge decides in another way now', "write balanced"),
+        (
+            "policies: {p: {evidence: estimate}}",
+            "policies.p.evidence",
+            '"estimate" is no more: the judge decides in another way now',
+            "write balanced",
+        ),
         ("policies: {p: {evidence: [estimate]}}", "policies.p.evidence", "is not one of them", "write balanced, fast or strict"),
         ("policies: {p: {tolerances: {latency: {p99: 2}}}}", "policies.p.tolerances.latency.p99", "another name", "write slow_end"),
         (

@@ -15,7 +15,7 @@ from analyzers import layout as col
 from analyzers.arrays import Array
 from analyzers.layout import Rows
 from analyzers.legs.mean import PRIOR_TICKS, RATIO
-from analyzers.legs.table import ERRORS, LATENCY
+from analyzers.legs.table import DENIED, ERRORS, LATENCY
 from analyzers.terms import Limits
 
 LEVEL: Final = 0.95
@@ -99,14 +99,18 @@ class Period:
 def period(rows: Rows, limits: Limits, leg: int, *, recent: bool) -> Period:
     """The whole watch, or since the leg's evidence began to grow where that is ``recent``. ``rows`` is a batch of one.
 
-    A baseline that serves nothing any more is remembered: its failures as they were, its latency only over a recent period.
+    A baseline that serves nothing any more is remembered: its failures as they were, its latency only over a recent period. Of
+    denials' own period the requests are not kept: they are told over the whole watch.
     """
     _, since, looks, grew = rows.period[0, leg].tolist()
-    alone, recent = bool(rows.head[0, col.ALONE] > 0.0), recent and looks > 0.0
+    alone = bool(rows.head[0, col.ALONE] > 0.0)
+    recent = recent and looks > 0.0 and leg != DENIED
     together = alone and not recent and leg in LATENCY
     counts = (rows.recent if recent else rows.counts)[0].copy()
     if alone:
         counts[_BASELINE] = rows.counts[0, _BASELINE]
+        asked, denied = counts[[col.C_REQ, col.B_REQ]], counts[[col.C_DEN, col.B_DEN]]
+        counts[col.E_DEN] = (asked[0] + denied[0]) * denied[1] / max(asked[1] + denied[1], 1.0)
     ticks = f"{grew:.0f} of the {looks:.0f} ticks since then" if recent and since else f"{grew:.0f} of the last {looks:.0f} ticks"
     return Period(
         whole=not recent,
@@ -122,42 +126,38 @@ def period(rows: Rows, limits: Limits, leg: int, *, recent: bool) -> Period:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Events of a period: the canary's and its requests, and how many there would have been at the baseline's rate, tick by tick.
+    """Events of a period.
 
-    ``least``: lower bound of the canary's rate.
+    Attributes:
+        requests: the canary's. some: either arm had an event.
+        rate, least: of the canary, and its lower bound. base: the baseline's in the same seconds, each weighted by the canary's
+            requests; null where it served none.
+        span: confidence sequence of the difference, or of the rate where there is no baseline.
     """
 
-    events: float
     requests: float
-    expected: float
-    base_events: float
-    base_requests: float
+    some: bool
+    rate: float
     least: float
-
-    @property
-    def rate(self) -> float:
-        """The canary's."""
-        return self.events / max(self.requests, 1.0)
-
-    @property
-    def base(self) -> float:
-        """The baseline's in the same seconds, each weighted by the canary's requests."""
-        return self.expected / max(self.requests, 1.0)
+    base: float | None
+    span: tuple[float, float]
 
 
 def rates(leg: int, over: Period) -> Rates:
     """Errors or denials of a period."""
-    counts = over.counts
+    counts = over.counts.tolist()
     mine, theirs, expected = (col.C_ERR, col.B_ERR, col.E_ERR) if leg == ERRORS else (col.C_DEN, col.B_DEN, col.E_DEN)
-    denied = (0.0, 0.0) if leg == ERRORS else (float(counts[col.C_DEN]), float(counts[col.B_DEN]))
-    requests = float(counts[col.C_REQ]) + denied[0]
+    denied = (0.0, 0.0) if leg == ERRORS else (counts[col.C_DEN], counts[col.B_DEN])
+    canary, baseline = (counts[mine], counts[col.C_REQ] + denied[0]), (counts[theirs], counts[col.B_REQ] + denied[1])
+    low, high = intervals.rate(*canary, alpha=over.alpha)
+    compared, requests = baseline[1] > 0.0, max(canary[1], 1.0)
     return Rates(
-        events=float(counts[mine]),
-        requests=requests,
-        expected=float(counts[expected]),
-        base_events=float(counts[theirs]),
-        base_requests=float(counts[col.B_REQ]) + denied[1],
-        least=intervals.rate(float(counts[mine]), requests, alpha=over.alpha)[0],
+        requests=canary[1],
+        some=canary[0] + baseline[0] > 0.0,
+        rate=canary[0] / requests,
+        least=low,
+        base=counts[expected] / requests if compared else None,
+        span=intervals.difference_of_rates(canary, baseline, alpha=over.alpha) if compared else (low, high),
     )
 
 

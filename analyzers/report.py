@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from analyzers import classical, fitness, harm, intervals, p99, words
+from analyzers import classical, fitness, harm, p99, words
 from analyzers.arrays import Array
 from analyzers.conviction import LATER, Charge
 from analyzers.harm import LEVEL, Period
@@ -80,8 +80,10 @@ def _finding(
     standing: Standing = "open" if effect is not None or blind else "idle"
     if case.convicts(leg):
         standing = "convicts"
-    elif high is not None and effect is not None:
-        standing = "inside" if high <= tolerance else "outside" if low is not None and low > tolerance else "open"
+    elif effect is not None and high is not None and high <= tolerance:
+        standing = "inside"
+    elif effect is not None and low is not None and low > tolerance:
+        standing = "outside"
     return Finding(
         leg=LEGS[leg].name,
         effect=effect,
@@ -106,25 +108,21 @@ def _events(case: Case, leg: int, over: Period) -> Finding:
     """Errors, or denials."""
     seen, limits = harm.rates(leg, over), case.limits
     limit = float(limits.max_rate[0]) if leg == ERRORS else 0.0
-    above = float((limits.above_baseline if leg == ERRORS else limits.denied_above)[0])
-    compared = seen.base_requests > 0.0
-    tolerance = max(limit - seen.base, above) if compared else limit
-    if seen.requests <= 0.0 or not (compared or case.alone):
+    above, base = float((limits.above_baseline if leg == ERRORS else limits.denied_above)[0]), seen.base
+    tolerance = limit if base is None else max(limit - base, above)
+    if seen.requests <= 0.0 or (base is None and (leg == DENIED or not case.alone)):
         arm = "baseline" if seen.requests > 0.0 else "canary"
         return _finding(case, leg, f"{LEGS[leg].words} could not be compared: the {arm} served no request", tolerance=tolerance)
-    if leg == DENIED and seen.events + seen.base_events <= 0.0:
+    if leg == DENIED and not seen.some:
         return _finding(case, leg, "no request was seen to be denied by policy", tolerance=tolerance)
-    rate, least = words.percent(seen.rate), _at_least(case, leg, seen.least, seen.base)
+    rate, least = words.percent(seen.rate), _at_least(case, leg, seen.least, base or 0.0)
     happened = "failed" if leg == ERRORS else "were denied by policy"
-    said = f"{rate} of the canary's {words.count(seen.requests)} requests {happened} {over.words}{least}"
-    if not compared:
-        said += f", and there is no baseline to compare with; allowed {words.percent(tolerance)}"
-        span = intervals.rate(seen.events, seen.requests, alpha=over.alpha)
-        return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate, span=span)
-    said += f", {words.percent(seen.base)} of the baseline's {over.beside}; allowed {words.percent(seen.base + tolerance)}"
-    arms = (seen.events, seen.requests), (seen.base_events, seen.base_requests)
-    span = intervals.difference_of_rates(*arms, alpha=over.alpha)
-    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - seen.base, span=span)
+    beside = (
+        ", and there is no baseline to compare with" if base is None else f", {words.percent(base)} of the baseline's {over.beside}"
+    )
+    said = f"{rate} of the canary's {words.count(seen.requests)} requests {happened} {over.words}{least}{beside}"
+    said += f"; allowed {words.percent((base or 0.0) + tolerance)}"
+    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - (base or 0.0), span=seen.span)
 
 
 def _unmeasured(case: Case) -> str:
@@ -200,7 +198,7 @@ def safe_sentence(case: Case) -> str:
     seen, factor = harm.rates(ERRORS, over), harm.slowness(case.rows, case.limits, timed).factor
     latency = "typical latency" if factor is None else f"typical latency {words.times(factor)} the baseline's {timed.words}"
     return (
-        f"errors {words.percent(seen.rate)} {over.words} against {words.percent(seen.base)} {over.beside}, and {latency}, "
+        f"errors {words.percent(seen.rate)} {over.words} against {words.percent(seen.base or 0.0)} {over.beside}, and {latency}, "
         f"both shown to be within tolerance on {words.count(seen.requests)} canary requests; {p99.told(case.rows, case.limits)}"
     )
 
@@ -221,13 +219,9 @@ def fixed_horizon(case: Case) -> Mapping[str, float | None]:
     alike = test is not None and slow.probability is not None and abs(test.probability - slow.probability) <= _SAME_RANKS
     pooled, expected = b_err * c_req / max(b_req, 1.0), float(totals[E_ERR])
     steady = abs(pooled - expected) <= _SAME_SHARE * max(pooled, expected)
-    c_low, c_high = classical.wilson(c_err, c_req)
-    b_low, b_high = classical.wilson(b_err, b_req)
+    names = ("canary_errors_low", "canary_errors_high", "baseline_errors_low", "baseline_errors_high")
     return {
-        "canary_errors_low": c_low,
-        "canary_errors_high": c_high,
-        "baseline_errors_low": b_low,
-        "baseline_errors_high": b_high,
+        **dict(zip(names, (*classical.wilson(c_err, c_req), *classical.wilson(b_err, b_req)), strict=True)),
         "mann_whitney_u": None if test is None else test.u,
         "mann_whitney_probability": None if test is None else test.probability,
         "mann_whitney_p": test.p_greater if test is not None and alike and test.trusted else None,

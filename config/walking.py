@@ -103,7 +103,7 @@ class _Walk:
             if key in fields:
                 self._field(kind.cls, key, item, fields[key].type, path)
             elif (now := getattr(kind.cls, "RENAMED", {}).get(key)) is not None:
-                self.add(join(path, key), "has another name now", f"write {now}")
+                self.add(join(path, key), "has another name now, and is judged in another way", f"write {now}")
             elif key != kind.tag_field and kind.forbid_unknown_fields:
                 self._unknown(str(key), list(fields), path)
         for name, field in fields.items():

@@ -139,3 +139,27 @@ def test_buckets_that_tell_little_are_named_with_what_they_cannot_tell() -> None
     ruling = _slow((0, 50, 0), (0, 950, 0), (250.0, 500.0))
     assert "; the latency buckets cannot tell a median 10 % slower: the mean is judged; " in ruling.reason
     assert "; the latency buckets cannot tell a p99 10 % slower; " in ruling.reason
+
+
+def test_late_denials_are_told_as_a_share_of_all_requests() -> None:
+    """The evidence of errors has a period of its own: its requests are not those of the denials."""
+    arms = ((100 - denied, denied) for denied in [0] * 60 + [10] * 60)
+    stream = [
+        Sample(t=float(t), seconds=1.0, canary=Arm(requests=served, denied=denied), baseline=Arm(requests=900))
+        for t, (served, denied) in enumerate(arms, start=1)
+    ]
+    _, ruling = watch(terms(NEVER, bounds_ms=()), stream)
+    assert (ruling.outcome, ruling.leg) == ("rollback", "denied")
+    denied = 10 * (ruling.tick - 60)
+    assert ruling.findings[1].effect == pytest.approx(denied / (100 * ruling.tick))
+    assert " requests were denied by policy since the start" in ruling.reason
+
+
+def test_denials_of_a_baseline_that_fell_silent_are_remembered_in_words() -> None:
+    both = [
+        Sample(t=float(t), seconds=1.0, canary=Arm(requests=96, denied=4), baseline=Arm(requests=960, denied=40))
+        for t in range(1, 31)
+    ]
+    after = [Sample(t=float(t), seconds=1.0, canary=Arm(requests=960, denied=40), baseline=Arm(requests=0)) for t in range(31, 100)]
+    _, ruling = watch(terms(NEVER, bounds_ms=(), ticks=33), [*both, *after])
+    assert ", 4 % of the baseline's while it served; allowed 4 %" in _sentences(ruling)["denied"]

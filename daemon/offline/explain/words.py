@@ -156,7 +156,7 @@ def _asked(finding: Finding, told: Account) -> bool:
 def _open(finding: Finding) -> str:
     """How far a quantity is known, and how far it would have to be."""
     low, high = (_value(value, finding) for value in (finding.low, finding.high))
-    allowed, sure = f"allowed {_value(finding.tolerance, finding)}", f"({100.0 * finding.level:.0f} % sure)"
+    allowed, sure = f"allowed {_value(finding.tolerance, finding)}", f"over the whole watch ({100.0 * finding.level:.0f} % sure)"
     match finding.low, finding.high:
         case None, None:
             return f"{finding.leg}: nothing is excluded yet; {allowed}"

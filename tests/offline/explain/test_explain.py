@@ -167,9 +167,9 @@ def test_the_boundary_is_labelled_where_its_dots_are(bad: Told, open_end: Told) 
     ("low", "high", "says"),
     [
         (None, None, "errors: nothing is excluded yet; allowed +0.40 points"),
-        (None, 0.01, "errors: at most +1.00 points (95 % sure); allowed +0.40 points"),
-        (-0.01, None, "errors: at least -1.00 points (95 % sure); allowed +0.40 points"),
-        (-0.01, 0.01, "errors: between -1.00 points and +1.00 points (95 % sure); allowed +0.40 points"),
+        (None, 0.01, "errors: at most +1.00 points over the whole watch (95 % sure); allowed +0.40 points"),
+        (-0.01, None, "errors: at least -1.00 points over the whole watch (95 % sure); allowed +0.40 points"),
+        (-0.01, 0.01, "errors: between -1.00 points and +1.00 points over the whole watch (95 % sure); allowed +0.40 points"),
     ],
 )
 def test_how_far_a_quantity_is_known(open_end: Told, low: float | None, high: float | None, says: str) -> None:

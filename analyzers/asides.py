@@ -47,16 +47,15 @@ def beside(rows: Rows, limits: Limits) -> list[str]:
     failing, rate = unwell(rows, limits)
     said = [""] * len(rate)
     for at in np.flatnonzero(typical | slow_end | failing).tolist():
-        parts = []
-        if failing[at]:
-            parts.append(f"; {_unwell(float(rate[at]))}")
-        if typical[at]:
-            parts.append(
-                f"; the latency buckets cannot tell a median {words.slower(float(limits.typical[at]))}: the mean is judged"
-            )
-        if slow_end[at]:
-            parts.append(f"; the latency buckets cannot tell a p99 {words.slower(float(limits.slow_end[at]))}")
-        said[at] = "".join(parts)
+        parts = (
+            (failing[at], _unwell(float(rate[at]))),
+            (
+                typical[at],
+                f"the latency buckets cannot tell a median {words.slower(float(limits.typical[at]))}: the mean is judged",
+            ),
+            (slow_end[at], f"the latency buckets cannot tell a p99 {words.slower(float(limits.slow_end[at]))}"),
+        )
+        said[at] = "".join(f"; {text}" for holds, text in parts if holds)
     return said
 
 

@@ -6,6 +6,7 @@ a period that the data chose holds for all periods that might have been chosen.
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from analyzers.arrays import Array
 from analyzers.layout import Rows
 from analyzers.legs.mean import PRIOR_TICKS, RATIO
 from analyzers.legs.table import DENIED, ERRORS, LATENCY
+from analyzers.p99 import MOST_EXCEEDANCE
 from analyzers.terms import Limits
 
 LEVEL: Final = 0.95
@@ -24,8 +26,6 @@ TUNED_REQUESTS: Final = 1000.0
 TAIL_LEVEL: Final = 0.99
 APART: Final = 0.99
 """Where more pairs of requests are slower in the canary, the arms hardly overlap, and no shift is told from a larger one."""
-SLOWEST: Final = 0.12
-"""Where more of the baseline's requests take longer than a bound, it tells of the body."""
 TOLD: Final = 0.5
 """Where more would be tolerated to take longer than a bound, its buckets cannot tell what is."""
 CLEAR_Z: Final = 2.0
@@ -39,30 +39,26 @@ class Effects:
     Typical latency by the means.
     """
 
-    __slots__ = ("_found", "_limits", "_rows")
-
     def __init__(self, rows: Rows, limits: Limits) -> None:
         self._rows, self._limits = rows, limits
-        self._found: list[list[float]] = []
 
     def of(self, at: int) -> list[float]:
         """The legs' effects of one release."""
-        if not self._found:
-            with np.errstate(all="ignore"):
-                self._found = self._now().tolist()
         return self._found[at]
 
-    def _now(self) -> Array:
-        counts = self._rows.counts
+    @cached_property
+    def _found(self) -> list[list[float]]:
+        counts, limits = self._rows.counts, self._limits
         c_req, b_req = counts[:, col.C_REQ], counts[:, col.B_REQ]
-        unknown = np.full(len(counts), np.nan)
-        columns = (
-            counts[:, col.C_ERR] / c_req - counts[:, col.B_ERR] / b_req,
-            counts[:, col.C_DEN] / (c_req + counts[:, col.C_DEN]) - counts[:, col.B_DEN] / (b_req + counts[:, col.B_DEN]),
-            counts[:, col.C_SUM] / counts[:, col.C_LAT] / (counts[:, col.B_SUM] / counts[:, col.B_LAT]),
-            p99_factor(self._rows.exposed, self._limits) if self._limits.bounds.shape[1] else unknown,
-        )
-        return np.stack(columns, axis=-1)
+        with np.errstate(all="ignore"):
+            columns = (
+                counts[:, col.C_ERR] / c_req - counts[:, col.B_ERR] / b_req,
+                counts[:, col.C_DEN] / (c_req + counts[:, col.C_DEN]) - counts[:, col.B_DEN] / (b_req + counts[:, col.B_DEN]),
+                counts[:, col.C_SUM] / counts[:, col.C_LAT] / (counts[:, col.B_SUM] / counts[:, col.B_LAT]),
+                p99_factor(self._rows.exposed, limits) if limits.bounds.shape[1] else np.full(len(counts), np.nan),
+            )
+        found: list[list[float]] = np.stack(columns, axis=-1).tolist()
+        return found
 
 
 def p99_factor(slow: Array, limits: Limits) -> Array:
@@ -118,7 +114,7 @@ def period(rows: Rows, limits: Limits, leg: int, *, recent: bool) -> Period:
         ranks=rows.recent_ranks[0] if recent else rows.shown[0, [col.SHIFT, col.PRECISION]],
         slow=rows.recent_slow[0] if recent else np.stack([*rows.exposed[0, [col.CANARY, col.EXPECTED]], rows.tolerated[0]]),
         alpha=(1.0 - LEVEL) / (float(limits.horizon[0]) if recent else 1.0),
-        words=f"since {since:.0f} s" if recent and since else "while both served" if together else "since the start",
+        words=f"since second {since:.0f}" if recent and since else "while both served" if together else "since the start",
         beside="while it served" if alone and not together else "in the same seconds",
         growth=("", "; all of the evidence came in one tick", f"; the evidence grew in {ticks}")[min(int(looks), 2)],
     )
@@ -230,7 +226,7 @@ def exceedance(limits: Limits, over: Period) -> Exceedance | None:
     if size == 1 or number <= 0.0:
         return None
     mine, theirs, tolerated = above[:, 1:]
-    slowest = theirs <= SLOWEST * number
+    slowest = theirs <= MOST_EXCEEDANCE * number
     slowest[-1] = True
     excess = np.where(slowest, (mine - tolerated) / np.sqrt(np.maximum(tolerated, 1.0)), -np.inf)
     usual = np.where(slowest, np.abs(np.log(np.maximum(theirs, 1e-9) / number / (1.0 - TAIL_LEVEL))), np.inf)

@@ -34,7 +34,7 @@ def test_a_late_harm_is_counted_since_its_evidence_began_to_grow() -> None:
     _, ruling = _after(_late(bad, good=good, at=100, ticks=120))
     assert ruling.outcome == "rollback"
     assert ruling.reason.startswith("5 % of the canary's ")
-    assert " requests failed since 100 s (95 % sure: at least " in ruling.reason
+    assert " requests failed since second 100 (95 % sure: at least " in ruling.reason
     assert "), 0 % of the baseline's in the same seconds; allowed 0.5 %; at most 1 in " in ruling.reason
     assert " ticks since then" in ruling.reason
     finding = ruling.findings[0]
@@ -60,7 +60,7 @@ def test_a_late_slow_end_and_late_typical_latency_are_counted_over_their_own_per
     bounds = (10.0, 20.0, 40.0, 80.0)
     _, ruling = _after(_late(tail, good=good, at=50, ticks=90), bounds)
     assert (ruling.outcome, ruling.leg) == ("rollback", "slow_end")
-    assert ruling.reason.startswith("5 % of the canary's requests took longer than 80 ms since 50 s (95 % sure: at least ")
+    assert ruling.reason.startswith("5 % of the canary's requests took longer than 80 ms since second 50 (95 % sure: at least ")
     assert "), 1 % of the baseline's in the same seconds; allowed " in ruling.reason
     assert " (10 % slower); at most 1 in " in ruling.reason
     assert ruling.findings[3].high is None, "the bound on p99 is of the whole watch"
@@ -81,7 +81,7 @@ def test_a_bound_over_a_period_that_the_data_chose_is_wider() -> None:
     rows, limits = Rows(state.row[None]), Limits.of([terms(bounds_ms=())])
     whole, recent = (harm.period(rows, limits, ERRORS, recent=recent) for recent in (False, True))
     assert recent.alpha == pytest.approx(whole.alpha / 300.0)
-    assert (whole.words, recent.words) == ("since the start", "since 2 s")
+    assert (whole.words, recent.words) == ("since the start", "since second 2")
     assert harm.rates(ERRORS, recent).rate == pytest.approx(0.05)
     assert harm.rates(ERRORS, whole).rate < 0.05
     assert 0.0 < harm.rates(ERRORS, recent).least < 0.05

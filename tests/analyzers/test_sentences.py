@@ -33,7 +33,7 @@ def test_a_baseline_that_is_remembered_is_not_said_to_have_served_in_the_same_se
     _, ruling = watch(terms(NEVER), _switched(World(errors=(0.05, 0.001))))
     assert (ruling.outcome, ruling.leg) == ("rollback", "errors")
     said = _sentences(ruling)["errors"]
-    assert " requests failed since 30 s (95 % sure: at least " in said
+    assert " requests failed since second 30 (95 % sure: at least " in said
     assert "% of the baseline's while it served; allowed 0.5 %" in said
     assert ruling.reason.startswith(said.removesuffix("."))
     assert "while both served" in _sentences(ruling)["typical"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from analyzers.counts import Sample
+from analyzers.counts import Arm, Sample
 from analyzers.judge import Terms, terms_of
 from config.policy import Policy, Promotion
 from tests.analyzers.streams import ISTIO_MS, World, latency, sample, terms, watch
@@ -80,6 +80,19 @@ def test_a_bad_baseline_that_falls_silent_is_no_reason_to_take_back_a_canary_as_
     after = (sample(float(t), canary=(2000, 60), baseline=(0, 0)) for t in range(61, 200))
     _, ruling = watch(terms(NEVER, bounds_ms=()), [*both, *after])
     assert ruling.outcome == "continue"
+
+
+def test_a_policy_that_denied_as_many_of_the_baselines_requests_is_no_reason_to_take_the_canary_back() -> None:
+    before = [
+        Sample(t=t, seconds=1.0, canary=Arm(requests=95, denied=5), baseline=Arm(requests=950, denied=50)) for t in range(1, 60)
+    ]
+    for denied, outcome in ((50, "continue"), (200, "rollback")):
+        after = [
+            Sample(t=t, seconds=1.0, canary=Arm(requests=1000 - denied, denied=denied), baseline=Arm(requests=0))
+            for t in range(60, 150)
+        ]
+        _, ruling = watch(terms(NEVER, bounds_ms=()), [*before, *after])
+        assert ruling.outcome == outcome
 
 
 @pytest.mark.parametrize("reference", [(1.0, 2.0), (0.0, 0.0, 0.0), (1.0, -1.0, 2.0)])

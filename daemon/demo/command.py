@@ -14,7 +14,7 @@ from typing import NoReturn
 from daemon.demo.acts import ACTS, Played, objections
 from daemon.demo.charts import page, picture
 from daemon.demo.children import DemoError
-from daemon.demo.plot import plot
+from daemon.demo.overview import plot
 from daemon.demo.story import LiveAccount, Setting, play, setting
 from daemon.demo.timeline import timeline, turns
 from daemon.demo.traffic import TrafficLog, series

@@ -1,6 +1,6 @@
 """List, then watch, for ever: every change of a kind of object, through restarts, expiries and dead connections.
 
-A turn is one listing or one watch, and is a function of its source: tests turn it by hand. The state between turns is the
+A cycle is one listing or one watch, and is a function of its source: tests step it by hand. The state between cycles is the
 version to go on from and what is known (identities and versions, no objects), from which a new listing is turned into the
 changes that were missed.
 """
@@ -37,7 +37,7 @@ class ObjectChange:
 
 
 class Source(Protocol):
-    """Where a turn reads from."""
+    """Where a cycle reads from."""
 
     async def listing(self) -> Listing:
         """Everything there is now."""
@@ -82,12 +82,12 @@ class _Known:
 
 @dataclass(slots=True, kw_only=True)
 class ListWatch:
-    """The loop over one source. ``random`` gives numbers in [0, 1); ``trouble`` hears of what failed and is retried."""
+    """The loop over one source. ``random`` gives numbers in [0, 1); ``failed`` hears of what failed and is retried."""
 
     source: Source
     clock: Clock
     random: Callable[[], float]
-    trouble: Callable[[VerdictdError], None] = lambda _error: None
+    failed: Callable[[VerdictdError], None] = lambda _error: None
     _version: str | None = None
     _known: dict[tuple[str, str], _Known] = field(default_factory=dict)
     _heard_at: float | None = None
@@ -103,13 +103,13 @@ class ListWatch:
         while True:
             began, watching = self.clock.monotonic(), self._version is not None
             try:
-                async with aclosing(self.turn()) as turn:
-                    async for change in turn:
+                async with aclosing(self.cycle()) as cycle:
+                    async for change in cycle:
                         failures = 0
                         yield change
             except VerdictdError as error:
                 failures += 1
-                self.trouble(error)
+                self.failed(error)
             else:
                 # A watch that closes at once, again and again, is a failure that nobody has reported.
                 brief = watching and self.clock.monotonic() - began < _SHORT_SECONDS
@@ -117,7 +117,7 @@ class ListWatch:
             if failures:
                 await self.clock.sleep(self._pause(failures))
 
-    async def turn(self) -> AsyncGenerator[ObjectChange]:
+    async def cycle(self) -> AsyncGenerator[ObjectChange]:
         """One listing, when there is no version to go on from, else one watch until it ends. Raises what failed."""
         if self._version is None:
             listing = await self.source.listing()

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from daemon.aio import process
 from daemon.aio.process import with_parent_death_signal
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the tie is the Linux kernel's")
@@ -56,3 +57,29 @@ def test_a_child_whose_parent_has_gone_before_the_tie_runs_nothing() -> None:
     orphan = [str(os.getppid()) if word == str(os.getpid()) else word for word in command]
     done = subprocess.run(orphan, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout) == (1, "")
+
+
+async def test_a_child_that_does_not_end_when_it_is_told_to_is_killed() -> None:
+    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('here', flush=True)\ntime.sleep(60)"
+    child = await process.start([sys.executable, "-c", deaf], stdout=asyncio.subprocess.PIPE)
+    assert child.stdout is not None
+    assert await child.stdout.readline() == b"here\n"
+    await process.end(child, patience_seconds=0.1)
+    assert child.returncode == -signal.SIGKILL
+
+
+async def test_a_child_that_has_ended_takes_neither_signal_nor_end() -> None:
+    child = await process.start([sys.executable, "-c", "raise SystemExit(7)"])
+    await child.wait()
+    process.send_signal(child, signal.SIGTERM)
+    await process.end(child, patience_seconds=0.1)
+    assert child.returncode == 7
+
+
+async def test_a_child_in_the_middle_of_its_last_words_is_read_to_its_end() -> None:
+    wordy = CHILD.replace('"told to end"', '"x" * 1_000_000')
+    child = await process.start([sys.executable, "-u", "-c", wordy], stdout=asyncio.subprocess.PIPE)
+    assert child.stdout is not None
+    assert await child.stdout.readline() == b"here\n"
+    await process.end(child, patience_seconds=20.0)
+    assert child.returncode == 0

@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 from daemon.demo.acts import ACTS
 from daemon.demo.charts import page
-from daemon.demo.plot import plot
+from daemon.demo.overview import plot
 from daemon.demo.timeline import timeline, turns
 from daemon.demo.traffic import series
 from daemon.offline.plotting.terminal import Canvas

@@ -72,7 +72,7 @@ def loop(source: FakeSource, clock: FakeClock | None = None) -> ListWatch:
 
 
 async def turned(loop: ListWatch) -> list[tuple[str, str]]:
-    return [brief(change) async for change in loop.turn()]
+    return [brief(change) async for change in loop.cycle()]
 
 
 def brief(change: ObjectChange) -> tuple[str, str]:
@@ -161,7 +161,7 @@ async def test_failures_are_told_and_tried_again_later_and_later() -> None:
     clock = FakeClock()
     faults: list[Listing | VerdictdError] = [Unavailable("502"), Forbidden("upgrade"), TimedOut("silent")]
     source = FakeSource([*faults, listing(7, pod("a", 5))])
-    watching = ListWatch(source=source, clock=clock, random=lambda: 0.5, trouble=errors.append)
+    watching = ListWatch(source=source, clock=clock, random=lambda: 0.5, failed=errors.append)
     async with contextlib.aclosing(watching.changes()) as changes:
         assert brief(await anext(changes)) == ("added", "a")
     assert clock.slept == [0.375, 0.75, 1.5]
@@ -195,7 +195,7 @@ async def test_whatever_is_missed_the_changes_add_up_to_what_there_is(steps: lis
 
     async def follow(*, fails: bool = False) -> None:
         with contextlib.suppress(Expired):
-            async for change in watching.turn():
+            async for change in watching.cycle():
                 name = change.object["metadata"]["name"]
                 assert (change.kind == "added") == (name not in seen)
                 seen.discard(name) if change.kind == "deleted" else seen.add(name)

@@ -88,10 +88,8 @@ def plan(
     for number, (place, block_ends) in enumerate(zip(places, spread(ends, trials, processes=processes), strict=True), start=1):
         found.setdefault(place, []).extend(block_ends)
         progress(number, len(trials))
-    rows = [
-        _row(regression, [found[row, column] for column in range(len(scenarios))], service=scenarios[0].service)
-        for row, regression in enumerate(asked)
-    ]
+    cells = [[found[row, column] for column in range(len(scenarios))] for row in range(len(asked))]
+    rows = [_row(one, ended, service=scenarios[0].service) for one, ended in zip(asked, cells, strict=True)]
     return Plan(
         scenarios=tuple(scenarios),
         healthy=rows[0],

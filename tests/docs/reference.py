@@ -8,8 +8,8 @@ from msgspec import inspect
 
 from config import hints
 from config.policy import Policy
-from config.settings import Settings
 from config.walking import shown
+from daemon.settings import model
 
 PAGE = "docs/configuration.md"
 
@@ -44,7 +44,7 @@ as it can be known: once 200 latencies of the baseline were seen, in the log, in
 
 def page() -> str:
     """The whole page."""
-    settings, policy = inspect.type_info(Settings), inspect.type_info(Policy)
+    settings, policy = inspect.type_info(model()), inspect.type_info(Policy)
     assert isinstance(settings, inspect.StructType)
     assert isinstance(policy, inspect.StructType)
     parts = [_INTRODUCTION, "## Settings\n", *_sections(settings, ""), _POLICY, *_sections(policy, "")]

@@ -11,11 +11,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
-from config.load import load_settings
 from daemon import app
 from daemon.bus.publisher import Publisher
 from daemon.bus.store import KvStore
-from daemon.meshes.envoy import EnvoyRouter
+from daemon.meshes.envoy.router import EnvoyRouter
+from daemon.settings import load_settings
 
 # Each point: whose method, whether to die before or after it, and at which call that matters.
 POINTS: Final[dict[str, tuple[type, str, str, Callable[..., bool]]]] = {

@@ -16,8 +16,9 @@ from daemon.engine.reverting import Reverting
 from daemon.errors import Conflict, Forbidden, NotFound, Refused
 from daemon.kube.client import KubeClient
 from daemon.kube.listwatch import ApiSource, ListWatch
-from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Json
-from daemon.meshes.istio import IstioRouter
+from daemon.kube.resources import PODS, Json
+from daemon.meshes.istio.objects import VIRTUAL_SERVICES
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh import istio_objects
 from tests.mesh.istio_objects import NAMESPACE, SERVICE

@@ -12,7 +12,7 @@ import pytest_asyncio
 from config.settings import Kubernetes
 from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
-from daemon.meshes.istio import IstioRouter
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import ArmSpec, Release
 from tests.packaging.manifests import Json, collection, documents, the
 from tests.servers import locate

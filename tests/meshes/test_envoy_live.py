@@ -15,8 +15,8 @@ from config.settings import Limits
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound
-from daemon.meshes import guardedfile
-from daemon.meshes.envoy import EnvoyRouter
+from daemon.meshes.envoy import guardedfile
+from daemon.meshes.envoy.router import EnvoyRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh.traffic import Backend, Traffic, backend, said, traffic
 from tests.mesh.wallclock import WallClock

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import Refused
-from daemon.meshes import envoyroutes
+from daemon.meshes.envoy import routes as envoyroutes
 
 Json = dict[str, Any]
 
@@ -95,17 +95,17 @@ def test_a_resource_in_its_wrapper_a_bare_configuration_and_a_config_dump_are_re
     wrapped = {"resources": [{"@type": "type.googleapis.com/envoy.service.discovery.v3.Resource", "resource": inner}]}
     dump = {"configs": [{"version_info": "7", "route_config": inner}]}
     for document in (wrapped, inner, dump):
-        assert [use.percent for use in envoyroutes.uses(document, canary="v2")] == [10.0]
+        assert [use.percent for use in envoyroutes.references(document, canary="v2")] == [10.0]
 
 
 def test_a_proxy_without_dynamic_routes_sends_nothing_to_the_canary() -> None:
-    assert envoyroutes.uses({"configs": []}, canary="v2") == ()
+    assert envoyroutes.references({"configs": []}, canary="v2") == ()
 
 
 @pytest.mark.parametrize("document", [{}, {"resources": []}, {"resources": [{"@type": "Cluster"}]}, {"resources": "x"}])
 def test_a_document_without_routes_is_refused(document: Json) -> None:
     with pytest.raises(Refused, match="no route configuration"):
-        envoyroutes.uses(document, canary="v2")
+        envoyroutes.references(document, canary="v2")
 
 
 def test_a_weight_that_is_no_number_is_refused() -> None:
@@ -121,7 +121,7 @@ def test_uses_say_where_and_how_much() -> None:
         split(("v1", 95), ("v2", 5), request_mirror_policies=[quarter, {"cluster": "v2"}]),
         split(("v1", 0), ("v2", 0)),
     )
-    assert [str(use) for use in envoyroutes.uses(document, canary="v2")] == [
+    assert [str(use) for use in envoyroutes.references(document, canary="v2")] == [
         "edge/web/pinned: 100 % of the traffic",
         "edge/web/#2: 5 % of the traffic",
         "edge/web/#3: 0 % of the traffic",
@@ -161,7 +161,7 @@ _PINS = st.builds(lambda name, f: {"match": {"prefix": "/"}, "route": {"cluster"
 def test_nothing_goes_to_the_canary_afterwards_and_foreign_fields_survive(routes: list[Json], host: Json) -> None:
     document = rds(*copy.deepcopy(routes), **copy.deepcopy(host))
     rewrite = take_back(document)
-    assert [use for use in envoyroutes.uses(rewrite.document, canary="v2") if use.percent > 0] == []
+    assert [use for use in envoyroutes.references(rewrite.document, canary="v2") if use.percent > 0] == []
     after = rewrite.document["resources"][0]["virtual_hosts"][0]["routes"]
     for before, now in zip(routes, after, strict=True):
         assert total(before) == total(now)

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
-from config.settings import EnvoyMesh, IstioMesh, Kubernetes, Limits
+from config.settings import Kubernetes, Limits
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Conflict, InvalidInput, NotFound, Unavailable
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import DESTINATION_RULES, ENDPOINT_SLICES, PODS, VIRTUAL_SERVICES
-from daemon.meshes import istio
-from daemon.meshes.envoy import EnvoyRouter
-from daemon.meshes.factory import router_for
-from daemon.meshes.istio import IstioRouter
+from daemon.kube.resources import ENDPOINT_SLICES, PODS
+from daemon.meshes import kuberouter
+from daemon.meshes.envoy.mesh import EnvoyMesh
+from daemon.meshes.envoy.router import EnvoyRouter
+from daemon.meshes.istio.mesh import IstioMesh
+from daemon.meshes.istio.objects import DESTINATION_RULES, VIRTUAL_SERVICES
+from daemon.meshes.istio.router import IstioRouter
+from daemon.meshes.registry import router_for
 from daemon.model import Action, ArmSpec, Release
 from tests.kube.stub import Answer, says, silence, status, text
 from tests.mesh.wallclock import WallClock
@@ -279,7 +282,7 @@ async def test_two_arms_that_are_one_are_refused(router: IstioRouter) -> None:
 
 
 async def test_what_is_remembered_is_bounded(api: Cluster, router: IstioRouter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(istio, "_REMEMBERED", 3)
+    monkeypatch.setattr(kuberouter, "_REMEMBERED", 3)
     for number in range(9):
         baseline = ArmSpec(subset="v1", workload=f"web-{number}")
         await router.locate(Release(service="web", namespace="shop", baseline=baseline, canary=ArmSpec(subset="v2")))

@@ -10,18 +10,10 @@ from config.settings import Limits
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import (
-    DESTINATION_RULES,
-    ENDPOINT_SLICES,
-    PODS,
-    SERVICE_ENTRIES,
-    SERVICES,
-    VIRTUAL_SERVICES,
-    WORKLOAD_ENTRIES,
-    Resource,
-)
-from daemon.meshes import istio
-from daemon.meshes.istio import IstioRouter
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.meshes.istio import router as istio_router
+from daemon.meshes.istio.objects import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.kube.stub import silence, status
 from tests.mesh.wallclock import WallClock
@@ -328,7 +320,7 @@ async def test_rules_that_hang_hold_the_patch_up_for_a_moment_only(
 ) -> None:
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
     located = (await router.locate(VERSIONS)).located
-    monkeypatch.setattr(istio, "RULES_SECONDS", 0.05)
+    monkeypatch.setattr(istio_router, "RULES_SECONDS", 0.05)
     api.faults["GET"] = [silence()]
     async with asyncio.timeout(10.0):  # the client's own limit is twice as long
         assert (await router.take_back(VERSIONS, located=located)).changed

@@ -1,20 +1,26 @@
 """The settings as this installation knows them: ``config``'s, with the kinds of mesh that are here."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from config import kinds, load, schema
 from config.settings import Settings
 from daemon.meshes import registry
+from daemon.meshes.kind import MeshKind
 
 
 @functools.cache
 def model() -> type[Settings]:
-    """What a person may write. Raises ``ConfigError`` when a package that is installed gives no usable mesh."""
-    meshes = [kind.settings for kind in registry.kinds().values()]
-    return kinds.settings_model(meshes=meshes, dialects=tuple(registry.dialects()))
+    """What a person may write here. Raises ``ConfigError`` when a package that is installed gives no usable mesh."""
+    return model_of(registry.kinds().values())
+
+
+def model_of(meshes: Collection[MeshKind]) -> type[Settings]:
+    """What a person may write where there are these kinds of mesh."""
+    dialects = tuple(dict.fromkeys(mesh.telemetry.name for mesh in meshes))
+    return kinds.settings_model(meshes=[mesh.settings for mesh in meshes], dialects=dialects)
 
 
 def load_settings(path: Path | str | None, *, environ: Mapping[str, str] | None = None) -> Settings:

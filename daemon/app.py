@@ -28,7 +28,7 @@ from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.kube.client import KubeClient
-from daemon.meshes.registry import dialects, need_kubernetes, router_for
+from daemon.meshes.registry import need_kubernetes, router_for, schemas
 from daemon.ports import Clock, Telemetry
 from daemon.recorder import Recorder
 from daemon.telemetry.factory import telemetry_from
@@ -89,9 +89,8 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         async with until_set(stop) as opening:
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
-            known = dialects()
             telemetry = {
-                name: await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool, dialects=known))
+                name: await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas()))
                 for name, entry in settings.telemetry.items()
             }
             meshes = await _open_meshes(settings, stack)

@@ -16,7 +16,7 @@ from daemon.cli.releasefile import load_release
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.reverting import mesh_of
 from daemon.errors import InvalidInput
-from daemon.meshes.registry import dialects
+from daemon.meshes.registry import schemas
 from daemon.model import Reading, Release, Sample, Watch
 from daemon.offline.plan.seen import Seen
 from daemon.offline.plan.service import Service
@@ -46,7 +46,7 @@ def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
 
 async def _observe(settings: Settings, release: Release, *, seconds: float) -> Service:
     source = settings.telemetry[mesh_of(settings.meshes, release).telemetry]
-    async with telemetry_from(source, clock=SystemClock(), dialects=dialects()) as telemetry:
+    async with telemetry_from(source, clock=SystemClock(), schemas=schemas()) as telemetry:
         seen, last = await _watch(telemetry, Watch(release_id="plan", release=release), seconds=seconds)
         split, tick_seconds = telemetry.split, telemetry.tick_seconds
     if seen.baseline_requests == 0 or last.bounds_ms is None:

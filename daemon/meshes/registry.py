@@ -63,7 +63,7 @@ def need_kubernetes(meshes: Iterable[Mesh]) -> bool:
     return any(kind_of(mesh).needs_kubernetes for mesh in meshes)
 
 
-def dialects() -> dict[str, Dialect]:
+def schemas() -> dict[str, Dialect]:
     """The schemas of telemetry by their names, those of several kinds once."""
     return {kind.telemetry.name: kind.telemetry for kind in kinds().values()}
 

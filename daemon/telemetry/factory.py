@@ -28,7 +28,7 @@ async def telemetry_from(
     clock: Clock,
     name: str = "NAME",
     pool: ParserPool | None = None,
-    dialects: Mapping[str, Dialect] = DIALECTS,
+    schemas: Mapping[str, Dialect] = DIALECTS,
 ) -> AsyncIterator[Telemetry]:
     """A telemetry source as the settings describe it, with its connections, which are closed on leaving.
 
@@ -36,13 +36,13 @@ async def telemetry_from(
         settings: the entry.
         clock: of the daemon.
         name: of the entry, for refusals.
-        dialects: those that the entry may name.
+        schemas: what the telemetry of each mesh looks like, by the name that the settings use.
         pool: where all sources' answers are parsed; one of its own, of the usual size, when there is none.
 
     Raises:
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
     """
-    dialect = dialects[settings.dialect]
+    dialect = schemas[settings.dialect]
     if dialect.denials is None:
         log.info(
             "this telemetry cannot tell requests denied by security policy: they count as served, and denied is always 0",

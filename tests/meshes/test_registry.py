@@ -115,7 +115,7 @@ async def test_its_routes_are_found_and_taken_back(tmp_path: Path, capsys: pytes
 @pytest.mark.usefixtures("made_up")
 async def test_its_telemetry_speaks_its_dialect() -> None:
     entry = PrometheusTelemetry(url="http://127.0.0.1:9090", dialect="made-up")
-    async with telemetry_from(entry, clock=SystemClock(), dialects=registry.dialects()) as telemetry:
+    async with telemetry_from(entry, clock=SystemClock(), schemas=registry.schemas()) as telemetry:
         assert telemetry.split == MADE_UP.telemetry.split
 
 

@@ -13,7 +13,7 @@ from config.settings import Kubernetes, Limits
 from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import PATCH_SENT, Reverting
 from daemon.kube.client import KubeClient
-from daemon.meshes.istio.objects import VIRTUAL_SERVICES
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.bench.figures import Figure, percentile, spread

@@ -16,7 +16,7 @@ from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, Resource, selector_of_either
 from daemon.kube.transport import Transport, connect
-from daemon.meshes.istio.objects import VIRTUAL_SERVICES
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from tests.kube.stub import Answer, lines, says, silence, status, stub, text, write_kubeconfig
 
 SCHEMA_FAULT = status(422, "invalid", causes=[{"field": "spec.http"}])

@@ -17,7 +17,7 @@ from daemon.errors import Conflict, Forbidden, NotFound, Refused
 from daemon.kube.client import KubeClient
 from daemon.kube.listwatch import ApiSource, ListWatch
 from daemon.kube.resources import PODS, Json
-from daemon.meshes.istio.objects import VIRTUAL_SERVICES
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh import istio_objects

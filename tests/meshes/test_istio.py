@@ -16,8 +16,7 @@ from daemon.kube.resources import ENDPOINT_SLICES, PODS
 from daemon.meshes import kuberouter
 from daemon.meshes.envoy.mesh import EnvoyMesh
 from daemon.meshes.envoy.router import EnvoyRouter
-from daemon.meshes.istio.mesh import IstioMesh
-from daemon.meshes.istio.objects import DESTINATION_RULES, VIRTUAL_SERVICES
+from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES, IstioMesh
 from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.registry import router_for
 from daemon.model import Action, ArmSpec, Release

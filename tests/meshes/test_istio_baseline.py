@@ -12,7 +12,8 @@ from daemon.errors import InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.meshes.istio import router as istio_router
-from daemon.meshes.istio.objects import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
+from daemon.meshes.istio.arms import decode, encode
+from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.kube.stub import silence, status
@@ -540,3 +541,16 @@ async def test_a_check_that_was_never_located_looks_whose_rules_count(api: Clust
     put(api, virtual_service(to(host, "v1", 90), to(host, "v2", 10), namespace="istio-ingress"), *two_versions())
     put(api, versions("v1", "v2", namespace="istio-ingress"))
     assert await router.check_baseline(VERSIONS) == "1 ready endpoints (the canary has 1)"
+
+
+def test_what_was_kept_with_a_session_is_read_back_to_the_last_label() -> None:
+    """As it stands in sessions that are running now: other words for it would make a restart forget who is convicted."""
+    kept = (
+        '{"arms":{"baseline":{"host":"web.shop.svc","subset":"v1"},"canary":{"host":"web.shop.svc","subset":"v2"}},'
+        '"clients":["shop"],'
+        '"canary":{"host":"web.shop.svc","labels":[["version","v2"]],"selector":["shop",[["app","web"]]]}}'
+    )
+    located = decode(kept)
+    assert located is not None
+    assert (located.clients, str(located.canary)) == (("shop",), "app=web, version=v2")
+    assert encode(located) == kept

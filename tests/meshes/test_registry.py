@@ -8,17 +8,20 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec import structs
 
 from config.errors import ConfigError
-from config.settings import PrometheusTelemetry, Settings
+from config.settings import Kubernetes, PrometheusTelemetry, Settings
 from daemon import settings as installed_settings
 from daemon.aio.clock import SystemClock
 from daemon.cli import main
 from daemon.http.capacity import set_aside
+from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS
 from daemon.meshes import registry
 from daemon.meshes.istio.mesh import IstioMesh
-from daemon.meshes.kind import Right
+from daemon.meshes.kind import MeshKind, Right
+from daemon.meshes.kuberouter import KubeRouter
 from daemon.settings import load_settings, settings_schema
 from daemon.telemetry.factory import telemetry_from
 from tests.docs import meshes, rbac, reference
@@ -185,3 +188,18 @@ def test_without_settings_a_mesh_that_needs_only_credentials_can_be_reverted() -
 def test_a_right_to_change_something_is_one_of_enforcing(verbs: Any, scopes: Any) -> None:
     with pytest.raises(ValueError, match="patch goes with enforced"):
         Right(verbs=verbs, resources=(PODS,), scopes=scopes, purpose="x")
+
+
+@pytest.mark.parametrize("kind", [*registry.BUILT_IN, MADE_UP], ids=lambda kind: kind.name)
+async def test_a_row_has_the_rights_that_every_mesh_of_kubernetes_routes_needs(kind: MeshKind) -> None:
+    """Forgotten, they would be missed at the first revert."""
+    required = {field.name: "http://127.0.0.1:1" for field in structs.fields(kind.settings) if field.required}
+    router = kind.router(kind.settings(**required), kube=KubeClient(Kubernetes()), name="m")
+    resources = set(router._kinds) if isinstance(router, KubeRouter) else set()
+    await router.close()
+    granted = {
+        (scope, verb, one) for right in kind.rights for scope in right.scopes for verb in right.verbs for one in right.resources
+    }
+    needed = (("everywhere", "get"), ("everywhere", "list"), ("enforced", "patch"))
+    assert {(scope, verb, one) for scope, verb in needed for one in resources} <= granted
+    assert {one for scope, _, one in granted if scope == "enforced"} == resources

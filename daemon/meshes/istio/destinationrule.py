@@ -8,14 +8,13 @@ pilot/pkg/model/push_context.go ``destinationRule`` and destination_rule.go ``me
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from daemon.errors import VerdictdError
+from daemon.kube.resources import Json
 from daemon.meshes.istio.hosts import DEFAULT_DOMAIN, Destination, domain_of, fits, normal, service_of
 from daemon.meshes.references import nearest
 from daemon.model import ArmSpec
 
-Json = dict[str, Any]
 Labels = Mapping[str, str]
 Rules = Mapping[str, Sequence[Json] | VerdictdError]
 """By namespace: its rules, or why they could not be read."""

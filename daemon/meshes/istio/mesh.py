@@ -5,13 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from config.settings import Mesh
-from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES
-from daemon.meshes.istio.objects import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.meshes.kind import MeshKind, Right, Router
 from daemon.telemetry import dialect
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
+
+_GROUP, _VERSION = "networking.istio.io", "v1"
+
+VIRTUAL_SERVICES = Resource(group=_GROUP, version=_VERSION, plural="virtualservices", kind="VirtualService")
+DESTINATION_RULES = Resource(group=_GROUP, version=_VERSION, plural="destinationrules", kind="DestinationRule")
+WORKLOAD_ENTRIES = Resource(group=_GROUP, version=_VERSION, plural="workloadentries", kind="WorkloadEntry")
+SERVICE_ENTRIES = Resource(group=_GROUP, version=_VERSION, plural="serviceentries", kind="ServiceEntry")
 
 
 class IstioMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="istio", tag_field="kind"):

@@ -6,16 +6,15 @@ may know is not known, and neither is what we may not read.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from daemon.errors import NotFound, VerdictdError
 from daemon.kube.endpoints import Endpoint, endpoints
+from daemon.kube.resources import Json
 from daemon.meshes.backing import Backing, PodSelector
 from daemon.meshes.istio.destinationrule import Labels, SubsetLabels
 from daemon.meshes.istio.hosts import Destination, fits, half_spelled, normal, service_of
 from daemon.meshes.references import listed, nearest
 
-Json = dict[str, Any]
 Read = Sequence[Json] | VerdictdError
 """Objects, or why they could not be read."""
 

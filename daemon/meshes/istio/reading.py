@@ -16,7 +16,7 @@ from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resourc
 from daemon.meshes.istio import destinationrule
 from daemon.meshes.istio.destinationrule import Labels, Rules, SubsetLabels, looked_everywhere, subset_labels
 from daemon.meshes.istio.hosts import Arms, Destination, half_spelled, service_of
-from daemon.meshes.istio.objects import DESTINATION_RULES, SERVICE_ENTRIES, WORKLOAD_ENTRIES
+from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, WORKLOAD_ENTRIES
 from daemon.meshes.istio.pods import Observed, Read
 from daemon.meshes.kuberouter import settled
 

@@ -21,7 +21,7 @@ from daemon.meshes.istio import pods, reading, virtualservice
 from daemon.meshes.istio.arms import Located
 from daemon.meshes.istio.destinationrule import Rules
 from daemon.meshes.istio.hosts import Arms, half_spelled
-from daemon.meshes.istio.objects import DESTINATION_RULES, VIRTUAL_SERVICES
+from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.meshes.istio.reading import Discovered
 from daemon.meshes.kuberouter import KubeRouter, remember
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects

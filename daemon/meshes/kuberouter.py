@@ -114,8 +114,8 @@ class KubeRouter(Generic[A]):
         """See ``TrafficRouter.check_baseline``."""
         return await self._arms.check_baseline(release, located=located, objects=partial(self._objects, release))
 
-    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
-        """See ``TrafficRouter.take_back``. With several objects each is tried, whatever becomes of the others."""
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        """See ``TrafficRouter.revert``. With several objects each is tried, whatever becomes of the others."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
         written = await self._patch_all(await self._read(self._known.get(_key(release), ())), arms)
         if not written:
@@ -196,7 +196,7 @@ class KubeRouter(Generic[A]):
 
     async def _patch_all(self, routes: Iterable[_Route[A]], arms: A) -> list[_Written]:
         """Patch every object at the same time. An error that can be tried again is raised before one that cannot."""
-        plans = [(one, one.kind.take_back(one.item, arms=arms)) for one in routes]
+        plans = [(one, one.kind.revert(one.item, arms=arms)) for one in routes]
         results = await settled(self._patch(one.key, plan) for one, plan in plans if plan.operations)
         errors = [one for one in results if isinstance(one, VerdictdError)]
         if errors:

@@ -34,7 +34,7 @@ class Routes(Protocol[A_contra]):
         """Every place of the object that names the canary, those with a weight of 0 included."""
         ...
 
-    def take_back(self, item: Json, *, arms: A_contra) -> Plan:
+    def revert(self, item: Json, *, arms: A_contra) -> Plan:
         """All that goes to the canary goes to the baseline; every other route and field stays as it is.
 
         The plan begins by replacing the resourceVersion by the one that was read, which the API server answers with 409 when the

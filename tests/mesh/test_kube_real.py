@@ -170,7 +170,7 @@ async def test_a_release_named_by_versions_is_found_and_taken_back(kube: KubeCli
     expected["http"][0]["route"][0]["destination"]["subset"] = "v1"
     expected["http"][2]["route"][0]["weight"], expected["http"][2]["route"][1]["weight"] = 100, 0
     assert after["spec"] == expected
-    assert not (await router.take_back(RELEASE)).changed
+    assert not (await router.revert(RELEASE)).changed
     assert (await read(kube))["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
 
 

@@ -51,7 +51,7 @@ class Splits:
         percent = 100.0 * weights[arms.canary] / (sum(weights.values()) or 1)
         return (RouteReference(where="/".join(identity(item)), kind="weight", percent=percent),)
 
-    def take_back(self, item: Json, *, arms: Pair) -> Plan:
+    def revert(self, item: Json, *, arms: Pair) -> Plan:
         backends = item["spec"]["backends"]
         at = {one["service"]: index for index, one in enumerate(backends)}
         moved = backends[at[arms.canary]]["weight"]
@@ -82,7 +82,7 @@ class Redirects:
         here = item["spec"]["to"] == arms.canary
         return (RouteReference(where="/".join(identity(item)), kind="pin", percent=100.0),) if here else ()
 
-    def take_back(self, item: Json, *, arms: Pair) -> Plan:
+    def revert(self, item: Json, *, arms: Pair) -> Plan:
         writes = [{"op": "replace", "path": "/spec/to", "value": arms.baseline}] if item["spec"]["to"] == arms.canary else []
         return guarded(item, tests=[], writes=writes, changes=[f"{'/'.join(identity(item))}: {arms.canary} -> {arms.baseline}"])
 

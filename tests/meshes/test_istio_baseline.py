@@ -144,7 +144,7 @@ async def test_a_host_outside_the_cluster_is_not_known_and_not_blocked(api: Clus
 
 async def test_a_revert_whose_routes_are_clean_finds_nothing_to_take(api: Cluster, router: IstioRouter) -> None:
     put(api, virtual_service(to("web", "v1", 100), to("web", "v2", 0)), versions("v1", "v2"), *two_versions())
-    receipt = await router.take_back(SUBSETS)
+    receipt = await router.revert(SUBSETS)
     assert (receipt.changed, receipt.detail) == (False, "no route gives the canary anything")
 
 
@@ -324,7 +324,7 @@ async def test_rules_that_hang_hold_the_patch_up_for_a_moment_only(
     monkeypatch.setattr(istio_router, "RULES_SECONDS", 0.05)
     api.faults["GET"] = [silence()]
     async with asyncio.timeout(10.0):  # the client's own limit is twice as long
-        assert (await router.take_back(VERSIONS, located=located)).changed
+        assert (await router.revert(VERSIONS, located=located)).changed
     assert weights(api) == [100, 0]
 
 

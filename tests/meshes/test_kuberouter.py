@@ -62,7 +62,7 @@ async def test_routes_of_all_kinds_are_located_in_the_order_of_the_kinds(router:
 async def test_the_first_patch_reads_only_what_is_known_and_lists_nothing(api: Cluster, router: KubeRouter[Pair]) -> None:
     await router.locate(RELEASE)
     api.requests.clear()
-    receipt = await router.take_back(RELEASE)
+    receipt = await router.revert(RELEASE)
     assert receipt.detail == "shop/web: weight 10 of web-v2 -> web-v1; edge/beta: web-v2 -> web-v1"
     paths = [SPLITS.path(namespace="shop", name="web"), REDIRECTS.path(namespace="edge", name="beta")]
     assert sorted(api.requests) == sorted((method, path) for method in ("GET", "PATCH") for path in paths)
@@ -72,17 +72,17 @@ async def test_the_first_patch_reads_only_what_is_known_and_lists_nothing(api: C
 
 async def test_a_route_that_came_since_is_seen_and_taken_back_by_the_next_call(api: Cluster, router: KubeRouter[Pair]) -> None:
     await router.locate(RELEASE)
-    await router.take_back(RELEASE)
+    await router.revert(RELEASE)
     api.put(REDIRECTS, redirect("late"))
     assert await router.canary_gets_traffic(RELEASE) == "edge/late: 100 % of the traffic"
-    assert (await router.take_back(RELEASE)).changed
-    assert not (await router.take_back(RELEASE)).changed
+    assert (await router.revert(RELEASE)).changed
+    assert not (await router.revert(RELEASE)).changed
 
 
 async def test_a_kind_that_the_cluster_does_not_know_has_no_objects(api: Cluster, router: KubeRouter[Pair]) -> None:
     api.listed.remove("redirects")
     assert (await router.locate(RELEASE)).routes == ("shop/web: 10 % of the traffic",)
-    assert (await router.take_back(RELEASE)).changed
+    assert (await router.revert(RELEASE)).changed
 
 
 async def test_a_cluster_that_knows_no_kind_is_an_error(api: Cluster, router: KubeRouter[Pair]) -> None:
@@ -138,9 +138,9 @@ async def test_each_object_is_tried_and_what_can_be_tried_again_is_raised_first(
     await router.locate(RELEASE)
     api.faults["PATCH"] = [status(403, "not yours"), status(409, "modified"), status(403, "not yours")]
     with pytest.raises(Conflict):
-        await router.take_back(RELEASE)
+        await router.revert(RELEASE)
     assert api.count("PATCH") == 5
-    assert (await router.take_back(RELEASE)).changed
+    assert (await router.revert(RELEASE)).changed
     assert await router.canary_gets_traffic(RELEASE) is None
 
 

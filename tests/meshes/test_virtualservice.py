@@ -38,7 +38,7 @@ def to(subset: str | None = None, weight: int | None = None, *, host: str = FQDN
 
 
 def taken_back(document: Json, arms: Arms = SUBSETS) -> Json:
-    plan = virtualservice.take_back(document, arms=arms)
+    plan = virtualservice.revert(document, arms=arms)
     after = jsonpatch.apply(document, plan.operations)
     assert with_traffic(virtualservice.references(after, arms=arms)) is None
     return after
@@ -68,7 +68,7 @@ def test_a_split_gives_the_canarys_weight_to_the_baseline_and_writes_every_weigh
 
 
 def test_the_patch_locks_the_version_first_tests_identities_and_then_writes() -> None:
-    plan = virtualservice.take_back(vs(http=[{"route": [to("stable", 90), to("canary", 10)]}]), arms=SUBSETS)
+    plan = virtualservice.revert(vs(http=[{"route": [to("stable", 90), to("canary", 10)]}]), arms=SUBSETS)
     assert plan.operations == (
         {"op": "replace", "path": "/metadata/resourceVersion", "value": "41"},
         {"op": "test", "path": "/spec/http/0/route/0/destination", "value": {"host": FQDN, "subset": "stable"}},
@@ -81,12 +81,12 @@ def test_the_patch_locks_the_version_first_tests_identities_and_then_writes() ->
 
 def test_an_object_that_gives_the_canary_nothing_is_not_patched() -> None:
     for document in (vs(), vs(http=[{"route": [to("stable")]}]), vs(http=[{"route": [to("stable", 100), to("canary", 0)]}])):
-        assert virtualservice.take_back(document, arms=SUBSETS).operations == ()
+        assert virtualservice.revert(document, arms=SUBSETS).operations == ()
 
 
 def test_taking_back_twice_changes_nothing() -> None:
     once = taken_back(vs(http=[{"route": [to("stable", 90), to("canary", 10)], "mirror": to("canary")["destination"]}]))
-    assert virtualservice.take_back(once, arms=SUBSETS) == Plan(operations=(), changes=())
+    assert virtualservice.revert(once, arms=SUBSETS) == Plan(operations=(), changes=())
 
 
 def test_a_header_match_pinned_to_the_canary_goes_to_the_baseline_and_other_routes_stay() -> None:
@@ -139,7 +139,7 @@ def test_a_host_is_the_same_however_it_is_written(host: str) -> None:
 def test_a_short_name_belongs_to_the_namespace_of_its_object() -> None:
     document = vs("elsewhere", http=[{"route": [to("stable", 90, host="web"), to("canary", 10, host="web")]}])
     assert virtualservice.references(document, arms=SUBSETS) == ()
-    assert virtualservice.take_back(document, arms=SUBSETS).operations == ()
+    assert virtualservice.revert(document, arms=SUBSETS).operations == ()
 
 
 def test_arms_with_hosts_of_their_own_are_told_apart_in_any_subset() -> None:
@@ -194,7 +194,7 @@ def test_a_delegated_object_without_hosts_is_planned_like_any_other() -> None:
 def test_weights_that_are_no_weights_are_refused_before_they_are_written() -> None:
     document = vs(http=[{"route": [to("stable", 90), to("canary", 40), to("other", -30)]}])
     with pytest.raises(Refused, match=r"\[130, 0, -30\]"):
-        virtualservice.take_back(document, arms=SUBSETS)
+        virtualservice.revert(document, arms=SUBSETS)
 
 
 def test_a_canary_of_negative_weight_gets_none() -> None:
@@ -206,7 +206,7 @@ def test_an_object_that_was_not_read_from_a_server_is_refused() -> None:
     document = vs(http=[{"route": [to("canary")]}])
     del document["metadata"]["resourceVersion"]
     with pytest.raises(Refused, match="resourceVersion"):
-        virtualservice.take_back(document, arms=SUBSETS)
+        virtualservice.revert(document, arms=SUBSETS)
 
 
 def test_the_share_is_that_of_the_split_not_of_the_pinned_route() -> None:

@@ -66,12 +66,12 @@ class EnvoyRouter:
             raise Blocked("the baseline has no ready endpoints: taking the traffic back would answer errors to all of it")
         return _account(known, baseline=baseline, canary=canary)
 
-    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
-        """See ``TrafficRouter.take_back``. Raises ``Blocked`` when Envoy does not know the baseline's cluster."""
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        """See ``TrafficRouter.revert``. Raises ``Blocked`` when Envoy does not know the baseline's cluster."""
         baseline, canary = _arms(release)
         async with self._writing:
             snapshot, document = await self._read()
-            rewrite = routes.take_back(document, baseline=baseline, canary=canary)
+            rewrite = routes.revert(document, baseline=baseline, canary=canary)
             if not rewrite.changes:
                 now = time.time()
                 return PatchReceipt(changed=False, detail="the file gives the canary nothing", sent_at=now, acknowledged_at=now)

@@ -66,7 +66,7 @@ def clusters_with_traffic(document: Json) -> frozenset[str]:
     return frozenset(names)
 
 
-def take_back(document: Json, *, baseline: str, canary: str) -> Rewrite:
+def revert(document: Json, *, baseline: str, canary: str) -> Rewrite:
     """All that goes to the canary goes to the baseline; everything else stays as it is.
 
     A split keeps its sum: the canary's weight is added to the baseline's. Where the baseline is not among the targets, the

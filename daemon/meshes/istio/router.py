@@ -57,9 +57,9 @@ class VirtualServices:
         """See ``Routes.references``."""
         return virtualservice.references(item, arms=arms)
 
-    def take_back(self, item: Json, *, arms: Arms) -> Plan:
-        """See ``Routes.take_back``."""
-        return virtualservice.take_back(item, arms=arms)
+    def revert(self, item: Json, *, arms: Arms) -> Plan:
+        """See ``Routes.revert``."""
+        return virtualservice.revert(item, arms=arms)
 
     def delegates(self, item: Json) -> tuple[Name, ...]:
         """See ``Routes.delegates``."""

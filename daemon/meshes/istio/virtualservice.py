@@ -72,7 +72,7 @@ def references(virtual_service: Json, *, arms: Arms) -> tuple[RouteReference, ..
     return tuple(found)
 
 
-def take_back(virtual_service: Json, *, arms: Arms) -> Plan:
+def revert(virtual_service: Json, *, arms: Arms) -> Plan:
     """All that goes to the canary goes to the baseline; every other route and field stays as it is.
 
     Raises:

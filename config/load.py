@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from config import address, documents, environment, walking
+from config import address, documents, environment, kinds, walking
 from config.errors import ConfigError, Problem
 from config.policy import Policy
 from config.settings import Http, Settings
@@ -22,27 +22,28 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 _MAX_FOLDER_BYTES = documents.MAX_BYTES
 
 
-def load_settings(path: Path | str | None, *, environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(path: Path | str | None, *, model: type[Settings], environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings of a daemon.
 
     Args:
         path: a YAML or JSON file; None: the defaults.
+        model: what may be written in them, as ``config.kinds.settings_model`` makes it.
         environ: variables to lay over it, usually ``os.environ``; None: none.
 
     Raises:
         ConfigError: with every problem found.
     """
     if path is None:
-        return settings_of({}, source="environment", environ=environ)
-    return settings_of(documents.read(Path(path)), source=str(path), environ=environ)
+        return settings_of({}, source="environment", model=model, environ=environ)
+    return settings_of(documents.read(Path(path)), source=str(path), model=model, environ=environ)
 
 
-def settings_of(document: object, *, source: str, environ: Mapping[str, str] | None = None) -> Settings:
+def settings_of(document: object, *, source: str, model: type[Settings], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from a document that was read already; see ``load_settings``."""
     document, origins, misplaced = environment.override(_mapping(document, source=source), environ or {})
-    found = [*misplaced, *(_told(problem, origins) for problem in walking.problems(document, Settings))]
+    found = [*misplaced, *(_told(problem, origins) for problem in walking.problems(document, model))]
     if not found:
-        settings = _convert(document, Settings, source=source)
+        settings = kinds.plain(_convert(document, model, source=source))
         found = [_told(problem, origins) for problem in http_problems(settings.http)]
         if not found:
             return settings

@@ -16,9 +16,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ATTRIBUTE = re.compile(r"^ {4}(\w+(?:, \w+)*): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
-def settings_schema() -> dict[str, Any]:
-    """The schema of a settings file."""
-    return json_schema(Settings, title="verdictd settings")
+def settings_schema(model: type[Settings]) -> dict[str, Any]:
+    """The schema of a settings file; ``model`` as ``config.kinds.settings_model`` makes it."""
+    return json_schema(model, title="verdictd settings")
 
 
 def policy_schema() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How one verdictd daemon is set up: its cluster, where telemetry and NATS are, what it listens on, its limits.
 
-Read from YAML or JSON, then from the environment (``VERDICTD_HTTP__LISTEN=...``: two underscores separate levels).
+Read from YAML or JSON, then from the environment (``VERDICTD_HTTP__LISTEN=...``: two underscores separate levels). Which kinds of
+mesh there are, and which dialects, is not known here: ``config.kinds`` makes the model of what a person may write from them.
 """
 
 from typing import Annotated, Literal
@@ -73,7 +74,7 @@ class PrometheusTelemetry(
     """Counters read through the Prometheus HTTP API."""
 
     url: Annotated[str, Meta(description="Base URL, e.g. http://prometheus.monitoring:9090.")]
-    dialect: Annotated[Literal["istio", "envoy"], Meta(description="Whose metric names and labels the series carry.")]
+    dialect: Annotated[str, Meta(description="Whose metric names and labels the series carry.")]
     tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 5.0
     timeout_seconds: Annotated[
         Positive, Meta(description="Longest wait for an answer, read to its end; later is a tick without data.")
@@ -91,7 +92,7 @@ class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Counters read from Envoy's own admin or stats endpoints, all proxies of a service at once."""
 
     endpoints: Annotated[list[str], Meta(min_length=1, description="Base URLs, e.g. http://10.0.0.7:15090.")]
-    dialect: Annotated[Literal["istio", "envoy"], Meta(description="Whose metric names and labels the series carry.")] = "envoy"
+    dialect: Annotated[str, Meta(description="Whose metric names and labels the series carry.")] = "envoy"
     histograms: Annotated[
         Literal["text", "bins"],
         Meta(description="text: the buckets of /stats/prometheus. bins: the raw bins of /stats (admin only)."),
@@ -107,29 +108,10 @@ class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 Telemetry = PrometheusTelemetry | EnvoyTelemetry
 
 
-class EnvoyMesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
-    """A mesh of one Envoy whose routes come from a file (RDS); weights are changed by atomic rename."""
+class Mesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every mesh is told. Each kind of mesh adds a tag, ``kind``, and settings of its own (``config.kinds``)."""
 
     telemetry: Annotated[str, Meta(description="Name of an entry under telemetry.")]
-    routes_file: Annotated[str, Meta(description="The RDS file that Envoy watches.")]
-    admin: Annotated[str, Meta(description="Base URL of the admin endpoint, where a revert is confirmed.")]
-
-
-class IstioMesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="istio", tag_field="kind"):
-    """Istio: VirtualServices through the API server."""
-
-    telemetry: Annotated[str, Meta(description="Name of an entry under telemetry.")]
-    root_namespace: Annotated[
-        str,
-        Meta(min_length=1, description="The mesh's root namespace, where DestinationRules for all clients are looked for last."),
-    ] = "istio-system"
-    multi_cluster: Annotated[
-        bool,
-        Meta(description="Whether arms may have pods in other clusters of the mesh: nobody here then never blocks a revert."),
-    ] = False
-
-
-Mesh = EnvoyMesh | IstioMesh
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config.errors import ConfigError
 from config.policy import Policy
-from config.settings import IstioMesh, Settings
+from config.settings import Settings
 from daemon import __version__, logs
 from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
@@ -28,7 +28,7 @@ from daemon.http.health import Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.kube.client import KubeClient
-from daemon.meshes.factory import router_for
+from daemon.meshes.registry import need_kubernetes, router_for, schemas
 from daemon.ports import Clock, Telemetry
 from daemon.recorder import Recorder
 from daemon.telemetry.factory import telemetry_from
@@ -90,7 +90,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
             telemetry = {
-                name: await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool))
+                name: await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas()))
                 for name, entry in settings.telemetry.items()
             }
             meshes = await _open_meshes(settings, stack)
@@ -129,7 +129,7 @@ async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, M
     """A router for each configured mesh. Credentials of the API server are read now, not at the first revert."""
     kube = KubeClient(settings.kubernetes)
     stack.push_async_callback(kube.close)
-    if any(isinstance(mesh, IstioMesh) for mesh in settings.meshes.values()):
+    if need_kubernetes(settings.meshes.values()):
         await kube.connect()
     meshes = {}
     for name, mesh in settings.meshes.items():

@@ -7,6 +7,7 @@ escapes for itself; this module is the first line: a name that no mesh could car
 import hashlib
 import re
 import secrets
+from collections.abc import Collection
 
 from daemon.errors import InvalidInput
 
@@ -51,6 +52,18 @@ def label_value(value: str, *, path: str) -> str:
 def release_id(value: str, *, path: str) -> str:
     """Return ``value`` if it has the form of our release ids; else raise ``InvalidInput``."""
     return _matching(_RELEASE_ID, value, path=path, fix="use 1 to 96 lower-case letters, digits or '-'")
+
+
+def mesh(named: str | None, *, configured: Collection[str]) -> str:
+    """The mesh that a release names, or the only one there is; else raise ``InvalidInput``, naming those there are."""
+    fix = f"use one of: {', '.join(sorted(configured))}" if configured else "configure it under meshes"
+    if named is None and len(configured) == 1:
+        return next(iter(configured))
+    if named is None:
+        raise InvalidInput("is not given", path="$.mesh", fix=fix)
+    if named not in configured:
+        raise InvalidInput(f"{named!r} is not configured", path="$.mesh", fix=fix)
+    return named
 
 
 def new_release_id(service: str, *, origin: str | None = None) -> str:

@@ -149,7 +149,7 @@ class TrafficRouter(Protocol):
         """
         ...
 
-    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         """One live read, one guarded patch per object: all traffic to the baseline. Raises ``Conflict`` to be called again."""
         ...
 

@@ -12,14 +12,15 @@ from typing import Any
 
 from config import documents
 from config.errors import ConfigError, Problem
-from config.load import load_policies, policy_of, settings_of
+from config.load import load_policies, policy_of
 from config.policy import Policy
-from config.schema import json_schema, policy_schema, settings_schema
+from config.schema import json_schema, policy_schema
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, looks_like_release
 from daemon.model import Release
 from daemon.recordings import SUFFIXES
+from daemon.settings import settings_of, settings_schema
 
 # More than any folder of policies or recordings holds; somebody's home is not searched for minutes.
 _MOST_ENTRIES = 10_000

@@ -9,7 +9,6 @@ import os
 import time
 
 from config.errors import ConfigError, Problem
-from config.load import load_settings
 from config.policy import Policy
 from config.settings import Settings
 from daemon.aio.clock import SystemClock
@@ -17,10 +16,12 @@ from daemon.cli.releasefile import load_release
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.reverting import mesh_of
 from daemon.errors import InvalidInput
+from daemon.meshes.registry import schemas
 from daemon.model import Reading, Release, Sample, Watch
 from daemon.offline.plan.seen import Seen
 from daemon.offline.plan.service import Service
 from daemon.ports import Telemetry
+from daemon.settings import load_settings
 from daemon.telemetry.factory import telemetry_from
 
 _MERGED = 3
@@ -44,8 +45,8 @@ def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
 
 
 async def _observe(settings: Settings, release: Release, *, seconds: float) -> Service:
-    source = settings.telemetry[mesh_of(settings, release).telemetry]
-    async with telemetry_from(source, clock=SystemClock()) as telemetry:
+    source = settings.telemetry[mesh_of(settings.meshes, release).telemetry]
+    async with telemetry_from(source, clock=SystemClock(), schemas=schemas()) as telemetry:
         seen, last = await _watch(telemetry, Watch(release_id="plan", release=release), seconds=seconds)
         split, tick_seconds = telemetry.split, telemetry.tick_seconds
     if seen.baseline_requests == 0 or last.bounds_ms is None:

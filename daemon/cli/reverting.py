@@ -9,30 +9,29 @@ import asyncio
 import os
 import random
 import sys
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
 
 from config.errors import ConfigError, Problem
-from config.load import load_settings
-from config.settings import IstioMesh, Mesh, PrometheusTelemetry, Settings
+from config.settings import Mesh, Settings
+from daemon import names
 from daemon.aio.clock import SystemClock
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, load_release
 from daemon.cli.stdio import words_only
 from daemon.engine.reverting import Reverting, RevertOutcome
-from daemon.errors import TimedOut
+from daemon.errors import InvalidInput, TimedOut
 from daemon.kube.client import KubeClient
-from daemon.meshes.factory import router_for
+from daemon.meshes.registry import bare, need_kubernetes, router_for
 from daemon.model import Action, Release
 from daemon.ports import Placement, TrafficRouter
+from daemon.settings import load_settings
 
 _SOURCE = "verdictd revert"
-# Istio needs no setting but credentials; the telemetry that a mesh must name is never asked.
-_NO_TELEMETRY = PrometheusTelemetry(url="http://127.0.0.1:9", dialect="istio")
-_BARE = Settings(telemetry={"none": _NO_TELEMETRY}, meshes={"istio": IstioMesh(telemetry="none")})
 
 
 class Reverted(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,10 +48,11 @@ def run(options: argparse.Namespace) -> Exit:
     """The command: 0 when the traffic is back (or would be), 69 when it could not be taken back, whatever becomes of the words."""
     release = release_of(options)
     config = options.config or os.environ.get("VERDICTD_CONFIG")
-    settings = _BARE if config is None else load_settings(config, environ=os.environ)
+    settings = Settings() if config is None else load_settings(config, environ=os.environ)
+    mesh = mesh_of(bare() if config is None else settings.meshes, release)
     chosen = {name: value for name in ("kubeconfig", "context") if (value := getattr(options, name)) is not None}
     settings = msgspec.structs.replace(settings, kubernetes=msgspec.structs.replace(settings.kubernetes, **chosen))
-    return asyncio.run(_revert(options, settings, release))
+    return asyncio.run(_revert(options, settings, mesh, release))
 
 
 def release_of(options: argparse.Namespace) -> Release:
@@ -67,15 +67,13 @@ def release_of(options: argparse.Namespace) -> Release:
     return checked_release({**document, **given, **arms}, source=options.release)
 
 
-def mesh_of(settings: Settings, release: Release) -> Mesh:
+def mesh_of(meshes: Mapping[str, Mesh], release: Release) -> Mesh:
     """The release's mesh, or the only one there is. Raises ``ConfigError`` naming those there are."""
-    known = sorted(settings.meshes)
-    name = release.mesh or (known[0] if len(known) == 1 else None)
-    if name is None or name not in settings.meshes:
-        said = "is not given" if name is None else f"{name!r} is not configured"
-        fix = f"use one of: {', '.join(known)}" if known else "configure it under meshes, and give --config"
-        raise ConfigError((Problem(path="mesh", message=said, fix=fix),), source=_SOURCE)
-    return settings.meshes[name]
+    try:
+        return meshes[names.mesh(release.mesh, configured=meshes)]
+    except InvalidInput as error:
+        problem = Problem(path=error.path.removeprefix("$."), message=error.message, fix=error.fix)
+        raise ConfigError((problem,), source=_SOURCE) from error
 
 
 def _arm(pairs: list[str], name: str) -> dict[str, Any]:
@@ -92,12 +90,11 @@ def _arm(pairs: list[str], name: str) -> dict[str, Any]:
     return arm
 
 
-async def _revert(options: argparse.Namespace, settings: Settings, release: Release) -> Exit:
-    mesh = mesh_of(settings, release)
+async def _revert(options: argparse.Namespace, settings: Settings, mesh: Mesh, release: Release) -> Exit:
     async with AsyncExitStack() as stack:
         kube = KubeClient(settings.kubernetes)
         stack.push_async_callback(kube.close)
-        if isinstance(mesh, IstioMesh):
+        if need_kubernetes([mesh]):
             await kube.connect()  # before any clock runs: its libraries take a second to import, and more on a busy machine
         router = router_for(mesh, kube=kube)
         stack.push_async_callback(router.close)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import msgspec
 
 from config.errors import ConfigError, Problem
-from config.load import load_policies, load_settings
+from config.load import load_policies
 from config.settings import Settings
+from daemon import settings as known
 from daemon.cli.exits import Exit
 
 log = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ def settings_of(options: argparse.Namespace, *, environ: Mapping[str, str]) -> S
     # An option is the strongest form of its variable; JSON text keeps YAML from reading a number into it.
     environ = {**environ, **{name: json.dumps(value, ensure_ascii=False) for name, value in given.items()}}
     try:
-        settings = load_settings(options.config or environ.get("VERDICTD_CONFIG"), environ=environ)
+        settings = known.load_settings(options.config or environ.get("VERDICTD_CONFIG"), environ=environ)
     except ConfigError as error:
         raise _by_option(error, {name: _overrides(options)[name][0] for name in given}) from error
     if options.policies is None:

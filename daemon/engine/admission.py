@@ -13,6 +13,7 @@ import msgspec
 
 from config.identity import policy_hash
 from config.policy import Policy
+from daemon import names
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
@@ -102,7 +103,7 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int) -
     if release.cluster not in {None, ports.cluster}:
         wrong = f"this daemon watches cluster {ports.cluster!r}, not {release.cluster!r}"
         raise InvalidInput(wrong, path="$.cluster", fix="leave it out, or send the event to that cluster's daemon")
-    mesh_name = _mesh_name(ports, release)
+    mesh_name = names.mesh(release.mesh, configured=ports.meshes)
     policy = _policy(ports, release)
     telemetry = ports.telemetry[ports.meshes[mesh_name].telemetry]
     session = life.admitted(
@@ -117,17 +118,6 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int) -
     )
     _check_terms(session)
     return session
-
-
-def _mesh_name(ports: Ports, release: Release) -> str:
-    if release.mesh is None and len(ports.meshes) == 1:
-        return next(iter(ports.meshes))
-    fix = f"use one of: {', '.join(sorted(ports.meshes)) or 'none is configured'}"
-    if release.mesh is None:
-        raise InvalidInput("the release names no mesh, and there is not just one", path="$.mesh", fix=fix)
-    if release.mesh not in ports.meshes:
-        raise InvalidInput(f"no mesh {release.mesh!r}", path="$.mesh", fix=fix)
-    return release.mesh
 
 
 def _policy(ports: Ports, release: Release) -> Policy:

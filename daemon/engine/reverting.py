@@ -102,7 +102,7 @@ class Reverting:
         for pause in pauses():
             try:
                 await self._baseline(router, release, located=located)
-                return tuple(_receipt_steps(await router.take_back(release, located=located)))
+                return tuple(_receipt_steps(await router.revert(release, located=located)))
             except NotFound as error:
                 return (TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
             except VerdictdError as error:
@@ -145,7 +145,7 @@ class Reverting:
         if found is None:
             return None
         await self._baseline(router, release, located=located)
-        return found if (await router.take_back(release, located=located)).changed else None
+        return found if (await router.revert(release, located=located)).changed else None
 
     async def _baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
         """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody.
@@ -171,7 +171,7 @@ class Reverting:
         while True:
             attempt += 1
             try:
-                return attempt, await router.take_back(release, located=located)
+                return attempt, await router.revert(release, located=located)
             except TransientError as error:
                 if attempt >= self.limits.revert_attempts:
                     return attempt, error
@@ -215,7 +215,7 @@ class Reverting:
 async def _once_more(router: TrafficRouter, release: Release, *, located: str) -> list[TimedStep]:
     """A second patch beside the one that was acknowledged; when it fails, the next look decides."""
     try:
-        receipt = await router.take_back(release, located=located)
+        receipt = await router.revert(release, located=located)
     except VerdictdError:
         return []
     return _receipt_steps(receipt) if receipt.changed else []

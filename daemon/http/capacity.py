@@ -9,7 +9,8 @@ import resource
 from dataclasses import dataclass
 
 from config.errors import ConfigError, Problem
-from config.settings import EnvoyMesh, EnvoyTelemetry, IstioMesh, Settings
+from config.settings import EnvoyTelemetry, Settings
+from daemon.meshes.registry import kind_of, need_kubernetes
 
 MOST = 1000
 """Connections in all where the settings name no number."""
@@ -20,7 +21,6 @@ ACCEPTED_AT_ONCE = 16
 # Standard streams, the event loop's own, the broker and its child, and a file for each thread that may be reading one.
 _OWN = 64
 _API_SERVER = 100  # the pool of kubernetes_asyncio
-_ENVOY_ADMIN = 8
 _PROMETHEUS = 8
 
 
@@ -60,8 +60,8 @@ def set_aside(settings: Settings) -> int:
     for telemetry in settings.telemetry.values():
         # Connections to proxies are kept from tick to tick, also beyond those in use at a time.
         total += len(telemetry.endpoints) if isinstance(telemetry, EnvoyTelemetry) else _PROMETHEUS
-    total += _ENVOY_ADMIN * sum(isinstance(mesh, EnvoyMesh) for mesh in settings.meshes.values())
-    return total + _API_SERVER * any(isinstance(mesh, IstioMesh) for mesh in settings.meshes.values())
+    total += sum(kind_of(mesh).connections for mesh in settings.meshes.values())
+    return total + _API_SERVER * need_kubernetes(settings.meshes.values())
 
 
 def _raised(wanted: int) -> int:

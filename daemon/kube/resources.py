@@ -10,11 +10,12 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One kind of object. An empty group is the core group."""
+    """One kind of object. An empty group is the core group; ``kind`` is what people and the objects themselves call it."""
 
     group: str
     version: str
     plural: str
+    kind: str
 
     def path(self, *, namespace: str | None = None, name: str | None = None) -> str:
         """The path of one object, of a namespace's, or of all; names are quoted, whatever they hold."""
@@ -27,13 +28,9 @@ class Resource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
-SERVICES = Resource(group="", version="v1", plural="services")
-PODS = Resource(group="", version="v1", plural="pods")
-ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices")
-VIRTUAL_SERVICES = Resource(group="networking.istio.io", version="v1", plural="virtualservices")
-DESTINATION_RULES = Resource(group="networking.istio.io", version="v1", plural="destinationrules")
-WORKLOAD_ENTRIES = Resource(group="networking.istio.io", version="v1", plural="workloadentries")
-SERVICE_ENTRIES = Resource(group="networking.istio.io", version="v1", plural="serviceentries")
+SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
+PODS = Resource(group="", version="v1", plural="pods", kind="Pod")
+ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice")
 
 
 def selector_of_either(sets: Sequence[Mapping[str, str]]) -> str:

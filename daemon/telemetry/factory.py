@@ -1,7 +1,7 @@
 """From an entry under ``telemetry`` in the settings to a working source."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import assert_never
 
@@ -11,7 +11,7 @@ from daemon.aio.parsing import ParserPool
 from daemon.ports import Clock, Telemetry
 from daemon.telemetry.bins import EnvoyBins
 from daemon.telemetry.catalogue import Catalogue
-from daemon.telemetry.dialect import DIALECTS
+from daemon.telemetry.dialect import DIALECTS, Dialect
 from daemon.telemetry.envoy import EnvoySource, Page
 from daemon.telemetry.page import EnvoyText
 from daemon.telemetry.prometheus import PrometheusSource
@@ -23,7 +23,12 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def telemetry_from(
-    settings: EnvoyTelemetry | PrometheusTelemetry, *, clock: Clock, name: str = "NAME", pool: ParserPool | None = None
+    settings: EnvoyTelemetry | PrometheusTelemetry,
+    *,
+    clock: Clock,
+    name: str = "NAME",
+    pool: ParserPool | None = None,
+    schemas: Mapping[str, Dialect] = DIALECTS,
 ) -> AsyncIterator[Telemetry]:
     """A telemetry source as the settings describe it, with its connections, which are closed on leaving.
 
@@ -31,12 +36,14 @@ async def telemetry_from(
         settings: the entry.
         clock: of the daemon.
         name: of the entry, for refusals.
+        schemas: what the telemetry of each mesh looks like, by the name that the settings use.
         pool: where all sources' answers are parsed; one of its own, of the usual size, when there is none.
 
     Raises:
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
     """
-    if DIALECTS[settings.dialect].denials is None:
+    dialect = schemas[settings.dialect]
+    if dialect.denials is None:
         log.info(
             "this telemetry cannot tell requests denied by security policy: they count as served, and denied is always 0",
             extra={"dialect": settings.dialect},
@@ -46,17 +53,18 @@ async def telemetry_from(
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=Limits().unparsed_bytes))
         match settings:
             case EnvoyTelemetry():
-                made = _envoy(settings, clock=clock, name=name, pool=pool)
+                made = _envoy(settings, dialect=dialect, clock=clock, name=name, pool=pool)
             case PrometheusTelemetry():
-                made = _prometheus(settings, clock=clock, name=name, pool=pool)
+                made = _prometheus(settings, dialect=dialect, clock=clock, name=name, pool=pool)
             case _:
                 assert_never(settings)
         yield await stack.enter_async_context(made)
 
 
 @asynccontextmanager
-async def _envoy(settings: EnvoyTelemetry, *, clock: Clock, name: str, pool: ParserPool) -> AsyncIterator[Telemetry]:
-    dialect = DIALECTS[settings.dialect]
+async def _envoy(
+    settings: EnvoyTelemetry, *, dialect: Dialect, clock: Clock, name: str, pool: ParserPool
+) -> AsyncIterator[Telemetry]:
     endpoints = [base_url(text, path=f"endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
     match settings.histograms:
         case "bins":
@@ -90,9 +98,10 @@ async def _envoy(settings: EnvoyTelemetry, *, clock: Clock, name: str, pool: Par
 
 
 @asynccontextmanager
-async def _prometheus(settings: PrometheusTelemetry, *, clock: Clock, name: str, pool: ParserPool) -> AsyncIterator[Telemetry]:
+async def _prometheus(
+    settings: PrometheusTelemetry, *, dialect: Dialect, clock: Clock, name: str, pool: ParserPool
+) -> AsyncIterator[Telemetry]:
     url = base_url(settings.url, path="url")
-    dialect = DIALECTS[settings.dialect]
     catalogue = Catalogue(dialect, as_text=True)
     async with HttpClient(
         setting=f"telemetry.{name}.url",

@@ -13,8 +13,8 @@ from config.settings import Kubernetes, Limits
 from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import PATCH_SENT, Reverting
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import VIRTUAL_SERVICES
-from daemon.meshes.istio import IstioRouter
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.bench.figures import Figure, percentile, spread
 from tests.mesh import istio_objects

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from config.errors import ConfigError
-from config.settings import EnvoyMesh, EnvoyTelemetry, IstioMesh, Settings, Telemetry
+from config.settings import EnvoyTelemetry, Settings, Telemetry
 from daemon.cli import main
 from daemon.cli.parser import build
 from daemon.cli.reverting import mesh_of, release_of
 from daemon.kube import transport
+from daemon.meshes.envoy.mesh import EnvoyMesh
+from daemon.meshes.istio.mesh import IstioMesh
 from daemon.model import ArmSpec
 from tests.meshes.cluster import cluster as kubernetes
 from tests.meshes.objects import service, to, two_versions, versions, virtual_service
@@ -182,14 +184,14 @@ def test_the_only_mesh_is_taken_and_of_several_one_must_be_named() -> None:
     release = release_of(options(*ARMS))
     one = Settings(telemetry=TELEMETRY, meshes={"edge": EDGE})
     two = Settings(telemetry=TELEMETRY, meshes={"edge": EDGE, "other": IstioMesh(telemetry="t")})
-    assert mesh_of(one, release) == EDGE
+    assert mesh_of(one.meshes, release) == EDGE
     with pytest.raises(ConfigError, match="mesh: is not given; use one of: edge, other"):
-        mesh_of(two, release)
-    assert mesh_of(two, release_of(options(*ARMS, "--mesh", "other"))) == IstioMesh(telemetry="t")
+        mesh_of(two.meshes, release)
+    assert mesh_of(two.meshes, release_of(options(*ARMS, "--mesh", "other"))) == IstioMesh(telemetry="t")
     with pytest.raises(ConfigError, match="mesh: 'third' is not configured; use one of: edge, other"):
-        mesh_of(two, release_of(options(*ARMS, "--mesh", "third")))
+        mesh_of(two.meshes, release_of(options(*ARMS, "--mesh", "third")))
     with pytest.raises(ConfigError, match="mesh: is not given; configure it under meshes"):
-        mesh_of(Settings(), release)
+        mesh_of({}, release)
 
 
 def test_without_a_cluster_it_says_so_and_exits_66(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError
-from config.load import load_settings
-from config.settings import IstioMesh, PrometheusTelemetry
+from config.settings import PrometheusTelemetry
+from daemon.meshes.istio.mesh import IstioMesh
+from daemon.settings import load_settings
 
 
 def test_two_underscores_separate_levels_and_values_are_yaml_scalars(tmp_path: Path) -> None:

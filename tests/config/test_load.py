@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from config.errors import ConfigError, Problem
-from config.load import load_policies, load_policy, load_settings
+from config.load import load_policies, load_policy
 from config.policy import Policy
 from config.settings import EnvoyTelemetry, PrometheusTelemetry, Settings
+from daemon.settings import load_settings
 
 FULL = """
 cluster: eu-1

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from config.schema import components, json_schema, policy_schema, settings_schema
+from config.schema import components, json_schema, policy_schema
+from daemon.settings import settings_schema
 
 
 @pytest.mark.parametrize("schema", [settings_schema(), policy_schema()])

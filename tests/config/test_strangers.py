@@ -8,7 +8,8 @@ import pytest
 
 from config import documents, files, yamls
 from config.errors import MOST_PROBLEMS, ConfigError
-from config.load import load_policies, load_settings
+from config.load import load_policies
+from daemon.settings import load_settings
 from tests.config import strangers
 
 

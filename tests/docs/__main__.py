@@ -4,7 +4,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.docs import commands, links, paths, reference
+from daemon.meshes.registry import BUILT_IN
+from tests.docs import commands, links, meshes, paths, rbac, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,17 +23,30 @@ def faults(root: Path) -> Iterator[str]:
         wrong = (*commands.faults(text, makefile=makefile), *links.faults(path, root=root), *paths.faults(text, root=root))
         for fault in wrong:
             yield f"{path.relative_to(root)}: {fault}"
-    page = root / reference.PAGE
-    if not page.exists() or page.read_text(encoding="utf-8") != reference.page():
-        yield f"{reference.PAGE}: is not what the models say; run python -m tests.docs --write"
+    for name, text in made(root).items():
+        page = root / name
+        if not page.exists() or page.read_text(encoding="utf-8") != text:
+            yield f"{name}: is not what the models and the meshes' rows say; run python -m tests.docs --write"
+
+
+def made(root: Path) -> dict[str, str]:
+    """What is made from the code, as it must be, by file."""
+    about = root / meshes.RIGHTS_PAGE
+    return {
+        reference.PAGE: reference.page(BUILT_IN),
+        meshes.PAGE: meshes.page(BUILT_IN),
+        meshes.RIGHTS_PAGE: meshes.with_rights(about.read_text(encoding="utf-8") if about.exists() else "", BUILT_IN),
+        rbac.FILE: rbac.manifest(BUILT_IN),
+    }
 
 
 def main(argv: Sequence[str]) -> int:
     """The command."""
     if "--write" in argv:
-        page = ROOT / reference.PAGE
-        page.parent.mkdir(exist_ok=True)
-        page.write_text(reference.page(), encoding="utf-8")
+        for name, text in made(ROOT).items():
+            page = ROOT / name
+            page.parent.mkdir(exist_ok=True, parents=True)
+            page.write_text(text, encoding="utf-8")
     found = list(faults(ROOT))
     sys.stdout.writelines(f"{fault}\n" for fault in found)
     return 1 if found else 0

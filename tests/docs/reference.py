@@ -1,6 +1,6 @@
 """docs/configuration.md, made from the models: every key with its type, default and meaning."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -8,8 +8,9 @@ from msgspec import inspect
 
 from config import hints
 from config.policy import Policy
-from config.settings import Settings
 from config.walking import shown
+from daemon.meshes.kind import MeshKind
+from daemon.settings import model_of
 
 PAGE = "docs/configuration.md"
 
@@ -42,9 +43,9 @@ as it can be known: once 200 latencies of the baseline were seen, in the log, in
 """
 
 
-def page() -> str:
-    """The whole page."""
-    settings, policy = inspect.type_info(Settings), inspect.type_info(Policy)
+def page(kinds: Sequence[MeshKind]) -> str:
+    """The whole page, where there are these kinds of mesh."""
+    settings, policy = inspect.type_info(model_of(kinds)), inspect.type_info(Policy)
     assert isinstance(settings, inspect.StructType)
     assert isinstance(policy, inspect.StructType)
     parts = [_INTRODUCTION, "## Settings\n", *_sections(settings, ""), _POLICY, *_sections(policy, "")]

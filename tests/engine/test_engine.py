@@ -163,7 +163,7 @@ async def test_the_same_event_twice_is_one_release_even_after_its_end() -> None:
     [
         (InvalidEvent("not JSON", path="$", fix="send JSON"), "not JSON"),
         (msgspec.structs.replace(RELEASE, policy="absent"), "no policy 'absent'"),
-        (msgspec.structs.replace(RELEASE, mesh="absent"), "no mesh 'absent'"),
+        (msgspec.structs.replace(RELEASE, mesh="absent"), "'absent' is not configured"),
         (msgspec.structs.replace(RELEASE, cluster="elsewhere"), "not 'elsewhere'"),
     ],
 )

@@ -216,14 +216,14 @@ async def test_a_revert_that_fails_by_a_defect_of_ours_is_tried_again() -> None:
 async def test_a_route_that_cannot_be_patched_for_minutes_is_taken_back_when_it_can_be() -> None:
     scene = Scene(telemetry=HandTelemetry([failing()]))
     back_at = scene.clock.time + 600.0
-    take_back = scene.router.take_back
+    revert = scene.router.revert
 
     async def away(release: object, *, located: str) -> object:
         if scene.clock.time < back_at:
             raise Unavailable("the API server is away")
-        return await take_back(RELEASE, located=located)
+        return await revert(RELEASE, located=located)
 
-    scene.router.take_back = away  # type: ignore[method-assign,assignment]  # a fault on demand
+    scene.router.revert = away  # type: ignore[method-assign,assignment]  # a fault on demand
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         verdict = await verdict_of(engine)

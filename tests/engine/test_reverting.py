@@ -62,7 +62,7 @@ class FakeRouter:
             raise self.baseline
         return self.baseline
 
-    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         answer = self._next(self.patches, "patch")
         if isinstance(answer, VerdictdError):
             raise answer

@@ -127,7 +127,7 @@ class HandRouter:
             raise Blocked("the baseline has no ready endpoints")
         return f"{self.ready} ready endpoints"
 
-    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         self.told.add(located)
         if self.answers:
             raise self.answers.pop(0)

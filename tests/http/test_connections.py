@@ -10,10 +10,12 @@ import aiohttp
 import pytest
 
 from config.errors import ConfigError
-from config.settings import EnvoyMesh, EnvoyTelemetry, Http, IstioMesh, PrometheusTelemetry, Settings
+from config.settings import EnvoyTelemetry, Http, PrometheusTelemetry, Settings
 from daemon import logs
 from daemon.http import capacity as capacities
 from daemon.http.capacity import Capacity, capacity, set_aside
+from daemon.meshes.envoy.mesh import EnvoyMesh
+from daemon.meshes.istio.mesh import IstioMesh
 from tests.http.world import RELEASE, Api, Engine, serving, view
 
 BODY = json.dumps(RELEASE).encode()

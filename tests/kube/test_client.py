@@ -14,8 +14,9 @@ from config.settings import Kubernetes
 from daemon.errors import Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Resource, selector_of_either
+from daemon.kube.resources import PODS, Resource, selector_of_either
 from daemon.kube.transport import Transport, connect
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from tests.kube.stub import Answer, lines, says, silence, status, stub, text, write_kubeconfig
 
 SCHEMA_FAULT = status(422, "invalid", causes=[{"field": "spec.http"}])
@@ -307,7 +308,7 @@ async def rest(line: Callable[[], Awaitable[bytes]]) -> None:
 
 @pytest.mark.parametrize("name", ["..", ".", "../secrets", "a/b", "a?b", "a#b", "ä"])
 def test_a_name_cannot_leave_its_place_in_the_path(name: str) -> None:
-    path = Resource(group="g", version="v1", plural="things").path(namespace=name, name="x")
+    path = Resource(group="g", version="v1", plural="things", kind="Thing").path(namespace=name, name="x")
     head, quoted, tail = path.split("/namespaces/")[0], path.split("/")[5], path.rpartition("/")[2]
     assert (head, tail) == ("/apis/g/v1", "x")
     assert quoted not in {"..", "."}

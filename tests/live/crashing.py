@@ -11,11 +11,11 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final
 
-from config.load import load_settings
 from daemon import app
 from daemon.bus.publisher import Publisher
 from daemon.bus.store import KvStore
-from daemon.meshes.envoy import EnvoyRouter
+from daemon.meshes.envoy.router import EnvoyRouter
+from daemon.settings import load_settings
 
 # Each point: whose method, whether to die before or after it, and at which call that matters.
 POINTS: Final[dict[str, tuple[type, str, str, Callable[..., bool]]]] = {
@@ -26,8 +26,8 @@ POINTS: Final[dict[str, tuple[type, str, str, Callable[..., bool]]]] = {
         "after",
         lambda self, key, value, over=None: b'"watching"' in value and b'"ticks":0,' not in value,
     ),
-    "before the patch": (EnvoyRouter, "take_back", "before", lambda self, release, located="": True),
-    "after the patch": (EnvoyRouter, "take_back", "after", lambda self, release, located="": True),
+    "before the patch": (EnvoyRouter, "revert", "before", lambda self, release, located="": True),
+    "after the patch": (EnvoyRouter, "revert", "after", lambda self, release, located="": True),
     "before publishing": (Publisher, "publish", "before", lambda self, verdict: True),
     "after publishing": (Publisher, "publish", "after", lambda self, verdict: True),
     "while guarding": (KvStore, "put", "after", lambda self, key, value, over=None: b'"guarding"' in value),

@@ -14,8 +14,9 @@ from daemon.cli import main
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, NotFound
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import DESTINATION_RULES, SERVICES, VIRTUAL_SERVICES, Json, Resource
-from daemon.meshes.istio import IstioRouter
+from daemon.kube.resources import SERVICES, Json, Resource
+from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh import istio_objects
 from tests.mesh.istio_objects import NAMESPACE, SERVICE

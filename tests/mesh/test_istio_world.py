@@ -11,7 +11,7 @@ from config.settings import Kubernetes, Limits
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting
 from daemon.kube.client import KubeClient
-from daemon.meshes.istio import IstioRouter
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action
 from tests.mesh import istio_objects
 from tests.mesh.istio_world import IstioWorld

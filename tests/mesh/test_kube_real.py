@@ -16,8 +16,9 @@ from daemon.engine.reverting import Reverting
 from daemon.errors import Conflict, Forbidden, NotFound, Refused
 from daemon.kube.client import KubeClient
 from daemon.kube.listwatch import ApiSource, ListWatch
-from daemon.kube.resources import PODS, VIRTUAL_SERVICES, Json
-from daemon.meshes.istio import IstioRouter
+from daemon.kube.resources import PODS, Json
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh import istio_objects
 from tests.mesh.istio_objects import NAMESPACE, SERVICE
@@ -169,7 +170,7 @@ async def test_a_release_named_by_versions_is_found_and_taken_back(kube: KubeCli
     expected["http"][0]["route"][0]["destination"]["subset"] = "v1"
     expected["http"][2]["route"][0]["weight"], expected["http"][2]["route"][1]["weight"] = 100, 0
     assert after["spec"] == expected
-    assert not (await router.take_back(RELEASE)).changed
+    assert not (await router.revert(RELEASE)).changed
     assert (await read(kube))["metadata"]["resourceVersion"] == after["metadata"]["resourceVersion"]
 
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 from config.settings import Kubernetes
 from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
-from daemon.meshes.istio import IstioRouter
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import ArmSpec, Release
 from tests.packaging.manifests import Json, collection, documents, the
 from tests.servers import locate
@@ -81,9 +81,9 @@ async def test_rights_grow_by_binding_from_nothing_to_watching_to_taking_back(ap
     with pytest.raises(Blocked, match="no pod is behind it"):
         await router.check_baseline(RELEASE)
     with pytest.raises(Forbidden, match="virtualservices"):
-        await router.take_back(RELEASE)
+        await router.revert(RELEASE)
     await bind(api, "verdictd-enforce")
-    await eventually(lambda: router.take_back(RELEASE))
+    await eventually(lambda: router.revert(RELEASE))
     assert await router.canary_gets_traffic(RELEASE) is None
 
 

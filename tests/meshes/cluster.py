@@ -21,13 +21,13 @@ from tests.meshes import jsonpatch
 
 Json = dict[str, Any]
 
-_LISTED = {"virtualservices", "destinationrules", "serviceentries", "workloadentries", "endpointslices", "pods", "services"}
+ISTIO = {"virtualservices", "destinationrules", "serviceentries", "workloadentries", "endpointslices", "pods", "services"}
 
 
 @dataclasses.dataclass(slots=True)
 class Cluster:
     """Objects by path. ``faults`` holds answers for the next requests of a method, in order, instead of the right one;
-    ``failing`` says how often a path is answered 500 before that."""
+    ``failing`` says how often a path is answered 500 before that; ``listed`` are the kinds that there are definitions of."""
 
     kubeconfig: Path
     objects: dict[str, Json] = dataclasses.field(default_factory=dict)
@@ -36,6 +36,7 @@ class Cluster:
     failing: dict[str, int] = dataclasses.field(default_factory=dict)
     requests: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     version: int = 100
+    listed: set[str] = dataclasses.field(default_factory=ISTIO.copy)
 
     def put(self, resource: Resource, item: Json) -> Json:
         """Write an object as somebody else would."""
@@ -77,7 +78,7 @@ class Cluster:
 
     def _listed(self, path: str, selector: str) -> Json | None:
         plural = path.rpartition("/")[2]
-        if plural not in _LISTED:
+        if plural not in self.listed:
             return None
         wanted = _wanted(unquote(selector))
         prefix = path + "/" if "/namespaces/" in path else path.rpartition("/")[0] + "/namespaces/"

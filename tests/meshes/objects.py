@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from daemon.kube.resources import (
-    DESTINATION_RULES,
-    ENDPOINT_SLICES,
-    PODS,
-    SERVICE_ENTRIES,
-    SERVICES,
-    VIRTUAL_SERVICES,
-    WORKLOAD_ENTRIES,
-    Resource,
-)
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
 
 Json = dict[str, Any]
 Item = tuple[Resource, Json]

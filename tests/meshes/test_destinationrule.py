@@ -3,7 +3,7 @@
 import pytest
 
 from daemon.errors import Forbidden
-from daemon.meshes.destinationrule import Rules, Subsets, subsets_for
+from daemon.meshes.istio.destinationrule import Rules, Subsets, subsets_for
 from tests.meshes.objects import Item, Json, versions
 
 HOST = "web.shop.svc"

@@ -15,8 +15,8 @@ from config.settings import Limits
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound
-from daemon.meshes import guardedfile
-from daemon.meshes.envoy import EnvoyRouter
+from daemon.meshes.envoy import guardedfile
+from daemon.meshes.envoy.router import EnvoyRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh.traffic import Backend, Traffic, backend, said, traffic
 from tests.mesh.wallclock import WallClock
@@ -196,9 +196,9 @@ async def test_a_revert_moves_real_traffic_and_leaves_foreign_fields(mesh: FileM
 
 
 async def test_a_second_revert_finds_nothing_to_do(mesh: FileMesh, router: EnvoyRouter) -> None:
-    assert (await router.take_back(RELEASE)).changed
+    assert (await router.revert(RELEASE)).changed
     inode = mesh.routes.stat().st_ino
-    assert not (await router.take_back(RELEASE)).changed
+    assert not (await router.revert(RELEASE)).changed
     assert mesh.routes.stat().st_ino == inode
 
 
@@ -224,7 +224,7 @@ async def test_a_baseline_that_envoy_does_not_know_is_never_written(mesh: FileMe
     with pytest.raises(Blocked, match="no cluster 'v0'"):
         await router.check_baseline(release)
     with pytest.raises(Blocked, match="no cluster 'v0'"):
-        await router.take_back(release)
+        await router.revert(release)
     assert (await procedure().run(router, release)).action is Action.BLOCKED
     assert mesh.routes.read_bytes() == before
 
@@ -252,8 +252,8 @@ async def test_a_change_between_read_and_rename_is_a_conflict_and_the_next_try_k
 
     monkeypatch.setattr(guardedfile, "replace", meddle)
     with pytest.raises(Conflict):
-        await router.take_back(RELEASE)
-    assert (await router.take_back(RELEASE)).changed
+        await router.revert(RELEASE)
+    assert (await router.revert(RELEASE)).changed
     routes = mesh.read()["resources"][0]["virtual_hosts"][0]["routes"]
     assert routes[1]["route"]["timeout"] == "9s"
     assert routes[0]["route"]["cluster"] == "v1"
@@ -267,7 +267,7 @@ async def test_routes_that_envoy_refuses_are_seen_as_still_in_force(mesh: FileMe
     else:
         broken["resources"][0]["virtual_hosts"].append({"name": "web", "domains": ["*"]})
     mesh.routes.write_text(json.dumps(broken))  # in place, which Envoy does not look at: only our rename makes it try
-    await router.take_back(RELEASE)
+    await router.revert(RELEASE)
 
     async def noticed() -> bool:
         return "refused 1 versions" in (await router.canary_gets_traffic(RELEASE) or "")

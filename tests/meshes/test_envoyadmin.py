@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable
-from daemon.meshes.envoy import EnvoyRouter
-from daemon.meshes.envoyadmin import EnvoyAdmin
+from daemon.meshes.envoy.admin import EnvoyAdmin
+from daemon.meshes.envoy.router import EnvoyRouter
 from daemon.model import ArmSpec, Release
 from tests.config import strangers
 from tests.kube.stub import Answer, Stub, lines, says, silence, stub, text

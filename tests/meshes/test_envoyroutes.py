@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import Refused
-from daemon.meshes import envoyroutes
+from daemon.meshes.envoy import routes as envoyroutes
 
 Json = dict[str, Any]
 
@@ -36,33 +36,33 @@ def weights(document: Json, route: int = 0) -> dict[str, int]:
     return {target["name"]: target.get("weight", 0) for target in action["weighted_clusters"]["clusters"]}
 
 
-def take_back(document: Json) -> envoyroutes.Rewrite:
-    return envoyroutes.take_back(document, baseline="v1", canary="v2")
+def revert(document: Json) -> envoyroutes.Rewrite:
+    return envoyroutes.revert(document, baseline="v1", canary="v2")
 
 
 def test_a_split_gives_the_canarys_weight_to_the_baseline_and_keeps_the_sum() -> None:
-    assert weights(take_back(rds(split(("v1", 90), ("v2", 10)))).document) == {"v1": 100, "v2": 0}
+    assert weights(revert(rds(split(("v1", 90), ("v2", 10)))).document) == {"v1": 100, "v2": 0}
 
 
 def test_a_third_target_keeps_its_weight() -> None:
-    assert weights(take_back(rds(split(("v1", 70), ("v2", 10), ("other", 20)))).document) == {"v1": 80, "v2": 0, "other": 20}
+    assert weights(revert(rds(split(("v1", 70), ("v2", 10), ("other", 20)))).document) == {"v1": 80, "v2": 0, "other": 20}
 
 
 def test_a_missing_weight_is_zero_and_a_text_is_a_number() -> None:
-    assert weights(take_back(rds(split(("v1", None), ("v2", "10")))).document) == {"v1": 10, "v2": 0}
+    assert weights(revert(rds(split(("v1", None), ("v2", "10")))).document) == {"v1": 10, "v2": 0}
 
 
 def test_a_split_without_the_baseline_is_pointed_at_it_in_place() -> None:
     document = rds(split(("v2", 10), ("other", 90)))
     document["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]["weighted_clusters"]["clusters"][0]["x"] = 1
-    after = take_back(document).document
+    after = revert(document).document
     clusters = after["resources"][0]["virtual_hosts"][0]["routes"][0]["route"]["weighted_clusters"]["clusters"]
     assert clusters == [{"name": "v1", "weight": 10, "x": 1}, {"name": "other", "weight": 90}]
 
 
 def test_a_route_pinned_to_the_canary_is_pointed_at_the_baseline_with_its_match_untouched() -> None:
     pinned = {"match": {"prefix": "/", "headers": [{"name": "x-canary", "present_match": True}]}, "route": {"cluster": "v2"}}
-    rewrite = take_back(rds(pinned, split(("v1", 90), ("v2", 10))))
+    rewrite = revert(rds(pinned, split(("v1", 90), ("v2", 10))))
     route = rewrite.document["resources"][0]["virtual_hosts"][0]["routes"][0]
     assert route == {**pinned, "route": {"cluster": "v1"}}
     assert len(rewrite.changes) == 2
@@ -73,7 +73,7 @@ def test_mirrors_to_the_canary_go_and_others_stay(key: str) -> None:
     other = {"cluster": "audit"}
     document = rds(split(("v1", 100), **{key: [{"cluster": "v2"}, other]}), **{key: [{"cluster": "v2"}]})
     document["resources"][0][key] = [{"cluster": "v2"}]
-    rewrite = take_back(document)
+    rewrite = revert(document)
     host = rewrite.document["resources"][0]["virtual_hosts"][0]
     assert host["routes"][0]["route"][key] == [other]
     assert key not in host
@@ -85,7 +85,7 @@ def test_the_camel_case_spelling_is_read_and_kept() -> None:
     document: Json = {"resources": [{"virtualHosts": [{"routes": [{"route": {"weightedClusters": {"clusters": []}}}]}]}]}
     clusters = [{"name": "v1", "weight": 1}, {"name": "v2", "weight": 1}]
     document["resources"][0]["virtualHosts"][0]["routes"][0]["route"]["weightedClusters"]["clusters"] = clusters
-    after = take_back(document).document
+    after = revert(document).document
     route = after["resources"][0]["virtualHosts"][0]["routes"][0]["route"]
     assert route == {"weightedClusters": {"clusters": [{"name": "v1", "weight": 2}, {"name": "v2", "weight": 0}]}}
 
@@ -95,22 +95,22 @@ def test_a_resource_in_its_wrapper_a_bare_configuration_and_a_config_dump_are_re
     wrapped = {"resources": [{"@type": "type.googleapis.com/envoy.service.discovery.v3.Resource", "resource": inner}]}
     dump = {"configs": [{"version_info": "7", "route_config": inner}]}
     for document in (wrapped, inner, dump):
-        assert [use.percent for use in envoyroutes.uses(document, canary="v2")] == [10.0]
+        assert [use.percent for use in envoyroutes.references(document, canary="v2")] == [10.0]
 
 
 def test_a_proxy_without_dynamic_routes_sends_nothing_to_the_canary() -> None:
-    assert envoyroutes.uses({"configs": []}, canary="v2") == ()
+    assert envoyroutes.references({"configs": []}, canary="v2") == ()
 
 
 @pytest.mark.parametrize("document", [{}, {"resources": []}, {"resources": [{"@type": "Cluster"}]}, {"resources": "x"}])
 def test_a_document_without_routes_is_refused(document: Json) -> None:
     with pytest.raises(Refused, match="no route configuration"):
-        envoyroutes.uses(document, canary="v2")
+        envoyroutes.references(document, canary="v2")
 
 
 def test_a_weight_that_is_no_number_is_refused() -> None:
     with pytest.raises(Refused, match="'many'"):
-        take_back(rds(split(("v1", 1), ("v2", "many"))))
+        revert(rds(split(("v1", 1), ("v2", "many"))))
 
 
 def test_uses_say_where_and_how_much() -> None:
@@ -121,7 +121,7 @@ def test_uses_say_where_and_how_much() -> None:
         split(("v1", 95), ("v2", 5), request_mirror_policies=[quarter, {"cluster": "v2"}]),
         split(("v1", 0), ("v2", 0)),
     )
-    assert [str(use) for use in envoyroutes.uses(document, canary="v2")] == [
+    assert [str(use) for use in envoyroutes.references(document, canary="v2")] == [
         "edge/web/pinned: 100 % of the traffic",
         "edge/web/#2: 5 % of the traffic",
         "edge/web/#3: 0 % of the traffic",
@@ -136,14 +136,14 @@ def test_clusters_with_traffic_leave_out_those_of_weight_zero() -> None:
 
 
 def test_taking_back_twice_changes_nothing() -> None:
-    once = take_back(rds(split(("v1", 90), ("v2", 10)))).document
-    assert take_back(once).changes == ()
+    once = revert(rds(split(("v1", 90), ("v2", 10)))).document
+    assert revert(once).changes == ()
 
 
 def test_the_callers_document_is_left_as_it_was() -> None:
     document = rds(split(("v1", 90), ("v2", 10)))
     before = copy.deepcopy(document)
-    take_back(document)
+    revert(document)
     assert document == before
 
 
@@ -160,8 +160,8 @@ _PINS = st.builds(lambda name, f: {"match": {"prefix": "/"}, "route": {"cluster"
 @given(routes=st.lists(st.one_of(_SPLITS, _PINS), max_size=4), host=_MIRRORS)
 def test_nothing_goes_to_the_canary_afterwards_and_foreign_fields_survive(routes: list[Json], host: Json) -> None:
     document = rds(*copy.deepcopy(routes), **copy.deepcopy(host))
-    rewrite = take_back(document)
-    assert [use for use in envoyroutes.uses(rewrite.document, canary="v2") if use.percent > 0] == []
+    rewrite = revert(document)
+    assert [use for use in envoyroutes.references(rewrite.document, canary="v2") if use.percent > 0] == []
     after = rewrite.document["resources"][0]["virtual_hosts"][0]["routes"]
     for before, now in zip(routes, after, strict=True):
         assert total(before) == total(now)

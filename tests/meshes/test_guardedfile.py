@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.errors import Conflict, Forbidden, NotFound, Refused, Unavailable
-from daemon.meshes import guardedfile
+from daemon.meshes.envoy import guardedfile
 
 
 @pytest.fixture

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from config.settings import EnvoyMesh, IstioMesh, Kubernetes, Limits
+from config.settings import Kubernetes, Limits
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Conflict, InvalidInput, NotFound, Unavailable
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import DESTINATION_RULES, ENDPOINT_SLICES, PODS, VIRTUAL_SERVICES
-from daemon.meshes import istio
-from daemon.meshes.envoy import EnvoyRouter
-from daemon.meshes.factory import router_for
-from daemon.meshes.istio import IstioRouter
+from daemon.kube.resources import ENDPOINT_SLICES, PODS
+from daemon.meshes import kuberouter
+from daemon.meshes.envoy.mesh import EnvoyMesh
+from daemon.meshes.envoy.router import EnvoyRouter
+from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES, IstioMesh
+from daemon.meshes.istio.router import IstioRouter
+from daemon.meshes.registry import router_for
 from daemon.model import Action, ArmSpec, Release
 from tests.kube.stub import Answer, says, silence, status, text
 from tests.mesh.wallclock import WallClock
@@ -146,9 +148,9 @@ async def test_a_change_between_read_and_patch_is_read_anew_and_kept(api: Cluste
 
     api.faults["PATCH"] = [overtaken]
     with pytest.raises(Conflict):
-        await router.take_back(SUBSETS)
+        await router.revert(SUBSETS)
     assert weights(api) == [60, 40]
-    receipt = await router.take_back(SUBSETS)
+    receipt = await router.revert(SUBSETS)
     assert "weight 40" in receipt.detail
     assert api.get(VIRTUAL_SERVICES, "shop", "web")["spec"]["http"] == [{"route": [to("v1", 100), to("v2", 0)], "timeout": "5s"}]
 
@@ -156,13 +158,13 @@ async def test_a_change_between_read_and_patch_is_read_anew_and_kept(api: Cluste
 async def test_the_first_patch_of_a_located_release_needs_no_listing(api: Cluster, router: IstioRouter) -> None:
     await router.locate(SUBSETS)
     api.requests.clear()
-    assert (await router.take_back(SUBSETS)).changed
+    assert (await router.revert(SUBSETS)).changed
     path = VIRTUAL_SERVICES.path(namespace="shop", name="web")
     assert api.requests == [("GET", path), ("PATCH", path)]
 
 
 async def test_a_release_that_was_never_located_is_taken_back_after_a_listing(api: Cluster, router: IstioRouter) -> None:
-    receipt = await router.take_back(SUBSETS)
+    receipt = await router.revert(SUBSETS)
     assert receipt.changed
     assert receipt.sent_at <= receipt.acknowledged_at
     assert weights(api) == [100, 0]
@@ -172,9 +174,9 @@ async def test_a_release_that_was_never_located_is_taken_back_after_a_listing(ap
 async def test_an_object_that_has_come_since_is_seen_and_taken_back(api: Cluster, router: IstioRouter) -> None:
     await router.locate(SUBSETS)
     api.put(VIRTUAL_SERVICES, vs("late", "other"))
-    assert (await router.take_back(SUBSETS)).changed
+    assert (await router.revert(SUBSETS)).changed
     assert await router.canary_gets_traffic(SUBSETS) == "other/late http #0: 10 % of the traffic"
-    assert (await router.take_back(SUBSETS)).changed
+    assert (await router.revert(SUBSETS)).changed
     assert await router.canary_gets_traffic(SUBSETS) is None
 
 
@@ -198,7 +200,7 @@ async def test_an_object_that_is_gone_does_not_hold_the_others_up(api: Cluster, 
     api.put(VIRTUAL_SERVICES, vs("second"))
     await router.locate(SUBSETS)
     del api.objects[VIRTUAL_SERVICES.path(namespace="shop", name="web")]
-    assert (await router.take_back(SUBSETS)).changed
+    assert (await router.revert(SUBSETS)).changed
     assert weights(api, "second") == [100, 0]
 
 
@@ -208,14 +210,14 @@ async def test_of_two_failures_the_one_that_can_be_tried_again_is_told(api: Clus
     for faults in ([status(403), status(409)], [status(409), status(403)]):
         api.faults["PATCH"] = faults
         with pytest.raises(Conflict):
-            await router.take_back(SUBSETS)
+            await router.revert(SUBSETS)
 
 
 async def test_a_read_that_fails_for_the_moment_is_told(api: Cluster, router: IstioRouter) -> None:
     await router.locate(SUBSETS)
     api.faults["GET"] = [status(500)]
     with pytest.raises(Unavailable):
-        await router.take_back(SUBSETS)
+        await router.revert(SUBSETS)
 
 
 async def test_where_only_one_namespace_may_be_read_delegates_are_followed(api: Cluster, router: IstioRouter) -> None:
@@ -225,7 +227,7 @@ async def test_where_only_one_namespace_may_be_read_delegates_are_followed(api: 
     api.put(VIRTUAL_SERVICES, vs("part", "parts"))
     api.put(VIRTUAL_SERVICES, vs("unseen", "elsewhere"))
     assert len((await router.locate(SUBSETS)).routes) == 2
-    await router.take_back(SUBSETS)
+    await router.revert(SUBSETS)
     assert weights(api, "part", "parts") == [100, 0]
     assert weights(api, "unseen", "elsewhere") == [90, 10]
 
@@ -266,7 +268,7 @@ async def test_arms_with_services_of_their_own_need_no_subsets(api: Cluster, rou
     api.put(VIRTUAL_SERVICES, vs(**hosts))
     release = Release(service="web", namespace="shop", baseline=ArmSpec(workload="web"), canary=ArmSpec(service="web-canary"))
     assert (await router.locate(release)).canary_percent == 25.0
-    await router.take_back(release)
+    await router.revert(release)
     assert weights(api) == [4, 0]
 
 
@@ -279,7 +281,7 @@ async def test_two_arms_that_are_one_are_refused(router: IstioRouter) -> None:
 
 
 async def test_what_is_remembered_is_bounded(api: Cluster, router: IstioRouter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(istio, "_REMEMBERED", 3)
+    monkeypatch.setattr(kuberouter, "_REMEMBERED", 3)
     for number in range(9):
         baseline = ArmSpec(subset="v1", workload=f"web-{number}")
         await router.locate(Release(service="web", namespace="shop", baseline=baseline, canary=ArmSpec(subset="v2")))

@@ -10,18 +10,11 @@ from config.settings import Limits
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import (
-    DESTINATION_RULES,
-    ENDPOINT_SLICES,
-    PODS,
-    SERVICE_ENTRIES,
-    SERVICES,
-    VIRTUAL_SERVICES,
-    WORKLOAD_ENTRIES,
-    Resource,
-)
-from daemon.meshes import istio
-from daemon.meshes.istio import IstioRouter
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.meshes.istio import router as istio_router
+from daemon.meshes.istio.arms import decode, encode
+from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
+from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.kube.stub import silence, status
 from tests.mesh.wallclock import WallClock
@@ -151,7 +144,7 @@ async def test_a_host_outside_the_cluster_is_not_known_and_not_blocked(api: Clus
 
 async def test_a_revert_whose_routes_are_clean_finds_nothing_to_take(api: Cluster, router: IstioRouter) -> None:
     put(api, virtual_service(to("web", "v1", 100), to("web", "v2", 0)), versions("v1", "v2"), *two_versions())
-    receipt = await router.take_back(SUBSETS)
+    receipt = await router.revert(SUBSETS)
     assert (receipt.changed, receipt.detail) == (False, "no route gives the canary anything")
 
 
@@ -328,10 +321,10 @@ async def test_rules_that_hang_hold_the_patch_up_for_a_moment_only(
 ) -> None:
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
     located = (await router.locate(VERSIONS)).located
-    monkeypatch.setattr(istio, "RULES_SECONDS", 0.05)
+    monkeypatch.setattr(istio_router, "RULES_SECONDS", 0.05)
     api.faults["GET"] = [silence()]
     async with asyncio.timeout(10.0):  # the client's own limit is twice as long
-        assert (await router.take_back(VERSIONS, located=located)).changed
+        assert (await router.revert(VERSIONS, located=located)).changed
     assert weights(api) == [100, 0]
 
 
@@ -548,3 +541,16 @@ async def test_a_check_that_was_never_located_looks_whose_rules_count(api: Clust
     put(api, virtual_service(to(host, "v1", 90), to(host, "v2", 10), namespace="istio-ingress"), *two_versions())
     put(api, versions("v1", "v2", namespace="istio-ingress"))
     assert await router.check_baseline(VERSIONS) == "1 ready endpoints (the canary has 1)"
+
+
+def test_what_was_kept_with_a_session_is_read_back_to_the_last_label() -> None:
+    """As it stands in sessions that are running now: other words for it would make a restart forget who is convicted."""
+    kept = (
+        '{"arms":{"baseline":{"host":"web.shop.svc","subset":"v1"},"canary":{"host":"web.shop.svc","subset":"v2"}},'
+        '"clients":["shop"],'
+        '"canary":{"host":"web.shop.svc","labels":[["version","v2"]],"selector":["shop",[["app","web"]]]}}'
+    )
+    located = decode(kept)
+    assert located is not None
+    assert (located.clients, str(located.canary)) == (("shop",), "app=web, version=v2")
+    assert encode(located) == kept

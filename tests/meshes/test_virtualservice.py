@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import Refused
-from daemon.meshes import virtualservice
-from daemon.meshes.istiohosts import Arms, Destination, normal, service_of, spelled
-from daemon.meshes.uses import largest_percent, with_traffic
+from daemon.meshes.istio import virtualservice
+from daemon.meshes.istio.hosts import Arms, Destination, normal, service_of, spelled
+from daemon.meshes.references import Plan, largest_percent, with_traffic
 from tests.meshes import jsonpatch
 
 Json = dict[str, Any]
@@ -38,9 +38,9 @@ def to(subset: str | None = None, weight: int | None = None, *, host: str = FQDN
 
 
 def taken_back(document: Json, arms: Arms = SUBSETS) -> Json:
-    plan = virtualservice.take_back(document, arms=arms)
+    plan = virtualservice.revert(document, arms=arms)
     after = jsonpatch.apply(document, plan.operations)
-    assert with_traffic(virtualservice.uses(after, arms=arms)) is None
+    assert with_traffic(virtualservice.references(after, arms=arms)) is None
     return after
 
 
@@ -68,7 +68,7 @@ def test_a_split_gives_the_canarys_weight_to_the_baseline_and_writes_every_weigh
 
 
 def test_the_patch_locks_the_version_first_tests_identities_and_then_writes() -> None:
-    plan = virtualservice.take_back(vs(http=[{"route": [to("stable", 90), to("canary", 10)]}]), arms=SUBSETS)
+    plan = virtualservice.revert(vs(http=[{"route": [to("stable", 90), to("canary", 10)]}]), arms=SUBSETS)
     assert plan.operations == (
         {"op": "replace", "path": "/metadata/resourceVersion", "value": "41"},
         {"op": "test", "path": "/spec/http/0/route/0/destination", "value": {"host": FQDN, "subset": "stable"}},
@@ -81,12 +81,12 @@ def test_the_patch_locks_the_version_first_tests_identities_and_then_writes() ->
 
 def test_an_object_that_gives_the_canary_nothing_is_not_patched() -> None:
     for document in (vs(), vs(http=[{"route": [to("stable")]}]), vs(http=[{"route": [to("stable", 100), to("canary", 0)]}])):
-        assert virtualservice.take_back(document, arms=SUBSETS).operations == ()
+        assert virtualservice.revert(document, arms=SUBSETS).operations == ()
 
 
 def test_taking_back_twice_changes_nothing() -> None:
     once = taken_back(vs(http=[{"route": [to("stable", 90), to("canary", 10)], "mirror": to("canary")["destination"]}]))
-    assert virtualservice.take_back(once, arms=SUBSETS) == virtualservice.Plan(operations=(), changes=())
+    assert virtualservice.revert(once, arms=SUBSETS) == Plan(operations=(), changes=())
 
 
 def test_a_header_match_pinned_to_the_canary_goes_to_the_baseline_and_other_routes_stay() -> None:
@@ -109,7 +109,7 @@ def test_a_header_match_pinned_to_the_canary_goes_to_the_baseline_and_other_rout
 @pytest.mark.parametrize("share", [{}, {"mirrorPercentage": {"value": 5.0}}, {"mirrorPercent": 5}, {"mirror_percent": 5}])
 def test_a_mirror_to_the_canary_goes_with_its_share(share: Json) -> None:
     document = vs(http=[{"route": [to("stable")], "mirror": to("canary")["destination"], **share, "timeout": "1s"}])
-    assert [use.percent for use in virtualservice.uses(document, arms=SUBSETS)] == [5.0 if share else 100.0]
+    assert [use.percent for use in virtualservice.references(document, arms=SUBSETS)] == [5.0 if share else 100.0]
     assert taken_back(document)["spec"]["http"][0] == {"route": [to("stable")], "timeout": "1s"}
 
 
@@ -138,8 +138,8 @@ def test_a_host_is_the_same_however_it_is_written(host: str) -> None:
 
 def test_a_short_name_belongs_to_the_namespace_of_its_object() -> None:
     document = vs("elsewhere", http=[{"route": [to("stable", 90, host="web"), to("canary", 10, host="web")]}])
-    assert virtualservice.uses(document, arms=SUBSETS) == ()
-    assert virtualservice.take_back(document, arms=SUBSETS).operations == ()
+    assert virtualservice.references(document, arms=SUBSETS) == ()
+    assert virtualservice.revert(document, arms=SUBSETS).operations == ()
 
 
 def test_arms_with_hosts_of_their_own_are_told_apart_in_any_subset() -> None:
@@ -194,7 +194,7 @@ def test_a_delegated_object_without_hosts_is_planned_like_any_other() -> None:
 def test_weights_that_are_no_weights_are_refused_before_they_are_written() -> None:
     document = vs(http=[{"route": [to("stable", 90), to("canary", 40), to("other", -30)]}])
     with pytest.raises(Refused, match=r"\[130, 0, -30\]"):
-        virtualservice.take_back(document, arms=SUBSETS)
+        virtualservice.revert(document, arms=SUBSETS)
 
 
 def test_a_canary_of_negative_weight_gets_none() -> None:
@@ -206,12 +206,12 @@ def test_an_object_that_was_not_read_from_a_server_is_refused() -> None:
     document = vs(http=[{"route": [to("canary")]}])
     del document["metadata"]["resourceVersion"]
     with pytest.raises(Refused, match="resourceVersion"):
-        virtualservice.take_back(document, arms=SUBSETS)
+        virtualservice.revert(document, arms=SUBSETS)
 
 
 def test_the_share_is_that_of_the_split_not_of_the_pinned_route() -> None:
     document = vs(http=[{"route": [to("canary")]}, {"route": [to("stable", 3), to("canary", 1)]}])
-    found = virtualservice.uses(document, arms=SUBSETS)
+    found = virtualservice.references(document, arms=SUBSETS)
     assert [str(use) for use in found] == ["shop/web http #0: 100 % of the traffic", "shop/web http #1: 25 % of the traffic"]
     assert largest_percent(found) == 25.0
     assert largest_percent(found[:1]) == 100.0

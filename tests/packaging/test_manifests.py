@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from config.load import load_settings
+from daemon.settings import load_settings
 from tests.packaging.installation import ROOT
 from tests.packaging.manifests import Json, documents, the
 

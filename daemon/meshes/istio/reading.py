@@ -2,34 +2,23 @@
 
 The first round needs the arms' hosts only; the second, the labels that the rules of the first give the arms' subsets. A revert
 waits for it, so nothing is asked that nothing depends on: each question at the same time is a connection. Whatever cannot be
-read stays in its place as the error that says why: what that means is decided in ``daemon.meshes.backing``.
+read stays in its place as the error that says why: what that means is decided in ``daemon.meshes.istio.pods``.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from daemon.errors import NotFound, VerdictdError
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import (
-    DESTINATION_RULES,
-    ENDPOINT_SLICES,
-    PODS,
-    SERVICE_ENTRIES,
-    SERVICES,
-    WORKLOAD_ENTRIES,
-    Json,
-    Resource,
-    selector_of_either,
-)
-from daemon.meshes import destinationrule
-from daemon.meshes.backing import Read, Seen
-from daemon.meshes.destinationrule import Labels, Rules
-from daemon.meshes.istiohosts import Arms, Destination, half_spelled, service_of
-from daemon.meshes.meaning import SubsetMeaning, looked_everywhere, subset_meaning
-
-T = TypeVar("T")
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resource, selector_of_either
+from daemon.meshes.istio import destinationrule
+from daemon.meshes.istio.destinationrule import Labels, Rules, SubsetLabels, looked_everywhere, subset_labels
+from daemon.meshes.istio.hosts import Arms, Destination, half_spelled, service_of
+from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, WORKLOAD_ENTRIES
+from daemon.meshes.istio.pods import Observed, Read
+from daemon.meshes.kuberouter import settled
 
 AskRules = Callable[[str], Coroutine[Any, Any, Sequence[Json]]]
 """Gives the DestinationRules of a namespace, as they are now."""
@@ -38,7 +27,7 @@ _NO_SERVICE = NotFound("it is no host of a Kubernetes service")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ground:
+class Discovered:
     """The first round: rules by namespace; by host, its EndpointSlices and, where the arms have two hosts, its Service."""
 
     rules: Rules
@@ -57,9 +46,9 @@ async def rules(ask: AskRules, *, hosts: Collection[str], clients: Sequence[str]
     return found
 
 
-async def ground(
+async def discover(
     kube: KubeClient, ask: AskRules, *, hosts: Collection[str], ruled: Collection[str], clients: Sequence[str], root: str
-) -> Ground:
+) -> Discovered:
     """The first round. ``ruled``: the hosts whose subsets matter. Raises nothing: what failed is in its place."""
     asked = tuple(dict.fromkeys(hosts))
     # Of one host the subsets tell the arms apart, whatever its Service is.
@@ -68,33 +57,35 @@ async def ground(
         listed = group.create_task(rules(ask, hosts=ruled, clients=clients, root=root))
         sliced = group.create_task(settled(_slices(kube, host) for host in asked))
         served = group.create_task(_services(kube, told_apart))
-    return Ground(
+    return Discovered(
         rules=listed.result(),
         slices=dict(zip(asked, sliced.result(), strict=True)),
         services=served.result(),
     )
 
 
-async def seen(kube: KubeClient, arms: Arms, *, ground: Ground, clients: Sequence[str], root: str) -> tuple[Seen, Seen]:
+async def observe(
+    kube: KubeClient, arms: Arms, *, discovered: Discovered, clients: Sequence[str], root: str
+) -> tuple[Observed, Observed]:
     """The second round, and where a Service is not there a third: all that is to be known of baseline and canary.
 
     Raises nothing either.
     """
     both = (arms.baseline, arms.canary)
-    subsets = [_subset(arm, ground, clients=clients, root=root) for arm in both]
+    subsets = [_subset(arm, discovered, clients=clients, root=root) for arm in both]
     subsets[0] = await _looked_everywhere(kube, arms.baseline, subsets[0])
-    empty = [arm.host for arm in both if not ground.slices[arm.host]]
+    empty = [arm.host for arm in both if not discovered.slices[arm.host]]
     async with asyncio.TaskGroup() as group:
         listed = group.create_task(_pods(kube, both, subsets, without=empty))
-        served = group.create_task(_services(kube, [host for host in empty if host not in ground.services]))
-    services = {**ground.services, **served.result()}
+        served = group.create_task(_services(kube, [host for host in empty if host not in discovered.services]))
+    services = {**discovered.services, **served.result()}
     lost = [host for host in empty if isinstance(services[host], NotFound) or half_spelled(host)]
     entries, there = await asyncio.gather(_entries(kube, lost), _neighbours(kube, lost))
     baseline, canary = (
-        Seen(
+        Observed(
             subset=subset,
             service=services.get(arm.host),
-            slices=ground.slices[arm.host],
+            slices=discovered.slices[arm.host],
             pods=listed.result().get(_namespace(arm.host), ()),
             services=there.get(_namespace(arm.host), ()),
             entries=entries,
@@ -114,26 +105,12 @@ async def workloads(kube: KubeClient, arm: Destination) -> Read:
         return error
 
 
-async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdError]:
-    """Await all at the same time; one that fails does not end the others, and gives its error."""
-
-    async def one(call: Coroutine[Any, Any, T]) -> T | VerdictdError:
-        try:
-            return await call
-        except VerdictdError as error:
-            return error
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(call)) for call in calls]
-    return [task.result() for task in tasks]
+def _subset(arm: Destination, discovered: Discovered, *, clients: Sequence[str], root: str) -> SubsetLabels:
+    views = {client: destinationrule.subsets_for(client, discovered.rules, host=arm.host, root=root) for client in clients}
+    return subset_labels(arm, views)
 
 
-def _subset(arm: Destination, ground: Ground, *, clients: Sequence[str], root: str) -> SubsetMeaning:
-    views = {client: destinationrule.subsets_for(client, ground.rules, host=arm.host, root=root) for client in clients}
-    return subset_meaning(arm, views)
-
-
-async def _looked_everywhere(kube: KubeClient, baseline: Destination, found: SubsetMeaning) -> SubsetMeaning:
+async def _looked_everywhere(kube: KubeClient, baseline: Destination, found: SubsetLabels) -> SubsetLabels:
     """Before the baseline's subset is surely missing, the whole cluster is asked: a slow way, that mostly ends without a patch."""
     if not found.missing:
         return found
@@ -142,7 +119,7 @@ async def _looked_everywhere(kube: KubeClient, baseline: Destination, found: Sub
 
 
 async def _pods(
-    kube: KubeClient, arms: Sequence[Destination], subsets: Sequence[SubsetMeaning], *, without: Collection[str]
+    kube: KubeClient, arms: Sequence[Destination], subsets: Sequence[SubsetLabels], *, without: Collection[str]
 ) -> dict[str, Read]:
     """By namespace, pods that carry the labels of either arm's subset, in one listing."""
     wanted: dict[str, list[Labels]] = {}

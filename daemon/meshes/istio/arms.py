@@ -1,19 +1,32 @@
 """Which destinations a release's two arms are for Istio, and which clients are sent to them. Pure.
 
 What a release names outright, a subset or a service of its own, is taken as it is. Arms told apart by version or labels are
-looked up in the rules, each time anew: a subset means other pods tomorrow.
+looked up in the rules, each time anew: a subset means other pods tomorrow. What was seen of them when a watch began is kept with
+the session, as a string: a restart must not forget who is convicted, and a newer release with the same arms has nothing to say
+about the older one.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+
+import msgspec
 
 from daemon.errors import InvalidInput, NotFound
-from daemon.meshes import destinationrule, virtualservice
-from daemon.meshes.destinationrule import Labels, Rules
-from daemon.meshes.istiohosts import Arms, Destination, normal
+from daemon.meshes.backing import PodSelector
+from daemon.meshes.istio import destinationrule, virtualservice
+from daemon.meshes.istio.destinationrule import Labels, Rules
+from daemon.meshes.istio.hosts import Arms, Destination, normal
+from daemon.meshes.references import Json, identity
 from daemon.model import ArmSpec, Release
 
-Json = dict[str, Any]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """Whose rules count, what the arms were, and which pods are under suspicion."""
+
+    arms: Arms
+    clients: tuple[str, ...]
+    canary: PodSelector | None
 
 
 def hosts(release: Release) -> dict[str, str]:
@@ -87,11 +100,24 @@ def clients(objects: Iterable[Json], *, among: Iterable[str], otherwise: str) ->
     wanted = set(among)
     found: list[str] = []
     for one in objects:
-        namespace, _ = virtualservice.identity(one)
+        namespace, _ = identity(one)
         if wanted & {named.host for named in virtualservice.destinations(one)}:
             gateways = one.get("spec", {}).get("gateways") or ["mesh"]
             found += [str(name).rpartition("/")[0] or namespace for name in gateways]
     return tuple(dict.fromkeys(found)) or (otherwise,)
+
+
+def encode(located: Located) -> str:
+    """As JSON, the same for the same."""
+    return msgspec.json.encode(located, order="deterministic").decode()
+
+
+def decode(text: str) -> Located | None:
+    """The other way round; null where nothing was located, or another version has written it in other words."""
+    try:
+        return msgspec.json.decode(text, type=Located)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _known(host: str, rules: Rules, *, clients: Iterable[str], root: str) -> tuple[dict[str, Labels], list[str]]:

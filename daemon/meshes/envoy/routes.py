@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.errors import Refused
-from daemon.meshes.uses import Use
-
-Json = dict[str, Any]
+from daemon.meshes.references import Json, RouteReference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +40,16 @@ def configurations(document: Json) -> list[Json]:
     return found
 
 
-def uses(document: Json, *, canary: str) -> tuple[Use, ...]:
+def references(document: Json, *, canary: str) -> tuple[RouteReference, ...]:
     """Every place of the document that names the cluster, those with a weight of 0 included."""
-    found: list[Use] = []
+    found: list[RouteReference] = []
     for where, action in _actions(document):
         if action.get("cluster") == canary:
-            found.append(Use(where=where, kind="pin", percent=100.0))
-        found += _weighted_use(where, action, canary=canary)
+            found.append(RouteReference(where=where, kind="pin", percent=100.0))
+        found += _weighted_reference(where, action, canary=canary)
     for where, holder in _mirror_holders(document):
         found += [
-            Use(where=where, kind="mirror", percent=_mirror_percent(policy))
+            RouteReference(where=where, kind="mirror", percent=_mirror_percent(policy))
             for policy in _dicts(_field(holder, "request_mirror_policies"))
             if policy.get("cluster") == canary
         ]
@@ -68,7 +66,7 @@ def clusters_with_traffic(document: Json) -> frozenset[str]:
     return frozenset(names)
 
 
-def take_back(document: Json, *, baseline: str, canary: str) -> Rewrite:
+def revert(document: Json, *, baseline: str, canary: str) -> Rewrite:
     """All that goes to the canary goes to the baseline; everything else stays as it is.
 
     A split keeps its sum: the canary's weight is added to the baseline's. Where the baseline is not among the targets, the
@@ -118,13 +116,13 @@ def _drop_mirrors(where: str, holder: Json, *, canary: str) -> list[str]:
     return [f"{where}: mirror to {canary} removed"]
 
 
-def _weighted_use(where: str, action: Json, *, canary: str) -> list[Use]:
+def _weighted_reference(where: str, action: Json, *, canary: str) -> list[RouteReference]:
     targets = _targets(action)
     if not any(target.get("name") == canary for target in targets):
         return []
     total = sum(_weight(target) for target in targets)
     share = sum(_weight(target) for target in targets if target.get("name") == canary)
-    return [Use(where=where, kind="weight", percent=100.0 * share / total if total else 0.0)]
+    return [RouteReference(where=where, kind="weight", percent=100.0 * share / total if total else 0.0)]
 
 
 def _actions(document: Json) -> Iterator[tuple[str, Json]]:

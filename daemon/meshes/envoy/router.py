@@ -16,9 +16,9 @@ import yaml
 from config import yamls
 from daemon.aio.threads import OwnThread
 from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable, VerdictdError
-from daemon.meshes import envoyroutes, guardedfile
-from daemon.meshes.envoyadmin import EnvoyAdmin
-from daemon.meshes.uses import largest_percent, nearest, with_traffic
+from daemon.meshes.envoy import guardedfile, routes
+from daemon.meshes.envoy.admin import EnvoyAdmin
+from daemon.meshes.references import largest_percent, nearest, with_traffic
 from daemon.model import ArmSpec, Release
 from daemon.ports import PatchReceipt, Placement
 
@@ -47,10 +47,10 @@ class EnvoyRouter:
         baseline, canary = _arms(release)
         _, document = await self._read()
         if release.route is not None:
-            known = [str(config.get("name")) for config in envoyroutes.configurations(document)]
+            known = [str(config.get("name")) for config in routes.configurations(document)]
             if release.route not in known:
                 raise NotFound(f"route configuration {release.route!r} is not in {self._path}, which has {', '.join(known)}")
-        found = envoyroutes.uses(document, canary=canary)
+        found = routes.references(document, canary=canary)
         if not found:
             raise NotFound(f"no route in {self._path} names the canary's cluster {canary!r}, as target, weight or mirror")
         said = await self._baseline_at_the_door(baseline, canary)
@@ -66,16 +66,16 @@ class EnvoyRouter:
             raise Blocked("the baseline has no ready endpoints: taking the traffic back would answer errors to all of it")
         return _account(known, baseline=baseline, canary=canary)
 
-    async def take_back(self, release: Release, *, located: str = "") -> PatchReceipt:
-        """See ``TrafficRouter.take_back``. Raises ``Blocked`` when Envoy does not know the baseline's cluster."""
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        """See ``TrafficRouter.revert``. Raises ``Blocked`` when Envoy does not know the baseline's cluster."""
         baseline, canary = _arms(release)
         async with self._writing:
             snapshot, document = await self._read()
-            rewrite = envoyroutes.take_back(document, baseline=baseline, canary=canary)
+            rewrite = routes.revert(document, baseline=baseline, canary=canary)
             if not rewrite.changes:
                 now = time.time()
                 return PatchReceipt(changed=False, detail="the file gives the canary nothing", sent_at=now, acknowledged_at=now)
-            if baseline not in envoyroutes.clusters_with_traffic(document):
+            if baseline not in routes.clusters_with_traffic(document):
                 await self._require_known(baseline)
             content = _encode(rewrite.document, path=self._path)
             renamed = await self._file.run(guardedfile.replace, self._path, content, was=snapshot)
@@ -90,7 +90,7 @@ class EnvoyRouter:
         """See ``TrafficRouter.canary_gets_traffic``: by the admin's config dump, not by the file."""
         canary = _cluster(release.canary, arm="canary")
         dump = await self._admin.routes_in_force()
-        found = with_traffic(envoyroutes.uses(dump, canary=canary))
+        found = with_traffic(routes.references(dump, canary=canary))
         if found is None:
             return None
         try:

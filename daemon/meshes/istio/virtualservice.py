@@ -1,31 +1,18 @@
 """Istio's VirtualService: where it names the canary, and the JSON Patch that takes the traffic back. Pure.
 
 The patch names single fields by their index, so that whatever else is in the object stays: lists are atomic for merge
-patches. It begins with a replacement of the resourceVersion by the one that was read, which the API server answers with
-409 when the object has changed since (a failed ``test`` would be a 422 that cannot be told from other faults), and tests
-the identity of every destination whose weight it writes.
+patches. It tests the identity of every destination whose weight it writes.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from daemon.errors import Refused
-from daemon.meshes.istiohosts import Arms, Destination, normal, spelled
-from daemon.meshes.uses import Use
-
-Json = dict[str, Any]
+from daemon.meshes.istio.hosts import Arms, Destination, normal, spelled
+from daemon.meshes.references import Json, Plan, RouteReference, guarded, identity
 
 _MIRROR_SHARES = ("mirrorPercentage", "mirrorPercent", "mirror_percent")
 _PROTOCOLS = ("http", "tcp", "tls")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The JSON Patch, and a line for each change. Without changes there are no operations either."""
-
-    operations: tuple[Json, ...]
-    changes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +37,6 @@ class _Route:
         return 100 if len(self.targets) == 1 else target.weight or 0
 
 
-def identity(virtual_service: Json) -> tuple[str, str]:
-    """Namespace and name."""
-    metadata = virtual_service.get("metadata", {})
-    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
-
-
 def delegates(virtual_service: Json) -> tuple[tuple[str, str], ...]:
     """Namespace and name of every VirtualService that this one hands requests on to."""
     namespace, _ = identity(virtual_service)
@@ -75,9 +56,9 @@ def destinations(virtual_service: Json) -> tuple[Destination, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def uses(virtual_service: Json, *, arms: Arms) -> tuple[Use, ...]:
+def references(virtual_service: Json, *, arms: Arms) -> tuple[RouteReference, ...]:
     """Every place that names the canary, those with a weight of 0 included."""
-    found: list[Use] = []
+    found: list[RouteReference] = []
     for route in _routes(virtual_service):
         named = [target for target in route.targets if arms.is_canary(target.named)]
         if named:
@@ -85,12 +66,13 @@ def uses(virtual_service: Json, *, arms: Arms) -> tuple[Use, ...]:
             share = sum(route.share(target) for target in named)
             percent = 100.0 * share / total if total > 0 else 0.0
             alone = len(named) == len(route.targets)
-            found.append(Use(where=route.where, kind="pin" if alone else "weight", percent=percent))
-        found += [Use(where=route.where, kind="mirror", percent=percent) for _, percent in _mirrors(route, virtual_service, arms)]
+            found.append(RouteReference(where=route.where, kind="pin" if alone else "weight", percent=percent))
+        mirrors = _mirrors(route, virtual_service, arms)
+        found += [RouteReference(where=route.where, kind="mirror", percent=percent) for _, percent in mirrors]
     return tuple(found)
 
 
-def take_back(virtual_service: Json, *, arms: Arms) -> Plan:
+def revert(virtual_service: Json, *, arms: Arms) -> Plan:
     """All that goes to the canary goes to the baseline; every other route and field stays as it is.
 
     Raises:
@@ -104,10 +86,7 @@ def take_back(virtual_service: Json, *, arms: Arms) -> Plan:
             tests += step.tests
             writes += step.writes
             changes += step.changes
-    if not writes:
-        return Plan(operations=(), changes=())
-    lock = {"op": "replace", "path": "/metadata/resourceVersion", "value": _resource_version(virtual_service)}
-    return Plan(operations=(lock, *tests, *writes), changes=tuple(changes))
+    return guarded(virtual_service, tests=tests, writes=writes, changes=changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,13 +222,6 @@ def _same(target: _Target) -> Json:
 def _add(pointer: str, value: object) -> Json:
     """``add`` sets a field that is there and one that is not; ``replace`` fails on an absent weight."""
     return {"op": "add", "path": pointer, "value": value}
-
-
-def _resource_version(virtual_service: Json) -> str:
-    version = virtual_service.get("metadata", {}).get("resourceVersion")
-    if not isinstance(version, str):
-        raise Refused("the VirtualService has no resourceVersion: it was not read from an API server")
-    return version
 
 
 def _dicts(value: object) -> list[Json]:

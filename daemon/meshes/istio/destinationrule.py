@@ -8,13 +8,13 @@ pilot/pkg/model/push_context.go ``destinationRule`` and destination_rule.go ``me
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from daemon.errors import VerdictdError
-from daemon.meshes.istiohosts import DEFAULT_DOMAIN, domain_of, fits, normal, service_of
+from daemon.kube.resources import Json
+from daemon.meshes.istio.hosts import DEFAULT_DOMAIN, Destination, domain_of, fits, normal, service_of
+from daemon.meshes.references import nearest
 from daemon.model import ArmSpec
 
-Json = dict[str, Any]
 Labels = Mapping[str, str]
 Rules = Mapping[str, Sequence[Json] | VerdictdError]
 """By namespace: its rules, or why they could not be read."""
@@ -35,6 +35,23 @@ class Subsets:
     rules: tuple[str, ...] = ()
     partly: frozenset[str] = frozenset()
     unread: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubsetLabels:
+    """What an arm's subset means to the clients that are sent there.
+
+    Attributes:
+        labels: those of its pods; null when it is not known or there is no such subset.
+        missing: that surely no client has such a subset, in words; else empty.
+        unknown: why its labels are not known; else empty.
+        note: clients that have no such subset, though others have.
+    """
+
+    labels: Labels | None = None
+    missing: str = ""
+    unknown: str = ""
+    note: str = ""
 
 
 def namespaces_asked(host: str, *, clients: Sequence[str], root: str) -> list[str]:
@@ -66,6 +83,34 @@ def defining(subset: str, rules: Sequence[Json], *, host: str) -> tuple[str, ...
     return tuple(sorted(_name(rule) for rule in found))
 
 
+def subset_labels(arm: Destination, views: Mapping[str, Subsets]) -> SubsetLabels:
+    """What the arm's subset means, given what each namespace of clients goes by."""
+    if arm.subset is None:
+        return SubsetLabels(labels={})
+    having = {client: view.labels[arm.subset] for client, view in views.items() if arm.subset in view.labels}
+    if having:
+        if any(labels != next(iter(having.values())) for labels in having.values()):
+            return SubsetLabels(unknown=f"subset {arm.subset} means other pods to clients of {' and '.join(sorted(having))}")
+        lacking = [client for client, view in views.items() if client not in having and not view.unread]
+        note = f"clients of {', '.join(lacking)} have no subset {arm.subset} of {arm.host}" if lacking else ""
+        return SubsetLabels(labels=next(iter(having.values())), note=note)
+    for view in views.values():
+        if view.unread:
+            return SubsetLabels(unknown=view.unread)
+        if arm.subset in view.partly:
+            return SubsetLabels(unknown=f"subset {arm.subset} is only in a rule for some workloads (workloadSelector)")
+    return SubsetLabels(missing=_no_subset(arm, views))
+
+
+def looked_everywhere(arm: Destination, found: SubsetLabels, rules: Sequence[Json] | VerdictdError) -> SubsetLabels:
+    """A subset that the clients we know of have not, given all rules of the cluster: a gateway's proxies, and sidecars that we
+    know nothing of, may be where a rule has it."""
+    if isinstance(rules, VerdictdError):
+        return SubsetLabels(unknown=f"{found.missing}; whether clients elsewhere have it could not be read: {rules}")
+    having = defining(arm.subset or "", rules, host=arm.host)
+    return SubsetLabels(unknown=f"{found.missing}; clients elsewhere may, by {', '.join(having)}") if having else found
+
+
 def subset_of(arm: ArmSpec, known: Mapping[str, Labels]) -> str | None:
     """The subset that an arm without one means: by its labels, else by its version; null when none or several fit."""
     wanted = arm.labels or ({"version": arm.version} if arm.version else {})
@@ -76,6 +121,15 @@ def subset_of(arm: ArmSpec, known: Mapping[str, Labels]) -> str | None:
 def _within(labels: Labels, wanted: Labels) -> bool:
     """Every label that the subset asks for is one of the arm's."""
     return all(wanted.get(key) == value for key, value in labels.items())
+
+
+def _no_subset(arm: Destination, views: Mapping[str, Subsets]) -> str:
+    rules = dict.fromkeys(rule for view in views.values() for rule in view.rules)
+    if not rules:
+        return f"no DestinationRule for {arm.host} defines subset {arm.subset}: there is none for it"
+    known = {name for view in views.values() for name in view.labels}
+    named = ", ".join(rules)
+    return f"DestinationRule {named} for {arm.host} does not define subset {arm.subset} ({nearest(arm.subset or '', known)})"
 
 
 def _steps(client: str, *, host: str, root: str) -> list[tuple[str, Callable[[Json], bool]]]:

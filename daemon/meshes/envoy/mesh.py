@@ -1,0 +1,37 @@
+"""The mesh of one Envoy: what is written of it in the settings, and its row."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from config.settings import Mesh
+from daemon.meshes.kind import MeshKind, Router
+from daemon.telemetry import dialect
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
+
+
+class EnvoyMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
+    """A mesh of one Envoy whose routes come from a file (RDS); weights are changed by atomic rename."""
+
+    routes_file: Annotated[str, Meta(description="The RDS file that Envoy watches.")]
+    admin: Annotated[str, Meta(description="Base URL of the admin endpoint, where a revert is confirmed.")]
+
+
+def _router(settings: EnvoyMesh, /, *, kube: "KubeClient", name: str) -> Router:
+    del kube  # there is no cluster
+    from daemon.meshes.envoy.router import EnvoyRouter
+
+    return EnvoyRouter(routes_file=settings.routes_file, admin=settings.admin, name=name)
+
+
+ENVOY = MeshKind(
+    settings=EnvoyMesh,
+    router=_router,
+    telemetry=dialect.ENVOY,
+    connections=8,
+    routes="the routes file of one Envoy (RDS), in YAML or JSON",
+    arms="`service`: the cluster",
+    proven="Envoy",
+)

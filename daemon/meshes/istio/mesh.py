@@ -1,0 +1,90 @@
+"""Istio: what is written of it in the settings, what it may do on the API server, and its row."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from config.settings import Mesh
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.meshes.kind import MeshKind, Right, Router
+from daemon.telemetry import dialect
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
+
+_GROUP, _VERSION = "networking.istio.io", "v1"
+
+VIRTUAL_SERVICES = Resource(group=_GROUP, version=_VERSION, plural="virtualservices", kind="VirtualService")
+DESTINATION_RULES = Resource(group=_GROUP, version=_VERSION, plural="destinationrules", kind="DestinationRule")
+WORKLOAD_ENTRIES = Resource(group=_GROUP, version=_VERSION, plural="workloadentries", kind="WorkloadEntry")
+SERVICE_ENTRIES = Resource(group=_GROUP, version=_VERSION, plural="serviceentries", kind="ServiceEntry")
+
+
+class IstioMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="istio", tag_field="kind"):
+    """Istio: VirtualServices through the API server."""
+
+    root_namespace: Annotated[
+        str,
+        Meta(min_length=1, description="The mesh's root namespace, where DestinationRules for all clients are looked for last."),
+    ] = "istio-system"
+    multi_cluster: Annotated[
+        bool,
+        Meta(description="Whether arms may have pods in other clusters of the mesh: nobody here then never blocks a revert."),
+    ] = False
+
+
+def _router(settings: IstioMesh, /, *, kube: "KubeClient", name: str) -> Router:
+    del name  # no setting of a mesh can be wrong here
+    from daemon.meshes.istio.router import IstioRouter
+
+    return IstioRouter(kube, root_namespace=settings.root_namespace, multi_cluster=settings.multi_cluster)
+
+
+_RIGHTS = (
+    Right(
+        verbs=("get", "list"),
+        resources=(VIRTUAL_SERVICES,),
+        scopes=("everywhere", "watched"),
+        purpose="find every route that names the canary",
+    ),
+    Right(
+        verbs=("list",),
+        resources=(DESTINATION_RULES,),
+        scopes=("everywhere", "watched"),
+        purpose="what the subsets mean",
+    ),
+    Right(
+        verbs=("list",),
+        resources=(SERVICE_ENTRIES,),
+        scopes=("everywhere",),
+        purpose="which hosts another registry serves",
+    ),
+    Right(
+        verbs=("list",),
+        resources=(ENDPOINT_SLICES, PODS, WORKLOAD_ENTRIES),
+        scopes=("watched",),
+        purpose="who stands behind the baseline, and behind the canary",
+    ),
+    Right(
+        verbs=("get", "list"),
+        resources=(SERVICES,),
+        scopes=("watched",),
+        purpose="by which labels the arms' pods are chosen",
+    ),
+    Right(
+        verbs=("patch",),
+        resources=(VIRTUAL_SERVICES,),
+        scopes=("enforced",),
+        purpose="take the traffic back",
+    ),
+)
+
+ISTIO = MeshKind(
+    settings=IstioMesh,
+    router=_router,
+    telemetry=dialect.ISTIO,
+    rights=_RIGHTS,
+    routes="VirtualServices: weights, single destinations, mirrors; HTTP, TCP and TLS; delegates",
+    arms="`subset` or `service`; or `version` or `labels`, by DestinationRules",
+    proven="kube-apiserver, istiod and Envoy",
+)

@@ -1,0 +1,245 @@
+"""Meshes whose routes are objects of the API server: traffic is taken back by patching every object that names the canary.
+
+A mesh of this kind brings planners and what tells its arms (``daemon.meshes.kuberoutes``); the rest is here. The first patch of
+a revert goes to the objects that are known from looking before, each read anew: one GET and one PATCH instead of a listing of
+the cluster. Looking whether the canary still gets traffic is a listing, so that an object that has come since is found, and taken
+back by the next call. What an arm is, is never remembered: it is read each time.
+"""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from daemon.aio.singleflight import SingleFlight
+from daemon.errors import Forbidden, NotFound, TransientError, VerdictdError
+from daemon.kube.client import KubeClient, Listing
+from daemon.kube.resources import Json, Resource
+from daemon.meshes.kuberoutes import Arms, Objects, Routes
+from daemon.meshes.references import Name, Plan, RouteReference, identity, largest_percent, with_traffic
+from daemon.model import Release
+from daemon.ports import PatchReceipt, Placement
+
+_REMEMBERED = 20_000
+
+T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V")
+A = TypeVar("A")
+
+Key = tuple[Resource, Name]
+"""Which object: its kind, namespace and name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Route(Generic[A]):
+    """One object, and who understands it."""
+
+    kind: Routes[A]
+    item: Json
+
+    @property
+    def key(self) -> Key:
+        return self.kind.resource, identity(self.item)
+
+    def references(self, arms: A) -> tuple[RouteReference, ...]:
+        return self.kind.references(self.item, arms=arms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found(Generic[A]):
+    """The routes that may be read, and whether that is all of the cluster's."""
+
+    routes: tuple[_Route[A], ...]
+    everywhere: bool
+
+    @property
+    def objects(self) -> Objects:
+        """As ``Arms`` takes them."""
+        found: dict[Resource, list[Json]] = {}
+        for one in self.routes:
+            found.setdefault(one.kind.resource, []).append(one.item)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    changes: tuple[str, ...]
+    sent_at: float
+    acknowledged_at: float
+
+
+class KubeRouter(Generic[A]):
+    """The routes of one cluster's mesh. Implements ``TrafficRouter``.
+
+    Args:
+        kube: a client of the cluster.
+        routes: the kinds of routes, in the order in which they are told. One whose definition the cluster lacks has no objects,
+            as long as another one is there.
+        arms: what tells the arms.
+    """
+
+    def __init__(self, kube: KubeClient, *, routes: Sequence[Routes[A]], arms: Arms[A]) -> None:
+        self._kube = kube
+        self._kinds = {kind.resource: kind for kind in routes}
+        self._arms = arms
+        self._everything = {resource: SingleFlight(partial(kube.list, resource)) for resource in self._kinds}
+        self._known: dict[bytes, tuple[Key, ...]] = {}
+
+    async def close(self) -> None:
+        """Nothing to close here: the client belongs to whoever made it."""
+
+    async def locate(self, release: Release) -> Placement:
+        """See ``TrafficRouter.locate``. ``release.route`` must be a route of the release's namespace."""
+        if release.route is not None:
+            await self._require(release.namespace, release.route)
+        there = await self._all(release)
+        survey = await self._arms.survey(release, objects=there.objects)
+        found = [one for route in self._naming(there, survey.arms, release) for one in route.references(survey.arms)]
+        if not found:
+            raise NotFound(self._not_named(there, survey.arms, release))
+        behind = await survey.behind()
+        return Placement(
+            routes=tuple(str(one) for one in found),
+            canary_percent=largest_percent(found),
+            baseline=behind.account,
+            located=behind.located,
+        )
+
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
+        """See ``TrafficRouter.check_baseline``."""
+        return await self._arms.check_baseline(release, located=located, objects=partial(self._objects, release))
+
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        """See ``TrafficRouter.revert``. With several objects each is tried, whatever becomes of the others."""
+        arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
+        written = await self._patch_all(await self._read(self._known.get(_key(release), ())), arms)
+        if not written:
+            written = await self._patch_all(self._naming(await self._all(release), arms, release), arms)
+        if not written:
+            now = time.time()
+            return PatchReceipt(changed=False, detail="no route gives the canary anything", sent_at=now, acknowledged_at=now)
+        return PatchReceipt(
+            changed=True,
+            detail="; ".join(change for one in written for change in one.changes),
+            sent_at=min(one.sent_at for one in written),
+            acknowledged_at=max(one.acknowledged_at for one in written),
+        )
+
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
+        """See ``TrafficRouter.canary_gets_traffic``: as the API server has it now; proxies follow a moment later."""
+        arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
+        naming = self._naming(await self._all(release), arms, release)
+        return with_traffic(one for route in naming for one in route.references(arms))
+
+    async def _objects(self, release: Release) -> Objects:
+        return (await self._all(release)).objects
+
+    async def _all(self, release: Release) -> _Found[A]:
+        """Every route that we may read. Of a kind that the cluster does not know there are none; if it knows none, that is said."""
+        results = await settled(self._of_kind(kind, release) for kind in self._kinds.values())
+        found = [one for one in results if isinstance(one, _Found)]
+        errors = [one for one in results if isinstance(one, VerdictdError)]
+        serious = [one for one in errors if not isinstance(one, NotFound)]
+        if serious or not found:
+            raise _first(serious or errors)
+        routes = tuple(route for one in found for route in one.routes)
+        return _Found(routes=routes, everywhere=all(one.everywhere for one in found))
+
+    async def _of_kind(self, kind: Routes[A], release: Release) -> _Found[A]:
+        try:
+            return _Found(routes=_routes(kind, await self._everything[kind.resource]()), everywhere=True)
+        except Forbidden:
+            near = _routes(kind, await self._kube.list(kind.resource, namespace=release.namespace))
+            return _Found(routes=near + await self._delegates(kind, near), everywhere=False)
+
+    async def _delegates(self, kind: Routes[A], near: Sequence[_Route[A]]) -> tuple[_Route[A], ...]:
+        """The objects that these hand requests on to, as far as we may read them."""
+        wanted = {name for one in near for name in kind.delegates(one.item)} - {identity(one.item) for one in near}
+        return tuple(await self._read([(kind.resource, name) for name in sorted(wanted)]))
+
+    async def _require(self, namespace: str, name: str) -> None:
+        """Raises what says that no kind has this object."""
+        results = await settled(self._kube.get(resource, namespace=namespace, name=name) for resource in self._kinds)
+        errors = [one for one in results if isinstance(one, VerdictdError)]
+        if len(errors) == len(results):
+            raise _first(errors)
+
+    def _naming(self, there: _Found[A], arms: A, release: Release) -> list[_Route[A]]:
+        """Those that name the canary; they are remembered for the first patch."""
+        naming = [one for one in there.routes if one.references(arms)]
+        remember(self._known, _key(release), tuple(one.key for one in naming))
+        return naming
+
+    def _not_named(self, there: _Found[A], arms: A, release: Release) -> str:
+        """What was looked for and where, and what is written there that may be meant."""
+        near = f"namespace {release.namespace} (and delegates; the rest of the cluster may not be read)"
+        kinds = " or ".join(resource.kind for resource in self._kinds)
+        objects = there.objects
+        hint = "".join(kind.meant(objects.get(resource, ()), arms=arms) for resource, kind in self._kinds.items())
+        where = "any namespace" if there.everywhere else near
+        return f"no {kinds} in {where} names the canary, {self._arms.canary(arms)}, as destination or mirror{hint}"
+
+    async def _read(self, keys: Iterable[tuple[Resource, Name]]) -> list[_Route[A]]:
+        """Each object as it is now; one that is gone, or that we may not read, is left out."""
+        asked = list(keys)
+        results = await settled(self._kube.get(resource, namespace=name[0], name=name[1]) for resource, name in asked)
+        for result in results:
+            if isinstance(result, TransientError):
+                raise result
+        read = zip(asked, results, strict=True)
+        return [_Route(kind=self._kinds[resource], item=one) for (resource, _), one in read if isinstance(one, dict)]
+
+    async def _patch_all(self, routes: Iterable[_Route[A]], arms: A) -> list[_Written]:
+        """Patch every object at the same time. An error that can be tried again is raised before one that cannot."""
+        plans = [(one, one.kind.revert(one.item, arms=arms)) for one in routes]
+        results = await settled(self._patch(one.key, plan) for one, plan in plans if plan.operations)
+        errors = [one for one in results if isinstance(one, VerdictdError)]
+        if errors:
+            raise _first(errors)
+        return [one for one in results if isinstance(one, _Written)]
+
+    async def _patch(self, key: Key, plan: Plan) -> _Written:
+        resource, (namespace, name) = key
+        sent_at = time.time()
+        await self._kube.patch(resource, namespace=namespace, name=name, operations=plan.operations)
+        return _Written(changes=plan.changes, sent_at=sent_at, acknowledged_at=time.time())
+
+
+async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdError]:
+    """Await all at the same time; one that fails does not end the others, and gives its error."""
+
+    async def one(call: Coroutine[Any, Any, T]) -> T | VerdictdError:
+        try:
+            return await call
+        except VerdictdError as error:
+            return error
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(call)) for call in calls]
+    return [task.result() for task in tasks]
+
+
+def remember(memory: dict[K, V], key: K, value: V) -> None:
+    """Keep the newest; what is forgotten is only looked up again."""
+    memory.pop(key, None)
+    memory[key] = value
+    if len(memory) > _REMEMBERED:
+        del memory[next(iter(memory))]
+
+
+def _routes(kind: Routes[A], listing: Listing) -> tuple[_Route[A], ...]:
+    return tuple(_Route(kind=kind, item=item) for item in listing.items)
+
+
+def _first(errors: Sequence[VerdictdError]) -> VerdictdError:
+    """What can be tried again is told before what cannot."""
+    return min(errors, key=lambda error: not isinstance(error, TransientError))
+
+
+def _key(release: Release) -> bytes:
+    return msgspec.json.encode((release.service, release.namespace, release.baseline, release.canary))

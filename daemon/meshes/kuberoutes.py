@@ -1,0 +1,103 @@
+"""What a mesh whose routes are objects of the API server brings along: a planner for each kind of route, and what tells its arms.
+
+``daemon.meshes.kuberouter`` does with it all that is the same for every such mesh.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from daemon.kube.resources import Json, Resource
+from daemon.meshes.references import Name, Plan, RouteReference
+from daemon.model import Release
+
+A_co = TypeVar("A_co", covariant=True)
+A_contra = TypeVar("A_contra", contravariant=True)
+A = TypeVar("A")
+
+Objects = Mapping[Resource, Sequence[Json]]
+"""The routes of a cluster that may be read, by their kind; a kind without any may be left out."""
+
+ReadObjects = Callable[[], Awaitable[Objects]]
+"""Gives them as they are now: a listing of the cluster."""
+
+
+class Routes(Protocol[A_contra]):
+    """One kind of route object. Pure. ``A`` is how its mesh names the two arms of a release."""
+
+    @property
+    def resource(self) -> Resource:
+        """The kind."""
+        ...
+
+    def references(self, item: Json, *, arms: A_contra) -> tuple[RouteReference, ...]:
+        """Every place of the object that names the canary, those with a weight of 0 included."""
+        ...
+
+    def revert(self, item: Json, *, arms: A_contra) -> Plan:
+        """All that goes to the canary goes to the baseline; every other route and field stays as it is.
+
+        The plan begins by replacing the resourceVersion by the one that was read, which the API server answers with 409 when the
+        object has changed since, and tests what it relies on.
+
+        Raises:
+            Refused: the object is not one that can be written back.
+        """
+        ...
+
+    def delegates(self, item: Json) -> tuple[Name, ...]:
+        """Other objects of the kind that this one hands requests on to."""
+        ...
+
+    def meant(self, items: Sequence[Json], *, arms: A_contra) -> str:
+        """After "no route names the canary": what is written in these that may be meant, beginning with ``; ``; or nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """Who would serve, for people, and what must be known of it later: ``Placement.located``."""
+
+    account: str
+    located: str = ""
+
+
+class Survey(Protocol[A_co]):
+    """The arms of a release, and what was read to tell them."""
+
+    @property
+    def arms(self) -> A_co:
+        """As the mesh's routes name them."""
+        ...
+
+    async def behind(self) -> Behind:
+        """Who stands behind them.
+
+        Raises:
+            NotFound: surely nobody stands behind the baseline.
+            InvalidInput: both arms are the same pods.
+        """
+        ...
+
+
+class Arms(Protocol[A]):
+    """What tells the arms of a release, and who stands behind them, from what the cluster says now."""
+
+    def canary(self, arms: A) -> str:
+        """The canary, for people."""
+        ...
+
+    async def survey(self, release: Release, *, objects: Objects) -> Survey[A]:
+        """The arms, before a watch begins. Raises ``NotFound`` or ``InvalidInput`` when they cannot be told."""
+        ...
+
+    async def now(self, release: Release, *, located: str, objects: ReadObjects) -> A:
+        """The arms during a revert, which must not be held up: where nothing tells them in time, as they were when located.
+
+        Raises as ``survey``; also why something could not be read, where it is not known what the arms were.
+        """
+        ...
+
+    async def check_baseline(self, release: Release, *, located: str, objects: ReadObjects) -> str:
+        """See ``TrafficRouter.check_baseline``."""
+        ...

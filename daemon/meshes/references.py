@@ -1,0 +1,101 @@
+"""Where a mesh's routes name a canary, what is written to take its traffic back, and what there is instead of it.
+
+The one shape that every mesh reports in.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from daemon.errors import Refused
+
+Json = dict[str, Any]
+
+Name = tuple[str, str]
+"""Namespace and name of an object."""
+
+_NAMES_TOLD = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteReference:
+    """One place that names the canary.
+
+    Attributes:
+        where: the object and the route in it, for a person.
+        kind: ``weight`` (a share of a split), ``pin`` (the route's only target) or ``mirror``.
+        percent: the canary's share of what comes by this place.
+    """
+
+    where: str
+    kind: Literal["weight", "pin", "mirror"]
+    percent: float
+
+    def __str__(self) -> str:
+        """``<where>: 10 % of the traffic``."""
+        verb = "mirrored" if self.kind == "mirror" else "of the traffic"
+        return f"{self.where}: {self.percent:g} % {verb}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The JSON Patch of one object, and a line for each change. Without changes there are no operations either."""
+
+    operations: tuple[Json, ...]
+    changes: tuple[str, ...]
+
+
+def identity(item: Json) -> Name:
+    """Namespace and name of an object of the API server."""
+    metadata = item.get("metadata", {})
+    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+
+
+def guarded(item: Json, *, tests: Sequence[Json], writes: Sequence[Json], changes: Sequence[str]) -> Plan:
+    """The plan that writes to this object only while it is the one that was read; nothing to write is no plan at all.
+
+    It begins with a replacement of the resourceVersion by the one that was read, which the API server answers with 409 when the
+    object has changed since: a failed ``test`` would be a 422 that cannot be told from other faults.
+
+    Raises:
+        Refused: the object was not read from an API server.
+    """
+    if not writes:
+        return Plan(operations=(), changes=())
+    version = item.get("metadata", {}).get("resourceVersion")
+    if not isinstance(version, str):
+        raise Refused("the object has no resourceVersion: it was not read from an API server")
+    lock = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}
+    return Plan(operations=(lock, *tests, *writes), changes=tuple(changes))
+
+
+def largest_percent(found: Iterable[RouteReference]) -> float:
+    """The canary's share of the split traffic, in percent.
+
+    A route that pins a header to the canary says nothing about the share; it counts only where there is no split.
+    """
+    kept = list(found)
+    weights = [one.percent for one in kept if one.kind == "weight"]
+    return max(weights or [one.percent for one in kept if one.kind == "pin"] or [0.0])
+
+
+def with_traffic(found: Iterable[RouteReference]) -> str | None:
+    """The places that send something to the canary now, in one line; null when there are none."""
+    return "; ".join(str(one) for one in found if one.percent > 0) or None
+
+
+def nearest(name: str, there: Iterable[str]) -> str:
+    """The end of a sentence: what there is, and which of it may have been meant."""
+    names = sorted(set(there))
+    if not names:
+        return "there is none"
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"there {'are' if len(names) > 1 else 'is'} {listed(names)}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few of them, sorted, and how many more there are."""
+    told = sorted(names)
+    more = len(told) - _NAMES_TOLD
+    return ", ".join(told[:_NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")

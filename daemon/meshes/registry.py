@@ -1,0 +1,94 @@
+"""The meshes that there are: a row for each. A new one is a folder beside this module and a row here.
+
+A package that is installed beside ours can add one without a change here: an entry point of the group ``verdictd.meshes``
+that names its ``MeshKind``. A broken one is refused at once, since a mesh that is missing in silence would be missed at 3 a.m.
+"""
+
+import functools
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from msgspec import structs
+
+from config.errors import ConfigError, Problem
+from config.settings import Mesh
+from daemon.meshes.envoy.mesh import ENVOY
+from daemon.meshes.istio.mesh import ISTIO
+from daemon.meshes.kind import MeshKind, Router
+from daemon.telemetry.dialect import Dialect
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
+
+GROUP = "verdictd.meshes"
+
+BUILT_IN: tuple[MeshKind, ...] = (ENVOY, ISTIO)
+
+
+@functools.cache
+def kinds() -> Mapping[str, MeshKind]:
+    """Every kind by its name: ours, then those of other packages in the order of their entry points' names.
+
+    Raises:
+        ConfigError: an entry point cannot be loaded, gives no ``MeshKind``, or one whose name is taken.
+    """
+    found = {kind.name: kind for kind in BUILT_IN}
+    wrong: list[Problem] = []
+    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
+        kind = _loaded(point)
+        if isinstance(kind, Problem):
+            wrong.append(kind)
+        elif kind.name in found:
+            wrong.append(_refused(point, f"is a mesh of the kind {kind.name}, which there is already"))
+        else:
+            found[kind.name] = kind
+    if wrong:
+        raise ConfigError(tuple(wrong), source="installed packages")
+    return found
+
+
+def kind_of(mesh: Mesh) -> MeshKind:
+    """The kind that these settings are of."""
+    return kinds()[str(mesh.__struct_config__.tag)]
+
+
+def router_for(mesh: Mesh, *, kube: "KubeClient", name: str = "NAME") -> Router:
+    """The router of one configured mesh, by its name in the settings. ``kube`` connects only when a mesh that needs it is used."""
+    return kind_of(mesh).router(mesh, kube=kube, name=name)
+
+
+def need_kubernetes(meshes: Iterable[Mesh]) -> bool:
+    """Whether one of them talks to the API server: credentials are then read at the start, not at the first revert."""
+    return any(kind_of(mesh).needs_kubernetes for mesh in meshes)
+
+
+def schemas() -> dict[str, Dialect]:
+    """The schemas of telemetry by their names, those of several kinds once."""
+    return {kind.telemetry.name: kind.telemetry for kind in kinds().values()}
+
+
+def bare() -> dict[str, Mesh]:
+    """By the kind's name, the meshes that need no settings but the cluster's credentials. Their telemetry has no name."""
+    return {
+        name: kind.settings(telemetry="")
+        for name, kind in kinds().items()
+        if kind.needs_kubernetes and set(_required(kind)) <= {"telemetry"}
+    }
+
+
+def _required(kind: MeshKind) -> Iterable[str]:
+    return (field.name for field in structs.fields(kind.settings) if field.required)
+
+
+def _loaded(point: metadata.EntryPoint) -> MeshKind | Problem:
+    try:
+        kind = point.load()
+    except Exception as error:  # noqa: BLE001 - somebody else's module may raise anything; it is said whose and what
+        return _refused(point, f"cannot be loaded: {type(error).__name__}: {error}")
+    return kind if isinstance(kind, MeshKind) else _refused(point, f"is no MeshKind but a {type(kind).__name__}")
+
+
+def _refused(point: metadata.EntryPoint, message: str) -> Problem:
+    whose = point.dist.name if point.dist is not None else "a package"
+    return Problem(path=f"{GROUP}.{point.name}", message=f"{point.value} {message}", fix=f"mend or remove {whose}")

@@ -1,0 +1,69 @@
+"""docs/meshes.md and the table of rights in deploy/README.md, made from the meshes' rows."""
+
+from collections.abc import Iterable, Sequence
+
+from daemon.meshes.kind import MeshKind, Right, Scope
+
+PAGE = "docs/meshes.md"
+RIGHTS_PAGE = "deploy/README.md"
+
+_BEGIN = "<!-- Made from the meshes' rows by `python -m tests.docs --write`. -->\n"
+_END = "<!-- End of what is made. -->\n"
+
+_INTRODUCTION = """# Meshes
+
+<!-- Made from the meshes' rows by `python -m tests.docs --write`; do not edit. -->
+
+A mesh is an entry under `meshes` in the settings, of one of these kinds; their keys are in [configuration.md](configuration.md).
+"""
+
+_ANOTHER = """## One of your own
+
+A package that is installed in the same environment can add a kind, by an entry point of the group `verdictd.meshes`.
+It names a `MeshKind` (`daemon/meshes/kind.py`):
+
+```toml
+[project.entry-points."verdictd.meshes"]
+ours = "our_package.mesh:OURS"
+```
+
+`verdictd check`, `run` and `revert` know it from then on.
+One that cannot be loaded is refused at once, with the package that brought it.
+"""
+
+_WHERE: dict[Scope, str] = {
+    "everywhere": "everywhere",
+    "watched": "namespaces bound to `verdictd-observe`",
+    "enforced": "namespaces bound to `verdictd-enforce`",
+}
+
+
+def page(kinds: Sequence[MeshKind]) -> str:
+    """The whole page."""
+    rows = [f"| `{one.name}` | {one.routes} | {one.arms} | `{one.telemetry.name}` | {one.proven} |" for one in kinds]
+    table = (
+        "| kind | routes that can send traffic to the canary | an arm is known by | telemetry | proven on |\n|---|---|---|---|---|"
+    )
+    parts = [_INTRODUCTION, "\n".join([table, *rows]) + "\n", "## Rights on the API server\n"]
+    for one in kinds:
+        said = rights(one.rights) if one.rights else "None: there is no cluster that it asks.\n"
+        parts.append(f"### `{one.name}`\n\n{said}")
+    return "\n".join([*parts, _ANOTHER])
+
+
+def rights(found: Iterable[Right]) -> str:
+    """A table of rights; what changes something is bold."""
+    rows = []
+    for one in found:
+        what = f"{', '.join(one.verbs)} {', '.join(f'`{resource}`' for resource in one.resources)}"
+        bold = f"**{what}**" if "enforced" in one.scopes else what
+        rows.append(f"| {bold} | {_WHERE[one.scopes[0]]} | {one.purpose} |")
+    return "| right | where | what for |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def with_rights(text: str, kinds: Iterable[MeshKind]) -> str:
+    """A page with its table of rights as it must be; the page marks where it is."""
+    before, _, rest = text.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    table = rights(dict.fromkeys(right for kind in kinds for right in kind.rights))
+    return f"{before}{_BEGIN}\n{table}\n{_END}{after}"

@@ -1,0 +1,69 @@
+"""deploy/manifests/10-rbac.yaml, made from the rights in the meshes' rows."""
+
+from collections.abc import Iterable, Sequence
+
+from daemon.meshes.kind import MeshKind, Right, Scope
+
+FILE = "deploy/manifests/10-rbac.yaml"
+
+_ACCOUNT = """# Made from the meshes' rows by `python -m tests.docs --write`; do not edit.
+# What the daemon may do. It may read and patch nothing until a namespace is bound to the roles below, see ../README.md.
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: verdictd
+  namespace: verdictd
+automountServiceAccountToken: false
+"""
+
+_OBSERVE = """# To watch releases of a namespace: where its routes are, what tells the two arms, which pods are behind them.
+"""
+
+_ENFORCE = """# To take traffic back in a namespace: the only right to change anything.
+"""
+
+_FIND_ROUTES = """# To find routes that name a canary from another namespace, as the routes of a shared gateway do, and what tells
+# the arms there; and to know that a host that no Service has is not another registry's. Without this binding verdictd looks in the
+# release's own namespace, and where the routes found there hand requests on to; what it could not read is not known then, said, and
+# blocks nothing.
+"""
+
+_ROLES: tuple[tuple[str, Scope, str], ...] = (
+    ("verdictd-observe", "watched", _OBSERVE),
+    ("verdictd-enforce", "enforced", _ENFORCE),
+    ("verdictd-find-routes", "everywhere", _FIND_ROUTES),
+)
+
+_BINDING = """apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: verdictd-find-routes
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: verdictd-find-routes
+subjects:
+  - kind: ServiceAccount
+    name: verdictd
+    namespace: verdictd
+"""
+
+
+def manifest(kinds: Sequence[MeshKind]) -> str:
+    """The account, its roles, and the one binding that is there from the start."""
+    rights = [right for kind in kinds for right in kind.rights]
+    roles = [_role(name, words, [one for one in rights if scope in one.scopes]) for name, scope, words in _ROLES]
+    return "---\n".join([_ACCOUNT, *roles, _BINDING])
+
+
+def _role(name: str, words: str, rights: Iterable[Right]) -> str:
+    """Objects of one group of the API of which the same may be done are one rule."""
+    rules: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    for one in rights:
+        for resource in one.resources:
+            rules.setdefault((resource.group, one.verbs), {})[resource.plural] = None
+    head = f"{words}apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\nrules:\n"
+    return head + "".join(
+        f"  - apiGroups: [{group or chr(34) * 2}]\n    resources: [{', '.join(plurals)}]\n    verbs: [{', '.join(verbs)}]\n"
+        for (group, verbs), plurals in rules.items()
+    )

@@ -1,0 +1,148 @@
+"""What is the same for every mesh of Kubernetes routes, shown on one that is made up and has two kinds of them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from daemon.errors import Conflict, Forbidden, NotFound, Unavailable
+from daemon.kube.client import KubeClient
+from daemon.meshes.kuberouter import KubeRouter
+from daemon.model import ArmSpec, Release
+from tests.kube.stub import status
+from tests.meshes.cluster import Cluster, cluster
+from tests.meshes.made_up import REDIRECTS, SPLITS, Pair, made_up_router
+from tests.meshes.objects import Json, behind
+
+RELEASE = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"))
+
+
+def split(name: str = "web", namespace: str = "shop", *, canary: str = "web-v2", weight: int = 10, **spec: object) -> Json:
+    backends = [{"service": "web-v1", "weight": 100 - weight}, {"service": canary, "weight": weight}]
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"backends": backends, **spec}}
+
+
+def redirect(name: str = "beta", namespace: str = "edge", *, to: str = "web-v2") -> Json:
+    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"to": to}}
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with cluster(tmp_path) as running:
+        running.listed |= {"splits", "redirects"}
+        running.put(*behind("web-v1", "a"))
+        running.put(SPLITS, split())
+        running.put(REDIRECTS, redirect())
+        yield running
+
+
+@pytest.fixture
+async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
+    client = api.client()
+    await client.connect()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def router(kube: KubeClient) -> KubeRouter[Pair]:
+    return made_up_router(kube)
+
+
+def shares(api: Cluster, name: str = "web", namespace: str = "shop") -> list[int]:
+    return [one["weight"] for one in api.get(SPLITS, namespace, name)["spec"]["backends"]]
+
+
+async def test_routes_of_all_kinds_are_located_in_the_order_of_the_kinds(router: KubeRouter[Pair]) -> None:
+    placement = await router.locate(RELEASE)
+    assert placement.routes == ("shop/web: 10 % of the traffic", "edge/beta: 100 % of the traffic")
+    assert (placement.canary_percent, placement.baseline, placement.located) == (10.0, "1 ready endpoints", "web-v2")
+
+
+async def test_the_first_patch_reads_only_what_is_known_and_lists_nothing(api: Cluster, router: KubeRouter[Pair]) -> None:
+    await router.locate(RELEASE)
+    api.requests.clear()
+    receipt = await router.revert(RELEASE)
+    assert receipt.detail == "shop/web: weight 10 of web-v2 -> web-v1; edge/beta: web-v2 -> web-v1"
+    paths = [SPLITS.path(namespace="shop", name="web"), REDIRECTS.path(namespace="edge", name="beta")]
+    assert sorted(api.requests) == sorted((method, path) for method in ("GET", "PATCH") for path in paths)
+    assert (shares(api), api.get(REDIRECTS, "edge", "beta")["spec"]["to"]) == ([100, 0], "web-v1")
+    assert await router.canary_gets_traffic(RELEASE) is None
+
+
+async def test_a_route_that_came_since_is_seen_and_taken_back_by_the_next_call(api: Cluster, router: KubeRouter[Pair]) -> None:
+    await router.locate(RELEASE)
+    await router.revert(RELEASE)
+    api.put(REDIRECTS, redirect("late"))
+    assert await router.canary_gets_traffic(RELEASE) == "edge/late: 100 % of the traffic"
+    assert (await router.revert(RELEASE)).changed
+    assert not (await router.revert(RELEASE)).changed
+
+
+async def test_a_kind_that_the_cluster_does_not_know_has_no_objects(api: Cluster, router: KubeRouter[Pair]) -> None:
+    api.listed.remove("redirects")
+    assert (await router.locate(RELEASE)).routes == ("shop/web: 10 % of the traffic",)
+    assert (await router.revert(RELEASE)).changed
+
+
+async def test_a_cluster_that_knows_no_kind_is_an_error(api: Cluster, router: KubeRouter[Pair]) -> None:
+    api.listed -= {"splits", "redirects"}
+    with pytest.raises(NotFound, match="splits"):
+        await router.locate(RELEASE)
+
+
+async def test_one_kind_that_cannot_be_read_is_no_kind_without_objects(api: Cluster, router: KubeRouter[Pair]) -> None:
+    api.failing[REDIRECTS.path()] = 9
+    with pytest.raises(Unavailable):
+        await router.locate(RELEASE)
+
+
+async def test_what_may_be_read_in_one_namespace_only_is_read_there_and_where_it_hands_on_to(
+    api: Cluster, router: KubeRouter[Pair]
+) -> None:
+    api.forbidden.add(SPLITS.path())
+    api.put(SPLITS, split("far", "edge"))
+    api.put(SPLITS, split("hidden", "elsewhere"))
+    api.put(SPLITS, split(delegates=[{"namespace": "edge", "name": "far"}, {"namespace": "edge", "name": "gone"}]))
+    placement = await router.locate(RELEASE)
+    assert [route.partition(":")[0] for route in placement.routes] == ["shop/web", "edge/far", "edge/beta"]
+    api.forbidden.add(SPLITS.path(namespace="shop"))
+    with pytest.raises(Forbidden, match="splits"):
+        await router.locate(RELEASE)
+
+
+async def test_a_canary_that_no_route_names_is_told_with_what_is_named(api: Cluster, router: KubeRouter[Pair]) -> None:
+    other = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v9"))
+    with pytest.raises(NotFound) as caught:
+        await router.locate(other)
+    said = "names the canary, web-v9, as destination or mirror; Splits name web-v2"
+    assert str(caught.value) == f"no Split or Redirect in any namespace {said}"
+    api.forbidden.add(SPLITS.path())
+    with pytest.raises(NotFound, match=r"in namespace shop \(and delegates; the rest of the cluster may not be read\) names"):
+        await router.locate(other)
+
+
+async def test_a_route_that_is_named_may_be_of_any_kind_but_must_be_there(api: Cluster, router: KubeRouter[Pair]) -> None:
+    api.put(REDIRECTS, redirect("named", "shop"))
+    for name in ("web", "named"):
+        release = Release(service="web", namespace="shop", baseline=RELEASE.baseline, canary=RELEASE.canary, route=name)
+        assert len((await router.locate(release)).routes) == 3
+    absent = Release(service="web", namespace="shop", baseline=RELEASE.baseline, canary=RELEASE.canary, route="absent")
+    with pytest.raises(NotFound, match="absent"):
+        await router.locate(absent)
+
+
+async def test_each_object_is_tried_and_what_can_be_tried_again_is_raised_first(api: Cluster, router: KubeRouter[Pair]) -> None:
+    for name in ("one", "two", "three"):
+        api.put(SPLITS, split(name))
+    await router.locate(RELEASE)
+    api.faults["PATCH"] = [status(403, "not yours"), status(409, "modified"), status(403, "not yours")]
+    with pytest.raises(Conflict):
+        await router.revert(RELEASE)
+    assert api.count("PATCH") == 5
+    assert (await router.revert(RELEASE)).changed
+    assert await router.canary_gets_traffic(RELEASE) is None
+
+
+async def test_the_baseline_is_asked_for_by_what_tells_the_arms(api: Cluster, router: KubeRouter[Pair]) -> None:
+    assert await router.check_baseline(RELEASE) == "1 ready endpoints"

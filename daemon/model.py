@@ -27,6 +27,7 @@ __all__ = [
     "Record",
     "Release",
     "ReleaseView",
+    "Said",
     "Sample",
     "Stage",
     "TimedStep",
@@ -195,12 +196,17 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who (a person or a pipeline) says something about a running release, and why."""
+
+    by: Text = "unknown"
+    reason: Text = ""
+
+
+class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person's (or pipeline's) word about a running release."""
 
     command: Literal["rollback", "promote", "cancel"]
-    by: Text = "unknown"
-    reason: Text = ""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):

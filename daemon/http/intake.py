@@ -16,7 +16,7 @@ from daemon.errors import InvalidInput, TimedOut
 from daemon.events import decoding
 from daemon.events.announcing import read_release
 from daemon.http.problems import InvalidDocument
-from daemon.model import Command, Release
+from daemon.model import Command, Release, Said
 
 BODY_SECONDS = 10.0
 _KEY_CHARACTERS = 255
@@ -75,13 +75,26 @@ async def submission(request: web.Request) -> tuple[Release, str]:
 async def command(request: web.Request, word: str) -> Command:
     """A person's word; its body, with who and why, may be left out."""
     body = await _body(request, types=("application/json",)) if request.can_read_body else b"{}"
-    document = decoding.decode(body or b"{}", path="$", fix='send {"by": "...", "reason": "..."}', like=Command)
+    document = decoding.decode(body or b"{}", path="$", fix='send {"by": "...", "reason": "..."}', like=Said)
     if isinstance(document, dict) and "command" in document:
         raise InvalidInput("is given by the address already", path="$.command", fix="leave it out")
-    whole = {**document, "command": word} if isinstance(document, dict) else document
-    if faults := walking.problems(whole, Command, path="$"):
+    if faults := walking.problems(document, Said, path="$"):
         raise InvalidDocument(faults)
-    return msgspec.convert(whole, Command)
+    return msgspec.convert({**document, "command": word}, Command)
+
+
+async def raw_body(request: web.Request) -> bytes:
+    """The body as it was sent. It is read once, however often it is asked for: what was signed is what is understood later.
+
+    Raises:
+        TimedOut: it did not come in time.
+        HTTPRequestEntityTooLarge: it is larger than ``http.max_body_bytes``.
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        raise TimedOut(f"the body did not come within {BODY_SECONDS:g} s") from error
 
 
 async def _body(request: web.Request, *, types: tuple[str, ...]) -> bytes:
@@ -90,11 +103,7 @@ async def _body(request: web.Request, *, types: tuple[str, ...]) -> bytes:
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise web.HTTPUnsupportedMediaType(text=f"the content encoding {encoding[:40]!r} is not read here; send the body as it is")
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
-    except TimeoutError as error:
-        raise TimedOut(f"the body did not come within {BODY_SECONDS:g} s") from error
+    return await raw_body(request)
 
 
 def _all_faults(request: web.Request, body: bytes) -> list[Problem]:

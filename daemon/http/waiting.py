@@ -1,34 +1,37 @@
-"""Requests that wait for a verdict, and how they are let go when the daemon stops.
+"""Answers that are kept open (long polls, streams), and how they are let go when the daemon stops.
 
-An open long poll would hold a shutdown up until it is cut off, and the client would see a broken connection. Here each has
-a deadline that the shutdown moves to now: it answers "not yet" at once, and the client asks again elsewhere.
+An open answer would hold a shutdown up until it is cut off, and the client would see a broken connection. Here each has a deadline
+that the shutdown moves to now: a long poll answers "not yet" at once, a stream ends, and the client asks again elsewhere.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from daemon.model import Verdict
-from daemon.ports import Verdicts
 
-
-class LongPolls:
+class Waiting:
     """The open ones."""
 
-    def __init__(self, verdicts: Verdicts) -> None:
-        self._verdicts = verdicts
+    def __init__(self) -> None:
         self._open: set[asyncio.Timeout] = set()
         self._closing = False
 
-    async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
-        """The verdict; null when it has not come in time, or the daemon stops. Raises ``NotFound``."""
+    @property
+    def closing(self) -> bool:
+        """The daemon stops: nothing may be waited for any more."""
+        return self._closing
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Whatever waits inside is let go when the daemon stops; what comes after the body then goes on at once."""
         limit = asyncio.timeout(None)
         try:
             async with limit:
                 self._open.add(limit)
-                return await self._verdicts.wait(release_id, seconds=0.0 if self._closing else seconds)
+                yield
         except TimeoutError:
             if not limit.expired():
                 raise
-            return None
         finally:
             self._open.discard(limit)
 

@@ -295,7 +295,7 @@ async def test_unknown_addresses_and_methods_are_problems_too() -> None:
     async with serving() as api:
         assert (await api.call("GET", "/v2/releases"))[1]["fix"] == "see /openapi.json for what there is"
         async with api.client.delete("/v1/releases") as response:
-            assert (response.status, response.headers["Allow"]) == (405, "GET,POST")
+            assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD,POST")
 
 
 async def test_a_submission_survives_as_the_model() -> None:

@@ -5,14 +5,14 @@ document at once, each with its path, the value and the fix (``config.walking``)
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from config import address, documents, environment, walking
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Problem, shown
 from config.policy import Policy
 from config.settings import Http, Settings
 
@@ -42,7 +42,7 @@ def settings_of(document: object, *, source: str, environ: Mapping[str, str] | N
     document, origins, misplaced = environment.override(_mapping(document, source=source), environ or {})
     found = [*misplaced, *(_told(problem, origins) for problem in walking.problems(document, Settings))]
     if not found:
-        settings = _convert(document, Settings, source=source)
+        settings = msgspec.convert(document, Settings)
         found = [_told(problem, origins) for problem in http_problems(settings.http)]
         if not found:
             return settings
@@ -97,7 +97,7 @@ def checked(document: object, model: type[_T], *, source: str, path: str = "") -
     found = walking.problems(document, model, path=path)
     if found:
         raise ConfigError(found, source=source)
-    return _convert(document, model, source=source)
+    return msgspec.convert(document, model)
 
 
 def http_problems(http: Http) -> tuple[Problem, ...]:
@@ -106,7 +106,7 @@ def http_problems(http: Http) -> tuple[Problem, ...]:
         where = address.parse(http.listen)
     except ValueError as error:
         fix = "write host:port, for example 127.0.0.1:8484 or [::1]:8484"
-        return (Problem(path="http.listen", message=f"{walking.shown(http.listen)} {error}", fix=fix),)
+        return (Problem(path="http.listen", message=f"{shown(http.listen)} {error}", fix=fix),)
     if where.loopback or http.token_file is not None:
         return ()
     return (
@@ -121,18 +121,9 @@ def http_problems(http: Http) -> tuple[Problem, ...]:
 
 def _mapping(document: object, *, source: str) -> dict[str, Any]:
     if not isinstance(document, dict):
-        problem = Problem(path="$", message=f"{walking.shown(document)} is not a mapping", fix="write keys and values")
+        problem = Problem(path="$", message=f"{shown(document)} is not a mapping", fix="write keys and values")
         raise ConfigError((problem,), source=source)
     return document
-
-
-def _convert(document: object, model: type[_T], *, source: str) -> _T:
-    try:
-        return msgspec.convert(document, model)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at ")
-        path = where.strip("`").removeprefix("$").removeprefix(".") or "$"
-        raise ConfigError((Problem(path=path, message=message, fix="see the schema"),), source=source) from error
 
 
 def _told(problem: Problem, origins: Mapping[str, str]) -> Problem:

@@ -1,42 +1,98 @@
-"""What to write instead: the fix of a problem, guessed from what people write by habit.
+"""One value against its type: what is wrong with it, and what to write instead, guessed from what people write by habit.
 
 ``5m``, ``1%`` and ``"0.01"`` are refused, not converted (a unit that is guessed wrong turns 300 seconds into 5), but the
 refusal carries the value that was probably meant.
 """
 
-import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from msgspec import inspect
+
+from config.errors import WHOLE_NUMBERS, as_text, nearest, one_of
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg])(i?)b?", re.ASCII | re.IGNORECASE)
 _PERCENT = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*%", re.ASCII)
 _POWERS = {"k": 1, "m": 2, "g": 3}
+# Whoever writes more digits than this did not slip with the pen.
+_LONGEST_NUMBER = 40
 
 Number = inspect.FloatType | inspect.IntType
 
-# Whoever writes more than this did not slip with the pen, and the guesses below take time that grows with its square.
-_LONGEST_WORD = 64
-_LONGEST_NUMBER = 40
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """What is wrong with a value. ``fix`` takes time to say; ``named``: the message begins with the value."""
+
+    message: str
+    fix: Callable[[], str]
+    named: bool = True
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that ``word`` is probably a misspelling of."""
-    if len(word) > _LONGEST_WORD:
+def wrong(kind: inspect.Type, value: object, *, field: str, fix: str | None = None) -> Wrong | None:
+    """What is wrong with a value that holds no others; null when nothing is.
+
+    Args:
+        kind: its type. One that no model uses yet is left to msgspec, which decodes the document afterwards.
+        field: the name of the setting, whose ending is its unit.
+        fix: the model's own word on what to write there.
+    """
+    match kind:
+        case inspect.LiteralType():
+            return none_of(kind.values, value)
+        case inspect.EnumType():
+            return none_of(tuple(member.value for member in kind.cls), value)
+        case inspect.FloatType() | inspect.IntType():
+            return _number(kind, value, field)
+        case inspect.StrType():
+            return _text(kind, value, fix)
+        case inspect.BoolType() if not isinstance(value, bool):
+            return Wrong(message="is not true or false", fix=lambda: "write true or false, without quotes")
+        case _:
+            return None
+
+
+def none_of(allowed: tuple[Any, ...], value: object) -> Wrong | None:
+    """Whether a value is none of those that are allowed."""
+    if isinstance(value, str | int) and value in allowed and not isinstance(value, bool):
         return None
-    by_fold = {name.lower().replace("-", "_"): name for name in known}
-    close = difflib.get_close_matches(word.lower().replace("-", "_"), by_fold, n=1, cutoff=0.6)
-    return by_fold[close[0]] if close else None
+
+    def fix() -> str:
+        guess = nearest(value, map(str, allowed)) if isinstance(value, str) else None
+        return f"write {guess or one_of(allowed)}"
+
+    return Wrong(message="is not one of them", fix=fix)
 
 
-def one_of(words: Iterable[object]) -> str:
-    """``a, b or c``."""
-    shown = [str(word) for word in words]
-    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+def _number(kind: Number, value: object, field: str) -> Wrong | None:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    whole = isinstance(kind, inspect.IntType)
+    if isinstance(number, int) and number not in WHOLE_NUMBERS:
+        message = "is out of range"
+    elif number is None or not math.isfinite(number):
+        message = f"is not a {'whole ' if whole else ''}number"
+    elif whole and not isinstance(number, int):
+        message = "is not a whole number"
+    elif not _inside(kind, number):
+        message = "is out of range"
+    else:
+        return None
+    return Wrong(message=message, fix=lambda: _number_fix(kind, value, field))
+
+
+def _text(kind: inspect.StrType, value: object, fix: str | None) -> Wrong | None:
+    if not isinstance(value, str):
+        return Wrong(message="is not text", fix=lambda: f'write it in quotes: "{as_text(value)}"')
+    if kind.max_length is not None and len(value) > kind.max_length:
+        return Wrong(message=f"has {len(value)} characters", fix=lambda: f"write at most {kind.max_length}", named=False)
+    if kind.pattern is not None and re.search(kind.pattern, value) is None:
+        return Wrong(message="has a form that cannot be used", fix=lambda: fix or f"match {kind.pattern}")
+    return None
 
 
 def limits(kind: Number) -> str:
@@ -54,7 +110,7 @@ def _given(words: Iterable[tuple[str, float | None]]) -> list[tuple[str, float]]
     return [(word, bound) for word, bound in words if bound is not None]
 
 
-def inside(kind: Number, value: float) -> bool:
+def _inside(kind: Number, value: float) -> bool:
     """Whether a number is within the limits of its kind."""
     return (
         (kind.gt is None or value > kind.gt)
@@ -64,8 +120,7 @@ def inside(kind: Number, value: float) -> bool:
     )
 
 
-def number_fix(kind: Number, value: object, field: str) -> str:
-    """What to write where a number is wanted. ``field`` is the setting's name, whose ending is its unit."""
+def _number_fix(kind: Number, value: object, field: str) -> str:
     what = "a whole number" if isinstance(kind, inspect.IntType) else "a number"
     default = f"write {what}{limits(kind)}"
     if isinstance(value, str):

@@ -9,8 +9,7 @@ import msgspec
 from aiohttp import web
 
 from config import walking
-from config.errors import Problem
-from config.hints import nearest, one_of
+from config.errors import Problem, nearest, one_of
 from daemon import names
 from daemon.errors import InvalidInput, TimedOut
 from daemon.events import decoding

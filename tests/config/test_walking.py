@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from config.errors import ConfigError
+from config.errors import ConfigError, shown
 from config.load import checked
-from config.walking import problems, shown
+from config.walking import problems
 
 
 class Colour(StrEnum):

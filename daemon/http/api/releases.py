@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from config.hints import one_of
+from config.errors import one_of
 from daemon.errors import InvalidInput, NotFound, Refused, Unavailable
 from daemon.http import intake, paging
 from daemon.http.api import examples

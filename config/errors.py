@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-MOST_PROBLEMS = 30
+MOST_FAULTS = 30
 """What a person reads; a document with more is mended in turns."""
 
 # JSON's own numbers end where a 64-bit integer does; beyond it nothing here is a count, a size or a time.
@@ -21,7 +21,7 @@ _SHOWN_LEVELS = 3
 _LONGEST_WORD = 64
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One fault. ``path`` is like ``policies.default.alpha``; ``fix`` says what to write instead.
 
     ``stands_for`` is more than 1 for the last of a list that was cut: how many were left out.
@@ -38,21 +38,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ConfigError(Exception):
-    """A document that is refused. ``problems`` is never empty; ``source`` is the file or variable it came from."""
+    """A document that is refused. ``faults`` is never empty; ``source`` is the file or variable it came from."""
 
-    def __init__(self, problems: Sequence[Problem], *, source: str) -> None:
-        self.problems = first_of(problems)
+    def __init__(self, faults: Sequence[Fault], *, source: str) -> None:
+        self.faults = first_of(faults)
         self.source = source
-        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+        super().__init__("\n".join(f"{source}: {fault}" for fault in self.faults))
 
 
-def first_of(problems: Sequence[Problem], *, unseen: int = 0) -> tuple[Problem, ...]:
+def first_of(faults: Sequence[Fault], *, unseen: int = 0) -> tuple[Fault, ...]:
     """The first 30, and how many more there are. ``unseen`` counts those that are not even in the list."""
-    shown_ones = tuple(problems[:MOST_PROBLEMS])
-    more = unseen + sum(problem.stands_for for problem in problems[MOST_PROBLEMS:])
+    shown_ones = tuple(faults[:MOST_FAULTS])
+    more = unseen + sum(one.stands_for for one in faults[MOST_FAULTS:])
     if more == 0:
         return shown_ones
-    return (*shown_ones, Problem(path="$", message=f"and {more} more", fix="mend these first", stands_for=more))
+    return (*shown_ones, Fault(path="$", message=f"and {more} more", fix="mend these first", stands_for=more))
 
 
 def placed(error: msgspec.ValidationError, *, path: str = "$") -> tuple[str, str]:
@@ -60,8 +60,8 @@ def placed(error: msgspec.ValidationError, *, path: str = "$") -> tuple[str, str
     message, _, place = str(error).rpartition(" - at `")
     if not message:
         return str(error), path or "$"
-    # "[...]" is its word for a place that it does not know.
-    where = place.removesuffix("`").replace("$", path, 1).replace("[...]", "")
+    # "[...]" is its word for a place that it does not know, "`key` in `$`" for a key.
+    where = place.removesuffix("`").rpartition("` in `")[2].replace("$", path, 1).replace("[...]", "")
     return message, where.removeprefix(".") or path or "$"
 
 

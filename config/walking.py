@@ -1,4 +1,4 @@
-"""The problems of a document together. The models decide what is right; this walk says all that is wrong.
+"""The faults of a document together. The models decide what is right; this walk says all that is wrong.
 
 msgspec stops at its first error and has few words for it, so the tree is walked here along the models' own type
 information: there is no second description of the fields that could fall behind. What is wrong with one value that holds no
@@ -16,14 +16,14 @@ from msgspec import inspect
 
 from config import values
 from config.documents import join
-from config.errors import MOST_PROBLEMS, Problem, as_text, first_of, nearest, one_of, placed, shown
+from config.errors import MOST_FAULTS, Fault, as_text, first_of, nearest, one_of, placed, shown
 
 _NOTHING = object()
 _CONTRADICTION_PATH = re.compile(r"[a-z_0-9]+(?:\.[A-Za-z_0-9-]+)*(?= )")
 
 
-def problems(document: object, model: Any, *, path: str = "") -> tuple[Problem, ...]:
-    """The problems of a plain document as an instance of ``model`` (any type that msgspec can inspect).
+def faults(document: object, model: Any, *, path: str = "") -> tuple[Fault, ...]:
+    """The faults of a plain document as an instance of ``model`` (any type that msgspec can inspect).
 
     The first 30, and one more that says how many were left out.
     """
@@ -32,12 +32,12 @@ def problems(document: object, model: Any, *, path: str = "") -> tuple[Problem, 
     return first_of(walk.found, unseen=walk.unseen) or _last_word(document, model, path)
 
 
-def _last_word(document: object, model: Any, path: str) -> tuple[Problem, ...]:
+def _last_word(document: object, model: Any, path: str) -> tuple[Fault, ...]:
     try:
         msgspec.convert(document, model)
     except msgspec.ValidationError as error:
         message, where = placed(error, path=path)
-        return (Problem(path=where, message=message, fix="see the schema"),)
+        return (Fault(path=where, message=message, fix="see the schema"),)
     return ()
 
 
@@ -50,7 +50,7 @@ class _Walk:
     """One walk; ``found`` grows in document order up to its limit, ``unseen`` counts what comes after."""
 
     def __init__(self) -> None:
-        self.found: list[Problem] = []
+        self.found: list[Fault] = []
         self.unseen = 0
 
     @property
@@ -60,11 +60,11 @@ class _Walk:
 
     def add(self, path: str, message: str, fix: str | Callable[[], str], *, of: object = _NOTHING) -> None:
         """One more fault; ``of`` is the value that begins its message. What takes time to say is said of those shown only."""
-        if len(self.found) == MOST_PROBLEMS:
+        if len(self.found) == MOST_FAULTS:
             self.unseen += 1
             return
         whole = message if of is _NOTHING else f"{shown(of)} {message}"
-        self.found.append(Problem(path=path or "$", message=whole, fix=fix if isinstance(fix, str) else fix()))
+        self.found.append(Fault(path=path or "$", message=whole, fix=fix if isinstance(fix, str) else fix()))
 
     def visit(self, kind: inspect.Type, value: object, path: str, fix: str | None = None) -> None:
         """Check one value against its type. ``fix`` is the model's own word on what to write there."""
@@ -102,7 +102,7 @@ class _Walk:
                 self._unknown(str(key), list(fields), path)
         for name, field in fields.items():
             if field.required and name not in value:
-                self.add(join(path, name), "is missing", f"add it: {join(path, name)} has no default")
+                self.add(join(path, name), "is missing", f"add it: {name} has no default")
         if self.faults == before and hasattr(kind.cls, "__post_init__"):
             self._contradictions(kind.cls, value, path)
 

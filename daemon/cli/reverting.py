@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.load import load_settings
 from config.settings import IstioMesh, Mesh, PrometheusTelemetry, Settings
 from daemon.aio.clock import SystemClock
@@ -74,7 +74,7 @@ def mesh_of(settings: Settings, release: Release) -> Mesh:
     if name is None or name not in settings.meshes:
         said = "is not given" if name is None else f"{name!r} is not configured"
         fix = f"use one of: {', '.join(known)}" if known else "configure it under meshes, and give --config"
-        raise ConfigError((Problem(path="mesh", message=said, fix=fix),), source=_SOURCE)
+        raise ConfigError((Fault(path="mesh", message=said, fix=fix),), source=_SOURCE)
     return settings.meshes[name]
 
 
@@ -83,7 +83,7 @@ def _arm(pairs: list[str], name: str) -> dict[str, Any]:
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
-            problem = Problem(path=f"--{name}", message=f"{pair!r} has no =", fix="write KEY=VALUE, for example subset=v2")
+            problem = Fault(path=f"--{name}", message=f"{pair!r} has no =", fix="write KEY=VALUE, for example subset=v2")
             raise ConfigError((problem,), source=_SOURCE)
         if key.startswith("labels."):
             arm.setdefault("labels", {})[key.removeprefix("labels.")] = value
@@ -138,7 +138,7 @@ def _show(placement: Placement) -> None:
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        problem = Problem(
+        problem = Fault(
             path="--yes", message="is not given, and there is nobody to ask", fix="add --yes, or --dry-run to look only"
         )
         raise ConfigError((problem,), source=_SOURCE)

@@ -18,7 +18,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from config import address, files
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.load import http_problems
 from config.settings import Http
 from daemon.errors import InvalidInput
@@ -184,7 +184,7 @@ def _at_the_door(request: web.Request, *, reading: bool, token: bytes | None) ->
 
 
 def _unusable(message: str, fix: str) -> ConfigError:
-    return ConfigError((Problem(path="http.token_file", message=message, fix=fix),), source="settings")
+    return ConfigError((Fault(path="http.token_file", message=message, fix=fix),), source="settings")
 
 
 def _bearer(request: web.Request) -> bytes:

@@ -8,13 +8,11 @@ from collections.abc import Collection
 import msgspec
 from aiohttp import web
 
-from config import walking
-from config.errors import Problem, nearest, one_of
+from config.errors import nearest, one_of
 from daemon import names
 from daemon.errors import InvalidInput, TimedOut
 from daemon.events import decoding
 from daemon.events.announcing import read_release
-from daemon.http.problems import InvalidDocument
 from daemon.model import Command, Release, Said
 
 BODY_SECONDS = 10.0
@@ -56,10 +54,7 @@ async def submission(request: web.Request) -> tuple[Release, str]:
     answer does not start it twice. The key stands for this very release: with another body it is another release.
     """
     body = await _body(request, types=("application/json", "application/cloudevents+json"))
-    try:
-        announced = read_release(request.headers, body)
-    except InvalidInput as error:
-        raise InvalidDocument(_all_faults(request, body) or [_fault(error)]) from error
+    announced = read_release(request.headers, body)
     origin = announced.origin
     key = request.headers.get("Idempotency-Key")
     if origin is None and key is not None:
@@ -77,9 +72,8 @@ async def command(request: web.Request, word: str) -> Command:
     document = decoding.decode(body or b"{}", path="$", fix='send {"by": "...", "reason": "..."}', like=Said)
     if isinstance(document, dict) and "command" in document:
         raise InvalidInput("is given by the address already", path="$.command", fix="leave it out")
-    if faults := walking.problems(document, Said, path="$"):
-        raise InvalidDocument(faults)
-    return msgspec.convert({**document, "command": word}, Command)
+    said = decoding.checked(document, Said, path="$")
+    return msgspec.convert({**msgspec.to_builtins(said), "command": word}, Command)
 
 
 async def raw_body(request: web.Request) -> bytes:
@@ -103,19 +97,3 @@ async def _body(request: web.Request, *, types: tuple[str, ...]) -> bytes:
     if encoding != "identity":
         raise web.HTTPUnsupportedMediaType(text=f"the content encoding {encoding[:40]!r} is not read here; send the body as it is")
     return await raw_body(request)
-
-
-def _all_faults(request: web.Request, body: bytes) -> list[Problem]:
-    """The faults of a bare release together. Envelopes are told of one at a time."""
-    try:
-        document = decoding.decode(body, path="$", fix="")
-    except InvalidInput:
-        return []
-    enveloped = any(name.lower().startswith("ce-") for name in request.headers)
-    if enveloped or (isinstance(document, dict) and {"specversion", "context"} & document.keys()):
-        return []
-    return list(walking.problems(document, Release, path="$"))
-
-
-def _fault(error: InvalidInput) -> Problem:
-    return Problem(path=error.path, message=error.message, fix=error.fix)

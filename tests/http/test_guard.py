@@ -57,7 +57,7 @@ def test_elsewhere_than_loopback_it_does_not_start_without_one(listen: str) -> N
     engine = Engine()
     with pytest.raises(ConfigError) as caught:
         create_app(ports_of(engine, Http(listen=listen)))
-    assert caught.value.problems[0].path == "http.token_file"
+    assert caught.value.faults[0].path == "http.token_file"
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_a_token_that_cannot_be_used_is_refused_at_start(tmp_path: Path, content
         path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         read_token(Http(token_file=str(path)))
-    assert caught.value.problems[0].path == "http.token_file"
-    assert message in caught.value.problems[0].message
+    assert caught.value.faults[0].path == "http.token_file"
+    assert message in caught.value.faults[0].message
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8484", "localhost.evil.example", "[::1", "10.0.0.1"])

@@ -90,7 +90,8 @@ def _text(kind: inspect.StrType, value: object, fix: str | None) -> Wrong | None
         return Wrong(message="is not text", fix=lambda: f'write it in quotes: "{as_text(value)}"')
     if kind.max_length is not None and len(value) > kind.max_length:
         return Wrong(message=f"has {len(value)} characters", fix=lambda: f"write at most {kind.max_length}", named=False)
-    if kind.pattern is not None and re.search(kind.pattern, value) is None:
+    # For JSON Schema "$" is the end of the text; for Python also the place before a line break at its end.
+    if kind.pattern is not None and (value.endswith("\n") or re.search(kind.pattern, value) is None):
         return Wrong(message="has a form that cannot be used", fix=lambda: fix or f"match {kind.pattern}")
     return None
 

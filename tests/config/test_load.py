@@ -68,6 +68,7 @@ def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
         ("zzz: 1", "zzz", "is not a known key", "remove it; known here: cluster, http"),
         ("http: {Listen: x}", "http.Listen", "is not a known key", "did you mean listen?"),
         ("cluster: 12", "cluster", "12 is not text", 'write it in quotes: "12"'),
+        ('cluster: "a\\n"', "cluster", '"a\\n" has a form that cannot be used', "use 1 to 63 letters"),
         ("cluster: 'a b'", "cluster", '"a b" has a form that cannot be used', "use 1 to 63 letters"),
         ("http: 8484", "http", "8484 is not a mapping", "write keys and values below it (listen"),
         ("log_level: inf", "log_level", '"inf" is not one of them', "write info"),

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.docs import commands, links, paths, reference
+from tests.docs import api, commands, links, paths, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,17 +22,19 @@ def faults(root: Path) -> Iterator[str]:
         wrong = (*commands.faults(text, makefile=makefile), *links.faults(path, root=root), *paths.faults(text, root=root))
         for fault in wrong:
             yield f"{path.relative_to(root)}: {fault}"
-    page = root / reference.PAGE
-    if not page.exists() or page.read_text(encoding="utf-8") != reference.page():
-        yield f"{reference.PAGE}: is not what the models say; run python -m tests.docs --write"
+    for made in (reference, api):
+        page = root / made.PAGE
+        if not page.exists() or page.read_text(encoding="utf-8") != made.page():
+            yield f"{made.PAGE}: is not what the models say; run python -m tests.docs --write"
 
 
 def main(argv: Sequence[str]) -> int:
     """The command."""
     if "--write" in argv:
-        page = ROOT / reference.PAGE
-        page.parent.mkdir(exist_ok=True)
-        page.write_text(reference.page(), encoding="utf-8")
+        for made in (reference, api):
+            page = ROOT / made.PAGE
+            page.parent.mkdir(exist_ok=True)
+            page.write_text(made.page(), encoding="utf-8")
     found = list(faults(ROOT))
     sys.stdout.writelines(f"{fault}\n" for fault in found)
     return 1 if found else 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs import commands, links, paths, reference
+from tests.docs import api, commands, links, paths, reference
 from tests.docs.__main__ import documents, faults
 
 MAKEFILE = "demo: x\n\trun\ntest:\n"
@@ -64,6 +64,7 @@ def test_a_generated_page_that_is_old_is_found(tmp_path: Path) -> None:
     assert list(faults(tmp_path)) == [
         "README.md: make has no target 'all'",
         "docs/configuration.md: is not what the models say; run python -m tests.docs --write",
+        "docs/api.md: is not what the models say; run python -m tests.docs --write",
     ]
 
 
@@ -74,3 +75,13 @@ def test_the_page_has_every_key_with_default_and_meaning() -> None:
     assert "| `kind` | `istio` | *required* | What kind it is. |" in page
     assert "### `tolerances.latency`" in page
     assert "|  |\n" not in page, "a key has no meaning"
+
+
+def test_the_page_of_the_api_has_every_operation_with_what_it_needs() -> None:
+    page = api.page()
+    assert (
+        "| `POST /v1/releases/{id}/rollback` | `rollbackRelease` | token | Take the traffic back now. | 202: Accepted; 400: "
+        in page
+    )
+    assert "| `GET /healthz` | `getHealth` | nothing |" in page
+    assert "| `limit` | query | Most entries in one answer. From 1 to 1000. 100 by default. |" in page

@@ -224,6 +224,6 @@ def _wait(max_wait_seconds: float) -> Parameter:
     return Parameter(
         name="wait",
         where="query",
-        description="Seconds to wait for the verdict.",
+        description="Seconds to wait for the verdict, at most http.max_wait_seconds.",
         schema={"type": "number", "minimum": 0, "maximum": max_wait_seconds, "default": 0},
     )

@@ -1,7 +1,7 @@
 """YAML or JSON text into plain values, refusing what the two formats would let pass in silence.
 
-A key written twice is legal to both parsers and loses the first value: here it is a problem with its path and line. Keys
-that YAML reads as something else than text (``on:``, ``1:``) are problems too, because no setting has such a name. How large
+A key written twice is legal to both parsers and loses the first value: here it is a fault with its path and line. Keys
+that YAML reads as something else than text (``on:``, ``1:``) are faults too, because no setting has such a name. How large
 and how deep a document may be is bounded, aliases unfolded, for whatever is done with it later.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from config import files, yamls
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 
 MAX_BYTES = files.MIB
 MAX_VALUES = 100_000
@@ -45,10 +45,10 @@ def read(path: Path) -> object:
 
 def parse(text: str, *, source: str, json_only: bool = False) -> object:
     """Parse a document. An empty one is an empty mapping. Raises ``ConfigError`` naming ``source``."""
-    problems: list[Problem] = []
-    value = _json(text, source, problems) if json_only else _yaml(text, source, problems)
-    if problems:
-        raise ConfigError(tuple(problems), source=source)
+    found: list[Fault] = []
+    value = _json(text, source, found) if json_only else _yaml(text, source, found)
+    if found:
+        raise ConfigError(tuple(found), source=source)
     return {} if value is None else value
 
 
@@ -67,17 +67,17 @@ def scalar(text: str) -> object:
 
 
 def _refusal(source: str, message: str, fix: str) -> ConfigError:
-    return ConfigError((Problem(path="$", message=message, fix=fix),), source=source)
+    return ConfigError((Fault(path="$", message=message, fix=fix),), source=source)
 
 
-def _json(text: str, source: str, problems: list[Problem]) -> object:
+def _json(text: str, source: str, found: list[Fault]) -> object:
     try:
         value = json.loads(text, object_pairs_hook=_Pairs, parse_int=_whole_number) if text.strip() else None
     except RecursionError as error:
         raise _too_deep(source) from error
     except ValueError as error:
         raise _refusal(source, f"is not JSON: {error}", "correct the syntax there") from error
-    return _Plain(source, problems).of(value, "", depth=0)
+    return _Plain(source, found).of(value, "", depth=0)
 
 
 def _whole_number(digits: str) -> int | _LongNumber:
@@ -89,11 +89,11 @@ def _too_deep(source: str) -> ConfigError:
 
 
 class _Plain:
-    """Decoded JSON as plain values, with the problems that only show on the way."""
+    """Decoded JSON as plain values, with the faults that only show on the way."""
 
-    def __init__(self, source: str, problems: list[Problem]) -> None:
+    def __init__(self, source: str, found: list[Fault]) -> None:
         self._source = source
-        self._problems = problems
+        self._found = found
         self._values = 0
 
     def of(self, value: object, path: str, *, depth: int) -> object:
@@ -109,7 +109,7 @@ class _Plain:
             case list():
                 return [self.of(item, f"{path}[{index}]", depth=depth + 1) for index, item in enumerate(value)]
             case _LongNumber():
-                self._problems.append(_long_number(path, len(value)))
+                self._found.append(_long_number(path, len(value)))
             case str():
                 self._check_text(value, path)
             case _:
@@ -121,7 +121,7 @@ class _Plain:
         for key, item in pairs:
             here = join(path, key)
             if key in plain:
-                self._problems.append(_twice(here))
+                self._found.append(_twice(here))
             self._check_text(key, path)
             plain[key] = self.of(item, here, depth=depth + 1)
         return plain
@@ -130,18 +130,18 @@ class _Plain:
         try:
             text.encode()
         except UnicodeEncodeError:
-            self._problems.append(
-                Problem(path=path or "$", message="holds half a character (a lone surrogate)", fix="write the whole character")
+            self._found.append(
+                Fault(path=path or "$", message="holds half a character (a lone surrogate)", fix="write the whole character")
             )
 
 
-def _yaml(text: str, source: str, problems: list[Problem]) -> object:
+def _yaml(text: str, source: str, found: list[Fault]) -> object:
     try:
         node = yamls.compose(text, max_values=MAX_VALUES)
         if node is None:
             return None
-        problems.extend(_faults(node, "", set()))
-        return None if problems else yamls.construct(node)
+        found.extend(_faults(node, "", set()))
+        return None if found else yamls.construct(node)
     except yamls.Excessive as error:
         raise _refusal(source, str(error), "write it smaller: no settings need that") from error
     except yaml.YAMLError as error:
@@ -149,7 +149,7 @@ def _yaml(text: str, source: str, problems: list[Problem]) -> object:
         raise _refusal(source, f"is not YAML: {where}", "correct the syntax there") from error
 
 
-def _faults(node: yaml.Node, path: str, seen: set[int]) -> Iterator[Problem]:
+def _faults(node: yaml.Node, path: str, seen: set[int]) -> Iterator[Fault]:
     """Duplicate keys, keys that are not text, and numbers without end; what aliases refer to is told of once."""
     if yamls.too_long(node):
         yield _long_number(path, len(node.value))
@@ -163,14 +163,14 @@ def _faults(node: yaml.Node, path: str, seen: set[int]) -> Iterator[Problem]:
             yield from _faults(item, f"{path}[{index}]", seen)
 
 
-def _mapping_faults(node: yaml.MappingNode, path: str, seen: set[int]) -> Iterator[Problem]:
+def _mapping_faults(node: yaml.MappingNode, path: str, seen: set[int]) -> Iterator[Fault]:
     first_lines: dict[str, int] = {}
     for key, item in node.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else "?"
         here = join(path, name)
         line = key.start_mark.line + 1
         if key.tag not in {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}:
-            yield Problem(
+            yield Fault(
                 path=here, message=f"the key on line {line} is not text to YAML", fix=f'write it in quotes: "{join("", name)}":'
             )
         elif name in first_lines:
@@ -179,11 +179,11 @@ def _mapping_faults(node: yaml.MappingNode, path: str, seen: set[int]) -> Iterat
         yield from _faults(item, here, seen)
 
 
-def _twice(path: str, lines: tuple[int, int] | None = None) -> Problem:
+def _twice(path: str, lines: tuple[int, int] | None = None) -> Fault:
     where = f" (lines {lines[0]} and {lines[1]})" if lines else ""
-    return Problem(path=path, message=f"is given twice{where}", fix="keep one of them")
+    return Fault(path=path, message=f"is given twice{where}", fix="keep one of them")
 
 
-def _long_number(path: str, digits: int) -> Problem:
+def _long_number(path: str, digits: int) -> Fault:
     fix = f"write at most {yamls.MAX_DIGITS}; text goes in quotes"
-    return Problem(path=path or "$", message=f"is a number of {digits} digits", fix=fix)
+    return Fault(path=path or "$", message=f"is a number of {digits} digits", fix=fix)

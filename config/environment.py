@@ -11,7 +11,7 @@ from typing import Any
 
 from config import documents
 from config.documents import join
-from config.errors import Problem
+from config.errors import Fault
 
 PREFIX = "VERDICTD_"
 COMMAND_VARIABLES = frozenset({"VERDICTD_SERVER", "VERDICTD_TOKEN_FILE", "VERDICTD_CONFIG"})
@@ -29,7 +29,7 @@ def variables(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def override(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
+def override(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str], list[Fault]]:
     """Lay the environment over a document.
 
     Returns:
@@ -37,12 +37,12 @@ def override(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[d
     """
     result: dict[str, Any] = copy.deepcopy(dict(document))
     origins: dict[str, str] = {}
-    problems: list[Problem] = []
+    found: list[Fault] = []
     for name, text in variables(environ).items():
         levels = name.removeprefix(PREFIX).split("__")
         if not _is_text(name + text):
-            problems.append(
-                Problem(
+            found.append(
+                Fault(
                     path=".".join(levels).lower(),
                     message=f"holds bytes that are not UTF-8 (from {name})",
                     fix="write it as UTF-8",
@@ -51,8 +51,8 @@ def override(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[d
             continue
         where = _place(result, levels)
         if where is None:
-            problems.append(
-                Problem(
+            found.append(
+                Fault(
                     path=".".join(levels).lower(),
                     message=f"{name} does not fit: a level of it is empty or holds a single value in the file",
                     fix="separate levels by exactly two underscores",
@@ -62,7 +62,7 @@ def override(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[d
         target, key, path = where
         target[key] = documents.scalar(text)
         origins[path] = name
-    return result, origins, problems
+    return result, origins, found
 
 
 def _is_text(text: str) -> bool:

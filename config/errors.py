@@ -1,14 +1,27 @@
-"""How configuration is refused: the problems together, each with its path, the value and the fix."""
+"""How input is refused: the faults together, each with its path, the value and the fix; and the words that refusals share."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import difflib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Final
 
-MOST_PROBLEMS = 30
+import msgspec
+
+MOST_FAULTS = 30
 """What a person reads; a document with more is mended in turns."""
 
+# JSON's own numbers end where a 64-bit integer does; beyond it nothing here is a count, a size or a time.
+WHOLE_NUMBERS: Final = range(-(2**63), 2**64)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+_SHOWN_CHARACTERS = 60
+_SHOWN_ITEMS = 5
+_SHOWN_LEVELS = 3
+# Whoever writes more than this did not slip with the pen, and a guess takes time that grows with its square.
+_LONGEST_WORD = 64
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One fault. ``path`` is like ``policies.default.alpha``; ``fix`` says what to write instead.
 
     ``stands_for`` is more than 1 for the last of a list that was cut: how many were left out.
@@ -21,22 +34,81 @@ class Problem:
 
     def __str__(self) -> str:
         """``path: message; fix``."""
-        return f"{self.path}: {self.message}; {self.fix}"
+        return f"{self.path}: {self.message}" + (f"; {self.fix}" if self.fix else "")
 
 
 class ConfigError(Exception):
-    """A document that is refused. ``problems`` is never empty; ``source`` is the file or variable it came from."""
+    """A document that is refused. ``faults`` is never empty; ``source`` is the file or variable it came from."""
 
-    def __init__(self, problems: Sequence[Problem], *, source: str) -> None:
-        self.problems = first_of(problems)
+    def __init__(self, faults: Sequence[Fault], *, source: str) -> None:
+        self.faults = first_of(faults)
         self.source = source
-        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+        super().__init__("\n".join(f"{source}: {fault}" for fault in self.faults))
 
 
-def first_of(problems: Sequence[Problem], *, unseen: int = 0) -> tuple[Problem, ...]:
+def first_of(faults: Sequence[Fault], *, unseen: int = 0) -> tuple[Fault, ...]:
     """The first 30, and how many more there are. ``unseen`` counts those that are not even in the list."""
-    shown = tuple(problems[:MOST_PROBLEMS])
-    more = unseen + sum(problem.stands_for for problem in problems[MOST_PROBLEMS:])
+    shown_ones = tuple(faults[:MOST_FAULTS])
+    more = unseen + sum(one.stands_for for one in faults[MOST_FAULTS:])
     if more == 0:
-        return shown
-    return (*shown, Problem(path="$", message=f"and {more} more", fix="mend these first", stands_for=more))
+        return shown_ones
+    return (*shown_ones, Fault(path="$", message=f"and {more} more", fix="mend these first", stands_for=more))
+
+
+def placed(error: msgspec.ValidationError, *, path: str = "$") -> tuple[str, str]:
+    """What the library says is wrong, and where. ``path`` is where the document stands; empty for paths without a root."""
+    message, _, place = str(error).rpartition(" - at `")
+    if not message:
+        return str(error), path or "$"
+    # "[...]" is its word for a place that it does not know, "`key` in `$`" for a key.
+    where = place.removesuffix("`").rpartition("` in `")[2].replace("$", path, 1).replace("[...]", "")
+    return message, where.removeprefix(".") or path or "$"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that ``word`` is probably a misspelling of."""
+    if len(word) > _LONGEST_WORD:
+        return None
+    by_fold = {name.lower().replace("-", "_"): name for name in known}
+    close = difflib.get_close_matches(word.lower().replace("-", "_"), by_fold, n=1, cutoff=0.6)
+    return by_fold[close[0]] if close else None
+
+
+def one_of(words: Iterable[object]) -> str:
+    """``a, b or c``."""
+    said = [str(word) for word in words]
+    return " or ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+
+
+def shown(value: object) -> str:
+    """A value as the reader wrote it, at most 60 characters; costs no more for a value of any size."""
+    part = _part_of(value, _SHOWN_LEVELS)
+    try:
+        text = json.dumps(part, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(part)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def as_text(value: object) -> str:
+    """Text without its quotes, as much as is shown; anything else as it is shown."""
+    return value[:_SHOWN_CHARACTERS] if isinstance(value, str) else shown(value)
+
+
+def _part_of(value: object, levels: int) -> object:
+    """As much of a value as can be shown."""
+    part = value
+    match value:
+        case str():
+            part = value[: _SHOWN_CHARACTERS + 1]
+        case int() if value not in WHOLE_NUMBERS:
+            part = f"a whole number of {value.bit_length()} bits"
+        case Mapping() | list() | tuple() if levels == 0:
+            part = "..."
+        case Mapping():
+            part = {str(key)[:_SHOWN_CHARACTERS]: _part_of(item, levels - 1) for key, item in islice(value.items(), _SHOWN_ITEMS)}
+        case list() | tuple():
+            part = [_part_of(item, levels - 1) for item in value[:_SHOWN_ITEMS]]
+        case _:
+            pass
+    return part

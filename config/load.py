@@ -5,14 +5,14 @@ document at once, each with its path, the value and the fix (``config.walking``)
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from config import address, documents, environment, kinds, walking
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault, shown
 from config.policy import Policy
 from config.settings import Http, Settings
 
@@ -41,9 +41,9 @@ def load_settings(path: Path | str | None, *, model: type[Settings], environ: Ma
 def settings_of(document: object, *, source: str, model: type[Settings], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from a document that was read already; see ``load_settings``."""
     document, origins, misplaced = environment.override(_mapping(document, source=source), environ or {})
-    found = [*misplaced, *(_told(problem, origins) for problem in walking.problems(document, model))]
+    found = [*misplaced, *(_told(problem, origins) for problem in walking.faults(document, model))]
     if not found:
-        settings = kinds.plain(_convert(document, model, source=source))
+        settings = kinds.plain(msgspec.convert(document, model))
         found = [_told(problem, origins) for problem in http_problems(settings.http)]
         if not found:
             return settings
@@ -67,14 +67,14 @@ def load_policies(folder: Path | str) -> dict[str, Policy]:
         ConfigError: with every problem of every file, the path beginning with the policy's name.
     """
     policies: dict[str, Policy] = {}
-    found: list[Problem] = []
+    found: list[Fault] = []
     for path in _policy_files(Path(folder)):
         if path.stem in policies:
-            found.append(Problem(path=path.stem, message="is given by two files", fix=f"remove {path.name} or the other one"))
+            found.append(Fault(path=path.stem, message="is given by two files", fix=f"remove {path.name} or the other one"))
         try:
             policies[path.stem] = load_policy(path)
         except ConfigError as error:
-            found += [replace(item, path=f"{path.stem}.{item.path}".removesuffix(".$")) for item in error.problems]
+            found += [replace(item, path=f"{path.stem}.{item.path}".removesuffix(".$")) for item in error.faults]
     if found:
         raise ConfigError(tuple(found), source=str(folder))
     return policies
@@ -85,33 +85,33 @@ def _policy_files(folder: Path) -> list[Path]:
         files = sorted(item for item in folder.iterdir() if item.suffix in _SUFFIXES)
         size = sum(item.stat().st_size for item in files if item.is_file())
     except OSError as error:
-        problem = Problem(path="$", message=f"cannot be read: {error.strerror}", fix="name a folder of policy files")
+        problem = Fault(path="$", message=f"cannot be read: {error.strerror}", fix="name a folder of policy files")
         raise ConfigError((problem,), source=str(folder)) from error
     if size > _MAX_FOLDER_BYTES:
         message = f"its {len(files)} YAML and JSON files are larger than 1 MiB together"
-        raise ConfigError((Problem(path="$", message=message, fix="name a folder with policies only"),), source=str(folder))
+        raise ConfigError((Fault(path="$", message=message, fix="name a folder with policies only"),), source=str(folder))
     return files
 
 
 def checked(document: object, model: type[_T], *, source: str, path: str = "") -> _T:
     """A plain document as an instance of ``model``. Raises ``ConfigError`` with every problem found."""
-    found = walking.problems(document, model, path=path)
+    found = walking.faults(document, model, path=path)
     if found:
         raise ConfigError(found, source=source)
-    return _convert(document, model, source=source)
+    return msgspec.convert(document, model)
 
 
-def http_problems(http: Http) -> tuple[Problem, ...]:
+def http_problems(http: Http) -> tuple[Fault, ...]:
     """What is wrong with where the API listens: also asked again by the server, after command-line options."""
     try:
         where = address.parse(http.listen)
     except ValueError as error:
         fix = "write host:port, for example 127.0.0.1:8484 or [::1]:8484"
-        return (Problem(path="http.listen", message=f"{walking.shown(http.listen)} {error}", fix=fix),)
+        return (Fault(path="http.listen", message=f"{shown(http.listen)} {error}", fix=fix),)
     if where.loopback or http.token_file is not None:
         return ()
     return (
-        Problem(
+        Fault(
             path="http.token_file",
             message=f"is not set, and http.listen ({http.listen}) can be reached from other machines, "
             "where whatever changes traffic needs a bearer token",
@@ -122,21 +122,12 @@ def http_problems(http: Http) -> tuple[Problem, ...]:
 
 def _mapping(document: object, *, source: str) -> dict[str, Any]:
     if not isinstance(document, dict):
-        problem = Problem(path="$", message=f"{walking.shown(document)} is not a mapping", fix="write keys and values")
+        problem = Fault(path="$", message=f"{shown(document)} is not a mapping", fix="write keys and values")
         raise ConfigError((problem,), source=source)
     return document
 
 
-def _convert(document: object, model: type[_T], *, source: str) -> _T:
-    try:
-        return msgspec.convert(document, model)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at ")
-        path = where.strip("`").removeprefix("$").removeprefix(".") or "$"
-        raise ConfigError((Problem(path=path, message=message, fix="see the schema"),), source=source) from error
-
-
-def _told(problem: Problem, origins: Mapping[str, str]) -> Problem:
+def _told(problem: Fault, origins: Mapping[str, str]) -> Fault:
     """The problem, naming the environment variable that the value came from."""
     for path, name in origins.items():
         inside = problem.path == path or problem.path.startswith((f"{path}.", f"{path}["))

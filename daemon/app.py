@@ -24,7 +24,7 @@ from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
-from daemon.http.health import Components
+from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.kube.client import KubeClient
@@ -106,7 +106,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         def readiness() -> Components:
             return Components(needed={"nats": bus.pulse.problem, **engine.problems}, helpful=engine.handicaps)
 
-        app = create_app(desk=engine, verdicts=engine, metrics=metrics, readiness=readiness, http=settings.http)
+        app = create_app(ApiPorts(releases=engine, verdicts=engine, metrics=metrics, readiness=readiness, http=settings.http))
         server = await stack.enter_async_context(HttpServer(app, http=settings.http, capacity=connections))
         log.info(
             "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}

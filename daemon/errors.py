@@ -19,7 +19,13 @@
 Retryable or fatal is a class, never a string or a flag.
 """
 
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+from config.errors import Fault, first_of
+
 _LONGEST_TEXT = 1_000
+_LONGEST_SENTENCES = 4_000
 
 
 class VerdictdError(Exception):
@@ -27,7 +33,7 @@ class VerdictdError(Exception):
 
 
 class InvalidInput(VerdictdError):
-    """Input that cannot be used.
+    """Input that cannot be used: one fault, or all that a document has (``of``).
 
     Args:
         message: what is wrong, and with which value.
@@ -37,13 +43,47 @@ class InvalidInput(VerdictdError):
 
     def __init__(self, message: str, *, path: str = "$", fix: str = "") -> None:
         super().__init__(message)
-        self.message = _short(message)
-        self.path = _short(path)
-        self.fix = _short(fix)
+        self.faults: tuple[Fault, ...] = (Fault(path=_short(path), message=_short(message), fix=_short(fix)),)
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault]) -> Self:
+        """All faults of a document, at least one; those beyond the first 30 are counted."""
+        error = cls(faults[0].message)
+        error.faults = tuple(
+            Fault(path=_short(one.path), message=_short(one.message), fix=_short(one.fix), stands_for=one.stands_for)
+            for one in first_of(faults)
+        )
+        return error
+
+    @property
+    def message(self) -> str:
+        """What is wrong."""
+        return self.faults[0].message
+
+    @property
+    def path(self) -> str:
+        """Where."""
+        return self.faults[0].path
+
+    @property
+    def fix(self) -> str:
+        """What to write instead; empty where there is nothing to say."""
+        return self.faults[0].fix
 
     def __str__(self) -> str:
-        """``path: message; fix``."""
-        return f"{self.path}: {self.message}" + (f"; {self.fix}" if self.fix else "")
+        """``path: message; fix`` of each fault, with `` | `` between them; what is too long for a line is counted."""
+        return " | ".join(_lines(self.faults))
+
+
+def _lines(faults: Sequence[Fault]) -> Iterator[str]:
+    room = _LONGEST_SENTENCES
+    for number, fault in enumerate(faults):
+        line = str(fault)
+        room -= len(line)
+        if number and room < 0:
+            yield f"and {sum(one.stands_for for one in faults[number:])} more"
+            return
+        yield line
 
 
 def _short(text: str) -> str:

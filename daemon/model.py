@@ -1,11 +1,11 @@
-"""The words of the design as frozen structs: release, verdict, decision record. One JSON form each, read and written here.
+"""The words of the design as frozen structs: release, verdict, decision record. One JSON form each.
 
 ``Sample``, ``Finding`` and ``Ruling`` belong to the judge (``analyzers``); their field names are the wire format too.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -13,8 +13,6 @@ from msgspec import Meta
 from analyzers.counts import Arm, Sample
 from analyzers.ruling import Finding
 from config.policy import Policy
-from daemon import names
-from daemon.errors import InvalidInput
 
 __all__ = [
     "Action",
@@ -27,16 +25,13 @@ __all__ = [
     "Record",
     "Release",
     "ReleaseView",
+    "Said",
     "Sample",
     "Stage",
     "TimedStep",
     "Verdict",
     "Watch",
-    "decode_release",
 ]
-
-MOST_LABELS = 64
-"""Of an arm. They are in every question to the mesh, and in everything that is kept of the release."""
 
 Text = Annotated[str, Meta(max_length=1024)]
 
@@ -79,7 +74,7 @@ class ArmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         version: value of the version label or tag.
         subset: DestinationRule or resolver subset.
         service: backing service (or, for a plain Envoy, the cluster) when each arm has its own.
-        labels: pod labels, at most ``MOST_LABELS``.
+        labels: pod labels, at most 64.
     """
 
     workload: str | None = None
@@ -195,12 +190,17 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict | None = None
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who (a person or a pipeline) says something about a running release, and why."""
+
+    by: Text = "unknown"
+    reason: Text = ""
+
+
+class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person's (or pipeline's) word about a running release."""
 
     command: Literal["rollback", "promote", "cancel"]
-    by: Text = "unknown"
-    reason: Text = ""
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,67 +225,3 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     gap: str | None = None
     at: float | None = None
     weight: float | None = None
-
-
-def decode_release(document: object, *, path: str = "$", stored: bool = False) -> Release:
-    """Check a decoded JSON document and return the release it describes.
-
-    Args:
-        document: as decoded.
-        path: where the release is in the whole document.
-        stored: it comes from an account of what was done, not from somebody who wants it done: what is not built is no fault.
-
-    Raises:
-        InvalidInput: with the path to the fault and how to mend it.
-    """
-    try:
-        release = msgspec.convert(document, Release)
-    except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at ")
-        raise InvalidInput(
-            message,
-            path=where.strip("`").replace("$", path, 1) or path,
-            fix="see the release schema (verdictd check --schema release)",
-        ) from error
-    _check_names(release, path=path)
-    if release.strategy != "canary" and not stored:
-        raise InvalidInput(
-            f"strategy {release.strategy!r} is not built yet: it would be watched and taken back as a canary is",
-            path=f"{path}.strategy",
-            fix="use canary, or leave it out",
-        )
-    return release
-
-
-def _check_names(release: Release, *, path: str) -> None:
-    names.token(release.service, path=f"{path}.service")
-    names.token(release.namespace, path=f"{path}.namespace")
-    for field in ("cluster", "mesh", "policy"):
-        value: Any = getattr(release, field)
-        if value is not None:
-            names.token(value, path=f"{path}.{field}")
-    if release.route is not None:
-        names.dotted(release.route, path=f"{path}.route")
-    for arm_name in ("baseline", "canary"):
-        _check_arm(getattr(release, arm_name), path=f"{path}.{arm_name}")
-    if release.baseline == release.canary:
-        raise InvalidInput(
-            "baseline and canary are the same",
-            path=f"{path}.canary",
-            fix="give the canary its own workload, version, subset or service",
-        )
-
-
-def _check_arm(arm: ArmSpec, *, path: str) -> None:
-    for field in ("workload", "version", "subset", "service"):
-        value = getattr(arm, field)
-        if value is not None:
-            names.dotted(value, path=f"{path}.{field}")
-    if len(arm.labels) > MOST_LABELS:
-        many = f"{len(arm.labels)} labels are more than {MOST_LABELS}"
-        raise InvalidInput(many, path=f"{path}.labels", fix="name those only that tell the arms apart")
-    for key, value in arm.labels.items():
-        names.label_key(key, path=f"{path}.labels")
-        names.label_value(value, path=f"{path}.labels.{key}")
-    if arm == ArmSpec():
-        raise InvalidInput("names nothing", path=path, fix="name the arm's workload, version, subset, service or labels")

@@ -21,7 +21,8 @@ from analyzers.counts import Arm, Pod, Sample
 from config import earlier, files
 from config.policy import Policy
 from daemon.errors import InvalidInput
-from daemon.model import Release, decode_release
+from daemon.model import Release
+from daemon.releasecheck import decode_release
 
 FORMAT = "verdictd.recording/1"
 SUFFIXES = (".jsonl", ".jsonl.gz")

@@ -19,7 +19,8 @@ DELIVERED = "Verdictd-Delivered"
 TRUNCATED = "Verdictd-Truncated"
 ORIGINAL_PREFIX = "Verdictd-Header-"
 
-MAX_REASON_CHARACTERS = 1_000
+# All faults of a release that has thirty, and not of one that has thousands of bytes in each.
+MAX_REASON_CHARACTERS = 4_096
 # The server closes a connection on which headers and data together are over its limit; headers are small, this is smaller.
 _HEADROOM_BYTES = 16 * 1024
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")

@@ -187,5 +187,5 @@ def _read_command(message: Msg) -> tuple[str, Command]:
     try:
         release_id = names.release_id(message.subject.rpartition(".")[2], path="subject")
     except InvalidInput as error:
-        raise InvalidEvent(error.message, path=error.path, fix=error.fix) from error
+        raise InvalidEvent.of(error.faults) from error
     return release_id, read_command(message.data)

@@ -11,7 +11,7 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo
 from nats.js.errors import NotFoundError
 
-from config.hints import nearest
+from config.errors import nearest
 from daemon.bus import subjects
 from daemon.bus.connection import Connection
 from daemon.bus.translating import translated

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from config import documents
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.load import load_policies, policy_of
 from config.policy import Policy
 from config.schema import json_schema, policy_schema
@@ -32,7 +32,7 @@ class _Checked:
 
     file: str
     kind: str
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Fault, ...] = ()
     told: tuple[str, ...] = ()
     more: Mapping[str, object] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> Exit:
         print(rendering.as_indented_json(schema(options.schema)))
         return Exit.OK
     if not options.files:
-        problem = Problem(path="FILE", message="is missing", fix="name files to check, or use --schema")
+        problem = Fault(path="FILE", message="is missing", fix="name files to check, or use --schema")
         raise ConfigError((problem,), source="verdictd check")
     code = Exit.OK
     for found in (one for name in options.files for one in _all_checked(name, options.kind)):
@@ -79,7 +79,7 @@ def _all_checked(name: str, kind: str | None) -> Iterator[_Checked]:
     try:
         files = _recordings_below(name)
     except ConfigError as error:
-        yield _Checked(file=name, kind=kind or "unknown", problems=error.problems)
+        yield _Checked(file=name, kind=kind or "unknown", problems=error.faults)
         return
     for file in files or [name]:
         yield _checked(file, kind)
@@ -94,7 +94,7 @@ def _recordings_below(folder: str) -> list[str]:
         if entries > _MOST_ENTRIES:
             message = f"more than {_MOST_ENTRIES} files and folders are below it"
             fix = "name the files, or a folder that holds recordings or policies only"
-            raise ConfigError((Problem(path="$", message=message, fix=fix),), source=folder)
+            raise ConfigError((Fault(path="$", message=message, fix=fix),), source=folder)
         found += [os.path.join(path, file) for file in files if file.endswith(SUFFIXES)]  # noqa: PTH118 - a Path a file is slow
     return sorted(found)
 
@@ -115,7 +115,7 @@ def _checked(file: str, kind: str | None) -> _Checked:
         found = kind or _kind_of(document)
         _read(document, found, source=file)
     except ConfigError as error:
-        return _Checked(file=file, kind=found, problems=error.problems)
+        return _Checked(file=file, kind=found, problems=error.faults)
     return _Checked(file=file, kind=found)
 
 

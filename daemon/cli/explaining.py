@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from daemon.cli import rendering
 from daemon.cli.apiclient import client
 from daemon.cli.exits import Exit
@@ -57,7 +57,7 @@ def _is_file(target: str) -> bool:
 
 def _only_one(recording: Path | None) -> None:
     if recording is not None:
-        problem = Problem(path="--recording", message="the first file is a recording too", fix="give the decision record first")
+        problem = Fault(path="--recording", message="the first file is a recording too", fix="give the decision record first")
         raise ConfigError((problem,), source="verdictd explain")
 
 
@@ -65,7 +65,7 @@ def _write(file: Path, text: str) -> None:
     try:
         file.write_text(text, encoding="utf-8", errors="backslashreplace")  # the name of a file need not be text
     except OSError as error:
-        problem = Problem(path="--html", message=f"{file} cannot be written: {error.strerror}", fix="name a file in a folder")
+        problem = Fault(path="--html", message=f"{file} cannot be written: {error.strerror}", fix="name a file in a folder")
         raise ConfigError((problem,), source="verdictd explain") from error
 
 

@@ -8,7 +8,7 @@ import asyncio
 import os
 import time
 
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.policy import Policy
 from config.settings import Settings
 from daemon.aio.clock import SystemClock
@@ -37,7 +37,7 @@ def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
     """
     config = options.config or os.environ.get("VERDICTD_CONFIG")
     if config is None:
-        problem = Problem(path="--config", message="is missing", fix="name the settings that say where the telemetry is")
+        problem = Fault(path="--config", message="is missing", fix="name the settings that say where the telemetry is")
         raise ConfigError((problem,), source="verdictd plan")
     settings, release = load_settings(config, environ=os.environ), load_release(options.release)
     policy = settings.policies.get(release.policy, Policy())

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from config import documents
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.load import checked, load_policy
 from config.policy import Policy
 from daemon.cli import rendering
@@ -101,7 +101,7 @@ def described(options: argparse.Namespace, observed: Service | None) -> Service:
     try:
         return Service(**{"weight": DEFAULT_WEIGHT, **known, **given})
     except ValueError as error:
-        problems = (Problem(path="the service", message=one, fix="correct it") for one in str(error).splitlines())
+        problems = (Fault(path="the service", message=one, fix="correct it") for one in str(error).splitlines())
         raise ConfigError(tuple(problems), source=_SOURCE) from error
 
 
@@ -129,7 +129,7 @@ def _histogram(file: str) -> dict[str, Any]:
     try:
         shape = histogram.shape
     except ValueError as error:
-        problem = Problem(path="counts", message=str(error), fix="give one count more than bounds")
+        problem = Fault(path="counts", message=str(error), fix="give one count more than bounds")
         raise ConfigError((problem,), source=file) from error
     return {
         "histogram": histogram,
@@ -157,4 +157,4 @@ def _bounds(text: str) -> tuple[float, ...]:
 
 
 def _wrong(option: str, message: str, *, fix: str) -> ConfigError:
-    return ConfigError((Problem(path=option, message=message, fix=fix),), source=_SOURCE)
+    return ConfigError((Fault(path=option, message=message, fix=fix),), source=_SOURCE)

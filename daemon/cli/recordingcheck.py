@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from analyzers.fitness import ENOUGH, Resolution, resolutions
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError
 from daemon.errors import InvalidInput
 from daemon.offline.plan.seen import Seen
 from daemon.offline.replay.sources import opened
@@ -34,14 +36,13 @@ def check(file: str) -> Checked:
     """Read a recording to its end.
 
     Raises:
-        ConfigError: with the first line that is wrong, and why.
+        ConfigError: with the first line that is wrong, and all that is wrong with it.
     """
     path = Path(file)
     try:
         return _checked(path)
     except InvalidInput as error:
-        problem = Problem(path=_place(error.path, path), message=error.message, fix=error.fix)
-        raise ConfigError((problem,), source=file) from error
+        raise ConfigError([replace(one, path=_place(one.path, path)) for one in error.faults], source=file) from error
 
 
 def _checked(path: Path) -> Checked:

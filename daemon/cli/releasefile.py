@@ -4,10 +4,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from config import documents, files, walking
-from config.errors import ConfigError, Problem
+from config import documents, files
+from config.errors import ConfigError, Fault
 from daemon.errors import InvalidInput
-from daemon.model import Release, decode_release
+from daemon.model import Release
+from daemon.releasecheck import decode_release
 
 
 def load_release(name: str) -> Release:
@@ -20,14 +21,10 @@ def load_release(name: str) -> Release:
 
 def checked_release(document: object, *, source: str) -> Release:
     """A plain document as a release. Raises ``ConfigError`` with every problem found."""
-    problems = walking.problems(document, Release)
-    if problems:
-        raise ConfigError(problems, source=source)
     try:
         return decode_release(document, path="")
     except InvalidInput as error:
-        problem = Problem(path=error.path.strip(".") or "$", message=error.message, fix=error.fix)
-        raise ConfigError((problem,), source=source) from error
+        raise ConfigError(error.faults, source=source) from error
 
 
 def _standard_input(source: str) -> str:
@@ -35,7 +32,7 @@ def _standard_input(source: str) -> str:
     try:
         return files.as_text(files.read_stream(sys.stdin.buffer, limit_bytes=documents.MAX_BYTES))
     except files.Unreadable as error:
-        raise ConfigError((Problem(path="$", message=error.message, fix=error.fix),), source=source) from error
+        raise ConfigError((Fault(path="$", message=error.message, fix=error.fix),), source=source) from error
 
 
 def looks_like_release(document: object) -> bool:

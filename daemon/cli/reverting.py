@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.settings import Mesh, Settings
 from daemon import names
 from daemon.aio.clock import SystemClock
@@ -72,7 +72,7 @@ def mesh_of(meshes: Mapping[str, Mesh], release: Release) -> Mesh:
     try:
         return meshes[names.mesh(release.mesh, configured=meshes)]
     except InvalidInput as error:
-        problem = Problem(path=error.path.removeprefix("$."), message=error.message, fix=error.fix)
+        problem = Fault(path=error.path.removeprefix("$."), message=error.message, fix=error.fix)
         raise ConfigError((problem,), source=_SOURCE) from error
 
 
@@ -81,7 +81,7 @@ def _arm(pairs: list[str], name: str) -> dict[str, Any]:
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
-            problem = Problem(path=f"--{name}", message=f"{pair!r} has no =", fix="write KEY=VALUE, for example subset=v2")
+            problem = Fault(path=f"--{name}", message=f"{pair!r} has no =", fix="write KEY=VALUE, for example subset=v2")
             raise ConfigError((problem,), source=_SOURCE)
         if key.startswith("labels."):
             arm.setdefault("labels", {})[key.removeprefix("labels.")] = value
@@ -135,7 +135,7 @@ def _show(placement: Placement) -> None:
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        problem = Problem(
+        problem = Fault(
             path="--yes", message="is not given, and there is nobody to ask", fix="add --yes, or --dry-run to look only"
         )
         raise ConfigError((problem,), source=_SOURCE)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.load import load_policies
 from config.settings import Settings
 from daemon import settings as known
@@ -61,5 +61,5 @@ def _by_option(error: ConfigError, given: Mapping[str, str]) -> ConfigError:
             text = text.replace(f"(from {variable})", f"(from {option})")
         return text
 
-    problems = tuple(Problem(path=one.path, message=named(one.message), fix=one.fix) for one in error.problems)
+    problems = tuple(Fault(path=one.path, message=named(one.message), fix=one.fix) for one in error.faults)
     return ConfigError(problems, source="verdictd run" if error.source == "environment" else error.source)

@@ -13,7 +13,8 @@ from daemon.errors import InvalidEvent, InvalidInput
 from daemon.events import cdevents, cloudevents, decoding
 from daemon.events.cdevents import CDEvent
 from daemon.events.cloudevents import CloudEvent
-from daemon.model import Release, decode_release
+from daemon.model import Release
+from daemon.releasecheck import decode_release
 
 RELEASE_TYPE: Final = "io.verdictd.release.v1"
 
@@ -33,7 +34,7 @@ def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
     """Read the release a message announces.
 
     Raises:
-        InvalidEvent: with the path to the fault and how to mend it.
+        InvalidEvent: with every fault of the release, or the first one of its envelope; each has its path and how to mend it.
     """
     with decoding.netted("an event"):
         return _understood(headers, body)
@@ -88,7 +89,7 @@ def _release(document: object, *, path: str) -> Release:
     try:
         return decode_release(document, path=path)
     except InvalidInput as error:
-        raise InvalidEvent(error.message, path=error.path, fix=error.fix) from error
+        raise InvalidEvent.of(error.faults) from error
 
 
 def _json(body: bytes, *, path: str) -> object:

@@ -18,11 +18,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
+from config.errors import Fault
 from daemon.errors import InvalidEvent, InvalidInput
 from daemon.events import decoding
 from daemon.events.cloudevents import CloudEvent
-from daemon.model import Action, Release, Verdict, decode_release
+from daemon.model import Action, Release, Verdict
+from daemon.releasecheck import decode_release
 
 SPEC_VERSION: Final = "0.5.1"
 ROLLEDBACK: Final = "dev.cdevents.service.rolledback.0.3.0"
@@ -106,9 +109,13 @@ def to_release(event: CDEvent, *, path: str) -> Release:
     try:
         return decode_release({**fields, **custom}, path=inside)
     except InvalidInput as error:
-        field = error.path.removeprefix(f"{inside}.")
-        where = place_of(field, event, path=path) if field in _PLACES else error.path
-        raise InvalidEvent(error.message, path=where, fix=error.fix) from error
+        raise InvalidEvent.of([_placed(fault, inside, event, path=path) for fault in error.faults]) from error
+
+
+def _placed(fault: Fault, inside: str, event: CDEvent, *, path: str) -> Fault:
+    """The fault with its place in the event's own words."""
+    field = fault.path.removeprefix(f"{inside}.")
+    return replace(fault, path=place_of(field, event, path=path)) if field in _PLACES else fault
 
 
 def place_of(field: str, event: CDEvent, *, path: str) -> str:

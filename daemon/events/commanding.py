@@ -5,7 +5,7 @@ from daemon.model import Command
 
 
 def read_command(body: bytes) -> Command:
-    """Read a command. Raises ``InvalidEvent`` with the path to the fault and how to mend it."""
+    """Read a command. Raises ``InvalidEvent`` with every fault, its path and how to mend it."""
     fix = 'send {"command":"rollback","by":"name","reason":"..."}'
     with decoding.netted("a command"):
-        return decoding.decode_as(Command, body, path="$", fix=fix)
+        return decoding.checked(decoding.decode(body, path="$", fix=fix, like=Command), Command, path="$")

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from config import walking
+from config.errors import placed
 from daemon.errors import InvalidEvent
 
 log = logging.getLogger(__name__)
@@ -71,13 +73,19 @@ def decode_as(model: type[_T] | Any, body: bytes | msgspec.Raw, *, path: str, fi
     except RecursionError as error:
         raise InvalidEvent(f"not {what}: nested too deep", path=path, fix=fix) from error
     except msgspec.ValidationError as error:
-        message, _, where = str(error).partition(" - at ")
-        if not where and what != "JSON":
+        message, where = placed(error, path=path)
+        if where == path and what != "JSON":
             message = f"not {what}: {message}"
-        # "[...]" is the library's word for a place it does not know.
-        raise InvalidEvent(message, path=where.strip("`").replace("$", path, 1).replace("[...]", "") or path, fix=fix) from error
+        raise InvalidEvent(message, path=where, fix=fix) from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise InvalidEvent(f"not {what}: {error}", path=path, fix=fix) from error
+
+
+def checked(document: object, model: type[_T], *, path: str) -> _T:
+    """Plain values as ``model``. Raises ``InvalidEvent`` with every fault."""
+    if faults := walking.faults(document, model, path=path):
+        raise InvalidEvent.of(faults)
+    return msgspec.convert(document, model)
 
 
 def decode_base64(text: str, *, path: str, fix: str) -> bytes:

@@ -8,7 +8,7 @@ The process's own limit is raised first, as far as it may raise it; what does no
 import resource
 from dataclasses import dataclass
 
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.settings import EnvoyTelemetry, Settings
 from daemon.meshes.registry import kind_of, need_kubernetes
 
@@ -43,7 +43,7 @@ def capacity(settings: Settings) -> Capacity:
     allowed = _raised(elsewhere + (MOST if wanted is None else wanted))
     need = elsewhere + (LEAST if wanted is None else wanted)
     if allowed < need:
-        problem = Problem(
+        problem = Fault(
             path="http.max_connections",
             message=f"this process may open {allowed} files and sockets; {need} are needed, {elsewhere} of them for other things",
             fix=f"allow more (ulimit -n {need}, LimitNOFILE={need}), or configure fewer connections, proxies or meshes",

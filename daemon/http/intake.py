@@ -8,15 +8,12 @@ from collections.abc import Collection
 import msgspec
 from aiohttp import web
 
-from config import walking
-from config.errors import Problem
-from config.hints import nearest, one_of
+from config.errors import nearest, one_of
 from daemon import names
 from daemon.errors import InvalidInput, TimedOut
 from daemon.events import decoding
 from daemon.events.announcing import read_release
-from daemon.http.problems import InvalidDocument
-from daemon.model import Command, Release
+from daemon.model import Command, Release, Said
 
 BODY_SECONDS = 10.0
 _KEY_CHARACTERS = 255
@@ -57,10 +54,7 @@ async def submission(request: web.Request) -> tuple[Release, str]:
     answer does not start it twice. The key stands for this very release: with another body it is another release.
     """
     body = await _body(request, types=("application/json", "application/cloudevents+json"))
-    try:
-        announced = read_release(request.headers, body)
-    except InvalidInput as error:
-        raise InvalidDocument(_all_faults(request, body) or [_fault(error)]) from error
+    announced = read_release(request.headers, body)
     origin = announced.origin
     key = request.headers.get("Idempotency-Key")
     if origin is None and key is not None:
@@ -75,13 +69,25 @@ async def submission(request: web.Request) -> tuple[Release, str]:
 async def command(request: web.Request, word: str) -> Command:
     """A person's word; its body, with who and why, may be left out."""
     body = await _body(request, types=("application/json",)) if request.can_read_body else b"{}"
-    document = decoding.decode(body or b"{}", path="$", fix='send {"by": "...", "reason": "..."}', like=Command)
+    document = decoding.decode(body or b"{}", path="$", fix='send {"by": "...", "reason": "..."}', like=Said)
     if isinstance(document, dict) and "command" in document:
         raise InvalidInput("is given by the address already", path="$.command", fix="leave it out")
-    whole = {**document, "command": word} if isinstance(document, dict) else document
-    if faults := walking.problems(whole, Command, path="$"):
-        raise InvalidDocument(faults)
-    return msgspec.convert(whole, Command)
+    said = decoding.checked(document, Said, path="$")
+    return msgspec.convert({**msgspec.to_builtins(said), "command": word}, Command)
+
+
+async def raw_body(request: web.Request) -> bytes:
+    """The body as it was sent. It is read once, however often it is asked for: what was signed is what is understood later.
+
+    Raises:
+        TimedOut: it did not come in time.
+        HTTPRequestEntityTooLarge: it is larger than ``http.max_body_bytes``.
+    """
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        raise TimedOut(f"the body did not come within {BODY_SECONDS:g} s") from error
 
 
 async def _body(request: web.Request, *, types: tuple[str, ...]) -> bytes:
@@ -90,24 +96,4 @@ async def _body(request: web.Request, *, types: tuple[str, ...]) -> bytes:
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise web.HTTPUnsupportedMediaType(text=f"the content encoding {encoding[:40]!r} is not read here; send the body as it is")
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await request.read()
-    except TimeoutError as error:
-        raise TimedOut(f"the body did not come within {BODY_SECONDS:g} s") from error
-
-
-def _all_faults(request: web.Request, body: bytes) -> list[Problem]:
-    """The faults of a bare release together. Envelopes are told of one at a time."""
-    try:
-        document = decoding.decode(body, path="$", fix="")
-    except InvalidInput:
-        return []
-    enveloped = any(name.lower().startswith("ce-") for name in request.headers)
-    if enveloped or (isinstance(document, dict) and {"specversion", "context"} & document.keys()):
-        return []
-    return list(walking.problems(document, Release, path="$"))
-
-
-def _fault(error: InvalidInput) -> Problem:
-    return Problem(path=error.path, message=error.message, fix=error.fix)
+    return await raw_body(request)

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from config.errors import Problem as Fault
+from config.errors import Fault
 from daemon.errors import (
     Blocked,
     Conflict,
@@ -43,18 +43,10 @@ _FIXES = {
 }
 
 
-class Mistake(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault of a document."""
-
-    path: str
-    message: str
-    fix: str
-
-
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An answer that is no success (RFC 9457), with where the fault is and how to mend it.
 
-    ``errors`` has the faults of a document, when it has several: the first 30, and one that counts the rest.
+    ``errors`` has all faults of what was sent: the first 30, and one that counts the rest. The others are those of the first.
     """
 
     title: str
@@ -62,15 +54,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: str
     path: str | None = None
     fix: str | None = None
-    errors: tuple[Mistake, ...] = ()
-
-
-class InvalidDocument(InvalidInput):
-    """A document with one fault or several. It is what the first one says, and carries them all."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__(faults[0].message, path=faults[0].path, fix=faults[0].fix)
-        self.faults = tuple(faults)
+    errors: tuple[Fault, ...] = ()
 
 
 def answer(
@@ -79,7 +63,7 @@ def answer(
     *,
     path: str | None = None,
     fix: str | None = None,
-    errors: Sequence[Mistake] = (),
+    errors: Sequence[Fault] = (),
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """A problem as a response."""
@@ -129,11 +113,8 @@ async def expected(request: web.Request) -> web.StreamResponse | None:
 def of_error(error: VerdictdError) -> web.Response:
     """One of our errors as a response."""
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
-    if isinstance(error, InvalidDocument):
-        mistakes = [Mistake(path=fault.path, message=fault.message, fix=fault.fix) for fault in error.faults]
-        return answer(status, error.message, path=error.path, fix=error.fix, errors=mistakes)
     if isinstance(error, InvalidInput):
-        return answer(status, error.message, path=error.path, fix=error.fix)
+        return answer(status, error.message, path=error.path, fix=error.fix, errors=error.faults)
     headers: dict[str, str] = {}
     if isinstance(error, Throttled):
         headers["Retry-After"] = str(max(1, round(error.retry_after_seconds)))

@@ -7,6 +7,7 @@ The order at the end: no new connection, long polls answered, what is still bein
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -17,52 +18,53 @@ from config.address import Address
 from config.settings import Http
 from daemon.errors import Unavailable
 from daemon.http import guard, openapi
+from daemon.http.api import GROUPS
 from daemon.http.capacity import ACCEPTED_AT_ONCE, Capacity
 from daemon.http.connections import Connections
-from daemon.http.endpoints import health_endpoints, release_endpoints
-from daemon.http.health import Health, Readiness
-from daemon.http.longpolls import LongPolls
-from daemon.http.metrics import Metrics
-from daemon.http.problems import expected, problems
-from daemon.http.releases import Releases, reply
-from daemon.http.scraping import Scraping
-from daemon.ports import ReleaseService, Verdicts
+from daemon.http.endpoint import ApiPorts, Endpoint, Group
+from daemon.http.guard import Guard
+from daemon.http.intake import only_parameters
+from daemon.http.problems import Handler, expected, problems
 
 _SHUTDOWN_SECONDS = 1.0
 _QUEUE = 128
 """Connections that wait in the kernel to be taken."""
 
 
-def create_app(*, desk: ReleaseService, verdicts: Verdicts, metrics: Metrics, readiness: Readiness, http: Http) -> web.Application:
-    """The API over the engine's ports.
-
-    Args:
-        readiness: each component, with why it does not work; null when it does.
+def create_app(ports: ApiPorts, *, groups: Sequence[Group] = GROUPS) -> web.Application:
+    """The API: every endpoint of the groups, behind its guard, and the document that describes them.
 
     Raises:
         ConfigError: naming ``http.token_file`` when there must be a token and is none, or ``http.listen``.
     """
-    token_guard = guard.guard_for(http)
-    polls = LongPolls(verdicts)
-    releases = Releases(desk=desk, verdicts=verdicts, polls=polls, max_wait_seconds=http.max_wait_seconds)
-
-    async def describe(_request: web.Request) -> web.Response:
-        return reply(description)
-
-    table = [
-        *release_endpoints(releases, max_wait_seconds=http.max_wait_seconds),
-        *health_endpoints(Health(readiness), Scraping(metrics, desk).metrics, describe),
-    ]
-    description = openapi.document(table)
-    app = web.Application(client_max_size=http.max_body_bytes, middlewares=[problems, guard.middleware(token_guard)])
-    for endpoint in table:
-        app.router.add_route(endpoint.method, endpoint.path, endpoint.handler, expect_handler=expected)
+    token = guard.read_token(ports.http)
+    guards: dict[web.AbstractRoute, Guard] = {}
+    guarded = guard.middleware(lambda request: guards.get(request.match_info.route), token=token)
+    app = web.Application(client_max_size=ports.http.max_body_bytes, middlewares=[problems, guarded])
+    table = [(group, group.endpoints(ports)) for group in groups]
+    app[openapi.DOCUMENT] = openapi.document(table)
+    for endpoint in (one for _, of_group in table for one in of_group):
+        handler = _strict(endpoint) if endpoint.strict else endpoint.handler
+        for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
+            route = app.router.add_route(method, endpoint.path, handler, expect_handler=expected)
+            guards[route] = endpoint.guard
 
     async def let_go(_app: web.Application) -> None:
-        polls.close()
+        ports.waiting.close()
 
     app.on_shutdown.append(let_go)
     return app
+
+
+def _strict(endpoint: Endpoint) -> Handler:
+    """Query parameters that would be ignored are refused, before anything is done."""
+    known = [one.name for one in endpoint.parameters if one.where == "query"]
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        only_parameters(request, known)
+        return await endpoint.handler(request)
+
+    return handle
 
 
 class HttpServer:

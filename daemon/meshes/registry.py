@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.settings import Mesh
 from daemon.meshes.envoy.mesh import ENVOY
 from daemon.meshes.istio.mesh import ISTIO
@@ -34,10 +34,10 @@ def kinds() -> Mapping[str, MeshKind]:
         ConfigError: an entry point cannot be loaded, gives no ``MeshKind``, or one whose name is taken.
     """
     found = {kind.name: kind for kind in BUILT_IN}
-    wrong: list[Problem] = []
+    wrong: list[Fault] = []
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
         kind = _loaded(point)
-        if isinstance(kind, Problem):
+        if isinstance(kind, Fault):
             wrong.append(kind)
         elif kind.name in found:
             wrong.append(_refused(point, f"is a mesh of the kind {kind.name}, which there is already"))
@@ -81,7 +81,7 @@ def _required(kind: MeshKind) -> Iterable[str]:
     return (field.name for field in structs.fields(kind.settings) if field.required)
 
 
-def _loaded(point: metadata.EntryPoint) -> MeshKind | Problem:
+def _loaded(point: metadata.EntryPoint) -> MeshKind | Fault:
     try:
         kind = point.load()
     except Exception as error:  # noqa: BLE001 - somebody else's module may raise anything; it is said whose and what
@@ -89,6 +89,6 @@ def _loaded(point: metadata.EntryPoint) -> MeshKind | Problem:
     return kind if isinstance(kind, MeshKind) else _refused(point, f"is no MeshKind but a {type(kind).__name__}")
 
 
-def _refused(point: metadata.EntryPoint, message: str) -> Problem:
+def _refused(point: metadata.EntryPoint, message: str) -> Fault:
     whose = point.dist.name if point.dist is not None else "a package"
-    return Problem(path=f"{GROUP}.{point.name}", message=f"{point.value} {message}", fix=f"mend or remove {whose}")
+    return Fault(path=f"{GROUP}.{point.name}", message=f"{point.value} {message}", fix=f"mend or remove {whose}")

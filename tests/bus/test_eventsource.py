@@ -85,6 +85,18 @@ async def test_a_bare_release_is_told_from_the_next_by_its_place_and_keeps_its_i
     assert again.release_id == first.release_id
 
 
+async def test_a_dead_letter_tells_all_faults_of_its_release(bus: Bus) -> None:
+    await announce(bus, {**RELEASE, "service": "web.>", "weight": "10%", "canary": {"subst": "v2"}})
+    [announcement] = await take(bus, 1)
+    with pytest.raises(InvalidEvent) as caught:
+        announcement.release()
+    await announcement.reject(str(caught.value))
+    [(headers, _)] = await dead_letters(bus)
+    reasons = headers["Verdictd-Reason"].split(" | ")
+    assert sorted(reason.split(":")[0] for reason in reasons) == ["$.canary.subst", "$.service", "$.weight"]
+    assert "$.canary.subst: is not a known key; did you mean subset?" in reasons
+
+
 async def test_what_is_not_understood_is_rejected_with_its_reason_and_the_next_is_taken(bus: Bus) -> None:
     bad = {**RELEASE, "service": "web.>"}
     await announce(bus, b"\xff{not json", {"X-Sender": "ci"})
@@ -255,8 +267,8 @@ async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_list
     ("subject", "body", "reason"),
     [
         ("verdictd.command.web-1", b"rollback", "$: not JSON: JSON is malformed"),
-        ("verdictd.command.web-1", b'{"command":"explode"}', "$.command: Invalid enum value"),
-        ("verdictd.command.web-1", b'{"command":"cancel","extra":1}', "$: Object contains unknown field"),
+        ("verdictd.command.web-1", b'{"command":"explode"}', '$.command: "explode" is not one of them; write'),
+        ("verdictd.command.web-1", b'{"command":"cancel","extra":1}', "$.extra: is not a known key"),
         ("verdictd.command.Web_1", b'{"command":"cancel"}', "subject: 'Web_1' is not a usable name"),
     ],
 )

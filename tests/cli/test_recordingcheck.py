@@ -87,7 +87,6 @@ def test_a_torn_last_line_is_said_and_is_no_fault(tmp_path: Path, capsys: pytest
     ("content", "says"),
     [
         ("", "line 1: the file is empty; begin with"),
-        ('{"format":"verdictd.recording/1","release":{"service":"a b"},"policy":{}}', "line 1: $.release: Object missing"),
         (None, "$: cannot be read: No such file or directory"),
     ],
 )
@@ -100,6 +99,22 @@ def test_what_is_wrong_with_the_whole_is_said_of_it(
     code, [line] = checked(capsys, str(file))
     assert code == 64
     assert line.startswith(f"{file}: {says}")
+
+
+TOKEN_FIX = "use 1 to 63 letters, digits, '-' or '_', beginning and ending with a letter or digit"
+
+
+def test_all_faults_of_a_recordings_release_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "web.jsonl"
+    file.write_text('{"format":"verdictd.recording/1","release":{"service":"a b"},"policy":{}}', encoding="utf-8")
+    assert checked(capsys, str(file)) == (
+        64,
+        [
+            f"{file}: line 1: $.release.baseline: is missing; add it: baseline has no default",
+            f"{file}: line 1: $.release.canary: is missing; add it: canary has no default",
+            f"{file}: line 1: $.release.service: 'a b' is not a usable name; {TOKEN_FIX}",
+        ],
+    )
 
 
 def test_a_folder_of_recordings_stands_for_all_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, name: str, valu
     file.write_text("cluster: here", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_settings(file, environ={name: value})
-    told = {problem.path: problem.message for problem in caught.value.problems}
+    told = {problem.path: problem.message for problem in caught.value.faults}
     assert message in told[path]
 
 
@@ -85,4 +85,4 @@ def test_a_variable_that_cannot_be_used_is_named(tmp_path: Path, name: str, valu
 def test_bytes_that_are_no_text_are_refused_with_the_variable(name: str) -> None:
     with pytest.raises(ConfigError, match="holds bytes that are not UTF-8") as caught:
         load_settings(None, environ={f"VERDICTD_{name}": "\udcff"})
-    assert caught.value.problems[0].path == name.replace("__", ".").lower()
+    assert caught.value.faults[0].path == name.replace("__", ".").lower()

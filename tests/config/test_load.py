@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from config.errors import ConfigError, Problem
+from config.errors import ConfigError, Fault
 from config.load import load_policies, load_policy
 from config.policy import Policy
 from config.settings import EnvoyTelemetry, PrometheusTelemetry, Settings
@@ -30,10 +30,10 @@ def write(folder: Path, text: str, name: str = "settings.yaml") -> Path:
     return path
 
 
-def refused(path: Path, environ: dict[str, str] | None = None) -> list[Problem]:
+def refused(path: Path, environ: dict[str, str] | None = None) -> list[Fault]:
     with pytest.raises(ConfigError) as caught:
         load_settings(path, environ=environ)
-    return list(caught.value.problems)
+    return list(caught.value.faults)
 
 
 def test_no_file_and_no_variables_are_the_defaults() -> None:
@@ -69,6 +69,7 @@ def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
         ("zzz: 1", "zzz", "is not a known key", "remove it; known here: cluster, http"),
         ("http: {Listen: x}", "http.Listen", "is not a known key", "did you mean listen?"),
         ("cluster: 12", "cluster", "12 is not text", 'write it in quotes: "12"'),
+        ('cluster: "a\\n"', "cluster", '"a\\n" has a form that cannot be used', "use 1 to 63 letters"),
         ("cluster: 'a b'", "cluster", '"a b" has a form that cannot be used', "use 1 to 63 letters"),
         ("http: 8484", "http", "8484 is not a mapping", "write keys and values below it (listen"),
         ("log_level: inf", "log_level", '"inf" is not one of them', "write info"),
@@ -208,7 +209,7 @@ def test_keys_given_twice_are_refused_in_json(tmp_path: Path) -> None:
 
 
 def test_keys_that_yaml_reads_as_no_text_are_refused(tmp_path: Path) -> None:
-    assert refused(write(tmp_path, "on: 1"))[0] == Problem(
+    assert refused(write(tmp_path, "on: 1"))[0] == Fault(
         path="on", message="the key on line 1 is not text to YAML", fix='write it in quotes: "on":'
     )
 
@@ -237,7 +238,7 @@ def test_a_folder_of_policies_is_refused_with_the_problems_of_all_files(tmp_path
     write(tmp_path, "{}", "c.yaml")
     with pytest.raises(ConfigError) as caught:
         load_policies(tmp_path)
-    assert [problem.path for problem in caught.value.problems] == ["a.alpha", "b", "c"]
+    assert [problem.path for problem in caught.value.faults] == ["a.alpha", "b", "c"]
 
 
 def test_a_folder_of_policies_that_is_not_there_is_refused(tmp_path: Path) -> None:

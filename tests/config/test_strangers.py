@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from config import documents, files, yamls
-from config.errors import MOST_PROBLEMS, ConfigError
+from config.errors import MOST_FAULTS, ConfigError
 from config.load import load_policies
 from daemon.settings import load_settings
 from tests.config import strangers
@@ -19,7 +19,7 @@ def refusal(path: Path) -> str:
     with pytest.raises(ConfigError) as caught:
         load_settings(path)
     assert time.process_time() - began < 5.0
-    assert len(caught.value.problems) <= MOST_PROBLEMS + 1
+    assert len(caught.value.faults) <= MOST_FAULTS + 1
     assert len(str(caught.value)) < 40_000
     return str(caught.value)
 
@@ -61,7 +61,7 @@ def test_faults_in_the_environment_are_bounded_as_those_in_a_file(tmp_path: Path
     environ = {f"VERDICTD_K{number}": strangers.ALIAS_BOMB for number in range(50)}
     with pytest.raises(ConfigError) as caught:
         load_settings(None, environ=environ)
-    assert caught.value.problems[-1].message == "and 20 more"
+    assert caught.value.faults[-1].message == "and 20 more"
 
 
 def test_a_number_without_end_is_refused_also_where_only_values_are_wanted() -> None:

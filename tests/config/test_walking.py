@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from config.errors import ConfigError
+from config.errors import ConfigError, shown
 from config.load import checked
-from config.walking import problems, shown
+from config.walking import faults
 
 
 class Colour(StrEnum):
@@ -43,16 +43,16 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     ],
 )
 def test_a_fault_is_found(document: object, line: str) -> None:
-    assert [str(problem) for problem in problems(document, Shape)] == [line]
+    assert [str(problem) for problem in faults(document, Shape)] == [line]
 
 
 def test_a_good_document_has_no_problems() -> None:
     document = {"colour": "blue", "name": None, "points": [1], "either": "x", "anything": [1], "unknown": 1}
-    assert problems(document, Shape) == ()
+    assert faults(document, Shape) == ()
 
 
 def test_paths_begin_where_the_caller_says() -> None:
-    assert problems({"colour": 7}, Shape, path="$")[0].path == "$.colour"
+    assert faults({"colour": 7}, Shape, path="$")[0].path == "$.colour"
 
 
 def test_what_the_walk_lets_pass_is_still_decoded_by_the_model() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from daemon.meshes.registry import BUILT_IN
-from tests.docs import commands, links, meshes, paths, rbac, reference
+from tests.docs import api, commands, links, meshes, paths, rbac, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -34,6 +34,7 @@ def made(root: Path) -> dict[str, str]:
     about = root / meshes.RIGHTS_PAGE
     return {
         reference.PAGE: reference.page(BUILT_IN),
+        api.PAGE: api.page(),
         meshes.PAGE: meshes.page(BUILT_IN),
         meshes.RIGHTS_PAGE: meshes.with_rights(about.read_text(encoding="utf-8") if about.exists() else "", BUILT_IN),
         rbac.FILE: rbac.manifest(BUILT_IN),

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from config import hints
+from config import values
+from config.errors import one_of, shown
 from config.policy import Policy
-from config.walking import shown
 from daemon.meshes.kind import MeshKind
 from daemon.settings import model_of
 
@@ -100,11 +100,11 @@ def _type(kind: inspect.Type) -> str:
     kind, _ = _bare(kind)
     match kind:
         case inspect.FloatType() | inspect.IntType():
-            words = f"{'whole number' if isinstance(kind, inspect.IntType) else 'number'}{hints.limits(kind)}"
+            words = f"{'whole number' if isinstance(kind, inspect.IntType) else 'number'}{values.limits(kind)}"
         case inspect.LiteralType():
-            words = hints.one_of(f"`{value}`" for value in kind.values)
+            words = one_of(f"`{value}`" for value in kind.values)
         case inspect.UnionType():
-            words = hints.one_of(_type(one) for one in kind.types if not isinstance(one, inspect.NoneType))
+            words = one_of(_type(one) for one in kind.types if not isinstance(one, inspect.NoneType))
         case inspect.DictType():
             words = f"mapping of text to {_type(kind.value_type)}"
         case inspect.ListType():

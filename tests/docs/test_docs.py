@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from daemon.meshes.registry import BUILT_IN
-from tests.docs import commands, links, paths, reference
+from tests.docs import api, commands, links, paths, reference
 from tests.docs.__main__ import documents, faults, made
 
 MAKEFILE = "demo: x\n\trun\ntest:\n"
@@ -75,3 +75,13 @@ def test_the_page_has_every_key_with_default_and_meaning() -> None:
     assert "| `kind` | `istio` | *required* | What kind it is. |" in page
     assert "### `tolerances.latency`" in page
     assert "|  |\n" not in page, "a key has no meaning"
+
+
+def test_the_page_of_the_api_has_every_operation_with_what_it_needs() -> None:
+    page = api.page()
+    assert (
+        "| `POST /v1/releases/{id}/rollback` | `rollbackRelease` | token | Take the traffic back now. | 202: Accepted; 400: "
+        in page
+    )
+    assert "| `GET /healthz` | `getHealth` | nothing |" in page
+    assert "| `limit` | query | Most entries in one answer. From 1 to 1000. 100 by default. |" in page

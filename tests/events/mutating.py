@@ -209,5 +209,5 @@ def _look_for_faults(body: bytes) -> None:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return
-    found = walking.problems(document, Release, path="$")
+    found = walking.faults(document, Release, path="$")
     assert len(msgspec.json.encode([str(one) for one in found])) < 40_000

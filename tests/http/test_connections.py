@@ -269,7 +269,7 @@ def test_a_limit_that_is_too_low_is_refused_with_what_is_needed(
     settings = Settings(http=Http(max_connections=wanted))
     with pytest.raises(ConfigError) as caught:
         capacity(settings)
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.faults
     need = set_aside(settings) + (capacities.LEAST if wanted is None else wanted)
     assert problem.path == "http.max_connections"
     assert f"may open {soft} files" in problem.message

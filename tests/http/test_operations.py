@@ -1,17 +1,12 @@
-"""What operators and their machines read: probes, metrics, the description of the API."""
+"""What operators and their machines read: probes and metrics."""
 
 import asyncio
 import re
 from collections.abc import Iterator
 
-from aiohttp import web
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from config.settings import Http
-from daemon.http.health import Components
-from daemon.http.metrics import Metrics
-from daemon.http.server import create_app
 from daemon.model import Stage
 from tests.http.world import Engine, serving, view
 
@@ -69,44 +64,15 @@ async def test_the_event_loop_goes_on_while_metrics_are_written() -> None:
         assert (status, "slow 1.0" in text, turned.done()) == (200, True, True)
 
 
-def routes(app: web.Application) -> set[tuple[str, str]]:
-    found = set()
-    for route in app.router.routes():
-        assert route.resource is not None
-        found.add((route.method, route.resource.canonical))
-    return found
-
-
-async def test_the_description_has_every_route_and_no_other() -> None:
-    engine = Engine()
-    app = create_app(desk=engine, verdicts=engine, metrics=Metrics(), readiness=Components, http=Http())
-    async with serving() as api:
-        _, document = await api.call("GET", "/openapi.json")
-    described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
-    assert described == routes(app)
-    assert ("POST", "/v1/releases/{id}/rollback") in described
-
-
-async def test_every_reference_of_the_description_resolves() -> None:
-    async with serving() as api:
-        async with api.client.get("/openapi.json") as response:
-            text = await response.text()
-        _, document = await api.call("GET", "/openapi.json")
-    wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
-    assert {"Release", "ReleaseView", "Verdict", "Record", "Problem", "Command"} <= wanted
-    assert wanted <= document["components"]["schemas"].keys()
-
-
-async def test_what_changes_something_is_said_to_need_the_token() -> None:
-    async with serving() as api:
-        _, document = await api.call("GET", "/openapi.json")
-    for operations in document["paths"].values():
-        for method, operation in operations.items():
-            assert ("security" in operation) == (method == "post")
-            assert ("401" in operation["responses"]) == (method == "post")
-
-
-async def test_the_body_of_a_command_does_not_ask_for_the_word_in_the_address() -> None:
-    async with serving() as api:
-        _, document = await api.call("GET", "/openapi.json")
-    assert set(document["components"]["schemas"]["Command"]["properties"]) == {"by", "reason"}
+async def test_whatever_answers_to_get_answers_to_head_without_a_body() -> None:
+    engine = Engine(releases={"shop-1": view("shop-1")})
+    engine.end("shop-1")
+    paths = ("/v1/releases", "/v1/releases/shop-1", "/v1/releases/shop-1/verdict", "/v1/releases/shop-1/record")
+    async with serving(engine) as api:
+        for path in (*paths, "/v1/releases/shop-9", "/v1/releases?x=1", "/healthz", "/readyz", "/openapi.json", "/v2"):
+            async with api.client.get(path) as get, api.client.head(path) as head:
+                assert (head.status, head.content_type) == (get.status, get.content_type), path
+                assert head.headers["Content-Length"] == str(len(await get.read())), path
+                assert await head.read() == b""
+        async with api.client.head("/metrics") as head:
+            assert (head.status, head.content_type, await head.read()) == (200, "text/plain", b"")

@@ -8,7 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from config.errors import ConfigError
 from config.settings import Http
+from daemon.cli.releasefile import checked_release
 from daemon.errors import Conflict, Forbidden, Throttled, Unavailable, VerdictdError
 from daemon.model import Command, Outcome, ReleaseView, Stage
 from tests.http.world import RELEASE, Api, Engine, release, serving, view
@@ -84,6 +86,22 @@ async def test_all_faults_of_a_release_are_told_at_once() -> None:
         status, problem = await api.call("POST", "/v1/releases", json={"service": 1, "canary": {"subst": "v2"}})
         assert status == 400
         assert [error["path"] for error in problem["errors"]] == ["$.service", "$.canary.subst", "$.baseline"]
+
+
+async def test_all_faults_are_told_whatever_the_envelope_and_are_those_that_a_file_has() -> None:
+    wrong = {**RELEASE, "service": "a b", "weight": 101, "canary": {"subset": "v/2", "colour": "x"}}
+    with pytest.raises(ConfigError) as caught:
+        checked_release(wrong, source="release.yaml")
+    paths = [fault.path for fault in caught.value.faults]
+    assert paths == ["canary.colour", "weight", "service", "canary.subset"]
+    async with serving() as api:
+        _, bare = await api.call("POST", "/v1/releases", json=wrong)
+        headers = {"Content-Type": "application/cloudevents+json"}
+        _, event = await api.call("POST", "/v1/releases", json={**STRUCTURED, "data": wrong}, headers=headers)
+    assert [error["path"] for error in bare["errors"]] == [f"$.{path}" for path in paths]
+    assert [error["path"] for error in event["errors"]] == [f"$.data.{path}" for path in paths]
+    assert [error["fix"] for error in bare["errors"]] == [fault.fix for fault in caught.value.faults]
+    assert (bare["path"], bare["detail"], bare["fix"]) == tuple(bare["errors"][0][key] for key in ("path", "message", "fix"))
 
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"[" * 100_000, b""])
@@ -295,7 +313,7 @@ async def test_unknown_addresses_and_methods_are_problems_too() -> None:
     async with serving() as api:
         assert (await api.call("GET", "/v2/releases"))[1]["fix"] == "see /openapi.json for what there is"
         async with api.client.delete("/v1/releases") as response:
-            assert (response.status, response.headers["Allow"]) == (405, "GET,POST")
+            assert (response.status, response.headers["Allow"]) == (405, "GET,HEAD,POST")
 
 
 async def test_a_submission_survives_as_the_model() -> None:

@@ -1,7 +1,7 @@
 """A desk and verdicts without an engine behind them: our own ports, so that what they do is ours to say."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,8 +11,9 @@ import aiohttp
 from config.policy import Policy
 from config.settings import Http
 from daemon.errors import NotFound, Refused
+from daemon.http.api import GROUPS
 from daemon.http.capacity import Capacity
-from daemon.http.health import Components
+from daemon.http.endpoint import ApiPorts, Components, Group
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
@@ -149,9 +150,20 @@ class Api:
             return response.status, decoded
 
 
+def ports_of(
+    engine: Engine, http: Http, *, metrics: Metrics | None = None, readiness: Callable[[], Components] = Components
+) -> ApiPorts:
+    return ApiPorts(releases=engine, verdicts=engine, metrics=metrics or Metrics(), readiness=readiness, http=http)
+
+
 @asynccontextmanager
 async def serving(
-    engine: Engine | None = None, http: Http | None = None, *, connections: int = 100, per_peer: int = 100
+    engine: Engine | None = None,
+    http: Http | None = None,
+    *,
+    connections: int = 100,
+    per_peer: int = 100,
+    groups: Sequence[Group] = GROUPS,
 ) -> AsyncIterator[Api]:
     """A real server on a port of the system's choice."""
     engine = Engine() if engine is None else engine
@@ -159,9 +171,8 @@ async def serving(
     metrics = Metrics()
     components: dict[str, str | None] = {}
     helpful: dict[str, str | None] = {}
-    app = create_app(
-        desk=engine, verdicts=engine, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful), http=http
-    )
+    ports = ports_of(engine, http, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful))
+    app = create_app(ports, groups=groups)
     async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:
         timeout = aiohttp.ClientTimeout(total=10)
         url = f"http://127.0.0.1:{server.address.port}"

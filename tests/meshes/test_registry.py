@@ -84,14 +84,14 @@ def test_its_settings_are_read_and_refused_as_any_other(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError) as caught:
             load_settings(written(tmp_path, mesh))
-        assert [(problem.path, problem.fix) for problem in caught.value.problems] == [(path, fix)]
+        assert [(problem.path, problem.fix) for problem in caught.value.faults] == [(path, fix)]
     assert settings_schema()["$defs"]["MadeUpMesh"]["properties"]["zone"]["description"] == "Where it would be."
 
 
 def test_without_it_its_settings_name_no_mesh_and_no_dialect(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(written(tmp_path, {"kind": "made-up"}))
-    assert [(problem.path, problem.fix) for problem in caught.value.problems] == [
+    assert [(problem.path, problem.fix) for problem in caught.value.faults] == [
         ("telemetry.t.dialect", "write envoy or istio"),
         ("meshes.m.kind", "write envoy or istio"),
     ]
@@ -165,7 +165,7 @@ def test_a_package_whose_mesh_cannot_be_used_is_refused_with_its_name(
     install(packages, theirs=point, made_up="tests.meshes.made_up:MADE_UP")
     with pytest.raises(ConfigError) as caught:
         registry.kinds()
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.faults
     assert (problem.path, problem.fix) == ("verdictd.meshes.theirs", "mend or remove somebody")
     assert message in problem.message
     settings = written(packages, {"kind": "istio"})

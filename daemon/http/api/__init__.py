@@ -1,0 +1,8 @@
+"""The groups of the API. A new one is a module beside these, and a row here."""
+
+from typing import Final
+
+from daemon.http.api import operations, releases
+from daemon.http.endpoint import Group
+
+GROUPS: Final[tuple[Group, ...]] = (releases.GROUP, operations.GROUP)

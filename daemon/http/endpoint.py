@@ -1,0 +1,103 @@
+"""What the API has, as data: the router, the guard and the OpenAPI document are all made from it and cannot disagree.
+
+A group of endpoints is one module of ``daemon/http/api`` and one row of its table; it says what it has and who may ask for it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from config.settings import Http
+from daemon.http.guard import Guard
+from daemon.http.metrics import Metrics
+from daemon.http.problems import Handler
+from daemon.http.waiting import Waiting
+from daemon.ports import ReleaseService, Verdicts
+
+TEXT: Final = "text/plain"
+JSON: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """A parameter: ``where`` is path, query or header."""
+
+    name: str
+    where: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One method of one path. What answers to GET answers to HEAD as well.
+
+    Attributes:
+        name: of the operation, for clients made from the OpenAPI document. It is unique, and never changed.
+        guard: who may ask.
+        answers: by status, what the body is: an example of it (a struct, whose model it stands for), the media type of something
+            else, or null for a problem document.
+        body: an example of the request's body, if it has one; ``events`` says that CloudEvents are understood as well.
+        about: by status, what it means.
+        strict: query parameters that it does not know are refused. Those of probes and scrapers are not ours to say.
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: Handler
+    guard: Guard
+    summary: str
+    answers: Mapping[int, msgspec.Struct | str | None]
+    parameters: tuple[Parameter, ...] = ()
+    body: msgspec.Struct | None = None
+    body_required: bool = True
+    events: bool = False
+    about: Mapping[int, str] = field(default_factory=dict)
+    strict: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """Each component, with why it does not work; null when it does. Without the ``helpful`` ones the daemon works on."""
+
+    needed: Mapping[str, str | None] = field(default_factory=dict)
+    helpful: Mapping[str, str | None] = field(default_factory=dict)
+
+
+Readiness = Callable[[], Components]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiPorts:
+    """What endpoints are made from: the engine's ports, the settings, and who keeps answers open."""
+
+    releases: ReleaseService
+    verdicts: Verdicts
+    metrics: Metrics
+    readiness: Readiness
+    http: Http
+    waiting: Waiting = field(default_factory=Waiting)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Endpoints that belong together; ``name`` is their tag in the OpenAPI document."""
+
+    name: str
+    about: str
+    endpoints: Callable[[ApiPorts], Sequence[Endpoint]]
+
+
+def reply(body: object, *, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A JSON response, never kept by a cache."""
+    return web.Response(
+        status=status,
+        body=msgspec.json.encode(body),
+        content_type=JSON,
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )

@@ -1,0 +1,138 @@
+"""The description of the API: all of it, nothing else, and with examples that are right."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from aiohttp import web
+
+from config.settings import Http
+from daemon.http.server import create_app
+from tests.http.schemas import faults
+from tests.http.world import Engine, ports_of, serving
+
+
+async def described() -> dict[str, Any]:
+    async with serving() as api:
+        _, document = await api.call("GET", "/openapi.json")
+    assert isinstance(document, dict)
+    return document
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, of_path in document["paths"].items():
+        for method, operation in of_path.items():
+            yield method.upper(), path, operation
+
+
+def routes(app: web.Application) -> set[tuple[str, str]]:
+    found = set()
+    for route in app.router.routes():
+        assert route.resource is not None
+        found.add((route.method, route.resource.canonical))
+    return found
+
+
+async def test_the_description_has_every_route_and_no_other() -> None:
+    said = {(method, path) for method, path, _ in operations(await described())}
+    # HEAD is said once, for all.
+    assert said | {("HEAD", path) for method, path in said if method == "GET"} == routes(create_app(ports_of(Engine(), Http())))
+    assert ("POST", "/v1/releases/{id}/rollback") in said
+
+
+async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -> None:
+    """Code is generated from these names: they are never changed."""
+    named = {operation["operationId"]: f"{method} {path}" for method, path, operation in operations(await described())}
+    assert named == {
+        "submitRelease": "POST /v1/releases",
+        "listReleases": "GET /v1/releases",
+        "getRelease": "GET /v1/releases/{id}",
+        "getVerdict": "GET /v1/releases/{id}/verdict",
+        "getRecord": "GET /v1/releases/{id}/record",
+        "rollbackRelease": "POST /v1/releases/{id}/rollback",
+        "promoteRelease": "POST /v1/releases/{id}/promote",
+        "cancelRelease": "POST /v1/releases/{id}/cancel",
+        "getHealth": "GET /healthz",
+        "getReadiness": "GET /readyz",
+        "getMetrics": "GET /metrics",
+        "getDescription": "GET /openapi.json",
+    }
+    assert len(named) == sum(1 for _ in operations(await described()))
+
+
+async def test_every_operation_stands_under_a_tag_that_is_explained() -> None:
+    document = await described()
+    used = Counter(tag for _, _, operation in operations(document) for tag in operation["tags"])
+    assert used == {"releases": 8, "operations": 4}
+    assert [tag["name"] for tag in document["tags"] if tag["description"]] == list(used)
+
+
+async def test_every_reference_of_the_description_resolves() -> None:
+    document = await described()
+    wanted = set(re.findall(r"'#/components/schemas/([^']+)'", str(document)))
+    assert {"Release", "ReleaseView", "ReleaseList", "Verdict", "Record", "Problem", "Said", "Ready"} <= wanted
+    assert wanted == document["components"]["schemas"].keys()
+
+
+async def test_what_is_in_a_path_is_described_as_its_parameter() -> None:
+    for _, path, operation in operations(await described()):
+        said = [one["name"] for one in operation["parameters"] if one["in"] == "path" and one["required"]]
+        assert said == re.findall(r"\{(\w+)\}", path)
+
+
+async def test_what_changes_something_is_said_to_need_the_token() -> None:
+    document = await described()
+    assert document["components"]["securitySchemes"].keys() == {"token"}
+    for method, _, operation in operations(document):
+        assert operation.get("security") == ([{"token": []}, {}] if method == "POST" else None)
+        assert ("401" in operation["responses"]) == (method == "POST")
+
+
+async def test_the_body_of_a_command_does_not_ask_for_the_word_in_the_address() -> None:
+    assert set((await described())["components"]["schemas"]["Said"]["properties"]) == {"by", "reason"}
+
+
+def contents(operation: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from operation.get("requestBody", {"content": {}})["content"].values()
+    for answer in operation["responses"].values():
+        yield from answer["content"].values()
+
+
+async def test_every_body_of_ours_has_an_example_and_each_is_as_its_schema_says() -> None:
+    document = await described()
+    checked = 0
+    for _, path, operation in operations(document):
+        for content in contents(operation):
+            if "$ref" not in content.get("schema", {}) or content == operation["responses"]["default"]["content"].get(
+                "application/problem+json"
+            ):
+                continue
+            assert list(faults(content["example"], content["schema"], document=document)) == [], path
+            checked += 1
+    assert checked > 25
+
+
+async def test_an_example_that_is_wrong_is_found() -> None:
+    document = await described()
+    submit = document["paths"]["/v1/releases"]["post"]["requestBody"]["content"]["application/json"]
+    good = submit["example"]
+    wrong = [
+        {**good, "weight": 101},
+        {**good, "weight": "10"},
+        {**good, "strategy": "x"},
+        {**good, "canary": {"sub": "v2"}},
+        {name: value for name, value in good.items() if name != "canary"},
+    ]
+    assert [len(list(faults(one, submit["schema"], document=document))) for one in wrong] == [1, 1, 1, 1, 1]
+    assert list(faults(good, submit["schema"], document=document)) == []
+
+
+async def test_the_example_of_a_release_can_be_submitted_as_it_is() -> None:
+    document = await described()
+    example = document["paths"]["/v1/releases"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    async with serving() as api:
+        status, view = await api.call("POST", "/v1/releases", json=example)
+        assert status == 202
+        schema = document["paths"]["/v1/releases"]["post"]["responses"]["202"]["content"]["application/json"]["schema"]
+        assert list(faults(view, schema, document=document)) == []

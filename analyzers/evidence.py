@@ -73,14 +73,13 @@ def fold(rows: Rows, limits: Limits, values: Array, *, waived: Mask, looked: Mas
     Args:
         waived: (releases, legs), the cap does not hold. looked: (releases, legs), the tick had something to compare.
     """
-    cap = np.where(waived, np.inf, limits.cap[:, None])
-    step = np.minimum(values, cap[:, _LEG])
-    fresh = np.where(rows.head[:, TICK] < limits.horizon, 1.0 / limits.horizon, 0.0)
+    cap = limits.cap[:, None]
+    step = np.minimum(values, np.where(waived, np.inf, cap)[:, _LEG] if waived.any() else cap)
     later = limits.later[:, None] * np.where(rows.grown >= 0.0, LATE_DISCOUNT, 1.0) * looked
-    begun = np.empty_like(step)
-    begun[:, :_WORSE] = _log(fresh)[:, None]
-    begun[:, _WORSE:] = _log(later)[:, _LEG[_WORSE:]]
-    rows.logs[:, 1] = np.logaddexp(rows.logs[:, 1], begun)
+    begun = np.exp(rows.logs[:, 1])
+    begun[:, :_WORSE] += ((rows.head[:, TICK] < limits.horizon) / limits.horizon)[:, None]
+    begun[:, _WORSE:] += later[:, _LEG[_WORSE:]]
+    rows.logs[:, 1] = _log(begun)
     rows.logs += step[:, None]
     np.minimum(rows.logs, LARGEST, out=rows.logs)
     said: Array = np.minimum.reduceat(step[:, _FIRSTS[len(LEGS) :]], _PARTS, axis=1)
@@ -103,8 +102,9 @@ def follow(rows: Rows, said: Array, t: Array) -> Mask:
     period = rows.period
     total = period[:, :, CUSUM] + said
     ended: Mask = total <= 0.0
-    period[:, :, CUSUM] = np.where(ended, 0.0, total)
+    period[:, :, CUSUM] = total
+    period[:, :, LOOKS] += 1.0
+    period[:, :, GREW] += said > 0.0
+    period[:, :, :SINCE] *= ~ended[:, :, None]
     period[:, :, SINCE] = np.where(ended, t[:, None], period[:, :, SINCE])
-    period[:, :, LOOKS] = np.where(ended, 0.0, period[:, :, LOOKS] + 1.0)
-    period[:, :, GREW] = np.where(ended, 0.0, period[:, :, GREW] + (said > 0.0))
     return ended

@@ -98,7 +98,7 @@ def period(rows: Rows, limits: Limits, leg: int, *, recent: bool) -> Period:
     A baseline that serves nothing any more is remembered: its failures as they were, its latency only over a recent period. Of
     denials' own period the requests are not kept: they are told over the whole watch.
     """
-    _, since, looks, grew = rows.period[0, leg].tolist()
+    _, looks, grew, since = rows.period[0, leg].tolist()
     alone = bool(rows.head[0, col.ALONE] > 0.0)
     recent = recent and looks > 0.0 and leg != DENIED
     together = alone and not recent and leg in LATENCY
@@ -112,7 +112,7 @@ def period(rows: Rows, limits: Limits, leg: int, *, recent: bool) -> Period:
         whole=not recent,
         counts=counts,
         ranks=rows.recent_ranks[0] if recent else rows.shown[0, [col.SHIFT, col.PRECISION]],
-        slow=rows.recent_slow[0] if recent else np.stack([*rows.exposed[0, [col.CANARY, col.EXPECTED]], rows.tolerated[0]]),
+        slow=(rows.recent_slow if recent else rows.exposed)[0, : col.EXPECTED_VARIANCE],
         alpha=(1.0 - LEVEL) / (float(limits.horizon[0]) if recent else 1.0),
         words=f"since second {since:.0f}" if recent and since else "while both served" if together else "since the start",
         beside="while it served" if alone and not together else "in the same seconds",

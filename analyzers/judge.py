@@ -15,7 +15,7 @@ from analyzers import alone, conviction, decide, evidence, intake, memory, promo
 from analyzers.arrays import Array, Mask
 from analyzers.counts import Sample
 from analyzers.guards import bursts, dispersion, pods, share
-from analyzers.guards.pods import Scores, Tallies, Tally
+from analyzers.guards.pods import Tallies, Tally
 from analyzers.intake import Tick
 from analyzers.layout import BOUNDS_MARK, LONELY, ONE_BUCKET, TICK, WIDTH, Rows, blank
 from analyzers.legs import mean
@@ -125,7 +125,7 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     raw = np.concatenate([state.row for state in states]).reshape(len(states), WIDTH)
     rows, limits, tick = Rows(raw), Limits.of(terms), intake.pack(terms, samples)
     seen = fold_arrays(rows, limits, tick, pods.scattered(samples, tick))
-    tallies = pods.fold([state.pods for state in states], terms, samples, tick, Scores(ranks=seen.ranks, tails=seen.tails.mean(1)))
+    tallies = pods.fold([state.pods for state in states], terms, samples, tick, (seen.ranks, seen.tails))
     rulings = decide.rule(rows, limits, tick, conviction.weigh(rows, limits, seen, tallies))
     return [(JudgeState(row, mine), ruling) for row, mine, ruling in zip(raw, tallies, rulings, strict=True)]
 
@@ -138,12 +138,13 @@ def fold_arrays(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look
     memory.begin(rows, limits, tick)
     tick, compared = alone.refer(rows, tick)
     seen = look(rows, limits, compared, scattered)
-    beyond_mean = mean.fold(rows, limits, tick)
-    looked = np.repeat(tick.seen[:, None], len(LEGS), axis=1)
-    looked[:, len(EVENTS) :] &= compared.timed[:, None]
+    news = mean.counted(tick, seen)
+    beyond_mean = mean.fold(rows, limits, seen.allowed, news)
+    timed = tick.seen & compared.timed
+    looked = np.array((tick.seen, tick.seen, timed, timed)).T
     said = evidence.fold(rows, limits, evidence.log_e(seen), waived=seen.outage, looked=looked)
     said[:, TYPICAL] = np.where(seen.one_bucket, beyond_mean, said[:, TYPICAL])
-    shift, precision = memory.fold(rows, seen, tick, evidence.follow(rows, said, tick.t))
+    shift, precision = memory.fold(rows, seen, tick, news, evidence.follow(rows, said, tick.t))
     bursts.fold(rows, tick)
     share.fold(rows, limits, tick)
     dispersion.fold(rows, shift=shift, precision=precision)

@@ -30,15 +30,15 @@ NOT_BEGUN = -1e6
 TICK, SEEN, BOUNDS_MARK, ONE_BUCKET, LONELY, ALONE = range(6)
 
 # Columns of ``period``.
-CUSUM, SINCE, LOOKS, GREW = range(4)
+CUSUM, LOOKS, GREW, SINCE = range(4)
 
 # Columns of ``counts`` and ``recent``: canary and baseline errors, requests, denials; errors and denials of the canary had it been
 # the baseline; sums and counts behind the means.
 C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, E_ERR, E_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(COUNT_COLUMNS)
 
 
-# Rows of ``exposed``.
-CANARY, EXPECTED, EXPECTED_VARIANCE = range(3)
+# Rows of ``exposed`` and, but for the last, of ``recent_slow``.
+CANARY, EXPECTED, TOLERATED, EXPECTED_VARIANCE = range(4)
 
 # Columns of ``shown``: the canary's requests while a baseline was there, and the failures expected among them at the baseline's
 # rate of each tick; the ranks' precision, and precision times shift; ticks with latency.
@@ -67,12 +67,11 @@ class Rows:
         recent, recent_ranks: the same and the Mann-Whitney statistic (over its variance, and the inverse of that) over each leg's
             own period.
         baseline: the baseline's histogram since the start. history: both arms', fading.
-        tolerated: the tolerated baseline at the canary's exposure since the start.
-        recent_slow: the canary's histogram, the baseline's and the tolerated one at its exposure over the slow end's period.
+        recent_slow: the first three of ``exposed`` over the slow end's period.
         baseline_ring, canary_ring: errors and requests of the last ticks, for the guard against bursts.
         blocks: per block length, what the guard of latency dispersion needs.
-        exposed: histograms since the start, for promotion: the canary's; the baseline's at the canary's exposure, tick by tick
-            (sum of m B / n), and its variance (sum of (m / n)^2 B).
+        exposed: histograms since the start: the canary's; at the canary's exposure, tick by tick, the baseline's (sum of m B / n) and
+            the tolerated one; variance of the baseline's (sum of (m / n)^2 B).
         error_bets: log e-values against "beyond the tolerated error rate", one per alternative, for promotion.
         shown: sums since the start, for promotion; traffic: for the guard of the share. See the column names of this module.
     """
@@ -91,12 +90,11 @@ class Rows:
     recent_ranks: Annotated[Array, (2,)]
     baseline: Annotated[Array, (MAX_BUCKETS,)]
     history: Annotated[Array, (2, MAX_BUCKETS)]
-    tolerated: Annotated[Array, (MAX_BUCKETS,)]
     recent_slow: Annotated[Array, (3, MAX_BUCKETS)]
     baseline_ring: Annotated[Array, (BASELINE_RING, 2)]
     canary_ring: Annotated[Array, (CANARY_RING, 2)]
     blocks: Annotated[Array, (BLOCKS, 7)]
-    exposed: Annotated[Array, (3, MAX_BUCKETS)]
+    exposed: Annotated[Array, (4, MAX_BUCKETS)]
     error_bets: Annotated[Array, (ERROR_BETS,)]
     shown: Annotated[Array, (5,)]
     traffic: Annotated[Array, (6,)]

@@ -14,6 +14,7 @@ from analyzers.intake import Tick
 from analyzers.layout import Rows
 from analyzers.legs import slow_end, typical
 from analyzers.legs.events import is_outage
+from analyzers.legs.table import DENIED, ERRORS, LEGS
 from analyzers.terms import Limits
 from analyzers.tolerated import BLIND_SHARE, Passing
 
@@ -26,11 +27,14 @@ class Look:
     """What legs are given; (releases,), (releases, J) for histograms.
 
     Attributes:
+        canary, baseline: requests with a latency.
         errors, denied: of canary and baseline.
         pooled: both arms' histogram of the tick.
         ranks: pooled mid-ranks of the buckets.
         tails: scores of the slow end (releases, alternatives, J).
         drawn: log e-values of both given the pooled histogram (releases, alternatives): tilts of the ranks, then of the tail.
+        allowed: the factor on typical latency that is tolerated: with twice the policy's standard deviation of wandering latency, and
+            with what young pods are given.
         typical, slow_end: the tick's tolerated baseline for either tolerance.
         graded: ratios of the graded exceedances; 1 in the first tick, where nothing was known before.
         outage: legs whose evidence in this tick is not capped (releases, legs).
@@ -39,12 +43,15 @@ class Look:
 
     tick: Tick
     limits: Limits
+    canary: Array
+    baseline: Array
     errors: tuple[Events, Events]
     denied: tuple[Events, Events]
     pooled: Array
     ranks: Array
     tails: Array
     drawn: Array
+    allowed: Array
     typical: Array
     slow_end: Array
     graded: Array
@@ -52,47 +59,46 @@ class Look:
     one_bucket: Mask
 
 
-def widened(limits: Limits, tick: Tick, tolerance: Array) -> Array:
-    """A tolerance with twice the policy's standard deviation of wandering latency, and with what young pods are given."""
-    wide: Array = tolerance * np.exp(2.0 * limits.wander) * tick.settling
-    return wide
-
-
 def look(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look:
     """Look at a tick whose failures are ``scattered`` over pods, or not. Call before the memories are folded."""
-    size = tick.c.shape[1]
-    pooled, before = tick.c + tick.b, rows.history[:, :, :size]
-    first = ~(before[:, 1].sum(1) > 0.0)
-    baseline = np.where(first[:, None], tick.b, before[:, 1])
-    slower, slow, graded = tick.b, tick.b, np.ones_like(pooled)
-    if limits.bounds.shape[1] and tick.timed.any():
-        tolerances = widened(limits, tick, limits.typical), widened(limits, tick, limits.slow_end)
-        passing = Passing(baseline, limits.bounds, tolerances[0])
-        slower = passing.slowed(tick.b)
-        if (tolerances[0] != tolerances[1]).any():
-            passing = Passing(baseline, limits.bounds, tolerances[1])
-        slow, before_slow = passing.slowed(np.array((tick.b, baseline)), rare=True)
-        graded = np.where(first[:, None], 1.0, slow_end.ratios(before_slow))
-    total = baseline.sum(1)
-    middle = np.minimum((np.cumsum(baseline, axis=1) < 0.5 * total[:, None]).sum(1), size - 1)
+    pooled, before = tick.c + tick.b, rows.history[:, :, : tick.c.shape[1]]
+    baseline = np.where(before[:, 1].any(1, keepdims=True), before[:, 1], tick.b)
+    allowed = np.array((limits.typical, limits.slow_end)) * (np.exp(2.0 * limits.wander) * tick.settling)
+    slower, slow, graded = _tolerated(limits, tick, before[:, 1], baseline, allowed)
     errors = (tick.c_err, tick.c_req), (tick.b_err, tick.b_req)
     denied = (tick.c_den, tick.c_req + tick.c_den), (tick.b_den, tick.b_req + tick.b_den)
-    outage = [is_outage(*one, seconds=limits.tick_seconds) for one in (errors, denied)]
-    never = np.zeros(len(total), dtype=np.bool_)
+    outage = np.zeros((len(pooled), len(LEGS)), dtype=np.bool_)
+    outage[:, ERRORS] = is_outage(*errors, seconds=limits.tick_seconds) | scattered
+    outage[:, DENIED] = is_outage(*denied, seconds=limits.tick_seconds)
     ranks, tails = typical.mid_ranks(pooled), slow_end.scores(before.sum(1) + pooled)
     scores = np.concatenate([typical.scores(ranks, typical.TILTS), tails], axis=1)
     return Look(
         tick=tick,
         limits=limits,
+        canary=tick.c.sum(1),
+        baseline=tick.b.sum(1),
         errors=errors,
         denied=denied,
         pooled=pooled,
         ranks=ranks,
         tails=tails,
         drawn=permutation.log_e(scores, pooled, tick.c),
+        allowed=allowed[0],
         typical=slower,
         slow_end=slow,
         graded=graded,
-        outage=np.stack([outage[0] | scattered, outage[1], never, never], axis=-1),
-        one_bucket=(total > 0.0) & (baseline[np.arange(len(total)), middle] >= BLIND_SHARE * total),
+        outage=outage,
+        one_bucket=(baseline.max(1) >= np.maximum(BLIND_SHARE * baseline.sum(1), 1e-300)),
     )
+
+
+def _tolerated(limits: Limits, tick: Tick, before: Array, baseline: Array, allowed: Array) -> tuple[Array, Array, Array]:
+    """The tick's tolerated baselines for both tolerances, and the ratios of the graded exceedances."""
+    if not (limits.bounds.shape[1] and tick.timed.any()):
+        return tick.b, tick.b, np.ones_like(tick.b)
+    passing = Passing(baseline, limits.bounds, allowed[0])
+    slower = passing.slowed(tick.b)
+    if (allowed[0] != allowed[1]).any():
+        passing = Passing(baseline, limits.bounds, allowed[1])
+    slow, before_slow = passing.slowed(np.array((tick.b, baseline)), rare=True)
+    return slower, slow, np.where(before.any(1, keepdims=True), slow_end.ratios(before_slow), 1.0)

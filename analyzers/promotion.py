@@ -119,25 +119,12 @@ def fold(rows: Rows, limits: Limits, tick: Tick, *, shift: Array, precision: Arr
     """Fold one tick.
 
     Args:
-        rows: ``exposed`` must be that of the bounds of ``limits``.
-        limits: of the batch.
-        tick: what was counted.
         shift, precision: of the tick's Mann-Whitney statistic (releases,); the precision is 0 where it says nothing.
     """
     rows.error_bets += _bets(rows, limits, tick)
-    ratio = tick.c_req / np.maximum(tick.b_req, 1.0)
-    compared = tick.b_req > 0.0
-    rows.shown[:, EXPOSED] += np.where(compared, tick.c_req, 0.0)
-    rows.shown[:, ERRORS_EXPECTED] += np.where(compared, ratio * tick.b_err, 0.0)
-    rows.shown[:, PRECISION] += precision
-    rows.shown[:, SHIFT] += precision * shift
-    rows.shown[:, TIMED_TICKS] += tick.timed
-    size = tick.c.shape[1]
-    ratio = (tick.c.sum(1) / np.maximum(tick.b.sum(1), 1.0))[:, None]
-    expected = ratio * tick.b
-    rows.exposed[:, CANARY, :size] += tick.c
-    rows.exposed[:, EXPECTED, :size] += expected
-    rows.exposed[:, EXPECTED_VARIANCE, :size] += ratio * expected
+    compared = np.where(tick.b_req > 0.0, tick.c_req, 0.0)
+    expected = compared / np.maximum(tick.b_req, 1.0) * tick.b_err
+    rows.shown += np.array((compared, expected, precision, precision * shift, tick.timed)).T
 
 
 def _bets(rows: Rows, limits: Limits, tick: Tick) -> Array:
@@ -149,19 +136,16 @@ def _bets(rows: Rows, limits: Limits, tick: Tick) -> Array:
     ``A (log r - D) - B D - m d (a - 1)``, s = m / (m + n), D = log(1 + s (r - 1)), a = r exp(-D), r < 1: E exp of it is at most
     exp(m (p_c - p_b - d) (a - 1)), and a is below 1.
     """
+    rate = np.minimum(rows.shown[:, ERRORS_EXPECTED] / np.maximum(rows.shown[:, EXPOSED], 1.0), 1.0)
+    failed, base_failed = np.array(((tick.c_err, rate * tick.c_req), (tick.b_err, rate * tick.b_req)))[..., None]
     asked, base_asked = tick.c_req[:, None], tick.b_req[:, None]
-    failed, base_failed = tick.c_err[:, None], tick.b_err[:, None]
     limit = np.minimum(limits.max_rate, 1.0 - 1e-9)[:, None]
     kept = np.log1p(-limit / RATIOS) - np.log1p(-limit)
-    exposed = rows.shown[:, EXPOSED, None]
-    rate = np.minimum(rows.shown[:, ERRORS_EXPECTED, None] / np.maximum(exposed, 1.0), 1.0)
     drift = np.log1p(asked / np.maximum(asked + base_asked, 1.0) * (1.0 / RATIOS - 1.0))
     change = -_LOG_RATIOS - drift
-    room = -asked * limits.above_baseline[:, None] * np.expm1(change)
-    absolute = failed * -_LOG_RATIOS + (asked - failed) * kept
-    relative = failed * change - base_failed * drift + room
-    hoped_absolute = asked * (rate * -_LOG_RATIOS + (1.0 - rate) * kept)
-    hoped_relative = rate * (asked * change - base_asked * drift) + room
+    absolute, hoped_absolute = asked * kept - failed * (_LOG_RATIOS + kept)
+    room = asked * limits.above_baseline[:, None] * np.expm1(change)
+    relative, hoped_relative = failed * change - base_failed * drift - room
     gained: Array = np.where(hoped_relative > hoped_absolute, relative, absolute)
     return gained
 

@@ -57,7 +57,7 @@ def error_rate(rows: Rows, limits: Limits) -> float | None:
     rates, every = np.geomspace(base, 1.0, _CANDIDATES), np.ones(_CANDIDATES)
     arms = (rates * canary, canary * every), (base * baseline * every, baseline * every)
     beyond = [
-        _mixed(events.log_e(*arms, events.BEYOND, factor=factor, above=above), events.BEYOND_PRIOR)
+        _mixed(events.log_e(*arms, events.BEYOND, factor=factor, above=above[:, None]), events.BEYOND_PRIOR)
         for factor, above in ((0.0, limits.max_rate[0] * every), (1.0, limits.above_baseline[0] * every))
     ]
     worse = _mixed(events.log_e(*arms, events.RATIOS), events.PRIOR)

@@ -31,9 +31,7 @@ def fold(rows: Rows, tick: Tick) -> None:
         (rows.baseline_ring, BASELINE_RING, tick.b_err, tick.b_req),
         (rows.canary_ring, CANARY_RING, tick.c_err, tick.c_req),
     ):
-        place = at[row] % length
-        ring[row, place, 0] = errors[row]
-        ring[row, place, 1] = requests[row]
+        ring[row, at[row] % length] = np.array((errors, requests)).T[row]
     rows.head[:, SEEN] += seen
 
 

@@ -31,9 +31,8 @@ def fold(rows: Rows, *, shift: Array, precision: Array) -> None:
         return
     blocks = rows.blocks
     root = np.sqrt(precision)
-    blocks[:, :, SUM] += (root * np.minimum(np.maximum(shift * root, -LARGEST_Z), LARGEST_Z))[:, None]
-    blocks[:, :, PRECISION] += precision[:, None]
-    blocks[:, :, TICKS] += known[:, None]
+    z = np.minimum(np.maximum(shift * root, -LARGEST_Z), LARGEST_Z)
+    blocks[:, :, : TICKS + 1] += np.array((root * z, precision, known)).T[:, None]
     full = known[:, None] & (blocks[:, :, TICKS] >= LENGTHS)
     z = blocks[:, :, SUM] / np.sqrt(np.maximum(blocks[:, :, PRECISION], 1e-300))
     compared = full & (blocks[:, :, DONE] > 0.0)

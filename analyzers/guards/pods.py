@@ -12,7 +12,6 @@ than chance explains: one canary pod that fails alone is harm, and must not hold
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from operator import add
 from typing import Final
 
@@ -50,14 +49,6 @@ _NO_LATENCY: Final = (0.0,) * 8
 _FAILING: Final = 0.001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """What a request of each bucket is worth this tick: (releases, J) each."""
-
-    ranks: Array
-    tails: Array
-
-
 def _arms(samples: Sequence[Sample], tick: Tick) -> Iterator[tuple[int, str, Pod]]:
     """Every pod of the releases whose both arms bring pods: place of the release, key, pod."""
     for place in np.flatnonzero(tick.seen).tolist():
@@ -86,7 +77,7 @@ def _timed(terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick) -> Ite
                     yield place, arm + name, latency
 
 
-def _latencies(timed: Sequence[tuple[int, str, Latency]], tick: Tick, scores: Scores) -> list[tuple[float, ...]]:
+def _latencies(timed: Sequence[tuple[int, str, Latency]], tick: Tick, scores: tuple[Array, Array]) -> list[tuple[float, ...]]:
     """What one tick's histograms add to the tallies: the first four numbers, then the last four."""
     at = np.array([place for place, _, _ in timed], dtype=np.intp)
     counts = np.maximum(np.array([latency.counts for _, _, latency in timed], dtype=np.float64), 0.0)
@@ -94,14 +85,17 @@ def _latencies(timed: Sequence[tuple[int, str, Latency]], tick: Tick, scores: Sc
     number = counts.sum(1)
     mean = (tick.c_sum + tick.b_sum) / np.maximum(tick.c.sum(1) + tick.b.sum(1), 1.0)
     above = np.nan_to_num(taken - number * mean[at])
-    sums = [(counts * scores.ranks[at]).sum(1), (counts * scores.tails[at]).sum(1), above]
+    sums = [(counts * scores[0][at]).sum(1), (counts * scores[1][at].mean(1)).sum(1), above]
     known, many = number > 0.0, np.maximum(number, 1.0)
     new = [number, *sums, *(one * one / many for one in sums), known.astype(np.float64)]
     return list(zip(*(column.tolist() for column in new), strict=True))
 
 
-def fold(tallies: list[Tallies], terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick, scores: Scores) -> list[Tallies]:
-    """Add one tick to the tallies of the releases whose samples bring pods; the mappings given are not changed."""
+def fold(tallies: list[Tallies], terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick, scores: tuple[Array, Array]) -> list[Tallies]:
+    """Add one tick to the tallies of the releases whose samples bring pods; the mappings given are not changed.
+
+    ``scores``: what a request of each bucket is worth: mid-ranks (releases, J), and scores of the slow end (releases, alternatives, J).
+    """
     brought = list(_arms(samples, tick))
     if not brought:
         return tallies

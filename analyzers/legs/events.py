@@ -38,22 +38,19 @@ PRIOR: Final[Array] = bell(RATIOS, centre=8.0, spread=1.0)
 
 
 def log_e(
-    canary: tuple[Array, Array], baseline: tuple[Array, Array], ratios: Array, *, factor: float = 1.0, above: Array | float = 0.0
+    canary: tuple[Array, Array], baseline: tuple[Array, Array], ratios: Array, *, factor: Array | float = 1.0, above: Array | float = 0.0
 ) -> Array:
     """Log e-values (releases, ratios) of one tick; 0 where nothing happened or nothing was requested.
 
     Args:
         canary, baseline: events and the requests among which they were, (releases,) each.
-        factor, above: rho and d of the null.
+        factor, above: rho and d of the null, one or (releases, ratios).
     """
-    (mine, asked), (theirs, base_asked) = canary, baseline
+    mine, asked, theirs, base_asked = (column[:, None] for column in (*canary, *baseline))
     exposed = asked * factor
-    share = exposed / np.maximum(exposed + base_asked, 1.0)
-    drift = np.log1p(share[:, None] * (ratios - 1.0))
+    drift = np.log1p(exposed / np.maximum(exposed + base_asked, 1.0) * (ratios - 1.0))
     change = np.log(ratios) - drift
-    gained: Array = mine[:, None] * change - theirs[:, None] * drift
-    if factor == 0.0 or np.any(above):
-        gained -= (asked * above)[:, None] * np.expm1(change)
+    gained: Array = mine * change - theirs * drift - asked * above * np.expm1(change)
     return gained
 
 
@@ -63,7 +60,9 @@ def is_outage(canary: tuple[Array, Array], baseline: tuple[Array, Array], *, sec
     A fifth of the requests while the baseline is well, or more failures above the baseline's than two stops explain.
     """
     (mine, asked), (theirs, base_asked) = canary, baseline
+    many: Mask = mine >= OUTAGE_EVENTS
+    if not many.any():  # nearly always
+        return many
     rate, base = mine / np.maximum(asked, 1.0), theirs / np.maximum(base_asked, 1.0)
     clear = (rate >= OUTAGE_RATE) & (base <= OUTAGE_BASELINE * rate)
-    outage: Mask = (mine >= OUTAGE_EVENTS) & (clear | (mine - asked * base >= STOPS_SECONDS * asked / seconds))
-    return outage
+    return many & (clear | (mine - asked * base >= STOPS_SECONDS * asked / seconds))

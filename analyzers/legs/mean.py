@@ -17,9 +17,9 @@ import numpy as np
 from analyzers.arrays import Array
 from analyzers.evidence import LARGEST, LATE_DISCOUNT, Standing
 from analyzers.intake import Tick
-from analyzers.layout import B_LAT, B_SUM, C_LAT, MEAN_STARTS, TICK, Rows
+from analyzers.layout import B_LAT, C_LAT, C_SUM, MEAN_STARTS, TICK, Rows
 from analyzers.legs.table import LEGS, TYPICAL
-from analyzers.look import widened
+from analyzers.look import Look
 from analyzers.terms import Limits
 
 PRIOR_TICKS: Final = 3.0
@@ -31,6 +31,7 @@ MIN_BASELINE: Final = 30.0
 SHARE: Final = 0.1
 """Of the evidence that the canary is worse at all; the ranks have the rest."""
 RATIO, BEYOND = 0, 1
+_STARTS: Final = np.arange(MEAN_STARTS)
 
 
 def log_t_value(number: Array, total: Array, squares: Array) -> Array:
@@ -45,36 +46,40 @@ def log_t_value(number: Array, total: Array, squares: Array) -> Array:
     return np.minimum(value, LARGEST)
 
 
-def fold(rows: Rows, limits: Limits, tick: Tick) -> Array:
-    """Fold one tick's means; returns how far the canary's lies beyond its tolerance (releases,), 0 while that is not known.
+def counted(tick: Tick, look: Look) -> Array:
+    """Sums in ms of canary and baseline, and the numbers of requests behind them (releases, 4); 0 where a sum is not known."""
+    known = tick.timed & np.isfinite(tick.c_sum + tick.b_sum)
+    return np.where(known, (tick.c_sum, tick.b_sum, look.canary, look.baseline), 0.0).T
+
+
+def fold(rows: Rows, limits: Limits, allowed: Array, news: Array) -> Array:
+    """Fold what one tick ``counted``; returns how far the canary's mean lies beyond the factor ``allowed`` (releases,), 0 while that
+    is not known.
 
     Which ticks are merged depends on the numbers of requests only, never on their latencies, so that merging favours neither arm.
     Call before the memories and the evidence are folded. The distance is kept in units of the running baseline mean, not as a
     logarithm, whose bias would speak for the canary.
     """
-    usable = tick.timed & np.isfinite(tick.c_sum) & np.isfinite(tick.b_sum)
-    news = np.array((tick.c_sum, tick.c.sum(1), tick.b_sum, tick.b.sum(1))).T
-    rows.mean_wait += np.where(usable[:, None], news, 0.0)
-    c_sum, canary, b_sum, baseline = rows.mean_wait.T
-    known = usable & (canary >= MIN_REQUESTS) & (baseline >= MIN_BASELINE)
+    rows.mean_wait += news
+    known = (news[:, 2] > 0.0) & (rows.mean_wait[:, 2:] >= (MIN_REQUESTS, MIN_BASELINE)).all(1)
     if not known.any():
         return np.zeros(len(known))
-    c_mean, b_mean = np.where(known, (c_sum, b_sum), 1.0) / np.where(known, (canary, baseline), 1.0)
-    total, counted = rows.counts[:, (B_SUM, B_LAT)].T + np.where(usable, news[:, 2:].T, 0.0)
-    running = np.where(known, total / np.maximum(counted, 1.0), 1.0)
+    sums, numbers = np.where(known, rows.mean_wait.T, 1.0).reshape(2, 2, -1)
+    c_mean, b_mean = sums / numbers
+    _, total, _, counted = np.where(known, (rows.counts[:, C_SUM:] + news).T, 1.0)
+    running = total / np.maximum(counted, 1.0)
     ratio = np.log(c_mean / b_mean)
-    beyond = np.where(known, (c_mean - widened(limits, tick, limits.typical) * b_mean) / running, 0.0)
-    number = np.arange(MEAN_STARTS) * limits.horizon[:, None] / MEAN_STARTS
-    begun = (rows.head[:, TICK, None] >= number) & known[:, None]
+    beyond = np.where(known, (c_mean - allowed * b_mean) / running, 0.0)
+    begun = (rows.head[:, TICK, None] >= _STARTS * limits.horizon[:, None] / MEAN_STARTS) & known[:, None]
     weight = limits.later * limits.horizon / MEAN_STARTS * np.where(rows.grown[:, TYPICAL] >= 0.0, LATE_DISCOUNT, 1.0)
     fresh = begun & (rows.mean[:, BEYOND, :, 0] <= 0.0)
     rows.mean_weight[:] = np.where(fresh, weight[:, None], rows.mean_weight)
     one = np.ones_like(ratio)
-    moments = np.array(((one, ratio, ratio * ratio), (one, beyond, beyond * beyond)))
-    rows.mean += moments.transpose(2, 0, 1)[:, :, None, :] * begun[:, None, :, None]
+    moments = np.array(((one, one), (ratio, beyond), (ratio * ratio, beyond * beyond))).T
+    rows.mean += moments[:, :, None] * begun[:, None, :, None]
     room = np.where(known, (limits.typical * b_mean - c_mean) / running, 0.0)
     rows.safe_mean += np.array((known, room, room * room)).T
-    rows.mean_wait[known] = 0.0
+    rows.mean_wait *= ~known[:, None]
     return beyond
 
 

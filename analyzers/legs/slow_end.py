@@ -25,10 +25,9 @@ _FLOOR: Final = 0.3
 
 def _lifted(above: Array, starts: Array, exponents: Array) -> Array:
     """Survival (releases, alternatives, bounds) of the alternatives, from that of the pool (releases, bounds)."""
-    held = above[:, None, :]
-    begin, power = starts[:, None], exponents[:, None]
-    stretched = np.exp(np.log(begin) + power * np.log(np.maximum(held, 1e-300) / begin))
-    return np.where(held >= begin, held, np.where(held > 0.0, stretched, 0.0))
+    begin = np.log(starts)[:, None]
+    stretched = np.exp(begin + exponents[:, None] * (np.log(np.maximum(above, 1e-300))[:, None, :] - begin))
+    return np.maximum(above[:, None, :], stretched)
 
 
 def _masses(survival: Array) -> Array:
@@ -40,11 +39,12 @@ def _masses(survival: Array) -> Array:
 
 def scores(pooled: Array) -> Array:
     """Scores (releases, 6, J) of the buckets from pooled counts, rising with latency."""
-    above = np.cumsum(pooled[:, ::-1], axis=-1)[:, ::-1] / np.maximum(pooled.sum(-1, keepdims=True), 1e-9)
+    above = pooled[:, ::-1].cumsum(-1)[:, ::-1]
+    above /= np.maximum(above[:, :1], 1e-9)
     lifted = _masses(_lifted(above, STARTS, EXPONENTS))
     share = _masses(above)[:, None, :]
-    so_far, below = np.cumsum(lifted, axis=-1), np.cumsum(share, axis=-1)
-    mean = np.where(below > 0.0, so_far / np.maximum(below, 1e-300), np.inf)
+    below = share.cumsum(-1)
+    mean = np.where(below > 0.0, lifted.cumsum(-1) / np.maximum(below, 1e-300), np.inf)
     level = np.minimum(mean.min(-1, keepdims=True), 1e300)
     filled = (share > 0.0) & (np.arange(pooled.shape[1]) > mean.argmin(-1)[..., None])
     ratio = np.where(filled, lifted / np.maximum(share, 1e-300), level)
@@ -54,12 +54,10 @@ def scores(pooled: Array) -> Array:
 
 def ratios(tolerated: Array) -> Array:
     """How much more frequent each bucket's requests become (releases, J), at least 1 and rising, from a tolerated histogram."""
-    total = np.maximum(tolerated.sum(-1, keepdims=True), 1e-9)
-    above = np.maximum(np.cumsum(tolerated[:, ::-1], axis=-1)[:, ::-1], _FLOOR) / np.maximum(total, _FLOOR)
+    above = np.maximum(tolerated[:, ::-1].cumsum(-1)[:, ::-1], _FLOOR)
+    above /= above[:, :1]
     lifted = _masses(_lifted(above, STARTS[:1], EXPONENTS[:1]))[:, 0]
-    share = _masses(above)
-    ratio = np.where(share > 0.0, lifted / np.where(share > 0.0, share, 1.0), 1.0)
-    rising: Array = np.maximum.accumulate(np.maximum(ratio, 1.0), axis=-1)
+    rising: Array = np.maximum.accumulate(np.maximum(lifted / np.maximum(_masses(above), 1e-300), 1.0), axis=-1)
     return rising
 
 

@@ -41,19 +41,27 @@ class Leg:
     log_e: Callable[["Look"], tuple[Array, ...]]
 
 
+_WORSE: Final = len(events.RATIOS)
+_EVERY: Final[Array] = np.concatenate([events.RATIOS, events.BEYOND, events.BEYOND])
+_LIMIT: Final = slice(_WORSE, _WORSE + len(events.BEYOND))
+_FACTORS: Final[Array] = np.ones(len(_EVERY))
+_FACTORS[_LIMIT] = 0.0
+
+
 def _errors(look: "Look") -> tuple[Array, ...]:
-    return (
-        events.log_e(*look.errors, events.RATIOS),
-        events.log_e(*look.errors, events.BEYOND, factor=0.0, above=look.limits.max_rate),
-        events.log_e(*look.errors, events.BEYOND, above=look.limits.above_baseline),
-    )
+    above = np.zeros((len(look.ranks), len(_EVERY)))
+    above[:, _WORSE:] = look.limits.above_baseline[:, None]
+    above[:, _LIMIT] = look.limits.max_rate[:, None]
+    said = events.log_e(*look.errors, _EVERY, factor=_FACTORS, above=above)
+    return said[:, :_WORSE], said[:, _LIMIT], said[:, _LIMIT.stop :]
 
 
 def _denied(look: "Look") -> tuple[Array, ...]:
     (mine, _), (theirs, _) = look.denied
     if not (mine.any() or theirs.any()):  # nearly always
-        return np.zeros((len(mine), len(events.RATIOS))), np.zeros((len(mine), len(events.BEYOND)))
-    return events.log_e(*look.denied, events.RATIOS), events.log_e(*look.denied, events.BEYOND, above=look.limits.denied_above)
+        return np.zeros((len(mine), _WORSE)), np.zeros((len(mine), len(events.BEYOND)))
+    above = look.limits.denied_above[:, None]
+    return events.log_e(*look.denied, events.RATIOS), events.log_e(*look.denied, events.BEYOND, above=above)
 
 
 def _typical(look: "Look") -> tuple[Array, ...]:

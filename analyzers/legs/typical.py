@@ -41,11 +41,8 @@ def precision(pooled: Array, canary: Array, baseline: Array) -> Array:
     Returns:
         (releases,); 0 where the probability cannot vary.
     """
-    total = pooled.sum(-1)
-    safe = np.maximum(total, 2.0)
-    share = pooled / safe[..., None]
-    ties = safe**2 / (safe - 1.0) * (share**3).sum(-1) - 1.0 / (safe - 1.0)
-    varying = safe + 1.0 - ties
-    usable = (total >= 2.0) & (canary > 0.0) & (baseline > 0.0) & (varying > 1e-9 * safe)
-    variance = np.where(usable, varying, 1.0) / (12.0 * np.maximum(canary * baseline, 1.0))
-    return np.where(usable, 1.0 / variance, 0.0)
+    total = np.maximum(canary + baseline, 2.0)
+    share = pooled / total[:, None]
+    varying = total + 1.0 - (total**2 * (share * share * share).sum(-1) - 1.0) / (total - 1.0)
+    usable = (canary > 0.0) & (baseline > 0.0) & (varying > 1e-9 * total)
+    return np.where(usable, 12.0 * canary * baseline / np.where(usable, varying, 1.0), 0.0)

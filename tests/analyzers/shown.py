@@ -9,7 +9,7 @@ import numpy as np
 from analyzers import promotion
 from analyzers.guards import share
 from analyzers.intake import Tick
-from analyzers.layout import Array, Mask, Rows, blank
+from analyzers.layout import CANARY, EXPECTED, EXPECTED_VARIANCE, Array, Mask, Rows, blank
 from analyzers.terms import Limits, Terms
 from tests.analyzers.streams import ISTIO_MS
 
@@ -52,6 +52,10 @@ def watched(route: Route, terms: Terms, *, releases: int, ticks: int, seed: int)
         with np.errstate(all="ignore"):
             promotion.fold(rows, limits, tick, shift=shift, precision=precision)
             share.fold(rows, limits, tick)
+        size, ratio = tick.c.shape[1], (tick.c.sum(1) / np.maximum(tick.b.sum(1), 1.0))[:, None]
+        rows.exposed[:, CANARY, :size] += tick.c
+        rows.exposed[:, EXPECTED, :size] += ratio * tick.b
+        rows.exposed[:, EXPECTED_VARIANCE, :size] += ratio**2 * tick.b
         yield number, rows, limits
 
 

@@ -34,7 +34,7 @@ def _one(value: float) -> Array:
 )
 def test_one_formula_for_every_null_on_events(factor: float, above: float, ratios: list[float], wanted: list[float]) -> None:
     arms = (_one(3.0), _one(50.0)), (_one(5.0), _one(950.0))
-    got = events.log_e(*arms, np.array(ratios), factor=factor, above=_one(above))[0]
+    got = events.log_e(*arms, np.array(ratios), factor=factor, above=above)[0]
     np.testing.assert_allclose(got, wanted, atol=5e-9)
 
 

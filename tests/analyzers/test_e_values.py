@@ -26,7 +26,7 @@ def test_events_at_every_rate_of_the_null(ratios: Array, m: int, n: int, factor:
     """On the null's edge, and inside it where the canary fails less."""
     a, b = (grid.ravel().astype(float) for grid in np.meshgrid(np.arange(m + 1), np.arange(n + 1), indexing="ij"))
     arms = (a, np.full(len(a), float(m))), (b, np.full(len(b), float(n)))
-    values = np.exp(log_e(*arms, ratios, factor=factor, above=np.full(len(a), above)))
+    values = np.exp(log_e(*arms, ratios, factor=factor, above=above))
     for base in (0.0, 0.001, 0.05, 0.3, 0.6):
         edge = factor * base + above
         for rate in (edge, 0.5 * edge, 0.0):
@@ -52,14 +52,14 @@ def test_rates_that_drift_are_strata() -> None:
         a, b = (grid.ravel().astype(float) for grid in np.meshgrid(np.arange(m + 1), np.arange(n + 1), indexing="ij"))
         arms = (a, np.full(len(a), float(m))), (b, np.full(len(b), float(n)))
         chance = np.outer(_binomial(m, base + 0.1), _binomial(n, base)).ravel()
-        mean *= float(chance @ np.exp(log_e(*arms, BEYOND, above=np.full(len(a), 0.1)))[:, 0])
+        mean *= float(chance @ np.exp(log_e(*arms, BEYOND, above=0.1))[:, 0])
     assert mean <= 1.0
 
 
 def test_a_limit_of_nothing_is_refuted_by_one_failure_and_one_of_everything_by_none() -> None:
     one = np.array([1.0])
-    assert log_e((one, 9.0 * one), (one, one), BEYOND, factor=0.0, above=0.0 * one)[0].tolist() == np.log(BEYOND).tolist()
-    assert (log_e((9.0 * one, 9.0 * one), (one, one), BEYOND, factor=0.0, above=one)[0] <= 0.0).all()
+    assert log_e((one, 9.0 * one), (one, one), BEYOND, factor=0.0)[0].tolist() == np.log(BEYOND).tolist()
+    assert (log_e((9.0 * one, 9.0 * one), (one, one), BEYOND, factor=0.0, above=1.0)[0] <= 0.0).all()
 
 
 def _draws(pool: tuple[int, ...], drawn: int) -> Iterator[Draw]:

@@ -55,7 +55,7 @@ def test_ticks_with_few_requests_are_merged_until_they_make_a_mean() -> None:
     state, _ = watch(one, World(canary_rps=3.0, baseline_rps=30.0).ticks(1, 200))
     rows = Rows(state.row[None])
     requests = rows.counts[0, layout.C_LAT]
-    means, waiting = rows.safe_mean[0, 0], rows.mean_wait[0, 1]
+    means, waiting = rows.safe_mean[0, 0], rows.mean_wait[0, 2]
     assert waiting < mean.MIN_REQUESTS
     assert requests / (mean.MIN_REQUESTS + 15.0) < means <= requests / mean.MIN_REQUESTS
 

@@ -5,7 +5,6 @@ guards have had their say. A promotion needs every certificate, the exposure the
 leg that has no certificate. At the deadline whatever is neither is inconclusive.
 """
 
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -42,11 +41,10 @@ class _Batch:
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
         self.warming: list[bool] = tick.warming.tolist()
-        self.ageless: list[bool] = tick.ageless.tolist()
-        self.odd: list[int] = [0] * len(self.seen) if tick.odd is None else tick.odd.tolist()
+        self.ageless = tick.ageless
+        self.odd: list[int] = tick.odd.tolist()
         self.t: list[float] = tick.t.tolist()
         self.requests: list[float] = rows.counts[:, C_REQ].tolist()
-        self.beyond: list[float] = alone.wanted(rows, limits)[0].tolist()
         self.min_requests: list[float] = limits.min_requests.tolist()
         self.min_seconds: list[float] = limits.min_seconds.tolist()
 
@@ -73,7 +71,9 @@ class _Batch:
         if self.odd[at]:
             wanted += _ODD[self.odd[at]]
         charge = self.charges.get(at)
-        return wanted if charge is None else f"{charge.why_not(self.beyond[at])}; {wanted}"
+        if charge is None:
+            return wanted
+        return f"{charge.why_not(float(alone.wanted(self.rows, self.limits)[0][at]))}; {wanted}"
 
     def short_of(self, at: int, case: report.Case) -> str:
         """At the deadline: how long what is missing would have taken, and what the silence so far is worth."""
@@ -145,7 +145,7 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
             t=t,
             evidence=total,
             boundary=boundary,
-            legs=LegsNow(NAMES, e_values, beyond, partial(effects.of, at)),
+            legs=LegsNow(NAMES, e_values, beyond, effects.of, at),
             leg=None,
             reason=batch.waiting(at) if outcome == "continue" else "",
         )

@@ -131,8 +131,13 @@ def _resolution(quantity: Quantity, bounds: Array, hist: Array, tolerance: float
     fits = quantity == "typical" and bool(buckets.resolves_median(hist)[0])
     factor = 1.0 if fits else float(distance(hist, bounds, level)[0])
     told = factor if factor < math.inf else None
-    resolved = factor <= tolerance
-    wanted = None if resolved else float(f"{_helpful(bounds, hist, place=place, level=level):.1e}")
+    wanted = None if factor <= tolerance else float(f"{_helpful(bounds, hist, place=place, level=level):.1e}")
+    name = "p99 lies" if quantity == "slow_end" else f"the median and {words.percent(share)} of all requests lie"
+    where = (
+        f"above the last bound, {words.milliseconds(lower)}"
+        if upper is None
+        else f"in {words.milliseconds(lower).removesuffix(' ms')}-{words.milliseconds(upper)}"
+    )
     return Resolution(
         quantity=quantity,
         lower_ms=lower,
@@ -140,9 +145,9 @@ def _resolution(quantity: Quantity, bounds: Array, hist: Array, tolerance: float
         share=share,
         tolerance=tolerance,
         told_apart=told,
-        resolved=resolved,
+        resolved=wanted is None,
         bound_ms=wanted,
-        sentence=f"{_where(quantity, lower, upper, share)}: {_told(quantity, tolerance, told, wanted)}",
+        sentence=f"{name} {where}: {_told(quantity, tolerance, told, wanted)}",
     )
 
 
@@ -154,19 +159,10 @@ def _helpful(bounds: Array, hist: Array, *, place: int, level: float) -> float:
     return math.exp(left + inside * (right - left))
 
 
-def _where(quantity: Quantity, lower: float, upper: float | None, share: float) -> str:
-    name = "p99 lies" if quantity == "slow_end" else f"the median and {words.percent(share)} of all requests lie"
-    if upper is None:
-        return f"{name} above the last bound, {words.milliseconds(lower)}"
-    return f"{name} in {words.milliseconds(lower).removesuffix(' ms')}-{words.milliseconds(upper)}"
-
-
 def _told(quantity: Quantity, tolerance: float, told: float | None, bound_ms: float | None) -> str:
     if bound_ms is None:
         return f"{words.slower(tolerance)} can be told"
     instead = "" if told is None else f", {words.slower(math.ceil(20.0 * (told - 1.0) - 1e-9) / 20.0 + 1.0)} can"
     judged = "; the mean judges it" if quantity == "typical" else ""
-    return (
-        f"{words.slower(tolerance)} cannot be told by these buckets{instead}{judged}; "
-        f"add a bound near {words.milliseconds(bound_ms)}"
-    )
+    advice = f"add a bound near {words.milliseconds(bound_ms)}"
+    return f"{words.slower(tolerance)} cannot be told by these buckets{instead}{judged}; {advice}"

@@ -57,7 +57,7 @@ class Tick:
         settling: factor, at least 1, by which the tolerated latency is wider, since a pod of the canary has just become warm.
         ageless: no age of a pod of the canary is known, and the watch is younger than a warm-up.
         weight: the route's weight of the canary during this tick as a fraction, NaN where unknown.
-        odd: COUNTS_ODD or HISTOGRAM_ODD where these were impossible, else 0; null where that is not asked.
+        odd: COUNTS_ODD or HISTOGRAM_ODD where these were impossible, else 0.
     """
 
     t: Array
@@ -78,7 +78,7 @@ class Tick:
     settling: Array
     ageless: Mask
     weight: Array
-    odd: npt.NDArray[np.int64] | None = None
+    odd: npt.NDArray[np.int64]
 
 
 def _oldest(arm: Arm) -> float | None:
@@ -151,8 +151,7 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     size = max(len(terms[0].bounds_ms) + 1, 2)
     as_doubles = struct.Struct(f"{2 + 2 * size}d").pack  # half the time of an array from tuples
     no_times = bytes(8 * (2 + 2 * size))
-    numbers: list[bytes] = []
-    times: list[bytes] = []
+    parts: list[bytes] = []
     flags: list[tuple[bool, bool, bool, bool, bool, bool]] = []
     settling: list[float] = []
     for one, sample in zip(terms, samples, strict=True):
@@ -160,8 +159,7 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
         if one.reference and baseline is None:
             baseline = _SILENT
         if canary is None or baseline is None:
-            numbers.append(_NOTHING)
-            times.append(no_times)
+            parts += _NOTHING, no_times
             flags.append((False, False, False, False, False, False))
             settling.append(1.0)
             continue
@@ -173,17 +171,15 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
         brought = mine is not None and theirs is not None and bool(one.bounds_ms)
         latency = None
         if brought and mine is not None and theirs is not None and len(mine.counts) == size and len(theirs.counts) == size:
-            latency = _packed(as_doubles, (mine.sum_ms, theirs.sum_ms, *mine.counts, *theirs.counts))
-        numbers.append(packed or _NOTHING)
-        times.append(latency or no_times)
+            latency = _packed(as_doubles, (*mine.counts, *theirs.counts, mine.sum_ms, theirs.sum_ms))
+        parts += packed or _NOTHING, latency or no_times
         ageless = sample.t < one.warmup_seconds and (not canary.pods or _oldest(canary) is None)
         flags.append((packed is not None, latency is not None, warming, True, brought, ageless))
         settling.append(_settling(one, canary, baseline) if canary.pods else 1.0)
     return _checked(
         t=np.array([sample.t for sample in samples], dtype=np.float64),
         weight=np.array([_weight(one, sample) for one, sample in zip(terms, samples, strict=True)], dtype=np.float64),
-        numbers=np.frombuffer(b"".join(numbers)).reshape(len(numbers), 6),
-        times=np.frombuffer(b"".join(times)).reshape(len(times), 2 + 2 * size),
+        numbers=np.frombuffer(b"".join(parts)).reshape(len(samples), 8 + 2 * size),
         flags=np.array(flags, dtype=np.bool_),
         settling=np.array(settling),
     )
@@ -196,16 +192,14 @@ def _weight(terms: Terms, sample: Sample) -> float:
     return sample.weight / 100.0 if 0.0 <= sample.weight <= 100.0 else math.nan
 
 
-def _checked(*, t: Array, weight: Array, numbers: Array, times: Array, flags: Mask, settling: Array) -> Tick:
-    """Turn what cannot be counts into gaps."""
-    c_err, b_err, c_req, b_req, c_den, b_den = numbers.T
-    possible = (numbers.min(1) >= 0.0) & (numbers.max(1) <= LARGEST_COUNT)
-    seen = flags[:, 0] & possible & (c_err <= c_req) & (b_err <= b_req)
-    if not seen.all():
-        c_err, b_err, c_req, b_req, c_den, b_den = np.where(seen[:, None], numbers, 0.0).T
-    size = (times.shape[1] - 2) // 2
-    hist = times[:, 2:]
-    countable = flags[:, 1] & (hist.min(1) >= 0.0) & (hist.max(1) <= LARGEST_COUNT)
+def _checked(*, t: Array, weight: Array, numbers: Array, flags: Mask, settling: Array) -> Tick:
+    """Turn what cannot be counts into gaps. ``numbers``: six counts, two histograms, and their sums."""
+    counts, hist, sums = numbers[:, :6], numbers[:, 6:-2], numbers[:, -2:]
+    least, most = (one.reduceat(numbers[:, :-2], (0, 6), axis=1) for one in (np.minimum, np.maximum))
+    possible = flags[:, :2] & (least >= 0.0) & (most <= LARGEST_COUNT)
+    seen, countable = possible[:, 0] & (counts[:, 0] <= counts[:, 2]) & (counts[:, 1] <= counts[:, 3]), possible[:, 1]
+    c_err, b_err, c_req, b_req, c_den, b_den = (counts if seen.all() else np.where(seen[:, None], counts, 0.0)).T
+    size = hist.shape[1] // 2
     odd = np.where(flags[:, 3] & ~seen, COUNTS_ODD, np.where(flags[:, 4] & ~countable, HISTOGRAM_ODD, 0))
     timed = countable & seen
     c, b = hist[:, :size].copy(), hist[:, size:].copy()
@@ -214,7 +208,6 @@ def _checked(*, t: Array, weight: Array, numbers: Array, times: Array, flags: Ma
     lone = some & ~timed
     if not timed.all():
         c, b = np.where(some[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)
-    sums = times[:, :2]
     sums = np.where((sums > SMALLEST_SUM_MS) & (sums < LARGEST_SUM_MS), sums, np.nan)
     return Tick(
         t=t,

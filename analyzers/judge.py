@@ -6,7 +6,7 @@ against the window, so that a replay ends as the watch did.
 
 import json
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -19,12 +19,12 @@ from analyzers.guards.pods import Tallies, Tally
 from analyzers.intake import Tick
 from analyzers.layout import BOUNDS_MARK, LONELY, ONE_BUCKET, TICK, WIDTH, Rows, blank
 from analyzers.legs import mean
-from analyzers.legs.table import EVENTS, LEGS, TYPICAL
+from analyzers.legs.table import TYPICAL
 from analyzers.look import Look, look
 from analyzers.ruling import Ruling
 from analyzers.terms import Limits, Terms, terms_of
 
-__all__ = ["JudgeState", "Terms", "fold", "fold_arrays", "start", "terms_of", "to_end"]
+__all__ = ["JudgeState", "Terms", "fold", "fold_arrays", "start", "terms_of"]
 
 CHUNK = 128
 """Releases per pass: more would leave the processor's cache."""
@@ -77,17 +77,6 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
         row[filled.astype(np.bool_)] = np.frombuffer(data, dtype="<f8", count=number, offset=begin)
         tallies = msgspec.json.decode(data[end:], type=dict[str, Tally], strict=False)
         return cls(row, tallies)
-
-
-def to_end(terms: Terms, samples: Iterable[Sample]) -> tuple[JudgeState, Ruling] | None:
-    """Fold samples until a final ruling or their end; null where there is none."""
-    state, result = start(terms), None
-    for sample in samples:
-        [result] = fold([terms], [state], [sample])
-        state, ruling = result
-        if ruling.outcome != "continue":
-            break
-    return result
 
 
 def start(terms: Terms) -> JudgeState:

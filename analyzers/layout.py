@@ -70,8 +70,8 @@ class Rows:
         recent_slow: the first three of ``exposed`` over the slow end's period.
         baseline_ring, canary_ring: errors and requests of the last ticks, for the guard against bursts.
         blocks: per block length, what the guard of latency dispersion needs.
-        exposed: histograms since the start: the canary's; at the canary's exposure, tick by tick, the baseline's (sum of m B / n) and
-            the tolerated one; variance of the baseline's (sum of (m / n)^2 B).
+        exposed: histograms since the start: the canary's; at its exposure, tick by tick, the baseline's (sum of m B / n) and the
+            tolerated one; variance of the baseline's (sum of (m / n)^2 B).
         error_bets: log e-values against "beyond the tolerated error rate", one per alternative, for promotion.
         shown: sums since the start, for promotion; traffic: for the guard of the share. See the column names of this module.
     """
@@ -102,23 +102,22 @@ class Rows:
     def __init__(self, raw: Array) -> None:
         """Wrap ``raw`` without copying it."""
         self.raw = raw
-        size = raw.shape[0]
-        for name, (first, last, shape) in _PLACES.items():
-            setattr(self, name, raw[:, first:last].reshape(size, *shape))
+        for name, place, shape in _PLACES:
+            part = raw[:, place]
+            setattr(self, name, part if shape is None else part.reshape(len(raw), *shape))
 
 
-def _offsets() -> tuple[dict[str, tuple[int, int, tuple[int, ...]]], int]:
-    places: dict[str, tuple[int, int, tuple[int, ...]]] = {}
-    at = 0
+def _places() -> tuple[list[tuple[str, slice, tuple[int, ...] | None]], int]:
+    places, at = [], 0
     for name, kind in get_type_hints(Rows, include_extras=True).items():
         for shape in getattr(kind, "__metadata__", ()):
             size = math.prod(shape)
-            places[name] = (at, at + size, shape)
+            places.append((name, slice(at, at + size), shape if len(shape) > 1 else None))
             at += size
     return places, at
 
 
-_PLACES, WIDTH = _offsets()
+_PLACES, WIDTH = _places()
 
 
 def blank() -> Array:

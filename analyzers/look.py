@@ -33,8 +33,8 @@ class Look:
         ranks: pooled mid-ranks of the buckets.
         tails: scores of the slow end (releases, alternatives, J).
         drawn: log e-values of both given the pooled histogram (releases, alternatives): tilts of the ranks, then of the tail.
-        allowed: the factor on typical latency that is tolerated: with twice the policy's standard deviation of wandering latency, and
-            with what young pods are given.
+        allowed: the tolerated factor on typical latency: with twice the policy's standard deviation of wandering latency, and with
+            what young pods are given.
         typical, slow_end: the tick's tolerated baseline for either tolerance.
         graded: ratios of the graded exceedances; 1 in the first tick, where nothing was known before.
         outage: legs whose evidence in this tick is not capped (releases, legs).

@@ -42,7 +42,16 @@ def fold(rows: Rows, look: Look, tick: Tick, news: Array, ended: Mask) -> tuple[
     """
     seen, size = look.tick, tick.c.shape[1]
     new = np.empty((len(news), COUNT_COLUMNS))
-    events = (tick.c_err, tick.b_err, tick.c_req, tick.b_req, tick.c_den, tick.b_den, _expected(*look.errors), _expected(*look.denied))
+    events = (
+        tick.c_err,
+        tick.b_err,
+        tick.c_req,
+        tick.b_req,
+        tick.c_den,
+        tick.b_den,
+        _expected(*look.errors),
+        _expected(*look.denied),
+    )
     new[:, :C_SUM], new[:, C_SUM:] = np.array(events).T, news
     rows.counts += new
     rows.recent += new

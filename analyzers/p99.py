@@ -16,6 +16,7 @@ import numpy as np
 
 from analyzers import buckets, words
 from analyzers.layout import CANARY, EXPECTED, EXPECTED_VARIANCE, TIMED_TICKS, Array, Mask, Rows
+from analyzers.promotion import log_mean_exp
 from analyzers.terms import Limits
 
 RATIOS: Final[Array] = np.geomspace(1.15, 2.0, 6)
@@ -82,18 +83,11 @@ def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
     )
 
 
-def _drift(share: Array, ratio: Array) -> Array:
-    return np.log1p(share[:, None] * (ratio - 1.0))
-
-
 def log_below(seen: Exceedance, ratio: Array) -> Array:
     """Log e-values (releases,) that the canary's exceedance is less than ``ratio`` times the baseline's."""
     lower = ratio[:, None] / RATIOS
-    change = _drift(seen.share, lower) - _drift(seen.share, ratio[:, None])
-    log_e = -seen.canary[:, None] * np.log(RATIOS) - (seen.canary + seen.baseline)[:, None] * change
-    top = log_e.max(1, keepdims=True)
-    value: Array = top[:, 0] + np.log(np.exp(log_e - top).mean(1))
-    return value
+    change = np.log1p(seen.share[:, None] * (lower - 1.0)) - np.log1p(seen.share * (ratio - 1.0))[:, None]
+    return log_mean_exp(-seen.canary[:, None] * np.log(RATIOS) - (seen.canary + seen.baseline)[:, None] * change)
 
 
 def progress(rows: Rows, limits: Limits) -> Array:

@@ -35,35 +35,33 @@ def log_normaliser(scores: Array, pooled: Array, drawn: Array) -> Array:
     Returns:
         (releases, alternatives); 0 where the pool is empty.
     """
-    total = pooled.sum(-1)
-    safe = np.maximum(total, 1.0)
-    fraction = (drawn / safe)[:, None]
+    number = pooled.sum(-1)
+    safe = np.maximum(number, 1.0)
     weight = (pooled / safe[:, None])[:, :, None]
-    lifted = np.exp(scores)
+    total, drawn, fraction = number[:, None], drawn[:, None], (drawn / safe)[:, None]
+    rest, lifted = 1.0 - fraction, np.exp(scores)
     bound = np.log(np.maximum(_weighed(lifted, weight), 1e-300))
-    information = (total * fraction[:, 0] * (1.0 - fraction[:, 0]))[:, None]
-    usable = (information >= MIN_INFORMATION) & (fraction <= MAX_FRACTION) & (fraction > 0.0)
-    hoeffding: Array = np.where(total[:, None] > 0.0, drawn[:, None] * bound, 0.0)
+    least: Array = drawn * bound
     if (fraction > DUAL_FRACTION).any():
         left = np.log(np.maximum(_weighed(np.exp(-scores), weight), 1e-300))
-        dual = total[:, None] * _weighed(scores, weight) + (total - drawn)[:, None] * left
-        hoeffding = np.where(total[:, None] > 0.0, np.minimum(hoeffding, dual), 0.0)
+        least = np.minimum(least, total * _weighed(scores, weight) + (total - drawn) * left)
+    information = total * fraction * rest
+    usable = (information >= MIN_INFORMATION) & (fraction <= MAX_FRACTION)
     if not usable.any():
-        return hoeffding
-    k = -(1.0 - fraction) * bound - fraction * _weighed(scores, weight)
-    odds, share, mixed = fraction / np.maximum(1.0 - fraction, 1e-12), np.empty_like(lifted), np.empty_like(lifted)
+        return least
+    k = -rest * bound - fraction * _weighed(scores, weight)
+    odds, share, mixed = fraction / np.maximum(rest, 1e-12), np.empty_like(lifted), np.empty_like(lifted)
     for _ in range(NEWTON_STEPS):
-        mean, spread = _drawn(lifted, odds * np.exp(k), weight, share=share, mixed=mixed)
+        mean, spread = _drawn(lifted, odds * np.exp(k), weight, share, mixed)
         k = np.minimum(np.maximum(k - (mean - fraction) / np.maximum(spread, 1e-300), -_LARGEST_TILT), _LARGEST_TILT)
-    _, spread = _drawn(lifted, odds * np.exp(k), weight, share=share, mixed=mixed)
-    np.log(mixed, out=mixed)
-    level = total[:, None] * (_weighed(mixed, weight) + np.log1p(-np.minimum(fraction, MAX_FRACTION))) - k * drawn[:, None]
-    saddle = level + 0.5 * np.log(fraction * (1.0 - fraction) / spread) + SADDLE_MARGIN / information
-    best: Array = np.where(usable & (saddle < hoeffding), saddle, hoeffding)
+    _, spread = _drawn(lifted, odds * np.exp(k), weight, share, mixed)
+    level = total * (_weighed(np.log(mixed, out=mixed), weight) + np.log1p(-np.minimum(fraction, MAX_FRACTION))) - k * drawn
+    saddle = level + 0.5 * np.log(fraction * rest / spread) + SADDLE_MARGIN / information
+    best: Array = np.where(usable & (saddle < least), saddle, least)
     return best
 
 
-def _drawn(lifted: Array, odds: Array, weight: Array, *, share: Array, mixed: Array) -> tuple[Array, Array]:
+def _drawn(lifted: Array, odds: Array, weight: Array, share: Array, mixed: Array) -> tuple[Array, Array]:
     """Mean and spread of the share drawn from each bucket at these odds (releases, alternatives).
 
     ``share`` and ``mixed`` (1 + odds of a bucket) are written in place: new arrays of this size would leave the cache.

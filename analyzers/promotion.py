@@ -16,19 +16,7 @@ import numpy as np
 
 from analyzers import buckets, normal
 from analyzers.intake import Tick
-from analyzers.layout import (
-    CANARY,
-    ERRORS_EXPECTED,
-    EXPECTED,
-    EXPECTED_VARIANCE,
-    EXPOSED,
-    PRECISION,
-    SHIFT,
-    TIMED_TICKS,
-    Array,
-    Mask,
-    Rows,
-)
+from analyzers.layout import ERRORS_EXPECTED, EXPECTED, EXPECTED_VARIANCE, EXPOSED, PRECISION, SHIFT, Array, Rows
 from analyzers.legs.mean import log_t_value
 from analyzers.terms import Limits
 
@@ -40,7 +28,8 @@ _LOWEST: Final = 1.0 / 30.0
 _LOG_RATIOS: Final[Array] = np.log(RATIOS)
 
 
-def _log_mean_exp(values: Array) -> Array:
+def log_mean_exp(values: Array) -> Array:
+    """Logarithm of the mean of exp(values) over the last axis: of a mixture of e-values."""
     top = values.max(-1, keepdims=True)
     result: Array = top[..., 0] + np.log(np.exp(values - top).mean(-1))
     return result
@@ -52,7 +41,7 @@ def log_above(errors: Array, requests: Array, limit: Array) -> Array:
     alternative = np.minimum(limit * RATIOS, 1.0 - 1e-12)
     gained = errors[..., None] * np.log(alternative / limit)
     kept = (requests - errors)[..., None] * (np.log1p(-alternative) - np.log1p(-limit))
-    return _log_mean_exp(gained + kept)
+    return log_mean_exp(gained + kept)
 
 
 def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
@@ -77,50 +66,27 @@ def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
 
 @dataclass(slots=True, kw_only=True)
 class Certificates:
-    """How far the certificates are, each (releases,).
+    """How far the certificates are, each (releases,): 1 and more is shown. They are parts of the evidence needed (logarithms).
 
     Attributes:
         error_limit: the failed share that must be excluded.
-        by_rank, by_mean: the certificate is asked for (the data can give it).
-        error_progress, rank_progress, mean_progress: the part of the evidence needed that there is (logarithms).
+        errors: that it is. rank, mean: typical latency inside its tolerance, by the ranks and by the means; NaN where the data
+            cannot give it, and it is not asked for.
     """
 
     error_limit: Array
-    by_rank: Mask
-    by_mean: Mask
-    error_progress: Array
-    rank_progress: Array
-    mean_progress: Array
+    errors: Array
+    rank: Array
+    mean: Array
 
     @property
-    def errors(self) -> Mask:
-        """The error rate is shown to be inside its tolerance."""
-        return self.error_progress >= 1.0
-
-    @property
-    def rank(self) -> Mask:
-        """Typical latency is shown to be inside its tolerance by the ranks."""
-        return self.by_rank & (self.rank_progress >= 1.0)
-
-    @property
-    def mean(self) -> Mask:
-        """Typical latency is shown to be inside its tolerance by the means."""
-        return self.by_mean & (self.mean_progress >= 1.0)
-
-    @property
-    def typical_progress(self) -> Array:
-        """The least progress of the certificates of typical latency that are asked for; NaN where none is."""
-        rank = np.where(self.by_rank, self.rank_progress, np.inf)
-        least = np.minimum(rank, np.where(self.by_mean, self.mean_progress, np.inf))
-        return np.where(np.isfinite(least), least, np.nan)
+    def typical(self) -> Array:
+        """The least of the certificates of typical latency that are asked for; NaN where none is."""
+        return np.fmin(self.rank, self.mean)
 
 
 def fold(rows: Rows, limits: Limits, tick: Tick, *, shift: Array, precision: Array) -> None:
-    """Fold one tick.
-
-    Args:
-        shift, precision: of the tick's Mann-Whitney statistic (releases,); the precision is 0 where it says nothing.
-    """
+    """Fold one tick; ``shift`` and ``precision`` of its Mann-Whitney statistic (releases,), 0 where it says nothing."""
     rows.error_bets += _bets(rows, limits, tick)
     compared = np.where(tick.b_req > 0.0, tick.c_req, 0.0)
     expected = compared / np.maximum(tick.b_req, 1.0) * tick.b_err
@@ -156,53 +122,32 @@ def error_limit(rows: Rows, limits: Limits) -> Array:
     return np.maximum(limits.max_rate, rate + limits.above_baseline)
 
 
-def allowed_probability(rows: Rows, limits: Limits) -> Array | None:
-    """The probability of a slower canary request (releases,) that the typical tolerance allows; null without buckets.
+def _rank(rows: Rows, limits: Limits) -> Array:
+    """Evidence that the probability of a slower canary request is below what the typical tolerance allows; NaN where the buckets do
+    not resolve the baseline's median.
 
-    From the baseline at the canary's exposure. A mixture of ticks is wider than each of them, so that drift makes it smaller.
+    What is allowed comes from the baseline at the canary's exposure: a mixture of ticks is wider than each, so that drift makes it
+    smaller. The normal mixture is tightest after ``TUNED_REQUESTS`` canary requests.
     """
-    size = limits.bounds.shape[1] + 1
-    if size == 1:
-        return None
-    baseline = rows.exposed[:, EXPECTED, :size]
-    edges = buckets.log_edges(limits.bounds)
-    return buckets.slower_probability(buckets.slowed(baseline, edges, np.log(limits.typical)), baseline)
-
-
-def rank_fits(rows: Rows, limits: Limits) -> Mask:
-    """Whether the ranks say something about typical latency (releases,): the buckets resolve the baseline's median."""
-    baseline = rows.exposed[:, EXPECTED, : limits.bounds.shape[1] + 1]
-    return buckets.resolves_median(baseline) & (rows.shown[:, PRECISION] > 0.0)
-
-
-def rank_scale(rows: Rows, limits: Limits) -> Array:
-    """The normal mixture's scale (releases,), tightest after ``TUNED_REQUESTS`` canary requests."""
-    del limits
-    expected, variance = rows.exposed[:, EXPECTED].sum(-1), rows.exposed[:, EXPECTED_VARIANCE].sum(-1)
-    at = 12.0 * TUNED_REQUESTS * expected / np.maximum(expected + variance, 1e-9)
-    return np.maximum(normal.tuned(at, alpha=0.01), 1e-9)
-
-
-def _rank(rows: Rows, limits: Limits) -> tuple[Mask, Array]:
-    allowed = allowed_probability(rows, limits)
-    if allowed is None:
-        return np.zeros(len(rows.raw), dtype=np.bool_), np.zeros(len(rows.raw))
-    precision = rows.shown[:, PRECISION]
-    room = precision * (allowed - 0.5) - rows.shown[:, SHIFT]
-    log_e = normal.log_one_sided(room, precision, scale=rank_scale(rows, limits))
-    return rank_fits(rows, limits), log_e / np.log(limits.safe_boundary)
+    baseline, variance = (rows.exposed[:, row, : limits.bounds.shape[1] + 1] for row in (EXPECTED, EXPECTED_VARIANCE))
+    if baseline.shape[1] == 1:
+        return np.full(len(baseline), np.nan)
+    slowed = buckets.slowed(baseline, buckets.log_edges(limits.bounds), np.log(limits.typical))
+    precision, expected = rows.shown[:, PRECISION], baseline.sum(-1)
+    room = precision * (buckets.slower_probability(slowed, baseline) - 0.5) - rows.shown[:, SHIFT]
+    tuned = normal.tuned(12.0 * TUNED_REQUESTS * expected / np.maximum(expected + variance.sum(-1), 1e-9), alpha=0.01)
+    log_e = normal.log_one_sided(room, precision, scale=np.maximum(tuned, 1e-9))
+    return np.where(buckets.resolves_median(baseline) & (precision > 0.0), log_e, np.nan)
 
 
 def certify(rows: Rows, limits: Limits) -> Certificates:
     """How far the certificates of errors and typical latency are."""
-    by_rank, rank = _rank(rows, limits)
     number, total, squares = rows.safe_mean.T
     wanted = np.log(limits.safe_boundary)
+    by_mean = (number > 0.0) | (rows.mean_wait[:, 3] > 0.0)
     return Certificates(
         error_limit=error_limit(rows, limits),
-        by_rank=by_rank,
-        by_mean=(number > 0.0) | (rows.mean_wait[:, 3] > 0.0),
-        error_progress=_log_mean_exp(rows.error_bets) / wanted,
-        rank_progress=rank,
-        mean_progress=log_t_value(number, total, squares) / wanted,
+        errors=log_mean_exp(rows.error_bets) / wanted,
+        rank=_rank(rows, limits) / wanted,
+        mean=np.where(by_mean, log_t_value(number, total, squares) / wanted, np.nan),
     )

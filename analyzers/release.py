@@ -75,18 +75,18 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
         return {}
     part, terms = Rows(rows.raw[chosen]), limits.take(chosen)
     certificates = promotion.certify(part, terms)
-    typical, requests = certificates.typical_progress, part.counts[:, C_REQ]
+    typical, requests = certificates.typical, part.counts[:, C_REQ]
     tail, denied = legs[chosen, SLOW_END], legs[chosen, DENIED]
     asked = (terms.require_slow_end > 0.0) | (tail >= NOTEWORTHY)
     p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
-    shown, mismatched, answered = certificates.errors, share.mismatched(part), share.answered(part)
+    mismatched, answered = share.mismatched(part), share.answered(part)
     beside = asides.beside(part, terms)
     result = {}
     for at, place in enumerate(chosen.tolist()):
         seen, t, missing = float(requests[at]), float(tick.t[place]), []
-        if not shown[at]:
+        if certificates.errors[at] < 1.0:
             limit = words.percent(float(certificates.error_limit[at]))
-            missing.append(f"an error rate below {limit} ({_more(float(certificates.error_progress[at]), seen, t)})")
+            missing.append(f"an error rate below {limit} ({_more(float(certificates.errors[at]), seen, t)})")
         if np.isnan(typical[at]):
             missing.append("any latency to compare")
         elif typical[at] < 1.0:

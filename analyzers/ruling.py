@@ -56,23 +56,25 @@ class LegsNow(Mapping[str, LegNow]):
     It is made for every release at every tick, and hardly ever read: effects are computed when somebody asks.
     """
 
-    __slots__ = ("_beyond", "_e_values", "_effects", "_names")
+    __slots__ = ("_at", "_beyond", "_e_values", "_effects", "_names")
 
     def __init__(
-        self, names: Sequence[str], e_values: Sequence[float], beyond: Sequence[float], effects: Callable[[], Sequence[float]]
+        self,
+        names: Sequence[str],
+        e_values: Sequence[float],
+        beyond: Sequence[float],
+        effects: Callable[[int], Sequence[float]],
+        at: int,
     ) -> None:
-        """Three sequences in the same order, and how to have a fourth; an effect that is NaN is unknown."""
-        self._names = names
-        self._e_values = e_values
-        self._effects = effects
-        self._beyond = beyond
+        """Three sequences in the same order, and how to have a fourth (``at`` is asked for); an effect that is NaN is unknown."""
+        self._names, self._e_values, self._beyond, self._effects, self._at = names, e_values, beyond, effects, at
 
     def __getitem__(self, name: str) -> LegNow:
         """The leg of this name."""
         if name not in self._names:
             raise KeyError(name)
         at = self._names.index(name)
-        effect = self._effects()[at]
+        effect = self._effects(self._at)[at]
         return LegNow(self._e_values[at], None if math.isnan(effect) else effect, self._beyond[at])
 
     def __iter__(self) -> Iterator[str]:

@@ -57,13 +57,15 @@ class Passing:
         falling = ~rising & (self._places[0] > self._places[2]) & (last_density >= density)
         passing = np.where(falling, np.minimum(passing, share * np.minimum(steps / width, 1.0)), passing)
         passing = np.minimum(np.maximum(passing / np.maximum(share, 1e-300), 0.0), 1.0)
-        self.blind: Mask = (np.where(rising, np.maximum(share, next_share), share) >= BLIND_SHARE) | (share + next_share >= BLIND_PAIR)
+        self.blind: Mask = (np.where(rising, np.maximum(share, next_share), share) >= BLIND_SHARE) | (
+            share + next_share >= BLIND_PAIR
+        )
         self.share: Array = np.where(self.blind, 1.0, passing[0])
         self.rare: Array = np.maximum(self.share, passing[1])
 
     def slowed(self, counts: Array, *, rare: bool = False) -> Array:
         """Histograms (..., releases, J) with their requests moved up so; ``rare``: by that share."""
-        above, flat = _above(counts), counts.shape[:-2] + (-1,)
+        above, flat = _above(counts), (*counts.shape[:-2], -1)
         there = counts.reshape(flat).take(self._places[0], -1)
         passed = above.reshape(flat).take(self._ends[1], -1) + (self.rare if rare else self.share) * there
         np.minimum.accumulate(passed, axis=-1, out=above[..., 1:-1])

@@ -49,39 +49,29 @@ _NO_LATENCY: Final = (0.0,) * 8
 _FAILING: Final = 0.001
 
 
-def _arms(samples: Sequence[Sample], tick: Tick) -> Iterator[tuple[int, str, Pod]]:
-    """Every pod of the releases whose both arms bring pods: place of the release, key, pod."""
+def _brought(terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick) -> Iterator[tuple[int, str, Pod, Latency | None]]:
+    """Every pod of the releases whose both arms bring pods: place of the release, key, pod, and its histogram if that is judged."""
+    size = tick.c.shape[1]
     for place in np.flatnonzero(tick.seen).tolist():
         canary, baseline = samples[place].canary, samples[place].baseline
         if canary is None or baseline is None or not canary.pods or not baseline.pods:
             continue
-        for arm, pods in (("c", canary.pods), ("b", baseline.pods)):
+        mine, theirs = judged_pods(terms[place], canary, baseline) if tick.timed[place] else ({}, {})
+        for arm, pods, judged in (("c", canary.pods, mine), ("b", baseline.pods, theirs)):
             for name, pod in pods.items():
-                yield place, arm + name, pod
+                latency = pod.latency if name in judged else None
+                yield place, arm + name, pod, latency if latency is not None and _usable(latency, size) else None
 
 
-def _timed(terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick) -> Iterator[tuple[int, str, Latency]]:
-    """Usable histograms of the pods whose latency is judged: place of the release, key, histogram."""
-    size = tick.c.shape[1]
-    for place in np.flatnonzero(tick.timed).tolist():
-        canary, baseline = samples[place].canary, samples[place].baseline
-        if canary is None or baseline is None or not canary.pods or not baseline.pods:
-            continue
-        mine, theirs = judged_pods(terms[place], canary, baseline)
-        for arm, pods in (("c", mine), ("b", theirs)):
-            for name, pod in pods.items():
-                latency = pod.latency
-                if latency is None or len(latency.counts) != size or not math.isfinite(latency.sum_ms):
-                    continue
-                if max(latency.counts) <= LARGEST_COUNT:
-                    yield place, arm + name, latency
+def _usable(latency: Latency, size: int) -> bool:
+    return len(latency.counts) == size and math.isfinite(latency.sum_ms) and max(latency.counts) <= LARGEST_COUNT
 
 
-def _latencies(timed: Sequence[tuple[int, str, Latency]], tick: Tick, scores: tuple[Array, Array]) -> list[tuple[float, ...]]:
+def _latencies(timed: Sequence[tuple[int, Latency]], tick: Tick, scores: tuple[Array, Array]) -> list[tuple[float, ...]]:
     """What one tick's histograms add to the tallies: the first four numbers, then the last four."""
-    at = np.array([place for place, _, _ in timed], dtype=np.intp)
-    counts = np.maximum(np.array([latency.counts for _, _, latency in timed], dtype=np.float64), 0.0)
-    taken = np.array([latency.sum_ms for _, _, latency in timed])
+    at = np.array([place for place, _ in timed], dtype=np.intp)
+    counts = np.maximum(np.array([latency.counts for _, latency in timed], dtype=np.float64), 0.0)
+    taken = np.array([latency.sum_ms for _, latency in timed])
     number = counts.sum(1)
     mean = (tick.c_sum + tick.b_sum) / np.maximum(tick.c.sum(1) + tick.b.sum(1), 1.0)
     above = np.nan_to_num(taken - number * mean[at])
@@ -91,25 +81,22 @@ def _latencies(timed: Sequence[tuple[int, str, Latency]], tick: Tick, scores: tu
     return list(zip(*(column.tolist() for column in new), strict=True))
 
 
-def fold(tallies: list[Tallies], terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick, scores: tuple[Array, Array]) -> list[Tallies]:
+def fold(
+    tallies: list[Tallies], terms: Sequence[Terms], samples: Sequence[Sample], tick: Tick, scores: tuple[Array, Array]
+) -> list[Tallies]:
     """Add one tick to the tallies of the releases whose samples bring pods; the mappings given are not changed.
 
-    ``scores``: what a request of each bucket is worth: mid-ranks (releases, J), and scores of the slow end (releases, alternatives, J).
+    ``scores``: what a request of each bucket is worth: mid-ranks (releases, J), and of the slow end (releases, alternatives, J).
     """
-    brought = list(_arms(samples, tick))
-    if not brought:
-        return tallies
-    timed = list(_timed(terms, samples, tick))
-    slow = {(place, key): new for (place, key, _), new in zip(timed, _latencies(timed, tick, scores) if timed else (), strict=True)}
+    brought = list(_brought(terms, samples, tick))
+    timed = [(place, latency) for place, _, _, latency in brought if latency is not None]
+    slow = iter(_latencies(timed, tick, scores) if timed else ())
     changed: dict[int, dict[str, Tally]] = {}
-    for place, key, pod in brought:
+    for place, key, pod, latency in brought:
+        latencies = _NO_LATENCY if latency is None else next(slow)
         mine = changed.setdefault(place, dict(tallies[place]))
-        old = mine.get(key)
-        if old is None and len(mine) >= MOST_PODS:
-            continue
-        latencies = slow.get((place, key), _NO_LATENCY)
-        new = (*latencies[:4], *_counted(pod), *latencies[4:])
-        mine[key] = tuple(map(add, old or _NOTHING, new))
+        if key in mine or len(mine) < MOST_PODS:
+            mine[key] = tuple(map(add, mine.get(key, _NOTHING), (*latencies[:4], *_counted(pod), *latencies[4:])))
     return [changed.get(place, one) for place, one in enumerate(tallies)]
 
 
@@ -142,6 +129,15 @@ def scattered(samples: Sequence[Sample], tick: Tick) -> Mask:
     return found
 
 
+def _of_arms(tallies: Tallies, column: int) -> tuple[Array, Array]:
+    """The tallies (pods, numbers) of canary and baseline with something in a column."""
+    canary, baseline = (
+        np.array([tally for key, tally in tallies.items() if key[0] == arm and tally[column] > 0.0]).reshape(-1, len(_NOTHING))
+        for arm in "cb"
+    )
+    return canary, baseline
+
+
 def failing(tallies: Tallies, *, clumps: float) -> float:
     """Variance of the canary's failures, as differing pods explain it, over that of independent ones; 1 unless it is surely larger.
 
@@ -153,9 +149,7 @@ def failing(tallies: Tallies, *, clumps: float) -> float:
         tallies: of one release.
         clumps: variance of failures within a pod over that of independent ones.
     """
-    canary, baseline = (
-        np.array([tally[4:6] for key, tally in tallies.items() if key[0] == arm and tally[4] > 0.0]) for arm in "cb"
-    )
+    canary, baseline = (pods[:, 4:6] for pods in _of_arms(tallies, 4))
     number, freedom = len(baseline), len(baseline) - 1
     if number < FEWEST_BASELINE or not len(canary) or baseline[:, 1].sum() <= 0.0:
         return 1.0
@@ -166,12 +160,8 @@ def failing(tallies: Tallies, *, clumps: float) -> float:
         return 1.0
     between = (spread / freedom - clumps) / float(expected.mean())
     alone = float(rate * canary[:, 0].mean())
-    return max(1.0, 1.0 + between * alone * (1.0 + len(canary) / number) * _few(freedom))
-
-
-def _few(freedom: int) -> float:
-    """Square of Student's quantile over the normal one's: what knowing a variance from few pods costs."""
-    return float((stdtrit(freedom, _FAILING) / ndtri(_FAILING)) ** 2)
+    few = float((stdtrit(freedom, _FAILING) / ndtri(_FAILING)) ** 2)
+    return max(1.0, 1.0 + between * alone * (1.0 + len(canary) / number) * few)
 
 
 def _agrees(means: tuple[Array, Array], chance: tuple[Array, Array]) -> bool:
@@ -193,17 +183,15 @@ def _agrees(means: tuple[Array, Array], chance: tuple[Array, Array]) -> bool:
 
 def agreement(tallies: Tallies) -> tuple[bool, bool, bool] | None:
     """Whether rank, tail and mean may convict; null where pods are too few to ask."""
-    arms = [np.array([tally for key, tally in tallies.items() if key[0] == arm and tally[0] > 0.0]) for arm in "cb"]
-    canary, baseline = arms
-    if len(canary) < 1 or len(baseline) < FEWEST_BASELINE:
+    canary, baseline = _of_arms(tallies, 0)
+    if not len(canary) or len(baseline) < FEWEST_BASELINE:
         return None
-    squares = np.concatenate(arms)[:, 6:].sum(0)
-    variances = squares[:3] / max(squares[3], 1.0)
+    squares = np.concatenate((canary, baseline))[:, 6:].sum(0)
     rank, tail, mean = (
         _agrees(
-            (canary[:, 1 + leg] / canary[:, 0], baseline[:, 1 + leg] / baseline[:, 0]),
-            (variances[leg] / canary[:, 0], variances[leg] / baseline[:, 0]),
+            (canary[:, leg] / canary[:, 0], baseline[:, leg] / baseline[:, 0]),
+            (variance / canary[:, 0], variance / baseline[:, 0]),
         )
-        for leg in range(3)
+        for leg, variance in enumerate(squares[:3] / max(squares[3], 1.0), start=1)
     )
     return rank, tail, mean

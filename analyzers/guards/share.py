@@ -25,6 +25,8 @@ def fold(rows: Rows, limits: Limits, tick: Tick) -> None:
     canary, baseline = tick.c_req + tick.c_den, tick.b_req + tick.b_den
     weight = tick.weight
     split = tick.seen & (weight > 0.0) & (weight < 1.0)
+    if not split.any():
+        return
     odds = np.where(split, weight, 0.5) / np.where(split, 1.0 - weight, 0.5)
     total = canary + baseline
     fewest, most = odds / limits.share_factor, odds * limits.share_factor

@@ -38,7 +38,12 @@ PRIOR: Final[Array] = bell(RATIOS, centre=8.0, spread=1.0)
 
 
 def log_e(
-    canary: tuple[Array, Array], baseline: tuple[Array, Array], ratios: Array, *, factor: Array | float = 1.0, above: Array | float = 0.0
+    canary: tuple[Array, Array],
+    baseline: tuple[Array, Array],
+    ratios: Array,
+    *,
+    factor: Array | float = 1.0,
+    above: Array | float = 0.0,
 ) -> Array:
     """Log e-values (releases, ratios) of one tick; 0 where nothing happened or nothing was requested.
 

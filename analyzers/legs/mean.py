@@ -53,8 +53,7 @@ def counted(tick: Tick, look: Look) -> Array:
 
 
 def fold(rows: Rows, limits: Limits, allowed: Array, news: Array) -> Array:
-    """Fold what one tick ``counted``; returns how far the canary's mean lies beyond the factor ``allowed`` (releases,), 0 while that
-    is not known.
+    """Fold what one tick ``counted``; returns how far the canary's mean lies beyond ``allowed`` (releases,), 0 if unknown.
 
     Which ticks are merged depends on the numbers of requests only, never on their latencies, so that merging favours neither arm.
     Call before the memories and the evidence are folded. The distance is kept in units of the running baseline mean, not as a

@@ -27,7 +27,8 @@ def _lifted(above: Array, starts: Array, exponents: Array) -> Array:
     """Survival (releases, alternatives, bounds) of the alternatives, from that of the pool (releases, bounds)."""
     begin = np.log(starts)[:, None]
     stretched = np.exp(begin + exponents[:, None] * (np.log(np.maximum(above, 1e-300))[:, None, :] - begin))
-    return np.maximum(above[:, None, :], stretched)
+    lifted: Array = np.maximum(above[:, None, :], stretched)
+    return lifted
 
 
 def _masses(survival: Array) -> Array:
@@ -45,9 +46,8 @@ def scores(pooled: Array) -> Array:
     share = _masses(above)[:, None, :]
     below = share.cumsum(-1)
     mean = np.where(below > 0.0, lifted.cumsum(-1) / np.maximum(below, 1e-300), np.inf)
-    level = np.minimum(mean.min(-1, keepdims=True), 1e300)
     filled = (share > 0.0) & (np.arange(pooled.shape[1]) > mean.argmin(-1)[..., None])
-    ratio = np.where(filled, lifted / np.maximum(share, 1e-300), level)
+    ratio = np.where(filled, lifted / np.maximum(share, 1e-300), mean.min(-1, keepdims=True))
     scored: Array = np.log(np.minimum(np.maximum(ratio, _SMALLEST), _LARGEST))
     return scored
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # what a leg is given is made with the layout, which is made 
 Unit = Literal["points", "ratio", "probability"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Leg:
     """One quantity.
 
@@ -74,43 +74,12 @@ def _slow_end(look: "Look") -> tuple[Array, ...]:
     return look.drawn[:, len(typical.TILTS) :], slow_end.log_beyond(look.tick.c, look.slow_end, look.graded)
 
 
+_BEYOND: Final = events.BEYOND_PRIOR
 LEGS: Final = (
-    Leg(
-        name="errors",
-        words="errors",
-        unit="points",
-        share=0.4,
-        worse=events.PRIOR,
-        beyond=(events.BEYOND_PRIOR, events.BEYOND_PRIOR),
-        log_e=_errors,
-    ),
-    Leg(
-        name="denied",
-        words="requests denied by policy",
-        unit="points",
-        share=0.1,
-        worse=events.PRIOR,
-        beyond=(events.BEYOND_PRIOR,),
-        log_e=_denied,
-    ),
-    Leg(
-        name="typical",
-        words="typical latency",
-        unit="ratio",
-        share=0.25,
-        worse=typical.PRIOR,
-        beyond=(typical.BEYOND_PRIOR,),
-        log_e=_typical,
-    ),
-    Leg(
-        name="slow_end",
-        words="the slow end",
-        unit="ratio",
-        share=0.25,
-        worse=slow_end.PRIOR,
-        beyond=(slow_end.BEYOND_PRIOR,),
-        log_e=_slow_end,
-    ),
+    Leg("errors", "errors", "points", 0.4, events.PRIOR, (_BEYOND, _BEYOND), _errors),
+    Leg("denied", "requests denied by policy", "points", 0.1, events.PRIOR, (_BEYOND,), _denied),
+    Leg("typical", "typical latency", "ratio", 0.25, typical.PRIOR, (typical.BEYOND_PRIOR,), _typical),
+    Leg("slow_end", "the slow end", "ratio", 0.25, slow_end.PRIOR, (slow_end.BEYOND_PRIOR,), _slow_end),
 )
 NAMES: Final = tuple(leg.name for leg in LEGS)
 ERRORS, DENIED, TYPICAL, SLOW_END = range(len(LEGS))

@@ -90,6 +90,7 @@ def _tick(route: Route, rng: np.random.Generator, *, releases: int, number: int)
         settling=np.ones(releases),
         ageless=np.ones(releases, dtype=np.bool_),
         weight=np.full(releases, weight),
+        odd=np.zeros(releases, dtype=np.int64),
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from analyzers.arrays import Array
 from analyzers.counts import Arm, Latency, Sample
 from analyzers.intake import Tick
-from analyzers.judge import JudgeState, Terms, terms_of, to_end
+from analyzers.judge import JudgeState, Terms, fold, start, terms_of
 from analyzers.ruling import Ruling
 from config.policy import Policy
 
@@ -82,6 +82,7 @@ def tick(
         settling=one(1.0),
         ageless=np.array([False]),
         weight=one(float("nan")),
+        odd=np.array([0]),
     )
 
 
@@ -123,6 +124,11 @@ class World:
 
 def watch(one: Terms, samples: Sequence[Sample] | Iterator[Sample]) -> tuple[JudgeState, Ruling]:
     """Fold samples until a final ruling or their end."""
-    ended = to_end(one, samples)
+    ended, state = None, start(one)
+    for sample in samples:
+        [ended] = fold([one], [state], [sample])
+        state, ruling = ended
+        if ruling.outcome != "continue":
+            break
     assert ended is not None
     return ended

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzers.counts import Arm, Latency, Pod, Sample
-from analyzers.judge import CHUNK, JudgeState, fold, start, to_end
+from analyzers.judge import CHUNK, JudgeState, fold, start
 from analyzers.layout import Rows
 from analyzers.ruling import Ruling
 from config.policy import Policy
@@ -105,7 +105,6 @@ def test_a_batch_larger_than_a_chunk_keeps_its_order() -> None:
 
 def test_an_empty_batch_is_empty() -> None:
     assert fold([], [], []) == []
-    assert to_end(terms(), []) is None
 
 
 def test_folding_does_not_change_the_state_it_is_given() -> None:

@@ -87,6 +87,7 @@ def _tick(stream: Stream, rng: np.random.Generator, number: int) -> Tick:
         settling=np.ones(RELEASES),
         ageless=never,
         weight=np.full(RELEASES, np.nan),
+        odd=np.zeros(RELEASES, dtype=np.int64),
     )
 
 

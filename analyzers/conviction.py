@@ -40,6 +40,7 @@ class Evidence:
         waiting: (releases,), what starts that are still to come are worth: nothing has been staked on them yet.
         outage: (releases, legs), this tick is too bad to be a clump.
         tallies: per release, what its pods' counts add up to.
+        total: one over the chance with which a canary that is no worse comes as far (releases,), at least 1; 1/alpha convicts.
     """
 
     worse: Array
@@ -47,12 +48,7 @@ class Evidence:
     waiting: Array
     outage: Mask
     tallies: Sequence[Tallies]
-
-    @property
-    def total(self) -> Array:
-        """One over the chance with which a canary that is no worse comes as far (releases,), at least 1; 1/alpha convicts."""
-        odds: Array = np.maximum(np.exp(self.worse.max((1, 2))), 1.0)
-        return odds
+    total: Array
 
     @property
     def legs(self) -> Array:
@@ -113,7 +109,14 @@ def weigh(rows: Rows, limits: Limits, look: Look, tallies: Sequence[Tallies]) ->
     """The evidence after a tick was folded."""
     standing = stand(rows, limits)
     waiting = START_WEIGHTS[LATER] * np.maximum(1.0 - rows.head[:, TICK] / limits.horizon, 0.0)
-    return Evidence(worse=standing.worse, beyond=standing.beyond, waiting=waiting, outage=look.outage, tallies=tallies)
+    return Evidence(
+        worse=standing.worse,
+        beyond=standing.beyond,
+        waiting=waiting,
+        outage=look.outage,
+        tallies=tallies,
+        total=np.maximum(np.exp(standing.worse.reshape(len(waiting), -1).max(1)), 1.0),
+    )
 
 
 def _convicting(worse: Array, beyond: Array, rows: Rows, limits: Limits) -> Mask:

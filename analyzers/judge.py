@@ -20,15 +20,15 @@ from analyzers.intake import Tick
 from analyzers.layout import BOUNDS_MARK, LONELY, ONE_BUCKET, TICK, WIDTH, Rows, blank
 from analyzers.legs import mean
 from analyzers.legs.table import TYPICAL
-from analyzers.look import Look, look
+from analyzers.look import Look
 from analyzers.ruling import Ruling
 from analyzers.terms import Limits, Terms, terms_of
 
 __all__ = ["JudgeState", "Terms", "fold", "fold_arrays", "start", "terms_of"]
 
-CHUNK = 128
-"""Releases per pass: more would leave the processor's cache."""
-_MAGIC = b"vdj3"
+CHUNK = 256
+"""Releases per pass: with more, little is left of what a pass costs by itself, and their arrays leave the processor's cache."""
+_MAGIC = b"vdj4"
 _HEADER = struct.Struct("<4sII")
 
 
@@ -82,7 +82,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
 def start(terms: Terms) -> JudgeState:
     """The state of a release that has seen nothing but the terms' reference. Bounds may come later."""
     row = blank()
-    if terms.alone:
+    if terms.reference:
         rows = Rows(row[None])
         rows.history[:, 1, : len(terms.reference)] = terms.reference
         rows.head[:, BOUNDS_MARK], rows.head[:, LONELY] = terms.bounds_mark, alone.REQUESTS
@@ -98,15 +98,14 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
     groups: dict[int, list[int]] = {}
     for place, one in enumerate(terms):
         groups.setdefault(len(one.bounds_ms), []).append(place)
-    results: list[tuple[JudgeState, Ruling] | None] = [None] * len(terms)
+    results: dict[int, tuple[JudgeState, Ruling]] = {}
     for places in groups.values():
         for begin in range(0, len(places), CHUNK):
             part = places[begin : begin + CHUNK]
             with np.errstate(all="ignore"):
                 folded = _fold_alike([terms[at] for at in part], [states[at] for at in part], [samples[at] for at in part])
-            for at, result in zip(part, folded, strict=True):
-                results[at] = result
-    return [result for result in results if result is not None]
+            results.update(zip(part, folded, strict=True))
+    return [results[at] for at in range(len(terms))]
 
 
 def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
@@ -126,7 +125,7 @@ def fold_arrays(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look
     """
     memory.begin(rows, limits, tick)
     tick, compared = alone.refer(rows, tick)
-    seen = look(rows, limits, compared, scattered)
+    seen = Look(rows, limits, compared, scattered)
     news = mean.counted(tick, seen)
     beyond_mean = mean.fold(rows, limits, seen.allowed, news)
     timed = tick.seen & compared.timed

@@ -9,8 +9,7 @@ The baseline's exceedances are those expected of the canary's requests, tick by 
 """
 
 import math
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,14 +17,13 @@ from analyzers import buckets, words
 from analyzers.layout import CANARY, EXPECTED, EXPECTED_VARIANCE, TIMED_TICKS, Array, Mask, Rows
 from analyzers.promotion import log_mean_exp
 from analyzers.terms import Limits
+from analyzers.tolerated import BLIND_SHARE
 
 RATIOS: Final[Array] = np.geomspace(1.15, 2.0, 6)
 WANTED_EXCEEDANCE: Final = 0.01
 LEAST_EXCEEDANCE: Final = 0.001
 MOST_EXCEEDANCE: Final = 0.12
 """A bound that fewer or more of the baseline's requests exceed tells nothing of its slow end."""
-BLIND_SHARE: Final = 0.5
-"""Where the bucket below the bound holds so many of all requests, nothing is known of the slope there."""
 NEARLY_ALL: Final = 0.9
 FEWEST_TICKS: Final = 60.0
 FEWEST_REQUESTS: Final = 15_000.0
@@ -34,15 +32,14 @@ LARGEST_BOUND: Final = 16.0
 _STEPS: Final = 20
 
 
-@dataclass(slots=True, kw_only=True)
-class Exceedance:
+class Exceedance(NamedTuple):
     """What the certificate rests on, each (releases,).
 
     Attributes:
         enough: there are so many requests that a bound may be chosen. usable: one could be.
         canary, baseline: requests above it, the baseline's as a count at a fixed share.
         share: the canary's share of all requests.
-        kappa: by how much log exceedance falls when log latency rises.
+        kappa: by how much log exceedance falls when log latency rises; 1 where no bound is usable.
     """
 
     enough: Mask
@@ -58,29 +55,28 @@ def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
     bounds = limits.bounds
     if bounds.shape[1] < 2:
         return None
-    exposed = rows.exposed[:, :, : bounds.shape[1] + 1]
-    above = np.cumsum(exposed[:, :, ::-1], axis=-1)[:, :, ::-1][:, :, 1:]
-    total = np.maximum(exposed.sum(-1), 1e-300)
-    survival = above[:, EXPECTED] / total[:, EXPECTED, None]
+    canary, baseline, variance = rows.exposed[:, (CANARY, EXPECTED, EXPECTED_VARIANCE), : bounds.shape[1] + 1].transpose(1, 0, 2)
+    total, squares = np.maximum(baseline.sum(-1), 1e-300), np.maximum(variance.sum(-1), 1e-300)
+    above = _above(baseline)
+    survival = above / total[:, None]
     distance = np.abs(np.log(np.maximum(survival, 1e-12) / WANTED_EXCEEDANCE))
     distance[:, 0] = np.inf
     place = distance.argmin(1)
     row = np.arange(len(place))
     here, before = survival[row, place], survival[row, place - 1]
-    seen = total[:, EXPECTED] ** 2 / total[:, EXPECTED_VARIANCE]
-    enough = (rows.shown[:, TIMED_TICKS] >= FEWEST_TICKS) | (seen >= FEWEST_REQUESTS)
+    enough = (rows.shown[:, TIMED_TICKS] >= FEWEST_TICKS) | (total**2 / squares >= FEWEST_REQUESTS)
     usable = enough & (here >= LEAST_EXCEEDANCE) & (here <= MOST_EXCEEDANCE) & (before > here) & (before - here < BLIND_SHARE)
     fall = np.log(np.where(usable, before, 2.0) / np.where(usable, here, 1.0))
-    expected = np.where(usable, above[row, EXPECTED, place], 1.0)
-    scale = np.where(usable, above[row, EXPECTED_VARIANCE, place], 1.0) / expected
-    return Exceedance(
-        enough=enough,
-        usable=usable,
-        canary=above[row, CANARY, place],
-        baseline=expected / scale,
-        share=scale / (1.0 + scale),
-        kappa=fall / np.log(bounds[row, place] / bounds[row, place - 1]),
-    )
+    expected = np.where(usable, above[row, place], 1.0)
+    scale = np.where(usable, _above(variance)[row, place], 1.0) / expected
+    kappa = np.where(usable, fall / np.log(bounds[row, place] / bounds[row, place - 1]), 1.0)
+    return Exceedance(enough, usable, _above(canary)[row, place], expected / scale, scale / (1.0 + scale), kappa)
+
+
+def _above(counts: Array) -> Array:
+    """How many lie above each bound (releases, J-1)."""
+    above: Array = counts[:, ::-1].cumsum(-1)[:, ::-1][:, 1:]
+    return above
 
 
 def log_below(seen: Exceedance, ratio: Array) -> Array:
@@ -95,8 +91,7 @@ def progress(rows: Rows, limits: Limits) -> Array:
     seen = exceedance(rows, limits)
     if seen is None:
         return np.zeros(len(rows.raw))
-    kappa = np.where(seen.usable, seen.kappa, 1.0)
-    return np.where(seen.usable, log_below(seen, limits.slow_end**kappa) / np.log(limits.safe_boundary), 0.0)
+    return np.where(seen.usable, log_below(seen, limits.slow_end**seen.kappa) / np.log(limits.safe_boundary), 0.0)
 
 
 def certified_bound(rows: Rows, limits: Limits) -> Array:
@@ -106,11 +101,10 @@ def certified_bound(rows: Rows, limits: Limits) -> Array:
         return np.full(len(rows.raw), np.nan)
     wanted = np.log(limits.safe_boundary)
     low, high = np.zeros(len(wanted)), np.full(len(wanted), math.log(LARGEST_BOUND))
-    kappa = np.where(seen.usable, seen.kappa, 1.0)
-    known = seen.usable & (log_below(seen, np.exp(kappa * high)) >= wanted)
+    known = seen.usable & (log_below(seen, np.exp(seen.kappa * high)) >= wanted)
     for _ in range(_STEPS):
         middle = 0.5 * (low + high)
-        passed = log_below(seen, np.exp(kappa * middle)) >= wanted
+        passed = log_below(seen, np.exp(seen.kappa * middle)) >= wanted
         low, high = np.where(passed, low, middle), np.where(passed, middle, high)
     bound: Array = np.where(known, np.exp(high), np.nan)
     return bound

@@ -35,16 +35,10 @@ def _more(progress: float, requests: float, seconds: float) -> str:
     return f"about {forecast(requests * (1.0 / progress - 1.0), requests=requests, seconds=seconds)}"
 
 
-def _slow_end(rows: Rows, limits: Limits, at: int, more: str) -> str:
-    """What is known of a slow end that is not shown to be inside its tolerance; how many more requests, where they help."""
-    place = np.array([at])
-    known = p99.told(Rows(rows.raw[place]), limits.take(place))
-    return known if known.startswith("p99") else f"{known}; {more}"
-
-
 def forecast(more: float, *, requests: float, seconds: float) -> str:
-    """So many more canary requests, and how long they take at the traffic so far (``requests`` in ``seconds``)."""
-    wanted = round_up(more)
+    """So many more canary requests (two digits), and how long they take at the traffic so far (``requests`` in ``seconds``)."""
+    digits = 10.0 ** max(0, math.floor(math.log10(max(more, 1.0))) - 1)
+    wanted = math.ceil(more / digits) * digits
     said = f"{words.count(wanted)} more canary requests"
     if not (requests > 0.0 and 0.0 < seconds < math.inf):
         return said
@@ -57,12 +51,6 @@ def exposure(*, requests: float, wanted: float, seconds: float) -> str:
     if not 0.0 < requests < wanted:
         return ""
     return f"; it takes {forecast(wanted - requests, requests=requests, seconds=seconds)}"
-
-
-def round_up(number: float) -> float:
-    """A forecast has two digits."""
-    digits = 10.0 ** max(0, math.floor(math.log10(max(number, 1.0))) - 1)
-    return math.ceil(number / digits) * digits
 
 
 def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Open]:
@@ -92,9 +80,9 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
         elif typical[at] < 1.0:
             missing.append(f"a typical latency within its tolerance ({_more(float(typical[at]), seen, t)})")
         if asked[at] and p99_progress[at] < 1.0:
-            missing.append(
-                f"a slow end within its tolerance ({_slow_end(part, terms, at, _more(float(p99_progress[at]), seen, t))})"
-            )
+            known = p99.told(Rows(part.raw[[at]]), terms.take(np.array([at])))
+            more = "" if known.startswith("p99") else f"; {_more(float(p99_progress[at]), seen, t)}"
+            missing.append(f"a slow end within its tolerance ({known}{more})")
         if denied[at] >= NOTEWORTHY:
             missing.append("as few policy denials as the baseline's")
         if mismatched[at]:

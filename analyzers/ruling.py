@@ -50,40 +50,34 @@ class LegNow(NamedTuple):
     beyond: float = 1.0
 
 
+@dataclass(slots=True, eq=False)
 class LegsNow(Mapping[str, LegNow]):
-    """All legs at this tick, by name.
+    """All legs of a release at this tick, by name: three sequences in the same order, and how to have a fourth (NaN is unknown).
 
-    It is made for every release at every tick, and hardly ever read: effects are computed when somebody asks.
+    It is made for every release at every tick, and hardly ever read: effects of the release ``at`` are computed when somebody asks.
     """
 
-    __slots__ = ("_at", "_beyond", "_e_values", "_effects", "_names")
-
-    def __init__(
-        self,
-        names: Sequence[str],
-        e_values: Sequence[float],
-        beyond: Sequence[float],
-        effects: Callable[[int], Sequence[float]],
-        at: int,
-    ) -> None:
-        """Three sequences in the same order, and how to have a fourth (``at`` is asked for); an effect that is NaN is unknown."""
-        self._names, self._e_values, self._beyond, self._effects, self._at = names, e_values, beyond, effects, at
+    names: Sequence[str]
+    e_values: Sequence[float]
+    beyond: Sequence[float]
+    effects: Callable[[int], Sequence[float]]
+    at: int
 
     def __getitem__(self, name: str) -> LegNow:
         """The leg of this name."""
-        if name not in self._names:
+        if name not in self.names:
             raise KeyError(name)
-        at = self._names.index(name)
-        effect = self._effects(self._at)[at]
-        return LegNow(self._e_values[at], None if math.isnan(effect) else effect, self._beyond[at])
+        place = self.names.index(name)
+        effect = self.effects(self.at)[place]
+        return LegNow(self.e_values[place], None if math.isnan(effect) else effect, self.beyond[place])
 
     def __iter__(self) -> Iterator[str]:
         """The names."""
-        return iter(self._names)
+        return iter(self.names)
 
     def __len__(self) -> int:
         """How many legs there are."""
-        return len(self._names)
+        return len(self.names)
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):

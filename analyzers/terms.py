@@ -33,15 +33,11 @@ class Numbers(Generic[Number]):
 
     Attributes:
         horizon: ticks of the whole window (K), at least 1.
-        window_seconds: the deadline.
-        warmup_seconds: latency of younger pods is not judged.
         boundary: 1/alpha.
         split: the latency histograms hold successes only.
-        tick_seconds: planned length of a tick.
         cap: logarithm by which one tick may multiply an e-process.
         beyond: K, the evidence that the canary is worse than tolerated which a conviction needs as well.
         later: weight of each later start of that evidence.
-        alone: there is no baseline arm; latency is compared with a reference.
         share: the canary's configured share of the traffic as a fraction, NaN when unknown.
         safe_boundary: 1/alpha of promotion.
         bounds_mark: a number that differs when the bounds differ; 0 for none.
@@ -56,7 +52,6 @@ class Numbers(Generic[Number]):
     cap: Number
     beyond: Number
     later: Number
-    alone: Number
     max_rate: Number
     above_baseline: Number
     denied_above: Number
@@ -202,7 +197,6 @@ def terms_of(
         cap=_LONG_CAP if tick_seconds >= _LONG_SECONDS else _CAP * min(1.0, tick_seconds),
         beyond=beyond,
         later=STRICT_LATER / horizon if beyond >= CERTAIN else min(_LATER, _LATER_AT_MOST / horizon),
-        alone=bool(reference),
         max_rate=allowed.errors.max_rate,
         above_baseline=allowed.errors.above_baseline,
         denied_above=allowed.denied.above_baseline,

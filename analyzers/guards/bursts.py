@@ -22,29 +22,21 @@ _LIMITS[0] = np.inf
 
 def fold(rows: Rows, tick: Tick) -> None:
     """Note one tick's errors. Rings forget the oldest tick."""
-    seen = tick.seen
-    if not seen.any():
-        return
-    at = rows.head[:, SEEN].astype(np.intp)
-    row = np.flatnonzero(seen)
-    for ring, length, errors, requests in (
-        (rows.baseline_ring, BASELINE_RING, tick.b_err, tick.b_req),
-        (rows.canary_ring, CANARY_RING, tick.c_err, tick.c_req),
-    ):
-        ring[row, at[row] % length] = np.array((errors, requests)).T[row]
-    rows.head[:, SEEN] += seen
+    row = np.flatnonzero(tick.seen)
+    at = rows.head[row, SEEN].astype(np.intp)
+    rows.baseline_ring[row, at % BASELINE_RING] = np.array((tick.b_err, tick.b_req)).T[row]
+    rows.canary_ring[row, at % CANARY_RING] = np.array((tick.c_err, tick.c_req)).T[row]
+    rows.head[:, SEEN] += tick.seen
 
 
 def dispersion(ring: Array) -> Array:
     """Variance of errors per tick over a Poisson's (releases,), Fisher's index of dispersion; 1 unless it is surely larger."""
     errors, requests = ring[..., 0], ring[..., 1]
-    asked = requests > 0.0
     total = errors.sum(-1)
     rate = np.where(total > 0.0, total / np.maximum(requests.sum(-1), 1.0), 1.0)
-    spread = np.where(asked, errors * errors / np.where(asked, requests, 1.0), 0.0).sum(-1) / rate - total
-    freedom = np.maximum(asked.sum(-1) - 1, 0)
-    counts: Array = np.where(spread > _LIMITS[freedom], spread / np.maximum(freedom, 1), 1.0)
-    return np.maximum(counts, 1.0)
+    spread = (errors * errors / np.maximum(requests, 1.0)).sum(-1) / rate - total
+    freedom = np.maximum((requests > 0.0).sum(-1) - 1, 0)
+    return np.maximum(np.where(spread > _LIMITS[freedom], spread / np.maximum(freedom, 1), 1.0), 1.0)
 
 
 def successive_dispersion(ring: Array, newest: npt.NDArray[np.intp]) -> Array:

@@ -34,7 +34,6 @@ class Numbers(Generic[Number]):
     Attributes:
         horizon: ticks of the whole window (K), at least 1.
         boundary: 1/alpha.
-        split: the latency histograms hold successes only.
         cap: logarithm by which one tick may multiply an e-process.
         beyond: K, the evidence that the canary is worse than tolerated which a conviction needs as well.
         later: weight of each later start of that evidence.
@@ -47,7 +46,6 @@ class Numbers(Generic[Number]):
     window_seconds: Number
     warmup_seconds: Number
     boundary: Number
-    split: Number
     tick_seconds: Number
     cap: Number
     beyond: Number
@@ -155,7 +153,6 @@ def terms_of(
     *,
     tick_seconds: float,
     window_seconds: float,
-    split: bool,
     weight: float | None = None,
     bounds_ms: Sequence[float] = (),
     reference: Sequence[float] = (),
@@ -166,7 +163,6 @@ def terms_of(
         policy: what the team asks.
         tick_seconds: planned length of a tick.
         window_seconds: the deadline of this watch (the policy's window, or shorter).
-        split: the latency histograms hold successes only.
         weight: the canary's configured share of the traffic in percent, where known.
         bounds_ms: finite upper bounds of the latency histogram; () while they are unknown.
         reference: counts of a baseline histogram over the same bounds, for a watch without a baseline arm.
@@ -192,7 +188,6 @@ def terms_of(
         window_seconds=window_seconds,
         warmup_seconds=policy.warmup_seconds,
         boundary=1.0 / policy.alpha,
-        split=split,
         tick_seconds=tick_seconds,
         cap=_LONG_CAP if tick_seconds >= _LONG_SECONDS else _CAP * min(1.0, tick_seconds),
         beyond=beyond,

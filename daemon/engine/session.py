@@ -113,7 +113,7 @@ class Session:
     @property
     def terms(self) -> Terms:
         """What the judge needs to know of this watch."""
-        return _terms(self.policy, self.tick_seconds, self.window_seconds, self.split, self.release.weight, self.bounds_ms)
+        return _terms(self.policy, self.tick_seconds, self.window_seconds, self.release.weight, self.bounds_ms)
 
 
 def admitted(
@@ -336,18 +336,15 @@ def release_document(release: Release) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=4096)
-def _terms(  # noqa: PLR0917 - lru_cache's keys are positional
+def _terms(
     policy: Policy,
     tick_seconds: float,
     window_seconds: float,
-    split: bool,  # noqa: FBT001 - lru_cache's keys are positional
     weight: float | None,
     bounds_ms: tuple[float, ...],
 ) -> Terms:
     """Terms are the same at every tick of every release under one policy: made once."""
-    return terms_of(
-        policy, tick_seconds=tick_seconds, window_seconds=window_seconds, split=split, weight=weight, bounds_ms=bounds_ms
-    )
+    return terms_of(policy, tick_seconds=tick_seconds, window_seconds=window_seconds, weight=weight, bounds_ms=bounds_ms)
 
 
 def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:

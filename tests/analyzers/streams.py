@@ -20,12 +20,11 @@ def terms(
     policy: Policy = FAST,
     *,
     bounds_ms: Sequence[float] = ISTIO_MS,
-    split: bool = False,
     ticks: int = 300,
     weight: float | None = None,
 ) -> Terms:
     """Terms of a watch of ``ticks`` seconds, sampled every second."""
-    return terms_of(policy, tick_seconds=1.0, window_seconds=float(ticks), split=split, weight=weight, bounds_ms=bounds_ms)
+    return terms_of(policy, tick_seconds=1.0, window_seconds=float(ticks), weight=weight, bounds_ms=bounds_ms)
 
 
 def latency(counts: Sequence[int], sum_ms: float | None = None) -> Latency:

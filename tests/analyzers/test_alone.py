@@ -16,7 +16,7 @@ REFERENCE = np.sum([one.baseline.latency.counts for one in World().ticks(9, 40) 
 
 
 def _alone(policy: Policy = NEVER) -> Terms:
-    return terms_of(policy, tick_seconds=1.0, window_seconds=300.0, split=True, bounds_ms=ISTIO_MS, reference=REFERENCE.tolist())
+    return terms_of(policy, tick_seconds=1.0, window_seconds=300.0, bounds_ms=ISTIO_MS, reference=REFERENCE.tolist())
 
 
 def _without_baseline(world: World, seed: int, ticks: int) -> Iterator[Sample]:
@@ -98,7 +98,7 @@ def test_a_policy_that_denied_as_many_of_the_baselines_requests_is_no_reason_to_
 @pytest.mark.parametrize("reference", [(1.0, 2.0), (0.0, 0.0, 0.0), (1.0, -1.0, 2.0)])
 def test_a_reference_that_is_none_is_refused(reference: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="the reference histogram"):
-        terms_of(NEVER, tick_seconds=1.0, window_seconds=60.0, split=True, bounds_ms=(1.0, 2.0), reference=reference)
+        terms_of(NEVER, tick_seconds=1.0, window_seconds=60.0, bounds_ms=(1.0, 2.0), reference=reference)
 
 
 def test_a_lone_histogram_of_a_canary_that_is_not_alone_yet_says_nothing() -> None:

@@ -118,9 +118,8 @@ def test_bounds_that_change_in_the_middle_begin_new_histograms_at_once() -> None
     assert kept.row.shape == state.row.shape
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_bounds_that_change_again_and_again_convict_nobody(split: bool) -> None:
-    kinds = [terms(bounds_ms=bounds, split=split) for bounds in (BOUNDS, (15.0, 20.0, 80.0), (10.0, 20.0), ())]
+def test_bounds_that_change_again_and_again_convict_nobody() -> None:
+    kinds = [terms(bounds_ms=bounds) for bounds in (BOUNDS, (15.0, 20.0, 80.0), (10.0, 20.0), ())]
     state = start(kinds[0])
     for t in range(1, 61):
         one = kinds[t % 4]
@@ -175,14 +174,13 @@ def test_an_alpha_outside_its_range_is_refused_by_the_policy_and_by_the_judge(al
         msgspec.convert(document, Policy)
     unchecked = Policy(promotion=Promotion(alpha=alpha)) if promotion else Policy(alpha=alpha)
     with pytest.raises(ValueError, match=r"alpha is a chance above 0 and below 0\.5"):
-        terms_of(unchecked, tick_seconds=1.0, window_seconds=300.0, split=False)
+        terms_of(unchecked, tick_seconds=1.0, window_seconds=300.0)
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_a_million_million_requests_are_judged_rightly(split: bool) -> None:
+def test_a_million_million_requests_are_judged_rightly() -> None:
     many = 10**12
     slow = (latency((2 * many, many, many, many)), latency((20 * many, 10 * many, 10 * many, 10 * many)))
-    one = terms(Policy(promotion=Promotion(min_seconds=60.0)), bounds_ms=BOUNDS, split=split)
+    one = terms(Policy(promotion=Promotion(min_seconds=60.0)), bounds_ms=BOUNDS)
     alike = [sample(float(t), canary=(many, many // 1000), baseline=(10 * many, many // 100), slow=slow) for t in range(1, 80)]
     _, good = watch(one, alike)
     assert good.outcome == "promote"

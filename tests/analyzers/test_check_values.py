@@ -125,7 +125,7 @@ def test_the_tolerated_baseline_and_the_evidence_against_it() -> None:
 @pytest.mark.usefixtures("evenly")
 def test_three_ticks_of_the_whole_judge() -> None:
     """The same latency three times, with errors (1,1), (0,2), (2,0); the reference's errors have half of alpha."""
-    one = terms(bounds_ms=BOUNDS, split=True)
+    one = terms(bounds_ms=BOUNDS)
     rows, limits, got = Rows(blank()[None].copy()), Limits.of([one]), []
     for t, (a, b) in enumerate([(1, 1), (0, 2), (2, 0)], start=1):
         seen = tick(float(t), canary=(50 + a, a), baseline=(950 + b, b), c=CANARY, b=BASELINE, sums=(2500.0, 40000.0))

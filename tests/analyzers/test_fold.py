@@ -57,10 +57,10 @@ def _numbers(ruling: Ruling) -> list[float]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(stream=streams(), split=st.booleans(), strict=st.booleans())
-def test_any_stream_stays_finite_and_survives_a_restart_at_every_tick(stream: list[Sample], split: bool, strict: bool) -> None:
+@given(stream=streams(), strict=st.booleans())
+def test_any_stream_stays_finite_and_survives_a_restart_at_every_tick(stream: list[Sample], strict: bool) -> None:
     policy = Policy(evidence="strict" if strict else "balanced")
-    one = terms(policy, bounds_ms=SMALL, split=split, ticks=6)
+    one = terms(policy, bounds_ms=SMALL, ticks=6)
     never_stopped, restarted = start(one), start(one)
     for tick in stream:
         ((never_stopped, ruling),) = fold([one], [never_stopped], [tick])
@@ -79,7 +79,7 @@ def test_a_batch_gives_what_one_by_one_gives(many: list[list[Sample]], data: st.
     kinds = [
         terms(bounds_ms=SMALL),
         terms(bounds_ms=ISTIO_MS, ticks=90),
-        terms(Policy(alpha=0.05), bounds_ms=SMALL, split=True),
+        terms(Policy(alpha=0.05), bounds_ms=SMALL),
         terms(bounds_ms=()),
     ]
     chosen = [data.draw(st.sampled_from(kinds)) for _ in many]
@@ -197,7 +197,7 @@ def test_a_saved_state_that_is_damaged_or_from_another_version_is_refused() -> N
 
 
 def test_the_same_samples_give_the_same_ruling() -> None:
-    one = terms(split=True)
+    one = terms()
     first, second = (watch(one, World(errors=(0.02, 0.001)).ticks(5, 300)) for _ in range(2))
     assert first[1] == second[1]
     assert first[0].save() == second[0].save()

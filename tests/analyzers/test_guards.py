@@ -18,10 +18,9 @@ from config.policy import LatencyTolerance, Policy, Tolerances
 from tests.analyzers.streams import World, latency, sample, terms, watch
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_an_outage_is_rolled_back_in_its_first_tick(split: bool) -> None:
+def test_an_outage_is_rolled_back_in_its_first_tick() -> None:
     """20 % of errors or more with at least 20 of them in one tick does not wait for a second, nor for a guard against bursts."""
-    one = terms(bounds_ms=(), split=split)
+    one = terms(bounds_ms=())
     assert watch(one, [sample(1.0, canary=(100, 20), baseline=(900, 1))])[1].outcome == "rollback"
     late = [sample(float(t), canary=(100, 0), baseline=(900, 1)) for t in range(1, 100)]
     _, ruling = watch(one, [*late, sample(100.0, canary=(100, 20), baseline=(900, 1))])
@@ -210,7 +209,7 @@ def test_errors_of_young_pods_are_judged_at_once() -> None:
 
 
 def test_a_late_regression_is_found_about_as_fast_as_an_early_one() -> None:
-    ticks = [watch(terms(split=True, ticks=400), World(factor=1.3, onset=55).ticks(seed, 400))[1].tick for seed in range(8)]
+    ticks = [watch(terms(ticks=400), World(factor=1.3, onset=55).ticks(seed, 400))[1].tick for seed in range(8)]
     assert np.median(ticks) <= 55 + 12
 
 
@@ -288,14 +287,14 @@ def test_pods_with_impossible_failures_are_left_out() -> None:
 @pytest.mark.parametrize(("wander", "outcome"), [(0.0, "rollback"), (0.1, "continue")])
 def test_latency_that_is_known_to_wander_must_be_slower_by_more_than_that(wander: float, outcome: str) -> None:
     policy = Policy(tolerances=Tolerances(latency=LatencyTolerance(wander=wander)))
-    _, ruling = watch(terms(policy, split=True), World(factor=1.3).ticks(3, 20))
+    _, ruling = watch(terms(policy), World(factor=1.3).ticks(3, 20))
     assert ruling.outcome == outcome
 
 
 def test_a_small_baseline_speaks_no_more_against_the_canary_than_for_it() -> None:
     """The logarithm of the smaller arm's mean lies lower: 198 canary requests a second against 2, both alike."""
     for seed in range(8):
-        state, _ = watch(terms(split=True), World(canary_rps=198.0, baseline_rps=2.0).ticks(seed, 250))
+        state, _ = watch(terms(), World(canary_rps=198.0, baseline_rps=2.0).ticks(seed, 250))
         rows = Rows(state.row[None])
         rows.logs[:] = -np.inf
         standing = Standing(rows)

@@ -22,9 +22,8 @@ def _finding(ruling: Ruling, leg: str) -> Finding:
     return next(finding for finding in ruling.findings if finding.leg == leg)
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_five_per_cent_of_errors_are_rolled_back_within_seconds(split: bool) -> None:
-    _, ruling = watch(terms(split=split), World(errors=(0.05, 0.001)).ticks(1, 300))
+def test_five_per_cent_of_errors_are_rolled_back_within_seconds() -> None:
+    _, ruling = watch(terms(), World(errors=(0.05, 0.001)).ticks(1, 300))
     assert (ruling.outcome, ruling.leg) == ("rollback", "errors")
     assert ruling.tick <= 5
     assert ruling.evidence >= ruling.boundary == pytest.approx(100.0)
@@ -42,9 +41,8 @@ def test_five_per_cent_of_errors_are_rolled_back_within_seconds(split: bool) -> 
     assert ruling.fixed_horizon["binomial_p"] < 0.01
 
 
-@pytest.mark.parametrize("split", [False, True])
-def test_a_canary_twenty_per_cent_slower_is_rolled_back_for_its_latency(split: bool) -> None:
-    _, ruling = watch(terms(split=split), World(factor=1.2).ticks(2, 300))
+def test_a_canary_twenty_per_cent_slower_is_rolled_back_for_its_latency() -> None:
+    _, ruling = watch(terms(), World(factor=1.2).ticks(2, 300))
     assert (ruling.outcome, ruling.leg) == ("rollback", "typical")
     assert ruling.tick <= 25
     assert ruling.reason.startswith("typical latency is about 1.")
@@ -273,12 +271,12 @@ def test_errors_of_a_bad_baseline_promote_by_comparison() -> None:
 
 
 def _strict(one: Policy) -> Terms:
-    return terms(replace(one, evidence="strict"), split=True)
+    return terms(replace(one, evidence="strict"))
 
 
 def test_strict_evidence_takes_longer_and_convicts_the_same_leg() -> None:
     for world in (World(errors=(0.015, 0.001)), World(factor=1.3)):
-        _, plain = watch(terms(split=True), world.ticks(10, 300))
+        _, plain = watch(terms(), world.ticks(10, 300))
         _, strict = watch(_strict(Policy()), world.ticks(10, 300))
         assert (plain.outcome, strict.outcome) == ("rollback", "rollback")
         assert plain.leg == strict.leg

@@ -17,26 +17,24 @@ NOTHING_TOLERATED = Policy(
 )
 
 
-def _after(ticks: int, *, split: bool = True, world: World | None = None) -> tuple[Rows, Limits]:
-    one = terms(NOTHING_TOLERATED, split=split)
+def _after(ticks: int, *, world: World | None = None) -> tuple[Rows, Limits]:
+    one = terms(NOTHING_TOLERATED)
     state, ruling = watch(one, (world or World()).ticks(3, ticks))
     assert ruling.outcome == "continue"
     return Rows(state.row[None]), Limits.of([one])
 
 
-@pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize(("ticks", "rate"), [(2, 0.05), (9, 0.01), (28, 0.005)])
-def test_the_error_rate_said_is_about_the_one_that_is_found_in_half_of_such_watches(ticks: int, rate: float, split: bool) -> None:
+def test_the_error_rate_said_is_about_the_one_that_is_found_in_half_of_such_watches(ticks: int, rate: float) -> None:
     """The reference's medians: 5 % is found in 2 ticks, 1 % in 9, 0.5 % in 28, where 0.1 % of the baseline's requests fail."""
-    found = visible.error_rate(*_after(ticks, split=split))
+    found = visible.error_rate(*_after(ticks))
     assert found is not None
     assert 0.6 * rate <= found <= 1.3 * rate
 
 
-@pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize(("ticks", "factor"), [(2, 1.5), (6, 1.2), (21, 1.1)])
-def test_the_latency_said_is_about_the_one_that_is_found_in_half_of_such_watches(ticks: int, factor: float, split: bool) -> None:
-    found = visible.typical_factor(*_after(ticks, split=split))
+def test_the_latency_said_is_about_the_one_that_is_found_in_half_of_such_watches(ticks: int, factor: float) -> None:
+    found = visible.typical_factor(*_after(ticks))
     assert found is not None
     assert 0.7 * (factor - 1.0) <= found - 1.0 <= 1.3 * (factor - 1.0)
 

@@ -35,7 +35,7 @@ def figures() -> list[Figure]:
 
 def _watch(*, releases: int, ticks: int) -> tuple[float, JudgeState]:
     """CPU seconds per release and tick, after a warm-up; and a state at the end."""
-    terms = [terms_of(POLICY, tick_seconds=1.0, window_seconds=300.0, split=True, bounds_ms=BOUNDS)] * releases
+    terms = [terms_of(POLICY, tick_seconds=1.0, window_seconds=300.0, bounds_ms=BOUNDS)] * releases
     states = [start(one) for one in terms]
     dice = np.random.default_rng(7)
     ticks_of_samples = [[_sample(dice, t=float(t)) for _ in range(releases)] for t in range(1, ticks + 3)]

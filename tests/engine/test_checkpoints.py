@@ -129,7 +129,7 @@ async def test_a_flush_that_takes_too_long_says_so() -> None:
 async def test_evidence_of_another_version_is_gathered_anew_and_the_watch_goes_on() -> None:
     """A rolling update: the pipeline that waits for this verdict must get one."""
     store, meter = MemoryStore(), MemoryMeter()
-    terms = terms_of(POLICY, tick_seconds=1.0, window_seconds=60.0, split=False)
+    terms = terms_of(POLICY, tick_seconds=1.0, window_seconds=60.0)
     kept = encode(replace(session("a", ticks=7), judge=start(terms)))
     old = base64.b64encode(b"vdj1" + start(terms).save()[4:])
     store.data["a"] = kept.replace(base64.b64encode(start(terms).save()), old)

@@ -30,9 +30,7 @@ def scrape(it: Scene, tick: int, *, age: float, slow: bool, failing: int) -> Non
 
 async def judged(*, age: float, slow: bool = False, failing: int = 0) -> Ruling:
     """The ruling on a watch whose every sample came through Prometheus."""
-    terms = terms_of(
-        Policy(warmup_seconds=60.0), tick_seconds=1.0, window_seconds=300.0, split=True, weight=None, bounds_ms=BOUNDS_MS
-    )
+    terms = terms_of(Policy(warmup_seconds=60.0), tick_seconds=1.0, window_seconds=300.0, weight=None, bounds_ms=BOUNDS_MS)
     state, ruling = start(terms), None
     async with scene() as it:
         for tick in range(TICKS):

@@ -78,7 +78,6 @@ def _terms(path: Path, header: Header, policy: Policy, *, release: Release, tick
             policy,
             tick_seconds=tick_seconds,
             window_seconds=window_seconds,
-            split=header.split,
             weight=release.weight,
             bounds_ms=header.bounds_ms,
         )

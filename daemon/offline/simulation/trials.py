@@ -59,7 +59,6 @@ def terms_for(world: World, policy: Policy) -> Terms:
         policy,
         tick_seconds=world.traffic.tick_seconds,
         window_seconds=policy.window_seconds,
-        split=world.split,
         weight=world.traffic.weight(1),
         bounds_ms=world.times.bounds_ms,
     )

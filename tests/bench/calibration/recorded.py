@@ -47,6 +47,6 @@ def _header(row: Row) -> recordings.Header:
         release=msgspec.to_builtins(release),
         policy=row.watch.policy,
         bounds_ms=terms.bounds_ms,
-        split=bool(terms.split),
+        split=stream.split if isinstance(stream, World) else True,
         tick_seconds=stream.traffic.tick_seconds if isinstance(stream, World) else stream.tick_seconds,
     )

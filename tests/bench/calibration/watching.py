@@ -36,17 +36,12 @@ def setting(row: Row) -> Setting:
     policy: Policy = row.watch.policy
     stream = row.stream
     if isinstance(stream, World):
-        seconds, split, weight, bounds_ms = (
-            stream.traffic.tick_seconds,
-            stream.split,
-            stream.traffic.weight(1),
-            stream.times.bounds_ms,
-        )
+        seconds, weight, bounds_ms = stream.traffic.tick_seconds, stream.traffic.weight(1), stream.times.bounds_ms
     else:
-        seconds, split, weight, bounds_ms = stream.tick_seconds, True, stream.weight, stream.bounds_ms
+        seconds, weight, bounds_ms = stream.tick_seconds, stream.weight, stream.bounds_ms
     ticks = math.ceil(row.watch.length_seconds / seconds - 1e-9)
     window = row.watch.length_seconds if row.watch.promoting else (ticks + 0.4) * seconds
-    terms = terms_of(policy, tick_seconds=seconds, window_seconds=window, split=split, weight=weight, bounds_ms=bounds_ms)
+    terms = terms_of(policy, tick_seconds=seconds, window_seconds=window, weight=weight, bounds_ms=bounds_ms)
     return Setting(ticks=ticks, terms=terms)
 
 

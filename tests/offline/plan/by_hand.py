@@ -32,7 +32,6 @@ def ends_by_hand(
         policy,
         tick_seconds=service.tick_seconds,
         window_seconds=policy.window_seconds,
-        split=service.split,
         weight=service.weight,
         bounds_ms=service.bounds_ms,
     )

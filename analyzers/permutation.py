@@ -44,7 +44,8 @@ def log_normaliser(scores: Array, pooled: Array, drawn: Array) -> Array:
     least: Array = drawn * bound
     if (fraction > DUAL_FRACTION).any():
         left = np.log(np.maximum(_weighed(np.exp(-scores), weight), 1e-300))
-        least = np.minimum(least, total * _weighed(scores, weight) + (total - drawn) * left)
+        dual = total * _weighed(scores, weight) + (total - drawn) * left
+        least = np.where(fraction > DUAL_FRACTION, np.minimum(least, dual), least)
     information = total * fraction * rest
     usable = (information >= MIN_INFORMATION) & (fraction <= MAX_FRACTION)
     if not usable.any():

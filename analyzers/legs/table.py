@@ -58,7 +58,7 @@ def _errors(look: "Look") -> tuple[Array, ...]:
 
 def _denied(look: "Look") -> tuple[Array, ...]:
     (mine, _), (theirs, _) = look.denied
-    if not (mine.any() or theirs.any()):  # nearly always
+    if not (mine.any() or theirs.any() or look.limits.denied_above.any()):  # nearly always
         return np.zeros((len(mine), _WORSE)), np.zeros((len(mine), len(events.BEYOND)))
     above = look.limits.denied_above[:, None]
     return events.log_e(*look.denied, events.RATIOS), events.log_e(*look.denied, events.BEYOND, above=above)

@@ -1,5 +1,7 @@
 """Properties of folding: it is pure, finite, the same in any batch, and the same after a restart."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from analyzers.counts import Arm, Latency, Pod, Sample
 from analyzers.judge import CHUNK, JudgeState, fold, start
 from analyzers.layout import Rows
 from analyzers.ruling import Ruling
-from config.policy import Policy
+from config.policy import DenialTolerance, Policy, Tolerances
 from tests.analyzers.streams import ISTIO_MS, World, latency, sample, terms, watch
 
 SMALL = (1.0, 2.0, 4.0)
@@ -93,6 +95,16 @@ def test_a_batch_gives_what_one_by_one_gives(many: list[list[Sample]], data: st.
             ((apart[at], alone),) = fold([chosen[at]], [apart[at]], [ticks[at]])
             assert ruling == alone
             assert (state.row == apart[at].row).all()
+
+
+def test_what_is_found_of_a_release_does_not_depend_on_those_beside_it() -> None:
+    """Beside one with denials and nearly all of the traffic: no shortcut that a whole batch takes may change a number."""
+    one = terms(Policy(tolerances=Tolerances(denied=DenialTolerance(above_baseline=0.02))), bounds_ms=SMALL)
+    slow = Latency(counts=(0, 5, 2, 1), sum_ms=20.0), Latency(counts=(9, 0, 0, 1), sum_ms=30.0)
+    quiet = sample(1.0, canary=(8, 0), baseline=(10, 0), slow=slow)
+    loud = replace(sample(1.0, baseline=(1, 0), slow=slow[::-1]), canary=Arm(requests=10, denied=7, latency=slow[1]))
+    [(alone, _)], [(beside, _), _] = fold([one], [start(one)], [quiet]), fold([one] * 2, [start(one)] * 2, [quiet, loud])
+    assert (alone.row == beside.row).all()
 
 
 def test_a_batch_larger_than_a_chunk_keeps_its_order() -> None:

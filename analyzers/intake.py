@@ -195,16 +195,16 @@ def _weight(terms: Terms, sample: Sample) -> float:
 def _checked(*, t: Array, weight: Array, numbers: Array, flags: Mask, settling: Array) -> Tick:
     """Turn what cannot be counts into gaps. ``numbers``: six counts, two histograms, and their sums."""
     counts, hist, sums = numbers[:, :6], numbers[:, 6:-2], numbers[:, -2:]
-    least, most = (one.reduceat(numbers[:, :-2], (0, 6), axis=1) for one in (np.minimum, np.maximum))
-    possible = flags[:, :2] & (least >= 0.0) & (most <= LARGEST_COUNT)
-    seen, countable = possible[:, 0] & (counts[:, 0] <= counts[:, 2]) & (counts[:, 1] <= counts[:, 3]), possible[:, 1]
-    c_err, b_err, c_req, b_req, c_den, b_den = (counts if seen.all() else np.where(seen[:, None], counts, 0.0)).T
     size = hist.shape[1] // 2
+    least, most = (one.reduceat(numbers[:, :-2], (0, 6, 6 + size), axis=1).T for one in (np.minimum, np.maximum))
+    possible = (least >= 0.0) & (most <= LARGEST_COUNT)
+    seen = flags[:, 0] & possible[0] & (counts[:, 0] <= counts[:, 2]) & (counts[:, 1] <= counts[:, 3])
+    countable = flags[:, 1] & possible[1] & possible[2]
+    c_err, b_err, c_req, b_req, c_den, b_den = (counts if seen.all() else np.where(seen[:, None], counts, 0.0)).T
     odd = np.where(flags[:, 3] & ~seen, COUNTS_ODD, np.where(flags[:, 4] & ~countable, HISTOGRAM_ODD, 0))
-    timed = countable & seen
     c, b = hist[:, :size].copy(), hist[:, size:].copy()
-    some = timed & (c.sum(1) > 0.0)
-    timed = some & (b.sum(1) > 0.0)
+    some = seen & countable & (most[1] > 0.0)
+    timed = some & (most[2] > 0.0)
     lone = some & ~timed
     if not timed.all():
         c, b = np.where(some[:, None], c, 0.0), np.where(timed[:, None], b, 0.0)

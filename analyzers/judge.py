@@ -4,7 +4,6 @@ All releases due at a tick are folded in one batch of arrays. ``fold`` knows no 
 against the window, so that a replay ends as the watch did.
 """
 
-import json
 import struct
 from collections.abc import Sequence
 
@@ -28,8 +27,7 @@ __all__ = ["JudgeState", "Terms", "fold", "fold_arrays", "start", "terms_of"]
 
 CHUNK = 256
 """Releases per pass: with more, little is left of what a pass costs by itself, and their arrays leave the processor's cache."""
-_MAGIC = b"vdj4"
-_HEADER = struct.Struct("<4sII")
+_LAYOUT = struct.pack("<4sI", b"vdj4", WIDTH)
 
 
 class JudgeState(msgspec.Struct, frozen=True, eq=False):
@@ -46,14 +44,8 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     def save(self) -> bytes:
         """The state as bytes; ``restore`` gives back exactly the same numbers."""
         filled = self.row != 0.0
-        values = self.row[filled]
-        parts = (
-            _HEADER.pack(_MAGIC, WIDTH, len(values)),
-            np.packbits(filled).tobytes(),
-            values.astype("<f8").tobytes(),
-            json.dumps(dict(self.pods)).encode(),
-        )
-        return b"".join(parts)
+        parts = np.packbits(filled).tobytes(), self.row[filled].astype("<f8").tobytes(), self.pods
+        return _LAYOUT + msgspec.msgpack.encode(parts)
 
     @classmethod
     def restore(cls, data: bytes) -> "JudgeState":
@@ -62,21 +54,15 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
         Raises:
             ValueError: the bytes are no saved state, are cut short, or come from a version with another layout.
         """
-        mask_size = (WIDTH + 7) // 8
-        begin = _HEADER.size + mask_size
-        if len(data) < begin:
-            raise ValueError("a saved judge state is cut short")
-        magic, width, number = _HEADER.unpack_from(data)
-        if magic != _MAGIC or width != WIDTH:
+        if not data.startswith(_LAYOUT):
             raise ValueError("a saved judge state has another layout: it was written by another version")
-        filled = np.unpackbits(np.frombuffer(data, dtype=np.uint8, count=mask_size, offset=_HEADER.size), count=WIDTH)
-        end = begin + 8 * number
-        if len(data) < end or int(filled.sum()) != number:
-            raise ValueError("a saved judge state is cut short or damaged")
+        try:
+            bits, values, pods_seen = msgspec.msgpack.decode(data[len(_LAYOUT) :], type=tuple[bytes, bytes, dict[str, Tally]])
+        except msgspec.DecodeError as error:
+            raise ValueError("a saved judge state is cut short or damaged") from error
         row = np.zeros(WIDTH)
-        row[filled.astype(np.bool_)] = np.frombuffer(data, dtype="<f8", count=number, offset=begin)
-        tallies = msgspec.json.decode(data[end:], type=dict[str, Tally], strict=False)
-        return cls(row, tallies)
+        row[np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=WIDTH).astype(np.bool_)] = np.frombuffer(values, dtype="<f8")
+        return cls(row, pods_seen)
 
 
 def start(terms: Terms) -> JudgeState:

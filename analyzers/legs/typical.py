@@ -22,7 +22,7 @@ def mid_ranks(pooled: Array) -> Array:
     """Pooled mid-ranks of the buckets as fractions, centred at 0; shape as ``pooled``, 0 where the pool is empty."""
     total = np.maximum(pooled.sum(-1, keepdims=True), 1.0)
     share = pooled / total
-    ranks: Array = np.cumsum(share, axis=-1) - 0.5 * share - 0.5
+    ranks: Array = share.cumsum(-1) - 0.5 * share - 0.5
     return ranks
 
 

@@ -54,7 +54,7 @@ def test_a_promotion_after_the_switch_names_each_figures_period() -> None:
 def test_a_baseline_that_was_handed_in_gives_a_factor_and_no_absurd_one() -> None:
     arms = [one.baseline for one in World().ticks(9, 40)]
     reference = np.sum([arm.latency.counts for arm in arms if arm and arm.latency], axis=0)
-    one = terms_of(NEVER, tick_seconds=1.0, window_seconds=30.0, split=True, bounds_ms=ISTIO_MS, reference=reference.tolist())
+    one = terms_of(NEVER, tick_seconds=1.0, window_seconds=30.0, bounds_ms=ISTIO_MS, reference=reference.tolist())
 
     def alone(world: World) -> list[Sample]:
         return [Sample(t=each.t, seconds=1.0, canary=each.canary, baseline=None) for each in world.ticks(1, 30)]

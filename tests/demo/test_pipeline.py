@@ -6,8 +6,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.load import checked
-from config.settings import Settings
 from daemon import names
 from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress
@@ -23,6 +21,7 @@ from daemon.events import cloudevents
 from daemon.events.announcing import read_release
 from daemon.events.verdicts import verdict_event
 from daemon.model import Outcome
+from daemon.settings import settings_of
 from tests.demo.samples import record
 
 SUBJECT = subjects.verdict_subject(cluster=CLUSTER, namespace="default", service="web")
@@ -90,7 +89,7 @@ def test_two_runs_announce_different_releases_and_one_run_the_same() -> None:
 async def test_the_settings_are_ones_that_verdictd_takes(tmp_path: Path) -> None:
     edge = Edge(process=_nobody(tmp_path), url="http://127.0.0.1:1", admin="http://127.0.0.1:2", routes_file=tmp_path / "r.yaml")
     document = settings(edge=edge, folder=tmp_path, port=8484)
-    taken = checked(document, Settings, source="demo")
+    taken = settings_of(document, source="demo")
     assert taken.policies["default"].mode == "enforce"
     assert list(taken.meshes) == ["edge"]
 

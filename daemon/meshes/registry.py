@@ -16,7 +16,7 @@ from config.settings import Mesh
 from daemon.meshes.envoy.mesh import ENVOY
 from daemon.meshes.istio.mesh import ISTIO
 from daemon.meshes.kind import MeshKind, Router
-from daemon.telemetry.dialect import Dialect
+from daemon.telemetry.schema import Dialect
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient

@@ -9,13 +9,13 @@ from config.settings import EnvoyTelemetry, Limits, PrometheusTelemetry
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
 from daemon.ports import Clock, Telemetry
-from daemon.telemetry.bins import EnvoyBins
-from daemon.telemetry.catalogue import Catalogue
-from daemon.telemetry.dialect import DIALECTS, Dialect
-from daemon.telemetry.envoy import EnvoySource, Page
-from daemon.telemetry.page import EnvoyText
-from daemon.telemetry.prometheus import PrometheusSource
-from daemon.telemetry.sampling import SampledTelemetry
+from daemon.telemetry.counters.series import Catalogue
+from daemon.telemetry.prometheus.source import PrometheusSource
+from daemon.telemetry.sampled import SampledTelemetry
+from daemon.telemetry.schema import DIALECTS, Dialect
+from daemon.telemetry.scrape.bins import EnvoyBins
+from daemon.telemetry.scrape.page import EnvoyText
+from daemon.telemetry.scrape.source import EnvoySource, Page
 
 _CONNECTIONS = 4
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ import pytest
 from config.settings import EnvoyTelemetry
 from daemon.model import Reading
 from daemon.ports import Telemetry
-from daemon.telemetry.bins import GRID_MS
+from daemon.telemetry.scrape.bins import GRID_MS
 from daemon.telemetry.factory import telemetry_from
 from tests.live.telemetry_world import ARMS, Sums, World, world
 from tests.servers.run import until

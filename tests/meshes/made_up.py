@@ -19,7 +19,7 @@ from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects
 from daemon.meshes.references import Name, Plan, RouteReference, guarded, identity
 from daemon.model import Release
-from daemon.telemetry import dialect
+from daemon.telemetry import schema as dialect
 
 SPLITS = Resource(group="made-up.example", version="v1", plural="splits", kind="Split")
 REDIRECTS = Resource(group="made-up.example", version="v1", plural="redirects", kind="Redirect")

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from daemon.model import ArmSpec, Release, Watch
-from daemon.telemetry.dialect import Ended
-from daemon.telemetry.differencing import Histogram
-from daemon.telemetry.ledger import Round
-from daemon.telemetry.views import ArmView
+from daemon.telemetry.counters.differencing import Histogram
+from daemon.telemetry.counters.readings import Round
+from daemon.telemetry.counters.snapshot import ArmView
+from daemon.telemetry.schema import Ended
 
 BOUNDS = (10.0, 100.0)
 

@@ -12,10 +12,10 @@ from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
-from daemon.telemetry.sampling import SampledTelemetry
+from daemon.telemetry.sampled import SampledTelemetry
 from tests.aio.servers import MIB, Server, bomb, head, says, server
+from tests.telemetry.scrape.test_source import page
 from tests.telemetry.support import HandClock, watch, workloads
-from tests.telemetry.test_envoy import page
 
 PATIENCE_SECONDS = 30.0
 CEILING = 4 * MIB

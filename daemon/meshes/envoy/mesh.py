@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from config.settings import Mesh
 from daemon.meshes.kind import MeshKind, Router
-from daemon.telemetry import dialect
+from daemon.telemetry import schema as dialect
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient

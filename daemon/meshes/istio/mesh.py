@@ -7,7 +7,7 @@ from msgspec import Meta
 from config.settings import Mesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.meshes.kind import MeshKind, Right, Router
-from daemon.telemetry import dialect
+from daemon.telemetry import schema as dialect
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient

@@ -4,62 +4,31 @@ A ``Source`` asks and reads, and nothing else. Releases that come and go, readin
 that fails is to them, and the clock that its times are held against: all of this is the frame around it, the same for every one.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from daemon.errors import VerdictdError
 from daemon.model import Reading, Watch
 from daemon.ports import Clock
-from daemon.telemetry.counters.collection import Books, Collection
-from daemon.telemetry.counters.readings import Round
-from daemon.telemetry.counters.series import Catalogue
-from daemon.telemetry.schema import Dialect
+from daemon.telemetry.counters.collection import Collection, Source
+from daemon.telemetry.counters.deltas import ScrapeRound
+from daemon.telemetry.counters.readings import CounterState
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.schema import Schema
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
-    """How often a source is asked, and how long its silence is borne.
-
-    Attributes:
-        tick_seconds: the sampling interval.
-        stale_after_seconds: a newest sample older than this is no information.
-        patience_seconds: least time to wait for a target that has gone quiet, before going on without it.
-        monotonic: its samples are dated by our clock that never goes backwards; else in seconds since 1970.
-    """
-
-    tick_seconds: float
-    stale_after_seconds: float
-    patience_seconds: float
-    monotonic: bool = False
-
-
-class Source(Protocol):
-    """How counters are asked for, and how what comes is read."""
-
-    @property
-    def timing(self) -> Timing:
-        """Its times."""
-        ...
-
-    async def collect(self) -> Collection:
-        """Ask once for all that the catalogue selects.
-
-        Raises:
-            VerdictdError: nothing of what came can be used; says who has failed, and how.
-        """
-        ...
+_INLINE_RELEASES = 64
+"""Readings of more are made in a thread, so that the event loop, on which reverts wait, stays free."""
 
 
 class SampledTelemetry:
-    """``Telemetry`` over one source, which knows its series by the same ``catalogue``."""
+    """``Telemetry`` over one source, which knows its series by the same ``index``."""
 
-    def __init__(self, source: Source, *, dialect: Dialect, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(self, source: Source, *, schema: Schema, index: SeriesIndex, clock: Clock) -> None:
         self._source = source
-        self._dialect = dialect
-        self._catalogue = catalogue
+        self._schema = schema
+        self._index = index
         self._clock = clock
-        self._books = Books(catalogue, unit_ms=dialect.unit_ms)
+        self._state = CounterState(index)
         self._serial = 0
         self._met = 0
         self._before: Mapping[str, float] = {}
@@ -73,7 +42,7 @@ class SampledTelemetry:
     @property
     def split(self) -> bool:
         """Whether the latency histograms hold successes only."""
-        return self._dialect.split
+        return self._schema.split
 
     @property
     def failure(self) -> str | None:
@@ -82,30 +51,35 @@ class SampledTelemetry:
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id. Never raises for a source that fails."""
-        self._books.open(watches)
+        self._state.open(watches)
         self._serial += 1
         before, self._before = self._before, {}
         try:
             collected = await self._source.collect()
         except VerdictdError as error:
             # Series may have been met before it failed, new ones at every tick.
-            self._catalogue.tidy(self._met)
+            self._index.tidy(self._met)
             self._failure = str(error)
-            return self._books.gaps(watches, str(error))
+            return {release_id: tracker.gap(str(error)) for release_id, tracker in self._state.trackers(watches).items()}
         self._failure = None if collected.answered else next(iter(collected.failed.values()), None)
         self._before = collected.answered
         self._met = collected.met
-        self._catalogue.tidy(self._met)
-        return await self._books.readings(watches, collected, self._round(collected, before))
+        self._index.tidy(self._met)
+        this = self._round(collected, before)
+        # The trackers are looked up here and now: while a thread works, releases may end and be closed.
+        trackers = self._state.trackers(watches)
+        if len(trackers) > _INLINE_RELEASES:
+            return await asyncio.to_thread(self._state.readings, trackers, collected, this)
+        return self._state.readings(trackers, collected, this)
 
     def forget(self, release_id: str) -> None:
         """The release has ended."""
-        self._books.close(release_id)
+        self._state.close(release_id)
 
-    def _round(self, collected: Collection, before: Mapping[str, float]) -> Round:
+    def _round(self, collected: Collection, before: Mapping[str, float]) -> ScrapeRound:
         timing, epoch = self._source.timing, self._clock.now()
         now = self._clock.monotonic() if timing.monotonic else epoch
-        return Round(
+        return ScrapeRound(
             serial=self._serial,
             now=now,
             newest=max(collected.answered.values(), default=now),
@@ -115,5 +89,4 @@ class SampledTelemetry:
             failed=collected.failed,
             stale_after_seconds=timing.stale_after_seconds,
             patience_seconds=timing.patience_seconds,
-            server_side=self._dialect.server_side,
         )

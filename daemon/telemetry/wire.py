@@ -1,4 +1,4 @@
-"""Answers cut between two of their elements, so that each piece can be read by itself.
+"""What the sources' formats have in common: how numbers are written, and answers cut so that each piece can be read by itself.
 
 Decoding a large answer is one call that keeps the interpreter to itself, so that a thread alone does not keep the event loop
 free: only many short calls do. Cutting JSON between two elements is safe without reading it: the bytes of the cut hold a bare
@@ -21,6 +21,22 @@ _COMMA = re.compile(rb"\}\s*(?P<comma>,)\s*\{\s*\Z")
 _BRACKET = re.compile(rb"(?P<bracket>\[)\s*\{\s*\Z")
 _BLANKS = 256
 """How far before the key that is looked for, blanks between them included."""
+
+NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|Inf|NaN)", re.ASCII)
+"""A number as Prometheus writes it; Python's own forms are none."""
+_RE2_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+
+
+def number(text: str, *, path: str) -> float:
+    """Read one number as Prometheus writes it; raises ``InvalidInput`` on anything else."""
+    if NUMBER.fullmatch(text) is None:
+        raise InvalidInput(f"{text[:40]!r} is not a number", path=path)
+    return float(text)
+
+
+def literal(text: str) -> str:
+    """The RE2 pattern that matches exactly ``text``."""
+    return _RE2_SPECIAL.sub(r"\\\g<0>", text)
 
 
 class Lines:

@@ -4,35 +4,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from daemon.errors import Unavailable, VerdictdError
+from daemon.meshes.registry import schemas
 from daemon.model import Reading
-from daemon.telemetry.counters.collection import Collection
-from daemon.telemetry.counters.series import Catalogue
-from daemon.telemetry.sampled import SampledTelemetry, Timing
-from daemon.telemetry.schema import DIALECTS, Ended
-from tests.telemetry.support import HandClock, workloads
+from daemon.telemetry.counters.collection import Collection, Timing
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.sampled import SampledTelemetry
+from daemon.telemetry.schema import Ended
+from tests.telemetry.support import TwoClocks, workloads
 
-DIALECT = DIALECTS["istio"]
+SCHEMA = schemas()["istio"]
 WATCHES = [workloads("web-1"), workloads("web-2", canary="web-v3")]
-UPTIME_SECONDS = 500.0
-
-
-class TwoClocks(HandClock):
-    """Its monotonic time begins with the machine."""
-
-    def monotonic(self) -> float:
-        return self.time - 1_000_000.0 + UPTIME_SECONDS
 
 
 class HandSource:
     """Has counted ``requests`` in every arm, at one target, as of ``at``; fails when it is told to."""
 
-    def __init__(self, catalogue: Catalogue, *, at: float) -> None:
+    def __init__(self, index: SeriesIndex, *, at: float) -> None:
         self.timing = Timing(tick_seconds=2.0, stale_after_seconds=30.0, patience_seconds=5.0)
         self.requests = 1000
         self.at = at
         self.fault: VerdictdError | None = None
         self.failed: dict[str, str] = {}
-        self._catalogue = catalogue
+        self._index = index
 
     def passes(self, seconds: float, *, requests: int) -> None:
         self.at += seconds
@@ -42,8 +35,8 @@ class HandSource:
         if self.fault is not None:
             raise self.fault
         collected = Collection()
-        for slot in (slot for pair in self._catalogue.slots.values() for slot in pair):
-            builder = collected.builder(slot, "a:1", spacing_seconds=2.0, pod="")
+        for arm in (arm for pair in self._index.arms.values() for arm in pair):
+            builder = collected.builder(arm, "a:1", spacing_seconds=2.0, pod="")
             builder.count("200", Ended.SERVED, self.requests, at=self.at)
         collected.answered["a:1"] = self.at
         collected.failed.update(self.failed)
@@ -55,10 +48,10 @@ class Scene:
 
     def __init__(self, *, monotonic: bool = False) -> None:
         self.clock = TwoClocks()
-        catalogue = Catalogue(DIALECT)
-        self.source = HandSource(catalogue, at=self.clock.monotonic() if monotonic else self.clock.now())
+        index = SeriesIndex(SCHEMA)
+        self.source = HandSource(index, at=self.clock.monotonic() if monotonic else self.clock.now())
         self.source.timing = replace(self.source.timing, monotonic=monotonic)
-        self.telemetry = SampledTelemetry(self.source, dialect=DIALECT, catalogue=catalogue, clock=self.clock)
+        self.telemetry = SampledTelemetry(self.source, schema=SCHEMA, index=index, clock=self.clock)
 
     def passes(self, seconds: float, *, requests: int) -> None:
         self.clock.time += seconds
@@ -77,7 +70,7 @@ def counted(reading: Reading) -> tuple[float, int, int]:
 
 def test_the_interval_is_the_sources_and_the_split_the_meshs() -> None:
     telemetry = Scene().telemetry
-    assert (telemetry.tick_seconds, telemetry.split) == (2.0, DIALECT.split)
+    assert (telemetry.tick_seconds, telemetry.split) == (2.0, SCHEMA.split)
 
 
 async def test_what_was_counted_between_two_readings_is_told_to_every_release() -> None:

@@ -2,8 +2,11 @@
 
 import pytest
 
+from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
+from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
+from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release
-from daemon.telemetry.schema import DIALECTS, ENVOY, ISTIO, Ended, ended, selector
+from daemon.telemetry.schema import Ended, selectors
 
 
 def release(arm: ArmSpec) -> Release:
@@ -29,22 +32,21 @@ def release(arm: ArmSpec) -> Release:
     ],
 )
 def test_istio_arms_are_known_by_what_they_name(arm: ArmSpec, expected: dict[str, str]) -> None:
-    found = selector(ISTIO.arms, arm, release(arm))
-    assert found is not None
+    (found,) = selectors(ISTIO.views[0].arms, arm, release(arm))
     assert dict(found) == {**expected, "destination_workload_namespace": "shop"}
     assert [label for label, _ in found] == sorted(label for label, _ in found)
 
 
 def test_an_arm_that_names_nothing_this_telemetry_carries_cannot_be_known() -> None:
     arm = ArmSpec(labels={"track": "canary"})
-    assert selector(ISTIO.arms, arm, release(arm)) is None
+    assert selectors(ISTIO.views[0].arms, arm, release(arm)) == ()
     arm = ArmSpec(workload="reviews-v2", version="v2", subset="v2")
-    assert selector(ENVOY.arms, arm, release(arm)) is None
+    assert selectors(ENVOY.views[0].arms, arm, release(arm)) == ()
 
 
 def test_envoy_arms_are_clusters() -> None:
     arm = ArmSpec(service="reviews-v2", version="v2")
-    assert selector(ENVOY.arms, arm, release(arm)) == (("envoy_cluster_name", "reviews-v2"),)
+    assert selectors(ENVOY.views[0].arms, arm, release(arm)) == ((("envoy_cluster_name", "reviews-v2"),),)
 
 
 @pytest.mark.parametrize(
@@ -70,17 +72,14 @@ def test_envoy_arms_are_clusters() -> None:
     ],
 )
 def test_what_istio_counts_as_failed(labels: dict[str, str], expected: Ended) -> None:
-    assert ended(ISTIO.failures, labels) is expected
+    assert ISTIO.ended(labels) is expected
 
 
 def test_envoy_fails_by_class() -> None:
-    classes = {code: ended(ENVOY.failures, {"envoy_response_code_class": code}) for code in "2345"}
+    classes = {code: ENVOY.ended({"envoy_response_code_class": code}) for code in "2345"}
     assert classes == {"2": Ended.SERVED, "3": Ended.SERVED, "4": Ended.SERVED, "5": Ended.FAILED}
 
 
 def test_the_counter_that_forgets_what_envoy_failed_itself_is_never_asked_for() -> None:
-    assert all(not name.endswith("upstream_rq_total") for dialect in DIALECTS.values() for name in dialect.names)
-
-
-def test_settings_and_tables_name_the_same_dialects() -> None:
-    assert set(DIALECTS) == {"istio", "envoy"}
+    names = [name for schema in schemas().values() for view in schema.views for name in view.names]
+    assert not [name for name in names if name.endswith("upstream_rq_total")]

@@ -1,16 +1,86 @@
-"""One arm's streams of counters, one per target, and the arm that is made of their growth."""
+"""Growth of one arm's raw counters between two readings, target by target. What is there of a target is one of these cases:
+
+==========  ====================================================  ================================================================
+case        what is there                                         what is counted of the target
+==========  ====================================================  ================================================================
+new         nothing is remembered                                 it answered last time without a word of this arm: all it shows,
+                                                                  over the time since. Else nothing: counting starts here
+known       a scrape newer than what is remembered                each series' growth: one not met before has grown from 0, one
+                                                                  that has gone may come back as it was
+wordless    it has answered since, without a word of this arm     no requests
+silent      no newer scrape                                       nothing, nor of any other target: the tick is null, and the next
+                                                                  one covers its time as well
+restarted   a series stands lower than before                     this series from 0, the others' growth; those that have gone
+                                                                  stand at 0 from then on
+renamed     series have gone and others have come at once         nothing: labels have changed, the new series hold the old
+                                                                  counts; counting starts here
+overdue     silent, and behind the newest answer by more than     nothing: it is forgotten, and the others go on without it
+            its patience
+aggregated  its series are sums over several pods                 as any other: when one of the pods goes, the sum falls, is taken
+                                                                  for restarted, and all that is left of it is counted again
+==========  ====================================================  ================================================================
+
+But for the last case, what is counted is never more than what was served: where a number could mean two things, the smaller
+growth is taken.
+"""
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from analyzers.counts import Arm, Latency, Pod
-from daemon.telemetry.counters.differencing import Histogram, Tally, grown, tally
-from daemon.telemetry.counters.snapshot import ArmView
+from daemon.telemetry.counters.snapshot import ArmSnapshot
+from daemon.telemetry.schema import Ended
+
+_PATIENCE_SPACINGS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapeRound:
+    """What all releases of one reading have in common. Times are in the time base of the snapshots.
+
+    Attributes:
+        serial: number of this reading.
+        now: time of this reading.
+        newest: time of the newest answer; ``now`` when there is none.
+        epoch_offset: what turns a time of this base into seconds since 1970.
+        answered: newest time of every target that has answered.
+        before: the same at the previous reading.
+        failed: targets that have not, with the reason.
+        stale_after_seconds: a newest sample older than this is no information.
+        patience_seconds: least time to wait for a target that has gone quiet, before going on without it.
+    """
+
+    serial: int
+    now: float
+    newest: float
+    epoch_offset: float = 0.0
+    answered: Mapping[str, float]
+    before: Mapping[str, float]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    stale_after_seconds: float
+    patience_seconds: float
+
+    def overdue(self, at: float, *, spacing_seconds: float) -> bool:
+        """Whether a target that last answered at ``at``, and usually does so far apart, is not worth waiting for.
+
+        Measured against the newest answer, not against our own clock, which may differ from that of the source.
+        """
+        patience = min(self.stale_after_seconds, max(_PATIENCE_SPACINGS * spacing_seconds, self.patience_seconds))
+        return self.newest - at > patience
+
+
+class Growth(NamedTuple):
+    """Requests by how they ended. ``restarted``: a counter stood lower than before, so its process began anew."""
+
+    served: int
+    failed: int
+    forbidden: int
+    restarted: bool
 
 
 @dataclass(slots=True, kw_only=True)
-class Stream:
+class TargetCounters:
     """What is remembered of one arm at one target.
 
     Attributes:
@@ -18,8 +88,6 @@ class Stream:
         spacing_seconds: how far apart new ones usually are.
         counters: last value of each series, those that have gone included.
         present: the series that were there last time.
-        histograms: latencies as of the last tick that took any, by series.
-        latencies_before: it had requests, but showed no histogram, when it was joined: the first one will hold history.
         denied: counters of the target's policy filter, those that have gone included; null while they have not been known.
         fresh: nothing was there of the arm when it was joined.
     """
@@ -28,53 +96,55 @@ class Stream:
     spacing_seconds: float
     counters: dict[str, int] = field(default_factory=dict)
     present: frozenset[str] = frozenset()
-    histograms: dict[str, Histogram] = field(default_factory=dict)
-    latencies_before: bool = False
     denied: Mapping[str, int] | None = None
     fresh: bool = False
 
     @classmethod
-    def joining(cls, view: ArmView) -> "Stream":
-        """A stream whose history is not known: what its counters hold now is where counting starts."""
+    def joining(cls, snapshot: ArmSnapshot) -> "TargetCounters":
+        """A target whose history is not known: what its counters hold now is where counting starts."""
         return cls(
-            at=view.at,
-            spacing_seconds=view.spacing_seconds,
-            counters={series: value for series, (_, value) in view.counters.items()},
-            present=frozenset(view.counters),
-            latencies_before=bool(view.counters) and not view.histograms,
-            denied=view.denied,
+            at=snapshot.at,
+            spacing_seconds=snapshot.spacing_seconds,
+            counters={series: value for series, (_, value) in snapshot.counters.items()},
+            present=frozenset(snapshot.counters),
+            denied=snapshot.denied,
         )
 
-    def renamed(self, view: ArmView) -> bool:
-        """Whether series have gone and others come at once: their labels changed, and the new ones hold the old counts."""
-        names = view.counters.keys()
+    def renamed(self, snapshot: ArmSnapshot) -> bool:
+        """Whether series have gone and others have come at once."""
+        names = snapshot.counters.keys()
         return names != self.present and not names <= self.counters.keys() and not self.present <= names
 
-    def advance(self, view: ArmView, *, restarted: bool) -> None:
-        """Take the view's counters as the last ones. Series that went in a restart of the process begin again at zero."""
-        if view.denied is not None:
-            self.denied = view.denied if restarted else {**(self.denied or {}), **view.denied}
+    def advance(self, snapshot: ArmSnapshot, *, restarted: bool) -> None:
+        """Take the snapshot's counters as the last ones. Series that went in a restart of the process begin again at zero."""
+        if snapshot.denied is not None:
+            self.denied = snapshot.denied if restarted else {**(self.denied or {}), **snapshot.denied}
         self.fresh = False
         if restarted:
-            for series in self.counters.keys() - view.counters.keys():
+            for series in self.counters.keys() - snapshot.counters.keys():
                 self.counters[series] = 0
-        for series, (_, value) in view.counters.items():
+        for series, (_, value) in snapshot.counters.items():
             self.counters[series] = value
-        if view.counters.keys() != self.present:
-            self.present = frozenset(view.counters)
-        self.at = view.at
-        self.spacing_seconds = view.spacing_seconds
+        if snapshot.counters.keys() != self.present:
+            self.present = frozenset(snapshot.counters)
+        self.at = snapshot.at
+        self.spacing_seconds = snapshot.spacing_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Active:
-    """A stream whose growth counts in this tick."""
+class TargetDelta:
+    """What one target adds to its arm in this tick."""
 
     target: str
-    stream: Stream
-    view: ArmView
-    grown: Tally
+    counters: TargetCounters
+    snapshot: ArmSnapshot
+    grown: Growth
     denied: int
+
+    @property
+    def seconds(self) -> float:
+        """What the growth covers."""
+        return self.snapshot.at - self.counters.at
 
     @property
     def requests(self) -> int:
@@ -84,85 +154,87 @@ class Active:
     @property
     def age_seconds(self) -> float | None:
         """How long the target has run, where it is known."""
-        return None if self.view.born is None else round(max(0.0, self.view.at - self.view.born), 3)
+        return None if self.snapshot.born is None else round(max(0.0, self.snapshot.at - self.snapshot.born), 3)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmLatency:
-    """New latencies of an arm, together and by target."""
+def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounters], this: ScrapeRound) -> dict[str, ArmSnapshot]:
+    """The snapshots that say something new: of known targets, and of targets that are new and alive."""
+    found = {}
+    for target, snapshot in snapshots.items():
+        counters = known.get(target)
+        if snapshot.at > counters.at if counters else not this.overdue(snapshot.at, spacing_seconds=snapshot.spacing_seconds):
+            found[target] = snapshot
+    for target, counters in known.items():
+        answered = this.answered.get(target)
+        if target not in snapshots and answered is not None and answered > counters.at:
+            found[target] = ArmSnapshot(at=answered, spacing_seconds=counters.spacing_seconds)
+    return found
 
-    latency: Latency
-    by_target: Mapping[str, Latency]
+
+def silent(known: Mapping[str, TargetCounters], found: Mapping[str, ArmSnapshot], this: ScrapeRound) -> str | None:
+    """The first known target that has said nothing new and is not overdue; null when there is none."""
+    for target, counters in known.items():
+        if target not in found and not this.overdue(counters.at, spacing_seconds=counters.spacing_seconds):
+            return target
+    return None
 
 
-def counting(
-    streams: Mapping[str, Stream], views: Mapping[str, ArmView], *, before: Mapping[str, float], seen: AbstractSet[str]
-) -> list[Active]:
-    """The streams that can be counted: known ones, and new ones at a target that had nothing of them just before.
+def deltas(
+    known: Mapping[str, TargetCounters],
+    found: Mapping[str, ArmSnapshot],
+    *,
+    before: Mapping[str, float],
+    seen: AbstractSet[str],
+) -> list[TargetDelta]:
+    """What the targets add that can be counted: known ones, and new ones that had nothing of the arm just before.
 
     Args:
-        streams: what is remembered, by target.
-        views: what is there now, by target.
+        known: what is remembered, by target.
+        found: what is new, by target.
         before: when each target answered last time; empty when there was no last time.
         seen: the targets that had series of this arm then, whether or not they were counted.
     """
-    active = []
-    for target, view in views.items():
-        stream = streams.get(target)
-        if stream is None:
+    counted = []
+    for target, snapshot in found.items():
+        counters = known.get(target)
+        if counters is None:
             since = before.get(target)
-            if since is None or since >= view.at or target in seen:
+            if since is None or since >= snapshot.at or target in seen:
                 continue
-            denied: Mapping[str, int] | None = None if view.denied is None else {}
-            stream = Stream(at=since, spacing_seconds=view.spacing_seconds, denied=denied, fresh=True)
-        elif stream.renamed(view):
+            denied: Mapping[str, int] | None = None if snapshot.denied is None else {}
+            counters = TargetCounters(at=since, spacing_seconds=snapshot.spacing_seconds, denied=denied, fresh=True)
+        elif counters.renamed(snapshot):
             continue
-        step = tally(stream.counters, view.counters)
-        active.append(Active(target=target, stream=stream, view=view, grown=step, denied=_denied(stream, view, step)))
-    return active
-
-
-def _denied(stream: Stream, view: ArmView, step: Tally) -> int:
-    """Requests denied since. Unknown on either side counts as none: what follows is then counted from what is first known."""
-    if stream.denied is None or view.denied is None:
-        return 0
-    denied = grown(stream.denied, view.denied)
-    # The filter's counters may be older than the arm: of those, only what the arm itself was denied is new.
-    return min(denied, step.forbidden) if stream.fresh else denied
-
-
-def mean_interval(active: Sequence[Active]) -> float:
-    """Seconds that the growth of these streams covers, each over its own interval."""
-    return sum(one.view.at - one.stream.at for one in active) / len(active)
-
-
-def make_arm(active: Sequence[Active], latency: ArmLatency | None, *, server_side: bool) -> Arm:
-    """The arm's counts in this tick; by pod as well where targets are pods."""
-    requests = failed = denied = 0
-    for one in active:
-        requests += one.requests
-        failed += one.grown.failed
-        denied += one.denied
-    return Arm(
-        requests=requests,
-        errors=failed,
-        denied=denied,
-        latency=None if latency is None else latency.latency,
-        pods=_pods(active, latency) if server_side else None,
-    )
-
-
-def _pods(active: Sequence[Active], latency: ArmLatency | None) -> dict[str, Pod]:
-    pods: dict[str, Pod] = {}
-    for one in active:
-        if not one.view.counters:
-            continue
-        name = one.view.pod if one.view.pod and one.view.pod not in pods else one.target
-        pods[name] = Pod(
-            requests=one.requests,
-            errors=one.grown.failed,
-            denied=one.denied,
-            latency=None if latency is None else latency.by_target.get(one.target),
-            age_seconds=one.age_seconds,
+        grown = growth(counters.counters, snapshot.counters)
+        counted.append(
+            TargetDelta(target=target, counters=counters, snapshot=snapshot, grown=grown, denied=_denied(counters, snapshot, grown))
         )
-    return pods
+    return counted
+
+
+def growth(old: Mapping[str, int], new: Mapping[str, tuple[Ended, int]]) -> Growth:
+    """Growth of one arm's counters at one target, by series. A series not in ``old`` has grown from zero."""
+    grown = [0, 0, 0, 0]
+    restarted = False
+    for series, (ended, value) in new.items():
+        before = old.get(series, 0)
+        if value < before:
+            restarted = True
+            before = 0
+        grown[ended] += value - before
+    return Growth(grown[Ended.SERVED], grown[Ended.FAILED], grown[Ended.FORBIDDEN], restarted)
+
+
+def mean_seconds(counted: Sequence[TargetDelta]) -> float:
+    """Seconds that the growth of these targets covers, each over its own interval."""
+    return sum(one.seconds for one in counted) / len(counted)
+
+
+def _denied(counters: TargetCounters, snapshot: ArmSnapshot, grown: Growth) -> int:
+    """Requests denied since. Unknown on either side counts as none: what follows is then counted from what is first known."""
+    if counters.denied is None or snapshot.denied is None:
+        return 0
+    old = counters.denied
+    denied = sum(value - before if value >= (before := old.get(series, 0)) else value for series, value in snapshot.denied.items())
+    # The filter's counters may be older than the arm: of those, only what the arm itself was denied is new.
+    return min(denied, grown.forbidden) if counters.fresh else denied

@@ -1,18 +1,93 @@
-"""What one target (a proxy, a pod) says of one arm, put together from single samples in whatever order they come."""
+"""What one target (a proxy, a pod) showed in one scrape, of an arm and of itself: raw numbers, in whatever order they come.
 
+What a target says of itself is optional. One that says nothing makes no tick null: its denials are then none, its age is unknown.
+"""
+
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from daemon.telemetry.counters.asides import Aside
-from daemon.telemetry.counters.differencing import Histogram, assemble, whole
+from daemon.errors import InvalidInput
 from daemon.telemetry.schema import Ended
 
+LARGEST_COUNT = 1e15
+"""A count above is none, as for the judge: no service has had so many requests, and a float holds it no longer to the last one."""
 _SAME_SCRAPE_SECONDS = 0.0005
 
 
+class Histogram(NamedTuple):
+    """A cumulative histogram: ``cumulative`` counts latencies at or below each of ``bounds_ms``, then all of them."""
+
+    bounds_ms: tuple[float, ...]
+    cumulative: tuple[int, ...]
+    sum_ms: float
+
+    @property
+    def total(self) -> int:
+        """All latencies counted."""
+        return self.cumulative[-1]
+
+
+def whole(value: float, *, path: str) -> int:
+    """A count as an integer; raises ``InvalidInput`` for what cannot be a count (NaN, negative, broken, too large)."""
+    if not (0 <= value <= LARGEST_COUNT and value == math.floor(value)):
+        raise InvalidInput(f"{value!r} is not a count", path=path)
+    return int(value)
+
+
+def assemble(buckets: Mapping[float, float], sum_value: float | None, *, unit_ms: float, path: str) -> Histogram:
+    """Make a histogram of the buckets of one series, as read (``le`` to cumulative count, in the metric's own unit).
+
+    Raises:
+        InvalidInput: there is no +Inf bucket, a bucket is not a count, or the counts fall with growing bounds (which happens
+            when a page was written while requests were being counted).
+    """
+    bounds = tuple(sorted(buckets))
+    if not bounds or bounds[-1] != math.inf:
+        raise InvalidInput("the histogram has no +Inf bucket", path=path)
+    cumulative = tuple([whole(buckets[bound], path=path) for bound in bounds])
+    if any(low > high for low, high in itertools.pairwise(cumulative)):
+        raise InvalidInput("bucket counts fall with growing bounds", path=path)
+    total_ms = 0.0 if sum_value is None else sum_value * unit_ms
+    if not math.isfinite(total_ms):
+        raise InvalidInput(f"the sum is {sum_value!r}", path=path)
+    finite = bounds[:-1] if unit_ms == 1.0 else tuple([bound * unit_ms for bound in bounds[:-1]])
+    return Histogram(finite, cumulative, total_ms)
+
+
+@dataclass(slots=True)
+class TargetMetadata:
+    """What one target says of itself.
+
+    Attributes:
+        denied: samples (time and value) of its counters of denied requests, by series.
+        born: when its process began, in the time base of the samples.
+    """
+
+    denied: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    born: float | None = None
+
+    def deny(self, series: str, value: float, *, at: float) -> None:
+        """Take one sample of a counter of denied requests."""
+        self.denied.setdefault(series, []).append((at, value))
+
+    def denied_at(self, at: float) -> dict[str, int]:
+        """The counters of the scrape made at ``at``; raises ``InvalidInput`` when one is no count.
+
+        Of that scrape alone: requests are counted without those denied, so that both must be of one moment.
+        """
+        return {
+            series: whole(value, path=series)
+            for series, samples in self.denied.items()
+            for when, value in samples
+            if abs(when - at) <= _SAME_SCRAPE_SECONDS
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmView:
+class ArmSnapshot:
     """Raw numbers of one arm at one target, all of one scrape.
 
     Attributes:
@@ -34,7 +109,7 @@ class ArmView:
     born: float | None = None
 
 
-class ViewBuilder:
+class SnapshotBuilder:
     """Collects the samples of one arm at one target. Of several scrapes only the newest is kept, wholly."""
 
     __slots__ = ("_buckets", "_counters", "_histograms", "_latency_at", "_sums", "at", "pod", "spacing_seconds")
@@ -51,7 +126,7 @@ class ViewBuilder:
 
     @property
     def counted(self) -> bool:
-        """Whether there are any counters: latencies alone are no view of an arm."""
+        """Whether there are any counters: latencies alone say nothing of an arm."""
         return bool(self._counters)
 
     def count(self, series: str, ended: Ended, value: float, *, at: float) -> None:
@@ -77,19 +152,19 @@ class ViewBuilder:
         """Take a histogram that is whole already."""
         self._histograms[series] = histogram
 
-    def build(self, *, unit_ms: float, aside: Aside, denials_known: bool) -> ArmView:
-        """The view, with what its target says of itself; raises ``InvalidInput`` when a number in it cannot be used."""
+    def build(self, *, unit_ms: float, metadata: TargetMetadata, denials_known: bool) -> ArmSnapshot:
+        """The snapshot, with what its target says of itself; raises ``InvalidInput`` when a number in it cannot be used."""
         histograms = self._histograms
         for series, buckets in self._buckets.items():
             histograms[series] = assemble(buckets, self._sums.get(series), unit_ms=unit_ms, path=series)
-        return ArmView(
+        return ArmSnapshot(
             at=self.at,
             spacing_seconds=self.spacing_seconds,
             pod=self.pod,
             counters={series: (ended, whole(value, path=series)) for series, (ended, value) in self._counters.items()},
             histograms=histograms,
-            denied=aside.denied_at(self.at) if denials_known else None,
-            born=aside.born,
+            denied=metadata.denied_at(self.at) if denials_known else None,
+            born=metadata.born,
         )
 
     def _is_of_newest(self, at: float) -> bool:

@@ -14,16 +14,13 @@ from yarl import URL
 from daemon.aio.httpclient import HttpClient
 from daemon.errors import Unavailable, VerdictdError
 from daemon.ports import Clock
-from daemon.telemetry.counters.collection import Collection
-from daemon.telemetry.counters.series import Catalogue, Series
+from daemon.telemetry.counters.collection import Collection, Timing
+from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.prometheus.answer import AnswerReader, Item
-from daemon.telemetry.prometheus.metadata import Sidelines
-from daemon.telemetry.prometheus.query import queries
-from daemon.telemetry.prometheus.window import Window
-from daemon.telemetry.sampled import Timing
-from daemon.telemetry.schema import Dialect
-from daemon.telemetry.scrape.text import number
-from daemon.telemetry.wire import UNREADABLE
+from daemon.telemetry.prometheus.metadata import MetadataQuery
+from daemon.telemetry.prometheus.query import Window, queries
+from daemon.telemetry.schema import Schema
+from daemon.telemetry.wire import UNREADABLE, number
 
 _PATIENCE_TICKS = 2.0
 _LABELS = msgspec.json.Decoder(dict[str, str])
@@ -37,8 +34,8 @@ class PrometheusSource:
         client: HttpClient,
         *,
         url: URL,
-        dialect: Dialect,
-        catalogue: Catalogue,
+        schema: Schema,
+        index: SeriesIndex,
         clock: Clock,
         tick_seconds: float,
         stale_after_seconds: float,
@@ -50,10 +47,10 @@ class PrometheusSource:
         )
         self._client = client
         self._url = url / "api/v1/query"
-        self._dialect = dialect
-        self._catalogue = catalogue
+        self._schema = schema
+        self._index = index
         self._window = Window(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
-        self._sidelines = Sidelines(dialect=dialect, clock=clock)
+        self._metadata = MetadataQuery(about=schema.about, clock=clock)
 
     async def collect(self) -> Collection:
         """What Prometheus has scraped since the last time, and a little more.
@@ -69,13 +66,13 @@ class PrometheusSource:
             raise Unavailable(f"prometheus: {error}") from error
         if not collected.answered:
             self._window.widen()
-        self._sidelines.settle(collected)
+        self._metadata.settle(collected)
         return collected
 
     async def _ask(self, into: Collection) -> None:
         """Collect all answers of this tick. One that fails fails them all."""
         window_seconds = self._window.next_seconds()
-        asked = queries(self._dialect, self._catalogue.selectors, window_seconds=window_seconds)
+        asked = queries(self._schema, self._index.selectors, window_seconds=window_seconds)
         # Latencies come while the targets of the requests are looked at: those that they show are kept apart until then.
         late: dict[str, float] = {}
         await _all(
@@ -92,18 +89,18 @@ class PrometheusSource:
         """
         by = self._client.deadline()
         await _all(*(self._read(query, into, by=by) for query in asked))
-        query = self._sidelines.query(into, window_seconds=window_seconds)
+        query = self._metadata.query(into, window_seconds=window_seconds)
         if query is None:
             return
         # Apart, until it is known to be whole: it may be done without, but not be half there.
-        asides = Collection()
+        metadata = Collection()
         try:
-            await self._read(query, asides, by=by)
+            await self._read(query, metadata, by=by)
         except VerdictdError as error:
-            self._sidelines.failed(into, error)
+            self._metadata.failed(into, error)
         else:
-            into.asides.update(asides.asides)
-            self._sidelines.answered(into)
+            into.metadata.update(metadata.metadata)
+            self._metadata.answered(into)
 
     async def _read(
         self, query: str, into: Collection, *, answered: dict[str, float] | None = None, by: float | None = None
@@ -118,17 +115,17 @@ class PrometheusSource:
                 continue
             key = bytes(item.metric)
             try:
-                series = self._catalogue[key]
+                series = self._index[key]
             except KeyError:
                 series = self._learn(key)
-            if series is not None and series.aside:
+            if series is not None and series.of_target:
                 for at, text in item.values:
-                    into.add_aside(series, number(text, path=series.identity), target=series.target, at=at)
+                    into.add_metadata(series, number(text, path=series.identity), target=series.target, at=at)
                 continue
             at, text = item.values[-1]
             spacing = at - item.values[-2][0] if len(item.values) > 1 else self._window.spacing_seconds
             self._window.spaced(spacing)
-            if series is None or not series.owner.slots:
+            if series is None or not series.label_set.arms:
                 continue
             if at > answered.get(series.target, 0.0):
                 answered[series.target] = at
@@ -142,7 +139,7 @@ class PrometheusSource:
             labels = _LABELS.decode(key)
         except UNREADABLE as error:
             raise Unavailable(f"labels cannot be read: {error}") from error
-        return self._catalogue.learn(key, labels.pop("__name__", ""), labels)
+        return self._index.learn(key, labels.pop("__name__", ""), labels)
 
 
 async def _all(*asked: Awaitable[None]) -> None:

@@ -12,10 +12,11 @@ from typing import Annotated
 import msgspec
 
 from daemon.errors import InvalidInput
-from daemon.telemetry.counters.collection import Collection, Scrape
-from daemon.telemetry.counters.differencing import LARGEST_COUNT, Histogram
-from daemon.telemetry.counters.series import Catalogue, Series
-from daemon.telemetry.schema import Dialect
+from daemon.telemetry.counters.collection import Collection
+from daemon.telemetry.counters.series import Series, SeriesIndex
+from daemon.telemetry.counters.snapshot import LARGEST_COUNT, Histogram
+from daemon.telemetry.schema import BinNames, EnvoyStats, Schema
+from daemon.telemetry.scrape.targets import ScrapeStamp
 from daemon.telemetry.wire import UNREADABLE, Elements
 
 _TWELVE = (1.0, 1.2, 1.5, 1.8, 2.2, 2.7, 3.3, 3.9, 4.7, 5.6, 6.8, 8.2)
@@ -93,49 +94,52 @@ def on_grid(bins: Sequence[Bin]) -> Histogram:
 
 
 class EnvoyBins:
-    """The JSON page of Envoy's admin endpoint. Arms are known by Envoy's own names, dots and all."""
+    """``Page`` of Envoy's admin endpoint in JSON. Arms are known by Envoy's own names, dots and all."""
 
     path = "/stats"
     query = {"format": "json", "histogram_buckets": "detailed"}  # noqa: RUF012 - a constant of the page, never changed
 
-    def __init__(self, catalogue: Catalogue, dialect: Dialect) -> None:
-        if dialect.stat_names is None:
+    def __init__(self, index: SeriesIndex, schema: Schema) -> None:
+        names = schema.scrape.bins if isinstance(schema.scrape, EnvoyStats) else None
+        if names is None:
             raise InvalidInput(
-                f"the {dialect.name} dialect has no names for raw bins", path="histograms", fix="write histograms: text"
+                f"the {schema.name} dialect has no names for raw bins", path="histograms", fix="write histograms: text"
             )
-        self._catalogue = catalogue
-        self._dialect = dialect
-        self._prefix, self._infix, self._label = dialect.stat_names
+        self._index = index
+        self._names: BinNames = names
+        # Envoy has one set of metrics, whoever knows the arms by it.
+        self._requests, _, self._latency = schema.views[0].names
 
-    def reader(self, into: Collection, scrape: Scrape) -> "BinsReader":
+    def reader(self, into: Collection, stamp: ScrapeStamp) -> "BinsReader":
         """What reads one proxy's page."""
-        return BinsReader(self, into, scrape)
+        return BinsReader(self, into, stamp)
 
     def series(self, name: str) -> Series | None:
         """What is known of one of Envoy's names; null when it is nobody's."""
         try:
-            return self._catalogue[name]
+            return self._index[name]
         except KeyError:
             pass
-        start, found, what = name.rpartition(self._infix)
-        labels = {self._label: start.removeprefix(self._prefix)}
-        if not found or not start.startswith(self._prefix):
-            return self._catalogue.learn(name, "", labels)
+        names = self._names
+        start, found, what = name.rpartition(names.infix)
+        labels = {names.arm: start.removeprefix(names.prefix)}
+        if not found or not start.startswith(names.prefix):
+            return self._index.learn(name, "", labels)
         if what == "time":
-            return self._catalogue.learn(name, f"{self._dialect.latency}_sum", labels)
+            return self._index.learn(name, self._latency, labels)
         if len(what) == 3 and what.endswith("xx"):
-            labels[self._dialect.failures.code] = what[0]
-            return self._catalogue.learn(name, self._dialect.requests, labels)
-        return self._catalogue.learn(name, "", labels)
+            labels[names.status] = what[0]
+            return self._index.learn(name, self._requests, labels)
+        return self._index.learn(name, "", labels)
 
 
 class BinsReader:
     """Adds one proxy's page to a collection. ``feed`` and ``close`` raise ``InvalidInput`` when it cannot be understood."""
 
-    def __init__(self, page: EnvoyBins, into: Collection, scrape: Scrape) -> None:
+    def __init__(self, page: EnvoyBins, into: Collection, stamp: ScrapeStamp) -> None:
         self._page = page
         self._into = into
-        self._scrape = scrape
+        self._stamp = stamp
         self._elements = Elements("name", leaving="histograms")
 
     def feed(self, piece: bytes) -> None:
@@ -162,7 +166,7 @@ class BinsReader:
                     self._take(detail)
 
     def _take(self, one: _Named) -> None:
-        scrape, into = self._scrape, self._into
+        stamp, into = self._stamp, self._into
         into.met += 1
         series = self._page.series(one.name)
         if series is None:
@@ -171,15 +175,15 @@ class BinsReader:
             into.add(
                 series,
                 one.value,
-                target=scrape.target,
-                pod=scrape.target,
-                at=scrape.at,
-                spacing_seconds=scrape.spacing_seconds,
+                target=stamp.target,
+                pod=stamp.target,
+                at=stamp.at,
+                spacing_seconds=stamp.spacing_seconds,
             )
-        elif one.value is None and series.owner.slots:
+        elif one.value is None and series.label_set.arms:
             histogram = on_grid(one.totals)
-            for slot in series.owner.slots:
-                builder = into.builder(slot, scrape.target, spacing_seconds=scrape.spacing_seconds, pod=scrape.target)
+            for arm in series.label_set.arms:
+                builder = into.builder(arm, stamp.target, spacing_seconds=stamp.spacing_seconds, pod=stamp.target)
                 builder.histogram(series.identity, histogram)
 
 

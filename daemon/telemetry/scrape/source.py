@@ -5,20 +5,20 @@ makes the tick null for the releases it serves, since what the others say would 
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, assert_never
 
 from yarl import URL
 
 from daemon.aio.httpclient import HttpClient
 from daemon.aio.parsing import Reader
 from daemon.errors import InvalidInput, VerdictdError
-from daemon.ports import Clock
-from daemon.telemetry.counters.collection import Collection, Scrape
-from daemon.telemetry.counters.series import Catalogue
-from daemon.telemetry.prometheus.query import literal
-from daemon.telemetry.sampled import Timing
-from daemon.telemetry.schema import Dialect
+from daemon.ports import Clock, Target, Targets
+from daemon.telemetry.counters.collection import Collection, Timing
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.schema import EnvoyStats, Schema, TextPage
+from daemon.telemetry.scrape.targets import ScrapeStamp
+from daemon.telemetry.wire import literal
 
 _MAX_ARMS_IN_FILTER = 64
 _STALE_TICKS = 3.0
@@ -27,29 +27,29 @@ _PATIENCE_SECONDS = 5.0
 
 
 class Page(Protocol):
-    """How a proxy is asked, and how its answer is read."""
+    """How a target is asked, and how its answer is read."""
 
     @property
     def path(self) -> str:
-        """Path below the endpoint."""
+        """Path below the target's address."""
         ...
 
     @property
     def query(self) -> Mapping[str, str]:
-        """What to ask for beside the filter."""
+        """What to ask for, beside what the schema's kind of scrape adds."""
         ...
 
-    def reader(self, into: Collection, scrape: Scrape) -> Reader:
-        """What adds one proxy's answer. It raises ``InvalidInput`` when that cannot be understood."""
+    def reader(self, into: Collection, stamp: ScrapeStamp) -> Reader:
+        """What adds one target's answer. It raises ``InvalidInput`` when that cannot be understood."""
         ...
 
 
-class EnvoySource:
-    """``Source`` over the endpoints of many Envoys.
+class ScrapeSource:
+    """``Source`` over many targets.
 
     Args:
         client: bounded by the timeout of one scrape.
-        endpoints: base URLs.
+        targets: whom to ask.
         page: how an answer is asked for and read.
         concurrency: scrapes under way at the same time.
     """
@@ -58,9 +58,9 @@ class EnvoySource:
         self,
         client: HttpClient,
         *,
-        endpoints: Sequence[URL],
-        dialect: Dialect,
-        catalogue: Catalogue,
+        targets: Targets,
+        schema: Schema,
+        index: SeriesIndex,
         page: Page,
         clock: Clock,
         tick_seconds: float,
@@ -73,34 +73,42 @@ class EnvoySource:
             monotonic=True,
         )
         self._client = client
-        self._targets = {_name(url): url for url in endpoints}
-        self._dialect = dialect
-        self._catalogue = catalogue
+        self._targets = targets
+        self._schema = schema
+        self._index = index
         self._page = page
         self._clock = clock
         self._slots = asyncio.Semaphore(concurrency)
 
     async def collect(self) -> Collection:
-        """What the proxies say now. One that does not answer, or not so that it can be understood, is among the failed."""
-        collected = Collection(denials_known=self._dialect.denials is not None)
-        if self._catalogue.selectors:
-            await self._scrape_all(collected)
+        """What the targets say now. One that does not answer, or not so that it can be understood, is among the failed.
+
+        Raises:
+            VerdictdError: it is not known whom to ask.
+        """
+        collected = self._collection()
+        if self._index.selectors:
+            found = await self._targets.find(self._index.watched)
+            # Most releases have the same targets, or none in common: each list is looked at once, each target asked once.
+            lists = {id(targets): targets for targets in found.values()}
+            await self._scrape_all({target.name: target for targets in lists.values() for target in targets}, collected)
         return collected
 
-    async def _scrape_all(self, into: Collection) -> None:
-        query = {**self._page.query, "usedonly": "", "filter": self._filter()}
+    async def _scrape_all(self, targets: Mapping[str, Target], into: Collection) -> None:
+        query = {**self._page.query, **self._narrowed()}
         async with asyncio.TaskGroup() as group:
-            for target, url in self._targets.items():
-                group.create_task(self._scrape(target, url.with_path(self._page.path).with_query(query), into))
+            for target in targets.values():
+                url = URL(target.url).with_path(self._page.path).with_query(query)
+                group.create_task(self._scrape(target.name, url, into))
 
     async def _scrape(self, target: str, url: URL, into: Collection) -> None:
-        one = Collection()
-        scrape: Scrape | None = None
+        one = self._collection()
+        stamp: ScrapeStamp | None = None
 
         def reader() -> Reader:
-            nonlocal scrape
-            scrape = Scrape(target=target, at=self._clock.monotonic(), spacing_seconds=self.timing.tick_seconds)
-            return self._page.reader(one, scrape)
+            nonlocal stamp
+            stamp = ScrapeStamp(target=target, at=self._clock.monotonic(), spacing_seconds=self.timing.tick_seconds)
+            return self._page.reader(one, stamp)
 
         try:
             async with self._slots:
@@ -110,17 +118,24 @@ class EnvoySource:
         except VerdictdError as error:
             into.failed[target] = str(error)
         else:
-            assert scrape is not None  # it has been read
+            assert stamp is not None  # it has been read
             into.merge(one)
-            into.answered[target] = scrape.at
+            into.answered[target] = stamp.at
 
-    def _filter(self) -> str:
-        """A pattern on Envoy's internal names that lets through what is watched, and little else."""
-        names = sorted({value for selector in self._catalogue.selectors for _, value in selector})
-        few = len(names) <= _MAX_ARMS_IN_FILTER
-        arms = "|".join(literal(name) for name in names) if few else ".*"
-        return self._dialect.stat_filter.replace("{arms}", arms)
+    def _collection(self) -> Collection:
+        offset = self._clock.now() - self._clock.monotonic()
+        return Collection(denials_known=bool(self._schema.about.denials), epoch_offset=offset)
 
-
-def _name(url: URL) -> str:
-    return f"{url.host}:{url.port}"
+    def _narrowed(self) -> Mapping[str, str]:
+        """What lets through what is watched, and little else."""
+        match self._schema.scrape:
+            case TextPage():
+                return {}
+            case EnvoyStats(filter=pattern):
+                known_by = [selector for selectors in self._index.selectors.values() for selector in selectors]
+                names = sorted({value for selector in known_by for _, value in selector})
+                few = len(names) <= _MAX_ARMS_IN_FILTER
+                arms = "|".join(literal(name) for name in names) if few else ".*"
+                return {"usedonly": "", "filter": pattern.replace("{arms}", arms)}
+            case _:
+                assert_never(self._schema.scrape)

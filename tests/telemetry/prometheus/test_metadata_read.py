@@ -32,10 +32,10 @@ def scrape(
     it.scrape(baseline=baseline, canary=served)
     it.exporter.add(NAME, it.clock.time, forbidden, destination_workload=CANARY, response_code="403")
     if denied is not None:
-        it.exporter.aside(RBAC, it.clock.time, denied, **{"pod": CANARY, **INBOUND, **labels})
+        it.exporter.says_of_itself(RBAC, it.clock.time, denied, **{"pod": CANARY, **INBOUND, **labels})
 
 
-def refusing_asides(it: Scene) -> Answer:
+def refusing_metadata(it: Scene) -> Answer:
     """A Prometheus that answers everything but the query for denials."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -114,7 +114,7 @@ async def test_a_query_that_fails_once_it_has_worked_is_a_gap_and_loses_no_denia
         scrape(it, denied=0, forbidden=0)
         await it.read()
         scrape(it, denied=4, forbidden=4)
-        it.server.answer = refusing_asides(it)
+        it.server.answer = refusing_metadata(it)
         reading = await it.read()
         assert reading.canary is None
         assert "too many series" in (reading.gap or "")
@@ -128,7 +128,7 @@ async def test_a_query_that_never_worked_is_done_without_said_once_and_what_came
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with scene() as it:
-        it.server.answer = refusing_asides(it)
+        it.server.answer = refusing_metadata(it)
         scrape(it, denied=100, forbidden=100)
         await it.read()
         scrape(it, denied=104, forbidden=104)
@@ -149,7 +149,7 @@ async def test_denials_of_another_scrape_than_the_requests_are_carried_to_the_ne
         scrape(it, denied=0, forbidden=0)
         await it.read()
         scrape(it, denied=None, forbidden=4)
-        it.exporter.aside(RBAC, it.clock.time - 0.4, 2, pod=CANARY, **INBOUND)
+        it.exporter.says_of_itself(RBAC, it.clock.time - 0.4, 2, pod=CANARY, **INBOUND)
         assert arms(await it.read())[1].denied == 0
         scrape(it, denied=6, forbidden=6)
         assert arms(await it.read())[1].denied == 6
@@ -161,7 +161,7 @@ async def test_denials_that_are_no_count_are_a_gap(value: str) -> None:
         scrape(it, denied=0, forbidden=0)
         await it.read()
         scrape(it, denied=None, forbidden=0)
-        it.exporter.aside(RBAC, it.clock.time, value, pod=CANARY, **INBOUND)
+        it.exporter.says_of_itself(RBAC, it.clock.time, value, pod=CANARY, **INBOUND)
         assert "is not a count" in ((await it.read()).gap or "")
 
 
@@ -185,8 +185,8 @@ async def test_ages_are_asked_for_rarely_and_go_on_with_the_clock() -> None:
         ages: list[float | None] = []
         for tick in range(70):
             scrape(it, denied=None, forbidden=0)
-            it.exporter.aside(UPTIME, it.clock.time, 500 + tick, pod=CANARY)
-            it.exporter.aside(UPTIME, it.clock.time, "NaN", pod="web-v1")
+            it.exporter.says_of_itself(UPTIME, it.clock.time, 500 + tick, pod=CANARY)
+            it.exporter.says_of_itself(UPTIME, it.clock.time, "NaN", pod="web-v1")
             reading = await it.read()
             if tick:
                 baseline, canary = arms(reading)
@@ -203,10 +203,10 @@ async def test_a_pod_that_appears_is_asked_for_its_age_at_once() -> None:
         readings = []
         for tick in range(3):
             scrape(it, denied=None, forbidden=0)
-            it.exporter.aside(UPTIME, it.clock.time, 500, pod=CANARY)
+            it.exporter.says_of_itself(UPTIME, it.clock.time, 500, pod=CANARY)
             if tick:
                 it.exporter.add(NAME, it.clock.time, 7 * tick, destination_workload=CANARY, instance="fresh")
-                it.exporter.aside(UPTIME, it.clock.time, 2 + tick, pod="fresh")
+                it.exporter.says_of_itself(UPTIME, it.clock.time, 2 + tick, pod="fresh")
             readings.append(await it.read())
         assert [sum(UPTIME in asked["query"] for asked in it.server.asked[3 * n : 3 * n + 3]) for n in range(3)] == [1, 1, 0]
         _, canary = arms(readings[-1])

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from config.settings import PrometheusTelemetry as PrometheusSettings
 from daemon.errors import InvalidInput
+from daemon.meshes.registry import schemas
 from daemon.model import Reading, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
@@ -49,7 +50,7 @@ class Exporter:
         }
         self.series.setdefault(tuple(sorted(key.items())), []).append((at, str(value)))
 
-    def aside(self, name: str, at: float, value: float | str, *, pod: str, **labels: str) -> None:
+    def says_of_itself(self, name: str, at: float, value: float | str, *, pod: str, **labels: str) -> None:
         """One sample of what a pod's proxy says of itself."""
         self.series.setdefault(tuple(sorted({"__name__": name, "instance": pod, **labels}.items())), []).append((at, str(value)))
 
@@ -110,7 +111,7 @@ async def scene(**settings: object) -> AsyncIterator[Scene]:
         made = PrometheusSettings(
             **{"url": server.url, "dialect": "istio", "tick_seconds": 1.0, "timeout_seconds": 30.0, **settings}  # type: ignore[arg-type]  # fields of the settings
         )
-        async with telemetry_from(made, clock=clock) as telemetry:
+        async with telemetry_from(made, clock=clock, schemas=schemas()) as telemetry:
             yield Scene(telemetry, server, clock)
 
 

@@ -25,7 +25,7 @@ def scrape(it: Scene, tick: int, *, age: float, slow: bool, failing: int) -> Non
         it.exporter.add(f"{LATENCY}_sum", it.clock.time, 5 * count + 50 * late, destination_workload=arm)
         if canary and failing:
             it.exporter.add(NAME, it.clock.time, failing * tick, destination_workload=arm, response_code="503")
-        it.exporter.aside(UPTIME, it.clock.time, born + tick, pod=arm)
+        it.exporter.says_of_itself(UPTIME, it.clock.time, born + tick, pod=arm)
 
 
 async def judged(*, age: float, slow: bool = False, failing: int = 0) -> Ruling:

@@ -1,6 +1,6 @@
 """How far back to look: far at first, then as far as the scrapes are apart, and far again when nothing is met."""
 
-from daemon.telemetry.prometheus.window import Window
+from daemon.telemetry.prometheus.query import Window
 
 
 def test_it_learns_how_far_apart_samples_are() -> None:

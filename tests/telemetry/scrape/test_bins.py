@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import InvalidInput
-from daemon.telemetry.counters.collection import Collection, Scrape
-from daemon.telemetry.counters.differencing import MAX_BOUNDS
-from daemon.telemetry.counters.series import Catalogue
-from daemon.telemetry.schema import ENVOY, ISTIO, Ended
+from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
+from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
+from daemon.telemetry.counters.collection import Collection
+from daemon.telemetry.counters.histograms import MAX_BOUNDS
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.schema import Ended
 from daemon.telemetry.scrape.bins import GRID_MS, Bin, EnvoyBins, on_grid
+from daemon.telemetry.scrape.targets import ScrapeStamp
 from tests.telemetry.support import watch
 
 
@@ -77,7 +80,7 @@ PAGE = {
 
 def collect(page: EnvoyBins, body: bytes, into: Collection, *, target: str, size: int = 1_000_000) -> None:
     """Have one proxy's page read in pieces of this size."""
-    reader = page.reader(into, Scrape(target=target, at=5.0, spacing_seconds=1.0))
+    reader = page.reader(into, ScrapeStamp(target=target, at=5.0, spacing_seconds=1.0))
     for start in range(0, len(body), size):
         reader.feed(body[start : start + size])
     reader.close()
@@ -86,14 +89,14 @@ def collect(page: EnvoyBins, body: bytes, into: Collection, *, target: str, size
 @pytest.mark.parametrize("size", [1, 10, 100, 1_000_000])
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
 def test_envoys_json_gives_counters_and_histograms_under_its_own_names(size: int, separators: tuple[str, str]) -> None:
-    catalogue = Catalogue(ENVOY)
-    catalogue.watch([watch(baseline="web-v1", canary="web.v2")])
+    index = SeriesIndex(ENVOY)
+    index.watch([watch(baseline="web-v1", canary="web.v2")])
     collected = Collection()
-    page = EnvoyBins(catalogue, ENVOY)
+    page = EnvoyBins(index, ENVOY)
     body = json.dumps(PAGE, separators=separators).encode()
     collect(page, body, collected, target="p", size=size)
     collect(page, body, collected, target="q", size=size)
-    baseline, canary = (collected.views(slot, unit_ms=1.0) for slot in catalogue.slots["web-1"])
+    baseline, canary = (collected.snapshots(arm) for arm in index.arms["web-1"])
     assert set(baseline) == set(canary) == {"p", "q"}
     assert sorted(baseline["p"].counters.values()) == [(Ended.SERVED, 204), (Ended.FAILED, 1)]
     assert list(canary["p"].counters.values()) == [(Ended.SERVED, 7)]
@@ -117,22 +120,22 @@ def test_whatever_names_hold_a_page_in_pieces_says_what_the_whole_says(
     totals = [{"lower_bound": 40, "width": 1, "count": 9}]
     histograms = {"details": [{"name": name, "totals": totals} for name in [*details, "cluster.web-v1.upstream_rq_time"]]}
     document = {"about": "name", "more": ["name"], "stats": [*named, {"histograms": histograms}]}
-    catalogue = Catalogue(ENVOY)
-    catalogue.watch([watch()])
+    index = SeriesIndex(ENVOY)
+    index.watch([watch()])
     collected = Collection()
     body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    collect(EnvoyBins(catalogue, ENVOY), body, collected, target="p", size=size)
-    view = collected.views(catalogue.slots["web-1"][0], unit_ms=1.0)["p"]
-    assert list(view.counters.values()) == [(Ended.SERVED, 7)]
-    assert [histogram.total for histogram in view.histograms.values()] == [9]
+    collect(EnvoyBins(index, ENVOY), body, collected, target="p", size=size)
+    snapshot = collected.snapshots(index.arms["web-1"][0])["p"]
+    assert list(snapshot.counters.values()) == [(Ended.SERVED, 7)]
+    assert [histogram.total for histogram in snapshot.histograms.values()] == [9]
     assert collected.met == len(stats) + len(details) + 2
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"stats":[{"name":1}]}', b"\xff", b"envoy_cluster 1", b'{"stats":' + b"[" * 100_000])
 def test_what_is_not_envoys_json_is_refused(body: bytes) -> None:
-    catalogue = Catalogue(ENVOY)
+    index = SeriesIndex(ENVOY)
     with pytest.raises(InvalidInput, match="not Envoy's statistics"):
-        collect(EnvoyBins(catalogue, ENVOY), body, Collection(), target="p")
+        collect(EnvoyBins(index, ENVOY), body, Collection(), target="p")
 
 
 @pytest.mark.parametrize(
@@ -144,9 +147,9 @@ def test_a_bin_that_cannot_be_is_refused_with_its_page(totals: str) -> None:
     odd = json.dumps({**sound, name.strip('"'): "HERE"}).replace('"HERE"', value)
     body = f'{{"stats":[{{"histograms":{{"details":[{{"name":"cluster.web.upstream_rq_time","totals":[{odd}]}}]}}}}]}}'.encode()
     with pytest.raises(InvalidInput, match="not Envoy's statistics"):
-        collect(EnvoyBins(Catalogue(ENVOY), ENVOY), body, Collection(), target="p")
+        collect(EnvoyBins(SeriesIndex(ENVOY), ENVOY), body, Collection(), target="p")
 
 
 def test_a_dialect_without_names_of_its_own_for_bins_is_refused() -> None:
     with pytest.raises(InvalidInput, match="histograms: text"):
-        EnvoyBins(Catalogue(ISTIO), ISTIO)
+        EnvoyBins(SeriesIndex(ISTIO), ISTIO)

@@ -3,6 +3,7 @@
 import pytest
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
@@ -16,13 +17,13 @@ SPELLINGS = [
 ]
 
 
-def page(arm: str, served: int, forbidden: int, *asides: str) -> str:
+def page(arm: str, served: int, forbidden: int, *of_itself: str) -> str:
     lines = [
         f'istio_requests_total{{reporter="destination",destination_workload="{arm}",'
         f'destination_workload_namespace="default",response_code="{code}"}} {count}'
         for code, count in (("200", served), ("403", forbidden))
     ]
-    return "\n".join([*lines, *asides]) + "\n"
+    return "\n".join([*lines, *of_itself]) + "\n"
 
 
 async def read(source: Telemetry, clock: HandClock) -> Reading:
@@ -30,9 +31,9 @@ async def read(source: Telemetry, clock: HandClock) -> Reading:
     return (await source.read([workloads()]))["web-1"]
 
 
-def say(pods: tuple[Stub, Stub], served: int, forbidden: int, *asides: str) -> None:
+def say(pods: tuple[Stub, Stub], served: int, forbidden: int, *of_itself: str) -> None:
     pods[0].says(page("web-v1", 100 + served, 0))
-    pods[1].says(page("web-v2", served, forbidden, *asides))
+    pods[1].says(page("web-v2", served, forbidden, *of_itself))
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -40,7 +41,7 @@ async def test_denials_and_age_are_read_from_the_page(spelling: str) -> None:
     clock = HandClock()
     async with stub() as baseline, stub() as canary:
         settings = EnvoyTelemetry(endpoints=[baseline.url, canary.url], dialect="istio", histograms="text")
-        async with telemetry_from(settings, clock=clock) as source:
+        async with telemetry_from(settings, clock=clock, schemas=schemas()) as source:
             pods = (baseline, canary)
             say(pods, 10, 5, f"{spelling} 5", "envoy_server_uptime{} 20", 'envoy_http_rbac{authz_enforce_result="allowed"} 7')
             await read(source, clock)
@@ -58,7 +59,7 @@ async def test_denials_and_age_are_read_from_the_page(spelling: str) -> None:
 
 async def test_where_denials_cannot_be_told_it_is_said_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="daemon.telemetry.factory")
-    async with telemetry_from(PrometheusTelemetry(url="http://127.0.0.1:1", dialect="istio"), clock=HandClock()):
+    async with telemetry_from(PrometheusTelemetry(url="http://127.0.0.1:1", dialect="istio"), clock=HandClock(), schemas=schemas()):
         assert not caplog.records
-    async with telemetry_from(EnvoyTelemetry(endpoints=["http://127.0.0.1:1"]), clock=HandClock()):
+    async with telemetry_from(EnvoyTelemetry(endpoints=["http://127.0.0.1:1"]), clock=HandClock(), schemas=schemas()):
         assert [record.message for record in caplog.records if "cannot tell" in record.message]

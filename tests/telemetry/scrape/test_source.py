@@ -9,6 +9,7 @@ from aiohttp import web
 
 from config.settings import EnvoyTelemetry as EnvoySettings
 from daemon.errors import InvalidInput
+from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
@@ -42,7 +43,7 @@ async def scene(proxies: int = 1, **settings: object) -> AsyncIterator[Scene]:
         made = EnvoySettings(
             **{"endpoints": [one.url for one in stubs], "timeout_seconds": 30.0, **settings}  # type: ignore[arg-type]  # fields of the settings
         )
-        telemetry = await stack.enter_async_context(telemetry_from(made, clock=clock))
+        telemetry = await stack.enter_async_context(telemetry_from(made, clock=clock, schemas=schemas()))
         yield Scene(telemetry, stubs, clock)
 
 
@@ -92,7 +93,7 @@ async def test_no_more_proxies_are_asked_at_once_than_the_pool_holds() -> None:
 
         server.answer = answer
         made = EnvoySettings(endpoints=[f"http://127.0.0.{n}:{port}" for n in range(1, 21)], concurrency=4)
-        async with telemetry_from(made, clock=HandClock()) as telemetry:
+        async with telemetry_from(made, clock=HandClock(), schemas=schemas()) as telemetry:
             await telemetry.read([watch()])
         assert (server.most_at_once, len(server.asked)) == (4, 20)
 

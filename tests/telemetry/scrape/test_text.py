@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import InvalidInput
-from daemon.telemetry.scrape.text import number, parse_series, wanted_lines
+from daemon.telemetry.scrape.text import Wanted, parse_series, wanted_lines
+from daemon.telemetry.wire import number
 
 PAGE = """# HELP requests_total Requests.
 # TYPE requests_total counter
@@ -22,7 +23,7 @@ nothing_at_all
 
 
 def test_only_wanted_names_are_read_and_foreign_lines_raise_nothing() -> None:
-    assert list(wanted_lines(PAGE, ["requests_total"])) == [
+    assert list(wanted_lines(PAGE, Wanted(["requests_total"]))) == [
         ('requests_total{code="2",cluster="a b}"}', 204.0),
         ('requests_total{code="5"}', 1000.0),
         ("requests_total", 12.0),
@@ -30,7 +31,7 @@ def test_only_wanted_names_are_read_and_foreign_lines_raise_nothing() -> None:
 
 
 def test_nan_and_infinities_are_numbers_of_the_format() -> None:
-    values = [value for _, value in wanted_lines("a NaN\na +Inf\na -Inf\na 0.5\na 1.5e-3", ["a"])]
+    values = [value for _, value in wanted_lines("a NaN\na +Inf\na -Inf\na 0.5\na 1.5e-3", Wanted(["a"]))]
     assert math.isnan(values[0])
     assert values[1:] == [math.inf, -math.inf, 0.5, 0.0015]
 
@@ -40,7 +41,7 @@ def test_nan_and_infinities_are_numbers_of_the_format() -> None:
 )
 def test_a_wanted_line_without_a_number_is_refused_with_its_line(line: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        list(wanted_lines(f"# comment\n{line}", ["a"]))
+        list(wanted_lines(f"# comment\n{line}", Wanted(["a"])))
     assert caught.value.path == "line 2"
     assert "number" in str(caught.value)
 
@@ -77,6 +78,7 @@ def test_number_takes_what_prometheus_writes_and_no_more() -> None:
             number(text, path="x")
 
 
-def test_names_may_be_told_by_a_pattern_as_well() -> None:
-    page = "a 1\nab_x_z 2\nab_z 3\nab_zz 4\nb_z 5"
-    assert list(wanted_lines(page, ["a"], pattern="ab_(x_)?z")) == [("a", 1.0), ("ab_x_z", 2.0), ("ab_z", 3.0)]
+def test_names_may_be_told_by_patterns_as_well() -> None:
+    page = "a 1\nab_x_z 2\nab_z 3\nab_zz 4\nb_z 5\nc 6\ncd 7"
+    wanted = Wanted(["a"], patterns=["ab_(x_)?z", "cd?"])
+    assert list(wanted_lines(page, wanted)) == [("a", 1.0), ("ab_x_z", 2.0), ("ab_z", 3.0), ("c", 6.0), ("cd", 7.0)]

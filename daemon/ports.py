@@ -101,6 +101,30 @@ class Telemetry(Protocol):
         ...
 
 
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A proxy that can be asked for its counters itself.
+
+    Attributes:
+        name: tells it from all others; where it stands beside a pod, the pod's.
+        url: its address, without a path.
+    """
+
+    name: str
+    url: str
+
+
+class Targets(Protocol):
+    """Which proxies see the requests of which releases."""
+
+    async def find(self, watches: Sequence[Watch]) -> Mapping[str, Sequence[Target]]:
+        """The targets of each release as of now, by release id; several releases may have the same ones.
+
+        Raises:
+            VerdictdError: they cannot be told now. The tick is then null for all, with that reason.
+        """
+        ...
+
+
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Where a release's canary gets traffic from, and where it would go back to.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from config.settings import Mesh
 from daemon.kube.resources import Resource
 from daemon.ports import TrafficRouter
-from daemon.telemetry.dialect import Dialect
+from daemon.telemetry.schema import Schema
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -79,7 +79,7 @@ class MeshKind:
 
     settings: type[Mesh]
     router: MakeRouter
-    telemetry: Dialect
+    telemetry: Schema
     rights: tuple[Right, ...] = ()
     connections: int = 0
     routes: str

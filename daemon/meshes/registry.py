@@ -16,7 +16,7 @@ from config.settings import Mesh
 from daemon.meshes.envoy.mesh import ENVOY
 from daemon.meshes.istio.mesh import ISTIO
 from daemon.meshes.kind import MeshKind, Router
-from daemon.telemetry.dialect import Dialect
+from daemon.telemetry.schema import Schema
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -63,8 +63,8 @@ def need_kubernetes(meshes: Iterable[Mesh]) -> bool:
     return any(kind_of(mesh).needs_kubernetes for mesh in meshes)
 
 
-def schemas() -> dict[str, Dialect]:
-    """The schemas of telemetry by their names, those of several kinds once."""
+def schemas() -> dict[str, Schema]:
+    """The schemas of telemetry by their names, which settings use (``dialect``); those of several kinds once."""
     return {kind.telemetry.name: kind.telemetry for kind in kinds().values()}
 
 

@@ -9,13 +9,14 @@ from config.settings import EnvoyTelemetry, Limits, PrometheusTelemetry
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
 from daemon.ports import Clock, Telemetry
-from daemon.telemetry.bins import EnvoyBins
-from daemon.telemetry.catalogue import Catalogue
-from daemon.telemetry.dialect import DIALECTS, Dialect
-from daemon.telemetry.envoy import EnvoySource, Page
-from daemon.telemetry.page import EnvoyText
-from daemon.telemetry.prometheus import PrometheusSource
-from daemon.telemetry.sampling import SampledTelemetry
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.prometheus.source import PrometheusSource
+from daemon.telemetry.sampled import SampledTelemetry
+from daemon.telemetry.schema import Schema
+from daemon.telemetry.scrape.bins import EnvoyBins
+from daemon.telemetry.scrape.source import Page, ScrapeSource
+from daemon.telemetry.scrape.targets import StaticTargets
+from daemon.telemetry.scrape.text import PrometheusText
 
 _CONNECTIONS = 4
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ async def telemetry_from(
     clock: Clock,
     name: str = "NAME",
     pool: ParserPool | None = None,
-    schemas: Mapping[str, Dialect] = DIALECTS,
+    schemas: Mapping[str, Schema],
 ) -> AsyncIterator[Telemetry]:
     """A telemetry source as the settings describe it, with its connections, which are closed on leaving.
 
@@ -36,14 +37,14 @@ async def telemetry_from(
         settings: the entry.
         clock: of the daemon.
         name: of the entry, for refusals.
-        schemas: what the telemetry of each mesh looks like, by the name that the settings use.
         pool: where all sources' answers are parsed; one of its own, of the usual size, when there is none.
+        schemas: what the telemetry of each mesh looks like, by the name that the settings use.
 
     Raises:
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
     """
-    dialect = schemas[settings.dialect]
-    if dialect.denials is None:
+    schema = schemas[settings.dialect]
+    if not schema.about.denials:
         log.info(
             "this telemetry cannot tell requests denied by security policy: they count as served, and denied is always 0",
             extra={"dialect": settings.dialect},
@@ -53,26 +54,26 @@ async def telemetry_from(
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=Limits().unparsed_bytes))
         match settings:
             case EnvoyTelemetry():
-                made = _envoy(settings, dialect=dialect, clock=clock, name=name, pool=pool)
+                made = _scraped(settings, schema, clock=clock, name=name, pool=pool)
             case PrometheusTelemetry():
-                made = _prometheus(settings, dialect=dialect, clock=clock, name=name, pool=pool)
+                made = _prometheus(settings, schema, clock=clock, name=name, pool=pool)
             case _:
                 assert_never(settings)
         yield await stack.enter_async_context(made)
 
 
 @asynccontextmanager
-async def _envoy(
-    settings: EnvoyTelemetry, *, dialect: Dialect, clock: Clock, name: str, pool: ParserPool
+async def _scraped(
+    settings: EnvoyTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool
 ) -> AsyncIterator[Telemetry]:
     endpoints = [base_url(text, path=f"endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
     match settings.histograms:
         case "bins":
-            catalogue = Catalogue(dialect)
-            page: Page = EnvoyBins(catalogue, dialect)
+            index = SeriesIndex(schema)
+            page: Page = EnvoyBins(index, schema)
         case "text":
-            catalogue = Catalogue(dialect, as_text=True)
-            page = EnvoyText(catalogue, dialect)
+            index = SeriesIndex(schema, as_text=True)
+            page = PrometheusText(index, schema)
         case _:
             assert_never(settings.histograms)
     async with HttpClient(
@@ -84,25 +85,25 @@ async def _envoy(
         pool=pool,
         keep_seconds=_keep_seconds(settings.tick_seconds),
     ) as client:
-        source = EnvoySource(
+        source = ScrapeSource(
             client,
-            endpoints=endpoints,
-            dialect=dialect,
-            catalogue=catalogue,
+            targets=StaticTargets(endpoints),
+            schema=schema,
+            index=index,
             page=page,
             clock=clock,
             tick_seconds=settings.tick_seconds,
             concurrency=settings.concurrency,
         )
-        yield SampledTelemetry(source, dialect=dialect, catalogue=catalogue, clock=clock)
+        yield SampledTelemetry(source, schema=schema, index=index, clock=clock)
 
 
 @asynccontextmanager
 async def _prometheus(
-    settings: PrometheusTelemetry, *, dialect: Dialect, clock: Clock, name: str, pool: ParserPool
+    settings: PrometheusTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool
 ) -> AsyncIterator[Telemetry]:
     url = base_url(settings.url, path="url")
-    catalogue = Catalogue(dialect, as_text=True)
+    index = SeriesIndex(schema, as_text=True)
     async with HttpClient(
         setting=f"telemetry.{name}.url",
         ceiling_setting=f"telemetry.{name}.max_answer_bytes",
@@ -118,13 +119,13 @@ async def _prometheus(
         source = PrometheusSource(
             client,
             url=url,
-            dialect=dialect,
-            catalogue=catalogue,
+            schema=schema,
+            index=index,
             clock=clock,
             tick_seconds=settings.tick_seconds,
             stale_after_seconds=settings.stale_after_seconds,
         )
-        yield SampledTelemetry(source, dialect=dialect, catalogue=catalogue, clock=clock)
+        yield SampledTelemetry(source, schema=schema, index=index, clock=clock)
 
 
 def _keep_seconds(tick_seconds: float) -> float:

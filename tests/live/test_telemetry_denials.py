@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
@@ -135,7 +136,7 @@ async def test_denials_and_age_from_a_real_envoys_page(tmp_path: Path, names: st
             histograms="text",
             timeout_seconds=PATIENCE_SECONDS,
         )
-        async with telemetry_from(settings, clock=SystemClock()) as source:
+        async with telemetry_from(settings, clock=SystemClock(), schemas=schemas()) as source:
             await asyncio.gather(baseline.send(friends=3), canary.send(friends=2, strangers=1))
             await read(source)
             await asyncio.gather(baseline.send(friends=5), canary.send(friends=4, strangers=6))
@@ -162,7 +163,7 @@ async def test_denials_and_ages_through_a_real_prometheus(tmp_path: Path) -> Non
         await asyncio.gather(baseline.send(friends=3), canary.send(friends=2, strangers=2))
         async with prometheus(tmp_path / "prometheus", [job]) as server:
             made = PrometheusTelemetry(url=server.url, dialect="istio", tick_seconds=1.0, timeout_seconds=PATIENCE_SECONDS)
-            async with telemetry_from(made, clock=SystemClock()) as source:
+            async with telemetry_from(made, clock=SystemClock(), schemas=schemas()) as source:
 
                 async def counting() -> bool:
                     return (await read(source)).gap is None

@@ -11,10 +11,11 @@ from typing import Literal
 import pytest
 
 from config.settings import EnvoyTelemetry
+from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
-from daemon.telemetry.bins import GRID_MS
 from daemon.telemetry.factory import telemetry_from
+from daemon.telemetry.scrape.bins import GRID_MS
 from tests.live.telemetry_world import ARMS, Sums, World, world
 from tests.servers.run import until
 from tests.telemetry.support import watch
@@ -43,7 +44,7 @@ class SystemClock:
 @asynccontextmanager
 async def telemetry(it: World, histograms: Literal["text", "bins"] = "text") -> AsyncIterator[Telemetry]:
     settings = EnvoyTelemetry(endpoints=[it.admin], tick_seconds=TICK, histograms=histograms, timeout_seconds=PATIENCE_SECONDS)
-    async with telemetry_from(settings, clock=SystemClock()) as made:
+    async with telemetry_from(settings, clock=SystemClock(), schemas=schemas()) as made:
         yield made
 
 

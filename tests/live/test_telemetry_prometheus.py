@@ -14,6 +14,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from config.settings import PrometheusTelemetry
+from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Reading, Release, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
@@ -83,7 +84,7 @@ async def telemetry(
     url: str, dialect: Literal["istio", "envoy"], *, timeout_seconds: float = PATIENCE_SECONDS
 ) -> AsyncIterator[Telemetry]:
     made = PrometheusTelemetry(url=url, dialect=dialect, tick_seconds=1.0, timeout_seconds=timeout_seconds)
-    async with telemetry_from(made, clock=SystemClock()) as source:
+    async with telemetry_from(made, clock=SystemClock(), schemas=schemas()) as source:
         yield source
 
 

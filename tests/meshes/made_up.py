@@ -14,12 +14,13 @@ from daemon.errors import Blocked, InvalidInput, NotFound
 from daemon.kube.client import KubeClient
 from daemon.kube.endpoints import endpoints
 from daemon.kube.resources import ENDPOINT_SLICES, Json, Resource
+from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.meshes.kind import MeshKind, Right, Router
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects
 from daemon.meshes.references import Name, Plan, RouteReference, guarded, identity
 from daemon.model import Release
-from daemon.telemetry import dialect
+from daemon.telemetry.schema import View
 
 SPLITS = Resource(group="made-up.example", version="v1", plural="splits", kind="Split")
 REDIRECTS = Resource(group="made-up.example", version="v1", plural="redirects", kind="Redirect")
@@ -156,10 +157,12 @@ def _right(scope: Any, *verbs: Any, of: tuple[Resource, ...], purpose: str) -> R
     return Right(verbs=verbs, resources=of, scopes=(scope,), purpose=purpose)
 
 
+VIEW = View(requests="made_up_requests_total", latency="made_up_latency_ms", arms=ISTIO.views[0].arms)
+
 MADE_UP = MeshKind(
     settings=MadeUpMesh,
     router=_router,
-    telemetry=dataclasses.replace(dialect.ISTIO, name="made-up", requests="made_up_requests_total"),
+    telemetry=dataclasses.replace(ISTIO, name="made-up", views=(VIEW,)),
     rights=(
         _right("everywhere", "get", "list", of=(SPLITS, REDIRECTS), purpose="find made-up routes"),
         _right("watched", "list", of=(ENDPOINT_SLICES,), purpose="who stands behind"),

@@ -1,14 +1,13 @@
-"""Views, rounds and watches written by hand, and a clock that stands still."""
+"""Snapshots, rounds and watches written by hand, and a clock that stands still."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from daemon.model import ArmSpec, Release, Watch
-from daemon.telemetry.dialect import Ended
-from daemon.telemetry.differencing import Histogram
-from daemon.telemetry.ledger import Round
-from daemon.telemetry.views import ArmView
+from daemon.telemetry.counters.deltas import ScrapeRound
+from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram
+from daemon.telemetry.schema import Ended
 
 BOUNDS = (10.0, 100.0)
 
@@ -40,6 +39,13 @@ class HandClock:
         self.time += seconds
 
 
+class TwoClocks(HandClock):
+    """Its monotonic time begins with the machine."""
+
+    def monotonic(self) -> float:
+        return self.time - 999_500.0
+
+
 def watch(release_id: str = "web-1", *, baseline: str = "web-v1", canary: str = "web-v2") -> Watch:
     """A release whose arms have services of their own."""
     return Watch(
@@ -54,7 +60,7 @@ def workloads(release_id: str = "web-1", *, baseline: str = "web-v1", canary: st
     return Watch(release_id=release_id, release=release)
 
 
-def view(
+def shown(
     at: float,
     ok: int | None = None,
     failed: int | None = None,
@@ -62,30 +68,30 @@ def view(
     latency: tuple[int, ...] | None = None,
     spacing_seconds: float = 1.0,
     bounds: tuple[float, ...] = BOUNDS,
-) -> ArmView:
-    """One target's view of an arm; ``latency`` is cumulative."""
+) -> ArmSnapshot:
+    """One target's snapshot of an arm; ``latency`` is cumulative."""
     counters = {}
     if ok is not None:
         counters["2"] = (Ended.SERVED, ok)
     if failed is not None:
         counters["5"] = (Ended.FAILED, failed)
     histograms = {} if latency is None else {"h": Histogram(bounds, latency, 10.0 * latency[-1])}
-    return ArmView(at=at, spacing_seconds=spacing_seconds, counters=counters, histograms=histograms)
+    return ArmSnapshot(at=at, spacing_seconds=spacing_seconds, counters=counters, histograms=histograms)
 
 
 class Rounds:
     """Rounds one after the other, each knowing who answered in the one before."""
 
-    def __init__(self, *, stale_after_seconds: float = 30.0, patience_seconds: float = 2.0, server_side: bool = False) -> None:
+    def __init__(self, *, stale_after_seconds: float = 30.0, patience_seconds: float = 2.0) -> None:
         self.serial = 0
         self.before: Mapping[str, float] = {}
-        self._terms = (stale_after_seconds, patience_seconds, server_side)
+        self._terms = (stale_after_seconds, patience_seconds)
 
-    def next(self, now: float, *, answered: Mapping[str, float], failed: Mapping[str, str] | None = None) -> Round:
+    def next(self, now: float, *, answered: Mapping[str, float], failed: Mapping[str, str] | None = None) -> ScrapeRound:
         """The round at ``now``."""
         self.serial += 1
-        stale, patience, server_side = self._terms
-        made = Round(
+        stale, patience = self._terms
+        made = ScrapeRound(
             serial=self.serial,
             now=now,
             newest=max(answered.values(), default=now),
@@ -94,7 +100,6 @@ class Rounds:
             failed=failed or {},
             stale_after_seconds=stale,
             patience_seconds=patience,
-            server_side=server_side,
         )
         self.before = answered
         return made

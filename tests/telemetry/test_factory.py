@@ -4,6 +4,7 @@ import pytest
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.errors import InvalidInput
+from daemon.meshes.registry import schemas
 from daemon.telemetry.factory import telemetry_from
 from tests.telemetry.stub import stub
 from tests.telemetry.support import HandClock, watch
@@ -18,7 +19,7 @@ async def test_what_is_no_base_url_is_refused_with_its_place(url: str) -> None:
         (PrometheusTelemetry(url=url, dialect="istio"), "url"),
     ):
         with pytest.raises(InvalidInput) as caught:
-            async with telemetry_from(settings, clock=HandClock()):
+            async with telemetry_from(settings, clock=HandClock(), schemas=schemas()):
                 pass
         assert caught.value.path == path
         assert "http://host:port" in caught.value.fix
@@ -29,6 +30,6 @@ async def test_prometheus_may_live_below_a_path(prefix: str) -> None:
     async with stub() as server:
         server.says('{"status":"success","data":{"resultType":"matrix","result":[]}}')
         settings = PrometheusTelemetry(url=server.url + prefix, dialect="envoy")
-        async with telemetry_from(settings, clock=HandClock()) as telemetry:
+        async with telemetry_from(settings, clock=HandClock(), schemas=schemas()) as telemetry:
             assert (await telemetry.read([watch()]))["web-1"].gap == "baseline: no series yet"
         assert set(server.paths) == {prefix.rstrip("/") + "/api/v1/query"}

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
-from daemon.telemetry.sampling import SampledTelemetry
+from daemon.telemetry.sampled import SampledTelemetry
 from tests.aio.servers import MIB, Server, bomb, head, says, server
+from tests.telemetry.scrape.test_source import page
 from tests.telemetry.support import HandClock, watch, workloads
-from tests.telemetry.test_envoy import page
 
 PATIENCE_SECONDS = 30.0
 CEILING = 4 * MIB
@@ -26,14 +27,14 @@ async def prometheus(url: str) -> AsyncIterator[Telemetry]:
     made = PrometheusTelemetry(
         url=url, dialect="istio", timeout_seconds=PATIENCE_SECONDS, max_answer_bytes=CEILING, headers={"X-Scope-OrgID": "shop"}
     )
-    async with telemetry_from(made, clock=HandClock(), name="prom") as telemetry:
+    async with telemetry_from(made, clock=HandClock(), schemas=schemas(), name="prom") as telemetry:
         yield telemetry
 
 
 @asynccontextmanager
 async def proxies(urls: list[str], **settings: Any) -> AsyncIterator[Telemetry]:
     made = EnvoyTelemetry(endpoints=urls, **{"timeout_seconds": PATIENCE_SECONDS, "max_answer_bytes": CEILING, **settings})
-    async with telemetry_from(made, clock=HandClock(), name="edge") as telemetry:
+    async with telemetry_from(made, clock=HandClock(), schemas=schemas(), name="edge") as telemetry:
         yield telemetry
 
 
@@ -106,14 +107,14 @@ async def test_new_series_at_every_tick_of_an_answer_that_fails_are_forgotten() 
         for _ in range(10):
             assert "half" in ((await telemetry.read([workloads()]))["web-1"].gap or "")
         assert isinstance(telemetry, SampledTelemetry)
-        known = len(telemetry._catalogue._known)
+        known = len(telemetry._index._known)
         for _ in range(10):
             await telemetry.read([workloads()])
-        assert len(telemetry._catalogue._known) <= known + 1000
+        assert len(telemetry._index._known) <= known + 1000
         assert known < 10 * 1000
 
 
-async def test_asides_that_are_half_there_are_not_there() -> None:
+async def test_what_targets_say_of_themselves_that_is_half_there_is_not_there() -> None:
     """Denials that nobody ever answered for may be done without; of a broken answer not even the first half is taken."""
     counted = b'{"metric":{"__name__":"istio_requests_total","reporter":"destination","destination_workload":"%s",'
     counted += b'"destination_workload_namespace":"default","response_code":"200","instance":"a:1"},"values":[[1000000.0,"%d"]]}'

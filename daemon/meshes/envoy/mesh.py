@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from config.settings import Mesh
+from daemon.meshes.envoy.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Router
-from daemon.telemetry import dialect
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -29,7 +29,7 @@ def _router(settings: EnvoyMesh, /, *, kube: "KubeClient", name: str) -> Router:
 ENVOY = MeshKind(
     settings=EnvoyMesh,
     router=_router,
-    telemetry=dialect.ENVOY,
+    telemetry=SCHEMA,
     connections=8,
     routes="the routes file of one Envoy (RDS), in YAML or JSON",
     arms="`service`: the cluster",

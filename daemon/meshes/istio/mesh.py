@@ -6,8 +6,8 @@ from msgspec import Meta
 
 from config.settings import Mesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.meshes.istio.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Right, Router
-from daemon.telemetry import dialect
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -82,7 +82,7 @@ _RIGHTS = (
 ISTIO = MeshKind(
     settings=IstioMesh,
     router=_router,
-    telemetry=dialect.ISTIO,
+    telemetry=SCHEMA,
     rights=_RIGHTS,
     routes="VirtualServices: weights, single destinations, mirrors; HTTP, TCP and TLS; delegates",
     arms="`subset` or `service`; or `version` or `labels`, by DestinationRules",

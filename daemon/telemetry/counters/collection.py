@@ -1,0 +1,129 @@
+"""What a source hands over at each reading: its samples, sorted by arm and target, and who has answered.
+
+A source asks and reads, and nothing else; what its samples mean is worked out from here on, the same for every source.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
+from daemon.telemetry.counters.snapshot import ArmSnapshot, SnapshotBuilder, TargetMetadata
+
+_NOTHING: Mapping[str, ArmSnapshot] = {}
+_SILENT = TargetMetadata()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How often a source is asked, and how long its silence is borne.
+
+    Attributes:
+        tick_seconds: the sampling interval.
+        stale_after_seconds: a newest sample older than this is no information.
+        patience_seconds: least time to wait for a target that has gone quiet, before going on without it.
+        monotonic: its samples are dated by our clock that never goes backwards; else in seconds since 1970.
+    """
+
+    tick_seconds: float
+    stale_after_seconds: float
+    patience_seconds: float
+    monotonic: bool = False
+
+
+class Collection:
+    """The samples of one reading.
+
+    Attributes:
+        answered: newest time of every target that has answered.
+        failed: targets that have not, with the reason, where the source asks each of them.
+        metadata: what targets say of themselves.
+        denials_known: whether they were asked what their policy filters have denied.
+        ages_asked: whether they were asked since when they run.
+        instances: the ``instance`` labels of the targets.
+        met: series that were looked at, ours or not.
+        epoch_offset: what turns a time of its samples into seconds since 1970.
+    """
+
+    __slots__ = ("ages_asked", "answered", "builders", "denials_known", "epoch_offset", "failed", "instances", "met", "metadata")
+
+    def __init__(self, *, denials_known: bool = False, epoch_offset: float = 0.0) -> None:
+        self.builders: dict[ArmKey, dict[str, SnapshotBuilder]] = {}
+        self.metadata: dict[str, TargetMetadata] = {}
+        self.denials_known = denials_known
+        self.epoch_offset = epoch_offset
+        self.ages_asked = False
+        self.instances: set[str] = set()
+        self.answered: dict[str, float] = {}
+        self.failed: dict[str, str] = {}
+        self.met = 0
+
+    def builder(self, arm: ArmKey, target: str, *, spacing_seconds: float, pod: str) -> SnapshotBuilder:
+        """Where the samples of an arm at a target go."""
+        targets = self.builders.setdefault(arm, {})
+        found = targets.get(target)
+        if found is None:
+            found = targets[target] = SnapshotBuilder(spacing_seconds=spacing_seconds, pod=pod)
+        return found
+
+    def add(self, series: Series, value: float, *, target: str, pod: str, at: float, spacing_seconds: float) -> None:
+        """Take one sample for all arms that the series belongs to."""
+        for arm in series.label_set.arms:
+            builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
+            match series.kind:
+                case SampleKind.COUNTER:
+                    builder.count(series.identity, series.ended, value, at=at)
+                case SampleKind.BUCKET:
+                    builder.bucket(series.identity, series.le, value, at=at)
+                case SampleKind.SUM:
+                    builder.sum(series.identity, value, at=at)
+                case SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT:
+                    raise AssertionError("no arm owns what a target says of itself")
+
+    def add_metadata(self, series: Series, value: float, *, target: str, at: float) -> None:
+        """Take one sample of what a target says of itself."""
+        metadata = self.metadata.setdefault(target, TargetMetadata())
+        if series.kind is SampleKind.DENIED:
+            metadata.deny(series.identity, value, at=at)
+        elif math.isfinite(value) and value >= 0.0:
+            metadata.born = at - value if series.kind is SampleKind.UPTIME else value - self.epoch_offset
+
+    def merge(self, other: "Collection") -> None:
+        """Take over what was collected of other targets."""
+        self.met += other.met
+        self.metadata.update(other.metadata)
+        for arm, targets in other.builders.items():
+            self.builders.setdefault(arm, {}).update(targets)
+
+    def snapshots(self, arm: ArmKey) -> Mapping[str, ArmSnapshot]:
+        """What each target showed of an arm; raises ``InvalidInput`` when a number of it cannot be used."""
+        builders = self.builders.get(arm)
+        if builders is None:
+            return _NOTHING
+        view = arm.view
+        # What a target of another kind says of itself is of a client's proxy, not of the pod that served.
+        metadata = self.metadata if view.server_side else {}
+        denials_known = self.denials_known and view.server_side
+        return {
+            target: builder.build(unit_ms=view.unit_ms, metadata=metadata.get(target, _SILENT), denials_known=denials_known)
+            for target, builder in builders.items()
+            if builder.counted
+        }
+
+
+class Source(Protocol):
+    """How counters are asked for, and how what comes is read."""
+
+    @property
+    def timing(self) -> Timing:
+        """Its times."""
+        ...
+
+    async def collect(self) -> Collection:
+        """Ask once for all that its series index selects.
+
+        Raises:
+            VerdictdError: nothing of what came can be used; says who has failed, and how.
+        """
+        ...

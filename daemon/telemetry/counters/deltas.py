@@ -1,0 +1,240 @@
+"""Growth of one arm's raw counters between two readings, target by target. What is there of a target is one of these cases:
+
+==========  ====================================================  ================================================================
+case        what is there                                         what is counted of the target
+==========  ====================================================  ================================================================
+new         nothing is remembered                                 it answered last time without a word of this arm: all it shows,
+                                                                  over the time since. Else nothing: counting starts here
+known       a scrape newer than what is remembered                each series' growth: one not met before has grown from 0, one
+                                                                  that has gone may come back as it was
+wordless    it has answered since, without a word of this arm     no requests
+silent      no newer scrape                                       nothing, nor of any other target: the tick is null, and the next
+                                                                  one covers its time as well
+restarted   a series stands lower than before                     this series from 0, the others' growth; those that have gone
+                                                                  stand at 0 from then on
+renamed     series have gone and others have come at once         nothing: labels have changed, the new series hold the old
+                                                                  counts; counting starts here
+overdue     silent, and behind the newest answer by more than     nothing: it is forgotten, and the others go on without it
+            its patience
+aggregated  its series are sums over several pods                 as any other: when one of the pods goes, the sum falls, is taken
+                                                                  for restarted, and all that is left of it is counted again
+==========  ====================================================  ================================================================
+
+But for the last case, what is counted is never more than what was served: where a number could mean two things, the smaller
+growth is taken.
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from daemon.telemetry.counters.snapshot import ArmSnapshot
+from daemon.telemetry.schema import Ended
+
+_PATIENCE_SPACINGS = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapeRound:
+    """What all releases of one reading have in common. Times are in the time base of the snapshots.
+
+    Attributes:
+        serial: number of this reading.
+        now: time of this reading.
+        newest: time of the newest answer; ``now`` when there is none.
+        epoch_offset: what turns a time of this base into seconds since 1970.
+        answered: newest time of every target that has answered.
+        before: the same at the previous reading.
+        failed: targets that have not, with the reason.
+        stale_after_seconds: a newest sample older than this is no information.
+        patience_seconds: least time to wait for a target that has gone quiet, before going on without it.
+    """
+
+    serial: int
+    now: float
+    newest: float
+    epoch_offset: float = 0.0
+    answered: Mapping[str, float]
+    before: Mapping[str, float]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    stale_after_seconds: float
+    patience_seconds: float
+
+    def overdue(self, at: float, *, spacing_seconds: float) -> bool:
+        """Whether a target that last answered at ``at``, and usually does so far apart, is not worth waiting for.
+
+        Measured against the newest answer, not against our own clock, which may differ from that of the source.
+        """
+        patience = min(self.stale_after_seconds, max(_PATIENCE_SPACINGS * spacing_seconds, self.patience_seconds))
+        return self.newest - at > patience
+
+
+class Growth(NamedTuple):
+    """Requests by how they ended. ``restarted``: a counter stood lower than before, so its process began anew."""
+
+    served: int
+    failed: int
+    forbidden: int
+    restarted: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class TargetCounters:
+    """What is remembered of one arm at one target.
+
+    Attributes:
+        at: time of the counters.
+        spacing_seconds: how far apart new ones usually are.
+        counters: last value of each series, those that have gone included.
+        present: the series that were there last time.
+        denied: counters of the target's policy filter, those that have gone included; null while they have not been known.
+        fresh: nothing was there of the arm when it was joined.
+    """
+
+    at: float
+    spacing_seconds: float
+    counters: dict[str, int] = field(default_factory=dict)
+    present: frozenset[str] = frozenset()
+    denied: Mapping[str, int] | None = None
+    fresh: bool = False
+
+    @classmethod
+    def joining(cls, snapshot: ArmSnapshot) -> "TargetCounters":
+        """A target whose history is not known: what its counters hold now is where counting starts."""
+        return cls(
+            at=snapshot.at,
+            spacing_seconds=snapshot.spacing_seconds,
+            counters={series: value for series, (_, value) in snapshot.counters.items()},
+            present=frozenset(snapshot.counters),
+            denied=snapshot.denied,
+        )
+
+    def renamed(self, snapshot: ArmSnapshot) -> bool:
+        """Whether series have gone and others have come at once."""
+        names = snapshot.counters.keys()
+        return names != self.present and not names <= self.counters.keys() and not self.present <= names
+
+    def advance(self, snapshot: ArmSnapshot, *, restarted: bool) -> None:
+        """Take the snapshot's counters as the last ones. Series that went in a restart of the process begin again at zero."""
+        if snapshot.denied is not None:
+            self.denied = snapshot.denied if restarted else {**(self.denied or {}), **snapshot.denied}
+        self.fresh = False
+        if restarted:
+            for series in self.counters.keys() - snapshot.counters.keys():
+                self.counters[series] = 0
+        for series, (_, value) in snapshot.counters.items():
+            self.counters[series] = value
+        if snapshot.counters.keys() != self.present:
+            self.present = frozenset(snapshot.counters)
+        self.at = snapshot.at
+        self.spacing_seconds = snapshot.spacing_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetDelta:
+    """What one target adds to its arm in this tick."""
+
+    target: str
+    counters: TargetCounters
+    snapshot: ArmSnapshot
+    grown: Growth
+    denied: int
+
+    @property
+    def seconds(self) -> float:
+        """What the growth covers."""
+        return self.snapshot.at - self.counters.at
+
+    @property
+    def requests(self) -> int:
+        """Those that were not denied. What the policy filter denies is counted as forbidden as well."""
+        return self.grown.served + self.grown.failed + max(0, self.grown.forbidden - self.denied)
+
+    @property
+    def age_seconds(self) -> float | None:
+        """How long the target has run, where it is known."""
+        return None if self.snapshot.born is None else round(max(0.0, self.snapshot.at - self.snapshot.born), 3)
+
+
+def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounters], this: ScrapeRound) -> dict[str, ArmSnapshot]:
+    """The snapshots that say something new: of known targets, and of targets that are new and alive."""
+    found = {}
+    for target, snapshot in snapshots.items():
+        counters = known.get(target)
+        if snapshot.at > counters.at if counters else not this.overdue(snapshot.at, spacing_seconds=snapshot.spacing_seconds):
+            found[target] = snapshot
+    for target, counters in known.items():
+        answered = this.answered.get(target)
+        if target not in snapshots and answered is not None and answered > counters.at:
+            found[target] = ArmSnapshot(at=answered, spacing_seconds=counters.spacing_seconds)
+    return found
+
+
+def silent(known: Mapping[str, TargetCounters], found: Mapping[str, ArmSnapshot], this: ScrapeRound) -> str | None:
+    """The first known target that has said nothing new and is not overdue; null when there is none."""
+    for target, counters in known.items():
+        if target not in found and not this.overdue(counters.at, spacing_seconds=counters.spacing_seconds):
+            return target
+    return None
+
+
+def deltas(
+    known: Mapping[str, TargetCounters],
+    found: Mapping[str, ArmSnapshot],
+    *,
+    before: Mapping[str, float],
+    seen: AbstractSet[str],
+) -> list[TargetDelta]:
+    """What the targets add that can be counted: known ones, and new ones that had nothing of the arm just before.
+
+    Args:
+        known: what is remembered, by target.
+        found: what is new, by target.
+        before: when each target answered last time; empty when there was no last time.
+        seen: the targets that had series of this arm then, whether or not they were counted.
+    """
+    counted = []
+    for target, snapshot in found.items():
+        counters = known.get(target)
+        if counters is None:
+            since = before.get(target)
+            if since is None or since >= snapshot.at or target in seen:
+                continue
+            denied: Mapping[str, int] | None = None if snapshot.denied is None else {}
+            counters = TargetCounters(at=since, spacing_seconds=snapshot.spacing_seconds, denied=denied, fresh=True)
+        elif counters.renamed(snapshot):
+            continue
+        grown = growth(counters.counters, snapshot.counters)
+        counted.append(
+            TargetDelta(target=target, counters=counters, snapshot=snapshot, grown=grown, denied=_denied(counters, snapshot, grown))
+        )
+    return counted
+
+
+def growth(old: Mapping[str, int], new: Mapping[str, tuple[Ended, int]]) -> Growth:
+    """Growth of one arm's counters at one target, by series. A series not in ``old`` has grown from zero."""
+    grown = [0, 0, 0, 0]
+    restarted = False
+    for series, (ended, value) in new.items():
+        before = old.get(series, 0)
+        if value < before:
+            restarted = True
+            before = 0
+        grown[ended] += value - before
+    return Growth(grown[Ended.SERVED], grown[Ended.FAILED], grown[Ended.FORBIDDEN], restarted)
+
+
+def mean_seconds(counted: Sequence[TargetDelta]) -> float:
+    """Seconds that the growth of these targets covers, each over its own interval."""
+    return sum(one.seconds for one in counted) / len(counted)
+
+
+def _denied(counters: TargetCounters, snapshot: ArmSnapshot, grown: Growth) -> int:
+    """Requests denied since. Unknown on either side counts as none: what follows is then counted from what is first known."""
+    if counters.denied is None or snapshot.denied is None:
+        return 0
+    old = counters.denied
+    denied = sum(value - before if value >= (before := old.get(series, 0)) else value for series, value in snapshot.denied.items())
+    # The filter's counters may be older than the arm: of those, only what the arm itself was denied is new.
+    return min(denied, grown.forbidden) if counters.fresh else denied

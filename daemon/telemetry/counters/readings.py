@@ -1,0 +1,194 @@
+"""From what a source has collected to the readings of all releases, and what is remembered in between.
+
+The one decision: a tick counts only when every target that matters has answered anew. Until then nothing is consumed, so
+that the tick is null and the next one covers its time as well. Nothing is lost by waiting, and no half-answer is ever taken
+for a whole one. What stays away longer than its patience is given up: it carries no information, and the others go on.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from analyzers.counts import Arm, Pod
+from daemon.errors import InvalidInput
+from daemon.model import Reading, Watch
+from daemon.telemetry.counters.collection import Collection
+from daemon.telemetry.counters.deltas import ScrapeRound, TargetCounters, TargetDelta, deltas, mean_seconds, newer, silent
+from daemon.telemetry.counters.histograms import ArmLatency, LatencyTracker
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.counters.snapshot import ArmSnapshot
+
+ARMS = ("baseline", "canary")
+_GROSSLY_UNEQUAL = 3.0
+
+Snapshots = Mapping[str, ArmSnapshot]
+"""Of one arm, by target."""
+
+
+class DeltaTracker:
+    """One release's counters. ``advance`` is called once for each reading.
+
+    Args:
+        server_side: targets are pods.
+    """
+
+    __slots__ = ("_known", "_latency", "_seen", "_serial", "_server_side")
+
+    def __init__(self, *, server_side: bool = False) -> None:
+        self._server_side = server_side
+        self._serial: int | None = None
+        self._seen: list[frozenset[str]] = [frozenset(), frozenset()]
+        self._known: tuple[dict[str, TargetCounters], dict[str, TargetCounters]] = ({}, {})
+        self._latency = LatencyTracker()
+
+    def advance(self, arms: Sequence[Snapshots], this: ScrapeRound) -> Reading:
+        """Make the reading of this round from what is there of both arms (baseline first)."""
+        first = self._serial is None
+        # A target that answered last time without a word of an arm: what it says of it now has all happened since.
+        before = this.before if self._serial == this.serial - 1 else {}
+        seen, self._seen = self._seen, [frozenset(arm) for arm in arms]
+        self._serial = this.serial
+        if reason := _too_old(arms, this):
+            return self.gap(reason)
+        try:
+            reading = self._count(arms, this, before=before, seen=seen)
+        except InvalidInput as error:
+            # Only latency raises here. Its numbers begin anew; the counters are held, so that they lose nothing.
+            self._latency.restart(arms)
+            return self.gap(f"{error.path}: {error.message}; its buckets start anew")
+        return self.gap("first reading: counting starts here") if first and this.answered else reading
+
+    def gap(self, reason: str) -> Reading:
+        """The reading of a round in which there was nothing that can be used. Nothing is forgotten."""
+        return Reading(seconds=0.0, gap=reason, bounds_ms=self._latency.bounds_ms)
+
+    def _count(
+        self, arms: Sequence[Snapshots], this: ScrapeRound, *, before: Mapping[str, float], seen: Sequence[frozenset[str]]
+    ) -> Reading:
+        found = [newer(arms[arm], self._known[arm], this) for arm in (0, 1)]
+        for arm in (0, 1):
+            if (target := silent(self._known[arm], found[arm], this)) is not None:
+                return self.gap(this.failed.get(target) or f"{ARMS[arm]}: no new scrape of {target or 'its series'} yet")
+        counted = [deltas(self._known[arm], found[arm], before=before, seen=seen[arm]) for arm in (0, 1)]
+        reasons = [_nothing(ARMS[arm], counted[arm], found[arm], this, known=bool(self._known[arm])) for arm in (0, 1)]
+        if reason := reasons[0] or reasons[1]:
+            self._commit(found, counted)
+            self._latency.restart(found)
+            return self.gap(reason)
+        seconds = [mean_seconds(one) for one in counted]
+        if max(seconds) > _GROSSLY_UNEQUAL * min(seconds):
+            return self.gap(f"unequal clocks: the baseline covers {seconds[0]:.3g} s, the canary {seconds[1]:.3g} s")
+        latency = self._latency.fold([{one.target: one.snapshot for one in arm} for arm in counted], now=this.now)
+        baseline, canary = (make_arm(arm, new, server_side=self._server_side) for arm, new in zip(counted, latency, strict=True))
+        self._commit(found, counted)
+        return Reading(
+            seconds=round(sum(seconds) / 2, 6),
+            baseline=baseline,
+            canary=canary,
+            bounds_ms=self._latency.bounds_ms,
+            at=max(snapshot.at for arm in found for snapshot in arm.values()) + this.epoch_offset,
+        )
+
+    def _commit(self, found: Sequence[Snapshots], counted: Sequence[Sequence[TargetDelta]]) -> None:
+        """Take what was counted as the past. Targets that have said nothing new were given up and are forgotten."""
+        known: list[dict[str, TargetCounters]] = []
+        for snapshots, arm in zip(found, counted, strict=True):
+            kept = {}
+            for one in arm:
+                one.counters.advance(one.snapshot, restarted=one.grown.restarted)
+                kept[one.target] = one.counters
+            for target, snapshot in snapshots.items():
+                if target not in kept:
+                    kept[target] = TargetCounters.joining(snapshot)
+            known.append(kept)
+        self._known = (known[0], known[1])
+        self._latency.keep(found, counted=[{one.target for one in arm} for arm in counted])
+
+
+class CounterState:
+    """What is remembered of all watched releases."""
+
+    def __init__(self, index: SeriesIndex) -> None:
+        self._index = index
+        self._trackers: dict[str, DeltaTracker] = {}
+        self._watches: dict[str, Watch] = {}
+
+    def open(self, watches: Sequence[Watch]) -> None:
+        """Remember the counters of these. A release that is not what it was begins anew."""
+        self._index.watch(watches)
+        for watch in watches:
+            known = self._watches.get(watch.release_id)
+            if known is None or (known.release is not watch.release and known.release != watch.release):
+                arms = self._index.arms.get(watch.release_id)
+                self._trackers[watch.release_id] = DeltaTracker(server_side=arms is not None and arms[0].view.server_side)
+            self._watches[watch.release_id] = watch
+
+    def close(self, release_id: str) -> None:
+        """Forget a release."""
+        self._trackers.pop(release_id, None)
+        self._watches.pop(release_id, None)
+
+    def trackers(self, watches: Iterable[Watch]) -> dict[str, DeltaTracker]:
+        """Those of these releases; one may have ended, and been closed, while its source was being asked."""
+        return {watch.release_id: self._trackers[watch.release_id] for watch in watches if watch.release_id in self._trackers}
+
+    def readings(self, trackers: Mapping[str, DeltaTracker], collected: Collection, this: ScrapeRound) -> dict[str, Reading]:
+        """The readings of what was collected. May be called in a thread; nothing else may touch these trackers meanwhile."""
+        return {release_id: self._reading(release_id, tracker, collected, this) for release_id, tracker in trackers.items()}
+
+    def _reading(self, release_id: str, tracker: DeltaTracker, collected: Collection, this: ScrapeRound) -> Reading:
+        if (reason := self._index.unknowable.get(release_id)) is not None:
+            return tracker.gap(reason)
+        try:
+            snapshots = [collected.snapshots(arm) for arm in self._index.arms[release_id]]
+        except InvalidInput as error:
+            return tracker.gap(f"unusable numbers: {error.message} ({error.path})")
+        return tracker.advance(snapshots, this)
+
+
+def make_arm(counted: Sequence[TargetDelta], latency: ArmLatency | None, *, server_side: bool) -> Arm:
+    """The arm's counts in this tick; by pod as well where targets are pods."""
+    requests = failed = denied = 0
+    for one in counted:
+        requests += one.requests
+        failed += one.grown.failed
+        denied += one.denied
+    return Arm(
+        requests=requests,
+        errors=failed,
+        denied=denied,
+        latency=None if latency is None else latency.latency,
+        pods=_pods(counted, latency) if server_side else None,
+    )
+
+
+def _pods(counted: Sequence[TargetDelta], latency: ArmLatency | None) -> dict[str, Pod]:
+    pods: dict[str, Pod] = {}
+    for one in counted:
+        if not one.snapshot.counters:
+            continue
+        name = one.snapshot.pod if one.snapshot.pod and one.snapshot.pod not in pods else one.target
+        pods[name] = Pod(
+            requests=one.requests,
+            errors=one.grown.failed,
+            denied=one.denied,
+            latency=None if latency is None else latency.by_target.get(one.target),
+            age_seconds=one.age_seconds,
+        )
+    return pods
+
+
+def _too_old(arms: Sequence[Snapshots], this: ScrapeRound) -> str | None:
+    times = [snapshot.at for arm in arms for snapshot in arm.values()]
+    if not times:
+        return None
+    age = this.now - max(times)
+    return f"stale: the newest sample is {age:.0f} s old" if age > this.stale_after_seconds else None
+
+
+def _nothing(arm: str, counted: Sequence[TargetDelta], found: Snapshots, this: ScrapeRound, *, known: bool) -> str | None:
+    """Why nothing can be said of an arm, if so."""
+    if any(one.snapshot.counters for one in counted):
+        return None
+    if any(snapshot.counters for snapshot in found.values()):
+        return f"{arm}: first sight of its series"
+    reason = f"{arm}: its series have vanished" if known else f"{arm}: no series yet"
+    return "; ".join([reason, *list(this.failed.values())[:1]])

@@ -1,0 +1,256 @@
+"""Which series belong to which release and arm, learnt once for each series and looked up ever after.
+
+A series is known by its text (name and labels). What that text means is worked out when it is first met and kept, since the
+same text comes again at every tick. When releases begin or end, only the way from labels to arms is worked out anew.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import msgspec
+
+from daemon.errors import InvalidInput
+from daemon.model import Watch
+from daemon.telemetry.schema import Ended, Schema, Selector, Uptime, View, selectors
+from daemon.telemetry.wire import number
+
+BASELINE, CANARY = 0, 1
+_FORGET_ABOVE = 4
+"""Series kept, as a multiple of those met in one reading; more are forgotten."""
+_REPLICA_LABELS = frozenset({"prometheus_replica", "prometheus", "replica", "__replica__", "le"})
+
+
+class SampleKind(Enum):
+    """What one sample is: of an arm, or (the last three) what a target says of itself."""
+
+    COUNTER = auto()
+    BUCKET = auto()
+    SUM = auto()
+    DENIED = auto()
+    UPTIME = auto()
+    STARTED_AT = auto()
+
+
+@dataclass(slots=True, eq=False)
+class ArmKey:
+    """One arm of one watched release, and the view in which it is counted. ``specific``: by how many labels it is known."""
+
+    release_id: str
+    arm: int
+    specific: int
+    view: View
+
+
+@dataclass(slots=True, eq=False)
+class LabelSet:
+    """The labels that series have in common, and so whose they are; shared by all of them.
+
+    Attributes:
+        views: those that the series may belong to.
+        labels: those that arms are known by.
+        arms: the arms, as of ``generation``.
+    """
+
+    views: tuple[View, ...]
+    labels: Mapping[str, str]
+    arms: tuple[ArmKey, ...] = ()
+    generation: int = -1
+
+
+class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
+    """What is known of one series. There may be 100 000s: the garbage collector, which stops everything, passes them over.
+
+    Attributes:
+        identity: the same for the buckets and the sum of one histogram; without labels of Prometheus replicas.
+        le: upper bound, for a bucket.
+        instance: the label of that name, which every series of one target has.
+        of_target: its target says this of itself, and not of an arm.
+    """
+
+    kind: SampleKind
+    identity: str
+    ended: Ended
+    le: float
+    target: str
+    pod: str
+    instance: str
+    of_target: bool
+    label_set: LabelSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """Arms by the labels they are known by: for every view and set of label names, from values to arms."""
+
+    shapes: dict[tuple[View, tuple[str, ...]], dict[tuple[str, ...], list[ArmKey]]] = field(default_factory=dict)
+
+    def add(self, labels: Selector, arm: ArmKey) -> None:
+        shape = (arm.view, tuple(name for name, _ in labels))
+        self.shapes.setdefault(shape, {}).setdefault(tuple(value for _, value in labels), []).append(arm)
+
+    def find(self, label_set: LabelSet) -> tuple[ArmKey, ...]:
+        """The arms of these labels. Where both arms of a release fit, the one that is known more exactly has it."""
+        found: dict[str, ArmKey] = {}
+        labels = label_set.labels
+        for (view, names), arms in self.shapes.items():
+            if view not in label_set.views:
+                continue
+            for arm in arms.get(tuple([labels.get(name, "") for name in names]), ()):
+                other = found.get(arm.release_id)
+                if other is None or arm.specific > other.specific:
+                    found[arm.release_id] = arm
+        return tuple(found.values())
+
+
+class SeriesIndex:
+    """The series of one telemetry source, and the arms of the releases it is watching.
+
+    Attributes:
+        watched: the releases.
+        arms: baseline and canary of each release that can be counted.
+        selectors: the labels by which arms are known, by view.
+        unknowable: why the others cannot be counted.
+    """
+
+    def __init__(self, schema: Schema, *, as_text: bool = False) -> None:
+        self._schema = schema
+        self._as_text = as_text
+        self._arm_labels = tuple(sorted(frozenset().union(*(view.arms.labels for view in schema.views))))
+        self._families = _families(schema)
+        self._denials = [(re.compile(counter.names), counter) for counter in schema.about.denials]
+        self._known: dict[object, Series | None] = {}
+        self._label_sets: dict[tuple[tuple[View, ...], tuple[tuple[str, str], ...]], LabelSet] = {}
+        self._generation = 0
+        self._by_labels = _Arms()
+        self._watches: dict[str, Watch] = {}
+        self.watched: Sequence[Watch] = ()
+        self.arms: dict[str, tuple[ArmKey, ArmKey]] = {}
+        self.selectors: dict[View, list[Selector]] = {}
+        self.unknowable: dict[str, str] = {}
+
+    def watch(self, watches: Sequence[Watch]) -> None:
+        """Look for the arms of these releases, and no others, from now on."""
+        if len(watches) == len(self._watches) and all(
+            (known := self._watches.get(watch.release_id)) is not None
+            and (known.release is watch.release or known.release == watch.release)
+            for watch in watches
+        ):
+            return
+        self.watched = tuple(watches)
+        self._watches = {watch.release_id: watch for watch in watches}
+        self._generation += 1
+        self._by_labels = _Arms()
+        self.arms, self.selectors, self.unknowable = {}, {}, {}
+        for watch in watches:
+            self._add(watch)
+
+    def __getitem__(self, key: object) -> Series | None:
+        """What is known of the series with this text, its arms brought up to date. ``KeyError``: it must be learnt first."""
+        series = self._known[key]
+        if series is not None and (label_set := series.label_set).generation != self._generation:
+            label_set.arms = self._by_labels.find(label_set)
+            label_set.generation = self._generation
+        return series
+
+    def learn(self, key: object, name: str, labels: Mapping[str, str]) -> Series | None:
+        """Work out what a series means; null when it does not concern us, whatever is watched."""
+        self._known[key] = self._meaning(name, labels)
+        return self[key]
+
+    def tidy(self, met: int) -> None:
+        """Forget series that have gone, once there are many more known than were met in a reading."""
+        if len(self._known) > _FORGET_ABOVE * max(met, 256):
+            self._known.clear()
+            self._label_sets.clear()
+
+    def _add(self, watch: Watch) -> None:
+        """Count the release in the first view that can tell its arms apart."""
+        reasons: dict[str, None] = {}
+        for view in self._schema.views:
+            arms = (watch.release.baseline, watch.release.canary)
+            baseline, canary = (selectors(view.arms, arm, watch.release) for arm in arms)
+            if reason := self._unknowable(view, baseline, canary):
+                reasons[reason] = None
+                continue
+            pair = (
+                ArmKey(watch.release_id, BASELINE, len(baseline[0]), view),
+                ArmKey(watch.release_id, CANARY, len(canary[0]), view),
+            )
+            for either, arm in zip((baseline, canary), pair, strict=True):
+                for labels in either:
+                    self._by_labels.add(labels, arm)
+                self.selectors.setdefault(view, []).extend(either)
+            self.arms[watch.release_id] = pair
+            return
+        self.unknowable[watch.release_id] = "; ".join(reasons)
+
+    def _unknowable(self, view: View, baseline: Sequence[Selector], canary: Sequence[Selector]) -> str | None:
+        """Why the arms cannot be known by these labels in this view, if so."""
+        name = self._schema.name
+        if not baseline or not canary:
+            arm = "canary" if baseline else "baseline"
+            fields = ", ".join(field for field, _ in view.arms.whose)
+            return f"{arm}: {name} telemetry knows arms by {fields}; it names none"
+        if not set(baseline).isdisjoint(canary):
+            return f"{name} telemetry cannot tell the arms apart: both are {dict(canary[0])}"
+        cut = self._as_text and view.arms.cut_at_dot
+        if cut and (dotted := [value for labels in (*baseline, *canary) for _, value in labels if "." in value]):
+            return f"Envoy cuts {dotted[0]!r} at its dot in Prometheus' format; read the proxies with histograms: bins"
+        return None
+
+    def _meaning(self, name: str, labels: Mapping[str, str]) -> Series | None:
+        schema = self._schema
+        if (kind := self._self_report(name, labels)) is not None:
+            return self._series(kind, labels, ended=Ended.EXCUSED, le=math.nan, family=name, views=())
+        if (found := self._families.get(name)) is None:
+            return None
+        kind, family, candidates = found
+        views = tuple([view for view in candidates if all(labels.get(label) == value for label, value in view.always)])
+        if not views:
+            return None
+        outcome = schema.ended(labels)
+        if outcome is Ended.EXCUSED or (kind is not SampleKind.COUNTER and schema.split and outcome is not Ended.SERVED):
+            return None
+        if kind is SampleKind.BUCKET and "le" not in labels:
+            raise InvalidInput("a bucket without its bound (label le)", path=name)
+        le = number(labels["le"], path=f"{name}: le") if kind is SampleKind.BUCKET else math.nan
+        return self._series(kind, labels, ended=outcome, le=le, family=family, views=views)
+
+    def _series(
+        self, kind: SampleKind, labels: Mapping[str, str], *, ended: Ended, le: float, family: str, views: tuple[View, ...]
+    ) -> Series:
+        identity = [f"{label}={value!r}" for label, value in sorted(labels.items()) if label not in _REPLICA_LABELS]
+        instance, pod = labels.get("instance", ""), labels.get("pod", "")
+        ours = tuple([(label, labels[label]) for label in self._arm_labels if label in labels])
+        return Series(
+            kind=kind,
+            identity=f"{family}{{{','.join(identity)}}}",
+            ended=ended,
+            le=le,
+            target=f"{pod}@{instance}" if pod and instance else pod or instance,
+            pod=pod or instance,
+            instance=instance,
+            of_target=not views,
+            label_set=self._label_sets.setdefault((views, ours), LabelSet(views, dict(ours))),
+        )
+
+    def _self_report(self, name: str, labels: Mapping[str, str]) -> SampleKind | None:
+        age = self._schema.about.age
+        if age is not None and name == age.metric:
+            return SampleKind.UPTIME if isinstance(age, Uptime) else SampleKind.STARTED_AT
+        denied = any(names.fullmatch(name) is not None and counter.counts(labels) for names, counter in self._denials)
+        return SampleKind.DENIED if denied else None
+
+
+def _families(schema: Schema) -> dict[str, tuple[SampleKind, str, tuple[View, ...]]]:
+    """What the metrics of each name are, the family they belong to, and the views that have them."""
+    found: dict[str, tuple[SampleKind, str, tuple[View, ...]]] = {}
+    for view in schema.views:
+        kinds = zip(view.names, (SampleKind.COUNTER, SampleKind.BUCKET, SampleKind.SUM), strict=True)
+        for name, kind in kinds:
+            _, _, others = found.get(name, (kind, "", ()))
+            found[name] = (kind, view.requests if kind is SampleKind.COUNTER else view.latency, (*others, view))
+    return found

@@ -1,0 +1,71 @@
+"""Prometheus' answer to a query, read as it comes.
+
+What is wrong with the answer as a whole is known at its end only; whoever takes its series must be able to drop them then.
+"""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.telemetry.wire import UNREADABLE, Elements
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """One series. Its labels stay the text they are until they are met for the first time."""
+
+    metric: msgspec.Raw
+    values: list[tuple[float, str]]
+
+
+class _Data(msgspec.Struct, frozen=True, rename="camel"):
+    result_type: str
+    result: list[Item]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: str
+    data: _Data | None = None
+    error: str = ""
+    warnings: list[str] = []
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+_ITEMS = msgspec.json.Decoder(list[Item])
+
+
+class AnswerReader:
+    """Hands on the series of an answer, some at a time.
+
+    ``feed`` and ``close`` raise:
+        Unavailable: it cannot be read, or says itself that it is not whole.
+        Refused: the query failed.
+        InvalidInput: it does not hold raw samples.
+    """
+
+    def __init__(self, take: Callable[[Sequence[Item]], None]) -> None:
+        self._take = take
+        self._elements = Elements("metric")
+
+    def feed(self, piece: bytes) -> None:
+        """See ``Reader``."""
+        for array in self._elements.feed(piece):
+            try:
+                items = _ITEMS.decode(array)
+            except UNREADABLE as error:
+                raise Unavailable(f"the answer cannot be read: {error}") from error
+            self._take(items)
+
+    def close(self) -> None:
+        """See ``Reader``."""
+        try:
+            answer = _ANSWER.decode(self._elements.close())
+        except UNREADABLE as error:
+            raise Unavailable(f"the answer cannot be read: {error}") from error
+        if answer.status != "success" or answer.data is None:
+            raise Refused(f"the query failed: {answer.error or answer.status}")
+        if answer.warnings:
+            raise Unavailable(f"the answer is not whole: {answer.warnings[0]}")
+        if answer.data.result_type != "matrix":
+            raise InvalidInput(f"the answer is a {answer.data.result_type}, not raw samples", path="resultType")
+        self._take(answer.data.result)

@@ -1,0 +1,160 @@
+"""PromQL for raw counters: one selector for all arms of all releases, and no further back than is needed to meet a new sample.
+
+A range selector asked for at one instant (``metric{...}[3s]``) gives the samples as they were scraped, with their own times.
+Names come from outside: they are made literal twice, for RE2 and for the string the pattern stands in.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple, assert_never
+
+from daemon.telemetry.schema import Begins, DenialCounter, Ended, Is, Lists, Rule, Schema, Selector, SelfReport, Test, View
+from daemon.telemetry.wire import literal
+
+MAX_QUERY_BYTES = 256 * 1024
+MAX_INSTANCES = 1000
+_STRING_SPECIAL = re.compile(r'[\\"\n]')
+_STRING_ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
+_SPACINGS = 2.5
+_SLACK_SECONDS = 1.0
+_WIDE_EVERY = 10
+
+
+def quoted(text: str) -> str:
+    """``text`` as a PromQL string."""
+    return '"' + _STRING_SPECIAL.sub(lambda match: _STRING_ESCAPES[match[0]], text) + '"'
+
+
+class Queries(NamedTuple):
+    """Queries by metric family. Their answers hold every series of the arms asked for, and possibly others of the same names."""
+
+    requests: list[str]
+    latencies: list[str]
+
+
+def queries(schema: Schema, selectors: Mapping[View, Sequence[Selector]], *, window_seconds: float) -> Queries:
+    """One query for each family and view, as long as the arms are known by the same labels and the query is not absurdly long."""
+    successes = _successes(schema.outcome) if schema.split else []
+    found = Queries([], [])
+    for view, known_by in selectors.items():
+        count, *histogram = view.names
+        latency = quoted("|".join(literal(name) for name in histogram))
+        always = [f"{label}={quoted(value)}" for label, value in view.always]
+        for arms in _matchers(known_by):
+            found.requests.append(_raw(f"__name__={quoted(count)}", *always, arms, window_seconds=window_seconds))
+            found.latencies.append(_raw(f"__name__=~{latency}", *successes, *always, arms, window_seconds=window_seconds))
+    return found
+
+
+def metadata_query(about: SelfReport, instances: AbstractSet[str], *, ages: bool, window_seconds: float) -> str | None:
+    """The query for what the targets say of themselves; null when this telemetry knows nothing of the kind.
+
+    Args:
+        about: names the series.
+        instances: ``instance`` labels of the targets. All targets are asked for when there are many, or one has no such label.
+        ages: since when the targets run is wanted too.
+        window_seconds: how far back.
+    """
+    names = [literal(about.age.metric)] if ages and about.age is not None else []
+    names += [counter.names for counter in about.denials]
+    if not names:
+        return None
+    matchers = [f"__name__=~{quoted('|'.join(names))}", *_denied(about.denials)]
+    if len(instances) <= MAX_INSTANCES and all(instances):
+        matchers.append(f"instance=~{quoted('|'.join(literal(instance) for instance in sorted(instances)))}")
+    return _raw(*matchers, window_seconds=window_seconds)
+
+
+class Window:
+    """Learns how far apart the samples are and asks for a few of them.
+
+    Every tenth time it looks as far back as samples count at all, so that targets that are scraped less often are met too.
+    """
+
+    def __init__(self, *, tick_seconds: float, longest_seconds: float) -> None:
+        self._tick_seconds = tick_seconds
+        self._longest_seconds = longest_seconds
+        self._spacing: float | None = None
+        self._asked = 0
+
+    def next_seconds(self) -> float:
+        """The window to ask for now."""
+        self._asked += 1
+        if self._spacing is None or self._asked % _WIDE_EVERY == 0:
+            return self._longest_seconds
+        wanted = max(_SPACINGS * self._spacing, self._tick_seconds) + _SLACK_SECONDS
+        return min(wanted, self._longest_seconds)
+
+    @property
+    def spacing_seconds(self) -> float:
+        """How far apart samples are, as far as is known; 0 before anything is."""
+        return self._spacing or 0.0
+
+    def spaced(self, seconds: float) -> None:
+        """Two samples of one series lie so far apart."""
+        if seconds > self.spacing_seconds:
+            self._spacing = seconds
+
+    def widen(self) -> None:
+        """Nothing was met: look as far back as samples count at all."""
+        self._spacing = None
+
+
+def _raw(*matchers: str, window_seconds: float) -> str:
+    inside = ",".join(matcher for matcher in matchers if matcher)
+    return f"{{{inside}}}[{round(window_seconds * 1000)}ms]"
+
+
+def _matchers(selectors: Sequence[Selector]) -> Iterator[str]:
+    """Matchers for arms that are known by the same labels together; several where they would be absurdly long."""
+    shapes: dict[tuple[str, ...], list[Selector]] = {}
+    for selector in dict.fromkeys(selectors):
+        shapes.setdefault(tuple(label for label, _ in selector), []).append(selector)
+    for same in shapes.values():
+        longest = max(sum(len(value) for _, value in selector) for selector in same)
+        step = max(1, MAX_QUERY_BYTES // (2 * longest + 8))
+        for start in range(0, len(same), step):
+            yield _together(same[start : start + step])
+
+
+def _together(selectors: Sequence[Selector]) -> str:
+    labels = [label for label, _ in selectors[0]]
+    parts = []
+    for position, label in enumerate(labels):
+        values = sorted({selector[position][1] for selector in selectors})
+        pattern = "|".join(literal(value) for value in values)
+        parts.append(f"{label}=~{quoted(pattern)}")
+    return ",".join(parts)
+
+
+def _successes(outcome: Sequence[Rule]) -> list[str]:
+    """Matchers that leave out series whose requests were surely not served: those that one test alone says so of."""
+    patterns: dict[str, list[str]] = {}
+    for rule in outcome:
+        if rule.ended is Ended.SERVED:
+            break
+        if len(rule.when) == 1:
+            patterns.setdefault(rule.when[0].label, []).append(_pattern(rule.when[0]))
+    return [f"{label}!~{quoted('|'.join(those))}" for label, those in patterns.items()]
+
+
+def _denied(denials: Sequence[DenialCounter]) -> Iterator[str]:
+    """Matchers that leave out what no counter of denials counts. They let through series that lack the label, as ages do."""
+    tests = [{test.label: test.values for test in counter.when if isinstance(test, Is)} for counter in denials]
+    for label in sorted(frozenset.intersection(*map(frozenset, tests))) if tests else ():
+        values = sorted({value for counter in tests for value in counter[label] if value})
+        yield f"{label}=~{quoted('|'.join([*map(literal, values), '']))}"
+
+
+def _pattern(test: Test) -> str:
+    """RE2 of the label's values for which the test holds."""
+    match test:
+        case Is():
+            return "|".join(literal(value) for value in test.values)
+        case Begins():
+            return "|".join(f"{literal(prefix)}.*" for prefix in test.prefixes)
+        case Lists():
+            return f"(.*,)?({'|'.join(literal(item) for item in test.items)})(,.*)?"
+        case _:
+            assert_never(test)

@@ -1,0 +1,92 @@
+"""What every kind of telemetry does at a tick, whatever it asks and whomever.
+
+A ``Source`` asks and reads, and nothing else. Releases that come and go, readings numbered one after the other, what a source
+that fails is to them, and the clock that its times are held against: all of this is the frame around it, the same for every one.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from daemon.errors import VerdictdError
+from daemon.model import Reading, Watch
+from daemon.ports import Clock
+from daemon.telemetry.counters.collection import Collection, Source
+from daemon.telemetry.counters.deltas import ScrapeRound
+from daemon.telemetry.counters.readings import CounterState
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.schema import Schema
+
+_INLINE_RELEASES = 64
+"""Readings of more are made in a thread, so that the event loop, on which reverts wait, stays free."""
+
+
+class SampledTelemetry:
+    """``Telemetry`` over one source, which knows its series by the same ``index``."""
+
+    def __init__(self, source: Source, *, schema: Schema, index: SeriesIndex, clock: Clock) -> None:
+        self._source = source
+        self._schema = schema
+        self._index = index
+        self._clock = clock
+        self._state = CounterState(index)
+        self._serial = 0
+        self._met = 0
+        self._before: Mapping[str, float] = {}
+        self._failure: str | None = None
+
+    @property
+    def tick_seconds(self) -> float:
+        """The sampling interval."""
+        return self._source.timing.tick_seconds
+
+    @property
+    def split(self) -> bool:
+        """Whether the latency histograms hold successes only."""
+        return self._schema.split
+
+    @property
+    def failure(self) -> str | None:
+        """Why the last reading brought nothing at all; null when somebody has answered."""
+        return self._failure
+
+    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        """Counts since the last call, by release id. Never raises for a source that fails."""
+        self._state.open(watches)
+        self._serial += 1
+        before, self._before = self._before, {}
+        try:
+            collected = await self._source.collect()
+        except VerdictdError as error:
+            # Series may have been met before it failed, new ones at every tick.
+            self._index.tidy(self._met)
+            self._failure = str(error)
+            return {release_id: tracker.gap(str(error)) for release_id, tracker in self._state.trackers(watches).items()}
+        self._failure = None if collected.answered else next(iter(collected.failed.values()), None)
+        self._before = collected.answered
+        self._met = collected.met
+        self._index.tidy(self._met)
+        this = self._round(collected, before)
+        # The trackers are looked up here and now: while a thread works, releases may end and be closed.
+        trackers = self._state.trackers(watches)
+        if len(trackers) > _INLINE_RELEASES:
+            return await asyncio.to_thread(self._state.readings, trackers, collected, this)
+        return self._state.readings(trackers, collected, this)
+
+    def forget(self, release_id: str) -> None:
+        """The release has ended."""
+        self._state.close(release_id)
+
+    def _round(self, collected: Collection, before: Mapping[str, float]) -> ScrapeRound:
+        timing, epoch = self._source.timing, self._clock.now()
+        now = self._clock.monotonic() if timing.monotonic else epoch
+        return ScrapeRound(
+            serial=self._serial,
+            now=now,
+            newest=max(collected.answered.values(), default=now),
+            epoch_offset=epoch - now,
+            answered=collected.answered,
+            before=before,
+            failed=collected.failed,
+            stale_after_seconds=timing.stale_after_seconds,
+            patience_seconds=timing.patience_seconds,
+        )

@@ -1,0 +1,265 @@
+"""What a mesh's telemetry looks like, as data: names, labels, units, and what counts as a failure.
+
+The one decision: a mesh is a ``Schema`` and nothing else. Nothing else in this package knows a metric or a label by name, and
+nothing here knows a mesh: a label that is absent is the empty text, and a rule is a test of one label's value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import assert_never
+
+from daemon.model import ArmSpec, Release
+
+Selector = tuple[tuple[str, str], ...]
+"""Labels and the values they must have, sorted by label: how the series of one arm are known."""
+
+
+class Ended(IntEnum):
+    """How the requests that a series counts have ended.
+
+    ``FORBIDDEN`` ones were answered as a policy filter answers, be it by one or by the application: those that its own counter
+    has not denied were served. ``EXCUSED`` ones are nobody's fault and are not counted at all.
+    """
+
+    SERVED = 0
+    FAILED = 1
+    FORBIDDEN = 2
+    EXCUSED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """The label has one of these values; the empty text stands for a label that is absent."""
+
+    label: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Begins:
+    """The label's value begins with one of these."""
+
+    label: str
+    prefixes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The label's value is a list, joined by commas, that has one of these in it."""
+
+    label: str
+    items: tuple[str, ...]
+
+
+Test = Is | Begins | Lists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How the requests of a series ended for which all these tests hold, if no earlier rule has said so."""
+
+    when: tuple[Test, ...]
+    ended: Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmLabels:
+    """Which fields of an arm (``ArmSpec``) stand in which labels.
+
+    Attributes:
+        whose: fields that tell an arm from all other workloads, best first; the first that the arm names is used. With several
+            labels, the arm's series are those that have its name in any of them (a workload is one of several kinds).
+        also: fields that are looked at in addition, where the arm names them.
+        instead: fields that are looked at only when the arm names nothing else that this telemetry carries.
+        service: label of the release's service, added when no field of ``whose`` is named: versions are shared by many workloads.
+        namespace: label of the namespace, always added.
+        pod_labels: pod labels that the telemetry carries.
+        cut_at_dot: in Prometheus' format a name ends at its first dot, the rest going into the metric's name.
+    """
+
+    whose: tuple[tuple[str, tuple[str, ...]], ...]
+    also: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+    service: str | None = None
+    namespace: str | None = None
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
+    cut_at_dot: bool = False
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """All labels by which arms are known."""
+        named = [label for label in (self.service, self.namespace) if label is not None]
+        either = [label for _, labels in self.whose for label in labels]
+        return frozenset([*named, *either, *self.also.values(), *self.instead.values(), *self.pod_labels.values()])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class View:
+    """One place from where requests are seen: at the pods that serve them, or at those who ask. Views are never added up.
+
+    Attributes:
+        requests: counter of requests by outcome.
+        latency: base name of the latency histogram.
+        unit_ms: what one unit of the histogram is in ms.
+        always: labels every series of the view has, such as the reporter.
+        server_side: the proxies stand beside the pods: one target is one pod, and what it says of itself is of that pod.
+        arms: how arms are known.
+    """
+
+    requests: str
+    latency: str
+    unit_ms: float = 1.0
+    always: Selector = ()
+    server_side: bool = False
+    arms: ArmLabels
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The metric names to ask for: requests, buckets, sum. The histogram's count is its +Inf bucket."""
+        return (self.requests, f"{self.latency}_bucket", f"{self.latency}_sum")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DenialCounter:
+    """Where a target counts the requests that security policy denied. Its series carry no arm: the pod tells whose they are.
+
+    Attributes:
+        names: pattern of the metric's names (they differ between versions), for Python and RE2, with no ``|`` outside of brackets.
+        when: all of these hold for a series that counts.
+        unless: none of these does.
+    """
+
+    names: str
+    when: tuple[Test, ...] = ()
+    unless: tuple[Test, ...] = ()
+
+    def counts(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series whose name matches counts requests to the pod that were denied."""
+        return all(holds(test, labels) for test in self.when) and not any(holds(test, labels) for test in self.unless)
+
+
+@dataclass(frozen=True, slots=True)
+class Uptime:
+    """A gauge of the seconds since a process began."""
+
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartedAt:
+    """A gauge of when a process began, in seconds since 1970."""
+
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfReport:
+    """What a target says of itself rather than of an arm.
+
+    Attributes:
+        denials: where requests denied by security policy are counted; none: they cannot be told from others.
+        age: what stands for the age of its pod; null: ages are not known.
+    """
+
+    denials: tuple[DenialCounter, ...] = ()
+    age: Uptime | StartedAt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextPage:
+    """A page in Prometheus' text format, read whole: its path, and the port at which a pod shows it."""
+
+    path: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinNames:
+    """Envoy's own names on its JSON page: text before the arm's name and after it, and the labels that stand for two parts.
+
+    Attributes:
+        prefix: before the arm's name.
+        infix: between the arm's name and what is counted.
+        arm: label that the arm's name stands for.
+        status: label that the class of the status stands for.
+    """
+
+    prefix: str
+    infix: str
+    arm: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvoyStats:
+    """Envoy's admin or stats endpoint, asked for little.
+
+    Attributes:
+        filter: RE2 on Envoy's internal stat names; ``{arms}`` becomes the alternatives of the arms' names.
+        bins: names for the raw bins of its histograms; null: they cannot be read.
+    """
+
+    filter: str
+    bins: BinNames | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """One mesh's telemetry.
+
+    Attributes:
+        outcome: how requests ended; the first rule that holds. Where none does they were served: an absent label says nothing bad.
+        split: the histograms carry the outcome, so that only successes are taken.
+        views: from where requests can be seen, best first. A release is counted in the first that can tell its arms apart.
+        about: what targets say of themselves.
+        scrape: how a target is asked directly.
+    """
+
+    name: str
+    outcome: tuple[Rule, ...]
+    split: bool
+    views: tuple[View, ...]
+    about: SelfReport = SelfReport()
+    scrape: TextPage | EnvoyStats
+
+    def ended(self, labels: Mapping[str, str]) -> Ended:
+        """How the requests of a series with these labels have ended."""
+        for rule in self.outcome:
+            if all(holds(test, labels) for test in rule.when):
+                return rule.ended
+        return Ended.SERVED
+
+
+def holds(test: Test, labels: Mapping[str, str]) -> bool:
+    """Whether the test holds for these labels."""
+    value = labels.get(test.label, "")
+    match test:
+        case Is():
+            return value in test.values
+        case Begins():
+            return value.startswith(test.prefixes)
+        case Lists():
+            return not set(test.items).isdisjoint(value.split(","))
+        case _:
+            assert_never(test)
+
+
+def selectors(arms: ArmLabels, arm: ArmSpec, release: Release) -> tuple[Selector, ...]:
+    """The labels by which the arm's series are known, any of them; none when nothing that the arm names stands in this view."""
+    either, named = next(((labels, name) for field, labels in arms.whose if (name := getattr(arm, field)) is not None), ((), ""))
+    wanted = {label: arm.labels[key] for key, label in arms.pod_labels.items() if key in arm.labels}
+    wanted |= _named(arms.also, arm)
+    if not either and not wanted:
+        wanted = _named(arms.instead, arm)
+    if not either and not wanted:
+        return ()
+    if not either and arms.service is not None:
+        wanted[arms.service] = release.service
+    if arms.namespace is not None:
+        wanted[arms.namespace] = release.namespace
+    return tuple([tuple(sorted({label: named, **wanted}.items())) for label in either]) or (tuple(sorted(wanted.items())),)
+
+
+def _named(fields: Mapping[str, str], arm: ArmSpec) -> dict[str, str]:
+    return {label: value for name, label in fields.items() if (value := getattr(arm, name)) is not None}

@@ -1,0 +1,141 @@
+"""Counters read from the proxies themselves, many at once.
+
+A proxy answers as of the moment it is asked, so ticks can be as short as the network allows. A proxy that does not answer
+makes the tick null for the releases it serves, since what the others say would be half of the truth.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Protocol, assert_never
+
+from yarl import URL
+
+from daemon.aio.httpclient import HttpClient
+from daemon.aio.parsing import Reader
+from daemon.errors import InvalidInput, VerdictdError
+from daemon.ports import Clock, Target, Targets
+from daemon.telemetry.counters.collection import Collection, Timing
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.schema import EnvoyStats, Schema, TextPage
+from daemon.telemetry.scrape.targets import ScrapeStamp
+from daemon.telemetry.wire import literal
+
+_MAX_ARMS_IN_FILTER = 64
+_STALE_TICKS = 3.0
+_STALE_SECONDS = 30.0
+_PATIENCE_SECONDS = 5.0
+
+
+class Page(Protocol):
+    """How a target is asked, and how its answer is read."""
+
+    @property
+    def path(self) -> str:
+        """Path below the target's address."""
+        ...
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """What to ask for, beside what the schema's kind of scrape adds."""
+        ...
+
+    def reader(self, into: Collection, stamp: ScrapeStamp) -> Reader:
+        """What adds one target's answer. It raises ``InvalidInput`` when that cannot be understood."""
+        ...
+
+
+class ScrapeSource:
+    """``Source`` over many targets.
+
+    Args:
+        client: bounded by the timeout of one scrape.
+        targets: whom to ask.
+        page: how an answer is asked for and read.
+        concurrency: scrapes under way at the same time.
+    """
+
+    def __init__(
+        self,
+        client: HttpClient,
+        *,
+        targets: Targets,
+        schema: Schema,
+        index: SeriesIndex,
+        page: Page,
+        clock: Clock,
+        tick_seconds: float,
+        concurrency: int,
+    ) -> None:
+        self.timing = Timing(
+            tick_seconds=tick_seconds,
+            stale_after_seconds=max(_STALE_SECONDS, _STALE_TICKS * tick_seconds),
+            patience_seconds=_PATIENCE_SECONDS,
+            monotonic=True,
+        )
+        self._client = client
+        self._targets = targets
+        self._schema = schema
+        self._index = index
+        self._page = page
+        self._clock = clock
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def collect(self) -> Collection:
+        """What the targets say now. One that does not answer, or not so that it can be understood, is among the failed.
+
+        Raises:
+            VerdictdError: it is not known whom to ask.
+        """
+        collected = self._collection()
+        if self._index.selectors:
+            found = await self._targets.find(self._index.watched)
+            # Most releases have the same targets, or none in common: each list is looked at once, each target asked once.
+            lists = {id(targets): targets for targets in found.values()}
+            await self._scrape_all({target.name: target for targets in lists.values() for target in targets}, collected)
+        return collected
+
+    async def _scrape_all(self, targets: Mapping[str, Target], into: Collection) -> None:
+        query = {**self._page.query, **self._narrowed()}
+        async with asyncio.TaskGroup() as group:
+            for target in targets.values():
+                url = URL(target.url).with_path(self._page.path).with_query(query)
+                group.create_task(self._scrape(target.name, url, into))
+
+    async def _scrape(self, target: str, url: URL, into: Collection) -> None:
+        one = self._collection()
+        stamp: ScrapeStamp | None = None
+
+        def reader() -> Reader:
+            nonlocal stamp
+            stamp = ScrapeStamp(target=target, at=self._clock.monotonic(), spacing_seconds=self.timing.tick_seconds)
+            return self._page.reader(one, stamp)
+
+        try:
+            async with self._slots:
+                await self._client.read(url, reader)
+        except InvalidInput as error:
+            into.failed[target] = f"{target}: {error}"
+        except VerdictdError as error:
+            into.failed[target] = str(error)
+        else:
+            assert stamp is not None  # it has been read
+            into.merge(one)
+            into.answered[target] = stamp.at
+
+    def _collection(self) -> Collection:
+        offset = self._clock.now() - self._clock.monotonic()
+        return Collection(denials_known=bool(self._schema.about.denials), epoch_offset=offset)
+
+    def _narrowed(self) -> Mapping[str, str]:
+        """What lets through what is watched, and little else."""
+        match self._schema.scrape:
+            case TextPage():
+                return {}
+            case EnvoyStats(filter=pattern):
+                known_by = [selector for selectors in self._index.selectors.values() for selector in selectors]
+                names = sorted({value for selector in known_by for _, value in selector})
+                few = len(names) <= _MAX_ARMS_IN_FILTER
+                arms = "|".join(literal(name) for name in names) if few else ".*"
+                return {"usedonly": "", "filter": pattern.replace("{arms}", arms)}
+            case _:
+                assert_never(self._schema.scrape)

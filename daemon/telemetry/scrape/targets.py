@@ -1,0 +1,36 @@
+"""Which targets are scraped, and what is known of a scrape before anything of it is read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from yarl import URL
+
+from daemon.model import Watch
+from daemon.ports import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScrapeStamp:
+    """Whom a page is of, and when it was.
+
+    Attributes:
+        target: name of the proxy, which is a pod by itself.
+        at: when it answered.
+        spacing_seconds: how far apart its scrapes usually are.
+    """
+
+    target: str
+    at: float
+    spacing_seconds: float
+
+
+class StaticTargets:
+    """``Targets`` that the settings name: the same for every release."""
+
+    def __init__(self, endpoints: Sequence[URL]) -> None:
+        named = {f"{url.host}:{url.port}": url for url in endpoints}
+        self._targets = tuple([Target(name=name, url=str(url)) for name, url in named.items()])
+
+    async def find(self, watches: Sequence[Watch]) -> Mapping[str, Sequence[Target]]:
+        """See ``Targets``."""
+        return {watch.release_id: self._targets for watch in watches}

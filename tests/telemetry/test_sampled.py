@@ -1,0 +1,130 @@
+"""The frame around every source: whoever writes a new one has to ask and to read, as the source here does, and no more."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from daemon.errors import Unavailable, VerdictdError
+from daemon.meshes.registry import schemas
+from daemon.model import Reading
+from daemon.telemetry.counters.collection import Collection, Timing
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.sampled import SampledTelemetry
+from daemon.telemetry.schema import Ended
+from tests.telemetry.support import TwoClocks, workloads
+
+SCHEMA = schemas()["istio"]
+WATCHES = [workloads("web-1"), workloads("web-2", canary="web-v3")]
+
+
+class HandSource:
+    """Has counted ``requests`` in every arm, at one target, as of ``at``; fails when it is told to."""
+
+    def __init__(self, index: SeriesIndex, *, at: float) -> None:
+        self.timing = Timing(tick_seconds=2.0, stale_after_seconds=30.0, patience_seconds=5.0)
+        self.requests = 1000
+        self.at = at
+        self.fault: VerdictdError | None = None
+        self.failed: dict[str, str] = {}
+        self._index = index
+
+    def passes(self, seconds: float, *, requests: int) -> None:
+        self.at += seconds
+        self.requests += requests
+
+    async def collect(self) -> Collection:
+        if self.fault is not None:
+            raise self.fault
+        collected = Collection()
+        for arm in (arm for pair in self._index.arms.values() for arm in pair):
+            builder = collected.builder(arm, "a:1", spacing_seconds=2.0, pod="")
+            builder.count("200", Ended.SERVED, self.requests, at=self.at)
+        collected.answered["a:1"] = self.at
+        collected.failed.update(self.failed)
+        return collected
+
+
+class Scene:
+    """A hand-made source in its frame. Time goes on for both."""
+
+    def __init__(self, *, monotonic: bool = False) -> None:
+        self.clock = TwoClocks()
+        index = SeriesIndex(SCHEMA)
+        self.source = HandSource(index, at=self.clock.monotonic() if monotonic else self.clock.now())
+        self.source.timing = replace(self.source.timing, monotonic=monotonic)
+        self.telemetry = SampledTelemetry(self.source, schema=SCHEMA, index=index, clock=self.clock)
+
+    def passes(self, seconds: float, *, requests: int) -> None:
+        self.clock.time += seconds
+        self.source.passes(seconds, requests=requests)
+
+    async def read(self) -> Mapping[str, Reading]:
+        return await self.telemetry.read(WATCHES)
+
+
+def counted(reading: Reading) -> tuple[float, int, int]:
+    assert reading.gap is None
+    assert reading.baseline is not None
+    assert reading.canary is not None
+    return reading.seconds, reading.baseline.requests, reading.canary.requests
+
+
+def test_the_interval_is_the_sources_and_the_split_the_meshs() -> None:
+    telemetry = Scene().telemetry
+    assert (telemetry.tick_seconds, telemetry.split) == (2.0, SCHEMA.split)
+
+
+async def test_what_was_counted_between_two_readings_is_told_to_every_release() -> None:
+    scene = Scene()
+    assert {reading.gap for reading in (await scene.read()).values()} == {"first reading: counting starts here"}
+    scene.passes(2.0, requests=30)
+    readings = await scene.read()
+    assert {release_id: counted(reading) for release_id, reading in readings.items()} == {
+        "web-1": (2.0, 30, 30),
+        "web-2": (2.0, 30, 30),
+    }
+
+
+async def test_a_source_that_fails_is_a_gap_for_all_and_loses_nothing() -> None:
+    scene = Scene()
+    await scene.read()
+    scene.passes(2.0, requests=30)
+    scene.source.fault = Unavailable("the source: no answer")
+    assert {reading.gap for reading in (await scene.read()).values()} == {"the source: no answer"}
+    scene.source.fault = None
+    scene.passes(2.0, requests=12)
+    assert counted((await scene.read())["web-1"]) == (4.0, 42, 42)
+
+
+async def test_a_target_that_failed_is_named_where_a_release_waits_for_it() -> None:
+    scene = Scene()
+    await scene.read()
+    scene.clock.time += 2.0  # the source has nothing newer
+    scene.source.failed = {"a:1": "a:1: connection refused"}
+    assert "connection refused" in ((await scene.read())["web-1"].gap or "")
+
+
+async def test_samples_too_old_by_the_sources_own_measure_are_no_information() -> None:
+    scene = Scene()
+    await scene.read()
+    scene.clock.time += scene.source.timing.stale_after_seconds + 1.0
+    assert (await scene.read())["web-1"].gap == "stale: the newest sample is 31 s old"
+
+
+async def test_times_of_our_own_clock_become_those_of_the_calendar() -> None:
+    for monotonic in (False, True):
+        scene = Scene(monotonic=monotonic)
+        await scene.read()
+        scene.passes(2.0, requests=30)
+        reading = (await scene.read())["web-1"]
+        assert counted(reading) == (2.0, 30, 30)
+        assert reading.at == scene.clock.now()
+
+
+async def test_a_release_that_has_ended_begins_anew_if_it_is_watched_again() -> None:
+    scene = Scene()
+    await scene.read()
+    scene.telemetry.forget("web-1")
+    scene.passes(2.0, requests=30)
+    readings = await scene.read()
+    assert readings["web-1"].gap == "first reading: counting starts here"
+    assert counted(readings["web-2"]) == (2.0, 30, 30)

@@ -20,7 +20,8 @@ from daemon.bus.delivering import Delivery
 from daemon.bus.natsclient import UNREADABLE
 from daemon.bus.serving import Served, durable_of
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
-from daemon.events.announcing import Announced, read_release
+from daemon.events.announced import Announced
+from daemon.events.announcing import read_release
 from daemon.events.commanding import read_command
 from daemon.model import Command, Release
 

@@ -23,8 +23,9 @@ from daemon.demo.children import DemoError
 from daemon.demo.watchdog import CLUSTER, MESH
 from daemon.errors import VerdictdError
 from daemon.events import cloudevents, verdicts
-from daemon.events.announcing import RELEASE_TYPE, origin
+from daemon.events.announced import origin
 from daemon.events.cloudevents import CloudEvent
+from daemon.events.releases import RELEASE_TYPE
 from daemon.model import ArmSpec, Release, Verdict
 
 SERVICE = "web"

@@ -14,6 +14,7 @@ artifact. What ``customData.verdictd`` says of service, namespace, cluster or ar
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from msgspec.structs import replace
 from config.errors import Fault
 from daemon.errors import InvalidEvent, InvalidInput
 from daemon.events import decoding
+from daemon.events.announced import Announced, EventData, origin
 from daemon.events.cloudevents import CloudEvent
 from daemon.model import Action, Release, Verdict
 from daemon.releasecheck import decode_release
@@ -75,20 +77,48 @@ class CDEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     custom_data: Any = None
 
 
-def announces(event_type: str) -> bool:
-    """Whether events of this type announce a release."""
-    return _ANNOUNCING.fullmatch(event_type) is not None
+def read(_headers: Mapping[str, str], body: bytes) -> Announced | None:
+    """The release that a CDEvent without an envelope announces; null for what is none. Raises ``InvalidEvent``."""
+    try:
+        document = decoding.decode(body, path="$", fix="send one JSON object")
+    except InvalidEvent:
+        return None
+    if not isinstance(document, dict) or not {"context", "subject"} <= document.keys():
+        return None
+    return _announced(_decode(body, path="$"), path="$")
 
 
-def decode(body: bytes, *, path: str) -> CDEvent:
-    """Read a CDEvent. ``path`` is where it stands in the message. Raises ``InvalidEvent``."""
+def _read_event(event: CloudEvent) -> Announced | None:
+    if _ANNOUNCING.fullmatch(event.type) is None:
+        return None
+    inner = _decode(event.data, path="$.data")
+    for name in ("id", "source", "type"):
+        if getattr(inner.context, name) != getattr(event, name):
+            raise InvalidEvent(
+                f"{getattr(inner.context, name)[:100]!r} is not what the envelope says",
+                path=f"$.data.context.{name}",
+                fix=f"make it equal to the CloudEvent's {name}",
+            )
+    return _announced(inner, path="$.data")
+
+
+EVENT_DATA: Final = EventData(types=("dev.cdevents.service.deployed", "dev.cdevents.service.upgraded"), read=_read_event)
+
+
+def _announced(event: CDEvent, *, path: str) -> Announced:
+    release = _to_release(event, path=path)
+    cluster_path = _place_of("cluster", event, path=path)
+    return Announced(release=release, origin=origin(event.context.source, event.context.id), cluster_path=cluster_path)
+
+
+def _decode(body: bytes, *, path: str) -> CDEvent:
     return decoding.decode_as(
         CDEvent, body, path=path, fix="send a CDEvent about a service as one JSON object: https://cdevents.dev"
     )
 
 
-def to_release(event: CDEvent, *, path: str) -> Release:
-    """The release a CDEvent announces; the convention is in the module's docstring. Raises ``InvalidEvent``."""
+def _to_release(event: CDEvent, *, path: str) -> Release:
+    """The convention is in the module's docstring."""
     match = _ANNOUNCING.fullmatch(event.context.type)
     if match is None or match.group(1) != "0":
         raise InvalidEvent(
@@ -115,10 +145,10 @@ def to_release(event: CDEvent, *, path: str) -> Release:
 def _placed(fault: Fault, inside: str, event: CDEvent, *, path: str) -> Fault:
     """The fault with its place in the event's own words."""
     field = fault.path.removeprefix(f"{inside}.")
-    return replace(fault, path=place_of(field, event, path=path)) if field in _PLACES else fault
+    return replace(fault, path=_place_of(field, event, path=path)) if field in _PLACES else fault
 
 
-def place_of(field: str, event: CDEvent, *, path: str) -> str:
+def _place_of(field: str, event: CDEvent, *, path: str) -> str:
     """Where in the event a field of the release is said: among ours, or in the event's own words."""
     custom = _custom(event.custom_data, path=path)
     return f"{path}.customData.verdictd.{field}" if field in custom else f"{path}.{_PLACES[field]}"

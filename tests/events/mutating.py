@@ -16,8 +16,9 @@ import msgspec
 from config import walking
 from daemon import names
 from daemon.errors import InvalidEvent, InvalidInput
-from daemon.events.announcing import RELEASE_TYPE, read_release
+from daemon.events.announcing import read_release
 from daemon.events.commanding import read_command
+from daemon.events.releases import RELEASE_TYPE
 from daemon.model import Release
 
 Message = tuple[dict[str, str], bytes]

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from daemon.errors import InvalidEvent
-from daemon.events.announcing import RELEASE_TYPE, Announced, origin, read_release
+from daemon.events.announced import Announced, origin
+from daemon.events.announcing import read_release
+from daemon.events.releases import RELEASE_TYPE
 from daemon.model import ArmSpec, Release
 
 RELEASE: dict[str, Any] = {

@@ -18,8 +18,9 @@ from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
 from daemon.demo.children import child
 from daemon.events import cloudevents, verdicts
-from daemon.events.announcing import RELEASE_TYPE, origin
+from daemon.events.announced import origin
 from daemon.events.cloudevents import CloudEvent
+from daemon.events.releases import RELEASE_TYPE
 from daemon.model import Record, Release, Verdict
 from tests.mesh.istio_world import IstioWorld
 from tests.servers.nats_server import nats_server

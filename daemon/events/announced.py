@@ -1,0 +1,45 @@
+"""What every reader of events gives, and the two shapes of a reader: of whole messages, and of what a CloudEvent holds.
+
+A reader is asked once, says nothing of what is not its own, and refuses what is its own and wrong with the path and the fix.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from daemon.events.cloudevents import CloudEvent
+from daemon.model import Release
+
+
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
+    """A release, and the origin of its event; null when only the transport can tell one event from another.
+
+    ``cluster_path`` is where in the message the release's cluster is said, for whoever has to refuse it.
+    """
+
+    release: Release
+    origin: str | None
+    cluster_path: str = "$.cluster"
+
+
+Reader = Callable[[Mapping[str, str], bytes], Announced | None]
+"""From a message's headers and body. Null: another form. Raises ``InvalidEvent``: it is this form, and wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventData:
+    """What CloudEvents of some types hold.
+
+    Attributes:
+        types: how they are called, for whoever sends others.
+        read: null for an event of another type; raises ``InvalidEvent`` with paths that begin with ``$.data``.
+    """
+
+    types: tuple[str, ...]
+    read: Callable[[CloudEvent], Announced | None]
+
+
+def origin(source: str, event_id: str) -> str:
+    """The name of a CloudEvent or CDEvent for all time: another pair gives another name, whatever stands in the two."""
+    return "event\n" + msgspec.json.encode((source, event_id)).decode()

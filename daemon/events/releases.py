@@ -1,0 +1,36 @@
+"""Our own form: a release as one JSON object, bare or as a CloudEvent's data."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from daemon.errors import InvalidEvent, InvalidInput
+from daemon.events import decoding
+from daemon.events.announced import Announced, EventData, origin
+from daemon.events.cloudevents import CloudEvent
+from daemon.model import Release
+from daemon.releasecheck import decode_release
+
+RELEASE_TYPE: Final = "io.verdictd.release.v1"
+
+
+def read(_headers: Mapping[str, str], body: bytes) -> Announced:
+    """The release that a message is. It has no name for all time of its own. Raises ``InvalidEvent``."""
+    return Announced(release=_release(body, path="$"), origin=None)
+
+
+def _read_event(event: CloudEvent) -> Announced | None:
+    if event.type != RELEASE_TYPE:
+        return None
+    release = _release(event.data, path="$.data")
+    return Announced(release=release, origin=origin(event.source, event.id), cluster_path="$.data.cluster")
+
+
+def _release(body: bytes, *, path: str) -> Release:
+    document = decoding.decode(body, path=path, fix="send the release as one JSON object", like=Release)
+    try:
+        return decode_release(document, path=path)
+    except InvalidInput as error:
+        raise InvalidEvent.of(error.faults) from error
+
+
+EVENT_DATA: Final = EventData(types=(RELEASE_TYPE,), read=_read_event)

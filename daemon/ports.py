@@ -3,7 +3,7 @@
 Everything here may raise the errors of ``daemon.errors`` and no others. All times are in seconds.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
@@ -30,7 +30,10 @@ class Clock(Protocol):
 
 
 class Announcement(Protocol):
-    """A deployment event that has arrived and wants an answer. Exactly one of the methods is called."""
+    """A deployment event that has arrived and wants an answer. Exactly one of the four answers is given, and ends in bounded time.
+
+    What it announces has been read already: to ask for it waits for nothing.
+    """
 
     @property
     def release_id(self) -> str | None:
@@ -59,14 +62,54 @@ class Announcement(Protocol):
 
 
 class EventSource(Protocol):
-    """Where deployment events come from."""
+    """Where deployment events come from: one of several, each with a task of its own."""
 
-    def announcements(self) -> AsyncIterator[Announcement]:
-        """Announcements as they come, for ever; survives losses of the connection."""
+    def announcements(self) -> AsyncGenerator[Announcement, None]:
+        """Announcements as they come, for ever; survives losses of the connection.
+
+        The next one is asked for when there is room, not when the last one has its answer. Whoever reads it closes it.
+        """
         ...
 
-    def commands(self) -> AsyncIterator[tuple[str, Command]]:
-        """Pairs of release id and command as they come, for ever."""
+
+class CommandSource(Protocol):
+    """Where a person's or a pipeline's words about running releases come from, besides the API."""
+
+    def commands(self) -> AsyncGenerator[tuple[str, Command], None]:
+        """Pairs of release id and command as they come, for ever. One has been carried out when the next is asked for."""
+        ...
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that cannot be used.
+
+    Attributes:
+        body, headers: as they came.
+        reason: why it cannot be used: place, fault and mend.
+        key: the same for the same message, whoever rejects it and however often.
+        sent_to: where it came in: a subject, the path of a hook.
+        place: where the whole message still is, as the source names its places; empty where it is nowhere else.
+        deliveries: how often it has come.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    reason: str
+    key: str
+    sent_to: str
+    place: str = ""
+    deliveries: int = 1
+
+
+class DeadLetters(Protocol):
+    """Where messages go that cannot be used, so that nothing is dropped in silence. For whoever rejects, source by source."""
+
+    async def keep(self, letter: DeadLetter) -> None:
+        """Keep it; returns when that is durable. Letters with one key are kept once.
+
+        Raises:
+            TransientError: it may be kept or not: the message must come again.
+        """
         ...
 
 

@@ -5,12 +5,14 @@ reason, mend the data and publish it again without unpacking anything.
 """
 
 import re
+from collections.abc import Mapping
 
 from nats.aio.msg import Msg
 
 from daemon.bus import subjects
 from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.translating import translated
+from daemon.ports import DeadLetter
 
 REASON = "Verdictd-Reason"
 SUBJECT = "Verdictd-Subject"
@@ -26,34 +28,51 @@ _HEADROOM_BYTES = 16 * 1024
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
-async def dead_letter(connection: Connection, message: Msg, reason: str) -> None:
-    """Publish ``message`` to the dead letters; returns when that is acknowledged. The same message is kept once.
+class NatsDeadLetters:
+    """``DeadLetters`` on a stream of their own, whatever source they come from."""
 
-    Raises:
-        Unavailable, TimedOut: not acknowledged; the message must come again.
-    """
-    sequence = message.metadata.sequence.stream
-    headers = {
-        **_original(message.headers or {}),
-        REASON: _printable(reason)[:MAX_REASON_CHARACTERS],
-        SUBJECT: _printable(message.subject)[:MAX_REASON_CHARACTERS],
-        SEQUENCE: f"{message.metadata.stream}:{sequence}",
-        DELIVERED: str(message.metadata.num_delivered),
-        # Several clusters may refuse the same message; the time makes the id differ when a stream is made anew.
-        "Nats-Msg-Id": f"{message.metadata.stream}:{sequence}:{message.metadata.timestamp.timestamp()}.rejected",
-    }
-    data = message.data
-    limit = connection.client.max_payload - _HEADROOM_BYTES
-    if len(data) > limit:
-        headers[TRUNCATED] = f"{len(data)} bytes; the whole is at {headers[SEQUENCE]}"
-        data = data[:limit]
-    with translated("keeping a dead letter"):
-        await connection.jetstream.publish(
-            subjects.REJECTED_SUBJECT, data, timeout=WRITE_SECONDS, stream=subjects.REJECTED, headers=headers
-        )
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def keep(self, letter: DeadLetter) -> None:
+        """Publish it; see ``ports.DeadLetters``. Raises ``Unavailable`` and ``TimedOut`` when that is not acknowledged."""
+        headers = {
+            **_original(letter.headers),
+            REASON: _printable(letter.reason)[:MAX_REASON_CHARACTERS],
+            SUBJECT: _printable(letter.sent_to)[:MAX_REASON_CHARACTERS],
+            DELIVERED: str(letter.deliveries),
+            "Nats-Msg-Id": _printable(letter.key),
+        }
+        if letter.place:
+            headers[SEQUENCE] = _printable(letter.place)
+        data = letter.body
+        limit = self._connection.client.max_payload - _HEADROOM_BYTES
+        if len(data) > limit:
+            headers[TRUNCATED] = f"{len(data)} bytes" + (f"; the whole is at {headers[SEQUENCE]}" if letter.place else "")
+            data = data[:limit]
+        with translated("keeping a dead letter"):
+            await self._connection.jetstream.publish(
+                subjects.REJECTED_SUBJECT, data, timeout=WRITE_SECONDS, stream=subjects.REJECTED, headers=headers
+            )
 
 
-def _original(headers: dict[str, str]) -> dict[str, str]:
+def letter_of(message: Msg, reason: str) -> DeadLetter:
+    """A message of a stream as a dead letter."""
+    meta = message.metadata
+    place = f"{meta.stream}:{meta.sequence.stream}"
+    return DeadLetter(
+        body=message.data,
+        headers=message.headers or {},
+        reason=reason,
+        # Several clusters may refuse the same message; the time makes the key differ when a stream is made anew.
+        key=f"{place}:{meta.timestamp.timestamp()}.rejected",
+        sent_to=message.subject,
+        place=place,
+        deliveries=meta.num_delivered,
+    )
+
+
+def _original(headers: Mapping[str, str]) -> dict[str, str]:
     """The original headers behind a prefix, where the server cannot take them for instructions; at most 8 KiB of them."""
     kept: dict[str, str] = {}
     size = 0

@@ -15,7 +15,7 @@ from daemon import names
 from daemon.bus import subjects
 from daemon.bus.connection import Connection
 from daemon.bus.consuming import Consumer, Repair
-from daemon.bus.deadletters import dead_letter
+from daemon.bus.deadletters import letter_of
 from daemon.bus.delivering import Delivery
 from daemon.bus.natsclient import UNREADABLE
 from daemon.bus.serving import Served, durable_of
@@ -24,6 +24,7 @@ from daemon.events.announced import Announced
 from daemon.events.announcing import read_release
 from daemon.events.commanding import read_command
 from daemon.model import Command, Release
+from daemon.ports import DeadLetters
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,8 @@ RETRY_SECONDS = 5.0
 class NatsAnnouncement:
     """``Announcement`` of one message: what it announces, or why it cannot be used."""
 
-    def __init__(self, connection: Connection, delivery: Delivery, content: Announced | InvalidEvent) -> None:
-        self._connection = connection
+    def __init__(self, letters: DeadLetters, delivery: Delivery, content: Announced | InvalidEvent) -> None:
+        self._letters = letters
         self._delivery = delivery
         self._content = content
 
@@ -60,7 +61,7 @@ class NatsAnnouncement:
 
     async def reject(self, reason: str) -> None:
         """Move it to the dead letters. If they do not take it now the event comes again, and is rejected then."""
-        await _reject(self._connection, self._delivery, reason)
+        await _reject(self._letters, self._delivery, reason)
 
     async def postpone(self) -> None:
         """Hand it out again in a while; an outage may last."""
@@ -77,24 +78,21 @@ class NatsEventSource:
     Each cluster has consumers of its own, so that several can share a broker, and each hears every event. One that names
     another cluster is that cluster's if anybody serves it, and nobody's otherwise: then whoever hears it rejects it. One that
     names no cluster is everybody's who hears it.
+
+    Attributes:
+        consumer: whose ``keep`` must run, and whose ``release`` ends the day.
     """
 
-    def __init__(self, connection: Connection, *, cluster: str, repair: Repair) -> None:
+    def __init__(self, connection: Connection, *, cluster: str, letters: DeadLetters, repair: Repair) -> None:
         durable = durable_of(names.token(cluster, path="cluster"))
-        self._connection = connection
+        self.consumer = Consumer(connection, stream=subjects.RELEASES, durable=durable, repair=repair)
+        self._letters = letters
         self._cluster = cluster
         self._served = Served(connection)
-        self._releases = Consumer(connection, stream=subjects.RELEASES, durable=durable, repair=repair)
-        self._commands = Consumer(connection, stream=subjects.COMMANDS, durable=durable, repair=repair)
-
-    @property
-    def consumers(self) -> tuple[Consumer, ...]:
-        """Whose ``keep`` must run, and whose ``release`` ends the day."""
-        return self._releases, self._commands
 
     async def announcements(self) -> AsyncGenerator[NatsAnnouncement, None]:
         """Announcements as they come, for ever; also those that cannot be used, which say why and want to be rejected."""
-        async with aclosing(self._releases.deliveries()) as deliveries:
+        async with aclosing(self.consumer.deliveries()) as deliveries:
             async for delivery in deliveries:
                 try:
                     content = await self._content(delivery)
@@ -105,25 +103,7 @@ class NatsEventSource:
                 if content is None:
                     await delivery.acknowledge()
                 else:
-                    yield NatsAnnouncement(self._connection, delivery, content)
-
-    async def commands(self) -> AsyncGenerator[tuple[str, Command], None]:
-        """Commands as they come, for ever. One is acknowledged when the next is asked for: it has been carried out by then."""
-        async with aclosing(self._commands.deliveries()) as deliveries:
-            async for delivery in deliveries:
-                try:
-                    _check(delivery)
-                    command = _read_command(delivery.message)
-                except InvalidEvent as error:
-                    logger.warning("command rejected", extra={"reason": str(error), "subject": delivery.message.subject})
-                    await _reject(self._connection, delivery, str(error))
-                    continue
-                try:
-                    yield command
-                except GeneratorExit:
-                    await delivery.put_back()
-                    raise
-                await delivery.acknowledge()
+                    yield NatsAnnouncement(self._letters, delivery, content)
 
     async def _content(self, delivery: Delivery) -> Announced | InvalidEvent | None:
         """What is in a message, or why it cannot be used; null when it is another cluster's.
@@ -143,6 +123,33 @@ class NatsEventSource:
         return None
 
 
+class NatsCommandSource:
+    """``CommandSource`` on JetStream: each cluster's daemon hears every command, and knows which are of its releases."""
+
+    def __init__(self, connection: Connection, *, cluster: str, letters: DeadLetters, repair: Repair) -> None:
+        durable = durable_of(names.token(cluster, path="cluster"))
+        self.consumer = Consumer(connection, stream=subjects.COMMANDS, durable=durable, repair=repair)
+        self._letters = letters
+
+    async def commands(self) -> AsyncGenerator[tuple[str, Command], None]:
+        """Commands as they come, for ever. One is acknowledged when the next is asked for: it has been carried out by then."""
+        async with aclosing(self.consumer.deliveries()) as deliveries:
+            async for delivery in deliveries:
+                try:
+                    _check(delivery)
+                    command = _read_command(delivery.message)
+                except InvalidEvent as error:
+                    logger.warning("command rejected", extra={"reason": str(error), "subject": delivery.message.subject})
+                    await _reject(self._letters, delivery, str(error))
+                    continue
+                try:
+                    yield command
+                except GeneratorExit:
+                    await delivery.put_back()
+                    raise
+                await delivery.acknowledge()
+
+
 def _check(delivery: Delivery) -> None:
     """Before anything is read: what ends the daemon in being read must not be read again and again. Raises ``InvalidEvent``."""
     message = delivery.message
@@ -154,9 +161,9 @@ def _check(delivery: Delivery) -> None:
         raise InvalidEvent(f"cannot be read: {unreadable!r}", path="headers", fix="begin with NATS/1.0 and write UTF-8")
 
 
-async def _reject(connection: Connection, delivery: Delivery, reason: str) -> None:
+async def _reject(letters: DeadLetters, delivery: Delivery, reason: str) -> None:
     try:
-        await dead_letter(connection, delivery.message, reason)
+        await letters.keep(letter_of(delivery.message, reason))
     except VerdictdError as error:
         logger.warning("a dead letter could not be kept yet", extra={"reason": reason, "error": str(error)})
         delivery.postpone(seconds=RETRY_SECONDS)

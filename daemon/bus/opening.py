@@ -1,7 +1,7 @@
 """All that verdictd has of NATS, in one piece: what the composition root asks for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,8 +10,10 @@ from daemon.aio.tasks import background
 from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress, address_of
 from daemon.bus.connection import Connection, connected
+from daemon.bus.consuming import Consumer
+from daemon.bus.deadletters import NatsDeadLetters
 from daemon.bus.embedded import embedded_server
-from daemon.bus.eventsource import NatsEventSource
+from daemon.bus.eventsource import NatsCommandSource, NatsEventSource
 from daemon.bus.publisher import Publisher
 from daemon.bus.pulse import Pulse
 from daemon.bus.room import Room
@@ -25,6 +27,8 @@ class Bus:
 
     connection: Connection
     events: NatsEventSource
+    commands: NatsCommandSource
+    dead_letters: NatsDeadLetters
     verdicts: Publisher
     sessions: RolledStore
     records: KvStore
@@ -39,7 +43,7 @@ class Bus:
     @property
     def lost(self) -> int:
         """How many events and commands were gone from their streams before they could be read, since the start."""
-        return sum(consumer.gaps.lost for consumer in self.events.consumers)
+        return sum(consumer.gaps.lost for consumer in (self.events.consumer, self.commands.consumer))
 
 
 @asynccontextmanager
@@ -64,17 +68,22 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             await ensure_streams(connection.jetstream, replicas=settings.replicas, patience_seconds=patience)
 
         await make_streams()
-        events = NatsEventSource(connection, cluster=cluster, repair=make_streams)
-        stack.push_async_callback(_release, events)
+        letters = NatsDeadLetters(connection)
+        events = NatsEventSource(connection, cluster=cluster, letters=letters, repair=make_streams)
+        commands = NatsCommandSource(connection, cluster=cluster, letters=letters, repair=make_streams)
+        consumers = (events.consumer, commands.consumer)
+        stack.push_async_callback(_release, consumers)
         sessions = KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster)
         roll = KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="running")
         pulse = Pulse(connection, sessions, where=address.shown, renew=renew)
         await stack.enter_async_context(
-            background(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in events.consumers))
+            background(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in consumers))
         )
         yield Bus(
             connection=connection,
             events=events,
+            commands=commands,
+            dead_letters=letters,
             verdicts=Publisher(connection, cluster=cluster),
             sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
@@ -92,6 +101,6 @@ async def _broker(settings: Nats, stack: AsyncExitStack) -> tuple[BrokerAddress,
     return BrokerAddress(servers=(server.url,), token=lambda: token), server.renew
 
 
-async def _release(events: NatsEventSource) -> None:
-    for consumer in events.consumers:
+async def _release(consumers: Iterable[Consumer]) -> None:
+    for consumer in consumers:
         await consumer.release()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from config.policy import Policy
 from config.settings import Limits
-from daemon.ports import Clock, EventSource, Meter, SessionStore, Store, Telemetry, TrafficRouter, VerdictSink
+from daemon.ports import Clock, CommandSource, EventSource, Meter, SessionStore, Store, Telemetry, TrafficRouter, VerdictSink
 from daemon.recorder import Recorder
 
 
@@ -25,7 +25,8 @@ class Ports:
     meshes: Mapping[str, Mesh]
     telemetry: Mapping[str, Telemetry]
     policies: Mapping[str, Policy]
-    events: EventSource
+    events: Mapping[str, EventSource]
+    commands: CommandSource
     sink: VerdictSink
     sessions: SessionStore
     records: Store

@@ -16,7 +16,7 @@ from daemon.engine import session as life
 from daemon.engine.admission import Admission
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
-from daemon.engine.eventconsumer import EventConsumer
+from daemon.engine.eventconsumer import CommandConsumer, EventConsumer
 from daemon.engine.recovery import recover
 from daemon.engine.registry import Registry, view
 from daemon.engine.supervisor import Supervisor
@@ -193,9 +193,16 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             for ticker in self._tickers:
                 group.create_task(ticker.run(), name=f"ticks {ticker.name}")
-            group.create_task(
-                EventConsumer(self._ports.events, releases=self, meter=self._ports.meter).run(), name="event consumer"
-            )
+            self._take_what_comes(group)
+
+    def _take_what_comes(self, group: asyncio.TaskGroup) -> None:
+        """A task for each source of events, and one for commands."""
+        ports = self._ports
+        for name, source in ports.events.items():
+            events = EventConsumer(name, source, releases=self, clock=ports.clock, meter=ports.meter)
+            group.create_task(events.run(), name=f"events {name}")
+        commands = CommandConsumer(ports.commands, releases=self, clock=ports.clock, meter=ports.meter)
+        group.create_task(commands.run(), name="commands")
 
     def _made_tickers(self, supervisor: Supervisor) -> list[Ticker]:
         ports = self._ports

@@ -132,7 +132,7 @@ async def test_leaving_is_quick_while_fetches_are_under_way_and_loses_no_publica
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(anext(bus.events.announcements()))
-            commands = group.create_task(anext(bus.events.commands()))
+            commands = group.create_task(anext(bus.commands.commands()))
             await asyncio.sleep(0.3)
             await bus.verdicts.publish(verdict())
             waiting.cancel()

@@ -255,10 +255,10 @@ async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_list
         for command in ("rollback", "promote"):
             body = json.dumps({"command": command, "by": "ann"}).encode()
             await bus.connection.jetstream.publish("verdictd.command.web-1", body)
-    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.commands()) as commands:
+    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.commands.commands()) as commands:
         assert await anext(commands) == ("web-1", Command(command="rollback", by="ann"))
         assert await anext(commands) == ("web-1", Command(command="promote", by="ann"))
-    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.commands()) as commands:
+    async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.commands.commands()) as commands:
         # The one that nobody asked on after may not have been carried out.
         assert await anext(commands) == ("web-1", Command(command="promote", by="ann"))
 
@@ -275,7 +275,7 @@ async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_list
 async def test_a_command_that_is_not_understood_is_rejected(bus: Bus, subject: str, body: bytes, reason: str) -> None:
     await bus.connection.jetstream.publish(subject, body)
     await bus.connection.jetstream.publish("verdictd.command.web-2", b'{"command":"cancel"}')
-    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+    async with asyncio.timeout(10), aclosing(bus.commands.commands()) as commands:
         assert await anext(commands) == ("web-2", Command(command="cancel"))
     [(headers, data)] = await dead_letters(bus)
     assert headers["Verdictd-Reason"].startswith(reason)

@@ -157,7 +157,7 @@ async def test_a_command_with_a_stranger_s_headers_is_carried_out_or_rejected(na
     word = b'{"command":"cancel"}'
     await raw.publish_block(nats_server.url, b"verdictd.command.web-1", word, block=b"\r\n\r\n")
     await raw.publish_block(nats_server.url, b"verdictd.command.web-2", word, block=b"NATS/1.0 503\r\n\r\n")
-    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+    async with asyncio.timeout(10), aclosing(bus.commands.commands()) as commands:
         assert await anext(commands) == ("web-2", Command(command="cancel"))
     [(letter, _)] = await dead_letters(bus)
     assert letter["Verdictd-Subject"] == "verdictd.command.web-1"
@@ -171,7 +171,7 @@ async def test_a_subject_that_is_no_utf8_does_not_deafen_the_daemon(nats_server:
     [good] = await take(bus, 1)
     await good.accept()
     await bus.connection.jetstream.publish("verdictd.command.web-1", b'{"command":"cancel"}')
-    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+    async with asyncio.timeout(10), aclosing(bus.commands.commands()) as commands:
         assert await anext(commands) == ("web-1", Command(command="cancel"))
     assert {letter["Verdictd-Subject"] for letter, _ in await dead_letters(bus)} == {
         "verdictd.release.\\xff",
@@ -183,7 +183,7 @@ async def test_a_subject_that_is_no_utf8_does_not_deafen_the_daemon(nats_server:
 async def test_a_command_of_a_stranger_is_rejected(bus: Bus, body: bytes) -> None:
     await bus.connection.jetstream.publish("verdictd.command.web-1", body)
     await bus.connection.jetstream.publish("verdictd.command.web-2", b'{"command":"cancel"}')
-    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+    async with asyncio.timeout(10), aclosing(bus.commands.commands()) as commands:
         assert await anext(commands) == ("web-2", Command(command="cancel"))
     [(headers, data)] = await dead_letters(bus)
     assert headers["Verdictd-Reason"]
@@ -196,7 +196,7 @@ async def test_what_was_delivered_too_often_is_rejected_before_it_is_read(bus: B
     await bus.connection.jetstream.publish("verdictd.command.web-1", b'{"command":"cancel"}')
     [first] = await take(bus, 1)
     await first._delivery.put_back()
-    async with asyncio.timeout(10), aclosing(bus.events.commands()) as commands:
+    async with asyncio.timeout(10), aclosing(bus.commands.commands()) as commands:
         await anext(commands)
 
     def ends_the_daemon(*_args: object) -> None:
@@ -206,7 +206,7 @@ async def test_what_was_delivered_too_often_is_rejected_before_it_is_read(bus: B
     monkeypatch.setattr(eventsource, "read_command", ends_the_daemon)
     await refused(bus)
     await bus.connection.jetstream.publish("verdictd.command.web-2", b"no command")
-    async with aclosing(bus.events.commands()) as commands:
+    async with aclosing(bus.commands.commands()) as commands:
         with pytest.raises(SystemExit):
             async with asyncio.timeout(10):
                 await anext(commands)
@@ -348,7 +348,7 @@ async def test_an_event_comes_again_while_nobody_can_tell_who_is_there(
 
     with monkeypatch.context() as patch:
         patch.setattr("nats.js.JetStreamContext.consumer_info", silent)
-        patch.setattr(bus.events._releases, "_ensure", nothing)
+        patch.setattr(bus.events.consumer, "_ensure", nothing)
         await bus.connection.jetstream.add_consumer(subjects.RELEASES, durable_name="verdictd-prod", ack_policy="explicit")
         await announce(bus, {**RELEASE, "cluster": "far"})
         with pytest.raises(TimeoutError):

@@ -1,7 +1,7 @@
 """Our own ports, played by hand: the engine's tests decide what telemetry says, what the mesh answers and what time it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.model import ArmSpec, Command, Reading, Release, Stage, TimedStep, Verdict, Watch
-from daemon.ports import Kept, PatchReceipt, Placement
+from daemon.ports import EventSource, Kept, PatchReceipt, Placement
 from daemon.recorder import Recorder
 
 ID = "web-1"
@@ -212,11 +212,11 @@ class HandEvents:
         self.queue: asyncio.Queue[HandAnnouncement] = asyncio.Queue()
         self.words: asyncio.Queue[tuple[str, Command]] = asyncio.Queue()
 
-    async def announcements(self) -> AsyncIterator[HandAnnouncement]:
+    async def announcements(self) -> AsyncGenerator[HandAnnouncement, None]:
         while True:
             yield await self.queue.get()
 
-    async def commands(self) -> AsyncIterator[tuple[str, Command]]:
+    async def commands(self) -> AsyncGenerator[tuple[str, Command], None]:
         while True:
             yield await self.words.get()
 
@@ -258,6 +258,7 @@ class Scene:
     sessions: MemoryStore = field(default_factory=MemoryStore)
     records: MemoryStore = field(default_factory=MemoryStore)
     events: HandEvents = field(default_factory=HandEvents)
+    more_events: dict[str, EventSource] = field(default_factory=dict)
     meter: MemoryMeter = field(default_factory=MemoryMeter)
     policies: dict[str, Policy] = field(default_factory=lambda: {"default": POLICY})
     limits: Limits = field(default_factory=lambda: Limits(guard_seconds=0.0, locate_seconds=5.0))
@@ -270,7 +271,8 @@ class Scene:
             meshes={"edge": Mesh(router=self.router, telemetry="hand")},
             telemetry={"hand": self.telemetry},
             policies=self.policies,
-            events=self.events,
+            events={"hand": self.events, **self.more_events},
+            commands=self.events,
             sink=self.sink,
             sessions=self.sessions,
             records=self.records,

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.live
 async def engine_on(bus: Bus, metrics: Metrics) -> AsyncIterator[Engine]:
     """Takes its events from the bus."""
     world = Scene(telemetry=HandTelemetry([gap()])).ports()
-    engine = Engine(replace(world, events=bus.events, meter=metrics))
+    engine = Engine(replace(world, events={"nats": bus.events}, commands=bus.commands, meter=metrics))
     async with asyncio.TaskGroup() as group:
         group.create_task(engine.run())
         try:

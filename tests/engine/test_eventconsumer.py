@@ -1,0 +1,200 @@
+"""Sources of events side by side: what is wrong with one, or with one event, holds up nothing else."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import msgspec
+import pytest
+
+from daemon.engine.eventconsumer import EVENTS_UNDER_WAY
+from daemon.errors import InvalidEvent, NotFound
+from daemon.model import Command, Stage
+from tests.engine.worlds import ID, RELEASE, HandAnnouncement, HandEvents, Scene, running, until
+
+
+class Hanging(HandAnnouncement):
+    """Its answers are never heard."""
+
+    async def accept(self) -> None:
+        self.answer = "hangs"
+        await asyncio.Event().wait()
+
+    reject = accept  # type: ignore[assignment]  # no reason is heard either
+
+
+class Failing(HandEvents):
+    """Breaks when it is told to, in the middle of everything."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+        self.breaks = asyncio.Event()
+
+    async def announcements(self) -> AsyncGenerator[HandAnnouncement, None]:
+        self.begun += 1
+        if self.begun == 1:
+            yield await self.queue.get()
+            await self.breaks.wait()
+            raise ZeroDivisionError
+        while True:
+            yield await self.queue.get()
+
+
+def event(number: int, *, service: str = "", kind: type[HandAnnouncement] = HandAnnouncement) -> HandAnnouncement:
+    return kind(f"web-{number}", msgspec.structs.replace(RELEASE, service=service or f"service-{number}"))
+
+
+def two_sources(first: HandEvents | None = None) -> tuple[Scene, HandEvents, HandEvents]:
+    first, second = first or HandEvents(), HandEvents()
+    return Scene(more_events={"first": first, "second": second}), first, second
+
+
+async def test_a_source_whose_answers_hang_delays_no_other() -> None:
+    scene, slow, other = two_sources()
+    for number in range(EVENTS_UNDER_WAY + 5):
+        slow.queue.put_nowait(event(number, kind=Hanging))
+    async with running(scene):
+        await until(lambda: slow.queue.qsize() == 5)
+        good = event(100)
+        other.queue.put_nowait(good)
+        await until(lambda: good.answer)
+        assert good.answer == "accepted"
+        assert slow.queue.qsize() == 5, "no more are taken than may be under way"
+
+
+async def test_a_source_that_never_says_anything_delays_no_other() -> None:
+    class Silent(HandEvents):
+        async def announcements(self) -> AsyncGenerator[HandAnnouncement, None]:
+            await asyncio.Event().wait()
+            yield event(0)
+
+    scene, _, other = two_sources(Silent())
+    async with running(scene):
+        good = event(1)
+        other.queue.put_nowait(good)
+        await until(lambda: good.answer)
+    assert good.answer == "accepted"
+
+
+async def test_a_source_that_breaks_is_begun_anew_and_what_it_had_under_way_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    broken = Failing()
+    scene, _, _ = two_sources(broken)
+    async with running(scene) as engine:
+        scene.sessions.open.clear()
+        first, second = event(1), event(2)
+        broken.queue.put_nowait(first)
+        await until(lambda: not broken.queue.qsize())
+        broken.breaks.set()
+        await until(lambda: broken.begun == 2)
+        assert first.answer == ""
+        scene.sessions.open.set()
+        broken.queue.put_nowait(second)
+        await until(lambda: first.answer and second.answer)
+        assert (first.answer, second.answer) == ("accepted", "accepted")
+        assert engine.ready
+    assert [what for what, _ in scene.meter.failures] == ["source"]
+    assert [record.__dict__["source"] for record in caplog.records if record.message == "a source failed"] == ["first"]
+
+
+async def test_an_event_that_only_has_to_be_rejected_does_not_wait_for_one_whose_store_hangs() -> None:
+    scene, source, _ = two_sources()
+    async with running(scene):
+        scene.sessions.open.clear()
+        slow, bad = event(1), HandAnnouncement(None, InvalidEvent("is no release"))
+        source.queue.put_nowait(slow)
+        source.queue.put_nowait(bad)
+        await until(lambda: bad.answer)
+        assert (slow.answer, "is no release" in bad.answer) == ("", True)
+        scene.sessions.open.set()
+        await until(lambda: slow.answer)
+
+
+async def test_events_of_one_service_keep_their_order_whatever_the_first_waits_for() -> None:
+    scene, source, _ = two_sources()
+    asked: list[str] = []
+    held = asyncio.Event()
+    get = scene.records.get
+
+    async def watched(key: str) -> object:
+        asked.append(key)
+        if key == "web-1":
+            await held.wait()
+        return await get(key)
+
+    scene.records.get = watched  # type: ignore[assignment,method-assign]  # to hold up the older one
+    async with running(scene) as engine:
+        older, newer, other = event(1, service="web"), event(2, service="web"), event(3, service="other")
+        for one in (older, newer, other):
+            source.queue.put_nowait(one)
+        await until(lambda: other.answer)
+        assert asked == ["web-1", "web-3"]
+        held.set()
+        await until(lambda: newer.answer)
+        older_view, newer_view = await engine.view("web-1"), await engine.view("web-2")
+        assert older_view.verdict is not None or older_view.stage is Stage.PUBLISHING
+        assert newer_view.stage in {Stage.LOCATING, Stage.WATCHING}
+
+
+async def test_an_answer_that_fails_leaves_the_event_to_its_source_and_the_next_is_taken() -> None:
+    class Broken(HandAnnouncement):
+        async def accept(self) -> None:
+            raise ZeroDivisionError
+
+        async def put_back(self) -> None:
+            self.answer = "tried"
+            raise ZeroDivisionError
+
+    scene, source, _ = two_sources()
+    async with running(scene):
+        bad, good = event(1, kind=Broken), event(2)
+        source.queue.put_nowait(bad)
+        source.queue.put_nowait(good)
+        await until(lambda: bad.answer and good.answer)
+    assert (bad.answer, good.answer) == ("tried", "accepted")
+
+
+async def test_a_command_that_is_refused_or_breaks_keeps_no_other_from_being_carried_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene = Scene()
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        given: list[str] = []
+        command = engine.command
+
+        async def watched(release_id: str, word: Command) -> object:
+            given.append(release_id)
+            match release_id:
+                case "none":
+                    raise NotFound("no release")
+                case "broken":
+                    raise ZeroDivisionError
+                case _:
+                    return await command(release_id, word)
+
+        monkeypatch.setattr(engine, "command", watched)
+        for release_id in ("none", "broken", ID):
+            scene.events.words.put_nowait((release_id, Command(command="cancel")))
+        await until(lambda: engine.views()[0].stage is Stage.ENDED)
+    assert given == ["none", "broken", ID]
+    assert [what for what, _ in scene.meter.failures] == ["command"]
+
+
+async def test_at_the_end_nothing_of_a_source_is_left_open() -> None:
+    closed: list[str] = []
+
+    class Watched(HandEvents):
+        async def announcements(self) -> AsyncGenerator[HandAnnouncement, None]:
+            try:
+                while True:
+                    yield await self.queue.get()
+            finally:
+                closed.append("closed")
+
+    source = Watched()
+    scene, _, _ = two_sources(source)
+    for number in range(EVENTS_UNDER_WAY):
+        source.queue.put_nowait(event(number, kind=Hanging))
+    async with running(scene):
+        await until(lambda: not source.queue.qsize())
+    assert closed == ["closed"]

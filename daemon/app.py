@@ -20,7 +20,7 @@ from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
-from daemon.engine.dependencies import Mesh, Ports
+from daemon.engine.dependencies import Mesh, Ports, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
@@ -156,7 +156,8 @@ def _ports(
         policies={"default": Policy(), **settings.policies},
         events={"nats": bus.events},
         commands=bus.commands,
-        sink=bus.verdicts,
+        verdicts=bus.verdicts,
+        sinks={"cdevents": Sink(to=bus.cdevents, pauses_seconds=(0.1, 0.2, 0.5, 1.0))},
         sessions=bus.sessions,
         records=bus.records,
         clock=clock,

@@ -225,8 +225,8 @@ class TrafficRouter(Protocol):
         ...
 
 
-class VerdictSink(Protocol):
-    """Where verdicts go."""
+class VerdictLog(Protocol):
+    """The one account of all verdicts: what stands there was told, and stands, whatever else is known."""
 
     async def publish(self, verdict: Verdict) -> None:
         """Publish once, however often it is called; returns only when the publication is acknowledged.
@@ -237,6 +237,21 @@ class VerdictSink(Protocol):
 
     async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
         """Which of these releases have a verdict that was published since then (seconds since 1970), by release id."""
+        ...
+
+
+class VerdictSink(Protocol):
+    """A further place that is told of verdicts: one of several, each tried by itself. It learns only what is decided for good."""
+
+    def wants(self, release: Release, verdict: Verdict) -> bool:
+        """Whether this verdict is for it. Pure, and the same for the same verdict."""
+        ...
+
+    async def publish(self, release: Release, verdict: Verdict) -> None:
+        """Tell it once, however often it is called, over restarts too; returns only when that is acknowledged.
+
+        Raises when it is not: to be called again, with the same verdict.
+        """
         ...
 
 

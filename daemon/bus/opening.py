@@ -14,7 +14,7 @@ from daemon.bus.consuming import Consumer
 from daemon.bus.deadletters import NatsDeadLetters
 from daemon.bus.embedded import embedded_server
 from daemon.bus.eventsource import NatsCommandSource, NatsEventSource
-from daemon.bus.publisher import Publisher
+from daemon.bus.publisher import CDEvents, Publisher
 from daemon.bus.pulse import Pulse
 from daemon.bus.room import Room
 from daemon.bus.store import KvStore, RolledStore
@@ -30,6 +30,7 @@ class Bus:
     commands: NatsCommandSource
     dead_letters: NatsDeadLetters
     verdicts: Publisher
+    cdevents: CDEvents
     sessions: RolledStore
     records: KvStore
     pulse: Pulse
@@ -85,6 +86,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             commands=commands,
             dead_letters=letters,
             verdicts=Publisher(connection, cluster=cluster),
+            cdevents=CDEvents(connection),
             sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
             pulse=pulse,

@@ -31,7 +31,7 @@ from daemon.events import cloudevents
 from daemon.events.cdevents import rolledback
 from daemon.events.cloudevents import CloudEvent, to_structured
 from daemon.events.verdicts import read_verdict, verdict_event
-from daemon.model import Verdict
+from daemon.model import Release, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -42,49 +42,14 @@ FRESH_SECONDS = DUPLICATE_WINDOW_SECONDS / 2
 SKEW_SECONDS = 3_600.0
 
 
-class Publisher:
-    """``VerdictSink`` on JetStream: CloudEvents in structured mode, so that whoever prints the body sees the whole event."""
+class _Once:
+    """Publishes events once, as the module's docstring says."""
 
-    def __init__(self, connection: Connection, *, cluster: str) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._own = f"verdictd.verdict.{names.token(cluster, path='cluster')}.>"
 
-    async def publish(self, verdict: Verdict) -> None:
-        """Publish the verdict, and the CDEvent where traffic was taken back; returns when both are acknowledged.
-
-        One attempt. What it has published before it fails adds nothing when it is called again.
-
-        Raises:
-            InvalidInput: cluster, namespace or service cannot be a token of a subject.
-            TransientError: one of them was not acknowledged, and may be there or not; call again.
-            PermanentError: the server refuses it.
-        """
-        place = {"cluster": verdict.cluster, "namespace": verdict.namespace, "service": verdict.service}
-        subject = subjects.verdict_subject(**place)
-        await self._publish_once(subjects.VERDICTS, subject, verdict_event(verdict), since=verdict.decided_at)
-        taken_back = rolledback(verdict)
-        if taken_back is not None:
-            subject = subjects.cdevent_subject(**place)
-            await self._publish_once(subjects.CDEVENTS, subject, taken_back, since=verdict.decided_at)
-
-    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
-        """The verdicts of these releases of this cluster that are on the stream, and were published since then.
-
-        One reading for all of them. One that cannot be read is left out, and said.
-
-        Raises:
-            TransientError: the stream could not be read to its end; call again.
-        """
-        found: dict[str, Verdict] = {}
-        async with aclosing(self._read_since(subjects.VERDICTS, self._own, since)) as batches:
-            async for messages in batches:
-                for message in messages:
-                    verdict = _verdict_of(message)
-                    if verdict is not None and verdict.release_id in release_ids:
-                        found.setdefault(verdict.release_id, verdict)
-        return found
-
-    async def _publish_once(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
+    async def publish(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
+        """Publish an event that may be there already, if it was published since then. Raises what ``VerdictLog.publish`` does."""
         headers, body = to_structured(event)
         headers[MESSAGE_ID] = event.id
         if abs(time.time() - since) > FRESH_SECONDS:
@@ -107,15 +72,14 @@ class Publisher:
                 return 0
 
     async def _is_there(self, stream: str, subject: str, event_id: str, *, since: float) -> bool:
-        async with aclosing(self._read_since(stream, subject, since, headers_only=True)) as batches:
+        async with aclosing(self.read_since(stream, subject, since, headers_only=True)) as batches:
             async for messages in batches:
                 if any((message.headers or {}).get(MESSAGE_ID) == event_id for message in messages):
                     return True
         return False
 
-    def _read_since(
-        self, stream: str, subject: str, since: float, *, headers_only: bool = False
-    ) -> AsyncGenerator[list[Msg], None]:
+    def read_since(self, stream: str, subject: str, since: float, *, headers_only: bool = False) -> AsyncGenerator[list[Msg], None]:
+        """The messages of a subject since then, in batches."""
         after = api.ConsumerConfig(
             filter_subject=subject,
             deliver_policy=api.DeliverPolicy.BY_START_TIME,
@@ -123,6 +87,62 @@ class Publisher:
             headers_only=headers_only,
         )
         return read_to_end(self._connection, stream, after)
+
+
+class Publisher:
+    """``VerdictLog`` on JetStream: CloudEvents in structured mode, so that whoever prints the body sees the whole event."""
+
+    def __init__(self, connection: Connection, *, cluster: str) -> None:
+        self._once = _Once(connection)
+        self._own = f"verdictd.verdict.{names.token(cluster, path='cluster')}.>"
+
+    async def publish(self, verdict: Verdict) -> None:
+        """Publish the verdict; returns when it is acknowledged.
+
+        One attempt. When it has published and fails all the same, it adds nothing when it is called again.
+
+        Raises:
+            InvalidInput: cluster, namespace or service cannot be a token of a subject.
+            TransientError: it was not acknowledged, and may be there or not; call again.
+            PermanentError: the server refuses it.
+        """
+        subject = subjects.verdict_subject(cluster=verdict.cluster, namespace=verdict.namespace, service=verdict.service)
+        await self._once.publish(subjects.VERDICTS, subject, verdict_event(verdict), since=verdict.decided_at)
+
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
+        """The verdicts of these releases of this cluster that are on the stream, and were published since then.
+
+        One reading for all of them. One that cannot be read is left out, and said.
+
+        Raises:
+            TransientError: the stream could not be read to its end; call again.
+        """
+        found: dict[str, Verdict] = {}
+        async with aclosing(self._once.read_since(subjects.VERDICTS, self._own, since)) as batches:
+            async for messages in batches:
+                for message in messages:
+                    verdict = _verdict_of(message)
+                    if verdict is not None and verdict.release_id in release_ids:
+                        found.setdefault(verdict.release_id, verdict)
+        return found
+
+
+class CDEvents:
+    """``VerdictSink`` on JetStream: the CDEvent that tells that traffic was taken back."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._once = _Once(connection)
+
+    def wants(self, _release: Release, verdict: Verdict) -> bool:
+        """Only verdicts that took traffic back."""
+        return rolledback(verdict) is not None
+
+    async def publish(self, _release: Release, verdict: Verdict) -> None:
+        """Publish it; as ``Publisher.publish``."""
+        event = rolledback(verdict)
+        if event is not None:
+            subject = subjects.cdevent_subject(cluster=verdict.cluster, namespace=verdict.namespace, service=verdict.service)
+            await self._once.publish(subjects.CDEVENTS, subject, event, since=verdict.decided_at)
 
 
 def _verdict_of(message: Msg) -> Verdict | None:

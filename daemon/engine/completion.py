@@ -1,8 +1,9 @@
-"""What follows a decision, in this order: the traffic reverted, the verdict published and the revert guarded, the record kept.
+"""What follows a decision, in this order: the traffic reverted, the verdict told and the revert guarded, the record kept.
 
 Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for
 nothing, not even for its own checkpoint: the two go out side by side. A verdict is published only when the decision is
-durable, so that no restart can decide otherwise after somebody has read it. The guard does not wait for that.
+durable, so that no restart can decide otherwise after somebody has read it. The guard does not wait for that. From then on the
+log of verdicts and every sink are told side by side: the log for as long as it takes, a sink for a while (``outbox``).
 
 The record is the end: it is written once, when nothing is left to do, and whoever has one is never taken up again.
 """
@@ -17,13 +18,14 @@ from config import earlier
 from daemon.aio.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import GUARD_ENDED, Reverting
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Record, Stage, TimedStep
-from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictSink
+from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictLog
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,8 @@ class Completion:
         checkpoints: Checkpoints,
         reverting: Reverting,
         routers: Callable[[Session], TrafficRouter],
-        sink: VerdictSink,
+        verdicts: VerdictLog,
+        outbox: Outbox,
         records: Store,
         clock: Clock,
         meter: Meter,
@@ -51,7 +54,8 @@ class Completion:
         self._checkpoints = checkpoints
         self._reverting = reverting
         self._routers = routers
-        self._sink = sink
+        self._verdicts = verdicts
+        self._outbox = outbox
         self._records = records
         self._clock = clock
         self._meter = meter
@@ -75,28 +79,29 @@ class Completion:
         return self._put(life.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
 
     async def _tell_and_guard(self, session: Session) -> Session:
-        """Both at once: a broker that does not take the verdict must not leave the traffic without its guard."""
+        """All at once: a broker that does not take the verdict must not leave the traffic without its guard."""
         async with asyncio.TaskGroup() as group:
             guard = group.create_task(self._guard(session))
             if session.stage is Stage.PUBLISHING:
-                session = await self._publish(session)
-        return life.ended(session if session.stage is Stage.ENDED else self._current(session), guard.result())
+                await self._settle(session)
+            group.create_task(self._outbox.tell(session))
+            if session.stage is Stage.PUBLISHING:
+                await self._publish(session)
+        return life.ended(self._current(session), guard.result())
 
-    async def _publish(self, session: Session) -> Session:
-        """The session as it is told. One that has nothing to guard is put in its place by ``_end``, when its record is there."""
+    async def _publish(self, session: Session) -> None:
         assert session.verdict is not None  # the stage says so
         verdict = session.verdict
-        await self._settle(session)
-        await self._until_done("publish", lambda: self._sink.publish(verdict))
+        await self._until_done("publish", lambda: self._verdicts.publish(verdict))
         account = {"outcome": verdict.outcome, "action": verdict.action, "by": verdict.by, "reason": verdict.reason}
         log.info("verdict", extra=account)
-        session = life.published(self._current(session), now=self._clock.now())
+        still_to_tell = self._outbox.outstanding(self._current(session))
+        session = self._put(life.published(self._current(session), now=self._clock.now(), still_to_tell=still_to_tell))
         if session.release_id not in self._counted:  # a step that is begun anew publishes once more, and tells nothing new
             self._counted.add(session.release_id)
             self._meter.ended(session.release, verdict, session.marks)
-        if session.stage is Stage.GUARDING:
-            self._checkpoints.save(self._put(session))
-        return session
+        if session.stage is Stage.GUARDING or still_to_tell:
+            self._checkpoints.save(session)
 
     async def _settle(self, session: Session) -> None:
         """Make the decision durable. Where the store refuses it for good, telling it is all that is left to do."""

@@ -1,11 +1,22 @@
 """What the engine depends on, as one frozen value of ports: what the composition root hands over."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from config.policy import Policy
 from config.settings import Limits
-from daemon.ports import Clock, CommandSource, EventSource, Meter, SessionStore, Store, Telemetry, TrafficRouter, VerdictSink
+from daemon.ports import (
+    Clock,
+    CommandSource,
+    EventSource,
+    Meter,
+    SessionStore,
+    Store,
+    Telemetry,
+    TrafficRouter,
+    VerdictLog,
+    VerdictSink,
+)
 from daemon.recorder import Recorder
 
 
@@ -18,6 +29,24 @@ class Mesh:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sink:
+    """A further place for verdicts, and how it is tried.
+
+    Attributes:
+        to: the place.
+        pauses_seconds: between attempts; the last one again and again.
+        attempt_seconds: how long one attempt may take.
+        patience_seconds: how long it is tried after the verdict was published; the release ends without it then, and its record
+            says so.
+    """
+
+    to: VerdictSink
+    pauses_seconds: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0)
+    attempt_seconds: float = 30.0
+    patience_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """The ports, and what the settings say of this daemon."""
 
@@ -27,10 +56,11 @@ class Ports:
     policies: Mapping[str, Policy]
     events: Mapping[str, EventSource]
     commands: CommandSource
-    sink: VerdictSink
+    verdicts: VerdictLog
     sessions: SessionStore
     records: Store
     clock: Clock
     meter: Meter
     limits: Limits
+    sinks: Mapping[str, Sink] = field(default_factory=dict)
     recorder: Recorder | None = None

@@ -150,7 +150,7 @@ async def _with_what_was_told(ports: Ports, sessions: Sequence[Session]) -> list
         return []
     ids = frozenset(session.release_id for session in sessions)
     since = min(session.submitted_at for session in sessions)
-    told = await _answered(ports, lambda: ports.sink.published(ids, since=since))
+    told = await _answered(ports, lambda: ports.verdicts.published(ids, since=since))
     return [_as_told(session, told.get(session.release_id)) for session in sessions]
 
 

@@ -6,15 +6,11 @@ Everything else passes frozen sessions around and puts the new one here. Not sha
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import overload
+from typing import assert_never, overload
 
 from daemon.engine.session import Session
 from daemon.errors import NotFound
-from daemon.model import Release, ReleaseView, Stage, Verdict
-
-# Stages in which a release's counters are still read: from the start (so that the first tick of the watch has something to
-# subtract from) to the end of the guard (so that the last canary response is seen).
-_SAMPLED = frozenset({Stage.LOCATING, Stage.WATCHING, Stage.REVERTING, Stage.PUBLISHING, Stage.GUARDING})
+from daemon.model import Action, Release, ReleaseView, Stage, Verdict
 
 
 class Registry:
@@ -69,7 +65,7 @@ class Registry:
 
     def sampled(self, meshes: frozenset[str]) -> list[Session]:
         """Sessions of these meshes whose counters are wanted."""
-        return [s for s in self._running.values() if s.stage in _SAMPLED and s.release.mesh in meshes]
+        return [s for s in self._running.values() if s.release.mesh in meshes and _counters_wanted(s)]
 
     def rivals(self, release: Release, *, release_id: str) -> list[Session]:
         """Running sessions of the same service."""
@@ -100,6 +96,20 @@ class Registry:
             waiting = self._waiters.get(release_id, [])
             if waiter in waiting:
                 waiting.remove(waiter)
+
+
+def _counters_wanted(session: Session) -> bool:
+    """From the start (so that the first tick of the watch has something to subtract from) to the end of the guard (so that the
+    last canary response is seen); not while a verdict that took nothing back is being told."""
+    match session.stage:
+        case Stage.LOCATING | Stage.WATCHING | Stage.REVERTING | Stage.GUARDING:
+            return True
+        case Stage.PUBLISHING:
+            return session.verdict is None or session.verdict.action is not Action.NONE
+        case Stage.ENDED:
+            return False
+        case _:
+            assert_never(session.stage)
 
 
 class _Views(Sequence[ReleaseView]):

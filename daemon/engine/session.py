@@ -23,6 +23,8 @@ from daemon import recordings
 from daemon.model import Action, Command, Outcome, Reading, Record, Release, Sample, Stage, TimedStep, Verdict
 from daemon.ports import Placement
 
+_DELIVERED, _NOT_DELIVERED = "delivered", "not_delivered"
+
 By = Literal["judge", "deadline", "person", "superseded"]
 
 
@@ -109,6 +111,16 @@ class Session:
         """Whether its revert is still to be kept as it is: not where that is a newer release's business by now."""
         reverted = self.verdict is not None and self.verdict.action in {Action.REVERT, Action.FAILED}
         return reverted and self.superseded_by is None and not self.told
+
+    @property
+    def published_at(self) -> float | None:
+        """When the verdict's publication was acknowledged, in seconds since 1970; null before."""
+        return next((mark.at for mark in self.marks if mark.step == "published"), None)
+
+    @property
+    def done_with(self) -> frozenset[str]:
+        """The sinks that have the verdict, or were given up."""
+        return frozenset(mark.detail.partition(":")[0] for mark in self.marks if mark.step in {_DELIVERED, _NOT_DELIVERED})
 
     @property
     def terms(self) -> Terms:
@@ -295,10 +307,22 @@ def settled(session: Session) -> Session:
     return replace(session, settled=True)
 
 
-def published(session: Session, *, now: float) -> Session:
-    """The verdict's publication is acknowledged."""
-    stage = Stage.GUARDING if session.is_guarded else Stage.ENDED
-    return marked(replace(session, stage=stage, waiting_for=""), "published", at=now)
+def published(session: Session, *, now: float, still_to_tell: Sequence[str] = ()) -> Session:
+    """The verdict's publication is acknowledged; ``still_to_tell`` are the sinks that have not heard of it yet."""
+    waiting_for = f"telling the verdict to {', '.join(still_to_tell)}" if still_to_tell else ""
+    stage = Stage.GUARDING if session.is_guarded else session.stage
+    after = replace(session, stage=stage, waiting_for="" if stage is Stage.GUARDING else waiting_for)
+    return after if after.published_at is not None else marked(after, "published", at=now)
+
+
+def delivered(session: Session, sink: str, *, now: float) -> Session:
+    """This sink has acknowledged the verdict."""
+    return marked(session, _DELIVERED, at=now, detail=sink)
+
+
+def not_delivered(session: Session, sink: str, reason: str, *, now: float) -> Session:
+    """This sink has not acknowledged the verdict, and is not tried any more."""
+    return marked(session, _NOT_DELIVERED, at=now, detail=f"{sink}: {reason}")
 
 
 def told(session: Session, verdict: Verdict) -> Session:
@@ -308,7 +332,7 @@ def told(session: Session, verdict: Verdict) -> Session:
 
 def ended(session: Session, marks: Sequence[TimedStep] = ()) -> Session:
     """Nothing is left to do."""
-    return replace(session, stage=Stage.ENDED, marks=(*session.marks, *marks))
+    return replace(session, stage=Stage.ENDED, waiting_for="", marks=(*session.marks, *marks))
 
 
 def record_of(session: Session) -> Record:

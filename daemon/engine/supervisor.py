@@ -14,6 +14,7 @@ from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
 from daemon.engine.dependencies import Mesh, Ports
+from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
@@ -38,7 +39,8 @@ class Supervisor:
             checkpoints=checkpoints,
             reverting=Reverting(clock=ports.clock, limits=ports.limits, random=random.random),
             routers=lambda session: self._mesh(session).router,
-            sink=ports.sink,
+            verdicts=ports.verdicts,
+            outbox=Outbox(ports.sinks, registry=registry, checkpoints=checkpoints, clock=ports.clock, meter=ports.meter),
             records=ports.records,
             clock=ports.clock,
             meter=ports.meter,

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 
+import msgspec
 import pytest
 
 from daemon.bus import publisher, subjects
@@ -11,7 +12,8 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.errors import InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.events.cloudevents import read
 from daemon.events.verdicts import read_verdict
-from daemon.model import Action, Outcome, Verdict
+from daemon.model import Action, Outcome, Release, Verdict
+from tests.bus import samples
 from tests.bus.samples import verdict
 from tests.live.nats import Broker, until
 
@@ -90,25 +92,36 @@ async def test_a_verdict_given_while_the_server_is_down_is_published_once_when_i
     assert [found.release_id for _, found in await published(bus)] == ["web-1", "web-2"]
 
 
-async def test_traffic_taken_back_is_also_told_as_a_cdevent(bus: Bus) -> None:
-    await bus.verdicts.publish(verdict("web-1"))
-    await bus.verdicts.publish(verdict("web-2", outcome=Outcome.PROMOTE, meaning="promote", action=Action.NONE))
+RELEASE = msgspec.convert(samples.RELEASE, Release)
+
+
+async def test_traffic_taken_back_is_also_told_as_a_cdevent_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    promoted = verdict("web-2", outcome=Outcome.PROMOTE, meaning="promote", action=Action.NONE)
+    assert [bus.cdevents.wants(RELEASE, one) for one in (verdict("web-1"), promoted)] == [True, False]
+    late = verdict("web-3", decided_at=verdict().decided_at - 2 * publisher.FRESH_SECONDS)
+    for one in (verdict("web-1"), promoted, verdict("web-1"), late):
+        await bus.cdevents.publish(RELEASE, one)
+    monkeypatch.setattr(publisher, "MESSAGE_ID", "X-Msg-Id")  # as if the server had forgotten its ids
+    await bus.cdevents.publish(RELEASE, verdict("web-4", decided_at=late.decided_at))
+    await bus.cdevents.publish(RELEASE, verdict("web-4", decided_at=late.decided_at))
     jetstream = bus.connection.jetstream
-    assert (await jetstream.stream_info(subjects.CDEVENTS)).state.messages == 1
+    assert (await jetstream.stream_info(subjects.CDEVENTS)).state.messages == 3
     message = await jetstream.get_msg(subjects.CDEVENTS, seq=1)
     event = read(message.headers or {}, message.data or b"")
     assert event is not None
     assert (message.subject, event.type) == ("verdictd.cdevents.prod.shop.web", "dev.cdevents.service.rolledback.0.3.0")
+    assert await published(bus) == []
 
 
-async def test_an_attempt_that_failed_between_its_two_events_is_made_good_by_the_next(bus: Bus) -> None:
+async def test_a_cdevent_that_finds_no_stream_fails_and_is_made_good_by_the_next_attempt(bus: Bus) -> None:
     given, jetstream = verdict(), bus.connection.jetstream
     config = (await jetstream.stream_info(subjects.CDEVENTS)).config
     await jetstream.delete_stream(subjects.CDEVENTS)
     with pytest.raises(Unavailable):
-        await bus.verdicts.publish(given)
-    await jetstream.add_stream(config)
+        await bus.cdevents.publish(RELEASE, given)
     await bus.verdicts.publish(given)
+    await jetstream.add_stream(config)
+    await bus.cdevents.publish(RELEASE, given)
     assert await published(bus) == [("verdictd.verdict.prod.shop.web", given)]
     assert (await jetstream.stream_info(subjects.CDEVENTS)).state.messages == 1
 

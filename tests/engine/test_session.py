@@ -134,7 +134,12 @@ def test_a_watch_that_was_cancelled_or_superseded_never_counts_as_promoted(watch
 
 @pytest.mark.parametrize(
     ("action", "stage"),
-    [(Action.REVERT, Stage.GUARDING), (Action.FAILED, Stage.GUARDING), (Action.BLOCKED, Stage.ENDED), (Action.NONE, Stage.ENDED)],
+    [
+        (Action.REVERT, Stage.GUARDING),
+        (Action.FAILED, Stage.GUARDING),
+        (Action.BLOCKED, Stage.PUBLISHING),
+        (Action.NONE, Stage.PUBLISHING),
+    ],
 )
 def test_what_was_taken_back_or_should_have_been_is_guarded(watching: Session, action: Action, stage: Stage) -> None:
     decided = life.judged(watching, start(watching.terms), ruling("rollback"), now=105.0)

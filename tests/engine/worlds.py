@@ -12,7 +12,7 @@ from analyzers.counts import Arm, Latency
 from analyzers.ruling import Ruling
 from config.policy import Policy, Promotion
 from config.settings import Limits
-from daemon.engine.dependencies import Mesh, Ports
+from daemon.engine.dependencies import Mesh, Ports, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.model import ArmSpec, Command, Reading, Release, Stage, TimedStep, Verdict, Watch
@@ -259,6 +259,7 @@ class Scene:
     records: MemoryStore = field(default_factory=MemoryStore)
     events: HandEvents = field(default_factory=HandEvents)
     more_events: dict[str, EventSource] = field(default_factory=dict)
+    sinks: dict[str, Sink] = field(default_factory=dict)
     meter: MemoryMeter = field(default_factory=MemoryMeter)
     policies: dict[str, Policy] = field(default_factory=lambda: {"default": POLICY})
     limits: Limits = field(default_factory=lambda: Limits(guard_seconds=0.0, locate_seconds=5.0))
@@ -273,7 +274,8 @@ class Scene:
             policies=self.policies,
             events={"hand": self.events, **self.more_events},
             commands=self.events,
-            sink=self.sink,
+            verdicts=self.sink,
+            sinks=self.sinks,
             sessions=self.sessions,
             records=self.records,
             clock=self.clock,

@@ -32,7 +32,7 @@ async def bus(nats_server: Broker) -> AsyncIterator[Bus]:
 @asynccontextmanager
 async def engine_on(bus: Bus, scene: Scene, metrics: Metrics) -> AsyncIterator[Engine]:
     """Publishes on the bus, and keeps its sessions where no broker can take them away."""
-    engine = Engine(replace(scene.ports(), sink=bus.verdicts, clock=SystemClock(), meter=metrics))
+    engine = Engine(replace(scene.ports(), verdicts=bus.verdicts, clock=SystemClock(), meter=metrics))
     async with asyncio.TaskGroup() as group:
         group.create_task(engine.run())
         try:

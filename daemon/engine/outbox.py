@@ -1,0 +1,92 @@
+"""Verdicts to the sinks: each with its own attempts, its own acknowledgement and its own end of patience.
+
+A sink is told when the decision is durable, beside the log of verdicts and beside the guard, and holds up neither, nor another
+sink. Which sinks have the verdict stands in the session's steps, so that a restart tells only the others, and in the record. A
+sink that fails for ever holds up the release's end for ``patience_seconds`` after the publication, and no longer.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from daemon.aio.backoff import pauses
+from daemon.engine import session as life
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.dependencies import Sink
+from daemon.engine.registry import Registry
+from daemon.engine.session import Session
+from daemon.errors import TimedOut, VerdictdError
+from daemon.model import Verdict
+from daemon.ports import Clock, Meter
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Tells the sinks, by their names. ``tell`` is one release's task."""
+
+    def __init__(
+        self, sinks: Mapping[str, Sink], *, registry: Registry, checkpoints: Checkpoints, clock: Clock, meter: Meter
+    ) -> None:
+        self._sinks = sinks
+        self._registry = registry
+        self._checkpoints = checkpoints
+        self._clock = clock
+        self._meter = meter
+
+    def outstanding(self, session: Session) -> list[str]:
+        """The sinks that this session's verdict is for and that have not heard of it yet."""
+        assert session.verdict is not None  # nobody is told before there is one
+        return [name for name in self._sinks if name not in session.done_with and self._is_wanted(name, session, session.verdict)]
+
+    def _is_wanted(self, name: str, session: Session, verdict: Verdict) -> bool:
+        try:
+            return self._sinks[name].to.wants(session.release, verdict)
+        except Exception as error:
+            log.exception("a sink failed by a defect of ours", extra={"sink": name, "hint": "it is told, to be on the safe side"})
+            self._meter.failed("sink", error)
+            return True
+
+    async def tell(self, session: Session) -> None:
+        """Tell all that have not heard of it, side by side; returns when each of them has, or was given up."""
+        async with asyncio.TaskGroup() as group:
+            for name in self.outstanding(session):
+                group.create_task(self._deliver(name, session), name=f"verdict of {session.release_id} to {name}")
+
+    async def _deliver(self, name: str, session: Session) -> None:
+        sink, said = self._sinks[name], ""
+        for pause in pauses(sink.pauses_seconds):
+            error = await self._attempt(sink, session)
+            current, now = self._registry.get(session.release_id), self._clock.now()
+            if error is None:
+                self._note(life.delivered(current, name, now=now))
+                return
+            self._meter.failed("sink", error)
+            about = {"sink": name, "error": str(error)}
+            if current.published_at is not None and now - current.published_at >= sink.patience_seconds:
+                log.error("a sink does not get the verdict", extra=about)
+                self._note(life.not_delivered(current, name, str(error), now=now))
+                return
+            if str(error) != said:
+                said = str(error)
+                log.warning("a sink has not taken the verdict yet", extra=about)
+            await self._clock.sleep(pause)
+
+    async def _attempt(self, sink: Sink, session: Session) -> VerdictdError | None:
+        """Why it has not taken the verdict; null when it has."""
+        assert session.verdict is not None  # as above
+        try:
+            async with asyncio.timeout(sink.attempt_seconds):
+                await sink.to.publish(session.release, session.verdict)
+        except TimeoutError:
+            return TimedOut(f"no acknowledgement within {sink.attempt_seconds:g} s")
+        except VerdictdError as error:
+            return error
+        except Exception as error:
+            log.exception("a sink failed by a defect of ours")
+            return VerdictdError(f"{type(error).__name__}: {error}")
+        return None
+
+    def _note(self, session: Session) -> None:
+        self._registry.put(session)
+        self._checkpoints.save(session)

@@ -3,8 +3,9 @@
 Everything here may raise the errors of ``daemon.errors`` and no others. All times are in seconds.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import msgspec
@@ -313,6 +314,33 @@ class ReleaseService(Protocol):
 
     async def view(self, release_id: str) -> ReleaseView:
         """One release, running or ended. Raises ``NotFound``."""
+        ...
+
+
+class ReleaseChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A release as it is now, for whoever follows.
+
+    Attributes:
+        number: of this change, among all changes of all releases since the daemon's start, in their order.
+        release: its newest state; states that were replaced before they were read are not seen.
+        missed: how many releases' changes were given up before this one, since the last one that was read, because too many
+            waited: all views have to be read anew.
+    """
+
+    number: int
+    release: ReleaseView
+    missed: int = 0
+
+
+class Feed(Protocol):
+    """Changes of releases, as they happen."""
+
+    def subscribe(self, *, limit: int) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
+        """Follow all releases from now until the body ends; the iteration ends when the engine stops.
+
+        At most ``limit`` releases (1 or more) wait to be read; whoever reads too slowly is told what was missed, and holds up
+        nobody. Raises ``Refused`` where too many follow already.
+        """
         ...
 
 

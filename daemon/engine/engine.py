@@ -6,8 +6,8 @@ under way finished, what is known written down.
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 
 from config import earlier
@@ -17,13 +17,15 @@ from daemon.engine.admission import Admission
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer
+from daemon.engine.feed import view
 from daemon.engine.recovery import recover
-from daemon.engine.registry import Registry, view
+from daemon.engine.registry import Registry
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.ticker import Ticker
 from daemon.engine.weights import Weights
 from daemon.errors import NotFound, Refused, Unavailable
 from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
+from daemon.ports import ReleaseChange
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ class _AtWork:
 
 
 class Engine:
-    """Watches releases. Implements the ports ``ReleaseService`` and ``Verdicts``; ``run`` is its life."""
+    """Watches releases. Implements the ports ``ReleaseService``, ``Feed`` and ``Verdicts``; ``run`` is its life."""
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
@@ -56,6 +58,10 @@ class Engine:
 
     async def run(self) -> None:
         """Recover, then watch until ``stop``. Returns within 5 s of it, with everything needed to go on kept safe."""
+        with closing(self._registry.changes):
+            await self._run()
+
+    async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             supervisor = Supervisor(self._ports, registry=self._registry, checkpoints=self._checkpoints, group=group)
             admission = Admission(
@@ -134,6 +140,12 @@ class Engine:
             boundary=record.verdict.boundary,
             verdict=record.verdict,
         )
+
+    # --- Feed -------------------------------------------------------------------------------------------------------
+
+    def subscribe(self, *, limit: int) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
+        """Follow all releases; see ``ports.Feed``."""
+        return self._registry.changes.subscribe(limit=limit)
 
     # --- Verdicts ---------------------------------------------------------------------------------------------------
 

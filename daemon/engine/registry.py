@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import assert_never, overload
 
+from daemon.engine.feed import Changes, view
 from daemon.engine.session import Session
 from daemon.errors import NotFound
 from daemon.model import Action, Release, ReleaseView, Stage, Verdict
@@ -21,6 +22,7 @@ class Registry:
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._max_ended = max_ended
         self._waiters: dict[str, list[asyncio.Future[Verdict]]] = {}
+        self.changes = Changes()
 
     def __len__(self) -> int:
         """Number of running sessions."""
@@ -46,7 +48,7 @@ class Registry:
         return self._running.get(session.release_id) is session
 
     def put(self, session: Session) -> None:
-        """Put a new value in the old one's place, and wake whoever waits for its verdict once that is settled."""
+        """Put a new value in the old one's place, tell who follows, and wake whoever waits for its verdict once that is settled."""
         if session.stage is Stage.ENDED:
             self._running.pop(session.release_id, None)
             self._ended[session.release_id] = session
@@ -54,6 +56,7 @@ class Registry:
                 self._ended.popitem(last=False)
         else:
             self._running[session.release_id] = session
+        self.changes.tell(session)
         if session.settled and session.verdict is not None:
             for waiter in self._waiters.pop(session.release_id, []):
                 if not waiter.done():
@@ -129,23 +132,3 @@ class _Views(Sequence[ReleaseView]):
         if isinstance(index, slice):
             return _Views(self._sessions[index])
         return view(self._sessions[index])
-
-
-def view(session: Session) -> ReleaseView:
-    """What the API shows of a session."""
-    return ReleaseView(
-        id=session.release_id,
-        release=session.release,
-        stage=session.stage,
-        submitted_at=session.submitted_at,
-        ticks=session.ticks,
-        seconds=session.t,
-        evidence=session.evidence,
-        boundary=session.boundary,
-        waiting_for=session.waiting_for,
-        canary_requests=session.canary_requests,
-        baseline_requests=session.baseline_requests,
-        gaps=session.gaps,
-        unresolved=() if session.decision is not None else session.unresolved,
-        verdict=session.verdict if session.settled else None,
-    )

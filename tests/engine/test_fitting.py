@@ -10,7 +10,7 @@ import pytest
 from analyzers import fitness
 from daemon.engine import checkpoints, fitting
 from daemon.engine import session as life
-from daemon.engine.registry import view
+from daemon.engine.feed import view
 from daemon.engine.session import Session
 from daemon.model import Command, Reading
 from tests.engine.test_ticker import Workshop

@@ -1,0 +1,110 @@
+"""What readers see of sessions: a view of one, and the changes of all for whoever follows.
+
+Who follows is never waited for. Of each release only the newest state waits to be read, and of at most so many releases as the
+reader has said: then the oldest is given up and counted, and the reader told. A view is made when it is read, so that a change
+costs next to nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+from daemon.engine.session import Session
+from daemon.errors import Refused
+from daemon.model import ReleaseView
+from daemon.ports import ReleaseChange
+
+MOST_SUBSCRIBERS = 256
+
+
+class Changes:
+    """``Feed`` of the sessions that it is told of."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._subscribers: set[_Subscriber] = set()
+        self._closed = False
+
+    def tell(self, session: Session) -> None:
+        """This is the release's state now."""
+        self._number += 1
+        for subscriber in self._subscribers:
+            subscriber.put(self._number, session)
+
+    @contextmanager
+    def subscribe(self, *, limit: int) -> Iterator[AsyncIterator[ReleaseChange]]:
+        """Follow; see ``ports.Feed``."""
+        if limit < 1:
+            raise ValueError(f"a limit of {limit} changes: 1 or more are needed")
+        if len(self._subscribers) >= MOST_SUBSCRIBERS:
+            raise Refused(f"{MOST_SUBSCRIBERS} follow the releases already; try again later")
+        subscriber = _Subscriber(limit)
+        if self._closed:
+            subscriber.close()
+        self._subscribers.add(subscriber)
+        try:
+            yield subscriber
+        finally:
+            self._subscribers.discard(subscriber)
+
+    def close(self) -> None:
+        """Nothing changes any more: who follows reads what waits, and is done."""
+        self._closed = True
+        for subscriber in self._subscribers:
+            subscriber.close()
+
+
+class _Subscriber:
+    """What waits for one reader, the oldest change first."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._waiting: dict[str, tuple[int, Session]] = {}
+        self._missed = 0
+        self._closed = False
+        self._wake = asyncio.Event()
+
+    def put(self, number: int, session: Session) -> None:
+        self._waiting.pop(session.release_id, None)
+        if len(self._waiting) >= self._limit:
+            del self._waiting[next(iter(self._waiting))]
+            self._missed += 1
+        self._waiting[session.release_id] = (number, session)
+        self._wake.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._wake.set()
+
+    def __aiter__(self) -> AsyncIterator[ReleaseChange]:
+        return self
+
+    async def __anext__(self) -> ReleaseChange:
+        while not self._waiting:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+        number, session = self._waiting.pop(next(iter(self._waiting)))
+        missed, self._missed = self._missed, 0
+        return ReleaseChange(number=number, release=view(session), missed=missed)
+
+
+def view(session: Session) -> ReleaseView:
+    """What the API shows of a session."""
+    return ReleaseView(
+        id=session.release_id,
+        release=session.release,
+        stage=session.stage,
+        submitted_at=session.submitted_at,
+        ticks=session.ticks,
+        seconds=session.t,
+        evidence=session.evidence,
+        boundary=session.boundary,
+        waiting_for=session.waiting_for,
+        canary_requests=session.canary_requests,
+        baseline_requests=session.baseline_requests,
+        gaps=session.gaps,
+        unresolved=() if session.decision is not None else session.unresolved,
+        verdict=session.verdict if session.settled else None,
+    )

@@ -20,7 +20,8 @@ from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
-from daemon.engine.dependencies import Mesh, Ports, Sink
+from daemon.connectors import Connected, Connections, open_connectors
+from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
@@ -94,11 +95,12 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 for name, entry in settings.telemetry.items()
             }
             meshes = await _open_meshes(settings, stack)
+            connected = await stack.enter_async_context(open_connectors(Connections(settings=settings, bus=bus, clock=clock)))
         if opening.expired():
             log.info("stopped before anything was begun")
             return
-        engine = Engine(_ports(settings, bus=bus, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics))
-
+        ports = _ports(settings, bus=bus, connected=connected, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics)
+        engine = Engine(ports)
         metrics.watch_nats(
             connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at, lost=lambda: bus.lost
         )
@@ -143,6 +145,7 @@ def _ports(
     settings: Settings,
     *,
     bus: Bus,
+    connected: Connected,
     telemetry: Mapping[str, Telemetry],
     meshes: Mapping[str, Mesh],
     clock: Clock,
@@ -154,10 +157,10 @@ def _ports(
         meshes=meshes,
         telemetry=telemetry,
         policies={"default": Policy(), **settings.policies},
-        events={"nats": bus.events},
+        events=connected.events,
         commands=bus.commands,
         verdicts=bus.verdicts,
-        sinks={"cdevents": Sink(to=bus.cdevents, pauses_seconds=(0.1, 0.2, 0.5, 1.0))},
+        sinks=connected.sinks,
         sessions=bus.sessions,
         records=bus.records,
         clock=clock,

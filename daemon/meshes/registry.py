@@ -6,16 +6,15 @@ that names its ``MeshKind``. A broken one is refused at once, since a mesh that 
 
 import functools
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from config.errors import ConfigError, Fault
 from config.settings import Mesh
 from daemon.meshes.envoy.mesh import ENVOY
 from daemon.meshes.istio.mesh import ISTIO
 from daemon.meshes.kind import MeshKind, Router
+from daemon.packages import with_installed
 from daemon.telemetry.schema import Schema
 
 if TYPE_CHECKING:
@@ -33,19 +32,7 @@ def kinds() -> Mapping[str, MeshKind]:
     Raises:
         ConfigError: an entry point cannot be loaded, gives no ``MeshKind``, or one whose name is taken.
     """
-    found = {kind.name: kind for kind in BUILT_IN}
-    wrong: list[Fault] = []
-    for point in sorted(metadata.entry_points(group=GROUP), key=lambda point: point.name):
-        kind = _loaded(point)
-        if isinstance(kind, Fault):
-            wrong.append(kind)
-        elif kind.name in found:
-            wrong.append(_refused(point, f"is a mesh of the kind {kind.name}, which there is already"))
-        else:
-            found[kind.name] = kind
-    if wrong:
-        raise ConfigError(tuple(wrong), source="installed packages")
-    return found
+    return with_installed(BUILT_IN, group=GROUP, row=MeshKind, what="a mesh of the kind")
 
 
 def kind_of(mesh: Mesh) -> MeshKind:
@@ -79,16 +66,3 @@ def bare() -> dict[str, Mesh]:
 
 def _required(kind: MeshKind) -> Iterable[str]:
     return (field.name for field in structs.fields(kind.settings) if field.required)
-
-
-def _loaded(point: metadata.EntryPoint) -> MeshKind | Fault:
-    try:
-        kind = point.load()
-    except Exception as error:  # noqa: BLE001 - somebody else's module may raise anything; it is said whose and what
-        return _refused(point, f"cannot be loaded: {type(error).__name__}: {error}")
-    return kind if isinstance(kind, MeshKind) else _refused(point, f"is no MeshKind but a {type(kind).__name__}")
-
-
-def _refused(point: metadata.EntryPoint, message: str) -> Fault:
-    whose = point.dist.name if point.dist is not None else "a package"
-    return Fault(path=f"{GROUP}.{point.name}", message=f"{point.value} {message}", fix=f"mend or remove {whose}")

@@ -1,0 +1,147 @@
+"""A source of events and a sink that another package brings are ones like ours, in a whole daemon. No file of ours changes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.errors import ConfigError
+from config.settings import Settings
+from daemon.aio.clock import SystemClock
+from daemon.app import serve
+from daemon.bus import subjects
+from daemon.bus.opening import Bus, open_bus
+from daemon.bus.store import KvStore
+from daemon.connectors import Connections, Connector, open_connectors
+from daemon.model import Outcome, Record
+from daemon.ports import EventSource
+from daemon.settings import settings_of
+from tests.bus.samples import RELEASE
+from tests.bus.test_eventsource import dead_letters
+from tests.connectors import made_up
+from tests.live.nats import Broker, nats_server, until
+from tests.servers.run import free_ports
+
+__all__ = ["nats_server"]
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for packages beside ours."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    return folder
+
+
+def install(folder: Path, *, sources: tuple[str, ...] = (), sinks: tuple[str, ...] = ()) -> None:
+    """A distribution with these entry points, as pip leaves it in a folder of the path."""
+    info = folder / "somebody-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n", encoding="utf-8")
+    lines = ["[verdictd.sources]", *(f"s{number} = {value}" for number, value in enumerate(sources))]
+    lines += ["[verdictd.sinks]", *(f"s{number} = {value}" for number, value in enumerate(sinks)), ""]
+    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+
+
+def settings(folder: Path, broker: Broker) -> Settings:
+    [port] = free_ports(1)
+    document = {
+        "cluster": "prod",
+        "nats": {"url": broker.url},
+        "http": {"listen": f"127.0.0.1:{port}"},
+        "telemetry": {"t": {"kind": "prometheus", "url": "http://127.0.0.1:9", "dialect": "envoy"}},
+        "meshes": {"m": {"kind": "envoy", "telemetry": "t", "routes_file": str(folder / "routes.json"), "admin": "http://127.0.0.1:9"}},
+        "limits": {"locate_seconds": 600.0},
+    }
+    return settings_of(document, source="test")
+
+
+@asynccontextmanager
+async def daemon(given: Settings) -> AsyncIterator[made_up.Pipe]:
+    """A whole daemon, and the pipe into it."""
+    stop = asyncio.Event()
+    async with asyncio.timeout(60.0), asyncio.TaskGroup() as group:
+        group.create_task(serve(given, stop=stop))
+        try:
+            await until(lambda: bool(made_up.PIPES))
+            yield made_up.PIPES[-1]
+        finally:
+            stop.set()
+
+
+async def test_a_made_up_source_and_sink_are_a_module_and_a_row(packages: Path, tmp_path: Path, nats_server: Broker) -> None:
+    install(
+        packages,
+        sources=("tests.connectors.made_up:PIPE",),
+        sinks=("tests.connectors.made_up:LIST", "tests.connectors.made_up:NOT_ASKED_FOR"),
+    )
+    async with open_bus(nats_server.settings, cluster="elsewhere") as bus, daemon(settings(tmp_path, nats_server)) as pipe:
+        body = json.dumps({**RELEASE, "baseline": {"service": "v1"}, "canary": {"service": "v2"}}).encode()
+        pipe.waiting.put_nowait((1, body))
+        pipe.waiting.put_nowait((2, b"no release"))
+        pipe.waiting.put_nowait((3, json.dumps({**RELEASE, "policy": "none"}).encode()))
+        await until(lambda: len(pipe.answers) == 3)
+        assert pipe.answers == {1: "accepted", 2: "rejected", 3: "rejected"}
+        letters = {letter["Nats-Msg-Id"]: letter["Verdictd-Reason"] for letter, _ in await dead_letters(bus)}
+        assert letters["pipe:2"].startswith("$: not JSON")
+        assert letters["pipe:3"].startswith("$.policy: no policy 'none'")
+        release_id = await running(bus)
+        await bus.connection.jetstream.publish(f"verdictd.command.{release_id}", b'{"command":"cancel","by":"eve"}')
+        await until(lambda: release_id in made_up.HEARD.verdicts)
+        told = made_up.HEARD.verdicts.pop(release_id)
+        assert (told.outcome, told.by) == (Outcome.INCONCLUSIVE, "person")
+        record = await recorded(bus, release_id)
+    steps = [(mark.step, mark.detail) for mark in record.marks]
+    assert ("delivered", "list") in steps
+    assert [step for step, _ in steps if step == "published"] == ["published"]
+
+
+async def running(bus: Bus) -> str:
+    """The id of the one release under way, from where its session is kept."""
+    kept = KvStore(bus.connection, bucket=subjects.SESSIONS, cluster="prod")
+    while not (found := await kept.items()):
+        await asyncio.sleep(0.05)
+    [(release_id, _)] = found
+    return release_id
+
+
+async def recorded(bus: Bus, release_id: str) -> Record:
+    """The record, once it is there."""
+    records = KvStore(bus.connection, bucket=subjects.RECORDS, cluster="prod")
+    while (kept := await records.get(release_id)) is None:
+        await asyncio.sleep(0.05)
+    return msgspec.json.decode(kept.value, type=Record)
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ({"sources": ("tests.connectors.made_up:HEARD",)}, r"verdictd\.sources\.s0: .* is no Connector but a Heard"),
+        ({"sinks": ("tests.connectors.made_up:NONE",)}, r"verdictd\.sinks\.s0: .* cannot be loaded: AttributeError"),
+        (
+            {"sinks": ("tests.connectors.made_up:LIST",) * 2},
+            r"verdictd\.sinks\.s1: .* is a sink called list, which there is already",
+        ),
+    ],
+)
+async def test_a_row_that_cannot_be_used_is_refused_at_the_start(
+    packages: Path, tmp_path: Path, nats_server: Broker, points: dict[str, tuple[str, ...]], message: str
+) -> None:
+    install(packages, **points)
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        given = Connections(settings=settings(tmp_path, nats_server), bus=bus, clock=SystemClock())
+        with pytest.raises(ConfigError, match=message):
+            async with open_connectors(given):
+                pass
+
+
+def test_a_name_that_cannot_stand_in_a_record_is_refused() -> None:
+    with pytest.raises(ValueError, match="no name of a connector"):
+        Connector[EventSource](name="a: b", open=made_up.PIPE.open)

@@ -20,7 +20,7 @@ from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
-from daemon.connectors import Connected, Connections, open_connectors
+from daemon.connectors import Connectors, ConnectorContext, open_connectors
 from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
 from daemon.errors import InvalidInput, VerdictdError
@@ -95,11 +95,11 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 for name, entry in settings.telemetry.items()
             }
             meshes = await _open_meshes(settings, stack)
-            connected = await stack.enter_async_context(open_connectors(Connections(settings=settings, bus=bus, clock=clock)))
+            connectors = await stack.enter_async_context(open_connectors(ConnectorContext(settings=settings, bus=bus, clock=clock)))
         if opening.expired():
             log.info("stopped before anything was begun")
             return
-        ports = _ports(settings, bus=bus, connected=connected, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics)
+        ports = _ports(settings, bus=bus, connectors=connectors, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics)
         engine = Engine(ports)
         metrics.watch_nats(
             connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at, lost=lambda: bus.lost
@@ -145,7 +145,7 @@ def _ports(
     settings: Settings,
     *,
     bus: Bus,
-    connected: Connected,
+    connectors: Connectors,
     telemetry: Mapping[str, Telemetry],
     meshes: Mapping[str, Mesh],
     clock: Clock,
@@ -157,10 +157,10 @@ def _ports(
         meshes=meshes,
         telemetry=telemetry,
         policies={"default": Policy(), **settings.policies},
-        events=connected.events,
+        events=connectors.events,
         commands=bus.commands,
         verdicts=bus.verdicts,
-        sinks=connected.sinks,
+        sinks=connectors.sinks,
         sessions=bus.sessions,
         records=bus.records,
         clock=clock,

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connections:
+class ConnectorContext:
     """What a connector may use. ``bus.dead_letters`` is for every source that rejects something."""
 
     settings: Settings
@@ -48,7 +48,7 @@ class Connector(Generic[T]):
     """
 
     name: str
-    open: Callable[[Connections], AbstractAsyncContextManager[T | None]]
+    open: Callable[[ConnectorContext], AbstractAsyncContextManager[T | None]]
 
     def __post_init__(self) -> None:
         """Refuse a name that cannot stand in a record."""
@@ -57,7 +57,7 @@ class Connector(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Connected:
+class Connectors:
     """The connectors that are at work, by their names."""
 
     events: Mapping[str, EventSource]
@@ -72,7 +72,7 @@ SINKS: tuple[Connector[Sink], ...] = (
 
 
 @asynccontextmanager
-async def open_connectors(given: Connections) -> AsyncIterator[Connected]:
+async def open_connectors(given: ConnectorContext) -> AsyncIterator[Connectors]:
     """Open every source and every sink, in the order of their rows.
 
     Raises:
@@ -84,7 +84,7 @@ async def open_connectors(given: Connections) -> AsyncIterator[Connected]:
     async with AsyncExitStack() as stack:
         events = {name: await stack.enter_async_context(row.open(given)) for name, row in sources.items()}
         told = {name: await stack.enter_async_context(row.open(given)) for name, row in sinks.items()}
-        yield Connected(
+        yield Connectors(
             events={name: one for name, one in events.items() if one is not None},
             sinks={name: one for name, one in told.items() if one is not None},
         )

@@ -14,7 +14,7 @@ from daemon.errors import Refused
 from daemon.model import ReleaseView
 from daemon.ports import ReleaseChange
 
-MOST_SUBSCRIBERS = 256
+MOST_SUBSCRIBERS = 64
 
 
 class Changes:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from daemon import names
-from daemon.connectors import Connections, Connector
+from daemon.connectors import ConnectorContext, Connector
 from daemon.engine.dependencies import Sink
 from daemon.errors import InvalidEvent, TransientError
 from daemon.events.announced import Announced
@@ -93,7 +93,7 @@ HEARD = Heard()
 
 
 @asynccontextmanager
-async def _pipe(given: Connections) -> AsyncIterator[EventSource]:
+async def _pipe(given: ConnectorContext) -> AsyncIterator[EventSource]:
     PIPES.append(Pipe(letters=given.bus.dead_letters))
     try:
         yield PIPES[-1]
@@ -102,12 +102,12 @@ async def _pipe(given: Connections) -> AsyncIterator[EventSource]:
 
 
 @asynccontextmanager
-async def _heard(_given: Connections) -> AsyncIterator[Sink]:
+async def _heard(_given: ConnectorContext) -> AsyncIterator[Sink]:
     yield Sink(to=HEARD)
 
 
 @asynccontextmanager
-async def _nothing(_given: Connections) -> AsyncIterator[None]:
+async def _nothing(_given: ConnectorContext) -> AsyncIterator[None]:
     yield None
 
 

@@ -16,7 +16,7 @@ from daemon.app import serve
 from daemon.bus import subjects
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
-from daemon.connectors import Connections, Connector, open_connectors
+from daemon.connectors import ConnectorContext, Connector, open_connectors
 from daemon.model import Outcome, Record
 from daemon.ports import EventSource
 from daemon.settings import settings_of
@@ -57,7 +57,9 @@ def settings(folder: Path, broker: Broker) -> Settings:
         "nats": {"url": broker.url},
         "http": {"listen": f"127.0.0.1:{port}"},
         "telemetry": {"t": {"kind": "prometheus", "url": "http://127.0.0.1:9", "dialect": "envoy"}},
-        "meshes": {"m": {"kind": "envoy", "telemetry": "t", "routes_file": str(folder / "routes.json"), "admin": "http://127.0.0.1:9"}},
+        "meshes": {
+            "m": {"kind": "envoy", "telemetry": "t", "routes_file": str(folder / "routes.json"), "admin": "http://127.0.0.1:9"}
+        },
         "limits": {"locate_seconds": 600.0},
     }
     return settings_of(document, source="test")
@@ -136,7 +138,7 @@ async def test_a_row_that_cannot_be_used_is_refused_at_the_start(
 ) -> None:
     install(packages, **points)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
-        given = Connections(settings=settings(tmp_path, nats_server), bus=bus, clock=SystemClock())
+        given = ConnectorContext(settings=settings(tmp_path, nats_server), bus=bus, clock=SystemClock())
         with pytest.raises(ConfigError, match=message):
             async with open_connectors(given):
                 pass

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from daemon import app
-from daemon.bus.publisher import Publisher
+from daemon.bus.publisher import CDEvents, Publisher
 from daemon.bus.store import KvStore
 from daemon.meshes.envoy.router import EnvoyRouter
 from daemon.settings import load_settings
@@ -30,6 +30,8 @@ POINTS: Final[dict[str, tuple[type, str, str, Callable[..., bool]]]] = {
     "after the patch": (EnvoyRouter, "revert", "after", lambda self, release, located="": True),
     "before publishing": (Publisher, "publish", "before", lambda self, verdict: True),
     "after publishing": (Publisher, "publish", "after", lambda self, verdict: True),
+    "before telling a sink": (CDEvents, "publish", "before", lambda self, release, verdict: True),
+    "after telling a sink": (CDEvents, "publish", "after", lambda self, release, verdict: True),
     "while guarding": (KvStore, "put", "after", lambda self, key, value, over=None: b'"guarding"' in value),
     "before the record": (KvStore, "put", "before", lambda self, key, value, over=None: b"verdictd.record/1" in value),
     "after the record": (KvStore, "put", "after", lambda self, key, value, over=None: b"verdictd.record/1" in value),

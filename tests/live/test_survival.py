@@ -14,6 +14,9 @@ import msgspec
 import pytest
 
 from daemon import recordings
+from daemon.bus import subjects
+from daemon.bus.address import BrokerAddress
+from daemon.bus.connection import connected
 from daemon.demo.backend import Behaviour
 from daemon.demo.children import child
 from daemon.model import Action, Outcome, ReleaseView, Stage
@@ -29,6 +32,12 @@ async def end_of(place: Field, release_id: str) -> None:
     async with asyncio.timeout(60):
         while (await place.view(release_id)).stage is not Stage.ENDED:
             await asyncio.sleep(0.1)
+
+
+async def number_of_cdevents(nats_url: str) -> int:
+    """How often a sink was told."""
+    async with connected(BrokerAddress(servers=(nats_url,)), name="test", connect_timeout_seconds=5.0) as connection:
+        return (await connection.jetstream.stream_info(subjects.CDEVENTS)).state.messages
 
 
 @pytest.mark.parametrize("point", list(POINTS))
@@ -49,6 +58,9 @@ async def test_killed_at_any_stage_the_next_start_gives_the_same_verdict_once(tm
             record = await place.record(release_id)
             await end_of(place, release_id)
             published = await place.published(place.embedded_url())
+            cdevents = await number_of_cdevents(place.embedded_url())
+            steps = [(mark.step, mark.detail) for mark in (await place.record(release_id)).marks]
+        assert (cdevents, steps.count(("delivered", "cdevents"))) == (1, 1)
         assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
         assert record.verdict.leg == "errors"
         recording = tmp_path / "recordings" / f"{release_id}.jsonl"

@@ -20,7 +20,7 @@ from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
-from daemon.connectors import Connectors, ConnectorContext, open_connectors
+from daemon.connectors import ConnectorContext, Connectors, open_connectors
 from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
 from daemon.errors import InvalidInput, VerdictdError

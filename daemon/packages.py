@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from config.errors import ConfigError, Fault
 
 
-class Row(Protocol):
+class Named(Protocol):
     """What has a name that is its own."""
 
     @property
@@ -19,7 +19,7 @@ class Row(Protocol):
         ...
 
 
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=Named)
 
 
 def with_installed(ours: Iterable[R], *, group: str, row: type[R], what: str) -> Mapping[str, R]:

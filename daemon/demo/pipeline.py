@@ -25,7 +25,7 @@ from daemon.errors import VerdictdError
 from daemon.events import cloudevents, verdicts
 from daemon.events.announced import origin
 from daemon.events.cloudevents import CloudEvent
-from daemon.events.releases import RELEASE_TYPE
+from daemon.events.releaseform import RELEASE_TYPE
 from daemon.model import ArmSpec, Release, Verdict
 
 SERVICE = "web"

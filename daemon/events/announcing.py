@@ -7,10 +7,10 @@ comes in a CloudEvent. Each gives an origin, the name of the event for all time,
 from collections.abc import Mapping
 
 from daemon.errors import InvalidEvent
-from daemon.events import cdevents, cloudevents, decoding, releases
+from daemon.events import cdevents, cloudevents, decoding, releaseform
 from daemon.events.announced import Announced, EventData, Reader
 
-EVENT_DATA: tuple[EventData, ...] = (releases.EVENT_DATA, cdevents.EVENT_DATA)
+EVENT_DATA: tuple[EventData, ...] = (releaseform.EVENT_DATA, cdevents.EVENT_DATA)
 
 
 def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
@@ -23,7 +23,7 @@ def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
         for reader in READERS:
             if (announced := reader(headers, body)) is not None:
                 return announced
-        return releases.read(headers, body)
+        return releaseform.read(headers, body)
 
 
 def _read_cloudevent(headers: Mapping[str, str], body: bytes) -> Announced | None:

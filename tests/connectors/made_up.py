@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from daemon import names
-from daemon.connectors import ConnectorContext, Connector
+from daemon.connectors import Connector, ConnectorContext
 from daemon.engine.dependencies import Sink
 from daemon.errors import InvalidEvent, TransientError
 from daemon.events.announced import Announced

@@ -16,7 +16,7 @@ from daemon.app import serve
 from daemon.bus import subjects
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
-from daemon.connectors import ConnectorContext, Connector, open_connectors
+from daemon.connectors import Connector, ConnectorContext, open_connectors
 from daemon.model import Outcome, Record
 from daemon.ports import EventSource
 from daemon.settings import settings_of

@@ -18,7 +18,7 @@ from daemon import names
 from daemon.errors import InvalidEvent, InvalidInput
 from daemon.events.announcing import read_release
 from daemon.events.commanding import read_command
-from daemon.events.releases import RELEASE_TYPE
+from daemon.events.releaseform import RELEASE_TYPE
 from daemon.model import Release
 
 Message = tuple[dict[str, str], bytes]

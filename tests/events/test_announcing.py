@@ -10,7 +10,7 @@ import pytest
 from daemon.errors import InvalidEvent
 from daemon.events.announced import Announced, origin
 from daemon.events.announcing import read_release
-from daemon.events.releases import RELEASE_TYPE
+from daemon.events.releaseform import RELEASE_TYPE
 from daemon.model import ArmSpec, Release
 
 RELEASE: dict[str, Any] = {

@@ -20,7 +20,7 @@ from daemon.demo.children import child
 from daemon.events import cloudevents, verdicts
 from daemon.events.announced import origin
 from daemon.events.cloudevents import CloudEvent
-from daemon.events.releases import RELEASE_TYPE
+from daemon.events.releaseform import RELEASE_TYPE
 from daemon.model import Record, Release, Verdict
 from tests.mesh.istio_world import IstioWorld
 from tests.servers.nats_server import nats_server

@@ -69,7 +69,8 @@ class Outbox:
                 return
             if str(error) != said:
                 said = str(error)
-                log.warning("a sink has not taken the verdict yet", extra=about)
+                defect = error.__cause__ if type(error) is VerdictdError else None
+                log.warning("a sink has not taken the verdict yet", extra=about, exc_info=defect)
             await self._clock.sleep(pause)
 
     async def _attempt(self, sink: Sink, session: Session) -> VerdictdError | None:
@@ -82,9 +83,10 @@ class Outbox:
             return TimedOut(f"no acknowledgement within {sink.attempt_seconds:g} s")
         except VerdictdError as error:
             return error
-        except Exception as error:
-            log.exception("a sink failed by a defect of ours")
-            return VerdictdError(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - a defect of one sink; it is logged with its trace, once for each reason
+            defect = VerdictdError(f"{type(error).__name__}: {error}")
+            defect.__cause__ = error
+            return defect
         return None
 
     def _note(self, session: Session) -> None:

@@ -5,42 +5,22 @@ written anew, so it is read, and whoever asks is told what was translated. The w
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from config.documents import join
 from config.policy import LatencyTolerance, Policy
-
-_T = TypeVar("_T")
 
 WANDER_OF_THEN = 0.01
 """The default of ``tolerances.latency.wander`` while it was a caution about estimates; today it widens the tolerance."""
 
 
-def decode(data: bytes, model: type[_T], *, at: tuple[str, ...] = ("policy",)) -> tuple[_T, tuple[str, ...]]:
-    """JSON that holds a stored policy as ``model``, and a sentence for each word of the policy that is read as another.
+def modernise(document: object, *, at: tuple[str, ...] = ("policy",)) -> tuple[str, ...]:
+    """Put today's words in place of the policy's, in the document itself; a sentence for each word that is read as another.
 
     Args:
-        data: the JSON text.
-        model: what it is.
+        document: as decoded.
         at: the keys that lead to the policy.
-
-    Raises:
-        msgspec.MsgspecError, UnicodeDecodeError: it is not one, in any version's words.
     """
-    try:
-        return msgspec.json.decode(data, type=model), ()
-    except msgspec.ValidationError:
-        document = msgspec.json.decode(data)
-        said = _modernise(document, at)
-        if not said:
-            raise
-    return msgspec.convert(document, model), said
-
-
-def _modernise(document: Any, at: tuple[str, ...]) -> tuple[str, ...]:
-    """Put today's words in place of the policy's, in the document itself."""
     *way, last = at
     for key in way:
         document = document.get(key) if isinstance(document, dict) else None

@@ -154,7 +154,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     ``sample_digest`` chains SHA-256 over the recording's lines (digest of the last digest and the line), so that it can go
     on after a restart; ``fixed_horizon`` holds classical figures for the reader, which do not decide; ``marks`` is a time
-    for each step.
+    for each step. How long it was watched, the requests seen and the ticks without information are null in records of 0.1.
     """
 
     verdict: Verdict
@@ -164,6 +164,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     sample_digest: str
     fixed_horizon: Mapping[str, float | None] | None
     marks: tuple[TimedStep, ...]
+    seconds: float | None = None
+    canary_requests: int | None = None
+    baseline_requests: int | None = None
+    gaps: int | None = None
     format: str = "verdictd.record/1"
 
 
@@ -171,7 +175,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     """What the API shows of a release.
 
     ``unresolved`` says, a sentence each and while the release is watched, which of the policy's latency tolerances are finer than
-    the latency buckets can tell, and where one more bound would help.
+    the latency buckets can tell, and where one more bound would help. Of a release that 0.1 kept the record of, ``seconds``,
+    requests and ``gaps`` are not known, and 0.
     """
 
     id: str

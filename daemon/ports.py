@@ -281,7 +281,7 @@ class Store(Protocol):
         """Remove; no error when absent."""
         ...
 
-    async def items(self) -> list[tuple[str, bytes]]:
+    async def items(self) -> list[tuple[str, Kept]]:
         """Everything, for recovery."""
         ...
 

@@ -18,8 +18,9 @@ from typing import Any
 import msgspec
 
 from analyzers.counts import Arm, Pod, Sample
-from config import earlier, files
+from config import files
 from config.policy import Policy
+from daemon import stored
 from daemon.errors import InvalidInput
 from daemon.model import Release
 from daemon.releasecheck import decode_release
@@ -37,7 +38,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line. ``bounds_ms`` are the finite upper bounds of the latency buckets; counts carry one more, for +Inf.
 
     ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it. ``translated`` is
-    not in the file: a sentence for each word of an earlier version's policy that is read as another.
+    not in the file: a sentence for each word of an earlier version's policy that is read as another, and for each of a newer
+    version's that is not known here. ``form`` is the number of the form (``daemon.stored``); 1 where the file has none.
     """
 
     release: dict[str, Any]
@@ -46,11 +48,13 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     split: bool = False
     tick_seconds: float | None = None
     format: str = FORMAT
+    form: int = 1
     translated: tuple[str, ...] = ()
 
     def checked_release(self, *, path: str) -> Release:
         """The release, checked like any other input."""
-        return decode_release(self.release, path=path, stored=True)
+        known = self.release if self.form <= stored.FORM else stored.known(self.release, Release)[0]
+        return decode_release(known, path=path, stored=True)
 
 
 _sample_decoder = msgspec.json.Decoder(Sample)
@@ -75,8 +79,8 @@ def line(sample: Sample) -> bytes:
 def header_line(header: Header) -> bytes:
     """The first line, without the newline."""
     return _encoder.encode(
-        {"format": header.format}
-        | {k: v for k, v in msgspec.structs.asdict(header).items() if k not in {"format", "translated"} and v is not None}
+        {"format": header.format, "form": stored.FORM}
+        | {k: v for k, v in msgspec.structs.asdict(header).items() if k not in {"format", "form", "translated"} and v is not None}
     )
 
 
@@ -139,8 +143,8 @@ def read(path: Path) -> tuple[Header, Samples]:
     if first is None:
         raise InvalidInput("the file is empty", path=f"{path}:1", fix=f'begin with {{"format":"{FORMAT}",...}}')
     try:
-        header, said = earlier.decode(first, Header)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        header = _header(first)
+    except stored.Unreadable as error:
         fix = (
             "the file ends within its first line: nothing was recorded"
             if _is_torn(first)
@@ -150,7 +154,17 @@ def read(path: Path) -> tuple[Header, Samples]:
     if header.format != FORMAT:
         raise InvalidInput(f"format is {header.format!r}", path=f"{path}:1", fix=f"this version reads {FORMAT}")
     header.checked_release(path=f"{path}:1: $.release")
-    return msgspec.structs.replace(header, translated=said), Samples(path, lines, buckets=len(header.bounds_ms) + 1)
+    return header, Samples(path, lines, buckets=len(header.bounds_ms) + 1)
+
+
+def _header(first: bytes) -> Header:
+    """The header, read strictly where its form is ours or older: then it may be a person's. Raises ``stored.Unreadable``."""
+    found = stored.decode(first, Header)
+    unread = [path.removeprefix("policy.") for path in found.unread if path.startswith("policy.")]
+    if unread and found.value.form <= stored.FORM:
+        raise stored.Unreadable(f"Object contains unknown field `{unread[0]}` - at `$.policy`")
+    said = (*found.said, *(f"{path} is a newer version's, and is left out" for path in unread))
+    return msgspec.structs.replace(found.value, translated=said)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -89,12 +89,12 @@ class KvStore:
             with translated(f"removing {key}"):
                 await self._connection.jetstream.purge_stream(self._stream, subject=subject)
 
-    async def items(self) -> list[tuple[str, bytes]]:
+    async def items(self) -> list[tuple[str, Kept]]:
         """Every key of this cluster with its newest value, in no order. Raises as ``put``; ``TimedOut`` after 60 s.
 
         Markers that a killed server found again are removed meanwhile.
         """
-        found: dict[str, bytes] = {}
+        found: dict[str, Kept] = {}
         marked: set[str] = set()
         newest = api.ConsumerConfig(filter_subject=f"{self._prefix}>", deliver_policy=api.DeliverPolicy.LAST_PER_SUBJECT)
         async with aclosing(read_to_end(self._connection, self._stream, newest)) as batches:
@@ -140,14 +140,14 @@ class KvStore:
         with contextlib.suppress(VerdictdError):
             await self.delete(key)
 
-    def _take(self, messages: list[Msg], found: dict[str, bytes], marked: set[str]) -> None:
+    def _take(self, messages: list[Msg], found: dict[str, Kept], marked: set[str]) -> None:
         for message in messages:
             key = message.subject.removeprefix(self._prefix)
             if _is_marker(message.headers):
                 found.pop(key, None)
                 marked.add(key)
             else:
-                found[key] = message.data
+                found[key] = Kept(value=message.data, revision=message.metadata.sequence.stream)
                 marked.discard(key)
 
     def _subject(self, key: str) -> str:
@@ -183,7 +183,7 @@ class RolledStore:
         await self._roll.delete(key)
         self._enrolled.discard(key)
 
-    async def items(self) -> list[tuple[str, bytes]]:
+    async def items(self) -> list[tuple[str, Kept]]:
         """Everything; see ``KvStore.items``."""
         return await self._store.items()
 

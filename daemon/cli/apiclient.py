@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from config import address, earlier, files
-from daemon import names
+from config import address, files
+from daemon import names, stored
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
 from daemon.model import Record, Release, ReleaseView, Verdict
 
@@ -215,8 +215,8 @@ def _path(release_id: str) -> str:
 
 def _decoded(body: bytes, model: type[_T]) -> _T:
     try:
-        return earlier.decode(body, model)[0]
-    except msgspec.MsgspecError as error:
+        return stored.decode(body, model).value
+    except stored.Unreadable as error:
         raise Unavailable(f"the answer is not verdictd's: {error}") from error
 
 

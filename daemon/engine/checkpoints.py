@@ -2,23 +2,25 @@
 
 Only the newest state of a session matters, so a write that is waiting is replaced by a newer one: a slow or absent broker
 costs freshness, never memory and never order. Whoever needs a write to be durable waits for it by name.
+
+Every write stands on the one before it (a revision of the store), so that no two processes can both go on with a release: who
+finds another's writing in the place of its own leaves the release, and says so. What a newer version kept and this one cannot
+read is left in the same way. There is no lease: which of two processes goes on is decided by who writes first.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
 
-import msgspec
-
-from analyzers.judge import JudgeState
-from config import earlier
+from daemon import stored
 from daemon.aio.backoff import pauses
+from daemon.engine.keptforms import decode, encode, writer_of
 from daemon.engine.session import Session
-from daemon.errors import PermanentError, TransientError, VerdictdError
-from daemon.ports import Clock, Meter, Store
+from daemon.errors import Conflict, Elsewhere, PermanentError, TransientError, VerdictdError
+from daemon.ports import Clock, Kept, Meter, Store
 from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
@@ -28,42 +30,23 @@ _CONCURRENT_WRITES = 32
 _PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 
-class _Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in the store. The judge's state is beside the session, as its own exact bytes."""
-
-    session: Session
-    judge: bytes | None
-    format: Literal["verdictd.session/1"] = "verdictd.session/1"
-
-
-def encode(session: Session) -> bytes:
-    """A session as JSON; nothing is rounded."""
-    judge = None if session.judge is None else session.judge.save()
-    return msgspec.json.encode(_Kept(session=replace(session, judge=None), judge=judge))
-
-
-def decode(data: bytes) -> tuple[Session, ValueError | None]:
-    """The session back, and why its evidence could not be read.
-
-    The evidence of another version has another layout. The watch goes on and gathers it anew: a pipeline waits for the verdict.
-
-    Raises:
-        ValueError, TypeError (and theirs): the session itself cannot be read.
-    """
-    kept, _ = earlier.decode(data, _Kept, at=("session", "policy"))
-    if kept.judge is None:
-        return kept.session, None
-    try:
-        return replace(kept.session, judge=JudgeState.restore(kept.judge)), None
-    except ValueError as error:
-        return kept.session, error
-
-
 class Checkpoints:
-    """The writer. ``run`` is its task; ``flush`` empties it at the end. ``standing`` is how the store takes what is written."""
+    """The writer. ``run`` is its task; ``flush`` empties it at the end. ``standing`` is how the store takes what is written.
 
-    def __init__(self, store: Store, *, clock: Clock, meter: Meter) -> None:
+    Args:
+        store: where sessions are kept.
+        records: where those are that have ended.
+        leave: called with a release's id when it turns out to be another process's; nothing must be done about it any more.
+        clock, meter: the engine's.
+    """
+
+    def __init__(self, store: Store, *, records: Store, clock: Clock, meter: Meter, leave: Callable[[str], None]) -> None:
         self._store = store
+        self._records = records
+        self._leave = leave
+        self._writer = uuid.uuid4().hex
+        self._revisions: dict[str, int] = {}
+        self._elsewhere: dict[str, str] = {}
         self._clock = clock
         self._meter = meter
         self.standing = Standing("store", now=clock.now)
@@ -73,6 +56,11 @@ class Checkpoints:
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def elsewhere(self) -> Mapping[str, str]:
+        """The releases that are another verdictd's, with the reason why they are left alone."""
+        return self._elsewhere
 
     def save(self, session: Session) -> None:
         """Write this state soon."""
@@ -90,17 +78,30 @@ class Checkpoints:
         return future
 
     async def load(self) -> list[Session]:
-        """All sessions that were kept. One that cannot be read, and evidence that cannot, are reported and left where they are."""
+        """All sessions that were kept and can be gone on with.
+
+        What cannot be read is reported and left where it is: for the newer version that kept it, or, where it is damaged, until
+        its release is announced again.
+        """
         sessions = []
-        for release_id, data in await self._store.items():
+        for release_id, kept in await self._store.items():
             try:
-                session, lost = decode(data)
-                sessions.append(session)
-                if lost is not None:
-                    self._meter.failed("checkpoint", VerdictdError(f"evidence of {release_id} is gathered anew: {lost}"))
+                sessions.append(self._read(release_id, kept))
+            except stored.NewerForm as error:
+                self._note_elsewhere(release_id, str(error))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others must be taken up
+                self._revisions[release_id] = kept.revision
                 self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
         return sessions
+
+    def _read(self, release_id: str, kept: Kept) -> Session:
+        read = decode(kept.value, now=self._clock.now())
+        self._revisions[release_id] = kept.revision
+        if read.lost is not None:
+            self._meter.failed("checkpoint", VerdictdError(f"evidence of {release_id} is gathered anew: {read.lost}"))
+        if read.unread:
+            log.warning("a newer version keeps more of a release", extra={"release": release_id, "unread": ", ".join(read.unread)})
+        return read.session
 
     async def run(self) -> None:
         """Write what is waiting, for ever."""
@@ -151,9 +152,13 @@ class Checkpoints:
         waiters = self._waiting.pop(release_id, [])
         try:
             if session is None:
-                await self._store.delete(release_id)
+                await self._delete(release_id)
             else:
-                await self._store.put(release_id, encode(session))
+                await self._put(release_id, encode(session, writer=self._writer))
+        except Elsewhere as error:
+            self.standing.works()
+            self._leave_alone(release_id, error, waiters)
+            return True
         except TransientError as error:
             self._meter.failed("store", error)
             self.standing.fails(str(error))
@@ -175,6 +180,47 @@ class Checkpoints:
         for waiter in _undone(waiters):
             waiter.set_result(None)
         return True
+
+    async def _put(self, release_id: str, value: bytes) -> None:
+        """Over our last write. One that was not acknowledged may be there all the same."""
+        try:
+            revision = await self._store.put(release_id, value, over=self._revisions.get(release_id, 0))
+        except Conflict:
+            revision = await self._store.put(release_id, value, over=await self._own_revision(release_id))
+        self._revisions[release_id] = revision
+        self._elsewhere.pop(release_id, None)
+
+    async def _delete(self, release_id: str) -> None:
+        await self._own_revision(release_id, ended=True)
+        await self._store.delete(release_id)
+        self._revisions.pop(release_id, None)
+
+    async def _own_revision(self, release_id: str, *, ended: bool = False) -> int:
+        """The newest revision, which a write of ours may stand on; 0 where nothing is kept. Raises ``Elsewhere``."""
+        kept = await self._store.get(release_id)
+        if kept is None:
+            if not ended and await self._records.get(release_id) is not None:
+                raise Elsewhere("another verdictd has ended it: its record is kept already")
+            return 0
+        writer = writer_of(kept.value)
+        # An older one than ours is what a broker that lost its last writes has left.
+        if writer != self._writer and kept.revision > self._revisions.get(release_id, 0):
+            raise Elsewhere(f"another verdictd goes on with it (process {writer or 'unknown'})")
+        return kept.revision
+
+    def _leave_alone(self, release_id: str, error: Elsewhere, waiters: Iterable[asyncio.Future[None]]) -> None:
+        """What its task waits for is cancelled with the task; others that wait are told."""
+        self._revisions.pop(release_id, None)
+        self._pending.pop(release_id, None)
+        self._note_elsewhere(release_id, str(error))
+        self._leave(release_id)
+        for waiter in _undone([*waiters, *self._waiting.pop(release_id, [])]):
+            waiter.set_exception(error)
+
+    def _note_elsewhere(self, release_id: str, reason: str) -> None:
+        self._elsewhere[release_id] = reason
+        self._meter.failed("checkpoint", Elsewhere(f"release {release_id} is left alone: {reason}"))
+        log.warning("a release is left to another verdictd", extra={"release": release_id, "reason": reason})
 
     def _say_refused(self, release_id: str, reason: str) -> None:
         """Once for each release and reason: it comes again with every tick."""

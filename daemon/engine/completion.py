@@ -12,19 +12,18 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
-from config import earlier
+from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import GUARD_ENDED, Reverting
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
-from daemon.model import Action, Record, Stage, TimedStep
+from daemon.model import Action, Stage, TimedStep
 from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictLog
 
 log = logging.getLogger(__name__)
@@ -125,7 +124,7 @@ class Completion:
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""
-        record = msgspec.json.encode(life.record_of(session))
+        record = encode_record(session)
         await self._until_done("record", lambda: self._keep(session.release_id, record))
         self._put(session)
         self._checkpoints.remove(session.release_id)
@@ -182,6 +181,6 @@ def _not_guarded(session: Session, *, now: float) -> tuple[TimedStep, ...]:
 def _is_same(kept: bytes, record: bytes) -> bool:
     """Whether both are of one verdict: that of 0.1 was written before the guard, and knows less of it."""
     try:
-        return earlier.decode(kept, Record)[0].verdict == earlier.decode(record, Record)[0].verdict
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return decode_record(kept).verdict == decode_record(record).verdict
+    except stored.Unreadable:
         return False

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 
-from config import earlier
+from daemon import stored
 from daemon.aio.tasks import cancel_all
 from daemon.engine import session as life
 from daemon.engine.admission import Admission
@@ -18,12 +18,13 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer
 from daemon.engine.feed import view
+from daemon.engine.keptforms import decode_record
 from daemon.engine.recovery import recover
 from daemon.engine.registry import Registry
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.ticker import Ticker
 from daemon.engine.weights import Weights
-from daemon.errors import NotFound, Refused, Unavailable
+from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
 from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
 from daemon.ports import ReleaseChange
 
@@ -48,7 +49,9 @@ class Engine:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._registry = Registry(max_ended=ports.limits.max_ended)
-        self._checkpoints = Checkpoints(ports.sessions, clock=ports.clock, meter=ports.meter)
+        self._checkpoints = Checkpoints(
+            ports.sessions, records=ports.records, clock=ports.clock, meter=ports.meter, leave=self._leave
+        )
         self._tickers: list[Ticker] = []
         self._at_work: _AtWork | None = None
         self._stopping = asyncio.Event()
@@ -136,6 +139,10 @@ class Engine:
             stage=Stage.ENDED,
             submitted_at=record.marks[0].at,
             ticks=record.verdict.ticks,
+            seconds=record.seconds or 0.0,
+            canary_requests=record.canary_requests or 0,
+            baseline_requests=record.baseline_requests or 0,
+            gaps=record.gaps or 0,
             evidence=record.verdict.evidence,
             boundary=record.verdict.boundary,
             verdict=record.verdict,
@@ -170,8 +177,13 @@ class Engine:
     async def _kept_record(self, release_id: str) -> Record:
         kept = await self._ports.records.get(release_id)
         if kept is None:
+            if (why := self._checkpoints.elsewhere.get(release_id)) is not None:
+                raise Elsewhere(f"release {release_id}: {why}")
             raise NotFound(f"no release {release_id!r}")
-        return earlier.decode(kept.value, Record)[0]
+        try:
+            return decode_record(kept.value)
+        except stored.NewerForm as error:
+            raise Elsewhere(f"release {release_id}: its record was {error}") from error
 
     async def _decision(self, release_id: str) -> str:
         """Why a release is not open to a person's word any more. Raises ``NotFound``."""
@@ -195,6 +207,12 @@ class Engine:
         if self._at_work is None or not self._recovered.is_set():
             raise Unavailable("sessions are being read back; try again")
         return self._at_work
+
+    def _leave(self, release_id: str) -> None:
+        """The release is another verdictd's: nothing more is done about it here."""
+        session = self._registry.leave(release_id)
+        if session is not None and self._at_work is not None:
+            self._at_work.supervisor.leave(session)
 
     # --- loops ------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import NoReturn
 
 from daemon.aio.backoff import pauses
-from daemon.errors import InvalidEvent, InvalidInput, Refused, TransientError, VerdictdError
+from daemon.errors import Elsewhere, InvalidEvent, InvalidInput, Refused, TransientError, VerdictdError
 from daemon.ports import Announcement, Clock, CommandSource, EventSource, Meter, ReleaseService
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,10 @@ class EventConsumer:
             release = announcement.release()
             assert announcement.release_id is not None  # it was understood
             await self._releases.submit(release, release_id=announcement.release_id)
+        except Elsewhere as error:  # the event has done what it is for: its release is kept
+            self._meter.failed("event", error)
+            log.warning("event left to another verdictd", extra={"reason": str(error)})
+            await announcement.accept()
         except (InvalidInput, Refused) as error:
             self._meter.failed("event", error)
             log.warning("event rejected", extra={"reason": str(error)})

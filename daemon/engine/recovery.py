@@ -10,21 +10,20 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-import msgspec
-
-from config import earlier
+from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.threads import OwnThread
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
+from daemon.engine.keptforms import decode_record
 from daemon.engine.recording import header_of
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import GUARD_ENDED
 from daemon.engine.session import LastTick, Session
 from daemon.engine.supervisor import Supervisor
 from daemon.errors import TransientError, VerdictdError
-from daemon.model import Record, Stage, Verdict
+from daemon.model import Stage, Verdict
 from daemon.ports import Meter
 from daemon.recorder import Recorder
 
@@ -116,8 +115,8 @@ def _has_ended(session: Session, record: bytes | None) -> bool:
     if session.stage not in {Stage.PUBLISHING, Stage.GUARDING} or not session.is_guarded:
         return True
     try:
-        marks = earlier.decode(record, Record)[0].marks
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        marks = decode_record(record).marks
+    except stored.Unreadable:
         return True
     return any(mark.step == GUARD_ENDED for mark in marks)
 

@@ -10,7 +10,7 @@ from typing import assert_never, overload
 
 from daemon.engine.feed import Changes, view
 from daemon.engine.session import Session
-from daemon.errors import NotFound
+from daemon.errors import Elsewhere, NotFound
 from daemon.model import Action, Release, ReleaseView, Stage, Verdict
 
 
@@ -61,6 +61,13 @@ class Registry:
             for waiter in self._waiters.pop(session.release_id, []):
                 if not waiter.done():
                     waiter.set_result(session.verdict)
+
+    def leave(self, release_id: str) -> Session | None:
+        """Forget a running session that is another process's; whoever waits for its verdict here is told."""
+        for waiter in self._waiters.pop(release_id, []):
+            if not waiter.done():
+                waiter.set_exception(Elsewhere(f"release {release_id} is another verdictd's by now; ask there"))
+        return self._running.pop(release_id, None)
 
     def running(self) -> list[Session]:
         """All running sessions."""

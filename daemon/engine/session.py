@@ -10,7 +10,7 @@ tested and replayed. The engine's other modules do the waiting and put the new v
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal, assert_never, cast
 
@@ -65,6 +65,8 @@ class Session:
         superseded_by: the newer release of the same service, once there is one.
         located: what the router said that the arms are; empty before it was asked, and in sessions of older versions.
         told: its verdict was found published when it was taken up again: nothing is done any more but to keep the record.
+        evidence_from: the watch's seconds from which its evidence counts: more than 0 where what came before was lost.
+        carried: what a newer version keeps of it and this one does not know; written back as it is.
     """
 
     release_id: str
@@ -99,6 +101,8 @@ class Session:
     told: bool = False
     located: str = ""
     marks: tuple[TimedStep, ...] = ()
+    evidence_from: float = 0.0
+    carried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def window_seconds(self) -> float:
@@ -246,6 +250,18 @@ def not_judged(session: Session, reason: str, *, now: float) -> Session:
     return decided(session, Decision(outcome=Outcome.INCONCLUSIVE, by="judge", reason=said, at=now))
 
 
+def evidence_lost(session: Session, *, now: float) -> Session:
+    """What the judge had gathered cannot be read: it begins anew, in what is left of the window, and the verdict will say so."""
+    began = f"{session.ticks} ticks of {session.t:g} s were judged by another version, whose evidence cannot be read"
+    return marked(replace(session, judge=None, evidence_from=session.t), "evidence_lost", at=now, detail=began)
+
+
+def _since(session: Session) -> str:
+    return (
+        f"evidence is counted from {session.evidence_from:g} s on: what was gathered before, by another version, could not be read"
+    )
+
+
 def commanded(session: Session, command: Command, *, now: float) -> Session:
     """A person has decided."""
     because = f": {command.reason}" if command.reason else ""
@@ -274,6 +290,8 @@ def outdated(session: Session, newer_id: str) -> Session:
 
 def decided(session: Session, decision: Decision) -> Session:
     """A decision is final. A rollback is acted on where the policy enforces or a person asked for it; the rest is told."""
+    if session.evidence_from > 0 and decision.by in {"judge", "deadline"}:
+        decision = replace(decision, reason=f"{decision.reason}; {_since(session)}")
     after = marked(replace(session, decision=decision), "decided", at=decision.at, detail=decision.reason)
     act = decision.outcome is Outcome.ROLLBACK and (session.policy.mode == "enforce" or decision.by == "person")
     if act:
@@ -346,6 +364,10 @@ def record_of(session: Session) -> Record:
         sample_digest=session.digest,
         fixed_horizon=session.decision.fixed_horizon if session.decision else None,
         marks=session.marks,
+        seconds=session.t,
+        canary_requests=session.canary_requests,
+        baseline_requests=session.baseline_requests,
+        gaps=session.gaps,
     )
 
 

@@ -64,6 +64,11 @@ class Supervisor:
         self._registry.put(session)
         self.begin(session.release_id)
 
+    def leave(self, session: Session) -> None:
+        """End the release's task where it is, and forget what is remembered for it."""
+        self._cancel(session.release_id)
+        self._forget(session)
+
     def supersede_rivals(self, newer: Session) -> None:
         """End what is going on with older releases of the same service, each as far as its stage allows."""
         for rival in self._registry.rivals(newer.release, release_id=newer.release_id):

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from config.policy import Policy, Promotion
-from daemon.engine import checkpoints
+from daemon.engine import keptforms
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
@@ -62,7 +62,9 @@ async def _measure() -> list[Figure]:
         _Synthetic(),
         meshes=frozenset({"edge"}),
         registry=registry,
-        checkpoints=Checkpoints(MemoryStore(), clock=scene.clock, meter=MemoryMeter()),
+        checkpoints=Checkpoints(
+            MemoryStore(), records=MemoryStore(), clock=scene.clock, meter=MemoryMeter(), leave=lambda release_id: None
+        ),
         clock=scene.clock,
         meter=_Silent(),
         decided=lambda session: None,
@@ -79,10 +81,10 @@ async def _measure() -> list[Figure]:
         turns.append(time.process_time() - began)
     gc.collect()
     bytes_each = (_resident_bytes() - before) / RELEASES
-    kept = [checkpoints.encode(session) for session in registry.running()]
+    kept = [keptforms.encode(session) for session in registry.running()]
     began = time.perf_counter()
     for data in kept:
-        checkpoints.decode(data)
+        keptforms.decode(data, now=0.0)
     restored = time.perf_counter() - began
     carried = TICK_SECONDS / (sorted(turns)[len(turns) // 2] / RELEASES)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

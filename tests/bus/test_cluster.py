@@ -78,4 +78,4 @@ async def test_the_end_of_the_server_we_are_connected_to_loses_nothing(tmp_path:
             [announcement] = await take(bus, 1, within=30.0)
             await announcement.accept()
             assert [found.release_id for _, found in await patiently(lambda: published(bus))] == ["web-1", "web-2"]
-            assert await patiently(bus.sessions.items) == [("web-1", b"state")]
+            assert [(key, kept.value) for key, kept in await patiently(bus.sessions.items)] == [("web-1", b"state")]

@@ -8,9 +8,9 @@ import pytest
 
 from config import earlier
 from config.policy import LatencyTolerance, Policy, Promotion, Tolerances, TrafficTolerance
-from daemon import recordings
+from daemon import recordings, stored
 from daemon.cli import main
-from daemon.engine.checkpoints import decode
+from daemon.engine.keptforms import decode
 from daemon.model import Record, Stage
 from daemon.offline.explain.trace import read_record
 from daemon.offline.replay import replay_file
@@ -67,25 +67,26 @@ def test_a_record_of_0_1_is_read_and_its_verdict_stands() -> None:
     assert record is not None
     assert record.policy == OF_THEN
     assert record.verdict.outcome == "rollback"
-    assert earlier.decode(RECORD.read_bytes(), Record)[1] == SAID
+    assert stored.decode(RECORD.read_bytes(), Record).said == SAID
 
 
 def test_a_watch_that_0_1_began_goes_on_under_its_own_policy() -> None:
-    session, lost = decode(SESSION.read_bytes())
+    read = decode(SESSION.read_bytes(), now=9.0)
+    session = read.session
     assert (session.stage, session.ticks) == (Stage.WATCHING, 3)
     assert session.policy.evidence == "strict"
     assert session.policy.tolerances.latency == LatencyTolerance(slow_end=1.5, wander=0.02, require_slow_end=True)
-    assert (session.judge is None) == (lost is not None), "evidence in another layout is gathered anew, and said"
+    assert (session.judge is None) == (read.lost is not None), "evidence in another layout is gathered anew, and said"
 
 
 def test_what_is_wrong_for_another_reason_is_refused_as_ever() -> None:
-    with pytest.raises(msgspec.ValidationError, match="alpha"):
-        earlier.decode(b'{"policy": {"evidence": "estimate", "alpha": "much"}}', recordings.Header)
+    with pytest.raises(stored.Unreadable, match="alpha"):
+        stored.decode(b'{"release": {}, "policy": {"evidence": "estimate", "alpha": "much"}}', recordings.Header)
     for wrong in (b"{}", b"[]", b'{"policy": 1}', b'{"policy": {"tolerances": {"latency": 2}}}', b'{"policy": {"tolerances": []}}'):
-        with pytest.raises(msgspec.ValidationError):
-            earlier.decode(wrong, recordings.Header)
-    with pytest.raises(msgspec.ValidationError):
-        earlier.decode(b'{"session": []}', Record, at=("session", "policy"))
+        with pytest.raises(stored.Unreadable):
+            stored.decode(wrong, recordings.Header)
+    with pytest.raises(stored.Unreadable):
+        stored.decode(b'{"session": []}', Record, policy_at=("session", "policy"))
 
 
 def test_a_word_that_is_in_use_is_not_translated() -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from analyzers.judge import start, terms_of
 from daemon.engine import session as life
-from daemon.engine.checkpoints import Checkpoints, decode, encode
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.keptforms import decode, encode
 from daemon.engine.session import Session
 from daemon.errors import Refused, Unavailable, VerdictdError
 from tests.engine.worlds import POLICY, RELEASE, HandClock, MemoryMeter, MemoryStore, until
@@ -29,7 +30,7 @@ class Journal(MemoryStore):
         self.under_way.append(key)
         try:
             revision = await super().put(key, value, over=over)
-            self.journal.append((key, decode(value)[0].ticks))
+            self.journal.append((key, decode(value, now=0.0).session.ticks))
         finally:
             self.under_way.remove(key)
         return revision
@@ -42,10 +43,16 @@ def session(release_id: str, ticks: int = 0) -> Session:
     return replace(made, ticks=ticks)
 
 
+def of(store: MemoryStore, meter: MemoryMeter, *, records: MemoryStore | None = None, left: list[str] | None = None) -> Checkpoints:
+    """A writer; ``left`` gets the releases that it leaves to others."""
+    leave = ([] if left is None else left).append
+    return Checkpoints(store, records=records or MemoryStore(), clock=HandClock(), meter=meter, leave=leave)
+
+
 @asynccontextmanager
 async def writing(store: MemoryStore) -> AsyncIterator[tuple[Checkpoints, MemoryMeter]]:
     meter = MemoryMeter()
-    checkpoints = Checkpoints(store, clock=HandClock(), meter=meter)
+    checkpoints = of(store, meter)
     task = asyncio.ensure_future(checkpoints.run())
     yield checkpoints, meter
     task.cancel()
@@ -133,7 +140,7 @@ async def test_evidence_of_another_version_is_gathered_anew_and_the_watch_goes_o
     kept = encode(replace(session("a", ticks=7), judge=start(terms)))
     old = base64.b64encode(b"vdj1" + start(terms).save()[4:])
     store.data["a"] = kept.replace(base64.b64encode(start(terms).save()), old)
-    (back,) = await Checkpoints(store, clock=HandClock(), meter=meter).load()
+    (back,) = await of(store, meter).load()
     assert (back.ticks, back.judge) == (7, None)
     assert [what for what, _ in meter.failures] == ["checkpoint"]
 

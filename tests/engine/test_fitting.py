@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from analyzers import fitness
-from daemon.engine import checkpoints, fitting
+from daemon.engine import fitting, keptforms
 from daemon.engine import session as life
 from daemon.engine.feed import view
 from daemon.engine.session import Session
@@ -120,9 +120,9 @@ async def test_a_restart_goes_on_with_what_was_said() -> None:
 
 async def test_a_checkpoint_of_a_version_that_said_nothing_of_it_is_taken_up_and_looked_at() -> None:
     shop = watching(reading(900))
-    kept = json.loads(checkpoints.encode(await ticked(shop)))
+    kept = json.loads(keptforms.encode(await ticked(shop)))
     for name in ("unresolved", "fitted_at"):
         del kept["session"][name]
-    back, _ = checkpoints.decode(json.dumps(kept).encode())
+    back = keptforms.decode(json.dumps(kept).encode(), now=0.0).session
     assert (back.unresolved, back.fitted_at) == ((), 0)
     assert fitting.looked(back).unresolved == (TYPICAL, P99)

@@ -9,7 +9,7 @@ import pytest
 from analyzers.judge import start
 from analyzers.ruling import Ruling
 from daemon import recordings
-from daemon.engine import checkpoints
+from daemon.engine import keptforms
 from daemon.engine import session as life
 from daemon.engine.session import Session
 from daemon.model import Action, Command, Outcome, Reading, Stage, TimedStep
@@ -171,8 +171,8 @@ def test_a_checkpoint_brings_back_the_same_session(watching: Session) -> None:
     after, _ = life.sampled(watching, healthy(), now=102.0)
     decided = life.judged(after, start(after.terms), ruling("rollback"), now=105.0)
     for session in (watching, after, life.reverted(decided, Action.REVERT, [])):
-        back, _ = checkpoints.decode(checkpoints.encode(session))
-        assert checkpoints.encode(back) == checkpoints.encode(session)
+        back = keptforms.decode(keptforms.encode(session), now=0.0).session
+        assert keptforms.encode(back) == keptforms.encode(session)
         assert (back.stage, back.marks, back.digest, back.verdict) == (
             session.stage,
             session.marks,

@@ -28,7 +28,13 @@ class Workshop:
     def __init__(self, telemetry: HandTelemetry, *, recorder: Recorder | None = None) -> None:
         self.scene = Scene(telemetry=telemetry)
         self.registry = Registry(max_ended=10)
-        self.checkpoints = Checkpoints(self.scene.sessions, clock=self.scene.clock, meter=self.scene.meter)
+        self.checkpoints = Checkpoints(
+            self.scene.sessions,
+            records=self.scene.records,
+            clock=self.scene.clock,
+            meter=self.scene.meter,
+            leave=lambda release_id: None,
+        )
         self.decided: list[Session] = []
         self.ticker = Ticker(
             "hand",

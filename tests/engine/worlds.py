@@ -91,10 +91,10 @@ class MemoryStore:
         self._check()
         return [key for key in self.missing if key not in self.data]
 
-    async def items(self) -> list[tuple[str, bytes]]:
+    async def items(self) -> list[tuple[str, Kept]]:
         await self.open.wait()
         self._check()
-        return list(self.data.items())
+        return [(key, Kept(value=value, revision=self.revisions.get(key, 1))) for key, value in self.data.items()]
 
     def _check(self) -> None:
         if self.failing is not None:

@@ -10,9 +10,9 @@ import msgspec
 
 from analyzers.judge import fold, start
 from analyzers.ruling import Ruling
-from config import earlier, files
+from config import files
 from config.policy import Policy
-from daemon import recordings
+from daemon import recordings, stored
 from daemon.errors import InvalidInput
 from daemon.model import Arm, Record, Release, Sample
 from daemon.offline.replay.sources import opened
@@ -45,8 +45,8 @@ def read_record(path: Path) -> Record | None:
     if _format_of(content) != FORMAT:
         return None
     try:
-        return earlier.decode(content, Record)[0]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return stored.decode(content, Record).value
+    except stored.Unreadable as error:
         raise InvalidInput(str(error), path=str(path), fix=f"this version reads {FORMAT}") from error
 
 

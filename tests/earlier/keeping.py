@@ -1,0 +1,149 @@
+"""A daemon's stores in the middle of its work, a release in each stage: made by running it, so that the bytes are its own.
+
+``python -m tests.earlier`` writes them into a file, once for each form of what is kept; the tests read the files of all forms.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from config.settings import Limits
+from daemon.errors import Unavailable
+from daemon.model import Reading, Release, Verdict, Watch
+from daemon.ports import PatchReceipt
+from tests.engine.worlds import (
+    POLICY,
+    RELEASE,
+    HandRouter,
+    HandTelemetry,
+    MemorySink,
+    Scene,
+    failing,
+    gap,
+    healthy,
+    killed,
+    running,
+    until,
+)
+
+SERVICES = ("locating", "better", "worse", "reverting", "publishing", "guarding", "ended")
+"""A release of each, named for the stage it is caught in; ``better`` and ``worse`` are being watched."""
+_BAD = frozenset({"worse", "reverting", "guarding"})
+_CAUGHT = {"locating": "locating", "better": "watching", "worse": "watching"} | {
+    stage: stage for stage in ("reverting", "publishing", "guarding")
+}
+# The clock of these tests runs with whoever sleeps: no watch may end for its window.
+_POLICY = msgspec.structs.replace(POLICY, window_seconds=86_400.0)
+
+
+def release(service: str) -> Release:
+    """The release of one service."""
+    return msgspec.structs.replace(RELEASE, service=service)
+
+
+def release_id(service: str) -> str:
+    """Its id."""
+    return f"{service}-1"
+
+
+class ManyTelemetry(HandTelemetry):
+    """Each service has its own readings. Those of ``better`` and ``worse`` say little while the world ``ails``, then nothing."""
+
+    def __init__(self, *, ails: bool) -> None:
+        super().__init__()
+        self.ails = ails
+        self.left = dict.fromkeys(("better", "worse"), 4)
+
+    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        return {watch.release_id: self._reading(watch.release.service) for watch in watches}
+
+    def _reading(self, service: str) -> Reading:
+        if not self.ails or service not in self.left:
+            return failing() if service in _BAD else healthy()
+        self.left[service] -= 1
+        if self.left[service] < 0:
+            return gap()
+        return failing(1) if service in _BAD else healthy()
+
+
+@dataclass
+class ManyRouter(HandRouter):
+    """A route for each service; some cannot be found or changed while the mesh ``ails``."""
+
+    ails: bool = True
+    patched: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    async def locate(self, release: Release) -> Any:
+        if self.ails and release.service == "locating":
+            raise Unavailable("the mesh does not answer")
+        return await super().locate(release)
+
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        if self.ails and release.service == "reverting":
+            await asyncio.Event().wait()
+        changed = release.service not in self.patched
+        self.patched[release.service] = self.patched.get(release.service, 0) + changed
+        return PatchReceipt(changed=changed, detail="canary 10 -> 0", sent_at=1.0, acknowledged_at=2.0)
+
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
+        return None if release.service in self.patched else "the route"
+
+
+class ManySink(MemorySink):
+    """Takes every verdict but one, while it ``ails``."""
+
+    ails = True
+
+    async def publish(self, verdict: Verdict) -> None:
+        if self.ails and verdict.service == "publishing":
+            raise Unavailable("the broker does not answer")
+        await super().publish(verdict)
+
+
+def scene(*, ails: bool) -> Scene:
+    """The ports; with ``ails`` in a state in which releases stay in every stage."""
+    limits = Limits(guard_seconds=1e9 if ails else 5.0, locate_seconds=1e9)
+    made = Scene(telemetry=ManyTelemetry(ails=ails), limits=limits, policies={"default": _POLICY})
+    made.router, made.sink = ManyRouter(ails=ails), ManySink()
+    made.sink.ails = ails
+    return made
+
+
+async def kept() -> dict[str, Any]:
+    """What is in the stores when a daemon is killed in the middle of its work, and the verdicts that it comes to afterwards."""
+    world = scene(ails=True)
+    async with killed(world) as engine:
+        for service in SERVICES:
+            await engine.submit(release(service), release_id=release_id(service))
+        await until(lambda: _stages(world.sessions.data) == _CAUGHT)
+    sessions, records, told = dict(world.sessions.data), dict(world.records.data), list(world.sink.verdicts)
+    after = scene(ails=False)
+    after.clock, after.sessions, after.records, after.sink.verdicts = world.clock, world.sessions, world.records, [*told]
+    at = world.clock.time
+    async with running(after):
+        await until(lambda: not after.sessions.data)
+    verdicts = {one.release_id: one for one in after.sink.verdicts}
+    assert len(verdicts) == len(after.sink.verdicts) == len(SERVICES)
+    return {
+        "at": at,
+        "sessions": {key: msgspec.json.decode(value) for key, value in sorted(sessions.items())},
+        "records": {key: msgspec.json.decode(value) for key, value in sorted(records.items())},
+        "told": [msgspec.to_builtins(one) for one in told],
+        "verdicts": {key: essence(one) for key, one in sorted(verdicts.items())},
+    }
+
+
+def essence(verdict: Verdict) -> dict[str, Any]:
+    """What no version may decide otherwise of it; the words of a reason may change."""
+    return {key: getattr(verdict, key) for key in ("outcome", "meaning", "action", "by", "leg")}
+
+
+def _stages(sessions: Mapping[str, bytes]) -> dict[str, str]:
+    documents = (msgspec.json.decode(value)["session"] for value in sessions.values())
+    return {one["release"]["service"]: one["stage"] for one in documents if one["ticks"] or one["stage"] == "locating"}

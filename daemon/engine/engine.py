@@ -184,6 +184,8 @@ class Engine:
             return decode_record(kept.value)
         except stored.NewerForm as error:
             raise Elsewhere(f"release {release_id}: its record was {error}") from error
+        except stored.Unreadable as error:
+            raise stored.Unreadable(f"the record of release {release_id} cannot be read: {error}") from error
 
     async def _decision(self, release_id: str) -> str:
         """Why a release is not open to a person's word any more. Raises ``NotFound``."""

@@ -257,9 +257,7 @@ def evidence_lost(session: Session, *, now: float) -> Session:
 
 
 def _since(session: Session) -> str:
-    return (
-        f"evidence is counted from {session.evidence_from:g} s on: what was gathered before, by another version, could not be read"
-    )
+    return f"evidence counts from {session.evidence_from:g} s on: what another version gathered before could not be read"
 
 
 def commanded(session: Session, command: Command, *, now: float) -> Session:

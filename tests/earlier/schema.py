@@ -9,7 +9,21 @@ from typing import Any
 
 from msgspec import inspect
 
+from analyzers.counts import Sample
+from daemon.engine.keptforms import KeptSession
+from daemon.model import Record, Verdict
+from daemon.recordings import Header
+
 HERE = Path(__file__).parent
+_KEPT = {"session": KeptSession, "record": Record, "recording": Header, "sample": Sample, "verdict": Verdict}
+# The judge's own state stands beside the session, and has a layout of its own; what is carried has no form here.
+_NEVER_WRITTEN = ("session.session.judge", "session.session.carried", "recording.translated")
+
+
+def form() -> list[str]:
+    """Everything that this version keeps."""
+    every = (line for name, model in _KEPT.items() for line in lines(name, model))
+    return [line for line in every if not line.startswith(_NEVER_WRITTEN)]
 
 
 def lines(name: str, model: Any) -> Iterator[str]:

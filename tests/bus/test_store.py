@@ -271,3 +271,12 @@ async def test_sessions_that_somebody_has_removed_are_known_to_be_missing(nats_s
         assert await bus.records.items() == []
         await bus.sessions.delete("web-1")
         assert await bus.sessions.lost() == ["web-3"]
+
+
+async def test_what_is_listed_has_the_revision_that_a_write_may_stand_on(bus: Bus) -> None:
+    revisions = {key: await bus.sessions.put(key, key.encode()) for key in ("web-1", "web-2")}
+    listed = dict(await bus.sessions.items())
+    assert {key: kept.revision for key, kept in listed.items()} == revisions
+    await bus.sessions.put("web-1", b"newer", over=listed["web-1"].revision)
+    with pytest.raises(Conflict):
+        await bus.sessions.put("web-1", b"other", over=listed["web-1"].revision)

@@ -236,8 +236,11 @@ class VerdictLog(Protocol):
         """
         ...
 
-    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
-        """Which of these releases have a verdict that was published since then (seconds since 1970), by release id."""
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict | None]:
+        """Which of these releases have a verdict that was published since then (seconds since 1970), by release id.
+
+        Null is a verdict that is out and cannot be read here: a newer version has told it.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ A word that only a later version knows is another matter: who does not know a st
 """
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -104,9 +104,7 @@ def _carry(document: dict[str, Any], carried: Mapping[str, Any]) -> None:
             _carry(there, more)
 
 
-@functools.cache
-def _type_of(model: Any) -> inspect.Type:
-    return inspect.type_info(model)
+_type_of: Callable[[Any], inspect.Type] = functools.cache(inspect.type_info)
 
 
 def _known(kind: inspect.Type, value: Any, path: str, unread: list[str]) -> tuple[Any, Any]:

@@ -30,7 +30,7 @@ from daemon.errors import InvalidEvent
 from daemon.events import cloudevents
 from daemon.events.cdevents import rolledback
 from daemon.events.cloudevents import CloudEvent, to_structured
-from daemon.events.verdicts import read_verdict, verdict_event
+from daemon.events.verdicts import VERDICT_TYPE, read_verdict, verdict_event
 from daemon.model import Release, Verdict
 
 logger = logging.getLogger(__name__)
@@ -109,21 +109,21 @@ class Publisher:
         subject = subjects.verdict_subject(cluster=verdict.cluster, namespace=verdict.namespace, service=verdict.service)
         await self._once.publish(subjects.VERDICTS, subject, verdict_event(verdict), since=verdict.decided_at)
 
-    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict | None]:
         """The verdicts of these releases of this cluster that are on the stream, and were published since then.
 
-        One reading for all of them. One that cannot be read is left out, and said.
+        One reading for all of them. One that cannot be read is null, and said.
 
         Raises:
             TransientError: the stream could not be read to its end; call again.
         """
-        found: dict[str, Verdict] = {}
+        found: dict[str, Verdict | None] = {}
         async with aclosing(self._once.read_since(subjects.VERDICTS, self._own, since)) as batches:
             async for messages in batches:
                 for message in messages:
-                    verdict = _verdict_of(message)
-                    if verdict is not None and verdict.release_id in release_ids:
-                        found.setdefault(verdict.release_id, verdict)
+                    release_id, verdict = _verdict_of(message)
+                    if release_id in release_ids:
+                        found.setdefault(release_id, verdict)
         return found
 
 
@@ -145,10 +145,16 @@ class CDEvents:
             await self._once.publish(subjects.CDEVENTS, subject, event, since=verdict.decided_at)
 
 
-def _verdict_of(message: Msg) -> Verdict | None:
+def _verdict_of(message: Msg) -> tuple[str, Verdict | None]:
+    """Whose verdict it is, and the verdict where it can be read; of what is no verdict at all, nobody's."""
+    release_id = ""
     try:
         event = cloudevents.read(message.headers or {}, message.data)
-        return None if event is None else read_verdict(event)
+        if event is None:
+            return "", None
+        release_id = event.extensions.get("releaseid", "") if event.type == VERDICT_TYPE else ""
+        verdict = read_verdict(event)
     except InvalidEvent as error:
         logger.warning("a published verdict cannot be read", extra={"subject": message.subject, "reason": str(error)})
-        return None
+        return release_id, None
+    return verdict.release_id, verdict

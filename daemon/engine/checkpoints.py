@@ -62,6 +62,12 @@ class Checkpoints:
         """The releases that are another verdictd's, with the reason why they are left alone."""
         return self._elsewhere
 
+    def leave_alone(self, release_id: str, reason: str) -> None:
+        """Note, and say, that a release is another verdictd's."""
+        self._elsewhere[release_id] = reason
+        self._meter.failed("checkpoint", Elsewhere(f"release {release_id} is left alone: {reason}"))
+        log.warning("a release is left to another verdictd", extra={"release": release_id, "reason": reason})
+
     def save(self, session: Session) -> None:
         """Write this state soon."""
         self._enqueue(session.release_id, session)
@@ -88,7 +94,7 @@ class Checkpoints:
             try:
                 sessions.append(self._read(release_id, kept))
             except stored.NewerForm as error:
-                self._note_elsewhere(release_id, str(error))
+                self.leave_alone(release_id, str(error))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others must be taken up
                 self._revisions[release_id] = kept.revision
                 self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
@@ -157,7 +163,7 @@ class Checkpoints:
                 await self._put(release_id, encode(session, writer=self._writer))
         except Elsewhere as error:
             self.standing.works()
-            self._leave_alone(release_id, error, waiters)
+            self._give_up(release_id, error, waiters)
             return True
         except TransientError as error:
             self._meter.failed("store", error)
@@ -208,19 +214,14 @@ class Checkpoints:
             raise Elsewhere(f"another verdictd goes on with it (process {writer or 'unknown'})")
         return kept.revision
 
-    def _leave_alone(self, release_id: str, error: Elsewhere, waiters: Iterable[asyncio.Future[None]]) -> None:
+    def _give_up(self, release_id: str, error: Elsewhere, waiters: Iterable[asyncio.Future[None]]) -> None:
         """What its task waits for is cancelled with the task; others that wait are told."""
         self._revisions.pop(release_id, None)
         self._pending.pop(release_id, None)
-        self._note_elsewhere(release_id, str(error))
+        self.leave_alone(release_id, str(error))
         self._leave(release_id)
         for waiter in _undone([*waiters, *self._waiting.pop(release_id, [])]):
             waiter.set_exception(error)
-
-    def _note_elsewhere(self, release_id: str, reason: str) -> None:
-        self._elsewhere[release_id] = reason
-        self._meter.failed("checkpoint", Elsewhere(f"release {release_id} is left alone: {reason}"))
-        log.warning("a release is left to another verdictd", extra={"release": release_id, "reason": reason})
 
     def _say_refused(self, release_id: str, reason: str) -> None:
         """Once for each release and reason: it comes again with every tick."""

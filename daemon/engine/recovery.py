@@ -49,7 +49,7 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
                 extra={"release": session.release_id, "stage": session.stage},
             )
             checkpoints.remove(session.release_id)
-    sessions = await _with_what_was_told(ports, [session for session in kept if session.release_id not in ended])
+    sessions = await _with_what_was_told(ports, checkpoints, [session for session in kept if session.release_id not in ended])
     # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
     for session in sorted(sessions, key=lambda s: s.submitted_at):
         if session.release.mesh not in ports.meshes:
@@ -143,14 +143,17 @@ async def _records(ports: Ports, release_ids: Sequence[str]) -> dict[str, bytes]
     return found
 
 
-async def _with_what_was_told(ports: Ports, sessions: Sequence[Session]) -> list[Session]:
-    """The sessions, those of which another verdict is out than they know of with that one."""
+async def _with_what_was_told(ports: Ports, checkpoints: Checkpoints, sessions: Sequence[Session]) -> list[Session]:
+    """The sessions, those of which another verdict is out than they know of with that one; not those whose cannot be read."""
     if not sessions:
         return []
     ids = frozenset(session.release_id for session in sessions)
     since = min(session.submitted_at for session in sessions)
     told = await _answered(ports, lambda: ports.verdicts.published(ids, since=since))
-    return [_as_told(session, told.get(session.release_id)) for session in sessions]
+    newer = {release_id for release_id, verdict in told.items() if verdict is None}
+    for release_id in newer:
+        checkpoints.leave_alone(release_id, "its verdict is out, in words of a newer version of verdictd")
+    return [_as_told(session, told.get(session.release_id)) for session in sessions if session.release_id not in newer]
 
 
 def _as_told(session: Session, told: Verdict | None) -> Session:

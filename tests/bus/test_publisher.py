@@ -10,8 +10,8 @@ from daemon.bus import publisher, subjects
 from daemon.bus.connection import WRITE_SECONDS
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import InvalidInput, Refused, TimedOut, TransientError, Unavailable
-from daemon.events.cloudevents import read
-from daemon.events.verdicts import read_verdict
+from daemon.events.cloudevents import read, to_structured
+from daemon.events.verdicts import read_verdict, verdict_event
 from daemon.model import Action, Outcome, Release, Verdict
 from tests.bus import samples
 from tests.bus.samples import verdict
@@ -196,3 +196,11 @@ async def test_what_is_out_can_be_asked_for_by_release(bus: Bus) -> None:
     await bus.connection.jetstream.publish("verdictd.verdict.prod.shop.web", b"no verdict")
     found = await bus.verdicts.published({"web-1", "web-3", "web-4", "web-5"}, since=old.decided_at - 60.0)
     assert found == {"web-1": old, "web-3": other}
+
+
+async def test_a_verdict_that_is_out_in_words_of_a_newer_version_is_known_to_be_out(bus: Bus) -> None:
+    given = verdict("web-1")
+    headers, body = to_structured(verdict_event(given))
+    subject = "verdictd.verdict.prod.shop.web"
+    await bus.connection.jetstream.publish(subject, body.replace(b'"action":"revert"', b'"action":"shift"'), headers=headers)
+    assert await bus.verdicts.published({"web-1", "web-2"}, since=given.decided_at - 60.0) == {"web-1": None}

@@ -14,6 +14,7 @@ from config.policy import Policy
 from daemon import recordings
 from daemon.errors import InvalidInput
 from daemon.recordings import Header
+from daemon.stored import FORM
 
 RELEASE = {"service": "web", "baseline": {"version": "v1"}, "canary": {"version": "v2"}}
 HEADER = Header(release=RELEASE, policy=Policy(), bounds_ms=(10.0, 100.0), tick_seconds=1.0)
@@ -186,3 +187,24 @@ def test_a_packed_file_of_blank_lines_is_not_unpacked_to_its_end(tmp_path: Path)
     with pytest.raises(InvalidInput, match="more than 64 KiB of blank lines") as caught:
         list(recordings.read(path)[1])
     assert caught.value.path == f"{path}:{2 + 64 * 1024 + 1}"
+
+
+def headed(path: Path, header: object) -> Path:
+    """A recording with this first line, and one tick."""
+    path.write_text(f"{json.dumps(header)}\n{json.dumps(tick())}\n")
+    return path
+
+
+def test_a_header_of_a_newer_form_is_read_without_what_is_not_known_and_that_is_said(tmp_path: Path) -> None:
+    policy = {"alpha": 0.01, "budget": 5, "tolerances": {"errors": {"bursts": 2}}}
+    header = json.loads(recordings.header_line(HEADER)) | {"form": FORM + 1, "policy": policy}
+    header["release"]["gate"] = "approval"
+    found, _ = recordings.read(headed(tmp_path / "a.jsonl", header))
+    assert (found.policy, found.checked_release(path="$").service) == (Policy(alpha=0.01), HEADER.release["service"])
+    left_out = ("budget is a newer version's, and is left out", "tolerances.errors.bursts is a newer version's, and is left out")
+    assert found.translated == left_out
+    for number in (FORM, 1):
+        with pytest.raises(InvalidInput, match="budget"):
+            recordings.read(headed(tmp_path / "a.jsonl", header | {"form": number}))
+    with pytest.raises(InvalidInput, match="kept by a newer version of verdictd"):
+        recordings.read(headed(tmp_path / "a.jsonl", header | {"policy": {"mode": "advise"}}))

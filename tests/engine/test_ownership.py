@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, suppress
 
 import msgspec
@@ -9,7 +11,7 @@ import pytest
 
 from daemon.engine.engine import Engine
 from daemon.errors import Elsewhere, NotFound, TimedOut, VerdictdError
-from daemon.model import Command, Outcome, Stage
+from daemon.model import Command, Outcome, Stage, Verdict
 from daemon.stored import FORM
 from tests.engine.worlds import (
     ID,
@@ -18,6 +20,7 @@ from tests.engine.worlds import (
     RELEASE,
     HandAnnouncement,
     HandTelemetry,
+    MemorySink,
     MemoryStore,
     Scene,
     failing,
@@ -235,6 +238,26 @@ async def test_a_record_that_a_newer_version_keeps_is_told_as_such() -> None:
         scene.records.data[ID] = b"{"
         with pytest.raises(VerdictdError, match="the record of release web-1 cannot be read"):
             await engine.view(ID)
+
+
+class _NewerSink(MemorySink):
+    """Where a newer version has told a verdict in words of its own."""
+
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict | None]:
+        return dict.fromkeys(release_ids)
+
+
+async def test_a_release_whose_verdict_a_newer_version_has_told_is_not_judged_again() -> None:
+    scene = Scene()
+    kept = await watched(scene)
+    scene.sink = _NewerSink()
+    scene.telemetry = HandTelemetry([failing()])
+    async with running(scene) as engine:
+        assert await told(engine) == f"release {ID}: its verdict is out, in words of a newer version of verdictd"
+        await engine.submit(OTHER, release_id="other-1")
+        await verdict_of(engine, "other-1")
+    assert scene.sessions.data == {ID: kept}
+    assert scene.router.patches == 1, "of the other release"
 
 
 async def test_a_verdict_says_that_evidence_of_another_version_could_not_be_counted() -> None:

@@ -175,7 +175,7 @@ class MemorySink:
             raise self.answers.pop(0)
         self.verdicts.append(verdict)
 
-    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict]:
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict | None]:
         return {v.release_id: v for v in self.verdicts if v.release_id in release_ids and v.decided_at >= since}
 
 

@@ -39,7 +39,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it. ``translated`` is
     not in the file: a sentence for each word of an earlier version's policy that is read as another, and for each of a newer
-    version's that is not known here. ``form`` is the number of the form (``daemon.stored``); 1 where the file has none.
+    version's that is not known here. ``form`` is the number of the form (``daemon.stored``).
     """
 
     release: dict[str, Any]
@@ -48,12 +48,12 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     split: bool = False
     tick_seconds: float | None = None
     format: str = FORMAT
-    form: int = 1
+    form: int = stored.FORM
     translated: tuple[str, ...] = ()
 
     def checked_release(self, *, path: str) -> Release:
         """The release, checked like any other input."""
-        known = self.release if self.form <= stored.FORM else stored.known(self.release, Release)[0]
+        known = self.release if self.form <= stored.FORM else stored.known(self.release, Release)
         return decode_release(known, path=path, stored=True)
 
 
@@ -161,10 +161,10 @@ def _header(first: bytes) -> Header:
     """The header, read strictly where its form is ours or older: then it may be a person's. Raises ``stored.Unreadable``."""
     found = stored.decode(first, Header)
     unread = [path.removeprefix("policy.") for path in found.unread if path.startswith("policy.")]
-    if unread and found.value.form <= stored.FORM:
+    if unread and found.form <= stored.FORM:
         raise stored.Unreadable(f"Object contains unknown field `{unread[0]}` - at `$.policy`")
     said = (*found.said, *(f"{path} is a newer version's, and is left out" for path in unread))
-    return msgspec.structs.replace(found.value, translated=said)
+    return msgspec.structs.replace(found.value, form=found.form, translated=said)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

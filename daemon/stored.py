@@ -9,6 +9,7 @@ A word that only a later version knows is another matter: who does not know a st
 
 import functools
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
@@ -41,11 +42,13 @@ class Stored(Generic[_T]):
     Attributes:
         value: the model.
         said: a sentence for each word of an earlier version's policy that is read as another.
+        form: the number of its form.
         unread: the paths of what a newer version has more of.
         carried: that, each at its place in the document; what is in lists is not carried.
     """
 
     value: _T
+    form: int = FORM
     said: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     carried: Mapping[str, Any] = field(default_factory=dict)
@@ -63,30 +66,25 @@ def decode(data: bytes, model: type[_T], *, policy_at: tuple[str, ...] = ("polic
         NewerForm: its form has a larger number, and it cannot be read.
         Unreadable: it cannot be read, for any other reason.
     """
-    document: Any = None
+    form = 0
     try:
         document = msgspec.json.decode(data)
+        form = _form_of(document)
         said = earlier.modernise(document, at=policy_at)
         unread: list[str] = []
-        known, carried = _known(_type_of(model), document, "", unread)
-        return Stored(value=msgspec.convert(known, model), said=said, unread=tuple(unread), carried=carried or {})
+        carried = _take_out(_shape_of(model), document, "", unread)
+        return Stored(value=msgspec.convert(document, model), form=form, said=said, unread=tuple(unread), carried=carried)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if is_newer(document):
+        if form > FORM:
             raise NewerForm(f"kept by a newer version of verdictd: {error}") from error
         raise Unreadable(str(error)) from error
 
 
-def is_newer(document: object) -> bool:
-    """Whether a document's form has a larger number than ours."""
-    number = document.get(FIELD) if isinstance(document, Mapping) else None
-    return isinstance(number, int) and number > FORM
-
-
-def known(document: Mapping[str, Any], model: type[Any], *, path: str = "") -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What the model knows of a document, and the paths of what it does not."""
-    unread: list[str] = []
-    pruned, _ = _known(_type_of(model), document, path, unread)
-    return pruned, tuple(unread)
+def known(document: Mapping[str, Any], model: type[Any]) -> dict[str, Any]:
+    """What the model knows of a document."""
+    copy: dict[str, Any] = deepcopy(dict(document))
+    _take_out(_shape_of(model), copy, "", [])
+    return copy
 
 
 def encode(value: object, *, carried: Mapping[str, Any]) -> bytes:
@@ -97,6 +95,12 @@ def encode(value: object, *, carried: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode(document)
 
 
+def _form_of(document: object) -> int:
+    """The number of a document's form, taken out of it."""
+    number = document.pop(FIELD, 1) if isinstance(document, dict) else 1
+    return number if isinstance(number, int) else 1
+
+
 def _carry(document: dict[str, Any], carried: Mapping[str, Any]) -> None:
     for key, more in carried.items():
         there = document.setdefault(key, more)
@@ -104,49 +108,48 @@ def _carry(document: dict[str, Any], carried: Mapping[str, Any]) -> None:
             _carry(there, more)
 
 
-_type_of: Callable[[Any], inspect.Type] = functools.cache(inspect.type_info)
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a type has inside: which fields, of those that have an inside themselves which one, and what each of a list is."""
+
+    fields: frozenset[str] | None = None
+    inner: Mapping[str, "_Shape"] = field(default_factory=dict)
+    item: "_Shape | None" = None
 
 
-def _known(kind: inspect.Type, value: Any, path: str, unread: list[str]) -> tuple[Any, Any]:
-    """What ``kind`` knows of a value, and what it does not, null when nothing; the paths of that go to ``unread``."""
-    match kind, value:
-        case ((inspect.StructType() | inspect.DataclassType()), dict()):
-            return _known_fields({one.encode_name: one.type for one in kind.fields}, value, path, unread)
-        case inspect.Metadata(), _:
-            return _known(kind.type, value, path, unread)
-        case inspect.UnionType(), (dict() | list()):
-            [*members] = (one for one in kind.types if _holds(one, value))
-            return _known(members[0], value, path, unread) if members else (value, None)
-        case ((inspect.ListType() | inspect.VarTupleType()), list()):
-            return [_known(kind.item_type, item, f"{path}[{at}]", unread)[0] for at, item in enumerate(value)], None
-        case _:
-            return value, None
-
-
-def _known_fields(
-    fields: Mapping[str, inspect.Type], value: dict[str, Any], path: str, unread: list[str]
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    found: dict[str, Any] = {}
-    carried: dict[str, Any] = {}
-    for key, item in value.items():
-        if key in fields:
-            found[key], more = _known(fields[key], item, join(path, key), unread)
-            if more is not None:
-                carried[key] = more
-        elif key != FIELD or path:
-            unread.append(join(path, key))
-            carried[key] = item
-    return found, carried or None
-
-
-def _holds(kind: inspect.Type, value: object) -> bool:
-    """Whether a member of a union is for objects, or for lists, as this value is one."""
+def _shape(kind: inspect.Type) -> _Shape | None:
+    """Null where nothing could be unknown."""
     match kind:
         case inspect.Metadata():
-            return _holds(kind.type, value)
-        case inspect.StructType() | inspect.DataclassType() | inspect.DictType():
-            return isinstance(value, dict)
+            return _shape(kind.type)
+        case inspect.StructType() | inspect.DataclassType():
+            inner = {part.encode_name: shape for part in kind.fields if (shape := _shape(part.type)) is not None}
+            return _Shape(frozenset(part.encode_name for part in kind.fields), inner)
+        case inspect.UnionType():
+            return next((shape for one in kind.types if (shape := _shape(one)) is not None), None)
         case inspect.ListType() | inspect.VarTupleType():
-            return isinstance(value, list)
+            item = _shape(kind.item_type)
+            return None if item is None else _Shape(item=item)
         case _:
-            return False
+            return None
+
+
+def _take_out(shape: _Shape | None, value: object, path: str, unread: list[str]) -> dict[str, Any]:
+    """Take what is not known out of a value, in place; gives it, each at its place, and its paths to ``unread``."""
+    carried: dict[str, Any] = {}
+    if shape is None:
+        return carried
+    if shape.fields is not None and isinstance(value, dict):
+        for key in value.keys() - shape.fields:
+            carried[key] = value.pop(key)
+            unread.append(join(path, key))
+        for key, inner in shape.inner.items():
+            if more := _take_out(inner, value.get(key), join(path, key), unread):
+                carried[key] = more
+    elif shape.item is not None and isinstance(value, list):
+        for at, item in enumerate(value):
+            _take_out(shape.item, item, f"{path}[{at}]", unread)
+    return carried
+
+
+_shape_of: Callable[[Any], _Shape | None] = functools.cache(lambda model: _shape(inspect.type_info(model)))

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.live
 @asynccontextmanager
 async def engine_over(bus: Bus, world: Scene) -> AsyncIterator[Engine]:
     """An engine over NATS and, for the rest, over the ports of ``world``."""
-    engine = Engine(replace(world.ports(), sessions=bus.sessions, records=bus.records, sink=bus.verdicts))
+    engine = Engine(replace(world.ports(), sessions=bus.sessions, records=bus.records, verdicts=bus.verdicts))
     async with asyncio.TaskGroup() as group:
         group.create_task(engine.run())
         await until(lambda: engine.ready)

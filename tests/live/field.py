@@ -124,7 +124,7 @@ class Field:
 
     async def published(self, nats_url: str) -> list[Verdict]:
         """Everything on the verdict stream."""
-        async with connected(BrokerAddress(servers=(nats_url,)), name="field", connect_timeout_seconds=5.0) as connection:
+        async with connected(BrokerAddress(servers=(nats_url,)), name="field", connect_timeout_seconds=20.0) as connection:
             info = await connection.jetstream.stream_info(subjects.VERDICTS)
             found = []
             for sequence in range(info.state.first_seq, info.state.last_seq + 1):

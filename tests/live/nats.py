@@ -31,7 +31,7 @@ class Broker:
     @property
     def settings(self) -> Nats:
         """For ``open_bus``."""
-        return Nats(url=self.url, connect_timeout_seconds=5.0)
+        return Nats(url=self.url, connect_timeout_seconds=20.0)
 
     @property
     def pid(self) -> int:

@@ -72,7 +72,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 @pytest.fixture
 async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
-    client = api.client(timeout_seconds=0.5)
+    client = api.client(timeout_seconds=2.0)
     yield client
     await client.close()
 

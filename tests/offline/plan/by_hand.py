@@ -26,7 +26,7 @@ def _arm(dice: np.random.Generator, service: Service, rps: float, *, errors: flo
 def ends_by_hand(
     service: Service, policy: Policy, *, releases: int, seed: int, errors: float | None = None, factor: float = 1.0
 ) -> list[End]:
-    """Watch releases one after the other, each to its verdict."""
+    """Watch releases side by side, each to its verdict."""
     dice = np.random.default_rng(seed)
     terms = terms_of(
         policy,
@@ -37,15 +37,25 @@ def ends_by_hand(
     )
     worse = service.errors if errors is None else errors
     mine, theirs = service.rps * service.weight / 100.0, service.rps * (1.0 - service.weight / 100.0)
-    found = []
-    for _ in range(releases):
-        state, outcome, t = start(terms), "continue", 0.0
-        while outcome == "continue":
-            t += service.tick_seconds
-            canary = _arm(dice, service, mine, errors=worse, factor=factor)
-            baseline = _arm(dice, service, theirs, errors=service.errors, factor=1.0)
-            sample = Sample(t=t, seconds=service.tick_seconds, baseline=baseline, canary=canary)
-            [(state, ruling)] = fold([terms], [state], [sample])
-            outcome = ruling.outcome
-        found.append(End(outcome=outcome, seconds=t))
-    return found
+    ends: dict[int, End] = {}
+    states, t = dict.fromkeys(range(releases), start(terms)), 0.0
+    while states:
+        t += service.tick_seconds
+        samples = [
+            Sample(
+                t=t,
+                seconds=service.tick_seconds,
+                baseline=_arm(dice, service, theirs, errors=service.errors, factor=1.0),
+                canary=_arm(dice, service, mine, errors=worse, factor=factor),
+            )
+            for _ in states
+        ]
+        for release, (state, ruling) in zip(
+            tuple(states), fold([terms] * len(states), list(states.values()), samples), strict=True
+        ):
+            if ruling.outcome == "continue":
+                states[release] = state
+            else:
+                ends[release] = End(outcome=ruling.outcome, seconds=t)
+                del states[release]
+    return [ends[release] for release in range(releases)]

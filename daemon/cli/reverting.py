@@ -28,7 +28,8 @@ from daemon.errors import InvalidInput, TimedOut
 from daemon.kube.client import KubeClient
 from daemon.meshes.registry import bare, need_kubernetes, router_for
 from daemon.model import Action, Release
-from daemon.ports import Placement, TrafficRouter
+from daemon.placement import Placement
+from daemon.ports import TrafficRouter
 from daemon.settings import load_settings
 
 _SOURCE = "verdictd revert"
@@ -145,7 +146,7 @@ def _agreed() -> bool:
 def _print_json(placement: Placement, outcome: RevertOutcome | None) -> None:
     action, reason = (None, "") if outcome is None else (outcome.action, outcome.reason)
     reverted = Reverted(
-        routes=placement.routes,
+        routes=tuple(str(one) for one in placement.routes),
         canary_percent=placement.canary_percent,
         baseline=placement.baseline,
         action=action,

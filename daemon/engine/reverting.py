@@ -1,22 +1,26 @@
-"""Taking the traffic back: look where it would go, patch, see that it left, and keep it so. Nothing else.
+"""Taking the traffic back in one cluster: look where it would go, tell the owners, patch, see that it left, and keep it so.
 
-This is the one path where time is harm, so it knows only the router and a clock: no store, no bus, no metrics. What
+This is the one path where time is harm, so it knows only the router, the owners and a clock: no store, no bus, no metrics. What
 happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: who
-would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does. ``located`` is
-everywhere what the release's placement said of its arms.
+would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does. Where somebody owns the
+routes it is told first (``daemon.engine.owners``). ``located`` is everywhere what the release's placement said of its arms.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from config.settings import Limits
 from daemon.aio.backoff import doubled, pauses
+from daemon.engine.owners import hand_over, once
 from daemon.errors import Blocked, Conflict, NotFound, Throttled, TransientError, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.ports import Clock, PatchReceipt, TrafficRouter
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt
+from daemon.ports import Clock, Owner, TrafficRouter
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +61,30 @@ class RevertOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Patched:
+    """What was written, over all tries; and why not all of it could be."""
+
+    attempts: int
+    receipt: PatchReceipt | None
+    error: VerdictdError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reverting:
-    """The procedure with what it needs: time, the limits, and numbers in [0, 1) for the jitter."""
+    """The procedure with what it needs: time, the limits, and numbers in [0, 1) for the jitter.
+
+    ``baseline_seconds`` and ``owner_seconds`` are how long is waited for the answers that are wanted before a patch.
+    """
 
     clock: Clock
     limits: Limits
     random: Callable[[], float]
     baseline_seconds: float = 1.0
+    owner_seconds: float = 1.0
 
-    async def run(self, router: TrafficRouter, release: Release, *, located: str = "") -> RevertOutcome:
+    async def run(
+        self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
+    ) -> RevertOutcome:
         """Take all traffic back to the baseline and watch it leave the canary.
 
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
@@ -77,41 +96,48 @@ class Reverting:
         except Blocked as error:
             asked = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
             return RevertOutcome(action=Action.BLOCKED, steps=(asked,), attempts=0, reason=str(error))
-        attempts, result = await self._patch(router, release, located=located)
-        if isinstance(result, VerdictdError):
-            action = Action.BLOCKED if isinstance(result, Blocked) else Action.FAILED
-            reason = f"the traffic could not be taken back ({attempts} tried): {result}"
-            return RevertOutcome(action=action, steps=(asked,), attempts=attempts, reason=reason)
+        owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=self._several)
+        if owned.failure is not None:
+            reason = f"the traffic could not be taken back: {owned.failure}"
+            return RevertOutcome(action=Action.FAILED, steps=(asked, *owned.steps), attempts=0, reason=reason)
+        patched = await self._patch(router, release, located=located)
+        steps = (asked, *owned.steps, *(_receipt_steps(patched.receipt) if patched.receipt is not None else ()))
+        if patched.error is not None:
+            return _not_taken_back(patched, steps)
         action, seen, reason = await self._confirm(router, release, located=located)
-        return RevertOutcome(
-            action=action,
-            steps=(asked, *_receipt_steps(result), *seen),
-            attempts=attempts,
-            reason=f"{asked.detail}; {result.detail}; {reason}",
-        )
+        told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason])
+        return RevertOutcome(action=action, steps=(*steps, *seen), attempts=patched.attempts, reason=told)
 
-    async def keep_retrying(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[TimedStep, ...]:
+    async def keep_retrying(
+        self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
+    ) -> tuple[TimedStep, ...]:
         """Go on, for ``limits.insist_seconds``, with a revert that ``run`` had to give up: a bad canary is still serving.
 
-        Ends when a patch is acknowledged, or when there is no route any more; the caller cancels it when a newer release
-        comes. Before each try it looks again who would serve: the baseline may have gone, or come back, since. Not without end:
-        what takes the traffic days later may be another version, of which the evidence says nothing.
+        Ends when a patch of all that is left is acknowledged, or when there is no route any more; the caller cancels it when a
+        newer release comes. Before each try it looks again who would serve: the baseline may have gone, or come back, since. Not
+        without end: what takes the traffic days later may be another version, of which the evidence says nothing.
         Never raises a ``VerdictdError``.
         """
         end = self.clock.monotonic() + self.limits.insist_seconds
+        steps: list[TimedStep] = []
         for pause in pauses():
             try:
-                await self._baseline(router, release, located=located)
-                return tuple(_receipt_steps(await router.revert(release, located=located)))
+                receipt = await self._again(router, release, located=located, owners=owners, steps=steps)
+                if not receipt.failed:
+                    return (*steps, *([] if steps and not receipt.changed else _receipt_steps(receipt)))
+                steps += _receipt_steps(receipt)
+                raise _first_to_retry(receipt.failed)
             except NotFound as error:
-                return (TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
+                return (*steps, TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)))
             except VerdictdError as error:
                 if (left := end - self.clock.monotonic()) <= 0:
-                    return (TimedStep(step=GIVEN_UP, at=self.clock.now(), detail=str(error)),)
+                    return (*steps, TimedStep(step=GIVEN_UP, at=self.clock.now(), detail=str(error)))
                 await self.clock.sleep(min(left, max(pause, _asked_for(error))))
         raise AssertionError("pauses never end")
 
-    async def reassert(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[TimedStep, ...]:
+    async def reassert(
+        self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
+    ) -> tuple[TimedStep, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
         Never raises a ``VerdictdError``. Looks often at first and after every find, more rarely while nothing happens. What has
@@ -124,7 +150,7 @@ class Reverting:
         while (left := end - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left, pause * (0.5 + self.random())))
             try:
-                found = await self._reasserted(router, release, located=located)
+                found = await self._reasserted(router, release, located=located, owners=owners, steps=steps)
             except VerdictdError as error:
                 failed, last = failed + 1, f", the last one: {error}"
                 pause = _pause_after(error, pause)
@@ -139,13 +165,25 @@ class Reverting:
         detail = f"put back {times} times and taken back each time; {failed} looks failed{last}"
         return (*steps, TimedStep(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
 
-    async def _reasserted(self, router: TrafficRouter, release: Release, *, located: str) -> str | None:
+    async def _reasserted(
+        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
+    ) -> str | None:
         """Which route gave the canary traffic again, if any did; it is taken back already."""
         found = await router.canary_gets_traffic(release, located=located)
         if found is None:
             return None
+        return found if (await self._again(router, release, located=located, owners=owners, steps=steps)).changed else None
+
+    async def _again(
+        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
+    ) -> PatchReceipt:
+        """One more try. Raises ``Blocked`` where nobody would serve, and why an owner that undoes patches cannot be told."""
         await self._baseline(router, release, located=located)
-        return found if (await router.revert(release, located=located)).changed else None
+        owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=once)
+        if owned.failure is not None:
+            raise owned.failure
+        steps += owned.steps
+        return await router.revert(release, located=located)
 
     async def _baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
         """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody.
@@ -165,19 +203,41 @@ class Reverting:
             log.exception("who would serve could not be looked at, through a defect of ours")
             return f"the baseline's endpoints could not be looked at, through a defect of verdictd ({type(error).__name__})"
 
-    async def _patch(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[int, PatchReceipt | VerdictdError]:
-        """Try until it is written, sure to fail, or tried ``limits.revert_attempts`` times."""
+    async def _patch(self, router: TrafficRouter, release: Release, *, located: str) -> _Patched:
+        """Try until all is written, or what is left is sure to fail, or it was tried ``limits.revert_attempts`` times."""
+        written: dict[ObjectName, PatchedObject] = {}
+        attempts = 0
+
+        async def attempt() -> PatchReceipt:
+            nonlocal attempts
+            attempts += 1
+            receipt = await router.revert(release, located=located)
+            written.update({part.object: part for part in receipt.parts if part.failure is None})
+            if receipt.failed:
+                raise _first_to_retry(receipt.failed)
+            return receipt
+
+        last = await self._several(attempt)
+        parts = tuple(written.values())
+        receipt = None if isinstance(last, VerdictdError) else last
+        if parts:
+            sent_at, acknowledged_at = min(one.sent_at for one in parts), max(one.acknowledged_at for one in parts)
+            receipt = PatchReceipt(parts=parts, sent_at=sent_at, acknowledged_at=acknowledged_at)
+        return _Patched(attempts=attempts, receipt=receipt, error=last if isinstance(last, VerdictdError) else None)
+
+    async def _several(self, call: Callable[[], Awaitable[T]]) -> T | VerdictdError:
+        """Call until it succeeds, is sure to fail, or was tried ``limits.revert_attempts`` times."""
         attempt = 0
         while True:
             attempt += 1
             try:
-                return attempt, await router.revert(release, located=located)
+                return await call()
             except TransientError as error:
                 if attempt >= self.limits.revert_attempts:
-                    return attempt, error
+                    return error
                 await self.clock.sleep(self._retry_delay(error, attempt=attempt))
             except VerdictdError as error:
-                return attempt, error
+                return error
 
     def _retry_delay(self, error: TransientError, *, attempt: int) -> float:
         """A conflict means that somebody else was quicker, not that the server is in trouble: the first few cost nothing."""
@@ -231,10 +291,26 @@ def _asked_for(error: VerdictdError) -> float:
     return min(error.retry_after_seconds, _RETRY_AFTER_CAP_SECONDS) if isinstance(error, Throttled) else 0.0
 
 
+def _not_taken_back(patched: _Patched, steps: tuple[TimedStep, ...]) -> RevertOutcome:
+    """Not in all objects; what was written in the others stands."""
+    blocked = isinstance(patched.error, Blocked) and patched.receipt is None
+    reason = f"the traffic could not be taken back ({patched.attempts} tried): {patched.error}"
+    if patched.receipt is not None:
+        reason += f"; it was elsewhere: {patched.receipt}"
+    action = Action.BLOCKED if blocked else Action.FAILED
+    return RevertOutcome(action=action, steps=steps, attempts=patched.attempts, reason=reason)
+
+
+def _first_to_retry(failed: Sequence[PatchedObject]) -> VerdictdError:
+    """What can be tried again is told before what cannot."""
+    failures = [one.failure for one in failed if one.failure is not None]
+    return min(failures, key=lambda error: not isinstance(error, TransientError))
+
+
 def _receipt_steps(receipt: PatchReceipt) -> list[TimedStep]:
     if not receipt.changed:
-        return [TimedStep(step=NOTHING_TO_TAKE_BACK, at=receipt.acknowledged_at, detail=receipt.detail)]
+        return [TimedStep(step=NOTHING_TO_TAKE_BACK, at=receipt.acknowledged_at, detail=str(receipt))]
     return [
-        TimedStep(step=PATCH_SENT, at=receipt.sent_at, detail=receipt.detail),
+        TimedStep(step=PATCH_SENT, at=receipt.sent_at, detail=str(receipt)),
         TimedStep(step=PATCH_ACKNOWLEDGED, at=receipt.acknowledged_at),
     ]

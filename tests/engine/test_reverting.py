@@ -14,7 +14,7 @@ from daemon.engine import reverting
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, ArmSpec, Release, TimedStep
-from daemon.ports import PatchReceipt, Placement
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange
 
 T = TypeVar("T")
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
@@ -38,6 +38,11 @@ class FakeClock:
         self.slept.append(seconds)
         self.at += seconds
         await asyncio.sleep(0)
+
+
+def written(clock: FakeClock, name: str) -> PatchedObject:
+    changes = (RouteChange(detail="v2 -> v1"),)
+    return PatchedObject(object=ObjectName(kind="Route", name=name), changes=changes, sent_at=clock.at, acknowledged_at=clock.at)
 
 
 @dataclass
@@ -66,7 +71,8 @@ class FakeRouter:
         answer = self._next(self.patches, "patch")
         if isinstance(answer, VerdictdError):
             raise answer
-        return PatchReceipt(changed=bool(answer), detail="v2 -> v1", sent_at=self.clock.at, acknowledged_at=self.clock.at)
+        parts = (written(self.clock, "web"),) if answer else ()
+        return PatchReceipt(parts=parts, nothing="nothing is left", sent_at=self.clock.at, acknowledged_at=self.clock.at)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         answer = self._next(self.looks, "look")

@@ -35,14 +35,14 @@ class HandedOver:
 
 
 async def claimed(owners: Sequence[Owner], release: Release, *, seconds: float) -> Mapping[str, Claim | str]:
-    """By the owner's name, what it says of the release's routes, or why that is not known; those that claim nothing are left out."""
+    """By the owner's name, what it says of the release's routes, or why that is not known; who claims nothing is left out."""
     async with asyncio.TaskGroup() as group:
         tasks = {owner.name: group.create_task(_claim(owner, release, seconds=seconds)) for owner in owners}
     return {name: claim for name, task in tasks.items() if (claim := task.result()) is not None}
 
 
 async def hand_over(owners: Sequence[Owner], release: Release, *, clock: Clock, seconds: float, attempt: Try) -> HandedOver:
-    """Tell all that claim the routes to give the canary up, each on its own; every one is asked at most ``seconds`` whether it does."""
+    """Tell all that claim the routes to give the canary up, each on its own. ``seconds``: how long is waited for a claim."""
     if not owners:
         return HandedOver()
     claims = await claimed(owners, release, seconds=seconds)

@@ -2,8 +2,9 @@
 
 A mesh of this kind brings planners and what tells its arms (``daemon.meshes.kuberoutes``); the rest is here. The first patch of
 a revert goes to the objects that are known from looking before, each read anew: one GET and one PATCH instead of a listing of
-the cluster. Each object is a matter of its own: one that is slow, or that somebody else writes all the time, holds up no other. Looking whether the canary still gets traffic is a listing, so that an object that has come since is found, and taken
-back by the next call. What an arm is, is never remembered: it is read each time.
+the cluster. Each object is a matter of its own: one that is slow, or that somebody else writes all the time, holds up no other.
+Looking whether the canary still gets traffic is a listing, so that an object that has come since is found, and taken back by the
+next call. What an arm is, is never remembered: it is read each time.
 """
 
 import asyncio

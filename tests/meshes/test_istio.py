@@ -207,7 +207,6 @@ async def test_of_two_failures_the_one_that_can_be_tried_again_is_told(api: Clus
     api.put(VIRTUAL_SERVICES, vs("second"))
     for faults in (
         [status(403), *[status(409)] * 4],
-        [*[status(409)] * 4, status(403)],
         [status(409), status(403), *[status(409)] * 3],
     ):
         api.faults["PATCH"] = faults

@@ -136,18 +136,24 @@ class Reverting:
         raise AssertionError("pauses never end")
 
     async def reassert(
-        self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
+        self,
+        router: TrafficRouter,
+        release: Release,
+        *,
+        located: str = "",
+        owners: Sequence[Owner] = (),
+        until: asyncio.Event | None = None,
     ) -> tuple[TimedStep, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
-        Never raises a ``VerdictdError``. Looks often at first and after every find, more rarely while nothing happens. What has
-        nowhere to go any more is left where it is. The last step says how often it happened and what failed last; of the
-        single times only the first few are kept.
+        Ends sooner, at the next look, when ``until`` is set. Never raises a ``VerdictdError``. Looks often at first and after every
+        find, more rarely while nothing happens. What has nowhere to go any more is left where it is. The last step says how often
+        it happened and what failed last; of the single times only the first few are kept.
         """
         end = self.clock.monotonic() + self.limits.guard_seconds
         steps: list[TimedStep] = []
         pause, times, failed, last = _GUARD_FIRST_SECONDS, 0, 0, ""
-        while (left := end - self.clock.monotonic()) > 0:
+        while (left := end - self.clock.monotonic()) > 0 and not (until is not None and until.is_set()):
             await self.clock.sleep(min(left, pause * (0.5 + self.random())))
             try:
                 found = await self._reasserted(router, release, located=located, owners=owners, steps=steps)

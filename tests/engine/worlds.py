@@ -12,7 +12,7 @@ from analyzers.counts import Arm, Latency
 from analyzers.ruling import Ruling
 from config.policy import Policy, Promotion
 from config.settings import Limits
-from daemon.engine.dependencies import Mesh, Ports, Sink
+from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.model import ArmSpec, Command, Reading, Release, Stage, TimedStep, Verdict, Watch
@@ -278,7 +278,7 @@ class Scene:
         """The ports as the engine wants them."""
         return Ports(
             cluster="test",
-            meshes={"edge": Mesh(router=self.router, telemetry="hand")},
+            meshes={"edge": Mesh(clusters={"test": MeshCluster(router=self.router)}, telemetry="hand")},
             telemetry={"hand": self.telemetry},
             policies=self.policies,
             events={"hand": self.events, **self.more_events},

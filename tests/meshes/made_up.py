@@ -9,13 +9,14 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from config.settings import Mesh
+from config.settings import KubeMesh
 from daemon.errors import Blocked, InvalidInput, NotFound
 from daemon.kube.client import KubeClient
 from daemon.kube.endpoints import endpoints
 from daemon.kube.resources import ENDPOINT_SLICES, Json, Resource
+from daemon.kube.rights import Right
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
-from daemon.meshes.kind import MeshKind, Right, Router
+from daemon.meshes.kind import MeshKind, Router
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects
 from daemon.meshes.references import Name, Plan, guarded, identity
@@ -27,7 +28,7 @@ SPLITS = Resource(group="made-up.example", version="v1", plural="splits", kind="
 REDIRECTS = Resource(group="made-up.example", version="v1", plural="redirects", kind="Redirect")
 
 
-class MadeUpMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="made-up", tag_field="kind"):
+class MadeUpMesh(KubeMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="made-up", tag_field="kind"):
     """A mesh that nobody has."""
 
     zone: Annotated[str, Meta(min_length=1, description="Where it would be.")] = "nowhere"

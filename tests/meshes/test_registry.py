@@ -18,9 +18,10 @@ from daemon.cli import main
 from daemon.http.capacity import set_aside
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS
+from daemon.kube.rights import Right
 from daemon.meshes import registry
 from daemon.meshes.istio.mesh import IstioMesh
-from daemon.meshes.kind import MeshKind, Right
+from daemon.meshes.kind import MeshKind
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.settings import load_settings, settings_schema
 from daemon.telemetry.factory import telemetry_from

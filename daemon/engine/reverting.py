@@ -124,7 +124,7 @@ class Reverting:
             try:
                 receipt = await self._again(router, release, located=located, owners=owners, steps=steps)
                 if not receipt.failed:
-                    return (*steps, *([] if steps and not receipt.changed else _receipt_steps(receipt)))
+                    return (*steps, *_receipt_steps(receipt))
                 steps += _receipt_steps(receipt)
                 raise _first_to_retry(receipt.failed)
             except NotFound as error:
@@ -188,7 +188,7 @@ class Reverting:
         owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=once)
         if owned.failure is not None:
             raise owned.failure
-        steps += owned.steps
+        steps += owned.steps[: max(0, _STEPS_KEPT - len(steps))]
         return await router.revert(release, located=located)
 
     async def _baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:

@@ -40,13 +40,13 @@ def forget() -> None:
     installed_settings.model.cache_clear()
 
 
-def install(folder: Path, **points: str) -> None:
+def install(folder: Path, *, group: str = registry.GROUP, **points: str) -> None:
     """A distribution with these entry points, as pip leaves it in a folder of the path."""
     info = folder / "somebody-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n", encoding="utf-8")
     lines = [f"{name.replace('_', '-')} = {value}" for name, value in points.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[verdictd.meshes]", *lines, ""]), encoding="utf-8")
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]), encoding="utf-8")
 
 
 @pytest.fixture

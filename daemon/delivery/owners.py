@@ -1,7 +1,7 @@
 """Who may own routes in a cluster: a row for each kind. None is built in so far; a package can bring one.
 
 An entry point of the group ``verdictd.owners`` names an ``OwnerKind``. Every kind that is there is asked in every cluster of a
-mesh; how its answer counts is told in ``daemon.engine.owners``.
+mesh; how its answer counts is told in ``daemon.engine.handover``.
 """
 
 import functools

@@ -17,7 +17,6 @@ from daemon.aio.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
-from daemon.engine.fanout import Clusters, FanOut
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from daemon.engine.dependencies import MeshCluster
-from daemon.engine.owners import claimed
+from daemon.engine.handover import claimed
 from daemon.engine.reverting import GUARD_ENDED, NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
 from daemon.errors import NotFound, TimedOut, VerdictdError
 from daemon.model import Action, Release, TimedStep
@@ -32,10 +32,10 @@ FURTHER_SECONDS = 5.0
 OWNER_SECONDS = 1.0
 
 
-class _Located(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _ByCluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What several routers said that the arms are. A single one's own words are kept as they are."""
 
-    by_cluster: dict[str, str]
+    words: dict[str, str]
 
 
 async def locate(clusters: Clusters, release: Release) -> Placement:
@@ -55,7 +55,7 @@ async def locate(clusters: Clusters, release: Release) -> Placement:
         routes=tuple(msgspec.structs.replace(route, cluster=name) for name, one in placed.items() for route in one.routes),
         canary_percent=first.canary_percent,
         baseline="; ".join(f"{name}: {one.baseline if isinstance(one, Placement) else one}" for name, one in found.items()),
-        located=msgspec.json.encode(_Located(by_cluster={name: one.located for name, one in placed.items()})).decode(),
+        located=msgspec.json.encode(_ByCluster(words={name: one.located for name, one in placed.items()})).decode(),
     )
 
 
@@ -134,7 +134,10 @@ async def _located(cluster: MeshCluster, release: Release, *, seconds: float | N
 
 
 async def _each(clusters: Clusters, call: Callable[[str, MeshCluster], Awaitable[T]]) -> dict[str, T]:
-    """All at the same time; the task of one cluster is named by it."""
+    """All at the same time, each in a task that is named by it; a single one needs none."""
+    if len(clusters) == 1:
+        [(alone, cluster)] = clusters.items()
+        return {alone: await call(alone, cluster)}
 
     async def one(name: str, cluster: MeshCluster) -> T:
         return await call(name, cluster)
@@ -147,7 +150,7 @@ async def _each(clusters: Clusters, call: Callable[[str, MeshCluster], Awaitable
 def _words(clusters: Clusters, located: str) -> dict[str, str]:
     """What the placement said of the arms, by cluster. A session that was kept when there was one cluster has the first one's."""
     try:
-        by_cluster = msgspec.json.decode(located, type=_Located).by_cluster
+        by_cluster = msgspec.json.decode(located, type=_ByCluster).words
     except msgspec.MsgspecError:
         by_cluster = {next(iter(clusters)): located}
     return {name: by_cluster.get(name, "") for name in clusters}

@@ -3,24 +3,23 @@
 This is the one path where time is harm, so it knows only the router, the owners and a clock: no store, no bus, no metrics. What
 happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: who
 would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does. Where somebody owns the
-routes it is told first (``daemon.engine.owners``). ``located`` is everywhere what the release's placement said of its arms.
+routes it is told first (``daemon.engine.handover``). ``located`` is everywhere what the release's placement said of its arms.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 from config.settings import Limits
-from daemon.aio.backoff import doubled, pauses
-from daemon.engine.owners import hand_over, once
-from daemon.errors import Blocked, Conflict, NotFound, Throttled, TransientError, VerdictdError
+from daemon.aio.backoff import pauses
+from daemon.engine.handover import hand_over, once
+from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for, first_to_retry
+from daemon.errors import Blocked, NotFound, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt
+from daemon.placement import PatchReceipt
 from daemon.ports import Clock, Owner, TrafficRouter
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +32,6 @@ GIVEN_UP: Final = "given_up"
 PUT_BACK: Final = "put_back"
 GUARD_ENDED: Final = "guard_ended"
 
-_BACKOFF_FIRST_SECONDS: Final = 0.05
-_BACKOFF_CAP_SECONDS: Final = 2.0
-_RETRY_AFTER_CAP_SECONDS: Final = 5.0
-_FREE_CONFLICTS: Final = 3
 _LOOK_FIRST_SECONDS: Final = 0.005
 _LOOK_CAP_SECONDS: Final = 0.5
 _GUARD_FIRST_SECONDS: Final = 0.2
@@ -58,15 +53,6 @@ class RevertOutcome:
     steps: tuple[TimedStep, ...]
     attempts: int
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Patched:
-    """What was written, over all tries; and why not all of it could be."""
-
-    attempts: int
-    receipt: PatchReceipt | None
-    error: VerdictdError | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +82,11 @@ class Reverting:
         except Blocked as error:
             asked = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
             return RevertOutcome(action=Action.BLOCKED, steps=(asked,), attempts=0, reason=str(error))
-        owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=self._several)
+        owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=self._tries.several)
         if owned.failure is not None:
             reason = f"the traffic could not be taken back: {owned.failure}"
             return RevertOutcome(action=Action.FAILED, steps=(asked, *owned.steps), attempts=0, reason=reason)
-        patched = await self._patch(router, release, located=located)
+        patched = await self._tries.patch(router, release, located=located)
         steps = (asked, *owned.steps, *(_receipt_steps(patched.receipt) if patched.receipt is not None else ()))
         if patched.error is not None:
             return _not_taken_back(patched, steps)
@@ -126,13 +112,13 @@ class Reverting:
                 if not receipt.failed:
                     return (*steps, *_receipt_steps(receipt))
                 steps += _receipt_steps(receipt)
-                raise _first_to_retry(receipt.failed)
+                raise first_to_retry(receipt.failed)
             except NotFound as error:
                 return (*steps, TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)))
             except VerdictdError as error:
                 if (left := end - self.clock.monotonic()) <= 0:
                     return (*steps, TimedStep(step=GIVEN_UP, at=self.clock.now(), detail=str(error)))
-                await self.clock.sleep(min(left, max(pause, _asked_for(error))))
+                await self.clock.sleep(min(left, max(pause, asked_for(error))))
         raise AssertionError("pauses never end")
 
     async def reassert(
@@ -170,6 +156,10 @@ class Reverting:
                 steps.append(TimedStep(step=PUT_BACK, at=self.clock.now(), detail=found))
         detail = f"put back {times} times and taken back each time; {failed} looks failed{last}"
         return (*steps, TimedStep(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
+
+    @property
+    def _tries(self) -> Tries:
+        return Tries(clock=self.clock, limits=self.limits, random=self.random)
 
     async def _reasserted(
         self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
@@ -209,53 +199,6 @@ class Reverting:
             log.exception("who would serve could not be looked at, through a defect of ours")
             return f"the baseline's endpoints could not be looked at, through a defect of verdictd ({type(error).__name__})"
 
-    async def _patch(self, router: TrafficRouter, release: Release, *, located: str) -> _Patched:
-        """Try until all is written, or what is left is sure to fail, or it was tried ``limits.revert_attempts`` times."""
-        written: dict[ObjectName, PatchedObject] = {}
-        attempts = 0
-
-        async def attempt() -> PatchReceipt:
-            nonlocal attempts
-            attempts += 1
-            receipt = await router.revert(release, located=located)
-            written.update({part.object: part for part in receipt.parts if part.failure is None})
-            if receipt.failed:
-                raise _first_to_retry(receipt.failed)
-            return receipt
-
-        last = await self._several(attempt)
-        parts = tuple(written.values())
-        receipt = None if isinstance(last, VerdictdError) else last
-        if parts:
-            sent_at, acknowledged_at = min(one.sent_at for one in parts), max(one.acknowledged_at for one in parts)
-            receipt = PatchReceipt(parts=parts, sent_at=sent_at, acknowledged_at=acknowledged_at)
-        return _Patched(attempts=attempts, receipt=receipt, error=last if isinstance(last, VerdictdError) else None)
-
-    async def _several(self, call: Callable[[], Awaitable[T]]) -> T | VerdictdError:
-        """Call until it succeeds, is sure to fail, or was tried ``limits.revert_attempts`` times."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await call()
-            except TransientError as error:
-                if attempt >= self.limits.revert_attempts:
-                    return error
-                await self.clock.sleep(self._retry_delay(error, attempt=attempt))
-            except VerdictdError as error:
-                return error
-
-    def _retry_delay(self, error: TransientError, *, attempt: int) -> float:
-        """A conflict means that somebody else was quicker, not that the server is in trouble: the first few cost nothing."""
-        match error:
-            case Conflict() if attempt <= _FREE_CONFLICTS:
-                return 0.0
-            case Throttled(retry_after_seconds=seconds):
-                return min(max(seconds, 0.0), _RETRY_AFTER_CAP_SECONDS)
-            case _:
-                first, cap = _BACKOFF_FIRST_SECONDS, _BACKOFF_CAP_SECONDS
-                return doubled(attempt, first_seconds=first, cap_seconds=cap, random=self.random)
-
     async def _confirm(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[Action, list[TimedStep], str]:
         """Watch the traffic leave. What goes to the canary is taken back again: somebody may be faster than our look."""
         end = self.clock.monotonic() + self.limits.confirm_seconds
@@ -289,15 +232,10 @@ async def _once_more(router: TrafficRouter, release: Release, *, located: str) -
 
 def _pause_after(error: VerdictdError, pause: float) -> float:
     """Look less often when looking fails, and as a throttling server asks."""
-    return max(_asked_for(error), min(pause * 2.0, _BACKOFF_CAP_SECONDS))
+    return max(asked_for(error), min(pause * 2.0, BACKOFF_CAP_SECONDS))
 
 
-def _asked_for(error: VerdictdError) -> float:
-    """The pause that a throttling server asks for, within reason."""
-    return min(error.retry_after_seconds, _RETRY_AFTER_CAP_SECONDS) if isinstance(error, Throttled) else 0.0
-
-
-def _not_taken_back(patched: _Patched, steps: tuple[TimedStep, ...]) -> RevertOutcome:
+def _not_taken_back(patched: Patched, steps: tuple[TimedStep, ...]) -> RevertOutcome:
     """Not in all objects; what was written in the others stands."""
     blocked = isinstance(patched.error, Blocked) and patched.receipt is None
     reason = f"the traffic could not be taken back ({patched.attempts} tried): {patched.error}"
@@ -305,12 +243,6 @@ def _not_taken_back(patched: _Patched, steps: tuple[TimedStep, ...]) -> RevertOu
         reason += f"; it was elsewhere: {patched.receipt}"
     action = Action.BLOCKED if blocked else Action.FAILED
     return RevertOutcome(action=action, steps=steps, attempts=patched.attempts, reason=reason)
-
-
-def _first_to_retry(failed: Sequence[PatchedObject]) -> VerdictdError:
-    """What can be tried again is told before what cannot."""
-    failures = [one.failure for one in failed if one.failure is not None]
-    return min(failures, key=lambda error: not isinstance(error, TransientError))
 
 
 def _receipt_steps(receipt: PatchReceipt) -> list[TimedStep]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from config.settings import Limits
-from daemon.engine import owners, reverting
+from daemon.engine import handover, reverting
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, Unavailable
 from daemon.model import Action, Release
@@ -71,7 +71,7 @@ async def test_who_claims_the_routes_is_told_before_they_are_patched(router: Fak
     outcome = await run(router, HandOwner(router))
     assert outcome.action is Action.REVERT
     assert router.calls == ["baseline", "abort", "patch", "look"]
-    assert names_of(outcome.steps)[:3] == [reverting.BASELINE_CHECKED, owners.OWNER_TOLD, reverting.PATCH_SENT]
+    assert names_of(outcome.steps)[:3] == [reverting.BASELINE_CHECKED, handover.OWNER_TOLD, reverting.PATCH_SENT]
     assert "flagger (shop/web) was told to give the canary up" in outcome.reason
 
 
@@ -106,14 +106,14 @@ async def test_one_that_would_undo_a_patch_and_cannot_be_told_keeps_its_routes(r
     outcome = await run(router, HandOwner(router, aborts=[error]))
     assert outcome.action is Action.FAILED
     assert "patch" not in router.calls
-    assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED, owners.OWNER_NOT_TOLD]
+    assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED, handover.OWNER_NOT_TOLD]
     assert "the routes are its own, and it would undo what is written there" in outcome.reason
 
 
 async def test_one_that_surely_undoes_nothing_and_cannot_be_told_keeps_nothing(router: FakeRouter) -> None:
     outcome = await run(router, HandOwner(router, answers=[LAZY], aborts=[Forbidden("no")]))
     assert outcome.action is Action.REVERT
-    assert names_of(outcome.steps)[1:3] == [owners.OWNER_NOT_TOLD, reverting.PATCH_SENT]
+    assert names_of(outcome.steps)[1:3] == [handover.OWNER_NOT_TOLD, reverting.PATCH_SENT]
     assert "could not be told to give the canary up (no)" in outcome.reason
 
 
@@ -131,19 +131,19 @@ async def test_an_owner_that_cannot_be_asked_holds_no_patch_up(router: FakeRoute
 async def test_several_owners_are_told_each_and_the_one_that_cannot_be_decides(router: FakeRouter) -> None:
     outcome = await run(router, HandOwner(router), HandOwner(router, name="git", aborts=[Forbidden("no")]))
     assert outcome.action is Action.FAILED
-    assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED, owners.OWNER_TOLD, owners.OWNER_NOT_TOLD]
+    assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED, handover.OWNER_TOLD, handover.OWNER_NOT_TOLD]
     assert "git (shop/web) could not be told" in outcome.reason
 
 
 async def test_a_revert_that_waits_for_an_owner_is_tried_on_until_it_is_told(router: FakeRouter) -> None:
     owner = HandOwner(router, aborts=[Forbidden("no"), Forbidden("no"), "aborted"])
     steps = await procedure(router.clock).keep_retrying(router, RELEASE, owners=[owner])
-    assert names_of(steps) == [owners.OWNER_TOLD, reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
+    assert names_of(steps) == [handover.OWNER_TOLD, reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
     assert router.calls == ["baseline", "abort"] * 3 + ["patch"]
 
 
 async def test_who_is_found_to_own_the_routes_only_when_they_were_put_back_is_told_then(clock: FakeClock) -> None:
     router = FakeRouter(clock, looks=["back at 95/5", None])
     steps = await procedure(clock).reassert(router, RELEASE, owners=[HandOwner(router)])
-    assert names_of(steps) == [owners.OWNER_TOLD, reverting.PUT_BACK, reverting.GUARD_ENDED]
+    assert names_of(steps) == [handover.OWNER_TOLD, reverting.PUT_BACK, reverting.GUARD_ENDED]
     assert router.calls[:4] == ["look", "baseline", "abort", "patch"]

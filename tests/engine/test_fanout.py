@@ -187,3 +187,12 @@ async def test_arms_that_are_no_arms_are_refused_by_the_first_cluster() -> None:
     with pytest.raises(InvalidInput):
         await fanout.locate(clusters(east=same, west=Located("west")), RELEASE)
     assert str(route("r")) == "r: 10 % of the traffic"
+
+
+async def test_a_session_that_was_kept_when_there_were_further_clusters_has_the_words_of_those_that_are_left(
+    clock: FakeClock,
+) -> None:
+    east, west = Located("east"), Located("west")
+    located = (await fanout.locate(clusters(east=east, west=west), RELEASE)).located
+    await fan_out(clock).run(clusters(west=west), RELEASE, located=located)
+    assert west.told == {"the arms in west"}

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from config import address, documents, environment, kinds, walking
 from config.errors import ConfigError, Fault, shown
 from config.policy import Policy
-from config.settings import Http, Settings
+from config.settings import Http, Kubernetes, Name, Settings
 
 _T = TypeVar("_T")
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -41,13 +41,35 @@ def load_settings(path: Path | str | None, *, model: type[Settings], environ: Ma
 def settings_of(document: object, *, source: str, model: type[Settings], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from a document that was read already; see ``load_settings``."""
     document, origins, misplaced = environment.override(_mapping(document, source=source), environ or {})
-    found = [*misplaced, *(_told(problem, origins) for problem in walking.faults(document, model))]
+    document, given = _by_cluster(document)
+    found = [*misplaced, *(_told(_as_given(problem, given), origins) for problem in walking.faults(document, model))]
     if not found:
         settings = kinds.plain(msgspec.convert(document, model))
         found = [_told(problem, origins) for problem in http_problems(settings.http)]
         if not found:
             return settings
     raise ConfigError(tuple(found), source=source)
+
+
+def _by_cluster(document: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The document with ``kubernetes`` by the cluster's name, and the path that this has put into those of its only cluster's keys.
+
+    Whoever has one cluster writes how it is reached without a name; then it is the daemon's own.
+    """
+    keys = document.get("kubernetes")
+    if not isinstance(keys, dict) or any(isinstance(value, dict) for value in keys.values()):
+        return document, ""
+    if all(value is None and key not in Kubernetes.__struct_fields__ for key, value in keys.items()):
+        return document, ""
+    name = document.get("cluster", Settings().cluster)
+    if not isinstance(name, str) or walking.faults(name, Name):
+        name = Settings().cluster
+    return {**document, "kubernetes": {name: keys}}, f"kubernetes.{name}"
+
+
+def _as_given(problem: Fault, given: str) -> Fault:
+    inside = bool(given) and (problem.path == given or problem.path.startswith(f"{given}."))
+    return replace(problem, path="kubernetes" + problem.path[len(given) :]) if inside else problem
 
 
 def load_policy(path: Path | str) -> Policy:

@@ -18,7 +18,11 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+(?:, \w+)*): (.+(?:\n {8}.+)*)", re.MULTILINE
 
 def settings_schema(model: type[Settings]) -> dict[str, Any]:
     """The schema of a settings file; ``model`` as ``config.kinds.settings_model`` makes it."""
-    return json_schema(model, title="verdictd settings")
+    schema = json_schema(model, title="verdictd settings")
+    kubernetes = schema["$defs"]["Settings"]["properties"]["kubernetes"]
+    by_name = {key: kubernetes.pop(key) for key in ("type", "additionalProperties", "propertyNames") if key in kubernetes}
+    kubernetes["anyOf"] = [by_name, {"$ref": "#/$defs/Kubernetes"}]  # a single cluster may go without a name, see config.load
+    return schema
 
 
 def policy_schema() -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Kubernetes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to reach the API server."""
+    """How to reach the API server of a cluster. Of a single one the keys may stand right below ``kubernetes``, without a name."""
 
     auth: Annotated[
         Literal["auto", "in-cluster", "kubeconfig"],
@@ -114,6 +114,18 @@ class Mesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     telemetry: Annotated[str, Meta(description="Name of an entry under telemetry.")]
 
 
+class KubeMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every mesh is told whose routes are objects of an API server."""
+
+    cluster: Annotated[
+        Name | None,
+        Meta(description="Where its releases are judged, a name under kubernetes; default the daemon's own, or the only one."),
+    ] = None
+    further_clusters: Annotated[
+        list[Name], Meta(description="Where what is routed to the same canary is taken back with it; names under kubernetes.")
+    ] = []
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds of one daemon. What does not fit is refused with the reason, never dropped."""
 
@@ -153,7 +165,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     cluster: Annotated[Name, Meta(description="This cluster's name, as it stands in subjects and records.")] = "default"
     nats: Annotated[Nats, Meta(description="The broker.")] = Nats()
     http: Annotated[Http, Meta(description="The API.")] = Http()
-    kubernetes: Annotated[Kubernetes, Meta(description="How to reach the API server.")] = Kubernetes()
+    kubernetes: Annotated[dict[Name, Kubernetes], Meta(description="How to reach the API servers, by the cluster's name.")] = {}
     telemetry: Annotated[dict[Name, Telemetry], Meta(description="Sources of counters, by a name that meshes refer to.")] = {}
     meshes: Annotated[dict[Name, Mesh], Meta(description="By the name releases use in their field mesh.")] = {}
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
@@ -164,7 +176,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = "info"
 
     def __post_init__(self) -> None:
-        """Refuse meshes whose telemetry does not exist, a line for each. The loader turns them into errors with path and fix."""
+        """Refuse meshes whose telemetry or cluster does not exist, a line for each: the loader makes errors with path and fix."""
         known = ", ".join(sorted(self.telemetry)) or "none is configured"
         contradictions = [
             f"meshes.{name}.telemetry names {mesh.telemetry!r}, which is not under telemetry ({known}); "
@@ -172,5 +184,34 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             for name, mesh in self.meshes.items()
             if mesh.telemetry not in self.telemetry
         ]
+        contradictions += [line for name, mesh in self.meshes.items() for line in self._misplaced(name, mesh)]
         if contradictions:
             raise ValueError("\n".join(contradictions))
+
+    @property
+    def clusters(self) -> dict[str, Kubernetes]:
+        """The clusters that can be reached, by name: where none is named, the daemon's own."""
+        return self.kubernetes or {self.cluster: Kubernetes()}
+
+    def clusters_of(self, mesh: Mesh) -> tuple[str, ...]:
+        """The names of a mesh's clusters: the one where its releases are judged, then the further ones."""
+        there = self.clusters
+        home = self.cluster if self.cluster in there else next(iter(there))
+        return (mesh.cluster or home, *mesh.further_clusters) if isinstance(mesh, KubeMesh) else (self.cluster,)
+
+    def _misplaced(self, name: str, mesh: Mesh) -> list[str]:
+        if not isinstance(mesh, KubeMesh):
+            return []
+        there = self.clusters
+        known = ", ".join(sorted(there))
+        if mesh.cluster is None and self.cluster not in there and len(there) > 1:
+            return [f"meshes.{name}.cluster is not given, and there are several under kubernetes; write one of {known}"]
+        home, *further = self.clusters_of(mesh)
+        wrong = [f"meshes.{name}.cluster names {home!r}, which is not under kubernetes; write one of {known}"] * (home not in there)
+        for index, one in enumerate(further):
+            at = f"meshes.{name}.further_clusters[{index}]"
+            if one not in there:
+                wrong.append(f"{at} names {one!r}, which is not under kubernetes; write one of {known}")
+            elif one == home or one in further[:index]:
+                wrong.append(f"{at} names {one!r} once more; remove it")
+        return wrong

@@ -19,7 +19,7 @@ from config.documents import join
 from config.errors import MOST_FAULTS, Fault, as_text, first_of, nearest, one_of, placed, shown
 
 _NOTHING = object()
-_CONTRADICTION_PATH = re.compile(r"[a-z_0-9]+(?:\.[A-Za-z_0-9-]+)*(?= )")
+_CONTRADICTION_PATH = re.compile(r"[a-z_0-9]+(?:\.[A-Za-z_0-9-]+|\[\d+\])*(?= )")
 
 
 def faults(document: object, model: Any, *, path: str = "") -> tuple[Fault, ...]:

@@ -20,6 +20,7 @@ from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
+from daemon.clusters import KubeClients
 from daemon.connectors import ConnectorContext, Connectors, open_connectors
 from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
@@ -28,8 +29,7 @@ from daemon.http.capacity import capacity
 from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
-from daemon.kube.client import KubeClient
-from daemon.meshes.registry import need_kubernetes, router_for, schemas
+from daemon.meshes.registry import schemas
 from daemon.ports import Clock, Telemetry
 from daemon.recorder import Recorder
 from daemon.telemetry.factory import telemetry_from
@@ -128,17 +128,12 @@ async def _run_until(stop: asyncio.Event, engine: Engine) -> None:
 
 
 async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, Mesh]:
-    """A router for each configured mesh. Credentials of the API server are read now, not at the first revert."""
-    kube = KubeClient(settings.kubernetes)
-    stack.push_async_callback(kube.close)
-    if need_kubernetes(settings.meshes.values()):
-        await kube.connect()
-    meshes = {}
-    for name, mesh in settings.meshes.items():
-        router = router_for(mesh, kube=kube, name=name)
-        stack.push_async_callback(router.close)
-        meshes[name] = Mesh(router=router, telemetry=mesh.telemetry)
-    return meshes
+    """The clusters of each configured mesh. Credentials of the API servers are read now, not at the first revert."""
+    kubes = KubeClients(settings, stack)
+    await kubes.connect(settings.meshes.values())
+    return {
+        name: Mesh(clusters=kubes.open_mesh(mesh, name=name), telemetry=mesh.telemetry) for name, mesh in settings.meshes.items()
+    }
 
 
 def _ports(

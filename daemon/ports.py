@@ -6,12 +6,13 @@ Everything here may raise the errors of ``daemon.errors`` and no others. All tim
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from analyzers.ruling import Ruling
 from daemon.model import Command, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
+from daemon.placement import ObjectName, PatchReceipt, Placement
 
 
 class Clock(Protocol):
@@ -169,31 +170,6 @@ class Targets(Protocol):
         ...
 
 
-class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a release's canary gets traffic from, and where it would go back to.
-
-    Attributes:
-        routes: a line for each place that sends to the canary.
-        canary_percent: the canary's largest weight.
-        baseline: what is known of who stands behind the baseline, in a line.
-        located: what the arms were, in words of the router's own; to be kept, and brought along whenever it is asked again.
-    """
-
-    routes: tuple[str, ...]
-    canary_percent: float
-    baseline: str = ""
-    located: str = ""
-
-
-class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt to take the traffic back wrote. ``changed`` is false when there was nothing left to take back."""
-
-    changed: bool
-    detail: str
-    sent_at: float
-    acknowledged_at: float
-
-
 class TrafficRouter(Protocol):
     """A mesh's routes. The only thing that changes traffic.
 
@@ -218,11 +194,49 @@ class TrafficRouter(Protocol):
         ...
 
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
-        """One live read, one guarded patch per object: all traffic to the baseline. Raises ``Conflict`` to be called again."""
+        """One live read and one guarded patch per object, side by side: all traffic to the baseline.
+
+        Called again it goes on with what is left. An object that cannot be written holds up no other and is told in the receipt;
+        where none could be written, why the first of them could not is raised.
+        """
         ...
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """Look at the routes as they are in force now: null when none sends to the canary, else which one does."""
+        ...
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """An owner's word that it writes a release's routes by itself.
+
+    Attributes:
+        object: the object by which it does, as a Canary or a Rollout.
+        state: ``active``: it gives the canary traffic, or may; ``aborted``: it has given the canary up.
+        puts_back: whether it may undo what others write to the routes; false only where it surely does not.
+    """
+
+    object: ObjectName
+    state: Literal["active", "aborted"] = "active"
+    puts_back: bool = True
+
+
+class Owner(Protocol):
+    """Who may write the routes of releases by itself, as a controller does: asked, and told, before the router patches them."""
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+        ...
+
+    async def claims(self, release: Release) -> Claim | None:
+        """Whether it writes this release's routes; null when it surely does not."""
+        ...
+
+    async def abort(self, release: Release, claim: Claim) -> str:
+        """Have it give the canary up, in its own terms; returns when that is acknowledged, with what it was told.
+
+        Doing it twice is doing it once.
+        """
         ...
 
 

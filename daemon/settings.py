@@ -7,13 +7,15 @@ from typing import Any
 
 from config import kinds, load, schema
 from config.settings import Settings
+from daemon.delivery import owners
 from daemon.meshes import registry
 from daemon.meshes.kind import MeshKind
 
 
 @functools.cache
 def model() -> type[Settings]:
-    """What a person may write here. Raises ``ConfigError`` when a package that is installed gives no usable mesh."""
+    """What a person may write here. Raises ``ConfigError`` when a package that is installed gives no usable mesh or owner."""
+    owners.kinds()  # no setting names one; a broken one is told with the settings all the same, not at the first revert
     return model_of(registry.kinds().values())
 
 

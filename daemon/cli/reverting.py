@@ -23,12 +23,14 @@ from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, load_release
 from daemon.cli.stdio import words_only
+from daemon.clusters import KubeClients
+from daemon.engine import fanout
+from daemon.engine.fanout import Clusters, FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, TimedOut
-from daemon.kube.client import KubeClient
-from daemon.meshes.registry import bare, need_kubernetes, router_for
+from daemon.meshes.registry import bare
 from daemon.model import Action, Release
-from daemon.ports import Placement, TrafficRouter
+from daemon.placement import Placement
 from daemon.settings import load_settings
 
 _SOURCE = "verdictd revert"
@@ -51,8 +53,19 @@ def run(options: argparse.Namespace) -> Exit:
     settings = Settings() if config is None else load_settings(config, environ=os.environ)
     mesh = mesh_of(bare() if config is None else settings.meshes, release)
     chosen = {name: value for name in ("kubeconfig", "context") if (value := getattr(options, name)) is not None}
-    settings = msgspec.structs.replace(settings, kubernetes=msgspec.structs.replace(settings.kubernetes, **chosen))
+    if chosen:
+        settings, mesh = _of_one_cluster(settings, mesh, chosen)
     return asyncio.run(_revert(options, settings, mesh, release))
+
+
+def _of_one_cluster(settings: Settings, mesh: Mesh, chosen: Mapping[str, str]) -> tuple[Settings, Mesh]:
+    """Whoever names a kubeconfig or a context means that cluster; the settings' further ones are left out, and that is said."""
+    home, *further = settings.clusters_of(mesh)
+    if further:
+        print(f"verdictd: in the cluster that was named only, not in {', '.join(further)}", file=sys.stderr)
+        mesh = msgspec.structs.replace(mesh, further_clusters=[])
+    reached = msgspec.structs.replace(settings.clusters[home], **chosen)
+    return msgspec.structs.replace(settings, kubernetes={**settings.clusters, home: reached}), mesh
 
 
 def release_of(options: argparse.Namespace) -> Release:
@@ -92,13 +105,10 @@ def _arm(pairs: list[str], name: str) -> dict[str, Any]:
 
 async def _revert(options: argparse.Namespace, settings: Settings, mesh: Mesh, release: Release) -> Exit:
     async with AsyncExitStack() as stack:
-        kube = KubeClient(settings.kubernetes)
-        stack.push_async_callback(kube.close)
-        if need_kubernetes([mesh]):
-            await kube.connect()  # before any clock runs: its libraries take a second to import, and more on a busy machine
-        router = router_for(mesh, kube=kube)
-        stack.push_async_callback(router.close)
-        placement = await _located(router, release, seconds=settings.limits.locate_seconds)
+        kubes = KubeClients(settings, stack)
+        await kubes.connect([mesh])  # before any clock runs: its libraries take a second to import, and more on a busy machine
+        clusters = kubes.open_mesh(mesh, name="NAME")
+        placement = await _located(clusters, release, seconds=settings.limits.locate_seconds)
         if not options.json:
             _show(placement)
         if options.dry_run or not (options.yes or _agreed()):
@@ -107,8 +117,8 @@ async def _revert(options: argparse.Namespace, settings: Settings, mesh: Mesh, r
             if not options.dry_run:
                 print("verdictd: nothing was changed", file=sys.stderr)
             return Exit.OK if options.dry_run else Exit.USAGE
-        reverting = Reverting(clock=SystemClock(), limits=settings.limits, random=random.random)
-        outcome = await reverting.run(router, release, located=placement.located)
+        reverting = FanOut(reverting=Reverting(clock=SystemClock(), limits=settings.limits, random=random.random))
+        outcome = await reverting.run(clusters, release, located=placement.located)
     with words_only(debug=options.debug):
         if options.json:
             _print_json(placement, outcome)
@@ -118,10 +128,10 @@ async def _revert(options: argparse.Namespace, settings: Settings, mesh: Mesh, r
     return Exit.OK if outcome.action is Action.REVERT else Exit.UNAVAILABLE
 
 
-async def _located(router: TrafficRouter, release: Release, *, seconds: float) -> Placement:
+async def _located(clusters: Clusters, release: Release, *, seconds: float) -> Placement:
     try:
         async with asyncio.timeout(seconds):
-            return await router.locate(release)
+            return await fanout.locate(clusters, release)
     except TimeoutError as error:
         raise TimedOut(f"the routes could not be read within {seconds:g} s") from error
 
@@ -145,7 +155,7 @@ def _agreed() -> bool:
 def _print_json(placement: Placement, outcome: RevertOutcome | None) -> None:
     action, reason = (None, "") if outcome is None else (outcome.action, outcome.reason)
     reverted = Reverted(
-        routes=placement.routes,
+        routes=tuple(str(one) for one in placement.routes),
         canary_percent=placement.canary_percent,
         baseline=placement.baseline,
         action=action,

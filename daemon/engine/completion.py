@@ -16,15 +16,16 @@ from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.fanout import Clusters, FanOut
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
-from daemon.engine.reverting import GUARD_ENDED, Reverting
+from daemon.engine.reverting import GUARD_ENDED
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Stage, TimedStep
-from daemon.ports import Clock, Meter, Store, TrafficRouter, VerdictLog
+from daemon.ports import Clock, Meter, Store, VerdictLog
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +41,8 @@ class Completion:
         *,
         registry: Registry,
         checkpoints: Checkpoints,
-        reverting: Reverting,
-        routers: Callable[[Session], TrafficRouter],
+        reverting: FanOut,
+        clusters: Callable[[Session], Clusters],
         verdicts: VerdictLog,
         outbox: Outbox,
         records: Store,
@@ -52,7 +53,7 @@ class Completion:
         self._registry = registry
         self._checkpoints = checkpoints
         self._reverting = reverting
-        self._routers = routers
+        self._clusters = clusters
         self._verdicts = verdicts
         self._outbox = outbox
         self._records = records
@@ -72,7 +73,7 @@ class Completion:
 
     async def _revert(self, session: Session) -> Session:
         self._checkpoints.save(session)
-        outcome = await self._reverting.run(self._routers(session), session.release, located=session.located)
+        outcome = await self._reverting.run(self._clusters(session), session.release, located=session.located)
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "" if outcome.action is Action.REVERT else outcome.reason
         return self._put(life.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
@@ -114,13 +115,8 @@ class Completion:
         """Revert again if somebody puts the weights back; first, go on with a revert that has failed."""
         if session.verdict is None or not session.is_guarded:
             return _not_guarded(session, now=self._clock.now())
-        router, release, located = self._routers(session), session.release, session.located
-        late = (
-            await self._reverting.keep_retrying(router, release, located=located) if session.verdict.action is Action.FAILED else ()
-        )
-        if late:
-            log.warning("what became of a failed revert", extra={"steps": [one.step for one in late]})
-        return (*late, *await self._reverting.reassert(router, release, located=located))
+        failed = session.verdict.action is Action.FAILED
+        return await self._reverting.guard(self._clusters(session), session.release, located=session.located, failed=failed)
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""

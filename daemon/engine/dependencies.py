@@ -10,6 +10,7 @@ from daemon.ports import (
     CommandSource,
     EventSource,
     Meter,
+    Owner,
     SessionStore,
     Store,
     Telemetry,
@@ -21,11 +22,29 @@ from daemon.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mesh:
-    """What the engine needs of one configured mesh: how to change its traffic, and which telemetry source counts it."""
+class MeshCluster:
+    """A mesh in one cluster: how to change its traffic, and who may own the routes there."""
 
     router: TrafficRouter
+    owners: tuple[Owner, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mesh:
+    """What the engine needs of one configured mesh.
+
+    Attributes:
+        clusters: by name, first the one where its releases are judged; further ones are only reverted with it.
+        telemetry: which source counts it.
+    """
+
+    clusters: Mapping[str, MeshCluster]
     telemetry: str
+
+    @property
+    def home(self) -> MeshCluster:
+        """Where its releases are judged."""
+        return next(iter(self.clusters.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -248,7 +248,7 @@ class Engine:
                 clock=ports.clock,
                 meter=ports.meter,
                 decided=supervisor.decided,
-                weights=Weights(router=lambda session: ports.meshes[str(session.release.mesh)].router, clock=ports.clock),
+                weights=Weights(router=lambda session: ports.meshes[str(session.release.mesh)].home.router, clock=ports.clock),
                 recorder=ports.recorder,
             )
             for name in sorted({mesh.telemetry for mesh in ports.meshes.values()})

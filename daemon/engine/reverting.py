@@ -1,22 +1,25 @@
-"""Taking the traffic back: look where it would go, patch, see that it left, and keep it so. Nothing else.
+"""Taking the traffic back in one cluster: look where it would go, tell the owners, patch, see that it left, and keep it so.
 
-This is the one path where time is harm, so it knows only the router and a clock: no store, no bus, no metrics. What
+This is the one path where time is harm, so it knows only the router, the owners and a clock: no store, no bus, no metrics. What
 happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: who
-would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does. ``located`` is
-everywhere what the release's placement said of its arms.
+would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does. Where somebody owns the
+routes it is told first (``daemon.engine.handover``). ``located`` is everywhere what the release's placement said of its arms.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from config.settings import Limits
-from daemon.aio.backoff import doubled, pauses
-from daemon.errors import Blocked, Conflict, NotFound, Throttled, TransientError, VerdictdError
+from daemon.aio.backoff import pauses
+from daemon.engine.handover import hand_over, once
+from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for, first_to_retry
+from daemon.errors import Blocked, NotFound, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.ports import Clock, PatchReceipt, TrafficRouter
+from daemon.placement import PatchReceipt
+from daemon.ports import Clock, Owner, TrafficRouter
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +32,6 @@ GIVEN_UP: Final = "given_up"
 PUT_BACK: Final = "put_back"
 GUARD_ENDED: Final = "guard_ended"
 
-_BACKOFF_FIRST_SECONDS: Final = 0.05
-_BACKOFF_CAP_SECONDS: Final = 2.0
-_RETRY_AFTER_CAP_SECONDS: Final = 5.0
-_FREE_CONFLICTS: Final = 3
 _LOOK_FIRST_SECONDS: Final = 0.005
 _LOOK_CAP_SECONDS: Final = 0.5
 _GUARD_FIRST_SECONDS: Final = 0.2
@@ -58,14 +57,20 @@ class RevertOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reverting:
-    """The procedure with what it needs: time, the limits, and numbers in [0, 1) for the jitter."""
+    """The procedure with what it needs: time, the limits, and numbers in [0, 1) for the jitter.
+
+    ``baseline_seconds`` and ``owner_seconds`` are how long is waited for the answers that are wanted before a patch.
+    """
 
     clock: Clock
     limits: Limits
     random: Callable[[], float]
     baseline_seconds: float = 1.0
+    owner_seconds: float = 1.0
 
-    async def run(self, router: TrafficRouter, release: Release, *, located: str = "") -> RevertOutcome:
+    async def run(
+        self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
+    ) -> RevertOutcome:
         """Take all traffic back to the baseline and watch it leave the canary.
 
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
@@ -77,54 +82,67 @@ class Reverting:
         except Blocked as error:
             asked = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
             return RevertOutcome(action=Action.BLOCKED, steps=(asked,), attempts=0, reason=str(error))
-        attempts, result = await self._patch(router, release, located=located)
-        if isinstance(result, VerdictdError):
-            action = Action.BLOCKED if isinstance(result, Blocked) else Action.FAILED
-            reason = f"the traffic could not be taken back ({attempts} tried): {result}"
-            return RevertOutcome(action=action, steps=(asked,), attempts=attempts, reason=reason)
+        owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=self._tries.several)
+        if owned.failure is not None:
+            reason = f"the traffic could not be taken back: {owned.failure}"
+            return RevertOutcome(action=Action.FAILED, steps=(asked, *owned.steps), attempts=0, reason=reason)
+        patched = await self._tries.patch(router, release, located=located)
+        steps = (asked, *owned.steps, *(_receipt_steps(patched.receipt) if patched.receipt is not None else ()))
+        if patched.error is not None:
+            return _not_taken_back(patched, steps)
         action, seen, reason = await self._confirm(router, release, located=located)
-        return RevertOutcome(
-            action=action,
-            steps=(asked, *_receipt_steps(result), *seen),
-            attempts=attempts,
-            reason=f"{asked.detail}; {result.detail}; {reason}",
-        )
+        told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason])
+        return RevertOutcome(action=action, steps=(*steps, *seen), attempts=patched.attempts, reason=told)
 
-    async def keep_retrying(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[TimedStep, ...]:
+    async def keep_retrying(
+        self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
+    ) -> tuple[TimedStep, ...]:
         """Go on, for ``limits.insist_seconds``, with a revert that ``run`` had to give up: a bad canary is still serving.
 
-        Ends when a patch is acknowledged, or when there is no route any more; the caller cancels it when a newer release
-        comes. Before each try it looks again who would serve: the baseline may have gone, or come back, since. Not without end:
-        what takes the traffic days later may be another version, of which the evidence says nothing.
+        Ends when a patch of all that is left is acknowledged, or when there is no route any more; the caller cancels it when a
+        newer release comes. Before each try it looks again who would serve: the baseline may have gone, or come back, since. Not
+        without end: what takes the traffic days later may be another version, of which the evidence says nothing.
         Never raises a ``VerdictdError``.
         """
         end = self.clock.monotonic() + self.limits.insist_seconds
+        steps: list[TimedStep] = []
         for pause in pauses():
             try:
-                await self._baseline(router, release, located=located)
-                return tuple(_receipt_steps(await router.revert(release, located=located)))
+                receipt = await self._again(router, release, located=located, owners=owners, steps=steps)
+                if not receipt.failed:
+                    return (*steps, *_receipt_steps(receipt))
+                steps += _receipt_steps(receipt)
+                raise first_to_retry(receipt.failed)
             except NotFound as error:
-                return (TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)),)
+                return (*steps, TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)))
             except VerdictdError as error:
                 if (left := end - self.clock.monotonic()) <= 0:
-                    return (TimedStep(step=GIVEN_UP, at=self.clock.now(), detail=str(error)),)
-                await self.clock.sleep(min(left, max(pause, _asked_for(error))))
+                    return (*steps, TimedStep(step=GIVEN_UP, at=self.clock.now(), detail=str(error)))
+                await self.clock.sleep(min(left, max(pause, asked_for(error))))
         raise AssertionError("pauses never end")
 
-    async def reassert(self, router: TrafficRouter, release: Release, *, located: str = "") -> tuple[TimedStep, ...]:
+    async def reassert(
+        self,
+        router: TrafficRouter,
+        release: Release,
+        *,
+        located: str = "",
+        owners: Sequence[Owner] = (),
+        until: asyncio.Event | None = None,
+    ) -> tuple[TimedStep, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
-        Never raises a ``VerdictdError``. Looks often at first and after every find, more rarely while nothing happens. What has
-        nowhere to go any more is left where it is. The last step says how often it happened and what failed last; of the
-        single times only the first few are kept.
+        Ends sooner, at the next look, when ``until`` is set. Never raises a ``VerdictdError``. Looks often at first and after every
+        find, more rarely while nothing happens. What has nowhere to go any more is left where it is. The last step says how often
+        it happened and what failed last; of the single times only the first few are kept.
         """
         end = self.clock.monotonic() + self.limits.guard_seconds
         steps: list[TimedStep] = []
         pause, times, failed, last = _GUARD_FIRST_SECONDS, 0, 0, ""
-        while (left := end - self.clock.monotonic()) > 0:
+        while (left := end - self.clock.monotonic()) > 0 and not (until is not None and until.is_set()):
             await self.clock.sleep(min(left, pause * (0.5 + self.random())))
             try:
-                found = await self._reasserted(router, release, located=located)
+                found = await self._reasserted(router, release, located=located, owners=owners, steps=steps)
             except VerdictdError as error:
                 failed, last = failed + 1, f", the last one: {error}"
                 pause = _pause_after(error, pause)
@@ -139,13 +157,29 @@ class Reverting:
         detail = f"put back {times} times and taken back each time; {failed} looks failed{last}"
         return (*steps, TimedStep(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
 
-    async def _reasserted(self, router: TrafficRouter, release: Release, *, located: str) -> str | None:
+    @property
+    def _tries(self) -> Tries:
+        return Tries(clock=self.clock, limits=self.limits, random=self.random)
+
+    async def _reasserted(
+        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
+    ) -> str | None:
         """Which route gave the canary traffic again, if any did; it is taken back already."""
         found = await router.canary_gets_traffic(release, located=located)
         if found is None:
             return None
+        return found if (await self._again(router, release, located=located, owners=owners, steps=steps)).changed else None
+
+    async def _again(
+        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
+    ) -> PatchReceipt:
+        """One more try. Raises ``Blocked`` where nobody would serve, and why an owner that undoes patches cannot be told."""
         await self._baseline(router, release, located=located)
-        return found if (await router.revert(release, located=located)).changed else None
+        owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=once)
+        if owned.failure is not None:
+            raise owned.failure
+        steps += owned.steps[: max(0, _STEPS_KEPT - len(steps))]
+        return await router.revert(release, located=located)
 
     async def _baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
         """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody.
@@ -164,31 +198,6 @@ class Reverting:
         except Exception as error:
             log.exception("who would serve could not be looked at, through a defect of ours")
             return f"the baseline's endpoints could not be looked at, through a defect of verdictd ({type(error).__name__})"
-
-    async def _patch(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[int, PatchReceipt | VerdictdError]:
-        """Try until it is written, sure to fail, or tried ``limits.revert_attempts`` times."""
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return attempt, await router.revert(release, located=located)
-            except TransientError as error:
-                if attempt >= self.limits.revert_attempts:
-                    return attempt, error
-                await self.clock.sleep(self._retry_delay(error, attempt=attempt))
-            except VerdictdError as error:
-                return attempt, error
-
-    def _retry_delay(self, error: TransientError, *, attempt: int) -> float:
-        """A conflict means that somebody else was quicker, not that the server is in trouble: the first few cost nothing."""
-        match error:
-            case Conflict() if attempt <= _FREE_CONFLICTS:
-                return 0.0
-            case Throttled(retry_after_seconds=seconds):
-                return min(max(seconds, 0.0), _RETRY_AFTER_CAP_SECONDS)
-            case _:
-                first, cap = _BACKOFF_FIRST_SECONDS, _BACKOFF_CAP_SECONDS
-                return doubled(attempt, first_seconds=first, cap_seconds=cap, random=self.random)
 
     async def _confirm(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[Action, list[TimedStep], str]:
         """Watch the traffic leave. What goes to the canary is taken back again: somebody may be faster than our look."""
@@ -223,18 +232,23 @@ async def _once_more(router: TrafficRouter, release: Release, *, located: str) -
 
 def _pause_after(error: VerdictdError, pause: float) -> float:
     """Look less often when looking fails, and as a throttling server asks."""
-    return max(_asked_for(error), min(pause * 2.0, _BACKOFF_CAP_SECONDS))
+    return max(asked_for(error), min(pause * 2.0, BACKOFF_CAP_SECONDS))
 
 
-def _asked_for(error: VerdictdError) -> float:
-    """The pause that a throttling server asks for, within reason."""
-    return min(error.retry_after_seconds, _RETRY_AFTER_CAP_SECONDS) if isinstance(error, Throttled) else 0.0
+def _not_taken_back(patched: Patched, steps: tuple[TimedStep, ...]) -> RevertOutcome:
+    """Not in all objects; what was written in the others stands."""
+    blocked = isinstance(patched.error, Blocked) and patched.receipt is None
+    reason = f"the traffic could not be taken back ({patched.attempts} tried): {patched.error}"
+    if patched.receipt is not None:
+        reason += f"; it was elsewhere: {patched.receipt}"
+    action = Action.BLOCKED if blocked else Action.FAILED
+    return RevertOutcome(action=action, steps=steps, attempts=patched.attempts, reason=reason)
 
 
 def _receipt_steps(receipt: PatchReceipt) -> list[TimedStep]:
     if not receipt.changed:
-        return [TimedStep(step=NOTHING_TO_TAKE_BACK, at=receipt.acknowledged_at, detail=receipt.detail)]
+        return [TimedStep(step=NOTHING_TO_TAKE_BACK, at=receipt.acknowledged_at, detail=str(receipt))]
     return [
-        TimedStep(step=PATCH_SENT, at=receipt.sent_at, detail=receipt.detail),
+        TimedStep(step=PATCH_SENT, at=receipt.sent_at, detail=str(receipt)),
         TimedStep(step=PATCH_ACKNOWLEDGED, at=receipt.acknowledged_at),
     ]

@@ -21,7 +21,7 @@ from analyzers.ruling import Finding, Ruling
 from config.policy import Policy
 from daemon import recordings
 from daemon.model import Action, Command, Outcome, Reading, Record, Release, Sample, Stage, TimedStep, Verdict
-from daemon.ports import Placement
+from daemon.placement import Placement
 
 _DELIVERED, _NOT_DELIVERED = "delivered", "not_delivered"
 
@@ -170,7 +170,9 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
         judge=start(session.terms),
         located=placement.located,
     )
-    detail = "; ".join([*placement.routes, *([f"baseline: {placement.baseline}"] if placement.baseline else [])])
+    detail = "; ".join(
+        [*(str(one) for one in placement.routes), *([f"baseline: {placement.baseline}"] if placement.baseline else [])]
+    )
     return marked(marked(started, "located", at=now, detail=detail), "watching", at=now)
 
 

@@ -10,10 +10,12 @@ import random
 from typing import assert_never
 
 from daemon.aio.backoff import pauses
+from daemon.engine import fanout
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
 from daemon.engine.dependencies import Mesh, Ports
+from daemon.engine.fanout import FanOut
 from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
@@ -37,8 +39,8 @@ class Supervisor:
         self._completion = Completion(
             registry=registry,
             checkpoints=checkpoints,
-            reverting=Reverting(clock=ports.clock, limits=ports.limits, random=random.random),
-            routers=lambda session: self._mesh(session).router,
+            reverting=FanOut(reverting=Reverting(clock=ports.clock, limits=ports.limits, random=random.random)),
+            clusters=lambda session: self._mesh(session).clusters,
             verdicts=ports.verdicts,
             outbox=Outbox(ports.sinks, registry=registry, checkpoints=checkpoints, clock=ports.clock, meter=ports.meter),
             records=ports.records,
@@ -129,7 +131,7 @@ class Supervisor:
         back_off = pauses((0.2, 0.5, 1.0))
         while True:
             try:
-                placement = await self._mesh(session).router.locate(session.release)
+                placement = await fanout.locate(self._mesh(session).clusters, session.release)
             except VerdictdError as error:
                 pause = next(back_off)
                 hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)

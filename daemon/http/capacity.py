@@ -61,7 +61,8 @@ def set_aside(settings: Settings) -> int:
         # Connections to proxies are kept from tick to tick, also beyond those in use at a time.
         total += len(telemetry.endpoints) if isinstance(telemetry, EnvoyTelemetry) else _PROMETHEUS
     total += sum(kind_of(mesh).connections for mesh in settings.meshes.values())
-    return total + _API_SERVER * need_kubernetes(settings.meshes.values())
+    asked = [settings.clusters_of(mesh) for mesh in settings.meshes.values() if need_kubernetes([mesh])]
+    return total + _API_SERVER * len({name for names in asked for name in names})
 
 
 def _raised(wanted: int) -> int:

@@ -5,19 +5,15 @@ API server, the schemas that telemetry may speak and the tables of the documents
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from config.settings import Mesh
-from daemon.kube.resources import Resource
+from config.settings import KubeMesh, Mesh
+from daemon.kube.rights import Right
 from daemon.ports import TrafficRouter
 from daemon.telemetry.schema import Schema
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
-
-Verb = Literal["get", "list", "watch", "patch"]
-Scope = Literal["everywhere", "watched", "enforced"]
-"""Any namespace, to find routes; those where releases are watched; those where traffic may be taken back."""
 
 
 class Router(TrafficRouter, Protocol):
@@ -41,28 +37,6 @@ class MakeRouter(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Right:
-    """What may be done to objects of the API server.
-
-    Attributes:
-        verbs: what is done.
-        resources: to which kinds of objects.
-        scopes: where; only ``enforced`` may change anything, and does nothing else.
-        purpose: what for, in the words of the documents.
-    """
-
-    verbs: tuple[Verb, ...]
-    resources: tuple[Resource, ...]
-    scopes: tuple[Scope, ...]
-    purpose: str
-
-    def __post_init__(self) -> None:
-        """Refuse a right to change something that is not said to be one."""
-        if ("patch" in self.verbs) != ("enforced" in self.scopes):
-            raise ValueError(f"{', '.join(self.verbs)} in {', '.join(self.scopes)}: patch goes with enforced, and only with it")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class MeshKind:
     """One kind of mesh.
 
@@ -70,7 +44,7 @@ class MeshKind:
         settings: what a person writes of it, a struct whose tag is the kind's name.
         router: makes a router from such settings.
         telemetry: how its proxies' counters are named; sources of telemetry refer to it by its name.
-        rights: on the API server; none: the mesh is steered without one.
+        rights: on the API server; none: the mesh is steered without one. With some, its settings are those of a ``KubeMesh``.
         connections: that a router holds open at a time, beside those to the API server.
         routes: the routes that can send traffic to the canary, for the documents.
         arms: by what an arm is known, for the documents.
@@ -85,6 +59,11 @@ class MeshKind:
     routes: str
     arms: str
     proven: str
+
+    def __post_init__(self) -> None:
+        """Refuse a mesh of an API server that could not be told in which cluster it is."""
+        if self.rights and not issubclass(self.settings, KubeMesh):
+            raise TypeError(f"{self.settings.__name__} is no KubeMesh, and has rights on an API server")
 
     @property
     def name(self) -> str:

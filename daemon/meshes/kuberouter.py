@@ -2,8 +2,9 @@
 
 A mesh of this kind brings planners and what tells its arms (``daemon.meshes.kuberoutes``); the rest is here. The first patch of
 a revert goes to the objects that are known from looking before, each read anew: one GET and one PATCH instead of a listing of
-the cluster. Looking whether the canary still gets traffic is a listing, so that an object that has come since is found, and taken
-back by the next call. What an arm is, is never remembered: it is read each time.
+the cluster. Each object is a matter of its own: one that is slow, or that somebody else writes all the time, holds up no other.
+Looking whether the canary still gets traffic is a listing, so that an object that has come since is found, and taken back by the
+next call. What an arm is, is never remembered: it is read each time.
 """
 
 import asyncio
@@ -16,15 +17,17 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from daemon.aio.singleflight import SingleFlight
-from daemon.errors import Forbidden, NotFound, TransientError, VerdictdError
+from daemon.errors import Conflict, Forbidden, NotFound, PermanentError, TransientError, VerdictdError
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.kuberoutes import Arms, Objects, Routes
-from daemon.meshes.references import Name, Plan, RouteReference, identity, largest_percent, with_traffic
+from daemon.meshes.references import Name, identity, largest_percent, with_traffic
 from daemon.model import Release
-from daemon.ports import PatchReceipt, Placement
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteReference
 
 _REMEMBERED = 20_000
+_CONFLICTS = 3
+"""How often an object that somebody else has written meanwhile is read and patched anew at once."""
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -66,13 +69,6 @@ class _Found(Generic[A]):
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Written:
-    changes: tuple[str, ...]
-    sent_at: float
-    acknowledged_at: float
-
-
 class KubeRouter(Generic[A]):
     """The routes of one cluster's mesh. Implements ``TrafficRouter``.
 
@@ -104,7 +100,7 @@ class KubeRouter(Generic[A]):
             raise NotFound(self._not_named(there, survey.arms, release))
         behind = await survey.behind()
         return Placement(
-            routes=tuple(str(one) for one in found),
+            routes=tuple(found),
             canary_percent=largest_percent(found),
             baseline=behind.account,
             located=behind.located,
@@ -115,17 +111,20 @@ class KubeRouter(Generic[A]):
         return await self._arms.check_baseline(release, located=located, objects=partial(self._objects, release))
 
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
-        """See ``TrafficRouter.revert``. With several objects each is tried, whatever becomes of the others."""
+        """See ``TrafficRouter.revert``."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        written = await self._patch_all(await self._read(self._known.get(_key(release), ())), arms)
+        parts = await self._take_back(((key, None) for key in self._known.get(_key(release), ())), arms)
+        if not parts:
+            naming = self._naming(await self._all(release), arms, release)
+            parts = await self._take_back(((one.key, one.item) for one in naming), arms)
+        written = [one for one in parts if one.failure is None]
         if not written:
-            written = await self._patch_all(self._naming(await self._all(release), arms, release), arms)
-        if not written:
+            if errors := [one.failure for one in parts if one.failure is not None]:
+                raise _first(errors)
             now = time.time()
-            return PatchReceipt(changed=False, detail="no route gives the canary anything", sent_at=now, acknowledged_at=now)
+            return PatchReceipt(nothing="no route gives the canary anything", sent_at=now, acknowledged_at=now)
         return PatchReceipt(
-            changed=True,
-            detail="; ".join(change for one in written for change in one.changes),
+            parts=parts,
             sent_at=min(one.sent_at for one in written),
             acknowledged_at=max(one.acknowledged_at for one in written),
         )
@@ -194,20 +193,36 @@ class KubeRouter(Generic[A]):
         read = zip(asked, results, strict=True)
         return [_Route(kind=self._kinds[resource], item=one) for (resource, _), one in read if isinstance(one, dict)]
 
-    async def _patch_all(self, routes: Iterable[_Route[A]], arms: A) -> list[_Written]:
-        """Patch every object at the same time. An error that can be tried again is raised before one that cannot."""
-        plans = [(one, one.kind.revert(one.item, arms=arms)) for one in routes]
-        results = await settled(self._patch(one.key, plan) for one, plan in plans if plan.operations)
-        errors = [one for one in results if isinstance(one, VerdictdError)]
-        if errors:
-            raise _first(errors)
-        return [one for one in results if isinstance(one, _Written)]
+    async def _take_back(self, objects: Iterable[tuple[Key, Json | None]], arms: A) -> tuple[PatchedObject, ...]:
+        """All of these objects at the same time; those that there was nothing to write in are left out."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._take_back_one(key, item, arms)) for key, item in objects]
+        return tuple(part for task in tasks if (part := task.result()) is not None)
 
-    async def _patch(self, key: Key, plan: Plan) -> _Written:
+    async def _take_back_one(self, key: Key, item: Json | None, arms: A) -> PatchedObject | None:
+        """Read it (unless it has just been), plan, write. One that is gone, or that we may not read, is none."""
         resource, (namespace, name) = key
-        sent_at = time.time()
-        await self._kube.patch(resource, namespace=namespace, name=name, operations=plan.operations)
-        return _Written(changes=plan.changes, sent_at=sent_at, acknowledged_at=time.time())
+        kind, conflicts = self._kinds[resource], 0
+        part = partial(PatchedObject, object=ObjectName(kind=resource.kind, namespace=namespace, name=name))
+        while True:
+            sent_at = time.time()
+            try:
+                item = item or await self._kube.get(resource, namespace=namespace, name=name)
+            except PermanentError:
+                return None
+            except VerdictdError as error:
+                return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())
+            try:
+                plan = kind.revert(item, arms=arms)
+                if not plan.operations:
+                    return None
+                sent_at = time.time()
+                await self._kube.patch(resource, namespace=namespace, name=name, operations=plan.operations)
+                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=time.time())
+            except VerdictdError as error:
+                if not isinstance(error, Conflict) or conflicts == _CONFLICTS:
+                    return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())
+                item, conflicts = None, conflicts + 1
 
 
 async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdError]:

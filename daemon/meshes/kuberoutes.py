@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from daemon.kube.resources import Json, Resource
-from daemon.meshes.references import Name, Plan, RouteReference
+from daemon.meshes.references import Name, Plan
 from daemon.model import Release
+from daemon.placement import RouteReference
 
 A_co = TypeVar("A_co", covariant=True)
 A_contra = TypeVar("A_contra", contravariant=True)

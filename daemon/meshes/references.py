@@ -6,9 +6,10 @@ The one shape that every mesh reports in.
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from daemon.errors import Refused
+from daemon.placement import RouteChange, RouteReference
 
 Json = dict[str, Any]
 
@@ -19,31 +20,11 @@ _NAMES_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RouteReference:
-    """One place that names the canary.
-
-    Attributes:
-        where: the object and the route in it, for a person.
-        kind: ``weight`` (a share of a split), ``pin`` (the route's only target) or ``mirror``.
-        percent: the canary's share of what comes by this place.
-    """
-
-    where: str
-    kind: Literal["weight", "pin", "mirror"]
-    percent: float
-
-    def __str__(self) -> str:
-        """``<where>: 10 % of the traffic``."""
-        verb = "mirrored" if self.kind == "mirror" else "of the traffic"
-        return f"{self.where}: {self.percent:g} % {verb}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The JSON Patch of one object, and a line for each change. Without changes there are no operations either."""
+    """The JSON Patch of one object, and its changes. Without changes there are no operations either."""
 
     operations: tuple[Json, ...]
-    changes: tuple[str, ...]
+    changes: tuple[RouteChange, ...]
 
 
 def identity(item: Json) -> Name:
@@ -52,7 +33,7 @@ def identity(item: Json) -> Name:
     return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
 
 
-def guarded(item: Json, *, tests: Sequence[Json], writes: Sequence[Json], changes: Sequence[str]) -> Plan:
+def guarded(item: Json, *, tests: Sequence[Json], writes: Sequence[Json], changes: Sequence[RouteChange]) -> Plan:
     """The plan that writes to this object only while it is the one that was read; nothing to write is no plan at all.
 
     It begins with a replacement of the resourceVersion by the one that was read, which the API server answers with 409 when the

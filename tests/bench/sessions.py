@@ -17,7 +17,7 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
 from daemon.engine.ticker import Ticker
 from daemon.model import Reading, Watch
-from daemon.ports import Placement
+from daemon.placement import Placement
 from tests.bench.figures import Figure, spread
 from tests.bench.judging import BOUNDS
 from tests.bench.judging import one_arm as _arm

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from daemon.delivery import owners
 from daemon.meshes.registry import BUILT_IN
 from tests.docs import api, commands, links, meshes, paths, rbac, reference
 
@@ -37,7 +38,7 @@ def made(root: Path) -> dict[str, str]:
         api.PAGE: api.page(),
         meshes.PAGE: meshes.page(BUILT_IN),
         meshes.RIGHTS_PAGE: meshes.with_rights(about.read_text(encoding="utf-8") if about.exists() else "", BUILT_IN),
-        rbac.FILE: rbac.manifest(BUILT_IN),
+        rbac.FILE: rbac.manifest([*BUILT_IN, *owners.BUILT_IN]),
     }
 
 

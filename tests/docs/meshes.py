@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from daemon.meshes.kind import MeshKind, Right, Scope
+from daemon.kube.rights import Right, Scope
+from daemon.meshes.kind import MeshKind
 
 PAGE = "docs/meshes.md"
 RIGHTS_PAGE = "deploy/README.md"

@@ -1,8 +1,10 @@
-"""deploy/manifests/10-rbac.yaml, made from the rights in the meshes' rows."""
+"""deploy/manifests/10-rbac.yaml, made from the rights in the meshes' rows, and the owners'."""
 
 from collections.abc import Iterable, Sequence
 
-from daemon.meshes.kind import MeshKind, Right, Scope
+from daemon.delivery.owners import OwnerKind
+from daemon.kube.rights import Right, Scope
+from daemon.meshes.kind import MeshKind
 
 FILE = "deploy/manifests/10-rbac.yaml"
 
@@ -49,7 +51,7 @@ subjects:
 """
 
 
-def manifest(kinds: Sequence[MeshKind]) -> str:
+def manifest(kinds: Sequence[MeshKind | OwnerKind]) -> str:
     """The account, its roles, and the one binding that is there from the start."""
     rights = [right for kind in kinds for right in kind.rights]
     roles = [_role(name, words, [one for one in rights if scope in one.scopes]) for name, scope, words in _ROLES]

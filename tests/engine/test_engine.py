@@ -114,7 +114,7 @@ async def test_arms_that_come_after_their_event_are_waited_for(error: VerdictdEr
     assert verdict.action is Action.REVERT
     assert record is not None
     [located] = [mark.detail for mark in record.marks if mark.step == "located"]
-    assert located == "route of web; baseline: 3 ready endpoints"
+    assert located == "route of web: 10 % of the traffic; baseline: 3 ready endpoints"
 
 
 async def test_missing_telemetry_never_rolls_back_and_says_why_at_the_deadline() -> None:

@@ -14,7 +14,7 @@ from daemon.engine import reverting
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, ArmSpec, Release, TimedStep
-from daemon.ports import PatchReceipt, Placement
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange
 
 T = TypeVar("T")
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
@@ -40,13 +40,28 @@ class FakeClock:
         await asyncio.sleep(0)
 
 
+def written(clock: FakeClock, name: str) -> PatchedObject:
+    changes = (RouteChange(detail="v2 -> v1"),)
+    return PatchedObject(object=ObjectName(kind="Route", name=name), changes=changes, sent_at=clock.at, acknowledged_at=clock.at)
+
+
+def partly(clock: FakeClock, *names: str, **failures: VerdictdError) -> PatchReceipt:
+    """Some objects were written, some were not."""
+    failed = (
+        PatchedObject(object=ObjectName(kind="Route", name=name), failure=error, sent_at=clock.at, acknowledged_at=clock.at)
+        for name, error in failures.items()
+    )
+    parts = (*(written(clock, name) for name in names), *failed)
+    return PatchReceipt(parts=parts, sent_at=clock.at, acknowledged_at=clock.at)
+
+
 @dataclass
 class FakeRouter:
     """Answers from lists; the last answer of a list is repeated."""
 
     clock: FakeClock
     baseline: str | Exception = "2 ready endpoints"
-    patches: Sequence[bool | VerdictdError] = (True,)
+    patches: Sequence[bool | VerdictdError | PatchReceipt] = (True,)
     looks: Sequence[str | VerdictdError | None] = (None,)
     calls: list[str] = field(default_factory=list)
     hang: bool = False
@@ -66,7 +81,10 @@ class FakeRouter:
         answer = self._next(self.patches, "patch")
         if isinstance(answer, VerdictdError):
             raise answer
-        return PatchReceipt(changed=bool(answer), detail="v2 -> v1", sent_at=self.clock.at, acknowledged_at=self.clock.at)
+        if isinstance(answer, PatchReceipt):
+            return answer
+        parts = (written(self.clock, "web"),) if answer else ()
+        return PatchReceipt(parts=parts, nothing="nothing is left", sent_at=self.clock.at, acknowledged_at=self.clock.at)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         answer = self._next(self.looks, "look")
@@ -197,6 +215,27 @@ async def test_a_router_that_refuses_to_do_harm_blocks(clock: FakeClock) -> None
     assert "unknown cluster" in outcome.reason
 
 
+async def test_an_object_that_could_not_be_written_is_tried_again_and_all_that_was_written_is_told(clock: FakeClock) -> None:
+    patches = [partly(clock, "one", two=Unavailable("500")), partly(clock, "three", two=Conflict("changed")), True]
+    outcome = await run(FakeRouter(clock, patches=patches))
+    assert (outcome.action, outcome.attempts) == (Action.REVERT, 3)
+    [sent] = [step for step in outcome.steps if step.step == reverting.PATCH_SENT]
+    assert sent.detail == "one: v2 -> v1; three: v2 -> v1; web: v2 -> v1"
+
+
+async def test_what_was_written_stands_and_is_told_where_another_object_is_sure_to_fail(clock: FakeClock) -> None:
+    router = FakeRouter(clock, patches=[partly(clock, "one", two=Conflict("changed"), three=Forbidden("no")), Forbidden("no")])
+    outcome = await run(router)
+    assert (outcome.action, outcome.attempts) == (Action.FAILED, 2), "the conflict is tried again, whatever the other one is"
+    assert outcome.reason == "the traffic could not be taken back (2 tried): no; it was elsewhere: one: v2 -> v1"
+    assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED, reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
+
+
+async def test_an_object_that_may_do_harm_does_not_block_what_was_written_elsewhere(clock: FakeClock) -> None:
+    outcome = await run(FakeRouter(clock, patches=[partly(clock, "one", two=Blocked("unknown cluster"))]))
+    assert outcome.action is Action.FAILED, "somebody must go on with it"
+
+
 async def test_nothing_left_to_take_back_is_a_revert_that_says_so(clock: FakeClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[False]))
     assert outcome.action is Action.REVERT
@@ -279,6 +318,15 @@ async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: 
     assert [step.step for step in steps] == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
     assert 60 < clock.at - 1_000.0 < 900
     assert max(clock.slept) <= 10.0
+
+
+async def test_a_revert_that_failed_in_part_is_tried_on_until_nothing_is_left(clock: FakeClock) -> None:
+    patches = [Unavailable("away"), partly(clock, "one", two=Unavailable("away")), True]
+    steps = await retried(FakeRouter(clock, patches=patches))
+    assert [step.detail for step in steps if step.step == reverting.PATCH_SENT] == [
+        "one: v2 -> v1; two: away",
+        "web: v2 -> v1",
+    ]
 
 
 async def test_a_failed_revert_is_not_tried_on_while_nobody_would_serve(clock: FakeClock) -> None:

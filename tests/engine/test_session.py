@@ -13,8 +13,8 @@ from daemon.engine import keptforms
 from daemon.engine import session as life
 from daemon.engine.session import Session
 from daemon.model import Action, Command, Outcome, Reading, Stage, TimedStep
-from daemon.ports import Placement
-from tests.engine.worlds import BOUNDS, POLICY, RELEASE, arm, gap, healthy
+from daemon.placement import Placement
+from tests.engine.worlds import BOUNDS, POLICY, RELEASE, arm, gap, healthy, route
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def locating() -> Session:
 
 @pytest.fixture
 def watching(locating: Session) -> Session:
-    return life.located(locating, Placement(routes=("a", "b"), canary_percent=10.0), now=101.0)
+    return life.located(locating, Placement(routes=(route("a"), route("b")), canary_percent=10.0), now=101.0)
 
 
 def ruling(outcome: str) -> Ruling:
@@ -49,7 +49,7 @@ def test_the_watch_begins_when_the_routes_are_known(watching: Session) -> None:
     assert watching.stage is Stage.WATCHING
     assert watching.started_at == 101.0
     assert [m.step for m in watching.marks] == ["submitted", "located", "watching"]
-    assert watching.marks[1].detail == "a; b"
+    assert watching.marks[1].detail == "a: 10 % of the traffic; b: 10 % of the traffic"
 
 
 def test_a_sample_lies_on_the_sessions_own_time_line_and_is_counted_and_digested(watching: Session) -> None:

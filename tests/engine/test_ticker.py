@@ -17,7 +17,7 @@ from daemon.engine.session import Session
 from daemon.engine.ticker import Ticker
 from daemon.model import Command, Reading, Stage, Watch
 from daemon.offline.replay import replay_file
-from daemon.ports import Placement
+from daemon.placement import Placement
 from daemon.recorder import Recorder
 from tests.engine.worlds import POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, until
 

@@ -13,16 +13,16 @@ from daemon.engine.session import Session
 from daemon.engine.weights import LOOK_SECONDS, STALE_SECONDS, Weights
 from daemon.errors import NotFound
 from daemon.model import Reading, Release
-from daemon.ports import Placement
+from daemon.placement import Placement
 from daemon.recorder import Recorder
-from tests.engine.worlds import ID, POLICY, RELEASE, HandClock, HandRouter, HandTelemetry, Scene, healthy, running, until
+from tests.engine.worlds import ID, POLICY, RELEASE, HandClock, HandRouter, HandTelemetry, Scene, healthy, route, running, until
 
 
 def watched(release_id: str = ID) -> Session:
     session = life.admitted(
         RELEASE, release_id=release_id, policy=POLICY, policy_hash="x", cluster="test", tick_seconds=1.0, split=False, now=1.0
     )
-    return life.located(session, Placement(routes=("r",), canary_percent=10.0), now=1.0)
+    return life.located(session, Placement(routes=(route("r"),), canary_percent=10.0), now=1.0)
 
 
 async def test_the_newest_weight_is_known_and_an_old_one_is_not() -> None:
@@ -67,7 +67,7 @@ async def test_a_look_that_fails_by_a_defect_says_so_and_goes_on(caplog: pytest.
 async def test_several_routes_have_no_one_weight() -> None:
     class Several(HandRouter):
         async def locate(self, release: Release) -> Placement:
-            return Placement(routes=("one", "two"), canary_percent=10.0)
+            return Placement(routes=(route("one"), route("two")), canary_percent=10.0)
 
     router = Several()
     weights = Weights(router=lambda _: router, clock=HandClock())

@@ -12,11 +12,12 @@ from analyzers.counts import Arm, Latency
 from analyzers.ruling import Ruling
 from config.policy import Policy, Promotion
 from config.settings import Limits
-from daemon.engine.dependencies import Mesh, Ports, Sink
+from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.model import ArmSpec, Command, Reading, Release, Stage, TimedStep, Verdict, Watch
-from daemon.ports import EventSource, Kept, PatchReceipt, Placement
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
+from daemon.ports import EventSource, Kept
 from daemon.recorder import Recorder
 
 ID = "web-1"
@@ -101,6 +102,10 @@ class MemoryStore:
             raise self.failing
 
 
+def route(name: str, *, percent: float = 10.0) -> RouteReference:
+    return RouteReference(object=ObjectName(kind="Route", name=name), kind="weight", percent=percent)
+
+
 class HandRouter:
     """A mesh with one weight."""
 
@@ -116,7 +121,7 @@ class HandRouter:
     async def locate(self, release: Release) -> Placement:
         if self.missing is not None:
             raise self.missing
-        routes = (f"route of {release.service}",)
+        routes = (route(f"route of {release.service}", percent=self.canary_percent),)
         return Placement(
             routes=routes, canary_percent=self.canary_percent, baseline=f"{self.ready} ready endpoints", located="v2 is bad"
         )
@@ -135,7 +140,11 @@ class HandRouter:
         self.canary_percent = 0.0
         self.patches += changed
         self.on_patch()
-        return PatchReceipt(changed=changed, detail="canary 10 -> 0", sent_at=1.0, acknowledged_at=2.0)
+        if not changed:
+            return PatchReceipt(nothing="nothing is left", sent_at=1.0, acknowledged_at=2.0)
+        changes = (RouteChange(detail="canary 10 -> 0"),)
+        part = PatchedObject(object=ObjectName(kind="Route", name="route"), changes=changes, sent_at=1.0, acknowledged_at=2.0)
+        return PatchReceipt(parts=(part,), sent_at=1.0, acknowledged_at=2.0)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         self.told.add(located)
@@ -269,7 +278,7 @@ class Scene:
         """The ports as the engine wants them."""
         return Ports(
             cluster="test",
-            meshes={"edge": Mesh(router=self.router, telemetry="hand")},
+            meshes={"edge": Mesh(clusters={"test": MeshCluster(router=self.router)}, telemetry="hand")},
             telemetry={"hand": self.telemetry},
             policies=self.policies,
             events={"hand": self.events, **self.more_events},

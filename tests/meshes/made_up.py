@@ -9,24 +9,26 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from config.settings import Mesh
+from config.settings import KubeMesh
 from daemon.errors import Blocked, InvalidInput, NotFound
 from daemon.kube.client import KubeClient
 from daemon.kube.endpoints import endpoints
 from daemon.kube.resources import ENDPOINT_SLICES, Json, Resource
+from daemon.kube.rights import Right
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
-from daemon.meshes.kind import MeshKind, Right, Router
+from daemon.meshes.kind import MeshKind, Router
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects
-from daemon.meshes.references import Name, Plan, RouteReference, guarded, identity
+from daemon.meshes.references import Name, Plan, guarded, identity
 from daemon.model import Release
+from daemon.placement import ObjectName, RouteChange, RouteReference
 from daemon.telemetry.schema import View
 
 SPLITS = Resource(group="made-up.example", version="v1", plural="splits", kind="Split")
 REDIRECTS = Resource(group="made-up.example", version="v1", plural="redirects", kind="Redirect")
 
 
-class MadeUpMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="made-up", tag_field="kind"):
+class MadeUpMesh(KubeMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="made-up", tag_field="kind"):
     """A mesh that nobody has."""
 
     zone: Annotated[str, Meta(min_length=1, description="Where it would be.")] = "nowhere"
@@ -40,6 +42,11 @@ class Pair:
     canary: str
 
 
+def named(resource: Resource, item: Json) -> ObjectName:
+    namespace, name = identity(item)
+    return ObjectName(kind=resource.kind, namespace=namespace, name=name)
+
+
 class Splits:
     """Implements ``Routes``."""
 
@@ -50,7 +57,7 @@ class Splits:
         if arms.canary not in weights:
             return ()
         percent = 100.0 * weights[arms.canary] / (sum(weights.values()) or 1)
-        return (RouteReference(where="/".join(identity(item)), kind="weight", percent=percent),)
+        return (RouteReference(object=named(SPLITS, item), kind="weight", percent=percent),)
 
     def revert(self, item: Json, *, arms: Pair) -> Plan:
         backends = item["spec"]["backends"]
@@ -63,7 +70,7 @@ class Splits:
             item,
             tests=[{"op": "test", "path": f"/spec/backends/{at[arm]}/service", "value": arm} for arm in weights],
             writes=[{"op": "add", "path": f"/spec/backends/{at[arm]}/weight", "value": value} for arm, value in weights.items()],
-            changes=[f"{'/'.join(identity(item))}: weight {moved} of {arms.canary} -> {arms.baseline}"],
+            changes=[RouteChange(detail=f"weight {moved} of {arms.canary} -> {arms.baseline}")],
         )
 
     def delegates(self, item: Json) -> tuple[Name, ...]:
@@ -81,11 +88,11 @@ class Redirects:
 
     def references(self, item: Json, *, arms: Pair) -> tuple[RouteReference, ...]:
         here = item["spec"]["to"] == arms.canary
-        return (RouteReference(where="/".join(identity(item)), kind="pin", percent=100.0),) if here else ()
+        return (RouteReference(object=named(REDIRECTS, item), kind="pin", percent=100.0),) if here else ()
 
     def revert(self, item: Json, *, arms: Pair) -> Plan:
         writes = [{"op": "replace", "path": "/spec/to", "value": arms.baseline}] if item["spec"]["to"] == arms.canary else []
-        return guarded(item, tests=[], writes=writes, changes=[f"{'/'.join(identity(item))}: {arms.canary} -> {arms.baseline}"])
+        return guarded(item, tests=[], writes=writes, changes=[RouteChange(detail=f"{arms.canary} -> {arms.baseline}")])
 
     def delegates(self, item: Json) -> tuple[Name, ...]:
         del item

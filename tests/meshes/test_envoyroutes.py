@@ -65,7 +65,7 @@ def test_a_route_pinned_to_the_canary_is_pointed_at_the_baseline_with_its_match_
     rewrite = revert(rds(pinned, split(("v1", 90), ("v2", 10))))
     route = rewrite.document["resources"][0]["virtual_hosts"][0]["routes"][0]
     assert route == {**pinned, "route": {"cluster": "v1"}}
-    assert len(rewrite.changes) == 2
+    assert len(rewrite.changes["edge"]) == 2
 
 
 @pytest.mark.parametrize("key", ["request_mirror_policies", "requestMirrorPolicies"])
@@ -78,7 +78,7 @@ def test_mirrors_to_the_canary_go_and_others_stay(key: str) -> None:
     assert host["routes"][0]["route"][key] == [other]
     assert key not in host
     assert key not in rewrite.document["resources"][0]
-    assert len(rewrite.changes) == 3
+    assert len(rewrite.changes["edge"]) == 3
 
 
 def test_the_camel_case_spelling_is_read_and_kept() -> None:
@@ -137,7 +137,7 @@ def test_clusters_with_traffic_leave_out_those_of_weight_zero() -> None:
 
 def test_taking_back_twice_changes_nothing() -> None:
     once = revert(rds(split(("v1", 90), ("v2", 10)))).document
-    assert revert(once).changes == ()
+    assert revert(once).changes == {}
 
 
 def test_the_callers_document_is_left_as_it_was() -> None:

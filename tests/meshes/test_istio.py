@@ -95,9 +95,10 @@ async def revert(router: IstioRouter, release: Release = SUBSETS) -> RevertOutco
 @pytest.mark.parametrize(
     ("faults", "attempts"),
     [
-        ([status(409, "modified")], 2),
-        ([status(409), status(409), status(409)], 4),
-        ([status(422, "the server rejected our request")], 2),
+        ([status(409, "modified")], 1),
+        ([status(409), status(409), status(409)], 1),
+        ([status(422, "the server rejected our request")], 1),
+        ([status(409)] * 5, 2),
         ([says({}, status=429, Retry_After="0")], 2),
         ([status(429, "slow", retryAfterSeconds=1)], 2),
         ([status(500, "etcd is away"), text("bad gateway", status=502)], 3),
@@ -147,11 +148,8 @@ async def test_a_change_between_read_and_patch_is_read_anew_and_kept(api: Cluste
         return await api._patched(request.path, await request.json())(request)
 
     api.faults["PATCH"] = [overtaken]
-    with pytest.raises(Conflict):
-        await router.revert(SUBSETS)
-    assert weights(api) == [60, 40]
     receipt = await router.revert(SUBSETS)
-    assert "weight 40" in receipt.detail
+    assert "weight 40" in str(receipt)
     assert api.get(VIRTUAL_SERVICES, "shop", "web")["spec"]["http"] == [{"route": [to("v1", 100), to("v2", 0)], "timeout": "5s"}]
 
 
@@ -207,7 +205,10 @@ async def test_an_object_that_is_gone_does_not_hold_the_others_up(api: Cluster, 
 async def test_of_two_failures_the_one_that_can_be_tried_again_is_told(api: Cluster, router: IstioRouter) -> None:
     """Otherwise the object that only had a conflict would be given up with the one that may not be written."""
     api.put(VIRTUAL_SERVICES, vs("second"))
-    for faults in ([status(403), status(409)], [status(409), status(403)]):
+    for faults in (
+        [status(403), *[status(409)] * 4],
+        [status(409), status(403), *[status(409)] * 3],
+    ):
         api.faults["PATCH"] = faults
         with pytest.raises(Conflict):
             await router.revert(SUBSETS)

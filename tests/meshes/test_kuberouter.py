@@ -1,11 +1,13 @@
 """What is the same for every mesh of Kubernetes routes, shown on one that is made up and has two kinds of them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
-from daemon.errors import Conflict, Forbidden, NotFound, Unavailable
+from daemon.errors import Forbidden, NotFound, Unavailable
 from daemon.kube.client import KubeClient
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.model import ArmSpec, Release
@@ -55,7 +57,8 @@ def shares(api: Cluster, name: str = "web", namespace: str = "shop") -> list[int
 
 async def test_routes_of_all_kinds_are_located_in_the_order_of_the_kinds(router: KubeRouter[Pair]) -> None:
     placement = await router.locate(RELEASE)
-    assert placement.routes == ("shop/web: 10 % of the traffic", "edge/beta: 100 % of the traffic")
+    assert list(map(str, placement.routes)) == ["shop/web: 10 % of the traffic", "edge/beta: 100 % of the traffic"]
+    assert [route.object.kind for route in placement.routes] == ["Split", "Redirect"]
     assert (placement.canary_percent, placement.baseline, placement.located) == (10.0, "1 ready endpoints", "web-v2")
 
 
@@ -63,7 +66,7 @@ async def test_the_first_patch_reads_only_what_is_known_and_lists_nothing(api: C
     await router.locate(RELEASE)
     api.requests.clear()
     receipt = await router.revert(RELEASE)
-    assert receipt.detail == "shop/web: weight 10 of web-v2 -> web-v1; edge/beta: web-v2 -> web-v1"
+    assert str(receipt) == "shop/web: weight 10 of web-v2 -> web-v1; edge/beta: web-v2 -> web-v1"
     paths = [SPLITS.path(namespace="shop", name="web"), REDIRECTS.path(namespace="edge", name="beta")]
     assert sorted(api.requests) == sorted((method, path) for method in ("GET", "PATCH") for path in paths)
     assert (shares(api), api.get(REDIRECTS, "edge", "beta")["spec"]["to"]) == ([100, 0], "web-v1")
@@ -81,7 +84,7 @@ async def test_a_route_that_came_since_is_seen_and_taken_back_by_the_next_call(a
 
 async def test_a_kind_that_the_cluster_does_not_know_has_no_objects(api: Cluster, router: KubeRouter[Pair]) -> None:
     api.listed.remove("redirects")
-    assert (await router.locate(RELEASE)).routes == ("shop/web: 10 % of the traffic",)
+    assert list(map(str, (await router.locate(RELEASE)).routes)) == ["shop/web: 10 % of the traffic"]
     assert (await router.revert(RELEASE)).changed
 
 
@@ -105,7 +108,7 @@ async def test_what_may_be_read_in_one_namespace_only_is_read_there_and_where_it
     api.put(SPLITS, split("hidden", "elsewhere"))
     api.put(SPLITS, split(delegates=[{"namespace": "edge", "name": "far"}, {"namespace": "edge", "name": "gone"}]))
     placement = await router.locate(RELEASE)
-    assert [route.partition(":")[0] for route in placement.routes] == ["shop/web", "edge/far", "edge/beta"]
+    assert [str(route.object) for route in placement.routes] == ["shop/web", "edge/far", "edge/beta"]
     api.forbidden.add(SPLITS.path(namespace="shop"))
     with pytest.raises(Forbidden, match="splits"):
         await router.locate(RELEASE)
@@ -136,12 +139,40 @@ async def test_each_object_is_tried_and_what_can_be_tried_again_is_raised_first(
     for name in ("one", "two", "three"):
         api.put(SPLITS, split(name))
     await router.locate(RELEASE)
-    api.faults["PATCH"] = [status(403, "not yours"), status(409, "modified"), status(403, "not yours")]
-    with pytest.raises(Conflict):
-        await router.revert(RELEASE)
+    api.faults["PATCH"] = [status(403, "not yours"), status(503, "starting"), status(403, "not yours")]
+    receipt = await router.revert(RELEASE)
     assert api.count("PATCH") == 5
+    assert (len(receipt.parts), len(receipt.failed), receipt.changed) == (5, 3, True)
     assert (await router.revert(RELEASE)).changed
     assert await router.canary_gets_traffic(RELEASE) is None
+
+
+async def test_where_no_object_can_be_written_what_can_be_tried_again_is_raised(api: Cluster, router: KubeRouter[Pair]) -> None:
+    await router.locate(RELEASE)
+    for faults in ([status(403, "not yours"), status(503)], [status(503), status(403, "not yours")]):
+        api.faults["PATCH"] = faults
+        with pytest.raises(Unavailable):
+            await router.revert(RELEASE)
+
+
+async def test_an_object_that_is_slow_or_written_by_others_holds_up_no_other(api: Cluster, router: KubeRouter[Pair]) -> None:
+    """The first PATCH is answered only when the other object, in spite of a conflict, has been taken back."""
+    await router.locate(RELEASE)
+    done = asyncio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        await done.wait()
+        return await status(403, "not yours")(request)
+
+    async def last(request: web.Request) -> web.StreamResponse:
+        answer = await (await api._right(request))(request)
+        done.set()
+        return answer
+
+    api.faults["PATCH"] = [slow, status(409, "modified"), last]
+    async with asyncio.timeout(5.0):
+        receipt = await router.revert(RELEASE)
+    assert (len(receipt.failed), receipt.changed) == (1, True)
 
 
 async def test_the_baseline_is_asked_for_by_what_tells_the_arms(api: Cluster, router: KubeRouter[Pair]) -> None:

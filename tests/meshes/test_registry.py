@@ -18,9 +18,10 @@ from daemon.cli import main
 from daemon.http.capacity import set_aside
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS
+from daemon.kube.rights import Right
 from daemon.meshes import registry
 from daemon.meshes.istio.mesh import IstioMesh
-from daemon.meshes.kind import MeshKind, Right
+from daemon.meshes.kind import MeshKind
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.settings import load_settings, settings_schema
 from daemon.telemetry.factory import telemetry_from
@@ -39,13 +40,13 @@ def forget() -> None:
     installed_settings.model.cache_clear()
 
 
-def install(folder: Path, **points: str) -> None:
+def install(folder: Path, *, group: str = registry.GROUP, **points: str) -> None:
     """A distribution with these entry points, as pip leaves it in a folder of the path."""
     info = folder / "somebody-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n", encoding="utf-8")
     lines = [f"{name.replace('_', '-')} = {value}" for name, value in points.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[verdictd.meshes]", *lines, ""]), encoding="utf-8")
+    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]), encoding="utf-8")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from daemon.errors import Refused
 from daemon.meshes.istio import virtualservice
 from daemon.meshes.istio.hosts import Arms, Destination, normal, service_of, spelled
 from daemon.meshes.references import Plan, largest_percent, with_traffic
+from daemon.placement import RouteChange
 from tests.meshes import jsonpatch
 
 Json = dict[str, Any]
@@ -76,7 +77,9 @@ def test_the_patch_locks_the_version_first_tests_identities_and_then_writes() ->
         {"op": "add", "path": "/spec/http/0/route/0/weight", "value": 100},
         {"op": "add", "path": "/spec/http/0/route/1/weight", "value": 0},
     )
-    assert plan.changes == ("shop/web http #0: weight 10 of web.shop.svc subset canary -> web.shop.svc subset stable",)
+    assert plan.changes == (
+        RouteChange(place="http #0", detail="weight 10 of web.shop.svc subset canary -> web.shop.svc subset stable"),
+    )
 
 
 def test_an_object_that_gives_the_canary_nothing_is_not_patched() -> None:

@@ -20,7 +20,7 @@ from daemon.meshes.envoy import guardedfile, routes
 from daemon.meshes.envoy.admin import EnvoyAdmin
 from daemon.meshes.references import largest_percent, nearest, with_traffic
 from daemon.model import ArmSpec, Release
-from daemon.ports import PatchReceipt, Placement
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement
 
 # Written in C, where the wheel brings it: a revert waits for it.
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -54,7 +54,7 @@ class EnvoyRouter:
         if not found:
             raise NotFound(f"no route in {self._path} names the canary's cluster {canary!r}, as target, weight or mirror")
         said = await self._baseline_at_the_door(baseline, canary)
-        return Placement(routes=tuple(str(use) for use in found), canary_percent=largest_percent(found), baseline=said)
+        return Placement(routes=found, canary_percent=largest_percent(found), baseline=said)
 
     async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """See ``TrafficRouter.check_baseline``: by the hosts that Envoy would send to."""
@@ -74,17 +74,19 @@ class EnvoyRouter:
             rewrite = routes.revert(document, baseline=baseline, canary=canary)
             if not rewrite.changes:
                 now = time.time()
-                return PatchReceipt(changed=False, detail="the file gives the canary nothing", sent_at=now, acknowledged_at=now)
+                return PatchReceipt(nothing="the file gives the canary nothing", sent_at=now, acknowledged_at=now)
             if baseline not in routes.clusters_with_traffic(document):
                 await self._require_known(baseline)
             content = _encode(rewrite.document, path=self._path)
             renamed = await self._file.run(guardedfile.replace, self._path, content, was=snapshot)
-        return PatchReceipt(
-            changed=True,
-            detail="; ".join(rewrite.changes),
-            sent_at=renamed.began_at,
-            acknowledged_at=renamed.ended_at,
+        began_at, ended_at = renamed.began_at, renamed.ended_at
+        parts = (
+            PatchedObject(
+                object=ObjectName(kind="RouteConfiguration", name=name), changes=changes, sent_at=began_at, acknowledged_at=ended_at
+            )
+            for name, changes in rewrite.changes.items()
         )
+        return PatchReceipt(parts=tuple(parts), sent_at=began_at, acknowledged_at=ended_at)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: by the admin's config dump, not by the file."""

@@ -8,18 +8,31 @@ weighted targets, and as a mirror at the route, its virtual host or the whole co
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from daemon.errors import Refused
-from daemon.meshes.references import Json, RouteReference
+from daemon.meshes.references import Json
+from daemon.placement import ObjectName, RouteChange, RouteReference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewrite:
-    """The document as it must be, and a line for each change (none: there is nothing to take back)."""
+    """The document as it must be, and the changes by route configuration (none: there is nothing to take back)."""
 
     document: Json
-    changes: tuple[str, ...]
+    changes: dict[str, tuple[RouteChange, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Where:
+    """A route, a virtual host or a whole route configuration: its name, and the path below it."""
+
+    config: str
+    place: str = ""
+
+    def reference(self, kind: Literal["weight", "pin", "mirror"], percent: float) -> RouteReference:
+        item = ObjectName(kind="RouteConfiguration", name=self.config)
+        return RouteReference(object=item, place=self.place, kind=kind, percent=percent)
 
 
 def configurations(document: Json) -> list[Json]:
@@ -45,11 +58,11 @@ def references(document: Json, *, canary: str) -> tuple[RouteReference, ...]:
     found: list[RouteReference] = []
     for where, action in _actions(document):
         if action.get("cluster") == canary:
-            found.append(RouteReference(where=where, kind="pin", percent=100.0))
+            found.append(where.reference("pin", 100.0))
         found += _weighted_reference(where, action, canary=canary)
     for where, holder in _mirror_holders(document):
         found += [
-            RouteReference(where=where, kind="mirror", percent=_mirror_percent(policy))
+            where.reference("mirror", _mirror_percent(policy))
             for policy in _dicts(_field(holder, "request_mirror_policies"))
             if policy.get("cluster") == canary
         ]
@@ -73,18 +86,24 @@ def revert(document: Json, *, baseline: str, canary: str) -> Rewrite:
     canary's entry is pointed at it, with its headers and filters as they are.
     """
     after = copy.deepcopy(document)
-    changes: list[str] = []
+    changes: dict[str, tuple[RouteChange, ...]] = {}
+
+    def note(where: _Where, details: list[str]) -> None:
+        noted = tuple(RouteChange(place=where.place, detail=one) for one in details)
+        if noted:
+            changes[where.config] = changes.get(where.config, ()) + noted
+
     for where, action in _actions(after):
         if action.get("cluster") == canary:
             action["cluster"] = baseline
-            changes.append(f"{where}: cluster {canary} -> {baseline}")
-        changes += _shift_weights(where, action, baseline=baseline, canary=canary)
+            note(where, [f"cluster {canary} -> {baseline}"])
+        note(where, _shift_weights(action, baseline=baseline, canary=canary))
     for where, holder in _mirror_holders(after):
-        changes += _drop_mirrors(where, holder, canary=canary)
-    return Rewrite(document=after, changes=tuple(changes))
+        note(where, _drop_mirrors(holder, canary=canary))
+    return Rewrite(document=after, changes=changes)
 
 
-def _shift_weights(where: str, action: Json, *, baseline: str, canary: str) -> list[str]:
+def _shift_weights(action: Json, *, baseline: str, canary: str) -> list[str]:
     targets = _targets(action)
     canaries = [target for target in targets if target.get("name") == canary]
     moved = sum(_weight(target) for target in canaries)
@@ -94,14 +113,14 @@ def _shift_weights(where: str, action: Json, *, baseline: str, canary: str) -> l
     if to is None:
         for target in canaries:
             target["name"] = baseline
-        return [f"{where}: weight {moved} of {canary} -> {baseline} (in its place)"]
+        return [f"weight {moved} of {canary} -> {baseline} (in its place)"]
     for target in canaries:
         target["weight"] = 0
     to["weight"] = _weight(to) + moved
-    return [f"{where}: weight {moved} of {canary} -> {baseline}, now {to['weight']}"]
+    return [f"weight {moved} of {canary} -> {baseline}, now {to['weight']}"]
 
 
-def _drop_mirrors(where: str, holder: Json, *, canary: str) -> list[str]:
+def _drop_mirrors(holder: Json, *, canary: str) -> list[str]:
     key = _key(holder, "request_mirror_policies")
     if key is None:
         return []
@@ -113,19 +132,19 @@ def _drop_mirrors(where: str, holder: Json, *, canary: str) -> list[str]:
         holder[key] = kept
     else:
         del holder[key]
-    return [f"{where}: mirror to {canary} removed"]
+    return [f"mirror to {canary} removed"]
 
 
-def _weighted_reference(where: str, action: Json, *, canary: str) -> list[RouteReference]:
+def _weighted_reference(where: _Where, action: Json, *, canary: str) -> list[RouteReference]:
     targets = _targets(action)
     if not any(target.get("name") == canary for target in targets):
         return []
     total = sum(_weight(target) for target in targets)
     share = sum(_weight(target) for target in targets if target.get("name") == canary)
-    return [RouteReference(where=where, kind="weight", percent=100.0 * share / total if total else 0.0)]
+    return [where.reference("weight", 100.0 * share / total if total else 0.0)]
 
 
-def _actions(document: Json) -> Iterator[tuple[str, Json]]:
+def _actions(document: Json) -> Iterator[tuple[_Where, Json]]:
     """Every route's action with the place where it stands."""
     for config in configurations(document):
         for host in _dicts(_field(config, "virtual_hosts")):
@@ -133,15 +152,19 @@ def _actions(document: Json) -> Iterator[tuple[str, Json]]:
                 action = route.get("route")
                 if isinstance(action, dict):
                     label = route.get("name") or f"#{index}"
-                    yield f"{config.get('name', '?')}/{host.get('name', '?')}/{label}", action
+                    yield _Where(config=_name(config), place=f"/{_name(host)}/{label}"), action
 
 
-def _mirror_holders(document: Json) -> Iterator[tuple[str, Json]]:
+def _mirror_holders(document: Json) -> Iterator[tuple[_Where, Json]]:
     for config in configurations(document):
-        yield f"{config.get('name', '?')}", config
+        yield _Where(config=_name(config)), config
         for host in _dicts(_field(config, "virtual_hosts")):
-            yield f"{config.get('name', '?')}/{host.get('name', '?')}", host
+            yield _Where(config=_name(config), place=f"/{_name(host)}"), host
     yield from _actions(document)
+
+
+def _name(item: Json) -> str:
+    return str(item.get("name", "?"))
 
 
 def _targets(action: Json) -> list[Json]:

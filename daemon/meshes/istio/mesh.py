@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from config.settings import Mesh
+from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.kube.rights import Right
 from daemon.meshes.istio.telemetry import SCHEMA
-from daemon.meshes.kind import MeshKind, Right, Router
+from daemon.meshes.kind import MeshKind, Router
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -20,7 +21,7 @@ WORKLOAD_ENTRIES = Resource(group=_GROUP, version=_VERSION, plural="workloadentr
 SERVICE_ENTRIES = Resource(group=_GROUP, version=_VERSION, plural="serviceentries", kind="ServiceEntry")
 
 
-class IstioMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="istio", tag_field="kind"):
+class IstioMesh(KubeMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="istio", tag_field="kind"):
     """Istio: VirtualServices through the API server."""
 
     root_namespace: Annotated[

@@ -25,8 +25,9 @@ from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.meshes.istio.reading import Discovered
 from daemon.meshes.kuberouter import KubeRouter, remember
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects
-from daemon.meshes.references import Name, Plan, RouteReference
+from daemon.meshes.references import Name, Plan
 from daemon.model import Release
+from daemon.placement import RouteReference
 
 RULES_SECONDS = 1.0
 """How long a patch waits for rules, where it is known what the arms were: traffic that goes wrong meanwhile is harm."""

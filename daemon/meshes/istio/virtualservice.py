@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from daemon.errors import Refused
 from daemon.meshes.istio.hosts import Arms, Destination, normal, spelled
-from daemon.meshes.references import Json, Plan, RouteReference, guarded, identity
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
+from daemon.meshes.references import Json, Plan, guarded, identity
+from daemon.placement import ObjectName, RouteChange, RouteReference
 
 _MIRROR_SHARES = ("mirrorPercentage", "mirrorPercent", "mirror_percent")
 _PROTOCOLS = ("http", "tcp", "tls")
@@ -27,7 +29,7 @@ class _Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Route:
-    where: str
+    place: str
     pointer: str
     raw: Json
     targets: tuple[_Target, ...]
@@ -58,6 +60,8 @@ def destinations(virtual_service: Json) -> tuple[Destination, ...]:
 
 def references(virtual_service: Json, *, arms: Arms) -> tuple[RouteReference, ...]:
     """Every place that names the canary, those with a weight of 0 included."""
+    namespace, name = identity(virtual_service)
+    item = ObjectName(kind=VIRTUAL_SERVICES.kind, namespace=namespace, name=name)
     found: list[RouteReference] = []
     for route in _routes(virtual_service):
         named = [target for target in route.targets if arms.is_canary(target.named)]
@@ -66,9 +70,9 @@ def references(virtual_service: Json, *, arms: Arms) -> tuple[RouteReference, ..
             share = sum(route.share(target) for target in named)
             percent = 100.0 * share / total if total > 0 else 0.0
             alone = len(named) == len(route.targets)
-            found.append(RouteReference(where=route.where, kind="pin" if alone else "weight", percent=percent))
+            found.append(RouteReference(object=item, place=route.place, kind="pin" if alone else "weight", percent=percent))
         mirrors = _mirrors(route, virtual_service, arms)
-        found += [RouteReference(where=route.where, kind="mirror", percent=percent) for _, percent in mirrors]
+        found += [RouteReference(object=item, place=route.place, kind="mirror", percent=percent) for _, percent in mirrors]
     return tuple(found)
 
 
@@ -80,7 +84,7 @@ def revert(virtual_service: Json, *, arms: Arms) -> Plan:
     """
     tests: list[Json] = []
     writes: list[Json] = []
-    changes: list[str] = []
+    changes: list[RouteChange] = []
     for route in _routes(virtual_service):
         for step in (_shift(route, arms, virtual_service), _drop_mirrors(route, arms, virtual_service)):
             tests += step.tests
@@ -93,7 +97,7 @@ def revert(virtual_service: Json, *, arms: Arms) -> Plan:
 class _Step:
     tests: tuple[Json, ...] = ()
     writes: tuple[Json, ...] = ()
-    changes: tuple[str, ...] = ()
+    changes: tuple[RouteChange, ...] = ()
 
 
 def _shift(route: _Route, arms: Arms, virtual_service: Json) -> _Step:
@@ -106,11 +110,11 @@ def _shift(route: _Route, arms: Arms, virtual_service: Json) -> _Step:
         return _redirect(route, canaries, arms, virtual_service)
     weights = [0 if target in canaries else route.share(target) + (moved if target is baseline else 0) for target in route.targets]
     if min(weights) < 0 or sum(weights) <= 0:
-        raise Refused(f"{route.where}: the weights would become {weights}: mend the VirtualService")
+        raise Refused(f"{route.place}: the weights would become {weights}: mend the VirtualService")
     return _Step(
         tests=tuple(_same(target) for target in route.targets),
         writes=tuple(_add(f"{target.pointer}/weight", weight) for target, weight in zip(route.targets, weights, strict=True)),
-        changes=(f"{route.where}: weight {moved} of {arms.canary} -> {arms.baseline}",),
+        changes=(RouteChange(place=route.place, detail=f"weight {moved} of {arms.canary} -> {arms.baseline}"),),
     )
 
 
@@ -119,7 +123,7 @@ def _redirect(route: _Route, canaries: list[_Target], arms: Arms, virtual_servic
     return _Step(
         tests=tuple(_same(target) for target in canaries),
         writes=tuple(_add(f"{target.pointer}/destination", _to_baseline(target, arms, virtual_service)) for target in canaries),
-        changes=(f"{route.where}: destination {arms.canary} -> {arms.baseline}",),
+        changes=(RouteChange(place=route.place, detail=f"destination {arms.canary} -> {arms.baseline}"),),
     )
 
 
@@ -158,7 +162,7 @@ def _drop_mirrors(route: _Route, arms: Arms, virtual_service: Json) -> _Step:
         removed += [f"{route.pointer}/{key}" for key in _MIRROR_SHARES if key in route.raw]
     return _Step(
         writes=tuple({"op": "remove", "path": pointer} for pointer in removed),
-        changes=(f"{route.where}: mirror to {arms.canary} removed",),
+        changes=(RouteChange(place=route.place, detail=f"mirror to {arms.canary} removed"),),
     )
 
 
@@ -190,14 +194,14 @@ def _percent(share: object) -> float:
 
 
 def _routes(virtual_service: Json) -> Iterator[_Route]:
-    namespace, name = identity(virtual_service)
+    namespace, _ = identity(virtual_service)
     for protocol in _PROTOCOLS:
         for index, route in enumerate(virtual_service.get("spec", {}).get(protocol) or ()):
             if isinstance(route, dict):
                 pointer = f"/spec/{protocol}/{index}"
-                where = f"{namespace}/{name} {protocol} {route.get('name') or f'#{index}'}"
+                place = f"{protocol} {route.get('name') or f'#{index}'}"
                 targets = tuple(_targets(route, pointer, namespace))
-                yield _Route(where=where, pointer=pointer, raw=route, targets=targets)
+                yield _Route(place=place, pointer=pointer, raw=route, targets=targets)
 
 
 def _targets(route: Json, pointer: str, namespace: str) -> Iterator[_Target]:

@@ -14,12 +14,13 @@ from daemon.model import Action, Outcome, Reading, Record, Release, TimedStep
 from daemon.offline.simulation import packing
 from daemon.offline.simulation.drawing import Stream
 from daemon.offline.simulation.world import Change, World
-from daemon.ports import Placement
+from daemon.placement import ObjectName, Placement, RouteReference
 from daemon.recorder import Recorder
 from daemon.recordings import Header
 from tests.offline.replay.recorded import RELEASE
 
 BEGAN = 1_790_000_000.0
+ROUTE = RouteReference(object=ObjectName(kind="VirtualService", name="virtualservice/web"), kind="weight", percent=5.0)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def told(folder: Path, *, change: Change, policy: Policy | None = None, gap_at: 
         split=True,
         now=BEGAN,
     )
-    session = life.located(session, Placement(routes=("virtualservice/web",), canary_percent=5.0), now=BEGAN + 0.5)
+    session = life.located(session, Placement(routes=(ROUTE,), canary_percent=5.0), now=BEGAN + 0.5)
     recorder, now = Recorder(folder), BEGAN
     for number, tick in enumerate(Stream(world, releases=1, seed=4).ticks(400), start=1):
         now = BEGAN + 0.5 + number

@@ -1,0 +1,56 @@
+"""Who may own routes in a cluster: a row for each kind. None is built in so far; a package can bring one.
+
+An entry point of the group ``verdictd.owners`` names an ``OwnerKind``. Every kind that is there is asked in every cluster of a
+mesh; how its answer counts is told in ``daemon.engine.handover``.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from daemon.kube.rights import Right
+from daemon.packages import with_installed
+from daemon.ports import Owner
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
+
+GROUP = "verdictd.owners"
+
+
+class MakeOwner(Protocol):
+    """Makes what asks and tells the owner in one cluster."""
+
+    def __call__(self, kube: "KubeClient", /) -> Owner:
+        """``kube`` is the cluster's client; it need not be connected yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerKind:
+    """One kind of owner.
+
+    Attributes:
+        name: unique, for people.
+        owner: makes one for a cluster.
+        rights: on the API server, to ask and to tell it.
+    """
+
+    name: str
+    owner: MakeOwner
+    rights: tuple[Right, ...] = ()
+
+
+BUILT_IN: tuple[OwnerKind, ...] = ()
+
+
+@functools.cache
+def kinds() -> Mapping[str, OwnerKind]:
+    """Every kind by its name. Raises ``ConfigError`` when a package that is installed gives no usable one."""
+    return with_installed(BUILT_IN, group=GROUP, row=OwnerKind, what="an owner of the kind")
+
+
+def owners_in(kube: "KubeClient") -> tuple[Owner, ...]:
+    """One of each kind, for one cluster."""
+    return tuple(kind.owner(kube) for kind in kinds().values())

@@ -1,0 +1,182 @@
+"""A mesh's clusters side by side: a release is judged in the first one, and its traffic is taken back in all of them.
+
+Each cluster is a matter of its own, from the first question to the guard: one that cannot be reached, or is slow, holds up no
+other, and is retried alone while the others stand. What is told of a cluster begins with its name, where there are several.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from daemon.engine.dependencies import MeshCluster
+from daemon.engine.handover import claimed
+from daemon.engine.reverting import GUARD_ENDED, NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
+from daemon.errors import NotFound, TimedOut, VerdictdError
+from daemon.model import Action, Release, TimedStep
+from daemon.placement import Placement
+from daemon.ports import Claim
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Clusters = Mapping[str, MeshCluster]
+"""By name, the one where releases are judged first."""
+
+FURTHER_SECONDS = 5.0
+"""How long a watch waits for what is routed to the canary in further clusters; a revert looks for it anew."""
+OWNER_SECONDS = 1.0
+
+
+class _ByCluster(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What several routers said that the arms are. A single one's own words are kept as they are."""
+
+    words: dict[str, str]
+
+
+async def locate(clusters: Clusters, release: Release) -> Placement:
+    """Where the canary gets traffic from, in all clusters, and who owns those routes.
+
+    Raises as ``TrafficRouter.locate`` of the first cluster. What is not known of a further one is said, and stops nothing.
+    """
+    home, *_ = clusters
+    found = await _each(clusters, lambda name, one: _located(one, release, seconds=None if name == home else FURTHER_SECONDS))
+    first = found[home]
+    if isinstance(first, VerdictdError):
+        raise first
+    if len(clusters) == 1:
+        return first
+    placed = {name: one for name, one in found.items() if isinstance(one, Placement)}
+    return Placement(
+        routes=tuple(msgspec.structs.replace(route, cluster=name) for name, one in placed.items() for route in one.routes),
+        canary_percent=first.canary_percent,
+        baseline="; ".join(f"{name}: {one.baseline if isinstance(one, Placement) else one}" for name, one in found.items()),
+        located=msgspec.json.encode(_ByCluster(words={name: one.located for name, one in placed.items()})).decode(),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOut:
+    """The procedure of one cluster, in each."""
+
+    reverting: Reverting
+
+    async def run(self, clusters: Clusters, release: Release, *, located: str = "") -> RevertOutcome:
+        """See ``Reverting.run``: the action is that of all clusters where they agree, else ``failed``.
+
+        What was taken back in one is guarded while others are still tried.
+        """
+        words = _words(clusters, located)
+        left, finished = set(clusters), asyncio.Event()
+
+        async def one(name: str, cluster: MeshCluster) -> tuple[RevertOutcome, tuple[TimedStep, ...]]:
+            outcome = await self._one(name, clusters, release, located=words[name])
+            left.discard(name)
+            if not left:
+                finished.set()
+            if outcome.action is not Action.REVERT:
+                return outcome, ()
+            seen = await self.reverting.reassert(
+                cluster.router, release, located=words[name], owners=cluster.owners, until=finished
+            )
+            return outcome, tuple(step for step in seen if step.step != GUARD_ENDED)
+
+        return _together(await _each(clusters, one))
+
+    async def guard(self, clusters: Clusters, release: Release, *, located: str, failed: bool) -> tuple[TimedStep, ...]:
+        """Keep the traffic where it was taken back; where that has ``failed``, first go on with it."""
+        words = _words(clusters, located)
+
+        async def one(name: str, cluster: MeshCluster) -> tuple[TimedStep, ...]:
+            router, owners, said = cluster.router, cluster.owners, words[name]
+            late = await self.reverting.keep_retrying(router, release, located=said, owners=owners) if failed else ()
+            if late:
+                log.warning("what became of a failed revert", extra={"at": name, "steps": [step.step for step in late]})
+            return (*late, *await self.reverting.reassert(router, release, located=said, owners=owners))
+
+        return _in_order(await _each(clusters, one))
+
+    async def _one(self, name: str, clusters: Clusters, release: Release, *, located: str) -> RevertOutcome:
+        """In a further cluster there need not be anything of the release: where nothing is routed to it, all is done."""
+        one = clusters[name]
+        outcome = await self.reverting.run(one.router, release, located=located, owners=one.owners)
+        if name == next(iter(clusters)) or outcome.action is Action.REVERT:
+            return outcome
+        try:
+            if await one.router.canary_gets_traffic(release, located=located) is not None:
+                return outcome
+            said = "no route in force sends to the canary"
+        except NotFound as error:
+            said = str(error)
+        except VerdictdError:
+            return outcome
+        step = TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.reverting.clock.now(), detail=said)
+        return RevertOutcome(action=Action.REVERT, steps=(step,), attempts=outcome.attempts, reason=said)
+
+
+async def _located(cluster: MeshCluster, release: Release, *, seconds: float | None) -> Placement | VerdictdError:
+    try:
+        async with asyncio.timeout(seconds):
+            placement = await cluster.router.locate(release)
+    except TimeoutError:
+        return TimedOut(f"what is routed to the canary was not known within {seconds or 0.0:g} s")
+    except VerdictdError as error:
+        return error
+    claims = await claimed(cluster.owners, release, seconds=OWNER_SECONDS)
+    owner = ", ".join(f"{name} ({claim.object})" for name, claim in claims.items() if isinstance(claim, Claim))
+    return msgspec.structs.replace(
+        placement, routes=tuple(msgspec.structs.replace(route, owner=owner) for route in placement.routes)
+    )
+
+
+async def _each(clusters: Clusters, call: Callable[[str, MeshCluster], Awaitable[T]]) -> dict[str, T]:
+    """All at the same time, each in a task that is named by it; a single one needs none."""
+    if len(clusters) == 1:
+        [(alone, cluster)] = clusters.items()
+        return {alone: await call(alone, cluster)}
+
+    async def one(name: str, cluster: MeshCluster) -> T:
+        return await call(name, cluster)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = {name: group.create_task(one(name, cluster), name=f"cluster {name}") for name, cluster in clusters.items()}
+    return {name: task.result() for name, task in tasks.items()}
+
+
+def _words(clusters: Clusters, located: str) -> dict[str, str]:
+    """What the placement said of the arms, by cluster. A session that was kept when there was one cluster has the first one's."""
+    try:
+        by_cluster = msgspec.json.decode(located, type=_ByCluster).words
+    except msgspec.MsgspecError:
+        by_cluster = {next(iter(clusters)): located}
+    return {name: by_cluster.get(name, "") for name in clusters}
+
+
+def _together(outcomes: Mapping[str, tuple[RevertOutcome, tuple[TimedStep, ...]]]) -> RevertOutcome:
+    if len(outcomes) == 1:
+        [(outcome, _)] = outcomes.values()
+        return outcome
+    actions = {outcome.action for outcome, _ in outcomes.values()}
+    return RevertOutcome(
+        action=actions.pop() if len(actions) == 1 else Action.FAILED,
+        steps=_in_order({name: (*outcome.steps, *seen) for name, (outcome, seen) in outcomes.items()}),
+        attempts=max(outcome.attempts for outcome, _ in outcomes.values()),
+        reason="; ".join(f"{name}: {outcome.reason}" for name, (outcome, _) in outcomes.items()),
+    )
+
+
+def _in_order(steps: Mapping[str, tuple[TimedStep, ...]]) -> tuple[TimedStep, ...]:
+    """By their time; each says its cluster, where there are several."""
+    if len(steps) == 1:
+        [alone] = steps.values()
+        return alone
+    said = [
+        msgspec.structs.replace(step, detail=f"{name}: {step.detail}" if step.detail else name)
+        for name, of_one in steps.items()
+        for step in of_one
+    ]
+    return tuple(sorted(said, key=lambda step: step.at))

@@ -1,0 +1,32 @@
+"""What may be done to objects of the API server, as rows say it: from them the roles of the manifest and the documents are made."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from daemon.kube.resources import Resource
+
+Verb = Literal["get", "list", "watch", "patch"]
+Scope = Literal["everywhere", "watched", "enforced"]
+"""Any namespace, to find routes; those where releases are watched; those where traffic may be taken back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """What may be done to objects of the API server.
+
+    Attributes:
+        verbs: what is done.
+        resources: to which kinds of objects.
+        scopes: where; only ``enforced`` may change anything, and does nothing else.
+        purpose: what for, in the words of the documents.
+    """
+
+    verbs: tuple[Verb, ...]
+    resources: tuple[Resource, ...]
+    scopes: tuple[Scope, ...]
+    purpose: str
+
+    def __post_init__(self) -> None:
+        """Refuse a right to change something that is not said to be one."""
+        if ("patch" in self.verbs) != ("enforced" in self.scopes):
+            raise ValueError(f"{', '.join(self.verbs)} in {', '.join(self.scopes)}: patch goes with enforced, and only with it")

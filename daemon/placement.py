@@ -1,0 +1,121 @@
+"""Where a release's canary gets traffic from, and what became of taking it back: by object, and by the place inside it.
+
+Values that routers give and the engine keeps; each says itself in one line, where a person is told.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from daemon.errors import VerdictdError
+
+
+class ObjectName(msgspec.Struct, frozen=True, kw_only=True):
+    """One object that holds routes, or that owns such. ``kind`` is what people call it; the namespace may be empty."""
+
+    kind: str
+    name: str
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        """``shop/web``."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+
+class RouteReference(msgspec.Struct, frozen=True, kw_only=True):
+    """One place that names the canary.
+
+    Attributes:
+        object: the object that it is in.
+        place: where in the object, for a person: some words, or a path that begins with a slash; empty: all of it.
+        kind: ``weight`` (a share of a split), ``pin`` (the route's only target) or ``mirror``.
+        percent: the canary's share of what comes by this place.
+        owner: who writes the object by itself, for a person; empty where nobody is known to.
+        cluster: where it is, in a daemon that knows several clusters; else empty.
+    """
+
+    object: ObjectName
+    kind: Literal["weight", "pin", "mirror"]
+    percent: float
+    place: str = ""
+    owner: str = ""
+    cluster: str = ""
+
+    def __str__(self) -> str:
+        """``shop/web http #0: 10 % of the traffic``."""
+        verb = "mirrored" if self.kind == "mirror" else "of the traffic"
+        owned = f" (owned by {self.owner})" if self.owner else ""
+        return f"{_where(self.cluster, self.object, self.place)}: {self.percent:g} % {verb}{owned}"
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a release's canary gets traffic from, and where it would go back to.
+
+    Attributes:
+        routes: each place that sends to the canary.
+        canary_percent: the canary's largest weight.
+        baseline: what is known of who stands behind the baseline, in a line.
+        located: what the arms were, in words of the router's own; to be kept, and brought along whenever it is asked again.
+    """
+
+    routes: tuple[RouteReference, ...]
+    canary_percent: float
+    baseline: str = ""
+    located: str = ""
+
+
+class RouteChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One place of an object that is written, and what is written there."""
+
+    detail: str
+    place: str = ""
+
+
+class PatchedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of taking the traffic back in one object: its changes are written, or there is a failure. Seconds since 1970."""
+
+    object: ObjectName
+    sent_at: float
+    acknowledged_at: float
+    changes: tuple[RouteChange, ...] = ()
+    failure: VerdictdError | None = None
+
+    def __str__(self) -> str:
+        """``shop/web http #0: weight 10 of v2 -> v1``."""
+        if self.failure is not None:
+            return f"{self.object}: {self.failure}"
+        return "; ".join(f"{_where('', self.object, one.place)}: {one.detail}" for one in self.changes)
+
+
+class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt to take the traffic back did.
+
+    Attributes:
+        parts: the objects that there was something to write in; none: there was nothing left to take back.
+        sent_at, acknowledged_at: of the first one that was written, and of the last one; seconds since 1970.
+        nothing: what is said where there was nothing.
+    """
+
+    sent_at: float
+    acknowledged_at: float
+    parts: tuple[PatchedObject, ...] = ()
+    nothing: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether something was written."""
+        return any(one.changes for one in self.parts)
+
+    @property
+    def failed(self) -> tuple[PatchedObject, ...]:
+        """The objects that could not be written."""
+        return tuple(one for one in self.parts if one.failure is not None)
+
+    def __str__(self) -> str:
+        """Each part in one line."""
+        return "; ".join(str(one) for one in self.parts) or self.nothing
+
+
+def _where(cluster: str, name: ObjectName, place: str) -> str:
+    gap = "" if not place or place.startswith("/") else " "
+    return (f"{cluster}: " if cluster else "") + f"{name}{gap}{place}"

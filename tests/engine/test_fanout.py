@@ -1,0 +1,198 @@
+"""One release in several clusters: each is located, taken back and guarded by itself, whatever becomes of the others."""
+
+import asyncio
+from collections.abc import Mapping
+
+import msgspec
+import pytest
+
+from config.settings import Limits
+from daemon.engine import fanout, reverting
+from daemon.engine.dependencies import MeshCluster
+from daemon.engine.fanout import FanOut
+from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, Unavailable
+from daemon.model import Action, Release
+from daemon.placement import Placement
+from tests.engine.test_reverting import FakeClock, FakeRouter
+from tests.engine.worlds import RELEASE, HandRouter, route
+
+LIMITS = Limits(revert_attempts=3, confirm_seconds=2.0, guard_seconds=5.0, insist_seconds=60.0)
+
+
+class Located(HandRouter):
+    """A mesh that says where it is."""
+
+    def __init__(self, name: str, *, percent: float = 10.0) -> None:
+        super().__init__()
+        self.name = name
+        self.canary_percent = percent
+
+    async def locate(self, release: Release) -> Placement:
+        placement = await super().locate(release)
+        return msgspec.structs.replace(placement, located=f"the arms in {self.name}")
+
+
+def clusters(**routers: HandRouter | FakeRouter) -> Mapping[str, MeshCluster]:
+    return {name: MeshCluster(router=router) for name, router in routers.items()}
+
+
+def fan_out(clock: FakeClock, *, limits: Limits = LIMITS) -> FanOut:
+    return FanOut(reverting=Reverting(clock=clock, limits=limits, random=lambda: 0.5))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+async def test_the_routes_of_all_clusters_are_located_and_the_weight_is_that_of_the_first() -> None:
+    placement = await fanout.locate(clusters(east=Located("east"), west=Located("west", percent=30.0)), RELEASE)
+    assert list(map(str, placement.routes)) == [
+        "east: route of web: 10 % of the traffic",
+        "west: route of web: 30 % of the traffic",
+    ]
+    assert placement.canary_percent == 10.0
+    assert placement.baseline == "east: 3 ready endpoints; west: 3 ready endpoints"
+
+
+async def test_of_one_cluster_nothing_is_said_that_a_router_did_not_say() -> None:
+    router = HandRouter()
+    assert await fanout.locate(clusters(only=router), RELEASE) == await router.locate(RELEASE)
+
+
+async def test_a_further_cluster_without_the_canary_stops_no_watch_and_is_told_while_the_first_one_must_have_it() -> None:
+    without = Located("without")
+    without.missing = NotFound("no route names the canary")
+    placement = await fanout.locate(clusters(east=Located("east"), west=without), RELEASE)
+    assert [one.cluster for one in placement.routes] == ["east"]
+    assert placement.baseline.endswith("west: no route names the canary")
+    with pytest.raises(NotFound):
+        await fanout.locate(clusters(west=without, east=Located("east")), RELEASE)
+
+
+async def test_a_further_cluster_that_hangs_holds_a_watch_up_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(Located):
+        async def locate(self, release: Release) -> Placement:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr(fanout, "FURTHER_SECONDS", 0.01)
+    placement = await fanout.locate(clusters(east=Located("east"), west=Hanging("west")), RELEASE)
+    assert "west: what is routed to the canary was not known within 0.01 s" in placement.baseline
+
+
+async def test_every_router_is_told_its_own_words_of_the_arms(clock: FakeClock) -> None:
+    east, west = Located("east"), Located("west")
+    both = clusters(east=east, west=west)
+    located = (await fanout.locate(both, RELEASE)).located
+    outcome = await fan_out(clock).run(both, RELEASE, located=located)
+    assert (outcome.action, east.told, west.told) == (Action.REVERT, {"the arms in east"}, {"the arms in west"})
+
+
+async def test_a_session_that_was_kept_before_there_were_further_clusters_has_the_first_ones_words(clock: FakeClock) -> None:
+    east, west = Located("east"), Located("west")
+    await fan_out(clock).run(clusters(east=east, west=west), RELEASE, located='{"arms":"v2"}')
+    assert (east.told, west.told) == ({'{"arms":"v2"}'}, {""})
+
+
+def steps(outcome: RevertOutcome, step: str) -> list[str]:
+    return [one.detail for one in outcome.steps if one.step == step]
+
+
+async def test_a_cluster_that_cannot_be_reached_is_retried_alone_while_the_others_stand(clock: FakeClock) -> None:
+    east, west = FakeRouter(clock), FakeRouter(clock, patches=[Unavailable("away")], looks=["route x: 10 %"])
+    outcome = await fan_out(clock).run(clusters(east=east, west=west), RELEASE)
+    assert (east.calls.count("patch"), west.calls.count("patch")) == (1, LIMITS.revert_attempts)
+    assert outcome.action is Action.FAILED
+    assert "east: 2 ready endpoints; web: v2 -> v1; no route in force sends to the canary" in outcome.reason
+    assert "west: the traffic could not be taken back (3 tried): away" in outcome.reason
+    assert steps(outcome, reverting.PATCH_SENT) == ["east: web: v2 -> v1"]
+
+
+async def test_a_cluster_that_hangs_holds_up_no_other(clock: FakeClock) -> None:
+    west = HandRouter()
+    asked = asyncio.Event()
+
+    async def hang(release: Release, *, located: str = "") -> str:
+        asked.set()
+        return await asyncio.Event().wait()
+
+    west.check_baseline = hang  # type: ignore[method-assign, assignment]  # one method of it hangs
+    east = HandRouter()
+    procedure = FanOut(reverting=Reverting(clock=clock, limits=LIMITS, random=lambda: 0.5, baseline_seconds=60.0))
+    running = asyncio.ensure_future(procedure.run(clusters(west=west, east=east), RELEASE))
+    await asked.wait()
+    while east.canary_percent > 0:
+        await asyncio.sleep(0)
+    assert not running.done()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_what_was_taken_back_is_guarded_while_another_cluster_is_still_tried(clock: FakeClock) -> None:
+    """East's canary is given traffic again while west is away."""
+    east = FakeRouter(clock, looks=[None, "back at 95/5", None])
+    west = FakeRouter(clock, patches=[*[Unavailable("away")] * 8, True])
+    outcome = await fan_out(clock, limits=msgspec.structs.replace(LIMITS, revert_attempts=9)).run(
+        clusters(east=east, west=west), RELEASE
+    )
+    assert outcome.action is Action.REVERT, outcome.reason
+    assert steps(outcome, reverting.PUT_BACK) == ["east: back at 95/5"]
+    assert steps(outcome, reverting.GUARD_ENDED) == []
+
+
+@pytest.mark.parametrize(
+    ("further", "action"),
+    [
+        ({"baseline": Blocked("no such Service")}, Action.REVERT),
+        ({"patches": [NotFound("no such subset")], "looks": [NotFound("no such subset")]}, Action.REVERT),
+        ({"baseline": Blocked("nobody is ready"), "looks": ["route x: 10 %"]}, Action.FAILED),
+        ({"patches": [Forbidden("not yours")], "looks": [Unavailable("away")]}, Action.FAILED),
+    ],
+)
+async def test_a_further_cluster_where_nothing_is_routed_to_the_canary_is_no_failure(
+    clock: FakeClock, further: dict[str, object], action: Action
+) -> None:
+    both = clusters(east=FakeRouter(clock), west=FakeRouter(clock, **further))  # type: ignore[arg-type]  # answers of several kinds
+    outcome = await fan_out(clock).run(both, RELEASE)
+    assert outcome.action is action, outcome.reason
+
+
+async def test_where_nobody_would_serve_in_any_cluster_all_of_it_is_blocked(clock: FakeClock) -> None:
+    both = clusters(
+        east=FakeRouter(clock, baseline=Blocked("nobody"), looks=["route x: 10 %"]),
+        west=FakeRouter(clock, baseline=Blocked("nobody"), looks=["route x: 10 %"]),
+    )
+    assert (await fan_out(clock).run(both, RELEASE)).action is Action.BLOCKED
+
+
+async def test_the_guard_goes_on_with_what_failed_and_keeps_the_rest_at_the_same_time(clock: FakeClock) -> None:
+    east = FakeRouter(clock, patches=[False, True], looks=["back at 95/5", None])
+    west = FakeRouter(clock, patches=[Unavailable("away"), Unavailable("away"), True])
+    told = await fan_out(clock).guard(clusters(east=east, west=west), RELEASE, located="", failed=True)
+    assert [step.at for step in told] == sorted(step.at for step in told)
+    assert [(step.step, step.detail.partition(":")[0]) for step in told if step.step != reverting.GUARD_ENDED] == [
+        (reverting.NOTHING_TO_TAKE_BACK, "east"),
+        (reverting.PUT_BACK, "east"),
+        (reverting.PATCH_SENT, "west"),
+        (reverting.PATCH_ACKNOWLEDGED, "west"),
+    ]
+
+
+async def test_arms_that_are_no_arms_are_refused_by_the_first_cluster() -> None:
+    same = Located("east")
+    same.missing = InvalidInput("both are the same")
+    with pytest.raises(InvalidInput):
+        await fanout.locate(clusters(east=same, west=Located("west")), RELEASE)
+    assert str(route("r")) == "r: 10 % of the traffic"
+
+
+async def test_a_session_that_was_kept_when_there_were_further_clusters_has_the_words_of_those_that_are_left(
+    clock: FakeClock,
+) -> None:
+    east, west = Located("east"), Located("west")
+    located = (await fanout.locate(clusters(east=east, west=west), RELEASE)).located
+    await fan_out(clock).run(clusters(west=west), RELEASE, located=located)
+    assert west.told == {"the arms in west"}

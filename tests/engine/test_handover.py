@@ -1,0 +1,149 @@
+"""Owner first, then the route: how an owner's answers count, on a clock that nobody waits for."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from config.settings import Limits
+from daemon.engine import handover, reverting
+from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.errors import Blocked, Conflict, Forbidden, Unavailable
+from daemon.model import Action, Release
+from daemon.placement import ObjectName
+from daemon.ports import Claim
+from tests.engine.test_reverting import LIMITS, RELEASE, FakeClock, FakeRouter, names_of
+
+MINE = Claim(object=ObjectName(kind="Canary", namespace="shop", name="web"))
+LAZY = Claim(object=MINE.object, puts_back=False)
+
+
+@dataclass
+class HandOwner:
+    """Answers from lists; the last answer is repeated. ``calls`` are the router's too, for their order."""
+
+    router: FakeRouter
+    answers: Sequence[Claim | Exception | None] = (MINE,)
+    aborts: Sequence[str | Exception] = ("aborted",)
+    name: str = "flagger"
+    asked: list[str] = field(default_factory=list)
+    hang: bool = False
+
+    async def claims(self, release: Release) -> Claim | None:
+        self.asked.append("claims")
+        if self.hang:
+            await asyncio.Event().wait()
+        answer = self.answers[min(self.asked.count("claims"), len(self.answers)) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def abort(self, release: Release, claim: Claim) -> str:
+        assert claim in self.answers
+        self.asked.append("abort")
+        self.router.calls.append("abort")
+        answer = self.aborts[min(self.asked.count("abort"), len(self.aborts)) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def procedure(clock: FakeClock, *, limits: Limits = LIMITS) -> Reverting:
+    return Reverting(clock=clock, limits=limits, random=lambda: 0.5, owner_seconds=0.01)
+
+
+async def run(router: FakeRouter, *owned: HandOwner) -> RevertOutcome:
+    return await procedure(router.clock).run(router, RELEASE, owners=owned)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def router(clock: FakeClock) -> FakeRouter:
+    return FakeRouter(clock)
+
+
+async def test_who_claims_the_routes_is_told_before_they_are_patched(router: FakeRouter) -> None:
+    outcome = await run(router, HandOwner(router))
+    assert outcome.action is Action.REVERT
+    assert router.calls == ["baseline", "abort", "patch", "look"]
+    assert names_of(outcome.steps)[:3] == [reverting.BASELINE_CHECKED, handover.OWNER_TOLD, reverting.PATCH_SENT]
+    assert "flagger (shop/web) was told to give the canary up" in outcome.reason
+
+
+async def test_where_nobody_would_serve_no_owner_is_told_anything(clock: FakeClock) -> None:
+    router = FakeRouter(clock, baseline=Blocked("nobody"))
+    owner = HandOwner(router)
+    assert (await run(router, owner)).action is Action.BLOCKED
+    assert owner.asked == []
+
+
+async def test_who_claims_nothing_is_told_nothing(router: FakeRouter) -> None:
+    outcome = await run(router, HandOwner(router, answers=[None]))
+    assert (outcome.action, "flagger" in outcome.reason) == (Action.REVERT, False)
+    assert "abort" not in router.calls
+
+
+async def test_who_has_given_the_canary_up_is_not_told_again(router: FakeRouter) -> None:
+    outcome = await run(router, HandOwner(router, answers=[Claim(object=MINE.object, state="aborted")]))
+    assert "abort" not in router.calls
+    assert "flagger (shop/web) has given the canary up already" in outcome.reason
+
+
+async def test_an_owner_that_fails_for_the_moment_is_told_again_with_the_back_off_of_a_patch(router: FakeRouter) -> None:
+    outcome = await run(router, HandOwner(router, aborts=[Conflict("changed"), Unavailable("away"), "aborted"]))
+    assert outcome.action is Action.REVERT
+    assert router.calls == ["baseline", "abort", "abort", "abort", "patch", "look"]
+    assert router.clock.slept == pytest.approx([0.0, 0.075])
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("no"), KeyError("status")])
+async def test_one_that_would_undo_a_patch_and_cannot_be_told_keeps_its_routes(router: FakeRouter, error: Exception) -> None:
+    outcome = await run(router, HandOwner(router, aborts=[error]))
+    assert outcome.action is Action.FAILED
+    assert "patch" not in router.calls
+    assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED, handover.OWNER_NOT_TOLD]
+    assert "the routes are its own, and it would undo what is written there" in outcome.reason
+
+
+async def test_one_that_surely_undoes_nothing_and_cannot_be_told_keeps_nothing(router: FakeRouter) -> None:
+    outcome = await run(router, HandOwner(router, answers=[LAZY], aborts=[Forbidden("no")]))
+    assert outcome.action is Action.REVERT
+    assert names_of(outcome.steps)[1:3] == [handover.OWNER_NOT_TOLD, reverting.PATCH_SENT]
+    assert "could not be told to give the canary up (no)" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [(Unavailable("away"), "could not be asked (away)"), (KeyError("x"), "through a defect (KeyError)"), (None, "within 0.01 s")],
+)
+async def test_an_owner_that_cannot_be_asked_holds_no_patch_up(router: FakeRouter, answer: Exception | None, said: str) -> None:
+    outcome = await run(router, HandOwner(router, answers=[answer], hang=answer is None))
+    assert outcome.action is Action.REVERT
+    assert "whether flagger owns the routes " in outcome.reason
+    assert said in outcome.reason
+
+
+async def test_several_owners_are_told_each_and_the_one_that_cannot_be_decides(router: FakeRouter) -> None:
+    outcome = await run(router, HandOwner(router), HandOwner(router, name="git", aborts=[Forbidden("no")]))
+    assert outcome.action is Action.FAILED
+    assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED, handover.OWNER_TOLD, handover.OWNER_NOT_TOLD]
+    assert "git (shop/web) could not be told" in outcome.reason
+
+
+async def test_a_revert_that_waits_for_an_owner_is_tried_on_until_it_is_told(router: FakeRouter) -> None:
+    owner = HandOwner(router, aborts=[Forbidden("no"), Forbidden("no"), "aborted"])
+    steps = await procedure(router.clock).keep_retrying(router, RELEASE, owners=[owner])
+    assert names_of(steps) == [handover.OWNER_TOLD, reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
+    assert router.calls == ["baseline", "abort"] * 3 + ["patch"]
+
+
+async def test_who_is_found_to_own_the_routes_only_when_they_were_put_back_is_told_then(clock: FakeClock) -> None:
+    router = FakeRouter(clock, looks=["back at 95/5", None])
+    steps = await procedure(clock).reassert(router, RELEASE, owners=[HandOwner(router)])
+    assert names_of(steps) == [handover.OWNER_TOLD, reverting.PUT_BACK, reverting.GUARD_ENDED]
+    assert router.calls[:4] == ["look", "baseline", "abort", "patch"]

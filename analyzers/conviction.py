@@ -122,8 +122,7 @@ def weigh(rows: Rows, limits: Limits, look: Look, tallies: Sequence[Tallies]) ->
 def _convicting(worse: Array, beyond: Array, rows: Rows, limits: Limits) -> Mask:
     """Which evidence convicts (releases, legs, starts)."""
     least, enough = np.log(limits.boundary), np.log(alone.wanted(rows, limits)[0])
-    convicting: Mask = (worse >= least[:, None, None]) & (beyond >= enough[:, None, None])
-    return convicting
+    return (worse >= least[:, None, None]) & (beyond >= enough[:, None, None])
 
 
 def cooling(rows: Rows, tallies: Sequence[Tallies]) -> tuple[Array, Array, Array]:

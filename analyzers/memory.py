@@ -70,8 +70,7 @@ def fold(rows: Rows, look: Look, tick: Tick, news: Array, ended: Mask) -> tuple[
 
 def _expected(canary: Events, baseline: Events) -> Array:
     """So many events would have been the canary's at the baseline's rate of the tick (releases,)."""
-    expected: Array = canary[1] * baseline[0] / np.maximum(baseline[1], 1.0)
-    return expected
+    return canary[1] * baseline[0] / np.maximum(baseline[1], 1.0)
 
 
 def _fold_ranks(rows: Rows, look: Look, ended: Mask) -> tuple[Array, Array]:

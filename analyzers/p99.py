@@ -37,8 +37,7 @@ class Exceedance(NamedTuple):
 
     Attributes:
         enough: there are so many requests that a bound may be chosen. usable: one could be.
-        canary, baseline: requests above it, the baseline's as a count at a fixed share.
-        share: the canary's share of all requests.
+        canary, baseline: requests above it, the baseline's as a count at a fixed share (the canary's of all).
         kappa: by how much log exceedance falls when log latency rises; 1 where no bound is usable.
     """
 
@@ -59,9 +58,7 @@ def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
     total, squares = np.maximum(baseline.sum(-1), 1e-300), np.maximum(variance.sum(-1), 1e-300)
     above = _above(baseline)
     survival = above / total[:, None]
-    distance = np.abs(np.log(np.maximum(survival, 1e-12) / WANTED_EXCEEDANCE))
-    distance[:, 0] = np.inf
-    place = distance.argmin(1)
+    place = 1 + np.abs(np.log(np.maximum(survival[:, 1:], 1e-12) / WANTED_EXCEEDANCE)).argmin(1)
     row = np.arange(len(place))
     here, before = survival[row, place], survival[row, place - 1]
     enough = (rows.shown[:, TIMED_TICKS] >= FEWEST_TICKS) | (total**2 / squares >= FEWEST_REQUESTS)
@@ -75,8 +72,7 @@ def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
 
 def _above(counts: Array) -> Array:
     """How many lie above each bound (releases, J-1)."""
-    above: Array = counts[:, ::-1].cumsum(-1)[:, ::-1][:, 1:]
-    return above
+    return counts[:, ::-1].cumsum(-1)[:, ::-1][:, 1:]
 
 
 def log_below(seen: Exceedance, ratio: Array) -> Array:
@@ -106,8 +102,7 @@ def certified_bound(rows: Rows, limits: Limits) -> Array:
         middle = 0.5 * (low + high)
         passed = log_below(seen, np.exp(seen.kappa * middle)) >= wanted
         low, high = np.where(passed, low, middle), np.where(passed, middle, high)
-    bound: Array = np.where(known, np.exp(high), np.nan)
-    return bound
+    return np.where(known, np.exp(high), np.nan)
 
 
 def told(rows: Rows, limits: Limits) -> str:

@@ -43,7 +43,6 @@ requests and failures, denied ones among both; of each of the three sums its squ
 ticks."""
 Tallies = Mapping[str, Tally]
 
-
 _NOTHING: Final[Tally] = (0.0,) * 10
 _NO_LATENCY: Final = (0.0,) * 8
 _FAILING: Final = 0.001

@@ -28,8 +28,7 @@ def mid_ranks(pooled: Array) -> Array:
 
 def scores(ranks: Array, tilts: Array) -> Array:
     """Scores (releases, tilts, J) of the buckets from their mid-ranks."""
-    tilted: Array = tilts[:, None] * ranks[:, None, :]
-    return tilted
+    return tilts[:, None] * ranks[:, None, :]
 
 
 def precision(pooled: Array, canary: Array, baseline: Array) -> Array:

@@ -3,7 +3,6 @@
 Short, as part of the reason while a release waits; in full, as part of the findings at its end.
 """
 
-import math
 from typing import Final
 
 import numpy as np
@@ -11,10 +10,8 @@ import numpy as np
 from analyzers import fitness, promotion, words
 from analyzers.layout import B_ERR, B_REQ, Array, Mask, Rows
 from analyzers.legs.table import ERRORS, LATENCY, SLOW_END
-from analyzers.terms import Limits
+from analyzers.terms import CERTAIN, Limits
 
-CERTAIN: Final = math.log(100.0)
-"""Logarithm of the evidence with which a baseline is said to be unwell."""
 _NO_FAILURES: Final = 1e-9
 """The rate that stands for a limit of none."""
 
@@ -28,7 +25,7 @@ def unwell(rows: Rows, limits: Limits) -> tuple[Mask, Array]:
     rate = errors / np.maximum(requests, 1.0)
     failing = rate > limits.max_rate
     if failing.any():
-        failing &= promotion.log_above(errors, requests, np.maximum(limits.max_rate, _NO_FAILURES)) >= CERTAIN
+        failing &= promotion.log_above(errors, requests, np.maximum(limits.max_rate, _NO_FAILURES)) >= np.log(CERTAIN)
     return failing, rate
 
 

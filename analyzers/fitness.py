@@ -113,11 +113,7 @@ def resolutions(bounds_ms: Sequence[float], counts: Sequence[float], *, typical:
 
 
 def of_watch(row: Array, terms: Terms) -> tuple[Resolution, ...]:
-    """The same of a watch, by the baseline's latencies that were judged so far; empty while they are fewer than ``ENOUGH``.
-
-    Args:
-        row: what the judge remembers of the release (``analyzers.layout``).
-    """
+    """The same of a watch, by the baseline's latencies that its ``row`` remembers; empty while they are fewer than ``ENOUGH``."""
     seen = Rows(row[None]).baseline[0, : len(terms.bounds_ms) + 1].tolist()
     return resolutions(terms.bounds_ms, seen, typical=terms.typical, slow_end=terms.slow_end) if math.fsum(seen) >= ENOUGH else ()
 

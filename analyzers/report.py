@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from analyzers import classical, fitness, harm, p99, words
+from analyzers import alone, classical, fitness, harm, p99, words
 from analyzers.conviction import LATER, Charge
 from analyzers.harm import LEVEL, Period
 from analyzers.layout import ALONE, CANARY, Rows
@@ -32,7 +32,7 @@ class Case:
     """One release at its end, as a batch of one.
 
     Attributes:
-        charge: where it is surely worse at all. alone: there is no baseline to compare failures with.
+        charge: where it is surely worse at all.
         e_values, beyond: of the legs, that the canary is worse at all, and than tolerated.
         notes: what guards and buckets say of a leg.
     """
@@ -40,7 +40,6 @@ class Case:
     rows: Rows
     limits: Limits
     charge: Charge | None
-    alone: bool
     e_values: tuple[float, ...]
     beyond: tuple[float, ...]
     notes: Mapping[int, str]
@@ -113,7 +112,7 @@ def _events(case: Case, leg: int, over: Period) -> Finding:
     limit, above = (limits.max_rate[0], limits.above_baseline[0]) if leg == ERRORS else (0.0, limits.denied_above[0])
     base = seen.base
     tolerance = float(limit if base is None else max(limit - base, above))
-    if seen.requests <= 0.0 or (base is None and (leg == DENIED or not case.alone)):
+    if seen.requests <= 0.0 or (base is None and (leg == DENIED or not alone.limited(case.rows)[0])):
         arm = "baseline" if seen.requests > 0.0 else "canary"
         return _finding(case, leg, f"{LEGS[leg].words} could not be compared: the {arm} served no request", tolerance=tolerance)
     if leg == DENIED and not seen.some:

@@ -94,10 +94,9 @@ class Limits(Numbers[Array]):
     @classmethod
     def of(cls, terms: Sequence[Terms]) -> "Limits":
         """Pack terms that all have the same number of bounds. Releases under one policy share theirs, which are read once."""
-        identities = list(map(id, terms))
-        distinct = dict(zip(identities, terms, strict=True))
-        places = dict(zip(distinct, range(len(distinct)), strict=True))
-        index = np.array(list(map(places.__getitem__, identities)))
+        distinct = {id(one): one for one in terms}
+        places = {identity: place for place, identity in enumerate(distinct)}
+        index = np.array([places[id(one)] for one in terms])
         return _packed(tuple(distinct.values()), index.tobytes())
 
     def take(self, chosen: npt.NDArray[np.intp]) -> "Limits":

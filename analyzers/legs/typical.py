@@ -32,13 +32,8 @@ def scores(ranks: Array, tilts: Array) -> Array:
 
 
 def precision(pooled: Array, canary: Array, baseline: Array) -> Array:
-    """Inverse of the variance, under the null, of the probability that a canary request is slower; ties corrected.
-
-    Args:
-        pooled: (releases, J). canary, baseline: requests (releases,).
-
-    Returns:
-        (releases,); 0 where the probability cannot vary.
+    """Inverse of the variance (releases,), under the null, of the probability that a canary request is slower; ties corrected, 0
+    where it cannot vary. ``pooled``: histograms (releases, J).
     """
     total = np.maximum(canary + baseline, 2.0)
     share = pooled / total[:, None]

@@ -161,8 +161,8 @@ def failing(tallies: Tallies, *, clumps: float) -> float:
 
 
 def _agrees(means: tuple[Array, Array], chance: tuple[Array, Array]) -> bool:
-    """Whether the canary's pods are slower than differing pods and chance explain, by the pods' ``means`` and the variances of these
-    that ``chance`` explains; (canary, baseline) each.
+    """Whether the canary's pods are slower than differing pods and chance explain; (canary, baseline) each: ``means`` of the pods,
+    and their variances by ``chance``.
     """
     mine, theirs = (len(one) for one in means)
     within = sum(float(((one - one.mean()) ** 2).sum()) for one in means)

@@ -52,8 +52,7 @@ def refer(rows: Rows, tick: Tick) -> tuple[Tick, Tick]:
 
 def limited(rows: Rows) -> Mask:
     """Whether there is nothing but the absolute limit to hold the canary's failures against (releases,)."""
-    only: Mask = (rows.head[:, ALONE] > 0.0) & (rows.counts[:, B_REQ] <= 0.0)
-    return only
+    return (rows.head[:, ALONE] > 0.0) & (rows.counts[:, B_REQ] <= 0.0)
 
 
 def wanted(rows: Rows, limits: Limits) -> tuple[Array, Array]:

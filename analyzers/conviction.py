@@ -21,12 +21,11 @@ from analyzers.layout import ALONE, ONE_BUCKET, TICK, Rows
 from analyzers.legs import mean
 from analyzers.legs.table import ERRORS, EVENTS, LATENCY, LEGS, SLOW_END, TYPICAL
 from analyzers.look import Look
+from analyzers.release import NOTEWORTHY
 from analyzers.terms import Limits
 
 LATER: Final = 1
 """The place of later starts, after that of the evidence since tick 0."""
-NOTEWORTHY: Final = 10.0
-"""An e-value from which on a leg's difference is worth explaining."""
 _DISAGREEING: Final = "the difference is no larger than that between pods of one version"
 _SHARES: Final[Array] = np.array([leg.share for leg in LEGS])
 
@@ -122,8 +121,7 @@ def weigh(rows: Rows, limits: Limits, look: Look, tallies: Sequence[Tallies]) ->
 def _convicting(worse: Array, beyond: Array, rows: Rows, limits: Limits) -> Mask:
     """Which evidence convicts (releases, legs, starts)."""
     least, enough = np.log(limits.boundary), np.log(alone.wanted(rows, limits)[0])
-    convicting: Mask = (worse >= least[:, None, None]) & (beyond >= enough[:, None, None])
-    return convicting
+    return (worse >= least[:, None, None]) & (beyond >= enough[:, None, None])
 
 
 def cooling(rows: Rows, tallies: Sequence[Tallies]) -> tuple[Array, Array, Array]:

@@ -77,12 +77,14 @@ class _Batch:
 
     def short_of(self, at: int, case: report.Case) -> str:
         """At the deadline: how long what is missing would have taken, and what the silence so far is worth."""
-        needed, beside = "", ""
+        said, requests, missing = "", self.requests[at], self.min_requests[at] - self.requests[at]
+        if requests > 0.0 and missing > 0.0:
+            said = f"; it takes {release.forecast(missing, requests=requests, seconds=self.t[at])}"
         if at not in self.unshown:
-            needed = release.exposure(requests=self.requests[at], wanted=self.min_requests[at], seconds=self.t[at])
-            beside = asides.beside(case.rows, case.limits)[0]
-        silent = at not in self.charges
-        return f"{needed}{beside}{f'; {visible.sentence(case.rows, case.limits)}' if silent else ''}"
+            said += asides.beside(case.rows, case.limits)[0]
+        if at not in self.charges:
+            said += f"; {visible.sentence(case.rows, case.limits)}"
+        return said
 
     def case(self, at: int) -> report.Case:
         """One release by itself."""
@@ -95,7 +97,6 @@ class _Batch:
             rows=rows,
             limits=limits,
             charge=self.charges.get(at),
-            alone=bool(alone.limited(rows)[0]),
             e_values=tuple(e_values),
             beyond=tuple(self.evidence.tolerated[at].tolist()),
             notes=notes,
@@ -126,23 +127,16 @@ class _Batch:
 def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Ruling]:
     """Rule on every release of a batch after its tick was folded."""
     batch = _Batch(rows, limits, tick, evidence)
-    facts = zip(
-        rows.head[:, TICK].tolist(),
-        batch.t,
-        evidence.total.tolist(),
-        limits.boundary.tolist(),
-        evidence.legs.tolist(),
-        evidence.tolerated.tolist(),
-        strict=True,
-    )
+    columns = rows.head[:, TICK], evidence.total, limits.boundary, evidence.legs, evidence.tolerated
+    facts = zip(*(column.tolist() for column in columns), strict=True)
     rulings, effects = [], harm.Effects(rows, limits)
     asked = batch.charges.keys() | batch.unshown.keys()
-    for at, (ticks, t, total, boundary, e_values, beyond) in enumerate(facts):
+    for at, (ticks, total, boundary, e_values, beyond) in enumerate(facts):
         outcome = batch.outcome(at) if at in asked or batch.over[at] else "continue"
         ruling = Ruling(
             outcome=outcome,
             tick=int(ticks),
-            t=t,
+            t=batch.t[at],
             evidence=total,
             boundary=boundary,
             legs=LegsNow(NAMES, e_values, beyond, effects.of, at),

@@ -82,15 +82,13 @@ def fold(rows: Rows, limits: Limits, values: Array, *, waived: Mask, looked: Mas
     rows.logs[:, 1] = _log(begun)
     rows.logs += step[:, None]
     np.minimum(rows.logs, LARGEST, out=rows.logs)
-    said: Array = np.minimum.reduceat(step[:, _FIRSTS[len(LEGS) :]], _PARTS, axis=1)
-    return said
+    return np.minimum.reduceat(step[:, _FIRSTS[len(LEGS) :]], _PARTS, axis=1)
 
 
 def grown(rows: Rows) -> Array:
     """Logarithm of each leg's weighted evidence since tick 0 that the canary is worse at all (releases, legs)."""
     first = np.exp(rows.logs[:, 0, :_WORSE]) * _PRIOR[:_WORSE]
-    weighted: Array = _log(np.add.reduceat(first, _FIRSTS[: len(LEGS)], axis=-1)) + _LOG_WEIGHTS[:, 0]
-    return weighted
+    return _log(np.add.reduceat(first, _FIRSTS[: len(LEGS)], axis=-1)) + _LOG_WEIGHTS[:, 0]
 
 
 def follow(rows: Rows, said: Array, t: Array) -> Mask:

@@ -30,18 +30,15 @@ ENOUGH: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What the buckets can tell of one tolerance.
+    """What the buckets can tell of one tolerance (a factor), and in words.
 
     Attributes:
         quantity: typical (by its median) or slow_end (by its p99).
         lower_ms, upper_ms: the bucket it lies in; 0 below the first bound, null above the last.
         share: part of all requests that lie in that bucket.
-        tolerance: the factor that the policy allows.
-        told_apart: the smallest factor that is told apart for sure; 1 where nothing but the traffic limits it, null where no
-            factor is.
+        told_apart: the smallest factor that is told apart for sure; 1 where nothing but the traffic limits it, null for none.
         resolved: a change as large as the tolerance is told apart.
         bound_ms: where one more bound would help, to two digits (more some proxies do not keep); null where none is needed.
-        sentence: all this for a person.
     """
 
     quantity: Quantity
@@ -74,20 +71,22 @@ def distance(counts: Array, bounds: Array, level: float) -> Array:
     nearest = np.where(held < buckets.FIT_SHARE, np.minimum(inside, 1.0 - inside), 1.0) * width
     closed = (place > 0) & (place < bounds.shape[1])
     # Rounded: a bucket from 250 to 500 tells a factor of 2, not of 2.000000000000001.
-    factor: Array = np.where(closed, np.exp(nearest).round(9), np.inf)
-    return factor
+    return np.where(closed, np.exp(nearest).round(9), np.inf)
 
 
 def _inside(low: Array, high: Array, level: float) -> Array:
     """How far into its bucket (0 to 1, on a logarithmic scale) a quantile lies, from the shares below the bucket's ends."""
     left, place, right = (np.interp(share, _BELOW, _DEVIATIONS) for share in (low, level, high))
-    inside: Array = np.clip((place - left) / np.maximum(right - left, 1e-300), 0.0, 1.0)
-    return inside
+    return np.clip((place - left) / np.maximum(right - left, 1e-300), 0.0, 1.0)
 
 
-def blind(counts: Array, limits: Limits) -> tuple[Mask, Mask]:
+def blind(rows: Rows, limits: Limits) -> tuple[Mask, Mask]:
     """Whether the tolerances of typical latency and the slow end are finer than the buckets (releases,); not without requests."""
-    filled = counts.sum(1) > 0.0
+    counts = rows.baseline[:, : limits.bounds.shape[1] + 1]
+    filled: Mask = counts.sum(1) > 0.0
+    if counts.shape[1] == 1:
+        none = np.zeros_like(filled)
+        return none, none
     typical = filled & ~buckets.resolves_median(counts)
     if typical.any():
         typical &= distance(counts, limits.bounds, LEVELS["typical"]) > limits.typical
@@ -114,11 +113,7 @@ def resolutions(bounds_ms: Sequence[float], counts: Sequence[float], *, typical:
 
 
 def of_watch(row: Array, terms: Terms) -> tuple[Resolution, ...]:
-    """The same of a watch, by the baseline's latencies that were judged so far; empty while they are fewer than ``ENOUGH``.
-
-    Args:
-        row: what the judge remembers of the release (``analyzers.layout``).
-    """
+    """The same of a watch, by the baseline's latencies that its ``row`` remembers; empty while they are fewer than ``ENOUGH``."""
     seen = Rows(row[None]).baseline[0, : len(terms.bounds_ms) + 1].tolist()
     return resolutions(terms.bounds_ms, seen, typical=terms.typical, slow_end=terms.slow_end) if math.fsum(seen) >= ENOUGH else ()
 

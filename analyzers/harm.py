@@ -11,18 +11,17 @@ from typing import Final
 
 import numpy as np
 
-from analyzers import buckets, intervals, normal
+from analyzers import buckets, intervals
 from analyzers import layout as col
 from analyzers.arrays import Array
 from analyzers.layout import Rows
-from analyzers.legs.mean import PRIOR_TICKS, RATIO
-from analyzers.legs.table import DENIED, ERRORS, LATENCY
+from analyzers.legs.mean import RATIO
+from analyzers.legs.table import DENIED, LATENCY
 from analyzers.p99 import MOST_EXCEEDANCE
+from analyzers.promotion import TUNED_REQUESTS, tuned
 from analyzers.terms import Limits
 
 LEVEL: Final = 0.95
-TUNED_REQUESTS: Final = 1000.0
-"""Canary requests at which the bounds on typical latency are tightest."""
 TAIL_LEVEL: Final = 0.99
 APART: Final = 0.99
 """Where more pairs of requests are slower in the canary, the arms hardly overlap, and no shift is told from a larger one."""
@@ -34,10 +33,7 @@ _BASELINE: Final = [col.B_ERR, col.B_REQ, col.B_DEN]
 
 
 class Effects:
-    """Each leg's effect since the start, NaN while unknown, computed for a whole batch when one is asked for: for metrics.
-
-    Typical latency by the means.
-    """
+    """Each leg's effect since the start (typical latency by the means), NaN while unknown; of all releases when one is asked."""
 
     def __init__(self, rows: Rows, limits: Limits) -> None:
         self._rows, self._limits = rows, limits
@@ -48,14 +44,13 @@ class Effects:
 
     @cached_property
     def _found(self) -> list[list[float]]:
-        counts, limits = self._rows.counts, self._limits
-        c_req, b_req = counts[:, col.C_REQ], counts[:, col.B_REQ]
+        c_err, b_err, c_req, b_req, c_den, b_den, _, _, c_sum, b_sum, c_lat, b_lat = self._rows.counts.T
         with np.errstate(all="ignore"):
             columns = (
-                counts[:, col.C_ERR] / c_req - counts[:, col.B_ERR] / b_req,
-                counts[:, col.C_DEN] / (c_req + counts[:, col.C_DEN]) - counts[:, col.B_DEN] / (b_req + counts[:, col.B_DEN]),
-                counts[:, col.C_SUM] / counts[:, col.C_LAT] / (counts[:, col.B_SUM] / counts[:, col.B_LAT]),
-                p99_factor(self._rows.exposed, limits) if limits.bounds.shape[1] else np.full(len(counts), np.nan),
+                c_err / c_req - b_err / b_req,
+                c_den / (c_req + c_den) - b_den / (b_req + b_den),
+                c_sum / c_lat / (b_sum / b_lat),
+                p99_factor(self._rows.exposed, self._limits) if self._limits.bounds.shape[1] else np.full(len(c_req), np.nan),
             )
         found: list[list[float]] = np.stack(columns, axis=-1).tolist()
         return found
@@ -66,8 +61,7 @@ def p99_factor(slow: Array, limits: Limits) -> Array:
     size, edges = limits.bounds.shape[1] + 1, buckets.log_edges(limits.bounds)
     mine, theirs = slow[:, 0, :size], slow[:, 1, :size]
     both = buckets.tail_quantile(np.concatenate([mine, theirs]), np.concatenate([edges, edges]), TAIL_LEVEL)
-    factor: Array = np.where(np.minimum(mine.sum(1), theirs.sum(1)) > 0.0, both[: len(mine)] / both[len(mine) :], np.nan)
-    return factor
+    return np.where(np.minimum(mine.sum(1), theirs.sum(1)) > 0.0, both[: len(mine)] / both[len(mine) :], np.nan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +120,8 @@ class Rates:
 
     Attributes:
         requests: the canary's. some: either arm had an event.
-        rate, least: of the canary, and its lower bound. base: the baseline's in the same seconds, each weighted by the canary's
-            requests; null where it served none.
+        rate, least: of the canary, and its lower bound.
+        base: the baseline's in the same seconds, each weighted by the canary's requests; null where it served none.
         span: confidence sequence of the difference, or of the rate where there is no baseline.
     """
 
@@ -141,10 +135,10 @@ class Rates:
 
 def rates(leg: int, over: Period) -> Rates:
     """Errors or denials of a period."""
-    counts = over.counts.tolist()
-    mine, theirs, expected = (col.C_ERR, col.B_ERR, col.E_ERR) if leg == ERRORS else (col.C_DEN, col.B_DEN, col.E_DEN)
-    denied = (0.0, 0.0) if leg == ERRORS else (counts[col.C_DEN], counts[col.B_DEN])
-    canary, baseline = (counts[mine], counts[col.C_REQ] + denied[0]), (counts[theirs], counts[col.B_REQ] + denied[1])
+    c_err, b_err, c_req, b_req, c_den, b_den, e_err, e_den, *_ = over.counts.tolist()
+    canary, baseline, expected = (c_err, c_req), (b_err, b_req), e_err
+    if leg == DENIED:
+        canary, baseline, expected = (c_den, c_req + c_den), (b_den, b_req + b_den), e_den
     low, high = intervals.rate(*canary, alpha=over.alpha)
     compared, requests = baseline[1] > 0.0, max(canary[1], 1.0)
     return Rates(
@@ -152,12 +146,12 @@ def rates(leg: int, over: Period) -> Rates:
         some=canary[0] + baseline[0] > 0.0,
         rate=canary[0] / requests,
         least=low,
-        base=counts[expected] / requests if compared else None,
+        base=expected / requests if compared else None,
         span=intervals.difference_of_rates(canary, baseline, alpha=over.alpha) if compared else (low, high),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Slowness:
     """Typical latency of a period: its factor, with bounds where there are any; null while nothing is known of it.
 
@@ -178,30 +172,23 @@ def slowness(rows: Rows, limits: Limits, over: Period) -> Slowness:
     total, precision = over.ranks.tolist()
     probability = min(1.0, max(0.0, 0.5 + total / precision)) if precision > 0.0 else None
     if size == 1 or probability is None or probability > APART or not buckets.resolves_median(baseline)[0]:
-        factor, low, high = _means(rows, over)
-        return Slowness(factor=factor, low=low, high=high, by_mean=True, probability=probability)
-    scale = normal.tuned(np.array([12.0 * TUNED_REQUESTS]), alpha=0.5 * over.alpha)
-    half = float(normal.radius(np.array([precision]), scale=scale, alpha=over.alpha)[0]) / precision
+        return Slowness(*_means(rows, over), by_mean=True, probability=probability)
+    scale = tuned(12.0 * TUNED_REQUESTS, alpha=0.5 * over.alpha)
+    half = intervals.radius(precision, scale=scale, alpha=over.alpha) / precision
     ends = np.clip(np.array([probability, probability - half, probability + half]), 0.0, 1.0)
     edges = np.repeat(buckets.log_edges(limits.bounds), 3, axis=0)
     factor, low, high = buckets.factor_of(ends, np.repeat(baseline, 3, axis=0), edges).tolist()
-    least, most = 1.01 / buckets.LARGEST_FACTOR, 0.99 * buckets.LARGEST_FACTOR
-    return Slowness(
-        factor=factor,
-        low=low if low > least else None,
-        high=high if high < most else None,
-        by_mean=False,
-        probability=probability,
-    )
+    bounds = low if low * buckets.LARGEST_FACTOR > 1.01 else None, high if high < 0.99 * buckets.LARGEST_FACTOR else None
+    return Slowness(factor, *bounds, by_mean=False, probability=probability)
 
 
 def _means(rows: Rows, over: Period) -> tuple[float | None, float | None, float | None]:
     """Tick by tick over the whole watch, as soon as that has ends; else of the sums."""
     number, total, squares = rows.mean[0, RATIO, 0].tolist()
-    logs = intervals.log_mean(number, total, squares, alpha=over.alpha, prior=PRIOR_TICKS) if over.whole else None
+    logs = intervals.log_mean(number, total, squares, alpha=over.alpha) if over.whole else None
     if logs is not None:
         return math.exp(total / number), math.exp(logs[0]), math.exp(logs[1])
-    c_sum, b_sum, canary, baseline = (float(over.counts[column]) for column in (col.C_SUM, col.B_SUM, col.C_LAT, col.B_LAT))
+    c_sum, b_sum, canary, baseline = over.counts[col.C_SUM :].tolist()
     return (c_sum / canary / (b_sum / baseline) if min(canary, baseline, b_sum) > 0.0 else None), None, None
 
 

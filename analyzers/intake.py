@@ -23,17 +23,13 @@ from analyzers.layout import Array, Mask
 from analyzers.terms import Terms
 
 EQUALLY_COLD_SECONDS = 10.0
-"""Pods of both arms whose oldest ages differ by less were started together and need no warm-up (judge guard G4)."""
-
+"""Pods of both arms whose oldest ages differ by less were started together and need no warm-up."""
 JUST_WARM: Final = 0.5
 """By how much more a canary may be slower when its youngest pod's warm-up ends; half as much after another half of a warm-up."""
-
 SMALLEST_SUM_MS, LARGEST_SUM_MS = 1e-6, 1e18
 """Sums of latency outside are no measurements (an empty or broken histogram); they idle the mean."""
-
 LARGEST_COUNT = 1e15
 """A count above is none: a float holds it no longer to the last request."""
-
 COUNTS_ODD, HISTOGRAM_ODD = 1, 2
 """Why a tick that brought both arms was not judged, or its latency was not."""
 
@@ -117,7 +113,7 @@ def _warm(arm: Arm, warmup_seconds: float) -> Mapping[str, Pod]:
 
 def _settling(terms: Terms, canary: Arm, baseline: Arm) -> float:
     """How much wider the tolerated latency is while caches fill, by the age of the canary's youngest pod that is judged."""
-    if terms.warmup_seconds <= 0.0 or not canary.pods or _equally_cold(canary, baseline):
+    if terms.warmup_seconds <= 0.0 or _equally_cold(canary, baseline):
         return 1.0
     ages = [pod.age_seconds for pod in _warm(canary, terms.warmup_seconds).values() if pod.age_seconds is not None]
     if not ages:

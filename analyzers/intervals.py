@@ -3,6 +3,10 @@
 import math
 from collections.abc import Callable
 
+from scipy.special import xlog1py, xlogy
+
+from analyzers.legs.mean import PRIOR_TICKS
+
 _STEPS = 60
 
 
@@ -10,17 +14,14 @@ def _log_beta(a: float, b: float) -> float:
     return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
 
 
-def _crossing(inside: Callable[[float], bool], start: float, end: float) -> float:
-    """The point between ``start`` (inside) and ``end`` where ``inside`` ends."""
-    if inside(end):
-        return end
+def _end(excluded: Callable[[float], bool], inside: float, limit: float) -> float:
+    """The point between ``inside`` and ``limit`` from which on all is ``excluded``; the limit itself where nothing is."""
+    if not excluded(limit):
+        return limit
     for _ in range(_STEPS):
-        middle = 0.5 * (start + end)
-        if inside(middle):
-            start = middle
-        else:
-            end = middle
-    return end
+        middle = 0.5 * (inside + limit)
+        inside, limit = (inside, middle) if excluded(middle) else (middle, limit)
+    return limit
 
 
 def rate(events: float, requests: float, *, alpha: float) -> tuple[float, float]:
@@ -30,17 +31,13 @@ def rate(events: float, requests: float, *, alpha: float) -> tuple[float, float]
     """
     if requests <= 0.0:
         return 0.0, 1.0
-    mixture = _log_beta(0.5 + events, 0.5 + requests - events) - _log_beta(0.5, 0.5)
-    wanted = math.log(1.0 / alpha)
+    others, wanted = requests - events, math.log(1.0 / alpha)
+    mixture = _log_beta(0.5 + events, 0.5 + others) - _log_beta(0.5, 0.5)
 
-    def inside(p: float) -> bool:
-        hit = events * math.log(p) if p > 0.0 else (-math.inf if events > 0.0 else 0.0)
-        missed = requests - events
-        miss = missed * math.log1p(-p) if p < 1.0 else (-math.inf if missed > 0.0 else 0.0)
-        return mixture - hit - miss < wanted
+    def excluded(p: float) -> bool:
+        return bool(mixture - xlogy(events, p) - xlog1py(others, -p) >= wanted)
 
-    middle = events / requests
-    return _crossing(inside, middle, 0.0), _crossing(inside, middle, 1.0)
+    return _end(excluded, events / requests, 0.0), _end(excluded, events / requests, 1.0)
 
 
 def difference_of_rates(canary: tuple[float, float], baseline: tuple[float, float], *, alpha: float) -> tuple[float, float]:
@@ -50,15 +47,23 @@ def difference_of_rates(canary: tuple[float, float], baseline: tuple[float, floa
     return c_low - b_high, c_high - b_low
 
 
-def log_mean(number: float, total: float, squares: float, *, alpha: float, prior: float) -> tuple[float, float] | None:
+def log_mean(number: float, total: float, squares: float, *, alpha: float) -> tuple[float, float] | None:
     """Confidence sequence of the mean of increments of unknown variance (Lindon et al. 2022); null while it is unbounded."""
     if number < 2.0:
         return None
     middle = total / number
     rest = max(squares - number * middle * middle, 0.0)
-    shrink = prior / (prior + number)
+    shrink = PRIOR_TICKS / (PRIOR_TICKS + number)
     grown = math.exp(2.0 * math.log(1.0 / alpha) / number) * shrink ** (-1.0 / number)
     if grown * shrink >= 1.0:
         return None
     half = math.sqrt(rest * (grown - 1.0) / (number * (1.0 - grown * shrink)))
     return middle - half, middle + half
+
+
+def radius(variance: float, *, scale: float, alpha: float) -> float:
+    """Half-width of the confidence sequence for the drift of a sum of increments whose variances sum to ``variance``.
+
+    The two-sided normal mixture of Robbins 1970; ``scale`` as in ``promotion.tuned``.
+    """
+    return math.sqrt((variance + scale) * (math.log1p(variance / scale) + 2.0 * math.log(1.0 / alpha)))

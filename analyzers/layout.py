@@ -36,7 +36,6 @@ CUSUM, LOOKS, GREW, SINCE = range(4)
 # the baseline; sums and counts behind the means.
 C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, E_ERR, E_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(COUNT_COLUMNS)
 
-
 # Rows of ``exposed`` and, but for the last, of ``recent_slow``.
 CANARY, EXPECTED, TOLERATED, EXPECTED_VARIANCE = range(4)
 

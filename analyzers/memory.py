@@ -8,7 +8,7 @@ import numpy as np
 
 from analyzers.arrays import Array, Mask
 from analyzers.intake import Tick
-from analyzers.layout import BOUNDS_MARK, C_SUM, COUNT_COLUMNS, EXPECTED_VARIANCE, Rows
+from analyzers.layout import BOUNDS_MARK, EXPECTED_VARIANCE, Rows
 from analyzers.legs import typical
 from analyzers.legs.table import DENIED, ERRORS, SLOW_END, TYPICAL
 from analyzers.look import Events, Look
@@ -41,18 +41,8 @@ def fold(rows: Rows, look: Look, tick: Tick, news: Array, ended: Mask) -> tuple[
         The tick's Mann-Whitney statistic, as a shift of the probability from a half, and its precision; 0 where unknown.
     """
     seen, size = look.tick, tick.c.shape[1]
-    new = np.empty((len(news), COUNT_COLUMNS))
-    events = (
-        tick.c_err,
-        tick.b_err,
-        tick.c_req,
-        tick.b_req,
-        tick.c_den,
-        tick.b_den,
-        _expected(*look.errors),
-        _expected(*look.denied),
-    )
-    new[:, :C_SUM], new[:, C_SUM:] = np.array(events).T, news
+    counted = tick.c_err, tick.b_err, tick.c_req, tick.b_req, tick.c_den, tick.b_den
+    new = np.concatenate([np.array((*counted, _expected(*look.errors), _expected(*look.denied))).T, news], axis=1)
     rows.counts += new
     rows.recent += new
     rows.recent *= ~ended[:, _OWNER]
@@ -70,8 +60,7 @@ def fold(rows: Rows, look: Look, tick: Tick, news: Array, ended: Mask) -> tuple[
 
 def _expected(canary: Events, baseline: Events) -> Array:
     """So many events would have been the canary's at the baseline's rate of the tick (releases,)."""
-    expected: Array = canary[1] * baseline[0] / np.maximum(baseline[1], 1.0)
-    return expected
+    return canary[1] * baseline[0] / np.maximum(baseline[1], 1.0)
 
 
 def _fold_ranks(rows: Rows, look: Look, ended: Mask) -> tuple[Array, Array]:

@@ -37,8 +37,7 @@ class Exceedance(NamedTuple):
 
     Attributes:
         enough: there are so many requests that a bound may be chosen. usable: one could be.
-        canary, baseline: requests above it, the baseline's as a count at a fixed share.
-        share: the canary's share of all requests.
+        canary, baseline: requests above it, the baseline's as a count at a fixed share (the canary's of all).
         kappa: by how much log exceedance falls when log latency rises; 1 where no bound is usable.
     """
 
@@ -50,18 +49,16 @@ class Exceedance(NamedTuple):
     kappa: Array
 
 
-def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
-    """Choose the bound from the baseline's data; null while the bounds are unknown or single."""
-    bounds = limits.bounds
+def exceedance(rows: Rows, limits: Limits) -> Exceedance:
+    """Choose the bound from the baseline's data; none is usable while the bounds are unknown or single."""
+    bounds, none = limits.bounds, np.zeros(len(rows.raw))
     if bounds.shape[1] < 2:
-        return None
+        return Exceedance(none > 0.0, none > 0.0, none, none, none, none + 1.0)
     canary, baseline, variance = rows.exposed[:, (CANARY, EXPECTED, EXPECTED_VARIANCE), : bounds.shape[1] + 1].transpose(1, 0, 2)
     total, squares = np.maximum(baseline.sum(-1), 1e-300), np.maximum(variance.sum(-1), 1e-300)
     above = _above(baseline)
     survival = above / total[:, None]
-    distance = np.abs(np.log(np.maximum(survival, 1e-12) / WANTED_EXCEEDANCE))
-    distance[:, 0] = np.inf
-    place = distance.argmin(1)
+    place = 1 + np.abs(np.log(np.maximum(survival[:, 1:], 1e-12) / WANTED_EXCEEDANCE)).argmin(1)
     row = np.arange(len(place))
     here, before = survival[row, place], survival[row, place - 1]
     enough = (rows.shown[:, TIMED_TICKS] >= FEWEST_TICKS) | (total**2 / squares >= FEWEST_REQUESTS)
@@ -75,8 +72,7 @@ def exceedance(rows: Rows, limits: Limits) -> Exceedance | None:
 
 def _above(counts: Array) -> Array:
     """How many lie above each bound (releases, J-1)."""
-    above: Array = counts[:, ::-1].cumsum(-1)[:, ::-1][:, 1:]
-    return above
+    return counts[:, ::-1].cumsum(-1)[:, ::-1][:, 1:]
 
 
 def log_below(seen: Exceedance, ratio: Array) -> Array:
@@ -89,16 +85,12 @@ def log_below(seen: Exceedance, ratio: Array) -> Array:
 def progress(rows: Rows, limits: Limits) -> Array:
     """How much of the evidence needed there is that the slow end is inside its tolerance (releases,); from 1 on it is shown."""
     seen = exceedance(rows, limits)
-    if seen is None:
-        return np.zeros(len(rows.raw))
     return np.where(seen.usable, log_below(seen, limits.slow_end**seen.kappa) / np.log(limits.safe_boundary), 0.0)
 
 
 def certified_bound(rows: Rows, limits: Limits) -> Array:
     """The smallest factor of the slow end (releases,) that is excluded from above; NaN while none below 16 is."""
     seen = exceedance(rows, limits)
-    if seen is None:
-        return np.full(len(rows.raw), np.nan)
     wanted = np.log(limits.safe_boundary)
     low, high = np.zeros(len(wanted)), np.full(len(wanted), math.log(LARGEST_BOUND))
     known = seen.usable & (log_below(seen, np.exp(seen.kappa * high)) >= wanted)
@@ -106,8 +98,7 @@ def certified_bound(rows: Rows, limits: Limits) -> Array:
         middle = 0.5 * (low + high)
         passed = log_below(seen, np.exp(seen.kappa * middle)) >= wanted
         low, high = np.where(passed, low, middle), np.where(passed, middle, high)
-    bound: Array = np.where(known, np.exp(high), np.nan)
-    return bound
+    return np.where(known, np.exp(high), np.nan)
 
 
 def told(rows: Rows, limits: Limits) -> str:
@@ -117,9 +108,9 @@ def told(rows: Rows, limits: Limits) -> str:
         return f"the slow end is at most {words.times(math.ceil(100.0 * bound - 1e-9) / 100.0)} the baseline's"
     if not rows.exposed[0, EXPECTED].any():
         return "the slow end was not measured"
-    seen = exceedance(rows, limits)
-    if seen is None:
+    if limits.bounds.shape[1] < 2:
         return "p99 could not be told: there is a single latency bound"
+    seen = exceedance(rows, limits)
     if seen.usable[0] or not seen.enough[0]:
         return f"the slow end could not be told on {words.count(float(rows.exposed[0, CANARY].sum()))} latencies of the canary"
     return f"p99 could not be told: {_where(rows, limits)}"

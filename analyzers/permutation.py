@@ -58,8 +58,7 @@ def log_normaliser(scores: Array, pooled: Array, drawn: Array) -> Array:
     _, spread = _drawn(lifted, odds * np.exp(k), weight, share, mixed)
     level = total * (_weighed(np.log(mixed, out=mixed), weight) + np.log1p(-np.minimum(fraction, MAX_FRACTION))) - k * drawn
     saddle = level + 0.5 * np.log(fraction * rest / spread) + SADDLE_MARGIN / information
-    best: Array = np.where(usable & (saddle < least), saddle, least)
-    return best
+    return np.where(usable & (saddle < least), saddle, least)
 
 
 def _drawn(lifted: Array, odds: Array, weight: Array, share: Array, mixed: Array) -> tuple[Array, Array]:

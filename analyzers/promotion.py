@@ -9,22 +9,22 @@ test, Berger 1982). Rates: a mixture of likelihood ratios stays below 1/alpha at
 1 - alpha (Wald 1945, Ville 1939).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from scipy.special import log_ndtr
 
-from analyzers import buckets, normal
+from analyzers import buckets
 from analyzers.intake import Tick
 from analyzers.layout import ERRORS_EXPECTED, EXPECTED, EXPECTED_VARIANCE, EXPOSED, PRECISION, SHIFT, Array, Rows
 from analyzers.legs.mean import log_t_value
-from analyzers.terms import Limits
+from analyzers.terms import Limits, Number
 
 RATIOS: Final[Array] = np.geomspace(1.05, 8.0, 16)
 TUNED_REQUESTS: Final = 1000.0
 """Canary requests at which the rank certificate is tightest."""
-_GRID: Final = np.linspace(0.0, 1.0, 16)
-_LOWEST: Final = 1.0 / 30.0
 _LOG_RATIOS: Final[Array] = np.log(RATIOS)
 
 
@@ -44,34 +44,32 @@ def log_above(errors: Array, requests: Array, limit: Array) -> Array:
     return log_mean_exp(gained + kept)
 
 
-def lowest_rate(errors: Array, requests: Array, *, boundary: Array) -> Array:
-    """Lower end (releases,) of the rate's confidence sequence at level 1 - 1/boundary; 0 where nothing excludes it.
+def log_one_sided(total: Array, variance: Array, *, scale: Array) -> Array:
+    """Log e-value for a positive drift of ``total``, a sum of increments whose variances sum to ``variance``.
 
-    Two passes over 16 candidates on a logarithmic scale: within 2 % below the exact end, which errs on the safe side.
+    The normal mixture of Robbins 1970 (Howard, Ramdas, McAuliffe and Sekhon 2021), asymptotic where increments are near normal
+    only (Waudby-Smith et al. 2024). ``scale``: rho, the inverse of the mixing normal's variance (folded at 0).
     """
-    rate = errors / np.maximum(requests, 1.0)
-    low, high = rate * _LOWEST, rate
-    wanted = np.log(boundary)[:, None]
-    for _ in range(2):
-        safe = np.maximum(low, 1e-300)
-        ratio = np.maximum(high, 1e-300) / safe
-        candidates = safe[:, None] * ratio[:, None] ** _GRID
-        passed = (log_above(errors[:, None], requests[:, None], np.minimum(candidates, 1.0 - 1e-9)) >= wanted).cumprod(1).sum(1)
-        last = np.maximum(passed - 1, 0)
-        row = np.arange(len(candidates))
-        low = np.where(passed > 0, candidates[row, last], 0.0)
-        high = candidates[row, np.minimum(last + 1, len(_GRID) - 1)]
-    return low
+    spread = variance + scale
+    z = total / np.sqrt(spread)
+    return 0.5 * np.log(4.0 * scale / spread) + 0.5 * z * z + log_ndtr(z)
+
+
+def tuned(variance: Number, *, alpha: float) -> Number:
+    """The ``scale`` that makes the one-sided boundary nearly tightest when the variances sum to ``variance``."""
+    log_inverse = math.log(1.0 / (2.0 * alpha))
+    return variance / (2.0 * log_inverse + math.log(1.0 + 2.0 * log_inverse))
 
 
 @dataclass(slots=True, kw_only=True)
 class Certificates:
-    """How far the certificates are, each (releases,): 1 and more is shown. They are parts of the evidence needed (logarithms).
+    """How far the certificates are, each (releases,): parts of the evidence needed (logarithms), 1 and more is shown.
 
     Attributes:
-        error_limit: the failed share that must be excluded.
-        errors: that it is. rank, mean: typical latency inside its tolerance, by the ranks and by the means; NaN where the data
-            cannot give it, and it is not asked for.
+        error_limit: the failed share that must be excluded, at the baseline's rates of the canary's own ticks.
+        errors: that it is.
+        rank, mean: typical latency inside its tolerance, by the ranks and by the means; NaN where it is not asked for, since the
+            data cannot give it.
     """
 
     error_limit: Array
@@ -102,7 +100,7 @@ def _bets(rows: Rows, limits: Limits, tick: Tick) -> Array:
     ``A (log r - D) - B D - m d (a - 1)``, s = m / (m + n), D = log(1 + s (r - 1)), a = r exp(-D), r < 1: E exp of it is at most
     exp(m (p_c - p_b - d) (a - 1)), and a is below 1.
     """
-    rate = np.minimum(rows.shown[:, ERRORS_EXPECTED] / np.maximum(rows.shown[:, EXPOSED], 1.0), 1.0)
+    rate = np.minimum(_usual(rows), 1.0)
     failed, base_failed = np.array(((tick.c_err, rate * tick.c_req), (tick.b_err, rate * tick.b_req)))[..., None]
     asked, base_asked = tick.c_req[:, None], tick.b_req[:, None]
     limit = np.minimum(limits.max_rate, 1.0 - 1e-9)[:, None]
@@ -116,10 +114,9 @@ def _bets(rows: Rows, limits: Limits, tick: Tick) -> Array:
     return gained
 
 
-def error_limit(rows: Rows, limits: Limits) -> Array:
-    """The failed share above which a canary is beyond tolerance, at the baseline's rates of the canary's own ticks (releases,)."""
-    rate = rows.shown[:, ERRORS_EXPECTED] / np.maximum(rows.shown[:, EXPOSED], 1.0)
-    return np.maximum(limits.max_rate, rate + limits.above_baseline)
+def _usual(rows: Rows) -> Array:
+    """The baseline's failed share at the canary's exposure, tick by tick (releases,)."""
+    return rows.shown[:, ERRORS_EXPECTED] / np.maximum(rows.shown[:, EXPOSED], 1.0)
 
 
 def _rank(rows: Rows, limits: Limits) -> Array:
@@ -135,8 +132,8 @@ def _rank(rows: Rows, limits: Limits) -> Array:
     slowed = buckets.slowed(baseline, buckets.log_edges(limits.bounds), np.log(limits.typical))
     precision, expected = rows.shown[:, PRECISION], baseline.sum(-1)
     room = precision * (buckets.slower_probability(slowed, baseline) - 0.5) - rows.shown[:, SHIFT]
-    tuned = normal.tuned(12.0 * TUNED_REQUESTS * expected / np.maximum(expected + variance.sum(-1), 1e-9), alpha=0.01)
-    log_e = normal.log_one_sided(room, precision, scale=np.maximum(tuned, 1e-9))
+    scale = tuned(12.0 * TUNED_REQUESTS * expected / np.maximum(expected + variance.sum(-1), 1e-9), alpha=0.01)
+    log_e = log_one_sided(room, precision, scale=np.maximum(scale, 1e-9))
     return np.where(buckets.resolves_median(baseline) & (precision > 0.0), log_e, np.nan)
 
 
@@ -146,7 +143,7 @@ def certify(rows: Rows, limits: Limits) -> Certificates:
     wanted = np.log(limits.safe_boundary)
     by_mean = (number > 0.0) | (rows.mean_wait[:, 3] > 0.0)
     return Certificates(
-        error_limit=error_limit(rows, limits),
+        error_limit=np.maximum(limits.max_rate, _usual(rows) + limits.above_baseline),
         errors=log_mean_exp(rows.error_bets) / wanted,
         rank=_rank(rows, limits) / wanted,
         mean=np.where(by_mean, log_t_value(number, total, squares) / wanted, np.nan),

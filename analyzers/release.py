@@ -13,7 +13,7 @@ from analyzers.legs.table import DENIED, SLOW_END
 from analyzers.terms import Limits
 
 NOTEWORTHY: Final = 10.0
-"""A leg without a certificate that has this e-value forbids a promotion."""
+"""An e-value that is worth explaining; of a leg without a certificate it forbids a promotion."""
 LEAST_PROGRESS: Final = 0.05
 """Below this part of the evidence needed a forecast would be a guess."""
 
@@ -44,13 +44,6 @@ def forecast(more: float, *, requests: float, seconds: float) -> str:
         return said
     rate = requests / seconds
     return f"{said}, {words.duration(wanted / rate)} at {words.per_second(rate)}"
-
-
-def exposure(*, requests: float, wanted: float, seconds: float) -> str:
-    """How long the exposure that is missing would take; begins with "; ", empty when none is missing or nothing came."""
-    if not 0.0 < requests < wanted:
-        return ""
-    return f"; it takes {forecast(wanted - requests, requests=requests, seconds=seconds)}"
 
 
 def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Open]:

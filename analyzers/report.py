@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from analyzers import classical, fitness, harm, p99, words
-from analyzers.arrays import Array
+from analyzers import alone, classical, fitness, harm, p99, words
 from analyzers.conviction import LATER, Charge
 from analyzers.harm import LEVEL, Period
-from analyzers.layout import ALONE, B_ERR, B_REQ, C_ERR, C_REQ, CANARY, E_ERR, Rows
+from analyzers.layout import ALONE, CANARY, Rows
 from analyzers.legs.table import DENIED, ERRORS, EVENTS, LEGS, SLOW_END, TYPICAL
 from analyzers.ruling import Finding
 from analyzers.terms import Limits
@@ -33,7 +32,7 @@ class Case:
     """One release at its end, as a batch of one.
 
     Attributes:
-        charge: where it is surely worse at all. alone: there is no baseline to compare failures with.
+        charge: where it is surely worse at all.
         e_values, beyond: of the legs, that the canary is worse at all, and than tolerated.
         notes: what guards and buckets say of a leg.
     """
@@ -41,7 +40,6 @@ class Case:
     rows: Rows
     limits: Limits
     charge: Charge | None
-    alone: bool
     e_values: tuple[float, ...]
     beyond: tuple[float, ...]
     notes: Mapping[int, str]
@@ -104,23 +102,25 @@ def _at_least(case: Case, leg: int, least: float, base: float) -> str:
     return f" ({_SURE}: at least {words.percent(least)})" if case.convicts(leg) and least > base else ""
 
 
+def _baselines(share: float, over: Period) -> str:
+    return f", {words.percent(share)} of the baseline's {over.beside}"
+
+
 def _events(case: Case, leg: int, over: Period) -> Finding:
     """Errors, or denials."""
     seen, limits = harm.rates(leg, over), case.limits
-    limit = float(limits.max_rate[0]) if leg == ERRORS else 0.0
-    above, base = float((limits.above_baseline if leg == ERRORS else limits.denied_above)[0]), seen.base
-    tolerance = limit if base is None else max(limit - base, above)
-    if seen.requests <= 0.0 or (base is None and (leg == DENIED or not case.alone)):
+    limit, above = (limits.max_rate[0], limits.above_baseline[0]) if leg == ERRORS else (0.0, limits.denied_above[0])
+    base = seen.base
+    tolerance = float(limit if base is None else max(limit - base, above))
+    if seen.requests <= 0.0 or (base is None and (leg == DENIED or not alone.limited(case.rows)[0])):
         arm = "baseline" if seen.requests > 0.0 else "canary"
         return _finding(case, leg, f"{LEGS[leg].words} could not be compared: the {arm} served no request", tolerance=tolerance)
     if leg == DENIED and not seen.some:
         return _finding(case, leg, "no request was seen to be denied by policy", tolerance=tolerance)
-    rate, least = words.percent(seen.rate), _at_least(case, leg, seen.least, base or 0.0)
     happened = "failed" if leg == ERRORS else "were denied by policy"
-    beside = (
-        ", and there is no baseline to compare with" if base is None else f", {words.percent(base)} of the baseline's {over.beside}"
-    )
-    said = f"{rate} of the canary's {words.count(seen.requests)} requests {happened} {over.words}{least}{beside}"
+    said = f"{words.percent(seen.rate)} of the canary's {words.count(seen.requests)} requests {happened} {over.words}"
+    said += _at_least(case, leg, seen.least, base or 0.0)
+    said += ", and there is no baseline to compare with" if base is None else _baselines(base, over)
     said += f"; allowed {words.percent((base or 0.0) + tolerance)}"
     return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - (base or 0.0), span=seen.span)
 
@@ -153,11 +153,11 @@ def _slow_end(case: Case, over: Period) -> Finding:
         return _finding(case, SLOW_END, f"the slow end of latency was {how}", tolerance=tolerance)
     level = 1.0 - 1.0 / float(limits.safe_boundary[0])
     bound = _known(float(p99.certified_bound(case.rows, limits)[0])) if over.whole else None
-    blind = bool(fitness.blind(case.rows.baseline[:, : limits.bounds.shape[1] + 1], limits)[1][0])
+    blind = bool(fitness.blind(case.rows, limits)[1][0])
     effect = None if blind else _known(float(harm.p99_factor(over.slow[None], limits)[0]))
     said = (
         f"{words.percent(seen.canary)} of the canary's requests took longer than {words.milliseconds(seen.bound_ms)} {over.words}"
-        f"{_at_least(case, SLOW_END, seen.least, seen.baseline)}, {words.percent(seen.baseline)} of the baseline's {over.beside}"
+        f"{_at_least(case, SLOW_END, seen.least, seen.baseline)}{_baselines(seen.baseline, over)}"
     )
     if seen.tolerated <= harm.TOLD:
         said += f"; allowed {words.percent(seen.tolerated)} ({words.slower(tolerance)})"
@@ -211,32 +211,28 @@ def fixed_horizon(case: Case) -> Mapping[str, float | None]:
     1963), or the ratio of the means. The p-values pool all ticks: where shares were stepped while load drifted, or where ties leave
     the normal approximation too little, they are null.
     """
-    totals = case.rows.counts[0]
-    c_err, b_err, c_req, b_req = (float(totals[column]) for column in (C_ERR, B_ERR, C_REQ, B_REQ))
+    c_err, b_err, c_req, b_req, _, _, expected, *_ = case.rows.counts[0].tolist()
     slow = harm.slowness(case.rows, case.limits, harm.period(case.rows, case.limits, TYPICAL, recent=False))
-    arms = case.rows.exposed[0, CANARY], case.rows.baseline[0]
+    arms, bounds = (case.rows.exposed[0, CANARY], case.rows.baseline[0]), case.limits.bounds[0]
     test = classical.mann_whitney(*arms)
     alike = test is not None and slow.probability is not None and abs(test.probability - slow.probability) <= _SAME_RANKS
-    pooled, expected = b_err * c_req / max(b_req, 1.0), float(totals[E_ERR])
+    pooled = b_err * c_req / max(b_req, 1.0)
     steady = abs(pooled - expected) <= _SAME_SHARE * max(pooled, expected)
-    names = ("canary_errors_low", "canary_errors_high", "baseline_errors_low", "baseline_errors_high")
-    return {
-        **dict(zip(names, (*classical.wilson(c_err, c_req), *classical.wilson(b_err, b_req)), strict=True)),
+    figures = {
+        **_ends("canary_errors", "", classical.wilson(c_err, c_req)),
+        **_ends("baseline_errors", "", classical.wilson(b_err, b_req)),
         "mann_whitney_u": None if test is None else test.u,
         "mann_whitney_probability": None if test is None else test.probability,
         "mann_whitney_p": test.p_greater if test is not None and alike and test.trusted else None,
         "typical_factor": slow.factor,
         "binomial_p": classical.conditional_binomial(c_err, b_err, c_req / max(c_req + b_req, 1.0)) if steady else None,
         "relative_risk": (c_err / c_req) / (b_err / b_req) if c_req > 0.0 and b_err > 0.0 and b_req > 0.0 else None,
-        **_quantiles(arms, case.limits.bounds[0]),
     }
-
-
-def _quantiles(arms: tuple[Array, Array], bounds: Array) -> Mapping[str, float | None]:
-    """Intervals of p50 and p99 of both arms in ms."""
-    figures: dict[str, float | None] = {}
     for arm, counts in zip(("canary", "baseline"), arms, strict=True):
         for name, level in (("p50", 0.5), ("p99", 0.99)):
-            ends = classical.quantile_interval(counts[: len(bounds) + 1], bounds, level)
-            figures[f"{arm}_{name}_low_ms"], figures[f"{arm}_{name}_high_ms"] = ends
+            figures |= _ends(f"{arm}_{name}", "_ms", classical.quantile_interval(counts[: len(bounds) + 1], bounds, level))
     return figures
+
+
+def _ends(name: str, unit: str, span: Span) -> Mapping[str, float | None]:
+    return {f"{name}_low{unit}": span[0], f"{name}_high{unit}": span[1]}

@@ -93,8 +93,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
         leg: the leg that carries a rollback, else null.
         reason: one sentence. While the outcome is ``continue``: what is still missing.
         findings: every leg's finding; computed for a final outcome only, else empty.
-        fixed_horizon: classical figures for the reader (Mann-Whitney p, binomial p, ...), which do not decide;
-            filled for a final outcome only.
+        fixed_horizon: classical figures for the reader (Mann-Whitney p, ...), which do not decide; for a final outcome only.
     """
 
     outcome: Outcome

@@ -82,31 +82,26 @@ _NUMBERS = Numbers.__slots__
 _numbers_of = attrgetter(*_NUMBERS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits(Numbers[Array]):
     """Terms of a batch: every number as an array over releases, and the bounds as a matrix.
 
     ``bounds`` is (releases, J-1) in ms, where J is the number of counts (0 columns while the bounds are unknown).
     """
 
-    __slots__ = ("bounds",)
-
     bounds: Array
 
     @classmethod
     def of(cls, terms: Sequence[Terms]) -> "Limits":
         """Pack terms that all have the same number of bounds. Releases under one policy share theirs, which are read once."""
-        identities = list(map(id, terms))
-        distinct = dict(zip(identities, terms, strict=True))
-        places = dict(zip(distinct, range(len(distinct)), strict=True))
-        index = np.array(list(map(places.__getitem__, identities)))
+        distinct = {id(one): one for one in terms}
+        places = {identity: place for place, identity in enumerate(distinct)}
+        index = np.array([places[id(one)] for one in terms])
         return _packed(tuple(distinct.values()), index.tobytes())
 
     def take(self, chosen: npt.NDArray[np.intp]) -> "Limits":
         """The same for some of the releases."""
-        part = object.__new__(Limits)
-        for name in (*_NUMBERS, "bounds"):
-            object.__setattr__(part, name, getattr(self, name)[chosen])
-        return part
+        return Limits(**{name: getattr(self, name)[chosen] for name in (*_NUMBERS, "bounds")})
 
 
 @lru_cache(maxsize=64)
@@ -114,11 +109,8 @@ def _packed(distinct: tuple[Terms, ...], index: bytes) -> Limits:
     """Terms of releases, by their places among the distinct ones: the same at every tick of a watch."""
     places = np.frombuffer(index, dtype=np.intp)
     numbers = np.array([_numbers_of(one) for one in distinct], dtype=np.float64).T[:, places]
-    limits = object.__new__(Limits)
-    for name, column in zip(_NUMBERS, numbers, strict=True):
-        object.__setattr__(limits, name, column)
-    object.__setattr__(limits, "bounds", np.array([one.bounds_ms for one in distinct], dtype=np.float64)[places])
-    return limits
+    bounds = np.array([one.bounds_ms for one in distinct], dtype=np.float64)[places]
+    return Limits(bounds=bounds, **dict(zip(_NUMBERS, numbers, strict=True)))
 
 
 def _checked_bounds(bounds_ms: Sequence[float]) -> tuple[float, ...]:
@@ -144,10 +136,6 @@ def _checked_reference(counts: Sequence[float], bounds: tuple[float, ...]) -> tu
     return tuple(float(count) for count in counts)
 
 
-def _mark(bounds: tuple[float, ...]) -> float:
-    return math.fsum((place + 1) * math.log1p(bound) for place, bound in enumerate(bounds)) + len(bounds)
-
-
 def terms_of(
     policy: Policy,
     *,
@@ -170,10 +158,9 @@ def terms_of(
     Raises:
         ValueError: a number is impossible, or the histogram has too many or unordered bounds.
     """
-    if not (math.isfinite(tick_seconds) and tick_seconds > 0):
-        raise ValueError(f"tick_seconds must be a positive number of seconds, got {tick_seconds}")
-    if not (math.isfinite(window_seconds) and window_seconds > 0):
-        raise ValueError(f"window_seconds must be a positive number of seconds, got {window_seconds}")
+    for name, seconds in (("tick_seconds", tick_seconds), ("window_seconds", window_seconds)):
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise ValueError(f"{name} must be a positive number of seconds, got {seconds}")
     if weight is not None and not 0.0 <= weight <= 100.0:
         raise ValueError(f"weight is a share in percent, between 0 and 100, got {weight}")
     for name, alpha in (("alpha", policy.alpha), ("promotion.alpha", policy.promotion.alpha)):
@@ -205,6 +192,6 @@ def terms_of(
         min_requests=float(policy.promotion.min_requests),
         min_seconds=policy.promotion.min_seconds,
         bounds_ms=bounds,
-        bounds_mark=_mark(bounds),
+        bounds_mark=math.fsum(place * math.log1p(bound) for place, bound in enumerate(bounds, 1)) + len(bounds),
         reference=_checked_reference(reference, bounds),
     )

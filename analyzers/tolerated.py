@@ -69,8 +69,7 @@ class Passing:
         there = counts.reshape(flat).take(self._places[0], -1)
         passed = above.reshape(flat).take(self._ends[1], -1) + (self.rare if rare else self.share) * there
         np.minimum.accumulate(passed, axis=-1, out=above[..., 1:-1])
-        slower: Array = above[..., :-1] - above[..., 1:]
-        return slower
+        return above[..., :-1] - above[..., 1:]
 
 
 def _above(counts: Array) -> Array:

@@ -84,11 +84,8 @@ def count(number: float) -> str:
 @lru_cache(maxsize=4096)
 def exposed(requests: float, wanted: float) -> str:
     """Requests of those that are wanted."""
-    return (
-        f"{count(requests)} of {count(wanted)} canary requests seen"
-        if requests < wanted
-        else f"{count(requests)} canary requests seen (enough)"
-    )
+    seen = "canary requests seen"
+    return f"{count(requests)} of {count(wanted)} {seen}" if requests < wanted else f"{count(requests)} {seen} (enough)"
 
 
 @lru_cache(maxsize=4096)

@@ -40,10 +40,8 @@ def dispersion(ring: Array) -> Array:
 
 
 def successive_dispersion(ring: Array, newest: npt.NDArray[np.intp]) -> Array:
-    """The same from the differences of successive ticks (releases,), which a regression that begins in between does not disturb.
-
-    Args:
-        newest: (releases,), the ring's place written last.
+    """The same from the differences of successive ticks (releases,), which a regression that begins in between does not disturb;
+    ``newest``: (releases,), the ring's place written last.
     """
     errors, requests = ring[..., 0], ring[..., 1]
     rate = errors.sum(-1) / np.maximum(requests.sum(-1), 1.0)

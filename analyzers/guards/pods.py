@@ -43,7 +43,6 @@ requests and failures, denied ones among both; of each of the three sums its squ
 ticks."""
 Tallies = Mapping[str, Tally]
 
-
 _NOTHING: Final[Tally] = (0.0,) * 10
 _NO_LATENCY: Final = (0.0,) * 8
 _FAILING: Final = 0.001
@@ -143,11 +142,8 @@ def failing(tallies: Tallies, *, clumps: float) -> float:
 
     The variance between the baseline's pods comes from the method of moments (DerSimonian and Laird 1986): Pearson's statistic over
     pods beyond what clumps of failures explain. It holds for the canary's pods at their own traffic, and counts for more the
-    fewer baseline pods tell of it (Student's quantile against the normal one).
-
-    Args:
-        tallies: of one release.
-        clumps: variance of failures within a pod over that of independent ones.
+    fewer baseline pods tell of it (Student's quantile against the normal one). ``clumps``: variance of failures within a pod over
+    that of independent ones.
     """
     canary, baseline = (pods[:, 4:6] for pods in _of_arms(tallies, 4))
     number, freedom = len(baseline), len(baseline) - 1
@@ -165,11 +161,8 @@ def failing(tallies: Tallies, *, clumps: float) -> float:
 
 
 def _agrees(means: tuple[Array, Array], chance: tuple[Array, Array]) -> bool:
-    """Whether the canary's pods are slower than differing pods and chance explain; (canary, baseline) each.
-
-    Args:
-        means: of the pods.
-        chance: variances of these means, as chance explains them.
+    """Whether the canary's pods are slower than differing pods and chance explain; (canary, baseline) each: ``means`` of the pods,
+    and their variances by ``chance``.
     """
     mine, theirs = (len(one) for one in means)
     within = sum(float(((one - one.mean()) ** 2).sum()) for one in means)

@@ -23,26 +23,22 @@ CERTAIN_Z: Final = 4.0
 def fold(rows: Rows, limits: Limits, tick: Tick) -> None:
     """Note one tick, where the weight was known and neither 0 nor 1. Denied requests count: the route has split them too."""
     canary, baseline = tick.c_req + tick.c_den, tick.b_req + tick.b_den
-    weight = tick.weight
-    split = tick.seen & (weight > 0.0) & (weight < 1.0)
+    split = tick.seen & (tick.weight > 0.0) & (tick.weight < 1.0)
     if not split.any():
         return
-    odds = np.where(split, weight, 0.5) / np.where(split, 1.0 - weight, 0.5)
-    total = canary + baseline
-    fewest, most = odds / limits.share_factor, odds * limits.share_factor
-    new = np.empty((len(total), rows.traffic.shape[1]))
-    new[:, CAME], new[:, GIVEN] = canary, baseline * odds
-    for mean, variance, edge in ((FEWEST, FEWEST_VARIANCE, fewest), (MOST, MOST_VARIANCE, most)):
-        new[:, mean] = total * edge / (1.0 + edge)
-        new[:, variance] = new[:, mean] / (1.0 + edge)
+    weight = np.where(split, tick.weight, 0.5)
+    odds = weight / (1.0 - weight)
+    edges = np.array((odds / limits.share_factor, odds * limits.share_factor))
+    fewest, most = (canary + baseline) * edges / (1.0 + edges)
+    fewest_variance, most_variance = (fewest, most) / (1.0 + edges)
+    new = np.array((canary, baseline * odds, fewest, fewest_variance, most, most_variance)).T
     rows.traffic += np.where(split[:, None], new, 0.0)
 
 
 def answered(rows: Rows) -> Array:
     """The part of the requests (releases,) given to the canary by the route's weight that it has answered; NaN while unknown."""
     came, given = rows.traffic[:, CAME], rows.traffic[:, GIVEN]
-    part: Array = np.where(given > 0.0, came / np.where(given > 0.0, given, 1.0), np.nan)
-    return part
+    return came / np.where(given > 0.0, given, np.nan)
 
 
 def mismatched(rows: Rows) -> Mask:
@@ -50,8 +46,7 @@ def mismatched(rows: Rows) -> Mask:
     came, traffic = rows.traffic[:, CAME], rows.traffic
     few = traffic[:, FEWEST] - came > CERTAIN_Z * np.sqrt(traffic[:, FEWEST_VARIANCE])
     many = came - traffic[:, MOST] > CERTAIN_Z * np.sqrt(traffic[:, MOST_VARIANCE])
-    outside: Mask = few | many
-    return outside
+    return few | many
 
 
 def said(part: float) -> str:

@@ -18,7 +18,6 @@ BEYOND: Final[Array] = np.array([1.6, 8.0])
 """Ratios against what is tolerated; the larger one is for little traffic."""
 BEYOND_PRIOR: Final[Array] = np.array([0.75, 0.25])
 
-
 OUTAGE_EVENTS: Final = 20.0
 OUTAGE_RATE: Final = 0.2
 OUTAGE_BASELINE: Final = 0.25

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from analyzers.arrays import Array
-from analyzers.evidence import LARGEST, LATE_DISCOUNT, Standing
+from analyzers.evidence import LARGEST, LATE_DISCOUNT, START_WEIGHTS, Standing
 from analyzers.intake import Tick
 from analyzers.layout import B_LAT, C_LAT, C_SUM, MEAN_STARTS, TICK, Rows
 from analyzers.legs.table import LEGS, TYPICAL
@@ -95,7 +95,7 @@ def join(standing: Standing, rows: Rows, by_mean: Array) -> None:
     later = np.stack([values[:, RATIO, 1:].mean(1), (values[:, BEYOND, 1:] * rows.mean_weight[at, 1:]).sum(1)], axis=1)
     first = np.where(number[:, :, 0] > 0.0, values[:, :, 0], 1.0)
     log_mean = np.log(np.stack([first, later], axis=-1))
-    weights = np.log(LEGS[TYPICAL].share) + np.log(np.array([0.8, 0.2]))
+    weights = np.log(LEGS[TYPICAL].share) + np.log(START_WEIGHTS)
     ranks = standing.worse[at, TYPICAL] + np.log(1.0 - SHARE)
     standing.worse[at, TYPICAL] = np.logaddexp(ranks, log_mean[:, RATIO] + weights + np.log(SHARE))
     standing.beyond[at, TYPICAL] = log_mean[:, BEYOND]

@@ -48,8 +48,7 @@ def scores(pooled: Array) -> Array:
     mean = np.where(below > 0.0, lifted.cumsum(-1) / np.maximum(below, 1e-300), np.inf)
     filled = (share > 0.0) & (np.arange(pooled.shape[1]) > mean.argmin(-1)[..., None])
     ratio = np.where(filled, lifted / np.maximum(share, 1e-300), mean.min(-1, keepdims=True))
-    scored: Array = np.log(np.minimum(np.maximum(ratio, _SMALLEST), _LARGEST))
-    return scored
+    return np.log(np.minimum(np.maximum(ratio, _SMALLEST), _LARGEST))
 
 
 def ratios(tolerated: Array) -> Array:
@@ -57,8 +56,7 @@ def ratios(tolerated: Array) -> Array:
     above = np.maximum(tolerated[:, ::-1].cumsum(-1)[:, ::-1], _FLOOR)
     above /= above[:, :1]
     lifted = _masses(_lifted(above, STARTS[:1], EXPONENTS[:1]))[:, 0]
-    rising: Array = np.maximum.accumulate(np.maximum(lifted / np.maximum(_masses(above), 1e-300), 1.0), axis=-1)
-    return rising
+    return np.maximum.accumulate(np.maximum(lifted / np.maximum(_masses(above), 1e-300), 1.0), axis=-1)
 
 
 def log_beyond(canary: Array, slowed: Array, graded: Array) -> Array:

@@ -28,18 +28,12 @@ def mid_ranks(pooled: Array) -> Array:
 
 def scores(ranks: Array, tilts: Array) -> Array:
     """Scores (releases, tilts, J) of the buckets from their mid-ranks."""
-    tilted: Array = tilts[:, None] * ranks[:, None, :]
-    return tilted
+    return tilts[:, None] * ranks[:, None, :]
 
 
 def precision(pooled: Array, canary: Array, baseline: Array) -> Array:
-    """Inverse of the variance, under the null, of the probability that a canary request is slower; ties corrected.
-
-    Args:
-        pooled: (releases, J). canary, baseline: requests (releases,).
-
-    Returns:
-        (releases,); 0 where the probability cannot vary.
+    """Inverse of the variance (releases,), under the null, of the probability that a canary request is slower; ties corrected, 0
+    where it cannot vary. ``pooled``: histograms (releases, J).
     """
     total = np.maximum(canary + baseline, 2.0)
     share = pooled / total[:, None]

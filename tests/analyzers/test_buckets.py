@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analyzers import buckets, normal
+from analyzers import buckets, intervals, promotion
 from tests.analyzers.streams import ISTIO_MS
 
 BOUNDS = np.array([ISTIO_MS])
@@ -51,12 +51,12 @@ def test_quantiles_are_within_their_buckets() -> None:
 
 def test_the_normal_mixtures_reference_values() -> None:
     """One-sided mixture at s=10, v=100 tuned for v=100 and alpha .05: log value and boundary."""
-    scale = normal.tuned(np.array([100.0]), alpha=0.05)
-    assert normal.log_one_sided(np.array([10.0]), np.array([100.0]), scale=scale)[0] == pytest.approx(-0.06502391, abs=1e-6)
-    at = normal.log_one_sided(np.array([27.66071]), np.array([100.0]), scale=scale)[0]
+    scale = promotion.tuned(np.array([100.0]), alpha=0.05)
+    assert promotion.log_one_sided(np.array([10.0]), np.array([100.0]), scale=scale)[0] == pytest.approx(-0.06502391, abs=1e-6)
+    at = promotion.log_one_sided(np.array([27.66071]), np.array([100.0]), scale=scale)[0]
     assert at == pytest.approx(np.log(20.0), abs=1e-5)
 
 
 def test_the_two_sided_radius_is_the_references_boundary() -> None:
     scale = 12.60056
-    assert normal.radius(np.array([100.0]), scale=scale, alpha=0.05)[0] == pytest.approx(30.35209, abs=1e-4)
+    assert intervals.radius(100.0, scale=scale, alpha=0.05) == pytest.approx(30.35209, abs=1e-4)

@@ -68,15 +68,15 @@ def test_the_confidence_sequence_of_a_rate_holds_wilsons_interval(events: int, r
 
 def test_no_requests_no_knowledge() -> None:
     assert intervals.rate(0.0, 0.0, alpha=0.05) == (0.0, 1.0)
-    assert intervals.log_mean(1.0, 0.1, 0.01, alpha=0.05, prior=3.0) is None
-    assert intervals.log_mean(2.0, 0.2, 0.03, alpha=0.05, prior=3.0) is None
+    assert intervals.log_mean(1.0, 0.1, 0.01, alpha=0.05) is None
+    assert intervals.log_mean(2.0, 0.2, 0.03, alpha=0.05) is None
 
 
 def test_the_interval_of_a_mean_is_where_the_t_test_reaches_its_boundary() -> None:
     """At its ends the shifted increments have exactly the e-value 1/alpha (two-sided)."""
     increments = np.array([0.1, 0.3, 0.2, 0.15, 0.25, 0.2, 0.1, 0.3, 0.2, 0.2])
     k, total, squares = float(len(increments)), float(increments.sum()), float((increments**2).sum())
-    span = intervals.log_mean(k, total, squares, alpha=0.05, prior=3.0)
+    span = intervals.log_mean(k, total, squares, alpha=0.05)
     assert span is not None
     shrink = 3.0 / (3.0 + k)
     for end in span:

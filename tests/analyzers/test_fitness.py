@@ -7,6 +7,7 @@ from scipy import stats
 
 from analyzers import fitness
 from analyzers.fitness import resolutions
+from analyzers.layout import Rows, blank
 from analyzers.terms import Limits
 from config.policy import LatencyTolerance, Policy, Promotion, Tolerances
 from tests.analyzers.streams import ISTIO_MS, World, terms, watch
@@ -78,7 +79,9 @@ def test_counts_must_fit_the_bounds() -> None:
 def test_a_batch_says_the_same_as_one_by_one() -> None:
     shapes = [_lognormal(40.0, 240.0), _lognormal(370.0, 430.0), _lognormal(60.0, 360.0), [0.0] * 20]
     limits = Limits.of([terms()] * len(shapes))
-    typical, p99 = fitness.blind(np.array(shapes), limits)
+    rows = Rows(np.repeat(blank()[None], len(shapes), axis=0))
+    rows.baseline[:, : len(ISTIO_MS) + 1] = shapes
+    typical, p99 = fitness.blind(rows, limits)
     for at, counts in enumerate(shapes[:3]):
         one = resolutions(ISTIO_MS, counts, typical=1.1, slow_end=1.1)
         assert [typical[at], p99[at]] == [not resolution.resolved for resolution in one]

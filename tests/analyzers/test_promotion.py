@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from analyzers import layout, p99, promotion
+from analyzers import asides, layout, p99, promotion
 from analyzers.guards import share
 from analyzers.intake import Tick
 from analyzers.layout import ERRORS_EXPECTED, EXPOSED, Array, Mask, Rows, blank
@@ -35,16 +35,14 @@ def test_an_identical_canary_gets_every_certificate() -> None:
     assert bool(_slow_end(rows, limits)[0]) == bool(p99.certified_bound(rows, limits)[0] <= 1.10)
 
 
-@pytest.mark.parametrize(("errors", "requests"), [(0.0, 1e4), (3.0, 1e4), (300.0, 1e4), (9000.0, 1e4)])
-def test_the_lowest_rate_is_excluded_from_below(errors: float, requests: float) -> None:
-    x, n, boundary = np.array([errors]), np.array([requests]), np.array([100.0])
-    low = promotion.lowest_rate(x, n, boundary=boundary)
-    assert 0.0 <= low[0] <= errors / requests
-    assert (low[0] == 0.0) == (errors <= 3.0), "three errors exclude nothing"
-    if low[0] > 0.0:
-        assert promotion.log_above(x, n, low)[0] >= np.log(100.0) - 1e-6
-        nearer = promotion.log_above(x, n, 1.03 * low)[0]
-        assert nearer < np.log(100.0)
+@pytest.mark.parametrize(("failed", "surely"), [(0.0, False), (3.0, False), (60.0, False), (90.0, True), (9000.0, True)])
+@pytest.mark.parametrize("max_rate", [0.0, 0.005])
+def test_a_baseline_is_unwell_once_its_failures_surely_exceed_the_limit(failed: float, surely: bool, max_rate: float) -> None:
+    """Of 10 000 requests. Without a limit's room a few failures are enough, three are not."""
+    rows, limits = Rows(blank()[None]), Limits.of([terms(_errors(max_rate=max_rate, above_baseline=0.0))])
+    rows.counts[0, [layout.B_ERR, layout.B_REQ]] = failed, 1e4
+    failing, rate = asides.unwell(rows, limits)
+    assert (bool(failing[0]), rate[0]) == (surely or (max_rate == 0.0 and failed > 3.0), failed / 1e4)
 
 
 def test_ticks_with_few_requests_are_merged_until_they_make_a_mean() -> None:
@@ -123,7 +121,7 @@ def test_whichever_limit_can_be_shown_at_the_baselines_rate_is_bet_against() -> 
     for _ in range(4):
         promotion.fold(rows, limits, _tick(counts), shift=none, precision=none)
     assert (promotion.certify(rows, limits).errors >= 1.0).all()
-    assert promotion.error_limit(rows, limits) == pytest.approx([0.02 + 1 / 19000, 0.05])
+    assert promotion.certify(rows, limits).error_limit == pytest.approx([0.02 + 1 / 19000, 0.05])
 
 
 def _stepped(number: int) -> float:

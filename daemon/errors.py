@@ -14,7 +14,7 @@
         ├── NotFound            the object, route or release is not there
         ├── Forbidden           401, 403
         ├── Refused             the server understood and says no (400, 422 of a schema)
-        │   └── Elsewhere       the release is another verdictd's: of a newer version, or of another process
+        ├── Elsewhere           the release is another verdictd's: of a newer version, or of another process
         └── Blocked             acting would do harm: the baseline has no ready endpoints
 
 Retryable or fatal is a class, never a string or a flag.
@@ -136,7 +136,7 @@ class Refused(PermanentError):
     """The server understood and says no."""
 
 
-class Elsewhere(Refused):
+class Elsewhere(PermanentError):
     """The release is another verdictd's: a newer version keeps it, or another process watches it. It is left alone here."""
 
 

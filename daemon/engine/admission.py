@@ -20,7 +20,7 @@ from daemon.engine.dependencies import Ports
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.supervisor import Supervisor
-from daemon.errors import Elsewhere, InvalidInput, Refused, Unavailable
+from daemon.errors import InvalidInput, Refused, Unavailable
 from daemon.logs import release_bound
 from daemon.model import Release
 
@@ -87,8 +87,6 @@ class Admission:
         except TimeoutError as error:
             self._checkpoints.remove(session.release_id)
             raise Unavailable("the store did not take the release in time; nothing is being watched; try again") from error
-        except Elsewhere:
-            raise
         except Refused as error:
             raise InvalidInput(f"the release cannot be kept: {error}", fix="shorten it, or mend what the store says") from error
 

@@ -3,6 +3,7 @@
 The judge's state stands beside the session as its own exact bytes, and in a layout of its own. Where that is another version's
 the watch goes on and gathers its evidence anew, within the same window: a pipeline waits for the verdict, and a canary that is
 bad still shows it. It is not done in silence: the session keeps from when its evidence counts, and the verdict says so.
+Each such beginning is another chance, of at most the policy's alpha, to take a healthy canary back.
 """
 
 from dataclasses import dataclass, replace

@@ -12,6 +12,7 @@ from config.errors import Fault
 from daemon.errors import (
     Blocked,
     Conflict,
+    Elsewhere,
     Forbidden,
     InvalidInput,
     NotFound,
@@ -31,6 +32,7 @@ _STATUSES: tuple[tuple[type[VerdictdError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (Refused, HTTPStatus.CONFLICT),
     (Blocked, HTTPStatus.CONFLICT),
+    (Elsewhere, HTTPStatus.CONFLICT),
     (Conflict, HTTPStatus.CONFLICT),
     (Forbidden, HTTPStatus.FORBIDDEN),
     (Throttled, HTTPStatus.TOO_MANY_REQUESTS),

@@ -1,1 +1,1 @@
-"""What version 0.1 kept (a recording, a record, a session under way), as files, and that it is read."""
+"""What earlier versions kept, as files, that it is read, and the published form of what is kept (``python -m tests.earlier``)."""

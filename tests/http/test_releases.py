@@ -11,7 +11,7 @@ import pytest
 from config.errors import ConfigError
 from config.settings import Http
 from daemon.cli.releasefile import checked_release
-from daemon.errors import Conflict, Forbidden, Throttled, Unavailable, VerdictdError
+from daemon.errors import Conflict, Elsewhere, Forbidden, Throttled, Unavailable, VerdictdError
 from daemon.model import Command, Outcome, ReleaseView, Stage
 from tests.http.world import RELEASE, Api, Engine, release, serving, view
 
@@ -167,6 +167,15 @@ async def test_a_key_that_cannot_be_used_is_refused(key: str) -> None:
 async def test_a_full_daemon_asks_to_come_again() -> None:
     async with serving(Engine(full=True)) as api, api.client.post("/v1/releases", json=RELEASE) as response:
         assert (response.status, response.headers["Retry-After"]) == (503, "1")
+
+
+async def test_a_release_of_another_verdictd_is_told_as_such_whatever_is_asked_of_it() -> None:
+    engine = Engine(broken=Elsewhere("release a: kept by a newer version of verdictd"))
+    async with serving(engine) as api:
+        async with api.client.post("/v1/releases", json=RELEASE) as response:
+            assert (response.status, (await response.json())["detail"]) == (409, str(engine.broken))
+        for path in ("/v1/releases/a", "/v1/releases/a/verdict", "/v1/releases/a/record"):
+            assert (await api.call("GET", path))[0] == 409
 
 
 async def test_releases_are_listed_newest_first_and_filtered() -> None:

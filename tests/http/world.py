@@ -79,6 +79,8 @@ class Engine:
     async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
         if self.full:
             raise Refused("10000 releases are being watched already")
+        if self.broken is not None:
+            raise self.broken
         self.submitted.append((release_id, release))
         one = ReleaseView(id=release_id, release=release, stage=Stage.LOCATING, submitted_at=1.0)
         return self.releases.setdefault(release_id, one)

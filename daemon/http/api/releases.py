@@ -55,6 +55,9 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
     ]
 
 
+_ELSEWHERE: Final = "It is another verdictd's: of a newer version, or of another process over the same store"
+
+
 def _of_all(handlers: "_Releases") -> list[Endpoint]:
     return [
         Endpoint(
@@ -67,8 +70,8 @@ def _of_all(handlers: "_Releases") -> list[Endpoint]:
             body=examples.RELEASE,
             events=True,
             parameters=(_IDEMPOTENCY,),
-            answers={202: examples.VIEW, 400: None, 415: None, 503: None},
-            about={202: "It is being watched (or was already).", 503: "The daemon is full; ask again later."},
+            answers={202: examples.VIEW, 400: None, 409: None, 415: None, 503: None},
+            about={202: "It is being watched (or was already).", 409: _ELSEWHERE, 503: "The daemon is full; ask again later."},
         ),
         Endpoint(
             name="listReleases",
@@ -93,7 +96,8 @@ def _of_one(handlers: "_Releases", *, max_wait_seconds: float) -> list[Endpoint]
             guard=Open(),
             summary="One release as it stands.",
             parameters=(_ID,),
-            answers={200: examples.VIEW, 400: None, 404: None},
+            answers={200: examples.VIEW, 400: None, 404: None, 409: None},
+            about={409: _ELSEWHERE},
         ),
         Endpoint(
             name="getVerdict",
@@ -103,8 +107,8 @@ def _of_one(handlers: "_Releases", *, max_wait_seconds: float) -> list[Endpoint]
             guard=Open(),
             summary="The verdict, waiting for it.",
             parameters=(_ID, _wait(max_wait_seconds)),
-            answers={200: examples.VERDICT, 202: examples.VIEW, 400: None, 404: None},
-            about={202: "There is none yet: the release as it stands."},
+            answers={200: examples.VERDICT, 202: examples.VIEW, 400: None, 404: None, 409: None},
+            about={202: "There is none yet: the release as it stands.", 409: _ELSEWHERE},
         ),
         Endpoint(
             name="getRecord",
@@ -114,7 +118,8 @@ def _of_one(handlers: "_Releases", *, max_wait_seconds: float) -> list[Endpoint]
             guard=Open(),
             summary="The decision record: inputs, evidence, action, a time for each step.",
             parameters=(_ID,),
-            answers={200: examples.RECORD, 400: None, 404: None},
+            answers={200: examples.RECORD, 400: None, 404: None, 409: None},
+            about={409: _ELSEWHERE},
         ),
     ]
 

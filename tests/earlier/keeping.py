@@ -13,7 +13,7 @@ import msgspec
 from config.settings import Limits
 from daemon.errors import Unavailable
 from daemon.model import Reading, Release, Verdict, Watch
-from daemon.ports import PatchReceipt
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, RouteChange
 from tests.engine.worlds import (
     POLICY,
     RELEASE,
@@ -87,9 +87,12 @@ class ManyRouter(HandRouter):
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         if self.ails and release.service == "reverting":
             await asyncio.Event().wait()
-        changed = release.service not in self.patched
-        self.patched[release.service] = self.patched.get(release.service, 0) + changed
-        return PatchReceipt(changed=changed, detail="canary 10 -> 0", sent_at=1.0, acknowledged_at=2.0)
+        if release.service in self.patched:
+            return PatchReceipt(nothing="nothing is left", sent_at=1.0, acknowledged_at=2.0)
+        self.patched[release.service] = 1
+        changes = (RouteChange(detail="canary 10 -> 0"),)
+        part = PatchedObject(object=ObjectName(kind="Route", name="route"), changes=changes, sent_at=1.0, acknowledged_at=2.0)
+        return PatchReceipt(parts=(part,), sent_at=1.0, acknowledged_at=2.0)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         return None if release.service in self.patched else "the route"

@@ -216,7 +216,11 @@ async def test_a_router_that_refuses_to_do_harm_blocks(clock: FakeClock) -> None
 
 
 async def test_an_object_that_could_not_be_written_is_tried_again_and_all_that_was_written_is_told(clock: FakeClock) -> None:
-    patches = [partly(clock, "one", two=Unavailable("500")), partly(clock, "three", two=Conflict("changed")), True]
+    patches: list[bool | VerdictdError | PatchReceipt] = [
+        partly(clock, "one", two=Unavailable("500")),
+        partly(clock, "three", two=Conflict("changed")),
+        True,
+    ]
     outcome = await run(FakeRouter(clock, patches=patches))
     assert (outcome.action, outcome.attempts) == (Action.REVERT, 3)
     [sent] = [step for step in outcome.steps if step.step == reverting.PATCH_SENT]
@@ -321,7 +325,7 @@ async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: 
 
 
 async def test_a_revert_that_failed_in_part_is_tried_on_until_nothing_is_left(clock: FakeClock) -> None:
-    patches = [Unavailable("away"), partly(clock, "one", two=Unavailable("away")), True]
+    patches: list[bool | VerdictdError | PatchReceipt] = [Unavailable("away"), partly(clock, "one", two=Unavailable("away")), True]
     steps = await retried(FakeRouter(clock, patches=patches))
     assert [step.detail for step in steps if step.step == reverting.PATCH_SENT] == [
         "one: v2 -> v1; two: away",

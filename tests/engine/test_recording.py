@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -36,6 +35,14 @@ async def killed_when_decided(scene: Scene) -> bytes:
         return scene.sessions.data[ID]
 
 
+async def nothing_is_written() -> None:
+    """Wait for what is being written: the engine is gone, but not, as after a kill, its thread."""
+    await asyncio.sleep(0)
+    for thread in threading.enumerate():
+        if thread.name == "recordings":
+            await asyncio.to_thread(thread.join)
+
+
 def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
@@ -45,20 +52,19 @@ async def test_a_recording_made_across_a_kill_replays_to_the_verdict_and_has_its
     scene = Scene(telemetry=HandTelemetry([gap("no scrape yet"), healthy(), failing(1)]), policies={"default": LONG})
     scene.recorder = Recorder(tmp_path)
     kept: list[bytes] = []
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     async with killed(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         while engine.views()[0].ticks < 6:
             await asyncio.sleep(0)
             if scene.sessions.data[ID] not in kept:
                 kept.append(scene.sessions.data[ID])
-    await asyncio.to_thread(int)  # what a kill would have ended has ended
+    await nothing_is_written()  # what a kill would have ended has ended
     scene.sessions.data[ID] = kept[-1 - lost]  # the broker was away when it was killed
     scene.recorder = Recorder(tmp_path)
     scene.telemetry.readings = [gap("first reading"), failing()]
     async with running(scene) as engine:
         verdict = await verdict_of(engine)
-    await asyncio.to_thread(int)  # as the end of the process does: what is being written is waited for
+    await nothing_is_written()
     record = msgspec.json.decode(scene.records.data[ID], type=Record)
     replayed = replay_file(tmp_path / f"{ID}.jsonl")
     assert (replayed.verdict, replayed.decided_at_tick) == ("rollback", verdict.ticks)
@@ -69,11 +75,10 @@ async def test_a_recording_made_across_a_kill_replays_to_the_verdict_and_has_its
 @pytest.mark.parametrize("written", [False, True])
 async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(tmp_path: Path, written: bool) -> None:
     """It is written beside the revert, so that the decision can be durable before it is."""
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
     telemetry = HandTelemetry([healthy(), healthy(), healthy(), failing()])
     scene = Scene(telemetry=telemetry, policies={"default": LONG}, recorder=Recorder(tmp_path))
     kept = await killed_when_decided(scene)
-    await asyncio.to_thread(int)
+    await nothing_is_written()
     path, decided = tmp_path / f"{ID}.jsonl", msgspec.json.decode(kept)["session"]["digest"]
     lines = path.read_bytes().splitlines(keepends=True)
     before = lines[:-1] if digest(path) == decided else lines
@@ -83,7 +88,7 @@ async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(
     scene.recorder = Recorder(tmp_path)
     async with running(scene) as engine:
         await verdict_of(engine)
-    await asyncio.to_thread(int)
+    await nothing_is_written()
     assert digest(path) == decided == msgspec.json.decode(scene.records.data[ID], type=Record).sample_digest
     assert replay_file(path).verdict == "rollback"
 
@@ -91,7 +96,7 @@ async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(
 async def test_a_folder_that_hangs_at_the_start_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(telemetry=HandTelemetry([healthy(), failing()]), policies={"default": LONG}, recorder=Recorder(tmp_path))
     await killed_when_decided(scene)
-    await asyncio.to_thread(int)
+    await nothing_is_written()
     hanging = Hanging(tmp_path)
     scene.recorder = hanging
     monkeypatch.setattr(recovery, "PATIENCE_SECONDS", 0.01)

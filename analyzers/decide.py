@@ -62,8 +62,7 @@ class _Batch:
         """What is missing for a decision."""
         if at in self.unshown:
             missing, beside = self.unshown[at]
-            wanted = f"not shown yet: {words.listed(missing)}" if missing else "everything asked for promotion is shown"
-            wanted += beside
+            wanted = (f"not shown yet: {words.listed(missing)}" if missing else "everything asked for promotion is shown") + beside
         else:
             wanted = f"{words.exposed(self.requests[at], self.min_requests[at])}, {words.watched(self.t[at], self.min_seconds[at])}"
         if self.warming[at]:

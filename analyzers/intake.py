@@ -118,8 +118,7 @@ def _settling(terms: Terms, canary: Arm, baseline: Arm) -> float:
     ages = [pod.age_seconds for pod in _warm(canary, terms.warmup_seconds).values() if pod.age_seconds is not None]
     if not ages:
         return 1.0
-    halved = min(2.0 * (min(ages) / terms.warmup_seconds - 1.0), 64.0)
-    return 1.0 + JUST_WARM * math.pow(0.5, halved)
+    return 1.0 + JUST_WARM * math.pow(0.5, 2.0 * (min(ages) / terms.warmup_seconds - 1.0))
 
 
 def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None, Latency | None, bool]:

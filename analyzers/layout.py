@@ -121,9 +121,7 @@ _PLACES, WIDTH = _places()
 
 def blank() -> Array:
     """The row of a release that has seen nothing: every e-process is worth 1, and none has begun later."""
-    raw = np.zeros((1, WIDTH))
-    rows = Rows(raw)
+    rows = Rows(np.zeros((1, WIDTH)))
     rows.logs[:, 1] = NOT_BEGUN
     rows.grown[:] = NOT_BEGUN
-    row: Array = raw[0]
-    return row
+    return rows.raw.reshape(WIDTH)

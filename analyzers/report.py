@@ -19,7 +19,6 @@ from analyzers.terms import Limits
 
 Standing = Literal["convicts", "inside", "outside", "open", "idle"]
 Span = tuple[float | None, float | None]
-_UNBOUNDED: Final[Span] = (None, None)
 _SURE: Final = f"{words.percent(LEVEL)} sure"
 _SAME_SHARE: Final = 0.1
 """Pooled over a watch, failures are those expected tick by tick to within this part: no stepped share mixes with a drift."""
@@ -66,7 +65,7 @@ def _finding(
     *,
     tolerance: float,
     effect: float | None = None,
-    span: Span = _UNBOUNDED,
+    span: Span = (None, None),
     level: float = LEVEL,
     blind: bool = False,
 ) -> Finding:

@@ -57,9 +57,8 @@ class Passing:
         falling = ~rising & (self._places[0] > self._places[2]) & (last_density >= density)
         passing = np.where(falling, np.minimum(passing, share * np.minimum(steps / width, 1.0)), passing)
         passing = np.minimum(np.maximum(passing / np.maximum(share, 1e-300), 0.0), 1.0)
-        self.blind: Mask = (np.where(rising, np.maximum(share, next_share), share) >= BLIND_SHARE) | (
-            share + next_share >= BLIND_PAIR
-        )
+        fullest = np.where(rising, np.maximum(share, next_share), share)
+        self.blind: Mask = (fullest >= BLIND_SHARE) | (share + next_share >= BLIND_PAIR)
         self.share: Array = np.where(self.blind, 1.0, passing[0])
         self.rare: Array = np.maximum(self.share, passing[1])
 

@@ -36,7 +36,7 @@ def dispersion(ring: Array) -> Array:
     rate = np.where(total > 0.0, total / np.maximum(requests.sum(-1), 1.0), 1.0)
     spread = (errors * errors / np.maximum(requests, 1.0)).sum(-1) / rate - total
     freedom = np.maximum((requests > 0.0).sum(-1) - 1, 0)
-    return np.maximum(np.where(spread > _LIMITS[freedom], spread / np.maximum(freedom, 1), 1.0), 1.0)
+    return np.where(spread > _LIMITS[freedom], spread / np.maximum(freedom, 1), 1.0)
 
 
 def successive_dispersion(ring: Array, newest: npt.NDArray[np.intp]) -> Array:
@@ -53,8 +53,7 @@ def successive_dispersion(ring: Array, newest: npt.NDArray[np.intp]) -> Array:
     number = pairs.sum(1)
     mean = np.where(pairs, 0.5 * (np.roll(z, -1, axis=1) - z) ** 2, 0.0).sum(1) / np.maximum(number, 1)
     freedom = (2 * number) // 3  # neighbouring differences share a tick: the mean's variance is 3/n
-    surely = mean * freedom > _LIMITS[freedom]
-    return np.maximum(np.where(surely, mean, 1.0), 1.0)
+    return np.where(mean * freedom > _LIMITS[freedom], mean, 1.0)
 
 
 def clumping(rows: Rows) -> Array:

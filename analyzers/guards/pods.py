@@ -119,9 +119,8 @@ def scattered(samples: Sequence[Sample], tick: Tick) -> Mask:
         if canary is None or not canary.pods or not LONG_TICK_SECONDS <= seconds < math.inf:
             continue
         pods = [_counted(pod) for pod in canary.pods.values()]
-        asked, failed = (
-            (sum(column) for column in zip(*sorted(pods, key=lambda pod: pod[1])[:-1], strict=True)) if pods[1:] else (0, 0)
-        )
+        others = sorted(pods, key=lambda pod: pod[1])[:-1]
+        asked, failed = (sum(pod[column] for pod in others) for column in (0, 1))
         stopped = asked * STOP_SECONDS / seconds
         usual = asked * float(tick.b_err[at]) / max(float(tick.b_req[at]), 1.0)
         found[at] = failed >= FEWEST_FAILURES and failed - usual >= stopped + STOP_Z * math.sqrt(stopped)

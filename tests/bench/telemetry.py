@@ -20,8 +20,8 @@ from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.aio.servers import MIB, bomb, says, server
 from tests.bench.figures import Figure, spread
+from tests.hand.clock import HandClock
 from tests.telemetry.stub import stub
-from tests.telemetry.support import HandClock
 
 RELEASES = 2000
 BOUNDS = 20

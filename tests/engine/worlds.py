@@ -19,6 +19,7 @@ from daemon.model import ArmSpec, Command, Reading, Release, Stage, TimedStep, V
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
 from daemon.ports import EventSource, Kept
 from daemon.recorder import Recorder
+from tests.hand.clock import HandClock
 
 ID = "web-1"
 BOUNDS = (10.0, 25.0, 50.0, 100.0, 250.0)
@@ -32,23 +33,6 @@ RELEASE = Release(
 )
 OTHER = msgspec.structs.replace(RELEASE, service="other")
 POLICY = Policy(window_seconds=60.0, warmup_seconds=0.0, promotion=Promotion(min_requests=100, min_seconds=5.0))
-
-
-class HandClock:
-    """Time that moves only when somebody sleeps; sleepers wake in order."""
-
-    def __init__(self) -> None:
-        self.time = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float, /) -> None:
-        self.time += seconds
-        await asyncio.sleep(0)
 
 
 class MemoryStore:

@@ -14,12 +14,13 @@ import pytest
 from aiohttp import web
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.live.telemetry_world import MANAGER, ROUTER
-from tests.live.test_telemetry_envoy import PATIENCE_SECONDS, SystemClock
+from tests.live.test_telemetry_envoy import PATIENCE_SECONDS
 from tests.servers.envoy import envoy
 from tests.servers.prometheus import prometheus
 from tests.servers.run import LOOPBACK, free_ports, until

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from config.settings import Kubernetes, Limits
+from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Conflict, InvalidInput, NotFound, Unavailable
 from daemon.kube.client import KubeClient
@@ -21,7 +22,6 @@ from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.registry import router_for
 from daemon.model import Action, ArmSpec, Release
 from tests.kube.stub import Answer, says, silence, status, text
-from tests.mesh.wallclock import WallClock
 from tests.meshes.cluster import Cluster, cluster
 
 Json = dict[str, Any]
@@ -89,7 +89,7 @@ def weights(api: Cluster, name: str = "web", namespace: str = "shop") -> list[in
 
 async def revert(router: IstioRouter, release: Release = SUBSETS) -> RevertOutcome:
     limits = Limits(confirm_seconds=2.0, revert_attempts=4)
-    return await Reverting(clock=WallClock(), limits=limits, random=lambda: 0.5).run(router, release)
+    return await Reverting(clock=SystemClock(), limits=limits, random=lambda: 0.5).run(router, release)
 
 
 @pytest.mark.parametrize(

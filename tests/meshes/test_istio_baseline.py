@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from config.settings import Limits
+from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
@@ -17,7 +18,6 @@ from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.kube.stub import silence, status
-from tests.mesh.wallclock import WallClock
 from tests.meshes.cluster import Cluster, cluster
 from tests.meshes.objects import (
     Item,
@@ -68,7 +68,7 @@ def weights(api: Cluster) -> list[int]:
 
 async def revert(router: IstioRouter, release: Release, *, located: str = "") -> RevertOutcome:
     limits = Limits(confirm_seconds=2.0, revert_attempts=4)
-    procedure = Reverting(clock=WallClock(), limits=limits, baseline_seconds=20.0, random=lambda: 0.5)
+    procedure = Reverting(clock=SystemClock(), limits=limits, baseline_seconds=20.0, random=lambda: 0.5)
     return await procedure.run(router, release, located=located)
 
 

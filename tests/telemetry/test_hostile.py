@@ -15,8 +15,9 @@ from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.sampled import SampledTelemetry
 from tests.aio.servers import MIB, Server, bomb, head, says, server
+from tests.hand.clock import HandClock
 from tests.telemetry.scrape.test_source import page
-from tests.telemetry.support import HandClock, watch, workloads
+from tests.telemetry.support import watch, workloads
 
 PATIENCE_SECONDS = 30.0
 CEILING = 4 * MIB

@@ -14,8 +14,9 @@ from daemon.meshes.registry import schemas
 from daemon.model import Reading, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
+from tests.hand.clock import HandClock
 from tests.telemetry.stub import Stub, stub
-from tests.telemetry.support import HandClock, impatient, workloads
+from tests.telemetry.support import impatient, workloads
 
 NAME = "istio_requests_total"
 LATENCY = "istio_request_duration_milliseconds"

@@ -13,8 +13,9 @@ from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
+from tests.hand.clock import HandClock
 from tests.telemetry.stub import Stub, stub
-from tests.telemetry.support import HandClock, impatient, watch, workloads
+from tests.telemetry.support import impatient, watch, workloads
 
 
 def page(baseline: int, canary: int, errors: int = 0) -> str:

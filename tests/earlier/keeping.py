@@ -14,7 +14,7 @@ from config.settings import Limits
 from daemon.errors import Unavailable
 from daemon.model import Reading, Release, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, RouteChange
-from tests.engine.worlds import (
+from tests.hand.ports import (
     POLICY,
     RELEASE,
     HandRouter,

@@ -14,8 +14,8 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.keptforms import decode, encode
 from daemon.engine.session import Session
 from daemon.errors import Refused, Unavailable, VerdictdError
-from tests.engine.worlds import POLICY, RELEASE, MemoryMeter, MemoryStore, until
 from tests.hand.clock import HandClock
+from tests.hand.ports import POLICY, RELEASE, MemoryMeter, MemoryStore, until
 
 
 class Journal(MemoryStore):

@@ -9,7 +9,7 @@ import pytest
 from daemon.engine.admission import admitted
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.model import Action, Command, Outcome, Record, Release, Stage
-from tests.engine.worlds import (
+from tests.hand.ports import (
     ID,
     OTHER,
     POLICY,

@@ -9,7 +9,7 @@ import pytest
 from daemon.engine.engine import Engine
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Unavailable
 from daemon.model import Action, Command, Outcome, Reading, Stage, Watch
-from tests.engine.worlds import (
+from tests.hand.ports import (
     BOUNDS,
     ID,
     OTHER,

@@ -13,7 +13,7 @@ from daemon.engine.engine import Engine
 from daemon.errors import Elsewhere, NotFound, TimedOut, VerdictdError
 from daemon.model import Command, Outcome, Stage, Verdict
 from daemon.stored import FORM
-from tests.engine.worlds import (
+from tests.hand.ports import (
     ID,
     OTHER,
     POLICY,

@@ -8,7 +8,7 @@ import pytest
 from daemon.engine.engine import Engine
 from daemon.errors import NotFound, Refused, Unavailable
 from daemon.model import Command, Outcome, Stage
-from tests.engine.worlds import (
+from tests.hand.ports import (
     ID,
     OTHER,
     POLICY,

@@ -11,7 +11,7 @@ from daemon.engine.engine import Engine
 from daemon.errors import Unavailable
 from daemon.model import Action, Outcome, Record, Stage, Verdict
 from daemon.ports import Kept
-from tests.engine.worlds import (
+from tests.hand.ports import (
     ID,
     RELEASE,
     HandTelemetry,

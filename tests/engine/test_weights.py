@@ -15,8 +15,8 @@ from daemon.errors import NotFound
 from daemon.model import Reading, Release
 from daemon.placement import Placement
 from daemon.recorder import Recorder
-from tests.engine.worlds import ID, POLICY, RELEASE, HandRouter, HandTelemetry, Scene, healthy, route, running, until
 from tests.hand.clock import HandClock
+from tests.hand.ports import ID, POLICY, RELEASE, HandRouter, HandTelemetry, Scene, healthy, route, running, until
 
 
 def watched(release_id: str = ID) -> Session:

@@ -20,9 +20,9 @@ from daemon.connectors import Connector, ConnectorContext, open_connectors
 from daemon.model import Outcome, Record
 from daemon.ports import EventSource
 from daemon.settings import settings_of
-from tests.bus.samples import RELEASE
 from tests.bus.test_eventsource import dead_letters
 from tests.connectors import made_up
+from tests.hand.samples import RELEASE
 from tests.live.nats import Broker, nats_server, until
 from tests.servers.run import free_ports
 

@@ -15,7 +15,8 @@ from daemon.engine.keptforms import decode, encode
 from daemon.engine.session import Session
 from daemon.errors import Refused, Unavailable, VerdictdError
 from tests.hand.clock import HandClock
-from tests.hand.ports import POLICY, RELEASE, MemoryMeter, MemoryStore, until
+from tests.hand.ports import MemoryMeter, MemoryStore, until
+from tests.hand.samples import POLICY, RELEASE
 
 
 class Journal(MemoryStore):

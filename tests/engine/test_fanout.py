@@ -15,7 +15,8 @@ from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, Unavailabl
 from daemon.model import Action, Release
 from daemon.placement import Placement
 from tests.engine.test_reverting import FakeClock, FakeRouter
-from tests.hand.ports import RELEASE, HandRouter, route
+from tests.hand.ports import HandRouter, route
+from tests.hand.samples import RELEASE
 
 LIMITS = Limits(revert_attempts=3, confirm_seconds=2.0, guard_seconds=5.0, insist_seconds=60.0)
 

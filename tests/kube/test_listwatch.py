@@ -18,7 +18,8 @@ from daemon.kube.client import Listing
 from daemon.kube.listwatch import ApiSource, ListWatch, ObjectChange
 from daemon.kube.resources import PODS
 from tests.hand.clock import HandClock
-from tests.kube.stub import lines, says, status, stub, text
+from tests.hand.servers import lines, says
+from tests.kube.stub import kube_stub, status
 
 Json = dict[str, Any]
 
@@ -221,8 +222,8 @@ async def test_over_a_real_socket(tmp_path: Path) -> None:
     first = {"metadata": {"resourceVersion": "7"}, "items": [pod("a", 5)]}
     second = {"metadata": {"resourceVersion": "9"}, "items": [pod("b", 9)]}
     watch = lines({"type": "ADDED", "object": pod("c", 8)})
-    answers = [text("bad gateway", status=502), says(first), watch, status(410, "too old"), says(second), lines(then="silence")]
-    async with stub(tmp_path, *answers) as server:
+    answers = [says("bad gateway", status=502), says(first), watch, status(410, "too old"), says(second), lines(then="silence")]
+    async with kube_stub(tmp_path, *answers) as server:
         client = server.client()
         source = ApiSource(kube=client, resource=PODS, namespace="shop", idle_seconds=5.0)
         watching = ListWatch(source=source, clock=HandClock(), random=lambda: 0.5)

@@ -21,7 +21,8 @@ from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES, IstioM
 from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.registry import router_for
 from daemon.model import Action, ArmSpec, Release
-from tests.kube.stub import Answer, says, silence, status, text
+from tests.hand.servers import Answer, says, silence
+from tests.kube.stub import status
 from tests.meshes.cluster import Cluster, cluster
 
 Json = dict[str, Any]
@@ -101,7 +102,7 @@ async def revert(router: IstioRouter, release: Release = SUBSETS) -> RevertOutco
         ([status(409)] * 5, 2),
         ([says({}, status=429, Retry_After="0")], 2),
         ([status(429, "slow", retryAfterSeconds=1)], 2),
-        ([status(500, "etcd is away"), text("bad gateway", status=502)], 3),
+        ([status(500, "etcd is away"), says("bad gateway", status=502)], 3),
         ([silence()], 2),
     ],
 )

@@ -17,7 +17,8 @@ from daemon.meshes.istio.arms import decode, encode
 from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
-from tests.kube.stub import silence, status
+from tests.hand.servers import silence
+from tests.kube.stub import status
 from tests.meshes.cluster import Cluster, cluster
 from tests.meshes.objects import (
     Item,

@@ -11,8 +11,8 @@ from daemon.model import ArmSpec, Reading, Release, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.clock import HandClock
+from tests.hand.servers import stub
 from tests.telemetry.made_up import SCHEMAS, TARGETS, Exporter
-from tests.telemetry.stub import stub
 
 INBOUND, OUTBOUND = {"direction": "inbound", "namespace": "shop"}, {"direction": "outbound", "dst_namespace": "shop"}
 Shows = Callable[[int, int, int], None]
@@ -57,10 +57,10 @@ async def scene(schema: str, *, through: str) -> AsyncIterator[Scene]:
     dialect = cast("Any", schema)  # the settings know those that verdictd comes with
     async with stub(addresses=2) as server:
         if through == "prometheus":
-            server.answer = exporter.as_prometheus
+            server.does(exporter.as_prometheus)
             settings: EnvoyTelemetry | PrometheusTelemetry = PrometheusTelemetry(url=server.url, dialect=dialect)
         else:
-            server.answer = exporter.as_text
+            server.does(exporter.as_text)
             endpoints = [server.url.replace("127.0.0.1", address) for address in TARGETS]
             settings = EnvoyTelemetry(endpoints=endpoints, tick_seconds=5.0, dialect=dialect)
         async with telemetry_from(settings, clock=clock, schemas=SCHEMAS) as telemetry:

@@ -8,7 +8,7 @@ from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.clock import HandClock
-from tests.telemetry.stub import Stub, stub
+from tests.hand.servers import Stub, stub
 from tests.telemetry.support import workloads
 
 SPELLINGS = [

@@ -23,7 +23,7 @@ from daemon.meshes.registry import router_for
 from daemon.model import Action, ArmSpec, Release
 from tests.hand.servers import Answer, says, silence
 from tests.kube.stub import status
-from tests.meshes.cluster import Cluster, cluster
+from tests.meshes.cluster import Cluster
 
 Json = dict[str, Any]
 
@@ -61,14 +61,13 @@ def endpoint_slice(name: str, *endpoints: Json, service: str = "web") -> Json:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with cluster(tmp_path) as running:
-        running.put(VIRTUAL_SERVICES, vs())
-        running.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
-        for name, version in (("a", "1"), ("b", "2")):
-            running.put(PODS, pod(name, app="web", version=version))
-        running.put(ENDPOINT_SLICES, endpoint_slice("web-1", endpoint("10.0.0.1", "a"), endpoint("10.0.0.2", "b")))
-        yield running
+def api(api: Cluster) -> Cluster:
+    api.put(VIRTUAL_SERVICES, vs())
+    api.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
+    for name, version in (("a", "1"), ("b", "2")):
+        api.put(PODS, pod(name, app="web", version=version))
+    api.put(ENDPOINT_SLICES, endpoint_slice("web-1", endpoint("10.0.0.1", "a"), endpoint("10.0.0.2", "b")))
+    return api
 
 
 @pytest.fixture
@@ -76,11 +75,6 @@ async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
     client = api.client(timeout_seconds=2.0)
     yield client
     await client.close()
-
-
-@pytest.fixture
-def router(kube: KubeClient) -> IstioRouter:
-    return IstioRouter(kube)
 
 
 def weights(api: Cluster, name: str = "web", namespace: str = "shop") -> list[int]:

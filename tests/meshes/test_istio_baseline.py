@@ -1,8 +1,6 @@
 """Where the traffic would go: an Istio whose objects do not say what the release does, at the door and at the revert."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +17,7 @@ from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.hand.servers import silence
 from tests.kube.stub import status
-from tests.meshes.cluster import Cluster, cluster
+from tests.meshes.cluster import Cluster
 from tests.meshes.objects import (
     Item,
     behind,
@@ -38,24 +36,6 @@ SUBSETS = Release(service="web", namespace="shop", baseline=ArmSpec(subset="v1")
 VERSIONS = Release(service="web", namespace="shop", baseline=ArmSpec(version="v1"), canary=ArmSpec(version="v2"))
 HOSTS = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-stable"), canary=ArmSpec(service="web-canary"))
 SPLIT = virtual_service(to("web", "v1", 90), to("web", "v2", 10))
-
-
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with cluster(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
-    client = api.client(timeout_seconds=20.0)
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-def router(kube: KubeClient) -> IstioRouter:
-    return IstioRouter(kube)
 
 
 def put(api: Cluster, *items: Item) -> None:

@@ -15,7 +15,12 @@ def test_each_ends_as_it_does_alone_and_is_asked_for_no_more() -> None:
     worlds = [list(world.ticks(seed, 60)) for seed, world in enumerate((FAILING, HEALTHY, FAILING))]
     waiting = [iter(samples) for samples in worlds]
     last: dict[int, Ruling] = {}
-    for places, samples, rulings in to_end([one] * 3, lambda places: [next(waiting[at]) for at in places]):
+
+    def samples_of(places: Sequence[int]) -> list[Sample]:
+        assert places, "nobody is asked for when all have ended"
+        return [next(waiting[at]) for at in places]
+
+    for places, samples, rulings in to_end([one] * 3, samples_of):
         assert all(drawn is worlds[at][ruling.tick - 1] for at, drawn, ruling in zip(places, samples, rulings, strict=True))
         last.update(zip(places, rulings, strict=True))
     for at, samples in enumerate(worlds):
@@ -40,4 +45,7 @@ def test_who_has_no_more_samples_is_left_with_the_last_ruling_and_the_others_go_
 
 
 def test_nobody_to_judge_is_nothing_to_ask() -> None:
-    assert list(to_end([], lambda places: [])) == []
+    def samples_of(places: Sequence[int]) -> list[Sample]:
+        raise AssertionError(places)
+
+    assert list(to_end([], samples_of)) == []

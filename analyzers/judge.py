@@ -5,7 +5,8 @@ against the window, so that a replay ends as the watch did.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,7 +24,7 @@ from analyzers.look import Look
 from analyzers.ruling import Ruling
 from analyzers.terms import Limits, Terms, terms_of
 
-__all__ = ["JudgeState", "Terms", "fold", "fold_arrays", "start", "terms_of"]
+__all__ = ["JudgeState", "Round", "Terms", "fold", "fold_arrays", "start", "terms_of", "to_end"]
 
 CHUNK = 256
 """Releases per pass: with more, little is left of what a pass costs by itself, and their arrays leave the processor's cache."""
@@ -92,6 +93,27 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
                 folded = _fold_alike([terms[at] for at in part], [states[at] for at in part], [samples[at] for at in part])
             results.update(zip(part, folded, strict=True))
     return [results[at] for at in range(len(terms))]
+
+
+class Round(NamedTuple):
+    """One tick of releases that are judged to their ends: their places, samples and rulings, in parallel."""
+
+    places: Sequence[int]
+    samples: Sequence[Sample]
+    rulings: Sequence[Ruling]
+
+
+def to_end(terms: Sequence[Terms], samples_of: Callable[[Sequence[int]], Sequence[Sample | None]]) -> Iterator[Round]:
+    """Judge releases side by side, tick after tick, each until its ruling is final or it has no more samples.
+
+    ``samples_of`` is asked once a tick, for the next samples of the releases at some places of ``terms``; null where there is none.
+    """
+    going = {at: start(one) for at, one in enumerate(terms)}
+    while going and (asked := [(at, one) for at, one in zip(going, samples_of([*going]), strict=True) if one is not None]):
+        places, samples = [at for at, _ in asked], [one for _, one in asked]
+        folded = fold([terms[at] for at in places], [going[at] for at in places], samples)
+        yield Round(places, samples, [ruling for _, ruling in folded])
+        going = {at: state for at, (state, ruling) in zip(places, folded, strict=True) if ruling.outcome == "continue"}
 
 
 def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:

@@ -20,7 +20,7 @@ from config import files
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import PIECE_BYTES, ParserPool
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
-from tests.aio.servers import MIB, Server, bomb, endless_gzip, head, says, server
+from tests.hand.sockets import MIB, Server, bomb, endless_gzip, head, says, server
 
 CEILING = 8 * MIB
 PATIENCE_SECONDS = 30.0

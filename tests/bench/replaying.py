@@ -34,5 +34,5 @@ def figures() -> list[Figure]:
 def _ticks_per_second(paths: list[Path], *, policy: Policy | None) -> float:
     """By the time of the processor, so that others on the machine do not count."""
     began = time.process_time()
-    ticks = sum(result.rulings[0].tick for _, result in judge(paths, policies=[policy]) if isinstance(result, Judged))
+    ticks = sum(result.rulings[0].tick for result in judge(paths, policies=[policy]) if isinstance(result, Judged))
     return ticks / (time.process_time() - began)

@@ -21,7 +21,8 @@ from daemon.placement import Placement
 from tests.bench.figures import Figure, spread
 from tests.bench.judging import BOUNDS
 from tests.bench.judging import one_arm as _arm
-from tests.engine.worlds import RELEASE, MemoryMeter, MemoryStore, Scene
+from tests.hand.ports import MemoryMeter, MemoryStore, Scene
+from tests.hand.samples import RELEASE
 
 RELEASES = 10_000
 TICK_SECONDS = 5.0

@@ -18,10 +18,10 @@ from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
-from tests.aio.servers import MIB, bomb, says, server
 from tests.bench.figures import Figure, spread
-from tests.telemetry.stub import stub
-from tests.telemetry.support import HandClock
+from tests.hand.clock import HandClock
+from tests.hand.servers import stub
+from tests.hand.sockets import MIB, bomb, says, server
 
 RELEASES = 2000
 BOUNDS = 20
@@ -67,7 +67,7 @@ async def _many_pods() -> list[Figure]:
         url = prometheus.url
         async with telemetry_from(msgspec.structs.replace(settings, url=url), clock=clock, schemas=schemas()) as telemetry:
             for scrape, (requests, latencies) in enumerate(answers):
-                prometheus.answer = _answering(requests, latencies)
+                prometheus.does(_answering(requests, latencies))
                 clock.time = _scraped_at(scrape)
                 began = time.process_time()
                 readings = await telemetry.read(watches)

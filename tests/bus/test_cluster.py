@@ -13,9 +13,9 @@ from config.settings import Nats
 from daemon.bus import subjects
 from daemon.bus.opening import open_bus
 from daemon.errors import TransientError
-from tests.bus.samples import RELEASE, verdict
 from tests.bus.test_eventsource import announce, take
 from tests.bus.test_publisher import published, told
+from tests.hand.samples import DOCUMENT, verdict
 from tests.live.nats import Broker, until
 from tests.servers.run import free_ports
 
@@ -67,7 +67,7 @@ async def test_the_end_of_the_server_we_are_connected_to_loses_nothing(tmp_path:
             assert (await bus.connection.jetstream.stream_info(subjects.VERDICTS)).config.num_replicas == 3
             await bus.sessions.put("web-1", b"state")
             await bus.verdicts.publish(verdict("web-1"))
-            await announce(bus, RELEASE)
+            await announce(bus, DOCUMENT)
             connected_to = bus.connection.client.connected_url
             assert connected_to is not None
             [ours] = [server for server in servers if server.url.endswith(f":{connected_to.port}")]

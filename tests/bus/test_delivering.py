@@ -9,16 +9,7 @@ from nats.aio.msg import Msg
 
 from daemon.bus import delivering
 from daemon.bus.delivering import Delivery, Waiting
-
-
-class HandTime:
-    """Time that a test owns."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.hand.clock import HandClock
 
 
 def delivery(waiting: Waiting, number: int, data: bytes = b"x") -> Delivery:
@@ -27,22 +18,22 @@ def delivery(waiting: Waiting, number: int, data: bytes = b"x") -> Delivery:
 
 
 def test_what_is_postponed_comes_when_its_time_has_come_and_once() -> None:
-    now = HandTime()
-    waiting = Waiting(monotonic=now)
+    now = HandClock()
+    waiting = Waiting(monotonic=now.monotonic)
     late, soon = delivery(waiting, 1), delivery(waiting, 2)
     late.postpone(seconds=10.0)
     soon.postpone(seconds=5.0)
     assert waiting.take() == []
-    now.seconds += 5.0
+    now.time += 5.0
     assert waiting.take() == [soon]
-    now.seconds += 5.0
+    now.time += 5.0
     assert waiting.take() == [late]
     assert waiting.take() == []
 
 
 def test_a_delivery_of_the_same_message_takes_the_place_of_the_one_that_waits() -> None:
-    now = HandTime()
-    waiting = Waiting(monotonic=now)
+    now = HandClock()
+    waiting = Waiting(monotonic=now.monotonic)
     old = delivery(waiting, 1)
     old.postpone(seconds=0.0)
     waiting.replace(delivery(waiting, 1))
@@ -54,7 +45,7 @@ def test_a_delivery_of_the_same_message_takes_the_place_of_the_one_that_waits() 
 def test_what_waits_is_bounded_in_number_and_in_bytes(monkeypatch: pytest.MonkeyPatch, count: int, size: int) -> None:
     monkeypatch.setattr(delivering, "MAX_WAITING", 3)
     monkeypatch.setattr(delivering, "MAX_WAITING_BYTES", 30)
-    waiting = Waiting(monotonic=HandTime())
+    waiting = Waiting(monotonic=HandClock().monotonic)
     for number in range(count):
         assert not waiting.is_full
         delivery(waiting, number, b"x" * size).postpone(seconds=0.0)

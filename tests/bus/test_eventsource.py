@@ -16,7 +16,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent
 from daemon.model import Command
-from tests.bus.samples import RELEASE
+from tests.hand.samples import DOCUMENT
 from tests.live.nats import Broker, until
 
 pytestmark = pytest.mark.live
@@ -54,7 +54,7 @@ async def dead_letters(bus: Bus) -> list[tuple[dict[str, str], bytes]]:
 
 
 async def test_a_bare_release_is_announced_and_acknowledged_when_accepted(bus: Bus) -> None:
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     [announcement] = await take(bus, 1)
     assert announcement.release().service == "web"
     assert announcement.release_id is not None
@@ -65,10 +65,10 @@ async def test_a_bare_release_is_announced_and_acknowledged_when_accepted(bus: B
 
 
 async def test_the_same_cloudevent_sent_twice_gives_the_same_release_id(bus: Bus) -> None:
-    event = {"specversion": "1.0", "id": "7", "source": "/ci", "type": "io.verdictd.release.v1", "data": RELEASE}
+    event = {"specversion": "1.0", "id": "7", "source": "/ci", "type": "io.verdictd.release.v1", "data": DOCUMENT}
     await announce(bus, event)
     await announce(bus, event, {"Content-Type": "application/cloudevents+json"})
-    await announce(bus, RELEASE, {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/ci", "ce-type": "io.verdictd.release.v1"})
+    await announce(bus, DOCUMENT, {"ce-specversion": "1.0", "ce-id": "7", "ce-source": "/ci", "ce-type": "io.verdictd.release.v1"})
     await announce(bus, {**event, "id": "8"})
     first, second, third, other = [announcement.release_id for announcement in await take(bus, 4)]
     assert first == second == third
@@ -76,8 +76,8 @@ async def test_the_same_cloudevent_sent_twice_gives_the_same_release_id(bus: Bus
 
 
 async def test_a_bare_release_is_told_from_the_next_by_its_place_and_keeps_its_id_when_redelivered(bus: Bus) -> None:
-    await announce(bus, RELEASE)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
+    await announce(bus, DOCUMENT)
     first, second = await take(bus, 2)
     assert first.release_id != second.release_id
     await first._delivery.put_back()
@@ -86,7 +86,7 @@ async def test_a_bare_release_is_told_from_the_next_by_its_place_and_keeps_its_i
 
 
 async def test_a_dead_letter_tells_all_faults_of_its_release(bus: Bus) -> None:
-    await announce(bus, {**RELEASE, "service": "web.>", "weight": "10%", "canary": {"subst": "v2"}})
+    await announce(bus, {**DOCUMENT, "service": "web.>", "weight": "10%", "canary": {"subst": "v2"}})
     [announcement] = await take(bus, 1)
     with pytest.raises(InvalidEvent) as caught:
         announcement.release()
@@ -98,12 +98,12 @@ async def test_a_dead_letter_tells_all_faults_of_its_release(bus: Bus) -> None:
 
 
 async def test_what_is_not_understood_is_rejected_with_its_reason_and_the_next_is_taken(bus: Bus) -> None:
-    bad = {**RELEASE, "service": "web.>"}
+    bad = {**DOCUMENT, "service": "web.>"}
     await announce(bus, b"\xff{not json", {"X-Sender": "ci"})
     await announce(bus, bad)
     await announce(bus, {"specversion": "1.0", "id": "7", "source": "/ci", "type": "com.example.other", "data": {}})
-    await announce(bus, {**RELEASE, "strategy": "mirror"})
-    await announce(bus, RELEASE)
+    await announce(bus, {**DOCUMENT, "strategy": "mirror"})
+    await announce(bus, DOCUMENT)
     *refused, good = await take(bus, 5)
     for announcement in refused:
         assert announcement.release_id is None
@@ -123,7 +123,7 @@ async def test_what_is_not_understood_is_rejected_with_its_reason_and_the_next_i
 async def test_what_was_not_answered_when_the_daemon_stopped_comes_at_once_to_the_next(nats_server: Broker) -> None:
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         for _ in range(5):
-            await announce(bus, RELEASE)
+            await announce(bus, DOCUMENT)
         held = await take(bus, 2)
         assert len(held) == 2
     async with open_bus(nats_server.settings, cluster="prod") as bus:
@@ -143,19 +143,19 @@ async def test_events_sent_around_a_kill_of_the_server_all_arrive(nats_server: B
 
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         group.create_task(watch())
-        await announce(bus, {**RELEASE, "service": "before"})
+        await announce(bus, {**DOCUMENT, "service": "before"})
         await until(lambda: bool(seen))
         await nats_server.kill()
         await asyncio.sleep(1.0)
         await nats_server.start()
         await until(lambda: bus.ready)
-        await announce(bus, {**RELEASE, "service": "after"})
+        await announce(bus, {**DOCUMENT, "service": "after"})
     assert seen == {"before", "after"}
 
 
 async def test_a_sender_s_message_id_names_the_event(bus: Bus) -> None:
-    await announce(bus, RELEASE, {"Nats-Msg-Id": "build-7"})
-    await announce(bus, RELEASE, {"Nats-Msg-Id": "build-8"})
+    await announce(bus, DOCUMENT, {"Nats-Msg-Id": "build-7"})
+    await announce(bus, DOCUMENT, {"Nats-Msg-Id": "build-8"})
     first, second = await take(bus, 2)
     assert first.release_id != second.release_id
     assert first.release_id == names.new_release_id("web", origin="message\nbuild-7")
@@ -165,8 +165,8 @@ async def test_an_event_for_another_cluster_is_left_to_it(nats_server: Broker, b
     async with open_bus(nats_server.settings, cluster="other") as elsewhere:
         with pytest.raises(TimeoutError):
             await take(elsewhere, 1, within=0.5)
-    await announce(bus, {**RELEASE, "cluster": "other"})
-    await announce(bus, {**RELEASE, "cluster": "prod"})
+    await announce(bus, {**DOCUMENT, "cluster": "other"})
+    await announce(bus, {**DOCUMENT, "cluster": "prod"})
     [ours] = await take(bus, 1)
     assert ours.release().cluster == "prod"
     async with open_bus(nats_server.settings, cluster="other") as elsewhere:
@@ -180,7 +180,7 @@ async def test_what_is_worked_on_is_held_and_what_is_dropped_comes_again(
     monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 1.0)
     monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.3)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
-        await announce(bus, RELEASE)
+        await announce(bus, DOCUMENT)
         held = await take(bus, 1)
         with pytest.raises(TimeoutError):
             await take(bus, 1, within=2.5)
@@ -193,7 +193,7 @@ async def test_what_is_worked_on_is_held_and_what_is_dropped_comes_again(
 
 async def test_an_event_that_is_never_accepted_is_rejected_in_the_end(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eventsource, "MAX_DELIVERIES", 2)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     for _ in range(2):
         [announcement] = await take(bus, 1)
         await announcement._delivery.put_back()
@@ -283,20 +283,20 @@ async def test_a_command_that_is_not_understood_is_rejected(bus: Bus, subject: s
 
 
 async def test_a_consumer_that_somebody_deletes_is_made_again(bus: Bus) -> None:
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     [announcement] = await take(bus, 1)
     await announcement.accept()
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         waiting = group.create_task(take(bus, 1, within=20.0))
         await asyncio.sleep(0.3)
         await bus.connection.jetstream.delete_consumer(subjects.RELEASES, "verdictd-prod")
-        await announce(bus, {**RELEASE, "service": "later"})
+        await announce(bus, {**DOCUMENT, "service": "later"})
     assert len(waiting.result()) == 1
 
 
 async def test_a_thousand_events_are_accepted_in_seconds(bus: Bus) -> None:
     for number in range(1_000):
-        await announce(bus, {**RELEASE, "service": f"web-{number}"})
+        await announce(bus, {**DOCUMENT, "service": f"web-{number}"})
     began = time.monotonic()
     seen = set()
     async with asyncio.timeout(30), aclosing(bus.events.announcements()) as announcements:
@@ -311,7 +311,7 @@ async def test_a_thousand_events_are_accepted_in_seconds(bus: Bus) -> None:
 
 async def test_a_postponed_event_comes_again_though_somebody_still_remembers_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.2)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     async with asyncio.timeout(8.0), aclosing(bus.events.announcements()) as announcements:
         first = await anext(announcements)
         await first.postpone()
@@ -326,7 +326,7 @@ async def test_an_outage_of_any_length_rejects_no_event(bus: Bus, monkeypatch: p
     monkeypatch.setattr(eventsource, "MAX_DELIVERIES", 1)
     monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(consuming, "FETCH_SECONDS", 0.1)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
         for _ in range(5):
             announcement = await anext(announcements)
@@ -346,7 +346,7 @@ async def test_a_postponed_event_is_held_for_longer_than_the_server_waits(
     monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.2)
     monkeypatch.setattr(eventsource, "RETRY_SECONDS", 2.5)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
-        await announce(bus, RELEASE)
+        await announce(bus, DOCUMENT)
         async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
             await (await anext(announcements)).postpone()
             again = await anext(announcements)
@@ -356,7 +356,7 @@ async def test_a_postponed_event_is_held_for_longer_than_the_server_waits(
 
 async def test_what_the_server_delivers_anew_takes_the_place_of_what_waits(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eventsource, "RETRY_SECONDS", 1.0)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
         first = await anext(announcements)
         await first.postpone()
@@ -364,5 +364,5 @@ async def test_what_the_server_delivers_anew_takes_the_place_of_what_waits(bus: 
         second = await anext(announcements)
         assert second._delivery.message.metadata.num_delivered == 2
         await second.accept()
-        await announce(bus, {**RELEASE, "service": "next"})
+        await announce(bus, {**DOCUMENT, "service": "next"})
         assert (await anext(announcements)).release().service == "next"

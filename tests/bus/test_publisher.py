@@ -13,8 +13,8 @@ from daemon.errors import InvalidInput, Refused, TimedOut, TransientError, Unava
 from daemon.events.cloudevents import read, to_structured
 from daemon.events.verdicts import read_verdict, verdict_event
 from daemon.model import Action, Outcome, Release, Verdict
-from tests.bus import samples
-from tests.bus.samples import verdict
+from tests.hand import samples
+from tests.hand.samples import verdict
 from tests.live.nats import Broker, until
 
 pytestmark = pytest.mark.live
@@ -92,7 +92,7 @@ async def test_a_verdict_given_while_the_server_is_down_is_published_once_when_i
     assert [found.release_id for _, found in await published(bus)] == ["web-1", "web-2"]
 
 
-RELEASE = msgspec.convert(samples.RELEASE, Release)
+RELEASE = msgspec.convert(samples.DOCUMENT, Release)
 
 
 async def test_traffic_taken_back_is_also_told_as_a_cdevent_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:

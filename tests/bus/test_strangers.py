@@ -18,15 +18,15 @@ from daemon.bus.serving import Served
 from daemon.errors import InvalidEvent, NotFound
 from daemon.model import Command
 from tests.bus import raw
-from tests.bus.samples import RELEASE
 from tests.bus.test_eventsource import announce, dead_letters, outstanding, take
+from tests.hand.samples import DOCUMENT
 from tests.live.nats import Broker
 
 pytestmark = pytest.mark.live
 
 START = b'{"specversion":"1.0","id":"1","source":"/x","type":"io.verdictd.release.v1",'
 BINARY = {b"ce-specversion": b"1.0", b"ce-id": b"1", b"ce-source": b"/x", b"ce-type": b"io.verdictd.release.v1"}
-GOOD = json.dumps(RELEASE).encode()
+GOOD = json.dumps(DOCUMENT).encode()
 
 BODIES = {
     "an attribute holding the byte FF": (START + b'"foo":"\xff","data":{}}', "$.foo"),
@@ -60,7 +60,7 @@ async def test_a_message_that_once_ended_the_daemon_is_rejected_and_the_next_is_
 ) -> None:
     body, path = BODIES[what]
     await announce(bus, body)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     await refused(bus)
     [good] = await take(bus, 1)
     await good.accept()
@@ -118,7 +118,7 @@ async def test_headers_that_cannot_be_read_are_rejected_and_do_not_deafen_the_da
     nats_server: Broker, bus: Bus, what: str
 ) -> None:
     await raw.publish_block(nats_server.url, b"verdictd.release.x", GOOD, block=UNREADABLE_HEADERS[what])
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     await refused(bus)
     [good] = await take(bus, 1)
     await good.accept()
@@ -139,9 +139,9 @@ async def test_headers_that_cannot_be_read_are_said_to_be(what: str) -> None:
 @pytest.mark.parametrize("inline", [True, False])
 async def test_a_sender_s_status_is_not_taken_for_the_broker_s(nats_server: Broker, bus: Bus, status: bytes, inline: bool) -> None:
     block = b"NATS/1.0 %b No Messages\r\n\r\n" if inline else b"NATS/1.0\r\nStatus: %b\r\nDescription: x\r\n\r\n"
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     await raw.publish_block(nats_server.url, b"verdictd.release.x", b"no release", block=block % status)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     [first] = await take(bus, 1)
     await first.accept()
     await refused(bus)
@@ -166,7 +166,7 @@ async def test_a_command_with_a_stranger_s_headers_is_carried_out_or_rejected(na
 async def test_a_subject_that_is_no_utf8_does_not_deafen_the_daemon(nats_server: Broker, bus: Bus) -> None:
     await raw.publish(nats_server.url, b"verdictd.release.\xff", b"{}")
     await raw.publish(nats_server.url, b"verdictd.command.\xff", b'{"command":"rollback"}')
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     await refused(bus)
     [good] = await take(bus, 1)
     await good.accept()
@@ -192,7 +192,7 @@ async def test_a_command_of_a_stranger_is_rejected(bus: Bus, body: bytes) -> Non
 
 async def test_what_was_delivered_too_often_is_rejected_before_it_is_read(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eventsource, "MAX_DELIVERIES", 1)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     await bus.connection.jetstream.publish("verdictd.command.web-1", b'{"command":"cancel"}')
     [first] = await take(bus, 1)
     await first._delivery.put_back()
@@ -222,9 +222,9 @@ async def test_a_defect_of_ours_costs_one_message_and_is_logged_as_one(
 
     with monkeypatch.context() as patch:
         patch.setattr("daemon.events.announcing.cloudevents.read", broken)
-        await announce(bus, RELEASE)
+        await announce(bus, DOCUMENT)
         await refused(bus)
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     [good] = await take(bus, 1)
     await good.accept()
     [(headers, _)] = await dead_letters(bus)
@@ -240,7 +240,7 @@ async def test_a_message_that_came_past_the_stream_is_not_read(bus: Bus, caplog:
     inbox = pull._sub.subject.replace("*", "7")
     await bus.connection.client.publish(inbox, GOOD)
     await bus.connection.client.publish(inbox, GOOD, reply="$JS.ACK.OTHER.x.1.1.1.1.1")
-    await announce(bus, RELEASE)
+    await announce(bus, DOCUMENT)
     [announcement] = await taking
     await announcement.accept()
     assert await outstanding(bus) == 0
@@ -249,7 +249,7 @@ async def test_a_message_that_came_past_the_stream_is_not_read(bus: Bus, caplog:
 async def test_an_event_for_a_cluster_that_nobody_has_is_rejected_once_by_several_daemons(nats_server: Broker, bus: Bus) -> None:
     async with open_bus(nats_server.settings, cluster="prod-eu") as elsewhere:
         await take_nothing(elsewhere)
-        await announce(bus, {**RELEASE, "cluster": "prod-ue"})
+        await announce(bus, {**DOCUMENT, "cluster": "prod-ue"})
         for daemon in (bus, elsewhere):
             await refused(daemon)
     [(headers, data)] = await dead_letters(bus)
@@ -277,8 +277,8 @@ async def test_the_environment_of_a_cdevent_is_its_cluster(bus: Bus) -> None:
 async def test_an_event_for_a_cluster_whose_daemon_is_away_waits_for_it(nats_server: Broker, bus: Bus) -> None:
     async with open_bus(nats_server.settings, cluster="other") as elsewhere:
         await take_nothing(elsewhere)
-    await announce(bus, {**RELEASE, "cluster": "other"})
-    await announce(bus, RELEASE)
+    await announce(bus, {**DOCUMENT, "cluster": "other"})
+    await announce(bus, DOCUMENT)
     [ours] = await take(bus, 1)
     await ours.accept()
     assert await outstanding(bus) == 0
@@ -295,7 +295,7 @@ async def test_a_cluster_that_is_removed_is_served_no_longer(
     async with open_bus(nats_server.settings, cluster="old") as elsewhere:
         await take_nothing(elsewhere)
     await bus.connection.jetstream.delete_consumer(subjects.RELEASES, "verdictd-old")
-    await announce(bus, {**RELEASE, "cluster": "old"})
+    await announce(bus, {**DOCUMENT, "cluster": "old"})
     await refused(bus)
 
 
@@ -350,7 +350,7 @@ async def test_an_event_comes_again_while_nobody_can_tell_who_is_there(
         patch.setattr("nats.js.JetStreamContext.consumer_info", silent)
         patch.setattr(bus.events.consumer, "_ensure", nothing)
         await bus.connection.jetstream.add_consumer(subjects.RELEASES, durable_name="verdictd-prod", ack_policy="explicit")
-        await announce(bus, {**RELEASE, "cluster": "far"})
+        await announce(bus, {**DOCUMENT, "cluster": "far"})
         with pytest.raises(TimeoutError):
             await take(bus, 1, within=3.0)
     assert asked == 3

@@ -11,15 +11,14 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
-from aiohttp import web
 
 from config.settings import Http
 from daemon.cli import main
 from daemon.cli.waiting import Wait
 from daemon.errors import NotFound
 from daemon.model import Outcome, Stage
+from tests.hand.servers import says, stub
 from tests.http.world import RELEASE, TOKEN, Api, Engine, serving, view
-from tests.mesh.traffic import serving as serving_app
 
 
 @pytest.fixture
@@ -269,21 +268,10 @@ async def test_status_of_one_release(api: Api, capsys: pytest.CaptureFixture[str
         (409, b'{"detail": "no"}', "application/problem+json", 69),
     ],
 )
-async def test_an_answer_that_is_not_the_daemons_is_told_apart(
-    status: int, body: bytes, content_type: str, code: int, unused_tcp_port: int
-) -> None:
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(status=status, body=body, content_type=content_type, headers={"Location": "http://127.0.0.1:1/"})
-
-    app = web.Application()
-    app.router.add_get("/v1/releases", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
-        assert await command("status", "--server", f"http://127.0.0.1:{unused_tcp_port}") == code
-    finally:
-        await runner.cleanup()
+async def test_an_answer_that_is_not_the_daemons_is_told_apart(status: int, body: bytes, content_type: str, code: int) -> None:
+    answer = says(body, status=status, Content_Type=content_type, Location="http://127.0.0.1:1/")
+    async with stub(answer) as server:
+        assert await command("status", "--server", server.url) == code
 
 
 async def test_what_a_server_says_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -293,13 +281,8 @@ async def test_what_a_server_says_cannot_move_the_cursor(capsys: pytest.CaptureF
 
 
 async def test_a_redirect_is_not_followed_and_says_where_it_leads(capsys: pytest.CaptureFixture[str]) -> None:
-    async def moved(_request: web.Request) -> web.Response:
-        return web.Response(status=308, headers={"Location": "https://else.example/"})
-
-    app = web.Application()
-    app.router.add_get("/v1/releases", moved)
-    async with serving_app(app) as port:
-        assert await command("status", "--server", f"http://127.0.0.1:{port}") == 64
+    async with stub(says(status=308, Location="https://else.example/")) as server:
+        assert await command("status", "--server", server.url) == 64
     assert capsys.readouterr().err == (
         "verdictd: --server: the answer is 308 Permanent Redirect; it leads to https://else.example/: give that address\n"
     )

@@ -15,8 +15,8 @@ from aiohttp import web
 from config.settings import Http
 from daemon.model import Action, Outcome, Verdict
 from tests.cli.binary import VERDICTD, Done, needs_dev_full, python_path, verdictd
+from tests.hand.servers import says, stub
 from tests.http.world import RELEASE, TOKEN, Api, Engine, serving, verdict, view
-from tests.mesh.traffic import serving as serving_app
 
 # Some three hundred processes: too many for the layer that takes seconds.
 pytestmark = [pytest.mark.live, needs_dev_full]
@@ -286,10 +286,8 @@ async def test_an_answer_that_is_not_verdictds_is_69_and_no_verdict(status: int,
             request.transport.close()
         return response
 
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", answer)
-    async with serving_app(app) as port:
-        done = await verdictd("wait", "x", "--patience", "0", "--server", f"http://127.0.0.1:{port}")
+    async with stub(answer) as server:
+        done = await verdictd("wait", "x", "--patience", "0", "--server", server.url)
     assert (done.code, defects(done)) == (69, 0), done.err
 
 
@@ -335,14 +333,8 @@ async def test_a_defect_of_ours_is_70_and_one_line_with_a_traceback_on_demand(ap
 
 async def test_a_verdict_on_another_release_is_none() -> None:
     """As a cache between would give it."""
-
-    async def answer(_request: web.Request) -> web.Response:
-        return web.Response(body=msgspec.json.encode(verdict("other", Outcome.PROMOTE)), content_type="application/json")
-
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", answer)
-    async with serving_app(app) as port:
-        done = await verdictd("wait", "mine", "--patience", "0", "--server", f"http://127.0.0.1:{port}")
+    async with stub(says(msgspec.to_builtins(verdict("other", Outcome.PROMOTE)))) as server:
+        done = await verdictd("wait", "mine", "--patience", "0", "--server", server.url)
     assert (done.code, done.out) == (69, "")
     assert "a verdict on another release: other" in done.err
 

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from aiohttp import web
 
 from daemon.cli import main
+from tests.hand.servers import says, stub
 from tests.http.world import Engine, serving, view
 
 
@@ -20,21 +20,8 @@ async def command(*argv: str) -> int:
 @asynccontextmanager
 async def answering(*answers: object) -> AsyncIterator[str]:
     """A server that says these in turn, the last one for ever."""
-    left = list(answers)
-
-    async def handle(_request: web.Request) -> web.Response:
-        answer = left.pop(0) if len(left) > 1 else left[0]
-        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
-
-    app = web.Application()
-    app.router.add_get("/v1/releases", handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with stub(*(says(msgspec.to_builtins(answer)) for answer in answers)) as server:
+        yield server.url
 
 
 async def test_all_pages_are_shown_as_one_list(capsys: pytest.CaptureFixture[str]) -> None:

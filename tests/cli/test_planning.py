@@ -10,8 +10,8 @@ from aiohttp import web
 
 from daemon.cli import main
 from daemon.offline.plan.scenarios import Plan
+from tests.hand.servers import stub
 from tests.offline.replay.recorded import HEALTHY, record
-from tests.telemetry.stub import stub
 
 QUICK = ["--runs", "5", "--regression", "latency=2", "--processes", "1"]
 FIGURES = ["--rps", "200", "--median-ms", "40", "--p99-ms", "240"]
@@ -151,7 +151,7 @@ class Proxy:
 
 async def observe(tmp_path: Path, proxy: Proxy, *argv: str) -> int:
     async with stub() as server:
-        server.answer = proxy.page
+        server.does(proxy.page)
         settings = {
             "telemetry": {"t": {"kind": "envoy", "endpoints": [server.url], "tick_seconds": 0.25, "timeout_seconds": 0.2}},
             "meshes": {"edge": {"kind": "envoy", "telemetry": "t", "routes_file": "r", "admin": server.url}},

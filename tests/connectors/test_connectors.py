@@ -20,9 +20,9 @@ from daemon.connectors import Connector, ConnectorContext, open_connectors
 from daemon.model import Outcome, Record
 from daemon.ports import EventSource
 from daemon.settings import settings_of
-from tests.bus.samples import RELEASE
 from tests.bus.test_eventsource import dead_letters
 from tests.connectors import made_up
+from tests.hand.samples import DOCUMENT
 from tests.live.nats import Broker, nats_server, until
 from tests.servers.run import free_ports
 
@@ -85,10 +85,10 @@ async def test_a_made_up_source_and_sink_are_a_module_and_a_row(packages: Path, 
         sinks=("tests.connectors.made_up:LIST", "tests.connectors.made_up:NOT_ASKED_FOR"),
     )
     async with open_bus(nats_server.settings, cluster="elsewhere") as bus, daemon(settings(tmp_path, nats_server)) as pipe:
-        body = json.dumps({**RELEASE, "baseline": {"service": "v1"}, "canary": {"service": "v2"}}).encode()
+        body = json.dumps({**DOCUMENT, "baseline": {"service": "v1"}, "canary": {"service": "v2"}}).encode()
         pipe.waiting.put_nowait((1, body))
         pipe.waiting.put_nowait((2, b"no release"))
-        pipe.waiting.put_nowait((3, json.dumps({**RELEASE, "policy": "none"}).encode()))
+        pipe.waiting.put_nowait((3, json.dumps({**DOCUMENT, "policy": "none"}).encode()))
         await until(lambda: len(pipe.answers) == 3)
         assert pipe.answers == {1: "accepted", 2: "rejected", 3: "rejected"}
         letters = {letter["Nats-Msg-Id"]: letter["Verdictd-Reason"] for letter, _ in await dead_letters(bus)}

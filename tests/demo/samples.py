@@ -6,7 +6,8 @@ from analyzers.counts import Arm, Latency, Sample
 from config.policy import Policy
 from daemon.demo.acts import ACTS, Act, Played
 from daemon.demo.traffic import Answer, TrafficLog
-from daemon.model import Action, ArmSpec, Outcome, Record, Release, TimedStep, Verdict
+from daemon.model import Action, ArmSpec, Outcome, Record, Release, TimedStep
+from tests.hand.samples import verdict
 
 BEGAN = 1000.0
 
@@ -36,24 +37,18 @@ def sample(*, baseline_ms: float = 20.0, canary_ms: float = 20.0, errors: int = 
 
 def record(act: Act, marks: dict[str, float], *, outcome: Outcome | None = None) -> Record:
     """A decision record with these marks."""
-    verdict = Verdict(
-        release_id="web-1",
-        service="web",
+    said = verdict(
         namespace="default",
-        cluster="demo",
         outcome=outcome or act.outcome,
         meaning="hold",
         action=Action.REVERT if act.outcome is Outcome.ROLLBACK else Action.NONE,
         reason="because <of> & this",
         leg=None,
         evidence=123.4,
-        boundary=100.0,
-        ticks=7,
         decided_at=marks.get("decided", BEGAN),
-        policy_hash="0" * 64,
     )
     return Record(
-        verdict=verdict,
+        verdict=said,
         release=Release(service="web", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2")),
         policy=Policy(),
         bounds_ms=(20.0,),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from daemon.demo import watchdog as module
 from daemon.demo.acts import ACTS
@@ -17,27 +16,9 @@ from daemon.demo.children import Child, DemoError, child
 from daemon.demo.edge import Edge
 from daemon.demo.watchdog import Watchdog, watchdog
 from tests.demo.samples import record
+from tests.hand.servers import says, stub
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
-
-
-@asynccontextmanager
-async def answering(status: int, text: str = "{}") -> AsyncIterator[int]:
-    """A server on loopback that answers everything so; gives its port."""
-
-    async def handle(_request: web.Request) -> web.Response:
-        return web.Response(status=status, text=text)
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -48,13 +29,13 @@ async def asking(port: int, folder: Path) -> AsyncIterator[Watchdog]:
 
 
 async def test_what_verdictd_does_not_know_yet_is_nothing(tmp_path: Path) -> None:
-    async with answering(404) as port, asking(port, tmp_path) as dog:
+    async with stub(says(status=404)) as api, asking(api.port, tmp_path) as dog:
         assert await dog.view("web-1") is None
         assert await dog.record("web-1") is None
 
 
 async def test_an_error_of_the_api_ends_the_demo_with_its_words(tmp_path: Path) -> None:
-    async with answering(500, "out of order") as port, asking(port, tmp_path) as dog:
+    async with stub(says("out of order", status=500)) as api, asking(api.port, tmp_path) as dog:
         with pytest.raises(DemoError, match="answered 500 to GET /v1/releases/web-1: out of order"):
             await dog.view("web-1")
 
@@ -95,6 +76,6 @@ async def test_a_backend_that_does_not_take_a_behaviour_is_reported(tmp_path: Pa
     async with child("backend v1", SLEEPER, log=tmp_path / "log") as process:
         with pytest.raises(DemoError, match="did not take a new behaviour"):
             await Backend(process=process, version="v1", port=1, control=1).behave(Behaviour())
-        async with answering(400) as port:
+        async with stub(says(status=400)) as api:
             with pytest.raises(DemoError, match="answered 400 to a new behaviour"):
-                await Backend(process=process, version="v1", port=1, control=port).behave(Behaviour())
+                await Backend(process=process, version="v1", port=1, control=api.port).behave(Behaviour())

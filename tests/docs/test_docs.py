@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from daemon.meshes.registry import BUILT_IN
-from tests.docs import api, commands, links, paths, reference
+from tests.docs import api, commands, lines, links, modules, paths, reference
 from tests.docs.__main__ import documents, faults, made
 
 MAKEFILE = "demo: x\n\trun\ntest:\n"
@@ -36,6 +36,46 @@ def test_files_that_are_not_there_are_found(tmp_path: Path) -> None:
     assert list(paths.faults(text, root=tmp_path)) == ["daemon/moved.py is not there"]
 
 
+def test_lines_with_more_than_a_sentence_are_found_but_not_in_code_and_tables() -> None:
+    long = "x" * (lines.LONGEST + 1)
+    assert list(lines.faults(f"{long[1:]}\n| {long} |\n  ```\n{long}\n  ```\n{long}\n")) == [
+        "line 6 has 161 characters: one sentence a line, and 160 at most"
+    ]
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A small project: a script, what it imports, starts and names, and what is dead."""
+    for name, text in {
+        "pyproject.toml": '[project]\nscripts = {"x" = "daemon.cli:main"}\n',
+        "config/__init__.py": "",
+        "daemon/cli/__init__.py": '"""Commands."""\nfrom daemon import used\n',
+        "daemon/cli/parser.py": '"""Options.\n\nMore."""\nimport daemon.cli.parser\nMODULE, CHILD = "named", "daemon.started"\n',
+        "daemon/cli/named.py": '"""Says ``a|b``\nfirst. One of these:\n\n- more"""\n',
+        "daemon/used.py": '"""Used."""\nfrom daemon.cli import parser\n',
+        "daemon/started.py": "x = 1\n",
+        "daemon/dead.py": '"""Nobody\'s."""\nNAME = "daemon.dead"\n',
+        "daemon/kube/listwatch.py": '"""Later."""\n',
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_modules_that_nothing_uses_or_that_do_not_say_what_they_are_for_are_found(house: Path) -> None:
+    dead, dumb = "daemon/dead.py is imported by nothing of the product: use it or remove it", "daemon/started.py has no docstring"
+    assert list(modules.faults(house)) == [dead, f"{dumb}: what is it for?"]
+    (house / "daemon/started.py").write_text('"""Started."""\nimport daemon.dead, daemon.kube.listwatch\n', encoding="utf-8")
+    assert list(modules.faults(house)) == ["daemon/kube/listwatch.py is used: it leaves the list of those that are not"]
+
+
+def test_the_list_of_modules_has_the_first_words_of_each(house: Path) -> None:
+    page = modules.page(house)
+    assert "## `daemon/cli/`\n\nCommands.\n\n| module | what it is for |\n|---|---|\n| `named.py` | Says `a\\|b` first. |\n" in page
+    assert "| `parser.py` | Options. |\n" in page
+    assert "config" not in page, "a folder without modules is not listed"
+
+
 def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text(
         "# The `a` of A & B\n# Two\n# Two\n[1](b.md) [2](b.md#there) [3](#the-a-of-a--b) [4](#two-1) [5](https://x/y)\n"
@@ -64,7 +104,7 @@ def test_a_generated_page_that_is_old_is_found(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("`make all`", encoding="utf-8")
     assert list(faults(tmp_path)) == [
         "README.md: make has no target 'all'",
-        *(f"{name}: is not what the models and the meshes' rows say; run python -m tests.docs --write" for name in made(tmp_path)),
+        *(f"{name}: is not what the code says; run python -m tests.docs --write" for name in made(tmp_path)),
     ]
 
 

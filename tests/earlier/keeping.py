@@ -14,20 +14,8 @@ from config.settings import Limits
 from daemon.errors import Unavailable
 from daemon.model import Reading, Release, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, RouteChange
-from tests.engine.worlds import (
-    POLICY,
-    RELEASE,
-    HandRouter,
-    HandTelemetry,
-    MemorySink,
-    Scene,
-    failing,
-    gap,
-    healthy,
-    killed,
-    running,
-    until,
-)
+from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, killed, running, until
+from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy
 
 SERVICES = ("locating", "better", "worse", "reverting", "publishing", "guarding", "ended")
 """A release of each, named for the stage it is caught in; ``better`` and ``worse`` are being watched."""

@@ -14,7 +14,9 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.keptforms import decode, encode
 from daemon.engine.session import Session
 from daemon.errors import Refused, Unavailable, VerdictdError
-from tests.engine.worlds import POLICY, RELEASE, HandClock, MemoryMeter, MemoryStore, until
+from tests.hand.clock import HandClock
+from tests.hand.ports import MemoryMeter, MemoryStore, until
+from tests.hand.samples import POLICY, RELEASE
 
 
 class Journal(MemoryStore):

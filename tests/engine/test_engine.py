@@ -9,22 +9,8 @@ import pytest
 from daemon.engine.admission import admitted
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.model import Action, Command, Outcome, Record, Release, Stage
-from tests.engine.worlds import (
-    ID,
-    OTHER,
-    POLICY,
-    RELEASE,
-    HandAnnouncement,
-    HandTelemetry,
-    Scene,
-    failing,
-    gap,
-    healthy,
-    killed,
-    running,
-    until,
-    verdict_of,
-)
+from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, killed, running, until, verdict_of
+from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
 
 async def test_a_healthy_canary_is_promoted_published_once_and_kept() -> None:

@@ -9,7 +9,8 @@ import pytest
 from daemon.engine.eventconsumer import EVENTS_UNDER_WAY
 from daemon.errors import InvalidEvent, NotFound
 from daemon.model import Command, Stage
-from tests.engine.worlds import ID, RELEASE, HandAnnouncement, HandEvents, Scene, running, until
+from tests.hand.ports import HandAnnouncement, HandEvents, Scene, running, until
+from tests.hand.samples import ID, RELEASE
 
 
 class Hanging(HandAnnouncement):

@@ -14,8 +14,10 @@ from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, Unavailable
 from daemon.model import Action, Release
 from daemon.placement import Placement
-from tests.engine.test_reverting import FakeClock, FakeRouter
-from tests.engine.worlds import RELEASE, HandRouter, route
+from tests.engine.test_reverting import FakeRouter
+from tests.hand.clock import HandClock
+from tests.hand.ports import HandRouter, route
+from tests.hand.samples import RELEASE
 
 LIMITS = Limits(revert_attempts=3, confirm_seconds=2.0, guard_seconds=5.0, insist_seconds=60.0)
 
@@ -37,13 +39,13 @@ def clusters(**routers: HandRouter | FakeRouter) -> Mapping[str, MeshCluster]:
     return {name: MeshCluster(router=router) for name, router in routers.items()}
 
 
-def fan_out(clock: FakeClock, *, limits: Limits = LIMITS) -> FanOut:
+def fan_out(clock: HandClock, *, limits: Limits = LIMITS) -> FanOut:
     return FanOut(reverting=Reverting(clock=clock, limits=limits, random=lambda: 0.5))
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> HandClock:
+    return HandClock(1_000.0)
 
 
 async def test_the_routes_of_all_clusters_are_located_and_the_weight_is_that_of_the_first() -> None:
@@ -82,7 +84,7 @@ async def test_a_further_cluster_that_hangs_holds_a_watch_up_for_a_moment_only(m
     assert "west: what is routed to the canary was not known within 0.01 s" in placement.baseline
 
 
-async def test_every_router_is_told_its_own_words_of_the_arms(clock: FakeClock) -> None:
+async def test_every_router_is_told_its_own_words_of_the_arms(clock: HandClock) -> None:
     east, west = Located("east"), Located("west")
     both = clusters(east=east, west=west)
     located = (await fanout.locate(both, RELEASE)).located
@@ -90,7 +92,7 @@ async def test_every_router_is_told_its_own_words_of_the_arms(clock: FakeClock) 
     assert (outcome.action, east.told, west.told) == (Action.REVERT, {"the arms in east"}, {"the arms in west"})
 
 
-async def test_a_session_that_was_kept_before_there_were_further_clusters_has_the_first_ones_words(clock: FakeClock) -> None:
+async def test_a_session_that_was_kept_before_there_were_further_clusters_has_the_first_ones_words(clock: HandClock) -> None:
     east, west = Located("east"), Located("west")
     await fan_out(clock).run(clusters(east=east, west=west), RELEASE, located='{"arms":"v2"}')
     assert (east.told, west.told) == ({'{"arms":"v2"}'}, {""})
@@ -100,7 +102,7 @@ def steps(outcome: RevertOutcome, step: str) -> list[str]:
     return [one.detail for one in outcome.steps if one.step == step]
 
 
-async def test_a_cluster_that_cannot_be_reached_is_retried_alone_while_the_others_stand(clock: FakeClock) -> None:
+async def test_a_cluster_that_cannot_be_reached_is_retried_alone_while_the_others_stand(clock: HandClock) -> None:
     east, west = FakeRouter(clock), FakeRouter(clock, patches=[Unavailable("away")], looks=["route x: 10 %"])
     outcome = await fan_out(clock).run(clusters(east=east, west=west), RELEASE)
     assert (east.calls.count("patch"), west.calls.count("patch")) == (1, LIMITS.revert_attempts)
@@ -110,7 +112,7 @@ async def test_a_cluster_that_cannot_be_reached_is_retried_alone_while_the_other
     assert steps(outcome, reverting.PATCH_SENT) == ["east: web: v2 -> v1"]
 
 
-async def test_a_cluster_that_hangs_holds_up_no_other(clock: FakeClock) -> None:
+async def test_a_cluster_that_hangs_holds_up_no_other(clock: HandClock) -> None:
     west = HandRouter()
     asked = asyncio.Event()
 
@@ -132,7 +134,7 @@ async def test_a_cluster_that_hangs_holds_up_no_other(clock: FakeClock) -> None:
         await running
 
 
-async def test_what_was_taken_back_is_guarded_while_another_cluster_is_still_tried(clock: FakeClock) -> None:
+async def test_what_was_taken_back_is_guarded_while_another_cluster_is_still_tried(clock: HandClock) -> None:
     """East's canary is given traffic again while west is away."""
     east = FakeRouter(clock, looks=[None, "back at 95/5", None])
     west = FakeRouter(clock, patches=[*[Unavailable("away")] * 8, True])
@@ -154,14 +156,14 @@ async def test_what_was_taken_back_is_guarded_while_another_cluster_is_still_tri
     ],
 )
 async def test_a_further_cluster_where_nothing_is_routed_to_the_canary_is_no_failure(
-    clock: FakeClock, further: dict[str, object], action: Action
+    clock: HandClock, further: dict[str, object], action: Action
 ) -> None:
     both = clusters(east=FakeRouter(clock), west=FakeRouter(clock, **further))  # type: ignore[arg-type]  # answers of several kinds
     outcome = await fan_out(clock).run(both, RELEASE)
     assert outcome.action is action, outcome.reason
 
 
-async def test_where_nobody_would_serve_in_any_cluster_all_of_it_is_blocked(clock: FakeClock) -> None:
+async def test_where_nobody_would_serve_in_any_cluster_all_of_it_is_blocked(clock: HandClock) -> None:
     both = clusters(
         east=FakeRouter(clock, baseline=Blocked("nobody"), looks=["route x: 10 %"]),
         west=FakeRouter(clock, baseline=Blocked("nobody"), looks=["route x: 10 %"]),
@@ -169,7 +171,7 @@ async def test_where_nobody_would_serve_in_any_cluster_all_of_it_is_blocked(cloc
     assert (await fan_out(clock).run(both, RELEASE)).action is Action.BLOCKED
 
 
-async def test_the_guard_goes_on_with_what_failed_and_keeps_the_rest_at_the_same_time(clock: FakeClock) -> None:
+async def test_the_guard_goes_on_with_what_failed_and_keeps_the_rest_at_the_same_time(clock: HandClock) -> None:
     east = FakeRouter(clock, patches=[False, True], looks=["back at 95/5", None])
     west = FakeRouter(clock, patches=[Unavailable("away"), Unavailable("away"), True])
     told = await fan_out(clock).guard(clusters(east=east, west=west), RELEASE, located="", failed=True)
@@ -191,7 +193,7 @@ async def test_arms_that_are_no_arms_are_refused_by_the_first_cluster() -> None:
 
 
 async def test_a_session_that_was_kept_when_there_were_further_clusters_has_the_words_of_those_that_are_left(
-    clock: FakeClock,
+    clock: HandClock,
 ) -> None:
     east, west = Located("east"), Located("west")
     located = (await fanout.locate(clusters(east=east, west=west), RELEASE)).located

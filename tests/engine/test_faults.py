@@ -9,23 +9,8 @@ import pytest
 from daemon.engine.engine import Engine
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Unavailable
 from daemon.model import Action, Command, Outcome, Reading, Stage, Watch
-from tests.engine.worlds import (
-    BOUNDS,
-    ID,
-    OTHER,
-    RELEASE,
-    HandAnnouncement,
-    HandTelemetry,
-    Scene,
-    arm,
-    failing,
-    gap,
-    healthy,
-    killed,
-    running,
-    until,
-    verdict_of,
-)
+from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, killed, running, until, verdict_of
+from tests.hand.samples import BOUNDS, ID, OTHER, RELEASE, arm, failing, gap, healthy
 
 
 class Mixed(HandTelemetry):

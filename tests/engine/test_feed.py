@@ -13,7 +13,8 @@ from daemon.engine.session import Session, admitted
 from daemon.errors import Refused
 from daemon.model import Stage
 from daemon.ports import ReleaseChange
-from tests.engine.worlds import ID, OTHER, POLICY, RELEASE, HandTelemetry, Scene, failing, running, until, verdict_of
+from tests.hand.ports import HandTelemetry, Scene, running, until, verdict_of
+from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing
 
 
 def session(release_id: str, *, ticks: int = 0) -> Session:

@@ -14,7 +14,8 @@ from daemon.engine.feed import view
 from daemon.engine.session import Session
 from daemon.model import Command, Reading
 from tests.engine.test_ticker import Workshop
-from tests.engine.worlds import BOUNDS, ID, POLICY, RELEASE, HandTelemetry, Scene, arm, gap, killed, running, until
+from tests.hand.ports import HandTelemetry, Scene, killed, running, until
+from tests.hand.samples import BOUNDS, ID, POLICY, RELEASE, arm, gap
 
 LONG = msgspec.structs.replace(POLICY, window_seconds=1e6)
 NARROW = (0, 0, 0, 1000, 0, 0)

@@ -13,7 +13,8 @@ from daemon.errors import Blocked, Conflict, Forbidden, Unavailable
 from daemon.model import Action, Release
 from daemon.placement import ObjectName
 from daemon.ports import Claim
-from tests.engine.test_reverting import LIMITS, RELEASE, FakeClock, FakeRouter, names_of
+from tests.engine.test_reverting import LIMITS, RELEASE, FakeRouter, names_of
+from tests.hand.clock import HandClock
 
 MINE = Claim(object=ObjectName(kind="Canary", namespace="shop", name="web"))
 LAZY = Claim(object=MINE.object, puts_back=False)
@@ -49,7 +50,7 @@ class HandOwner:
         return answer
 
 
-def procedure(clock: FakeClock, *, limits: Limits = LIMITS) -> Reverting:
+def procedure(clock: HandClock, *, limits: Limits = LIMITS) -> Reverting:
     return Reverting(clock=clock, limits=limits, random=lambda: 0.5, owner_seconds=0.01)
 
 
@@ -58,12 +59,12 @@ async def run(router: FakeRouter, *owned: HandOwner) -> RevertOutcome:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> HandClock:
+    return HandClock(1_000.0)
 
 
 @pytest.fixture
-def router(clock: FakeClock) -> FakeRouter:
+def router(clock: HandClock) -> FakeRouter:
     return FakeRouter(clock)
 
 
@@ -75,7 +76,7 @@ async def test_who_claims_the_routes_is_told_before_they_are_patched(router: Fak
     assert "flagger (shop/web) was told to give the canary up" in outcome.reason
 
 
-async def test_where_nobody_would_serve_no_owner_is_told_anything(clock: FakeClock) -> None:
+async def test_where_nobody_would_serve_no_owner_is_told_anything(clock: HandClock) -> None:
     router = FakeRouter(clock, baseline=Blocked("nobody"))
     owner = HandOwner(router)
     assert (await run(router, owner)).action is Action.BLOCKED
@@ -142,7 +143,7 @@ async def test_a_revert_that_waits_for_an_owner_is_tried_on_until_it_is_told(rou
     assert router.calls == ["baseline", "abort"] * 3 + ["patch"]
 
 
-async def test_who_is_found_to_own_the_routes_only_when_they_were_put_back_is_told_then(clock: FakeClock) -> None:
+async def test_who_is_found_to_own_the_routes_only_when_they_were_put_back_is_told_then(clock: HandClock) -> None:
     router = FakeRouter(clock, looks=["back at 95/5", None])
     steps = await procedure(clock).reassert(router, RELEASE, owners=[HandOwner(router)])
     assert names_of(steps) == [handover.OWNER_TOLD, reverting.PUT_BACK, reverting.GUARD_ENDED]

@@ -8,7 +8,8 @@ import pytest
 from daemon.engine.dependencies import Sink
 from daemon.errors import Forbidden, Unavailable, VerdictdError
 from daemon.model import Outcome, Record, Release, Stage, Verdict
-from tests.engine.worlds import ID, RELEASE, HandTelemetry, Scene, failing, healthy, killed, running, until, verdict_of
+from tests.hand.ports import HandTelemetry, Scene, killed, running, until, verdict_of
+from tests.hand.samples import ID, RELEASE, failing, healthy
 
 
 class HandSink:

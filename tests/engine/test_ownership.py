@@ -13,24 +13,8 @@ from daemon.engine.engine import Engine
 from daemon.errors import Elsewhere, NotFound, TimedOut, VerdictdError
 from daemon.model import Command, Outcome, Stage, Verdict
 from daemon.stored import FORM
-from tests.engine.worlds import (
-    ID,
-    OTHER,
-    POLICY,
-    RELEASE,
-    HandAnnouncement,
-    HandTelemetry,
-    MemorySink,
-    MemoryStore,
-    Scene,
-    failing,
-    gap,
-    healthy,
-    killed,
-    running,
-    until,
-    verdict_of,
-)
+from tests.hand.ports import HandAnnouncement, HandTelemetry, MemorySink, MemoryStore, Scene, killed, running, until, verdict_of
+from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
 # The clock of these tests runs with whoever sleeps: no watch may end for its window.
 PATIENT = msgspec.structs.replace(POLICY, window_seconds=86_400.0)

@@ -8,23 +8,8 @@ import pytest
 from daemon.engine.engine import Engine
 from daemon.errors import NotFound, Refused, Unavailable
 from daemon.model import Command, Outcome, Stage
-from tests.engine.worlds import (
-    ID,
-    OTHER,
-    POLICY,
-    RELEASE,
-    HandAnnouncement,
-    HandTelemetry,
-    Scene,
-    arm,
-    failing,
-    gap,
-    healthy,
-    killed,
-    running,
-    until,
-    verdict_of,
-)
+from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, killed, running, until, verdict_of
+from tests.hand.samples import ID, OTHER, POLICY, RELEASE, arm, failing, gap, healthy
 
 LONG = msgspec.structs.replace(POLICY, window_seconds=1e9)
 

@@ -14,7 +14,8 @@ from daemon.model import Record, Stage
 from daemon.offline.replay import replay_file
 from daemon.recorder import Recorder
 from daemon.recordings import Header
-from tests.engine.worlds import ID, POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, killed, running, until, verdict_of
+from tests.hand.ports import HandTelemetry, Scene, killed, running, until, verdict_of
+from tests.hand.samples import ID, POLICY, RELEASE, failing, gap, healthy
 
 LONG = msgspec.structs.replace(POLICY, window_seconds=1e6)
 

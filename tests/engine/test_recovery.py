@@ -11,20 +11,8 @@ from daemon.engine.engine import Engine
 from daemon.errors import Unavailable
 from daemon.model import Action, Outcome, Record, Stage, Verdict
 from daemon.ports import Kept
-from tests.engine.worlds import (
-    ID,
-    RELEASE,
-    HandTelemetry,
-    MemoryStore,
-    Scene,
-    failing,
-    gap,
-    healthy,
-    killed,
-    running,
-    until,
-    verdict_of,
-)
+from tests.hand.ports import HandTelemetry, MemoryStore, Scene, killed, running, until, verdict_of
+from tests.hand.samples import ID, RELEASE, failing, gap, healthy
 
 
 async def ended(scene: Scene) -> tuple[Verdict, bytes]:

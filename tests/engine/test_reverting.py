@@ -15,51 +15,35 @@ from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, ArmSpec, Release, TimedStep
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange
+from tests.hand.clock import HandClock
 
 T = TypeVar("T")
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
 LIMITS = Limits(revert_attempts=4, confirm_seconds=2.0, guard_seconds=10.0)
 
 
-@dataclass
-class FakeClock:
-    """Time passes only by sleeping."""
-
-    at: float = 1_000.0
-    slept: list[float] = field(default_factory=list)
-
-    def now(self) -> float:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float, /) -> None:
-        self.slept.append(seconds)
-        self.at += seconds
-        await asyncio.sleep(0)
-
-
-def written(clock: FakeClock, name: str) -> PatchedObject:
+def written(clock: HandClock, name: str) -> PatchedObject:
     changes = (RouteChange(detail="v2 -> v1"),)
-    return PatchedObject(object=ObjectName(kind="Route", name=name), changes=changes, sent_at=clock.at, acknowledged_at=clock.at)
+    return PatchedObject(
+        object=ObjectName(kind="Route", name=name), changes=changes, sent_at=clock.time, acknowledged_at=clock.time
+    )
 
 
-def partly(clock: FakeClock, *names: str, **failures: VerdictdError) -> PatchReceipt:
+def partly(clock: HandClock, *names: str, **failures: VerdictdError) -> PatchReceipt:
     """Some objects were written, some were not."""
     failed = (
-        PatchedObject(object=ObjectName(kind="Route", name=name), failure=error, sent_at=clock.at, acknowledged_at=clock.at)
+        PatchedObject(object=ObjectName(kind="Route", name=name), failure=error, sent_at=clock.time, acknowledged_at=clock.time)
         for name, error in failures.items()
     )
     parts = (*(written(clock, name) for name in names), *failed)
-    return PatchReceipt(parts=parts, sent_at=clock.at, acknowledged_at=clock.at)
+    return PatchReceipt(parts=parts, sent_at=clock.time, acknowledged_at=clock.time)
 
 
 @dataclass
 class FakeRouter:
     """Answers from lists; the last answer of a list is repeated."""
 
-    clock: FakeClock
+    clock: HandClock
     baseline: str | Exception = "2 ready endpoints"
     patches: Sequence[bool | VerdictdError | PatchReceipt] = (True,)
     looks: Sequence[str | VerdictdError | None] = (None,)
@@ -84,7 +68,7 @@ class FakeRouter:
         if isinstance(answer, PatchReceipt):
             return answer
         parts = (written(self.clock, "web"),) if answer else ()
-        return PatchReceipt(parts=parts, nothing="nothing is left", sent_at=self.clock.at, acknowledged_at=self.clock.at)
+        return PatchReceipt(parts=parts, nothing="nothing is left", sent_at=self.clock.time, acknowledged_at=self.clock.time)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         answer = self._next(self.looks, "look")
@@ -108,11 +92,11 @@ def names_of(steps: Sequence[TimedStep]) -> list[str]:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+def clock() -> HandClock:
+    return HandClock(1_000.0)
 
 
-async def test_a_revert_asks_for_the_baseline_then_patches_then_sees_the_traffic_leave(clock: FakeClock) -> None:
+async def test_a_revert_asks_for_the_baseline_then_patches_then_sees_the_traffic_leave(clock: HandClock) -> None:
     router = FakeRouter(clock)
     outcome = await run(router)
     assert outcome.action is Action.REVERT
@@ -127,7 +111,7 @@ async def test_a_revert_asks_for_the_baseline_then_patches_then_sees_the_traffic
     assert clock.slept == []
 
 
-async def test_nobody_behind_the_baseline_blocks_the_revert(clock: FakeClock) -> None:
+async def test_nobody_behind_the_baseline_blocks_the_revert(clock: HandClock) -> None:
     router = FakeRouter(clock, baseline=Blocked("no ready endpoints"))
     outcome = await run(router)
     assert outcome.action is Action.BLOCKED
@@ -147,7 +131,7 @@ async def test_nobody_behind_the_baseline_blocks_the_revert(clock: FakeClock) ->
     ],
 )
 async def test_an_unknown_baseline_does_not_hold_the_patch_up_and_is_said(
-    clock: FakeClock, baseline: str | VerdictdError, said: str
+    clock: HandClock, baseline: str | VerdictdError, said: str
 ) -> None:
     outcome = await run(FakeRouter(clock, baseline=baseline))
     assert outcome.action is Action.REVERT
@@ -155,28 +139,28 @@ async def test_an_unknown_baseline_does_not_hold_the_patch_up_and_is_said(
     assert said in outcome.reason
 
 
-async def test_a_baseline_check_that_breaks_is_said_and_the_traffic_taken_back(clock: FakeClock) -> None:
+async def test_a_baseline_check_that_breaks_is_said_and_the_traffic_taken_back(clock: HandClock) -> None:
     router = FakeRouter(clock, baseline=KeyError("metadata"))
     outcome = await run(router)
     assert (outcome.action, router.calls[:2]) == (Action.REVERT, ["baseline", "patch"])
     assert "through a defect of verdictd (KeyError)" in outcome.reason
 
 
-async def test_a_baseline_check_that_hangs_is_given_up_and_the_traffic_taken_back(clock: FakeClock) -> None:
+async def test_a_baseline_check_that_hangs_is_given_up_and_the_traffic_taken_back(clock: HandClock) -> None:
     router = FakeRouter(clock, hang=True)
     outcome = await run(router, baseline_seconds=0.01)
     assert outcome.action is Action.REVERT
     assert "not known within 0.01 s" in outcome.reason
 
 
-async def test_a_conflict_is_tried_again_at_once(clock: FakeClock) -> None:
+async def test_a_conflict_is_tried_again_at_once(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[Conflict("changed"), Conflict("changed"), True]))
     assert outcome.action is Action.REVERT
     assert outcome.attempts == 3
     assert clock.slept == [0.0, 0.0]
 
 
-async def test_conflicts_without_end_are_slowed_down_and_bounded(clock: FakeClock) -> None:
+async def test_conflicts_without_end_are_slowed_down_and_bounded(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[Conflict("changed")]), limits=Limits(revert_attempts=6))
     assert outcome.action is Action.FAILED
     assert outcome.attempts == 6
@@ -187,21 +171,21 @@ async def test_conflicts_without_end_are_slowed_down_and_bounded(clock: FakeCloc
 
 @pytest.mark.parametrize(("asked", "waited"), [(0.3, 0.3), (3600.0, 5.0), (-1.0, 0.0)])
 async def test_a_throttling_server_is_given_the_time_it_asks_for_within_bounds(
-    clock: FakeClock, asked: float, waited: float
+    clock: HandClock, asked: float, waited: float
 ) -> None:
     outcome = await run(FakeRouter(clock, patches=[Throttled("slow", retry_after_seconds=asked), True]))
     assert outcome.action is Action.REVERT
     assert clock.slept == [waited]
 
 
-async def test_transient_errors_back_off_growing(clock: FakeClock) -> None:
+async def test_transient_errors_back_off_growing(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[Unavailable("500"), TimedOut("slow"), Unavailable("500"), True]))
     assert outcome.action is Action.REVERT
     assert clock.slept == pytest.approx([0.0375, 0.075, 0.15])
 
 
 @pytest.mark.parametrize("error", [Forbidden("no"), NotFound("gone"), Refused("422")])
-async def test_what_cannot_succeed_is_not_tried_again(clock: FakeClock, error: VerdictdError) -> None:
+async def test_what_cannot_succeed_is_not_tried_again(clock: HandClock, error: VerdictdError) -> None:
     router = FakeRouter(clock, patches=[error])
     outcome = await run(router)
     assert outcome.action is Action.FAILED
@@ -209,13 +193,13 @@ async def test_what_cannot_succeed_is_not_tried_again(clock: FakeClock, error: V
     assert str(error) in outcome.reason
 
 
-async def test_a_router_that_refuses_to_do_harm_blocks(clock: FakeClock) -> None:
+async def test_a_router_that_refuses_to_do_harm_blocks(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[Blocked("unknown cluster")]))
     assert outcome.action is Action.BLOCKED
     assert "unknown cluster" in outcome.reason
 
 
-async def test_an_object_that_could_not_be_written_is_tried_again_and_all_that_was_written_is_told(clock: FakeClock) -> None:
+async def test_an_object_that_could_not_be_written_is_tried_again_and_all_that_was_written_is_told(clock: HandClock) -> None:
     patches: list[bool | VerdictdError | PatchReceipt] = [
         partly(clock, "one", two=Unavailable("500")),
         partly(clock, "three", two=Conflict("changed")),
@@ -227,7 +211,7 @@ async def test_an_object_that_could_not_be_written_is_tried_again_and_all_that_w
     assert sent.detail == "one: v2 -> v1; three: v2 -> v1; web: v2 -> v1"
 
 
-async def test_what_was_written_stands_and_is_told_where_another_object_is_sure_to_fail(clock: FakeClock) -> None:
+async def test_what_was_written_stands_and_is_told_where_another_object_is_sure_to_fail(clock: HandClock) -> None:
     router = FakeRouter(clock, patches=[partly(clock, "one", two=Conflict("changed"), three=Forbidden("no")), Forbidden("no")])
     outcome = await run(router)
     assert (outcome.action, outcome.attempts) == (Action.FAILED, 2), "the conflict is tried again, whatever the other one is"
@@ -235,33 +219,33 @@ async def test_what_was_written_stands_and_is_told_where_another_object_is_sure_
     assert names_of(outcome.steps) == [reverting.BASELINE_CHECKED, reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
 
 
-async def test_an_object_that_may_do_harm_does_not_block_what_was_written_elsewhere(clock: FakeClock) -> None:
+async def test_an_object_that_may_do_harm_does_not_block_what_was_written_elsewhere(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[partly(clock, "one", two=Blocked("unknown cluster"))]))
     assert outcome.action is Action.FAILED, "somebody must go on with it"
 
 
-async def test_nothing_left_to_take_back_is_a_revert_that_says_so(clock: FakeClock) -> None:
+async def test_nothing_left_to_take_back_is_a_revert_that_says_so(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[False]))
     assert outcome.action is Action.REVERT
     assert reverting.NOTHING_TO_TAKE_BACK in names_of(outcome.steps)
     assert reverting.PATCH_SENT not in names_of(outcome.steps)
 
 
-async def test_weights_put_back_before_we_looked_are_taken_back_again(clock: FakeClock) -> None:
+async def test_weights_put_back_before_we_looked_are_taken_back_again(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[True, True, False], looks=["route x: 10 %", None]))
     assert outcome.action is Action.REVERT
     assert names_of(outcome.steps).count(reverting.PATCH_SENT) == 2
     assert outcome.attempts == 1
 
 
-async def test_traffic_that_does_not_leave_in_time_is_a_failed_revert(clock: FakeClock) -> None:
+async def test_traffic_that_does_not_leave_in_time_is_a_failed_revert(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, patches=[True, False, Conflict("x")], looks=["route x: 10 %"]))
     assert outcome.action is Action.FAILED
     assert "route x: 10 %" in outcome.reason
-    assert clock.at == pytest.approx(1_000.0 + LIMITS.confirm_seconds)
+    assert clock.time == pytest.approx(1_000.0 + LIMITS.confirm_seconds)
 
 
-async def test_a_patch_whose_effect_cannot_be_seen_counts_and_says_so(clock: FakeClock) -> None:
+async def test_a_patch_whose_effect_cannot_be_seen_counts_and_says_so(clock: HandClock) -> None:
     outcome = await run(FakeRouter(clock, looks=[Unavailable("admin is away")]))
     assert outcome.action is Action.REVERT
     assert "could not be seen" in outcome.reason
@@ -272,15 +256,15 @@ async def reasserted(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[Ti
     return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).reassert(router, RELEASE)
 
 
-async def test_the_guard_leaves_an_undisturbed_route_alone(clock: FakeClock) -> None:
+async def test_the_guard_leaves_an_undisturbed_route_alone(clock: HandClock) -> None:
     router = FakeRouter(clock)
     steps = await reasserted(router)
     assert names_of(steps) == [reverting.GUARD_ENDED]
     assert "patch" not in router.calls
-    assert clock.at == pytest.approx(1_010.0)
+    assert clock.time == pytest.approx(1_010.0)
 
 
-async def test_the_guard_takes_the_traffic_back_each_time_and_counts(clock: FakeClock) -> None:
+async def test_the_guard_takes_the_traffic_back_each_time_and_counts(clock: HandClock) -> None:
     router = FakeRouter(clock, looks=["back at 95/5", None, "back at 95/5", None])
     steps = await reasserted(router)
     assert names_of(steps) == [reverting.PUT_BACK, reverting.PUT_BACK, reverting.GUARD_ENDED]
@@ -289,7 +273,7 @@ async def test_the_guard_takes_the_traffic_back_each_time_and_counts(clock: Fake
     assert router.calls.count("patch") == 2
 
 
-async def test_the_guard_survives_whatever_the_mesh_answers(clock: FakeClock) -> None:
+async def test_the_guard_survives_whatever_the_mesh_answers(clock: HandClock) -> None:
     looks: list[str | VerdictdError | None] = [Unavailable("500"), Throttled("slow", retry_after_seconds=3.0), "back at 95/5", None]
     router = FakeRouter(clock, looks=looks, patches=[Conflict("changed"), True])
     steps = await reasserted(router)
@@ -298,7 +282,7 @@ async def test_the_guard_survives_whatever_the_mesh_answers(clock: FakeClock) ->
     assert max(clock.slept) == pytest.approx(3.0)
 
 
-async def test_the_guard_gives_nothing_to_a_baseline_that_has_gone_since_and_says_so(clock: FakeClock) -> None:
+async def test_the_guard_gives_nothing_to_a_baseline_that_has_gone_since_and_says_so(clock: HandClock) -> None:
     router = FakeRouter(clock, looks=["back at 95/5"], baseline=Blocked("nobody is left"))
     [step] = await reasserted(router)
     assert "patch" not in router.calls
@@ -306,7 +290,7 @@ async def test_the_guard_gives_nothing_to_a_baseline_that_has_gone_since_and_say
     assert step.detail.endswith("the last one: nobody is left")
 
 
-async def test_a_fight_without_end_keeps_few_marks_and_the_count(clock: FakeClock) -> None:
+async def test_a_fight_without_end_keeps_few_marks_and_the_count(clock: HandClock) -> None:
     steps = await reasserted(FakeRouter(clock, looks=["back at 95/5"]), limits=Limits(guard_seconds=60.0))
     assert len(steps) == 11
     assert "put back 300 times" in steps[-1].detail
@@ -316,15 +300,15 @@ async def retried(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[Timed
     return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).keep_retrying(router, RELEASE)
 
 
-async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: FakeClock) -> None:
+async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: HandClock) -> None:
     router = FakeRouter(clock, patches=[*[Unavailable("away")] * 60, Forbidden("not yet"), True])
     steps = await retried(router)
     assert [step.step for step in steps] == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
-    assert 60 < clock.at - 1_000.0 < 900
+    assert 60 < clock.time - 1_000.0 < 900
     assert max(clock.slept) <= 10.0
 
 
-async def test_a_revert_that_failed_in_part_is_tried_on_until_nothing_is_left(clock: FakeClock) -> None:
+async def test_a_revert_that_failed_in_part_is_tried_on_until_nothing_is_left(clock: HandClock) -> None:
     patches: list[bool | VerdictdError | PatchReceipt] = [Unavailable("away"), partly(clock, "one", two=Unavailable("away")), True]
     steps = await retried(FakeRouter(clock, patches=patches))
     assert [step.detail for step in steps if step.step == reverting.PATCH_SENT] == [
@@ -333,31 +317,31 @@ async def test_a_revert_that_failed_in_part_is_tried_on_until_nothing_is_left(cl
     ]
 
 
-async def test_a_failed_revert_is_not_tried_on_while_nobody_would_serve(clock: FakeClock) -> None:
+async def test_a_failed_revert_is_not_tried_on_while_nobody_would_serve(clock: HandClock) -> None:
     router = FakeRouter(clock, baseline=Blocked("nobody is left"))
     [step] = await retried(router, limits=Limits(insist_seconds=60.0))
     assert (step.step, step.detail) == (reverting.GIVEN_UP, "nobody is left")
     assert "patch" not in router.calls
 
 
-async def test_a_failed_revert_without_a_route_any_more_has_nothing_left_to_do(clock: FakeClock) -> None:
+async def test_a_failed_revert_without_a_route_any_more_has_nothing_left_to_do(clock: HandClock) -> None:
     [step] = await retried(FakeRouter(clock, patches=[NotFound("the route is gone")]))
     assert (step.step, step.detail) == (reverting.NOTHING_TO_TAKE_BACK, "the route is gone")
 
 
-async def test_a_failed_revert_is_given_up_when_its_evidence_is_too_old(clock: FakeClock) -> None:
+async def test_a_failed_revert_is_given_up_when_its_evidence_is_too_old(clock: HandClock) -> None:
     [step] = await retried(FakeRouter(clock, patches=[Forbidden("no")]), limits=Limits(insist_seconds=60.0))
     assert (step.step, step.detail) == (reverting.GIVEN_UP, "no")
-    assert clock.at == 1_060.0
+    assert clock.time == 1_060.0
 
 
-async def test_no_guard_is_stood_where_none_is_wanted(clock: FakeClock) -> None:
+async def test_no_guard_is_stood_where_none_is_wanted(clock: HandClock) -> None:
     router = FakeRouter(clock)
     await reasserted(router, limits=Limits(guard_seconds=0.0))
     assert router.calls == []
 
 
-async def test_cancellation_ends_the_guard(clock: FakeClock) -> None:
+async def test_cancellation_ends_the_guard(clock: HandClock) -> None:
     task = asyncio.ensure_future(reasserted(FakeRouter(clock), limits=Limits(guard_seconds=1e9)))
     await asyncio.sleep(0)
     task.cancel()
@@ -375,10 +359,10 @@ _LOOKS = st.sampled_from([None, "route x: 10 %", Unavailable("u"), NotFound("n")
 async def test_whatever_the_mesh_answers_the_revert_ends_in_bounded_time(
     patches: list[bool | VerdictdError], looks: list[str | VerdictdError | None]
 ) -> None:
-    router = FakeRouter(FakeClock(), patches=patches, looks=looks)
+    router = FakeRouter(HandClock(1_000.0), patches=patches, looks=looks)
     outcome = await run(router)
     assert outcome.action in {Action.REVERT, Action.FAILED}
     assert outcome.attempts <= LIMITS.revert_attempts
-    assert router.clock.at - 1_000.0 <= LIMITS.confirm_seconds + 5.0 * LIMITS.revert_attempts
+    assert router.clock.time - 1_000.0 <= LIMITS.confirm_seconds + 5.0 * LIMITS.revert_attempts
     if outcome.action is Action.REVERT and reverting.TRAFFIC_LEFT in names_of(outcome.steps):
         assert router.calls[-1] == "look"

@@ -14,7 +14,8 @@ from daemon.engine import session as life
 from daemon.engine.session import Session
 from daemon.model import Action, Command, Outcome, Reading, Stage, TimedStep
 from daemon.placement import Placement
-from tests.engine.worlds import BOUNDS, POLICY, RELEASE, arm, gap, healthy, route
+from tests.hand.ports import route
+from tests.hand.samples import BOUNDS, POLICY, RELEASE, arm, gap, healthy
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from daemon.model import Command, Reading, Stage, Watch
 from daemon.offline.replay import replay_file
 from daemon.placement import Placement
 from daemon.recorder import Recorder
-from tests.engine.worlds import POLICY, RELEASE, HandTelemetry, Scene, failing, gap, healthy, until
+from tests.hand.ports import HandTelemetry, Scene, until
+from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy
 
 
 class Workshop:

@@ -15,7 +15,9 @@ from daemon.errors import NotFound
 from daemon.model import Reading, Release
 from daemon.placement import Placement
 from daemon.recorder import Recorder
-from tests.engine.worlds import ID, POLICY, RELEASE, HandClock, HandRouter, HandTelemetry, Scene, healthy, route, running, until
+from tests.hand.clock import HandClock
+from tests.hand.ports import HandRouter, HandTelemetry, Scene, route, running, until
+from tests.hand.samples import ID, POLICY, RELEASE, healthy
 
 
 def watched(release_id: str = ID) -> Session:

@@ -9,24 +9,12 @@ from daemon.errors import InvalidEvent
 from daemon.events.cdevents import rolledback
 from daemon.events.cloudevents import CloudEvent, read, to_structured
 from daemon.events.verdicts import VERDICT_TYPE, read_verdict, verdict_event
-from daemon.model import Action, Outcome, Verdict
+from daemon.model import Action
 from tests.events.binary import to_binary
+from tests.hand.samples import verdict
 
-VERDICT = Verdict(
-    release_id="web-0b31",
-    service="web",
-    namespace="shop",
-    cluster="prod-eu",
-    outcome=Outcome.ROLLBACK,
-    meaning="rollback",
-    action=Action.REVERT,
-    reason="5 % of the canary's requests failed",
-    leg="errors",
-    evidence=312.5,
-    boundary=100.0,
-    ticks=7,
-    decided_at=1_787_408_825.315,
-    policy_hash="0b31",
+VERDICT = verdict(
+    "web-0b31", cluster="prod-eu", reason="5 % of the canary's requests failed", decided_at=1_787_408_825.315, policy_hash="0b31"
 )
 
 

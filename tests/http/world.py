@@ -17,6 +17,7 @@ from daemon.http.endpoint import ApiPorts, Components, Group
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
+from tests.hand import samples
 
 RELEASE: dict[str, Any] = {
     "service": "shop",
@@ -39,21 +40,16 @@ def release(service: str = "shop") -> Release:
 
 
 def verdict(release_id: str, outcome: Outcome = Outcome.ROLLBACK) -> Verdict:
-    return Verdict(
-        release_id=release_id,
+    action = Action.REVERT if outcome is Outcome.ROLLBACK else Action.NONE
+    return samples.verdict(
+        release_id,
         service="shop",
         namespace="web",
-        cluster="default",
         outcome=outcome,
         meaning=MEANINGS[outcome],
-        action=Action.REVERT if outcome is Outcome.ROLLBACK else Action.NONE,
+        action=action,
         reason="errors: 5 % against 0.1 %",
-        leg="errors",
-        evidence=120.0,
-        boundary=100.0,
-        ticks=7,
         decided_at=1000.0,
-        policy_hash="sha256:0",
     )
 
 

@@ -17,13 +17,14 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, Resource, selector_of_either
 from daemon.kube.transport import Transport, connect
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
-from tests.kube.stub import Answer, lines, says, silence, status, stub, text, write_kubeconfig
+from tests.hand.servers import Answer, lines, says, silence
+from tests.kube.stub import kube_stub, status, write_kubeconfig
 
 SCHEMA_FAULT = status(422, "invalid", causes=[{"field": "spec.http"}])
 
 
 async def test_an_object_is_read_from_its_path_with_the_token(tmp_path: Path) -> None:
-    async with stub(tmp_path, says({"kind": "VirtualService"})) as server:
+    async with kube_stub(tmp_path, says({"kind": "VirtualService"})) as server:
         client = server.client()
         assert await client.get(VIRTUAL_SERVICES, name="web", namespace="shop") == {"kind": "VirtualService"}
         await client.close()
@@ -39,7 +40,7 @@ async def test_the_time_of_a_call_begins_when_it_is_connected(tmp_path: Path) ->
         await asyncio.sleep(0.4)
         return await connect(settings)
 
-    async with stub(tmp_path, says({"kind": "VirtualService"})) as server:
+    async with kube_stub(tmp_path, says({"kind": "VirtualService"})) as server:
         for ask in ("get", "watch"):
             settings = Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig), request_timeout_seconds=0.3)
             client = KubeClient(settings, connector=slow)
@@ -64,7 +65,7 @@ async def test_credentials_that_never_come_are_not_waited_for_for_ever(monkeypat
 
 async def test_a_patch_is_a_json_patch_with_strict_validation(tmp_path: Path) -> None:
     operations = [{"op": "add", "path": "/spec/x", "value": 1}]
-    async with stub(tmp_path, says({"kind": "VirtualService"})) as server:
+    async with kube_stub(tmp_path, says({"kind": "VirtualService"})) as server:
         client = server.client()
         await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=operations)
         await client.close()
@@ -75,12 +76,12 @@ async def test_a_patch_is_a_json_patch_with_strict_validation(tmp_path: Path) ->
 
 async def test_a_redirect_is_refused_and_nothing_reaches_where_it_leads(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
-    async with stub(tmp_path / "there", says({"kind": "VirtualService"})) as victim:
+    async with kube_stub(tmp_path / "there", says({"kind": "VirtualService"})) as victim:
 
         async def moved(_request: web.Request) -> web.StreamResponse:
             return web.Response(status=307, headers={"Location": f"{victim.url}/x"})
 
-        async with stub(tmp_path, moved, moved) as server:
+        async with kube_stub(tmp_path, moved, moved) as server:
             client = server.client()
             with pytest.raises(Refused, match="redirects are not followed"):
                 await client.get(VIRTUAL_SERVICES, name="web", namespace="shop")
@@ -96,22 +97,22 @@ async def test_a_redirect_is_refused_and_nothing_reaches_where_it_leads(tmp_path
         (status(400, "strict decoding error"), Refused, "strict decoding"),
         (status(403, "may not patch"), Forbidden, "may not patch"),
         (status(404, "not found"), NotFound, "not found"),
-        (text("404 page not found", status=404), NotFound, "page not found"),
+        (says("404 page not found", status=404), NotFound, "page not found"),
         (status(409, "modified"), Conflict, "modified"),
         (status(410, "too old"), Expired, "too old"),
         (status(422, "the server rejected our request"), Conflict, "rejected"),
         (SCHEMA_FAULT, Refused, "invalid"),
         (status(500, "etcd"), Unavailable, "etcd"),
         (status(504, "late"), TimedOut, "late"),
-        (text("<html>bad\n gateway</html>", status=502), Unavailable, "<html>bad gateway</html>"),
-        (text("<html>welcome</html>", status=200), Unavailable, "no JSON object"),
+        (says("<html>bad\n gateway</html>", status=502), Unavailable, "<html>bad gateway</html>"),
+        (says("<html>welcome</html>"), Unavailable, "no JSON object"),
         (says(["a", "list"]), Unavailable, "no JSON object"),
-        (text("[" * 100_000, status=200), Unavailable, "no JSON object"),
-        (text("[" * 100_000, status=503), Unavailable, "503"),
+        (says("[" * 100_000), Unavailable, "no JSON object"),
+        (says("[" * 100_000, status=503), Unavailable, "503"),
     ],
 )
 async def test_every_answer_has_its_meaning(tmp_path: Path, answer: Answer, error: type[Exception], said: str) -> None:
-    async with stub(tmp_path, answer) as server:
+    async with kube_stub(tmp_path, answer) as server:
         client = server.client()
         with pytest.raises(error, match=said):
             await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=[{"op": "x"}])
@@ -121,7 +122,7 @@ async def test_every_answer_has_its_meaning(tmp_path: Path, answer: Answer, erro
 
 async def test_an_error_that_quotes_a_large_object_is_read_whole_and_told_short(tmp_path: Path) -> None:
     """It comes in several chunks; the causes, which decide what it means, are in the last."""
-    async with stub(tmp_path, status(422, f"invalid: {'x' * 600_000}: unknown field", causes=[{"field": "spec"}])) as server:
+    async with kube_stub(tmp_path, status(422, f"invalid: {'x' * 600_000}: unknown field", causes=[{"field": "spec"}])) as server:
         client = server.client()
         with pytest.raises(Refused, match=r"unknown field$") as caught:
             await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=[{"op": "x"}])
@@ -144,7 +145,7 @@ async def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
                 await asyncio.sleep(0)
         return response
 
-    async with stub(tmp_path, endless) as server:
+    async with kube_stub(tmp_path, endless) as server:
         client = server.client()
         with pytest.raises(Unavailable, match="longer than 1 MiB"):
             await client.list(PODS)
@@ -157,11 +158,11 @@ async def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
         (says({}, status=429, Retry_After="7"), 7.0),
         (status(429, "slow", retryAfterSeconds=3), 3.0),
         (says({}, status=429, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"), 1.0),
-        (text("slow down", status=429), 1.0),
+        (says("slow down", status=429), 1.0),
     ],
 )
 async def test_throttling_says_for_how_long(tmp_path: Path, answer: Answer, seconds: float) -> None:
-    async with stub(tmp_path, answer) as server:
+    async with kube_stub(tmp_path, answer) as server:
         client = server.client()
         with pytest.raises(Throttled) as caught:
             await client.get(PODS, name="a", namespace="b")
@@ -170,7 +171,7 @@ async def test_throttling_says_for_how_long(tmp_path: Path, answer: Answer, seco
 
 
 async def test_a_half_open_connection_is_given_up_in_time(tmp_path: Path) -> None:
-    async with stub(tmp_path, silence()) as server:
+    async with kube_stub(tmp_path, silence()) as server:
         client = server.client(timeout_seconds=0.2)
         began = asyncio.get_running_loop().time()
         with pytest.raises(TimedOut):
@@ -180,7 +181,7 @@ async def test_a_half_open_connection_is_given_up_in_time(tmp_path: Path) -> Non
 
 
 async def test_an_answer_that_breaks_off_is_unavailable(tmp_path: Path) -> None:
-    async with stub(tmp_path, lines("{", then="break")) as server:
+    async with kube_stub(tmp_path, lines("{", then="break")) as server:
         client = server.client()
         with pytest.raises(Unavailable):
             await client.get(PODS, name="a", namespace="b")
@@ -188,7 +189,7 @@ async def test_an_answer_that_breaks_off_is_unavailable(tmp_path: Path) -> None:
 
 
 async def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
-    async with stub(tmp_path, silence()) as server:
+    async with kube_stub(tmp_path, silence()) as server:
         client = server.client()
     with pytest.raises(Unavailable):
         await client.get(PODS, name="a", namespace="b")
@@ -198,7 +199,7 @@ async def test_nobody_listening_is_unavailable(tmp_path: Path) -> None:
 async def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
     first = says({"metadata": {"continue": "next&page", "resourceVersion": "7"}, "items": [{"n": 1}, "rubbish"]})
     second = says({"metadata": {"resourceVersion": "8"}, "items": [{"n": 2}]})
-    async with stub(tmp_path, first, second) as server:
+    async with kube_stub(tmp_path, first, second) as server:
         client = server.client()
         listing = await client.list(PODS, namespace="shop", labels=selector_of_either([{"b": "2", "a": "1"}]))
         await client.close()
@@ -213,7 +214,7 @@ async def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
 )
 async def test_pages_without_end_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: list[str], said: str) -> None:
     monkeypatch.setattr("daemon.kube.client._MOST_PAGES", 3)
-    async with stub(tmp_path, *(says({"metadata": {"continue": more}, "items": []}) for more in pages)) as server:
+    async with kube_stub(tmp_path, *(says({"metadata": {"continue": more}, "items": []}) for more in pages)) as server:
         client = server.client()
         with pytest.raises(Unavailable, match=said):
             await client.list(PODS)
@@ -222,7 +223,7 @@ async def test_pages_without_end_are_given_up(tmp_path: Path, monkeypatch: pytes
 
 
 async def test_credentials_that_ran_out_are_read_anew_once(tmp_path: Path) -> None:
-    async with stub(tmp_path, status(401), says({"n": 1})) as server:
+    async with kube_stub(tmp_path, status(401), says({"n": 1})) as server:
         client = server.client()
         config = json.loads(server.kubeconfig.read_text())
         await client.connect()
@@ -233,7 +234,7 @@ async def test_credentials_that_ran_out_are_read_anew_once(tmp_path: Path) -> No
 
 
 async def test_credentials_that_are_refused_are_not_tried_without_end(tmp_path: Path) -> None:
-    async with stub(tmp_path, status(401, "who are you")) as server:
+    async with kube_stub(tmp_path, status(401, "who are you")) as server:
         client = server.client()
         for _ in range(3):
             with pytest.raises(Forbidden, match="who are you"):
@@ -249,7 +250,7 @@ async def test_many_calls_share_one_renewal(tmp_path: Path) -> None:
         made.append(settings)
         return await connect(settings)
 
-    async with stub(tmp_path, *[status(401)] * 3, says({})) as server:
+    async with kube_stub(tmp_path, *[status(401)] * 3, says({})) as server:
         client = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig)), connector=connector)
         await asyncio.gather(*(client.get(PODS, name="a", namespace="b") for _ in range(3)))
         await client.close()
@@ -257,7 +258,7 @@ async def test_many_calls_share_one_renewal(tmp_path: Path) -> None:
 
 
 async def test_a_watch_gives_lines_and_ends_empty(tmp_path: Path) -> None:
-    async with stub(tmp_path, lines({"n": 1}, {"n": 2})) as server:
+    async with kube_stub(tmp_path, lines({"n": 1}, {"n": 2})) as server:
         client = server.client()
         async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=5.0, labels="a=b") as line:
             assert [await line(), await line(), await line()] == [b'{"n": 1}\n', b'{"n": 2}\n', b""]
@@ -266,9 +267,9 @@ async def test_a_watch_gives_lines_and_ends_empty(tmp_path: Path) -> None:
     assert server.requests == [("GET", f"/api/v1/pods?{query}", None)]
 
 
-@pytest.mark.parametrize(("answer", "error"), [(status(410), Expired), (text("bad gateway", status=502), Unavailable)])
+@pytest.mark.parametrize(("answer", "error"), [(status(410), Expired), (says("bad gateway", status=502), Unavailable)])
 async def test_a_watch_that_is_refused_raises(tmp_path: Path, answer: Answer, error: type[Exception]) -> None:
-    async with stub(tmp_path, answer) as server:
+    async with kube_stub(tmp_path, answer) as server:
         client = server.client()
         with pytest.raises(error):
             async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=5.0):
@@ -277,7 +278,7 @@ async def test_a_watch_that_is_refused_raises(tmp_path: Path, answer: Answer, er
 
 
 async def test_a_watch_that_never_begins_and_one_that_goes_silent_time_out(tmp_path: Path) -> None:
-    async with stub(tmp_path, silence(), lines({"n": 1}, then="silence")) as server:
+    async with kube_stub(tmp_path, silence(), lines({"n": 1}, then="silence")) as server:
         client = server.client(timeout_seconds=0.2)
         with pytest.raises(TimedOut):
             async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=0.2):
@@ -290,7 +291,7 @@ async def test_a_watch_that_never_begins_and_one_that_goes_silent_time_out(tmp_p
 
 
 async def test_a_watch_that_breaks_and_one_with_an_endless_line_are_unavailable(tmp_path: Path) -> None:
-    async with stub(tmp_path, lines({"n": 1}, then="break"), lines("x" * 5_000_000)) as server:
+    async with kube_stub(tmp_path, lines({"n": 1}, then="break"), lines("x" * 5_000_000)) as server:
         client = server.client()
         async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=5.0) as line:
             with pytest.raises(Unavailable):

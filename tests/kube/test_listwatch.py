@@ -17,8 +17,9 @@ from daemon.kube.answers import Expired
 from daemon.kube.client import Listing
 from daemon.kube.listwatch import ApiSource, ListWatch, ObjectChange
 from daemon.kube.resources import PODS
-from tests.engine.test_reverting import FakeClock
-from tests.kube.stub import lines, says, status, stub, text
+from tests.hand.clock import HandClock
+from tests.hand.servers import lines, says
+from tests.kube.stub import kube_stub, status
 
 Json = dict[str, Any]
 
@@ -67,8 +68,8 @@ class FakeSource:
         yield line
 
 
-def loop(source: FakeSource, clock: FakeClock | None = None) -> ListWatch:
-    return ListWatch(source=source, clock=clock or FakeClock(), random=lambda: 0.5)
+def loop(source: FakeSource, clock: HandClock | None = None) -> ListWatch:
+    return ListWatch(source=source, clock=clock or HandClock(), random=lambda: 0.5)
 
 
 async def turned(loop: ListWatch) -> list[tuple[str, str]]:
@@ -146,11 +147,11 @@ async def test_what_is_no_event_is_an_error_and_the_watch_goes_on_from_where_it_
 
 
 async def test_the_age_is_that_of_the_last_word_from_the_server() -> None:
-    clock = FakeClock()
+    clock = HandClock()
     watching = loop(FakeSource([listing(7)], [[event("BOOKMARK", pod("", 8))]]), clock)
     assert watching.age_seconds is None
     await turned(watching)
-    clock.at += 10.0
+    clock.time += 10.0
     assert watching.age_seconds == 10.0
     await turned(watching)
     assert watching.age_seconds == 0.0
@@ -158,7 +159,7 @@ async def test_the_age_is_that_of_the_last_word_from_the_server() -> None:
 
 async def test_failures_are_told_and_tried_again_later_and_later() -> None:
     errors: list[VerdictdError] = []
-    clock = FakeClock()
+    clock = HandClock()
     faults: list[Listing | VerdictdError] = [Unavailable("502"), Forbidden("upgrade"), TimedOut("silent")]
     source = FakeSource([*faults, listing(7, pod("a", 5))])
     watching = ListWatch(source=source, clock=clock, random=lambda: 0.5, failed=errors.append)
@@ -169,7 +170,7 @@ async def test_failures_are_told_and_tried_again_later_and_later() -> None:
 
 
 async def test_a_watch_that_always_closes_at_once_is_not_asked_in_a_tight_loop() -> None:
-    clock = FakeClock()
+    clock = HandClock()
     source = FakeSource([listing(7)], [*([] for _ in range(8)), [event("ADDED", pod("a", 8))]])
     async with contextlib.aclosing(loop(source, clock).changes()) as changes:
         assert brief(await anext(changes)) == ("added", "a")
@@ -221,11 +222,11 @@ async def test_over_a_real_socket(tmp_path: Path) -> None:
     first = {"metadata": {"resourceVersion": "7"}, "items": [pod("a", 5)]}
     second = {"metadata": {"resourceVersion": "9"}, "items": [pod("b", 9)]}
     watch = lines({"type": "ADDED", "object": pod("c", 8)})
-    answers = [text("bad gateway", status=502), says(first), watch, status(410, "too old"), says(second), lines(then="silence")]
-    async with stub(tmp_path, *answers) as server:
+    answers = [says("bad gateway", status=502), says(first), watch, status(410, "too old"), says(second), lines(then="silence")]
+    async with kube_stub(tmp_path, *answers) as server:
         client = server.client()
         source = ApiSource(kube=client, resource=PODS, namespace="shop", idle_seconds=5.0)
-        watching = ListWatch(source=source, clock=FakeClock(), random=lambda: 0.5)
+        watching = ListWatch(source=source, clock=HandClock(), random=lambda: 0.5)
         async with contextlib.aclosing(watching.changes()) as changes:
             told = [brief(await anext(changes)) for _ in range(5)]
         await client.close()

@@ -9,7 +9,8 @@ from daemon.errors import Forbidden, NotFound, Refused
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS
 from daemon.kube.transport import connect
-from tests.kube.stub import says, stub, write_kubeconfig
+from tests.hand.servers import says
+from tests.kube.stub import kube_stub, write_kubeconfig
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +72,7 @@ async def test_a_kubeconfig_that_is_named_wins_over_the_cluster(tmp_path: Path, 
 
 
 async def test_credentials_that_cannot_be_refreshed_are_an_error_of_ours(tmp_path: Path) -> None:
-    async with stub(tmp_path, says({})) as server:
+    async with kube_stub(tmp_path, says({})) as server:
         client = server.client()
         await client.connect()
 

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from daemon.model import Reading
+from tests.hand.servers import app_of, serving
 from tests.servers.envoy import Envoy, envoy
 from tests.servers.run import LOOPBACK, free_ports
 
@@ -119,20 +120,11 @@ async def world(folder: Path, *, flush: dict[str, object] | None = None, dead_ca
         for arm, backend_port in zip(ARMS, backend_ports, strict=True):
             backends[arm] = Backend(backend_port)
             if not (dead_canary and arm == ARMS[1]):
-                await _serve(stack, backends[arm])
+                await stack.enter_async_context(serving(app_of(backends[arm].handle), port=backend_port))
         bootstrap = folder / "envoy.json"
         bootstrap.write_text(json.dumps(_bootstrap(port, admin_port, backends, flush or {})), encoding="utf-8")
         client = await stack.enter_async_context(aiohttp.ClientSession())
         yield World(port, admin_port, folder, bootstrap, client, backends)
-
-
-async def _serve(stack: AsyncExitStack, backend: Backend) -> None:
-    app = web.Application()
-    app.router.add_get("/{path:.*}", backend.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, LOOPBACK, backend.port).start()
 
 
 def _address(port: int) -> dict[str, object]:

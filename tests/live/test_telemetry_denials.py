@@ -14,12 +14,14 @@ import pytest
 from aiohttp import web
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
+from tests.hand.servers import app_of, serving
 from tests.live.telemetry_world import MANAGER, ROUTER
-from tests.live.test_telemetry_envoy import PATIENCE_SECONDS, SystemClock
+from tests.live.test_telemetry_envoy import PATIENCE_SECONDS
 from tests.servers.envoy import envoy
 from tests.servers.prometheus import prometheus
 from tests.servers.run import LOOPBACK, free_ports, until
@@ -108,17 +110,8 @@ async def sidecars(folder: Path, prefix: str, tags: list[dict[str, str]]) -> Asy
             bootstrap.write_text(json.dumps(_bootstrap(port, admin_port, prefix, tags)), encoding="utf-8")
             running = await stack.enter_async_context(envoy(folder / workload, bootstrap, admin_port))
             made.append(Sidecar(workload, port, running.admin, page_port, client))
-            await _serve(stack, made[-1])
+            await stack.enter_async_context(serving(app_of(made[-1].show), port=page_port))
         yield made[0], made[1]
-
-
-async def _serve(stack: AsyncExitStack, sidecar: Sidecar) -> None:
-    app = web.Application()
-    app.router.add_get("/{path:.*}", sidecar.show)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, LOOPBACK, sidecar.page_port).start()
 
 
 async def read(source: Telemetry) -> Reading:

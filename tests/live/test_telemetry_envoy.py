@@ -11,6 +11,7 @@ from typing import Literal
 import pytest
 
 from config.settings import EnvoyTelemetry
+from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
@@ -28,17 +29,6 @@ ON_SCRAPE: dict[str, object] = {"stats_flush_on_admin": True}
 TICK = 0.25
 PATIENCE_SECONDS = 30.0
 """What nothing here takes, on any machine."""
-
-
-class SystemClock:
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float, /) -> None:
-        await asyncio.sleep(seconds)
 
 
 @asynccontextmanager

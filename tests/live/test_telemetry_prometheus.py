@@ -14,12 +14,13 @@ import pytest_asyncio
 from aiohttp import web
 
 from config.settings import PrometheusTelemetry
+from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Reading, Release, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.live.telemetry_world import ARMS, Sums, world
-from tests.live.test_telemetry_envoy import ON_SCRAPE, PATIENCE_SECONDS, SystemClock
+from tests.live.test_telemetry_envoy import ON_SCRAPE, PATIENCE_SECONDS
 from tests.servers.prometheus import Prometheus, prometheus
 from tests.servers.run import LOOPBACK, free_ports, until
 from tests.telemetry.support import watch, workloads

@@ -16,10 +16,11 @@ import aiohttp
 from aiohttp import web
 
 from daemon.model import ArmSpec, Release
+from tests.hand.servers import serving
 from tests.mesh import istio_objects
 from tests.mesh.istio_exporter import IstioExporter
 from tests.mesh.istio_objects import NAMESPACE, PORT, SERVICE, VERSIONS, Json
-from tests.mesh.traffic import Backend, Fault, Traffic, backend, serving, traffic
+from tests.mesh.traffic import Backend, Fault, Traffic, backend, traffic
 from tests.servers.crds import install_crds
 from tests.servers.envoy import Envoy, envoy
 from tests.servers.istiod import Istiod, istiod

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from config.settings import Kubernetes, Limits
+from daemon.aio.clock import SystemClock
 from daemon.cli import main
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, NotFound
@@ -20,7 +21,6 @@ from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh import istio_objects
 from tests.mesh.istio_objects import NAMESPACE, SERVICE
-from tests.mesh.wallclock import WallClock
 from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer, cluster
 from tests.servers.locate import require_crds
@@ -78,7 +78,7 @@ async def routes(kube: KubeClient) -> Any:
 
 async def revert(router: IstioRouter, release: Release, *, located: str = "") -> RevertOutcome:
     limits = Limits(confirm_seconds=2.0)
-    return await Reverting(clock=WallClock(), limits=limits, random=lambda: 0.5).run(router, release, located=located)
+    return await Reverting(clock=SystemClock(), limits=limits, random=lambda: 0.5).run(router, release, located=located)
 
 
 async def command(kubeconfig: Path, *argv: str) -> int:

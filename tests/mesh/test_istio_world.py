@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from config.settings import Kubernetes, Limits
+from daemon.aio.clock import SystemClock
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting
 from daemon.kube.client import KubeClient
@@ -16,7 +17,6 @@ from daemon.model import Action
 from tests.mesh import istio_objects
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
-from tests.mesh.wallclock import WallClock
 
 pytestmark = [
     pytest.mark.mesh,
@@ -36,7 +36,7 @@ async def router(shared_istio_world: IstioWorld) -> AsyncIterator[IstioRouter]:
 
 
 def procedure(*, guard_seconds: float = 2.0) -> Reverting:
-    return Reverting(clock=WallClock(), limits=Limits(guard_seconds=guard_seconds), random=lambda: 0.5)
+    return Reverting(clock=SystemClock(), limits=Limits(guard_seconds=guard_seconds), random=lambda: 0.5)
 
 
 async def test_a_revert_ends_the_canarys_traffic_and_leaves_the_rest_of_the_object(

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from config.settings import Kubernetes, Limits
+from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import Reverting
 from daemon.errors import Conflict, Forbidden, NotFound, Refused
 from daemon.kube.client import KubeClient
@@ -22,7 +23,6 @@ from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh import istio_objects
 from tests.mesh.istio_objects import NAMESPACE, SERVICE
-from tests.mesh.wallclock import WallClock
 from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer, cluster
 from tests.servers.locate import require_crds
@@ -103,7 +103,7 @@ async def account(
 
 
 def procedure() -> Reverting:
-    return Reverting(clock=WallClock(), limits=Limits(confirm_seconds=2.0), random=lambda: 0.5)
+    return Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=2.0), random=lambda: 0.5)
 
 
 async def test_an_outdated_resource_version_is_a_conflict(kube: KubeClient) -> None:
@@ -259,7 +259,7 @@ async def test_a_baseline_that_nobody_serves_blocks(api: KubeApiServer, kube: Ku
 
 async def test_the_watch_follows_a_real_server(kube: KubeClient) -> None:
     source = ApiSource(kube=kube, resource=VIRTUAL_SERVICES, namespace=NAMESPACE)
-    watching = ListWatch(source=source, clock=WallClock(), random=lambda: 0.5)
+    watching = ListWatch(source=source, clock=SystemClock(), random=lambda: 0.5)
     async with contextlib.aclosing(watching.changes()) as changes:
         async with asyncio.timeout(10.0):
             assert (await anext(changes)).kind == "added"

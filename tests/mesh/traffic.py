@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 import aiohttp
 from aiohttp import web
 
+from tests.hand.servers import serving
 from tests.servers.run import until
 
 VERSION_HEADER = "x-version"
@@ -76,19 +77,6 @@ async def backend(
     async with serving(app, port=port) as bound:
         state.port = bound
         yield state
-
-
-@contextlib.asynccontextmanager
-async def serving(app: web.Application, *, port: int = 0) -> AsyncIterator[int]:
-    """Run an application on loopback; gives its port."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", port)
-        await site.start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
 
 
 @dataclasses.dataclass(slots=True)

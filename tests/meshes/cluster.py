@@ -12,11 +12,10 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from config.settings import Kubernetes
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Resource
-from tests.kube.stub import Answer, says, status, write_kubeconfig
-from tests.mesh.traffic import serving
+from tests.hand.servers import Answer, app_of, says, serving
+from tests.kube.stub import client_of, status, write_kubeconfig
 from tests.meshes import jsonpatch
 
 Json = dict[str, Any]
@@ -53,8 +52,7 @@ class Cluster:
         return sum(asked == method for asked, _ in self.requests)
 
     def client(self, *, timeout_seconds: float = 5.0) -> KubeClient:
-        settings = Kubernetes(auth="kubeconfig", kubeconfig=str(self.kubeconfig), request_timeout_seconds=timeout_seconds)
-        return KubeClient(settings)
+        return client_of(self.kubeconfig, timeout_seconds=timeout_seconds)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
@@ -115,8 +113,6 @@ def _wanted(selector: str) -> dict[str, list[str]]:
 async def cluster(folder: Path) -> AsyncIterator[Cluster]:
     """Run it."""
     state = Cluster(folder / "kubeconfig.json")
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", state.handle)
-    async with serving(app) as port:
+    async with serving(app_of(state.handle)) as port:
         write_kubeconfig(state.kubeconfig, port=port)
         yield state

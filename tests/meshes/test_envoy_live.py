@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from config.settings import Limits
+from daemon.aio.clock import SystemClock
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound
@@ -19,7 +20,6 @@ from daemon.meshes.envoy import guardedfile
 from daemon.meshes.envoy.router import EnvoyRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh.traffic import Backend, Traffic, backend, said, traffic
-from tests.mesh.wallclock import WallClock
 from tests.servers.envoy import envoy
 from tests.servers.run import free_ports, until
 
@@ -153,7 +153,7 @@ async def router(mesh: FileMesh) -> AsyncIterator[EnvoyRouter]:
 
 
 def procedure() -> Reverting:
-    return Reverting(clock=WallClock(), limits=Limits(confirm_seconds=5.0, guard_seconds=1.5), random=lambda: 0.5)
+    return Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=5.0, guard_seconds=1.5), random=lambda: 0.5)
 
 
 def both(seen: Traffic) -> bool:
@@ -278,7 +278,7 @@ async def test_routes_that_envoy_refuses_are_seen_as_still_in_force(mesh: FileMe
 
 async def test_an_envoy_whose_admin_is_away_is_reverted_all_the_same(mesh: FileMesh) -> None:
     router = EnvoyRouter(routes_file=str(mesh.routes), admin="http://127.0.0.1:1")
-    outcome = await Reverting(clock=WallClock(), limits=Limits(confirm_seconds=0.1), random=lambda: 0.5).run(router, RELEASE)
+    outcome = await Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=0.1), random=lambda: 0.5).run(router, RELEASE)
     await router.close()
     assert outcome.action is Action.REVERT
     assert "could not be seen" in outcome.reason

@@ -11,14 +11,14 @@ from daemon.meshes.envoy.admin import EnvoyAdmin
 from daemon.meshes.envoy.router import EnvoyRouter
 from daemon.model import ArmSpec, Release
 from tests.config import strangers
-from tests.kube.stub import Answer, Stub, lines, says, silence, stub, text
+from tests.hand.servers import Answer, Stub, lines, says, silence, stub
 
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
 
 
 @pytest.fixture
 async def admin(tmp_path: Path) -> AsyncIterator[tuple[Stub, EnvoyAdmin]]:
-    async with stub(tmp_path) as server:
+    async with stub() as server:
         client = EnvoyAdmin(server.url + "/", timeout_seconds=0.3)
         yield server, client
         await client.close()
@@ -27,12 +27,12 @@ async def admin(tmp_path: Path) -> AsyncIterator[tuple[Stub, EnvoyAdmin]]:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (text("no", status=403), Forbidden),
-        (text("what?", status=404), NotFound),
-        (text("oops", status=503), Unavailable),
-        (text("<html>", status=200), Unavailable),
+        (says("no", status=403), Forbidden),
+        (says("what?", status=404), NotFound),
+        (says("oops", status=503), Unavailable),
+        (says("<html>"), Unavailable),
         (says(["list"]), Unavailable),
-        (text('{"x":' * 50_000, status=200), Unavailable),
+        (says('{"x":' * 50_000), Unavailable),
         (says({"cluster_statuses": [7]}), Unavailable),
         (says({"cluster_statuses": [{"name": "v1", "host_statuses": [{"health_status": 7}]}]}), Unavailable),
         (lines("{", then="break"), Unavailable),
@@ -49,7 +49,7 @@ async def test_every_fault_becomes_an_error_of_ours(admin: tuple[Stub, EnvoyAdmi
 async def test_an_answer_without_end_is_refused(admin: tuple[Stub, EnvoyAdmin]) -> None:
     server, _ = admin
     client = EnvoyAdmin(server.url, max_bytes=1000)
-    server.answers = [text("x" * 5000, status=200)]
+    server.answers = [says("x" * 5000)]
     with pytest.raises(Refused, match="more than 1000"):
         await client.routes_in_force()
     await client.close()
@@ -83,7 +83,7 @@ async def test_the_stats_of_refusals_are_only_a_note(admin: tuple[Stub, EnvoyAdm
     server, _ = admin
     route = {"name": "all", "route": {"cluster": "v2"}}
     dump = {"configs": [{"route_config": {"name": "edge", "virtual_hosts": [{"name": "web", "routes": [route]}]}}]}
-    server.answers = [says(dump), text("oops", status=503)]
+    server.answers = [says(dump), says("oops", status=503)]
     router = EnvoyRouter(routes_file=str(tmp_path / "routes.yaml"), admin=server.url)
     assert await router.canary_gets_traffic(RELEASE) == "edge/web/all: 100 % of the traffic"
     await router.close()

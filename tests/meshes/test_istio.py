@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from config.settings import Kubernetes, Limits
+from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Conflict, InvalidInput, NotFound, Unavailable
 from daemon.kube.client import KubeClient
@@ -20,9 +21,9 @@ from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES, IstioM
 from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.registry import router_for
 from daemon.model import Action, ArmSpec, Release
-from tests.kube.stub import Answer, says, silence, status, text
-from tests.mesh.wallclock import WallClock
-from tests.meshes.cluster import Cluster, cluster
+from tests.hand.servers import Answer, says, silence
+from tests.kube.stub import status
+from tests.meshes.cluster import Cluster
 
 Json = dict[str, Any]
 
@@ -60,14 +61,13 @@ def endpoint_slice(name: str, *endpoints: Json, service: str = "web") -> Json:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with cluster(tmp_path) as running:
-        running.put(VIRTUAL_SERVICES, vs())
-        running.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
-        for name, version in (("a", "1"), ("b", "2")):
-            running.put(PODS, pod(name, app="web", version=version))
-        running.put(ENDPOINT_SLICES, endpoint_slice("web-1", endpoint("10.0.0.1", "a"), endpoint("10.0.0.2", "b")))
-        yield running
+def api(api: Cluster) -> Cluster:
+    api.put(VIRTUAL_SERVICES, vs())
+    api.put(DESTINATION_RULES, rule(v1={"version": "1"}, v2={"version": "2"}))
+    for name, version in (("a", "1"), ("b", "2")):
+        api.put(PODS, pod(name, app="web", version=version))
+    api.put(ENDPOINT_SLICES, endpoint_slice("web-1", endpoint("10.0.0.1", "a"), endpoint("10.0.0.2", "b")))
+    return api
 
 
 @pytest.fixture
@@ -77,11 +77,6 @@ async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
     await client.close()
 
 
-@pytest.fixture
-def router(kube: KubeClient) -> IstioRouter:
-    return IstioRouter(kube)
-
-
 def weights(api: Cluster, name: str = "web", namespace: str = "shop") -> list[int]:
     found = api.get(VIRTUAL_SERVICES, namespace, name)
     return [target["weight"] for target in found["spec"]["http"][0]["route"]]
@@ -89,7 +84,7 @@ def weights(api: Cluster, name: str = "web", namespace: str = "shop") -> list[in
 
 async def revert(router: IstioRouter, release: Release = SUBSETS) -> RevertOutcome:
     limits = Limits(confirm_seconds=2.0, revert_attempts=4)
-    return await Reverting(clock=WallClock(), limits=limits, random=lambda: 0.5).run(router, release)
+    return await Reverting(clock=SystemClock(), limits=limits, random=lambda: 0.5).run(router, release)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +96,7 @@ async def revert(router: IstioRouter, release: Release = SUBSETS) -> RevertOutco
         ([status(409)] * 5, 2),
         ([says({}, status=429, Retry_After="0")], 2),
         ([status(429, "slow", retryAfterSeconds=1)], 2),
-        ([status(500, "etcd is away"), text("bad gateway", status=502)], 3),
+        ([status(500, "etcd is away"), says("bad gateway", status=502)], 3),
         ([silence()], 2),
     ],
 )

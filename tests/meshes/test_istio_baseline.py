@@ -1,12 +1,11 @@
 """Where the traffic would go: an Istio whose objects do not say what the release does, at the door and at the revert."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from config.settings import Limits
+from daemon.aio.clock import SystemClock
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
@@ -16,9 +15,9 @@ from daemon.meshes.istio.arms import decode, encode
 from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
-from tests.kube.stub import silence, status
-from tests.mesh.wallclock import WallClock
-from tests.meshes.cluster import Cluster, cluster
+from tests.hand.servers import silence
+from tests.kube.stub import status
+from tests.meshes.cluster import Cluster
 from tests.meshes.objects import (
     Item,
     behind,
@@ -39,24 +38,6 @@ HOSTS = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-s
 SPLIT = virtual_service(to("web", "v1", 90), to("web", "v2", 10))
 
 
-@pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with cluster(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
-    client = api.client(timeout_seconds=20.0)
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-def router(kube: KubeClient) -> IstioRouter:
-    return IstioRouter(kube)
-
-
 def put(api: Cluster, *items: Item) -> None:
     for resource, item in items:
         api.put(resource, item)
@@ -68,7 +49,7 @@ def weights(api: Cluster) -> list[int]:
 
 async def revert(router: IstioRouter, release: Release, *, located: str = "") -> RevertOutcome:
     limits = Limits(confirm_seconds=2.0, revert_attempts=4)
-    procedure = Reverting(clock=WallClock(), limits=limits, baseline_seconds=20.0, random=lambda: 0.5)
+    procedure = Reverting(clock=SystemClock(), limits=limits, baseline_seconds=20.0, random=lambda: 0.5)
     return await procedure.run(router, release, located=located)
 
 

@@ -1,8 +1,6 @@
 """What is the same for every mesh of Kubernetes routes, shown on one that is made up and has two kinds of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -12,7 +10,7 @@ from daemon.kube.client import KubeClient
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.model import ArmSpec, Release
 from tests.kube.stub import status
-from tests.meshes.cluster import Cluster, cluster
+from tests.meshes.cluster import Cluster
 from tests.meshes.made_up import REDIRECTS, SPLITS, Pair, made_up_router
 from tests.meshes.objects import Json, behind
 
@@ -29,21 +27,12 @@ def redirect(name: str = "beta", namespace: str = "edge", *, to: str = "web-v2")
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
-    async with cluster(tmp_path) as running:
-        running.listed |= {"splits", "redirects"}
-        running.put(*behind("web-v1", "a"))
-        running.put(SPLITS, split())
-        running.put(REDIRECTS, redirect())
-        yield running
-
-
-@pytest.fixture
-async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
-    client = api.client()
-    await client.connect()
-    yield client
-    await client.close()
+def api(api: Cluster) -> Cluster:
+    api.listed |= {"splits", "redirects"}
+    api.put(*behind("web-v1", "a"))
+    api.put(SPLITS, split())
+    api.put(REDIRECTS, redirect())
+    return api
 
 
 @pytest.fixture

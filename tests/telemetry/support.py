@@ -1,4 +1,4 @@
-"""Snapshots, rounds and watches written by hand, and a clock that stands still."""
+"""Snapshots, rounds and watches written by hand."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,29 +21,6 @@ def impatient(telemetry: Any) -> Iterator[None]:
         yield
     finally:
         client._timeout_seconds = patience
-
-
-class HandClock:
-    """Time as a test sets it."""
-
-    def __init__(self, now: float = 1_000_000.0) -> None:
-        self.time = now
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float, /) -> None:
-        self.time += seconds
-
-
-class TwoClocks(HandClock):
-    """Its monotonic time begins with the machine."""
-
-    def monotonic(self) -> float:
-        return self.time - 999_500.0
 
 
 def watch(release_id: str = "web-1", *, baseline: str = "web-v1", canary: str = "web-v2") -> Watch:

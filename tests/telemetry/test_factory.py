@@ -6,8 +6,9 @@ from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.errors import InvalidInput
 from daemon.meshes.registry import schemas
 from daemon.telemetry.factory import telemetry_from
-from tests.telemetry.stub import stub
-from tests.telemetry.support import HandClock, watch
+from tests.hand.clock import HandClock
+from tests.hand.servers import stub
+from tests.telemetry.support import watch
 
 BAD = ["", "10.0.0.7:15090", "localhost", "ftp://proxy:21", "http://", "http://proxy:port", "http://[::1"]
 

@@ -14,9 +14,10 @@ from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.sampled import SampledTelemetry
-from tests.aio.servers import MIB, Server, bomb, head, says, server
+from tests.hand.clock import HandClock
+from tests.hand.sockets import MIB, Server, bomb, head, says, server
 from tests.telemetry.scrape.test_source import page
-from tests.telemetry.support import HandClock, watch, workloads
+from tests.telemetry.support import watch, workloads
 
 PATIENCE_SECONDS = 30.0
 CEILING = 4 * MIB

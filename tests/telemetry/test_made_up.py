@@ -10,9 +10,9 @@ from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.model import ArmSpec, Reading, Release, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
+from tests.hand.clock import HandClock
+from tests.hand.servers import stub
 from tests.telemetry.made_up import SCHEMAS, TARGETS, Exporter
-from tests.telemetry.stub import stub
-from tests.telemetry.support import TwoClocks
 
 INBOUND, OUTBOUND = {"direction": "inbound", "namespace": "shop"}, {"direction": "outbound", "dst_namespace": "shop"}
 Shows = Callable[[int, int, int], None]
@@ -32,7 +32,7 @@ BY_SUBSET = watching(baseline=ArmSpec(service="web", subset="v1"), canary=ArmSpe
 class Scene:
     """A telemetry source, what its server shows, and the clock of both."""
 
-    def __init__(self, telemetry: Telemetry, exporter: Exporter, clock: TwoClocks) -> None:
+    def __init__(self, telemetry: Telemetry, exporter: Exporter, clock: HandClock) -> None:
         self.telemetry, self.exporter, self.clock = telemetry, exporter, clock
 
     async def read(self, watches: list[Watch]) -> Reading:
@@ -52,15 +52,15 @@ class Scene:
 
 @asynccontextmanager
 async def scene(schema: str, *, through: str) -> AsyncIterator[Scene]:
-    clock = TwoClocks()
+    clock = HandClock(booted=999_500.0)
     exporter = Exporter(now=clock.time)
     dialect = cast("Any", schema)  # the settings know those that verdictd comes with
     async with stub(addresses=2) as server:
         if through == "prometheus":
-            server.answer = exporter.as_prometheus
+            server.does(exporter.as_prometheus)
             settings: EnvoyTelemetry | PrometheusTelemetry = PrometheusTelemetry(url=server.url, dialect=dialect)
         else:
-            server.answer = exporter.as_text
+            server.does(exporter.as_text)
             endpoints = [server.url.replace("127.0.0.1", address) for address in TARGETS]
             settings = EnvoyTelemetry(endpoints=endpoints, tick_seconds=5.0, dialect=dialect)
         async with telemetry_from(settings, clock=clock, schemas=SCHEMAS) as telemetry:

@@ -10,7 +10,8 @@ from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.schema import Ended
-from tests.telemetry.support import TwoClocks, workloads
+from tests.hand.clock import HandClock
+from tests.telemetry.support import workloads
 
 SCHEMA = schemas()["istio"]
 WATCHES = [workloads("web-1"), workloads("web-2", canary="web-v3")]
@@ -47,7 +48,7 @@ class Scene:
     """A hand-made source in its frame. Time goes on for both."""
 
     def __init__(self, *, monotonic: bool = False) -> None:
-        self.clock = TwoClocks()
+        self.clock = HandClock(booted=999_500.0)
         index = SeriesIndex(SCHEMA)
         self.source = HandSource(index, at=self.clock.monotonic() if monotonic else self.clock.now())
         self.source.timing = replace(self.source.timing, monotonic=monotonic)

@@ -3,12 +3,13 @@
 Which of them a file is, is seen from its content, never from its name.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from analyzers.judge import fold, start
+from analyzers.judge import to_end
 from analyzers.ruling import Ruling
 from config import files
 from config.policy import Policy
@@ -118,21 +119,17 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
         InvalidInput: naming the file and the line of the first fault.
     """
     recording = opened(path, policies=[policy])
-    [terms] = recording.terms
-    state = start(terms)
+    digests: list[str] = []
+    samples = _digested(recording.samples, into=digests)
     ruling: Ruling | None = None
     points: list[Point] = []
-    digests: list[str] = []
     canary = baseline = Totals()
-    digest = ""
-    for sample in recording.samples:
-        digest = recordings.chained(digest, recordings.line(sample))
-        digests.append(digest)
-        if ruling is None or ruling.outcome == "continue":
-            [(state, ruling)] = fold([terms], [state], [sample])
-            points.append(_point(sample, ruling))
-            if sample.canary is not None and sample.baseline is not None:
-                canary, baseline = _plus(canary, sample.canary), _plus(baseline, sample.baseline)
+    for _, [sample], [ruling] in to_end(recording.terms, lambda _: [next(samples, None)]):
+        points.append(_point(sample, ruling))
+        if sample.canary is not None and sample.baseline is not None:
+            canary, baseline = _plus(canary, sample.canary), _plus(baseline, sample.baseline)
+    for _ in samples:  # to the end of the recording: a record's digest may be that of a later tick
+        pass
     assert ruling is not None  # ``opened`` refuses a recording without a tick
     return Trace(
         file=path,
@@ -146,6 +143,15 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
         digests=tuple(digests),
         torn_line=recording.torn_line,
     )
+
+
+def _digested(samples: Iterable[Sample], *, into: list[str]) -> Iterator[Sample]:
+    """The samples as they are; the chained digest after each is added to a list."""
+    digest = ""
+    for sample in samples:
+        digest = recordings.chained(digest, recordings.line(sample))
+        into.append(digest)
+        yield sample
 
 
 def _point(sample: Sample, ruling: Ruling) -> Point:

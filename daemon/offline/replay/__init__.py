@@ -18,7 +18,7 @@ def replay_file(path: Path, *, policy: Policy | None = None) -> Replayed:
     Raises:
         InvalidInput: naming the file and the line of the first fault.
     """
-    [(_, result)] = judge([path], policies=[policy])
+    [result] = judge([path], policies=[policy])
     if isinstance(result, Unusable):
         raise result.error
     return replayed(result)

@@ -1,19 +1,19 @@
 """Many recordings judged side by side, in one process or several; what comes of each is a last ruling for each policy, or a fault.
 
-One tick of each recording is folded in one batch, and a place that comes free is filled anew. Results of several processes come in
-the order of the files; no process is started for a moment's work.
+Results come in the order of the files, also those of several processes; no process is started for a moment's work.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 from analyzers.counts import Sample
-from analyzers.judge import JudgeState, Terms, fold, start
+from analyzers.judge import to_end
 from analyzers.ruling import Finding, Ruling
 from config.policy import Policy
 from daemon.errors import InvalidInput
@@ -87,100 +87,62 @@ WIDTH = 64
 
 
 @dataclass(slots=True)
-class _Watch:
-    """One recording under one policy; ``ruling`` is the last one."""
-
-    terms: Terms
-    state: JudgeState
-    ruling: Ruling | None = None
-
-    @property
-    def going(self) -> bool:
-        return self.ruling is None or self.ruling.outcome == "continue"
-
-
-@dataclass(slots=True)
 class _Lane:
-    """One open recording with a watch for each policy."""
+    """One open recording, the last ruling on it under each policy, and what is wrong with it."""
 
-    place: int
     path: Path
     recording: Opened
-    translated: tuple[str, ...] = ()
-    watches: list[_Watch] = field(default_factory=list)
+    translated: tuple[str, ...]
+    rulings: dict[int, Ruling] = field(default_factory=dict)
+    fault: InvalidInput | None = None
 
-    def result(self) -> Judged:
-        rulings = tuple(watch.ruling for watch in self.watches if watch.ruling is not None)
+    def next(self) -> Sample | None:
+        """The next sample; null at the end, or where a fault is."""
+        try:
+            return None if self.fault else next(self.recording.samples, None)
+        except InvalidInput as error:
+            self.fault = error
+            return None
+
+    def result(self) -> Result:
+        if self.fault is not None:
+            return Unusable(file=self.path, error=self.fault)
+        rulings = tuple(self.rulings[at] for at in range(len(self.rulings)))
         return Judged(file=self.path, rulings=rulings, torn_line=self.recording.torn_line, translated=self.translated)
 
 
-def judge(
-    paths: Iterable[Path], *, policies: Sequence[Policy | None] = (None,), width: int = WIDTH
-) -> Iterator[tuple[int, Result]]:
-    """Judge recordings under each of some policies (null: the recorded one).
+def judge(paths: Iterable[Path], *, policies: Sequence[Policy | None] = (None,), width: int = WIDTH) -> Iterator[Result]:
+    """Judge recordings under each of some policies (null: the recorded one), ``width`` side by side; a result for each path.
 
-    Yields a result for each path with its place among the paths, in the order in which they end. Every recording is read to its
-    end, also where all policies have decided before, so that a broken line is always found.
+    Every recording is read to its end, also where all policies have decided before, so that a broken line is always found.
     """
-    waiting = enumerate(paths)
-    lanes: list[_Lane] = []
-    while True:
-        for place, path in waiting:
-            lane = _open(place, path, policies)
-            if isinstance(lane, Unusable):
-                yield place, lane
-                continue
-            lanes.append(lane)
-            if len(lanes) >= width:
-                break
-        if not lanes:
-            return
-        left: list[_Lane] = []
-        for lane, ended in _step(lanes):
-            if ended is None:
-                left.append(lane)
-            else:
-                yield lane.place, ended
-        lanes = left
+    waiting = iter(paths)
+    while batch := [_open(path, policies) for path in islice(waiting, width)]:
+        _judge_open([lane for lane in batch if isinstance(lane, _Lane)], policies=len(policies))
+        yield from (lane.result() if isinstance(lane, _Lane) else lane for lane in batch)
 
 
-def _open(place: int, path: Path, policies: Sequence[Policy | None]) -> _Lane | Unusable:
+def _open(path: Path, policies: Sequence[Policy | None]) -> _Lane | Unusable:
     try:
         recording = opened(path, policies=policies)
     except InvalidInput as error:
         return Unusable(file=path, error=error)
-    translated = recording.header.translated if None in policies else ()
-    return _Lane(place, path, recording, translated, [_Watch(terms, start(terms)) for terms in recording.terms])
+    return _Lane(path, recording, recording.header.translated if None in policies else ())
 
 
-def _step(lanes: Sequence[_Lane]) -> list[tuple[_Lane, Result | None]]:
-    """Read and fold one tick of every lane. A lane that has come to its end has a result."""
-    results: list[tuple[_Lane, Result | None]] = []
-    watches: list[_Watch] = []
-    samples: list[Sample] = []
+def _judge_open(lanes: Sequence[_Lane], *, policies: int) -> None:
+    """Judge each of the lanes under each policy, then read what is left of it. A sample is read once for all policies."""
+
+    def samples_of(places: Sequence[int]) -> list[Sample | None]:
+        read = {at: lanes[at].next() for at in dict.fromkeys(place // policies for place in places)}
+        return [read[place // policies] for place in places]
+
+    for places, _, rulings in to_end([one for lane in lanes for one in lane.recording.terms], samples_of):
+        for place, ruling in zip(places, rulings, strict=True):
+            lanes[place // policies].rulings[place % policies] = ruling
     for lane in lanes:
-        going = [watch for watch in lane.watches if watch.going]
-        sample, ended = _next(lane, last=not going)
-        results.append((lane, ended))
-        if sample is not None:
-            watches += going
-            samples += [sample] * len(going)
-    folded = fold([watch.terms for watch in watches], [watch.state for watch in watches], samples)
-    for watch, (state, ruling) in zip(watches, folded, strict=True):
-        watch.state, watch.ruling = state, ruling
-    return results
-
-
-def _next(lane: _Lane, *, last: bool) -> tuple[Sample | None, Result | None]:
-    """The lane's next sample, or its result; ``last``: nobody needs its samples any more, only its faults."""
-    try:
-        if last:
-            for _ in lane.recording.samples:
-                pass
-        sample = next(lane.recording.samples, None)
-    except InvalidInput as error:
-        return None, Unusable(file=lane.path, error=error)
-    return sample, lane.result() if sample is None else None
+        while lane.next() is not None:
+            pass
 
 
 _CHUNK = 128
@@ -205,8 +167,7 @@ def judge_all(paths: Sequence[Path], *, policies: Sequence[Policy | None] = (Non
 
 
 def _judge_chunk(paths: Sequence[Path], *, policies: Sequence[Policy | None]) -> list[Result]:
-    results: dict[int, Result] = dict(judge(paths, policies=policies))
-    return [results[place] for place in range(len(paths))]
+    return list(judge(paths, policies=policies))
 
 
 def _bytes(paths: Sequence[Path]) -> int:

@@ -1,8 +1,8 @@
 """Many releases watched by the real judge, to their verdicts: what a policy would do to such releases.
 
-The judge is asked through its public fold. Where the releases come from is open: a feed gives, tick by tick, the samples of those
-that are still watched. Releases run in blocks, each with a seed of its own derived from the trial's: blocks bound the memory,
-can be spread over processes, and a block's releases do not depend on how many blocks there are.
+Where the releases come from is open: a feed gives, tick by tick, the samples of those that are still watched. Releases run in
+blocks, each with a seed of its own derived from the trial's: blocks bound the memory, can be spread over processes, and a block's
+releases do not depend on how many blocks there are.
 """
 
 import math
@@ -14,8 +14,7 @@ from typing import Final
 import numpy as np
 
 from analyzers.counts import Sample
-from analyzers.judge import JudgeState, Terms, fold, start, terms_of
-from analyzers.ruling import Ruling
+from analyzers.judge import Round, Terms, terms_of, to_end
 from config.policy import Policy
 from daemon.offline.simulation import packing
 from daemon.offline.simulation.drawing import Counts, Stream
@@ -82,36 +81,22 @@ def feed(
     return (partial(packing.samples, world, tick) for tick in stream.ticks(ticks))
 
 
-@dataclass(slots=True, kw_only=True)
-class Round:
-    """One tick of a watch: samples and rulings of the releases at ``places``, in parallel."""
-
-    number: int
-    places: Sequence[int]
-    samples: list[Sample]
-    rulings: list[Ruling]
-
-
 def rounds(source: Feed, terms: Terms, *, releases: int) -> Iterator[Round]:
-    """Fold tick after tick of a block of releases under the same terms, each until it has ended or the feed has."""
-    places = list(range(releases))
-    states: list[JudgeState] = [start(terms)] * releases
-    for number, samples_of in enumerate(source, start=1):
-        samples = samples_of(places)
-        folded = fold([terms] * len(places), states, samples)
-        yield Round(number=number, places=places, samples=samples, rulings=[ruling for _, ruling in folded])
-        going = [(at, state) for at, (state, ruling) in zip(places, folded, strict=True) if ruling.outcome == "continue"]
-        if not going:
-            return
-        places, states = [at for at, _ in going], [state for _, state in going]
+    """Judge a block of releases under the same terms, each until it has ended or the feed has."""
+
+    def samples_of(places: Sequence[int]) -> Sequence[Sample | None]:
+        tick = next(source, None)
+        return [None] * len(places) if tick is None else tick(places)
+
+    return to_end([terms] * releases, samples_of)
 
 
 def watch(source: Feed, terms: Terms, *, releases: int) -> Ends:
     """Watch a block of releases, each to its verdict."""
     outcomes, ended = ["inconclusive"] * releases, np.zeros(releases, dtype=np.int64)
     legs: list[str | None] = [None] * releases
-    for now in rounds(source, terms, releases=releases):
-        ended[now.places] = now.number
+    for number, now in enumerate(rounds(source, terms, releases=releases), start=1):
+        ended[now.places] = number
         for at, ruling in zip(now.places, now.rulings, strict=True):
             if ruling.outcome != "continue":
                 outcomes[at], legs[at] = ruling.outcome, ruling.leg

@@ -1,9 +1,13 @@
 """The same watches simulated once more, request by request, with nothing of daemon.offline.simulation: to hold a plan against."""
 
+from collections.abc import Sequence
+from itertools import count
+
 import numpy as np
 
 from analyzers.counts import Arm, Latency, Sample
-from analyzers.judge import fold, start, terms_of
+from analyzers.judge import terms_of, to_end
+from analyzers.ruling import Ruling
 from config.policy import Policy
 from daemon.offline.plan.service import Service
 from daemon.offline.plan.trying import End
@@ -37,25 +41,21 @@ def ends_by_hand(
     )
     worse = service.errors if errors is None else errors
     mine, theirs = service.rps * service.weight / 100.0, service.rps * (1.0 - service.weight / 100.0)
-    ends: dict[int, End] = {}
-    states, t = dict.fromkeys(range(releases), start(terms)), 0.0
-    while states:
-        t += service.tick_seconds
-        samples = [
+    times = count(1)
+
+    def samples_of(places: Sequence[int]) -> list[Sample]:
+        t = next(times) * service.tick_seconds
+        return [
             Sample(
                 t=t,
                 seconds=service.tick_seconds,
                 baseline=_arm(dice, service, theirs, errors=service.errors, factor=1.0),
                 canary=_arm(dice, service, mine, errors=worse, factor=factor),
             )
-            for _ in states
+            for _ in places
         ]
-        for release, (state, ruling) in zip(
-            tuple(states), fold([terms] * len(states), list(states.values()), samples), strict=True
-        ):
-            if ruling.outcome == "continue":
-                states[release] = state
-            else:
-                ends[release] = End(outcome=ruling.outcome, seconds=t)
-                del states[release]
-    return [ends[release] for release in range(releases)]
+
+    last: dict[int, Ruling] = {}
+    for places, _, rulings in to_end([terms] * releases, samples_of):
+        last.update(zip(places, rulings, strict=True))
+    return [End(outcome=last[release].outcome, seconds=last[release].t) for release in range(releases)]

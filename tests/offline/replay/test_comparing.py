@@ -27,7 +27,7 @@ def test_every_end_is_counted_against_its_label(tmp_path: Path) -> None:
     ]
     labels = {path: Label(label="bad" if "bad" in path.name else "healthy") for path in paths if "nobody" not in path.name}
     labels |= {path: Label(label="bad", onset_seconds=10.0) for path in paths if "late" in path.name}
-    results = [result for _, result in judge(paths, policies=[None, TOLERANT])]
+    results = list(judge(paths, policies=[None, TOLERANT]))
     rows, unusable = compare(results, policies=[("as recorded", None), ("tolerant", "sha256:1")], labels=labels)
     assert unusable == []
     strict, tolerant = rows
@@ -44,12 +44,12 @@ def test_every_end_is_counted_against_its_label(tmp_path: Path) -> None:
 def test_a_rollback_before_the_onset_is_a_false_one(tmp_path: Path) -> None:
     paths = record(tmp_path, change=FAILING, number=2)
     labels = {path: Label(label="bad", onset_seconds=50.0) for path in paths}
-    [row], _ = compare((result for _, result in judge(paths)), policies=[("p", None)], labels=labels)
+    [row], _ = compare(judge(paths), policies=[("p", None)], labels=labels)
     assert (row.false_rollbacks.count, row.detections.count) == (2, 0)
 
 
 def test_what_cannot_be_used_is_handed_back(tmp_path: Path) -> None:
-    [row], unusable = compare((one for _, one in judge([tmp_path / "absent.jsonl"])), policies=[("p", None)], labels={})
+    [row], unusable = compare(judge([tmp_path / "absent.jsonl"]), policies=[("p", None)], labels={})
     assert row.recordings == 0
     assert [one.file.name for one in unusable] == ["absent.jsonl"]
 

@@ -41,16 +41,15 @@ def broken(path: Path, *, line: int) -> Path:
 
 @pytest.mark.parametrize("width", [1, 4, 64])
 def test_side_by_side_gives_what_one_by_one_gives(mixed: list[Path], width: int) -> None:
-    together = {place: replayed(result) for place, result in judge(mixed, width=width)}
-    assert [together[place] for place in range(len(mixed))] == [replay_file(path) for path in mixed]
-    verdicts = [together[place].verdict for place in range(len(mixed))]
-    assert verdicts == ["promote"] * 3 + ["rollback"] * 6 + ["inconclusive"] * 3
+    together = [replayed(result) for result in judge(mixed, width=width)]
+    assert together == [replay_file(path) for path in mixed]
+    assert [one.verdict for one in together] == ["promote"] * 3 + ["rollback"] * 6 + ["inconclusive"] * 3
 
 
 def test_several_policies_give_what_each_gives_by_itself(mixed: list[Path]) -> None:
-    for place, result in judge(mixed, policies=[None, LENIENT]):
+    for path, result in zip(mixed, judge(mixed, policies=[None, LENIENT]), strict=True):
         assert not isinstance(result, Unusable)
-        alone = [replay_file(mixed[place], policy=policy) for policy in (None, LENIENT)]
+        alone = [replay_file(path, policy=policy) for policy in (None, LENIENT)]
         ends = [(ruling.outcome, ruling.tick) for ruling in result.rulings]
         assert [("inconclusive" if one == "continue" else one, tick) for one, tick in ends] == [
             (one.verdict, one.ticks) for one in alone
@@ -62,9 +61,8 @@ def test_a_broken_recording_is_named_and_the_others_go_on(tmp_path: Path, line: 
     """Also where the fault comes after the verdict: whether a file is usable does not depend on the policy."""
     good = record(tmp_path, change=FAILING, number=2)
     bad = broken(good[0], line=line)
-    results = dict(judge([good[0], bad, good[1]]))
-    assert [replayed(results[place]).verdict for place in (0, 2)] == ["rollback", "rollback"]
-    unusable = results[1]
+    before, unusable, after = judge([good[0], bad, good[1]])
+    assert [replayed(result).verdict for result in (before, after)] == ["rollback", "rollback"]
     assert isinstance(unusable, Unusable)
     assert f"{bad}:{line}" in str(unusable.error)
     with pytest.raises(InvalidInput, match="broken"):
@@ -127,5 +125,5 @@ def test_a_core_replays_thousands_of_ticks_a_second(tmp_path: Path) -> None:
     """The goal is 3000 a core and is measured by the bench; here only that nothing is slower by an order of magnitude."""
     paths = record(tmp_path, number=64, ticks=60)
     began = time.process_time()
-    ticks = sum(replayed(result).ticks for _, result in judge(paths))
+    ticks = sum(replayed(result).ticks for result in judge(paths))
     assert ticks / (time.process_time() - began) > 600

@@ -114,11 +114,11 @@ async def test_a_query_that_fails_once_it_has_worked_is_a_gap_and_loses_no_denia
         scrape(it, denied=0, forbidden=0)
         await it.read()
         scrape(it, denied=4, forbidden=4)
-        it.server.answer = refusing_metadata(it)
+        it.server.does(refusing_metadata(it))
         reading = await it.read()
         assert reading.canary is None
         assert "too many series" in (reading.gap or "")
-        it.server.answer = it.exporter
+        it.server.does(it.exporter)
         scrape(it, denied=6, forbidden=7)
         _, canary = arms(await it.read())
         assert (canary.requests, canary.denied) == (1, 6)
@@ -128,7 +128,7 @@ async def test_a_query_that_never_worked_is_done_without_said_once_and_what_came
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with scene() as it:
-        it.server.answer = refusing_metadata(it)
+        it.server.does(refusing_metadata(it))
         scrape(it, denied=100, forbidden=100)
         await it.read()
         scrape(it, denied=104, forbidden=104)
@@ -136,7 +136,7 @@ async def test_a_query_that_never_worked_is_done_without_said_once_and_what_came
         assert (canary.requests, canary.denied) == (4, 0), "they cannot be told from what was served"
         said = [record for record in caplog.records if "denials and ages" in record.message]
         assert len(said) == 1
-        it.server.answer = it.exporter
+        it.server.does(it.exporter)
         scrape(it, denied=106, forbidden=106)
         assert arms(await it.read())[1].denied == 0
         scrape(it, denied=109, forbidden=109)
@@ -224,5 +224,5 @@ async def test_both_queries_in_a_row_take_no_longer_than_one_may() -> None:
             await asyncio.sleep(0.0 if LATENCY in str((await request.post())["query"]) else 0.55)
             return await it.exporter(request)
 
-        it.server.answer = slow
+        it.server.does(slow)
         assert "did not answer within 1 s" in ((await it.read()).gap or "")

@@ -14,8 +14,9 @@ from daemon.meshes.registry import schemas
 from daemon.model import Reading, Watch
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
-from tests.telemetry.stub import Stub, stub
-from tests.telemetry.support import HandClock, impatient, workloads
+from tests.hand.clock import HandClock
+from tests.hand.servers import Stub, half, hang_up, silence, stub
+from tests.telemetry.support import impatient, workloads
 
 NAME = "istio_requests_total"
 LATENCY = "istio_request_duration_milliseconds"
@@ -78,7 +79,7 @@ class Scene:
     def __init__(self, telemetry: Telemetry, server: Stub, clock: HandClock) -> None:
         self.telemetry, self.server, self.clock = telemetry, server, clock
         self.exporter = Exporter()
-        self.server.answer = self.exporter
+        self.server.does(self.exporter)
 
     def scrape(self, *, baseline: int, canary: int, errors: int = 0) -> None:
         self.exporter.scrape(self.clock.time, baseline=baseline, canary=canary, errors=errors)
@@ -96,7 +97,7 @@ class Scene:
 
     async def goes_on(self) -> None:
         """The fault is over: nothing of the second that was underway has been lost."""
-        self.server.answer = self.exporter
+        self.server.does(self.exporter)
         reading = await self.read()
         assert reading.gap is None
         assert reading.baseline is not None
@@ -177,7 +178,7 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
     "400": (lambda server: server.says('{"status":"error","error":"bad query"}', status=400), "bad query"),
     "401": (lambda server: server.says("who are you", status=401), "answered 401"),
     "404": (lambda server: server.says("nothing here", status=404), "answered 404"),
-    "429": (lambda server: server.says("", status=429, headers={"Retry-After": "7"}), "answered 429"),
+    "429": (lambda server: server.says("", status=429, Retry_After="7"), "answered 429"),
     "status error": (lambda server: server.says('{"status":"error","error":"expanding series"}'), "expanding series"),
     "no data": (lambda server: server.says('{"status":"success"}'), "the query failed: success"),
     "half of the JSON": (lambda server: server.says('{"status":"success","data":{"resultType":"matr'), "cannot be read"),
@@ -209,9 +210,9 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
         ),
         "not whole: store gateway timed out",
     ),
-    "slow": (lambda server: server.dawdles(40.0), "did not answer within 0.3 s"),
-    "half open": (lambda server: server.stops_half_way(b'{"status":"success","data"'), "did not answer within 0.3 s"),
-    "hangs up": (lambda server: server.hangs_up(), "isconnected"),
+    "slow": (lambda server: server.does(silence()), "did not answer within 0.3 s"),
+    "half open": (lambda server: server.does(half(b'{"status":"success","data"')), "did not answer within 0.3 s"),
+    "hangs up": (lambda server: server.does(hang_up()), "isconnected"),
 }
 
 
@@ -240,7 +241,7 @@ async def test_one_family_that_fails_is_half_an_answer() -> None:
                 return web.Response(status=500, text="latency shard is down")
             return await it.exporter(request)
 
-        it.server.answer = only_counters
+        it.server.does(only_counters)
         reading = await it.read()
         assert reading.baseline is None
         assert "latency shard is down" in (reading.gap or "")
@@ -269,7 +270,7 @@ async def test_an_empty_answer_from_the_beginning_names_what_is_missing() -> Non
         it.server.says('{"status":"success","data":{"resultType":"matrix","result":[]}}')
         assert (await it.read()).gap == "baseline: no series yet"
         it.scrape(baseline=1000, canary=100)
-        it.server.answer = it.exporter
+        it.server.does(it.exporter)
         assert (await it.read()).gap == "baseline: first sight of its series"
 
 

@@ -7,8 +7,9 @@ from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
-from tests.telemetry.stub import Stub, stub
-from tests.telemetry.support import HandClock, workloads
+from tests.hand.clock import HandClock
+from tests.hand.servers import Stub, stub
+from tests.telemetry.support import workloads
 
 SPELLINGS = [
     'envoy_http_rbac{authz_enforce_result="denied",http_conn_manager_prefix="inbound_0.0.0.0_8080"}',

@@ -13,8 +13,9 @@ from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports import Telemetry
 from daemon.telemetry.factory import telemetry_from
-from tests.telemetry.stub import Stub, stub
-from tests.telemetry.support import HandClock, impatient, watch, workloads
+from tests.hand.clock import HandClock
+from tests.hand.servers import Stub, half, hang_up, silence, stub
+from tests.telemetry.support import impatient, watch, workloads
 
 
 def page(baseline: int, canary: int, errors: int = 0) -> str:
@@ -91,7 +92,7 @@ async def test_no_more_proxies_are_asked_at_once_than_the_pool_holds() -> None:
             await asyncio.sleep(0.01)
             return web.Response(text=page(1, 1))
 
-        server.answer = answer
+        server.does(answer)
         made = EnvoySettings(endpoints=[f"http://127.0.0.{n}:{port}" for n in range(1, 21)], concurrency=4)
         async with telemetry_from(made, clock=HandClock(), schemas=schemas()) as telemetry:
             await telemetry.read([watch()])
@@ -109,9 +110,9 @@ FAULTS: dict[str, tuple[Callable[[Stub], None], str]] = {
     "500": (lambda server: server.says("", status=500), "answered 500"),
     "404": (lambda server: server.says("", status=404), "answered 404"),
     "403": (lambda server: server.says("", status=403), "answered 403"),
-    "slow": (lambda server: server.dawdles(40.0), "did not answer within 0.3 s"),
-    "half open": (lambda server: server.stops_half_way(page(1, 1).encode()), "did not answer within 0.3 s"),
-    "hangs up": (lambda server: server.hangs_up(), "isconnected"),
+    "slow": (lambda server: server.does(silence()), "did not answer within 0.3 s"),
+    "half open": (lambda server: server.does(half(page(1, 1).encode())), "did not answer within 0.3 s"),
+    "hangs up": (lambda server: server.does(hang_up()), "isconnected"),
     "cut off": (lambda server: server.says(page(1, 1)[:-3]), "no number"),
     "no number": (lambda server: server.says(page(1, 1).replace(" 1\n", " one\n")), "no number"),
     "labels broken": (lambda server: server.says(page(1, 1).replace("class=", "class")), "malformed"),
@@ -206,7 +207,7 @@ async def test_an_endless_page_is_refused_with_the_key_that_would_let_it_in() ->
             while True:
                 await response.write(b"# nothing\n" * 1000)
 
-        it.proxies[0].answer = endless
+        it.proxies[0].does(endless)
         await it.read()
         gap = (await it.read()).gap or ""
         assert "answered with more than 1048576 bytes; raise telemetry.NAME.max_answer_bytes" in gap
@@ -214,7 +215,7 @@ async def test_an_endless_page_is_refused_with_the_key_that_would_let_it_in() ->
 
 async def test_cancelling_a_reading_leaves_nothing_behind() -> None:
     async with scene(timeout_seconds=30.0) as it:
-        it.proxies[0].dawdles(20.0)
+        it.proxies[0].does(silence())
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await it.read()

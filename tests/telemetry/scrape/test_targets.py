@@ -16,8 +16,9 @@ from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.scrape.source import ScrapeSource
 from daemon.telemetry.scrape.targets import StaticTargets
 from daemon.telemetry.scrape.text import PrometheusText
-from tests.telemetry.stub import Stub, stub
-from tests.telemetry.support import HandClock, watch
+from tests.hand.clock import HandClock
+from tests.hand.servers import Stub, stub
+from tests.telemetry.support import watch
 
 WATCHES = [watch("web-1"), watch("web-2", canary="web-v3")]
 

@@ -6,49 +6,18 @@ from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import msgspec
-
-from analyzers.counts import Arm, Latency
 from analyzers.ruling import Ruling
-from config.policy import Policy, Promotion
+from config.policy import Policy
 from config.settings import Limits
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
-from daemon.model import ArmSpec, Command, Reading, Release, Stage, TimedStep, Verdict, Watch
+from daemon.model import Command, Reading, Release, Stage, TimedStep, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
 from daemon.ports import EventSource, Kept
 from daemon.recorder import Recorder
-
-ID = "web-1"
-BOUNDS = (10.0, 25.0, 50.0, 100.0, 250.0)
-RELEASE = Release(
-    service="web",
-    namespace="shop",
-    mesh="edge",
-    baseline=ArmSpec(service="web-v1"),
-    canary=ArmSpec(service="web-v2"),
-    weight=10.0,
-)
-OTHER = msgspec.structs.replace(RELEASE, service="other")
-POLICY = Policy(window_seconds=60.0, warmup_seconds=0.0, promotion=Promotion(min_requests=100, min_seconds=5.0))
-
-
-class HandClock:
-    """Time that moves only when somebody sleeps; sleepers wake in order."""
-
-    def __init__(self) -> None:
-        self.time = 1_000_000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    async def sleep(self, seconds: float, /) -> None:
-        self.time += seconds
-        await asyncio.sleep(0)
+from tests.hand.clock import HandClock
+from tests.hand.samples import ID, POLICY, healthy
 
 
 class MemoryStore:
@@ -292,32 +261,6 @@ class Scene:
             limits=self.limits,
             recorder=self.recorder,
         )
-
-
-def arm(requests: int, errors: int = 0, *, counts: tuple[int, ...] | None = None) -> Arm:
-    """An arm whose latencies lie around 30 ms."""
-    spread = counts or _spread(requests)
-    return Arm(requests=requests, errors=errors, latency=Latency(counts=spread, sum_ms=30.0 * sum(spread)))
-
-
-def healthy(seconds: float = 1.0) -> Reading:
-    """Both arms alike, 1 error in 1000."""
-    return Reading(seconds=seconds, baseline=arm(900, 1), canary=arm(100, 0), bounds_ms=BOUNDS)
-
-
-def failing(errors: int = 20) -> Reading:
-    """The canary fails."""
-    return Reading(seconds=1.0, baseline=arm(900, 1), canary=arm(100, errors), bounds_ms=BOUNDS)
-
-
-def gap(reason: str = "prometheus does not answer") -> Reading:
-    """No information."""
-    return Reading(seconds=1.0, gap=reason)
-
-
-def _spread(requests: int) -> tuple[int, ...]:
-    parts = [requests // 10, requests * 3 // 10, requests * 4 // 10, requests // 10, requests // 20]
-    return (*parts, requests - sum(parts))
 
 
 async def until(condition: Callable[[], object], *, turns: int = 20_000) -> None:

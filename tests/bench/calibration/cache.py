@@ -19,7 +19,7 @@ from tests.bench.calibration.row import Row
 from tests.bench.calibration.watching import Ends
 
 FOLDER: Final = Path(".calibration")
-_WORDING: Final = frozenset({"report.py", "words.py", "classical.py", "intervals.py", "asides.py", "fitness.py", "visible.py"})
+_WORDING: Final = frozenset({"report.py", "words.py", "harm.py", "classical.py", "intervals.py", "asides.py", "visible.py"})
 _QUESTIONS: Final = ("watching.py", "row.py", "held_back.py")
 
 

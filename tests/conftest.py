@@ -5,8 +5,9 @@ import time
 
 import pytest
 
-# A run in the background of a shell ignores SIGINT, and so would the processes it starts, some of which are to be interrupted.
+# A run in the background of a shell ignores SIGINT, one under nohup SIGHUP, and so would the processes that tests start and signal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LIMIT_MINUTES = 15
 """What all tests together may take on two idle cores."""

@@ -73,7 +73,12 @@ class Completion:
 
     async def _revert(self, session: Session) -> Session:
         self._checkpoints.save(session)
-        outcome = await self._reverting.run(self._clusters(session), session.release, located=session.located)
+        outcome = await self._reverting.run(
+            self._clusters(session),
+            session.release,
+            located=session.located,
+            overtaken=lambda: self._current(session).superseded_by is not None,
+        )
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "" if outcome.action is Action.REVERT else outcome.reason
         return self._put(life.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))

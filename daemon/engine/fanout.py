@@ -1,13 +1,14 @@
 """A mesh's clusters side by side: a release is judged in the first one, and its traffic is taken back in all of them.
 
 Each cluster is a matter of its own, from the first question to the guard: one that cannot be reached, or is slow, holds up no
-other, and is retried alone while the others stand. What is told of a cluster begins with its name, where there are several.
+other, and is retried alone while the others stand; so is one whose router has a defect. What is told of a cluster begins with its
+name, where there are several.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import msgspec
@@ -15,10 +16,10 @@ import msgspec
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.handover import claimed
 from daemon.engine.reverting import GUARD_ENDED, NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
-from daemon.errors import NotFound, TimedOut, VerdictdError
+from daemon.errors import NotFound, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.placement import Placement
-from daemon.ports import Claim
+from daemon.placement import PatchReceipt, Placement
+from daemon.ports import Claim, TrafficRouter
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ async def locate(clusters: Clusters, release: Release) -> Placement:
     Raises as ``TrafficRouter.locate`` of the first cluster. What is not known of a further one is said, and stops nothing.
     """
     home, *_ = clusters
+    clusters = _contained(clusters)
     found = await _each(clusters, lambda name, one: _located(one, release, seconds=None if name == home else FURTHER_SECONDS))
     first = found[home]
     if isinstance(first, VerdictdError):
@@ -65,23 +67,23 @@ class FanOut:
 
     reverting: Reverting
 
-    async def run(self, clusters: Clusters, release: Release, *, located: str = "") -> RevertOutcome:
+    async def run(
+        self, clusters: Clusters, release: Release, *, located: str = "", overtaken: Callable[[], bool] = lambda: False
+    ) -> RevertOutcome:
         """See ``Reverting.run``: the action is that of all clusters where they agree, else ``failed``.
 
-        What was taken back in one is guarded while others are still tried.
+        What was taken back in one is guarded while others are still tried, until the release is ``overtaken`` by a newer one.
         """
-        words = _words(clusters, located)
-        left, finished = set(clusters), asyncio.Event()
+        words, clusters = _words(clusters, located), _contained(clusters)
+        left = set(clusters)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[RevertOutcome, tuple[TimedStep, ...]]:
             outcome = await self._one(name, clusters, release, located=words[name])
             left.discard(name)
-            if not left:
-                finished.set()
-            if outcome.action is not Action.REVERT:
+            if outcome.action is not Action.REVERT or not left:
                 return outcome, ()
             seen = await self.reverting.reassert(
-                cluster.router, release, located=words[name], owners=cluster.owners, until=finished
+                cluster.router, release, located=words[name], owners=cluster.owners, until=lambda: not left or overtaken()
             )
             return outcome, tuple(step for step in seen if step.step != GUARD_ENDED)
 
@@ -89,7 +91,7 @@ class FanOut:
 
     async def guard(self, clusters: Clusters, release: Release, *, located: str, failed: bool) -> tuple[TimedStep, ...]:
         """Keep the traffic where it was taken back; where that has ``failed``, first go on with it."""
-        words = _words(clusters, located)
+        words, clusters = _words(clusters, located), _contained(clusters)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[TimedStep, ...]:
             router, owners, said = cluster.router, cluster.owners, words[name]
@@ -116,6 +118,45 @@ class FanOut:
             return outcome
         step = TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.reverting.clock.now(), detail=said)
         return RevertOutcome(action=Action.REVERT, steps=(step,), attempts=outcome.attempts, reason=said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contained:
+    """A router whose defects are errors of ours, which are retried and told; each is logged once with its trace."""
+
+    router: TrafficRouter
+    said: set[str] = field(default_factory=set)
+
+    async def locate(self, release: Release) -> Placement:
+        return await self._tried(self.router.locate(release))
+
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
+        return await self._tried(self.router.check_baseline(release, located=located))
+
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        return await self._tried(self.router.revert(release, located=located))
+
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
+        return await self._tried(self.router.canary_gets_traffic(release, located=located))
+
+    async def _tried(self, call: Awaitable[T]) -> T:
+        try:
+            return await call
+        except VerdictdError:
+            raise
+        except Exception as error:
+            said = f"a defect of its adapter: {type(error).__name__}: {error}"
+            if said not in self.said:
+                self.said.add(said)
+                log.exception("a mesh failed by a defect of its adapter")
+            raise Unavailable(said) from error
+
+
+def _contained(clusters: Clusters) -> Clusters:
+    """So that a defect in one ends no other's task. A single one's is its release's, which is begun anew for it."""
+    if len(clusters) == 1:
+        return clusters
+    return {name: replace(cluster, router=_Contained(cluster.router)) for name, cluster in clusters.items()}
 
 
 async def _located(cluster: MeshCluster, release: Release, *, seconds: float | None) -> Placement | VerdictdError:

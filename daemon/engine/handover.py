@@ -3,7 +3,8 @@
 An owner that cannot be asked in time is as good as none: an unknown answer never holds a patch up. One that says the routes are
 its own and cannot be told decides what follows: where it surely leaves alone what others write, the routes are patched all the
 same; else they are not. It would undo the patch within a moment, or take it for the beginning of another attempt, so that all
-which helps is to tell it again.
+which helps is to tell it again. Telling has its bounds: each attempt one, and where the patch does not depend on it all of them
+together no more time than a claim has.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from daemon.errors import Refused, VerdictdError
+from daemon.errors import Refused, TimedOut, VerdictdError
 from daemon.model import Release, TimedStep
 from daemon.ports import Claim, Clock, Owner
 
@@ -41,14 +42,26 @@ async def claimed(owners: Sequence[Owner], release: Release, *, seconds: float) 
     return {name: claim for name, task in tasks.items() if (claim := task.result()) is not None}
 
 
-async def hand_over(owners: Sequence[Owner], release: Release, *, clock: Clock, seconds: float, attempt: Try) -> HandedOver:
-    """Tell all that claim the routes to give the canary up, each on its own. ``seconds``: how long is waited for a claim."""
+async def hand_over(
+    owners: Sequence[Owner], release: Release, *, clock: Clock, seconds: float, told_seconds: float, attempt: Try
+) -> HandedOver:
+    """Tell all that claim the routes to give the canary up, each on its own.
+
+    Args:
+        owners, release: who is asked, and about what.
+        clock: dates the steps.
+        seconds: how long is waited for a claim, and for an owner that surely undoes nothing to be told.
+        told_seconds: how long one attempt to tell may take.
+        attempt: how often it is tried.
+    """
     if not owners:
         return HandedOver()
     claims = await claimed(owners, release, seconds=seconds)
     async with asyncio.TaskGroup() as group:
         tasks = [
-            group.create_task(_tell(owner, release, claims[owner.name], clock=clock, attempt=attempt))
+            group.create_task(
+                _tell(owner, release, claims[owner.name], clock=clock, seconds=seconds, told_seconds=told_seconds, attempt=attempt)
+            )
             for owner in owners
             if owner.name in claims
         ]
@@ -81,13 +94,19 @@ async def _claim(owner: Owner, release: Release, *, seconds: float) -> Claim | s
         return f"whether {owner.name} owns the routes could not be asked, through a defect ({type(error).__name__})"
 
 
-async def _tell(owner: Owner, release: Release, claim: Claim | str, *, clock: Clock, attempt: Try) -> HandedOver:
+async def _tell(
+    owner: Owner, release: Release, claim: Claim | str, *, clock: Clock, seconds: float, told_seconds: float, attempt: Try
+) -> HandedOver:
     if isinstance(claim, str):
         return HandedOver(said=(claim,))
     who = f"{owner.name} ({claim.object})"
     if claim.state == "aborted":
         return HandedOver(said=(f"{who} has given the canary up already",))
-    answer = await attempt(lambda: _aborted(owner, release, claim))
+    try:
+        async with asyncio.timeout(None if claim.puts_back else seconds):
+            answer = await attempt(lambda: _aborted(owner, release, claim, seconds=told_seconds))
+    except TimeoutError:
+        answer = TimedOut(f"{owner.name} was not told within {seconds:g} s")
     if isinstance(answer, str):
         step = TimedStep(step=OWNER_TOLD, at=clock.now(), detail=f"{who}: {answer}")
         return HandedOver(steps=(step,), said=(f"{who} was told to give the canary up",))
@@ -98,12 +117,16 @@ async def _tell(owner: Owner, release: Release, claim: Claim | str, *, clock: Cl
     return HandedOver(steps=steps, failure=Refused(f"{said}; the routes are its own, and it would undo what is written there"))
 
 
-async def _aborted(owner: Owner, release: Release, claim: Claim) -> str:
+async def _aborted(owner: Owner, release: Release, claim: Claim, *, seconds: float) -> str:
     """Raises a ``VerdictdError`` also for a defect of the adapter, which must not end a revert."""
+    limit = asyncio.timeout(seconds)
     try:
-        return await owner.abort(release, claim)
+        async with limit:
+            return await owner.abort(release, claim)
     except VerdictdError:
         raise
+    except TimeoutError as error:
+        raise TimedOut(f"{owner.name} did not answer within {seconds:g} s" if limit.expired() else str(error)) from error
     except Exception as error:
         log.exception("an owner could not be told, through a defect of its adapter", extra={"owner": owner.name})
         raise Refused(f"through a defect: {type(error).__name__}") from error

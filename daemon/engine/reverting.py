@@ -14,7 +14,7 @@ from typing import Final
 
 from config.settings import Limits
 from daemon.aio.backoff import pauses
-from daemon.engine.handover import hand_over, once
+from daemon.engine.handover import HandedOver, Try, hand_over, once
 from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for, first_to_retry
 from daemon.errors import Blocked, NotFound, VerdictdError
 from daemon.model import Action, Release, TimedStep
@@ -59,7 +59,8 @@ class RevertOutcome:
 class Reverting:
     """The procedure with what it needs: time, the limits, and numbers in [0, 1) for the jitter.
 
-    ``baseline_seconds`` and ``owner_seconds`` are how long is waited for the answers that are wanted before a patch.
+    ``baseline_seconds`` and ``owner_seconds`` are how long is waited for the answers that are wanted before a patch;
+    ``owner_told_seconds`` how long one attempt may take to tell an owner on whom the patch depends.
     """
 
     clock: Clock
@@ -67,6 +68,7 @@ class Reverting:
     random: Callable[[], float]
     baseline_seconds: float = 1.0
     owner_seconds: float = 1.0
+    owner_told_seconds: float = 5.0
 
     async def run(
         self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
@@ -82,7 +84,7 @@ class Reverting:
         except Blocked as error:
             asked = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
             return RevertOutcome(action=Action.BLOCKED, steps=(asked,), attempts=0, reason=str(error))
-        owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=self._tries.several)
+        owned = await self._handed_over(owners, release, attempt=self._tries.several)
         if owned.failure is not None:
             reason = f"the traffic could not be taken back: {owned.failure}"
             return RevertOutcome(action=Action.FAILED, steps=(asked, *owned.steps), attempts=0, reason=reason)
@@ -128,19 +130,21 @@ class Reverting:
         *,
         located: str = "",
         owners: Sequence[Owner] = (),
-        until: asyncio.Event | None = None,
+        until: Callable[[], bool] = lambda: False,
     ) -> tuple[TimedStep, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
-        Ends sooner, at the next look, when ``until`` is set. Never raises a ``VerdictdError``. Looks often at first and after every
+        Ends sooner, before the next look, when ``until`` says so. Never raises a ``VerdictdError``. Looks often at first and after every
         find, more rarely while nothing happens. What has nowhere to go any more is left where it is. The last step says how often
         it happened and what failed last; of the single times only the first few are kept.
         """
         end = self.clock.monotonic() + self.limits.guard_seconds
         steps: list[TimedStep] = []
         pause, times, failed, last = _GUARD_FIRST_SECONDS, 0, 0, ""
-        while (left := end - self.clock.monotonic()) > 0 and not (until is not None and until.is_set()):
+        while (left := end - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left, pause * (0.5 + self.random())))
+            if until():
+                break
             try:
                 found = await self._reasserted(router, release, located=located, owners=owners, steps=steps)
             except VerdictdError as error:
@@ -175,11 +179,21 @@ class Reverting:
     ) -> PatchReceipt:
         """One more try. Raises ``Blocked`` where nobody would serve, and why an owner that undoes patches cannot be told."""
         await self._baseline(router, release, located=located)
-        owned = await hand_over(owners, release, clock=self.clock, seconds=self.owner_seconds, attempt=once)
+        owned = await self._handed_over(owners, release, attempt=once)
         if owned.failure is not None:
             raise owned.failure
         steps += owned.steps[: max(0, _STEPS_KEPT - len(steps))]
         return await router.revert(release, located=located)
+
+    async def _handed_over(self, owners: Sequence[Owner], release: Release, *, attempt: Try) -> HandedOver:
+        return await hand_over(
+            owners,
+            release,
+            clock=self.clock,
+            seconds=self.owner_seconds,
+            told_seconds=self.owner_told_seconds,
+            attempt=attempt,
+        )
 
     async def _baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
         """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody.

@@ -13,7 +13,7 @@ from daemon.engine.fanout import FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, Unavailable
 from daemon.model import Action, Release
-from daemon.placement import Placement
+from daemon.placement import PatchReceipt, Placement
 from tests.engine.test_reverting import FakeRouter
 from tests.hand.clock import HandClock
 from tests.hand.ports import HandRouter, route
@@ -199,3 +199,48 @@ async def test_a_session_that_was_kept_when_there_were_further_clusters_has_the_
     located = (await fanout.locate(clusters(east=east, west=west), RELEASE)).located
     await fan_out(clock).run(clusters(west=west), RELEASE, located=located)
     assert west.told == {"the arms in west"}
+
+
+class Broken(Located):
+    """A router with a defect in each of its methods."""
+
+    async def locate(self, release: Release) -> Placement:
+        raise KeyError("spec")
+
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        raise KeyError("spec")
+
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
+        raise KeyError("spec")
+
+
+async def test_a_defect_in_a_further_cluster_stops_no_watch_and_is_told() -> None:
+    placement = await fanout.locate(clusters(east=Located("east"), west=Broken("west")), RELEASE)
+    assert [one.cluster for one in placement.routes] == ["east"]
+    assert placement.baseline.endswith("west: a defect of its adapter: KeyError: 'spec'")
+
+
+@pytest.mark.parametrize("order", [("east", "west"), ("west", "east")])
+async def test_a_defect_in_one_cluster_keeps_no_other_from_being_taken_back_and_guarded(
+    clock: HandClock, order: tuple[str, ...]
+) -> None:
+    east = FakeRouter(clock, baseline=Unavailable("away"), patches=[Unavailable("away"), True])
+    routers: dict[str, HandRouter | FakeRouter] = {"east": east, "west": Broken("west")}
+    both = clusters(**{name: routers[name] for name in order})
+    outcome = await fan_out(clock).run(both, RELEASE)
+    assert (outcome.action, east.calls.count("patch")) == (Action.FAILED, 2)
+    assert "west: the traffic could not be taken back (3 tried): a defect of its adapter: KeyError: 'spec'" in outcome.reason
+    assert steps(outcome, reverting.PATCH_SENT) == ["east: web: v2 -> v1"]
+    told = await fan_out(clock).guard(both, RELEASE, located="", failed=True)
+    assert sorted(step.detail.partition(":")[0] for step in told if step.step == reverting.GUARD_ENDED) == ["east", "west"]
+
+
+async def test_a_revert_that_a_newer_release_has_overtaken_is_not_guarded_while_another_cluster_is_still_tried(
+    clock: HandClock,
+) -> None:
+    """The newer canary may use the same subset."""
+    east = FakeRouter(clock, looks=[None, "the newer canary at 95/5"])
+    west = FakeRouter(clock, patches=[*[Unavailable("away")] * 8, True])
+    limits = msgspec.structs.replace(LIMITS, revert_attempts=9)
+    outcome = await fan_out(clock, limits=limits).run(clusters(east=east, west=west), RELEASE, overtaken=lambda: True)
+    assert (outcome.action, east.calls.count("patch")) == (Action.REVERT, 1)

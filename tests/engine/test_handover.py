@@ -51,7 +51,7 @@ class HandOwner:
 
 
 def procedure(clock: HandClock, *, limits: Limits = LIMITS) -> Reverting:
-    return Reverting(clock=clock, limits=limits, random=lambda: 0.5, owner_seconds=0.01)
+    return Reverting(clock=clock, limits=limits, random=lambda: 0.5, owner_seconds=0.01, owner_told_seconds=0.01)
 
 
 async def run(router: FakeRouter, *owned: HandOwner) -> RevertOutcome:
@@ -148,3 +148,43 @@ async def test_who_is_found_to_own_the_routes_only_when_they_were_put_back_is_to
     steps = await procedure(clock).reassert(router, RELEASE, owners=[HandOwner(router)])
     assert names_of(steps) == [handover.OWNER_TOLD, reverting.PUT_BACK, reverting.GUARD_ENDED]
     assert router.calls[:4] == ["look", "baseline", "abort", "patch"]
+
+
+class Deaf(HandOwner):
+    """Answers whose the routes are, and does not end when it is told to give the canary up."""
+
+    async def abort(self, release: Release, claim: Claim) -> str:
+        self.asked.append("abort")
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+
+async def test_an_owner_that_hangs_when_it_is_told_is_an_owner_that_cannot_be_told(router: FakeRouter) -> None:
+    owner = Deaf(router)
+    async with asyncio.timeout(5.0):
+        outcome = await run(router, owner)
+    assert (outcome.action, owner.asked.count("abort")) == (Action.FAILED, LIMITS.revert_attempts)
+    assert "flagger did not answer within 0.01 s" in outcome.reason
+
+
+async def test_one_that_surely_undoes_nothing_holds_no_patch_up_by_hanging(router: FakeRouter) -> None:
+    owner = Deaf(router, answers=[LAZY])
+    async with asyncio.timeout(5.0):
+        outcome = await run(router, owner)
+    assert (outcome.action, owner.asked.count("abort")) == (Action.REVERT, 1)
+
+
+class StandingClock(HandClock):
+    """Whoever sleeps sleeps on."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        self.slept.append(seconds)
+        await asyncio.Event().wait()
+
+
+async def test_one_that_surely_undoes_nothing_holds_no_patch_up_by_being_tried_again() -> None:
+    router = FakeRouter(StandingClock())
+    async with asyncio.timeout(5.0):
+        outcome = await run(router, HandOwner(router, answers=[LAZY], aborts=[Unavailable("away")]))
+    assert outcome.action is Action.REVERT
+    assert "flagger was not told within 0.01 s" in outcome.reason

@@ -5,13 +5,14 @@ costs freshness, never memory and never order. Whoever needs a write to be durab
 
 Every write stands on the one before it (a revision of the store), so that no two processes can both go on with a release: who
 finds another's writing in the place of its own leaves the release, and says so. What a newer version kept and this one cannot
-read is left in the same way. There is no lease: which of two processes goes on is decided by who writes first.
+read is left in the same way. There is no lease. A process that starts takes over what it finds (``claimed``), since what it finds is mostly
+a dead one's, whose last write may still come; one that is alive learns of it with its next write. Else who writes first goes on.
 """
 
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -26,6 +27,7 @@ from daemon.standing import Standing
 log = logging.getLogger(__name__)
 
 _CONCURRENT_WRITES = 32
+_CLAIMS = 3
 # Short enough for what is waiting to be written two seconds after a broker is back.
 _PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
@@ -99,6 +101,55 @@ class Checkpoints:
                 self._revisions[release_id] = kept.revision
                 self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
         return sessions
+
+    async def claimed(self, sessions: Sequence[Session]) -> list[Session]:
+        """These sessions, as their newest writing says, with a writing of ours over it: whoever has them besides us leaves them.
+
+        A store that takes no writes now keeps nobody from going on; those that are gone meanwhile are left out.
+        """
+        places = asyncio.Semaphore(_CONCURRENT_WRITES)
+        away: list[VerdictdError] = []
+
+        async def one(session: Session) -> Session | None:
+            async with places:
+                return session if away else await self._claim(session, away)
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(session)) for session in sessions]
+        return [session for task in tasks if (session := task.result()) is not None]
+
+    async def _claim(self, session: Session, away: list[VerdictdError]) -> Session | None:
+        """Null where nothing that can be gone on with is kept any more. Why the store cannot be written goes to ``away``."""
+        release_id = session.release_id
+        for _ in range(_CLAIMS):
+            try:
+                over = self._revisions[release_id]
+                self._revisions[release_id] = await self._store.put(release_id, encode(session, writer=self._writer), over=over)
+                return session
+            except Conflict:
+                newest = await self._newest(release_id, away)
+                if newest is None:
+                    return session if away else None
+                session = newest
+            except TransientError as error:
+                away.append(error)
+                return session
+            except VerdictdError as error:  # this one is too large, say: told when it is written for its next tick
+                self._meter.failed("store", error)
+                return session
+        return session
+
+    async def _newest(self, release_id: str, away: list[VerdictdError]) -> Session | None:
+        try:
+            kept = await self._store.get(release_id)
+            return None if kept is None else self._read(release_id, kept)
+        except stored.NewerForm as error:
+            self.leave_alone(release_id, str(error))
+        except stored.Unreadable as error:
+            self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
+        except VerdictdError as error:
+            away.append(error)
+        return None
 
     def _read(self, release_id: str, kept: Kept) -> Session:
         read = decode(kept.value, now=self._clock.now())

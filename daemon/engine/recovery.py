@@ -49,7 +49,8 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
                 extra={"release": session.release_id, "stage": session.stage},
             )
             checkpoints.remove(session.release_id)
-    sessions = await _with_what_was_told(ports, checkpoints, [session for session in kept if session.release_id not in ended])
+    open_ones = [session for session in kept if session.release_id not in ended]
+    sessions = await checkpoints.claimed(await _with_what_was_told(ports, checkpoints, open_ones))
     # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
     for session in sorted(sessions, key=lambda s: s.submitted_at):
         if session.release.mesh not in ports.meshes:

@@ -12,6 +12,7 @@ import pytest
 from daemon.engine.engine import Engine
 from daemon.errors import Elsewhere, NotFound, TimedOut, VerdictdError
 from daemon.model import Command, Outcome, Stage, Verdict
+from daemon.ports import Kept
 from daemon.stored import FORM
 from tests.hand.ports import HandAnnouncement, HandTelemetry, MemorySink, MemoryStore, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
@@ -87,6 +88,59 @@ async def test_a_release_that_another_process_watches_is_not_begun_again_by_its_
         assert again.answer == "accepted"
         assert list(late.views()) == []
         assert (await engine.view(ID)).stage is Stage.WATCHING
+
+
+class _LateWrite(MemoryStore):
+    """The last write of a process that was killed lands after its successor has read what is kept."""
+
+    late: bytes = b""
+
+    async def items(self) -> list[tuple[str, Kept]]:
+        found = await super().items()
+        if self.late:
+            await self.put(ID, self.late)
+            self.late = b""
+        return found
+
+
+async def test_a_killed_processs_last_write_that_comes_late_leaves_no_release_with_nobody() -> None:
+    scene = Scene(sessions=_LateWrite())
+    kept = await watched(scene)
+    assert isinstance(scene.sessions, _LateWrite)
+    scene.sessions.late = kept.replace(b'"waiting_for":"', b'"waiting_for":"later: ')
+    scene.telemetry = HandTelemetry([gap()])
+    async with running(scene) as engine:
+        await until(lambda: b'"ticks":9' in scene.sessions.data[ID])
+        assert (await engine.view(ID)).stage is Stage.WATCHING
+        scene.telemetry.readings = [failing()]
+        assert (await verdict_of(engine)).outcome is Outcome.ROLLBACK
+    assert len(scene.sink.verdicts) == 1
+
+
+async def test_of_two_processes_the_one_that_starts_takes_over_so_that_the_other_can_end() -> None:
+    first = Scene(telemetry=HandTelemetry([gap()]))
+    second = beside(first)
+    async with AsyncExitStack() as after:
+        async with running(first) as old:
+            await old.submit(RELEASE, release_id=ID)
+            await until(lambda: b'"watching"' in first.sessions.data[ID])
+            new = await after.enter_async_context(running(second))
+            await until(new.views)
+            await until(lambda: not old.views())
+        second.telemetry.readings = [failing()]
+        assert (await verdict_of(new)).outcome is Outcome.ROLLBACK
+    assert len(first.sink.verdicts) == 1
+
+
+async def test_a_store_that_takes_no_writes_at_the_start_keeps_nobody_from_going_on() -> None:
+    scene = Scene()
+    await watched(scene)
+    scene.sessions.refused[ID] = TimedOut("the disk is full")
+    scene.telemetry = HandTelemetry([failing()])
+    async with running(scene) as engine:
+        await until(lambda: scene.router.patches)
+        scene.sessions.refused.clear()
+        assert (await verdict_of(engine)).outcome is Outcome.ROLLBACK
 
 
 async def test_a_decision_that_another_process_was_quicker_with_is_not_published() -> None:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from typing import NoReturn
 
 from daemon.aio.backoff import pauses
-from daemon.errors import Elsewhere, InvalidEvent, InvalidInput, Refused, TransientError, VerdictdError
+from daemon.errors import Elsewhere, InvalidInput, Refused, TransientError, VerdictdError
 from daemon.ports import Announcement, Clock, CommandSource, EventSource, Meter, ReleaseService
 
 log = logging.getLogger(__name__)
@@ -137,8 +137,9 @@ async def _for_ever(take: Callable[[], Awaitable[None]], *, name: str, clock: Cl
 
 
 def _service_of(announcement: Announcement) -> tuple[str, str] | None:
+    """Null where that is not known; why is said when the event is answered, also where it is a defect of its source."""
     try:
         release = announcement.release()
-    except InvalidEvent:
+    except Exception:  # noqa: BLE001 - as above
         return None
     return release.namespace, release.service

@@ -8,6 +8,7 @@ next call. What an arm is, is never remembered: it is read each time.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +18,15 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from daemon.aio.singleflight import SingleFlight
-from daemon.errors import Conflict, Forbidden, NotFound, PermanentError, TransientError, VerdictdError
+from daemon.errors import Conflict, Forbidden, NotFound, PermanentError, TransientError, Unavailable, VerdictdError
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.kuberoutes import Arms, Objects, Routes
-from daemon.meshes.references import Name, identity, largest_percent, with_traffic
+from daemon.meshes.references import Name, Plan, identity, largest_percent, with_traffic
 from daemon.model import Release
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteReference
+
+log = logging.getLogger(__name__)
 
 _REMEMBERED = 20_000
 _CONFLICTS = 3
@@ -213,7 +216,7 @@ class KubeRouter(Generic[A]):
             except VerdictdError as error:
                 return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())
             try:
-                plan = kind.revert(item, arms=arms)
+                plan = _planned(kind, item, arms)
                 if not plan.operations:
                     return None
                 sent_at = time.time()
@@ -223,6 +226,17 @@ class KubeRouter(Generic[A]):
                 if not isinstance(error, Conflict) or conflicts == _CONFLICTS:
                     return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())
                 item, conflicts = None, conflicts + 1
+
+
+def _planned(kind: Routes[A], item: Json, arms: A) -> Plan:
+    """A planner's defect is its object's failure: in a group it would end the other objects' patches."""
+    try:
+        return kind.revert(item, arms=arms)
+    except VerdictdError:
+        raise
+    except Exception as error:
+        log.exception("a route could not be planned, through a defect", extra={"object": "/".join(identity(item))})
+        raise Unavailable(f"its patch could not be planned, through a defect ({type(error).__name__})") from error
 
 
 async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdError]:

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.engine.eventconsumer import EVENTS_UNDER_WAY
 from daemon.errors import InvalidEvent, NotFound
-from daemon.model import Command, Stage
+from daemon.model import Command, Release, Stage
 from tests.hand.ports import HandAnnouncement, HandEvents, Scene, running, until
 from tests.hand.samples import ID, RELEASE
 
@@ -199,3 +199,23 @@ async def test_at_the_end_nothing_of_a_source_is_left_open() -> None:
     async with running(scene):
         await until(lambda: not source.queue.qsize())
     assert closed == ["closed"]
+
+
+class Defective(HandAnnouncement):
+    """A reader of somebody else's that does not keep to our errors."""
+
+    def release(self) -> Release:
+        raise KeyError("subject")
+
+
+async def test_an_event_that_its_source_cannot_read_by_a_defect_is_put_back_and_the_source_goes_on() -> None:
+    source = Failing()
+    scene = Scene(more_events={"first": source})
+    bad, good = event(1, kind=Defective), event(2)
+    source.queue.put_nowait(bad)
+    async with running(scene):
+        await until(lambda: bad.answer)
+        assert (bad.answer, source.begun) == ("put back", 1)
+        source.breaks.set()
+        source.queue.put_nowait(good)
+        await until(lambda: good.answer)

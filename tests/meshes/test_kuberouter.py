@@ -166,3 +166,13 @@ async def test_an_object_that_is_slow_or_written_by_others_holds_up_no_other(api
 
 async def test_the_baseline_is_asked_for_by_what_tells_the_arms(api: Cluster, router: KubeRouter[Pair]) -> None:
     assert await router.check_baseline(RELEASE) == "1 ready endpoints"
+
+
+async def test_an_object_that_a_defect_keeps_from_being_planned_holds_up_no_other_and_is_told(
+    api: Cluster, router: KubeRouter[Pair]
+) -> None:
+    """The made-up planner does not expect a split without the baseline."""
+    api.put(SPLITS, split("odd", backends=[{"service": "web-v2", "weight": 100}]))
+    receipt = await router.revert(RELEASE)
+    assert "shop/odd: its patch could not be planned, through a defect (KeyError)" in str(receipt)
+    assert (shares(api), api.get(REDIRECTS, "edge", "beta")["spec"]["to"]) == ([100, 0], "web-v1")

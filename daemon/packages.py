@@ -48,7 +48,7 @@ def with_installed(ours: Iterable[R], *, group: str, row: type[R], what: str) ->
 def _loaded(point: metadata.EntryPoint, row: type[R]) -> R | Fault:
     try:
         loaded = point.load()
-    except Exception as error:  # noqa: BLE001 - somebody else's module may raise anything; it is said whose and what
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - somebody else's module may raise anything, and must not choose our exit code
         return _refused(point, f"cannot be loaded: {type(error).__name__}: {error}")
     return loaded if isinstance(loaded, row) else _refused(point, f"is no {row.__name__} but a {type(loaded).__name__}")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,23 @@ def test_a_package_whose_mesh_cannot_be_used_is_refused_with_its_name(
     settings = written(packages, {"kind": "istio"})
     assert main(["check", str(settings)]) != 0
     assert "verdictd.meshes.theirs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", [0, 1, "boom"])
+def test_a_package_that_ends_python_when_it_is_loaded_is_refused_and_no_command_takes_its_word_for_the_exit_code(
+    packages: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: int | str
+) -> None:
+    (packages / "leaving.py").write_text(f"raise SystemExit({code!r})\n", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "leaving", raising=False)
+    install(packages, theirs="leaving:MESH")
+    settings = written(packages, {"kind": "istio"})
+    for command in (["check", str(settings)], ["run", "--config", str(settings)], ["revert", *ARMS, "--yes"]):
+        assert main(command) == 64
+        told = capsys.readouterr()
+        assert (
+            f"verdictd.meshes.theirs: leaving:MESH cannot be loaded: SystemExit: {code}; mend or remove somebody"
+            in told.out + told.err
+        )
 
 
 def test_of_our_own_each_kind_is_known_by_its_name() -> None:

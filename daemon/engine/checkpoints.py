@@ -5,7 +5,7 @@ costs freshness, never memory and never order. Whoever needs a write to be durab
 
 Every write stands on the one before it (a revision of the store), so that no two processes can both go on with a release: who
 finds another's writing in the place of its own leaves the release, and says so. What a newer version kept and this one cannot
-read is left in the same way. There is no lease. A process that starts takes over what it finds (``claimed``), since what it finds is mostly
+read is left in the same way. There is no lease. A process that starts takes over what it finds (``claimed``), since that is mostly
 a dead one's, whose last write may still come; one that is alive learns of it with its next write. Else who writes first goes on.
 """
 
@@ -125,7 +125,6 @@ class Checkpoints:
             try:
                 over = self._revisions[release_id]
                 self._revisions[release_id] = await self._store.put(release_id, encode(session, writer=self._writer), over=over)
-                return session
             except Conflict:
                 newest = await self._newest(release_id, away)
                 if newest is None:
@@ -136,6 +135,8 @@ class Checkpoints:
                 return session
             except VerdictdError as error:  # this one is too large, say: told when it is written for its next tick
                 self._meter.failed("store", error)
+                return session
+            else:
                 return session
         return session
 

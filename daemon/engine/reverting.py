@@ -134,9 +134,9 @@ class Reverting:
     ) -> tuple[TimedStep, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
-        Ends sooner, before the next look, when ``until`` says so. Never raises a ``VerdictdError``. Looks often at first and after every
-        find, more rarely while nothing happens. What has nowhere to go any more is left where it is. The last step says how often
-        it happened and what failed last; of the single times only the first few are kept.
+        Ends sooner, before the next look, when ``until`` says so. Never raises a ``VerdictdError``. Looks often at first and
+        after every find, more rarely while nothing happens. What has nowhere to go any more is left where it is. The last step
+        says how often it happened and what failed last; of the single times only the first few are kept.
         """
         end = self.clock.monotonic() + self.limits.guard_seconds
         steps: list[TimedStep] = []

@@ -52,8 +52,10 @@ class Process:
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def signal(self, number: signal.Signals) -> None:
-        """For tests of failures: SIGKILL for a crash, SIGSTOP and SIGCONT for a server that hangs for a while."""
+        """For tests of failures: SIGKILL for a crash, SIGSTOP (it has stopped then) and SIGCONT for one that hangs for a while."""
         self.child.send_signal(number)
+        if number is signal.SIGSTOP:
+            os.waitid(os.P_PID, self.child.pid, os.WSTOPPED | os.WNOWAIT)
 
     async def stop(self) -> None:
         """SIGTERM to the process, and after a few seconds SIGKILL. What it started ends with it, also where the process

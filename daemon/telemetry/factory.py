@@ -66,7 +66,7 @@ async def telemetry_from(
 async def _scraped(
     settings: EnvoyTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool
 ) -> AsyncIterator[Telemetry]:
-    endpoints = [base_url(text, path=f"endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
+    endpoints = [base_url(text, path=f"telemetry.{name}.endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
     match settings.histograms:
         case "bins":
             index = SeriesIndex(schema)
@@ -102,7 +102,7 @@ async def _scraped(
 async def _prometheus(
     settings: PrometheusTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool
 ) -> AsyncIterator[Telemetry]:
-    url = base_url(settings.url, path="url")
+    url = base_url(settings.url, path=f"telemetry.{name}.url")
     index = SeriesIndex(schema, as_text=True)
     async with HttpClient(
         setting=f"telemetry.{name}.url",

@@ -14,13 +14,13 @@ BAD = ["", "10.0.0.7:15090", "localhost", "ftp://proxy:21", "http://", "http://p
 
 
 @pytest.mark.parametrize("url", BAD)
-async def test_what_is_no_base_url_is_refused_with_its_place(url: str) -> None:
+async def test_what_is_no_base_url_is_refused_with_its_place_in_the_settings(url: str) -> None:
     for settings, path in (
-        (EnvoyTelemetry(endpoints=["http://127.0.0.1:9901", url]), "endpoints[1]"),
-        (PrometheusTelemetry(url=url, dialect="istio"), "url"),
+        (EnvoyTelemetry(endpoints=["http://127.0.0.1:9901", url]), "telemetry.near.endpoints[1]"),
+        (PrometheusTelemetry(url=url, dialect="istio"), "telemetry.near.url"),
     ):
         with pytest.raises(InvalidInput) as caught:
-            async with telemetry_from(settings, clock=HandClock(), schemas=schemas()):
+            async with telemetry_from(settings, clock=HandClock(), name="near", schemas=schemas()):
                 pass
         assert caught.value.path == path
         assert "http://host:port" in caught.value.fix

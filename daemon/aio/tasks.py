@@ -5,8 +5,8 @@ tasks in an order of one's own, a body that is left when an event is set, and a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 _CANCEL_AGAIN_SECONDS = 0.1
@@ -52,6 +52,24 @@ async def until_set(stop: asyncio.Event) -> AsyncIterator[asyncio.Timeout]:
         except TimeoutError:
             if not limit.expired():
                 raise
+
+
+@contextmanager
+def contained() -> Iterator[None]:
+    """Somebody else's code in the body: an exit or a cancellation that it raises by itself is a defect of its own, as any other.
+
+    Raises:
+        RuntimeError: in the place of either. A cancellation that was asked for passes.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(f"it wanted to end the process, with {error.code!r}") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("it was cancelled, and not by us") from error
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:

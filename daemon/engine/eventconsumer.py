@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import NoReturn
 
 from daemon.aio.backoff import pauses
+from daemon.aio.tasks import contained
 from daemon.errors import Elsewhere, InvalidInput, Refused, TransientError, VerdictdError
 from daemon.ports import Announcement, Clock, CommandSource, EventSource, Meter, ReleaseService
 
@@ -64,7 +65,8 @@ class EventConsumer:
         if after is not None:
             await asyncio.wait([after])
         try:
-            await self._take(announcement)
+            with contained():
+                await self._take(announcement)
         except TransientError as error:
             self._meter.failed("event", error)
             await self._said(announcement.postpone)
@@ -92,7 +94,8 @@ class EventConsumer:
     async def _said(self, answer: Callable[[], Awaitable[None]]) -> None:
         """The last answer: when it fails too, the event is the source's again, unanswered."""
         try:
-            await answer()
+            with contained():
+                await answer()
         except Exception as error:
             log.exception("an event could not be answered", extra={"source": self._name})
             self._meter.failed("event", error)
@@ -128,7 +131,8 @@ async def _for_ever(take: Callable[[], Awaitable[None]], *, name: str, clock: Cl
     """Sources never end. One that does, by a defect, is begun anew after a pause, and takes nothing else with it."""
     for pause in pauses():
         try:
-            await take()
+            with contained():
+                await take()
         except Exception as error:
             log.exception("a source failed", extra={"source": name, "hint": "a defect of ours; it is begun anew"})
             meter.failed("source", error)
@@ -139,7 +143,8 @@ async def _for_ever(take: Callable[[], Awaitable[None]], *, name: str, clock: Cl
 def _service_of(announcement: Announcement) -> tuple[str, str] | None:
     """Null where that is not known; why is said when the event is answered, also where it is a defect of its source."""
     try:
-        release = announcement.release()
+        with contained():
+            release = announcement.release()
     except Exception:  # noqa: BLE001 - as above
         return None
     return release.namespace, release.service

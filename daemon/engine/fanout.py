@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from daemon.aio.tasks import contained
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.handover import claimed
 from daemon.engine.reverting import GUARD_ENDED, NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
@@ -141,7 +142,8 @@ class _Contained:
 
     async def _tried(self, call: Awaitable[T]) -> T:
         try:
-            return await call
+            with contained():
+                return await call
         except VerdictdError:
             raise
         except Exception as error:

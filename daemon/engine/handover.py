@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from daemon.aio.tasks import contained
 from daemon.errors import Refused, TimedOut, VerdictdError
 from daemon.model import Release, TimedStep
 from daemon.ports import Claim, Clock, Owner
@@ -84,7 +85,8 @@ async def once(call: Callable[[], Awaitable[str]]) -> str | VerdictdError:
 async def _claim(owner: Owner, release: Release, *, seconds: float) -> Claim | str | None:
     try:
         async with asyncio.timeout(seconds):
-            return await owner.claims(release)
+            with contained():
+                return await owner.claims(release)
     except TimeoutError:
         return f"whether {owner.name} owns the routes was not known within {seconds:g} s"
     except VerdictdError as error:
@@ -122,7 +124,8 @@ async def _aborted(owner: Owner, release: Release, claim: Claim, *, seconds: flo
     limit = asyncio.timeout(seconds)
     try:
         async with limit:
-            return await owner.abort(release, claim)
+            with contained():
+                return await owner.abort(release, claim)
     except VerdictdError:
         raise
     except TimeoutError as error:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 
 from daemon.aio.backoff import pauses
+from daemon.aio.tasks import contained
 from daemon.engine import session as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Sink
@@ -41,7 +42,8 @@ class Outbox:
 
     def _is_wanted(self, name: str, session: Session, verdict: Verdict) -> bool:
         try:
-            return self._sinks[name].to.wants(session.release, verdict)
+            with contained():
+                return self._sinks[name].to.wants(session.release, verdict)
         except Exception as error:
             log.exception("a sink failed by a defect of ours", extra={"sink": name, "hint": "it is told, to be on the safe side"})
             self._meter.failed("sink", error)
@@ -78,7 +80,8 @@ class Outbox:
         assert session.verdict is not None  # as above
         try:
             async with asyncio.timeout(sink.attempt_seconds):
-                await sink.to.publish(session.release, session.verdict)
+                with contained():
+                    await sink.to.publish(session.release, session.verdict)
         except TimeoutError:
             return TimedOut(f"no acknowledgement within {sink.attempt_seconds:g} s")
         except VerdictdError as error:

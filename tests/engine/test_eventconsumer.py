@@ -26,17 +26,18 @@ class Hanging(HandAnnouncement):
 class Failing(HandEvents):
     """Breaks when it is told to, in the middle of everything."""
 
-    def __init__(self) -> None:
+    def __init__(self, defect: BaseException | None = None) -> None:
         super().__init__()
         self.begun = 0
         self.breaks = asyncio.Event()
+        self.defect = defect or ZeroDivisionError()
 
     async def announcements(self) -> AsyncGenerator[HandAnnouncement, None]:
         self.begun += 1
         if self.begun == 1:
             yield await self.queue.get()
             await self.breaks.wait()
-            raise ZeroDivisionError
+            raise self.defect
         while True:
             yield await self.queue.get()
 
@@ -77,8 +78,11 @@ async def test_a_source_that_never_says_anything_delays_no_other() -> None:
     assert good.answer == "accepted"
 
 
-async def test_a_source_that_breaks_is_begun_anew_and_what_it_had_under_way_is_answered(caplog: pytest.LogCaptureFixture) -> None:
-    broken = Failing()
+@pytest.mark.parametrize("defect", [ZeroDivisionError(), SystemExit(0), asyncio.CancelledError()], ids=repr)
+async def test_a_source_that_breaks_is_begun_anew_and_what_it_had_under_way_is_answered(
+    defect: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = Failing(defect)
     scene, _, _ = two_sources(broken)
     async with running(scene) as engine:
         scene.sessions.open.clear()
@@ -204,11 +208,17 @@ async def test_at_the_end_nothing_of_a_source_is_left_open() -> None:
 class Defective(HandAnnouncement):
     """A reader of somebody else's that does not keep to our errors."""
 
+    defect: BaseException = KeyError("subject")
+
     def release(self) -> Release:
-        raise KeyError("subject")
+        raise self.defect
 
 
-async def test_an_event_that_its_source_cannot_read_by_a_defect_is_put_back_and_the_source_goes_on() -> None:
+@pytest.mark.parametrize("defect", [KeyError("subject"), SystemExit(0), asyncio.CancelledError()], ids=repr)
+async def test_an_event_that_its_source_cannot_read_by_a_defect_is_put_back_and_the_source_goes_on(
+    defect: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Defective, "defect", defect)
     source = Failing()
     scene = Scene(more_events={"first": source})
     bad, good = event(1, kind=Defective), event(2)

@@ -25,8 +25,8 @@ class HandOwner:
     """Answers from lists; the last answer is repeated. ``calls`` are the router's too, for their order."""
 
     router: FakeRouter
-    answers: Sequence[Claim | Exception | None] = (MINE,)
-    aborts: Sequence[str | Exception] = ("aborted",)
+    answers: Sequence[Claim | BaseException | None] = (MINE,)
+    aborts: Sequence[str | BaseException] = ("aborted",)
     name: str = "flagger"
     asked: list[str] = field(default_factory=list)
     hang: bool = False
@@ -36,7 +36,7 @@ class HandOwner:
         if self.hang:
             await asyncio.Event().wait()
         answer = self.answers[min(self.asked.count("claims"), len(self.answers)) - 1]
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -45,7 +45,7 @@ class HandOwner:
         self.asked.append("abort")
         self.router.calls.append("abort")
         answer = self.aborts[min(self.asked.count("abort"), len(self.aborts)) - 1]
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
@@ -102,8 +102,8 @@ async def test_an_owner_that_fails_for_the_moment_is_told_again_with_the_back_of
     assert router.clock.slept == pytest.approx([0.0, 0.075])
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("no"), KeyError("status")])
-async def test_one_that_would_undo_a_patch_and_cannot_be_told_keeps_its_routes(router: FakeRouter, error: Exception) -> None:
+@pytest.mark.parametrize("error", [Unavailable("away"), Forbidden("no"), KeyError("status"), SystemExit(0)])
+async def test_one_that_would_undo_a_patch_and_cannot_be_told_keeps_its_routes(router: FakeRouter, error: BaseException) -> None:
     outcome = await run(router, HandOwner(router, aborts=[error]))
     assert outcome.action is Action.FAILED
     assert "patch" not in router.calls
@@ -120,9 +120,15 @@ async def test_one_that_surely_undoes_nothing_and_cannot_be_told_keeps_nothing(r
 
 @pytest.mark.parametrize(
     ("answer", "said"),
-    [(Unavailable("away"), "could not be asked (away)"), (KeyError("x"), "through a defect (KeyError)"), (None, "within 0.01 s")],
+    [
+        (Unavailable("away"), "could not be asked (away)"),
+        (KeyError("x"), "through a defect (KeyError)"),
+        (SystemExit(0), "through a defect (RuntimeError)"),
+        (asyncio.CancelledError(), "through a defect (RuntimeError)"),
+        (None, "within 0.01 s"),
+    ],
 )
-async def test_an_owner_that_cannot_be_asked_holds_no_patch_up(router: FakeRouter, answer: Exception | None, said: str) -> None:
+async def test_an_owner_that_cannot_be_asked_holds_no_patch_up(router: FakeRouter, answer: BaseException | None, said: str) -> None:
     outcome = await run(router, HandOwner(router, answers=[answer], hang=answer is None))
     assert outcome.action is Action.REVERT
     assert "whether flagger owns the routes " in outcome.reason

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from daemon.engine.dependencies import Sink
-from daemon.errors import Forbidden, Unavailable, VerdictdError
+from daemon.errors import Forbidden, Unavailable
 from daemon.model import Outcome, Record, Release, Stage, Verdict
 from tests.hand.ports import HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, healthy
@@ -15,7 +15,7 @@ from tests.hand.samples import ID, RELEASE, failing, healthy
 class HandSink:
     """Implements ``VerdictSink``; fails on demand."""
 
-    def __init__(self, *, failing: Exception | None = None) -> None:
+    def __init__(self, *, failing: BaseException | None = None) -> None:
         self.told: list[tuple[Release, Verdict]] = []
         self.failing = failing
         self.attempts = 0
@@ -63,9 +63,19 @@ async def test_every_sink_hears_of_the_verdict_once_and_the_record_tells_which()
     assert steps(scene) == [("delivered", "first"), ("delivered", "second"), ("published", "")]
 
 
-@pytest.mark.parametrize("error", [Unavailable("is away"), Forbidden("not you"), ZeroDivisionError("a defect")])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Unavailable("is away"), "is away"),
+        (Forbidden("not you"), "not you"),
+        (ZeroDivisionError("a defect"), "ZeroDivisionError: a defect"),
+        (SystemExit(0), "RuntimeError: it wanted to end the process, with 0"),
+        (asyncio.CancelledError(), "RuntimeError: it was cancelled, and not by us"),
+    ],
+    ids=["away", "forbidden", "defect", "exit", "cancelled"],
+)
 async def test_a_sink_that_fails_for_ever_holds_up_neither_the_others_nor_the_end_beyond_its_patience(
-    error: Exception, caplog: pytest.LogCaptureFixture
+    error: BaseException, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, good = HandSink(failing=error), HandSink()
     scene = scene_with(bad=Sink(to=bad, patience_seconds=60.0), good=good)
@@ -74,7 +84,6 @@ async def test_a_sink_that_fails_for_ever_holds_up_neither_the_others_nor_the_en
         verdict = await verdict_of(engine)
     assert [told for _, told in good.told] == [verdict]
     assert scene.sink.verdicts == [verdict]
-    said = str(error) if isinstance(error, VerdictdError) else f"ZeroDivisionError: {error}"
     assert steps(scene) == [("delivered", "good"), ("not_delivered", f"bad: {said}"), ("published", "")]
     record = msgspec.json.decode(scene.records.data[ID], type=Record)
     at = {mark.step: mark.at for mark in record.marks}

@@ -7,6 +7,7 @@ import sys
 from typing import NoReturn
 
 import daemon
+from daemon.cli import backtestoptions
 
 DEFAULT_SERVER = "http://127.0.0.1:8484"
 _USAGE = 64
@@ -48,6 +49,7 @@ def build() -> Parser:
     _revert(commands)
     _explain(commands)
     _replay(commands)
+    _backtest(commands)
     _plan(commands)
     _check(commands)
     for command in commands.choices.values():
@@ -220,6 +222,17 @@ def _replay(commands: "Commands[Parser]") -> None:
     )
     _processes_option(parser)
     parser.add_argument("--json", action="store_true", help="one line of JSON a file; with --sweep a line a policy")
+
+
+def _backtest(commands: "Commands[Parser]") -> None:
+    parser = commands.add_parser(
+        "backtest",
+        help="judge past releases, read from Prometheus' history, as they would have been",
+        epilog="Exits 0 judged, whatever the verdicts, 65 any release could not be (the others are judged all the same), "
+        f"64 wrong usage, 69 the server cannot be asked, {_DEFECT}, 77 not allowed, 130 interrupted (go on by the same command).",
+    )
+    backtestoptions.add(parser, seconds=_seconds)
+    _processes_option(parser)
 
 
 def _plan(commands: "Commands[Parser]") -> None:

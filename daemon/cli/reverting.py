@@ -73,7 +73,11 @@ def release_of(options: argparse.Namespace) -> Release:
     given: dict[str, Any] = {
         name: value for name in ("service", "namespace", "mesh", "route") if (value := getattr(options, name)) is not None
     }
-    arms = {name: _arm(getattr(options, name), name) for name in ("baseline", "canary") if getattr(options, name)}
+    arms = {
+        name: arm_of(getattr(options, name), f"--{name}", source=_SOURCE)
+        for name in ("baseline", "canary")
+        if getattr(options, name)
+    }
     if options.release is None:
         return checked_release({**given, **arms}, source=_SOURCE)
     document = msgspec.to_builtins(load_release(options.release))
@@ -89,13 +93,14 @@ def mesh_of(meshes: Mapping[str, Mesh], release: Release) -> Mesh:
         raise ConfigError((problem,), source=_SOURCE) from error
 
 
-def _arm(pairs: list[str], name: str) -> dict[str, Any]:
+def arm_of(pairs: list[str], option: str, *, source: str) -> dict[str, Any]:
+    """The arm that an option names by KEY=VALUE. Raises ``ConfigError`` naming ``source``."""
     arm: dict[str, Any] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
-            problem = Fault(path=f"--{name}", message=f"{pair!r} has no =", fix="write KEY=VALUE, for example subset=v2")
-            raise ConfigError((problem,), source=_SOURCE)
+            problem = Fault(path=option, message=f"{pair!r} has no =", fix="write KEY=VALUE, for example subset=v2")
+            raise ConfigError((problem,), source=source)
         if key.startswith("labels."):
             arm.setdefault("labels", {})[key.removeprefix("labels.")] = value
         else:

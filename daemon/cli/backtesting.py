@@ -1,0 +1,218 @@
+"""``verdictd backtest``: past releases of a service, read from Prometheus' history, judged as they would have been."""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from config.errors import ConfigError, Fault
+from config.identity import policy_hash
+from config.load import load_policy
+from config.policy import Policy
+from config.settings import PrometheusTelemetry, Settings
+from daemon import recordings
+from daemon.cli import rendering
+from daemon.cli.exits import Exit
+from daemon.cli.rendering import ProgressLine
+from daemon.cli.reverting import arm_of
+from daemon.errors import InvalidInput, NotFound
+from daemon.meshes.registry import schemas
+from daemon.offline.backtest import finding
+from daemon.offline.backtest.moments import moment, shown
+from daemon.offline.backtest.past import Past, arm_words, past_of, pasts_in, recording_name
+from daemon.offline.backtest.results import Backtest, Named, Seen, judged
+from daemon.offline.backtest.words import lines
+from daemon.offline.parallel import available_processes
+from daemon.settings import load_settings
+from daemon.telemetry.history.presence import STEP_SECONDS, Versions
+from daemon.telemetry.history.watching import History, Watched, history_from
+
+_SOURCE = "verdictd backtest"
+_TIMEOUT_SECONDS = 30.0
+
+
+def run(options: argparse.Namespace) -> Exit:
+    """The command. A release that cannot be had is said to be, and the others are judged."""
+    settings = None if options.config is None else load_settings(options.config, environ=os.environ)
+    telemetry = _telemetry(options, settings)
+    policies = _policies(options, settings)
+    folder = Path(options.recordings)
+    seen = asyncio.run(_seen(options, telemetry, policies=policies, folder=folder))
+    told = judged(seen, policies=policies, processes=options.processes or available_processes())
+    _print(told, json=options.json)
+    print(rendering.clean(f"verdictd: the recordings are in {folder}; they are not asked for again"), file=sys.stderr)
+    return Exit.DATA if any(row.problem for row in told.rows) else Exit.OK
+
+
+def _print(told: Backtest, *, json: bool) -> None:
+    if json:
+        print(rendering.as_json(told))
+    else:
+        print("\n".join(map(rendering.clean, lines(told))))
+
+
+def _telemetry(options: argparse.Namespace, settings: Settings | None) -> PrometheusTelemetry:
+    """Where the history is. A watch has a few seconds for a query; nobody waits so short a time for the past."""
+    if options.prometheus is not None:
+        return PrometheusTelemetry(url=options.prometheus, dialect=options.dialect, timeout_seconds=_TIMEOUT_SECONDS)
+    if settings is None:
+        raise _wrong("--prometheus", "is missing", fix="name the server (--prometheus URL), or settings that do (--config FILE)")
+    found = {name: one for name, one in settings.telemetry.items() if isinstance(one, PrometheusTelemetry)}
+    if options.telemetry is None and len(found) != 1:
+        raise _wrong(
+            "--telemetry", "is missing", fix=f"name one of those of kind prometheus: {', '.join(found) or 'there is none'}"
+        )
+    name = options.telemetry or next(iter(found))
+    if name not in found:
+        raise _wrong(
+            "--telemetry", f"{name!r} is none of kind prometheus", fix=f"name one of: {', '.join(found) or 'there is none'}"
+        )
+    return msgspec.structs.replace(found[name], timeout_seconds=max(_TIMEOUT_SECONDS, found[name].timeout_seconds))
+
+
+def _policies(options: argparse.Namespace, settings: Settings | None) -> list[Named]:
+    short = len({Path(file).name for file in options.policy}) == len(options.policy)
+    given: dict[str, Policy] = {Path(file).name if short else file: load_policy(file) for file in options.policy}
+    if not given:
+        given = {"default": Policy()} if settings is None else {"default": settings.policies.get("default", Policy())}
+    return [Named(name=name, policy=policy, hash=policy_hash(policy)) for name, policy in given.items()]
+
+
+async def _seen(
+    options: argparse.Namespace, telemetry: PrometheusTelemetry, *, policies: Sequence[Named], folder: Path
+) -> list[Seen]:
+    """The releases with their recordings: those that are not there yet are asked for, one after the other."""
+    known = schemas()
+    if telemetry.dialect not in known:
+        raise _wrong("--dialect", f"{telemetry.dialect!r} is none", fix=f"use one of: {', '.join(known)}")
+    now = time.time()
+    line = ProgressLine()
+    try:
+        async with history_from(
+            telemetry,
+            schema=known[telemetry.dialect],
+            tick_seconds=options.tick,
+            pause_seconds=options.pause,
+            sleep=asyncio.sleep,
+        ) as history:
+            pasts = await _found(options, history, now=now, line=line) if _is_search(options) else _pasts(options, now=now)
+            return [
+                await _one(
+                    past, history, options=options, policies=policies, folder=folder, now=now, line=line, of=(number, len(pasts))
+                )
+                for number, past in enumerate(pasts, start=1)
+            ]
+    finally:
+        line.end()
+
+
+def _pasts(options: argparse.Namespace, *, now: float) -> list[Past]:
+    given: dict[str, Any] = {name: value for name in ("service", "namespace") if (value := getattr(options, name)) is not None}
+    if options.releases is not None:
+        return pasts_in(Path(options.releases), given=given, now=now)
+    arms = {name: arm_of(getattr(options, name), f"--{name}", source=_SOURCE) for name in ("baseline", "canary")}
+    times = {"from": options.begin, "to": options.end, "weight": options.weight, "label": options.label}
+    return [past_of({**given, **arms, **{k: v for k, v in times.items() if v is not None}}, path="the release", now=now)]
+
+
+def _is_search(options: argparse.Namespace) -> bool:
+    """Whether releases are looked for: none is named, and no file lists them."""
+    return options.releases is None and not options.canary and not options.baseline
+
+
+async def _found(options: argparse.Namespace, history: History, *, now: float, line: ProgressLine) -> list[Past]:
+    """The releases of a service between two moments."""
+    for option, value in (("--service", options.service), ("--from", options.begin)):
+        if value is None:
+            raise _wrong(
+                option, "is missing", fix="name the service and since when (--from 30d), a file (--releases), or one release"
+            )
+    namespace = options.namespace or "default"
+    begin = moment(options.begin, now=now, path="--from")
+    end = moment(options.end or "now", now=now, path="--to")
+    versions = Versions(history.asking, schema=history.schema, service=options.service, namespace=namespace)
+
+    def progress(done: float) -> None:
+        line.show(f"looking for releases: {100 * done:.0f} %", stage="looking")
+
+    present = await versions.between(begin, end, progress=progress)
+    pasts = finding.found(
+        present,
+        service=options.service,
+        namespace=namespace,
+        begin=begin,
+        end=end,
+        step_seconds=STEP_SECONDS,
+        presume=options.presume,
+    )
+    if not pasts:
+        raise NotFound(_none_found(len(present), options.service, namespace))
+    return [msgspec.structs.replace(past, begin=await versions.came(past.release.canary, seen_at=past.begin)) for past in pasts]
+
+
+def _none_found(versions: int, service: str, namespace: str) -> str:
+    if not versions:
+        return f"no series of {namespace}/{service} in that time: is it older than what is kept there, or named otherwise?"
+    known = f"{versions} version{'s' if versions > 1 else ''} by workload and version label, and none came beside another"
+    return f"no release of {namespace}/{service} in that time: {known}; list them in a file (--releases)"
+
+
+async def _one(
+    past: Past,
+    history: History,
+    *,
+    options: argparse.Namespace,
+    policies: Sequence[Named],
+    folder: Path,
+    now: float,
+    line: ProgressLine,
+    of: tuple[int, int],
+) -> Seen:
+    longest = max(one.policy.window_seconds for one in policies)
+    end = min(past.end or past.begin + longest, now)
+    source = f"{options.prometheus or options.config} {options.telemetry or ''} {history.schema.name}"
+    path = folder / recording_name(past, end=end, tick_seconds=options.tick, source=source)
+    if path.exists():
+        return Seen(past=past, recording=path)
+    words = f"{of[0]} of {of[1]}: {arm_words(past.release.canary)} of {shown(past.begin)}"
+
+    def progress(done: float) -> None:
+        line.show(rendering.clean(f"reading {words}: {100 * done:.0f} %"), stage=words)
+
+    try:
+        watched = await history.watched(past.release, begin=past.begin, end=end, progress=progress)
+    except NotFound as error:
+        return Seen(past=past, problem=str(error))
+    _keep(path, past, watched, policy=policies[0].policy)
+    return Seen(past=past, recording=path)
+
+
+def _keep(path: Path, past: Past, watched: Watched, *, policy: Policy) -> None:
+    """Write the recording, whole or not at all: what is there is not asked for again."""
+    header = recordings.Header(
+        release=msgspec.to_builtins(past.release),
+        policy=policy,
+        bounds_ms=watched.bounds_ms,
+        split=watched.split,
+        tick_seconds=watched.tick_seconds,
+    )
+    body = b"\n".join([recordings.header_line(header), *map(recordings.line, watched.samples), b""])
+    temporary = path.with_suffix(".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(body)
+        temporary.replace(path)
+    except OSError as error:
+        raise InvalidInput(
+            f"cannot be written: {error.strerror}", path=str(path), fix="name another folder by --recordings"
+        ) from error
+
+
+def _wrong(option: str, message: str, *, fix: str) -> ConfigError:
+    return ConfigError((Fault(path=option, message=message, fix=fix),), source=_SOURCE)

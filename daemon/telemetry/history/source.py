@@ -1,0 +1,195 @@
+"""A server's history as a ``Source``: raw samples are had in wide pieces, and shown as they stood at the clock's time."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import msgspec
+
+from daemon.errors import Unavailable
+from daemon.telemetry.counters.collection import Collection, Timing
+from daemon.telemetry.counters.series import Series, SeriesIndex
+from daemon.telemetry.history.asking import Asking, TooMuch
+from daemon.telemetry.prometheus.answer import Item
+from daemon.telemetry.prometheus.query import metadata_query, queries
+from daemon.telemetry.schema import Schema
+from daemon.telemetry.wire import UNREADABLE, number
+
+LOOKBACK_SECONDS = 300.0
+"""What is read before a watch begins: as far back as Prometheus itself takes a series to be there."""
+_PATIENCE_TICKS = 2.0
+_STALE_SPACINGS = 3.5
+_LABELS = msgspec.json.Decoder(dict[str, str])
+
+
+class SetClock:
+    """A clock that is set. It stands still in between."""
+
+    def __init__(self) -> None:
+        self.moment = 0.0
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self.moment
+
+    def monotonic(self) -> float:
+        """The same."""
+        return self.moment
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Nobody waits for the past."""
+        self.moment += seconds
+
+
+@dataclass(slots=True)
+class _Held:
+    """The raw samples of one series that are at hand, in order of time."""
+
+    times: list[float] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
+
+    def add(self, samples: Iterable[tuple[float, str]]) -> None:
+        """Neighbouring pieces share their edge, by some servers."""
+        for at, value in samples:
+            if not self.times or at > self.times[-1]:
+                self.times.append(at)
+                self.values.append(value)
+
+    def forget(self, *, before: float) -> None:
+        gone = bisect_right(self.times, before)
+        del self.times[:gone], self.values[:gone]
+
+
+class HistorySource:
+    """``Source`` over what a Prometheus keeps of one stretch of time.
+
+    ``load`` asks; ``collect`` only looks at what is there, so that a query that fails ends the reading of a release, and never
+    becomes a gap that the service did not have.
+
+    Args:
+        tick_seconds: the sampling interval; null: as far apart as the samples are, and ``least_tick_seconds`` at least.
+        stale_after_seconds: a newest sample older than this is no information; more where samples are so far apart.
+    """
+
+    def __init__(
+        self,
+        asking: Asking,
+        *,
+        schema: Schema,
+        index: SeriesIndex,
+        clock: SetClock,
+        tick_seconds: float | None,
+        least_tick_seconds: float,
+        stale_after_seconds: float,
+    ) -> None:
+        self._asking = asking
+        self._schema = schema
+        self._index = index
+        self._clock = clock
+        self._tick_seconds = tick_seconds
+        self._least_tick_seconds = least_tick_seconds
+        self._stale_after_seconds = stale_after_seconds
+        self._spacing_seconds = 0.0
+        self._held: dict[bytes, _Held] = {}
+        self._loaded_to: float | None = None
+
+    @property
+    def timing(self) -> Timing:
+        """Its times, which follow the samples."""
+        tick = self._tick_seconds or max(self._least_tick_seconds, round(self._spacing_seconds, 1))
+        return Timing(
+            tick_seconds=tick,
+            stale_after_seconds=max(self._stale_after_seconds, _STALE_SPACINGS * self._spacing_seconds),
+            patience_seconds=_PATIENCE_TICKS * tick,
+        )
+
+    @property
+    def spacing_seconds(self) -> float:
+        """How far apart samples are; 0 where none were found."""
+        return self._spacing_seconds
+
+    async def load(self, moment: float, *, end: float) -> None:
+        """Have all samples up to ``moment`` at hand, and of what follows, up to ``end``, as much as one query gives.
+
+        Raises:
+            VerdictdError: they cannot be had.
+        """
+        begin = moment - LOOKBACK_SECONDS if self._loaded_to is None else self._loaded_to
+        while begin < moment:
+            width = self._asking.width_seconds
+            until = min(begin + width, max(end, moment))
+            try:
+                await self._piece(begin, until)
+            except TooMuch as error:
+                self._asking.narrow(error)
+                continue
+            begin = self._loaded_to = until
+            for held in self._held.values():
+                held.forget(before=min(moment, until) - LOOKBACK_SECONDS)
+            self._learn_spacing()
+
+    async def collect(self) -> Collection:
+        """What the server had shown by the clock's time."""
+        now, stale = self._clock.now(), self.timing.stale_after_seconds
+        collected = Collection(denials_known=bool(self._schema.about.denials))
+        for key, held in self._held.items():
+            last, first = bisect_right(held.times, now), bisect_right(held.times, now - stale)
+            if first == last:
+                continue
+            collected.met += 1
+            if (series := self._series(key)) is not None:
+                self._take(series, held, first, last, into=collected)
+        return collected
+
+    def _take(self, series: Series, held: _Held, first: int, last: int, *, into: Collection) -> None:
+        if series.of_target:
+            for place in range(first, last):
+                value = number(held.values[place], path=series.identity)
+                into.add_metadata(series, value, target=series.target, at=held.times[place])
+            return
+        if not series.label_set.arms:
+            return
+        at = held.times[last - 1]
+        spacing = at - held.times[last - 2] if last - first > 1 else self._spacing_seconds
+        into.answered[series.target] = max(at, into.answered.get(series.target, at))
+        value = number(held.values[last - 1], path=series.identity)
+        into.add(series, value, target=series.target, pod=series.pod, at=at, spacing_seconds=spacing)
+
+    async def _piece(self, begin: float, end: float) -> None:
+        """All families over the same stretch of time, or none."""
+        asked = queries(self._schema, self._index.selectors, window_seconds=end - begin)
+        found = [item for query in asked.requests for item in await self._asking.raw(query, at=end)]
+        instances = {one.instance for item in found if (one := self._series(bytes(item.metric))) is not None and one.label_set.arms}
+        for query in asked.latencies:
+            found += await self._asking.raw(query, at=end)
+        about = metadata_query(self._schema.about, instances, ages=True, window_seconds=end - begin) if instances else None
+        if about is not None:
+            found += await self._asking.raw(about, at=end)
+        self._hold(found)
+
+    def _hold(self, found: Sequence[Item]) -> None:
+        for item in found:
+            self._held.setdefault(bytes(item.metric), _Held()).add(item.values)
+
+    def _learn_spacing(self) -> None:
+        """Once, and then it stays: a tick has one length throughout a recording."""
+        if self._spacing_seconds:
+            return
+        apart = [
+            (held.times[-1] - held.times[0]) / (len(held.times) - 1)
+            for key, held in self._held.items()
+            if len(held.times) > 1 and (series := self._series(key)) is not None and series.label_set.arms
+        ]
+        self._spacing_seconds = median(apart) if apart else 0.0
+
+    def _series(self, key: bytes) -> Series | None:
+        try:
+            return self._index[key]
+        except KeyError:
+            pass
+        try:
+            labels = _LABELS.decode(key)
+        except UNREADABLE as error:
+            raise Unavailable(f"labels cannot be read: {error}") from error
+        return self._index.learn(key, labels.pop("__name__", ""), labels)

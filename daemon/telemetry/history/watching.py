@@ -1,0 +1,149 @@
+"""A release of the past watched from its beginning to its end, tick by tick, by the telemetry that the daemon has."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from analyzers.counts import Sample
+from config.settings import PrometheusTelemetry
+from daemon.aio.httpclient import HttpClient, base_url
+from daemon.aio.parsing import ParserPool
+from daemon.errors import NotFound
+from daemon.model import Reading, Release, Watch
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.history.asking import Asking
+from daemon.telemetry.history.source import HistorySource, SetClock
+from daemon.telemetry.sampled import SampledTelemetry
+from daemon.telemetry.schema import Schema
+
+_UNPARSED_BYTES = 64 * 1024 * 1024
+
+
+class Watched(msgspec.Struct, frozen=True, kw_only=True):
+    """What a watch would have seen. ``counted``: ticks with counts of both arms."""
+
+    samples: tuple[Sample, ...]
+    bounds_ms: tuple[float, ...]
+    split: bool
+    tick_seconds: float
+    counted: int
+
+
+class History:
+    """The past that one server keeps, in one mesh's dialect.
+
+    Args:
+        settings: how the daemon would read the server.
+        tick_seconds: the sampling interval; null: as far apart as the samples are.
+    """
+
+    def __init__(self, asking: Asking, *, settings: PrometheusTelemetry, schema: Schema, tick_seconds: float | None) -> None:
+        self.asking = asking
+        self.schema = schema
+        self._settings = settings
+        self._tick_seconds = tick_seconds
+
+    async def watched(
+        self, release: Release, *, begin: float, end: float, progress: Callable[[float], None] = lambda _: None
+    ) -> Watched:
+        """Watch a release from ``begin`` to ``end`` (seconds since 1970); ``progress`` is told the share that is done.
+
+        Raises:
+            NotFound: nothing of it can be counted in that time.
+            VerdictdError: the server cannot be asked.
+        """
+        clock, index = SetClock(), SeriesIndex(self.schema, as_text=True)
+        source = HistorySource(
+            self.asking,
+            schema=self.schema,
+            index=index,
+            clock=clock,
+            tick_seconds=self._tick_seconds,
+            least_tick_seconds=self._settings.tick_seconds,
+            stale_after_seconds=self._settings.stale_after_seconds,
+        )
+        telemetry = SampledTelemetry(source, schema=self.schema, index=index, clock=clock)
+        watch = Watch(release_id="past", release=release)
+        index.watch([watch])
+        if (reason := index.unknowable.get(watch.release_id)) is not None:
+            raise NotFound(reason)
+        line = _Line()
+        await source.load(begin, end=end)
+        now = begin
+        while now <= end:
+            clock.moment = now
+            await source.load(now, end=end)
+            line.add((await telemetry.read([watch]))[watch.release_id], t=now - begin)
+            progress((now - begin) / (end - begin))
+            now += source.timing.tick_seconds
+        counted = sum(sample.baseline is not None and sample.canary is not None for sample in line.samples)
+        if not counted:
+            reason = next((sample.gap for sample in reversed(line.samples) if sample.gap), "no tick")
+            fix = "is it older than what is kept there (retention), and are its names those of the series' labels?"
+            raise NotFound(f"nothing of it can be counted in that time: {reason}; {fix}")
+        return Watched(
+            samples=tuple(line.samples),
+            bounds_ms=line.bounds_ms,
+            split=telemetry.split,
+            tick_seconds=source.timing.tick_seconds,
+            counted=counted,
+        )
+
+
+class _Line:
+    """Readings on the release's own time line, as a session puts them there."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.bounds_ms: tuple[float, ...] = ()
+
+    def add(self, reading: Reading, *, t: float) -> None:
+        gap = reading.gap
+        bounds = self.bounds_ms or reading.bounds_ms or ()
+        if gap is None and reading.bounds_ms is not None and reading.bounds_ms != bounds:
+            gap = "the latency buckets' bounds changed in the middle of the watch"
+        self.bounds_ms = bounds
+        self.samples.append(
+            Sample(
+                t=round(t, 3),
+                seconds=round(reading.seconds, 3),
+                baseline=reading.baseline if gap is None else None,
+                canary=reading.canary if gap is None else None,
+                gap=gap,
+            )
+        )
+
+
+@asynccontextmanager
+async def history_from(
+    settings: PrometheusTelemetry,
+    *,
+    schema: Schema,
+    tick_seconds: float | None,
+    pause_seconds: float,
+    sleep: Callable[[float], Awaitable[None]],
+    name: str = "NAME",
+) -> AsyncIterator[History]:
+    """The history behind a telemetry of the settings, with its connection, which is closed on leaving.
+
+    Raises:
+        InvalidInput: the settings cannot be honoured; the path is relative to the entry.
+    """
+    url = base_url(settings.url, path="url")
+    async with (
+        ParserPool(unparsed_bytes=_UNPARSED_BYTES) as pool,
+        HttpClient(
+            setting=f"telemetry.{name}.url",
+            ceiling_setting=f"telemetry.{name}.max_answer_bytes",
+            connections=1,
+            timeout_seconds=settings.timeout_seconds,
+            max_answer_bytes=settings.max_answer_bytes,
+            pool=pool,
+            ca_file=settings.ca_file,
+            headers=settings.headers,
+            token_file=settings.token_file,
+        ) as client,
+    ):
+        asking = Asking(client, url=url, pause_seconds=pause_seconds, sleep=sleep)
+        yield History(asking, settings=settings, schema=schema, tick_seconds=tick_seconds)

@@ -1,0 +1,127 @@
+"""A Prometheus that has a past: series as Istio's sidecars show them, written as blocks of its database, in seconds."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.servers.locate import require
+from tests.servers.prometheus import Prometheus, prometheus
+
+SPACING_SECONDS = 15
+LOAD = 20
+"""Requests a pod serves in a second, when all is well."""
+BOUNDS_MS = (5, 10, 25, 50, 100, 250, 500, 1000)
+_SHARES = (0.02, 0.10, 0.38, 0.30, 0.14, 0.05, 0.007, 0.003)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version that served for a while: its pods, when (seconds from the world's start), and what it did wrong from when on."""
+
+    workload: str
+    begin: float
+    end: float
+    version: str = "v1"
+    pods: int = 2
+    load: float = LOAD
+    failing: float = 0.0
+    failing_from: float = 0.0
+    slower: int = 0
+
+
+@dataclass
+class _Counters:
+    ok: int = 0
+    failed: int = 0
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_MS) + 1))
+    sum_ms: float = 0.0
+
+
+def openmetrics(versions: Sequence[Version], *, start: float, seed: int = 7) -> str:
+    """What was scraped of them, as promtool reads it: metric by metric, each series in order of time."""
+    requests: list[str] = []
+    buckets: list[str] = []
+    sums: list[str] = []
+    counts: list[str] = []
+    draw = random.Random(seed)  # noqa: S311 - traffic, no secret
+    for version in versions:
+        for pod in range(version.pods):
+            labels = _labels(version, pod)
+            for at, seen in _scrapes(version, draw, phase=3.0 * pod):
+                stamp = f"{start + at:.3f}"
+                for code, count in (("200", seen.ok), ("503", seen.failed)):
+                    if count or code == "200":
+                        requests.append(f'istio_requests_total{{{labels},response_code="{code}"}} {count} {stamp}')
+                latency, served = "istio_request_duration_milliseconds", f'{labels},response_code="200"'
+                total = 0
+                for bound, count in zip((*map(str, BOUNDS_MS), "+Inf"), seen.buckets, strict=True):
+                    total += count
+                    buckets.append(f'{latency}_bucket{{{served},le="{bound}"}} {total} {stamp}')
+                sums.append(f"{latency}_sum{{{served}}} {seen.sum_ms:.1f} {stamp}")
+                counts.append(f"{latency}_count{{{served}}} {total} {stamp}")
+    return "\n".join(
+        [
+            "# TYPE istio_requests counter",
+            *requests,
+            "# TYPE istio_request_duration_milliseconds histogram",
+            *buckets,
+            *sums,
+            *counts,
+            "# EOF",
+            "",
+        ]
+    )
+
+
+def _labels(version: Version, pod: int) -> str:
+    return (
+        f'reporter="destination",destination_workload="{version.workload}",destination_workload_namespace="shop",'
+        f'destination_service_name="checkout",destination_version="{version.version}",'
+        f'request_protocol="http",response_flags="-",pod="{version.workload}-{pod}",instance="10.0.0.{pod}:15090"'
+    )
+
+
+def _scrapes(version: Version, draw: random.Random, *, phase: float) -> Iterator[tuple[float, _Counters]]:
+    seen, at = _Counters(), version.begin + phase
+    while at < version.end:
+        served = round(draw.gauss(version.load * SPACING_SECONDS, 5.0))
+        ill = at - version.begin >= version.failing_from
+        failed = sum(draw.random() < max(0.001, version.failing if ill else 0.0) for _ in range(served))
+        seen.failed += failed
+        seen.ok += served - failed
+        for place in draw.choices(range(len(_SHARES)), _SHARES, k=served - failed):
+            slow = min(place + version.slower, len(_SHARES) - 1)
+            seen.buckets[slow] += 1
+            seen.sum_ms += 0.7 * BOUNDS_MS[slow]
+        yield at, seen
+        at += SPACING_SECONDS
+
+
+def _written(folder: Path, versions: Sequence[Version], *, start: float) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = folder / "past.om"
+    text.write_text(openmetrics(versions, start=start), encoding="utf-8")
+    return text
+
+
+@asynccontextmanager
+async def past(folder: Path, versions: Sequence[Version], *, start: float, flags: Sequence[str] = ()) -> AsyncIterator[Prometheus]:
+    """A Prometheus with this past, and nothing to scrape."""
+    text = await asyncio.to_thread(_written, folder, versions, start=start)
+    argv = [
+        str(require("prometheus").with_name("promtool")),
+        "tsdb",
+        "create-blocks-from",
+        "openmetrics",
+        str(text),
+        str(folder / "prometheus" / "data"),
+    ]
+    made = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+    said, _ = await made.communicate()
+    assert made.returncode == 0, said.decode()
+    flags = ("--storage.tsdb.retention.time=10y", *flags)
+    async with prometheus(folder / "prometheus", [], flags=flags) as server:
+        yield server

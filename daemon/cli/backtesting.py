@@ -19,12 +19,14 @@ from config.settings import PrometheusTelemetry, Settings
 from daemon import recordings
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
+from daemon.cli.explaining import write_page
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.reverting import arm_of
 from daemon.errors import InvalidInput, NotFound
 from daemon.meshes.registry import schemas
 from daemon.offline.backtest import finding
 from daemon.offline.backtest.moments import moment, shown
+from daemon.offline.backtest.page import page
 from daemon.offline.backtest.past import Past, arm_words, past_of, pasts_in, recording_name
 from daemon.offline.backtest.results import Backtest, Named, Seen, judged
 from daemon.offline.backtest.words import lines
@@ -45,6 +47,8 @@ def run(options: argparse.Namespace) -> Exit:
     folder = Path(options.recordings)
     seen = asyncio.run(_seen(options, telemetry, policies=policies, folder=folder))
     told = judged(seen, policies=policies, processes=options.processes or available_processes())
+    if options.html is not None:
+        write_page(Path(options.html), page(told), source=_SOURCE)
     _print(told, json=options.json)
     print(rendering.clean(f"verdictd: the recordings are in {folder}; they are not asked for again"), file=sys.stderr)
     return Exit.DATA if any(row.problem for row in told.rows) else Exit.OK

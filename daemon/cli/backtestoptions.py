@@ -23,6 +23,7 @@ def add(parser: argparse.ArgumentParser, *, seconds: Callable[[str], float]) -> 
         default="backtest-recordings",
         help="keep what was read here; what is there is not asked for again (default %(default)s)",
     )
+    parser.add_argument("--html", metavar="FILE", help="write a page with charts as well, which needs nothing else")
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
 

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> Exit:
     if told.torn_line is not None:
         print(rendering.clean(f"verdictd: {torn_words(options.recording or options.target, told.torn_line)}"), file=sys.stderr)
     if options.html is not None:
-        _write(Path(options.html), page(told))
+        write_page(Path(options.html), page(told), source="verdictd explain")
     if options.json:
         print(rendering.as_json(told))
     else:
@@ -61,12 +61,13 @@ def _only_one(recording: Path | None) -> None:
         raise ConfigError((problem,), source="verdictd explain")
 
 
-def _write(file: Path, text: str) -> None:
+def write_page(file: Path, text: str, *, source: str) -> None:
+    """Raises ``ConfigError`` naming ``source``."""
     try:
         file.write_text(text, encoding="utf-8", errors="backslashreplace")  # the name of a file need not be text
     except OSError as error:
         problem = Fault(path="--html", message=f"{file} cannot be written: {error.strerror}", fix="name a file in a folder")
-        raise ConfigError((problem,), source="verdictd explain") from error
+        raise ConfigError((problem,), source=source) from error
 
 
 def _print(told: Account) -> None:

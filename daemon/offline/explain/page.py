@@ -7,38 +7,21 @@ from daemon.offline.explain import words
 from daemon.offline.explain.account import Account, Curves
 from daemon.offline.explain.amounts import amount, figures
 from daemon.offline.explain.plot import scale_of
-from daemon.offline.plotting.svg import STYLE, Chart, Line, key, svg
+from daemon.offline.plotting.html import document, table
+from daemon.offline.plotting.svg import Chart, Line, key, svg
 
 _SUM, _CANARY, _BASELINE = "#e45756", "#e45756", "#4c78a8"
 _LEGS = ("#b279a2", "#72b7b2", "#54a24b", "#f58518", "#4c78a8", "#9d755d")
-_STYLE = (
-    """
-:root { color-scheme: light dark; --ink: #1c1e21; --soft: #6b7280; --line: #d6d9de; --ground: #ffffff; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #9aa0a6; --line: #3c4043; --ground: #16181b; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 1.8rem 0 .3rem; } p.lead { font-size: 1.1rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; vertical-align: top; text-align: left; }
-th { color: var(--soft); font-weight: normal; } td.n { text-align: right; white-space: nowrap; }
-.BEYOND, .CONVICTS { color: #e45756; font-weight: bold; } .soft, .key { color: var(--soft); } code { overflow-wrap: anywhere; }
-.key span { margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem; }
-"""
-    + STYLE
-)
 
 
 def page(told: Account) -> str:
     """The whole document."""
     title = f"{told.outcome}: {told.namespace}/{told.service}, canary {told.canary}"
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>"
-        f'<p class="lead">{escape(told.reason)}.</p>{"".join(_sections(told))}</body></html>\n'
-    )
+    return document(title, [f'<p class="lead">{escape(told.reason)}.</p>', *_sections(told)])
 
 
 def _sections(told: Account) -> Iterator[str]:
-    yield _table([(name, text) for name, text in words.facts(told)])
+    yield table([(name, text) for name, text in words.facts(told)])
     if told.curves is not None:
         yield from _charts(told, told.curves)
     if told.findings:
@@ -63,13 +46,8 @@ def _sections(told: Account) -> Iterator[str]:
             )
         yield "</table>"
     if told.fixed_horizon:
-        yield f"<h2>{words.CLASSICAL}</h2>{_table(list(figures(told.fixed_horizon)))}"
-    yield f"<h2>To check it</h2>{_table(list(words.provenance(told)))}"
-
-
-def _table(rows: list[tuple[str, str]]) -> str:
-    body = "".join(f"<tr><th>{escape(name)}<td>{escape(text)}</tr>" for name, text in rows)
-    return f"<table>{body}</table>"
+        yield f"<h2>{words.CLASSICAL}</h2>{table(list(figures(told.fixed_horizon)))}"
+    yield f"<h2>To check it</h2>{table(list(words.provenance(told)))}"
 
 
 def _charts(told: Account, curves: Curves) -> Iterator[str]:

@@ -1,9 +1,9 @@
 """A Prometheus that has a past: series as Istio's sidecars show them, written as blocks of its database, in seconds."""
 
-import asyncio
 import random
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,17 +40,16 @@ class _Counters:
     sum_ms: float = 0.0
 
 
-def openmetrics(versions: Sequence[Version], *, start: float, seed: int = 7) -> str:
+def openmetrics(versions: Sequence[Version], *, start: float) -> str:
     """What was scraped of them, as promtool reads it: metric by metric, each series in order of time."""
     requests: list[str] = []
     buckets: list[str] = []
     sums: list[str] = []
     counts: list[str] = []
-    draw = random.Random(seed)  # noqa: S311 - traffic, no secret
     for version in versions:
         for pod in range(version.pods):
             labels = _labels(version, pod)
-            for at, seen in _scrapes(version, draw, phase=3.0 * pod):
+            for at, seen in scrapes(version, pod):
                 stamp = f"{start + at:.3f}"
                 for code, count in (("200", seen.ok), ("503", seen.failed)):
                     if count or code == "200":
@@ -84,8 +83,10 @@ def _labels(version: Version, pod: int) -> str:
     )
 
 
-def _scrapes(version: Version, draw: random.Random, *, phase: float) -> Iterator[tuple[float, _Counters]]:
-    seen, at = _Counters(), version.begin + phase
+def scrapes(version: Version, pod: int) -> Iterator[tuple[float, _Counters]]:
+    """What one of its pods showed, and when (seconds from the world's start). The same each time."""
+    draw = random.Random(f"{version.workload} {pod}")  # noqa: S311 - traffic, no secret
+    seen, at = _Counters(), version.begin + 3.0 * pod
     while at < version.end:
         served = round(draw.gauss(version.load * SPACING_SECONDS, 5.0))
         ill = at - version.begin >= version.failing_from
@@ -107,21 +108,16 @@ def _written(folder: Path, versions: Sequence[Version], *, start: float) -> Path
     return text
 
 
-@asynccontextmanager
-async def past(folder: Path, versions: Sequence[Version], *, start: float, flags: Sequence[str] = ()) -> AsyncIterator[Prometheus]:
-    """A Prometheus with this past, and nothing to scrape."""
-    text = await asyncio.to_thread(_written, folder, versions, start=start)
-    argv = [
-        str(require("prometheus").with_name("promtool")),
-        "tsdb",
-        "create-blocks-from",
-        "openmetrics",
-        str(text),
-        str(folder / "prometheus" / "data"),
-    ]
-    made = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-    said, _ = await made.communicate()
-    assert made.returncode == 0, said.decode()
-    flags = ("--storage.tsdb.retention.time=10y", *flags)
-    async with prometheus(folder / "prometheus", [], flags=flags) as server:
-        yield server
+def write_past(folder: Path, versions: Sequence[Version], *, start: float) -> None:
+    """Make the database of a Prometheus with this past."""
+    text = folder / "past.om"
+    text.write_text(openmetrics(versions, start=start), encoding="utf-8")
+    promtool = require("prometheus").with_name("promtool")
+    argv = [promtool, "tsdb", "create-blocks-from", "openmetrics", text, folder / "data"]
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def past(folder: Path, *, flags: Sequence[str] = ()) -> AbstractAsyncContextManager[Prometheus]:
+    """A Prometheus on this database, with nothing to scrape. One at a time."""
+    return prometheus(folder, [], flags=("--storage.tsdb.retention.time=10y", *flags))

@@ -7,8 +7,7 @@ import msgspec
 
 from config.policy import Policy
 from daemon.offline.backtest.past import Past
-from daemon.offline.replay.comparing import Compared, Tally
-from daemon.offline.replay.labels import Label
+from daemon.offline.replay.comparing import Compared, Tally, spread
 from daemon.offline.replay.lockstep import Judged, Unusable, judge_all
 
 
@@ -47,7 +46,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Backtest(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. ``answers``: one line for each policy."""
+    """All of it. ``answers``: a line for each policy, and one for what could not be judged."""
 
     rows: tuple[Row, ...]
     policies: tuple[Compared, ...]
@@ -78,8 +77,8 @@ def judged(seen: Sequence[Seen], *, policies: Sequence[Named], processes: int) -
     compared = tuple(
         tally.compared(policy=named.name, policy_hash=named.hash) for tally, named in zip(tallies, policies, strict=True)
     )
-    labels = [row.past.label for row in rows if row.verdicts]
-    return Backtest(rows=tuple(rows), policies=compared, answers=tuple(_answers(compared, labels)))
+    answers = [f"{named.name}: {_answer(rows, place)}" for place, named in enumerate(policies)]
+    return Backtest(rows=tuple(rows), policies=compared, answers=(*answers, *_left_out(rows)))
 
 
 def _row(seen: Seen, result: Judged, *, policies: Sequence[Named]) -> Row:
@@ -95,28 +94,43 @@ def _row(seen: Seen, result: Judged, *, policies: Sequence[Named]) -> Row:
     return Row(past=seen.past, recording=str(seen.recording), verdicts=verdicts)
 
 
-def _answers(compared: Sequence[Compared], labels: Sequence[Label | None]) -> Iterator[str]:
-    bad = sum(label is not None and label.label == "bad" for label in labels)
-    good = sum(label is not None and label.label == "healthy" for label in labels)
-    for one in compared:
-        told = [*_caught(one, bad), *_disturbed(one, good=good, bad=bad)]
-        if unknown := sum(one.unlabelled.values()):
-            rolled = one.unlabelled.get("rollback", 0)
-            told.append(f"rolls back {rolled} of the {unknown} of which it is not known whether they were good")
-        yield f"{one.policy}: " + ("; ".join(told) or "nothing could be judged")
+def _answer(rows: Sequence[Row], place: int) -> str:
+    """Of one policy."""
+    ends = [(row.past.label, row.verdicts[place]) for row in rows if row.verdicts]
+    bad = [(label.onset_seconds, would) for label, would in ends if label is not None and label.label == "bad"]
+    good = [would for label, would in ends if label is not None and label.label == "healthy"]
+    unknown = [would for label, would in ends if label is None]
+    return "; ".join([*_of_bad(bad), *_of_good(good), *_of_unknown(unknown)]) or "nothing could be judged"
 
 
-def _caught(one: Compared, bad: int) -> Iterator[str]:
+def _of_bad(bad: Sequence[tuple[float, WouldBe]]) -> Iterator[str]:
     if not bad:
         return
-    delay = one.delay_seconds.median
-    soon = "" if delay is None else f" (after {delay:.0f} s, the median)"
-    missed = f", promotes {one.missed.count}" if one.missed.count else ""
-    yield f"catches {one.detections.count} of the {bad} bad{soon}{missed}"
+    delays = [would.after_seconds - onset for onset, would in bad if would.verdict == "rollback"]
+    caught = spread([delay for delay in delays if delay >= 0.0]).median
+    soon = "" if caught is None else f" (half of them within {caught:.0f} s of going bad)"
+    yield f"catches {sum(delay >= 0.0 for delay in delays)} of the {len(bad)} bad{soon}"
+    if promoted := sum(would.verdict == "promote" for _, would in bad):
+        yield f"promotes {promoted} of them"
+    if early := sum(delay < 0.0 for delay in delays):
+        yield f"rolls back {early} of them before they were bad"
 
 
-def _disturbed(one: Compared, *, good: int, bad: int) -> Iterator[str]:
-    """A bad release rolled back before it was bad is a disturbance too."""
-    if good or one.false_rollbacks.count:
-        early = " or before they were bad" if bad and one.false_rollbacks.count else ""
-        yield f"disturbs {one.false_rollbacks.count} of the {good or bad} {'good' if good else 'bad'}{early}"
+def _of_good(good: Sequence[WouldBe]) -> Iterator[str]:
+    if good:
+        held = sum(would.verdict != "promote" for would in good) - (rolled := _rolled(good))
+        yield f"disturbs {rolled} of the {len(good)} good" + (f", and does not promote {held} more" if held else "")
+
+
+def _of_unknown(unknown: Sequence[WouldBe]) -> Iterator[str]:
+    if unknown:
+        yield f"rolls back {_rolled(unknown)} of the {len(unknown)} of which nobody has said whether they were good"
+
+
+def _rolled(ends: Sequence[WouldBe]) -> int:
+    return sum(would.verdict == "rollback" for would in ends)
+
+
+def _left_out(rows: Sequence[Row]) -> Iterator[str]:
+    if problems := sum(bool(row.problem) for row in rows):
+        yield f"{problems} of {len(rows)} could not be judged, and count neither way"

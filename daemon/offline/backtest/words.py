@@ -1,6 +1,7 @@
 """A backtest in words: a line for each release, what stands behind each verdict that was no promotion, and the answers."""
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from daemon.offline.backtest.moments import shown
 from daemon.offline.backtest.past import Past, arm_words
@@ -8,6 +9,7 @@ from daemon.offline.backtest.results import Backtest, Row, WouldBe
 
 QUESTION = "Would it have caught the bad ones, would it have disturbed the good ones?"
 NOT_JUDGED = "not judged"
+_WIDTH = 100
 
 
 def lines(told: Backtest) -> Iterator[str]:
@@ -60,7 +62,8 @@ def _reasons(rows: Sequence[Row]) -> Iterator[str]:
         if said:
             yield ""
             yield f"{shown(row.past.begin)}  {arm_words(row.past.release.canary)}"
-            yield from (f"  {one}" for one in said)
+            for one in said:
+                yield from wrap(one, _WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 def reasons(row: Row) -> Iterator[str]:

@@ -11,14 +11,14 @@ from yarl import URL
 
 from daemon.aio.backoff import pauses
 from daemon.aio.httpclient import HttpClient
-from daemon.errors import Refused, Throttled, TimedOut, TransientError, Unavailable, VerdictdError
+from daemon.errors import InvalidInput, Refused, Throttled, TimedOut, TransientError, Unavailable, VerdictdError
 from daemon.telemetry.prometheus.answer import AnswerReader, Item
 
 WIDEST_SECONDS = 300.0
 NARROWEST_SECONDS = 15.0
 _ATTEMPTS = 5
 _STEPS_SECONDS = (1.0, 2.0, 5.0, 10.0)
-_TOO_MUCH = ("too many samples", "too many series", "exceeded", "limit", "more than", "timed out", "too long")
+_TOO_MUCH = ("too many samples", "too many series", "exceeded", "limit", "more than", "longer than", "timed out", "too long")
 log = logging.getLogger(__name__)
 
 
@@ -105,4 +105,4 @@ def _is_too_much(error: VerdictdError) -> bool:
     """By words where there is nothing else: Prometheus answers 422 and 503 for limits, others 400 and 413."""
     if isinstance(error, TimedOut):
         return True
-    return isinstance(error, Refused | Unavailable) and any(word in str(error).lower() for word in _TOO_MUCH)
+    return isinstance(error, Refused | Unavailable | InvalidInput) and any(word in str(error).lower() for word in _TOO_MUCH)

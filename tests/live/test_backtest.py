@@ -70,7 +70,7 @@ async def test_releases_are_found_in_the_past_and_the_bad_one_would_have_been_ta
         assert done.out.endswith("disturbs 0 of the 1 good\n")
         assert page.read_text(encoding="utf-8").count("<svg") == 4
         explained = await verdictd("explain", *map(str, sorted((tmp_path / "kept").glob("*.jsonl"))[:1]))
-        assert explained.out.startswith("ROLLBACK  shop/checkout  canary checkout-v2")
+        assert explained.out.startswith("ROLLBACK  shop/checkout  canary v2 against baseline v1")
 
 
 async def test_what_is_counted_is_what_the_pods_served_and_is_asked_for_once(world: Path, tmp_path: Path) -> None:

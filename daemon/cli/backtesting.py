@@ -143,7 +143,7 @@ async def _found(options: argparse.Namespace, history: History, *, now: float, l
     versions = Versions(history.asking, schema=history.schema, service=options.service, namespace=namespace)
 
     def progress(done: float) -> None:
-        line.show(f"looking for releases: {100 * done:.0f} %", stage="looking")
+        line.show("looking for releases" + (f": {100 * done:.0f} %" if line.live else ""), stage="looking")
 
     present = await versions.between(begin, end, progress=progress)
     pasts = finding.found(
@@ -187,7 +187,7 @@ async def _one(
     words = f"{of[0]} of {of[1]}: {arm_words(past.release.canary)} of {shown(past.begin)}"
 
     def progress(done: float) -> None:
-        line.show(rendering.clean(f"reading {words}: {100 * done:.0f} %"), stage=words)
+        line.show(rendering.clean(f"reading {words}" + (f": {100 * done:.0f} %" if line.live else "")), stage=words)
 
     try:
         watched = await history.watched(past.release, begin=past.begin, end=end, progress=progress)

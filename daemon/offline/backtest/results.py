@@ -108,7 +108,7 @@ def _of_bad(bad: Sequence[tuple[float, WouldBe]]) -> Iterator[str]:
         return
     delays = [would.after_seconds - onset for onset, would in bad if would.verdict == "rollback"]
     caught = spread([delay for delay in delays if delay >= 0.0]).median
-    soon = "" if caught is None else f" (half of them within {caught:.0f} s of going bad)"
+    soon = "" if caught is None else f" (half of them within {caught:.0f} s)"
     yield f"catches {sum(delay >= 0.0 for delay in delays)} of the {len(bad)} bad{soon}"
     if promoted := sum(would.verdict == "promote" for _, would in bad):
         yield f"promotes {promoted} of them"

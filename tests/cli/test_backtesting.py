@@ -27,9 +27,7 @@ SERVER = ["--prometheus", "http://127.0.0.1:1"]
         ([*SERVER, "--prometheus", "nowhere", *ONE], "'nowhere' is not a base URL"),
     ],
 )
-def test_wrong_usage_exits_64_and_says_it(
-    argv: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_exits_64_and_says_it(argv: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backtest", *argv, "--recordings", str(tmp_path / "kept")]) == 64
     assert said in capsys.readouterr().err
     assert not (tmp_path / "kept").exists()

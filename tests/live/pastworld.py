@@ -113,7 +113,7 @@ def write_past(folder: Path, versions: Sequence[Version], *, start: float) -> No
     text = folder / "past.om"
     text.write_text(openmetrics(versions, start=start), encoding="utf-8")
     promtool = require("prometheus").with_name("promtool")
-    argv = [promtool, "tsdb", "create-blocks-from", "openmetrics", text, folder / "data"]
+    argv: list[str | Path] = [promtool, "tsdb", "create-blocks-from", "openmetrics", text, folder / "data"]
     done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert done.returncode == 0, done.stdout.decode()
 

@@ -104,6 +104,7 @@ async def _seen(
             tick_seconds=options.tick,
             pause_seconds=options.pause,
             sleep=asyncio.sleep,
+            setting="--prometheus" if options.prometheus else f"{options.config}: telemetry.{options.telemetry or '*'}.url",
         ) as history:
             pasts = await _found(options, history, now=now, line=line) if _is_search(options) else _pasts(options, now=now)
             return [

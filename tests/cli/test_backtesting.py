@@ -24,7 +24,7 @@ SERVER = ["--prometheus", "http://127.0.0.1:1"]
         ([*SERVER, *ONE[:-2]], "the release.from: is missing"),
         ([*SERVER, *ONE[:2], "--baseline", "v1", *ONE[4:]], "--baseline: 'v1' has no ="),
         ([*SERVER, "--service", "web", "--from", "2h", "--dialect", "envoy"], "names no service; list them in a file"),
-        ([*SERVER, "--prometheus", "nowhere", *ONE], "'nowhere' is not a base URL"),
+        ([*SERVER, "--prometheus", "nowhere", *ONE], "--prometheus: 'nowhere' is not a base URL"),
     ],
 )
 def test_wrong_usage_exits_64_and_says_it(argv: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

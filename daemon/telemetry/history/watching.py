@@ -123,19 +123,20 @@ async def history_from(
     tick_seconds: float | None,
     pause_seconds: float,
     sleep: Callable[[float], Awaitable[None]],
-    name: str = "NAME",
+    setting: str,
 ) -> AsyncIterator[History]:
     """The history behind a telemetry of the settings, with its connection, which is closed on leaving.
 
+    ``setting``: where its address stands, for refusals.
+
     Raises:
-        InvalidInput: the settings cannot be honoured; the path is relative to the entry.
+        InvalidInput: the settings cannot be honoured.
     """
-    url = base_url(settings.url, path="url")
+    url = base_url(settings.url, path=setting)
     async with (
         ParserPool(unparsed_bytes=_UNPARSED_BYTES) as pool,
         HttpClient(
-            setting=f"telemetry.{name}.url",
-            ceiling_setting=f"telemetry.{name}.max_answer_bytes",
+            setting=setting,
             connections=1,
             timeout_seconds=settings.timeout_seconds,
             max_answer_bytes=settings.max_answer_bytes,

@@ -22,7 +22,7 @@ from config import files
 from config.policy import Policy
 from daemon import stored
 from daemon.errors import InvalidInput
-from daemon.model import Release
+from daemon.model import Reading, Release
 from daemon.releasecheck import decode_release
 
 FORMAT = "verdictd.recording/1"
@@ -59,6 +59,28 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 _sample_decoder = msgspec.json.Decoder(Sample)
 _encoder = msgspec.json.Encoder()
+
+
+def sample_of(reading: Reading, *, t: float, bounds_ms: tuple[float, ...]) -> tuple[Sample, tuple[float, ...]]:
+    """A reading on a watch's own time line, and the buckets' bounds as they are known from then on.
+
+    Args:
+        reading: as telemetry gave it.
+        t: seconds since the watch began, to the millisecond.
+        bounds_ms: as they were known before; empty: not yet.
+    """
+    gap, bounds = reading.gap, bounds_ms or reading.bounds_ms or ()
+    if gap is None and reading.bounds_ms is not None and reading.bounds_ms != bounds:
+        gap = "the latency buckets' bounds changed in the middle of the watch"
+    sample = Sample(
+        t=t,
+        seconds=round(reading.seconds, 3),
+        baseline=reading.baseline if gap is None else None,
+        canary=reading.canary if gap is None else None,
+        gap=gap,
+        weight=reading.weight,
+    )
+    return sample, bounds
 
 
 def line(sample: Sample) -> bytes:

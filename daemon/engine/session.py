@@ -185,25 +185,13 @@ def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session,
     """Put a reading on the session's own time line. The sample is what is judged, recorded and digested, in this form only."""
     assert session.started_at is not None  # a session that is not watching is never sampled
     t = round(max(now - session.started_at, session.t), 3)
-    gap = reading.gap
-    bounds = session.bounds_ms or reading.bounds_ms or ()
-    if gap is None and reading.bounds_ms is not None and reading.bounds_ms != bounds:
-        gap = "the latency buckets' bounds changed in the middle of the watch"
-    complete = gap is None and reading.baseline is not None and reading.canary is not None
-    sample = Sample(
-        t=t,
-        seconds=round(reading.seconds, 3),
-        baseline=reading.baseline if gap is None else None,
-        canary=reading.canary if gap is None else None,
-        gap=gap,
-        weight=reading.weight,
-    )
+    sample, bounds = recordings.sample_of(reading, t=t, bounds_ms=session.bounds_ms)
     after = replace(
         session,
         t=t,
         ticks=session.ticks + 1,
-        gaps=session.gaps + (not complete),
-        last_gap=gap or "",
+        gaps=session.gaps + (sample.baseline is None or sample.canary is None),
+        last_gap=sample.gap or "",
         bounds_ms=bounds,
         canary_requests=session.canary_requests + (sample.canary.requests if sample.canary else 0),
         baseline_requests=session.baseline_requests + (sample.baseline.requests if sample.baseline else 0),

@@ -5,21 +5,17 @@ Only for finding releases. Nothing is counted here, so that the server may do th
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
-from daemon.errors import InvalidInput, Unavailable
+from daemon.errors import InvalidInput
 from daemon.model import ArmSpec
 from daemon.telemetry.history.asking import Asking, TooMuch
-from daemon.telemetry.prometheus.answer import Item
+from daemon.telemetry.prometheus.answer import Item, labels_of
 from daemon.telemetry.prometheus.query import quoted
 from daemon.telemetry.schema import Schema
-from daemon.telemetry.wire import UNREADABLE
 
 STEP_SECONDS = 60.0
 _FINE_SECONDS = 5.0
 _PIECE_SECONDS = 86_400.0
 _NARROWEST_SECONDS = 3_600.0
-_LABELS = msgspec.json.Decoder(dict[str, str])
 
 Presence = dict[tuple[tuple[str, str], ...], list[float]]
 """Moments at which versions were there, by the fields that name each (``workload``, ``version``)."""
@@ -79,10 +75,7 @@ class Versions:
 
     def _add(self, items: list[Item], *, into: Presence) -> None:
         for item in items:
-            try:
-                labels = _LABELS.decode(item.metric)
-            except UNREADABLE as error:
-                raise Unavailable(f"labels cannot be read: {error}") from error
+            labels = labels_of(item.metric)
             named = {field: value for label, field in self._fields.items() if (value := labels.get(label))}
             if named:
                 into.setdefault(_key(named), []).extend(at for at, _ in item.values)

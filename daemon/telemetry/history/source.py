@@ -5,22 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-import msgspec
-
-from daemon.errors import Unavailable
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.history.asking import Asking, TooMuch
-from daemon.telemetry.prometheus.answer import Item
+from daemon.telemetry.prometheus.answer import Item, learned
 from daemon.telemetry.prometheus.query import metadata_query, queries
 from daemon.telemetry.schema import Schema
-from daemon.telemetry.wire import UNREADABLE, number
+from daemon.telemetry.wire import number
 
 LOOKBACK_SECONDS = 300.0
 """What is read before a watch begins: as far back as Prometheus itself takes a series to be there."""
 _PATIENCE_TICKS = 2.0
 _STALE_SPACINGS = 3.5
-_LABELS = msgspec.json.Decoder(dict[str, str])
 
 
 class SetClock:
@@ -187,9 +183,4 @@ class HistorySource:
         try:
             return self._index[key]
         except KeyError:
-            pass
-        try:
-            labels = _LABELS.decode(key)
-        except UNREADABLE as error:
-            raise Unavailable(f"labels cannot be read: {error}") from error
-        return self._index.learn(key, labels.pop("__name__", ""), labels)
+            return learned(self._index, key)

@@ -10,7 +10,8 @@ from config.settings import PrometheusTelemetry
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
 from daemon.errors import NotFound
-from daemon.model import Reading, Release, Watch
+from daemon.model import Release, Watch
+from daemon.recordings import sample_of
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.history.asking import Asking
 from daemon.telemetry.history.source import HistorySource, SetClock
@@ -68,50 +69,29 @@ class History:
         index.watch([watch])
         if (reason := index.unknowable.get(watch.release_id)) is not None:
             raise NotFound(reason)
-        line = _Line()
+        samples: list[Sample] = []
+        bounds_ms: tuple[float, ...] = ()
         await source.load(begin, end=end)
         now = begin
         while now <= end:
             clock.moment = now
             await source.load(now, end=end)
-            line.add((await telemetry.read([watch]))[watch.release_id], t=now - begin)
+            reading = (await telemetry.read([watch]))[watch.release_id]
+            sample, bounds_ms = sample_of(reading, t=round(now - begin, 3), bounds_ms=bounds_ms)
+            samples.append(sample)
             progress((now - begin) / (end - begin))
             now += source.timing.tick_seconds
-        counted = sum(sample.baseline is not None and sample.canary is not None for sample in line.samples)
+        counted = sum(sample.baseline is not None and sample.canary is not None for sample in samples)
         if not counted:
-            reason = next((sample.gap for sample in reversed(line.samples) if sample.gap), "no tick")
+            reason = next((sample.gap for sample in reversed(samples) if sample.gap), "no tick")
             fix = "is it older than what is kept there (retention), and are its names those of the series' labels?"
             raise NotFound(f"nothing of it can be counted in that time: {reason}; {fix}")
         return Watched(
-            samples=tuple(line.samples),
-            bounds_ms=line.bounds_ms,
+            samples=tuple(samples),
+            bounds_ms=bounds_ms,
             split=telemetry.split,
             tick_seconds=source.timing.tick_seconds,
             counted=counted,
-        )
-
-
-class _Line:
-    """Readings on the release's own time line, as a session puts them there."""
-
-    def __init__(self) -> None:
-        self.samples: list[Sample] = []
-        self.bounds_ms: tuple[float, ...] = ()
-
-    def add(self, reading: Reading, *, t: float) -> None:
-        gap = reading.gap
-        bounds = self.bounds_ms or reading.bounds_ms or ()
-        if gap is None and reading.bounds_ms is not None and reading.bounds_ms != bounds:
-            gap = "the latency buckets' bounds changed in the middle of the watch"
-        self.bounds_ms = bounds
-        self.samples.append(
-            Sample(
-                t=round(t, 3),
-                seconds=round(reading.seconds, 3),
-                baseline=reading.baseline if gap is None else None,
-                canary=reading.canary if gap is None else None,
-                gap=gap,
-            )
         )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.wire import UNREADABLE, Elements
 
 
@@ -32,6 +33,21 @@ class _Answer(msgspec.Struct, frozen=True):
 
 _ANSWER = msgspec.json.Decoder(_Answer)
 _ITEMS = msgspec.json.Decoder(list[Item])
+_LABELS = msgspec.json.Decoder(dict[str, str])
+
+
+def labels_of(metric: msgspec.Raw | bytes) -> dict[str, str]:
+    """A series' labels. Raises ``Unavailable`` where they cannot be read."""
+    try:
+        return _LABELS.decode(metric)
+    except UNREADABLE as error:
+        raise Unavailable(f"labels cannot be read: {error}") from error
+
+
+def learned(index: SeriesIndex, metric: bytes) -> Series | None:
+    """A series that the index has not met yet. Raises as ``labels_of``."""
+    labels = labels_of(metric)
+    return index.learn(metric, labels.pop("__name__", ""), labels)
 
 
 class AnswerReader:

@@ -8,22 +8,20 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import partial
 
-import msgspec
 from yarl import URL
 
 from daemon.aio.httpclient import HttpClient
 from daemon.errors import Unavailable, VerdictdError
 from daemon.ports import Clock
 from daemon.telemetry.counters.collection import Collection, Timing
-from daemon.telemetry.counters.series import Series, SeriesIndex
-from daemon.telemetry.prometheus.answer import AnswerReader, Item
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.prometheus.answer import AnswerReader, Item, learned
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.query import Window, queries
 from daemon.telemetry.schema import Schema
-from daemon.telemetry.wire import UNREADABLE, number
+from daemon.telemetry.wire import number
 
 _PATIENCE_TICKS = 2.0
-_LABELS = msgspec.json.Decoder(dict[str, str])
 
 
 class PrometheusSource:
@@ -117,7 +115,7 @@ class PrometheusSource:
             try:
                 series = self._index[key]
             except KeyError:
-                series = self._learn(key)
+                series = learned(self._index, key)
             if series is not None and series.of_target:
                 for at, text in item.values:
                     into.add_metadata(series, number(text, path=series.identity), target=series.target, at=at)
@@ -133,13 +131,6 @@ class PrometheusSource:
                 into.instances.add(series.instance)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
             into.add(series, value, target=series.target, pod=series.pod, at=at, spacing_seconds=spacing)
-
-    def _learn(self, key: bytes) -> Series | None:
-        try:
-            labels = _LABELS.decode(key)
-        except UNREADABLE as error:
-            raise Unavailable(f"labels cannot be read: {error}") from error
-        return self._index.learn(key, labels.pop("__name__", ""), labels)
 
 
 async def _all(*asked: Awaitable[None]) -> None:

@@ -1,14 +1,15 @@
 """The options of ``verdictd backtest``."""
 
 import argparse
-from collections.abc import Callable
+
+from daemon.cli import options
 
 
-def add(parser: argparse.ArgumentParser, *, seconds: Callable[[str], float]) -> None:
-    """Add them. ``seconds`` reads a duration."""
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add them."""
     parser.set_defaults(module="backtesting")
     _which(parser)
-    _where(parser, seconds=seconds)
+    _where(parser)
     parser.add_argument(
         "--policy",
         metavar="FILE",
@@ -37,15 +38,7 @@ def _which(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--service", help="the service; with --releases: of all that the file lists")
     parser.add_argument("--namespace", help="where it runs")
-    for arm in ("baseline", "canary"):
-        parser.add_argument(
-            f"--{arm}",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help=f"what names the {arm} of the one release that is meant: workload=, version=, subset=, service= or labels.NAME=; "
-            "may be repeated",
-        )
+    options.arms(parser, whose=" of the one release that is meant")
     parser.add_argument(
         "--from",
         dest="begin",
@@ -62,15 +55,15 @@ def _which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", choices=("healthy", "bad"), help="what it was")
 
 
-def _where(parser: argparse.ArgumentParser, *, seconds: Callable[[str], float]) -> None:
+def _where(parser: argparse.ArgumentParser) -> None:
     """Where the history is, and how kindly it is asked."""
     parser.add_argument("--prometheus", metavar="URL", help="the server, or anything that speaks as one")
     parser.add_argument("--dialect", default="istio", metavar="MESH", help="whose series it has (default %(default)s)")
     parser.add_argument("--config", metavar="FILE", help="settings that name the server, with its credentials")
     parser.add_argument("--telemetry", metavar="NAME", help="which of the settings' telemetries, where there are several")
     parser.add_argument(
-        "--tick", type=seconds, metavar="SECONDS", help="the sampling interval (default: as far apart as the samples are)"
+        "--tick", type=options.seconds, metavar="SECONDS", help="the sampling interval (default: as far apart as the samples are)"
     )
     parser.add_argument(
-        "--pause", type=seconds, default=0.1, metavar="SECONDS", help="wait so long after each query (default %(default)g)"
+        "--pause", type=options.seconds, default=0.1, metavar="SECONDS", help="wait so long after each query (default %(default)g)"
     )

@@ -1,17 +1,15 @@
 """Every command and option. Nothing is imported here but argparse: this runs before each command."""
 
 import argparse
-import math
 import os
 import sys
 from typing import NoReturn
 
 import daemon
-from daemon.cli import backtestoptions
+from daemon.cli import backtestoptions, options
 
 DEFAULT_SERVER = "http://127.0.0.1:8484"
 _USAGE = 64
-_MOST = 1_000_000_000
 _DEFECT = "70 a defect of verdictd (--debug says where)"
 _OF_THE_API = (
     f"64 wrong usage, 66 no such release, 69 the daemon cannot be reached, {_DEFECT}, 77 not allowed (the token), 130 interrupted."
@@ -104,11 +102,11 @@ def _wait(commands: "Commands[Parser]") -> None:
 
 def _waiting_options(parser: Parser) -> None:
     parser.add_argument(
-        "--timeout", type=_seconds, default=3600.0, metavar="SECONDS", help="wait at most so long (default %(default)g)"
+        "--timeout", type=options.seconds, default=3600.0, metavar="SECONDS", help="wait at most so long (default %(default)g)"
     )
     parser.add_argument(
         "--patience",
-        type=_seconds,
+        type=options.seconds,
         default=60.0,
         metavar="SECONDS",
         help="give up when the daemon does not answer for so long (default %(default)g)",
@@ -167,14 +165,7 @@ def _revert(commands: "Commands[Parser]") -> None:
     parser.add_argument("--service")
     parser.add_argument("--namespace")
     parser.add_argument("--route", help="name of the route object, when it cannot be found by the canary")
-    for arm in ("baseline", "canary"):
-        parser.add_argument(
-            f"--{arm}",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            help=f"what names the {arm}: workload=, version=, subset=, service= or labels.NAME=; may be repeated",
-        )
+    options.arms(parser)
     parser.add_argument("--dry-run", action="store_true", help="show the routes that would be changed, and change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
@@ -231,7 +222,7 @@ def _backtest(commands: "Commands[Parser]") -> None:
         epilog="Exits 0 judged, whatever the verdicts, 65 any release could not be (the others are judged all the same), "
         f"64 wrong usage, 69 the server cannot be asked, {_DEFECT}, 77 not allowed, 130 interrupted (go on by the same command).",
     )
-    backtestoptions.add(parser, seconds=_seconds)
+    backtestoptions.add(parser)
     _processes_option(parser)
 
 
@@ -249,7 +240,7 @@ def _plan(commands: "Commands[Parser]") -> None:
     parser.add_argument("--config", metavar="FILE", help="settings; with --release: the service's own telemetry is observed")
     parser.add_argument("--release", metavar="FILE", help="a release, as for submit, of which both versions take traffic now")
     parser.add_argument(
-        "--observe", type=_seconds, default=60.0, metavar="SECONDS", help="how long to observe (default %(default)g)"
+        "--observe", type=options.seconds, default=60.0, metavar="SECONDS", help="how long to observe (default %(default)g)"
     )
     parser.add_argument("--policy", metavar="FILE", help="the policy (default: the recording's, else the defaults)")
     parser.add_argument(
@@ -259,9 +250,11 @@ def _plan(commands: "Commands[Parser]") -> None:
         metavar="KIND=SIZE",
         help="errors=2%%, denied=1%%, latency=1.3 or p99=2; may be repeated (default: a few beyond the policy's tolerances)",
     )
-    parser.add_argument("--runs", type=_whole, default=300, metavar="N", help="simulated releases a figure (default %(default)d)")
     parser.add_argument(
-        "--seed", type=_seed, default=1, metavar="N", help="the same seed gives the same plan (default %(default)d)"
+        "--runs", type=options.whole, default=300, metavar="N", help="simulated releases a figure (default %(default)d)"
+    )
+    parser.add_argument(
+        "--seed", type=options.seed, default=1, metavar="N", help="the same seed gives the same plan (default %(default)d)"
     )
     _processes_option(parser)
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
@@ -279,17 +272,21 @@ def _service_options(parser: Parser) -> None:
     parser.add_argument(
         "--bounds-ms", metavar="LIST", help="upper bounds of the buckets that are read, with commas (default Istio's)"
     )
-    parser.add_argument("--burst", type=_whole, metavar="N", help="failures come together in so many (default 1)")
+    parser.add_argument("--burst", type=options.whole, metavar="N", help="failures come together in so many (default 1)")
     parser.add_argument(
         "--jitter", metavar="SHARE", help="how much the latency of a version moves from tick to tick by itself (default 0)"
     )
-    parser.add_argument("--tick", type=_seconds, metavar="SECONDS", help="the sampling interval (default 5)")
+    parser.add_argument("--tick", type=options.seconds, metavar="SECONDS", help="the sampling interval (default 5)")
     parser.add_argument("--unsplit", action="store_true", help="the histograms hold failed requests too")
 
 
 def _processes_option(parser: Parser) -> None:
     parser.add_argument(
-        "--processes", type=_whole, default=None, metavar="N", help="work in up to N processes (default: the processors' number)"
+        "--processes",
+        type=options.whole,
+        default=None,
+        metavar="N",
+        help="work in up to N processes (default: the processors' number)",
     )
 
 
@@ -308,27 +305,3 @@ def _check(commands: "Commands[Parser]") -> None:
     )
     parser.add_argument("--schema", choices=("settings", "policy", "release"), help="print the JSON Schema and exit")
     parser.add_argument("--json", action="store_true", help="one line of JSON a file")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if seconds < 0.0 or not math.isfinite(seconds):
-        raise argparse.ArgumentTypeError(f"{text!r}: give seconds as a number, 0 or more")
-    return seconds
-
-
-def _whole(text: str, *, least: int = 1) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if not least <= number <= _MOST:
-        raise argparse.ArgumentTypeError(f"{text!r}: give a whole number, {least} to {_MOST}")
-    return number
-
-
-def _seed(text: str) -> int:
-    return _whole(text, least=0)

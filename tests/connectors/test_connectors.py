@@ -22,32 +22,14 @@ from daemon.ports import EventSource
 from daemon.settings import settings_of
 from tests.bus.test_eventsource import dead_letters
 from tests.connectors import made_up
+from tests.hand.packages import install, packages
 from tests.hand.samples import DOCUMENT
 from tests.live.nats import Broker, nats_server, until
 from tests.servers.run import free_ports
 
-__all__ = ["nats_server"]
+__all__ = ["nats_server", "packages"]
 
 pytestmark = pytest.mark.live
-
-
-@pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for packages beside ours."""
-    folder = tmp_path / "packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    return folder
-
-
-def install(folder: Path, *, sources: tuple[str, ...] = (), sinks: tuple[str, ...] = ()) -> None:
-    """A distribution with these entry points, as pip leaves it in a folder of the path."""
-    info = folder / "somebody-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n", encoding="utf-8")
-    lines = ["[verdictd.sources]", *(f"s{number} = {value}" for number, value in enumerate(sources))]
-    lines += ["[verdictd.sinks]", *(f"s{number} = {value}" for number, value in enumerate(sinks)), ""]
-    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def settings(folder: Path, broker: Broker) -> Settings:
@@ -79,11 +61,8 @@ async def daemon(given: Settings) -> AsyncIterator[made_up.Pipe]:
 
 
 async def test_a_made_up_source_and_sink_are_a_module_and_a_row(packages: Path, tmp_path: Path, nats_server: Broker) -> None:
-    install(
-        packages,
-        sources=("tests.connectors.made_up:PIPE",),
-        sinks=("tests.connectors.made_up:LIST", "tests.connectors.made_up:NOT_ASKED_FOR"),
-    )
+    sinks = {"s0": "tests.connectors.made_up:LIST", "s1": "tests.connectors.made_up:NOT_ASKED_FOR"}
+    install(packages, {"verdictd.sources": {"s0": "tests.connectors.made_up:PIPE"}, "verdictd.sinks": sinks})
     async with open_bus(nats_server.settings, cluster="elsewhere") as bus, daemon(settings(tmp_path, nats_server)) as pipe:
         body = json.dumps({**DOCUMENT, "baseline": {"service": "v1"}, "canary": {"service": "v2"}}).encode()
         pipe.waiting.put_nowait((1, body))
@@ -125,18 +104,18 @@ async def recorded(bus: Bus, release_id: str) -> Record:
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ({"sources": ("tests.connectors.made_up:HEARD",)}, r"verdictd\.sources\.s0: .* is no Connector but a Heard"),
-        ({"sinks": ("tests.connectors.made_up:NONE",)}, r"verdictd\.sinks\.s0: .* cannot be loaded: AttributeError"),
+        ({"verdictd.sources": {"s0": "tests.connectors.made_up:HEARD"}}, r"verdictd\.sources\.s0: .* is no Connector but a Heard"),
+        ({"verdictd.sinks": {"s0": "tests.connectors.made_up:NONE"}}, r"verdictd\.sinks\.s0: .* cannot be loaded: AttributeError"),
         (
-            {"sinks": ("tests.connectors.made_up:LIST",) * 2},
+            {"verdictd.sinks": dict.fromkeys(("s0", "s1"), "tests.connectors.made_up:LIST")},
             r"verdictd\.sinks\.s1: .* is a sink called list, which there is already",
         ),
     ],
 )
 async def test_a_row_that_cannot_be_used_is_refused_at_the_start(
-    packages: Path, tmp_path: Path, nats_server: Broker, points: dict[str, tuple[str, ...]], message: str
+    packages: Path, tmp_path: Path, nats_server: Broker, points: dict[str, dict[str, str]], message: str
 ) -> None:
-    install(packages, **points)
+    install(packages, points)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         given = ConnectorContext(settings=settings(tmp_path, nats_server), bus=bus, clock=SystemClock())
         with pytest.raises(ConfigError, match=message):

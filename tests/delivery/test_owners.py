@@ -2,49 +2,33 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import yaml
 
 from config.errors import ConfigError
-from daemon import settings as installed_settings
 from daemon.cli import main
 from daemon.delivery import owners
 from tests.delivery.made_up import GARDENER, GARDENERS, Gardener
 from tests.docs import rbac
+from tests.hand.packages import install, packages
 from tests.kube.stub import status
 from tests.meshes.cluster import Cluster, cluster
 from tests.meshes.made_up import MADE_UP
 from tests.meshes.objects import service, to, two_versions, versions, virtual_service
-from tests.meshes.test_registry import install
+
+__all__ = ["packages"]
 
 ARMS = ["--service", "web", "--namespace", "shop", "--baseline", "subset=v1", "--canary", "subset=v2"]
 ROUTE = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/web"
 TENDED = "/apis/made-up.example/v1/namespaces/shop/gardeners/tom"
 
 
-def forget() -> None:
-    owners.kinds.cache_clear()
-    installed_settings.model.cache_clear()
-
-
-@pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for packages beside ours; what is installed is looked up once in a process."""
-    folder = tmp_path / "packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    forget()
-    yield folder
-    monkeypatch.undo()
-    forget()
-
-
 @pytest.fixture
 def gardener(packages: Path) -> None:
-    install(packages, group=owners.GROUP, gardener="tests.delivery.made_up:GARDENER")
+    install(packages, {owners.GROUP: {"gardener": "tests.delivery.made_up:GARDENER"}})
 
 
 @pytest.fixture
@@ -178,7 +162,7 @@ def test_its_rights_are_in_the_manifest() -> None:
 
 
 def test_a_package_whose_owner_cannot_be_used_is_refused_with_its_name(packages: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    install(packages, group=owners.GROUP, theirs="tests.delivery.made_up:GARDENERS")
+    install(packages, {owners.GROUP: {"theirs": "tests.delivery.made_up:GARDENERS"}})
     with pytest.raises(ConfigError) as caught:
         owners.kinds()
     [fault] = caught.value.faults

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from msgspec import structs
 
 from config.errors import ConfigError
 from config.settings import Kubernetes, PrometheusTelemetry, Settings
-from daemon import settings as installed_settings
 from daemon.aio.clock import SystemClock
 from daemon.cli import main
 from daemon.http.capacity import set_aside
@@ -27,44 +25,20 @@ from daemon.meshes.kuberouter import KubeRouter
 from daemon.settings import load_settings, settings_schema
 from daemon.telemetry.factory import telemetry_from
 from tests.docs import meshes, rbac, reference
+from tests.hand.packages import install, packages
 from tests.meshes.cluster import cluster
 from tests.meshes.made_up import MADE_UP, REDIRECTS, SPLITS, MadeUpMesh
 from tests.meshes.objects import behind
+
+__all__ = ["packages"]
 
 ARMS = ["--service", "web", "--namespace", "shop", "--baseline", "service=web-v1", "--canary", "service=web-v2"]
 TELEMETRY = {"kind": "prometheus", "url": "http://127.0.0.1:9090", "dialect": "made-up"}
 
 
-def forget() -> None:
-    """What is installed is looked up once in a process."""
-    registry.kinds.cache_clear()
-    installed_settings.model.cache_clear()
-
-
-def install(folder: Path, *, group: str = registry.GROUP, **points: str) -> None:
-    """A distribution with these entry points, as pip leaves it in a folder of the path."""
-    info = folder / "somebody-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n", encoding="utf-8")
-    lines = [f"{name.replace('_', '-')} = {value}" for name, value in points.items()]
-    (info / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines, ""]), encoding="utf-8")
-
-
-@pytest.fixture
-def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for packages beside ours."""
-    folder = tmp_path / "packages"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    forget()
-    yield folder
-    monkeypatch.undo()
-    forget()
-
-
 @pytest.fixture
 def made_up(packages: Path) -> None:
-    install(packages, made_up="tests.meshes.made_up:MADE_UP")
+    install(packages, {registry.GROUP: {"made-up": "tests.meshes.made_up:MADE_UP"}})
 
 
 def written(folder: Path, mesh: dict[str, Any], **more: Any) -> Path:
@@ -164,7 +138,7 @@ def test_the_documents_and_the_manifest_have_its_lines() -> None:
 def test_a_package_whose_mesh_cannot_be_used_is_refused_with_its_name(
     packages: Path, capsys: pytest.CaptureFixture[str], point: str, message: str
 ) -> None:
-    install(packages, theirs=point, made_up="tests.meshes.made_up:MADE_UP")
+    install(packages, {registry.GROUP: {"theirs": point, "made-up": "tests.meshes.made_up:MADE_UP"}})
     with pytest.raises(ConfigError) as caught:
         registry.kinds()
     (problem,) = caught.value.faults
@@ -181,7 +155,7 @@ def test_a_package_that_ends_python_when_it_is_loaded_is_refused_and_no_command_
 ) -> None:
     (packages / "leaving.py").write_text(f"raise SystemExit({code!r})\n", encoding="utf-8")
     monkeypatch.delitem(sys.modules, "leaving", raising=False)
-    install(packages, theirs="leaving:MESH")
+    install(packages, {registry.GROUP: {"theirs": "leaving:MESH"}})
     settings = written(packages, {"kind": "istio"})
     for command in (["check", str(settings)], ["run", "--config", str(settings)], ["revert", *ARMS, "--yes"]):
         assert main(command) == 64

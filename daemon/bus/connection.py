@@ -53,6 +53,7 @@ class Connection:
         self._client = NatsClient()
         self._last_error: Exception | None = None
         self._scope: asyncio.Timeout | None = None
+        self._refused = False
         self._pulls: set[PullSubscription] = set()
         self._ended = asyncio.Event()
         self._up = asyncio.Event()
@@ -129,7 +130,7 @@ class Connection:
             await self._discard()
             raise
         finally:
-            self._scope = None
+            self._scope, self._refused = None, False
         self._up.set()
 
     async def keep(self) -> None:
@@ -197,12 +198,15 @@ class Connection:
             await subscription.unsubscribe()
 
     async def _on_error(self, error: Exception) -> None:
-        self._last_error = error
         if self._client.is_connecting:
             self._close_socket()
         logger.debug("nats error", extra={"error": str(error)})
+        if self._refused:
+            return  # what follows a refusal, such as that the server hangs up, is not the reason
+        self._last_error = error
         if self._scope is not None and (_is_denial(error) or isinstance(error, ssl.SSLCertVerificationError)):
             # Trying again will not help: end the first connect now, with the reason.
+            self._refused = True
             self._scope.reschedule(asyncio.get_running_loop().time())
         elif "permissions violation" in str(error).lower():
             logger.error("NATS does not permit this", extra={"error": str(error)})

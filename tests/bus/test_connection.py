@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+import socket
 import ssl
+import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -42,6 +44,22 @@ async def test_the_right_token_opens_and_a_wrong_one_is_refused_at_once(guarded:
         async with open_bus(settings, cluster="prod"):
             pass
     assert time.monotonic() - began < 2.0
+
+
+async def test_a_refusal_is_told_even_where_the_server_resets_the_connection_right_after_it() -> None:
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"auth_required": true}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"-ERR 'Authorization Violation'\r\n")
+        # Closed at once and without a farewell: the other end hears of a reset.
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    async with await asyncio.start_server(refusing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Forbidden, match="does not let us in"):
+            async with open_bus(Nats(url=f"nats://127.0.0.1:{port}", connect_timeout_seconds=5.0), cluster="prod"):
+                pass
 
 
 async def test_secrets_in_the_url_are_in_no_message(guarded: Broker) -> None:

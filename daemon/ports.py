@@ -124,6 +124,11 @@ class Telemetry(Protocol):
         ...
 
     @property
+    def wait_seconds(self) -> float | None:
+        """How long from now on there can be nothing new; null: it is read at every interval."""
+        ...
+
+    @property
     def split(self) -> bool:
         """Whether the latency histograms hold successes only."""
         ...

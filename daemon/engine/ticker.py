@@ -77,11 +77,29 @@ class Ticker:
             if self._weights is not None and self._weights.due and (looking is None or looking.done()):
                 watching = [s for s in self._registry.sampled(self._meshes) if s.stage is Stage.WATCHING]
                 looking = group.create_task(self._weights.look(watching), name=f"weights {self.name}")
+            if (wait := self._telemetry.wait_seconds) is not None:
+                await self._rest(wait)
+                next_tick = self._clock.monotonic()
+                continue
             next_tick += interval
             late = self._clock.monotonic() - next_tick
             if late > 0:
                 next_tick += interval * (late // interval)
             await self._clock.sleep(max(0.0, next_tick - self._clock.monotonic()))
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait while the source has nothing new; no longer than a new release or one at its end can wait: one interval."""
+        known = {session.release_id for session in self._registry.sampled(self._meshes)}
+        until = self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0.0:
+            await self._clock.sleep(min(left, self._telemetry.tick_seconds))
+            due = self._registry.sampled(self._meshes)
+            if not known.issuperset(session.release_id for session in due):
+                return
+            watching = [session for session in due if session.stage is Stage.WATCHING]
+            times = self._watch_clock.now(watching)
+            if any(now - (s.started_at or now) >= s.window_seconds for s, now in zip(watching, times, strict=True)):
+                return
 
     async def tick(self) -> None:
         """Sample every release that is due, judge the watched ones in one batch, and put the results in place."""

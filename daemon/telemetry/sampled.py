@@ -40,6 +40,11 @@ class SampledTelemetry:
         return self._source.timing.tick_seconds
 
     @property
+    def wait_seconds(self) -> float | None:
+        """How long there can be nothing new; null: it is asked at every interval."""
+        return self._source.wait_seconds
+
+    @property
     def split(self) -> bool:
         """Whether the latency histograms hold successes only."""
         return self._schema.split

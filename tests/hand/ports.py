@@ -124,6 +124,7 @@ class HandTelemetry:
     """Answers what the test says, tick after tick, the last one for ever."""
 
     tick_seconds = 1.0
+    wait_seconds: float | None = None
     split = False
     failure: str | None = None
 

@@ -22,6 +22,7 @@ class HandSource:
 
     def __init__(self, index: SeriesIndex, *, at: float) -> None:
         self.timing = Timing(tick_seconds=2.0, stale_after_seconds=30.0, patience_seconds=5.0)
+        self.wait_seconds: float | None = None
         self.requests = 1000
         self.at = at
         self.fault: VerdictdError | None = None

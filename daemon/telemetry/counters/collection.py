@@ -5,12 +5,17 @@ A source asks and reads, and nothing else; what its samples mean is worked out f
 
 import math
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
 from daemon.telemetry.counters.snapshot import ArmSnapshot, SnapshotBuilder, TargetMetadata
 
+Followed = Mapping[str, AbstractSet[str]]
+"""Series by target."""
+
+_NOBODY: Followed = {}
 _NOTHING: Mapping[str, ArmSnapshot] = {}
 _SILENT = TargetMetadata()
 
@@ -41,19 +46,38 @@ class Collection:
         metadata: what targets say of themselves.
         denials_known: whether they were asked what their policy filters have denied.
         ages_asked: whether they were asked since when they run.
+        labelled: targets are told apart by labels of the samples, of which some may have been dropped.
+        clusters: the cluster of each target, where samples say so.
+        summed: targets that are none: their samples do not say of which pod they are.
         instances: the ``instance`` labels of the targets.
         met: series that were looked at, ours or not.
         epoch_offset: what turns a time of its samples into seconds since 1970.
     """
 
-    __slots__ = ("ages_asked", "answered", "builders", "denials_known", "epoch_offset", "failed", "instances", "met", "metadata")
+    __slots__ = (
+        "ages_asked",
+        "answered",
+        "builders",
+        "clusters",
+        "denials_known",
+        "epoch_offset",
+        "failed",
+        "instances",
+        "labelled",
+        "met",
+        "metadata",
+        "summed",
+    )
 
-    def __init__(self, *, denials_known: bool = False, epoch_offset: float = 0.0) -> None:
+    def __init__(self, *, denials_known: bool = False, epoch_offset: float = 0.0, labelled: bool = False) -> None:
         self.builders: dict[ArmKey, dict[str, SnapshotBuilder]] = {}
         self.metadata: dict[str, TargetMetadata] = {}
         self.denials_known = denials_known
         self.epoch_offset = epoch_offset
         self.ages_asked = False
+        self.labelled = labelled
+        self.clusters: dict[str, str] = {}
+        self.summed: set[str] = set()
         self.instances: set[str] = set()
         self.answered: dict[str, float] = {}
         self.failed: dict[str, str] = {}
@@ -67,17 +91,27 @@ class Collection:
             found = targets[target] = SnapshotBuilder(spacing_seconds=spacing_seconds, pod=pod)
         return found
 
-    def add(self, series: Series, value: float, *, target: str, pod: str, at: float, spacing_seconds: float) -> None:
-        """Take one sample for all arms that the series belongs to."""
+    def add(
+        self,
+        series: Series,
+        value: float,
+        *,
+        target: str,
+        pod: str,
+        at: float,
+        spacing_seconds: float,
+        before: float | None = None,
+    ) -> None:
+        """Take one sample for all arms that the series belongs to. ``before``: when the one before it was taken, if known."""
         for arm in series.label_set.arms:
             builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
             match series.kind:
                 case SampleKind.COUNTER:
-                    builder.count(series.identity, series.ended, value, at=at)
+                    builder.count(series.identity, series.ended, value, at=at, before=before)
                 case SampleKind.BUCKET:
-                    builder.bucket(series.identity, series.le, value, at=at)
+                    builder.bucket(series.identity, series.le, value, at=at, before=before)
                 case SampleKind.SUM:
-                    builder.sum(series.identity, value, at=at)
+                    builder.sum(series.identity, value, at=at, before=before)
                 case SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT:
                     raise AssertionError("no arm owns what a target says of itself")
 
@@ -96,8 +130,16 @@ class Collection:
         for arm, targets in other.builders.items():
             self.builders.setdefault(arm, {}).update(targets)
 
-    def snapshots(self, arm: ArmKey) -> Mapping[str, ArmSnapshot]:
-        """What each target showed of an arm; raises ``InvalidInput`` when a number of it cannot be used."""
+    def snapshots(self, arm: ArmKey, *, followed: Followed = _NOBODY) -> Mapping[str, ArmSnapshot]:
+        """What each target showed of an arm.
+
+        Args:
+            arm: whose.
+            followed: the series that were counted last time, by target: of several scrapes of one pod that one is taken again.
+
+        Raises:
+            InvalidInput: a number cannot be used.
+        """
         builders = self.builders.get(arm)
         if builders is None:
             return _NOTHING
@@ -106,7 +148,12 @@ class Collection:
         metadata = self.metadata if view.server_side else {}
         denials_known = self.denials_known and view.server_side
         return {
-            target: builder.build(unit_ms=view.unit_ms, metadata=metadata.get(target, _SILENT), denials_known=denials_known)
+            target: builder.build(
+                unit_ms=view.unit_ms,
+                metadata=metadata.get(target, _SILENT),
+                denials_known=denials_known,
+                followed=followed.get(target, frozenset()),
+            )
             for target, builder in builders.items()
             if builder.counted
         }
@@ -118,6 +165,11 @@ class Source(Protocol):
     @property
     def timing(self) -> Timing:
         """Its times."""
+        ...
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """How long from now on there can be nothing new; null: it is asked at every interval."""
         ...
 
     async def collect(self) -> Collection:

@@ -5,6 +5,8 @@ case        what is there                                         what is counte
 ==========  ====================================================  ================================================================
 new         nothing is remembered                                 it answered last time without a word of this arm: all it shows,
                                                                   over the time since. Else nothing: counting starts here
+born        nothing was ever remembered, and its process began    all it shows, over the time since its process began
+            after the first reading
 known       a scrape newer than what is remembered                each series' growth: one not met before has grown from 0, one
                                                                   that has gone may come back as it was
 wordless    it has answered since, without a word of this arm     no requests
@@ -12,16 +14,24 @@ silent      no newer scrape                                       nothing, nor o
                                                                   one covers its time as well
 restarted   a series stands lower than before                     this series from 0, the others' growth; those that have gone
                                                                   stand at 0 from then on
-renamed     series have gone and others have come at once         nothing: labels have changed, the new series hold the old
+churned     series have gone and others have come, some have      as known
+            stayed
+renamed     all series have gone and others have come at once     nothing: labels have changed, the new series hold the old
                                                                   counts; counting starts here
-overdue     silent, and behind the newest answer by more than     nothing: it is forgotten, and the others go on without it
-            its patience
-aggregated  its series are sums over several pods                 as any other: when one of the pods goes, the sum falls, is taken
-                                                                  for restarted, and all that is left of it is counted again
+overdue     silent, and behind the release's newest answer by     nothing: it is forgotten, and the others go on without it
+            more than its patience
+copied      the pod was scraped by several: two ports, two        the scrape by the same scraper as before, no other; when that
+            jobs, replicas of Prometheus                          one is overdue, counting starts at another
+twice       one scrape lists a series twice with two values       nothing, nor of any other target: the tick is null
+summed      its series are sums over several pods: they name      nothing, ever: when a pod goes or comes, a sum moves by the
+            no pod, or both arms are at what should be one pod    whole history of it, and nobody can tell that from requests
+foreign     pods of several clusters, the release's among them    those of the release's cluster only
+mixed       pods of several clusters, the release's not among     nothing: the tick is null
+            them
 ==========  ====================================================  ================================================================
 
-But for the last case, what is counted is never more than what was served: where a number could mean two things, the smaller
-growth is taken.
+What is counted is never more than what was served: where a number could mean two things, the smaller growth is taken.
+The last five are sorted out before growth is looked at: in ``snapshot`` (copied, twice) and in ``readings`` (the others).
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,6 +43,8 @@ from daemon.telemetry.counters.snapshot import ArmSnapshot
 from daemon.telemetry.schema import Ended
 
 _PATIENCE_SPACINGS = 3.0
+_BORN_SLACK_SECONDS = 2.0
+"""Uptimes are whole seconds, and are read a little after the scrape that they are of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,9 +123,9 @@ class TargetCounters:
         )
 
     def renamed(self, snapshot: ArmSnapshot) -> bool:
-        """Whether series have gone and others have come at once."""
+        """Whether all series have gone and others have come at once."""
         names = snapshot.counters.keys()
-        return names != self.present and not names <= self.counters.keys() and not self.present <= names
+        return bool(names and self.present) and not names <= self.counters.keys() and self.present.isdisjoint(names)
 
     def advance(self, snapshot: ArmSnapshot, *, restarted: bool) -> None:
         """Take the snapshot's counters as the last ones. Series that went in a restart of the process begin again at zero."""
@@ -185,6 +197,8 @@ def deltas(
     *,
     before: Mapping[str, float],
     seen: AbstractSet[str],
+    born_since: float | None = None,
+    met: AbstractSet[str] = frozenset(),
 ) -> list[TargetDelta]:
     """What the targets add that can be counted: known ones, and new ones that had nothing of the arm just before.
 
@@ -193,6 +207,8 @@ def deltas(
         found: what is new, by target.
         before: when each target answered last time; empty when there was no last time.
         seen: the targets that had series of this arm then, whether or not they were counted.
+        born_since: a target whose process began later has no history; null while there was no first reading.
+        met: the targets that have been remembered at any time: their history is not new.
     """
     counted = []
     for target, snapshot in found.items():
@@ -200,7 +216,9 @@ def deltas(
         if counters is None:
             since = before.get(target)
             if since is None or since >= snapshot.at or target in seen:
-                continue
+                if born_since is None or target in met or snapshot.born is None or snapshot.born < born_since + _BORN_SLACK_SECONDS:
+                    continue
+                since = min(snapshot.born, snapshot.at - _BORN_SLACK_SECONDS)
             denied: Mapping[str, int] | None = None if snapshot.denied is None else {}
             counters = TargetCounters(at=since, spacing_seconds=snapshot.spacing_seconds, denied=denied, fresh=True)
         elif counters.renamed(snapshot):

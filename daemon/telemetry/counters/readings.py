@@ -18,6 +18,8 @@ from daemon.telemetry.counters.snapshot import ArmSnapshot
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0
+_SUMS = "the counters are sums over several pods, which jump when one of them goes or comes"
+_MEND = "keep the labels pod and instance, or ask the Prometheus that scrapes the pods"
 
 Snapshots = Mapping[str, ArmSnapshot]
 """Of one arm, by target."""
@@ -30,14 +32,20 @@ class DeltaTracker:
         server_side: targets are pods.
     """
 
-    __slots__ = ("_known", "_latency", "_seen", "_serial", "_server_side")
+    __slots__ = ("_began", "_known", "_latency", "_met", "_seen", "_serial", "_server_side")
 
     def __init__(self, *, server_side: bool = False) -> None:
         self._server_side = server_side
         self._serial: int | None = None
+        self._began: float | None = None
+        self._met: tuple[set[str], set[str]] = (set(), set())
         self._seen: list[frozenset[str]] = [frozenset(), frozenset()]
         self._known: tuple[dict[str, TargetCounters], dict[str, TargetCounters]] = ({}, {})
         self._latency = LatencyTracker()
+
+    def followed(self, arm: int) -> Mapping[str, frozenset[str]]:
+        """The series that were there last time, by target."""
+        return {target: counters.present for target, counters in self._known[arm].items()}
 
     def advance(self, arms: Sequence[Snapshots], this: ScrapeRound) -> Reading:
         """Make the reading of this round from what is there of both arms (baseline first)."""
@@ -54,6 +62,8 @@ class DeltaTracker:
             # Only latency raises here. Its numbers begin anew; the counters are held, so that they lose nothing.
             self._latency.restart(arms)
             return self.gap(f"{error.path}: {error.message}; its buckets start anew")
+        if self._began is None and this.answered:
+            self._began = this.newest
         return self.gap("first reading: counting starts here") if first and this.answered else reading
 
     def gap(self, reason: str) -> Reading:
@@ -67,7 +77,12 @@ class DeltaTracker:
         for arm in (0, 1):
             if (target := silent(self._known[arm], found[arm], this)) is not None:
                 return self.gap(this.failed.get(target) or f"{ARMS[arm]}: no new scrape of {target or 'its series'} yet")
-        counted = [deltas(self._known[arm], found[arm], before=before, seen=seen[arm]) for arm in (0, 1)]
+        counted = [
+            deltas(
+                self._known[arm], found[arm], before=before, seen=seen[arm], born_since=self._began, met=self._met[arm]
+            )
+            for arm in (0, 1)
+        ]
         reasons = [_nothing(ARMS[arm], counted[arm], found[arm], this, known=bool(self._known[arm])) for arm in (0, 1)]
         if reason := reasons[0] or reasons[1]:
             self._commit(found, counted)
@@ -100,6 +115,8 @@ class DeltaTracker:
                     kept[target] = TargetCounters.joining(snapshot)
             known.append(kept)
         self._known = (known[0], known[1])
+        for met, one in zip(self._met, known, strict=True):
+            met.update(one)
         self._latency.keep(found, counted=[{one.target for one in arm} for arm in counted])
 
 
@@ -137,11 +154,32 @@ class CounterState:
     def _reading(self, release_id: str, tracker: DeltaTracker, collected: Collection, this: ScrapeRound) -> Reading:
         if (reason := self._index.unknowable.get(release_id)) is not None:
             return tracker.gap(reason)
+        arms = self._index.arms[release_id]
         try:
-            snapshots = [collected.snapshots(arm) for arm in self._index.arms[release_id]]
+            snapshots = [collected.snapshots(arm, followed=tracker.followed(number)) for number, arm in enumerate(arms)]
         except InvalidInput as error:
             return tracker.gap(f"unusable numbers: {error.message} ({error.path})")
+        if (reason := _summed(snapshots, collected, server_side=arms[0].view.server_side)) is not None:
+            return tracker.gap(reason)
+        clusters = {collected.clusters.get(target, "") for arm in snapshots for target in arm}
+        if len(clusters) > 1:
+            wanted = self._watches[release_id].release.cluster
+            if wanted not in clusters:
+                those = ", ".join(sorted(repr(cluster) for cluster in clusters))
+                return tracker.gap(f"its series are of several clusters ({those}), none of which is the release's ({wanted!r})")
+            snapshots = [{t: one for t, one in arm.items() if collected.clusters.get(t, "") == wanted} for arm in snapshots]
         return tracker.advance(snapshots, this)
+
+
+def _summed(arms: Sequence[Snapshots], collected: Collection, *, server_side: bool) -> str | None:
+    """Why the counters are none of single pods, if so."""
+    if not collected.labelled:
+        return None
+    if any(target in collected.summed for arm in arms for target in arm):
+        return f"{_SUMS}: they carry neither pod nor instance; {_MEND}"
+    if server_side and (both := arms[0].keys() & arms[1].keys()):
+        return f"{_SUMS}: {min(both)} shows both versions; {_MEND}"
+    return None
 
 
 def make_arm(counted: Sequence[TargetDelta], latency: ArmLatency | None, *, server_side: bool) -> Arm:

@@ -20,7 +20,10 @@ from daemon.telemetry.wire import number
 BASELINE, CANARY = 0, 1
 _FORGET_ABOVE = 4
 """Series kept, as a multiple of those met in one reading; more are forgotten."""
-_REPLICA_LABELS = frozenset({"prometheus_replica", "prometheus", "replica", "__replica__", "le"})
+_REPLICA_LABELS = frozenset(
+    {"prometheus_replica", "prometheus", "replica", "__replica__", "prom_replica", "ha_replica", "receive_replica", "rule_replica", "le"}
+)
+"""Copies with the very same times (a store that keeps each sample several times) can be told by names only."""
 
 
 class SampleKind(Enum):
@@ -67,6 +70,7 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
         identity: the same for the buckets and the sum of one histogram; without labels of Prometheus replicas.
         le: upper bound, for a bucket.
         instance: the label of that name, which every series of one target has.
+        cluster: the label of that name, which a store for several clusters gives to all series of one.
         of_target: its target says this of itself, and not of an arm.
     """
 
@@ -77,6 +81,7 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
     target: str
     pod: str
     instance: str
+    cluster: str = ""
     of_target: bool
     label_set: LabelSet
 
@@ -223,16 +228,17 @@ class SeriesIndex:
         self, kind: SampleKind, labels: Mapping[str, str], *, ended: Ended, le: float, family: str, views: tuple[View, ...]
     ) -> Series:
         identity = [f"{label}={value!r}" for label, value in sorted(labels.items()) if label not in _REPLICA_LABELS]
-        instance, pod = labels.get("instance", ""), labels.get("pod", "")
+        instance, pod, cluster = (labels.get(label, "") for label in ("instance", "pod", "cluster"))
         ours = tuple([(label, labels[label]) for label in self._arm_labels if label in labels])
         return Series(
             kind=kind,
             identity=f"{family}{{{','.join(identity)}}}",
             ended=ended,
             le=le,
-            target=f"{pod}@{instance}" if pod and instance else pod or instance,
+            target=f"{pod or instance}@{cluster}" if cluster else pod or instance,
             pod=pod or instance,
             instance=instance,
+            cluster=cluster,
             of_target=not views,
             label_set=self._label_sets.setdefault((views, ours), LabelSet(views, dict(ours))),
         )

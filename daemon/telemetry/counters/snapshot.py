@@ -6,6 +6,7 @@ What a target says of itself is optional. One that says nothing makes no tick nu
 import itertools
 import math
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,67 +110,114 @@ class ArmSnapshot:
     born: float | None = None
 
 
-class SnapshotBuilder:
-    """Collects the samples of one arm at one target. Of several scrapes only the newest is kept, wholly."""
+@dataclass(slots=True)
+class _Scrape:
+    """The samples of one moment. ``before``: the moments of the samples before them, which is how a scraper is known again."""
 
-    __slots__ = ("_buckets", "_counters", "_histograms", "_latency_at", "_sums", "at", "pod", "spacing_seconds")
+    at: float
+    before: set[int] = field(default_factory=set)
+    counters: dict[str, tuple[Ended, float]] = field(default_factory=dict)
+    buckets: dict[str, dict[float, float]] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+class SnapshotBuilder:
+    """Collects the samples of one arm at one target, and takes those of one scrape only.
+
+    A pod may be scraped by several (two ports of its sidecar, two jobs, replicas of Prometheus), each with labels of its own
+    choice. What is scraped at once has one time, to the millisecond, so that scrapers are told apart by their samples' times.
+    """
+
+    __slots__ = ("_histograms", "_latencies", "_scrapes", "_twice", "pod", "spacing_seconds")
 
     def __init__(self, *, spacing_seconds: float, pod: str = "") -> None:
-        self.at = -math.inf
         self.pod = pod
         self.spacing_seconds = spacing_seconds
-        self._latency_at = -math.inf
-        self._counters: dict[str, tuple[Ended, float]] = {}
-        self._buckets: dict[str, dict[float, float]] = {}
-        self._sums: dict[str, float] = {}
+        self._scrapes: dict[int, _Scrape] = {}
+        self._latencies: dict[int, _Scrape] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._twice: dict[int, str] = {}
 
     @property
     def counted(self) -> bool:
         """Whether there are any counters: latencies alone say nothing of an arm."""
-        return bool(self._counters)
+        return bool(self._scrapes)
 
-    def count(self, series: str, ended: Ended, value: float, *, at: float) -> None:
+    def count(self, series: str, ended: Ended, value: float, *, at: float, before: float | None = None) -> None:
         """Take a counter's value. The same series twice in one scrape is one series."""
-        if at > self.at + _SAME_SCRAPE_SECONDS:
-            self._counters.clear()
-            self.at = at
-        elif at < self.at - _SAME_SCRAPE_SECONDS:
-            return
-        self._counters[series] = (ended, value)
+        scrape = _at(self._scrapes, at, before)
+        known = scrape.counters.setdefault(series, (ended, value))
+        if known[1] != value and not math.isnan(value):
+            self._twice[round(at * 1000)] = series
 
-    def bucket(self, series: str, le: float, value: float, *, at: float) -> None:
+    def bucket(self, series: str, le: float, value: float, *, at: float, before: float | None = None) -> None:
         """Take one bucket of a histogram."""
-        if self._is_of_newest(at):
-            self._buckets.setdefault(series, {})[le] = value
+        _at(self._latencies, at, before).buckets.setdefault(series, {})[le] = value
 
-    def sum(self, series: str, value: float, *, at: float) -> None:
+    def sum(self, series: str, value: float, *, at: float, before: float | None = None) -> None:
         """Take a histogram's sum."""
-        if self._is_of_newest(at):
-            self._sums[series] = value
+        _at(self._latencies, at, before).sums[series] = value
 
     def histogram(self, series: str, histogram: Histogram) -> None:
         """Take a histogram that is whole already."""
         self._histograms[series] = histogram
 
-    def build(self, *, unit_ms: float, metadata: TargetMetadata, denials_known: bool) -> ArmSnapshot:
-        """The snapshot, with what its target says of itself; raises ``InvalidInput`` when a number in it cannot be used."""
+    def build(
+        self, *, unit_ms: float, metadata: TargetMetadata, denials_known: bool, followed: AbstractSet[str] = frozenset()
+    ) -> ArmSnapshot:
+        """The snapshot, with what its target says of itself.
+
+        Args:
+            unit_ms: what one unit of the histograms is.
+            metadata: what the target says of itself.
+            denials_known: whether it was asked for denials.
+            followed: series that were counted before: the scrape that has any of them is taken, if there is one.
+
+        Raises:
+            InvalidInput: a number cannot be used, or a series is there twice with two values.
+        """
+        moment, scrape = self._newest(followed)
+        if (series := self._twice.get(moment)) is not None:
+            raise InvalidInput("it is listed twice in one scrape, with two values", path=series)
+        latency = self._latency(moment, scrape)
         histograms = self._histograms
-        for series, buckets in self._buckets.items():
-            histograms[series] = assemble(buckets, self._sums.get(series), unit_ms=unit_ms, path=series)
+        for series, buckets in latency.buckets.items() if latency is not None else ():
+            assert latency is not None
+            histograms[series] = assemble(buckets, latency.sums.get(series), unit_ms=unit_ms, path=series)
         return ArmSnapshot(
-            at=self.at,
+            at=scrape.at,
             spacing_seconds=self.spacing_seconds,
             pod=self.pod,
-            counters={series: (ended, whole(value, path=series)) for series, (ended, value) in self._counters.items()},
+            counters={series: (ended, whole(value, path=series)) for series, (ended, value) in scrape.counters.items()},
             histograms=histograms,
-            denied=metadata.denied_at(self.at) if denials_known else None,
+            denied=metadata.denied_at(scrape.at) if denials_known else None,
             born=metadata.born,
         )
 
-    def _is_of_newest(self, at: float) -> bool:
-        if at > self._latency_at + _SAME_SCRAPE_SECONDS:
-            self._buckets.clear()
-            self._sums.clear()
-            self._latency_at = at
-        return at >= self._latency_at - _SAME_SCRAPE_SECONDS
+    def _newest(self, followed: AbstractSet[str]) -> tuple[int, _Scrape]:
+        """The newest scrape by the same scraper as last time; by any, where there is none by the same."""
+        if len(self._scrapes) == 1:
+            return next(iter(self._scrapes.items()))
+        moments = sorted(self._scrapes, reverse=True)
+        for moment in moments:
+            if not followed.isdisjoint(self._scrapes[moment].counters):
+                return moment, self._scrapes[moment]
+        return moments[0], self._scrapes[moments[0]]
+
+    def _latency(self, moment: int, scrape: _Scrape) -> _Scrape | None:
+        """Latencies by the same scraper. They are asked for by themselves, so that they may be of a scrape earlier or later."""
+        moments = sorted(self._latencies, reverse=True)
+        if len(self._scrapes) > 1:
+            ours = {moment, *scrape.before}
+            moments = [one for one in moments if one in ours or not ours.isdisjoint(self._latencies[one].before)]
+        return self._latencies[moments[0]] if moments else None
+
+
+def _at(scrapes: dict[int, _Scrape], at: float, before: float | None) -> _Scrape:
+    moment = round(at * 1000)
+    scrape = scrapes.get(moment)
+    if scrape is None:
+        scrape = scrapes[moment] = _Scrape(at)
+    if before is not None:
+        scrape.before.add(round(before * 1000))
+    return scrape

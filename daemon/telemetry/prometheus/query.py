@@ -16,9 +16,6 @@ MAX_QUERY_BYTES = 256 * 1024
 MAX_INSTANCES = 1000
 _STRING_SPECIAL = re.compile(r'[\\"\n]')
 _STRING_ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
-_SPACINGS = 2.5
-_SLACK_SECONDS = 1.0
-_WIDE_EVERY = 10
 
 
 def quoted(text: str) -> str:
@@ -33,7 +30,7 @@ class Queries(NamedTuple):
     latencies: list[str]
 
 
-def queries(schema: Schema, selectors: Mapping[View, Sequence[Selector]], *, window_seconds: float) -> Queries:
+def queries(schema: Schema, selectors: Mapping[View, Sequence[Selector]], *, requests_seconds: float, latencies_seconds: float) -> Queries:
     """One query for each family and view, as long as the arms are known by the same labels and the query is not absurdly long."""
     successes = _successes(schema.outcome) if schema.split else []
     found = Queries([], [])
@@ -42,8 +39,8 @@ def queries(schema: Schema, selectors: Mapping[View, Sequence[Selector]], *, win
         latency = quoted("|".join(literal(name) for name in histogram))
         always = [f"{label}={quoted(value)}" for label, value in view.always]
         for arms in _matchers(known_by):
-            found.requests.append(_raw(f"__name__={quoted(count)}", *always, arms, window_seconds=window_seconds))
-            found.latencies.append(_raw(f"__name__=~{latency}", *successes, *always, arms, window_seconds=window_seconds))
+            found.requests.append(_raw(f"__name__={quoted(count)}", *always, arms, window_seconds=requests_seconds))
+            found.latencies.append(_raw(f"__name__=~{latency}", *successes, *always, arms, window_seconds=latencies_seconds))
     return found
 
 
@@ -64,41 +61,6 @@ def metadata_query(about: SelfReport, instances: AbstractSet[str], *, ages: bool
     if len(instances) <= MAX_INSTANCES and all(instances):
         matchers.append(f"instance=~{quoted('|'.join(literal(instance) for instance in sorted(instances)))}")
     return _raw(*matchers, window_seconds=window_seconds)
-
-
-class Window:
-    """Learns how far apart the samples are and asks for a few of them.
-
-    Every tenth time it looks as far back as samples count at all, so that targets that are scraped less often are met too.
-    """
-
-    def __init__(self, *, tick_seconds: float, longest_seconds: float) -> None:
-        self._tick_seconds = tick_seconds
-        self._longest_seconds = longest_seconds
-        self._spacing: float | None = None
-        self._asked = 0
-
-    def next_seconds(self) -> float:
-        """The window to ask for now."""
-        self._asked += 1
-        if self._spacing is None or self._asked % _WIDE_EVERY == 0:
-            return self._longest_seconds
-        wanted = max(_SPACINGS * self._spacing, self._tick_seconds) + _SLACK_SECONDS
-        return min(wanted, self._longest_seconds)
-
-    @property
-    def spacing_seconds(self) -> float:
-        """How far apart samples are, as far as is known; 0 before anything is."""
-        return self._spacing or 0.0
-
-    def spaced(self, seconds: float) -> None:
-        """Two samples of one series lie so far apart."""
-        if seconds > self.spacing_seconds:
-            self._spacing = seconds
-
-    def widen(self) -> None:
-        """Nothing was met: look as far back as samples count at all."""
-        self._spacing = None
 
 
 def _raw(*matchers: str, window_seconds: float) -> str:

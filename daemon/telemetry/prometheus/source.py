@@ -5,6 +5,7 @@ wrong with an answer ends as a gap with the reason.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Sequence
 from functools import partial
 
@@ -12,16 +13,19 @@ from yarl import URL
 
 from daemon.aio.httpclient import HttpClient
 from daemon.errors import Unavailable, VerdictdError
+from daemon.model import Watch
 from daemon.ports import Clock
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.prometheus.answer import AnswerReader, Item, learned
 from daemon.telemetry.prometheus.metadata import MetadataQuery
-from daemon.telemetry.prometheus.query import Window, queries
+from daemon.telemetry.prometheus.pace import Pace
+from daemon.telemetry.prometheus.query import queries
 from daemon.telemetry.schema import Schema
 from daemon.telemetry.wire import number
 
 _PATIENCE_TICKS = 2.0
+log = logging.getLogger(__name__)
 
 
 class PrometheusSource:
@@ -47,7 +51,10 @@ class PrometheusSource:
         self._url = url / "api/v1/query"
         self._schema = schema
         self._index = index
-        self._window = Window(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
+        self._clock = clock
+        self._pace = Pace(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
+        self._watched: Sequence[Watch] = ()
+        self._said: tuple[int, int] | None = None
         self._metadata = MetadataQuery(about=schema.about, clock=clock)
 
     async def collect(self) -> Collection:
@@ -56,21 +63,44 @@ class PrometheusSource:
         Raises:
             Unavailable: one of its answers is missing, or cannot be understood.
         """
-        collected = Collection()
+        if self._index.watched is not self._watched:
+            self._watched = self._index.watched
+            self._pace.widen()
         try:
-            await self._ask(collected)
+            collected = await self._ask()
+            while not collected.answered and self._index.selectors and self._pace.wider():
+                collected = await self._ask()
         except VerdictdError as error:
-            self._window.widen()
+            self._pace.drop()
             raise Unavailable(f"prometheus: {error}") from error
-        if not collected.answered:
-            self._window.widen()
+        self._pace.settle(now=self._clock.now())
+        self._say()
         self._metadata.settle(collected)
         return collected
 
-    async def _ask(self, into: Collection) -> None:
-        """Collect all answers of this tick. One that fails fails them all."""
-        window_seconds = self._window.next_seconds()
-        asked = queries(self._schema, self._index.selectors, window_seconds=window_seconds)
+    @property
+    def wait_seconds(self) -> float | None:
+        """How long there can be nothing new; null: it is asked at every interval."""
+        return self._pace.wait_seconds(now=self._clock.now())
+
+    def _say(self) -> None:
+        """Once, and when it has changed: how far apart samples are and how late they come."""
+        pace = (round(self._pace.spacing_seconds), round(self._pace.late_seconds))
+        known = self._said or (0, 0)
+        if pace[0] and any(abs(new - old) > max(2.0, 0.25 * old) for new, old in zip(pace, known, strict=True)):
+            self._said = pace
+            log.info(
+                "how far apart and how late samples are",
+                extra={"source": str(self._url.origin()), "spacing_seconds": pace[0], "late_seconds": pace[1]},
+            )
+
+    async def _ask(self) -> Collection:
+        """All answers of this tick. One that fails fails them all."""
+        into = Collection(labelled=True)
+        requests_seconds, window_seconds = self._pace.next_seconds()
+        asked = queries(
+            self._schema, self._index.selectors, requests_seconds=requests_seconds, latencies_seconds=window_seconds
+        )
         # Latencies come while the targets of the requests are looked at: those that they show are kept apart until then.
         late: dict[str, float] = {}
         await _all(
@@ -79,6 +109,7 @@ class PrometheusSource:
         )
         for target, at in late.items():
             into.answered[target] = max(at, into.answered.get(target, at))
+        return into
 
     async def _count(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> None:
         """Collect the requests, and then ask their targets, now known, what they say of themselves.
@@ -120,17 +151,31 @@ class PrometheusSource:
                 for at, text in item.values:
                     into.add_metadata(series, number(text, path=series.identity), target=series.target, at=at)
                 continue
-            at, text = item.values[-1]
-            spacing = at - item.values[-2][0] if len(item.values) > 1 else self._window.spacing_seconds
-            self._window.spaced(spacing)
             if series is None or not series.label_set.arms:
                 continue
-            if at > answered.get(series.target, 0.0):
-                answered[series.target] = at
-            if answered is into.answered:
+            last = len(item.values) - 1
+            # Older stores write the end of a series so.
+            while last >= 0 and item.values[last][1] == "NaN":
+                last -= 1
+            if last < 0:
+                continue
+            at, text = item.values[last]
+            before = item.values[last - 1][0] if last else None
+            target = series.target
+            requests = answered is into.answered
+            if at > answered.get(target, 0.0):
+                answered[target] = at
+                if requests:
+                    self._pace.meet(target, at, before=before)
+            if requests:
                 into.instances.add(series.instance)
+                into.clusters[target] = series.cluster
+                if not series.pod:
+                    into.summed.add(target)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
-            into.add(series, value, target=series.target, pod=series.pod, at=at, spacing_seconds=spacing)
+            into.add(
+                series, value, target=target, pod=series.pod, at=at, before=before, spacing_seconds=self._pace.spacing_of(target)
+            )
 
 
 async def _all(*asked: Awaitable[None]) -> None:

@@ -80,6 +80,10 @@ class ScrapeSource:
         self._clock = clock
         self._slots = asyncio.Semaphore(concurrency)
 
+    @property
+    def wait_seconds(self) -> None:
+        """A proxy answers as of now: there is something new at every interval."""
+
     async def collect(self) -> Collection:
         """What the targets say now. One that does not answer, or not so that it can be understood, is among the failed.
 

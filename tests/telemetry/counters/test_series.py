@@ -84,7 +84,7 @@ def test_targets_are_pods_where_there_are_pods() -> None:
     assert plain is not None
     assert named is not None
     assert (plain.target, plain.pod) == ("10.0.0.1:15020", "10.0.0.1:15020")
-    assert (named.target, named.pod) == ("web-v2-abc@10.0.0.1:15020", "web-v2-abc")
+    assert (named.target, named.pod) == ("web-v2-abc", "web-v2-abc")
 
 
 def test_a_bucket_without_its_bound_is_refused() -> None:

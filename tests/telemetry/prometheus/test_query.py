@@ -17,7 +17,7 @@ from daemon.telemetry.wire import literal
 
 def test_one_query_for_each_metric_family_whatever_the_number_of_releases() -> None:
     selectors = [(("envoy_cluster_name", f"web-v{n}"),) for n in range(1000)]
-    asked = queries(ENVOY, {ENVOY.views[0]: selectors}, window_seconds=3.0)
+    asked = queries(ENVOY, {ENVOY.views[0]: selectors}, requests_seconds=3.0, latencies_seconds=3.0)
     assert [len(family) for family in asked] == [1, 1]
     assert asked.requests[0].startswith('{__name__="envoy_cluster_upstream_rq_xx",envoy_cluster_name=~"web-v0|web-v1|')
     assert asked.latencies[0].startswith(
@@ -28,7 +28,7 @@ def test_one_query_for_each_metric_family_whatever_the_number_of_releases() -> N
 
 def test_istio_is_asked_for_one_reporter_and_for_latencies_of_successes_only() -> None:
     selector = (("destination_workload", "web-v1"), ("destination_workload_namespace", "shop"))
-    (count,), (latency,) = queries(ISTIO, {ISTIO.views[0]: [selector]}, window_seconds=0.5)
+    (count,), (latency,) = queries(ISTIO, {ISTIO.views[0]: [selector]}, requests_seconds=0.5, latencies_seconds=0.5)
     assert count == (
         '{__name__="istio_requests_total",reporter="destination",'
         'destination_workload=~"web-v1",destination_workload_namespace=~"shop"}[500ms]'
@@ -39,20 +39,20 @@ def test_istio_is_asked_for_one_reporter_and_for_latencies_of_successes_only() -
 
 def test_arms_known_by_other_labels_have_queries_of_their_own() -> None:
     selectors = [(("a", "x"),), (("a", "y"), ("b", "z"))]
-    assert [len(family) for family in queries(ISTIO, {ISTIO.views[0]: selectors}, window_seconds=1)] == [2, 2]
+    assert [len(family) for family in queries(ISTIO, {ISTIO.views[0]: selectors}, requests_seconds=1, latencies_seconds=1)] == [2, 2]
 
 
 def test_a_query_that_would_be_absurdly_long_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(promql, "MAX_QUERY_BYTES", 2000)
     selectors = [(("envoy_cluster_name", f"web-v{n:04}"),) for n in range(200)]
-    asked = queries(ENVOY, {ENVOY.views[0]: selectors}, window_seconds=3.0).requests
+    asked = queries(ENVOY, {ENVOY.views[0]: selectors}, requests_seconds=3.0, latencies_seconds=3.0).requests
     assert len(asked) > 1
     assert all(len(query) < 2500 for query in asked)
     assert all(any(f"web-v{n:04}" in query for query in asked) for n in range(200))
 
 
 def test_nothing_watched_asks_nothing() -> None:
-    assert queries(ISTIO, {}, window_seconds=1) == ([], [])
+    assert queries(ISTIO, {}, requests_seconds=1, latencies_seconds=1) == ([], [])
 
 
 def unquote(text: str) -> str:
@@ -67,7 +67,7 @@ def unquote(text: str) -> str:
     "name", ['x"} or vector(1) #', "a|b", ".*", "a\\", 'a\\"b', "a\nb", "[a-z]+", "v1.2", "a{2}", "^a$", "(?i)a"]
 )
 def test_names_made_to_break_out_stay_names(name: str) -> None:
-    query = queries(ENVOY, {ENVOY.views[0]: [(("envoy_cluster_name", name),)]}, window_seconds=1).requests[0]
+    query = queries(ENVOY, {ENVOY.views[0]: [(("envoy_cluster_name", name),)]}, requests_seconds=1, latencies_seconds=1).requests[0]
     start = query.index("envoy_cluster_name=~") + len("envoy_cluster_name=~")
     pattern = unquote(query[start : query.rindex("}[")])
     assert re.fullmatch(pattern, name)
@@ -89,7 +89,7 @@ def test_what_an_earlier_rule_lets_pass_is_not_left_out_of_latencies() -> None:
         Rule(when=(Is("code", ("404",)),), ended=Ended.SERVED),
         Rule(when=(Begins("code", ("4",)),), ended=Ended.FAILED),
     )
-    (latency,) = queries(replace(ISTIO, outcome=rules), {ISTIO.views[0]: [(("a", "b"),)]}, window_seconds=1).latencies
+    (latency,) = queries(replace(ISTIO, outcome=rules), {ISTIO.views[0]: [(("a", "b"),)]}, requests_seconds=1, latencies_seconds=1).latencies
     assert r',code!~"5\\..*",reporter' in latency
     assert "tls" not in latency
     assert "4" not in latency

@@ -1,0 +1,181 @@
+"""How far apart a source's samples are and how late they come, learnt target by target from the samples' own times.
+
+Two things follow from it: how far back to ask, so that two samples of every target are met however late they are, and when to
+ask next, right after there can be something new. Times are in seconds since 1970, of the samples and of our clock, so that a
+clock that is wrong counts as lateness.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+_SPACINGS = 2.5
+_SLACK_SECONDS = 1.0
+_FIRST_LOOK_SECONDS = 30.0
+_WIDER = 2.5
+_WIDE_SECONDS = 130.0
+"""Beyond what is usual: two samples of the slowest usual scrape (60 s), and a little."""
+_WIDE_EVERY = 10
+_GAPS_KEPT = 3
+_FINE_SECONDS = 1.0
+_MARGIN_SECONDS = 0.2
+_FOLLOWED_TARGETS = 16
+"""With more targets than these there is something new all the time."""
+
+
+@dataclass(slots=True)
+class Rhythm:
+    """One target's samples: when the newest was taken, how far apart they are, how long one takes to be there.
+
+    Attributes:
+        at: time of the newest sample.
+        gaps: the last few distances between two samples; the least of them is the spacing, since a scrape may be missed.
+        absent_seconds, there_seconds: ages at which a sample was seen not to be there yet, and to be there.
+    """
+
+    at: float
+    gaps: deque[float] = field(default_factory=lambda: deque(maxlen=_GAPS_KEPT))
+    absent_seconds: float = -math.inf
+    there_seconds: float = math.inf
+
+    @property
+    def spacing_seconds(self) -> float:
+        """How far apart its samples are; 0 while that is not known."""
+        return min(self.gaps, default=0.0)
+
+    @property
+    def known(self) -> bool:
+        """Whether a sample has been seen to come."""
+        return self.absent_seconds > -math.inf
+
+    def came(self, at: float, *, before: float | None, now: float, looked: float) -> None:
+        """A newer sample is there. ``before`` is the one before it in the same answer; ``looked`` is when it was not there yet."""
+        gap = at - (self.at if before is None else before)
+        if gap > 0.0:
+            self.gaps.append(gap)
+        self.at = at
+        absent, there = looked - at, now - at
+        if there <= self.absent_seconds or absent >= self.there_seconds:
+            self.absent_seconds = absent
+            self.there_seconds = there
+        else:
+            self.absent_seconds = max(self.absent_seconds, absent)
+            self.there_seconds = min(self.there_seconds, there)
+
+    def expected(self) -> float:
+        """When to look for the next sample: when one is known to be there, or earlier while that is known roughly only."""
+        late = self.there_seconds
+        if late - self.absent_seconds > _FINE_SECONDS:
+            late = (late + self.absent_seconds) / 2.0
+        return self.at + self.spacing_seconds + late + _MARGIN_SECONDS
+
+
+class Pace:
+    """The rhythms of one source's targets.
+
+    Args:
+        tick_seconds: the sampling interval, where samples come as fast.
+        longest_seconds: a sample older than this is no information.
+    """
+
+    def __init__(self, *, tick_seconds: float, longest_seconds: float) -> None:
+        self._tick_seconds = tick_seconds
+        self._longest_seconds = longest_seconds
+        self._rhythms: dict[str, Rhythm] = {}
+        self._met: dict[str, tuple[float, float | None]] = {}
+        self._blind_seconds = min(_FIRST_LOOK_SECONDS, longest_seconds)
+        self._wide = False
+        self._asked = 0
+        self._looked = -math.inf
+
+    @property
+    def spacing_seconds(self) -> float:
+        """How far apart the samples of the slowest target are; 0 before anything is known."""
+        return max((one.spacing_seconds for one in self._rhythms.values()), default=0.0)
+
+    @property
+    def late_seconds(self) -> float:
+        """How late the samples of the latest target are, as far as that is known; 0 before anything is."""
+        return max((one.there_seconds for one in self._rhythms.values() if one.known), default=0.0)
+
+    def spacing_of(self, target: str) -> float:
+        """How far apart this target's samples are; as the slowest's while it is not known."""
+        rhythm = self._rhythms.get(target)
+        return (rhythm.spacing_seconds if rhythm else 0.0) or self.spacing_seconds
+
+    def next_seconds(self) -> tuple[float, float]:
+        """How far back to ask now: for requests, and for all else, of which there is ten times as much.
+
+        Now and then, and when somebody new is looked for, requests are asked for further back, so that targets that are scraped
+        less often or come later are met too.
+        """
+        self._asked += 1
+        usual = min(self._usual_seconds(), self._longest_seconds)
+        wide, self._wide = self._wide or self._asked % _WIDE_EVERY == 0, False
+        return (min(usual + _WIDE_SECONDS, self._longest_seconds) if wide else usual), usual
+
+    def widen(self) -> None:
+        """Somebody is looked for who has not been met before."""
+        self._wide = True
+
+    def wider(self) -> bool:
+        """Nothing at all was met: look further back from now on. False: it was looked as far back as samples count."""
+        self._rhythms.clear()
+        if self._blind_seconds >= self._longest_seconds:
+            return False
+        self._blind_seconds = min(self._blind_seconds * _WIDER, self._longest_seconds)
+        return True
+
+    def meet(self, target: str, at: float, *, before: float | None) -> None:
+        """A sample of this target, and the one before it, are in the answer."""
+        self._met[target] = (at, before)
+
+    def settle(self, *, now: float) -> None:
+        """The answer is whole: learn from what was met."""
+        met, self._met = self._met, {}
+        for target, (at, before) in met.items():
+            rhythm = self._rhythms.get(target)
+            if rhythm is None:
+                rhythm = self._rhythms[target] = Rhythm(at)
+                if before is not None and at > before:
+                    rhythm.gaps.append(at - before)
+                else:
+                    self._wide = True
+            elif at > rhythm.at:
+                rhythm.came(at, before=before, now=now, looked=self._looked)
+        if met:
+            for target in [t for t, one in self._rhythms.items() if t not in met and now - one.at > self._longest_seconds]:
+                del self._rhythms[target]
+        self._looked = now
+
+    def drop(self) -> None:
+        """The answer was not whole."""
+        self._met.clear()
+
+    def wait_seconds(self, *, now: float) -> float | None:
+        """How long there can be nothing new: from now until right after the first target's next sample is there.
+
+        Null: there may be something new at every interval.
+        """
+        rhythms = self._rhythms.values()
+        slow = rhythms and min(one.spacing_seconds for one in rhythms) >= 0.9 * self._tick_seconds
+        if not slow or len(rhythms) > _FOLLOWED_TARGETS:
+            return None
+        # One that was expected by now comes some time: it is looked for at every tick, and no longer when it is gone.
+        apart = self._tick_seconds / 5.0
+        waits = [
+            max(apart, one.expected() - now) if one.known and one.expected() > now else self._tick_seconds
+            for one in rhythms
+            if now - one.at <= 4.0 * one.spacing_seconds + min(one.there_seconds, self._longest_seconds)
+        ]
+        return min(waits, default=self._tick_seconds)
+
+    def _usual_seconds(self) -> float:
+        if not self._rhythms:
+            return self._blind_seconds
+        spacing = self.spacing_seconds
+        reaches = (
+            (one.there_seconds if one.known else max(0.0, self._looked - one.at)) + _SPACINGS * (one.spacing_seconds or spacing)
+            for one in self._rhythms.values()
+        )
+        return max(*reaches, self._tick_seconds) + _SLACK_SECONDS

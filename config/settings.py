@@ -79,7 +79,9 @@ class PrometheusTelemetry(
     timeout_seconds: Annotated[
         Positive, Meta(description="Longest wait for an answer, read to its end; later is a tick without data.")
     ] = 4.0
-    stale_after_seconds: Annotated[Positive, Meta(description="A newest sample older than this is no information.")] = 30.0
+    stale_after_seconds: Annotated[
+        Positive, Meta(description="A newest sample older than this is no information: how far apart samples are, and how late.")
+    ] = 300.0
     token_file: Annotated[str | None, Meta(description="A file holding a bearer token.")] = None
     ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
     headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.")] = {}

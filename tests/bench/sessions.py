@@ -31,6 +31,7 @@ TICK_SECONDS = 5.0
 class _Synthetic:
     """Telemetry that costs nothing: ready-made readings, a different one each tick."""
 
+    wait_seconds: float | None = None
     tick_seconds = TICK_SECONDS
     split = True
     failure: str | None = None

@@ -118,9 +118,9 @@ async def test_new_series_at_every_tick_of_an_answer_that_fails_are_forgotten() 
 async def test_what_targets_say_of_themselves_that_is_half_there_is_not_there() -> None:
     """Denials that nobody ever answered for may be done without; of a broken answer not even the first half is taken."""
     counted = b'{"metric":{"__name__":"istio_requests_total","reporter":"destination","destination_workload":"%s",'
-    counted += b'"destination_workload_namespace":"default","response_code":"200","instance":"a:1"},"values":[[1000000.0,"%d"]]}'
+    counted += b'"destination_workload_namespace":"default","response_code":"200","instance":"%s"},"values":[[1000000.0,"%d"]]}'
     denied = b'{"metric":{"__name__":"envoy_server_uptime","instance":"a:1"},"values":[[1000000.0,"5"]]}'
-    both = b",".join(counted % (name, 7) for name in (b"web-v1", b"web-v2"))
+    both = b",".join(counted % (name, instance, 7) for name, instance in ((b"web-v1", b"a:1"), (b"web-v2", b"b:1")))
     answers = {
         b"istio_requests_total": b'{"status":"success","data":{"resultType":"matrix","result":[' + both + b"]}}",
         b"istio_request_duration": b'{"status":"success","data":{"resultType":"matrix","result":[]}}',

@@ -78,9 +78,7 @@ class DeltaTracker:
             if (target := silent(self._known[arm], found[arm], this)) is not None:
                 return self.gap(this.failed.get(target) or f"{ARMS[arm]}: no new scrape of {target or 'its series'} yet")
         counted = [
-            deltas(
-                self._known[arm], found[arm], before=before, seen=seen[arm], born_since=self._began, met=self._met[arm]
-            )
+            deltas(self._known[arm], found[arm], before=before, seen=seen[arm], born_since=self._began, met=self._met[arm])
             for arm in (0, 1)
         ]
         reasons = [_nothing(ARMS[arm], counted[arm], found[arm], this, known=bool(self._known[arm])) for arm in (0, 1)]
@@ -115,8 +113,8 @@ class DeltaTracker:
                     kept[target] = TargetCounters.joining(snapshot)
             known.append(kept)
         self._known = (known[0], known[1])
-        for met, one in zip(self._met, known, strict=True):
-            met.update(one)
+        for met, targets in zip(self._met, known, strict=True):
+            met.update(targets)
         self._latency.keep(found, counted=[{one.target for one in arm} for arm in counted])
 
 

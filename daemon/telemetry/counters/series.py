@@ -21,7 +21,17 @@ BASELINE, CANARY = 0, 1
 _FORGET_ABOVE = 4
 """Series kept, as a multiple of those met in one reading; more are forgotten."""
 _REPLICA_LABELS = frozenset(
-    {"prometheus_replica", "prometheus", "replica", "__replica__", "prom_replica", "ha_replica", "receive_replica", "rule_replica", "le"}
+    {
+        "prometheus_replica",
+        "prometheus",
+        "replica",
+        "__replica__",
+        "prom_replica",
+        "ha_replica",
+        "receive_replica",
+        "rule_replica",
+        "le",
+    }
 )
 """Copies with the very same times (a store that keeps each sample several times) can be told by names only."""
 

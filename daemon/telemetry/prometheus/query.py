@@ -30,7 +30,9 @@ class Queries(NamedTuple):
     latencies: list[str]
 
 
-def queries(schema: Schema, selectors: Mapping[View, Sequence[Selector]], *, requests_seconds: float, latencies_seconds: float) -> Queries:
+def queries(
+    schema: Schema, selectors: Mapping[View, Sequence[Selector]], *, requests_seconds: float, latencies_seconds: float
+) -> Queries:
     """One query for each family and view, as long as the arms are known by the same labels and the query is not absurdly long."""
     successes = _successes(schema.outcome) if schema.split else []
     found = Queries([], [])

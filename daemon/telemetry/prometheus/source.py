@@ -98,9 +98,7 @@ class PrometheusSource:
         """All answers of this tick. One that fails fails them all."""
         into = Collection(labelled=True)
         requests_seconds, window_seconds = self._pace.next_seconds()
-        asked = queries(
-            self._schema, self._index.selectors, requests_seconds=requests_seconds, latencies_seconds=window_seconds
-        )
+        asked = queries(self._schema, self._index.selectors, requests_seconds=requests_seconds, latencies_seconds=window_seconds)
         # Latencies come while the targets of the requests are looked at: those that they show are kept apart until then.
         late: dict[str, float] = {}
         await _all(

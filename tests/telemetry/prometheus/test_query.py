@@ -39,7 +39,10 @@ def test_istio_is_asked_for_one_reporter_and_for_latencies_of_successes_only() -
 
 def test_arms_known_by_other_labels_have_queries_of_their_own() -> None:
     selectors = [(("a", "x"),), (("a", "y"), ("b", "z"))]
-    assert [len(family) for family in queries(ISTIO, {ISTIO.views[0]: selectors}, requests_seconds=1, latencies_seconds=1)] == [2, 2]
+    assert [len(family) for family in queries(ISTIO, {ISTIO.views[0]: selectors}, requests_seconds=1, latencies_seconds=1)] == [
+        2,
+        2,
+    ]
 
 
 def test_a_query_that_would_be_absurdly_long_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +92,9 @@ def test_what_an_earlier_rule_lets_pass_is_not_left_out_of_latencies() -> None:
         Rule(when=(Is("code", ("404",)),), ended=Ended.SERVED),
         Rule(when=(Begins("code", ("4",)),), ended=Ended.FAILED),
     )
-    (latency,) = queries(replace(ISTIO, outcome=rules), {ISTIO.views[0]: [(("a", "b"),)]}, requests_seconds=1, latencies_seconds=1).latencies
+    (latency,) = queries(
+        replace(ISTIO, outcome=rules), {ISTIO.views[0]: [(("a", "b"),)]}, requests_seconds=1, latencies_seconds=1
+    ).latencies
     assert r',code!~"5\\..*",reporter' in latency
     assert "tls" not in latency
     assert "4" not in latency

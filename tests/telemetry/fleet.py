@@ -1,0 +1,231 @@
+"""A simulated fleet behind a simulated Prometheus: pods that serve, their scrapes, and the store that answers for them.
+
+What the fleet served is known exactly, so that what is counted can be held against it. No network: the source reads its own
+queries' answers in this process, at the speed of the parser.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+import msgspec
+from yarl import URL
+
+from daemon.aio.httpclient import HttpClient
+from daemon.aio.parsing import Reader
+from daemon.meshes.registry import schemas
+from daemon.model import Reading, Watch
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.prometheus.source import PrometheusSource
+from daemon.telemetry.sampled import SampledTelemetry
+from tests.hand.clock import HandClock
+from tests.telemetry.support import workloads
+
+START = 1_000_000.0
+NAME, LATENCY, UPTIME = "istio_requests_total", "istio_request_duration_milliseconds", "envoy_server_uptime"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scraper:
+    """Somebody who scrapes a pod: how often, at which times, since when, how late it comes into the store, with which labels."""
+
+    every: float = 15.0
+    phase: float = 0.0
+    late: float = 0.0
+    labels: tuple[tuple[str, str], ...] = ()
+    since: float = -1e9
+
+
+@dataclass(kw_only=True)
+class Pod:
+    """One pod of the fleet. Times are in seconds since the start.
+
+    Attributes:
+        workload: whose it is.
+        name: the label ``pod``; without it, the pod is known by its instance.
+        rate, fails: requests a second, and the share of them that fails.
+        born, died: when it runs; ``restarts`` are when its process begins anew.
+        history: requests before it was first scraped, all served, and those that failed.
+        uptime: whether it says since when it runs.
+    """
+
+    workload: str
+    name: str
+    scrapers: tuple[Scraper, ...]
+    rate: float = 10.0
+    fails: float = 0.0
+    born: float = -1000.0
+    died: float = 1e9
+    restarts: tuple[float, ...] = ()
+    history: tuple[int, int] = (0, 0)
+    uptime: bool = False
+
+    def counters(self, at: float) -> tuple[int, int]:
+        """Requests served and failed, as its process counts them at this time."""
+        began = max([self.born, *(restart for restart in self.restarts if restart <= at)])
+        total = int(self.rate * (at - began))
+        failed = int(total * self.fails)
+        old = self.history if began == self.born else (0, 0)
+        return total - failed + old[0], failed + old[1]
+
+    def served(self, since: float, until: float) -> tuple[int, int]:
+        """All requests, and those that failed, that it has answered in this time: the truth."""
+        edges = [since, *(restart for restart in self.restarts if since < restart < until), until]
+        total = failed = 0
+        for begin, end in zip(edges, edges[1:], strict=False):
+            begin, end = max(begin, self.born), min(end, self.died)
+            if end > begin:
+                before = (0, 0) if begin in self.restarts or begin == self.born else self.counters(begin)
+                history = self.history if begin == self.born else (0, 0)
+                after = self.counters(end - 1e-6)
+                failed += after[1] - before[1] - history[1]
+                total += sum(after) - sum(before) - sum(history)
+        return total, failed
+
+    def scrapes(self, scraper: Scraper, since: float, now: float) -> Iterator[float]:
+        """When it was scraped, as far as that is in the store by now."""
+        number = int((since - scraper.phase) // scraper.every)
+        while (at := number * scraper.every + scraper.phase) + scraper.late <= now:
+            if at > since and max(self.born, scraper.since) <= at < self.died:
+                yield at
+            number += 1
+
+
+@dataclass
+class Fleet:
+    """Pods, and the store of what was scraped from them. ``summed``: the store keeps sums by workload only."""
+
+    pods: list[Pod]
+    summed: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, query: str, *, now: float) -> bytes:
+        """What the store says to a query of the source."""
+        self.asked.append(query)
+        seconds = float(query.rpartition("[")[2].removesuffix("ms]")) / 1000.0
+        result = [
+            {"metric": labels, "values": [[START + at, f"{value:.10g}"] for at, value in samples]}
+            for labels, samples in self._series(query, now - seconds, now)
+            if samples
+        ]
+        return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
+
+    def served(self, workload: str, since: float, until: float) -> tuple[int, int]:
+        """The truth about an arm."""
+        parts = [pod.served(since, until) for pod in self.pods if pod.workload == workload]
+        return sum(total for total, _ in parts), sum(failed for _, failed in parts)
+
+    def _series(self, query: str, since: float, now: float) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
+        if self.summed:
+            yield from self._sums(query, since, now)
+            return
+        for number, pod in enumerate(self.pods):
+            for scraper in pod.scrapers:
+                times = list(pod.scrapes(scraper, since, now))
+                own = {"instance": f"10.0.0.{number}:15020", **({"pod": pod.name} if pod.name else {}), **dict(scraper.labels)}
+                if f'"{NAME}"' in query:
+                    for index, code in enumerate(("200", "503")):
+                        samples = [(at, float(pod.counters(at)[index])) for at in times]
+                        yield {**_labels(pod.workload, code), **own}, [one for one in samples if one[1]]
+                elif LATENCY in query:
+                    for le in ("10", "100", "+Inf"):
+                        labels = {**_labels(pod.workload, "200"), **own, "__name__": f"{LATENCY}_bucket", "le": le}
+                        yield labels, [(at, float(pod.counters(at)[0])) for at in times]
+                elif UPTIME in query and pod.uptime and re.search(UPTIME, query):
+                    yield {"__name__": UPTIME, **own}, [(at, float(int(at - pod.born))) for at in times]
+
+    def _sums(self, query: str, since: float, now: float) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
+        if f'"{NAME}"' not in query:
+            return
+        scraper = self.pods[0].scrapers[0]
+        for workload in sorted({pod.workload for pod in self.pods}):
+            for index, code in enumerate(("200", "503")):
+                samples = []
+                number = int(since // scraper.every) + 1
+                while (at := number * scraper.every) <= now:
+                    there = [pod for pod in self.pods if pod.workload == workload and pod.born <= at < pod.died]
+                    samples.append((at, float(sum(pod.counters(at)[index] for pod in there))))
+                    number += 1
+                yield {**_labels(workload, code), **dict(scraper.labels)}, [one for one in samples if one[1]]
+
+
+@dataclass
+class Watched:
+    """What a watch of the fleet came to: requests and errors by arm, and the gaps."""
+
+    requests: list[int] = field(default_factory=lambda: [0, 0])
+    errors: list[int] = field(default_factory=lambda: [0, 0])
+    latencies: list[int] = field(default_factory=lambda: [0, 0])
+    gaps: list[str] = field(default_factory=list)
+    counted_at: list[float] = field(default_factory=list)
+    ticks: int = 0
+
+    def add(self, reading: Reading, now: float) -> None:
+        """Fold one reading."""
+        self.ticks += 1
+        if reading.gap is not None:
+            self.gaps.append(reading.gap)
+            return
+        self.counted_at.append(now)
+        for index, arm in enumerate((reading.baseline, reading.canary)):
+            assert arm is not None
+            self.requests[index] += arm.requests
+            self.errors[index] += arm.errors
+            self.latencies[index] += 0 if arm.latency is None else sum(arm.latency.counts)
+
+
+class _Client:
+    """Asks the fleet instead of a server."""
+
+    def __init__(self, fleet: Fleet, clock: HandClock) -> None:
+        self._fleet, self._clock = fleet, clock
+
+    def deadline(self) -> float:
+        return 0.0
+
+    async def read(self, url: URL, reader: Callable[[], Reader], *, form: Mapping[str, str], by: float | None = None) -> None:
+        made = reader()
+        made.feed(self._fleet.answer(form["query"], now=self._clock.now() - START))
+        made.close()
+
+
+async def watched(
+    fleet: Fleet, seconds: float, *, tick_seconds: float = 5.0, cluster: str | None = None, begin: float = 0.37
+) -> Watched:
+    """Watch ``web-v1`` against ``web-v2`` for so long, as the ticker does."""
+    clock = HandClock(START + begin)
+    schema = schemas()["istio"]
+    index = SeriesIndex(schema, as_text=True)
+    source = PrometheusSource(
+        cast(HttpClient, _Client(fleet, clock)),
+        url=URL("http://store"),
+        schema=schema,
+        index=index,
+        clock=clock,
+        tick_seconds=tick_seconds,
+        stale_after_seconds=300.0,
+    )
+    telemetry = SampledTelemetry(source, schema=schema, index=index, clock=clock)
+    watches = [in_cluster(workloads(), cluster)]
+    made = Watched()
+    while clock.time < START + seconds:
+        made.add((await telemetry.read(watches))["web-1"], clock.time - START)
+        clock.time += telemetry.wait_seconds or tick_seconds
+    return made
+
+
+def in_cluster(watch: Watch, cluster: str | None) -> Watch:
+    """The same, with the cluster named."""
+    return msgspec.structs.replace(watch, release=msgspec.structs.replace(watch.release, cluster=cluster))
+
+
+def _labels(workload: str, code: str) -> dict[str, str]:
+    return {
+        "__name__": NAME,
+        "reporter": "destination",
+        "destination_workload": workload,
+        "destination_workload_namespace": "default",
+        "response_code": code,
+    }

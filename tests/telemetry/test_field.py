@@ -1,0 +1,230 @@
+"""Situations of real monitoring, each with what a careful person would count: slow, late, summed, doubled, mixed."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.telemetry.fleet import Fleet, Pod, Scraper, Watched, watched
+
+INTERVALS = (5.0, 10.0, 15.0, 30.0, 60.0)
+
+
+def fleet(*, every: float, late: float = 0.0, phases: tuple[float, ...] = (0.1, 0.35, 0.8, 0.6)) -> Fleet:
+    """Three pods of the baseline and one of the canary, which fails 10 %."""
+    scrapers = [(Scraper(every=every, phase=every * phase, late=late),) for phase in phases]
+    baseline = [Pod(workload="web-v1", name=f"v1-{n}", scrapers=scrapers[n]) for n in range(3)]
+    return Fleet([*baseline, Pod(workload="web-v2", name="v2-0", scrapers=scrapers[3], fails=0.1)])
+
+
+def scrapes_counted(made: Watched, *, rate: float, seconds: float) -> float:
+    """The share of the canary's requests that a watch of so long could have counted."""
+    return made.requests[1] / (rate * seconds)
+
+
+@pytest.mark.parametrize("every", INTERVALS)
+async def test_every_usual_scrape_interval_is_counted_whole_with_default_settings(every: float) -> None:
+    it = fleet(every=every)
+    made = await watched(it, 20 * every)
+    assert scrapes_counted(made, rate=10.0, seconds=18 * every) >= 0.95, made.gaps
+    assert made.requests[1] <= it.served("web-v2", -every, 20 * every)[0]
+    assert made.errors[1] == pytest.approx(0.1 * made.requests[1], abs=2)
+    assert made.latencies[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("every", "late"), [(5, 10), (5, 15), (5, 20), (5, 120), (15, 45), (15, 60), (15, 90), (30, 120), (60, 120)]
+)
+async def test_data_that_come_late_are_counted_whole(every: float, late: float) -> None:
+    it = fleet(every=every, late=late)
+    made = await watched(it, 20 * every + late)
+    assert scrapes_counted(made, rate=10.0, seconds=18 * every) >= 0.95, made.gaps
+    assert made.requests[1] <= it.served("web-v2", -every - late, 20 * every)[0]
+
+
+@pytest.mark.parametrize("every", [15.0, 30.0, 60.0])
+async def test_a_slow_source_is_asked_when_there_is_something_new_and_hardly_otherwise(every: float) -> None:
+    it = fleet(every=every, phases=(0.5, 0.5, 0.5, 0.5))
+    made = await watched(it, 20 * every)
+    assert made.ticks <= 20 + 60 / 5 + 8, "a scrape or so of learning, then one tick a scrape"
+    delays = [at % every - every / 2 for at in made.counted_at[6:]]
+    assert max(delays) <= 1.5
+
+
+async def test_sums_over_pods_are_refused_and_never_counted() -> None:
+    """Scaled from 4 to 1: the sum falls by their history and could be taken for a restart."""
+    scraper = (Scraper(every=5.0),)
+    pods = [Pod(workload="web-v1", name=f"v1-{n}", scrapers=scraper) for n in range(3)]
+    pods += [
+        Pod(workload="web-v2", name=f"v2-{n}", scrapers=scraper, history=(5000, 242), died=100.0 if n else 1e9) for n in range(4)
+    ]
+    for labels in ((), (("instance", "prometheus:9090"),)):
+        it = Fleet(pods, summed=True)
+        pods[0].scrapers = (Scraper(every=5.0, labels=labels),)
+        made = await watched(it, 200.0)
+        assert (made.requests, made.errors) == ([0, 0], [0, 0])
+        assert "sums over several pods" in made.gaps[-1]
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        (("instance", "10.0.0.9:15090"),),
+        (("job", "second"),),
+        *[((label, "b"),) for label in ("prometheus_replica", "receive_replica", "ha_replica", "monitor", "whatever")],
+    ],
+)
+@pytest.mark.parametrize("shift", [0.2, 2.0, 7.5])
+async def test_a_pod_that_is_scraped_twice_is_counted_once(copy: tuple[tuple[str, str], ...], shift: float) -> None:
+    it = fleet(every=15.0)
+    for pod in it.pods:
+        (one,) = pod.scrapers
+        other = Scraper(every=15.0, phase=(one.phase + shift) % 15.0, labels=copy)
+        pod.scrapers = (one, other)
+    made = await watched(it, 300.0)
+    for arm, workload in enumerate(("web-v1", "web-v2")):
+        assert made.requests[arm] <= it.served(workload, -15.0, 300.0)[0]
+        assert made.latencies[arm] <= made.requests[arm] + 300
+    assert scrapes_counted(made, rate=10.0, seconds=270.0) >= 0.95, made.gaps
+
+
+@pytest.mark.parametrize("label", ["receive_replica", "prometheus_replica"])
+async def test_copies_of_the_same_scrape_are_counted_once(label: str) -> None:
+    it = fleet(every=15.0)
+    for pod in it.pods:
+        (one,) = pod.scrapers
+        pod.scrapers = tuple(Scraper(every=15.0, phase=one.phase, labels=((label, name),)) for name in "abc")
+    made = await watched(it, 300.0)
+    assert made.requests[1] <= it.served("web-v2", -15.0, 300.0)[0]
+    assert scrapes_counted(made, rate=10.0, seconds=270.0) >= 0.95, made.gaps
+
+
+async def test_of_two_clusters_in_one_store_the_releases_own_is_counted() -> None:
+    it = fleet(every=5.0)
+    for pod in it.pods:
+        pod.fails = 0.0
+        pod.scrapers = (Scraper(every=5.0, phase=pod.scrapers[0].phase, labels=(("cluster", "prod"),)),)
+    staging = (Scraper(every=5.0, labels=(("cluster", "staging"),)),)
+    it.pods += [Pod(workload=f"web-v{v}", name=f"v{v}-0", scrapers=staging, fails=0.3 if v == 2 else 0.0) for v in (1, 2)]
+    made = await watched(it, 120.0, cluster="prod")
+    assert made.errors == [0, 0]
+    assert scrapes_counted(made, rate=10.0, seconds=110.0) >= 0.95, made.gaps
+    unnamed = await watched(it, 120.0)
+    assert unnamed.requests == [0, 0]
+    assert "of several clusters ('prod', 'staging')" in unnamed.gaps[-1]
+
+
+async def test_a_pod_that_is_born_during_the_watch_counts_from_its_first_scrape_on_where_it_says_its_age() -> None:
+    for uptime, least in ((True, 70), (False, 0)):
+        it = fleet(every=15.0)
+        it.pods[3] = Pod(workload="web-v2", name="v2-0", scrapers=it.pods[3].scrapers, fails=0.1, born=61.0, uptime=uptime)
+        made = await watched(it, 82.0)
+        assert made.requests[1] >= least
+        assert made.requests[1] <= it.served("web-v2", 0.0, 82.0)[0]
+        assert (made.requests[1] > 0) is uptime
+
+
+async def test_pods_that_come_and_go_cost_none_of_the_others() -> None:
+    it = fleet(every=15.0)
+    late = Scraper(every=15.0, phase=4.0)
+    it.pods += [
+        Pod(workload="web-v1", name="v1-goes", scrapers=(late,), died=100.0),
+        Pod(workload="web-v1", name="v1-comes", scrapers=(late,), born=120.0, uptime=True),
+    ]
+    made = await watched(it, 400.0)
+    assert scrapes_counted(made, rate=10.0, seconds=360.0) >= 0.95, made.gaps
+    assert made.requests[0] <= it.served("web-v1", -15.0, 400.0)[0]
+
+
+# -- any fleet whatever ---------------------------------------------------------------------------------------------------
+
+TIMES = st.sampled_from([20.0, 63.0, 101.0, 140.0])
+
+
+@st.composite
+def scrapers(draw: st.DrawFn) -> tuple[Scraper, ...]:
+    """One scraper, or two that are told apart by whatever label."""
+    every = draw(st.sampled_from([5.0, 10.0, 15.0]))
+    late = draw(st.sampled_from([0.0, 0.0, 3.0, 20.0]))
+    since = draw(st.sampled_from([-1e9, -1e9, 70.0]))
+    first = Scraper(every=every, phase=draw(st.floats(0.0, every - 0.1)), late=late, since=since)
+    if not draw(st.booleans()):
+        return (first,)
+    labels = ((draw(st.sampled_from(["instance", "job", "whatever"])), "other"),)
+    # Apart, as scrapers are: only those of one millisecond cannot be told apart but by the names of their labels.
+    phase = (first.phase + draw(st.floats(0.01, every - 0.01))) % every
+    return (first, Scraper(every=every, phase=phase, late=late, labels=labels, since=since))
+
+
+@st.composite
+def pods(draw: st.DrawFn) -> list[Pod]:
+    """Up to three more pods of either arm, which come, go, restart, and may have a long history."""
+    made = []
+    for number in range(draw(st.integers(0, 3))):
+        born = draw(st.sampled_from([-1000.0, -1000.0, 40.0, 90.0]))
+        made.append(
+            Pod(
+                workload=draw(st.sampled_from(["web-v1", "web-v2"])),
+                name=f"more-{number}",
+                scrapers=draw(scrapers()),
+                fails=draw(st.sampled_from([0.0, 0.1])),
+                born=born,
+                died=born + draw(st.sampled_from([60.0, 1e6])) if born > 0 else draw(st.sampled_from([77.0, 1e6])),
+                restarts=tuple(sorted(t for t in draw(st.sets(TIMES, max_size=2)) if t > born)),
+                history=draw(st.sampled_from([(0, 0), (9000, 400)])) if born < 0 else (0, 0),
+                uptime=draw(st.booleans()),
+            )
+        )
+    return made
+
+
+def could_be_shown(it: Fleet, workload: str, seconds: float, *, begin: float = 0.37) -> tuple[int, int]:
+    """All that was served since what the first reading could have seen of each pod: nobody may count more."""
+    total = failed = 0
+    for pod in it.pods:
+        if pod.workload == workload:
+            firsts = []
+            for scraper in pod.scrapers:
+                seen = list(pod.scrapes(scraper, begin - 300.0, begin))
+                firsts.append(seen[-1] if seen else next(iter(pod.scrapes(scraper, begin - 300.0, seconds + 300.0)), seconds))
+            since = min(firsts) if pod.born < 0 else pod.born
+            requests, errors = pod.served(since, seconds)
+            total, failed = total + requests, failed + errors
+    return total, failed
+
+
+@settings(max_examples=20, deadline=None)
+@given(pods(), scrapers(), scrapers())
+async def test_no_fleet_is_counted_above_what_it_served(
+    more: list[Pod], one: tuple[Scraper, ...], two: tuple[Scraper, ...]
+) -> None:
+    it = Fleet(
+        [
+            Pod(workload="web-v1", name="v1", scrapers=one, history=(700, 30)),
+            Pod(workload="web-v2", name="v2", scrapers=two, fails=0.1),
+            *more,
+        ]
+    )
+    made = await watched(it, 180.0)
+    for arm, workload in enumerate(("web-v1", "web-v2")):
+        requests, errors = could_be_shown(it, workload, 180.0)
+        assert made.requests[arm] <= requests
+        assert made.errors[arm] <= errors
+        assert made.latencies[arm] <= requests
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0.0, 14.0), st.booleans()), min_size=2, max_size=5),
+    st.sampled_from([0.0, 7.0, 60.0]),
+)
+async def test_a_calm_fleet_is_counted_but_for_its_first_and_last_scrapes(shapes: list[tuple[float, bool]], late: float) -> None:
+    it = Fleet([])
+    for number, (phase, copied) in enumerate(shapes):
+        one = Scraper(every=15.0, phase=phase, late=late)
+        other = Scraper(every=15.0, phase=(phase + 4.3) % 15.0, late=late, labels=(("job", "other"),))
+        scraped = (one, other) if copied else (one,)
+        it.pods.append(Pod(workload="web-v1" if number % 2 else "web-v2", name=f"p{number}", scrapers=scraped, fails=0.1))
+    made = await watched(it, 240.0 + late)
+    for arm, workload in enumerate(("web-v1", "web-v2")):
+        pods_there = sum(pod.workload == workload for pod in it.pods)
+        assert made.requests[arm] >= 10.0 * pods_there * (240.0 - 3 * 15.0), made.gaps

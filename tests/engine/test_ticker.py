@@ -192,3 +192,22 @@ async def test_of_a_source_that_nobody_asks_any_more_nothing_is_claimed() -> Non
     shop.registry.put(life.ended(shop.registry.get("web-1")))
     await shop.ticker.tick()
     assert shop.ticker.standing.problem is None
+
+
+async def test_a_source_with_nothing_new_is_not_read_but_a_new_release_does_not_wait_for_it() -> None:
+    telemetry = HandTelemetry([gap()])
+    telemetry.wait_seconds = 30.0
+    shop = Workshop(telemetry)
+    shop.watch("web-1")
+    clock = shop.scene.clock
+    await shop.ticker.tick()
+    began = clock.monotonic()
+    await shop.ticker._rest(30.0)
+    assert clock.monotonic() - began == 30.0
+    shop.watch("web-2")
+    resting = asyncio.create_task(shop.ticker._rest(30.0))
+    await asyncio.sleep(0)
+    shop.watch("web-3")
+    began = clock.monotonic()
+    await resting
+    assert clock.monotonic() - began <= 2.0

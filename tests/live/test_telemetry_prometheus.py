@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -252,3 +253,26 @@ async def test_a_prometheus_that_freezes_and_thaws_costs_ticks_and_no_requests(m
         pods[2].served += 2
         await read_up_to(source, watches, sums, canary=5)
         assert sums.requests == [0, 5]
+
+
+async def test_with_default_settings_and_a_scrape_every_15_s_nothing_is_lost_and_little_is_asked_in_vain(tmp_path: Path) -> None:
+    pods = [Pod(workload, port) for workload, port in zip(("web-v1", "web-v1", "web-v2"), free_ports(3), strict=True)]
+    job = {"job_name": "pods", "static_configs": [{"targets": [f"{LOOPBACK}:{pod.port}" for pod in pods]}]}
+    settings = PrometheusTelemetry(url="http://nobody", dialect="istio", timeout_seconds=PATIENCE_SECONDS)
+    try:
+        for pod in pods:
+            await pod.start()
+        async with prometheus(tmp_path, [job], scrape_interval="15s") as server:
+            made = msgspec.structs.replace(settings, url=server.url)
+            async with telemetry_from(made, clock=SystemClock(), schemas=schemas()) as source, asyncio.timeout(150):
+                sums, watches = Sums(), [workloads()]
+                while sums.requests[1] < 4 * 3:
+                    sums.add((await source.read(watches))["web-1"])
+                    started = "first reading: counting starts here" in sums.gaps
+                    if started and sums.requests == [pods[0].served + pods[1].served - 2000, pods[2].served - 1000]:
+                        pods[0].served, pods[1].served, pods[2].served = (pod.served + 4 for pod in pods)
+                    await asyncio.sleep(source.wait_seconds or source.tick_seconds)
+                assert sums.requests == [4 * 3 * 2, 4 * 3]
+    finally:
+        for pod in pods:
+            await pod.stop()

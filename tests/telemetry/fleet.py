@@ -4,6 +4,7 @@ What the fleet served is known exactly, so that what is counted can be held agai
 queries' answers in this process, at the speed of the parser.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -74,8 +75,8 @@ class Pod:
         """All requests, and those that failed, that it has answered in this time: the truth."""
         edges = [since, *(restart for restart in self.restarts if since < restart < until), until]
         total = failed = 0
-        for begin, end in zip(edges, edges[1:], strict=False):
-            begin, end = max(begin, self.born), min(end, self.died)
+        for left, right in itertools.pairwise(edges):
+            begin, end = max(left, self.born), min(right, self.died)
             if end > begin:
                 before = (0, 0) if begin in self.restarts or begin == self.born else self.counters(begin)
                 history = self.history if begin == self.born else (0, 0)
@@ -199,7 +200,7 @@ async def watched(
     schema = schemas()["istio"]
     index = SeriesIndex(schema, as_text=True)
     source = PrometheusSource(
-        cast(HttpClient, _Client(fleet, clock)),
+        cast("HttpClient", _Client(fleet, clock)),
         url=URL("http://store"),
         schema=schema,
         index=index,

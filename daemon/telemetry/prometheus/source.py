@@ -151,29 +151,34 @@ class PrometheusSource:
                 continue
             if series is None or not series.label_set.arms:
                 continue
-            last = len(item.values) - 1
-            # Older stores write the end of a series so.
-            while last >= 0 and item.values[last][1] == "NaN":
-                last -= 1
-            if last < 0:
+            values = item.values if item.values[-1][1] != "NaN" else _without_its_end(item.values)
+            if not values:
                 continue
-            at, text = item.values[last]
-            before = item.values[last - 1][0] if last else None
+            at, text = values[-1]
+            before = values[-2][0] if len(values) > 1 else None
             target = series.target
-            requests = answered is into.answered
-            if at > answered.get(target, 0.0):
+            newer = at > answered.get(target, 0.0)
+            if newer:
                 answered[target] = at
-                if requests:
-                    self._pace.meet(target, at, before=before)
-            if requests:
-                into.instances.add(series.instance)
-                into.clusters[target] = series.cluster
-                if not series.pod:
-                    into.summed.add(target)
+            if answered is into.answered:
+                self._know(series, into, newest=at if newer else None, before=before)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
             into.add(
                 series, value, target=target, pod=series.pod, at=at, before=before, spacing_seconds=self._pace.spacing_of(target)
             )
+
+    def _know(self, series: Series, into: Collection, *, newest: float | None, before: float | None) -> None:
+        """Learn of the target from one of its counters."""
+        if newest is not None:
+            self._pace.meet(series.target, newest, before=before)
+        into.instances.add(series.instance)
+        into.clusters[series.target] = series.cluster
+        if not series.pod:
+            into.summed.add(series.target)
+
+def _without_its_end(values: Sequence[tuple[float, str]]) -> Sequence[tuple[float, str]]:
+    """The samples before the mark that a series has ended, which older stores write as NaN."""
+    return [one for one in values if one[1] != "NaN"]
 
 
 async def _all(*asked: Awaitable[None]) -> None:

@@ -335,7 +335,7 @@ async def test_the_window_follows_the_scrapes_and_is_wide_for_requests_when_some
         it.scrape(baseline=1020, canary=110, errors=2)
         await it.read()
         windows = [query["query"].rpartition("[")[2] for query in it.server.asked]
-        assert windows[:2] == ["160000ms]", "30000ms]"]
+        assert sorted(windows[:2]) == ["160000ms]", "30000ms]"], "latencies, of which there is ten times as much, are not"
         assert windows[-3:] == ["3500ms]"] * 3
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from daemon.telemetry.counters.collection import Collection, Timing
-from daemon.telemetry.counters.series import Series, SeriesIndex
+from daemon.telemetry.counters.series import SampleKind, Series, SeriesIndex
 from daemon.telemetry.history.asking import Asking, TooMuch
 from daemon.telemetry.prometheus.answer import Item, learned
 from daemon.telemetry.prometheus.query import metadata_query, queries
@@ -105,6 +105,11 @@ class HistorySource:
         """How far apart samples are; 0 where none were found."""
         return self._spacing_seconds
 
+    @property
+    def wait_seconds(self) -> float | None:
+        """Nobody waits for the past."""
+        return None
+
     async def load(self, moment: float, *, end: float) -> None:
         """Have all samples up to ``moment`` at hand, and of what follows, up to ``end``, as much as one query gives.
 
@@ -128,7 +133,7 @@ class HistorySource:
     async def collect(self) -> Collection:
         """What the server had shown by the clock's time."""
         now, stale = self._clock.now(), self.timing.stale_after_seconds
-        collected = Collection(denials_known=bool(self._schema.about.denials))
+        collected = Collection(denials_known=bool(self._schema.about.denials), labelled=True)
         for key, held in self._held.items():
             last, first = bisect_right(held.times, now), bisect_right(held.times, now - stale)
             if first == last:
@@ -146,20 +151,30 @@ class HistorySource:
             return
         if not series.label_set.arms:
             return
-        at = held.times[last - 1]
-        spacing = at - held.times[last - 2] if last - first > 1 else self._spacing_seconds
+        # Older stores write the end of a series so.
+        while last > first and held.values[last - 1] == "NaN":
+            last -= 1
+        if last == first:
+            return
+        at, before = held.times[last - 1], held.times[last - 2] if last - first > 1 else None
         into.answered[series.target] = max(at, into.answered.get(series.target, at))
+        if series.kind is SampleKind.COUNTER:
+            into.clusters[series.target] = series.cluster
+            if not series.pod:
+                into.summed.add(series.target)
+        spacing = self._spacing_seconds if before is None else at - before
         value = number(held.values[last - 1], path=series.identity)
-        into.add(series, value, target=series.target, pod=series.pod, at=at, spacing_seconds=spacing)
+        into.add(series, value, target=series.target, pod=series.pod, at=at, before=before, spacing_seconds=spacing)
 
     async def _piece(self, begin: float, end: float) -> None:
         """All families over the same stretch of time, or none."""
-        asked = queries(self._schema, self._index.selectors, window_seconds=end - begin)
+        width = end - begin
+        asked = queries(self._schema, self._index.selectors, requests_seconds=width, latencies_seconds=width)
         found = [item for query in asked.requests for item in await self._asking.raw(query, at=end)]
         instances = {one.instance for item in found if (one := self._series(bytes(item.metric))) is not None and one.label_set.arms}
         for query in asked.latencies:
             found += await self._asking.raw(query, at=end)
-        about = metadata_query(self._schema.about, instances, ages=True, window_seconds=end - begin) if instances else None
+        about = metadata_query(self._schema.about, instances, ages=True, window_seconds=width) if instances else None
         if about is not None:
             found += await self._asking.raw(about, at=end)
         self._hold(found)

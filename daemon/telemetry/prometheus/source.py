@@ -16,7 +16,7 @@ from daemon.errors import Unavailable, VerdictdError
 from daemon.model import Watch
 from daemon.ports import Clock
 from daemon.telemetry.counters.collection import Collection, Timing
-from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.prometheus.answer import AnswerReader, Item, learned
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.pace import Pace
@@ -175,6 +175,7 @@ class PrometheusSource:
         into.clusters[series.target] = series.cluster
         if not series.pod:
             into.summed.add(series.target)
+
 
 def _without_its_end(values: Sequence[tuple[float, str]]) -> Sequence[tuple[float, str]]:
     """The samples before the mark that a series has ended, which older stores write as NaN."""

@@ -94,4 +94,5 @@ class SampledTelemetry:
             failed=collected.failed,
             stale_after_seconds=timing.stale_after_seconds,
             patience_seconds=timing.patience_seconds,
+            late_seconds=collected.late_seconds,
         )

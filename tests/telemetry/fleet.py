@@ -6,7 +6,6 @@ queries' answers in this process, at the speed of the parser.
 
 import itertools
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -96,10 +95,16 @@ class Pod:
 
 @dataclass
 class Fleet:
-    """Pods, and the store of what was scraped from them. ``summed``: the store keeps sums by workload only."""
+    """Pods, and the store of what was scraped from them.
+
+    Attributes:
+        summed: the store keeps sums by workload only.
+        kept_up: it keeps the scrapers' own series ``up`` too.
+    """
 
     pods: list[Pod]
     summed: bool = False
+    kept_up: bool = True
     asked: list[str] = field(default_factory=list)
 
     def answer(self, query: str, *, now: float) -> bytes:
@@ -134,8 +139,11 @@ class Fleet:
                     for le in ("10", "100", "+Inf"):
                         labels = {**_labels(pod.workload, "200"), **own, "__name__": f"{LATENCY}_bucket", "le": le}
                         yield labels, [(at, float(pod.counters(at)[0])) for at in times]
-                elif UPTIME in query and pod.uptime and re.search(UPTIME, query):
-                    yield {"__name__": UPTIME, **own}, [(at, float(int(at - pod.born))) for at in times]
+                elif UPTIME in query:
+                    if pod.uptime:
+                        yield {"__name__": UPTIME, **own}, [(at, float(int(at - pod.born))) for at in times]
+                    if self.kept_up:
+                        yield {"__name__": "up", **own}, [(at, 1.0) for at in times]
 
     def _sums(self, query: str, since: float, now: float) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
         if f'"{NAME}"' not in query:

@@ -1,11 +1,13 @@
 """Snapshots, rounds and watches written by hand."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from daemon.model import ArmSpec, Release, Watch
 from daemon.telemetry.counters.deltas import ScrapeRound
+from daemon.telemetry.counters.series import LabelSet, SampleKind, Series
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram
 from daemon.telemetry.schema import Ended
 
@@ -54,6 +56,22 @@ def shown(
         counters["5"] = (Ended.FAILED, failed)
     histograms = {} if latency is None else {"h": Histogram(bounds, latency, 10.0 * latency[-1])}
     return ArmSnapshot(at=at, spacing_seconds=spacing_seconds, counters=counters, histograms=histograms)
+
+
+def series(identity: str, kind: SampleKind = SampleKind.COUNTER, *, scraper: str = "") -> Series:
+    """A series that counts what was served, or what a target says of itself."""
+    return Series(
+        kind=kind,
+        identity=identity,
+        scraper=scraper,
+        ended=Ended.SERVED,
+        le=math.nan,
+        target="p",
+        pod="p",
+        instance="p",
+        of_target=kind is not SampleKind.COUNTER,
+        label_set=LabelSet((), {}),
+    )
 
 
 class Rounds:

@@ -48,6 +48,7 @@ class Collection:
         ages_asked: whether they were asked since when they run.
         labelled: targets are told apart by labels of the samples, of which some may have been dropped.
         clusters: the cluster of each target, where samples say so.
+        late_seconds: by how much samples of a target come later than those of the most punctual one, where they do.
         summed: targets that are none: their samples do not say of which pod they are.
         instances: the ``instance`` labels of the targets.
         met: series that were looked at, ours or not.
@@ -64,6 +65,7 @@ class Collection:
         "failed",
         "instances",
         "labelled",
+        "late_seconds",
         "met",
         "metadata",
         "summed",
@@ -77,6 +79,7 @@ class Collection:
         self.ages_asked = False
         self.labelled = labelled
         self.clusters: dict[str, str] = {}
+        self.late_seconds: Mapping[str, float] = {}
         self.summed: set[str] = set()
         self.instances: set[str] = set()
         self.answered: dict[str, float] = {}
@@ -107,21 +110,25 @@ class Collection:
             builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
             match series.kind:
                 case SampleKind.COUNTER:
-                    builder.count(series.identity, series.ended, value, at=at, before=before)
+                    builder.count(series, value, at=at, before=before)
                 case SampleKind.BUCKET:
-                    builder.bucket(series.identity, series.le, value, at=at, before=before)
+                    builder.bucket(series, value, at=at, before=before)
                 case SampleKind.SUM:
-                    builder.sum(series.identity, value, at=at, before=before)
-                case SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT:
+                    builder.sum(series, value, at=at, before=before)
+                case SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT | SampleKind.SCRAPED:
                     raise AssertionError("no arm owns what a target says of itself")
 
     def add_metadata(self, series: Series, value: float, *, target: str, at: float) -> None:
         """Take one sample of what a target says of itself."""
         metadata = self.metadata.setdefault(target, TargetMetadata())
         if series.kind is SampleKind.DENIED:
-            metadata.deny(series.identity, value, at=at)
+            metadata.deny(series, value, at=at)
+        elif series.kind is SampleKind.SCRAPED:
+            if value == 1.0:
+                metadata.scrape(series, at=at)
         elif math.isfinite(value) and value >= 0.0:
             metadata.born = at - value if series.kind is SampleKind.UPTIME else value - self.epoch_offset
+            metadata.scrape(series, at=at)
 
     def merge(self, other: "Collection") -> None:
         """Take over what was collected of other targets."""

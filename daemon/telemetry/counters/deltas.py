@@ -7,6 +7,8 @@ new         nothing is remembered                                 it answered la
                                                                   over the time since. Else nothing: counting starts here
 born        nothing was ever remembered, and its process began    all it shows, over the time since its process began
             after the first reading
+begun       nothing was ever remembered, and the scrape before    all it shows, over the time since that scrape
+            it, of the watch's time, had no word of this arm
 known       a scrape newer than what is remembered                each series' growth: one not met before has grown from 0, one
                                                                   that has gone may come back as it was
 wordless    it has answered since, without a word of this arm     no requests
@@ -14,12 +16,14 @@ silent      no newer scrape                                       nothing, nor o
                                                                   one covers its time as well
 restarted   a series stands lower than before                     this series from 0, the others' growth; those that have gone
                                                                   stand at 0 from then on
-churned     series have gone and others have come, some have      as known
-            stayed
-renamed     all series have gone and others have come at once     nothing: labels have changed, the new series hold the old
-                                                                  counts; counting starts here
-overdue     silent, and behind the release's newest answer by     nothing: it is forgotten, and the others go on without it
-            more than its patience
+churned     series have gone and others have come: some have      as known
+            stayed, or they differ in callers and answers only
+renamed     all series have gone and others have come at once,    nothing: labels have changed, the new series hold the old
+            with other labels                                     counts; counting starts here
+late        silent, others of its arm are not, and it is a good   nothing now, and the others go on; what it has grown by when
+            scrape behind the newest answer                       it is back is counted then
+overdue     silent, and behind the newest answer by more than     nothing: it is forgotten, and the others go on without it
+            its patience
 copied      the pod was scraped by several: two ports, two        the scrape by the same scraper as before, no other; when that
             jobs, replicas of Prometheus                          one is overdue, counting starts at another
 twice       one scrape lists a series twice with two values       nothing, nor of any other target: the tick is null
@@ -34,6 +38,7 @@ What is counted is never more than what was served: where a number could mean tw
 The last five are sorted out before growth is looked at: in ``snapshot`` (copied, twice) and in ``readings`` (the others).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -43,6 +48,7 @@ from daemon.telemetry.counters.snapshot import ArmSnapshot
 from daemon.telemetry.schema import Ended
 
 _PATIENCE_SPACINGS = 3.0
+_LATE_SPACINGS = 1.5
 _BORN_SLACK_SECONDS = 2.0
 """Uptimes are whole seconds, and are read a little after the scrape that they are of."""
 
@@ -61,6 +67,7 @@ class ScrapeRound:
         failed: targets that have not, with the reason.
         stale_after_seconds: a newest sample older than this is no information.
         patience_seconds: least time to wait for a target that has gone quiet, before going on without it.
+        late_seconds: by how much samples of a target usually come later than others', where they do.
     """
 
     serial: int
@@ -72,14 +79,23 @@ class ScrapeRound:
     failed: Mapping[str, str] = field(default_factory=dict)
     stale_after_seconds: float
     patience_seconds: float
+    late_seconds: Mapping[str, float] = field(default_factory=dict)
 
-    def overdue(self, at: float, *, spacing_seconds: float) -> bool:
+    def overdue(self, target: str, at: float, *, spacing_seconds: float) -> bool:
         """Whether a target that last answered at ``at``, and usually does so far apart, is not worth waiting for.
 
         Measured against the newest answer, not against our own clock, which may differ from that of the source.
         """
-        patience = min(self.stale_after_seconds, max(_PATIENCE_SPACINGS * spacing_seconds, self.patience_seconds))
-        return self.newest - at > patience
+        return self._behind(target, at) > min(
+            self.stale_after_seconds, max(_PATIENCE_SPACINGS * spacing_seconds, self.patience_seconds)
+        )
+
+    def late(self, target: str, at: float, *, spacing_seconds: float) -> bool:
+        """Whether it has missed a scrape, as far as anybody can say."""
+        return self._behind(target, at) > max(_LATE_SPACINGS * spacing_seconds, self.patience_seconds)
+
+    def _behind(self, target: str, at: float) -> float:
+        return self.newest - at - self.late_seconds.get(target, 0.0)
 
 
 class Growth(NamedTuple):
@@ -102,6 +118,7 @@ class TargetCounters:
         present: the series that were there last time.
         denied: counters of the target's policy filter, those that have gone included; null while they have not been known.
         fresh: nothing was there of the arm when it was joined.
+        forms: the forms of the series that were there last time.
     """
 
     at: float
@@ -110,6 +127,7 @@ class TargetCounters:
     present: frozenset[str] = frozenset()
     denied: Mapping[str, int] | None = None
     fresh: bool = False
+    forms: AbstractSet[int] = frozenset()
 
     @classmethod
     def joining(cls, snapshot: ArmSnapshot) -> "TargetCounters":
@@ -120,12 +138,14 @@ class TargetCounters:
             counters={series: value for series, (_, value) in snapshot.counters.items()},
             present=frozenset(snapshot.counters),
             denied=snapshot.denied,
+            forms=snapshot.forms,
         )
 
     def renamed(self, snapshot: ArmSnapshot) -> bool:
-        """Whether all series have gone and others have come at once."""
+        """Whether all series have gone and others of another form have come at once."""
         names = snapshot.counters.keys()
-        return bool(names and self.present) and not names <= self.counters.keys() and self.present.isdisjoint(names)
+        gone = bool(names and self.present) and not names <= self.counters.keys() and self.present.isdisjoint(names)
+        return gone and self.forms.isdisjoint(snapshot.forms)
 
     def advance(self, snapshot: ArmSnapshot, *, restarted: bool) -> None:
         """Take the snapshot's counters as the last ones. Series that went in a restart of the process begin again at zero."""
@@ -139,6 +159,7 @@ class TargetCounters:
             self.counters[series] = value
         if snapshot.counters.keys() != self.present:
             self.present = frozenset(snapshot.counters)
+            self.forms = snapshot.forms or self.forms
         self.at = snapshot.at
         self.spacing_seconds = snapshot.spacing_seconds
 
@@ -174,7 +195,11 @@ def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounte
     found = {}
     for target, snapshot in snapshots.items():
         counters = known.get(target)
-        if snapshot.at > counters.at if counters else not this.overdue(snapshot.at, spacing_seconds=snapshot.spacing_seconds):
+        if (
+            snapshot.at > counters.at
+            if counters
+            else not this.overdue(target, snapshot.at, spacing_seconds=snapshot.spacing_seconds)
+        ):
             found[target] = snapshot
     for target, counters in known.items():
         answered = this.answered.get(target)
@@ -184,9 +209,11 @@ def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounte
 
 
 def silent(known: Mapping[str, TargetCounters], found: Mapping[str, ArmSnapshot], this: ScrapeRound) -> str | None:
-    """The first known target that has said nothing new and is not overdue; null when there is none."""
+    """The first known target that has said nothing new and is worth waiting for; null when there is none."""
+    alone = not any(snapshot.counters for snapshot in found.values())
     for target, counters in known.items():
-        if target not in found and not this.overdue(counters.at, spacing_seconds=counters.spacing_seconds):
+        given_up = this.overdue if alone else this.late
+        if target not in found and not given_up(target, counters.at, spacing_seconds=counters.spacing_seconds):
             return target
     return None
 
@@ -197,7 +224,7 @@ def deltas(
     *,
     before: Mapping[str, float],
     seen: AbstractSet[str],
-    born_since: float | None = None,
+    watched_since: float = math.inf,
     met: AbstractSet[str] = frozenset(),
 ) -> list[TargetDelta]:
     """What the targets add that can be counted: known ones, and new ones that had nothing of the arm just before.
@@ -207,7 +234,7 @@ def deltas(
         found: what is new, by target.
         before: when each target answered last time; empty when there was no last time.
         seen: the targets that had series of this arm then, whether or not they were counted.
-        born_since: a target whose process began later has no history; null while there was no first reading.
+        watched_since: what has begun later has no history.
         met: the targets that have been remembered at any time: their history is not new.
     """
     counted = []
@@ -216,9 +243,9 @@ def deltas(
         if counters is None:
             since = before.get(target)
             if since is None or since >= snapshot.at or target in seen:
-                if born_since is None or target in met or snapshot.born is None or snapshot.born < born_since + _BORN_SLACK_SECONDS:
-                    continue
-                since = min(snapshot.born, snapshot.at - _BORN_SLACK_SECONDS)
+                since = None if target in met else _begun(snapshot, watched_since)
+            if since is None:
+                continue
             denied: Mapping[str, int] | None = None if snapshot.denied is None else {}
             counters = TargetCounters(at=since, spacing_seconds=snapshot.spacing_seconds, denied=denied, fresh=True)
         elif counters.renamed(snapshot):
@@ -228,6 +255,15 @@ def deltas(
             TargetDelta(target=target, counters=counters, snapshot=snapshot, grown=grown, denied=_denied(counters, snapshot, grown))
         )
     return counted
+
+
+def _begun(snapshot: ArmSnapshot, watched_since: float) -> float | None:
+    """Since when all that the snapshot shows has happened, where that is known and within the watch's time."""
+    if snapshot.born is not None and snapshot.born >= watched_since + _BORN_SLACK_SECONDS:
+        return min(snapshot.born, snapshot.at - _BORN_SLACK_SECONDS)
+    if snapshot.absent is not None and snapshot.absent + _LATE_SPACINGS * snapshot.spacing_seconds >= watched_since:
+        return snapshot.absent
+    return None
 
 
 def growth(old: Mapping[str, int], new: Mapping[str, tuple[Ended, int]]) -> Growth:

@@ -159,11 +159,20 @@ class LatencyTracker:
         self._wait(pairs[0] if baseline else pairs[1] if canary else {}, bounds_ms, now=now)
         return None, None
 
-    def keep(self, arms: Sequence[Mapping[str, ArmSnapshot]], *, counted: Sequence[Collection[str]]) -> None:
-        """Go on with the targets that were counted, join the others that are there, and forget those that are not."""
+    def keep(
+        self,
+        arms: Sequence[Mapping[str, ArmSnapshot]],
+        *,
+        counted: Sequence[Collection[str]],
+        awaited: Sequence[Collection[str]],
+    ) -> None:
+        """Go on with the targets that were counted or are waited for, join the others that are there, and forget the rest."""
         baseline, canary = (
-            {target: self._kept(known, target, snapshot, counted=target in ours) for target, snapshot in arm.items()}
-            for known, arm, ours in zip(self._taken, arms, counted, strict=True)
+            {
+                **{target: taken for target, taken in known.items() if target in absent},
+                **{target: self._kept(known, target, snapshot, counted=target in ours) for target, snapshot in arm.items()},
+            }
+            for known, arm, ours, absent in zip(self._taken, arms, counted, awaited, strict=True)
         )
         self._taken = (baseline, canary)
 

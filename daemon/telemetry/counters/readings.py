@@ -5,6 +5,7 @@ that the tick is null and the next one covers its time as well. Nothing is lost 
 for a whole one. What stays away longer than its patience is given up: it carries no information, and the others go on.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from analyzers.counts import Arm, Pod
@@ -37,7 +38,7 @@ class DeltaTracker:
     def __init__(self, *, server_side: bool = False) -> None:
         self._server_side = server_side
         self._serial: int | None = None
-        self._began: float | None = None
+        self._began = math.inf
         self._met: tuple[set[str], set[str]] = (set(), set())
         self._seen: list[frozenset[str]] = [frozenset(), frozenset()]
         self._known: tuple[dict[str, TargetCounters], dict[str, TargetCounters]] = ({}, {})
@@ -50,6 +51,8 @@ class DeltaTracker:
     def advance(self, arms: Sequence[Snapshots], this: ScrapeRound) -> Reading:
         """Make the reading of this round from what is there of both arms (baseline first)."""
         first = self._serial is None
+        if first:
+            self._began = this.now
         # A target that answered last time without a word of an arm: what it says of it now has all happened since.
         before = this.before if self._serial == this.serial - 1 else {}
         seen, self._seen = self._seen, [frozenset(arm) for arm in arms]
@@ -62,8 +65,6 @@ class DeltaTracker:
             # Only latency raises here. Its numbers begin anew; the counters are held, so that they lose nothing.
             self._latency.restart(arms)
             return self.gap(f"{error.path}: {error.message}; its buckets start anew")
-        if self._began is None and this.answered:
-            self._began = this.newest
         return self.gap("first reading: counting starts here") if first and this.answered else reading
 
     def gap(self, reason: str) -> Reading:
@@ -78,12 +79,16 @@ class DeltaTracker:
             if (target := silent(self._known[arm], found[arm], this)) is not None:
                 return self.gap(this.failed.get(target) or f"{ARMS[arm]}: no new scrape of {target or 'its series'} yet")
         counted = [
-            deltas(self._known[arm], found[arm], before=before, seen=seen[arm], born_since=self._began, met=self._met[arm])
+            deltas(self._known[arm], found[arm], before=before, seen=seen[arm], watched_since=self._began, met=self._met[arm])
             for arm in (0, 1)
         ]
         reasons = [_nothing(ARMS[arm], counted[arm], found[arm], this, known=bool(self._known[arm])) for arm in (0, 1)]
         if reason := reasons[0] or reasons[1]:
-            self._commit(found, counted)
+            self._commit(found, counted, this)
+            self._latency.restart(found)
+            return self.gap(reason)
+        if (reason := _history(counted, this, watched_since=self._began)) is not None:
+            self._commit(found, counted, this)
             self._latency.restart(found)
             return self.gap(reason)
         seconds = [mean_seconds(one) for one in counted]
@@ -91,7 +96,7 @@ class DeltaTracker:
             return self.gap(f"unequal clocks: the baseline covers {seconds[0]:.3g} s, the canary {seconds[1]:.3g} s")
         latency = self._latency.fold([{one.target: one.snapshot for one in arm} for arm in counted], now=this.now)
         baseline, canary = (make_arm(arm, new, server_side=self._server_side) for arm, new in zip(counted, latency, strict=True))
-        self._commit(found, counted)
+        self._commit(found, counted, this)
         return Reading(
             seconds=round(sum(seconds) / 2, 6),
             baseline=baseline,
@@ -100,11 +105,11 @@ class DeltaTracker:
             at=max(snapshot.at for arm in found for snapshot in arm.values()) + this.epoch_offset,
         )
 
-    def _commit(self, found: Sequence[Snapshots], counted: Sequence[Sequence[TargetDelta]]) -> None:
-        """Take what was counted as the past. Targets that have said nothing new were given up and are forgotten."""
+    def _commit(self, found: Sequence[Snapshots], counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound) -> None:
+        """Take what was counted as the past. Targets that have said nothing new are forgotten when they are overdue."""
         known: list[dict[str, TargetCounters]] = []
-        for snapshots, arm in zip(found, counted, strict=True):
-            kept = {}
+        for before, snapshots, arm in zip(self._known, found, counted, strict=True):
+            kept = {target: one for target, one in before.items() if target not in snapshots and not _overdue(target, one, this)}
             for one in arm:
                 one.counters.advance(one.snapshot, restarted=one.grown.restarted)
                 kept[one.target] = one.counters
@@ -115,7 +120,8 @@ class DeltaTracker:
         self._known = (known[0], known[1])
         for met, targets in zip(self._met, known, strict=True):
             met.update(targets)
-        self._latency.keep(found, counted=[{one.target for one in arm} for arm in counted])
+        awaited = [known.keys() - snapshots.keys() for known, snapshots in zip(self._known, found, strict=True)]
+        self._latency.keep(found, counted=[{one.target for one in arm} for arm in counted], awaited=awaited)
 
 
 class CounterState:
@@ -218,6 +224,18 @@ def _too_old(arms: Sequence[Snapshots], this: ScrapeRound) -> str | None:
         return None
     age = this.now - max(times)
     return f"stale: the newest sample is {age:.0f} s old" if age > this.stale_after_seconds else None
+
+
+def _overdue(target: str, counters: TargetCounters, this: ScrapeRound) -> bool:
+    return this.overdue(target, counters.at, spacing_seconds=counters.spacing_seconds)
+
+
+def _history(counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound, *, watched_since: float) -> str | None:
+    """Why what has grown is of before the watch, if so: where samples come late, those of the watch are not there at its start."""
+    newest = min(max(one.snapshot.at for one in arm) for arm in counted)
+    if newest >= watched_since:
+        return None
+    return f"the newest samples are {this.now - newest:.0f} s old, of before the watch: they come so late, or the clocks differ"
 
 
 def _nothing(arm: str, counted: Sequence[TargetDelta], found: Snapshots, this: ScrapeRound, *, known: bool) -> str | None:

@@ -18,26 +18,20 @@ from daemon.telemetry.schema import Ended, Schema, Selector, Uptime, View, selec
 from daemon.telemetry.wire import number
 
 BASELINE, CANARY = 0, 1
+SCRAPED = "up"
+"""What Prometheus itself says of each target at each scrape."""
 _FORGET_ABOVE = 4
 """Series kept, as a multiple of those met in one reading; more are forgotten."""
-_REPLICA_LABELS = frozenset(
-    {
-        "prometheus_replica",
-        "prometheus",
-        "replica",
-        "__replica__",
-        "prom_replica",
-        "ha_replica",
-        "receive_replica",
-        "rule_replica",
-        "le",
-    }
-)
-"""Copies with the very same times (a store that keeps each sample several times) can be told by names only."""
+_SCRAPERS_LABELS = frozenset({"instance", "job", "prometheus", "monitor"})
+"""These, and whatever has ``replica`` in its name, tell who has scraped: copies of the very same time are told apart by them."""
+_PROXYS_LABELS = ("source_", "destination_", "response_", "request_", "grpc_", "connection_", "client_", "envoy_", "consul_")
+"""What a proxy itself says of a request: values of these come and go with callers and with answers."""
+_SIDECARS_PORTS = (":15020", ":15090")
+"""One sidecar of Istio shows the same at both."""
 
 
 class SampleKind(Enum):
-    """What one sample is: of an arm, or (the last three) what a target says of itself."""
+    """What one sample is: of an arm, or (the last four) of a target as a whole."""
 
     COUNTER = auto()
     BUCKET = auto()
@@ -45,6 +39,7 @@ class SampleKind(Enum):
     DENIED = auto()
     UPTIME = auto()
     STARTED_AT = auto()
+    SCRAPED = auto()
 
 
 @dataclass(slots=True, eq=False)
@@ -77,7 +72,9 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
     """What is known of one series. There may be 100 000s: the garbage collector, which stops everything, passes them over.
 
     Attributes:
-        identity: the same for the buckets and the sum of one histogram; without labels of Prometheus replicas.
+        identity: the same for the buckets and the sum of one histogram.
+        form: the same for series that differ only in what a proxy says of requests: in callers, in answers.
+        scraper: who has scraped it, as far as labels say so.
         le: upper bound, for a bucket.
         instance: the label of that name, which every series of one target has.
         cluster: the label of that name, which a store for several clusters gives to all series of one.
@@ -86,6 +83,8 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
 
     kind: SampleKind
     identity: str
+    form: int = 0
+    scraper: str = ""
     ended: Ended
     le: float
     target: str
@@ -237,15 +236,18 @@ class SeriesIndex:
     def _series(
         self, kind: SampleKind, labels: Mapping[str, str], *, ended: Ended, le: float, family: str, views: tuple[View, ...]
     ) -> Series:
-        identity = [f"{label}={value!r}" for label, value in sorted(labels.items()) if label not in _REPLICA_LABELS]
+        names = sorted(label for label in labels if label != "le")
         instance, pod, cluster = (labels.get(label, "") for label in ("instance", "pod", "cluster"))
+        target = pod or _sidecar(instance)
         ours = tuple([(label, labels[label]) for label in self._arm_labels if label in labels])
         return Series(
             kind=kind,
-            identity=f"{family}{{{','.join(identity)}}}",
+            identity=f"{family}{{{','.join(f'{label}={labels[label]!r}' for label in names)}}}",
+            form=hash(tuple((label, "" if label.startswith(_PROXYS_LABELS) else labels[label]) for label in names)),
+            scraper=",".join(labels[label] for label in names if label in _SCRAPERS_LABELS or "replica" in label),
             ended=ended,
             le=le,
-            target=f"{pod or instance}@{cluster}" if cluster else pod or instance,
+            target=f"{target}@{cluster}" if cluster else target,
             pod=pod or instance,
             instance=instance,
             cluster=cluster,
@@ -255,10 +257,18 @@ class SeriesIndex:
 
     def _self_report(self, name: str, labels: Mapping[str, str]) -> SampleKind | None:
         age = self._schema.about.age
+        if name == SCRAPED:
+            return SampleKind.SCRAPED
         if age is not None and name == age.metric:
             return SampleKind.UPTIME if isinstance(age, Uptime) else SampleKind.STARTED_AT
         denied = any(names.fullmatch(name) is not None and counter.counts(labels) for names, counter in self._denials)
         return SampleKind.DENIED if denied else None
+
+
+def _sidecar(instance: str) -> str:
+    """Whose page this is, where the label ``pod`` does not say so."""
+    host, port = instance[:-6], instance[-6:]
+    return host + _SIDECARS_PORTS[0] if port in _SIDECARS_PORTS else instance
 
 
 def _families(schema: Schema) -> dict[str, tuple[SampleKind, str, tuple[View, ...]]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from daemon.errors import InvalidInput
+from daemon.telemetry.counters.series import Series
 from daemon.telemetry.schema import Ended
 
 LARGEST_COUNT = 1e15
@@ -63,27 +64,38 @@ class TargetMetadata:
     """What one target says of itself.
 
     Attributes:
-        denied: samples (time and value) of its counters of denied requests, by series.
+        denied: samples (time and value) of its counters of denied requests, by scraper and series.
         born: when its process began, in the time base of the samples.
+        scraped: when it was scraped, by scraper, whatever of its arms was there then.
     """
 
-    denied: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    denied: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
     born: float | None = None
+    scraped: dict[str, list[float]] = field(default_factory=dict)
 
-    def deny(self, series: str, value: float, *, at: float) -> None:
+    def deny(self, series: Series, value: float, *, at: float) -> None:
         """Take one sample of a counter of denied requests."""
-        self.denied.setdefault(series, []).append((at, value))
+        self.denied.setdefault((series.scraper, series.identity), []).append((at, value))
 
-    def denied_at(self, at: float) -> dict[str, int]:
-        """The counters of the scrape made at ``at``; raises ``InvalidInput`` when one is no count.
+    def scrape(self, series: Series, *, at: float) -> None:
+        """The target was scraped then."""
+        self.scraped.setdefault(series.scraper, []).append(at)
+
+    def scraped_before(self, at: float, *, scraper: str) -> float | None:
+        """The last scrape by the same scraper before the one made at ``at``, if there was one."""
+        earlier = (one for one in self.scraped.get(scraper, ()) if one < at - _SAME_SCRAPE_SECONDS)
+        return max(earlier, default=None)
+
+    def denied_at(self, at: float, *, scraper: str) -> dict[str, int]:
+        """The counters of the scrape made at ``at`` by ``scraper``; raises ``InvalidInput`` when one is no count.
 
         Of that scrape alone: requests are counted without those denied, so that both must be of one moment.
         """
         return {
             series: whole(value, path=series)
-            for series, samples in self.denied.items()
+            for (by, series), samples in self.denied.items()
             for when, value in samples
-            if abs(when - at) <= _SAME_SCRAPE_SECONDS
+            if by == scraper and abs(when - at) <= _SAME_SCRAPE_SECONDS
         }
 
 
@@ -99,6 +111,8 @@ class ArmSnapshot:
         histograms: latencies by series.
         denied: requests denied by the target's policy filter, by series; null when that is not known.
         born: when the target's process began, where known.
+        absent: when the target was last scraped by the same scraper without a word of this arm, where that is known.
+        forms: the forms of the series.
     """
 
     at: float
@@ -108,6 +122,12 @@ class ArmSnapshot:
     histograms: dict[str, Histogram] = field(default_factory=dict)
     denied: Mapping[str, int] | None = None
     born: float | None = None
+    absent: float | None = None
+    forms: AbstractSet[int] = frozenset()
+
+
+_Moment = tuple[int, str]
+"""When, in milliseconds, and by whom."""
 
 
 @dataclass(slots=True)
@@ -116,6 +136,7 @@ class _Scrape:
 
     at: float
     before: set[int] = field(default_factory=set)
+    forms: set[int] = field(default_factory=set)
     counters: dict[str, tuple[Ended, float]] = field(default_factory=dict)
     buckets: dict[str, dict[float, float]] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
@@ -125,7 +146,8 @@ class SnapshotBuilder:
     """Collects the samples of one arm at one target, and takes those of one scrape only.
 
     A pod may be scraped by several (two ports of its sidecar, two jobs, replicas of Prometheus), each with labels of its own
-    choice. What is scraped at once has one time, to the millisecond, so that scrapers are told apart by their samples' times.
+    choice. What is scraped at once has one time, to the millisecond, so that scrapers are told apart by their samples' times,
+    and those that scrape in the same millisecond by the labels that tell who has scraped.
     """
 
     __slots__ = ("_histograms", "_latencies", "_scrapes", "_twice", "pod", "spacing_seconds")
@@ -133,30 +155,32 @@ class SnapshotBuilder:
     def __init__(self, *, spacing_seconds: float, pod: str = "") -> None:
         self.pod = pod
         self.spacing_seconds = spacing_seconds
-        self._scrapes: dict[int, _Scrape] = {}
-        self._latencies: dict[int, _Scrape] = {}
+        self._scrapes: dict[_Moment, _Scrape] = {}
+        self._latencies: dict[_Moment, _Scrape] = {}
         self._histograms: dict[str, Histogram] = {}
-        self._twice: dict[int, str] = {}
+        self._twice: dict[_Moment, str] = {}
 
     @property
     def counted(self) -> bool:
         """Whether there are any counters: latencies alone say nothing of an arm."""
         return bool(self._scrapes)
 
-    def count(self, series: str, ended: Ended, value: float, *, at: float, before: float | None = None) -> None:
+    def count(self, series: Series, value: float, *, at: float, before: float | None = None) -> None:
         """Take a counter's value. The same series twice in one scrape is one series."""
-        scrape = _at(self._scrapes, at, before)
-        known = scrape.counters.setdefault(series, (ended, value))
-        if known[1] != value and not math.isnan(value):
-            self._twice[round(at * 1000)] = series
+        scrape = _at(self._scrapes, series, at, before)
+        scrape.forms.add(series.form)
+        if scrape.counters.setdefault(series.identity, (series.ended, value))[1] != value and not math.isnan(value):
+            self._twice[round(at * 1000), series.scraper] = series.identity
 
-    def bucket(self, series: str, le: float, value: float, *, at: float, before: float | None = None) -> None:
+    def bucket(self, series: Series, value: float, *, at: float, before: float | None = None) -> None:
         """Take one bucket of a histogram."""
-        _at(self._latencies, at, before).buckets.setdefault(series, {})[le] = value
+        buckets = _at(self._latencies, series, at, before).buckets.setdefault(series.identity, {})
+        if buckets.setdefault(series.le, value) != value and not math.isnan(value):
+            self._twice[round(at * 1000), series.scraper] = series.identity
 
-    def sum(self, series: str, value: float, *, at: float, before: float | None = None) -> None:
+    def sum(self, series: Series, value: float, *, at: float, before: float | None = None) -> None:
         """Take a histogram's sum."""
-        _at(self._latencies, at, before).sums[series] = value
+        _at(self._latencies, series, at, before).sums[series.identity] = value
 
     def histogram(self, series: str, histogram: Histogram) -> None:
         """Take a histogram that is whole already."""
@@ -177,12 +201,11 @@ class SnapshotBuilder:
             InvalidInput: a number cannot be used, or a series is there twice with two values.
         """
         moment, scrape = self._newest(followed)
-        if (series := self._twice.get(moment)) is not None:
+        when, latency = self._latency(moment, scrape)
+        if (series := self._twice.get(moment) or self._twice.get(when)) is not None:
             raise InvalidInput("it is listed twice in one scrape, with two values", path=series)
-        latency = self._latency(moment, scrape)
         histograms = self._histograms
-        for series, buckets in latency.buckets.items() if latency is not None else ():
-            assert latency is not None
+        for series, buckets in latency.buckets.items():
             histograms[series] = assemble(buckets, latency.sums.get(series), unit_ms=unit_ms, path=series)
         return ArmSnapshot(
             at=scrape.at,
@@ -190,11 +213,13 @@ class SnapshotBuilder:
             pod=self.pod,
             counters={series: (ended, whole(value, path=series)) for series, (ended, value) in scrape.counters.items()},
             histograms=histograms,
-            denied=metadata.denied_at(scrape.at) if denials_known else None,
+            denied=metadata.denied_at(scrape.at, scraper=moment[1]) if denials_known else None,
             born=metadata.born,
+            absent=None if scrape.before else metadata.scraped_before(scrape.at, scraper=moment[1]),
+            forms=scrape.forms,
         )
 
-    def _newest(self, followed: AbstractSet[str]) -> tuple[int, _Scrape]:
+    def _newest(self, followed: AbstractSet[str]) -> tuple[_Moment, _Scrape]:
         """The newest scrape by the same scraper as last time; by any, where there is none by the same."""
         if len(self._scrapes) == 1:
             return next(iter(self._scrapes.items()))
@@ -204,17 +229,20 @@ class SnapshotBuilder:
                 return moment, self._scrapes[moment]
         return moments[0], self._scrapes[moments[0]]
 
-    def _latency(self, moment: int, scrape: _Scrape) -> _Scrape | None:
+    def _latency(self, moment: _Moment, scrape: _Scrape) -> tuple[_Moment, _Scrape]:
         """Latencies by the same scraper. They are asked for by themselves, so that they may be of a scrape earlier or later."""
-        moments = sorted(self._latencies, reverse=True)
+        moments = sorted((one for one in self._latencies if one[1] == moment[1]), reverse=True)
         if len(self._scrapes) > 1:
-            ours = {moment, *scrape.before}
-            moments = [one for one in moments if one in ours or not ours.isdisjoint(self._latencies[one].before)]
-        return self._latencies[moments[0]] if moments else None
+            ours = {moment[0], *scrape.before}
+            moments = [one for one in moments if one[0] in ours or not ours.isdisjoint(self._latencies[one].before)]
+        return (moments[0], self._latencies[moments[0]]) if moments else (moment, _NONE)
 
 
-def _at(scrapes: dict[int, _Scrape], at: float, before: float | None) -> _Scrape:
-    moment = round(at * 1000)
+_NONE = _Scrape(0.0)
+
+
+def _at(scrapes: dict[_Moment, _Scrape], series: Series, at: float, before: float | None) -> _Scrape:
+    moment = (round(at * 1000), series.scraper)
     scrape = scrapes.get(moment)
     if scrape is None:
         scrape = scrapes[moment] = _Scrape(at)

@@ -17,6 +17,8 @@ _WIDE_SECONDS = 130.0
 """Beyond what is usual: two samples of the slowest usual scrape (60 s), and a little."""
 _WIDE_EVERY = 10
 _GAPS_KEPT = 3
+_HOPE_SECONDS = 20.0
+"""A target of which no new sample comes for so long is dead, or was so when it was met first."""
 _FINE_SECONDS = 1.0
 _MARGIN_SECONDS = 0.2
 _FOLLOWED_TARGETS = 16
@@ -31,9 +33,13 @@ class Rhythm:
         at: time of the newest sample.
         gaps: the last few distances between two samples; the least of them is the spacing, since a scrape may be missed.
         absent_seconds, there_seconds: ages at which a sample was seen not to be there yet, and to be there.
+        met: when it was met first, by our clock.
+        looked: when it was last looked for as far back as it is.
     """
 
     at: float
+    met: float
+    looked: float
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=_GAPS_KEPT))
     absent_seconds: float = -math.inf
     there_seconds: float = math.inf
@@ -48,13 +54,21 @@ class Rhythm:
         """Whether a sample has been seen to come."""
         return self.absent_seconds > -math.inf
 
-    def came(self, at: float, *, before: float | None, now: float, looked: float) -> None:
-        """A newer sample is there. ``before`` is the one before it in the same answer; ``looked`` is when it was not there yet."""
+    @property
+    def reach_seconds(self) -> float:
+        """How far back from now two of its samples are, and how old the newest may be; 0 while nobody knows that it is alive."""
+        if self.known:
+            return self.there_seconds + _SPACINGS * self.spacing_seconds
+        hopeless = self.looked - self.met > max(_HOPE_SECONDS, _SPACINGS * self.spacing_seconds)
+        return 0.0 if hopeless else max(0.0, self.looked - self.at) + _SPACINGS * self.spacing_seconds
+
+    def came(self, at: float, *, before: float | None, now: float) -> None:
+        """A newer sample is there. ``before`` is the one before it in the same answer."""
         gap = at - (self.at if before is None else before)
         if gap > 0.0:
             self.gaps.append(gap)
+        absent, there = self.looked - at, now - at
         self.at = at
-        absent, there = looked - at, now - at
         if there <= self.absent_seconds or absent >= self.there_seconds:
             self.absent_seconds = absent
             self.there_seconds = there
@@ -86,7 +100,6 @@ class Pace:
         self._blind_seconds = min(_FIRST_LOOK_SECONDS, longest_seconds)
         self._wide = False
         self._asked = 0
-        self._looked = -math.inf
 
     @property
     def spacing_seconds(self) -> float:
@@ -97,6 +110,13 @@ class Pace:
     def late_seconds(self) -> float:
         """How late the samples of the latest target are, as far as that is known; 0 before anything is."""
         return max((one.there_seconds for one in self._rhythms.values() if one.known), default=0.0)
+
+    @property
+    def later_seconds(self) -> dict[str, float]:
+        """By how much the samples of a target come later than those of the most punctual one, where it is worth telling."""
+        known = {target: one.there_seconds for target, one in self._rhythms.items() if one.known}
+        least = min(known.values(), default=0.0)
+        return {target: late - least for target, late in known.items() if late - least > _FINE_SECONDS}
 
     def spacing_of(self, target: str) -> float:
         """How far apart this target's samples are; as the slowest's while it is not known."""
@@ -136,17 +156,17 @@ class Pace:
         for target, (at, before) in met.items():
             rhythm = self._rhythms.get(target)
             if rhythm is None:
-                rhythm = self._rhythms[target] = Rhythm(at)
+                rhythm = self._rhythms[target] = Rhythm(at, met=now, looked=now)
                 if before is not None and at > before:
                     rhythm.gaps.append(at - before)
                 else:
                     self._wide = True
             elif at > rhythm.at:
-                rhythm.came(at, before=before, now=now, looked=self._looked)
+                rhythm.came(at, before=before, now=now)
+            rhythm.looked = now
         if met:
             for target in [t for t, one in self._rhythms.items() if t not in met and now - one.at > self._longest_seconds]:
                 del self._rhythms[target]
-        self._looked = now
 
     def drop(self) -> None:
         """The answer was not whole."""
@@ -173,9 +193,4 @@ class Pace:
     def _usual_seconds(self) -> float:
         if not self._rhythms:
             return self._blind_seconds
-        spacing = self.spacing_seconds
-        reaches = (
-            (one.there_seconds if one.known else max(0.0, self._looked - one.at)) + _SPACINGS * (one.spacing_seconds or spacing)
-            for one in self._rhythms.values()
-        )
-        return max(*reaches, self._tick_seconds) + _SLACK_SECONDS
+        return max(self._tick_seconds, *(one.reach_seconds for one in self._rhythms.values())) + _SLACK_SECONDS

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, assert_never
 
+from daemon.telemetry.counters.series import SCRAPED
 from daemon.telemetry.schema import Begins, DenialCounter, Ended, Is, Lists, Rule, Schema, Selector, SelfReport, Test, View
 from daemon.telemetry.wire import literal
 
@@ -52,10 +53,10 @@ def metadata_query(about: SelfReport, instances: AbstractSet[str], *, ages: bool
     Args:
         about: names the series.
         instances: ``instance`` labels of the targets. All targets are asked for when there are many, or one has no such label.
-        ages: since when the targets run is wanted too.
+        ages: since when the targets run is wanted too, and when they were scraped.
         window_seconds: how far back.
     """
-    names = [literal(about.age.metric)] if ages and about.age is not None else []
+    names = [SCRAPED, literal(about.age.metric)] if ages and about.age is not None else []
     names += [counter.names for counter in about.denials]
     if not names:
         return None

@@ -74,6 +74,7 @@ class PrometheusSource:
             self._pace.drop()
             raise Unavailable(f"prometheus: {error}") from error
         self._pace.settle(now=self._clock.now())
+        collected.late_seconds = self._pace.later_seconds
         self._say()
         self._metadata.settle(collected)
         return collected

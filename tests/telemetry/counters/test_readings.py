@@ -160,14 +160,64 @@ def test_the_same_scrape_again_is_not_a_tick_without_requests() -> None:
 
 
 def test_a_target_that_stays_away_is_given_up_and_the_others_go_on() -> None:
-    table = Table(patience_seconds=2.0)
+    table = Table(patience_seconds=1.0)
     table.read(0, {"a": shown(0, 10), "b": shown(0, 20)}, {"c": shown(0, 5)})
-    gaps = [table.read(n, {"a": shown(n, 10 + n)}, {"c": shown(n, 5)}).gap for n in (1, 2, 3)]
-    assert gaps == ["baseline: no new scrape of b yet"] * 3
-    assert counts(table.read(4, {"a": shown(4, 14)}, {"c": shown(4, 6)})) == ((4, 0), (1, 0))
+    assert table.read(1, {"a": shown(1, 11)}, {"c": shown(1, 5)}).gap == "baseline: no new scrape of b yet"
+    assert counts(table.read(3, {"a": shown(3, 13)}, {"c": shown(3, 5)})) == ((3, 0), (0, 0))
+    assert counts(table.read(4, {"a": shown(4, 14)}, {"c": shown(4, 6)})) == ((1, 0), (1, 0))
     # When it comes back, nobody knows over which time its counters grew.
     assert counts(table.read(5, {"a": shown(5, 15), "b": shown(5, 90)}, {"c": shown(5, 7)})) == ((1, 0), (1, 0))
     assert counts(table.read(6, {"a": shown(6, 16), "b": shown(6, 95)}, {"c": shown(6, 8)})) == ((6, 0), (1, 0))
+
+
+def test_a_target_that_misses_a_scrape_is_not_waited_for_and_loses_nothing() -> None:
+    table = Table(patience_seconds=1.0)
+    table.read(0, {"a": shown(0, 10), "b": shown(0, 20, latency=(20, 20, 20))}, {"c": shown(0, 5, latency=(5, 5, 5))})
+    assert counts(table.read(2, {"a": shown(2, 12)}, {"c": shown(2, 6, latency=(5, 5, 5))})) == ((2, 0), (1, 0))
+    back = table.read(3, {"a": shown(3, 13), "b": shown(3, 50, latency=(50, 50, 50))}, {"c": shown(3, 7, latency=(7, 7, 7))})
+    assert counts(back) == ((31, 0), (1, 0))
+    assert latencies(back) == ((30, 0, 0), (2, 0, 0))
+
+
+def test_the_only_target_of_an_arm_is_waited_for_longer() -> None:
+    """Without it there is nothing to compare."""
+    table = Table(patience_seconds=1.0)
+    table.one(0, shown(0, 10), shown(0, 5))
+    assert table.read(2, {"p": shown(2, 12)}, {}, answered=()).gap is not None
+    assert table.read(2.5, {"q": shown(2.5, 12)}, {"c": shown(0, 5)}).gap is not None
+
+
+def test_samples_of_before_the_watch_are_its_history() -> None:
+    """They come 60 s late: a canary that failed and was mended before the watch has failed in none of its ticks."""
+    table = Table(stale_after_seconds=300.0)
+    table.one(100, shown(40, 10), shown(40, 5))
+    gap = table.one(110, shown(50, 20), shown(50, 10, 90))
+    assert gap.gap == "the newest samples are 60 s old, of before the watch: they come so late, or the clocks differ"
+    assert table.one(159, shown(99, 30), shown(99, 20, 120)).gap is not None
+    assert counts(table.one(161, shown(101, 40), shown(101, 25, 121))) == ((10, 0), (6, 1))
+
+
+def test_callers_that_come_and_go_are_counted_and_are_no_new_labels() -> None:
+    """Every series lives as long as one short caller: nothing stays from scrape to scrape but the form of the labels."""
+    table = Table()
+    callers = [
+        ArmSnapshot(at=at, spacing_seconds=1, counters={f"caller-{at}": (Ended.SERVED, 10 + at)}, forms=frozenset({7}))
+        for at in (1, 2, 3)
+    ]
+    table.one(1, shown(1, 100), callers[0])
+    assert counts(table.one(2, shown(2, 110), callers[1])) == ((10, 0), (12, 0))
+    assert counts(table.one(3, shown(3, 120), callers[2])) == ((10, 0), (13, 0))
+
+
+def test_an_arm_that_was_not_there_at_the_scrape_before_counts_from_zero() -> None:
+    table = Table()
+    table.read(10, {"p": shown(9.5, 100)}, {})
+    begun = ArmSnapshot(at=10.8, spacing_seconds=1, counters={"2": (Ended.SERVED, 7)}, absent=9.8)
+    assert counts(table.read(11, {"p": shown(10.5, 110)}, {"q": begun})) == ((10, 0), (7, 0))
+    long_ago = ArmSnapshot(at=10.8, spacing_seconds=1, counters={"2": (Ended.SERVED, 7)}, absent=5.0)
+    table = Table()
+    table.read(10, {"p": shown(9.5, 100)}, {})
+    assert table.read(11, {"p": shown(10.5, 110)}, {"q": long_ago}).gap == "canary: first sight of its series"
 
 
 def test_an_arm_whose_series_all_went_is_a_gap_and_not_zero_requests() -> None:

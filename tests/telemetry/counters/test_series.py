@@ -63,19 +63,29 @@ def test_latency_of_failures_is_left_out_where_outcomes_are_told_apart() -> None
     assert (served.kind, served.le, served.ended) == (SampleKind.BUCKET, 5.0, Ended.SERVED)
 
 
-def test_buckets_and_sum_of_one_histogram_have_one_identity_and_replicas_of_prometheus_too() -> None:
+def test_buckets_and_sum_of_one_histogram_have_one_identity_and_each_scraper_its_own() -> None:
     index = SeriesIndex(ISTIO)
     name = "istio_request_duration_milliseconds"
-    identities = {
-        found.identity
-        for found in (
-            learn(index, f"{name}_bucket", le="5"),
-            learn(index, f"{name}_bucket", le="+Inf", prometheus_replica="a"),
-            learn(index, f"{name}_sum", prometheus_replica="b"),
-        )
-        if found is not None
-    }
-    assert len(identities) == 1
+    ours = [learn(index, f"{name}_bucket", le="5"), learn(index, f"{name}_bucket", le="+Inf"), learn(index, f"{name}_sum")]
+    others = [learn(index, f"{name}_sum", prometheus_replica=replica) for replica in "ab"]
+    assert len({found.identity for found in ours if found is not None}) == 1
+    assert len({found.identity for found in (*ours, *others) if found is not None}) == 3
+    assert len({found.scraper for found in (*ours, *others) if found is not None}) == 3
+
+
+def test_the_form_of_a_series_is_the_same_for_all_callers_and_answers() -> None:
+    index = SeriesIndex(ISTIO)
+    same = [learn(index, source_workload="a"), learn(index, source_workload="b", response_code="503")]
+    other = [learn(index, source_workload="a", region="eu"), learn(index), learn(index, source_workload="a", job="b")]
+    forms = [found.form for found in (*same, *other) if found is not None]
+    assert forms[0] == forms[1]
+    assert len(set(forms)) == 4, "the others differ in a label's name, or in what their scraper has added"
+
+
+def test_the_two_pages_of_a_sidecar_are_one_target_also_where_nobody_names_the_pod() -> None:
+    index = SeriesIndex(ISTIO)
+    found = [learn(index, instance=f"10.0.0.1:{port}") for port in (15020, 15090, 9090)]
+    assert [one.target for one in found if one is not None] == ["10.0.0.1:15020", "10.0.0.1:15020", "10.0.0.1:9090"]
 
 
 def test_targets_are_pods_where_there_are_pods() -> None:

@@ -11,23 +11,25 @@ from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.snapshot import TargetMetadata
 from daemon.telemetry.prometheus.metadata import Ages
 from daemon.telemetry.prometheus.query import MAX_INSTANCES, metadata_query
+from tests.telemetry.support import series
 
 
 def test_denials_are_those_of_the_scrape_asked_for() -> None:
     metadata = TargetMetadata()
     for at, value in ((1.0, 5.0), (2.0, 7.0), (3.0, 11.0)):
-        metadata.deny("a", value, at=at)
-    metadata.deny("b", 1.0, at=3.0)
-    assert metadata.denied_at(2.0001) == {"a": 7}
-    assert metadata.denied_at(3.0) == {"a": 11, "b": 1}
-    assert metadata.denied_at(4.0) == {}
+        metadata.deny(series("a"), value, at=at)
+    metadata.deny(series("b"), 1.0, at=3.0)
+    assert metadata.denied_at(2.0001, scraper="") == {"a": 7}
+    assert metadata.denied_at(3.0, scraper="") == {"a": 11, "b": 1}
+    assert metadata.denied_at(4.0, scraper="") == {}
+    assert metadata.denied_at(3.0, scraper="other") == {}, "its copies are not added"
 
 
 def test_a_count_that_is_none_is_refused_with_its_series() -> None:
     metadata = TargetMetadata()
-    metadata.deny("a", float("inf"), at=1.0)
+    metadata.deny(series("a"), float("inf"), at=1.0)
     with pytest.raises(InvalidInput) as caught:
-        metadata.denied_at(1.0)
+        metadata.denied_at(1.0, scraper="")
     assert caught.value.path == "a"
 
 

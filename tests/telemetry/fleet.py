@@ -6,7 +6,8 @@ queries' answers in this process, at the speed of the parser.
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -49,6 +50,9 @@ class Pod:
         born, died: when it runs; ``restarts`` are when its process begins anew.
         history: requests before it was first scraped, all served, and those that failed.
         uptime: whether it says since when it runs.
+        begins: when its first request comes; it has no counter before.
+        callers: each lives for one scrape only, and its series with it.
+        host: its address; empty: its own.
     """
 
     workload: str
@@ -61,11 +65,14 @@ class Pod:
     restarts: tuple[float, ...] = ()
     history: tuple[int, int] = (0, 0)
     uptime: bool = False
+    begins: float = -1e9
+    callers: bool = False
+    host: str = ""
 
     def counters(self, at: float) -> tuple[int, int]:
         """Requests served and failed, as its process counts them at this time."""
         began = max([self.born, *(restart for restart in self.restarts if restart <= at)])
-        total = int(self.rate * (at - began))
+        total = int(self.rate * max(0.0, at - max(began, self.begins)))
         failed = int(total * self.fails)
         old = self.history if began == self.born else (0, 0)
         return total - failed + old[0], failed + old[1]
@@ -100,11 +107,13 @@ class Fleet:
     Attributes:
         summed: the store keeps sums by workload only.
         kept_up: it keeps the scrapers' own series ``up`` too.
+        marks_ends: it writes the end of a series as NaN.
     """
 
     pods: list[Pod]
     summed: bool = False
     kept_up: bool = True
+    marks_ends: bool = False
     asked: list[str] = field(default_factory=list)
 
     def answer(self, query: str, *, now: float) -> bytes:
@@ -112,7 +121,7 @@ class Fleet:
         self.asked.append(query)
         seconds = float(query.rpartition("[")[2].removesuffix("ms]")) / 1000.0
         result = [
-            {"metric": labels, "values": [[START + at, f"{value:.10g}"] for at, value in samples]}
+            {"metric": labels, "values": [[START + at, f"{value:.10g}".replace("nan", "NaN")] for at, value in samples]}
             for labels, samples in self._series(query, now - seconds, now)
             if samples
         ]
@@ -128,13 +137,13 @@ class Fleet:
             yield from self._sums(query, since, now)
             return
         for number, pod in enumerate(self.pods):
+            host = pod.host or f"10.0.0.{number}"
             for scraper in pod.scrapers:
                 times = list(pod.scrapes(scraper, since, now))
-                own = {"instance": f"10.0.0.{number}:15020", **({"pod": pod.name} if pod.name else {}), **dict(scraper.labels)}
+                own = {"instance": f"{host}:15020", **({"pod": pod.name} if pod.name else {}), **dict(scraper.labels)}
                 if f'"{NAME}"' in query:
-                    for index, code in enumerate(("200", "503")):
-                        samples = [(at, float(pod.counters(at)[index])) for at in times]
-                        yield {**_labels(pod.workload, code), **own}, [one for one in samples if one[1]]
+                    ends = self.marks_ends and since < pod.died <= now
+                    yield from self._counters(pod, scraper, own, times, ends=ends)
                 elif LATENCY in query:
                     for le in ("10", "100", "+Inf"):
                         labels = {**_labels(pod.workload, "200"), **own, "__name__": f"{LATENCY}_bucket", "le": le}
@@ -144,6 +153,26 @@ class Fleet:
                         yield {"__name__": UPTIME, **own}, [(at, float(int(at - pod.born))) for at in times]
                     if self.kept_up:
                         yield {"__name__": "up", **own}, [(at, 1.0) for at in times]
+
+    def _counters(
+        self, pod: Pod, scraper: Scraper, own: dict[str, str], times: list[float], *, ends: bool
+    ) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
+        for index, code in enumerate(("200", "503")):
+            labels = {**_labels(pod.workload, code), **own}
+            if pod.callers:
+                yield from self._callers(pod, scraper, index, labels, times)
+                continue
+            samples = [(at, float(pod.counters(at)[index])) for at in times]
+            if ends and samples:
+                samples.append((samples[-1][0] + scraper.every, math.nan))
+            yield labels, [one for one in samples if one[1]]
+
+    def _callers(
+        self, pod: Pod, scraper: Scraper, index: int, labels: dict[str, str], times: list[float]
+    ) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
+        for at in times:
+            grown = pod.counters(at)[index] - pod.counters(at - scraper.every)[index]
+            yield {**labels, "source_workload": f"job-{at:.0f}"}, [(at, float(grown))] if grown else []
 
     def _sums(self, query: str, since: float, now: float) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
         if f'"{NAME}"' not in query:
@@ -201,9 +230,15 @@ class _Client:
 
 
 async def watched(
-    fleet: Fleet, seconds: float, *, tick_seconds: float = 5.0, cluster: str | None = None, begin: float = 0.37
+    fleet: Fleet,
+    seconds: float,
+    *,
+    tick_seconds: float = 5.0,
+    cluster: str | None = None,
+    begin: float = 0.37,
+    beside: Sequence[Watch] = (),
 ) -> Watched:
-    """Watch ``web-v1`` against ``web-v2`` for so long, as the ticker does."""
+    """Watch ``web-v1`` against ``web-v2`` for so long, as the ticker does, with other releases beside it."""
     clock = HandClock(START + begin)
     schema = schemas()["istio"]
     index = SeriesIndex(schema, as_text=True)
@@ -217,7 +252,7 @@ async def watched(
         stale_after_seconds=300.0,
     )
     telemetry = SampledTelemetry(source, schema=schema, index=index, clock=clock)
-    watches = [in_cluster(workloads(), cluster)]
+    watches = [in_cluster(workloads(), cluster), *beside]
     made = Watched()
     while clock.time < START + seconds:
         made.add((await telemetry.read(watches))["web-1"], clock.time - START)

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.telemetry.fleet import Fleet, Pod, Scraper, Watched, watched
+from tests.telemetry.support import workloads
 
 INTERVALS = (5.0, 10.0, 15.0, 30.0, 60.0)
 
@@ -87,7 +88,7 @@ async def test_a_pod_that_is_scraped_twice_is_counted_once(copy: tuple[tuple[str
     assert scrapes_counted(made, rate=10.0, seconds=270.0) >= 0.95, made.gaps
 
 
-@pytest.mark.parametrize("label", ["receive_replica", "prometheus_replica"])
+@pytest.mark.parametrize("label", ["receive_replica", "prometheus_replica", "monitor", "job"])
 async def test_copies_of_the_same_scrape_are_counted_once(label: str) -> None:
     it = fleet(every=15.0)
     for pod in it.pods:
@@ -96,6 +97,91 @@ async def test_copies_of_the_same_scrape_are_counted_once(label: str) -> None:
     made = await watched(it, 300.0)
     assert made.requests[1] <= it.served("web-v2", -15.0, 300.0)[0]
     assert scrapes_counted(made, rate=10.0, seconds=270.0) >= 0.95, made.gaps
+
+
+async def test_copies_of_the_same_scrape_that_nobody_can_know_are_refused_with_the_reason() -> None:
+    it = fleet(every=15.0)
+    for pod in it.pods:
+        (one,) = pod.scrapers
+        pod.scrapers = tuple(Scraper(every=15.0, phase=one.phase, labels=(("whatever", name),)) for name in "ab")
+    made = await watched(it, 120.0)
+    assert made.requests == [0, 0]
+    assert "there several times, with the same values" in made.gaps[-1]
+
+
+@pytest.mark.parametrize("shift", [0.0, 2.0])
+async def test_a_sidecar_with_two_pages_and_without_a_pods_name_is_counted_once(shift: float) -> None:
+    it = fleet(every=15.0)
+    for number, pod in enumerate(it.pods):
+        (one,) = pod.scrapers
+        twin = Scraper(every=15.0, phase=(one.phase + shift) % 15.0, labels=(("instance", f"10.0.0.{number}:15090"),))
+        pod.name, pod.scrapers = "", (one, twin)
+    made = await watched(it, 300.0)
+    assert made.requests[1] <= it.served("web-v2", -15.0, 300.0)[0]
+    assert scrapes_counted(made, rate=10.0, seconds=270.0) >= 0.95, made.gaps
+
+
+@pytest.mark.parametrize(("every", "late"), [(5.0, 60.0), (15.0, 90.0), (15.0, 120.0)])
+async def test_a_late_cluster_beside_a_punctual_one_is_counted_whole_and_so_is_the_other(every: float, late: float) -> None:
+    beside = [workloads("api-1", baseline="api-v1", canary="api-v2")]
+    for ours, theirs in ((late, 0.0), (0.0, late)):
+        it = fleet(every=every, late=ours)
+        it.pods += [
+            Pod(workload=f"api-v{v}", name=f"api-v{v}", scrapers=(Scraper(every=every, phase=1.0 + v, late=theirs),))
+            for v in (1, 2)
+        ]
+        made = await watched(it, 20 * every + late, beside=beside)
+        assert scrapes_counted(made, rate=10.0, seconds=18 * every) >= 0.95, made.gaps
+        assert made.requests[1] <= it.served("web-v2", -every, 20 * every + late)[0]
+
+
+async def test_a_late_canary_beside_a_punctual_baseline_is_counted_whole() -> None:
+    it = fleet(every=15.0)
+    it.pods[3].scrapers = (Scraper(every=15.0, phase=3.0, late=60.0),)
+    made = await watched(it, 400.0)
+    assert scrapes_counted(made, rate=10.0, seconds=300.0) >= 0.95, made.gaps
+
+
+async def test_failures_of_before_the_watch_are_not_counted_in_it_however_late_they_come() -> None:
+    it = fleet(every=15.0, late=90.0)
+    it.pods[3].fails, it.pods[3].history = 0.0, (0, 0)
+    it.pods[3].restarts = (1.0,)
+    it.pods.append(Pod(workload="web-v2", name="v2-bad", scrapers=it.pods[3].scrapers, fails=0.5, died=0.0))
+    made = await watched(it, 300.0)
+    assert made.errors[1] == 0
+    assert made.requests[1] > 1500
+    assert any("of before the watch" in gap for gap in made.gaps)
+
+
+@pytest.mark.parametrize("marks_ends", [False, True])
+async def test_a_pod_that_goes_costs_two_scrapes_at_most(marks_ends: bool) -> None:
+    it = fleet(every=15.0)
+    it.marks_ends = marks_ends
+    it.pods[1].died = 100.0
+    made = await watched(it, 400.0)
+    assert max(b - a for a, b in zip(made.counted_at, made.counted_at[1:], strict=False)) <= 31.0
+    assert made.requests[0] >= it.served("web-v1", 15.0, 385.0)[0] - 150
+
+
+@pytest.mark.parametrize("every", [5.0, 15.0, 30.0])
+async def test_an_arm_that_begins_at_a_pod_that_was_scraped_before_counts_from_its_first_scrape_on(every: float) -> None:
+    for kept_up in (True, False):
+        it = fleet(every=every)
+        it.kept_up = kept_up
+        it.pods[3].begins = 2.1 * every
+        made = await watched(it, 3.9 * every)
+        assert made.requests[1] <= it.served("web-v2", 0.0, 4 * every)[0]
+        if kept_up:
+            assert made.requests[1] >= 10.0 * 0.4 * every, made.gaps
+
+
+async def test_callers_that_live_for_one_scrape_are_counted() -> None:
+    it = fleet(every=15.0)
+    it.pods[3].callers = True
+    made = await watched(it, 300.0)
+    assert scrapes_counted(made, rate=10.0, seconds=260.0) >= 0.95, made.gaps
+    assert made.requests[1] <= it.served("web-v2", -15.0, 300.0)[0]
+    assert made.errors[1] == pytest.approx(0.1 * made.requests[1], rel=0.1)
 
 
 async def test_of_two_clusters_in_one_store_the_releases_own_is_counted() -> None:

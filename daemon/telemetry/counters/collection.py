@@ -12,8 +12,8 @@ from typing import Protocol
 from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
 from daemon.telemetry.counters.snapshot import ArmSnapshot, SnapshotBuilder, TargetMetadata
 
-Followed = Mapping[str, AbstractSet[str]]
-"""Series by target."""
+Followed = Mapping[str, AbstractSet[int]]
+"""Forms of series by target."""
 
 _NOBODY: Followed = {}
 _NOTHING: Mapping[str, ArmSnapshot] = {}
@@ -142,7 +142,7 @@ class Collection:
 
         Args:
             arm: whose.
-            followed: the series that were counted last time, by target: of several scrapes of one pod that one is taken again.
+            followed: the forms of what was counted last time: of several scrapers of one pod that one is followed.
 
         Raises:
             InvalidInput: a number cannot be used.

@@ -12,8 +12,9 @@ begun       nothing was ever remembered, and the scrape before    all it shows, 
 known       a scrape newer than what is remembered                each series' growth: one not met before has grown from 0, one
                                                                   that has gone may come back as it was
 wordless    it has answered since, without a word of this arm     no requests
-silent      no newer scrape                                       nothing, nor of any other target: the tick is null, and the next
-                                                                  one covers its time as well
+silent      no newer scrape                                       canary, or all of the baseline: nothing, nor of any other
+                                                                  target: the tick is null, and the next one covers its time too.
+                                                                  Some of the baseline: nothing yet; its growth is of a later tick
 restarted   a series stands lower than before                     this series from 0, the others' growth; those that have gone
                                                                   stand at 0 from then on
 churned     series have gone and others have come: some have      as known
@@ -38,7 +39,6 @@ What is counted is never more than what was served: where a number could mean tw
 The last five are sorted out before growth is looked at: in ``snapshot`` (copied, twice) and in ``readings`` (the others).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -208,9 +208,20 @@ def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounte
     return found
 
 
-def silent(known: Mapping[str, TargetCounters], found: Mapping[str, ArmSnapshot], this: ScrapeRound) -> str | None:
-    """The first known target that has said nothing new and is worth waiting for; null when there is none."""
+def silent(
+    known: Mapping[str, TargetCounters], found: Mapping[str, ArmSnapshot], this: ScrapeRound, *, some_do: bool
+) -> str | None:
+    """The first known target that has said nothing new and is worth waiting for; null when there is none.
+
+    Args:
+        known: what is remembered, by target.
+        found: what is new, by target.
+        this: the reading.
+        some_do: with anything new of the arm, the others are not waited for.
+    """
     alone = not any(snapshot.counters for snapshot in found.values())
+    if some_do and not alone:
+        return None
     for target, counters in known.items():
         given_up = this.overdue if alone else this.late
         if target not in found and not given_up(target, counters.at, spacing_seconds=counters.spacing_seconds):
@@ -219,32 +230,20 @@ def silent(known: Mapping[str, TargetCounters], found: Mapping[str, ArmSnapshot]
 
 
 def deltas(
-    known: Mapping[str, TargetCounters],
-    found: Mapping[str, ArmSnapshot],
-    *,
-    before: Mapping[str, float],
-    seen: AbstractSet[str],
-    watched_since: float = math.inf,
-    met: AbstractSet[str] = frozenset(),
+    known: Mapping[str, TargetCounters], found: Mapping[str, ArmSnapshot], *, begun: Mapping[str, float]
 ) -> list[TargetDelta]:
-    """What the targets add that can be counted: known ones, and new ones that had nothing of the arm just before.
+    """What the targets add that can be counted: known ones, and new ones whose history is known to be none.
 
     Args:
         known: what is remembered, by target.
         found: what is new, by target.
-        before: when each target answered last time; empty when there was no last time.
-        seen: the targets that had series of this arm then, whether or not they were counted.
-        watched_since: what has begun later has no history.
-        met: the targets that have been remembered at any time: their history is not new.
+        begun: since when all that a new target shows has happened, where that is known.
     """
     counted = []
     for target, snapshot in found.items():
         counters = known.get(target)
         if counters is None:
-            since = before.get(target)
-            if since is None or since >= snapshot.at or target in seen:
-                since = None if target in met else _begun(snapshot, watched_since)
-            if since is None:
+            if (since := begun.get(target)) is None:
                 continue
             denied: Mapping[str, int] | None = None if snapshot.denied is None else {}
             counters = TargetCounters(at=since, spacing_seconds=snapshot.spacing_seconds, denied=denied, fresh=True)
@@ -257,7 +256,7 @@ def deltas(
     return counted
 
 
-def _begun(snapshot: ArmSnapshot, watched_since: float) -> float | None:
+def begun(snapshot: ArmSnapshot, *, watched_since: float) -> float | None:
     """Since when all that the snapshot shows has happened, where that is known and within the watch's time."""
     if snapshot.born is not None and snapshot.born >= watched_since + _BORN_SLACK_SECONDS:
         return min(snapshot.born, snapshot.at - _BORN_SLACK_SECONDS)

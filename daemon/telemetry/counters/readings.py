@@ -1,18 +1,20 @@
 """From what a source has collected to the readings of all releases, and what is remembered in between.
 
-The one decision: a tick counts only when every target that matters has answered anew. Until then nothing is consumed, so
-that the tick is null and the next one covers its time as well. Nothing is lost by waiting, and no half-answer is ever taken
-for a whole one. What stays away longer than its patience is given up: it carries no information, and the others go on.
+The one decision: a tick counts only when every target of the canary has answered anew, and some of the baseline. Until then
+nothing is consumed, so that the tick is null and the next one covers its time as well. Nothing is lost by waiting. The
+baseline's other targets are not waited for: each has a phase of its own, and what they have served is of the next tick. What
+stays away longer than its patience is given up: it carries no information, and the others go on.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from analyzers.counts import Arm, Pod
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Watch
 from daemon.telemetry.counters.collection import Collection
-from daemon.telemetry.counters.deltas import ScrapeRound, TargetCounters, TargetDelta, deltas, mean_seconds, newer, silent
+from daemon.telemetry.counters.deltas import ScrapeRound, TargetCounters, TargetDelta, begun, deltas, mean_seconds, newer, silent
 from daemon.telemetry.counters.histograms import ArmLatency, LatencyTracker
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.counters.snapshot import ArmSnapshot
@@ -33,34 +35,32 @@ class DeltaTracker:
         server_side: targets are pods.
     """
 
-    __slots__ = ("_began", "_known", "_latency", "_met", "_seen", "_serial", "_server_side")
+    __slots__ = ("_began", "_begun", "_known", "_latency", "_met", "_serial", "_server_side")
 
     def __init__(self, *, server_side: bool = False) -> None:
         self._server_side = server_side
         self._serial: int | None = None
         self._began = math.inf
         self._met: tuple[set[str], set[str]] = (set(), set())
-        self._seen: list[frozenset[str]] = [frozenset(), frozenset()]
+        self._begun: tuple[dict[str, float], dict[str, float]] = ({}, {})
         self._known: tuple[dict[str, TargetCounters], dict[str, TargetCounters]] = ({}, {})
         self._latency = LatencyTracker()
 
-    def followed(self, arm: int) -> Mapping[str, frozenset[str]]:
-        """The series that were there last time, by target."""
-        return {target: counters.present for target, counters in self._known[arm].items()}
+    def followed(self, arm: int) -> Mapping[str, AbstractSet[int]]:
+        """The forms of the series that were there last time, by target."""
+        return {target: counters.forms for target, counters in self._known[arm].items()}
 
     def advance(self, arms: Sequence[Snapshots], this: ScrapeRound) -> Reading:
         """Make the reading of this round from what is there of both arms (baseline first)."""
         first = self._serial is None
         if first:
             self._began = this.now
-        # A target that answered last time without a word of an arm: what it says of it now has all happened since.
-        before = this.before if self._serial == this.serial - 1 else {}
-        seen, self._seen = self._seen, [frozenset(arm) for arm in arms]
+        self._meet(arms, before=this.before if self._serial == this.serial - 1 else {})
         self._serial = this.serial
         if reason := _too_old(arms, this):
             return self.gap(reason)
         try:
-            reading = self._count(arms, this, before=before, seen=seen)
+            reading = self._count(arms, this)
         except InvalidInput as error:
             # Only latency raises here. Its numbers begin anew; the counters are held, so that they lose nothing.
             self._latency.restart(arms)
@@ -71,17 +71,25 @@ class DeltaTracker:
         """The reading of a round in which there was nothing that can be used. Nothing is forgotten."""
         return Reading(seconds=0.0, gap=reason, bounds_ms=self._latency.bounds_ms)
 
-    def _count(
-        self, arms: Sequence[Snapshots], this: ScrapeRound, *, before: Mapping[str, float], seen: Sequence[frozenset[str]]
-    ) -> Reading:
+    def _meet(self, arms: Sequence[Snapshots], *, before: Mapping[str, float]) -> None:
+        """Remember, of targets that show an arm for the first time, since when all of it has happened, if that is known.
+
+        One that answered just before without a word of the arm: since then.
+        """
+        for met, began, arm in zip(self._met, self._begun, arms, strict=True):
+            for target in arm.keys() - met:
+                met.add(target)
+                since = before.get(target, math.inf)
+                found = since if since < arm[target].at else begun(arm[target], watched_since=self._began)
+                if found is not None:
+                    began[target] = found
+
+    def _count(self, arms: Sequence[Snapshots], this: ScrapeRound) -> Reading:
         found = [newer(arms[arm], self._known[arm], this) for arm in (0, 1)]
         for arm in (0, 1):
-            if (target := silent(self._known[arm], found[arm], this)) is not None:
+            if (target := silent(self._known[arm], found[arm], this, some_do=arm == 0)) is not None:
                 return self.gap(this.failed.get(target) or f"{ARMS[arm]}: no new scrape of {target or 'its series'} yet")
-        counted = [
-            deltas(self._known[arm], found[arm], before=before, seen=seen[arm], watched_since=self._began, met=self._met[arm])
-            for arm in (0, 1)
-        ]
+        counted = [deltas(self._known[arm], found[arm], begun=self._begun[arm]) for arm in (0, 1)]
         reasons = [_nothing(ARMS[arm], counted[arm], found[arm], this, known=bool(self._known[arm])) for arm in (0, 1)]
         if reason := reasons[0] or reasons[1]:
             self._commit(found, counted, this)
@@ -118,8 +126,9 @@ class DeltaTracker:
                     kept[target] = TargetCounters.joining(snapshot)
             known.append(kept)
         self._known = (known[0], known[1])
-        for met, targets in zip(self._met, known, strict=True):
-            met.update(targets)
+        for began, snapshots in zip(self._begun, found, strict=True):
+            for target in began.keys() & snapshots.keys():
+                del began[target]
         awaited = [known.keys() - snapshots.keys() for known, snapshots in zip(self._known, found, strict=True)]
         self._latency.keep(found, counted=[{one.target for one in arm} for arm in counted], awaited=awaited)
 

@@ -136,7 +136,7 @@ class _Scrape:
 
     at: float
     before: set[int] = field(default_factory=set)
-    forms: set[int] = field(default_factory=set)
+    forms: dict[str, int] = field(default_factory=dict)
     counters: dict[str, tuple[Ended, float]] = field(default_factory=dict)
     buckets: dict[str, dict[float, float]] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
@@ -168,7 +168,7 @@ class SnapshotBuilder:
     def count(self, series: Series, value: float, *, at: float, before: float | None = None) -> None:
         """Take a counter's value. The same series twice in one scrape is one series."""
         scrape = _at(self._scrapes, series, at, before)
-        scrape.forms.add(series.form)
+        scrape.forms[series.identity] = series.form
         if scrape.counters.setdefault(series.identity, (series.ended, value))[1] != value and not math.isnan(value):
             self._twice[round(at * 1000), series.scraper] = series.identity
 
@@ -187,7 +187,7 @@ class SnapshotBuilder:
         self._histograms[series] = histogram
 
     def build(
-        self, *, unit_ms: float, metadata: TargetMetadata, denials_known: bool, followed: AbstractSet[str] = frozenset()
+        self, *, unit_ms: float, metadata: TargetMetadata, denials_known: bool, followed: AbstractSet[int] = frozenset()
     ) -> ArmSnapshot:
         """The snapshot, with what its target says of itself.
 
@@ -195,15 +195,17 @@ class SnapshotBuilder:
             unit_ms: what one unit of the histograms is.
             metadata: what the target says of itself.
             denials_known: whether it was asked for denials.
-            followed: series that were counted before: the scrape that has any of them is taken, if there is one.
+            followed: forms of the series that were counted before: the newest scrape that has any is taken, if there is one.
 
         Raises:
-            InvalidInput: a number cannot be used, or a series is there twice with two values.
+            InvalidInput: a number cannot be used, a series is there twice with two values, or all are there several times.
         """
         moment, scrape = self._newest(followed)
         when, latency = self._latency(moment, scrape)
         if (series := self._twice.get(moment) or self._twice.get(when)) is not None:
             raise InvalidInput("it is listed twice in one scrape, with two values", path=series)
+        if len(scrape.counters) > 1:
+            _refuse_copies(scrape)
         histograms = self._histograms
         for series, buckets in latency.buckets.items():
             histograms[series] = assemble(buckets, latency.sums.get(series), unit_ms=unit_ms, path=series)
@@ -215,17 +217,22 @@ class SnapshotBuilder:
             histograms=histograms,
             denied=metadata.denied_at(scrape.at, scraper=moment[1]) if denials_known else None,
             born=metadata.born,
-            absent=None if scrape.before else metadata.scraped_before(scrape.at, scraper=moment[1]),
-            forms=scrape.forms,
+            absent=self._absent(metadata, scraper=moment[1]),
+            forms=frozenset(scrape.forms.values()),
         )
 
-    def _newest(self, followed: AbstractSet[str]) -> tuple[_Moment, _Scrape]:
+    def _absent(self, metadata: TargetMetadata, *, scraper: str) -> float | None:
+        if any(scrape.before for scrape in self._scrapes.values()):
+            return None
+        return metadata.scraped_before(min(scrape.at for scrape in self._scrapes.values()), scraper=scraper)
+
+    def _newest(self, followed: AbstractSet[int]) -> tuple[_Moment, _Scrape]:
         """The newest scrape by the same scraper as last time; by any, where there is none by the same."""
         if len(self._scrapes) == 1:
             return next(iter(self._scrapes.items()))
         moments = sorted(self._scrapes, reverse=True)
         for moment in moments:
-            if not followed.isdisjoint(self._scrapes[moment].counters):
+            if not followed.isdisjoint(self._scrapes[moment].forms.values()):
                 return moment, self._scrapes[moment]
         return moments[0], self._scrapes[moments[0]]
 
@@ -239,6 +246,24 @@ class SnapshotBuilder:
 
 
 _NONE = _Scrape(0.0)
+_TOO_MANY_FOR_CHANCE = 50
+"""Requests that two groups of series have to the last one only if one is a copy of the other."""
+
+
+def _refuse_copies(scrape: _Scrape) -> None:
+    """Raise ``InvalidInput`` where a label that nobody knows tells copies of one scrape apart."""
+    forms = set(scrape.forms.values())
+    if len(forms) == 1:
+        return
+    groups: dict[int, list[tuple[Ended, float]]] = {form: [] for form in forms}
+    for series, counted in scrape.counters.items():
+        groups[scrape.forms[series]].append(counted)
+    first, *others = (sorted(group) for group in groups.values())
+    if all(first == other for other in others) and sum(value for _, value in first) >= _TOO_MANY_FOR_CHANCE:
+        raise InvalidInput(
+            "all its series are there several times, with the same values; the label that tells them apart is none that is known",
+            path=min(scrape.counters),
+        )
 
 
 def _at(scrapes: dict[_Moment, _Scrape], series: Series, at: float, before: float | None) -> _Scrape:

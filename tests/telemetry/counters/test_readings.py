@@ -107,11 +107,11 @@ def test_an_arm_that_begins_at_a_target_never_met_before_may_have_a_long_history
 def test_series_met_during_a_gap_are_not_taken_for_new_ones_after_it() -> None:
     """What was there already while the tick was null did not begin at zero afterwards."""
     table = Table()
-    table.read(1, {"p": shown(1, 100), "r": shown(1, 100)}, {"p": shown(1, 10)})
-    gap = table.read(2, {"p": shown(2, 110)}, {"p": shown(2, 20), "q": shown(2, 7000)}, failed={"r": "r: refused"})
+    table.read(1, {"p": shown(1, 10)}, {"p": shown(1, 100), "r": shown(1, 100)})
+    gap = table.read(2, {"p": shown(2, 20)}, {"p": shown(2, 110), "q": shown(2, 7000)}, failed={"r": "r: refused"})
     assert gap.gap == "r: refused"
-    after = table.read(3, {"p": shown(3, 120), "r": shown(3, 130)}, {"p": shown(3, 30), "q": shown(3, 7001)})
-    assert counts(after) == ((50, 0), (20, 0))
+    after = table.read(3, {"p": shown(3, 30)}, {"p": shown(3, 120), "q": shown(3, 7001), "r": shown(3, 130)})
+    assert counts(after) == ((20, 0), (50, 0))
 
 
 def test_series_under_new_names_are_not_counted_again() -> None:
@@ -142,15 +142,23 @@ def test_a_failed_target_that_never_served_the_release_is_none_of_its_business()
     assert counts(reading) == ((10, 0), (1, 0))
 
 
-def test_half_an_answer_is_no_answer() -> None:
+def test_half_of_the_canary_is_no_answer() -> None:
     """One pod of two has been scraped anew: the tick waits for the other, and loses nothing by it."""
     table = Table(patience_seconds=3.0)
-    table.read(1, {"a": shown(1, 10), "b": shown(0.5, 20)}, {"c": shown(1, 5)})
-    gap = table.read(2, {"a": shown(2, 15), "b": shown(0.5, 20)}, {"c": shown(2, 6)})
-    assert gap.gap == "baseline: no new scrape of b yet"
-    after = table.read(3, {"a": shown(3, 20), "b": shown(2.5, 40)}, {"c": shown(3, 9)})
-    assert counts(after) == ((30, 0), (4, 0))
+    table.read(1, {"c": shown(1, 5)}, {"a": shown(1, 10), "b": shown(0.5, 20)})
+    gap = table.read(2, {"c": shown(2, 6)}, {"a": shown(2, 15), "b": shown(0.5, 20)})
+    assert gap.gap == "canary: no new scrape of b yet"
+    after = table.read(3, {"c": shown(3, 9)}, {"a": shown(3, 20), "b": shown(2.5, 40)})
+    assert counts(after) == ((4, 0), (30, 0))
     assert after.seconds == 2.0
+
+
+def test_the_canary_waits_for_no_pod_of_the_baseline_while_others_are_there_and_all_of_them_are_counted() -> None:
+    table = Table(patience_seconds=3.0)
+    table.read(1, {"a": shown(1, 10), "b": shown(0.5, 20)}, {"c": shown(1, 5)})
+    early = table.read(2, {"a": shown(2, 15), "b": shown(0.5, 20)}, {"c": shown(2, 6)})
+    assert counts(early) == ((5, 0), (1, 0))
+    assert counts(table.read(3, {"a": shown(3, 20), "b": shown(2.5, 40)}, {"c": shown(3, 9)})) == ((25, 0), (3, 0))
 
 
 def test_the_same_scrape_again_is_not_a_tick_without_requests() -> None:
@@ -161,13 +169,13 @@ def test_the_same_scrape_again_is_not_a_tick_without_requests() -> None:
 
 def test_a_target_that_stays_away_is_given_up_and_the_others_go_on() -> None:
     table = Table(patience_seconds=1.0)
-    table.read(0, {"a": shown(0, 10), "b": shown(0, 20)}, {"c": shown(0, 5)})
-    assert table.read(1, {"a": shown(1, 11)}, {"c": shown(1, 5)}).gap == "baseline: no new scrape of b yet"
-    assert counts(table.read(3, {"a": shown(3, 13)}, {"c": shown(3, 5)})) == ((3, 0), (0, 0))
-    assert counts(table.read(4, {"a": shown(4, 14)}, {"c": shown(4, 6)})) == ((1, 0), (1, 0))
+    table.read(0, {"c": shown(0, 5)}, {"a": shown(0, 10), "b": shown(0, 20)})
+    assert table.read(1, {"c": shown(1, 5)}, {"a": shown(1, 11)}).gap == "canary: no new scrape of b yet"
+    assert counts(table.read(3, {"c": shown(3, 5)}, {"a": shown(3, 13)})) == ((0, 0), (3, 0))
+    assert counts(table.read(4, {"c": shown(4, 6)}, {"a": shown(4, 14)})) == ((1, 0), (1, 0))
     # When it comes back, nobody knows over which time its counters grew.
-    assert counts(table.read(5, {"a": shown(5, 15), "b": shown(5, 90)}, {"c": shown(5, 7)})) == ((1, 0), (1, 0))
-    assert counts(table.read(6, {"a": shown(6, 16), "b": shown(6, 95)}, {"c": shown(6, 8)})) == ((6, 0), (1, 0))
+    assert counts(table.read(5, {"c": shown(5, 7)}, {"a": shown(5, 15), "b": shown(5, 90)})) == ((1, 0), (1, 0))
+    assert counts(table.read(6, {"c": shown(6, 8)}, {"a": shown(6, 16), "b": shown(6, 95)})) == ((1, 0), (6, 0))
 
 
 def test_a_target_that_misses_a_scrape_is_not_waited_for_and_loses_nothing() -> None:

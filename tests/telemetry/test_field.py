@@ -235,10 +235,11 @@ def scrapers(draw: st.DrawFn) -> tuple[Scraper, ...]:
     first = Scraper(every=every, phase=draw(st.floats(0.0, every - 0.1)), late=late, since=since)
     if not draw(st.booleans()):
         return (first,)
-    labels = ((draw(st.sampled_from(["instance", "job", "whatever"])), "other"),)
-    # Apart, as scrapers are: only those of one millisecond cannot be told apart but by the names of their labels.
-    phase = (first.phase + draw(st.floats(0.01, every - 0.01))) % every
-    return (first, Scraper(every=every, phase=phase, late=late, labels=labels, since=since))
+    labels = ((draw(st.sampled_from(["instance", "job", "any_replica", "whatever"])), "other"),)
+    # Those of one millisecond cannot be told apart but by the names of their labels.
+    apart = 0.0 if labels[0][0] != "whatever" and draw(st.booleans()) else draw(st.floats(0.01, every - 0.01))
+    other_late = draw(st.sampled_from([late, 0.0, 60.0]))
+    return (first, Scraper(every=every, phase=(first.phase + apart) % every, late=other_late, labels=labels, since=since))
 
 
 @st.composite
@@ -247,6 +248,7 @@ def pods(draw: st.DrawFn) -> list[Pod]:
     made = []
     for number in range(draw(st.integers(0, 3))):
         born = draw(st.sampled_from([-1000.0, -1000.0, 40.0, 90.0]))
+        begins = draw(st.sampled_from([-1e9, -1e9, 30.0, 88.0]))
         made.append(
             Pod(
                 workload=draw(st.sampled_from(["web-v1", "web-v2"])),
@@ -256,8 +258,10 @@ def pods(draw: st.DrawFn) -> list[Pod]:
                 born=born,
                 died=born + draw(st.sampled_from([60.0, 1e6])) if born > 0 else draw(st.sampled_from([77.0, 1e6])),
                 restarts=tuple(sorted(t for t in draw(st.sets(TIMES, max_size=2)) if t > born)),
-                history=draw(st.sampled_from([(0, 0), (9000, 400)])) if born < 0 else (0, 0),
+                history=draw(st.sampled_from([(0, 0), (9000, 400)])) if born < 0 and begins < 0 else (0, 0),
                 uptime=draw(st.booleans()),
+                begins=begins,
+                callers=draw(st.integers(0, 5)) == 0,
             )
         )
     return made

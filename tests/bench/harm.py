@@ -21,6 +21,10 @@ from tests.live.field import Field, field_of
 from tests.servers.prometheus import prometheus
 
 RUNS = 15
+SLOW_RUNS = 5
+"""A run of a slow scrape takes minutes."""
+GOALS_SECONDS = {5: 8, 15: 24, 30: 46}
+"""By how far apart scrapes are: two of a single target, by the judge's cap, and what is around them."""
 ERROR_RATE = 0.05
 CANARY_PERCENT = 5
 CANARY_RATE = 50.0
@@ -72,9 +76,18 @@ def figures(*, runs: int = RUNS) -> list[Figure]:
 async def _measure(runs: int) -> list[Figure]:
     direct = await _series("direct", runs, over={})
     scraped = await _series("prometheus", runs, over=None)
+    slow = {every: await _series(f"prometheus-{every}", min(runs, SLOW_RUNS), over=None, every=every) for every in GOALS_SECONDS}
     return [
         figure("errors 5 %, sidecar sampled every 0.25 s: first bad to last canary response, s", direct, goal="median <= 1.5"),
         figure("errors 5 %, Prometheus scraping every 1 s: first bad to last canary response, s", scraped, goal="median <= 3"),
+        *[
+            figure(
+                f"errors 5 %, Prometheus scraping every {every} s: first bad to last canary response, s",
+                harms,
+                goal=f"median <= {GOALS_SECONDS[every]}",
+            )
+            for every, harms in slow.items()
+        ],
         *reverting("file", [*direct, *scraped], goal_ms=20),
     ]
 
@@ -112,25 +125,30 @@ def figure(what: str, harms: list[Harm], *, goal: str) -> Figure:
     return Figure(what=what, measured=spread([harm.total for harm in harms], digits=2), goal=goal, parts=parts)
 
 
-async def _series(name: str, runs: int, *, over: dict[str, Any] | None) -> list[Harm]:
+async def _series(name: str, runs: int, *, over: dict[str, Any] | None, every: int = 1) -> list[Harm]:
     rate = CANARY_RATE * 100.0 / CANARY_PERCENT
     with tempfile.TemporaryDirectory(prefix=f"verdictd-bench-{name}-") as folder:
-        async with field_of(Path(folder), canary=Behaviour(), rate=rate) as place, _source(place, over), place.daemon():
+        async with (
+            field_of(Path(folder), canary=Behaviour(), rate=rate) as place,
+            _source(place, over, every=every),
+            place.daemon(),
+        ):
             await place.ready()
             return [await _run(place, number) for number in range(runs)]
 
 
 @asynccontextmanager
-async def _source(place: Field, over: dict[str, Any] | None) -> AsyncIterator[None]:
-    """Settings for sampling the proxy itself, or (null) a Prometheus that scrapes it every second."""
+async def _source(place: Field, over: dict[str, Any] | None, *, every: int) -> AsyncIterator[None]:
+    """Settings for sampling the proxy itself, or (null) a Prometheus that scrapes it every so many seconds."""
     async with AsyncExitStack() as stack:
         if over is None:
             folder = place.folder / "prometheus"
             folder.mkdir()
             target = place.edge.admin.removeprefix("http://")
             job = {"job_name": "edge", "metrics_path": "/stats/prometheus", "static_configs": [{"targets": [target]}]}
-            server = await stack.enter_async_context(prometheus(folder, [job], scrape_interval="1s"))
-            source = {"kind": "prometheus", "url": server.url, "dialect": "envoy", "tick_seconds": 1.0, "timeout_seconds": 0.9}
+            server = await stack.enter_async_context(prometheus(folder, [job], scrape_interval=f"{every}s"))
+            quick = {"tick_seconds": 1.0, "timeout_seconds": 0.9} if every == 1 else {}
+            source = {"kind": "prometheus", "url": server.url, "dialect": "envoy", **quick}
             over = {"telemetry": {"edge": source}}
         place.settings_over = over
         yield
@@ -151,7 +169,7 @@ async def _run(place: Field, number: int) -> Harm:
 
 
 async def _watched(place: Field, release_id: str) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while (await place.view(release_id)).seconds < _HEALTHY_TICKS_SECONDS:
             await asyncio.sleep(0.1)
 

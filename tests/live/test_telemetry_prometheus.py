@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -253,30 +252,3 @@ async def test_a_prometheus_that_freezes_and_thaws_costs_ticks_and_no_requests(m
         pods[2].served += 2
         await read_up_to(source, watches, sums, canary=5)
         assert sums.requests == [0, 5]
-
-
-async def test_with_default_settings_and_a_scrape_every_15_s_nothing_is_lost_and_little_is_asked_in_vain(tmp_path: Path) -> None:
-    pods = [Pod(workload, port) for workload, port in zip(("web-v1", "web-v1", "web-v2"), free_ports(3), strict=True)]
-    job = {"job_name": "pods", "static_configs": [{"targets": [f"{LOOPBACK}:{pod.port}" for pod in pods]}]}
-    settings = PrometheusTelemetry(url="http://nobody", dialect="istio", timeout_seconds=PATIENCE_SECONDS)
-    try:
-        for pod in pods:
-            await pod.start()
-        async with prometheus(tmp_path, [job], scrape_interval="15s") as server:
-            made = msgspec.structs.replace(settings, url=server.url)
-            async with telemetry_from(made, clock=SystemClock(), schemas=schemas()) as source, asyncio.timeout(150):
-                sums, watches, served = Sums(), [workloads()], False
-                while sums.requests != [8, 4]:
-                    reading = (await source.read(watches))["web-1"]
-                    sums.add(reading)
-                    if reading.gap is None and not served:
-                        served = True
-                        for pod in pods:
-                            pod.served += 4
-                    assert sums.requests[0] <= 8
-                    assert sums.requests[1] <= 4
-                    await asyncio.sleep(source.wait_seconds or source.tick_seconds)
-                assert served
-    finally:
-        for pod in pods:
-            await pod.stop()

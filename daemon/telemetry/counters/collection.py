@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
-from daemon.telemetry.counters.snapshot import ArmSnapshot, SnapshotBuilder, TargetMetadata
+from daemon.telemetry.counters.snapshot import ArmSnapshot, Buckets, SnapshotBuilder, TargetMetadata
 
 Followed = Mapping[str, AbstractSet[int]]
 """Forms of series by target."""
@@ -56,6 +56,8 @@ class Collection:
     """
 
     __slots__ = (
+        "_buckets",
+        "_histogram",
         "ages_asked",
         "answered",
         "builders",
@@ -85,6 +87,8 @@ class Collection:
         self.answered: dict[str, float] = {}
         self.failed: dict[str, str] = {}
         self.met = 0
+        self._histogram: tuple[str, float, float | None] = ("", 0.0, None)
+        self._buckets: list[Buckets] = []
 
     def builder(self, arm: ArmKey, target: str, *, spacing_seconds: float, pod: str) -> SnapshotBuilder:
         """Where the samples of an arm at a target go."""
@@ -106,17 +110,26 @@ class Collection:
         before: float | None = None,
     ) -> None:
         """Take one sample for all arms that the series belongs to. ``before``: when the one before it was taken, if known."""
+        if series.kind is SampleKind.BUCKET:
+            # Nine of ten samples are buckets, and mostly of the histogram that the last one was of.
+            this = (series.identity, at, before)
+            if this != self._histogram:
+                self._histogram = this
+                arms = series.label_set.arms
+                builders = [self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod) for arm in arms]
+                self._buckets = [builder.buckets(series, at=at, before=before) for builder in builders]
+            for buckets in self._buckets:
+                buckets.add(series, value)
+            return
         for arm in series.label_set.arms:
             builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
             match series.kind:
                 case SampleKind.COUNTER:
                     builder.count(series, value, at=at, before=before)
-                case SampleKind.BUCKET:
-                    builder.bucket(series, value, at=at, before=before)
                 case SampleKind.SUM:
                     builder.sum(series, value, at=at, before=before)
-                case SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT | SampleKind.SCRAPED:
-                    raise AssertionError("no arm owns what a target says of itself")
+                case SampleKind.BUCKET | SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT | SampleKind.SCRAPED:
+                    raise AssertionError("buckets have been taken, and no arm owns what a target says of itself")
 
     def add_metadata(self, series: Series, value: float, *, target: str, at: float) -> None:
         """Take one sample of what a target says of itself."""

@@ -6,6 +6,7 @@ same text comes again at every tick. When releases begin or end, only the way fr
 
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -242,12 +243,13 @@ class SeriesIndex:
         ours = tuple([(label, labels[label]) for label in self._arm_labels if label in labels])
         return Series(
             kind=kind,
-            identity=f"{family}{{{','.join(f'{label}={labels[label]!r}' for label in names)}}}",
+            # Interned: the buckets of one histogram, which come one after the other, are known as such by one comparison.
+            identity=sys.intern(f"{family}{{{','.join(f'{label}={labels[label]!r}' for label in names)}}}"),
             form=hash(tuple((label, "" if label.startswith(_PROXYS_LABELS) else labels[label]) for label in names)),
             scraper=",".join(labels[label] for label in names if label in _SCRAPERS_LABELS or "replica" in label),
             ended=ended,
             le=le,
-            target=f"{target}@{cluster}" if cluster else target,
+            target=sys.intern(f"{target}@{cluster}" if cluster else target),
             pod=pod or instance,
             instance=instance,
             cluster=cluster,

@@ -126,6 +126,21 @@ class ArmSnapshot:
     forms: AbstractSet[int] = frozenset()
 
 
+class Buckets:
+    """The buckets of one histogram in one scrape. ``twice``: one was listed twice, with two values."""
+
+    __slots__ = ("by_bound", "twice")
+
+    def __init__(self) -> None:
+        self.by_bound: dict[float, float] = {}
+        self.twice = False
+
+    def add(self, series: Series, value: float) -> None:
+        """Take one of them."""
+        if self.by_bound.setdefault(series.le, value) != value and not math.isnan(value):
+            self.twice = True
+
+
 _Moment = tuple[int, str]
 """When, in milliseconds, and by whom."""
 
@@ -138,7 +153,7 @@ class _Scrape:
     before: set[int] = field(default_factory=set)
     forms: dict[str, int] = field(default_factory=dict)
     counters: dict[str, tuple[Ended, float]] = field(default_factory=dict)
-    buckets: dict[str, dict[float, float]] = field(default_factory=dict)
+    buckets: dict[str, "Buckets"] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
 
 
@@ -172,11 +187,12 @@ class SnapshotBuilder:
         if scrape.counters.setdefault(series.identity, (series.ended, value))[1] != value and not math.isnan(value):
             self._twice[round(at * 1000), series.scraper] = series.identity
 
-    def bucket(self, series: Series, value: float, *, at: float, before: float | None = None) -> None:
-        """Take one bucket of a histogram."""
-        buckets = _at(self._latencies, series, at, before).buckets.setdefault(series.identity, {})
-        if buckets.setdefault(series.le, value) != value and not math.isnan(value):
-            self._twice[round(at * 1000), series.scraper] = series.identity
+    def buckets(self, series: Series, *, at: float, before: float | None = None) -> "Buckets":
+        """Where the buckets of the histogram go that this one is of."""
+        found = _at(self._latencies, series, at, before).buckets.get(series.identity)
+        if found is None:
+            found = self._latencies[round(at * 1000), series.scraper].buckets[series.identity] = Buckets()
+        return found
 
     def sum(self, series: Series, value: float, *, at: float, before: float | None = None) -> None:
         """Take a histogram's sum."""
@@ -201,14 +217,15 @@ class SnapshotBuilder:
             InvalidInput: a number cannot be used, a series is there twice with two values, or all are there several times.
         """
         moment, scrape = self._newest(followed)
-        when, latency = self._latency(moment, scrape)
-        if (series := self._twice.get(moment) or self._twice.get(when)) is not None:
+        latency = self._latency(moment, scrape)
+        twice = (series for series, buckets in latency.buckets.items() if buckets.twice)
+        if (series := self._twice.get(moment) or next(twice, None)) is not None:
             raise InvalidInput("it is listed twice in one scrape, with two values", path=series)
         if len(scrape.counters) > 1:
             _refuse_copies(scrape)
         histograms = self._histograms
         for series, buckets in latency.buckets.items():
-            histograms[series] = assemble(buckets, latency.sums.get(series), unit_ms=unit_ms, path=series)
+            histograms[series] = assemble(buckets.by_bound, latency.sums.get(series), unit_ms=unit_ms, path=series)
         return ArmSnapshot(
             at=scrape.at,
             spacing_seconds=self.spacing_seconds,
@@ -236,13 +253,13 @@ class SnapshotBuilder:
                 return moment, self._scrapes[moment]
         return moments[0], self._scrapes[moments[0]]
 
-    def _latency(self, moment: _Moment, scrape: _Scrape) -> tuple[_Moment, _Scrape]:
+    def _latency(self, moment: _Moment, scrape: _Scrape) -> _Scrape:
         """Latencies by the same scraper. They are asked for by themselves, so that they may be of a scrape earlier or later."""
         moments = sorted((one for one in self._latencies if one[1] == moment[1]), reverse=True)
         if len(self._scrapes) > 1:
             ours = {moment[0], *scrape.before}
             moments = [one for one in moments if one[0] in ours or not ours.isdisjoint(self._latencies[one].before)]
-        return (moments[0], self._latencies[moments[0]]) if moments else (moment, _NONE)
+        return self._latencies[moments[0]] if moments else _NONE
 
 
 _NONE = _Scrape(0.0)

@@ -87,6 +87,9 @@ class Rhythm:
 class Pace:
     """The rhythms of one source's targets.
 
+    Attributes:
+        spacing_seconds: how far apart the samples of the slowest target are; 0 before anything is known.
+
     Args:
         tick_seconds: the sampling interval, where samples come as fast.
         longest_seconds: a sample older than this is no information.
@@ -100,16 +103,17 @@ class Pace:
         self._blind_seconds = min(_FIRST_LOOK_SECONDS, longest_seconds)
         self._wide = False
         self._asked = 0
-
-    @property
-    def spacing_seconds(self) -> float:
-        """How far apart the samples of the slowest target are; 0 before anything is known."""
-        return max((one.spacing_seconds for one in self._rhythms.values()), default=0.0)
+        self.spacing_seconds = 0.0
 
     @property
     def late_seconds(self) -> float:
         """How late the samples of the latest target are, as far as that is known; 0 before anything is."""
         return max((one.there_seconds for one in self._rhythms.values() if one.known), default=0.0)
+
+    @property
+    def least_spacing_seconds(self) -> float:
+        """How far apart the samples of the fastest target are; 0 before anything is known."""
+        return min((one.spacing_seconds for one in self._rhythms.values() if one.spacing_seconds), default=0.0)
 
     @property
     def later_seconds(self) -> dict[str, float]:
@@ -167,6 +171,7 @@ class Pace:
         if met:
             for target in [t for t, one in self._rhythms.items() if t not in met and now - one.at > self._longest_seconds]:
                 del self._rhythms[target]
+        self.spacing_seconds = max((one.spacing_seconds for one in self._rhythms.values()), default=0.0)
 
     def drop(self) -> None:
         """The answer was not whole."""

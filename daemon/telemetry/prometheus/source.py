@@ -54,7 +54,7 @@ class PrometheusSource:
         self._clock = clock
         self._pace = Pace(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
         self._watched: Sequence[Watch] = ()
-        self._said: tuple[int, int] | None = None
+        self._said: tuple[int, int, int] | None = None
         self._metadata = MetadataQuery(about=schema.about, clock=clock)
 
     async def collect(self) -> Collection:
@@ -86,13 +86,18 @@ class PrometheusSource:
 
     def _say(self) -> None:
         """Once, and when it has changed: how far apart samples are and how late they come."""
-        pace = (round(self._pace.spacing_seconds), round(self._pace.late_seconds))
-        known = self._said or (0, 0)
+        pace = (round(self._pace.least_spacing_seconds), round(self._pace.spacing_seconds), round(self._pace.late_seconds))
+        known = self._said or (0, 0, 0)
         if pace[0] and any(abs(new - old) > max(2.0, 0.25 * old) for new, old in zip(pace, known, strict=True)):
             self._said = pace
             log.info(
                 "how far apart and how late samples are",
-                extra={"source": str(self._url.origin()), "spacing_seconds": pace[0], "late_seconds": pace[1]},
+                extra={
+                    "source": str(self._url.origin()),
+                    "least_spacing_seconds": pace[0],
+                    "spacing_seconds": pace[1],
+                    "late_seconds": pace[2],
+                },
             )
 
     async def _ask(self) -> Collection:
@@ -137,8 +142,9 @@ class PrometheusSource:
         await self._client.read(self._url, lambda: AnswerReader(take), form={"query": query}, by=by)
 
     def _collect(self, items: Sequence[Item], into: Collection, answered: dict[str, float]) -> None:
+        into.met += len(items)
+        spaced, spacing_seconds = "", 0.0
         for item in items:
-            into.met += 1
             if not item.values:
                 continue
             key = bytes(item.metric)
@@ -164,9 +170,9 @@ class PrometheusSource:
             if answered is into.answered:
                 self._know(series, into, newest=at if newer else None, before=before)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
-            into.add(
-                series, value, target=target, pod=series.pod, at=at, before=before, spacing_seconds=self._pace.spacing_of(target)
-            )
+            if target is not spaced:
+                spaced, spacing_seconds = target, self._pace.spacing_of(target)
+            into.add(series, value, target=target, pod=series.pod, at=at, before=before, spacing_seconds=spacing_seconds)
 
     def _know(self, series: Series, into: Collection, *, newest: float | None, before: float | None) -> None:
         """Learn of the target from one of its counters."""

@@ -172,11 +172,9 @@ async def test_at_every_usual_scrape_interval_almost_all_is_counted_and_a_bad_ca
         every = int(release_id.split("-")[1])
         first = [total for when, total in pod.shown if when <= counted.began][-1]
         if release_id in decided:
-            print(release_id, "taken back after", decided[release_id] - counted.began)
             assert decided[release_id] - counted.began <= 3 * every + 10, f"{release_id}: {decided}"
             continue
         known = [total for when, total in pod.shown if when <= ended - 6.0]
         got = counted.requests[release_id]
-        print(release_id, got / (known[-1] - first))
         assert got <= pod.shown[-1][1] - first, f"{release_id}: more than was served"
         assert got >= 0.95 * (known[-1] - first), f"{release_id}: {got} of {known[-1] - first}"

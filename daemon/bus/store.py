@@ -22,7 +22,7 @@ from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.reading import read_to_end
 from daemon.bus.translating import translated
 from daemon.errors import Conflict, NotFound, Refused, Unavailable, VerdictdError
-from daemon.ports import Kept
+from daemon.ports.durable import Kept
 
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 OPERATION = "KV-Operation"

@@ -20,7 +20,7 @@ from daemon.engine.reverting import GUARD_ENDED, NOTHING_TO_TAKE_BACK, Reverting
 from daemon.errors import NotFound, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, Release, TimedStep
 from daemon.placement import PatchReceipt, Placement
-from daemon.ports import Claim, TrafficRouter
+from daemon.ports.routing import Claim, TrafficRouter
 
 log = logging.getLogger(__name__)
 

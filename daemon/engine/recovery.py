@@ -13,7 +13,7 @@ from typing import TypeVar
 from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.threads import OwnThread
-from daemon.engine import session as life
+from daemon.engine import deciding, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.keptforms import decode_record
@@ -24,7 +24,7 @@ from daemon.engine.session import LastTick, Session
 from daemon.engine.supervisor import Supervisor
 from daemon.errors import TransientError, VerdictdError
 from daemon.model import Stage, Verdict
-from daemon.ports import Meter
+from daemon.ports.service import Meter
 from daemon.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
         if session.stage is Stage.WATCHING and _split(ports, session) != session.split:
             # What was folded so far and what would follow cannot be compared: no evidence either way.
             other = "its telemetry's latencies are of another kind since the settings were changed"
-            supervisor.decided(life.not_judged(session, other, now=ports.clock.now()))
+            supervisor.decided(deciding.not_judged(session, other, now=ports.clock.now()))
     # What was being taken back goes first: it is what hurts.
     for session in sorted(registry.running(), key=lambda s: s.stage is not Stage.REVERTING):
         supervisor.begin(session.release_id)
@@ -165,7 +165,7 @@ def _as_told(session: Session, told: Verdict | None) -> Session:
         "its verdict is out already and stands, though the store does not know it",
         extra={"release": session.release_id, "stage": session.stage, "outcome": told.outcome},
     )
-    return life.told(session, told)
+    return lifecycle.told(session, told)
 
 
 async def _answered(ports: Ports, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -14,12 +14,13 @@ from typing import Final
 
 from config.settings import Limits
 from daemon.aio.backoff import pauses
+from daemon.aio.clock import Clock
 from daemon.engine.handover import HandedOver, Try, hand_over, once
 from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for, first_to_retry
 from daemon.errors import Blocked, NotFound, VerdictdError
 from daemon.model import Action, Release, TimedStep
 from daemon.placement import PatchReceipt
-from daemon.ports import Clock, Owner, TrafficRouter
+from daemon.ports.routing import Owner, TrafficRouter
 
 log = logging.getLogger(__name__)
 

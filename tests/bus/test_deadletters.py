@@ -5,7 +5,7 @@ import pytest
 
 from daemon.bus.opening import Bus
 from daemon.errors import TransientError
-from daemon.ports import DeadLetter
+from daemon.ports.events import DeadLetter
 from tests.bus.test_eventsource import dead_letters
 from tests.live.nats import Broker, nats_server
 

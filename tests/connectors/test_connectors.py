@@ -18,7 +18,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
 from daemon.connectors import Connector, ConnectorContext, open_connectors
 from daemon.model import Outcome, Record
-from daemon.ports import EventSource
+from daemon.ports.events import EventSource
 from daemon.settings import settings_of
 from tests.bus.test_eventsource import dead_letters
 from tests.connectors import made_up

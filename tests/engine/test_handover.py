@@ -12,7 +12,7 @@ from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, Unavailable
 from daemon.model import Action, Release
 from daemon.placement import ObjectName
-from daemon.ports import Claim
+from daemon.ports.routing import Claim
 from tests.engine.test_reverting import LIMITS, RELEASE, FakeRouter, names_of
 from tests.hand.clock import HandClock
 

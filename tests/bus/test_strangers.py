@@ -221,7 +221,7 @@ async def test_a_defect_of_ours_costs_one_message_and_is_logged_as_one(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("daemon.events.announcing.cloudevents.read", broken)
+        patch.setattr("daemon.events.announcing.cloudevents.opened", broken)
         await announce(bus, DOCUMENT)
         await refused(bus)
     await announce(bus, DOCUMENT)

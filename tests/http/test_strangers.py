@@ -148,7 +148,7 @@ async def test_a_defect_in_reading_refuses_one_request_and_is_logged(
 
     async with serving() as api:
         with monkeypatch.context() as patch:
-            patch.setattr("daemon.events.announcing.cloudevents.read", broken)
+            patch.setattr("daemon.events.announcing.cloudevents.opened", broken)
             problem = await refused(api, "/v1/releases", json.dumps(RELEASE).encode())
         assert "through a defect of verdictd (ZeroDivisionError)" in problem["detail"]
         assert (await api.call("POST", "/v1/releases", json=RELEASE))[0] == 202

@@ -19,8 +19,8 @@ from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
 from tests.bus.jwt import operator_files
+from tests.hand.broker import Broker, broker, until
 from tests.hand.samples import verdict
-from tests.live.nats import Broker, broker, until
 
 pytestmark = pytest.mark.live
 

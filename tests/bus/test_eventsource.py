@@ -16,8 +16,8 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent
 from daemon.model import Command
+from tests.hand.broker import Broker, until
 from tests.hand.samples import DOCUMENT
-from tests.live.nats import Broker, until
 
 pytestmark = pytest.mark.live
 

@@ -15,7 +15,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
 from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.ports.durable import Store
-from tests.live.nats import Broker, until
+from tests.hand.broker import Broker, until
 
 pytestmark = pytest.mark.live
 

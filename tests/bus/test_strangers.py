@@ -19,8 +19,8 @@ from daemon.errors import InvalidEvent, NotFound
 from daemon.model import Command
 from tests.bus import raw
 from tests.bus.test_eventsource import announce, dead_letters, outstanding, take
+from tests.hand.broker import Broker
 from tests.hand.samples import DOCUMENT
-from tests.live.nats import Broker
 
 pytestmark = pytest.mark.live
 

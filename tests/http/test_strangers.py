@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.events import mutating
-from tests.http.world import RELEASE, Api, Engine, serving, view
+from tests.hand.api import RELEASE, Api, Engine, serving, view
 
 START = b'{"specversion":"1.0","id":"1","source":"/x","type":"io.verdictd.release.v1",'
 CDEVENT = (

@@ -17,7 +17,8 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore, RolledStore
 from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.ports.durable import Store
-from tests.hand.broker import Broker, until
+from tests.hand.broker import Broker
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 

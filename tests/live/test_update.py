@@ -19,8 +19,8 @@ from daemon.stored import FORM
 from tests.bus.test_publisher import published
 from tests.earlier.keeping import ManyRouter, essence, scene
 from tests.earlier.schema import HERE
-from tests.hand.broker import until
 from tests.hand.ports import Scene
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 

@@ -15,7 +15,7 @@ from daemon.engine.reverting import Reverting
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action
-from tests.mesh import istio_objects
+from tests.hand import istio_objects
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
 

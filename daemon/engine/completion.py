@@ -18,10 +18,10 @@ from daemon.aio.clock import Clock
 from daemon.engine import deciding, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
+from daemon.engine.guarding import GUARD_ENDED
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
-from daemon.engine.reverting import GUARD_ENDED
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound

@@ -7,7 +7,7 @@ from daemon.bus.opening import Bus
 from daemon.errors import TransientError
 from daemon.ports.events import DeadLetter
 from tests.bus.test_eventsource import dead_letters
-from tests.live.nats import Broker, nats_server
+from tests.hand.broker import Broker, nats_server
 
 __all__ = ["nats_server"]
 

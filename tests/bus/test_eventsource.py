@@ -16,8 +16,9 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent
 from daemon.model import Command
+from tests.hand.broker import Broker
 from tests.hand.samples import DOCUMENT
-from tests.live.nats import Broker, until
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 

@@ -5,7 +5,6 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -17,18 +16,12 @@ from daemon.demo.backends import backends
 from daemon.demo.children import DemoError, child
 from daemon.demo.edge import edge, envoy_path
 from daemon.demo.traffic import NO_ANSWER, TrafficLog, users
+from tests.hand.waiting import until
 
 RATE = 200.0
 FAST = Behaviour(median_ms=5.0, p99_ms=20.0, error_rate=0.0)
 
 live = pytest.mark.live
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something has happened; longer than it takes on any machine, and it has not."""
-    async with asyncio.timeout(40.0):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 def versions(traffic: TrafficLog, *, since: float = 0.0) -> dict[str, int]:

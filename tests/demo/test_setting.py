@@ -83,7 +83,7 @@ async def test_answers_under_way_at_the_end_are_waited_for(tmp_path: Path) -> No
     slow = Behaviour(median_ms=700.0, p99_ms=701.0, error_rate=0.0)
     async with backends({"v1": slow}, folder=tmp_path, seed=1) as running:
         async with users(url=f"http://127.0.0.1:{running['v1'].port}", rate=100.0, seed=1, folder=tmp_path) as people:
-            await asyncio.sleep(1.2)
+            await until(lambda: len(people.traffic) > 40)
             told = time.time()
         late = [answer for answer in people.traffic if answer.end > told + 0.1]
     assert len(late) > 20

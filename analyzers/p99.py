@@ -29,7 +29,9 @@ FEWEST_TICKS: Final = 60.0
 FEWEST_REQUESTS: Final = 15_000.0
 """Ticks with latency, or requests of the baseline, before the bound is chosen: earlier the choice itself would follow the noise."""
 LARGEST_BOUND: Final = 16.0
-_STEPS: Final = 20
+_PLACES: Final[Array] = np.arange(16.0)[::-1]
+"""Factors tried side by side, by how many steps they lie below the largest; each of five passes looks between two of them."""
+_PASSES: Final = 5
 
 
 class Exceedance(NamedTuple):
@@ -75,50 +77,56 @@ def _above(counts: Array) -> Array:
     return counts[:, ::-1].cumsum(-1)[:, ::-1][:, 1:]
 
 
-def log_below(seen: Exceedance, ratio: Array) -> Array:
-    """Log e-values (releases,) that the canary's exceedance is less than ``ratio`` times the baseline's."""
-    lower = ratio[:, None] / RATIOS
-    change = np.log1p(seen.share[:, None] * (lower - 1.0)) - np.log1p(seen.share * (ratio - 1.0))[:, None]
-    return log_mean_exp(-seen.canary[:, None] * np.log(RATIOS) - (seen.canary + seen.baseline)[:, None] * change)
+def log_below(seen: Exceedance, ratios: Array) -> Array:
+    """Log e-values (releases, ratios) that the canary's exceedance is less than each of ``ratios`` times the baseline's."""
+    share, canary, baseline = seen.share[:, None, None], seen.canary[:, None, None], seen.baseline[:, None, None]
+    most = ratios[..., None]
+    change = np.log1p(share * (most / RATIOS - 1.0)) - np.log1p(share * (most - 1.0))
+    return log_mean_exp(-canary * np.log(RATIOS) - (canary + baseline) * change)
 
 
 def progress(rows: Rows, limits: Limits) -> Array:
     """How much of the evidence needed there is that the slow end is inside its tolerance (releases,); from 1 on it is shown."""
     seen = exceedance(rows, limits)
-    return np.where(seen.usable, log_below(seen, limits.slow_end**seen.kappa) / np.log(limits.safe_boundary), 0.0)
+    tolerated = (limits.slow_end**seen.kappa)[:, None]
+    return np.where(seen.usable, log_below(seen, tolerated)[:, 0] / np.log(limits.safe_boundary), 0.0)
 
 
 def certified_bound(rows: Rows, limits: Limits) -> Array:
     """The smallest factor of the slow end (releases,) that is excluded from above; NaN while none below 16 is."""
     seen = exceedance(rows, limits)
-    wanted = np.log(limits.safe_boundary)
-    low, high = np.zeros(len(wanted)), np.full(len(wanted), math.log(LARGEST_BOUND))
-    known = seen.usable & (log_below(seen, np.exp(seen.kappa * high)) >= wanted)
-    for _ in range(_STEPS):
-        middle = 0.5 * (low + high)
-        passed = log_below(seen, np.exp(seen.kappa * middle)) >= wanted
-        low, high = np.where(passed, low, middle), np.where(passed, middle, high)
+    at, width = np.arange(len(seen.kappa)), math.log(LARGEST_BOUND)
+    high, known = np.full(len(at), width), seen.usable
+    for _ in range(_PASSES):
+        width /= len(_PLACES)
+        factors = high[:, None] - width * _PLACES
+        excluded = log_below(seen, np.exp(seen.kappa[:, None] * factors)) >= np.log(limits.safe_boundary)[:, None]
+        known = known & excluded[:, -1]
+        high = factors[at, excluded.argmax(-1)]
     return np.where(known, np.exp(high), np.nan)
 
 
-def told(rows: Rows, limits: Limits) -> str:
-    """What is known of the slow end of one release (a batch of one), or why it is not."""
-    bound = float(certified_bound(rows, limits)[0])
-    if not math.isnan(bound):
-        return f"the slow end is at most {words.times(math.ceil(100.0 * bound - 1e-9) / 100.0)} the baseline's"
-    if not rows.exposed[0, EXPECTED].any():
+def told(rows: Rows, limits: Limits) -> list[str]:
+    """What is known of the slow end of each release, or why it is not."""
+    factors, seen = certified_bound(rows, limits), exceedance(rows, limits)
+    return [_told(rows, limits, at, factor=factor, seen=seen) for at, factor in enumerate(factors.tolist())]
+
+
+def _told(rows: Rows, limits: Limits, at: int, *, factor: float, seen: Exceedance) -> str:
+    if not math.isnan(factor):
+        return f"the slow end is at most {words.times(math.ceil(100.0 * factor - 1e-9) / 100.0)} the baseline's"
+    if not rows.exposed[at, EXPECTED].any():
         return "the slow end was not measured"
     if limits.bounds.shape[1] < 2:
         return "p99 could not be told: there is a single latency bound"
-    seen = exceedance(rows, limits)
-    if seen.usable[0] or not seen.enough[0]:
-        return f"the slow end could not be told on {words.count(float(rows.exposed[0, CANARY].sum()))} latencies of the canary"
-    return f"p99 could not be told: {_where(rows, limits)}"
+    if seen.usable[at] or not seen.enough[at]:
+        return f"the slow end could not be told on {words.count(float(rows.exposed[at, CANARY].sum()))} latencies of the canary"
+    return f"p99 could not be told: {_where(rows, limits, at)}"
 
 
-def _where(rows: Rows, limits: Limits) -> str:
+def _where(rows: Rows, limits: Limits, at: int) -> str:
     """In which bucket the baseline's p99 lies, and how many of its requests with it."""
-    bounds, counts = limits.bounds[0], rows.exposed[:1, EXPECTED, : limits.bounds.shape[1] + 1]
+    bounds, counts = limits.bounds[at], rows.exposed[[at], EXPECTED, : limits.bounds.shape[1] + 1]
     place = int(buckets.place_of(buckets.distribution(counts), 1.0 - WANTED_EXCEEDANCE)[0])
     share = float(counts[0, place] / counts.sum())
     lower, upper = [0.0, *bounds.tolist(), math.inf][place : place + 2]

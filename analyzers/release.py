@@ -60,6 +60,8 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
     tail, denied = legs[chosen, SLOW_END], legs[chosen, DENIED]
     asked = (terms.require_slow_end > 0.0) | (tail >= NOTEWORTHY)
     p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
+    untold = np.flatnonzero(asked & (p99_progress < 1.0))
+    known = dict(zip(untold.tolist(), p99.told(Rows(part.raw[untold]), terms.take(untold)), strict=True))
     mismatched, answered = share.mismatched(part), share.answered(part)
     beside = asides.beside(part, terms)
     result = {}
@@ -72,10 +74,9 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
             missing.append("any latency to compare")
         elif typical[at] < 1.0:
             missing.append(f"a typical latency within its tolerance ({_more(float(typical[at]), seen, t)})")
-        if asked[at] and p99_progress[at] < 1.0:
-            known = p99.told(Rows(part.raw[[at]]), terms.take(np.array([at])))
-            more = "" if known.startswith("p99") else f"; {_more(float(p99_progress[at]), seen, t)}"
-            missing.append(f"a slow end within its tolerance ({known}{more})")
+        if at in known:
+            more = "" if known[at].startswith("p99") else f"; {_more(float(p99_progress[at]), seen, t)}"
+            missing.append(f"a slow end within its tolerance ({known[at]}{more})")
         if denied[at] >= NOTEWORTHY:
             missing.append("as few policy denials as the baseline's")
         if mismatched[at]:

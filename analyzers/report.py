@@ -198,7 +198,7 @@ def safe_sentence(case: Case) -> str:
     latency = "typical latency" if factor is None else f"typical latency {words.times(factor)} the baseline's {timed.words}"
     return (
         f"errors {words.percent(seen.rate)} {over.words} against {words.percent(seen.base or 0.0)} {over.beside}, and {latency}, "
-        f"both shown to be within tolerance on {words.count(seen.requests)} canary requests; {p99.told(case.rows, case.limits)}"
+        f"both shown to be within tolerance on {words.count(seen.requests)} canary requests; {p99.told(case.rows, case.limits)[0]}"
     )
 
 

@@ -41,14 +41,33 @@ def load_settings(path: Path | str | None, *, model: type[Settings], environ: Ma
 def settings_of(document: object, *, source: str, model: type[Settings], environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from a document that was read already; see ``load_settings``."""
     document, origins, misplaced = environment.override(_mapping(document, source=source), environ or {})
+    document, mixed = _unmixed(document)
     document, given = _by_cluster(document)
-    found = [*misplaced, *(_told(_as_given(problem, given), origins) for problem in walking.faults(document, model))]
+    found = [*misplaced, *(_told(problem, origins) for problem in mixed)]
+    found += [_told(_as_given(problem, given), origins) for problem in walking.faults(document, model)]
     if not found:
         settings = kinds.plain(msgspec.convert(document, model))
         found = [_told(problem, origins) for problem in http_problems(settings.http)]
         if not found:
             return settings
     raise ConfigError(tuple(found), source=source)
+
+
+def _unmixed(document: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """The document with ``kubernetes`` in one form: a single cluster's keys beside clusters by name are taken out, and told."""
+    keys = document.get("kubernetes")
+    if not isinstance(keys, dict) or not (named := [key for key, value in keys.items() if isinstance(value, dict)]):
+        return document, []
+    alone = [key for key, value in keys.items() if key in Kubernetes.__struct_fields__ and key not in named]
+    mixed = [
+        Fault(
+            path=f"kubernetes.{key}",
+            message=f"is a key of a single cluster, and beside it stands a cluster by name ({named[0]})",
+            fix=f"write it below the name of its cluster, as kubernetes.{named[0]}.{key}",
+        )
+        for key in alone
+    ]
+    return {**document, "kubernetes": {key: value for key, value in keys.items() if key not in alone}}, mixed
 
 
 def _by_cluster(document: dict[str, Any]) -> tuple[dict[str, Any], str]:

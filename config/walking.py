@@ -158,8 +158,15 @@ class _Walk:
             self.add(path, "is not a mapping", "write names and their values below it", of=value)
             return
         for key, item in value.items():
-            self.visit(kind.key_type, key, join(path, str(key)))
+            self._name(kind.key_type, key, path)
             self.visit(kind.value_type, item, join(path, str(key)))
+
+    def _name(self, kind: inspect.Type, name: object, path: str, fix: str | None = None) -> None:
+        """Check a key. Where it stands says it already, unless it is empty."""
+        if isinstance(kind, inspect.Metadata):
+            self._name(kind.type, name, path, (kind.extra or {}).get("fix", fix))
+        elif (wrong := values.wrong(kind, name, field="", fix=fix)) is not None:
+            self.add(join(path, str(name)) if name else path, wrong.message, wrong.fix, of=_NOTHING if name else name)
 
     def _list(self, kind: inspect.ListType | inspect.VarTupleType, value: object, path: str) -> None:
         if not isinstance(value, list | tuple):

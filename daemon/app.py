@@ -16,7 +16,7 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import Settings
 from daemon import __version__, logs
-from daemon.aio.clock import SystemClock
+from daemon.aio.clock import Clock, SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
@@ -30,7 +30,7 @@ from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import schemas
-from daemon.ports import Clock, Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder
 from daemon.telemetry.factory import telemetry_from
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from config.settings import Settings
+from daemon.aio.clock import Clock
 from daemon.bus.opening import Bus
 from daemon.engine.dependencies import Sink
 from daemon.packages import with_installed
-from daemon.ports import Clock, EventSource
+from daemon.ports.events import EventSource
 
 SOURCES_GROUP = "verdictd.sources"
 SINKS_GROUP = "verdictd.sinks"

@@ -48,7 +48,7 @@ def decode_release(document: object, *, path: str = "$", stored: bool = False) -
 def _not_built(strategy: str, path: str) -> Fault:
     return Fault(
         path=join(path, "strategy"),
-        message=f"strategy {strategy!r} is not built yet: it would be watched and taken back as a canary is",
+        message=f"{strategy!r} is not built yet: it would be watched and taken back as a canary is",
         fix="use canary, or leave it out",
     )
 
@@ -57,11 +57,10 @@ def _faults(release: Mapping[str, Any], path: str) -> Iterator[Fault]:
     for field in _TOKENS:
         yield from _name(names.token, release.get(field), join(path, field))
     yield from _name(names.dotted, release.get("route"), join(path, "route"))
-    for arm in _ARMS:
-        if isinstance(release.get(arm), Mapping):
-            yield from _arm_faults(release[arm], join(path, arm))
+    of_arms = [fault for arm in _ARMS for fault in _arm_faults(release.get(arm), join(path, arm))]
+    yield from of_arms
     baseline, canary = (_arm(release.get(arm)) for arm in _ARMS)
-    if baseline is not None and baseline == canary and canary != ArmSpec():
+    if not of_arms and baseline is not None and baseline == canary:
         yield Fault(
             path=join(path, "canary"),
             message="baseline and canary are the same",
@@ -69,7 +68,10 @@ def _faults(release: Mapping[str, Any], path: str) -> Iterator[Fault]:
         )
 
 
-def _arm_faults(arm: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def _arm_faults(arm: object, path: str) -> Iterator[Fault]:
+    """What the model cannot say of an arm; one that is no mapping has been told by then."""
+    if not isinstance(arm, Mapping):
+        return
     for field in _OF_AN_ARM:
         yield from _name(names.dotted, arm.get(field), join(path, field))
     labels = arm.get("labels", {})

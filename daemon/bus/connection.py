@@ -8,7 +8,6 @@ and drain waits for its whole time-out while a pull subscription is alive (we en
 import asyncio
 import contextlib
 import logging
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Literal
@@ -21,8 +20,8 @@ from daemon.aio.tasks import background, cancelled_for_sure
 from daemon.aio.throttle import LogThrottle
 from daemon.bus.address import BrokerAddress
 from daemon.bus.natsclient import NatsClient
-from daemon.bus.translating import translated
-from daemon.errors import Forbidden, InvalidInput, Unavailable, VerdictdError
+from daemon.bus.translating import is_final, not_connected, translated
+from daemon.errors import Unavailable, VerdictdError
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +124,8 @@ class Connection:
                 await cancelled_for_sure(self._connect())
         except TimeoutError as error:
             await self._discard()
-            raise self._why_not() from error
+            seconds = self._connect_timeout_seconds
+            raise not_connected(self._last_error, where=self._address.shown, seconds=seconds) from error
         except BaseException:
             await self._discard()
             raise
@@ -204,7 +204,7 @@ class Connection:
         if self._refused:
             return  # what follows a refusal, such as that the server hangs up, is not the reason
         self._last_error = error
-        if self._scope is not None and (_is_denial(error) or isinstance(error, ssl.SSLCertVerificationError)):
+        if self._scope is not None and is_final(error):
             # Trying again will not help: end the first connect now, with the reason.
             self._refused = True
             self._scope.reschedule(asyncio.get_running_loop().time())
@@ -231,24 +231,6 @@ class Connection:
         if self._complaints.due():
             logger.warning("no connection to NATS", extra={"error": str(error or "the connection was closed")})
 
-    def _why_not(self) -> VerdictdError:
-        error, where = self._last_error, self._address.shown
-        if error is not None and _is_denial(error):
-            return Forbidden(
-                f"NATS at {where} does not let us in ({error}); "
-                "check nats.token_file, nats.credentials_file or the user in nats.url"
-            )
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return InvalidInput(
-                f"the certificate of NATS at {where} is not trusted: {error.verify_message}",
-                path="nats.ca_file",
-                fix="name the PEM bundle of the CA that signed it",
-            )
-        return Unavailable(
-            f"NATS at {where} did not answer within {self._connect_timeout_seconds:g} s"
-            + (f" ({error})" if error is not None else "")
-        )
-
 
 @asynccontextmanager
 async def connected(address: BrokerAddress, *, name: str, connect_timeout_seconds: float) -> AsyncIterator[Connection]:
@@ -268,8 +250,3 @@ async def connected(address: BrokerAddress, *, name: str, connect_timeout_second
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _is_denial(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, nats.errors.AuthorizationError) or "authorization" in text or "authentication" in text

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from daemon.bus import subjects
 from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.translating import translated
-from daemon.ports import DeadLetter
+from daemon.ports.events import DeadLetter
 
 REASON = "Verdictd-Reason"
 SUBJECT = "Verdictd-Subject"
@@ -35,7 +35,7 @@ class NatsDeadLetters:
         self._connection = connection
 
     async def keep(self, letter: DeadLetter) -> None:
-        """Publish it; see ``ports.DeadLetters``. Raises ``Unavailable`` and ``TimedOut`` when that is not acknowledged."""
+        """Publish it; see ``ports.events.DeadLetters``. Raises ``Unavailable`` and ``TimedOut`` when that is not acknowledged."""
         headers = {
             **_original(letter.headers),
             REASON: _printable(letter.reason)[:MAX_REASON_CHARACTERS],

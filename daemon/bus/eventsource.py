@@ -24,7 +24,7 @@ from daemon.events.announced import Announced
 from daemon.events.announcing import read_release
 from daemon.events.commanding import read_command
 from daemon.model import Command, Release
-from daemon.ports import DeadLetters
+from daemon.ports.events import DeadLetters
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from daemon.bus.connection import WRITE_SECONDS, Connection
 from daemon.bus.reading import read_to_end
 from daemon.bus.translating import translated
 from daemon.errors import Conflict, NotFound, Refused, Unavailable, VerdictdError
-from daemon.ports import Kept
+from daemon.ports.durable import Kept
 
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 OPERATION = "KV-Operation"
@@ -159,7 +159,11 @@ def _is_marker(headers: dict[str, str] | None) -> bool:
 
 
 class RolledStore:
-    """``Store`` on ``store``, with its keys on ``roll`` as well. A key is there first, and goes last."""
+    """``Store`` on ``store``, with its keys on ``roll`` as well, so that what somebody else has removed is missed.
+
+    A key is on the roll once its first value is written, and off it before its value goes. So wherever a process dies in between,
+    a value is there and will be taken up, or it is not and nobody was told that it is: neither is missed.
+    """
 
     def __init__(self, store: KvStore, *, roll: KvStore) -> None:
         self._store = store
@@ -167,21 +171,22 @@ class RolledStore:
         self._enrolled: set[str] = set()
 
     async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
-        """Write; see ``KvStore.put``."""
+        """Write; see ``KvStore.put``. Where it raises, the value may be there all the same."""
+        revision = await self._store.put(key, value, over=over)
         if key not in self._enrolled:
             await self._roll.put(key, b"")
             self._enrolled.add(key)
-        return await self._store.put(key, value, over=over)
+        return revision
 
     async def get(self, key: str) -> Kept | None:
         """Read; see ``KvStore.get``."""
         return await self._store.get(key)
 
     async def delete(self, key: str) -> None:
-        """Remove; see ``KvStore.delete``."""
-        await self._store.delete(key)
-        await self._roll.delete(key)
+        """Remove; see ``KvStore.delete``. Where it is interrupted the value is there or gone: call it again to be sure."""
         self._enrolled.discard(key)
+        await self._roll.delete(key)
+        await self._store.delete(key)
 
     async def items(self) -> list[tuple[str, Kept]]:
         """Everything; see ``KvStore.items``."""

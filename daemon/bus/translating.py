@@ -5,13 +5,14 @@ side by side under each: here it is decided once which of them another try can c
 """
 
 import asyncio
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import nats.errors
 import nats.js.errors
 
-from daemon.errors import Conflict, Forbidden, NotFound, Refused, TimedOut, Unavailable, VerdictdError
+from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
 
 # JetStream's numbers for "the sequence you expected is not the last one".
 WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
@@ -71,3 +72,28 @@ def _of_api(error: nats.js.errors.APIError, text: str) -> VerdictdError:
     if error.code is not None and 400 <= error.code < 500:
         return Refused(text)
     return Unavailable(text)
+
+
+def is_final(error: Exception) -> bool:
+    """Whether what a first connect met cannot be mended by trying again: we are not let in, or do not know who it is."""
+    return _is_denial(error) or isinstance(error, ssl.SSLCertVerificationError)
+
+
+def not_connected(error: Exception | None, *, where: str, seconds: float) -> VerdictdError:
+    """Why a first connect to ``where`` has come to nothing in ``seconds``; ``error`` is what was met last."""
+    if error is not None and _is_denial(error):
+        return Forbidden(
+            f"NATS at {where} does not let us in ({error}); check nats.token_file, nats.credentials_file or the user in nats.url"
+        )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return InvalidInput(
+            f"the certificate of NATS at {where} is not trusted: {error.verify_message}",
+            path="nats.ca_file",
+            fix="name the PEM bundle of the CA that signed it",
+        )
+    return Unavailable(f"NATS at {where} did not answer within {seconds:g} s" + (f" ({error})" if error is not None else ""))
+
+
+def _is_denial(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, nats.errors.AuthorizationError) or "authorization" in text or "authentication" in text

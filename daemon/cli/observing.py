@@ -20,7 +20,7 @@ from daemon.meshes.registry import schemas
 from daemon.model import Reading, Release, Sample, Watch
 from daemon.offline.plan.seen import Seen
 from daemon.offline.plan.service import Service
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.settings import load_settings
 from daemon.telemetry.factory import telemetry_from
 

@@ -1,9 +1,33 @@
-"""What options of several commands are, and how their values are read. Nothing is imported here but argparse, as in ``parser``."""
+"""What the commands' options have in common: those of several commands, how values are read, and how wrong usage ends.
+
+Nothing is imported here but argparse, as in ``parser``.
+"""
 
 import argparse
 import math
+import os
+import sys
+from typing import NoReturn
 
+DEFAULT_SERVER = "http://127.0.0.1:8484"
+DEFECT = "70 a defect of verdictd (--debug says where)"
+OF_THE_API = (
+    f"64 wrong usage, 66 no such release, 69 the daemon cannot be reached, {DEFECT}, 77 not allowed (the token), 130 interrupted."
+)
+_USAGE = 64
 _MOST = 1_000_000_000
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage exits 64: argparse's own 2 would be read as an inconclusive verdict."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong on stderr and exit."""
+        self.print_usage(sys.stderr)
+        self.exit(_USAGE, f"{self.prog}: {message}\n")
+
+
+Commands = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for what add_subparsers returns
 
 
 def arms(parser: argparse.ArgumentParser, *, whose: str = "") -> None:
@@ -16,6 +40,34 @@ def arms(parser: argparse.ArgumentParser, *, whose: str = "") -> None:
             metavar="KEY=VALUE",
             help=f"what names the {arm}{whose}: workload=, version=, subset=, service= or labels.NAME=; may be repeated",
         )
+
+
+def client(parser: Parser) -> None:
+    """Where the daemon is, for whoever speaks to it."""
+    parser.add_argument(
+        "--server",
+        default=os.environ.get("VERDICTD_SERVER", DEFAULT_SERVER),
+        metavar="URL",
+        help=f"the daemon's address (default: $VERDICTD_SERVER, else {DEFAULT_SERVER})",
+    )
+    parser.add_argument(
+        "--token-file",
+        default=os.environ.get("VERDICTD_TOKEN_FILE"),
+        metavar="FILE",
+        help="holds the bearer token (default: $VERDICTD_TOKEN_FILE)",
+    )
+    parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def processes(parser: Parser) -> None:
+    """``--processes``."""
+    parser.add_argument(
+        "--processes",
+        type=whole,
+        default=None,
+        metavar="N",
+        help="work in up to N processes (default: the processors' number)",
+    )
 
 
 def seconds(text: str) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from daemon.kube.rights import Right
 from daemon.packages import with_installed
-from daemon.ports import Owner
+from daemon.ports.routing import Owner
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient

@@ -14,7 +14,7 @@ import msgspec
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon import names
-from daemon.engine import session as life
+from daemon.engine import lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.registry import Registry
@@ -106,7 +106,7 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int) -
     mesh_name = names.mesh(release.mesh, configured=ports.meshes)
     policy = _policy(ports, release)
     telemetry = ports.telemetry[ports.meshes[mesh_name].telemetry]
-    session = life.admitted(
+    session = lifecycle.admitted(
         msgspec.structs.replace(release, mesh=mesh_name, cluster=ports.cluster),
         release_id=release_id,
         policy=policy,

@@ -18,10 +18,12 @@ from itertools import chain
 
 from daemon import stored
 from daemon.aio.backoff import pauses
+from daemon.aio.clock import Clock
 from daemon.engine.keptforms import decode, encode, writer_of
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Elsewhere, PermanentError, TransientError, VerdictdError
-from daemon.ports import Clock, Kept, Meter, Store
+from daemon.ports.durable import Kept, Store
+from daemon.ports.service import Meter
 from daemon.standing import Standing
 
 log = logging.getLogger(__name__)

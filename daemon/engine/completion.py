@@ -14,18 +14,20 @@ from collections.abc import Awaitable, Callable
 
 from daemon import stored
 from daemon.aio.backoff import pauses
-from daemon.engine import session as life
+from daemon.aio.clock import Clock
+from daemon.engine import deciding, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
+from daemon.engine.guarding import GUARD_ENDED
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
-from daemon.engine.reverting import GUARD_ENDED
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Stage, TimedStep
-from daemon.ports import Clock, Meter, Store, VerdictLog
+from daemon.ports.durable import Store, VerdictLog
+from daemon.ports.service import Meter
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class Completion:
         )
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "" if outcome.action is Action.REVERT else outcome.reason
-        return self._put(life.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
+        return self._put(deciding.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
 
     async def _tell_and_guard(self, session: Session) -> Session:
         """All at once: a broker that does not take the verdict must not leave the traffic without its guard."""
@@ -92,7 +94,7 @@ class Completion:
             group.create_task(self._outbox.tell(session))
             if session.stage is Stage.PUBLISHING:
                 await self._publish(session)
-        return life.ended(self._current(session), guard.result())
+        return lifecycle.ended(self._current(session), guard.result())
 
     async def _publish(self, session: Session) -> None:
         assert session.verdict is not None  # the stage says so
@@ -101,7 +103,7 @@ class Completion:
         account = {"outcome": verdict.outcome, "action": verdict.action, "by": verdict.by, "reason": verdict.reason}
         log.info("verdict", extra=account)
         still_to_tell = self._outbox.outstanding(self._current(session))
-        session = self._put(life.published(self._current(session), now=self._clock.now(), still_to_tell=still_to_tell))
+        session = self._put(lifecycle.published(self._current(session), now=self._clock.now(), still_to_tell=still_to_tell))
         if session.release_id not in self._counted:  # a step that is begun anew publishes once more, and tells nothing new
             self._counted.add(session.release_id)
             self._meter.ended(session.release, verdict, session.marks)
@@ -114,7 +116,7 @@ class Completion:
             await self._checkpoints.saved(session)
         except VerdictdError as error:
             log.error("the decision cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
-        self._put(life.settled(self._current(session)))
+        self._put(lifecycle.settled(self._current(session)))
 
     async def _guard(self, session: Session) -> tuple[TimedStep, ...]:
         """Revert again if somebody puts the weights back; first, go on with a revert that has failed."""

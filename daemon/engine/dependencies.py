@@ -5,19 +5,12 @@ from dataclasses import dataclass, field
 
 from config.policy import Policy
 from config.settings import Limits
-from daemon.ports import (
-    Clock,
-    CommandSource,
-    EventSource,
-    Meter,
-    Owner,
-    SessionStore,
-    Store,
-    Telemetry,
-    TrafficRouter,
-    VerdictLog,
-    VerdictSink,
-)
+from daemon.aio.clock import Clock
+from daemon.ports.durable import SessionStore, Store, VerdictLog, VerdictSink
+from daemon.ports.events import CommandSource, EventSource
+from daemon.ports.routing import Owner, TrafficRouter
+from daemon.ports.service import Meter
+from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder
 
 

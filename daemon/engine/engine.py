@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from daemon import stored
 from daemon.aio.tasks import cancel_all
-from daemon.engine import session as life
+from daemon.engine import deciding
 from daemon.engine.admission import Admission
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer
 from daemon.engine.feed import view
-from daemon.engine.keptforms import decode_record
+from daemon.engine.keptforms import decode_record, record_of
 from daemon.engine.recovery import recover
 from daemon.engine.registry import Registry
 from daemon.engine.supervisor import Supervisor
@@ -26,7 +26,7 @@ from daemon.engine.ticker import Ticker
 from daemon.engine.weights import Weights
 from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
 from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
-from daemon.ports import ReleaseChange
+from daemon.ports.service import ReleaseChange
 
 log = logging.getLogger(__name__)
 
@@ -107,19 +107,19 @@ class Engine:
     # --- ReleaseService -------------------------------------------------------------------------------------------------------
 
     async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
-        """Begin watching; see ``ports.ReleaseService``. Raises ``Unavailable`` while it cannot be made durable."""
+        """Begin watching; see ``ports.service.ReleaseService``. Raises ``Unavailable`` while it cannot be made durable."""
         at_work = await self._working()
         if release_id not in self._registry:
             await at_work.admission.admit(release, release_id=release_id)
         return await self.view(release_id)
 
     async def command(self, release_id: str, command: Command) -> ReleaseView:
-        """Carry out a person's word; see ``ports.ReleaseService``."""
+        """Carry out a person's word; see ``ports.service.ReleaseService``."""
         at_work = await self._working()
         session = self._registry.find_running(release_id)
         if session is None or session.stage not in {Stage.LOCATING, Stage.WATCHING}:
             raise Refused(f"release {release_id} is decided already: {await self._decision(release_id)}")
-        after = life.commanded(session, command, now=self._ports.clock.now())
+        after = deciding.commanded(session, command, now=self._ports.clock.now())
         at_work.supervisor.decided(after)
         return view(after)
 
@@ -151,7 +151,7 @@ class Engine:
     # --- Feed -------------------------------------------------------------------------------------------------------
 
     def subscribe(self, *, limit: int) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
-        """Follow all releases; see ``ports.Feed``."""
+        """Follow all releases; see ``ports.service.Feed``."""
         return self._registry.changes.subscribe(limit=limit)
 
     # --- Verdicts ---------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class Engine:
         await self._working()
         session = self._registry.find_running(release_id)
         if session is not None:
-            return life.record_of(session) if session.stage is Stage.GUARDING else None
+            return record_of(session) if session.stage is Stage.GUARDING else None
         with suppress(NotFound):
             return await self._kept_record(release_id)
         self._registry.get(release_id)

@@ -12,9 +12,11 @@ from contextlib import aclosing
 from typing import NoReturn
 
 from daemon.aio.backoff import pauses
+from daemon.aio.clock import Clock
 from daemon.aio.tasks import contained
 from daemon.errors import Elsewhere, InvalidInput, Refused, TransientError, VerdictdError
-from daemon.ports import Announcement, Clock, CommandSource, EventSource, Meter, ReleaseService
+from daemon.ports.events import Announcement, CommandSource, EventSource
+from daemon.ports.service import Meter, ReleaseService
 
 log = logging.getLogger(__name__)
 

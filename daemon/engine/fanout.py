@@ -15,12 +15,13 @@ import msgspec
 
 from daemon.aio.tasks import contained
 from daemon.engine.dependencies import MeshCluster
+from daemon.engine.guarding import GUARD_ENDED, Guarding
 from daemon.engine.handover import claimed
-from daemon.engine.reverting import GUARD_ENDED, NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
+from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
 from daemon.errors import NotFound, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, Release, TimedStep
 from daemon.placement import PatchReceipt, Placement
-from daemon.ports import Claim, TrafficRouter
+from daemon.ports.routing import Claim, TrafficRouter
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class FanOut:
             left.discard(name)
             if outcome.action is not Action.REVERT or not left:
                 return outcome, ()
-            seen = await self.reverting.reassert(
+            seen = await self._guarding.reassert(
                 cluster.router, release, located=words[name], owners=cluster.owners, until=lambda: not left or overtaken()
             )
             return outcome, tuple(step for step in seen if step.step != GUARD_ENDED)
@@ -96,12 +97,16 @@ class FanOut:
 
         async def one(name: str, cluster: MeshCluster) -> tuple[TimedStep, ...]:
             router, owners, said = cluster.router, cluster.owners, words[name]
-            late = await self.reverting.keep_retrying(router, release, located=said, owners=owners) if failed else ()
+            late = await self._guarding.keep_retrying(router, release, located=said, owners=owners) if failed else ()
             if late:
                 log.warning("what became of a failed revert", extra={"at": name, "steps": [step.step for step in late]})
-            return (*late, *await self.reverting.reassert(router, release, located=said, owners=owners))
+            return (*late, *await self._guarding.reassert(router, release, located=said, owners=owners))
 
         return _in_order(await _each(clusters, one))
+
+    @property
+    def _guarding(self) -> Guarding:
+        return Guarding(reverting=self.reverting)
 
     async def _one(self, name: str, clusters: Clusters, release: Release, *, located: str) -> RevertOutcome:
         """In a further cluster there need not be anything of the release: where nothing is routed to it, all is done."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from daemon.engine.session import Session
 from daemon.errors import Refused
 from daemon.model import ReleaseView
-from daemon.ports import ReleaseChange
+from daemon.ports.service import ReleaseChange
 
 MOST_SUBSCRIBERS = 64
 
@@ -33,7 +33,7 @@ class Changes:
 
     @contextmanager
     def subscribe(self, *, limit: int) -> Iterator[AsyncIterator[ReleaseChange]]:
-        """Follow; see ``ports.Feed``."""
+        """Follow; see ``ports.service.Feed``."""
         if limit < 1:
             raise ValueError(f"a limit of {limit} changes: 1 or more are needed")
         if len(self._subscribers) >= MOST_SUBSCRIBERS:

@@ -13,10 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from daemon.aio.clock import Clock
 from daemon.aio.tasks import contained
 from daemon.errors import Refused, TimedOut, VerdictdError
 from daemon.model import Release, TimedStep
-from daemon.ports import Claim, Clock, Owner
+from daemon.ports.routing import Claim, Owner
 
 log = logging.getLogger(__name__)
 

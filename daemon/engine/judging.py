@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from analyzers.judge import fold, start
 from analyzers.ruling import Ruling
 from daemon import recordings
-from daemon.engine import session as life
+from daemon.engine import deciding, lifecycle
 from daemon.engine.session import LastTick, Session
 from daemon.model import Reading, Sample
 
@@ -48,13 +48,16 @@ def judge(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]
 
 
 def _together(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
-    seen = [life.sampled(due.session, due.reading, now=due.now) for due in batch]
+    seen = [lifecycle.sampled(due.session, due.reading, now=due.now) for due in batch]
     states = [session.judge or start(session.terms) for session, _ in seen]
     rulings = fold([session.terms for session, _ in seen], states, [sample for _, sample in seen])
     decided_at = now()
     return [
         JudgedTick(
-            due=due, after=_ended(due, life.judged(session, state, ruling, now=decided_at), sample), sample=sample, ruling=ruling
+            due=due,
+            after=_ended(due, deciding.judged(session, state, ruling, now=decided_at), sample),
+            sample=sample,
+            ruling=ruling,
         )
         for due, (session, sample), (state, ruling) in zip(batch, seen, rulings, strict=True)
     ]
@@ -73,5 +76,5 @@ def _alone(due: Due, *, now: Callable[[], float]) -> JudgedTick:
     except Exception as error:
         log.exception("a release could not be judged", extra={"release": due.session.release_id})
         reason = f"{type(error).__name__}: {error}"
-        return JudgedTick(due=due, after=life.not_judged(due.session, reason, now=now()), error=error)
+        return JudgedTick(due=due, after=deciding.not_judged(due.session, reason, now=now()), error=error)
     return judged

@@ -13,7 +13,7 @@ import msgspec
 
 from analyzers.judge import JudgeState
 from daemon import stored
-from daemon.engine import session as life
+from daemon.engine import lifecycle
 from daemon.engine.session import Session
 from daemon.model import Record
 
@@ -62,14 +62,32 @@ def decode(data: bytes, *, now: float) -> Read:
     try:
         return Read(session=replace(session, judge=JudgeState.restore(read.value.judge)), unread=read.unread)
     except ValueError as error:
-        return Read(session=life.evidence_lost(session, now=now), lost=error, unread=read.unread)
+        return Read(session=lifecycle.evidence_lost(session, now=now), lost=error, unread=read.unread)
+
+
+def record_of(session: Session) -> Record:
+    """The account of a release that has its verdict."""
+    assert session.verdict is not None  # only a release with a verdict has a record
+    return Record(
+        verdict=session.verdict,
+        release=session.release,
+        policy=session.policy,
+        bounds_ms=session.bounds_ms,
+        sample_digest=session.digest,
+        fixed_horizon=session.decision.fixed_horizon if session.decision else None,
+        marks=session.marks,
+        seconds=session.t,
+        canary_requests=session.canary_requests,
+        baseline_requests=session.baseline_requests,
+        gaps=session.gaps,
+    )
 
 
 def encode_record(session: Session) -> bytes:
     """The record of a release that has its verdict, with what is carried of its release and its policy."""
     kept = session.carried.get("session", {})
     carried = {part: kept[part] for part in ("release", "policy") if part in kept}
-    return stored.encode(life.record_of(session), carried=carried)
+    return stored.encode(record_of(session), carried=carried)
 
 
 def decode_record(data: bytes) -> Record:

@@ -10,15 +10,16 @@ import logging
 from collections.abc import Mapping
 
 from daemon.aio.backoff import pauses
+from daemon.aio.clock import Clock
 from daemon.aio.tasks import contained
-from daemon.engine import session as life
+from daemon.engine import lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Sink
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.errors import TimedOut, VerdictdError
 from daemon.model import Verdict
-from daemon.ports import Clock, Meter
+from daemon.ports.service import Meter
 
 log = logging.getLogger(__name__)
 
@@ -61,13 +62,13 @@ class Outbox:
             error = await self._attempt(sink, session)
             current, now = self._registry.get(session.release_id), self._clock.now()
             if error is None:
-                self._note(life.delivered(current, name, now=now))
+                self._note(lifecycle.delivered(current, name, now=now))
                 return
             self._meter.failed("sink", error)
             about = {"sink": name, "error": str(error)}
             if current.published_at is not None and now - current.published_at >= sink.patience_seconds:
                 log.error("a sink does not get the verdict", extra=about)
-                self._note(life.not_delivered(current, name, str(error), now=now))
+                self._note(lifecycle.not_delivered(current, name, str(error), now=now))
                 return
             if str(error) != said:
                 said = str(error)

@@ -6,10 +6,11 @@ from typing import Final, TypeVar
 
 from config.settings import Limits
 from daemon.aio.backoff import doubled
+from daemon.aio.clock import Clock
 from daemon.errors import Conflict, Throttled, TransientError, VerdictdError
 from daemon.model import Release
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt
-from daemon.ports import Clock, TrafficRouter
+from daemon.ports.routing import TrafficRouter
 
 T = TypeVar("T")
 

@@ -1,16 +1,17 @@
-"""JudgedTick ticks handed to the recorder, beside everything else: neither a full disk nor one that hangs may hold up a tick."""
+"""Judged ticks handed to the recorder, beside everything else: neither a full disk nor one that hangs may hold up a tick."""
 
 import asyncio
 import logging
 from collections.abc import Sequence
 
+import msgspec
+
 from daemon import recordings
 from daemon.aio.threads import OwnThread
-from daemon.engine import session as life
 from daemon.engine.judging import JudgedTick
 from daemon.engine.session import Session
 from daemon.errors import VerdictdError
-from daemon.ports import Meter
+from daemon.ports.service import Meter
 from daemon.recorder import Recorder
 from daemon.recordings import Header
 
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 def header_of(session: Session) -> Header:
     """The first line of a release's recording."""
     return Header(
-        release=life.release_document(session.release),
+        release=msgspec.to_builtins(session.release),
         policy=session.policy,
         bounds_ms=session.bounds_ms,
         split=session.split,

@@ -13,18 +13,19 @@ from typing import TypeVar
 from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.threads import OwnThread
-from daemon.engine import session as life
+from daemon.engine import deciding, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
+from daemon.engine.guarding import GUARD_ENDED
 from daemon.engine.keptforms import decode_record
 from daemon.engine.recording import header_of
 from daemon.engine.registry import Registry
-from daemon.engine.reverting import GUARD_ENDED
 from daemon.engine.session import LastTick, Session
 from daemon.engine.supervisor import Supervisor
 from daemon.errors import TransientError, VerdictdError
 from daemon.model import Stage, Verdict
-from daemon.ports import Meter
+from daemon.ports.durable import Store
+from daemon.ports.service import Meter
 from daemon.recorder import Recorder
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
     """Take up every session that was kept and has not ended; tries for ever while the store does not answer."""
     kept = await _answered(ports, checkpoints.load)
     await _report_lost(ports, checkpoints)
-    records = await _answered(ports, lambda: _records(ports, [session.release_id for session in kept]))
+    records = await _answered(ports, lambda: _records(ports.records, [session.release_id for session in kept]))
     ended = {session.release_id for session in kept if _has_ended(session, records.get(session.release_id))}
     for session in kept:
         if session.release_id in ended:
@@ -62,7 +63,7 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
         if session.stage is Stage.WATCHING and _split(ports, session) != session.split:
             # What was folded so far and what would follow cannot be compared: no evidence either way.
             other = "its telemetry's latencies are of another kind since the settings were changed"
-            supervisor.decided(life.not_judged(session, other, now=ports.clock.now()))
+            supervisor.decided(deciding.not_judged(session, other, now=ports.clock.now()))
     # What was being taken back goes first: it is what hurts.
     for session in sorted(registry.running(), key=lambda s: s.stage is not Stage.REVERTING):
         supervisor.begin(session.release_id)
@@ -100,7 +101,7 @@ def _split(ports: Ports, session: Session) -> bool:
 async def _report_lost(ports: Ports, checkpoints: Checkpoints) -> None:
     """Say of which running releases nothing is kept any more: somebody has emptied the store."""
     lost = await _answered(ports, ports.sessions.lost)
-    records = await _answered(ports, lambda: _records(ports, lost))
+    records = await _answered(ports, lambda: _records(ports.records, lost))
     for release_id in lost:
         if release_id not in records:
             gone = "it was being watched, and nothing is kept of it any more: it gets no verdict unless it is announced again"
@@ -122,7 +123,7 @@ def _has_ended(session: Session, record: bytes | None) -> bool:
     return any(mark.step == GUARD_ENDED for mark in marks)
 
 
-async def _records(ports: Ports, release_ids: Sequence[str]) -> dict[str, bytes]:
+async def _records(records: Store, release_ids: Sequence[str]) -> dict[str, bytes]:
     """The records of those that have one. Once a question has failed no other is asked, and its error raised at the end."""
     places = asyncio.Semaphore(_QUESTIONS_AT_A_TIME)
     found: dict[str, bytes] = {}
@@ -131,7 +132,7 @@ async def _records(ports: Ports, release_ids: Sequence[str]) -> dict[str, bytes]
     async def ask(release_id: str) -> None:
         async with places:
             try:
-                if not failed and (kept := await ports.records.get(release_id)) is not None:
+                if not failed and (kept := await records.get(release_id)) is not None:
                     found[release_id] = kept.value
             except VerdictdError as error:  # as a value: a group that fails while it is cancelled would forget that it was
                 failed.append(error)
@@ -165,7 +166,7 @@ def _as_told(session: Session, told: Verdict | None) -> Session:
         "its verdict is out already and stands, though the store does not know it",
         extra={"release": session.release_id, "stage": session.stage, "outcome": told.outcome},
     )
-    return life.told(session, told)
+    return lifecycle.told(session, told)
 
 
 async def _answered(ports: Ports, attempt: Callable[[], Awaitable[T]]) -> T:

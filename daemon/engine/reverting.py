@@ -1,9 +1,10 @@
-"""Taking the traffic back in one cluster: look where it would go, tell the owners, patch, see that it left, and keep it so.
+"""Taking the traffic back in one cluster: look where it would go, tell the owners, patch, see that it left.
 
 This is the one path where time is harm, so it knows only the router, the owners and a clock: no store, no bus, no metrics. What
 happened is returned, and told to the world afterwards. Before the patch stands a single question with a time limit: who
 would serve? An unknown answer never holds the patch up; only a sure "nobody", or "the same pods", does. Where somebody owns the
-routes it is told first (``daemon.engine.handover``). ``located`` is everywhere what the release's placement said of its arms.
+routes it is told first (``daemon.engine.handover``). That it stays so is ``daemon.engine.guarding``'s. ``located`` is everywhere
+what the release's placement said of its arms.
 """
 
 import asyncio
@@ -13,13 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from config.settings import Limits
-from daemon.aio.backoff import pauses
-from daemon.engine.handover import HandedOver, Try, hand_over, once
-from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for, first_to_retry
-from daemon.errors import Blocked, NotFound, VerdictdError
+from daemon.aio.clock import Clock
+from daemon.engine.handover import HandedOver, Try, hand_over
+from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for
+from daemon.errors import Blocked, VerdictdError
 from daemon.model import Action, Release, TimedStep
 from daemon.placement import PatchReceipt
-from daemon.ports import Clock, Owner, TrafficRouter
+from daemon.ports.routing import Owner, TrafficRouter
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +29,9 @@ PATCH_SENT: Final = "patch_sent"
 PATCH_ACKNOWLEDGED: Final = "patch_acknowledged"
 NOTHING_TO_TAKE_BACK: Final = "nothing_to_take_back"
 TRAFFIC_LEFT: Final = "confirmed"
-GIVEN_UP: Final = "given_up"
-PUT_BACK: Final = "put_back"
-GUARD_ENDED: Final = "guard_ended"
 
 _LOOK_FIRST_SECONDS: Final = 0.005
-_LOOK_CAP_SECONDS: Final = 0.5
-_GUARD_FIRST_SECONDS: Final = 0.2
-_STEPS_KEPT: Final = 10
+LOOK_CAP_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,113 +75,29 @@ class Reverting:
         """
         try:
             asked = TimedStep(
-                step=BASELINE_CHECKED, detail=await self._baseline(router, release, located=located), at=self.clock.now()
+                step=BASELINE_CHECKED, detail=await self.ask_baseline(router, release, located=located), at=self.clock.now()
             )
         except Blocked as error:
             asked = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
             return RevertOutcome(action=Action.BLOCKED, steps=(asked,), attempts=0, reason=str(error))
-        owned = await self._handed_over(owners, release, attempt=self._tries.several)
+        owned = await self.tell_owners(owners, release, attempt=self._tries.several)
         if owned.failure is not None:
             reason = f"the traffic could not be taken back: {owned.failure}"
             return RevertOutcome(action=Action.FAILED, steps=(asked, *owned.steps), attempts=0, reason=reason)
         patched = await self._tries.patch(router, release, located=located)
-        steps = (asked, *owned.steps, *(_receipt_steps(patched.receipt) if patched.receipt is not None else ()))
+        steps = (asked, *owned.steps, *(receipt_steps(patched.receipt) if patched.receipt is not None else ()))
         if patched.error is not None:
             return _not_taken_back(patched, steps)
         action, seen, reason = await self._confirm(router, release, located=located)
         told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason])
         return RevertOutcome(action=action, steps=(*steps, *seen), attempts=patched.attempts, reason=told)
 
-    async def keep_retrying(
-        self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
-    ) -> tuple[TimedStep, ...]:
-        """Go on, for ``limits.insist_seconds``, with a revert that ``run`` had to give up: a bad canary is still serving.
-
-        Ends when a patch of all that is left is acknowledged, or when there is no route any more; the caller cancels it when a
-        newer release comes. Before each try it looks again who would serve: the baseline may have gone, or come back, since. Not
-        without end: what takes the traffic days later may be another version, of which the evidence says nothing.
-        Never raises a ``VerdictdError``.
-        """
-        end = self.clock.monotonic() + self.limits.insist_seconds
-        steps: list[TimedStep] = []
-        for pause in pauses():
-            try:
-                receipt = await self._again(router, release, located=located, owners=owners, steps=steps)
-                if not receipt.failed:
-                    return (*steps, *_receipt_steps(receipt))
-                steps += _receipt_steps(receipt)
-                raise first_to_retry(receipt.failed)
-            except NotFound as error:
-                return (*steps, TimedStep(step=NOTHING_TO_TAKE_BACK, at=self.clock.now(), detail=str(error)))
-            except VerdictdError as error:
-                if (left := end - self.clock.monotonic()) <= 0:
-                    return (*steps, TimedStep(step=GIVEN_UP, at=self.clock.now(), detail=str(error)))
-                await self.clock.sleep(min(left, max(pause, asked_for(error))))
-        raise AssertionError("pauses never end")
-
-    async def reassert(
-        self,
-        router: TrafficRouter,
-        release: Release,
-        *,
-        located: str = "",
-        owners: Sequence[Owner] = (),
-        until: Callable[[], bool] = lambda: False,
-    ) -> tuple[TimedStep, ...]:
-        """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
-
-        Ends sooner, before the next look, when ``until`` says so. Never raises a ``VerdictdError``. Looks often at first and
-        after every find, more rarely while nothing happens. What has nowhere to go any more is left where it is. The last step
-        says how often it happened and what failed last; of the single times only the first few are kept.
-        """
-        end = self.clock.monotonic() + self.limits.guard_seconds
-        steps: list[TimedStep] = []
-        pause, times, failed, last = _GUARD_FIRST_SECONDS, 0, 0, ""
-        while (left := end - self.clock.monotonic()) > 0:
-            await self.clock.sleep(min(left, pause * (0.5 + self.random())))
-            if until():
-                break
-            try:
-                found = await self._reasserted(router, release, located=located, owners=owners, steps=steps)
-            except VerdictdError as error:
-                failed, last = failed + 1, f", the last one: {error}"
-                pause = _pause_after(error, pause)
-                continue
-            if found is None:
-                pause = min(pause * 1.5, _LOOK_CAP_SECONDS)
-                continue
-            times += 1
-            pause = _GUARD_FIRST_SECONDS
-            if times <= _STEPS_KEPT:
-                steps.append(TimedStep(step=PUT_BACK, at=self.clock.now(), detail=found))
-        detail = f"put back {times} times and taken back each time; {failed} looks failed{last}"
-        return (*steps, TimedStep(step=GUARD_ENDED, at=self.clock.now(), detail=detail))
-
     @property
     def _tries(self) -> Tries:
         return Tries(clock=self.clock, limits=self.limits, random=self.random)
 
-    async def _reasserted(
-        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
-    ) -> str | None:
-        """Which route gave the canary traffic again, if any did; it is taken back already."""
-        found = await router.canary_gets_traffic(release, located=located)
-        if found is None:
-            return None
-        return found if (await self._again(router, release, located=located, owners=owners, steps=steps)).changed else None
-
-    async def _again(
-        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
-    ) -> PatchReceipt:
-        """One more try. Raises ``Blocked`` where nobody would serve, and why an owner that undoes patches cannot be told."""
-        await self._baseline(router, release, located=located)
-        owned = await self._handed_over(owners, release, attempt=once)
-        if owned.failure is not None:
-            raise owned.failure
-        steps += owned.steps[: max(0, _STEPS_KEPT - len(steps))]
-        return await router.revert(release, located=located)
-
-    async def _handed_over(self, owners: Sequence[Owner], release: Release, *, attempt: Try) -> HandedOver:
+    async def tell_owners(self, owners: Sequence[Owner], release: Release, *, attempt: Try) -> HandedOver:
+        """Owner first, then the route. Never raises a ``VerdictdError``: what failed is in the answer."""
         return await hand_over(
             owners,
             release,
@@ -195,7 +107,7 @@ class Reverting:
             attempt=attempt,
         )
 
-    async def _baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
+    async def ask_baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
         """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody.
 
         A defect in looking is one more reason for not knowing: it must not stand before the patch, try after try.
@@ -228,11 +140,11 @@ class Reverting:
                 steps += await _once_more(router, release, located=located)
             except VerdictdError as error:
                 action, reason = Action.REVERT, f"but it could not be seen that the traffic left ({error})"
-                pause = _pause_after(error, pause)
+                pause = pause_after(error, pause)
             if (left := end - self.clock.monotonic()) <= 0:
                 return action, steps, reason
             await self.clock.sleep(min(left, pause))
-            pause = min(pause * 1.5, _LOOK_CAP_SECONDS)
+            pause = min(pause * 1.5, LOOK_CAP_SECONDS)
 
 
 async def _once_more(router: TrafficRouter, release: Release, *, located: str) -> list[TimedStep]:
@@ -241,10 +153,10 @@ async def _once_more(router: TrafficRouter, release: Release, *, located: str) -
         receipt = await router.revert(release, located=located)
     except VerdictdError:
         return []
-    return _receipt_steps(receipt) if receipt.changed else []
+    return receipt_steps(receipt) if receipt.changed else []
 
 
-def _pause_after(error: VerdictdError, pause: float) -> float:
+def pause_after(error: VerdictdError, pause: float) -> float:
     """Look less often when looking fails, and as a throttling server asks."""
     return max(asked_for(error), min(pause * 2.0, BACKOFF_CAP_SECONDS))
 
@@ -259,7 +171,8 @@ def _not_taken_back(patched: Patched, steps: tuple[TimedStep, ...]) -> RevertOut
     return RevertOutcome(action=action, steps=steps, attempts=patched.attempts, reason=reason)
 
 
-def _receipt_steps(receipt: PatchReceipt) -> list[TimedStep]:
+def receipt_steps(receipt: PatchReceipt) -> list[TimedStep]:
+    """What a receipt adds to the account."""
     if not receipt.changed:
         return [TimedStep(step=NOTHING_TO_TAKE_BACK, at=receipt.acknowledged_at, detail=str(receipt))]
     return [

@@ -10,8 +10,7 @@ import random
 from typing import assert_never
 
 from daemon.aio.backoff import pauses
-from daemon.engine import fanout
-from daemon.engine import session as life
+from daemon.engine import deciding, fanout, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
 from daemon.engine.dependencies import Mesh, Ports
@@ -76,9 +75,9 @@ class Supervisor:
         for rival in self._registry.rivals(newer.release, release_id=newer.release_id):
             match rival.stage:
                 case Stage.LOCATING | Stage.WATCHING:
-                    self.decided(life.superseded(rival, newer.release_id, now=self._ports.clock.now()))
+                    self.decided(deciding.superseded(rival, newer.release_id, now=self._ports.clock.now()))
                 case Stage.REVERTING | Stage.PUBLISHING | Stage.GUARDING:
-                    outdated = life.outdated(rival, newer.release_id)
+                    outdated = lifecycle.outdated(rival, newer.release_id)
                     self._registry.put(outdated)
                     self._checkpoints.save(outdated)
                     if rival.stage is not Stage.REVERTING:
@@ -136,10 +135,10 @@ class Supervisor:
                 pause = next(back_off)
                 hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)
                 if hopeless or ports.clock.monotonic() + pause >= give_up_at:
-                    return life.not_located(session, str(error), now=ports.clock.now())
+                    return deciding.not_located(session, str(error), now=ports.clock.now())
                 await ports.clock.sleep(pause)
             else:
-                return life.located(session, placement, now=ports.clock.now())
+                return lifecycle.located(session, placement, now=ports.clock.now())
 
     def _mesh(self, session: Session) -> Mesh:
         assert session.release.mesh is not None  # admission has filled it in

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from daemon.engine import fitting
-from daemon.engine import session as life
+from daemon.aio.clock import Clock
+from daemon.engine import fitting, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.judging import Due, JudgedTick, judge
 from daemon.engine.recording import RecordingWriter
@@ -19,7 +19,8 @@ from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.weights import Weights
 from daemon.model import Reading, Stage, Watch
-from daemon.ports import Clock, Meter, Telemetry
+from daemon.ports.service import Meter
+from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder
 from daemon.standing import Standing
 
@@ -187,7 +188,7 @@ class Ticker:
             self._registry.put(fitting.looked(session))
 
     def _see_aftermath(self, session: Session, reading: Reading, *, now: float) -> None:
-        after = life.aftermath(session, reading, now=now)
+        after = lifecycle.aftermath(session, reading, now=now)
         if after is not session:
             self._registry.put(after)
 

@@ -8,9 +8,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from daemon.aio.clock import Clock
 from daemon.engine.session import Session
 from daemon.errors import VerdictdError
-from daemon.ports import Clock, TrafficRouter
+from daemon.ports.routing import TrafficRouter
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ comes in a CloudEvent. Each gives an origin, the name of the event for all time,
 
 from collections.abc import Mapping
 
+from config.errors import one_of
 from daemon.errors import InvalidEvent
 from daemon.events import cdevents, cloudevents, decoding, releaseform
 from daemon.events.announced import Announced, EventData, Reader
@@ -17,7 +18,8 @@ def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
     """Read the release a message announces.
 
     Raises:
-        InvalidEvent: with every fault of the release, or the first one of its envelope; each has its path and how to mend it.
+        InvalidEvent: with every fault of the release and of its envelope; each has its path and how to mend it. What is in an
+            envelope that does not say of which type it is, or of one that is not known here, is not looked at.
     """
     with decoding.netted("an event"):
         for reader in READERS:
@@ -27,15 +29,23 @@ def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
 
 
 def _read_cloudevent(headers: Mapping[str, str], body: bytes) -> Announced | None:
-    event = cloudevents.read(headers, body)
-    if event is None:
+    envelope = cloudevents.opened(headers, body)
+    if envelope is None:
         return None
+    faults, announced = decoding.Gathering(envelope.faults), None
+    if envelope.has_data and envelope.event.type:
+        with faults:
+            announced = _read_data(envelope.event, type_at=f"{envelope.before}type")
+    faults.refuse()
+    return announced
+
+
+def _read_data(event: cloudevents.CloudEvent, *, type_at: str) -> Announced:
     for data in EVENT_DATA:
         if (announced := data.read(event)) is not None:
             return announced
-    *others, last = (name for data in EVENT_DATA for name in data.types)
-    known = f"{', '.join(others)} or {last}"
-    raise InvalidEvent(f"the type {event.type[:100]!r} is not known here", path="$.type", fix=f"send {known}")
+    known = one_of(name for data in EVENT_DATA for name in data.types)
+    raise InvalidEvent(f"{event.type[:100]!r} is not known here", path=type_at, fix=f"send {known}")
 
 
 # What none of them knows is taken for a bare release, which says what is wrong with it.

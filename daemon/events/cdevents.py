@@ -14,18 +14,20 @@ artifact. What ``customData.verdictd`` says of service, namespace, cluster or ar
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
+from config import walking
 from config.errors import Fault
 from daemon.errors import InvalidEvent, InvalidInput
 from daemon.events import decoding
 from daemon.events.announced import Announced, EventData, origin
 from daemon.events.cloudevents import CloudEvent
+from daemon.events.decoding import Gathering
 from daemon.model import Action, Release, Verdict
 from daemon.releasecheck import decode_release
 
@@ -85,72 +87,85 @@ def read(_headers: Mapping[str, str], body: bytes) -> Announced | None:
         return None
     if not isinstance(document, dict) or not {"context", "subject"} <= document.keys():
         return None
-    return _announced(_decode(body, path="$"), path="$")
+    return _announced(document, path="$")
 
 
 def _read_event(event: CloudEvent) -> Announced | None:
     if _ANNOUNCING.fullmatch(event.type) is None:
         return None
-    inner = _decode(event.data, path="$.data")
-    for name in ("id", "source", "type"):
-        if getattr(inner.context, name) != getattr(event, name):
-            raise InvalidEvent(
-                f"{getattr(inner.context, name)[:100]!r} is not what the envelope says",
-                path=f"$.data.context.{name}",
-                fix=f"make it equal to the CloudEvent's {name}",
-            )
-    return _announced(inner, path="$.data")
+    fix = "send a CDEvent about a service as one JSON object: https://cdevents.dev"
+    return _announced(decoding.decode(event.data, path="$.data", fix=fix), path="$.data", envelope=event)
 
 
 EVENT_DATA: Final = EventData(types=("dev.cdevents.service.deployed", "dev.cdevents.service.upgraded"), read=_read_event)
 
 
-def _announced(event: CDEvent, *, path: str) -> Announced:
-    release = _to_release(event, path=path)
-    cluster_path = _place_of("cluster", event, path=path)
+def _announced(document: object, *, path: str, envelope: CloudEvent | None = None) -> Announced:
+    """The release that the event announces. Raises ``InvalidEvent`` with every fault of the event and of the release."""
+    faults, event, release = Gathering(walking.faults(document, CDEvent, path=path)), None, None
+    if isinstance(document, Mapping):
+        context = document.get("context")
+        if isinstance(context, Mapping):
+            faults.faults += _context_faults(context, path=f"{path}.context", envelope=envelope)
+        release = _read_release(document, faults, path=path)
+    faults.refuse()
+    event = msgspec.convert(document, CDEvent)
+    assert release is not None  # else there is a fault
+    cluster_path = _place_of("cluster", _custom(event.custom_data, path=path), path=path)
     return Announced(release=release, origin=origin(event.context.source, event.context.id), cluster_path=cluster_path)
 
 
-def _decode(body: bytes, *, path: str) -> CDEvent:
-    return decoding.decode_as(
-        CDEvent, body, path=path, fix="send a CDEvent about a service as one JSON object: https://cdevents.dev"
-    )
+def _context_faults(context: Mapping[str, Any], *, path: str, envelope: CloudEvent | None) -> Iterator[Fault]:
+    """What is wrong with what the event says of itself; what is no text has been told by then."""
+    said = {name: value for name in ("id", "source", "type") if isinstance(value := context.get(name), str)}
+    for name, value in said.items():
+        if envelope is not None and getattr(envelope, name) not in {"", value}:
+            other = f"{value[:100]!r} is not what the envelope says"
+            yield Fault(path=f"{path}.{name}", message=other, fix=f"make it equal to the CloudEvent's {name}")
+    match = _ANNOUNCING.fullmatch(said.get("type", ""))
+    if "type" in said and (match is None or match.group(1) != "0"):
+        unknown = f"{said['type'][:100]!r} announces no release that we know"
+        fix = "send dev.cdevents.service.deployed or .upgraded, version 0.x"
+        yield Fault(path=f"{path}.type", message=unknown, fix=fix)
 
 
-def _to_release(event: CDEvent, *, path: str) -> Release:
-    """The convention is in the module's docstring."""
-    match = _ANNOUNCING.fullmatch(event.context.type)
-    if match is None or match.group(1) != "0":
-        raise InvalidEvent(
-            f"{event.context.type[:100]!r} announces no release that we know",
-            path=f"{path}.context.type",
-            fix="send dev.cdevents.service.deployed or .upgraded, version 0.x",
-        )
-    custom = _custom(event.custom_data, path=f"{path}.customData")
-    namespace, slash, service = event.subject.id.rpartition("/")
-    fields: dict[str, Any] = {
-        "service": service,
-        "cluster": event.subject.content.environment.id,
-        "artifact": event.subject.content.artifact_id,
-    }
-    if slash:
-        fields["namespace"] = namespace
-    inside = f"{path}.customData.verdictd"
+def _read_release(document: Mapping[str, Any], faults: Gathering, *, path: str) -> Release | None:
+    """The release in the event, by the convention in the module's docstring; null where it adds a fault to ``faults``."""
+    custom: dict[str, Any] | None = None
+    with faults:
+        custom = _custom(document.get("customData"), path=f"{path}.customData")
+    inside, before = f"{path}.customData.verdictd", Gathering(faults.faults)
     try:
-        return decode_release({**fields, **custom}, path=inside)
+        return decode_release({**_own_words(document), **(custom or {})}, path=inside)
     except InvalidInput as error:
-        raise InvalidEvent.of([_placed(fault, inside, event, path=path) for fault in error.faults]) from error
+        for fault in error.faults:
+            field = fault.path.removeprefix(f"{inside}.")
+            where = _place_of(field, custom or {}, path=path) if field in _PLACES else fault.path
+            # Without the object what is missing in it is no fault of its own, nor is what stands in something that is wrong.
+            if (custom is not None or field in _PLACES) and not before.tells_of(where):
+                faults.faults.append(replace(fault, path=where))
+    return None
 
 
-def _placed(fault: Fault, inside: str, event: CDEvent, *, path: str) -> Fault:
-    """The fault with its place in the event's own words."""
-    field = fault.path.removeprefix(f"{inside}.")
-    return replace(fault, path=_place_of(field, event, path=path)) if field in _PLACES else fault
+def _own_words(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a release that the event has words of its own for, as far as they can be read."""
+    subject_id, environment_id = _text(document, "subject", "id"), _text(document, "subject", "content", "environment", "id")
+    fields: dict[str, Any] = {"cluster": environment_id, "artifact": _text(document, "subject", "content", "artifactId")}
+    if subject_id is not None:
+        namespace, slash, fields["service"] = subject_id.rpartition("/")
+        fields |= {"namespace": namespace} if slash else {}
+    return fields
 
 
-def _place_of(field: str, event: CDEvent, *, path: str) -> str:
+def _text(document: Mapping[str, Any], *keys: str) -> str | None:
+    found: object = document
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
+def _place_of(field: str, custom: Mapping[str, Any], *, path: str) -> str:
     """Where in the event a field of the release is said: among ours, or in the event's own words."""
-    custom = _custom(event.custom_data, path=path)
     return f"{path}.customData.verdictd.{field}" if field in custom else f"{path}.{_PLACES[field]}"
 
 

@@ -5,14 +5,17 @@ module knows envelopes and leaves it to others to know what is in them.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
+from config.errors import Fault
 from daemon.errors import InvalidEvent
 from daemon.events import decoding
+from daemon.events.decoding import Gathering
 
 STRUCTURED_JSON: Final = "application/cloudevents+json"
 SPEC: Final = "https://cloudevents.io 1.0"
@@ -44,13 +47,39 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes = b""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What was found around some data, right or wrong.
+
+    Attributes:
+        event: what could be read of it; what could not is empty. Where there are faults it serves to find further ones only.
+        faults: all of the envelope.
+        before: what stands before an attribute's name in the path to it.
+        has_data: whether the data could be got at.
+    """
+
+    event: CloudEvent
+    faults: tuple[Fault, ...]
+    before: str
+    has_data: bool
+
+
 def read(headers: Mapping[str, str], body: bytes) -> CloudEvent | None:
-    """The event in a message, in whichever mode it is; null when the message is no CloudEvent at all.
+    """The event in a message; null when the message is no CloudEvent at all. Raises ``InvalidEvent`` with every fault of it."""
+    envelope = opened(headers, body)
+    if envelope is None:
+        return None
+    Gathering(envelope.faults).refuse()
+    return envelope.event
+
+
+def opened(headers: Mapping[str, str], body: bytes) -> Envelope | None:
+    """The envelope of a message, in whichever mode it is; null when the message is no CloudEvent at all.
 
     A structured event without its content type is understood too: servers before NATS 2.2 carry no headers.
 
     Raises:
-        InvalidEvent: it says it is a CloudEvent, and is none.
+        InvalidEvent: it says it is a CloudEvent, and is of a form of which nothing can be read.
     """
     lowered = {key.lower(): value for key, value in headers.items()}
     content_type = lowered.get("content-type", "").strip().lower()
@@ -76,10 +105,13 @@ def to_structured(event: CloudEvent) -> tuple[dict[str, str], bytes]:
     return {"Content-Type": STRUCTURED_JSON}, msgspec.json.encode(fields)
 
 
-def _read_binary(headers: Mapping[str, str], body: bytes) -> CloudEvent:
-    attributes = {key[3:]: _from_header(key, value) for key, value in headers.items() if key.startswith("ce-")}
-    attributes.setdefault("datacontenttype", headers.get("content-type", ""))
-    return _make({name: value for name, value in attributes.items() if value}, body, path="headers.ce-")
+def _read_binary(headers: Mapping[str, str], body: bytes) -> Envelope:
+    faults, attributes = Gathering(), {"datacontenttype": headers.get("content-type", "")}
+    for key, value in headers.items():
+        if key.startswith("ce-"):
+            with faults:
+                attributes[key[3:]] = _from_header(key, value)
+    return _made({name: value for name, value in attributes.items() if value}, body, faults=faults, path="headers.ce-")
 
 
 def _from_header(key: str, value: str) -> str:
@@ -111,15 +143,16 @@ def _check_format(media_type: str) -> None:
         )
 
 
-def _read_structured(fields: Mapping[str, msgspec.Raw]) -> CloudEvent:
-    attributes: dict[str, str] = {}
+def _read_structured(fields: Mapping[str, msgspec.Raw]) -> Envelope:
+    faults, attributes, data = Gathering(), dict[str, str](), None
     for name, raw in fields.items():
-        if name in {"data", "data_base64"}:
-            continue
-        value = _attribute_value(name, raw)
-        if value is not None:
-            attributes[name] = value
-    return _make(attributes, _structured_data(fields), path="$.")
+        if name not in {"data", "data_base64"}:
+            with faults:
+                if (value := _attribute_value(name, raw)) is not None:
+                    attributes[name] = value
+    with faults:
+        data = _structured_data(fields)
+    return _made(attributes, data, faults=faults, path="$.")
 
 
 def _attribute_value(name: str, raw: msgspec.Raw) -> str | None:
@@ -133,7 +166,8 @@ def _attribute_value(name: str, raw: msgspec.Raw) -> str | None:
         case str() | int():
             return str(value)
         case _:
-            raise InvalidEvent(f"the attribute is a {type(value).__name__}", path=path, fix="use a string, an integer or a boolean")
+            kind = "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "a number with a fraction"
+            raise InvalidEvent(f"the attribute is {kind}", path=path, fix="use a string, an integer or a boolean")
 
 
 def _structured_data(fields: Mapping[str, msgspec.Raw]) -> bytes:
@@ -147,34 +181,36 @@ def _structured_data(fields: Mapping[str, msgspec.Raw]) -> bytes:
     return decoding.decode_base64(text, path=path, fix=fix)
 
 
-def _make(attributes: dict[str, str], data: bytes, *, path: str) -> CloudEvent:
-    for name in attributes:
-        if _ATTRIBUTE.fullmatch(name) is None:
-            raise InvalidEvent(
-                f"{name[:64]!r} is no attribute name", path=f"{path}{name[:64]}", fix="use lower-case letters and digits only"
-            )
-    for name in _REQUIRED:
-        if not attributes.get(name):
-            raise InvalidEvent("the attribute is missing", path=f"{path}{name}", fix=f"see {SPEC}, required attributes")
-    if attributes["specversion"] != "1.0":
-        raise InvalidEvent(
-            f"specversion {attributes['specversion'][:20]!r} is not known here", path=f"{path}specversion", fix="send version 1.0"
-        )
-    if "time" in attributes and _TIME.fullmatch(attributes["time"]) is None:
-        raise InvalidEvent(
-            f"{attributes['time'][:40]!r} is no time", path=f"{path}time", fix="use RFC 3339, as 2026-08-22T14:27:05Z"
-        )
-    return CloudEvent(
-        id=attributes["id"],
-        source=attributes["source"],
-        type=attributes["type"],
+def _made(attributes: Mapping[str, str], data: bytes | None, *, faults: Gathering, path: str) -> Envelope:
+    """The envelope; ``data`` is null where it could not be got at, and ``faults`` has what is wrong with single attributes."""
+    faults.faults += [one for one in _attribute_faults(attributes, path=path) if not faults.tells_of(one.path)]
+    event = CloudEvent(
+        id=attributes.get("id", ""),
+        source=attributes.get("source", ""),
+        type=attributes.get("type", ""),
         subject=attributes.get("subject"),
         time=attributes.get("time"),
         datacontenttype=attributes.get("datacontenttype"),
         dataschema=attributes.get("dataschema"),
         extensions={name: value for name, value in attributes.items() if name not in (*_REQUIRED, *_OPTIONAL)},
-        data=data,
+        data=data or b"",
     )
+    return Envelope(event=event, faults=tuple(faults.faults), before=path, has_data=data is not None)
+
+
+def _attribute_faults(attributes: Mapping[str, str], *, path: str) -> Iterator[Fault]:
+    """``path`` is what stands before an attribute's name."""
+    for name in attributes:
+        if _ATTRIBUTE.fullmatch(name) is None:
+            yield Fault(path=f"{path}{name[:64]}", message="is no attribute name", fix="use lower-case letters and digits only")
+    for name in _REQUIRED:
+        if not attributes.get(name):
+            yield Fault(path=f"{path}{name}", message="the attribute is missing", fix=f"see {SPEC}, required attributes")
+    if (version := attributes.get("specversion", "1.0")) != "1.0" and version:
+        yield Fault(path=f"{path}specversion", message=f"{version[:20]!r} is not known here", fix="send version 1.0")
+    if "time" in attributes and _TIME.fullmatch(attributes["time"]) is None:
+        no_time = f"{attributes['time'][:40]!r} is no time"
+        yield Fault(path=f"{path}time", message=no_time, fix="use RFC 3339, as 2026-08-22T14:27:05Z")
 
 
 def _json_object(body: bytes) -> dict[str, msgspec.Raw]:

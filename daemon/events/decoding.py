@@ -7,19 +7,55 @@ The library raises errors of four families (its own, of Unicode, of recursion, o
 import base64
 import binascii
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, TypeVar
 
 import msgspec
 
 from config import walking
-from config.errors import placed
-from daemon.errors import InvalidEvent
+from config.errors import Fault, placed
+from daemon.errors import InvalidEvent, InvalidInput
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+
+class Gathering:
+    """Faults of parts that can be read each by itself: what is raised in its ``with`` is kept, and the next part is looked at.
+
+    ::
+
+        faults = Gathering()
+        with faults:
+            time = read_time(...)
+        with faults:
+            data = read_data(...)
+        faults.refuse()
+    """
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self.faults: list[Fault] = [*faults]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None) -> bool:
+        if not isinstance(error, InvalidInput):
+            return False
+        self.faults += error.faults
+        return True
+
+    def tells_of(self, path: str) -> bool:
+        """Whether something there, or what it stands in, is a fault already."""
+        return any(path == one.path or path.startswith((f"{one.path}.", f"{one.path}[")) for one in self.faults)
+
+    def refuse(self) -> None:
+        """Raise ``InvalidEvent`` with every fault, if there is one."""
+        if self.faults:
+            raise InvalidEvent.of(self.faults)
 
 
 @contextmanager

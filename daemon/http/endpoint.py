@@ -16,7 +16,7 @@ from daemon.http.guard import Guard
 from daemon.http.metrics import Metrics
 from daemon.http.problems import Handler
 from daemon.http.waiting import Waiting
-from daemon.ports import ReleaseService, Verdicts
+from daemon.ports.service import ReleaseService, Verdicts
 
 TEXT: Final = "text/plain"
 JSON: Final = "application/json"

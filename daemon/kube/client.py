@@ -1,7 +1,7 @@
 """A small client of the API server: get, list, patch, and the lines of a watch. Every call has a time limit.
 
-The status of every answer is looked at here, and becomes an error of ours. Credentials that have run out (401) are read
-anew once; nothing else is retried: whoever calls knows what a second try is worth.
+The status of every answer is looked at here, and becomes an error of ours. Nothing is tried again: whoever calls knows what a
+second try is worth.
 """
 
 import asyncio
@@ -15,17 +15,13 @@ from aiohttp.http_exceptions import HttpProcessingError
 from config.settings import Kubernetes
 from daemon.errors import TimedOut, Unavailable
 from daemon.kube import answers
+from daemon.kube.credentials import Authenticated, Query
 from daemon.kube.resources import Json, Resource
 from daemon.kube.transport import Transport, connect
-
-Query = Sequence[tuple[str, str]]
 
 _PAGE = 500
 # A million objects, more than an API server is built for.
 _MOST_PAGES = 2_000
-_RENEW_SECONDS = 10.0
-# Importing a library, and asking a plug-in for credentials, which may go over the network.
-_CONNECT_SECONDS = 30.0
 _ERROR_BYTES = 4 * 1024 * 1024
 # A page of objects, each of them at most as large as etcd takes (1.5 MiB), and few of them so large.
 _ANSWER_BYTES = 256 * 1024 * 1024
@@ -44,29 +40,16 @@ class KubeClient:
     """A client of one API server. It connects at the first call; close it in the event loop that it was used in."""
 
     def __init__(self, settings: Kubernetes, *, connector: Callable[[Kubernetes], Awaitable[Transport]] = connect) -> None:
-        self._settings = settings
-        self._connector = connector
+        self._server = Authenticated(settings, connector=connector)
         self._timeout = settings.request_timeout_seconds
-        self._transport: Transport | None = None
-        self._replaced: Transport | None = None
-        self._renewed_at = -_RENEW_SECONDS
-        self._connecting = asyncio.Lock()
 
     async def connect(self) -> None:
-        """Read the credentials and open the session now.
-
-        Raises:
-            NotFound, Refused: there are none to use.
-            TimedOut: whatever gives them does not end.
-        """
-        await self._connected()
+        """Read the credentials and open the session now. Raises as ``Authenticated.connect``."""
+        await self._server.connect()
 
     async def close(self) -> None:
         """Close the session."""
-        transports, self._transport, self._replaced = (self._transport, self._replaced), None, None
-        for transport in transports:
-            if transport is not None:
-                await transport.close()
+        await self._server.close()
 
     async def get(self, resource: Resource, *, name: str, namespace: str | None = None) -> Json:
         """One object, as it is now."""
@@ -155,10 +138,10 @@ class KubeClient:
 
     async def _opened(self, path: str, *, query: Query, idle_seconds: float, what: str) -> aiohttp.ClientResponse:
         """The head of a watch's answer, within the time of an ordinary call."""
-        await self._connected()
+        await self._server.connect()
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._send("GET", path, query=query, read_seconds=idle_seconds, total_seconds=None)
+                response = await self._server.send("GET", path, query=query, read_seconds=idle_seconds, total_seconds=None)
                 await _check(response, what=what)
         except TimeoutError as error:
             raise TimedOut(f"{what}: no answer within {self._timeout:g} s") from error
@@ -174,10 +157,10 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> Json:
         what = f"{method} {path}"
-        await self._connected()  # under a limit of its own: a call's time is the API server's
+        await self._server.connect()  # under a limit of its own: a call's time is the API server's
         try:
             async with asyncio.timeout(self._timeout):
-                response = await self._send(
+                response = await self._server.send(
                     method,
                     path,
                     query=query,
@@ -192,62 +175,6 @@ class KubeClient:
                         return answers.decoded(await _whole(response, what=what), what=what)
         except TimeoutError as error:
             raise TimedOut(f"{what}: no answer within {self._timeout:g} s") from error
-
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Query,
-        read_seconds: float,
-        total_seconds: float | None,
-        body: object = None,
-        content_type: str = "application/json",
-    ) -> aiohttp.ClientResponse:
-        """One request, and a second one with fresh credentials when the first is answered 401 (nothing was done then)."""
-        transport: Transport | None = await self._connected()
-        while True:
-            assert transport is not None  # the loop ends before it could be
-            response = await transport.send(
-                method,
-                path,
-                query=query,
-                body=body,
-                content_type=content_type,
-                read_seconds=read_seconds,
-                total_seconds=total_seconds,
-            )
-            if response.status != 401 or (transport := await self._renewed(transport)) is None:
-                return response
-            response.close()
-
-    async def _connected(self) -> Transport:
-        """The connection, made if there is none. Raises ``TimedOut`` when a plug-in that gives credentials does not end."""
-        async with self._connecting:
-            if self._transport is None:
-                try:
-                    async with asyncio.timeout(_CONNECT_SECONDS):
-                        self._transport = await self._connector(self._settings)
-                except TimeoutError as error:
-                    raise TimedOut(f"there are no credentials for Kubernetes after {_CONNECT_SECONDS:g} s") from error
-            return self._transport
-
-    async def _renewed(self, stale: Transport) -> Transport | None:
-        """A connection with credentials read anew; null when they have just been.
-
-        The old one is closed at the next renewal only: other requests may be under way on it.
-        """
-        async with self._connecting:
-            now = asyncio.get_running_loop().time()
-            if self._transport is not stale:
-                return self._transport
-            if now - self._renewed_at < _RENEW_SECONDS:
-                return None
-            self._renewed_at = now
-            if self._replaced is not None:
-                await self._replaced.close()
-            self._transport, self._replaced = await self._connector(self._settings), stale
-            return self._transport
 
 
 async def _whole(response: aiohttp.ClientResponse, *, what: str) -> bytes:

@@ -13,12 +13,12 @@ from typing import Literal, Protocol
 import msgspec
 
 from daemon.aio.backoff import doubled
+from daemon.aio.clock import Clock
 from daemon.errors import Unavailable, VerdictdError
 from daemon.kube import answers
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import Json, Resource
-from daemon.ports import Clock
 
 _WATCH_SECONDS = (240.0, 290.0)
 _IDLE_SECONDS = 90.0

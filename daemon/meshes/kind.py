@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from config.settings import KubeMesh, Mesh
 from daemon.kube.rights import Right
-from daemon.ports import TrafficRouter
+from daemon.ports.routing import TrafficRouter
 from daemon.telemetry.schema import Schema
 
 if TYPE_CHECKING:

@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import assert_never
 
 from config.settings import EnvoyTelemetry, Limits, PrometheusTelemetry
+from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
-from daemon.ports import Clock, Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.prometheus.source import PrometheusSource
 from daemon.telemetry.sampled import SampledTelemetry

@@ -7,9 +7,9 @@ that fails is to them, and the clock that its times are held against: all of thi
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from daemon.aio.clock import Clock
 from daemon.errors import VerdictdError
 from daemon.model import Reading, Watch
-from daemon.ports import Clock
 from daemon.telemetry.counters.collection import Collection, Source
 from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.readings import CounterState

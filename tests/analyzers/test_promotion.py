@@ -271,11 +271,11 @@ def test_what_cannot_be_told_of_the_slow_end_is_said(
 ) -> None:
     one = terms(Policy(promotion=Promotion(min_requests=10**9)), bounds_ms=bounds_ms)
     state, _ = watch(one, [sample(float(t), slow=(latency(slow[0]), latency(slow[1]))) for t in range(1, 4)])
-    assert p99.told(Rows(state.row[None]), Limits.of([one])).startswith(said)
+    assert p99.told(Rows(state.row[None]), Limits.of([one]))[0].startswith(said)
 
 
 def test_a_slow_end_with_too_few_requests_is_said_to_be_so_and_a_certified_one_with_its_bound() -> None:
     one = terms(Policy(promotion=Promotion(min_requests=10**9)))
     for ticks, said in ((3, "the slow end could not be told on 1"), (90, "the slow end is at most 1.")):
         state, _ = watch(one, World().ticks(1, ticks))
-        assert p99.told(Rows(state.row[None]), Limits.of([one])).startswith(said)
+        assert p99.told(Rows(state.row[None]), Limits.of([one]))[0].startswith(said)

@@ -17,11 +17,9 @@ from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.bench.figures import Figure, percentile, spread
-from tests.mesh import istio_objects
-from tests.mesh.istio_objects import NAMESPACE, SERVICE
-from tests.servers.crds import install_crds
-from tests.servers.kube_apiserver import KubeApiServer, cluster
-from tests.servers.locate import require_crds
+from tests.hand import istio_objects
+from tests.hand.istio_cluster import istio_cluster
+from tests.hand.istio_objects import NAMESPACE, SERVICE
 
 RUNS = 200
 _ARMS = {
@@ -38,8 +36,7 @@ def figures(*, runs: int = RUNS) -> list[Figure]:
 async def _measure(runs: int) -> list[Figure]:
     found: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="verdictd-bench-apiserver-") as name:
-        async with cluster(Path(name) / "cluster") as api:
-            await _create(api)
+        async with istio_cluster(Path(name) / "cluster") as api:
             settings = Kubernetes(auth="kubeconfig", kubeconfig=str(api.write_kubeconfig(Path(name) / "kubeconfig.json")))
             for how, (baseline, canary) in _ARMS.items():
                 release = Release(service=SERVICE, namespace=NAMESPACE, baseline=baseline, canary=canary)
@@ -53,14 +50,6 @@ def _figure(what: str, seconds: Sequence[float]) -> Figure:
     ms = [1e3 * one for one in seconds]
     measured = f"{spread(ms)}, p99 {percentile(ms, 0.99):.1f}"
     return Figure(what=f"API server, {what}: decision to patch on the wire, ms", measured=measured, goal="p99 <= 50")
-
-
-async def _create(api: KubeApiServer) -> None:
-    await install_crds(api, require_crds("istio"))
-    async with api.session() as session:
-        for collection, item in istio_objects.created():
-            async with session.post(collection, json=item) as response:
-                response.raise_for_status()
 
 
 async def _series(settings: Kubernetes, release: Release, *, runs: int, cold: bool) -> list[float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from daemon.model import Outcome
 from tests.bench.figures import Figure
 from tests.bench.harm import ERROR_RATE, Harm, figure, reverting
-from tests.mesh import istio_objects
+from tests.hand import istio_objects
 from tests.mesh.istio_world import IstioWorld, istio_world
 from tests.mesh.traffic import Traffic
 from tests.mesh.watchdog import Daemon, verdictd

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from config.policy import Policy, Promotion
-from daemon.engine import keptforms
-from daemon.engine import session as life
+from daemon.engine import keptforms, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
+from daemon.engine.session import Session
 from daemon.engine.ticker import Ticker
 from daemon.model import Reading, Watch
 from daemon.placement import Placement
@@ -104,8 +104,8 @@ class _Silent(MemoryMeter):
         """Keep nothing: ten thousand rulings would be what is measured."""
 
 
-def _watching(n: int, *, now: float) -> life.Session:
-    admitted = life.admitted(
+def _watching(n: int, *, now: float) -> Session:
+    admitted = lifecycle.admitted(
         msgspec.structs.replace(RELEASE, service=f"web-{n}"),
         release_id=f"web-{n}",
         policy=Policy(promotion=Promotion(min_seconds=300.0)),
@@ -115,7 +115,7 @@ def _watching(n: int, *, now: float) -> life.Session:
         split=True,
         now=now,
     )
-    return life.located(admitted, Placement(routes=(), canary_percent=5.0), now=now)
+    return lifecycle.located(admitted, Placement(routes=(), canary_percent=5.0), now=now)
 
 
 def _resident_bytes() -> int:

@@ -16,7 +16,7 @@ from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release, Watch
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.bench.figures import Figure, spread
 from tests.hand.clock import HandClock

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from daemon.bus.opening import Bus, open_bus
-from tests.live.nats import Broker, nats_server
+from tests.hand.broker import Broker, nats_server
 
 __all__ = ["bus", "nats_server"]
 

@@ -15,8 +15,9 @@ from daemon.bus.opening import open_bus
 from daemon.errors import TransientError
 from tests.bus.test_eventsource import announce, take
 from tests.bus.test_publisher import published, told
+from tests.hand.broker import Broker
 from tests.hand.samples import DOCUMENT, verdict
-from tests.live.nats import Broker, until
+from tests.hand.waiting import until
 from tests.servers.run import free_ports
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]

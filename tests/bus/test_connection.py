@@ -19,8 +19,9 @@ from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
 from tests.bus.jwt import operator_files
+from tests.hand.broker import Broker, broker
 from tests.hand.samples import verdict
-from tests.live.nats import Broker, broker, until
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 

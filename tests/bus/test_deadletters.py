@@ -5,9 +5,9 @@ import pytest
 
 from daemon.bus.opening import Bus
 from daemon.errors import TransientError
-from daemon.ports import DeadLetter
+from daemon.ports.events import DeadLetter
 from tests.bus.test_eventsource import dead_letters
-from tests.live.nats import Broker, nats_server
+from tests.hand.broker import Broker, nats_server
 
 __all__ = ["nats_server"]
 

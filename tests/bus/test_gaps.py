@@ -9,7 +9,7 @@ from nats.js import api
 from daemon.bus import subjects
 from daemon.bus.consuming import Gaps
 from daemon.bus.opening import Bus, open_bus
-from tests.live.nats import Broker
+from tests.hand.broker import Broker
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[int, int, int]]:

@@ -14,8 +14,9 @@ from daemon.events.cloudevents import read, to_structured
 from daemon.events.verdicts import read_verdict, verdict_event
 from daemon.model import Action, Outcome, Release, Verdict
 from tests.hand import samples
+from tests.hand.broker import Broker
 from tests.hand.samples import verdict
-from tests.live.nats import Broker, until
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 

@@ -14,8 +14,9 @@ from config.settings import Nats
 from daemon.bus import embedded, pulse
 from daemon.bus.opening import Bus, open_bus
 from tests.bus.test_publisher import told
+from tests.hand.broker import Broker
 from tests.hand.samples import verdict
-from tests.live.nats import Broker, until
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 

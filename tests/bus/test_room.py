@@ -9,7 +9,7 @@ from daemon.bus import room, subjects
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.room import Room
 from tests.bus.test_gaps import read
-from tests.live.nats import Broker
+from tests.hand.broker import Broker
 
 pytestmark = pytest.mark.live
 

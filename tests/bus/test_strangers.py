@@ -19,8 +19,8 @@ from daemon.errors import InvalidEvent, NotFound
 from daemon.model import Command
 from tests.bus import raw
 from tests.bus.test_eventsource import announce, dead_letters, outstanding, take
+from tests.hand.broker import Broker
 from tests.hand.samples import DOCUMENT
-from tests.live.nats import Broker
 
 pytestmark = pytest.mark.live
 
@@ -221,7 +221,7 @@ async def test_a_defect_of_ours_costs_one_message_and_is_logged_as_one(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("daemon.events.announcing.cloudevents.read", broken)
+        patch.setattr("daemon.events.announcing.cloudevents.opened", broken)
         await announce(bus, DOCUMENT)
         await refused(bus)
     await announce(bus, DOCUMENT)

@@ -17,8 +17,8 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import PLANS, ensure_streams
 from daemon.errors import InvalidInput, Unavailable
 from tests.bus.test_publisher import told
+from tests.hand.broker import Broker
 from tests.hand.samples import verdict
-from tests.live.nats import Broker
 from tests.servers.locate import require
 from tests.servers.run import LOOPBACK, free_ports, running
 

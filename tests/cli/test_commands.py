@@ -17,8 +17,8 @@ from daemon.cli import main
 from daemon.cli.waiting import Wait
 from daemon.errors import NotFound
 from daemon.model import Outcome, Stage
+from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, view
 from tests.hand.servers import says, stub
-from tests.http.world import RELEASE, TOKEN, Api, Engine, serving, view
 
 
 @pytest.fixture

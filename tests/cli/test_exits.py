@@ -15,8 +15,8 @@ from aiohttp import web
 from config.settings import Http
 from daemon.model import Action, Outcome, Verdict
 from tests.cli.binary import VERDICTD, Done, needs_dev_full, python_path, verdictd
+from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, verdict, view
 from tests.hand.servers import says, stub
-from tests.http.world import RELEASE, TOKEN, Api, Engine, serving, verdict, view
 
 # Some three hundred processes: too many for the layer that takes seconds.
 pytestmark = [pytest.mark.live, needs_dev_full]

@@ -10,7 +10,7 @@ import pytest
 
 from daemon.cli import main
 from daemon.model import Record
-from tests.http.world import Engine, serving, view
+from tests.hand.api import Engine, serving, view
 from tests.offline.explain.told import Told, told
 from tests.offline.replay.recorded import FAILING, HEALTHY
 

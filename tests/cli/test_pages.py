@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from daemon.cli import main
+from tests.hand.api import Engine, serving, view
 from tests.hand.servers import says, stub
-from tests.http.world import Engine, serving, view
 
 
 async def command(*argv: str) -> int:

@@ -11,7 +11,7 @@ from daemon.cli import rendering
 from daemon.cli.rendering import ProgressLine
 from daemon.errors import Unavailable
 from daemon.model import Action, Outcome, Stage, TimedStep
-from tests.http.world import verdict, view
+from tests.hand.api import verdict, view
 
 
 @pytest.mark.parametrize(

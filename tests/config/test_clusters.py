@@ -12,6 +12,7 @@ from daemon.meshes.istio.mesh import IstioMesh
 from daemon.settings import load_settings, settings_of, settings_schema
 
 TELEMETRY = {"t": {"kind": "prometheus", "url": "http://127.0.0.1:9090", "dialect": "istio"}}
+MIXED = "write it below the name of its cluster, as kubernetes.east.auth"
 TWO = {"east": {"context": "east"}, "west": {"context": "west"}}
 
 
@@ -54,11 +55,16 @@ def test_a_variable_of_one_cluster_stands_without_a_name_and_of_several_with_it(
         ({"auht": "in-cluster"}, [("kubernetes.auht", "did you mean auth?")]),
         ({"auth": "in_cluster"}, [("kubernetes.auth", "write in-cluster")]),
         (
-            {"auth": "in-cluster", **TWO},
-            [("kubernetes.auth", "write keys and values below it (auth, kubeconfig, context, request_timeout_seconds, ...)")],
+            {"auth": "in-cluster", **TWO, "context": None},
+            [
+                ("kubernetes.auth", "write it below the name of its cluster, as kubernetes.east.auth"),
+                ("kubernetes.context", "write it below the name of its cluster, as kubernetes.east.context"),
+            ],
         ),
         ({"east": {"contxt": "east"}}, [("kubernetes.east.contxt", "did you mean context?")]),
         ({"-": {}}, [("kubernetes.-", "use 1 to 63 letters, digits, '-' or '_', beginning and ending with a letter or digit")]),
+        ({"": {}}, [("kubernetes", "use 1 to 63 letters, digits, '-' or '_', beginning and ending with a letter or digit")]),
+        ({"auth": "x", "east": {"contxt": ""}}, [("kubernetes.auth", MIXED), ("kubernetes.east.contxt", "did you mean context?")]),
         ("in-cluster", [("kubernetes", "write names and their values below it")]),
     ],
 )
@@ -69,6 +75,15 @@ def test_what_is_written_wrongly_is_refused_where_it_stands(kubernetes: Any, fau
 def test_a_wrong_variable_is_named() -> None:
     with pytest.raises(ConfigError, match=r"kubernetes\.auth: .* \(from VERDICTD_KUBERNETES__AUTH\)"):
         settings({}, environ={"VERDICTD_KUBERNETES__AUTH": "nobody"})
+    mixed = r"kubernetes\.auth: is a key of a single cluster, and beside it stands a cluster by name \(east\) \(from VERDICTD_KUB"
+    with pytest.raises(ConfigError, match=mixed):
+        settings({**TWO}, environ={"VERDICTD_KUBERNETES__AUTH": "in-cluster"})
+
+
+def test_a_name_that_cannot_be_used_is_said_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings({"a b": {}})
+    assert str(caught.value).count("a b") == 1
 
 
 def test_the_daemons_own_name_may_be_wrong_as_well() -> None:

@@ -91,7 +91,7 @@ def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
         ("telemetry: {a: {kind: envoy, endpoints: []}}", "telemetry.a.endpoints", "has 0 entries", "give at least 1"),
         ("telemetry: {a: {kind: envoy, endpoints: 'http://x'}}", "telemetry.a.endpoints", "is not a list", "write a list: [http://x]"),
         ("telemetry: {a: {kind: envoy, endpoints: [1]}}", "telemetry.a.endpoints[0]", "1 is not text", 'in quotes: "1"'),
-        ("policies: {'a b': {}}", "policies.a b", '"a b" has a form that cannot be used', "use 1 to 63 letters"),
+        ("policies: {'a b': {}}", "policies.a b", "has a form that cannot be used", "use 1 to 63 letters"),
         ("policies: {p: {alpha: 1%}}", "policies.p.alpha", '"1%" is not a number', "write a fraction: 0.01"),
         ("policies: {p: {alpha: '0.01'}}", "policies.p.alpha", '"0.01" is not a number', "without quotes, as a plain number: 0.01"),
         ("policies: {p: {alpha: .nan}}", "policies.p.alpha", "NaN is not a number", "greater than 0 and less than 0.5"),

@@ -15,7 +15,7 @@ from daemon.errors import InvalidEvent, TransientError
 from daemon.events.announced import Announced
 from daemon.events.announcing import read_release
 from daemon.model import Release, Verdict
-from daemon.ports import DeadLetter, DeadLetters, EventSource
+from daemon.ports.events import DeadLetter, DeadLetters, EventSource
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
 from daemon.connectors import Connector, ConnectorContext, open_connectors
 from daemon.model import Outcome, Record
-from daemon.ports import EventSource
+from daemon.ports.events import EventSource
 from daemon.settings import settings_of
 from tests.bus.test_eventsource import dead_letters
 from tests.connectors import made_up
+from tests.hand.broker import Broker, nats_server
 from tests.hand.packages import install, packages
 from tests.hand.samples import DOCUMENT
-from tests.live.nats import Broker, nats_server, until
+from tests.hand.waiting import until
 from tests.servers.run import free_ports
 
 __all__ = ["nats_server", "packages"]

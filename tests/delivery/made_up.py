@@ -11,7 +11,7 @@ from daemon.kube.rights import Right
 from daemon.meshes.references import identity
 from daemon.model import Release
 from daemon.placement import ObjectName
-from daemon.ports import Claim, Owner
+from daemon.ports.routing import Claim, Owner
 
 GARDENERS = Resource(group="made-up.example", version="v1", plural="gardeners", kind="Gardener")
 

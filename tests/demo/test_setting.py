@@ -5,7 +5,6 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
@@ -17,18 +16,12 @@ from daemon.demo.backends import backends
 from daemon.demo.children import DemoError, child
 from daemon.demo.edge import edge, envoy_path
 from daemon.demo.traffic import NO_ANSWER, TrafficLog, users
+from tests.hand.waiting import until
 
 RATE = 200.0
 FAST = Behaviour(median_ms=5.0, p99_ms=20.0, error_rate=0.0)
 
 live = pytest.mark.live
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something has happened; longer than it takes on any machine, and it has not."""
-    async with asyncio.timeout(40.0):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 def versions(traffic: TrafficLog, *, since: float = 0.0) -> dict[str, int]:
@@ -90,7 +83,7 @@ async def test_answers_under_way_at_the_end_are_waited_for(tmp_path: Path) -> No
     slow = Behaviour(median_ms=700.0, p99_ms=701.0, error_rate=0.0)
     async with backends({"v1": slow}, folder=tmp_path, seed=1) as running:
         async with users(url=f"http://127.0.0.1:{running['v1'].port}", rate=100.0, seed=1, folder=tmp_path) as people:
-            await asyncio.sleep(1.2)
+            await until(lambda: len(people.traffic) > 40)
             told = time.time()
         late = [answer for answer in people.traffic if answer.end > told + 0.1]
     assert len(late) > 20

@@ -6,7 +6,7 @@ from typing import Any
 from config.settings import Http
 from daemon.http.openapi import DOCUMENT
 from daemon.http.server import create_app
-from tests.http.world import Engine, ports_of
+from tests.hand.api import Engine, ports_of
 
 PAGE = "docs/api.md"
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from analyzers.judge import start, terms_of
-from daemon.engine import session as life
+from daemon.engine import lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.keptforms import decode, encode
 from daemon.engine.session import Session
@@ -39,7 +39,7 @@ class Journal(MemoryStore):
 
 
 def session(release_id: str, ticks: int = 0) -> Session:
-    made = life.admitted(
+    made = lifecycle.admitted(
         RELEASE, release_id=release_id, policy=POLICY, policy_hash="x", cluster="test", tick_seconds=1.0, split=False, now=1.0
     )
     return replace(made, ticks=ticks)

@@ -7,16 +7,16 @@ import msgspec
 import pytest
 
 from config.settings import Limits
-from daemon.engine import fanout, reverting
+from daemon.engine import fanout, guarding, reverting
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.fanout import FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, Unavailable
 from daemon.model import Action, Release
 from daemon.placement import PatchReceipt, Placement
-from tests.engine.test_reverting import FakeRouter
 from tests.hand.clock import HandClock
 from tests.hand.ports import HandRouter, route
+from tests.hand.routers import FakeRouter
 from tests.hand.samples import RELEASE
 
 LIMITS = Limits(revert_attempts=3, confirm_seconds=2.0, guard_seconds=5.0, insist_seconds=60.0)
@@ -41,11 +41,6 @@ def clusters(**routers: HandRouter | FakeRouter) -> Mapping[str, MeshCluster]:
 
 def fan_out(clock: HandClock, *, limits: Limits = LIMITS) -> FanOut:
     return FanOut(reverting=Reverting(clock=clock, limits=limits, random=lambda: 0.5))
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock(1_000.0)
 
 
 async def test_the_routes_of_all_clusters_are_located_and_the_weight_is_that_of_the_first() -> None:
@@ -142,8 +137,8 @@ async def test_what_was_taken_back_is_guarded_while_another_cluster_is_still_tri
         clusters(east=east, west=west), RELEASE
     )
     assert outcome.action is Action.REVERT, outcome.reason
-    assert steps(outcome, reverting.PUT_BACK) == ["east: back at 95/5"]
-    assert steps(outcome, reverting.GUARD_ENDED) == []
+    assert steps(outcome, guarding.PUT_BACK) == ["east: back at 95/5"]
+    assert steps(outcome, guarding.GUARD_ENDED) == []
 
 
 @pytest.mark.parametrize(
@@ -176,9 +171,9 @@ async def test_the_guard_goes_on_with_what_failed_and_keeps_the_rest_at_the_same
     west = FakeRouter(clock, patches=[Unavailable("away"), Unavailable("away"), True])
     told = await fan_out(clock).guard(clusters(east=east, west=west), RELEASE, located="", failed=True)
     assert [step.at for step in told] == sorted(step.at for step in told)
-    assert [(step.step, step.detail.partition(":")[0]) for step in told if step.step != reverting.GUARD_ENDED] == [
+    assert [(step.step, step.detail.partition(":")[0]) for step in told if step.step != guarding.GUARD_ENDED] == [
         (reverting.NOTHING_TO_TAKE_BACK, "east"),
-        (reverting.PUT_BACK, "east"),
+        (guarding.PUT_BACK, "east"),
         (reverting.PATCH_SENT, "west"),
         (reverting.PATCH_ACKNOWLEDGED, "west"),
     ]
@@ -232,7 +227,7 @@ async def test_a_defect_in_one_cluster_keeps_no_other_from_being_taken_back_and_
     assert "west: the traffic could not be taken back (3 tried): a defect of its adapter: KeyError: 'spec'" in outcome.reason
     assert steps(outcome, reverting.PATCH_SENT) == ["east: web: v2 -> v1"]
     told = await fan_out(clock).guard(both, RELEASE, located="", failed=True)
-    assert sorted(step.detail.partition(":")[0] for step in told if step.step == reverting.GUARD_ENDED) == ["east", "west"]
+    assert sorted(step.detail.partition(":")[0] for step in told if step.step == guarding.GUARD_ENDED) == ["east", "west"]
 
 
 async def test_a_revert_that_a_newer_release_has_overtaken_is_not_guarded_while_another_cluster_is_still_tried(

@@ -9,10 +9,11 @@ import pytest
 
 from daemon.engine import feed
 from daemon.engine.feed import Changes
-from daemon.engine.session import Session, admitted
+from daemon.engine.lifecycle import admitted
+from daemon.engine.session import Session
 from daemon.errors import Refused
 from daemon.model import Stage
-from daemon.ports import ReleaseChange
+from daemon.ports.service import ReleaseChange
 from tests.hand.ports import HandTelemetry, Scene, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing
 

@@ -8,8 +8,7 @@ import msgspec
 import pytest
 
 from analyzers import fitness
-from daemon.engine import fitting, keptforms
-from daemon.engine import session as life
+from daemon.engine import deciding, fitting, keptforms
 from daemon.engine.feed import view
 from daemon.engine.session import Session
 from daemon.model import Command, Reading
@@ -104,7 +103,7 @@ async def test_a_release_that_was_decided_meanwhile_is_left_alone() -> None:
     shop = watching(reading(900))
     after = await ticked(shop)
     assert fitting.due([replace(after, fitted_at=0)]) != []
-    decided = life.commanded(after, Command(command="cancel", by="ada"), now=0.0)
+    decided = deciding.commanded(after, Command(command="cancel", by="ada"), now=0.0)
     assert fitting.due([replace(decided, fitted_at=0)]) == []
     assert view(decided).unresolved == ()
 

@@ -8,13 +8,15 @@ import pytest
 
 from config.settings import Limits
 from daemon.engine import handover, reverting
+from daemon.engine.guarding import GUARD_ENDED, PUT_BACK, Guarding
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, Unavailable
 from daemon.model import Action, Release
 from daemon.placement import ObjectName
-from daemon.ports import Claim
-from tests.engine.test_reverting import LIMITS, RELEASE, FakeRouter, names_of
+from daemon.ports.routing import Claim
+from tests.engine.test_reverting import LIMITS, RELEASE
 from tests.hand.clock import HandClock
+from tests.hand.routers import FakeRouter, names_of
 
 MINE = Claim(object=ObjectName(kind="Canary", namespace="shop", name="web"))
 LAZY = Claim(object=MINE.object, puts_back=False)
@@ -56,11 +58,6 @@ def procedure(clock: HandClock, *, limits: Limits = LIMITS) -> Reverting:
 
 async def run(router: FakeRouter, *owned: HandOwner) -> RevertOutcome:
     return await procedure(router.clock).run(router, RELEASE, owners=owned)
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock(1_000.0)
 
 
 @pytest.fixture
@@ -144,15 +141,15 @@ async def test_several_owners_are_told_each_and_the_one_that_cannot_be_decides(r
 
 async def test_a_revert_that_waits_for_an_owner_is_tried_on_until_it_is_told(router: FakeRouter) -> None:
     owner = HandOwner(router, aborts=[Forbidden("no"), Forbidden("no"), "aborted"])
-    steps = await procedure(router.clock).keep_retrying(router, RELEASE, owners=[owner])
+    steps = await Guarding(reverting=procedure(router.clock)).keep_retrying(router, RELEASE, owners=[owner])
     assert names_of(steps) == [handover.OWNER_TOLD, reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
     assert router.calls == ["baseline", "abort"] * 3 + ["patch"]
 
 
 async def test_who_is_found_to_own_the_routes_only_when_they_were_put_back_is_told_then(clock: HandClock) -> None:
     router = FakeRouter(clock, looks=["back at 95/5", None])
-    steps = await procedure(clock).reassert(router, RELEASE, owners=[HandOwner(router)])
-    assert names_of(steps) == [handover.OWNER_TOLD, reverting.PUT_BACK, reverting.GUARD_ENDED]
+    steps = await Guarding(reverting=procedure(clock)).reassert(router, RELEASE, owners=[HandOwner(router)])
+    assert names_of(steps) == [handover.OWNER_TOLD, PUT_BACK, GUARD_ENDED]
     assert router.calls[:4] == ["look", "baseline", "abort", "patch"]
 
 

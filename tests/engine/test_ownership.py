@@ -12,7 +12,7 @@ import pytest
 from daemon.engine.engine import Engine
 from daemon.errors import Elsewhere, NotFound, TimedOut, VerdictdError
 from daemon.model import Command, Outcome, Stage, Verdict
-from daemon.ports import Kept
+from daemon.ports.durable import Kept
 from daemon.stored import FORM
 from tests.hand.ports import HandAnnouncement, HandTelemetry, MemorySink, MemoryStore, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy

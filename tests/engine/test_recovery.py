@@ -10,7 +10,7 @@ import pytest
 from daemon.engine.engine import Engine
 from daemon.errors import Unavailable
 from daemon.model import Action, Outcome, Record, Stage, Verdict
-from daemon.ports import Kept
+from daemon.ports.durable import Kept
 from tests.hand.ports import HandTelemetry, MemoryStore, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, gap, healthy
 

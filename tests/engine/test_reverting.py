@@ -1,10 +1,5 @@
 """The revert procedure against a router that answers what it is told, on a clock that nobody waits for."""
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,87 +8,18 @@ from config.settings import Limits
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
-from daemon.model import Action, ArmSpec, Release, TimedStep
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange
+from daemon.model import Action, ArmSpec, Release
+from daemon.placement import PatchReceipt
 from tests.hand.clock import HandClock
+from tests.hand.routers import FakeRouter, names_of, partly
 
-T = TypeVar("T")
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
 LIMITS = Limits(revert_attempts=4, confirm_seconds=2.0, guard_seconds=10.0)
-
-
-def written(clock: HandClock, name: str) -> PatchedObject:
-    changes = (RouteChange(detail="v2 -> v1"),)
-    return PatchedObject(
-        object=ObjectName(kind="Route", name=name), changes=changes, sent_at=clock.time, acknowledged_at=clock.time
-    )
-
-
-def partly(clock: HandClock, *names: str, **failures: VerdictdError) -> PatchReceipt:
-    """Some objects were written, some were not."""
-    failed = (
-        PatchedObject(object=ObjectName(kind="Route", name=name), failure=error, sent_at=clock.time, acknowledged_at=clock.time)
-        for name, error in failures.items()
-    )
-    parts = (*(written(clock, name) for name in names), *failed)
-    return PatchReceipt(parts=parts, sent_at=clock.time, acknowledged_at=clock.time)
-
-
-@dataclass
-class FakeRouter:
-    """Answers from lists; the last answer of a list is repeated."""
-
-    clock: HandClock
-    baseline: str | Exception = "2 ready endpoints"
-    patches: Sequence[bool | VerdictdError | PatchReceipt] = (True,)
-    looks: Sequence[str | VerdictdError | None] = (None,)
-    calls: list[str] = field(default_factory=list)
-    hang: bool = False
-
-    async def locate(self, release: Release) -> Placement:
-        raise NotImplementedError
-
-    async def check_baseline(self, release: Release, *, located: str = "") -> str:
-        self.calls.append("baseline")
-        if self.hang:
-            await asyncio.Event().wait()
-        if isinstance(self.baseline, Exception):
-            raise self.baseline
-        return self.baseline
-
-    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
-        answer = self._next(self.patches, "patch")
-        if isinstance(answer, VerdictdError):
-            raise answer
-        if isinstance(answer, PatchReceipt):
-            return answer
-        parts = (written(self.clock, "web"),) if answer else ()
-        return PatchReceipt(parts=parts, nothing="nothing is left", sent_at=self.clock.time, acknowledged_at=self.clock.time)
-
-    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
-        answer = self._next(self.looks, "look")
-        if isinstance(answer, VerdictdError):
-            raise answer
-        return answer
-
-    def _next(self, answers: Sequence[T], name: str) -> T:
-        count = self.calls.count(name)
-        self.calls.append(name)
-        return answers[min(count, len(answers) - 1)]
 
 
 async def run(router: FakeRouter, *, limits: Limits = LIMITS, baseline_seconds: float = 1.0) -> RevertOutcome:
     procedure = Reverting(clock=router.clock, limits=limits, random=lambda: 0.5, baseline_seconds=baseline_seconds)
     return await procedure.run(router, RELEASE)
-
-
-def names_of(steps: Sequence[TimedStep]) -> list[str]:
-    return [step.step for step in steps]
-
-
-@pytest.fixture
-def clock() -> HandClock:
-    return HandClock(1_000.0)
 
 
 async def test_a_revert_asks_for_the_baseline_then_patches_then_sees_the_traffic_leave(clock: HandClock) -> None:
@@ -250,103 +176,6 @@ async def test_a_patch_whose_effect_cannot_be_seen_counts_and_says_so(clock: Han
     assert outcome.action is Action.REVERT
     assert "could not be seen" in outcome.reason
     assert reverting.TRAFFIC_LEFT not in names_of(outcome.steps)
-
-
-async def reasserted(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[TimedStep, ...]:
-    return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).reassert(router, RELEASE)
-
-
-async def test_the_guard_leaves_an_undisturbed_route_alone(clock: HandClock) -> None:
-    router = FakeRouter(clock)
-    steps = await reasserted(router)
-    assert names_of(steps) == [reverting.GUARD_ENDED]
-    assert "patch" not in router.calls
-    assert clock.time == pytest.approx(1_010.0)
-
-
-async def test_the_guard_takes_the_traffic_back_each_time_and_counts(clock: HandClock) -> None:
-    router = FakeRouter(clock, looks=["back at 95/5", None, "back at 95/5", None])
-    steps = await reasserted(router)
-    assert names_of(steps) == [reverting.PUT_BACK, reverting.PUT_BACK, reverting.GUARD_ENDED]
-    assert steps[0].detail == "back at 95/5"
-    assert "put back 2 times" in steps[-1].detail
-    assert router.calls.count("patch") == 2
-
-
-async def test_the_guard_survives_whatever_the_mesh_answers(clock: HandClock) -> None:
-    looks: list[str | VerdictdError | None] = [Unavailable("500"), Throttled("slow", retry_after_seconds=3.0), "back at 95/5", None]
-    router = FakeRouter(clock, looks=looks, patches=[Conflict("changed"), True])
-    steps = await reasserted(router)
-    assert names_of(steps) == [reverting.GUARD_ENDED]
-    assert "3 looks failed" in steps[-1].detail
-    assert max(clock.slept) == pytest.approx(3.0)
-
-
-async def test_the_guard_gives_nothing_to_a_baseline_that_has_gone_since_and_says_so(clock: HandClock) -> None:
-    router = FakeRouter(clock, looks=["back at 95/5"], baseline=Blocked("nobody is left"))
-    [step] = await reasserted(router)
-    assert "patch" not in router.calls
-    assert "put back 0 times" in step.detail
-    assert step.detail.endswith("the last one: nobody is left")
-
-
-async def test_a_fight_without_end_keeps_few_marks_and_the_count(clock: HandClock) -> None:
-    steps = await reasserted(FakeRouter(clock, looks=["back at 95/5"]), limits=Limits(guard_seconds=60.0))
-    assert len(steps) == 11
-    assert "put back 300 times" in steps[-1].detail
-
-
-async def retried(router: FakeRouter, *, limits: Limits = LIMITS) -> tuple[TimedStep, ...]:
-    return await Reverting(clock=router.clock, limits=limits, random=lambda: 0.5).keep_retrying(router, RELEASE)
-
-
-async def test_a_failed_revert_is_tried_on_until_a_patch_is_acknowledged(clock: HandClock) -> None:
-    router = FakeRouter(clock, patches=[*[Unavailable("away")] * 60, Forbidden("not yet"), True])
-    steps = await retried(router)
-    assert [step.step for step in steps] == [reverting.PATCH_SENT, reverting.PATCH_ACKNOWLEDGED]
-    assert 60 < clock.time - 1_000.0 < 900
-    assert max(clock.slept) <= 10.0
-
-
-async def test_a_revert_that_failed_in_part_is_tried_on_until_nothing_is_left(clock: HandClock) -> None:
-    patches: list[bool | VerdictdError | PatchReceipt] = [Unavailable("away"), partly(clock, "one", two=Unavailable("away")), True]
-    steps = await retried(FakeRouter(clock, patches=patches))
-    assert [step.detail for step in steps if step.step == reverting.PATCH_SENT] == [
-        "one: v2 -> v1; two: away",
-        "web: v2 -> v1",
-    ]
-
-
-async def test_a_failed_revert_is_not_tried_on_while_nobody_would_serve(clock: HandClock) -> None:
-    router = FakeRouter(clock, baseline=Blocked("nobody is left"))
-    [step] = await retried(router, limits=Limits(insist_seconds=60.0))
-    assert (step.step, step.detail) == (reverting.GIVEN_UP, "nobody is left")
-    assert "patch" not in router.calls
-
-
-async def test_a_failed_revert_without_a_route_any_more_has_nothing_left_to_do(clock: HandClock) -> None:
-    [step] = await retried(FakeRouter(clock, patches=[NotFound("the route is gone")]))
-    assert (step.step, step.detail) == (reverting.NOTHING_TO_TAKE_BACK, "the route is gone")
-
-
-async def test_a_failed_revert_is_given_up_when_its_evidence_is_too_old(clock: HandClock) -> None:
-    [step] = await retried(FakeRouter(clock, patches=[Forbidden("no")]), limits=Limits(insist_seconds=60.0))
-    assert (step.step, step.detail) == (reverting.GIVEN_UP, "no")
-    assert clock.time == 1_060.0
-
-
-async def test_no_guard_is_stood_where_none_is_wanted(clock: HandClock) -> None:
-    router = FakeRouter(clock)
-    await reasserted(router, limits=Limits(guard_seconds=0.0))
-    assert router.calls == []
-
-
-async def test_cancellation_ends_the_guard(clock: HandClock) -> None:
-    task = asyncio.ensure_future(reasserted(FakeRouter(clock), limits=Limits(guard_seconds=1e9)))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
 
 
 _PATCHES = st.sampled_from(

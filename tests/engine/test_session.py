@@ -9,8 +9,7 @@ import pytest
 from analyzers.judge import start
 from analyzers.ruling import Ruling
 from daemon import recordings
-from daemon.engine import keptforms
-from daemon.engine import session as life
+from daemon.engine import deciding, keptforms, lifecycle
 from daemon.engine.session import Session
 from daemon.model import Action, Command, Outcome, Reading, Stage, TimedStep
 from daemon.placement import Placement
@@ -20,14 +19,14 @@ from tests.hand.samples import BOUNDS, POLICY, RELEASE, arm, gap, healthy
 
 @pytest.fixture
 def locating() -> Session:
-    return life.admitted(
+    return lifecycle.admitted(
         RELEASE, release_id="web-1", policy=POLICY, policy_hash="sha256:x", cluster="test", tick_seconds=1.0, split=False, now=100.0
     )
 
 
 @pytest.fixture
 def watching(locating: Session) -> Session:
-    return life.located(locating, Placement(routes=(route("a"), route("b")), canary_percent=10.0), now=101.0)
+    return lifecycle.located(locating, Placement(routes=(route("a"), route("b")), canary_percent=10.0), now=101.0)
 
 
 def ruling(outcome: str) -> Ruling:
@@ -54,37 +53,37 @@ def test_the_watch_begins_when_the_routes_are_known(watching: Session) -> None:
 
 
 def test_a_sample_lies_on_the_sessions_own_time_line_and_is_counted_and_digested(watching: Session) -> None:
-    after, sample = life.sampled(watching, healthy(), now=102.5)
+    after, sample = lifecycle.sampled(watching, healthy(), now=102.5)
     assert (sample.t, sample.seconds) == (1.5, 1.0)
     assert (after.ticks, after.gaps, after.canary_requests, after.baseline_requests) == (1, 0, 100, 900)
     assert after.bounds_ms == BOUNDS
     assert after.digest == hashlib.sha256(recordings.line(sample)).hexdigest()
-    again, second = life.sampled(after, healthy(), now=103.5)
+    again, second = lifecycle.sampled(after, healthy(), now=103.5)
     assert again.digest == hashlib.sha256(after.digest.encode() + recordings.line(second)).hexdigest()
 
 
 def test_a_clock_that_goes_back_does_not_take_the_time_line_with_it(watching: Session) -> None:
-    after, _ = life.sampled(watching, healthy(), now=103.0)
-    _, sample = life.sampled(after, healthy(), now=90.0)
+    after, _ = lifecycle.sampled(watching, healthy(), now=103.0)
+    _, sample = lifecycle.sampled(after, healthy(), now=90.0)
     assert sample.t == 2.0
 
 
 def test_a_gap_is_a_tick_without_information(watching: Session) -> None:
-    after, sample = life.sampled(watching, gap("away"), now=102.0)
+    after, sample = lifecycle.sampled(watching, gap("away"), now=102.0)
     assert (sample.baseline, sample.canary, sample.gap) == (None, None, "away")
     assert (after.ticks, after.gaps, after.last_gap) == (1, 1, "away")
 
 
 def test_half_an_answer_is_counted_as_a_gap(watching: Session) -> None:
-    after, sample = life.sampled(watching, Reading(seconds=1.0, baseline=arm(10), bounds_ms=BOUNDS), now=102.0)
+    after, sample = lifecycle.sampled(watching, Reading(seconds=1.0, baseline=arm(10), bounds_ms=BOUNDS), now=102.0)
     assert sample.canary is None
     assert after.gaps == 1
 
 
 def test_bounds_that_change_in_the_middle_make_the_tick_null(watching: Session) -> None:
-    after, _ = life.sampled(watching, healthy(), now=102.0)
+    after, _ = lifecycle.sampled(watching, healthy(), now=102.0)
     changed = msgspec.structs.replace(healthy(), bounds_ms=(1.0, 2.0))
-    after, sample = life.sampled(after, changed, now=103.0)
+    after, sample = lifecycle.sampled(after, changed, now=103.0)
     assert sample.baseline is None
     assert "bounds changed" in (sample.gap or "")
     assert after.bounds_ms == BOUNDS
@@ -92,9 +91,9 @@ def test_bounds_that_change_in_the_middle_make_the_tick_null(watching: Session) 
 
 def test_bounds_may_become_known_later(watching: Session) -> None:
     early = Reading(seconds=1.0, baseline=msgspec.structs.replace(healthy()).baseline, canary=arm(1))
-    after, _ = life.sampled(watching, early, now=102.0)
+    after, _ = lifecycle.sampled(watching, early, now=102.0)
     assert after.bounds_ms == ()
-    after, _ = life.sampled(after, healthy(), now=103.0)
+    after, _ = lifecycle.sampled(after, healthy(), now=103.0)
     assert after.bounds_ms == BOUNDS
 
 
@@ -103,7 +102,7 @@ def test_bounds_may_become_known_later(watching: Session) -> None:
     [("promote", Stage.PUBLISHING, "promote"), ("inconclusive", Stage.PUBLISHING, "hold"), ("rollback", Stage.REVERTING, None)],
 )
 def test_a_final_ruling_decides(watching: Session, outcome: str, stage: Stage, meaning: str | None) -> None:
-    after = life.judged(watching, start(watching.terms), ruling(outcome), now=105.0)
+    after = deciding.judged(watching, start(watching.terms), ruling(outcome), now=105.0)
     assert after.stage is stage
     assert after.decision is not None
     assert after.decision.at == 105.0
@@ -111,8 +110,8 @@ def test_a_final_ruling_decides(watching: Session, outcome: str, stage: Stage, m
 
 
 def test_an_inconclusive_end_in_the_dark_says_why_it_was_dark(watching: Session) -> None:
-    dark, _ = life.sampled(watching, gap("prometheus is away"), now=102.0)
-    after = life.judged(dark, start(dark.terms), ruling("inconclusive"), now=105.0)
+    dark, _ = lifecycle.sampled(watching, gap("prometheus is away"), now=102.0)
+    after = deciding.judged(dark, start(dark.terms), ruling("inconclusive"), now=105.0)
     assert after.verdict is not None
     assert "prometheus is away" in after.verdict.reason
 
@@ -120,15 +119,15 @@ def test_an_inconclusive_end_in_the_dark_says_why_it_was_dark(watching: Session)
 def test_what_an_inconclusive_verdict_means_is_the_policys_word(watching: Session) -> None:
     lenient = msgspec.structs.replace(POLICY, on_inconclusive="promote")
     session = replace(watching, policy=lenient)
-    after = life.judged(session, start(session.terms), ruling("inconclusive"), now=105.0)
+    after = deciding.judged(session, start(session.terms), ruling("inconclusive"), now=105.0)
     assert after.verdict is not None
     assert (after.verdict.outcome, after.verdict.meaning) == (Outcome.INCONCLUSIVE, "promote")
 
 
 def test_a_watch_that_was_cancelled_or_superseded_never_counts_as_promoted(watching: Session) -> None:
     session = replace(watching, policy=msgspec.structs.replace(POLICY, on_inconclusive="promote"))
-    cancelled = life.commanded(session, Command(command="cancel", by="eve"), now=105.0)
-    for after in (cancelled, life.superseded(session, "web-2", now=105.0)):
+    cancelled = deciding.commanded(session, Command(command="cancel", by="eve"), now=105.0)
+    for after in (cancelled, deciding.superseded(session, "web-2", now=105.0)):
         assert after.verdict is not None
         assert (after.verdict.outcome, after.verdict.meaning) == (Outcome.INCONCLUSIVE, "hold")
 
@@ -143,23 +142,25 @@ def test_a_watch_that_was_cancelled_or_superseded_never_counts_as_promoted(watch
     ],
 )
 def test_what_was_taken_back_or_should_have_been_is_guarded(watching: Session, action: Action, stage: Stage) -> None:
-    decided = life.judged(watching, start(watching.terms), ruling("rollback"), now=105.0)
-    told = life.published(life.reverted(decided, action, [TimedStep(step="patch_sent", at=105.1)], reason="said"), now=106.0)
+    decided = deciding.judged(watching, start(watching.terms), ruling("rollback"), now=105.0)
+    told = lifecycle.published(
+        deciding.reverted(decided, action, [TimedStep(step="patch_sent", at=105.1)], reason="said"), now=106.0
+    )
     assert told.stage is stage
     assert told.verdict is not None
     assert told.verdict.reason == "because; said"
 
 
 def test_the_last_canary_response_is_seen_once_after_a_revert(watching: Session) -> None:
-    decided = life.judged(watching, start(watching.terms), ruling("rollback"), now=105.0)
-    reverted = life.reverted(decided, Action.REVERT, [])
+    decided = deciding.judged(watching, start(watching.terms), ruling("rollback"), now=105.0)
+    reverted = deciding.reverted(decided, Action.REVERT, [])
     silent = Reading(seconds=1.0, baseline=arm(100), canary=arm(0))
-    assert life.aftermath(decided, silent, now=106.0) is decided
-    assert life.aftermath(reverted, healthy(), now=106.0) is reverted
-    assert life.aftermath(reverted, gap(), now=106.0) is reverted
-    after = life.aftermath(reverted, silent, now=106.0)
+    assert lifecycle.aftermath(decided, silent, now=106.0) is decided
+    assert lifecycle.aftermath(reverted, healthy(), now=106.0) is reverted
+    assert lifecycle.aftermath(reverted, gap(), now=106.0) is reverted
+    after = lifecycle.aftermath(reverted, silent, now=106.0)
     assert after.marks[-1].step == "canary_silent"
-    assert life.aftermath(after, silent, now=107.0) is after
+    assert lifecycle.aftermath(after, silent, now=107.0) is after
 
 
 def test_a_releases_own_deadline_shortens_the_window_and_never_lengthens_it(locating: Session) -> None:
@@ -169,9 +170,9 @@ def test_a_releases_own_deadline_shortens_the_window_and_never_lengthens_it(loca
 
 
 def test_a_checkpoint_brings_back_the_same_session(watching: Session) -> None:
-    after, _ = life.sampled(watching, healthy(), now=102.0)
-    decided = life.judged(after, start(after.terms), ruling("rollback"), now=105.0)
-    for session in (watching, after, life.reverted(decided, Action.REVERT, [])):
+    after, _ = lifecycle.sampled(watching, healthy(), now=102.0)
+    decided = deciding.judged(after, start(after.terms), ruling("rollback"), now=105.0)
+    for session in (watching, after, deciding.reverted(decided, Action.REVERT, [])):
         back = keptforms.decode(keptforms.encode(session), now=0.0).session
         assert keptforms.encode(back) == keptforms.encode(session)
         assert (back.stage, back.marks, back.digest, back.verdict) == (

@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from daemon.engine import session as life
-from daemon.engine import ticker
+from daemon.engine import deciding, lifecycle, ticker
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.judging import Due, JudgedTick, judge
 from daemon.engine.registry import Registry
@@ -53,7 +52,7 @@ class Workshop:
         self.scene.telemetry.failure = reason
 
     def watch(self, release_id: str, *, mesh: str = "edge") -> None:
-        session = life.admitted(
+        session = lifecycle.admitted(
             msgspec.structs.replace(RELEASE, mesh=mesh),
             release_id=release_id,
             policy=POLICY,
@@ -63,7 +62,7 @@ class Workshop:
             split=False,
             now=self.scene.clock.now(),
         )
-        self.registry.put(life.located(session, Placement(routes=(), canary_percent=10.0), now=self.scene.clock.now()))
+        self.registry.put(lifecycle.located(session, Placement(routes=(), canary_percent=10.0), now=self.scene.clock.now()))
 
 
 async def test_all_releases_of_a_source_are_read_in_one_call_and_others_not() -> None:
@@ -100,7 +99,7 @@ async def test_a_word_spoken_while_the_judge_was_busy_stands() -> None:
     class Interrupting(HandTelemetry):
         async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
             session = shop.registry.get("web-1")
-            shop.registry.put(life.commanded(session, Command(command="cancel", by="ada"), now=0.0))
+            shop.registry.put(deciding.commanded(session, Command(command="cancel", by="ada"), now=0.0))
             return {"web-1": failing(60)}
 
     shop.ticker._telemetry = Interrupting()
@@ -117,7 +116,7 @@ async def test_a_word_spoken_in_the_middle_of_the_judging_stands(monkeypatch: py
 
     def interrupted(batch: Sequence[Due], *, now: Callable[[], float]) -> list[JudgedTick]:
         session = shop.registry.get("web-1")
-        shop.registry.put(life.commanded(session, Command(command="cancel", by="ada"), now=0.0))
+        shop.registry.put(deciding.commanded(session, Command(command="cancel", by="ada"), now=0.0))
         return judge(batch, now=now)
 
     monkeypatch.setattr(ticker, "judge", interrupted)
@@ -189,7 +188,7 @@ async def test_of_a_source_that_nobody_asks_any_more_nothing_is_claimed() -> Non
     shop.watch("web-1")
     shop.telemetry_fails("connection refused")
     await shop.ticker.tick()
-    shop.registry.put(life.ended(shop.registry.get("web-1")))
+    shop.registry.put(lifecycle.ended(shop.registry.get("web-1")))
     await shop.ticker.tick()
     assert shop.ticker.standing.problem is None
 

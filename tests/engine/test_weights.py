@@ -8,7 +8,7 @@ import pytest
 from analyzers.counts import Sample
 from config.policy import Promotion
 from daemon import recordings
-from daemon.engine import session as life
+from daemon.engine import lifecycle
 from daemon.engine.session import Session
 from daemon.engine.weights import LOOK_SECONDS, STALE_SECONDS, Weights
 from daemon.errors import NotFound
@@ -21,10 +21,10 @@ from tests.hand.samples import ID, POLICY, RELEASE, healthy
 
 
 def watched(release_id: str = ID) -> Session:
-    session = life.admitted(
+    session = lifecycle.admitted(
         RELEASE, release_id=release_id, policy=POLICY, policy_hash="x", cluster="test", tick_seconds=1.0, split=False, now=1.0
     )
-    return life.located(session, Placement(routes=(route("r"),), canary_percent=10.0), now=1.0)
+    return lifecycle.located(session, Placement(routes=(route("r"),), canary_percent=10.0), now=1.0)
 
 
 async def test_the_newest_weight_is_known_and_an_old_one_is_not() -> None:
@@ -78,7 +78,7 @@ async def test_several_routes_have_no_one_weight() -> None:
 
 
 async def test_the_sample_that_is_judged_and_recorded_carries_the_weight_of_its_tick() -> None:
-    _, sample = life.sampled(watched(), Reading(seconds=1.0, weight=25.0), now=2.0)
+    _, sample = lifecycle.sampled(watched(), Reading(seconds=1.0, weight=25.0), now=2.0)
     assert sample.weight == 25.0
     assert b'"weight":25.0' in recordings.line(sample)
     assert msgspec.json.decode(recordings.line(sample), type=Sample) == sample

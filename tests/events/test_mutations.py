@@ -39,5 +39,5 @@ def test_a_defect_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("daemon.events.announcing.cloudevents.read", broken)
+    monkeypatch.setattr("daemon.events.announcing.cloudevents.opened", broken)
     assert list(mutating.defects(0, 1)) == ["mutation 0: an event could not be read, through a defect of verdictd"]

@@ -14,7 +14,8 @@ from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.model import Command, Reading, Release, Stage, TimedStep, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
-from daemon.ports import EventSource, Kept
+from daemon.ports.durable import Kept
+from daemon.ports.events import EventSource
 from daemon.recorder import Recorder
 from tests.hand.clock import HandClock
 from tests.hand.samples import ID, POLICY, healthy

@@ -16,7 +16,7 @@ from daemon.http import capacity as capacities
 from daemon.http.capacity import Capacity, capacity, set_aside
 from daemon.meshes.envoy.mesh import EnvoyMesh
 from daemon.meshes.istio.mesh import IstioMesh
-from tests.http.world import RELEASE, Api, Engine, serving, view
+from tests.hand.api import RELEASE, Api, Engine, serving, view
 
 BODY = json.dumps(RELEASE).encode()
 RELEASES = {"shop-1": view("shop-1")}

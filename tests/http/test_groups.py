@@ -11,7 +11,7 @@ from daemon.http import intake, paging
 from daemon.http.api import GROUPS
 from daemon.http.endpoint import TEXT, ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Hmac, Open
-from tests.http.world import Engine, serving, view
+from tests.hand.api import Engine, serving, view
 
 SECRET = b"an old secret of the sender"
 NEW_SECRET = b"the new secret of the sender"

@@ -15,7 +15,7 @@ from daemon.http.capacity import Capacity
 from daemon.http.endpoint import TEXT, ApiPorts, Endpoint, Group
 from daemon.http.guard import Bearer, Hmac, Open, read_token
 from daemon.http.server import HttpServer, create_app
-from tests.http.world import RELEASE, TOKEN, Engine, ports_of, serving, view
+from tests.hand.api import RELEASE, TOKEN, Engine, ports_of, serving, view
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
 from daemon.http.metrics import Metrics
 from daemon.model import Outcome, Reading, TimedStep, Watch
-from tests.http.world import release, verdict
+from tests.hand.api import release, verdict
 
 WATCH = Watch(release_id="shop-1", release=release())
 LABELS = {"release": "shop-1", "namespace": "web", "service": "shop"}

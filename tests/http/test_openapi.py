@@ -9,8 +9,8 @@ from aiohttp import web
 
 from config.settings import Http
 from daemon.http.server import create_app
+from tests.hand.api import Engine, ports_of, serving
 from tests.http.schemas import faults
-from tests.http.world import Engine, ports_of, serving
 
 
 async def described() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from daemon.model import Stage
-from tests.http.world import Engine, serving, view
+from tests.hand.api import Engine, serving, view
 
 
 async def test_alive_is_not_ready() -> None:

@@ -13,7 +13,7 @@ from config.settings import Http
 from daemon.cli.releasefile import checked_release
 from daemon.errors import Conflict, Elsewhere, Forbidden, Throttled, Unavailable, VerdictdError
 from daemon.model import Command, Outcome, ReleaseView, Stage
-from tests.http.world import RELEASE, Api, Engine, release, serving, view
+from tests.hand.api import RELEASE, Api, Engine, release, serving, view
 
 _PATIENCE_SECONDS = 40.0
 STRUCTURED = {"specversion": "1.0", "id": "e-1", "source": "/ci", "type": "io.verdictd.release.v1", "data": RELEASE}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.events import mutating
-from tests.http.world import RELEASE, Api, Engine, serving, view
+from tests.hand.api import RELEASE, Api, Engine, serving, view
 
 START = b'{"specversion":"1.0","id":"1","source":"/x","type":"io.verdictd.release.v1",'
 CDEVENT = (
@@ -148,7 +148,7 @@ async def test_a_defect_in_reading_refuses_one_request_and_is_logged(
 
     async with serving() as api:
         with monkeypatch.context() as patch:
-            patch.setattr("daemon.events.announcing.cloudevents.read", broken)
+            patch.setattr("daemon.events.announcing.cloudevents.opened", broken)
             problem = await refused(api, "/v1/releases", json.dumps(RELEASE).encode())
         assert "through a defect of verdictd (ZeroDivisionError)" in problem["detail"]
         assert (await api.call("POST", "/v1/releases", json=RELEASE))[0] == 202

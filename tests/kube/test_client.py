@@ -57,7 +57,7 @@ async def test_credentials_that_never_come_are_not_waited_for_for_ever(monkeypat
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr("daemon.kube.client._CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr("daemon.kube.credentials._CONNECT_SECONDS", 0.05)
     client = KubeClient(Kubernetes(), connector=never)
     with pytest.raises(TimedOut, match=r"no credentials for Kubernetes after 0\.05 s"):
         await client.get(VIRTUAL_SERVICES, name="web", namespace="shop")

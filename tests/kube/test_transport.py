@@ -79,8 +79,8 @@ async def test_credentials_that_cannot_be_refreshed_are_an_error_of_ours(tmp_pat
         def hook(_configuration: object) -> None:
             raise FileNotFoundError("the token is gone")
 
-        assert client._transport is not None
-        client._transport._api.configuration.refresh_api_key_hook = hook
+        assert client._server._transport is not None
+        client._server._transport._api.configuration.refresh_api_key_hook = hook
         with pytest.raises(Forbidden, match="the token is gone"):
             await client.get(PODS, name="a", namespace="b")
         await client.close()

@@ -15,7 +15,6 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import connected
 from daemon.demo.backend import Behaviour
@@ -23,8 +22,8 @@ from daemon.demo.backends import Backend, backends
 from daemon.demo.children import Child, child
 from daemon.demo.edge import Edge, edge
 from daemon.demo.traffic import Users, users
-from daemon.events import cloudevents, verdicts
-from daemon.model import ArmSpec, Record, Release, ReleaseView, Verdict
+from daemon.model import ArmSpec, Release, Verdict
+from tests.hand.daemons import DaemonApi, published
 from tests.servers.run import free_ports
 
 RELEASE = Release(
@@ -35,22 +34,16 @@ FAILING = Behaviour(error_rate=0.2)
 PATIENCE_SECONDS = 40.0
 
 
-@dataclass
-class Field:
+@dataclass(kw_only=True)
+class Field(DaemonApi):
     """The running parts, and the way to a daemon beside them."""
 
     folder: Path
     backends: dict[str, Backend]
     edge: Edge
     users: Users
-    port: int
     nats_url: str = "embedded"
     settings_over: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def url(self) -> str:
-        """The daemon's API."""
-        return f"http://127.0.0.1:{self.port}"
 
     def settings(self) -> Path:
         """The settings file, written."""
@@ -78,26 +71,6 @@ class Field:
         async with child("verdictd", argv, log=self.folder / "verdictd.log") as process:
             yield process
 
-    async def get(self, path: str) -> bytes | None:
-        """An answer of the API; null while there is none."""
-        timeout = aiohttp.ClientTimeout(total=5.0)
-        try:
-            async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{self.url}{path}") as answer:
-                return await answer.read() if answer.status == 200 else None
-        except (aiohttp.ClientError, TimeoutError):
-            return None
-
-    async def ready(self) -> None:
-        """Wait until the daemon is."""
-        await self.until_answered("/readyz")
-
-    async def until_answered(self, path: str) -> bytes:
-        """Ask until there is an answer."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while (found := await self.get(path)) is None:
-                await asyncio.sleep(0.05)
-        return found
-
     async def submit(self, release: Release = RELEASE, *, key: str = "field-1") -> str:
         """Submit a release through the API; the same key is the same release."""
         headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
@@ -114,25 +87,10 @@ class Field:
         async with aiohttp.ClientSession() as session, session.post(f"{self.url}/v1/releases/{release_id}/{word}") as answer:
             assert answer.status in {200, 202}, await answer.read()
 
-    async def view(self, release_id: str) -> ReleaseView:
-        """How a release stands."""
-        return msgspec.json.decode(await self.until_answered(f"/v1/releases/{release_id}"), type=ReleaseView)
-
-    async def record(self, release_id: str) -> Record:
-        """The record, once it is there."""
-        return msgspec.json.decode(await self.until_answered(f"/v1/releases/{release_id}/record"), type=Record)
-
     async def published(self, nats_url: str) -> list[Verdict]:
         """Everything on the verdict stream."""
         async with connected(BrokerAddress(servers=(nats_url,)), name="field", connect_timeout_seconds=20.0) as connection:
-            info = await connection.jetstream.stream_info(subjects.VERDICTS)
-            found = []
-            for sequence in range(info.state.first_seq, info.state.last_seq + 1):
-                message = await connection.jetstream.get_msg(subjects.VERDICTS, seq=sequence)
-                event = cloudevents.read(message.headers or {}, message.data or b"")
-                assert event is not None
-                found.append(verdicts.read_verdict(event))
-            return found
+            return await published(connection)
 
     def embedded_url(self) -> str:
         """Where the daemon's own broker listens now."""

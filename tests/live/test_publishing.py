@@ -13,9 +13,10 @@ from daemon.engine.engine import Engine
 from daemon.http.metrics import Metrics
 from daemon.model import Stage, Verdict
 from tests.bus.test_publisher import published
+from tests.hand.broker import Broker, nats_server
 from tests.hand.ports import HandTelemetry, Scene
 from tests.hand.samples import ID, RELEASE, failing, gap
-from tests.live.nats import Broker, nats_server, until
+from tests.hand.waiting import until
 
 __all__ = ["nats_server"]
 

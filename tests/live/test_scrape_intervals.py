@@ -16,7 +16,7 @@ from aiohttp import web
 from config.policy import Policy
 from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
-from daemon.engine import session as life
+from daemon.engine import lifecycle as life
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
@@ -24,7 +24,7 @@ from daemon.engine.ticker import Ticker
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Outcome, Reading, Release, Watch
 from daemon.placement import Placement
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.ports import Scene
 from tests.live.test_telemetry_prometheus import Pod

@@ -14,9 +14,10 @@ from daemon.http.metrics import Metrics
 from tests.bus import raw
 from tests.bus.test_eventsource import announce, dead_letters
 from tests.bus.test_strangers import BODIES
+from tests.hand.broker import Broker, nats_server
 from tests.hand.ports import HandTelemetry, Scene
 from tests.hand.samples import RELEASE, gap
-from tests.live.nats import Broker, nats_server, until
+from tests.hand.waiting import until
 
 __all__ = ["nats_server"]
 

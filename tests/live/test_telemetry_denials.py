@@ -17,7 +17,7 @@ from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.servers import app_of, serving
 from tests.live.telemetry_world import MANAGER, ROUTER

@@ -14,7 +14,7 @@ from config.settings import EnvoyTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.scrape.bins import GRID_MS
 from tests.live.telemetry_world import ARMS, Sums, World, world

@@ -17,7 +17,7 @@ from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Reading, Release, Watch
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.live.telemetry_world import ARMS, Sums, world
 from tests.live.test_telemetry_envoy import ON_SCRAPE, PATIENCE_SECONDS

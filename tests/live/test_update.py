@@ -20,7 +20,7 @@ from tests.bus.test_publisher import published
 from tests.earlier.keeping import ManyRouter, essence, scene
 from tests.earlier.schema import HERE
 from tests.hand.ports import Scene
-from tests.live.nats import until
+from tests.hand.waiting import until
 
 pytestmark = pytest.mark.live
 

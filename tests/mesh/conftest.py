@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.mesh import istio_objects
+from tests.hand import istio_objects
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.istio_world import istio_world as world
 

@@ -16,16 +16,16 @@ import aiohttp
 from aiohttp import web
 
 from daemon.model import ArmSpec, Release
+from tests.hand import istio_objects
+from tests.hand.istio_cluster import istio_cluster
+from tests.hand.istio_objects import NAMESPACE, PORT, SERVICE, VERSIONS, Json
 from tests.hand.servers import serving
-from tests.mesh import istio_objects
 from tests.mesh.istio_exporter import IstioExporter
-from tests.mesh.istio_objects import NAMESPACE, PORT, SERVICE, VERSIONS, Json
 from tests.mesh.traffic import Backend, Fault, Traffic, backend, traffic
-from tests.servers.crds import install_crds
 from tests.servers.envoy import Envoy, envoy
 from tests.servers.istiod import Istiod, istiod
-from tests.servers.kube_apiserver import KubeApiServer, cluster
-from tests.servers.locate import require, require_crds
+from tests.servers.kube_apiserver import KubeApiServer
+from tests.servers.locate import require
 from tests.servers.prometheus import Prometheus, prometheus
 from tests.servers.run import LOOPBACK, free_ports, until
 
@@ -102,7 +102,6 @@ async def istio_world(folder: Path) -> AsyncIterator[IstioWorld]:
     """Start it all; ready when both versions have answered through the proxy and Prometheus has both versions' counters."""
     for server in ("etcd", "kube-apiserver", "istiod", "envoy", "prometheus"):
         require(server)
-    crds = require_crds("istio")
     admin_port, proxy_port = free_ports(2)
     proxy_url = f"http://{LOOPBACK}:{proxy_port}"
     async with contextlib.AsyncExitStack() as stack:
@@ -113,9 +112,7 @@ async def istio_world(folder: Path) -> AsyncIterator[IstioWorld]:
         scraper = await stack.enter_async_context(
             prometheus(folder / "prometheus", [{"job_name": "istio", "static_configs": scrapes}])
         )
-        api = await stack.enter_async_context(cluster(folder / "cluster"))
-        await install_crds(api, crds)
-        await _create(api)
+        api = await stack.enter_async_context(istio_cluster(folder / "cluster"))
         control_plane = await stack.enter_async_context(istiod(folder / "istiod", api))
         ports = {version: one.port for version, one in backends.items()}
         bootstrap = istio_objects.bootstrap(istiod=control_plane.grpc, admin_port=admin_port, proxy_port=proxy_port, backends=ports)
@@ -134,13 +131,6 @@ async def _backends(stack: contextlib.AsyncExitStack, exporters: Mapping[str, Is
         for version, exporter in exporters.items()
     ]
     return {one.version: one for one in running}
-
-
-async def _create(api: KubeApiServer) -> None:
-    async with api.session() as session:
-        for collection, item in istio_objects.created():
-            async with session.post(collection, json=item) as response:
-                assert response.status == 201, await response.text()
 
 
 async def _exported(stack: contextlib.AsyncExitStack, version: str, exporter: IstioExporter) -> Json:

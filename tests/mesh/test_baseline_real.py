@@ -19,11 +19,10 @@ from daemon.kube.resources import SERVICES, Json, Resource
 from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
-from tests.mesh import istio_objects
-from tests.mesh.istio_objects import NAMESPACE, SERVICE
-from tests.servers.crds import install_crds
-from tests.servers.kube_apiserver import KubeApiServer, cluster
-from tests.servers.locate import require_crds
+from tests.hand import istio_objects
+from tests.hand.istio_cluster import istio_cluster, post
+from tests.hand.istio_objects import NAMESPACE, SERVICE
+from tests.servers.kube_apiserver import KubeApiServer
 
 pytestmark = [
     pytest.mark.mesh,
@@ -38,12 +37,7 @@ VERSIONS = Release(service=SERVICE, namespace=NAMESPACE, baseline=ArmSpec(versio
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApiServer]:
-    async with cluster(tmp_path_factory.mktemp("cluster")) as running:
-        await install_crds(running, require_crds("istio"))
-        async with running.session() as session:
-            for collection, item in istio_objects.created():
-                async with session.post(collection, json=item) as response:
-                    assert response.status == 201, await response.text()
+    async with istio_cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 
@@ -165,8 +159,7 @@ async def test_two_subsets_of_the_same_pods_are_refused_and_block(
 async def test_two_services_of_the_same_pods_block(kube: KubeClient, api: KubeApiServer) -> None:
     spec = {"selector": {"app": SERVICE}, "ports": [{"name": "http", "port": istio_objects.PORT, "protocol": "TCP"}]}
     alias = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web-alias", "namespace": NAMESPACE}, "spec": spec}
-    async with api.session() as session, session.post(SERVICES.path(namespace=NAMESPACE), json=alias) as response:
-        assert response.status == 201
+    await post(api, SERVICES.path(namespace=NAMESPACE), alias)
     both = Release(service=SERVICE, namespace=NAMESPACE, baseline=ArmSpec(service="web-alias"), canary=ArmSpec(service=SERVICE))
     outcome = await revert(IstioRouter(kube), both)
     assert outcome.action is Action.BLOCKED

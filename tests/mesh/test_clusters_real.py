@@ -12,12 +12,11 @@ import pytest_asyncio
 
 from daemon.cli import main
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
-from tests.mesh import istio_objects
-from tests.mesh.istio_objects import NAMESPACE, SERVICE
-from tests.mesh.test_kube_real import client_of, post, read
-from tests.servers.crds import install_crds
-from tests.servers.kube_apiserver import KubeApiServer, cluster
-from tests.servers.locate import require_crds
+from tests.hand import istio_objects
+from tests.hand.istio_cluster import client_of, istio_cluster
+from tests.hand.istio_objects import NAMESPACE, SERVICE
+from tests.mesh.test_kube_real import read
+from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.run import free_ports
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.xdist_group("kube")]
@@ -28,15 +27,8 @@ ARMS = ["--service", SERVICE, "--namespace", NAMESPACE, "--baseline", "version=v
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def apis(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[KubeApiServer, KubeApiServer]]:
     async with contextlib.AsyncExitStack() as stack:
-
-        async def begun(folder: Path) -> KubeApiServer:
-            api = await stack.enter_async_context(cluster(folder))
-            await install_crds(api, require_crds("istio"))
-            for collection, item in istio_objects.created():
-                await post(api, collection, item)
-            return api
-
-        east, west = await asyncio.gather(*(begun(tmp_path_factory.mktemp(name)) for name in ("east", "west")))
+        begun = (istio_cluster(tmp_path_factory.mktemp(name)) for name in ("east", "west"))
+        east, west = await asyncio.gather(*(stack.enter_async_context(one) for one in begun))
         yield east, west
 
 

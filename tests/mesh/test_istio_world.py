@@ -10,11 +10,12 @@ import pytest_asyncio
 from config.settings import Kubernetes, Limits
 from daemon.aio.clock import SystemClock
 from daemon.engine import reverting
+from daemon.engine.guarding import PUT_BACK, Guarding
 from daemon.engine.reverting import Reverting
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action
-from tests.mesh import istio_objects
+from tests.hand import istio_objects
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
 
@@ -94,8 +95,10 @@ async def test_somebody_who_puts_the_weights_back_is_answered(shared_istio_world
             await asyncio.sleep(0.7)
             await shared_istio_world.replace_spec(before["spec"])
 
-    _, marks = await asyncio.gather(meddle(), procedure(guard_seconds=3.0).reassert(router, shared_istio_world.release))
-    assert reverting.PUT_BACK in [mark.step for mark in marks]
+    _, marks = await asyncio.gather(
+        meddle(), Guarding(reverting=procedure(guard_seconds=3.0)).reassert(router, shared_istio_world.release)
+    )
+    assert PUT_BACK in [mark.step for mark in marks]
     assert await shared_istio_world.weights() == {"v1": 100, "v2": 0}
 
 

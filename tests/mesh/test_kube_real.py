@@ -21,11 +21,10 @@ from daemon.kube.resources import PODS, Json
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
-from tests.mesh import istio_objects
-from tests.mesh.istio_objects import NAMESPACE, SERVICE
-from tests.servers.crds import install_crds
-from tests.servers.kube_apiserver import KubeApiServer, cluster
-from tests.servers.locate import require_crds
+from tests.hand import istio_objects
+from tests.hand.istio_cluster import client_of, istio_cluster, post
+from tests.hand.istio_objects import NAMESPACE, SERVICE
+from tests.servers.kube_apiserver import KubeApiServer
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.xdist_group("kube")]
 
@@ -37,10 +36,7 @@ MAY_PATCH = [{"apiGroups": ["networking.istio.io"], "resources": ["virtualservic
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApiServer]:
-    async with cluster(tmp_path_factory.mktemp("cluster")) as running:
-        await install_crds(running, require_crds("istio"))
-        for collection, item in istio_objects.created():
-            await post(running, collection, item)
+    async with istio_cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
 
 
@@ -55,17 +51,6 @@ async def kube(api: KubeApiServer, tmp_path: Path) -> AsyncIterator[KubeClient]:
     await write_spec(client, istio_objects.virtual_service()["spec"])
     yield client
     await client.close()
-
-
-def client_of(api: KubeApiServer, path: Path, token: str | None = None) -> KubeClient:
-    return KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(api.write_kubeconfig(path, token))))
-
-
-async def post(api: KubeApiServer, collection: str, item: Json) -> Json:
-    async with api.session() as session, session.post(collection, json=item) as response:
-        body: Json = await response.json()
-        assert response.status == 201, body
-        return body
 
 
 async def read(kube: KubeClient, name: str = SERVICE, namespace: str = NAMESPACE) -> Json:

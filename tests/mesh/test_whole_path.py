@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from daemon.model import Action, ArmSpec, Outcome
+from tests.hand.daemons import published
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
 from tests.mesh.watchdog import verdictd
@@ -35,9 +36,9 @@ async def test_a_bad_canarys_event_leads_to_a_patched_virtualservice_and_no_furt
         marks = {mark.step: mark.at for mark in record.marks}
         canary = [answer for answer in seen.answers if answer.version == "v2"]
         after = await istio_world.virtual_service()
-        published = await daemon.published()
+        told = await published(daemon.broker)
     assert (record.verdict.outcome, record.verdict.action, record.verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")
-    assert [(v.release_id, v.outcome) for v in published] == [(release_id, Outcome.ROLLBACK)]
+    assert [(v.release_id, v.outcome) for v in told] == [(release_id, Outcome.ROLLBACK)]
     # Requests under way when the patch arrived may still be answered; nothing is sent to the canary a second after it.
     assert max(answer.sent_at for answer in canary) < marks["patch_acknowledged"] + 1.0
     bad = [answer.at for answer in canary if answer.status >= 500]

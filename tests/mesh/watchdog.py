@@ -1,6 +1,5 @@
 """The product's own process beside a real Istio: started, told of releases over NATS, asked over its API."""
 
-import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -9,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from daemon import names
@@ -17,21 +15,21 @@ from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
 from daemon.demo.children import child
-from daemon.events import cloudevents, verdicts
+from daemon.events import cloudevents
 from daemon.events.announced import origin
 from daemon.events.cloudevents import CloudEvent
 from daemon.events.releaseform import RELEASE_TYPE
-from daemon.model import Record, Release, Verdict
+from daemon.model import Release
+from tests.hand.daemons import DaemonApi
 from tests.mesh.istio_world import IstioWorld
 from tests.servers.nats_server import nats_server
 from tests.servers.run import free_ports
 
 
-@dataclass(frozen=True)
-class Daemon:
+@dataclass(kw_only=True)
+class Daemon(DaemonApi):
     """A running verdictd, and a connection to the broker beside it."""
 
-    url: str
     broker: Connection
 
     async def announce(self, release: Release, *, event_id: str) -> str:
@@ -49,32 +47,6 @@ class Daemon:
         subject = subjects.release_subject(cluster="test", namespace=release.namespace, service=release.service)
         await self.broker.jetstream.publish(subject, body, headers=headers)
         return names.new_release_id(release.service, origin=origin("/tests/istio", event_id))
-
-    async def get(self, path: str) -> bytes | None:
-        """An answer of the API; null while there is none."""
-        try:
-            async with aiohttp.ClientSession() as session, session.get(f"{self.url}{path}") as answer:
-                return await answer.read() if answer.status == 200 else None
-        except aiohttp.ClientError:
-            return None
-
-    async def record(self, release_id: str, *, seconds: float = 60.0) -> Record:
-        """The decision record, once it is there."""
-        async with asyncio.timeout(seconds):
-            while (found := await self.get(f"/v1/releases/{release_id}/record")) is None:
-                await asyncio.sleep(0.1)
-        return msgspec.json.decode(found, type=Record)
-
-    async def published(self) -> list[Verdict]:
-        """Everything on the verdict stream."""
-        info = await self.broker.jetstream.stream_info(subjects.VERDICTS)
-        found = []
-        for sequence in range(info.state.first_seq, info.state.last_seq + 1):
-            message = await self.broker.jetstream.get_msg(subjects.VERDICTS, seq=sequence)
-            event = cloudevents.read(message.headers or {}, message.data or b"")
-            assert event is not None
-            found.append(verdicts.read_verdict(event))
-        return found
 
 
 def settings(world: IstioWorld, *, nats_url: str, port: int, policy: dict[str, Any]) -> dict[str, Any]:
@@ -113,8 +85,6 @@ async def verdictd(world: IstioWorld, folder: Path, *, policy: dict[str, Any] | 
             child("verdictd", argv, log=folder / "verdictd.log"),
             connected(BrokerAddress(servers=(broker.url,)), name="test", connect_timeout_seconds=5.0) as connection,
         ):
-            daemon = Daemon(url=f"http://127.0.0.1:{port}", broker=connection)
-            async with asyncio.timeout(20):
-                while await daemon.get("/readyz") is None:
-                    await asyncio.sleep(0.05)
+            daemon = Daemon(port=port, broker=connection)
+            await daemon.ready()
             yield daemon

@@ -14,6 +14,7 @@ import yaml
 from config.settings import Limits
 from daemon.aio.clock import SystemClock
 from daemon.engine import reverting
+from daemon.engine.guarding import PUT_BACK, Guarding
 from daemon.engine.reverting import Reverting
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound
 from daemon.meshes.envoy import guardedfile
@@ -210,8 +211,8 @@ async def test_the_guard_takes_back_what_somebody_puts_back(mesh: FileMesh, rout
         await asyncio.sleep(0.4)
         mesh.write(before)
 
-    _, marks = await asyncio.gather(meddle(), procedure().reassert(router, RELEASE))
-    assert reverting.PUT_BACK in [mark.step for mark in marks]
+    _, marks = await asyncio.gather(meddle(), Guarding(reverting=procedure()).reassert(router, RELEASE))
+    assert PUT_BACK in [mark.step for mark in marks]
     assert await router.canary_gets_traffic(RELEASE) is None
 
 

@@ -11,7 +11,7 @@ import pytest
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.sampled import SampledTelemetry
 from tests.hand.clock import HandClock

@@ -8,7 +8,7 @@ import pytest
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.model import ArmSpec, Reading, Release, Watch
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.clock import HandClock
 from tests.hand.servers import stub

@@ -8,8 +8,8 @@ import logging
 from collections.abc import Collection as AbstractCollection
 from collections.abc import Mapping
 
+from daemon.aio.clock import Clock
 from daemon.errors import VerdictdError
-from daemon.ports import Clock
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.snapshot import TargetMetadata
 from daemon.telemetry.prometheus.query import metadata_query

@@ -11,10 +11,10 @@ from functools import partial
 
 from yarl import URL
 
+from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
 from daemon.errors import Unavailable, VerdictdError
 from daemon.model import Watch
-from daemon.ports import Clock
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.prometheus.answer import AnswerReader, Item, learned

@@ -10,10 +10,11 @@ from typing import Protocol, assert_never
 
 from yarl import URL
 
+from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
 from daemon.aio.parsing import Reader
 from daemon.errors import InvalidInput, VerdictdError
-from daemon.ports import Clock, Target, Targets
+from daemon.ports.telemetry import Target, Targets
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.schema import EnvoyStats, Schema, TextPage

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from yarl import URL
 
 from daemon.model import Watch
-from daemon.ports import Target
+from daemon.ports.telemetry import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

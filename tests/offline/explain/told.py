@@ -9,7 +9,8 @@ from analyzers.judge import fold
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon import recordings
-from daemon.engine import session as life
+from daemon.engine import deciding, lifecycle
+from daemon.engine.session import Session
 from daemon.model import Action, Outcome, Reading, Record, Release, TimedStep
 from daemon.offline.simulation import packing
 from daemon.offline.simulation.drawing import Stream
@@ -34,7 +35,7 @@ class Told:
 def told(folder: Path, *, change: Change, policy: Policy | None = None, gap_at: int = 0, release_id: str = "web-1") -> Told:
     """Watch one simulated release as the engine does, to its verdict."""
     world, policy = World(change=change), policy or Policy()
-    session = life.admitted(
+    session = lifecycle.admitted(
         msgspec.convert(RELEASE, Release),
         release_id=release_id,
         policy=policy,
@@ -44,7 +45,7 @@ def told(folder: Path, *, change: Change, policy: Policy | None = None, gap_at: 
         split=True,
         now=BEGAN,
     )
-    session = life.located(session, Placement(routes=(ROUTE,), canary_percent=5.0), now=BEGAN + 0.5)
+    session = lifecycle.located(session, Placement(routes=(ROUTE,), canary_percent=5.0), now=BEGAN + 0.5)
     recorder, now = Recorder(folder), BEGAN
     for number, tick in enumerate(Stream(world, releases=1, seed=4).ticks(400), start=1):
         now = BEGAN + 0.5 + number
@@ -53,14 +54,14 @@ def told(folder: Path, *, change: Change, policy: Policy | None = None, gap_at: 
         if number == gap_at:
             reading = Reading(seconds=1.0, gap="no answer in time")
         before = session.digest
-        session, sample = life.sampled(session, reading, now=now)
+        session, sample = lifecycle.sampled(session, reading, now=now)
         header = Header(
             release=RELEASE, policy=policy, bounds_ms=session.bounds_ms, split=session.split, tick_seconds=session.tick_seconds
         )
         recorder.append(release_id, header, recordings.line(sample), before=before, after=session.digest)
         assert session.judge is not None
         [(state, ruling)] = fold([session.terms], [session.judge], [sample])
-        session = life.judged(session, state, ruling, now=now + 0.01)
+        session = deciding.judged(session, state, ruling, now=now + 0.01)
         if session.decision is not None:
             break
     if session.verdict is None:
@@ -68,12 +69,12 @@ def told(folder: Path, *, change: Change, policy: Policy | None = None, gap_at: 
             TimedStep(step="patch_sent", at=now + 0.02),
             TimedStep(step="patch_acknowledged", at=now + 0.05, detail="virtualservice/web " * 5),
         ]
-        session = life.reverted(session, Action.REVERT, marks)
-    session = life.published(session, now=now + 0.1)
+        session = deciding.reverted(session, Action.REVERT, marks)
+    session = lifecycle.published(session, now=now + 0.1)
     return Told(record=_record(session), recording=recorder.path(release_id))
 
 
-def _record(session: life.Session) -> Record:
+def _record(session: Session) -> Record:
     assert session.verdict is not None
     assert session.decision is not None
     return Record(

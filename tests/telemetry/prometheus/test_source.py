@@ -12,7 +12,7 @@ from config.settings import PrometheusTelemetry as PrometheusSettings
 from daemon.errors import InvalidInput
 from daemon.meshes.registry import schemas
 from daemon.model import Reading, Watch
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.clock import HandClock
 from tests.hand.servers import Stub, half, hang_up, silence, stub

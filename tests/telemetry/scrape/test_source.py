@@ -11,7 +11,7 @@ from config.settings import EnvoyTelemetry as EnvoySettings
 from daemon.errors import InvalidInput
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.clock import HandClock
 from tests.hand.servers import Stub, half, hang_up, silence, stub

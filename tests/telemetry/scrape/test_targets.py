@@ -10,7 +10,7 @@ from daemon.aio.parsing import ParserPool
 from daemon.errors import Unavailable
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.model import Reading, Watch
-from daemon.ports import Target, Telemetry
+from daemon.ports.telemetry import Target, Telemetry
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.scrape.source import ScrapeSource

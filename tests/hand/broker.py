@@ -1,8 +1,7 @@
 """A real nats-server for tests, which can be killed and brought back with its streams. Import the fixture ``nats_server``."""
 
-import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -58,13 +57,6 @@ class Broker:
         """SIGSTOP and SIGCONT make it hang for a while."""
         assert self._server is not None
         self._server.process.signal(number)
-
-
-async def until(condition: Callable[[], bool], *, within_seconds: float = 15.0) -> None:
-    """Wait until the condition holds; ``TimeoutError`` when it does not in time."""
-    async with asyncio.timeout(within_seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -1,0 +1,119 @@
+"""The options of the commands that run the daemon or speak to it, and of the one that acts in its place.
+
+Their exit codes are what pipelines read, so each says its own below its help. Nothing is imported here but argparse, as in
+``parser``.
+"""
+
+from daemon.cli import options
+from daemon.cli.options import DEFECT, OF_THE_API, Commands, Parser
+
+_OF_A_VERDICT = (
+    "Exits 0 promote, 1 rollback (also one that was observed only: stderr says that the canary keeps its traffic), "
+    "2 inconclusive, 3 no verdict in time, 4 rollback, but the canary still gets traffic (the revert failed or was blocked); "
+    "without a verdict "
+    + OF_THE_API
+    + " An inconclusive verdict counts as the policy's on_inconclusive says (promote 0, rollback 1, hold 2), and moves no traffic. "
+    "The code is the verdict's whatever becomes of the printing."
+)
+
+
+def run(commands: "Commands[Parser]") -> None:
+    """The daemon itself."""
+    parser = commands.add_parser(
+        "run",
+        help="run the daemon",
+        epilog="Exits 0 told to stop (SIGTERM, SIGINT), 64 settings that cannot be used, "
+        f"69 the broker, the credentials or the address to listen on cannot be had, {DEFECT}.",
+    )
+    parser.set_defaults(module="running")
+    parser.add_argument("--config", metavar="FILE", help="settings, YAML or JSON (default: $VERDICTD_CONFIG, else the defaults)")
+    parser.add_argument("--policies", metavar="DIR", help="a folder of policies; a file's name is the policy's")
+    parser.add_argument("--nats", metavar="URL", help="nats://..., or embedded")
+    parser.add_argument("--http-listen", metavar="HOST:PORT", help="where the API listens; port 0 takes a free one")
+    parser.add_argument("--recordings", metavar="DIR", help="keep a recording of each release here")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"))
+
+
+def submit(commands: "Commands[Parser]") -> None:
+    """A release for it."""
+    parser = commands.add_parser(
+        "submit",
+        help="announce a release to the daemon",
+        epilog=f"With --wait: {_OF_A_VERDICT[0].lower()}{_OF_A_VERDICT[1:]} Without: 0 when the release is announced.",
+    )
+    parser.set_defaults(module="submitting")
+    parser.add_argument("file", metavar="FILE", help="the release, YAML or JSON; - is standard input")
+    parser.add_argument("--key", help="the same key and release is the same submission (default: a new one)")
+    parser.add_argument("--wait", action="store_true", help="wait for the verdict, as the command wait does")
+    _waiting_options(parser)
+    options.client(parser)
+
+
+def wait(commands: "Commands[Parser]") -> None:
+    """The verdict on it."""
+    parser = commands.add_parser(
+        "wait",
+        help="wait for a release's verdict",
+        epilog=_OF_A_VERDICT,
+    )
+    parser.set_defaults(module="waiting")
+    parser.add_argument("id", metavar="ID", help="the release's id")
+    _waiting_options(parser)
+    options.client(parser)
+
+
+def _waiting_options(parser: Parser) -> None:
+    parser.add_argument(
+        "--timeout", type=options.seconds, default=3600.0, metavar="SECONDS", help="wait at most so long (default %(default)g)"
+    )
+    parser.add_argument(
+        "--patience",
+        type=options.seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="give up when the daemon does not answer for so long (default %(default)g)",
+    )
+    parser.add_argument(
+        "--exit",
+        choices=("meaning", "outcome"),
+        default="meaning",
+        help="what an inconclusive verdict exits with: what the policy takes it for (meaning, the default), or always 2 (outcome)",
+    )
+
+
+def status(commands: "Commands[Parser]") -> None:
+    """What it watches."""
+    parser = commands.add_parser(
+        "status", help="show releases, or one of them", epilog=f"Exits 0 whatever the verdict; {OF_THE_API}"
+    )
+    parser.set_defaults(module="status")
+    parser.add_argument("id", metavar="ID", nargs="?", help="the release's id; without: all")
+    parser.add_argument("--service", help="only this service")
+    parser.add_argument("--namespace", help="only this namespace")
+    parser.add_argument("--stage", help="only this stage")
+    options.client(parser)
+
+
+def revert(commands: "Commands[Parser]") -> None:
+    """What works without it, when it hurts."""
+    parser = commands.add_parser(
+        "revert",
+        help="take the traffic back by hand, without a daemon",
+        epilog="Needs the mesh's credentials and nothing else: no daemon, no NATS, no telemetry. "
+        "Name the release by a file, or by --service, --baseline and --canary. Exits 0 the traffic is back (or, with --dry-run, "
+        "would be), 64 wrong usage, or nobody agreed, 66 no such route, or no credentials, 69 it could not be taken back, "
+        f"{DEFECT}, 77 not allowed, 130 interrupted.",
+    )
+    parser.set_defaults(module="reverting")
+    parser.add_argument("--config", metavar="FILE", help="settings (default: $VERDICTD_CONFIG, else Istio through the kubeconfig)")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: what the settings say, else $KUBECONFIG, ~/.kube/config")
+    parser.add_argument("--context", help="context of the kubeconfig")
+    parser.add_argument("--release", metavar="FILE", help="the release, as for submit; - is standard input")
+    parser.add_argument("--mesh", help="name of a configured mesh; needed when there are several")
+    parser.add_argument("--service")
+    parser.add_argument("--namespace")
+    parser.add_argument("--route", help="name of the route object, when it cannot be found by the canary")
+    options.arms(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show the routes that would be changed, and change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help="JSON on standard output")

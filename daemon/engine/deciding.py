@@ -1,0 +1,142 @@
+"""What ends a watch, and the verdict that comes of it: the judge, the end of time, a person, or a newer release.
+
+A decision is final and comes before what is done about it. Where traffic has to be taken back the verdict waits for what became
+of that (``reverted``); everything else has its verdict at once. What a verdict says of the canary is said here and nowhere else:
+an end that says nothing of it counts as ``hold``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, assert_never
+
+from analyzers.judge import JudgeState
+from analyzers.ruling import Ruling
+from config.policy import Policy
+from daemon.engine.session import By, Decision, Session
+from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
+
+
+def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -> Session:
+    """The judge has folded a sample. A final ruling decides the release."""
+    after = replace(session, judge=state, evidence=ruling.evidence, boundary=ruling.boundary, waiting_for=ruling.reason)
+    by: By = "judge"
+    match ruling.outcome:
+        case "continue":
+            return after
+        case "promote" | "rollback":
+            outcome = Outcome(ruling.outcome)
+        case "inconclusive":
+            outcome, by = Outcome.INCONCLUSIVE, "deadline"
+        case _:
+            assert_never(ruling.outcome)
+    reason = ruling.reason
+    if outcome is Outcome.INCONCLUSIVE and session.last_gap:
+        reason = _with_the_gap(session, reason)
+    decision = Decision(
+        outcome=outcome,
+        by=by,
+        reason=reason,
+        at=now,
+        leg=ruling.leg,
+        findings=ruling.findings,
+        fixed_horizon=ruling.fixed_horizon,
+    )
+    return decided(after, decision)
+
+
+def _with_the_gap(session: Session, reason: str) -> str:
+    """A watch that saw next to nothing says why first; in another, how it ended is an aside."""
+    if 2 * session.gaps > session.ticks:
+        return f"{session.gaps} of {session.ticks} ticks had no information, the last one: {session.last_gap}; {reason}"
+    return f"{reason}; the last tick had no information: {session.last_gap}"
+
+
+def not_judged(session: Session, reason: str, *, now: float) -> Session:
+    """The judge failed at it, by a defect of ours: nothing is claimed."""
+    said = f"it could not be judged: {reason}"
+    return decided(session, Decision(outcome=Outcome.INCONCLUSIVE, by="judge", reason=said, at=now))
+
+
+def not_located(session: Session, reason: str, *, now: float) -> Session:
+    """The canary or its route cannot be found: nothing is patched, nothing is claimed."""
+    return decided(session, Decision(outcome=Outcome.INCONCLUSIVE, by="deadline", reason=reason, at=now))
+
+
+def commanded(session: Session, command: Command, *, now: float) -> Session:
+    """A person has decided."""
+    because = f": {command.reason}" if command.reason else ""
+    match command.command:
+        case "rollback":
+            outcome, reason = Outcome.ROLLBACK, f"rolled back by {command.by}{because}"
+        case "promote":
+            outcome, reason = Outcome.PROMOTE, f"promoted by {command.by}{because}"
+        case "cancel":
+            outcome, reason = Outcome.INCONCLUSIVE, f"cancelled by {command.by}{because}"
+        case _:
+            assert_never(command.command)
+    return decided(session, Decision(outcome=outcome, by="person", reason=reason, at=now))
+
+
+def superseded(session: Session, newer_id: str, *, now: float) -> Session:
+    """A newer release of the same service has come: this one's canary is no longer what takes the traffic."""
+    reason = f"superseded by release {newer_id} of the same service"
+    return decided(session, Decision(outcome=Outcome.INCONCLUSIVE, by="superseded", reason=reason, at=now))
+
+
+def decided(session: Session, decision: Decision) -> Session:
+    """A decision is final. A rollback is acted on where the policy enforces or a person asked for it; the rest is told."""
+    if session.evidence_from > 0 and decision.by in {"judge", "deadline"}:
+        decision = replace(decision, reason=f"{decision.reason}; {_since(session)}")
+    after = replace(session, decision=decision).marked("decided", at=decision.at, detail=decision.reason)
+    act = decision.outcome is Outcome.ROLLBACK and (session.policy.mode == "enforce" or decision.by == "person")
+    if act:
+        return replace(after, stage=Stage.REVERTING, waiting_for="taking the traffic back")
+    return _with_verdict(after, Action.NONE, reason=decision.reason)
+
+
+def _since(session: Session) -> str:
+    return f"evidence counts from {session.evidence_from:g} s on: what another version gathered before could not be read"
+
+
+def reverted(session: Session, action: Action, marks: Sequence[TimedStep], *, reason: str = "") -> Session:
+    """The revert has been tried; ``reason`` is said in the verdict where it did not succeed."""
+    assert session.decision is not None  # only a decided release is reverted
+    said = session.decision.reason + (f"; {reason}" if reason else "")
+    return _with_verdict(replace(session, marks=(*session.marks, *marks)), action, reason=said)
+
+
+def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:
+    decision = session.decision
+    assert decision is not None  # the callers have just decided
+    verdict = Verdict(
+        release_id=session.release_id,
+        service=session.release.service,
+        namespace=session.release.namespace,
+        cluster=session.cluster,
+        outcome=decision.outcome,
+        meaning=_meaning(decision, session.policy),
+        action=action,
+        reason=reason,
+        leg=decision.leg,
+        evidence=session.evidence,
+        boundary=session.boundary,
+        ticks=session.ticks,
+        decided_at=decision.at,
+        policy_hash=session.policy_hash,
+        findings=decision.findings,
+        by=decision.by,
+    )
+    return replace(session, stage=Stage.PUBLISHING, verdict=verdict, waiting_for="publishing the verdict")
+
+
+def _meaning(decision: Decision, policy: Policy) -> Literal["promote", "rollback", "hold"]:
+    """What a pipeline takes it for. Who cancels, or releases anew, ends the watch and says nothing of the canary: hold."""
+    match decision.outcome:
+        case Outcome.PROMOTE:
+            return "promote"
+        case Outcome.ROLLBACK:
+            return "rollback"
+        case Outcome.INCONCLUSIVE:
+            return "hold" if decision.by in {"person", "superseded"} else policy.on_inconclusive
+        case _:
+            assert_never(decision.outcome)

@@ -1,0 +1,136 @@
+"""The steps of a session from stage to stage, but for the decision itself (``deciding``): pure, with the time as an argument.
+
+Each takes the session as it is and gives the one that stands in its place. They ask nothing and try nothing: whoever calls has
+located, sampled, published already, and puts down here what came of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from analyzers.judge import start
+from config.policy import Policy
+from daemon import recordings
+from daemon.engine.session import DELIVERED, NOT_DELIVERED, Session
+from daemon.model import Action, Reading, Release, Sample, Stage, TimedStep, Verdict
+from daemon.placement import Placement
+
+
+def admitted(
+    release: Release,
+    *,
+    release_id: str,
+    policy: Policy,
+    policy_hash: str,
+    cluster: str,
+    tick_seconds: float,
+    split: bool,
+    now: float,
+) -> Session:
+    """A release has been accepted; its canary and its routes are looked for next."""
+    return Session(
+        release_id=release_id,
+        release=release,
+        policy=policy,
+        policy_hash=policy_hash,
+        cluster=cluster,
+        stage=Stage.LOCATING,
+        submitted_at=now,
+        tick_seconds=tick_seconds,
+        split=split,
+        boundary=1.0 / policy.alpha,
+        waiting_for="looking for the canary and its routes",
+        marks=(TimedStep(step="submitted", at=now),),
+    )
+
+
+def located(session: Session, placement: Placement, *, now: float) -> Session:
+    """The canary's routes are known: the watch begins."""
+    started = replace(
+        session,
+        stage=Stage.WATCHING,
+        started_at=now,
+        waiting_for="the first samples",
+        judge=start(session.terms),
+        located=placement.located,
+    )
+    detail = "; ".join(
+        [*(str(one) for one in placement.routes), *([f"baseline: {placement.baseline}"] if placement.baseline else [])]
+    )
+    return started.marked("located", at=now, detail=detail).marked("watching", at=now)
+
+
+def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session, Sample]:
+    """Put a reading on the session's own time line. The sample is what is judged, recorded and digested, in this form only."""
+    assert session.started_at is not None  # a session that is not watching is never sampled
+    t = round(max(now - session.started_at, session.t), 3)
+    sample, bounds = recordings.sample_of(reading, t=t, bounds_ms=session.bounds_ms)
+    after = replace(
+        session,
+        t=t,
+        ticks=session.ticks + 1,
+        gaps=session.gaps + (sample.baseline is None or sample.canary is None),
+        last_gap=sample.gap or "",
+        bounds_ms=bounds,
+        canary_requests=session.canary_requests + (sample.canary.requests if sample.canary else 0),
+        baseline_requests=session.baseline_requests + (sample.baseline.requests if sample.baseline else 0),
+        digest=recordings.chained(session.digest, recordings.line(sample)),
+    )
+    return after, sample
+
+
+def evidence_lost(session: Session, *, now: float) -> Session:
+    """What the judge had gathered cannot be read: it begins anew, in what is left of the window, and the verdict will say so."""
+    began = f"{session.ticks} ticks of {session.t:g} s were judged by another version, whose evidence cannot be read"
+    return replace(session, judge=None, evidence_from=session.t).marked("evidence_lost", at=now, detail=began)
+
+
+def aftermath(session: Session, reading: Reading, *, now: float) -> Session:
+    """After a revert the counters are still read, for one thing only: when the canary's stood still. No judging any more."""
+    if (
+        session.stage not in {Stage.PUBLISHING, Stage.GUARDING}
+        or session.verdict is None
+        or session.verdict.action is not Action.REVERT
+    ):
+        return session
+    silent = reading.gap is None and reading.canary is not None and reading.canary.requests == 0
+    if not silent or any(mark.step == "canary_silent" for mark in session.marks):
+        return session
+    return session.marked("canary_silent", at=now, detail=f"no canary request in {reading.seconds:.2f} s")
+
+
+def outdated(session: Session, newer_id: str) -> Session:
+    """A newer release has come after this one's decision. What was decided stands; it is not guarded against the newer one."""
+    return replace(session, superseded_by=newer_id)
+
+
+def settled(session: Session) -> Session:
+    """The decision is durable."""
+    return replace(session, settled=True)
+
+
+def published(session: Session, *, now: float, still_to_tell: Sequence[str] = ()) -> Session:
+    """The verdict's publication is acknowledged; ``still_to_tell`` are the sinks that have not heard of it yet."""
+    waiting_for = f"telling the verdict to {', '.join(still_to_tell)}" if still_to_tell else ""
+    stage = Stage.GUARDING if session.is_guarded else session.stage
+    after = replace(session, stage=stage, waiting_for="" if stage is Stage.GUARDING else waiting_for)
+    return after if after.published_at is not None else after.marked("published", at=now)
+
+
+def delivered(session: Session, sink: str, *, now: float) -> Session:
+    """This sink has acknowledged the verdict."""
+    return session.marked(DELIVERED, at=now, detail=sink)
+
+
+def not_delivered(session: Session, sink: str, reason: str, *, now: float) -> Session:
+    """This sink has not acknowledged the verdict, and is not tried any more."""
+    return session.marked(NOT_DELIVERED, at=now, detail=f"{sink}: {reason}")
+
+
+def told(session: Session, verdict: Verdict) -> Session:
+    """This verdict of it is out already, and stands, whatever the session knows. What was done about it was done then."""
+    return replace(session, stage=Stage.PUBLISHING, verdict=verdict, settled=True, told=True, waiting_for="publishing the verdict")
+
+
+def ended(session: Session, marks: Sequence[TimedStep] = ()) -> Session:
+    """Nothing is left to do."""
+    return replace(session, stage=Stage.ENDED, waiting_for="", marks=(*session.marks, *marks))

@@ -1,0 +1,84 @@
+"""What must be safe before the engine goes on: stores, and those who are told of verdicts.
+
+Every call returns when the other side has acknowledged, and raises when it has not. What then may have been done, or not, is done
+again: each call is made so that twice is once.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Protocol
+
+import msgspec
+
+from daemon.model import Release, Verdict
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A value as a store has it, and the number of the write that put it there (1 or more; later writes have larger ones)."""
+
+    value: bytes
+    revision: int
+
+
+class Store(Protocol):
+    """A durable map from a key (a release id) to bytes."""
+
+    async def put(self, key: str, value: bytes, *, over: int | None = None) -> int:
+        """Write; returns the value's revision when it is durable.
+
+        With ``over`` only where that revision is the newest one, 0 where there is none; else raises ``Conflict``.
+        """
+        ...
+
+    async def get(self, key: str) -> Kept | None:
+        """Read; null when absent."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove; no error when absent."""
+        ...
+
+    async def items(self) -> list[tuple[str, Kept]]:
+        """Everything, for recovery."""
+        ...
+
+
+class SessionStore(Store, Protocol):
+    """A store that knows what should be in it."""
+
+    async def lost(self) -> list[str]:
+        """Keys that were written and not deleted, and are not there: somebody else has removed them."""
+        ...
+
+
+class VerdictLog(Protocol):
+    """The one account of all verdicts: what stands there was told, and stands, whatever else is known."""
+
+    async def publish(self, verdict: Verdict) -> None:
+        """Publish once, however often it is called; returns only when the publication is acknowledged.
+
+        Raises when it is not: to be called again, with the same verdict.
+        """
+        ...
+
+    async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict | None]:
+        """Which of these releases have a verdict that was published since then (seconds since 1970), by release id.
+
+        Null is a verdict that is out and cannot be read here: a newer version has told it.
+        """
+        ...
+
+
+class VerdictSink(Protocol):
+    """A further place that is told of verdicts: one of several, each tried by itself. It learns only what is decided for good."""
+
+    def wants(self, release: Release, verdict: Verdict) -> bool:
+        """Whether this verdict is for it. Pure, and the same for the same verdict."""
+        ...
+
+    async def publish(self, release: Release, verdict: Verdict) -> None:
+        """Tell it once, however often it is called, over restarts too; returns only when that is acknowledged.
+
+        Raises when it is not: to be called again, with the same verdict.
+        """
+        ...

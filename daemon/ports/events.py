@@ -1,0 +1,96 @@
+"""What comes in: releases that are announced, people's words about them, and messages that cannot be used.
+
+Whoever sends wants an answer, and gets exactly one. Until a release is kept safe its announcement is unanswered and comes again,
+so nothing is lost between a source and the engine; what can never be used is kept with the reason, so nothing is lost in silence.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Protocol
+
+import msgspec
+
+from daemon.model import Command, Release
+
+
+class Announcement(Protocol):
+    """A deployment event that has arrived and wants an answer. Exactly one of the four answers is given, and ends in bounded time.
+
+    What it announces has been read already: to ask for it waits for nothing.
+    """
+
+    @property
+    def release_id(self) -> str | None:
+        """The id made from the event's origin (the same event gives the same id); null when it could not be understood."""
+        ...
+
+    def release(self) -> Release:
+        """The release it announces; raises ``InvalidEvent`` with the reason."""
+        ...
+
+    async def accept(self) -> None:
+        """The release is kept safe: the event need not come again."""
+        ...
+
+    async def reject(self, reason: str) -> None:
+        """Move it to the dead letters with the reason."""
+        ...
+
+    async def postpone(self) -> None:
+        """Its release cannot be kept safe now: it shall come again in a while, as often as it takes."""
+        ...
+
+    async def put_back(self) -> None:
+        """It failed by a defect of ours: it shall come again in a while, but not for ever."""
+        ...
+
+
+class EventSource(Protocol):
+    """Where deployment events come from: one of several, each with a task of its own."""
+
+    def announcements(self) -> AsyncGenerator[Announcement, None]:
+        """Announcements as they come, for ever; survives losses of the connection.
+
+        The next one is asked for when there is room, not when the last one has its answer. Whoever reads it closes it.
+        """
+        ...
+
+
+class CommandSource(Protocol):
+    """Where a person's or a pipeline's words about running releases come from, besides the API."""
+
+    def commands(self) -> AsyncGenerator[tuple[str, Command], None]:
+        """Pairs of release id and command as they come, for ever. One has been carried out when the next is asked for."""
+        ...
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that cannot be used.
+
+    Attributes:
+        body, headers: as they came.
+        reason: why it cannot be used: place, fault and mend.
+        key: the same for the same message, whoever rejects it and however often.
+        sent_to: where it came in: a subject, the path of a hook.
+        place: where the whole message still is, as the source names its places; empty where it is nowhere else.
+        deliveries: how often it has come.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    reason: str
+    key: str
+    sent_to: str
+    place: str = ""
+    deliveries: int = 1
+
+
+class DeadLetters(Protocol):
+    """Where messages go that cannot be used, so that nothing is dropped in silence. For whoever rejects, source by source."""
+
+    async def keep(self, letter: DeadLetter) -> None:
+        """Keep it; returns when that is durable. Letters with one key are kept once.
+
+        Raises:
+            TransientError: it may be kept or not: the message must come again.
+        """
+        ...

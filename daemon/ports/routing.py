@@ -1,0 +1,82 @@
+"""What changes traffic: a mesh's routes, and the controllers that may own them.
+
+A revert goes through these two and nothing else. Each call can be made again: what was done stays done, and only what is left
+is tried. An owner is told before the router patches, since it would put back what it does not know of.
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from daemon.model import Release
+from daemon.placement import ObjectName, PatchReceipt, Placement
+
+
+class TrafficRouter(Protocol):
+    """A mesh's routes. The only thing that changes traffic.
+
+    ``located`` is what the release's ``Placement`` said; empty when that is not known.
+    """
+
+    async def locate(self, release: Release) -> Placement:
+        """Find every route that names the canary, and see that there is a baseline.
+
+        Raises:
+            NotFound: no route names the canary, or the baseline surely is not there: says what was looked for, and what is there.
+            InvalidInput: both arms are the same.
+        """
+        ...
+
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
+        """Look who would serve if the traffic went back now; gives what is known of it, in a line.
+
+        Raises:
+            Blocked: it is sure that nobody would, only what serves the canary's traffic now, or what served it when it was located.
+        """
+        ...
+
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        """One live read and one guarded patch per object, side by side: all traffic to the baseline.
+
+        Called again it goes on with what is left. An object that cannot be written holds up no other and is told in the receipt;
+        where none could be written, why the first of them could not is raised.
+        """
+        ...
+
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
+        """Look at the routes as they are in force now: null when none sends to the canary, else which one does."""
+        ...
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """An owner's word that it writes a release's routes by itself.
+
+    Attributes:
+        object: the object by which it does, as a Canary or a Rollout.
+        state: ``active``: it gives the canary traffic, or may; ``aborted``: it has given the canary up.
+        puts_back: whether it may undo what others write to the routes; false only where it surely does not.
+    """
+
+    object: ObjectName
+    state: Literal["active", "aborted"] = "active"
+    puts_back: bool = True
+
+
+class Owner(Protocol):
+    """Who may write the routes of releases by itself, as a controller does: asked, and told, before the router patches them."""
+
+    @property
+    def name(self) -> str:
+        """For a person."""
+        ...
+
+    async def claims(self, release: Release) -> Claim | None:
+        """Whether it writes this release's routes; null when it surely does not."""
+        ...
+
+    async def abort(self, release: Release, claim: Claim) -> str:
+        """Have it give the canary up, in its own terms; returns when that is acknowledged, with what it was told.
+
+        Doing it twice is doing it once.
+        """
+        ...

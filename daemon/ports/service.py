@@ -1,0 +1,100 @@
+"""What the engine shows of itself: it can be asked and told (``ReleaseService``, ``Verdicts``), followed (``Feed``), measured.
+
+Nobody on this side is waited for. Who asks gets what is so now, who follows too slowly is told what was missed, and a
+measurement is a call that returns at once.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+import msgspec
+
+from analyzers.ruling import Ruling
+from daemon.model import Command, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
+
+
+class ReleaseService(Protocol):
+    """What the API may ask of the engine."""
+
+    async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
+        """Begin watching; the same id twice is the same release. Raises ``InvalidInput``; ``Refused`` when full."""
+        ...
+
+    async def command(self, release_id: str, command: Command) -> ReleaseView:
+        """Carry out a person's word. Raises ``NotFound``; ``Refused`` when the release has its verdict already."""
+        ...
+
+    def views(self) -> Sequence[ReleaseView]:
+        """All running releases and the recently ended ones as of now, the newest first (by time and id).
+
+        Each is made when it is asked for: there may be thousands, and whoever reads them gives the event loop turns in between.
+        """
+        ...
+
+    async def view(self, release_id: str) -> ReleaseView:
+        """One release, running or ended. Raises ``NotFound``."""
+        ...
+
+
+class Verdicts(Protocol):
+    """What the API may ask about the ends of releases."""
+
+    async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
+        """The verdict, waiting for it at most so long; null when it has not come. Raises ``NotFound``."""
+        ...
+
+    async def record(self, release_id: str) -> Record | None:
+        """The decision record; null while there is no verdict. Raises ``NotFound``."""
+        ...
+
+
+class ReleaseChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A release as it is now, for whoever follows.
+
+    Attributes:
+        number: of this change, among all changes of all releases since the daemon's start, in their order.
+        release: its newest state; states that were replaced before they were read are not seen.
+        missed: how many releases' changes were given up before this one, since the last one that was read, because too many
+            waited: all views have to be read anew.
+    """
+
+    number: int
+    release: ReleaseView
+    missed: int = 0
+
+
+class Feed(Protocol):
+    """Changes of releases, as they happen."""
+
+    def subscribe(self, *, limit: int) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
+        """Follow all releases from now until the body ends; the iteration ends when the engine stops.
+
+        At most ``limit`` releases (1 or more) wait to be read; whoever reads too slowly is told what was missed, and holds up
+        nobody. Raises ``Refused`` where too many follow already.
+        """
+        ...
+
+
+class Meter(Protocol):
+    """Where the engine's measurements go."""
+
+    def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
+        """A release has been sampled and judged (ruling is null when there was nothing to judge yet)."""
+        ...
+
+    def ended(self, release: Release, verdict: Verdict, marks: Sequence[TimedStep]) -> None:
+        """A release has its verdict, done and published; its series may go."""
+        ...
+
+    def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
+        """A tick of all releases on one telemetry source has been done."""
+        ...
+
+    def telemetry_answered(self, telemetry: str) -> None:
+        """A telemetry source has answered just now."""
+        ...
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Something failed and is being retried (what: store, publish, event, telemetry, route, ...)."""
+        ...

@@ -1,0 +1,72 @@
+"""What is counted: where the engine gets the requests of both arms from, and which proxies can be asked for them.
+
+One question brings all releases of a source together, once a tick. A source that fails is no error but a reading without
+information, which says why: nothing missing is taken for good news.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from daemon.model import Reading, Watch
+
+
+class Telemetry(Protocol):
+    """Where counters come from."""
+
+    @property
+    def tick_seconds(self) -> float:
+        """The sampling interval."""
+        ...
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """How long from now on there can be nothing new; null: it is read at every interval."""
+        ...
+
+    @property
+    def split(self) -> bool:
+        """Whether the latency histograms hold successes only."""
+        ...
+
+    @property
+    def failure(self) -> str | None:
+        """Why the last reading brought nothing at all, for any release; null when the source has answered."""
+        ...
+
+    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+        """Counts since the last call, by release id, all releases together.
+
+        The first reading of a release is a gap (there is nothing to subtract from). Never raises for a source that fails:
+        every reading is then a gap that says why.
+        """
+        ...
+
+    def forget(self, release_id: str) -> None:
+        """The release has ended: drop what is kept for it."""
+        ...
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A proxy that can be asked for its counters itself.
+
+    Attributes:
+        name: tells it from all others; where it stands beside a pod, the pod's.
+        url: its address, without a path.
+    """
+
+    name: str
+    url: str
+
+
+class Targets(Protocol):
+    """Which proxies see the requests of which releases."""
+
+    async def find(self, watches: Sequence[Watch]) -> Mapping[str, Sequence[Target]]:
+        """The targets of each release as of now, by release id; several releases may have the same ones.
+
+        Raises:
+            VerdictdError: they cannot be told now. The tick is then null for all, with that reason.
+        """
+        ...

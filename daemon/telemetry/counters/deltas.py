@@ -191,15 +191,15 @@ class TargetDelta:
 
 
 def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounters], this: ScrapeRound) -> dict[str, ArmSnapshot]:
-    """The snapshots that say something new: of known targets, and of targets that are new and alive."""
+    """The snapshots that say something new: of known targets, and of targets that are new and alive, as far as can be known."""
     found = {}
     for target, snapshot in snapshots.items():
-        counters = known.get(target)
-        if (
-            snapshot.at > counters.at
-            if counters
-            else not this.overdue(target, snapshot.at, spacing_seconds=snapshot.spacing_seconds)
-        ):
+        counters, spacing_seconds = known.get(target), snapshot.spacing_seconds
+        if counters is not None:
+            news = snapshot.at > counters.at
+        else:
+            news = not spacing_seconds or not this.overdue(target, snapshot.at, spacing_seconds=spacing_seconds)
+        if news:
             found[target] = snapshot
     for target, counters in known.items():
         answered = this.answered.get(target)

@@ -122,10 +122,10 @@ class Pace:
         least = min(known.values(), default=0.0)
         return {target: late - least for target, late in known.items() if late - least > _FINE_SECONDS}
 
-    def spacing_of(self, target: str) -> float:
-        """How far apart this target's samples are; as the slowest's while it is not known."""
+    def spacing_of(self, target: str, *, apart: float | None = None) -> float:
+        """How far apart this target's samples are; while that is not known, ``apart``, or else as the slowest's."""
         rhythm = self._rhythms.get(target)
-        return (rhythm.spacing_seconds if rhythm else 0.0) or self.spacing_seconds
+        return (rhythm.spacing_seconds if rhythm else 0.0) or apart or self.spacing_seconds
 
     def next_seconds(self) -> tuple[float, float]:
         """How far back to ask now: for requests, and for all else, of which there is ten times as much.

@@ -171,7 +171,8 @@ class PrometheusSource:
                 self._know(series, into, newest=at if newer else None, before=before)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
             if target is not spaced:
-                spaced, spacing_seconds = target, self._pace.spacing_of(target)
+                apart = None if before is None else at - before
+                spaced, spacing_seconds = target, self._pace.spacing_of(target, apart=apart)
             into.add(series, value, target=target, pod=series.pod, at=at, before=before, spacing_seconds=spacing_seconds)
 
     def _know(self, series: Series, into: Collection, *, newest: float | None, before: float | None) -> None:

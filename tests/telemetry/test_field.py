@@ -135,6 +135,14 @@ async def test_a_late_cluster_beside_a_punctual_one_is_counted_whole_and_so_is_t
         assert made.requests[1] <= it.served("web-v2", -every, 20 * every + late)[0]
 
 
+async def test_slow_pods_beside_quick_ones_are_counted_from_their_first_scrape_on() -> None:
+    """The quick ones' newest samples make none of the slow ones' look dead while nobody knows their spacing."""
+    it = fleet(every=15.0, phases=(0.1, 0.35, 0.8, 0.6))
+    it.pods += [Pod(workload=f"api-v{v}", name=f"api-v{v}", scrapers=(Scraper(every=5.0, phase=float(v)),)) for v in (1, 2)]
+    made = await watched(it, 120.0, beside=[workloads("api-1", baseline="api-v1", canary="api-v2")])
+    assert made.requests[1] >= it.served("web-v2", -6.0, 114.0)[0] - 2, made.gaps
+
+
 async def test_a_late_canary_beside_a_punctual_baseline_is_counted_whole() -> None:
     it = fleet(every=15.0)
     it.pods[3].scrapers = (Scraper(every=15.0, phase=3.0, late=60.0),)

@@ -104,7 +104,8 @@ async def _seen(
             tick_seconds=options.tick,
             pause_seconds=options.pause,
             sleep=asyncio.sleep,
-            setting="--prometheus" if options.prometheus else f"{options.config}: telemetry.{options.telemetry or '*'}.url",
+            entry=f"{options.config}: telemetry.{options.telemetry or '*'}" if options.prometheus is None else "--config",
+            address=None if options.prometheus is None else "--prometheus",
         ) as history:
             pasts = await _found(options, history, now=now, line=line) if _is_search(options) else _pasts(options, now=now)
             return [

@@ -7,7 +7,6 @@ import msgspec
 
 from analyzers.counts import Sample
 from config.settings import PrometheusTelemetry
-from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
 from daemon.errors import NotFound
 from daemon.model import Release, Watch
@@ -15,6 +14,7 @@ from daemon.recordings import sample_of
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.history.asking import Asking
 from daemon.telemetry.history.source import HistorySource, SetClock
+from daemon.telemetry.prometheus.client import prometheus_client
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.schema import Schema
 
@@ -103,28 +103,18 @@ async def history_from(
     tick_seconds: float | None,
     pause_seconds: float,
     sleep: Callable[[float], Awaitable[None]],
-    setting: str,
+    entry: str,
+    address: str | None = None,
 ) -> AsyncIterator[History]:
     """The history behind a telemetry of the settings, with its connection, which is closed on leaving.
 
-    ``setting``: where its address stands, for refusals.
+    ``entry`` and ``address``: where the settings and the server's address stand, for refusals; see ``prometheus_client``.
 
     Raises:
         InvalidInput: the settings cannot be honoured.
     """
-    url = base_url(settings.url, path=setting)
-    async with (
-        ParserPool(unparsed_bytes=_UNPARSED_BYTES) as pool,
-        HttpClient(
-            setting=setting,
-            connections=1,
-            timeout_seconds=settings.timeout_seconds,
-            max_answer_bytes=settings.max_answer_bytes,
-            pool=pool,
-            ca_file=settings.ca_file,
-            headers=settings.headers,
-            token_file=settings.token_file,
-        ) as client,
-    ):
-        asking = Asking(client, url=url, pause_seconds=pause_seconds, sleep=sleep)
-        yield History(asking, settings=settings, schema=schema, tick_seconds=tick_seconds)
+    async with ParserPool(unparsed_bytes=_UNPARSED_BYTES) as pool:
+        client, url = prometheus_client(settings, entry=entry, address=address, pool=pool, connections=1)
+        async with client:
+            asking = Asking(client, url=url, pause_seconds=pause_seconds, sleep=sleep)
+            yield History(asking, settings=settings, schema=schema, tick_seconds=tick_seconds)

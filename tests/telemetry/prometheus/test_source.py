@@ -348,7 +348,7 @@ async def test_token_and_headers_are_sent_and_the_token_is_read_anew(tmp_path: P
 
 
 async def test_a_ca_file_that_cannot_be_read_is_refused_at_the_start() -> None:
-    with pytest.raises(InvalidInput, match=r"ca_file: /nowhere/ca\.pem cannot be used"):
+    with pytest.raises(InvalidInput, match=r"telemetry\.NAME\.ca_file: /nowhere/ca\.pem cannot be read"):
         async with scene(ca_file="/nowhere/ca.pem"):
             pass
 

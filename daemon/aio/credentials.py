@@ -95,7 +95,7 @@ class Identity:
             try:
                 self._load()
             except InvalidInput as error:
-                raise Unavailable(f"{error.path}: {error.message}") from error
+                raise Unavailable(str(error)) from error
         one = self.credentials
         if one.token_file is not None:
             token = _secret(one.token_file, "token")

@@ -72,16 +72,25 @@ def web_page(body: bytes, encoding: str, *, asked: Asked) -> VerdictdError:
 
 def in_words(error: Exception, credentials: Credentials) -> str:
     """Why there is no answer, and what to do where certificates are the reason. Without the address, which may hold a secret."""
-    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    inner = _of_tls(error)
     setting = credentials.setting
     if isinstance(inner, ssl.SSLCertVerificationError):
         fix = f"; name its authority in {setting}.ca_file" if setting else ""
         return f"its certificate is not trusted: {inner.verify_message}{fix}"
-    if isinstance(inner, ssl.SSLError) and "CERTIFICATE" in (inner.reason or ""):
+    if inner is not None and "CERTIFICATE" in (inner.reason or ""):
         return f"it does not take our certificate ({inner.reason}); {_certificate_fix(credentials)}"
     if isinstance(error, aiohttp.ClientResponseError):
         return error.message[:_EXCERPT]
     return str(error) or type(error).__name__
+
+
+def _of_tls(error: BaseException) -> ssl.SSLError | None:
+    """The fault of TLS in an error of the client's: it is wrapped, in different ways at different steps."""
+    # The client's own error for a certificate is one of TLS by name, and lacks what such have.
+    for one in (getattr(error, "certificate_error", None), error.__cause__, error.__context__, error):
+        if isinstance(one, ssl.SSLError):
+            return one
+    return None
 
 
 def _certificate_fix(credentials: Credentials) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from daemon.aio.backoff import doubled
+from daemon.aio.clock import Clock
 from daemon.errors import Throttled, TransientError, Unavailable
-from daemon.ports import Clock
 
 LONGEST_PAUSE_SECONDS = 15.0
 """Between two questions, unless ticks are further apart. So much later than it could is an outage seen to be over."""

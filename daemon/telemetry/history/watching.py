@@ -12,6 +12,7 @@ from daemon.errors import NotFound
 from daemon.model import Release, Watch
 from daemon.recordings import sample_of
 from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.history import beside
 from daemon.telemetry.history.asking import Asking
 from daemon.telemetry.history.source import HistorySource, SetClock
 from daemon.telemetry.prometheus.client import prometheus_client
@@ -46,9 +47,19 @@ class History:
         self._tick_seconds = tick_seconds
 
     async def watched(
-        self, release: Release, *, begin: float, end: float, progress: Callable[[float], None] = lambda _: None
+        self,
+        release: Release,
+        *,
+        begin: float,
+        end: float,
+        late_seconds: float | None = None,
+        progress: Callable[[float], None] = lambda _: None,
     ) -> Watched:
-        """Watch a release from ``begin`` to ``end`` (seconds since 1970); ``progress`` is told the share that is done.
+        """Watch a release from ``begin`` to ``end`` (seconds since 1970).
+
+        Args:
+            late_seconds: how long after its time a sample could be read; null: as long as scrapes took.
+            progress: is told the share that is done.
 
         Raises:
             NotFound: nothing of it can be counted in that time.
@@ -72,11 +83,16 @@ class History:
         samples: list[Sample] = []
         bounds_ms: tuple[float, ...] = ()
         await source.load(begin, end=end)
+        if late_seconds is None:
+            late_seconds = await beside.scrape_seconds(self.asking, source.instances, begin=begin, end=end)
+        source.late_seconds = late_seconds
+        weights = await beside.weights(self.asking, release, begin=begin, end=end)
         now = begin
         while now <= end:
             clock.moment = now
             await source.load(now, end=end)
             reading = (await telemetry.read([watch]))[watch.release_id]
+            reading = msgspec.structs.replace(reading, weight=weights.at(now))
             sample, bounds_ms = sample_of(reading, t=round(now - begin, 3), bounds_ms=bounds_ms)
             samples.append(sample)
             progress((now - begin) / (end - begin))

@@ -94,7 +94,10 @@ THANOS = (
         ({"warnings": [THANOS, THANOS]}, "receive series from Addr: 10.96.192.138:10901 .* \\(and 1 more\\)"),
         ({"warnings": ["No StoreAPIs matched for this query"]}, "No StoreAPIs matched for this query"),
         ({"warnings": ["x" * 5000]}, "x{300}$"),
-        ({"isPartial": True, "stats": {"seriesFetched": "3", "executionTimeMsec": 1}}, "isPartial is true: some of its storage nodes did not"),
+        (
+            {"isPartial": True, "stats": {"seriesFetched": "3", "executionTimeMsec": 1}},
+            "isPartial is true: some of its storage nodes did not",
+        ),
     ],
 )
 @pytest.mark.parametrize("series", [[], [({"a": "b"}, [(1.0, "4")])]])

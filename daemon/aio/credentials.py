@@ -172,6 +172,12 @@ def concealed(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
+def conceal(error: BaseException, secrets: tuple[str, ...]) -> None:
+    """The same for what a reader of ours has quoted."""
+    if secrets and isinstance(error, VerdictdError):
+        error.args = tuple(concealed(one, secrets) if isinstance(one, str) else one for one in error.args)
+
+
 def secret_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
     """The values of those that authorise, by their names."""
     values = [value for name, value in headers.items() if _SECRET_NAME.search(name)]

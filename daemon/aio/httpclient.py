@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from daemon.aio.credentials import Credentials, Identity, Shown, secret_headers
+from daemon.aio.credentials import Credentials, Identity, Shown, conceal, secret_headers
 from daemon.aio.httpanswers import Asked, in_words, refusal, web_page
 from daemon.aio.httpquestions import Questions
 from daemon.aio.parsing import ParserPool, Reader
@@ -166,10 +166,12 @@ class HttpClient:
                 shown = await self._identity.now()
                 step.reading_credentials = False
                 async with self._sent(url, form, shown, encoding=encoding) as response:
+                    asked = self._asked(url, shown)
                     try:
-                        await self._check(response, self._asked(url, shown), question=question)
+                        await self._check(response, asked, question=question)
                         yield response, step
-                    except BaseException:
+                    except BaseException as error:
+                        conceal(error, asked.secrets)
                         response.close()  # whatever is still to come of it
                         raise
         except TimeoutError as error:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -345,6 +346,25 @@ async def test_token_and_headers_are_sent_and_the_token_is_read_anew(tmp_path: P
         assert it.server.headers[0]["X-Scope-OrgID"] == "shop"
         token.unlink()
         assert "No such file" in ((await it.read()).gap or "")
+
+
+@pytest.mark.parametrize("status", [200, 401, 500])
+@pytest.mark.parametrize("with_token", [True, False])
+async def test_a_server_that_says_again_what_it_was_shown_brings_no_secret_into_a_gap(
+    tmp_path: Path, status: int, *, with_token: bool
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("tell-nobody")
+    basic = {"username": "verdictd", "password_file": str(file)}
+    shown: dict[str, Any] = {"token_file": str(file)} if with_token else basic
+    async with scene(**shown, headers={"X-Api-Key": "nor-this"}) as it:
+        await it.underway()
+        authorization = it.server.headers[0]["Authorization"].split()[1]
+        said = f"bad: {authorization} tell-nobody nor-this"
+        it.server.says({"status": "error", "errorType": "x", "error": said}, status=status)
+        gap = (await it.read()).gap or ""
+        assert "bad: [redacted] [redacted] [redacted]" in gap
+        assert it.telemetry.failure == gap
 
 
 async def test_a_ca_file_that_cannot_be_read_is_refused_at_the_start() -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 from config.settings import PrometheusTelemetry
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Reading, Release, Watch
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.standing import Standing
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.history.watching import history_from
@@ -209,7 +209,10 @@ async def test_a_long_outage_is_said_once_asked_into_less_and_less_and_over_by_i
         async def tick() -> Reading:
             clock.time += 1.0
             reading = (await telemetry.read([WATCH]))["web-1"]
-            _ = standing.works() if telemetry.failure is None else standing.fails(telemetry.failure)
+            if telemetry.failure is None:
+                standing.works()
+            else:
+                standing.fails(telemetry.failure)
             return reading
 
         async with prometheus(tmp_path / "server", [], port=port) as server:

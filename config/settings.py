@@ -96,8 +96,8 @@ class PrometheusTelemetry(
         str | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
     ] = None
     headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.")] = {}
-    parameters: Annotated[
-        dict[str, str], Meta(description="Sent in the address of each query, e.g. namespace, or dedup for Thanos.")
+    query: Annotated[
+        dict[str, str], Meta(description="Further parameters in the address of each query, e.g. namespace, dedup, extra_label.")
     ] = {}
     method: Annotated[
         Literal["auto", "post", "get"],
@@ -129,9 +129,9 @@ class PrometheusTelemetry(
                 yield f"headers.{name} is no line of ASCII characters; is there a line break at its end?"
             elif name.lower() == "authorization" and (self.token_file is not None or self.username is not None):
                 yield f"headers.{name} says what token_file or username say too; remove it"
-        for name in self.parameters:
+        for name in self.query:
             if name in _OWN_PARAMETERS:
-                yield f"parameters.{name} is verdictd's own; remove it"
+                yield f"query.{name} is verdictd's own; remove it"
 
 
 class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):

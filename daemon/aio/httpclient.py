@@ -270,7 +270,7 @@ def base_url(text: str, *, path: str) -> URL:
         hidden = re.sub(r"^(\w+:)?//[^/]*@", r"\1//...@", text)
         raise InvalidInput(f"{hidden[:200]!r} is not a base URL", path=path, fix="write http://host:port or https://host:port")
     if url.raw_query_string or url.raw_fragment:
-        fix = "leave out what begins with ? or #; what is to be sent with each query to Prometheus stands in parameters"
+        fix = "leave out what begins with ? or #; what Prometheus is to be sent with each query stands in query"
         raise InvalidInput(f"{url.host}:{url.port}{url.path} has more after it, which would not be sent", path=path, fix=fix)
     return url
 

@@ -31,8 +31,8 @@ class Outage:
     async def bridged(self, ask: Callable[[], Awaitable[T]], *, tick_seconds: float) -> T:
         """What ``ask`` returns or raises. While the source is left alone: ``Unavailable``, with what it failed by."""
         if self._failures and self._clock.monotonic() < self._asked_again_at:
-            more = f"{self._failures} times in a row; it is asked less often until it answers"
-            raise Unavailable(f"{self._reason} ({more})")
+            times = "once" if self._failures == 1 else f"{self._failures} times in a row"
+            raise Unavailable(f"{self._reason} ({times}; it is asked less often until it answers)")
         try:
             answer = await ask()
         except TransientError as error:
@@ -48,6 +48,8 @@ class Outage:
         pause = 0.0
         if self._failures > 1:
             pause = doubled(self._failures - 1, first_seconds=tick_seconds, cap_seconds=cap, random=self._draw)
-        if isinstance(error, Throttled):
-            pause = max(pause, min(error.retry_after_seconds, cap))
+        # A source words errors anew; what the server has asked for stands behind them.
+        for one in (error, error.__cause__):
+            if isinstance(one, Throttled) and one.retry_after_seconds > tick_seconds:
+                pause = max(pause, min(one.retry_after_seconds, cap))
         self._asked_again_at = self._clock.monotonic() + pause

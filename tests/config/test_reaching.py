@@ -27,7 +27,7 @@ def telemetry(**more: Any) -> Any:
         ({"headers": {"X-Key": f"{SECRET}\n"}}, "headers.X-Key", "is there a line break at its end?"),
         ({"headers": {"X Key": SECRET}}, "headers", "write letters, digits and '-'"),
         ({"headers": {"Authorization": SECRET}, "token_file": "/t"}, "headers.Authorization", "remove it"),
-        ({"parameters": {"query": "up"}}, "parameters.query", "remove it"),
+        ({"query": {"time": "0"}}, "query.time", "remove it"),
         ({"method": "put"}, "method", ""),
     ],
 )
@@ -45,8 +45,8 @@ def test_what_goes_together_is_taken() -> None:
         client_certificate_file="/c",
         token_file="/t",
         headers={"X-Scope-OrgID": "a|b"},
-        parameters={"dedup": "true", "replicaLabels[]": "replica"},
+        query={"dedup": "true", "replicaLabels[]": "replica"},
         method="get",
     )
     assert isinstance(made, PrometheusTelemetry)
-    assert made.parameters["replicaLabels[]"] == "replica"
+    assert made.query["replicaLabels[]"] == "replica"

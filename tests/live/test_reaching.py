@@ -158,7 +158,7 @@ async def test_a_proxy_that_lets_only_reading_through_is_read_by_get(tmp_path: P
         async with reached(url, token_file=str(file)) as telemetry:
             wanting = "Forbidden (user=verdictd" if status == 403 else 'The "namespace" query parameter must be provided'
             assert wanting in await gap(telemetry)
-        async with reached(url, token_file=str(file), parameters={"namespace": "shop"}) as telemetry:
+        async with reached(url, token_file=str(file), query={"namespace": "shop"}) as telemetry:
             seen.clear()
             assert await gap(telemetry) == NOTHING_YET
             assert seen[0] == "POST"
@@ -170,7 +170,7 @@ async def test_a_proxy_that_lets_only_reading_through_is_read_by_get(tmp_path: P
             assert "t-1" not in said
             file.write_text(token, encoding="utf-8")
             assert await gap(telemetry) == NOTHING_YET
-        async with reached(url, token_file=str(file), parameters={"namespace": "shop"}, method="post") as telemetry:
+        async with reached(url, token_file=str(file), query={"namespace": "shop"}, method="post") as telemetry:
             assert ("set telemetry.prom.method to get, or to auto" in await gap(telemetry)) is (status == 405)
 
 
@@ -183,7 +183,7 @@ async def test_the_past_behind_such_a_proxy_is_counted_all_the_same(tmp_path: Pa
     file = tmp_path / "token"
     file.write_text("t-1", encoding="utf-8")
     async with past(folder) as server, reading_only(server.url, token=lambda: "t-1", status=405) as (url, _):
-        made = PrometheusTelemetry(url=url, dialect="istio", token_file=str(file), parameters={"namespace": "shop"})
+        made = PrometheusTelemetry(url=url, dialect="istio", token_file=str(file), query={"namespace": "shop"})
         schema = schemas()["istio"]
         async with history_from(
             made, schema=schema, tick_seconds=None, pause_seconds=0.0, sleep=asyncio.sleep, entry="telemetry.prom"

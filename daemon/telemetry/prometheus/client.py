@@ -56,7 +56,7 @@ def prometheus_client(
         pool=pool,
         headers=settings.headers,
         identity=identity,
-        questions=Questions(method=settings.method, parameters=settings.parameters, setting=f"{entry}.method"),
+        questions=Questions(method=settings.method, parameters=settings.query, setting=f"{entry}.method"),
         keep_seconds=keep_seconds,
     )
     return client, url

@@ -230,6 +230,7 @@ async def test_a_fault_is_a_gap_with_its_reason_and_loses_nothing(fault: str) ->
         assert reading.gap is not None
         assert reading.gap.startswith("prometheus: ")
         assert reason in reading.gap
+        it.clock.time += 7.0 if fault == "429" else 0.0  # so long it asks to be left alone
         await it.goes_on()
 
 
@@ -365,6 +366,21 @@ async def test_a_server_that_says_again_what_it_was_shown_brings_no_secret_into_
         gap = (await it.read()).gap or ""
         assert "bad: [redacted] [redacted] [redacted]" in gap
         assert it.telemetry.failure == gap
+
+
+async def test_a_server_that_is_busy_is_left_alone_for_as_long_as_it_says() -> None:
+    async with scene() as it:
+        await it.underway()
+        it.server.says("slow down", status=429, Retry_After="7")
+        assert "answered 429: slow down" in ((await it.read()).gap or "")
+        asked = len(it.server.requests)
+        for _ in range(6):
+            it.clock.time += 1
+            assert "answered 429: slow down (once; it is asked less often until it answers)" in ((await it.read()).gap or "")
+        assert len(it.server.requests) == asked
+        it.clock.time += 1
+        await it.read()
+        assert len(it.server.requests) > asked
 
 
 async def test_a_ca_file_that_cannot_be_read_is_refused_at_the_start() -> None:

@@ -4,6 +4,8 @@ Read from YAML or JSON, then from the environment (``VERDICTD_HTTP__LISTEN=...``
 mesh there are, and which dialects, is not known here: ``config.kinds`` makes the model of what a person may write from them.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -19,6 +21,9 @@ Name = Annotated[
     ),
 ]
 Positive = Annotated[float, Meta(gt=0.0)]
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_PARAMETERS = frozenset({"query", "time", "start", "end", "step"})
 
 
 class Nats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,12 +85,53 @@ class PrometheusTelemetry(
         Positive, Meta(description="Longest wait for an answer, read to its end; later is a tick without data.")
     ] = 4.0
     stale_after_seconds: Annotated[Positive, Meta(description="A newest sample older than this is no information.")] = 30.0
-    token_file: Annotated[str | None, Meta(description="A file holding a bearer token.")] = None
-    ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
+    token_file: Annotated[str | None, Meta(description="A file holding a bearer token, read anew for each query.")] = None
+    username: Annotated[str | None, Meta(description="For basic authentication; with password_file.")] = None
+    password_file: Annotated[str | None, Meta(description="A file holding the password, read anew for each query.")] = None
+    ca_file: Annotated[str | None, Meta(description="PEM bundle to trust in place of the system's; read anew too.")] = None
+    client_certificate_file: Annotated[
+        str | None, Meta(description="PEM: what we show a server that asks for certificates; read anew when it changes.")
+    ] = None
+    client_key_file: Annotated[
+        str | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
+    ] = None
     headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.")] = {}
+    query: Annotated[
+        dict[str, str], Meta(description="Further parameters in the address of each query, e.g. namespace, dedup, extra_label.")
+    ] = {}
+    method: Annotated[
+        Literal["auto", "post", "get"],
+        Meta(description="How queries are sent; auto: by POST, and by GET where the server refuses that (405, 501, 403)."),
+    ] = "auto"
     max_answer_bytes: Annotated[
         int, Meta(ge=1_048_576, description="Longest answer, unpacked; 2000 releases through Prometheus need 66 MiB.")
     ] = 268_435_456
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot go together, a line for each; no line holds a value, which may be secret."""
+        if contradictions := list(self._contradictions()):
+            raise ValueError("\n".join(contradictions))
+
+    def _contradictions(self) -> Iterator[str]:
+        if (self.username is None) != (self.password_file is None):
+            missing, there = ("username", "password_file") if self.username is None else ("password_file", "username")
+            yield f"{missing} is missing beside {there}; add it, or remove {there}"
+        if self.username is not None and (":" in self.username or not self.username.isprintable()):
+            yield "username holds a colon or a line break, which basic authentication cannot carry; correct it"
+        if self.username is not None and self.token_file is not None:
+            yield "username and token_file are two answers to one question; remove one of them"
+        if self.client_key_file is not None and self.client_certificate_file is None:
+            yield "client_certificate_file is missing beside client_key_file; add it, or remove client_key_file"
+        for name, value in self.headers.items():
+            if _HEADER_NAME.fullmatch(name) is None:
+                yield f"headers has a name that is none: {name[:40]!r}; write letters, digits and '-'"
+            elif not value.isascii() or not value.isprintable():
+                yield f"headers.{name} is no line of ASCII characters; is there a line break at its end?"
+            elif name.lower() == "authorization" and (self.token_file is not None or self.username is not None):
+                yield f"headers.{name} says what token_file or username say too; remove it"
+        for name in self.query:
+            if name in _OWN_PARAMETERS:
+                yield f"query.{name} is verdictd's own; remove it"
 
 
 class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):

@@ -70,7 +70,8 @@ class PrometheusSource:
     async def _ask(self, into: Collection) -> None:
         """Collect all answers of this tick. One that fails fails them all."""
         window_seconds = self._window.next_seconds()
-        asked = queries(self._schema, self._index.selectors, window_seconds=window_seconds)
+        longest_bytes = self._client.longest_question_bytes
+        asked = queries(self._schema, self._index.selectors, window_seconds=window_seconds, longest_bytes=longest_bytes)
         # Latencies come while the targets of the requests are looked at: those that they show are kept apart until then.
         late: dict[str, float] = {}
         await _all(
@@ -87,7 +88,8 @@ class PrometheusSource:
         """
         by = self._client.deadline()
         await _all(*(self._read(query, into, by=by) for query in asked))
-        query = self._metadata.query(into, window_seconds=window_seconds)
+        longest_bytes = self._client.longest_question_bytes
+        query = self._metadata.query(into, window_seconds=window_seconds, longest_bytes=longest_bytes)
         if query is None:
             return
         # Apart, until it is known to be whole: it may be done without, but not be half there.

@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from config import files
+from config import files, urls
 from daemon.aio.parsing import GZIP, PIECE_BYTES, ParserPool, Reader, Unpacking
 from daemon.aio.threads import OwnThread
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
@@ -238,12 +238,9 @@ class _Step:
 def base_url(text: str, *, path: str) -> URL:
     """A base URL from the settings; raises ``InvalidInput`` for anything that is none."""
     try:
-        url: URL | None = URL(text)
-    except ValueError:
-        url = None
-    if url is None or url.scheme not in {"http", "https"} or not url.host or url.port is None:
-        raise InvalidInput(f"{text[:200]!r} is not a base URL", path=path, fix="write http://host:port or https://host:port")
-    return url
+        return urls.base_url(text)
+    except urls.Unusable as error:
+        raise InvalidInput(error.message, path=path, fix=error.fix) from error
 
 
 async def _batches(content: aiohttp.StreamReader) -> AsyncIterator[tuple[bytes, bool]]:

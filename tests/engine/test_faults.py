@@ -187,15 +187,19 @@ async def test_a_release_that_cannot_be_kept_is_refused_at_the_door() -> None:
         assert not engine.views()
 
 
-async def test_a_revert_that_fails_by_a_defect_of_ours_is_tried_again() -> None:
+@pytest.mark.parametrize("defect", [ZeroDivisionError(), SystemExit(0), asyncio.CancelledError()], ids=repr)
+async def test_a_revert_that_fails_by_a_defect_of_its_mesh_is_tried_again_and_the_defect_told_once(
+    defect: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     scene = Scene(telemetry=HandTelemetry([failing()]))
-    scene.router.answers = [ZeroDivisionError("a defect of ours")] * 3
+    scene.router.answers = [defect] * 3
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         verdict = await verdict_of(engine)
     assert verdict.action is Action.REVERT
     assert scene.router.canary_percent == 0
-    assert [what for what, _ in scene.meter.failures] == ["release"] * 3
+    assert scene.meter.failures == []
+    assert [record.message for record in caplog.records].count("a mesh failed by a defect of its adapter") == 1
 
 
 async def test_a_route_that_cannot_be_patched_for_minutes_is_taken_back_when_it_can_be() -> None:

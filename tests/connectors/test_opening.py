@@ -69,7 +69,7 @@ def raising_at_the_end(error: BaseException) -> Opens:
 
 def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, *, group: str, row: object) -> None:
     """A package called somebody, which brings this row."""
-    monkeypatch.setitem(sys.modules, "plugged", SimpleNamespace(ROW=row))  # type: ignore[arg-type]  # as good as a module
+    monkeypatch.setitem(sys.modules, "plugged", SimpleNamespace(ROW=row))
     install(folder, {group: {"s": "plugged:ROW"}})
 
 
@@ -168,7 +168,7 @@ def test_run_ends_by_the_code_that_the_table_of_codes_says_and_tells_whose_it_wa
     installed(packages, monkeypatch, group="verdictd.sources", row=Connector[EventSource](name="theirs", open=raising(error)))
     file = tmp_path / "settings.json"
     file.write_text(json.dumps({"nats": {"data_dir": str(tmp_path / "nats")}, "http": {"listen": "127.0.0.1:0"}}))
-    monkeypatch.setattr(app.logs, "set_up", lambda **_: None)
+    monkeypatch.setattr("daemon.logs.set_up", lambda **_: None)
     reasons: list[str] = []
     monkeypatch.setattr(app.log, "error", lambda message, *, extra, exc_info=None: reasons.append(extra["reason"]))
     assert main(["run", "--config", str(file)]) == code

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from config import urls
 from config.policy import Policy
 
 Name = Annotated[
@@ -21,6 +22,9 @@ Name = Annotated[
     ),
 ]
 Positive = Annotated[float, Meta(gt=0.0)]
+FileName = Annotated[str, Meta(min_length=1, extra={"fix": "write a path, or leave the key out"})]
+BaseUrl = Annotated[str, Meta(extra={"check": urls.base_url})]
+"""Of an HTTP server. Whoever asks it reads it by ``config.urls`` too, so that what is refused there is refused here."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OWN_PARAMETERS = frozenset({"query", "time", "start", "end", "step"})
@@ -29,22 +33,31 @@ _OWN_PARAMETERS = frozenset({"query", "time", "start", "end", "step"})
 class Nats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The broker. ``embedded`` runs a nats-server child; everything else is the same."""
 
-    url: Annotated[str, Meta(description="nats://host:4222, tls://..., a comma-separated list of them, or the word embedded.")] = (
-        "embedded"
-    )
-    data_dir: Annotated[str, Meta(description="Where the embedded server keeps its streams.")] = "verdictd-data"
-    credentials_file: Annotated[str | None, Meta(description="A .creds file.")] = None
-    token_file: Annotated[str | None, Meta(description="A file holding an authentication token.")] = None
-    ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
+    url: Annotated[
+        str,
+        Meta(
+            description="nats://host:4222, tls://..., a comma-separated list of them, or the word embedded.",
+            extra={"check": urls.nats_servers},
+        ),
+    ] = urls.EMBEDDED
+    data_dir: Annotated[FileName, Meta(description="Where the embedded server keeps its streams.")] = "verdictd-data"
+    credentials_file: Annotated[FileName | None, Meta(description="A .creds file.")] = None
+    token_file: Annotated[FileName | None, Meta(description="A file holding an authentication token.")] = None
+    ca_file: Annotated[FileName | None, Meta(description="PEM bundle for TLS.")] = None
     replicas: Annotated[int, Meta(ge=1, le=5, description="Replicas of streams and buckets.")] = 1
     connect_timeout_seconds: Annotated[Positive, Meta(description="How long one attempt to connect may take.")] = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse two ways to show who we are."""
+        if self.token_file is not None and self.credentials_file is not None:
+            raise ValueError("token_file is set, and credentials_file too; keep one of the two")
 
 
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The API. Off loopback, whatever changes traffic needs the bearer token; without one the daemon does not start."""
 
     listen: Annotated[str, Meta(description="host:port; port 0 takes a free one.")] = "127.0.0.1:8484"
-    token_file: Annotated[str | None, Meta(description="A file holding the bearer token.")] = None
+    token_file: Annotated[FileName | None, Meta(description="A file holding the bearer token.")] = None
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 1_048_576
     max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0
     max_connections: Annotated[
@@ -68,7 +81,7 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Literal["auto", "in-cluster", "kubeconfig"],
         Meta(description="auto: the service account when there is one, else the kubeconfig."),
     ] = "auto"
-    kubeconfig: Annotated[str | None, Meta(description="Path; default $KUBECONFIG or ~/.kube/config.")] = None
+    kubeconfig: Annotated[FileName | None, Meta(description="Path; default $KUBECONFIG or ~/.kube/config.")] = None
     context: Annotated[str | None, Meta(description="Context of the kubeconfig; default the current one.")] = None
     request_timeout_seconds: Annotated[Positive, Meta(description="Longest wait for an answer of the API server.")] = 5.0
 
@@ -78,22 +91,22 @@ class PrometheusTelemetry(
 ):
     """Counters read through the Prometheus HTTP API."""
 
-    url: Annotated[str, Meta(description="Base URL, e.g. http://prometheus.monitoring:9090.")]
+    url: Annotated[BaseUrl, Meta(description="Base URL, e.g. http://prometheus.monitoring:9090.")]
     dialect: Annotated[str, Meta(description="Whose metric names and labels the series carry.")]
     tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 5.0
     timeout_seconds: Annotated[
         Positive, Meta(description="Longest wait for an answer, read to its end; later is a tick without data.")
     ] = 4.0
     stale_after_seconds: Annotated[Positive, Meta(description="A newest sample older than this is no information.")] = 30.0
-    token_file: Annotated[str | None, Meta(description="A file holding a bearer token, read anew for each query.")] = None
+    token_file: Annotated[FileName | None, Meta(description="A file holding a bearer token, read anew for each query.")] = None
     username: Annotated[str | None, Meta(description="For basic authentication; with password_file.")] = None
-    password_file: Annotated[str | None, Meta(description="A file holding the password, read anew for each query.")] = None
-    ca_file: Annotated[str | None, Meta(description="PEM bundle to trust in place of the system's; read anew too.")] = None
+    password_file: Annotated[FileName | None, Meta(description="A file holding the password, read anew for each query.")] = None
+    ca_file: Annotated[FileName | None, Meta(description="PEM bundle to trust in place of the system's; read anew too.")] = None
     client_certificate_file: Annotated[
-        str | None, Meta(description="PEM: what we show a server that asks for certificates; read anew when it changes.")
+        FileName | None, Meta(description="PEM: what we show a server that asks for certificates; read anew when it changes.")
     ] = None
     client_key_file: Annotated[
-        str | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
+        FileName | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
     ] = None
     headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.")] = {}
     query: Annotated[
@@ -137,7 +150,7 @@ class PrometheusTelemetry(
 class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
     """Counters read from Envoy's own admin or stats endpoints, all proxies of a service at once."""
 
-    endpoints: Annotated[list[str], Meta(min_length=1, description="Base URLs, e.g. http://10.0.0.7:15090.")]
+    endpoints: Annotated[list[BaseUrl], Meta(min_length=1, description="Base URLs, e.g. http://10.0.0.7:15090.")]
     dialect: Annotated[str, Meta(description="Whose metric names and labels the series carry.")] = "envoy"
     histograms: Annotated[
         Literal["text", "bins"],
@@ -172,6 +185,10 @@ class KubeMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = []
 
 
+class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a source of events or a sink of verdicts is told that has settings. Each kind adds a tag, ``kind``, and its own keys."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds of one daemon. What does not fit is refused with the reason, never dropped."""
 
@@ -202,7 +219,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Recordings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recording per release, for ``verdictd replay``."""
 
-    directory: Annotated[str | None, Meta(description="Folder; none: no recordings are kept.")] = None
+    directory: Annotated[FileName | None, Meta(description="Folder; none: no recordings are kept.")] = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -214,6 +231,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kubernetes: Annotated[dict[Name, Kubernetes], Meta(description="How to reach the API servers, by the cluster's name.")] = {}
     telemetry: Annotated[dict[Name, Telemetry], Meta(description="Sources of counters, by a name that meshes refer to.")] = {}
     meshes: Annotated[dict[Name, Mesh], Meta(description="By the name releases use in their field mesh.")] = {}
+    sources: Annotated[
+        dict[Name, ConnectorSettings], Meta(description="Further sources of deployment events, by a name of your own.")
+    ] = {}
+    sinks: Annotated[
+        dict[Name, ConnectorSettings], Meta(description="Further places that are told of verdicts, by a name of your own.")
+    ] = {}
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
     limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
     recordings: Annotated[Recordings, Meta(description="A recording per release.")] = Recordings()

@@ -6,7 +6,6 @@ follow them to wherever the answer says; cookies are not kept, and proxies of th
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -16,6 +15,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from config import urls
 from daemon.aio.credentials import Credentials, Identity, Shown, conceal, secret_headers
 from daemon.aio.httpanswers import Asked, in_words, refusal, web_page
 from daemon.aio.httpquestions import Questions
@@ -263,16 +263,9 @@ class _Step:
 def base_url(text: str, *, path: str) -> URL:
     """A base URL from the settings; raises ``InvalidInput`` for anything that is none."""
     try:
-        url: URL | None = URL(text)
-    except ValueError:
-        url = None
-    if url is None or url.scheme not in {"http", "https"} or not url.host or url.port is None:
-        hidden = re.sub(r"^(\w+:)?//[^/]*@", r"\1//...@", text)
-        raise InvalidInput(f"{hidden[:200]!r} is not a base URL", path=path, fix="write http://host:port or https://host:port")
-    if url.raw_query_string or url.raw_fragment:
-        fix = "leave out what begins with ? or #; what Prometheus is to be sent with each query stands in query"
-        raise InvalidInput(f"{url.host}:{url.port}{url.path} has more after it, which would not be sent", path=path, fix=fix)
-    return url
+        return urls.base_url(text)
+    except urls.Unusable as error:
+        raise InvalidInput(error.message, path=path, fix=error.fix) from error
 
 
 def _where(url: URL) -> str:

@@ -10,23 +10,46 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
-from msgspec import NODEFAULT, structs
+from msgspec import NODEFAULT, Meta, structs
 
-from config.settings import EnvoyTelemetry, Mesh, Name, PrometheusTelemetry, Settings
+from config.settings import ConnectorSettings, EnvoyTelemetry, Mesh, Name, PrometheusTelemetry, Settings
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 
-def settings_model(*, meshes: Sequence[type[Mesh]], dialects: Sequence[str]) -> type[Settings]:
-    """``Settings`` where ``meshes.NAME`` is one of these structs and ``telemetry.NAME.dialect`` one of these words.
+class NotInstalled(ConnectorSettings, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """Of a kind that an installed package brings (docs/connectors.md), with the keys that it has. None is built in."""
+
+    kind: Annotated[str, Meta(description="The package's name for it.")]
+
+    def __post_init__(self) -> None:
+        """Refuse it, whatever it is."""
+        raise ValueError(f"kind names {self.kind!r}, which no installed package brings; install one that does, or remove the entry")
+
+
+def settings_model(
+    *,
+    meshes: Sequence[type[Mesh]],
+    dialects: Sequence[str],
+    sources: Sequence[type[ConnectorSettings]] = (),
+    sinks: Sequence[type[ConnectorSettings]] = (),
+) -> type[Settings]:
+    """``Settings`` where an entry is one of these structs, and ``telemetry.NAME.dialect`` one of these words.
 
     Args:
-        meshes: structs with tags of their own under ``kind``; at least one.
+        meshes: structs with tags of their own under ``kind``, for ``meshes.NAME``; at least one.
         dialects: at least one.
+        sources, sinks: such structs for ``sources.NAME`` and ``sinks.NAME``.
     """
     spoken: Any = Literal.__getitem__(tuple(dialects))
     entries = _one_of([_narrowed(entry, dialect=spoken) for entry in (PrometheusTelemetry, EnvoyTelemetry)])
-    return _narrowed(Settings, telemetry=_named(entries), meshes=_named(_one_of(meshes)))
+    return _narrowed(
+        Settings,
+        telemetry=_named(entries),
+        meshes=_named(_one_of(meshes)),
+        sources=_named(_one_of(sources or [NotInstalled])),
+        sinks=_named(_one_of(sinks or [NotInstalled])),
+    )
 
 
 def plain(settings: Settings) -> Settings:

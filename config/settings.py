@@ -4,11 +4,14 @@ Read from YAML or JSON, then from the environment (``VERDICTD_HTTP__LISTEN=...``
 mesh there are, and which dialects, is not known here: ``config.kinds`` makes the model of what a person may write from them.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
+from config import urls
 from config.policy import Policy
 
 Name = Annotated[
@@ -19,27 +22,42 @@ Name = Annotated[
     ),
 ]
 Positive = Annotated[float, Meta(gt=0.0)]
+FileName = Annotated[str, Meta(min_length=1, extra={"fix": "write a path, or leave the key out"})]
+BaseUrl = Annotated[str, Meta(extra={"check": urls.base_url})]
+"""Of an HTTP server. Whoever asks it reads it by ``config.urls`` too, so that what is refused there is refused here."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_PARAMETERS = frozenset({"query", "time", "start", "end", "step"})
 
 
 class Nats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The broker. ``embedded`` runs a nats-server child; everything else is the same."""
 
-    url: Annotated[str, Meta(description="nats://host:4222, tls://..., a comma-separated list of them, or the word embedded.")] = (
-        "embedded"
-    )
-    data_dir: Annotated[str, Meta(description="Where the embedded server keeps its streams.")] = "verdictd-data"
-    credentials_file: Annotated[str | None, Meta(description="A .creds file.")] = None
-    token_file: Annotated[str | None, Meta(description="A file holding an authentication token.")] = None
-    ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
+    url: Annotated[
+        str,
+        Meta(
+            description="nats://host:4222, tls://..., a comma-separated list of them, or the word embedded.",
+            extra={"check": urls.nats_servers},
+        ),
+    ] = urls.EMBEDDED
+    data_dir: Annotated[FileName, Meta(description="Where the embedded server keeps its streams.")] = "verdictd-data"
+    credentials_file: Annotated[FileName | None, Meta(description="A .creds file.")] = None
+    token_file: Annotated[FileName | None, Meta(description="A file holding an authentication token.")] = None
+    ca_file: Annotated[FileName | None, Meta(description="PEM bundle for TLS.")] = None
     replicas: Annotated[int, Meta(ge=1, le=5, description="Replicas of streams and buckets.")] = 1
     connect_timeout_seconds: Annotated[Positive, Meta(description="How long one attempt to connect may take.")] = 10.0
+
+    def __post_init__(self) -> None:
+        """Refuse two ways to show who we are."""
+        if self.token_file is not None and self.credentials_file is not None:
+            raise ValueError("token_file is set, and credentials_file too; keep one of the two")
 
 
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The API. Off loopback, whatever changes traffic needs the bearer token; without one the daemon does not start."""
 
     listen: Annotated[str, Meta(description="host:port; port 0 takes a free one.")] = "127.0.0.1:8484"
-    token_file: Annotated[str | None, Meta(description="A file holding the bearer token.")] = None
+    token_file: Annotated[FileName | None, Meta(description="A file holding the bearer token.")] = None
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 1_048_576
     max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0
     max_connections: Annotated[
@@ -63,7 +81,7 @@ class Kubernetes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         Literal["auto", "in-cluster", "kubeconfig"],
         Meta(description="auto: the service account when there is one, else the kubeconfig."),
     ] = "auto"
-    kubeconfig: Annotated[str | None, Meta(description="Path; default $KUBECONFIG or ~/.kube/config.")] = None
+    kubeconfig: Annotated[FileName | None, Meta(description="Path; default $KUBECONFIG or ~/.kube/config.")] = None
     context: Annotated[str | None, Meta(description="Context of the kubeconfig; default the current one.")] = None
     request_timeout_seconds: Annotated[Positive, Meta(description="Longest wait for an answer of the API server.")] = 5.0
 
@@ -73,7 +91,7 @@ class PrometheusTelemetry(
 ):
     """Counters read through the Prometheus HTTP API."""
 
-    url: Annotated[str, Meta(description="Base URL, e.g. http://prometheus.monitoring:9090.")]
+    url: Annotated[BaseUrl, Meta(description="Base URL, e.g. http://prometheus.monitoring:9090.")]
     dialect: Annotated[str, Meta(description="Whose metric names and labels the series carry.")]
     tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 5.0
     timeout_seconds: Annotated[
@@ -82,18 +100,59 @@ class PrometheusTelemetry(
     stale_after_seconds: Annotated[
         Positive, Meta(description="A newest sample older than this is no information: how far apart samples are, and how late.")
     ] = 300.0
-    token_file: Annotated[str | None, Meta(description="A file holding a bearer token.")] = None
-    ca_file: Annotated[str | None, Meta(description="PEM bundle for TLS.")] = None
+    token_file: Annotated[FileName | None, Meta(description="A file holding a bearer token, read anew for each query.")] = None
+    username: Annotated[str | None, Meta(description="For basic authentication; with password_file.")] = None
+    password_file: Annotated[FileName | None, Meta(description="A file holding the password, read anew for each query.")] = None
+    ca_file: Annotated[FileName | None, Meta(description="PEM bundle to trust in place of the system's; read anew too.")] = None
+    client_certificate_file: Annotated[
+        FileName | None, Meta(description="PEM: what we show a server that asks for certificates; read anew when it changes.")
+    ] = None
+    client_key_file: Annotated[
+        FileName | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
+    ] = None
     headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.")] = {}
+    query: Annotated[
+        dict[str, str], Meta(description="Further parameters in the address of each query, e.g. namespace, dedup, extra_label.")
+    ] = {}
+    method: Annotated[
+        Literal["auto", "post", "get"],
+        Meta(description="How queries are sent; auto: by POST, and by GET where the server refuses that (405, 501, 403)."),
+    ] = "auto"
     max_answer_bytes: Annotated[
         int, Meta(ge=1_048_576, description="Longest answer, unpacked; 2000 releases through Prometheus need 66 MiB.")
     ] = 268_435_456
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot go together, a line for each; no line holds a value, which may be secret."""
+        if contradictions := list(self._contradictions()):
+            raise ValueError("\n".join(contradictions))
+
+    def _contradictions(self) -> Iterator[str]:
+        if (self.username is None) != (self.password_file is None):
+            missing, there = ("username", "password_file") if self.username is None else ("password_file", "username")
+            yield f"{missing} is missing beside {there}; add it, or remove {there}"
+        if self.username is not None and (":" in self.username or not self.username.isprintable()):
+            yield "username holds a colon or a line break, which basic authentication cannot carry; correct it"
+        if self.username is not None and self.token_file is not None:
+            yield "username and token_file are two answers to one question; remove one of them"
+        if self.client_key_file is not None and self.client_certificate_file is None:
+            yield "client_certificate_file is missing beside client_key_file; add it, or remove client_key_file"
+        for name, value in self.headers.items():
+            if _HEADER_NAME.fullmatch(name) is None:
+                yield f"headers has a name that is none: {name[:40]!r}; write letters, digits and '-'"
+            elif not value.isascii() or not value.isprintable():
+                yield f"headers.{name} is no line of ASCII characters; is there a line break at its end?"
+            elif name.lower() == "authorization" and (self.token_file is not None or self.username is not None):
+                yield f"headers.{name} says what token_file or username say too; remove it"
+        for name in self.query:
+            if name in _OWN_PARAMETERS:
+                yield f"query.{name} is verdictd's own; remove it"
 
 
 class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
     """Counters read from Envoy's own admin or stats endpoints, all proxies of a service at once."""
 
-    endpoints: Annotated[list[str], Meta(min_length=1, description="Base URLs, e.g. http://10.0.0.7:15090.")]
+    endpoints: Annotated[list[BaseUrl], Meta(min_length=1, description="Base URLs, e.g. http://10.0.0.7:15090.")]
     dialect: Annotated[str, Meta(description="Whose metric names and labels the series carry.")] = "envoy"
     histograms: Annotated[
         Literal["text", "bins"],
@@ -128,6 +187,10 @@ class KubeMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = []
 
 
+class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a source of events or a sink of verdicts is told that has settings. Each kind adds a tag, ``kind``, and its own keys."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds of one daemon. What does not fit is refused with the reason, never dropped."""
 
@@ -158,7 +221,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Recordings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recording per release, for ``verdictd replay``."""
 
-    directory: Annotated[str | None, Meta(description="Folder; none: no recordings are kept.")] = None
+    directory: Annotated[FileName | None, Meta(description="Folder; none: no recordings are kept.")] = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -170,6 +233,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     kubernetes: Annotated[dict[Name, Kubernetes], Meta(description="How to reach the API servers, by the cluster's name.")] = {}
     telemetry: Annotated[dict[Name, Telemetry], Meta(description="Sources of counters, by a name that meshes refer to.")] = {}
     meshes: Annotated[dict[Name, Mesh], Meta(description="By the name releases use in their field mesh.")] = {}
+    sources: Annotated[
+        dict[Name, ConnectorSettings], Meta(description="Further sources of deployment events, by a name of your own.")
+    ] = {}
+    sinks: Annotated[
+        dict[Name, ConnectorSettings], Meta(description="Further places that are told of verdicts, by a name of your own.")
+    ] = {}
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
     limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
     recordings: Annotated[Recordings, Meta(description="A recording per release.")] = Recordings()

@@ -6,13 +6,14 @@ refusal carries the value that was probably meant.
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from msgspec import inspect
 
 from config.errors import WHOLE_NUMBERS, as_text, nearest, one_of
+from config.urls import Unusable
 
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|sec|m|min|h|d)", re.ASCII)
 _SECONDS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -34,13 +35,33 @@ class Wrong:
     named: bool = True
 
 
-def wrong(kind: inspect.Type, value: object, *, field: str, fix: str | None = None) -> Wrong | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What a model says itself of a value, in the ``extra`` of its ``Meta``.
+
+    Attributes:
+        fix: what to write there, where the value has another form.
+        check: called with a text of the right form; raises ``Unusable`` when it cannot be used all the same.
+    """
+
+    fix: str | None = None
+    check: Callable[[str], object] | None = None
+
+    def under(self, extra: Mapping[str, Any] | None) -> "Own":
+        """With what an inner type says, which goes first."""
+        return self if extra is None else Own(fix=extra.get("fix", self.fix), check=extra.get("check", self.check))
+
+
+NOTHING = Own()
+
+
+def wrong(kind: inspect.Type, value: object, *, field: str, own: Own = NOTHING) -> Wrong | None:
     """What is wrong with a value that holds no others; null when nothing is.
 
     Args:
         kind: its type. One that no model uses yet is left to msgspec, which decodes the document afterwards.
         field: the name of the setting, whose ending is its unit.
-        fix: the model's own word on what to write there.
+        own: the model's own word on it.
     """
     match kind:
         case inspect.LiteralType():
@@ -50,7 +71,7 @@ def wrong(kind: inspect.Type, value: object, *, field: str, fix: str | None = No
         case inspect.FloatType() | inspect.IntType():
             return _number(kind, value, field)
         case inspect.StrType():
-            return _text(kind, value, fix)
+            return _text(kind, value, own)
         case inspect.BoolType() if not isinstance(value, bool):
             return Wrong(message="is not true or false", fix=lambda: "write true or false, without quotes")
         case _:
@@ -85,14 +106,29 @@ def _number(kind: Number, value: object, field: str) -> Wrong | None:
     return Wrong(message=message, fix=lambda: _number_fix(kind, value, field))
 
 
-def _text(kind: inspect.StrType, value: object, fix: str | None) -> Wrong | None:
+def _text(kind: inspect.StrType, value: object, own: Own) -> Wrong | None:
     if not isinstance(value, str):
         return Wrong(message="is not text", fix=lambda: f'write it in quotes: "{as_text(value)}"')
+    if kind.min_length is not None and len(value) < kind.min_length:
+        least = kind.min_length
+        empty = "is empty" if not value else f"has {len(value)} characters"
+        return Wrong(
+            message=empty, fix=lambda: own.fix or f"write at least {least} character{'s' if least > 1 else ''}", named=False
+        )
     if kind.max_length is not None and len(value) > kind.max_length:
         return Wrong(message=f"has {len(value)} characters", fix=lambda: f"write at most {kind.max_length}", named=False)
     # For JSON Schema "$" is the end of the text; for Python also the place before a line break at its end.
     if kind.pattern is not None and (value.endswith("\n") or re.search(kind.pattern, value) is None):
-        return Wrong(message="has a form that cannot be used", fix=lambda: fix or f"match {kind.pattern}")
+        return Wrong(message="has a form that cannot be used", fix=lambda: own.fix or f"match {kind.pattern}")
+    return None if own.check is None else _checked(own.check, value)
+
+
+def _checked(check: Callable[[str], object], value: str) -> Wrong | None:
+    try:
+        check(value)
+    except Unusable as error:
+        fix = error.fix
+        return Wrong(message=error.message, fix=lambda: fix, named=False)
     return None
 
 

@@ -66,21 +66,23 @@ class _Walk:
         whole = message if of is _NOTHING else f"{shown(of)} {message}"
         self.found.append(Fault(path=path or "$", message=whole, fix=fix if isinstance(fix, str) else fix()))
 
-    def visit(self, kind: inspect.Type, value: object, path: str, fix: str | None = None) -> None:
-        """Check one value against its type. ``fix`` is the model's own word on what to write there."""
+    def visit(self, kind: inspect.Type, value: object, path: str, own: values.Own = values.NOTHING) -> None:
+        """Check one value against its type, and by the model's ``own`` word on what stands there."""
         match kind:
             case inspect.Metadata():
-                self.visit(kind.type, value, path, (kind.extra or {}).get("fix", fix))
+                self.visit(kind.type, value, path, own.under(kind.extra))
+            case inspect.StructType() if kind.tag is not None:
+                self._tagged([kind], value, path)
             case inspect.StructType():
                 self._struct(kind, value, path)
             case inspect.UnionType():
-                self._union(kind, value, path, fix)
+                self._union(kind, value, path, own)
             case inspect.DictType():
                 self._dict(kind, value, path)
             case inspect.ListType() | inspect.VarTupleType():
                 self._list(kind, value, path)
             case _:
-                self._refuse(values.wrong(kind, value, field=path.rpartition(".")[2], fix=fix), value, path)
+                self._refuse(values.wrong(kind, value, field=path.rpartition(".")[2], own=own), value, path)
 
     def _refuse(self, wrong: values.Wrong | None, value: object, path: str) -> None:
         if wrong is not None:
@@ -131,13 +133,13 @@ class _Walk:
                 where = _CONTRADICTION_PATH.match(line)
                 self.add(join(path, where[0]) if where else path, message or line, fix or "change one of them")
 
-    def _union(self, kind: inspect.UnionType, value: object, path: str, fix: str | None) -> None:
+    def _union(self, kind: inspect.UnionType, value: object, path: str, own: values.Own) -> None:
         options = [option for option in kind.types if not isinstance(option, inspect.NoneType)]
         if value is None and len(options) < len(kind.types):
             return
         structs = [option for option in options if isinstance(option, inspect.StructType)]
         if len(options) == 1:
-            self.visit(options[0], value, path, fix)
+            self.visit(options[0], value, path, own)
         elif len(structs) == len(options):
             self._tagged(structs, value, path)
 
@@ -161,11 +163,11 @@ class _Walk:
             self._name(kind.key_type, key, path)
             self.visit(kind.value_type, item, join(path, str(key)))
 
-    def _name(self, kind: inspect.Type, name: object, path: str, fix: str | None = None) -> None:
+    def _name(self, kind: inspect.Type, name: object, path: str, own: values.Own = values.NOTHING) -> None:
         """Check a key. Where it stands says it already, unless it is empty."""
         if isinstance(kind, inspect.Metadata):
-            self._name(kind.type, name, path, (kind.extra or {}).get("fix", fix))
-        elif (wrong := values.wrong(kind, name, field="", fix=fix)) is not None:
+            self._name(kind.type, name, path, own.under(kind.extra))
+        elif (wrong := values.wrong(kind, name, field="", own=own)) is not None:
             self.add(join(path, str(name)) if name else path, wrong.message, wrong.fix, of=_NOTHING if name else name)
 
     def _list(self, kind: inspect.ListType | inspect.VarTupleType, value: object, path: str) -> None:

@@ -7,7 +7,7 @@ are answered from the first second; ``/readyz`` says what is still missing.
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -15,18 +15,19 @@ from pathlib import Path
 from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import Settings
-from daemon import __version__, logs
+from daemon import __version__, connectors, logs
 from daemon.aio.clock import Clock, SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
 from daemon.bus.opening import Bus, open_bus
 from daemon.clusters import KubeClients
-from daemon.connectors import ConnectorContext, Connectors, open_connectors
+from daemon.connectors import ConnectorContext, Connectors
 from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
-from daemon.errors import InvalidInput, VerdictdError
+from daemon.errors import Defect, InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
 from daemon.http.endpoint import ApiPorts, Components
+from daemon.http.guard import read_token
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import schemas
@@ -39,6 +40,7 @@ log = logging.getLogger(__name__)
 EXIT_OK = 0
 EXIT_USAGE = 64
 EXIT_UNAVAILABLE = 69
+EXIT_DEFECT = 70
 
 
 def run(settings: Settings) -> int:
@@ -52,9 +54,17 @@ def run(settings: Settings) -> int:
         if not all(isinstance(reason, ConfigError | VerdictdError) for reason in reasons):
             raise
         for reason in reasons:
-            log.error("cannot run", extra={"reason": str(reason)})  # noqa: TRY400 - the reason says it; a trace would bury it
-        return EXIT_USAGE if any(isinstance(reason, ConfigError | InvalidInput) for reason in reasons) else EXIT_UNAVAILABLE
+            # The reason says it, and a trace would bury it; who has to mend a defect needs one.
+            defect = reason.__cause__ if isinstance(reason, Defect) else None
+            log.error("cannot run", extra={"reason": str(reason)}, exc_info=defect)  # noqa: TRY400 - as above
+        return _code(reasons)
     return EXIT_OK
+
+
+def _code(reasons: Sequence[Exception]) -> int:
+    if any(isinstance(reason, Defect) for reason in reasons):
+        return EXIT_DEFECT
+    return EXIT_USAGE if any(isinstance(reason, ConfigError | InvalidInput) for reason in reasons) else EXIT_UNAVAILABLE
 
 
 def _leaves(error: Exception) -> list[Exception]:
@@ -78,28 +88,33 @@ async def _serve_until_told(settings: Settings) -> None:
 async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None = None) -> None:
     """Open everything, watch releases until ``stop`` is set, close everything.
 
+    What the settings are refused for comes first: nothing is begun, and NATS is not asked, before it is known.
+
     Raises:
         ConfigError: a setting cannot be honoured.
-        VerdictdError: the broker, or an address to listen on, cannot be had.
+        VerdictdError: the broker, or an address to listen on, cannot be had; ``Defect``: a plugged-in part cannot be opened.
     """
     clock = clock or SystemClock()
-    connections = capacity(settings)
+    connections = capacity(settings, connectors=connectors.connections(settings), all_clusters=connectors.ask_api_servers(settings))
+    read_token(settings.http)
     metrics = Metrics(now=clock.now)
     metrics.expect_telemetry(settings.telemetry)
     async with AsyncExitStack() as stack:
         async with until_set(stop) as opening:
-            bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
             telemetry = {
                 name: await stack.enter_async_context(telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas()))
                 for name, entry in settings.telemetry.items()
             }
-            meshes = await _open_meshes(settings, stack)
-            connectors = await stack.enter_async_context(open_connectors(ConnectorContext(settings=settings, bus=bus, clock=clock)))
+            kubes = KubeClients(settings, stack)
+            meshes = await _open_meshes(settings, kubes)
+            bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
+            given = ConnectorContext(settings=settings, bus=bus, clock=clock, kubes=kubes.clients)
+            connected = await stack.enter_async_context(connectors.open_connectors(given))
         if opening.expired():
             log.info("stopped before anything was begun")
             return
-        ports = _ports(settings, bus=bus, connectors=connectors, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics)
+        ports = _ports(settings, bus=bus, connected=connected, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics)
         engine = Engine(ports)
         metrics.watch_nats(
             connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at, lost=lambda: bus.lost
@@ -108,7 +123,17 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         def readiness() -> Components:
             return Components(needed={"nats": bus.pulse.problem, **engine.problems}, helpful=engine.handicaps)
 
-        app = create_app(ApiPorts(releases=engine, verdicts=engine, metrics=metrics, readiness=readiness, http=settings.http))
+        app = create_app(
+            ApiPorts(
+                releases=engine,
+                verdicts=engine,
+                feed=engine,
+                dead_letters=bus.dead_letters,
+                metrics=metrics,
+                readiness=readiness,
+                http=settings.http,
+            )
+        )
         server = await stack.enter_async_context(HttpServer(app, http=settings.http, capacity=connections))
         log.info(
             "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}
@@ -127,9 +152,8 @@ async def _run_until(stop: asyncio.Event, engine: Engine) -> None:
         engine.stop()
 
 
-async def _open_meshes(settings: Settings, stack: AsyncExitStack) -> dict[str, Mesh]:
+async def _open_meshes(settings: Settings, kubes: KubeClients) -> dict[str, Mesh]:
     """The clusters of each configured mesh. Credentials of the API servers are read now, not at the first revert."""
-    kubes = KubeClients(settings, stack)
     await kubes.connect(settings.meshes.values())
     return {
         name: Mesh(clusters=kubes.open_mesh(mesh, name=name), telemetry=mesh.telemetry) for name, mesh in settings.meshes.items()
@@ -140,7 +164,7 @@ def _ports(
     settings: Settings,
     *,
     bus: Bus,
-    connectors: Connectors,
+    connected: Connectors,
     telemetry: Mapping[str, Telemetry],
     meshes: Mapping[str, Mesh],
     clock: Clock,
@@ -152,10 +176,10 @@ def _ports(
         meshes=meshes,
         telemetry=telemetry,
         policies={"default": Policy(), **settings.policies},
-        events=connectors.events,
+        events=connected.events,
         commands=bus.commands,
         verdicts=bus.verdicts,
-        sinks=connectors.sinks,
+        sinks=connected.sinks,
         sessions=bus.sessions,
         records=bus.records,
         clock=clock,

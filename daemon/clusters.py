@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 
-from config.settings import Mesh, Settings
+from config.settings import Kubernetes, Mesh, Settings
 from daemon.delivery.owners import owners_in
 from daemon.engine.dependencies import MeshCluster
 from daemon.kube.client import KubeClient
-from daemon.meshes.registry import need_kubernetes, router_for
+from daemon.meshes.kind import Router
+from daemon.meshes.registry import kind_of, kinds, need_kubernetes, router_for
+from daemon.packages import defects_of
 
 
 class KubeClients:
@@ -16,9 +18,16 @@ class KubeClients:
     def __init__(self, settings: Settings, stack: AsyncExitStack) -> None:
         self._settings = settings
         self._stack = stack
-        self._clients = {name: KubeClient(cluster) for name, cluster in settings.clusters.items()}
+        # A mesh that is in no cluster is opened under the daemon's own, which need not be among those that can be reached.
+        reached = {settings.cluster: Kubernetes(), **settings.clusters}
+        self._clients = {name: KubeClient(cluster) for name, cluster in reached.items()}
         for client in self._clients.values():
             stack.push_async_callback(client.close)
+
+    @property
+    def clients(self) -> Mapping[str, KubeClient]:
+        """The clients by the names of the clusters that can be reached."""
+        return {name: self._clients[name] for name in self._settings.clusters}
 
     async def connect(self, meshes: Iterable[Mesh]) -> None:
         """Read the credentials of the clusters where these meshes' releases are judged now, not at the first revert.
@@ -33,6 +42,14 @@ class KubeClients:
         return {cluster: self._in(mesh, self._clients[cluster], name=name) for cluster in self._settings.clusters_of(mesh)}
 
     def _in(self, mesh: Mesh, kube: KubeClient, *, name: str) -> MeshCluster:
-        router = router_for(mesh, kube=kube, name=name)
-        self._stack.push_async_callback(router.close)
+        kind = kind_of(mesh).name
+        whose = f"the mesh {name}, of the kind {kind} of the package {kinds().package(kind)}"
+        with defects_of(whose):
+            router = router_for(mesh, kube=kube, name=name)
+        self._stack.push_async_callback(_close, router, whose)
         return MeshCluster(router=router, owners=owners_in(kube) if need_kubernetes([mesh]) else ())
+
+
+async def _close(router: Router, whose: str) -> None:
+    with defects_of(whose):
+        await router.close()

@@ -9,7 +9,8 @@
     │   ├── Unavailable         not reachable, 5xx, connection lost
     │   ├── TimedOut            no answer in time
     │   ├── Throttled           429: carries retry_after_seconds
-    │   └── Conflict            the object changed between our read and our write (409, 422 of a value test)
+    │   ├── Conflict            the object changed between our read and our write (409, 422 of a value test)
+    │   └── Defect              a part that was plugged in broke its word, or itself: says whose it is
     └── PermanentError          trying again cannot help
         ├── NotFound            the object, route or release is not there
         ├── Forbidden           401, 403
@@ -118,6 +119,10 @@ class Throttled(TransientError):
 
 class Conflict(TransientError):
     """The object changed between our read and our write: read it again and decide anew."""
+
+
+class Defect(TransientError):
+    """A part that was plugged in raised what is no error of ours. Its cause is what it raised; the next call may go well."""
 
 
 class PermanentError(VerdictdError):

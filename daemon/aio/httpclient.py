@@ -6,12 +6,8 @@ follow them to wherever the answer says; cookies are not kept, and proxies of th
 """
 
 import asyncio
-import ssl
-import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,18 +15,15 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from config import files
-from daemon.aio.parsing import GZIP, PIECE_BYTES, ParserPool, Reader, Unpacking
-from daemon.aio.threads import OwnThread
-from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
+from config import urls
+from daemon.aio.credentials import Credentials, Identity, Shown, conceal, secret_headers
+from daemon.aio.httpanswers import Asked, in_words, refusal, web_page
+from daemon.aio.httpquestions import Questions
+from daemon.aio.parsing import ParserPool, Reader
+from daemon.errors import InvalidInput, PermanentError, Refused, TimedOut, Unavailable, VerdictdError
 
 _WIRE_BYTES = 64 * 1024
 """Read ahead of one answer, at most twice as much."""
-_SMALL_BYTES = 128 * 1024
-"""An answer that is not worth the way to another thread: a ms."""
-_EXCERPT = 200
-_TOKEN_BYTES = 64 * 1024
-
 R = TypeVar("R", bound=Reader)
 
 
@@ -44,13 +37,10 @@ class HttpClient:
         max_answer_bytes: of one answer, unpacked.
         ceiling_setting: where that stands in the settings, if it does.
         pool: for ``read``; ``whole`` needs none.
-        ca_file: PEM bundle to trust in place of the system's.
         headers: sent with every request.
-        token_file: file with a bearer token, read for every request because mounted tokens are renewed.
+        identity: who we are, and whom we trust.
+        questions: how they are asked.
         keep_seconds: how long an idle connection is kept.
-
-    Raises:
-        InvalidInput: ``ca_file`` cannot be read.
     """
 
     def __init__(
@@ -62,9 +52,9 @@ class HttpClient:
         max_answer_bytes: int,
         ceiling_setting: str | None = None,
         pool: ParserPool | None = None,
-        ca_file: str | None = None,
         headers: Mapping[str, str] | None = None,
-        token_file: str | None = None,
+        identity: Identity | None = None,
+        questions: Questions | None = None,
         keep_seconds: float = 15.0,
     ) -> None:
         self._setting = setting
@@ -73,10 +63,9 @@ class HttpClient:
         self._max_answer_bytes = max_answer_bytes
         self._ceiling_fix = "" if ceiling_setting is None else f"; raise {ceiling_setting}"
         self._pool = pool
-        self._trust = _trust(ca_file)
         self._headers = dict(headers or {})
-        self._token_file = token_file
-        self._token_reading = OwnThread("token file")
+        self._identity = Identity(Credentials()) if identity is None else identity
+        self._questions = Questions() if questions is None else questions
         self._keep_seconds = keep_seconds
         self._session: aiohttp.ClientSession | None = None
 
@@ -100,35 +89,63 @@ class HttpClient:
         """When a request, or several in a row, that began now would have taken too long: in the event loop's time."""
         return asyncio.get_running_loop().time() + self._timeout_seconds
 
+    @property
+    def longest_question_bytes(self) -> int:
+        """How long what is sent as a form may be, by the way in which it goes out now."""
+        return self._questions.longest_bytes
+
     async def read(self, url: URL, reader: Callable[[], R], *, form: Mapping[str, str] | None = None, by: float | None = None) -> R:
         """Have an answer read while it comes, at the latest ``by`` (see ``deadline``).
 
         Args:
             url: where.
             reader: makes what reads the answer, once it begins.
-            form: sent with a POST; a GET when there is none.
+            form: a question, sent as ``Questions`` says; a plain GET when there is none.
             by: end of the time for it.
 
         Raises:
             VerdictdError: there is no answer, or none that can be used; or what the reader raises.
         """
+        by = self.deadline() if by is None else by
+        if form is None:
+            return await self._read(url, reader, by=by)
+        if self._questions.by_get:
+            return await self._read(self._questions.address(url, form, by_get=True), reader, by=by, question=True)
+        try:
+            address = self._questions.address(url, form, by_get=False)
+            return await self._read(address, reader, form=form, by=by, question=True)
+        except _PostRefused as refused:
+            return await self._read_after(refused, url, reader, form=form, by=by)
+
+    async def _read_after(
+        self, refused: "_PostRefused", url: URL, reader: Callable[[], R], *, form: Mapping[str, str], by: float
+    ) -> R:
+        """The same by GET, once the server has refused a POST."""
+        try:
+            into = await self._read(self._questions.address(url, form, by_get=True), reader, by=by, question=True)
+        except PermanentError as error:
+            # Who may not POST may well not be allowed to read either: then the first word is the right one.
+            raise (error if refused.sure else refused.error) from error
+        self._questions.takes_get(refused.status)
+        return into
+
+    async def _read(
+        self, url: URL, reader: Callable[[], R], *, by: float, form: Mapping[str, str] | None = None, question: bool = False
+    ) -> R:
         pool = self._pool
         assert pool is not None, "a client that reads was made without a pool"
-        async with self._answer(url, form=form, by=by, headers={"Accept-Encoding": "gzip"}) as (response, step):
+        async with self._answer(url, form=form, by=by, question=question, encoding="gzip") as (response, step):
             step.waiting_for_room = True
             async with pool.place():
                 step.waiting_for_room = False
                 into = reader()
-                unpacked = Unpacking(response.headers.get("Content-Encoding", ""), into, ceiling=self._ceiling(url))
-                async for batch, last in _batches(response.content):
-                    small = last and len(batch) <= _SMALL_BYTES and not unpacked.packed
-                    while await pool.run(partial(unpacked.step, batch, last=last), small=small):
-                        batch = b""  # noqa: PLW2901 - it has been handed over
+                encoding = response.headers.get("Content-Encoding", "")
+                await pool.read(response.content, into, encoding=encoding, ceiling=self._ceiling(url))
                 return into
 
     async def whole(self, url: URL) -> bytes:
         """The answer to a GET, in one. For what is short, or must not wait for room. Raises ``VerdictdError``."""
-        async with self._answer(url, form=None, by=None, headers={"Accept-Encoding": "identity"}) as (response, _):
+        async with self._answer(url, by=self.deadline(), encoding="identity") as (response, _):
             if encoding := response.headers.get("Content-Encoding"):
                 raise Refused(f"{_where(url)} answered in the encoding {encoding[:40]!r}, which was not asked for")
             body, ceiling = bytearray(), self._ceiling(url)
@@ -139,38 +156,42 @@ class HttpClient:
 
     @asynccontextmanager
     async def _answer(
-        self, url: URL, *, form: Mapping[str, str] | None, by: float | None, headers: Mapping[str, str]
+        self, url: URL, *, by: float, encoding: str, form: Mapping[str, str] | None = None, question: bool = False
     ) -> AsyncIterator[tuple[aiohttp.ClientResponse, "_Step"]]:
         """An answer with status 200, its body still to come."""
-        where, step = _where(url), _Step()
-        method = "GET" if form is None else "POST"
+        step = _Step()
         try:
-            async with asyncio.timeout_at(self.deadline() if by is None else by):
-                step.reading_token = True
-                asked = {**self._headers, **headers, **await self._authorization()}
-                step.reading_token = False
-                async with self._opened().request(method, url, data=form, headers=asked, allow_redirects=False) as response:
+            async with asyncio.timeout_at(by):
+                step.reading_credentials = True
+                shown = await self._identity.now()
+                step.reading_credentials = False
+                async with self._sent(url, form, shown, encoding=encoding) as response:
+                    asked = self._asked(url, shown)
                     try:
-                        await self._check(response, where)
+                        await self._check(response, asked, question=question)
                         yield response, step
-                    except BaseException:
+                    except BaseException as error:
+                        conceal(error, asked.secrets)
                         response.close()  # whatever is still to come of it
                         raise
         except TimeoutError as error:
-            if step.reading_token:
-                raise TimedOut(f"the token file {self._token_file} could not be read within {self._timeout_seconds:g} s") from error
-            if step.waiting_for_room:
-                raise TimedOut(
-                    f"no room to read {where} within {self._timeout_seconds:g} s; raise limits.unparsed_bytes"
-                ) from error
-            raise TimedOut(f"{where} did not answer within {self._timeout_seconds:g} s") from error
+            raise TimedOut(f"{step.in_words(_where(url))} within {self._timeout_seconds:g} s{step.fix}") from error
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise Unavailable(f"{where}: {str(error) or type(error).__name__}") from error
+            raise Unavailable(f"{_where(url)}: {in_words(error, self._identity.credentials)}") from error
+
+    def _sent(
+        self, url: URL, form: Mapping[str, str] | None, shown: Shown, *, encoding: str
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        headers = {**self._headers, "Accept-Encoding": encoding}
+        if shown.authorization is not None:
+            headers["Authorization"] = shown.authorization
+        method = "GET" if form is None else "POST"
+        return self._opened().request(method, url, data=form, headers=headers, allow_redirects=False, ssl=shown.tls)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ssl=self._trust, keepalive_timeout=self._keep_seconds),
+                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=self._keep_seconds),
                 # One time limit over the whole exchange, asyncio's, and not aiohttp's several.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -180,19 +201,10 @@ class HttpClient:
             )
         return self._session
 
-    async def _authorization(self) -> dict[str, str]:
-        if self._token_file is None:
-            return {}
-        try:
-            content = await self._token_reading.run(files.read_bytes, Path(self._token_file), limit_bytes=_TOKEN_BYTES)
-            token = content.decode().strip()
-        except files.Unreadable as error:
-            raise Unavailable(f"{self._token_file} {error.message}") from error
-        except UnicodeDecodeError as error:
-            raise Refused(f"{self._token_file} holds no text, where a token should be") from error
-        if not token.isascii() or not token.isprintable():
-            raise Refused(f"{self._token_file} holds no token of one line and ASCII letters")
-        return {"Authorization": f"Bearer {token}"}
+    def _asked(self, url: URL, shown: Shown) -> Asked:
+        secrets = (*shown.secrets, *secret_headers(self._headers), *([url.password] if url.password else []))
+        words = "" if url.user else self._identity.credentials.in_words
+        return Asked(where=_where(url), setting=self._setting, shown=words, secrets=secrets)
 
     def _ceiling(self, url: URL) -> Callable[[int], None]:
         most, fix = self._max_answer_bytes, self._ceiling_fix
@@ -203,90 +215,58 @@ class HttpClient:
 
         return check
 
-    async def _check(self, response: aiohttp.ClientResponse, where: str) -> None:
-        """Raise what a status other than 200 means."""
-        if response.status != 200:
-            raise await self._refusal(response, where)
+    async def _check(self, response: aiohttp.ClientResponse, asked: Asked, *, question: bool) -> None:
+        """Raise what an answer means that is no data."""
+        page = response.status == 200 and response.content_type == "text/html"
+        if response.status == 200 and not page:
+            return
+        body = b"" if 300 <= response.status < 400 else await response.content.readany()
+        if page:
+            raise web_page(body, response.headers.get("Content-Encoding", ""), asked=asked)
+        if question and response.status == 405 and response.method == "GET":
+            self._questions.refuses_get()
+        fix = self._questions.fix(response.status, by_get=response.method == "GET") if question else ""
+        error = refusal(response.status, response.headers, body, asked=asked, fix=fix)
+        if question and response.method == "POST" and self._questions.may_be_get(response.status):
+            raise _PostRefused(error, response.status, sure=self._questions.by_get)
+        raise error
 
-    async def _refusal(self, response: aiohttp.ClientResponse, where: str) -> VerdictdError:
-        if 300 <= response.status < 400:
-            fix = f"redirects are not followed: put the final address into {self._setting}"
-            return Refused(f"{where} answered {response.status} and sends us to {_target(response)}; {fix}")
-        excerpt = _excerpt(await response.content.readany(), response.headers.get("Content-Encoding", ""))
-        message = f"{where} answered {response.status}" + (f": {excerpt}" if excerpt else "")
-        match response.status:
-            case 401 | 403:
-                return Forbidden(message)
-            case 404:
-                return NotFound(message)
-            case 429:
-                seconds = response.headers.get("Retry-After", "")
-                return Throttled(message, retry_after_seconds=float(seconds) if seconds.isdecimal() else 1.0)
-            case status if status >= 500:
-                return Unavailable(message)
-            case _:
-                return Refused(message)
+
+class _PostRefused(Exception):
+    """Between a POST and the GET in its place: what is raised if that helps no further."""
+
+    def __init__(self, error: VerdictdError, status: int, *, sure: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.status = status
+        self.sure = sure
 
 
 class _Step:
     """How far a request has come, for the account of why it took too long."""
 
-    reading_token = False
+    reading_credentials = False
     waiting_for_room = False
+
+    def in_words(self, where: str) -> str:
+        """What has not come about."""
+        if self.reading_credentials:
+            return f"the files with the credentials for {where} could not be read"
+        return f"no room to read {where}" if self.waiting_for_room else f"{where} did not answer"
+
+    @property
+    def fix(self) -> str:
+        """What makes room."""
+        return "; raise limits.unparsed_bytes" if self.waiting_for_room else ""
 
 
 def base_url(text: str, *, path: str) -> URL:
     """A base URL from the settings; raises ``InvalidInput`` for anything that is none."""
     try:
-        url: URL | None = URL(text)
-    except ValueError:
-        url = None
-    if url is None or url.scheme not in {"http", "https"} or not url.host or url.port is None:
-        raise InvalidInput(f"{text[:200]!r} is not a base URL", path=path, fix="write http://host:port or https://host:port")
-    return url
-
-
-async def _batches(content: aiohttp.StreamReader) -> AsyncIterator[tuple[bytes, bool]]:
-    """What comes, in batches of some size, so that a thread is not asked for every drop; the last one may be empty."""
-    batch = bytearray()
-    while chunk := await content.readany():
-        batch += chunk
-        if len(batch) >= PIECE_BYTES:
-            yield bytes(batch), False
-            batch.clear()
-    yield bytes(batch), True
-
-
-def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
-    if ca_file is None:
-        return True
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise InvalidInput(
-            f"{ca_file} cannot be used: {error.strerror or error}", path="ca_file", fix="name a readable PEM bundle"
-        ) from error
+        return urls.base_url(text)
+    except urls.Unusable as error:
+        raise InvalidInput(error.message, path=path, fix=error.fix) from error
 
 
 def _where(url: URL) -> str:
     return f"{url.host}:{url.port}"
-
-
-def _target(response: aiohttp.ClientResponse) -> str:
-    """Where a redirect leads, without what may be secret in it."""
-    text = response.headers.get("Location", "")
-    try:
-        url = URL(text)
-        shown = str(url.with_user(None).with_query(None).with_fragment(None)) if url.absolute else url.path
-    except ValueError:
-        shown = ""
-    return repr(shown[:_EXCERPT]) if shown else "nowhere"
-
-
-def _excerpt(body: bytes, encoding: str) -> str:
-    if encoding:
-        try:
-            body = zlib.decompressobj(wbits=GZIP).decompress(body, _EXCERPT)
-        except zlib.error:
-            return ""
-    return " ".join(body[:_EXCERPT].decode("utf-8", "replace").split())

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -16,6 +17,8 @@ LONGEST_BYTES = 512 * 1024
 """What a reader may keep back of a piece because it is not whole yet."""
 _PLACE_BYTES = 2 * 1024 * 1024
 """What one answer has in memory unparsed at most: read ahead, one batch, one piece, and what is kept back, joined."""
+_SMALL_BYTES = 128 * 1024
+"""An answer that is not worth the way to another thread: a ms."""
 GZIP = 31
 """zlib's window bits for the gzip format."""
 
@@ -31,6 +34,14 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """The answer is whole. Raises ``VerdictdError`` when it makes no sense."""
+        ...
+
+
+class Content(Protocol):
+    """What comes off the wire."""
+
+    async def readany(self) -> bytes:
+        """What has come by now, at least a byte; none at the end."""
         ...
 
 
@@ -62,6 +73,14 @@ class ParserPool:
         """Room for one answer, waited for in the order of asking."""
         async with self._places:
             yield
+
+    async def read(self, content: Content, into: Reader, *, encoding: str, ceiling: Callable[[int], None]) -> None:
+        """Unpack an answer and have it read, to its end; ``ceiling`` is told how long it is by then. Raises ``VerdictdError``."""
+        unpacked = Unpacking(encoding, into, ceiling=ceiling)
+        async for batch, last in _batches(content):
+            small = last and len(batch) <= _SMALL_BYTES and not unpacked.packed
+            while await self.run(partial(unpacked.step, batch, last=last), small=small):
+                batch = b""  # noqa: PLW2901 - it has been handed over
 
     async def run(self, work: Callable[[], T], *, small: bool = False) -> T:
         """Do some work in the thread, one after the other; ``small`` work (a ms) here and now, while the thread has none.
@@ -127,3 +146,14 @@ class Unpacking:
             raise Unavailable(f"the answer cannot be unpacked: {error}") from error
         self._left = self._inflating.unconsumed_tail or self._inflating.unused_data
         return piece
+
+
+async def _batches(content: Content) -> AsyncIterator[tuple[bytes, bool]]:
+    """What comes, in batches of some size, so that a thread is not asked for every drop; the last one may be empty."""
+    batch = bytearray()
+    while chunk := await content.readany():
+        batch += chunk
+        if len(batch) >= PIECE_BYTES:
+            yield bytes(batch), False
+            batch.clear()
+    yield bytes(batch), True

@@ -66,10 +66,18 @@ def contained() -> Iterator[None]:
     except SystemExit as error:
         raise RuntimeError(f"it wanted to end the process, with {error.code!r}") from error
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if _asked_for():
             raise
         raise RuntimeError("it was cancelled, and not by us") from error
+
+
+def _asked_for() -> bool:
+    """Whether whoever owns the current task has cancelled it; outside a task nobody can have."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return False
+    return task is None or task.cancelling() > 0
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from config import files
+from config import files, urls
+from config.errors import Fault
 from config.settings import Nats
 from daemon.errors import InvalidInput
-
-_SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,21 +32,15 @@ def address_of(settings: Nats) -> BrokerAddress:
     """Read the files that the settings name (all but those that are read again at each connect).
 
     Raises:
-        InvalidInput: a file is missing or unreadable, or two ways to authenticate are set.
+        InvalidInput: a file is missing or unreadable, or the address is none.
     """
-    if settings.token_file is not None and settings.credentials_file is not None:
-        raise InvalidInput("both a token and credentials are set", path="nats.token_file", fix="keep one of the two")
+    if (problem := credentials_problem(settings)) is not None:
+        raise InvalidInput(problem.message, path=problem.path, fix=problem.fix)
     token_file, ca_file = settings.token_file, settings.ca_file
     if token_file is not None:
         _read(token_file, path="nats.token_file")
     if settings.credentials_file is not None:
         _read(settings.credentials_file, path="nats.credentials_file")
-        if find_spec("nkeys") is None:
-            raise InvalidInput(
-                "credentials need the package nkeys to sign with, which is not installed",
-                path="nats.credentials_file",
-                fix="pip install 'verdictd[credentials]'",
-            )
     return BrokerAddress(
         servers=_servers(settings.url),
         token=None if token_file is None else lambda: _read(token_file, path="nats.token_file").strip(),
@@ -57,22 +49,19 @@ def address_of(settings: Nats) -> BrokerAddress:
     )
 
 
+def credentials_problem(settings: Nats) -> Fault | None:
+    """What keeps us from showing who we are, whichever machine it is; null when nothing does."""
+    if settings.credentials_file is None or find_spec("nkeys") is not None:
+        return None
+    message = "credentials need the package nkeys to sign with, which is not installed"
+    return Fault(path="nats.credentials_file", message=message, fix="pip install 'verdictd[credentials]'")
+
+
 def _servers(url: str) -> tuple[str, ...]:
-    servers = tuple(server.strip() for server in url.split(",") if server.strip())
-    for server in servers or ("",):
-        try:
-            parts = urlsplit(server if "//" in server else f"nats://{server}")
-            usable = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            # Not shown: a password may be part of it.
-            raise InvalidInput(
-                f"server {1 + servers.index(server) if servers else 1} of the list is no address of a NATS server",
-                path="nats.url",
-                fix="use nats://host:4222, tls://host:4222, a comma-separated list of them, or the word embedded",
-            )
-    return servers
+    try:
+        return urls.nats_servers(url)
+    except urls.Unusable as error:
+        raise InvalidInput(error.message, path="nats.url", fix=error.fix) from error
 
 
 def _trusting(ca_file: str) -> ssl.SSLContext:

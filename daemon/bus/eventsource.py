@@ -49,6 +49,11 @@ class NatsAnnouncement:
             return None
         return names.new_release_id(self._content.release.service, origin=self._content.origin)
 
+    @property
+    def announced_at(self) -> float:
+        """When it came onto the stream."""
+        return self._delivery.message.metadata.timestamp.timestamp()
+
     def release(self) -> Release:
         """The release; raises ``InvalidEvent`` with the reason."""
         if isinstance(self._content, InvalidEvent):

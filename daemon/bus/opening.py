@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from config.settings import Nats
+from config.urls import EMBEDDED
 from daemon.aio.tasks import background
 from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress, address_of
@@ -96,7 +97,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
 
 async def _broker(settings: Nats, stack: AsyncExitStack) -> tuple[BrokerAddress, Callable[[], bool]]:
     """Where the broker is, and what starts it anew if it is ours; who runs another one has to do that."""
-    if settings.url != "embedded":
+    if settings.url != EMBEDDED:
         return await asyncio.to_thread(address_of, settings), lambda: False
     server = await stack.enter_async_context(embedded_server(settings.data_dir))
     token = server.token

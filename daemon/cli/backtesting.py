@@ -104,7 +104,8 @@ async def _seen(
             tick_seconds=options.tick,
             pause_seconds=options.pause,
             sleep=asyncio.sleep,
-            setting="--prometheus" if options.prometheus else f"{options.config}: telemetry.{options.telemetry or '*'}.url",
+            entry=f"{options.config}: telemetry.{options.telemetry or '*'}" if options.prometheus is None else "--config",
+            address=None if options.prometheus is None else "--prometheus",
         ) as history:
             pasts = await _found(options, history, now=now, line=line) if _is_search(options) else _pasts(options, now=now)
             return [
@@ -182,7 +183,7 @@ async def _one(
     longest = max(one.policy.window_seconds for one in policies)
     end = min(past.end or past.begin + longest, now)
     source = f"{options.prometheus or options.config} {options.telemetry or ''} {history.schema.name}"
-    path = folder / recording_name(past, end=end, tick_seconds=options.tick, source=source)
+    path = folder / recording_name(past, end=end, tick_seconds=options.tick, late_seconds=options.late, source=source)
     if path.exists():
         return Seen(past=past, recording=path)
     words = f"{of[0]} of {of[1]}: {arm_words(past.release.canary)} of {shown(past.begin)}"
@@ -191,7 +192,7 @@ async def _one(
         line.show(rendering.clean(f"reading {words}" + (f": {100 * done:.0f} %" if line.live else "")), stage=words)
 
     try:
-        watched = await history.watched(past.release, begin=past.begin, end=end, progress=progress)
+        watched = await history.watched(past.release, begin=past.begin, end=end, late_seconds=options.late, progress=progress)
     except NotFound as error:
         return Seen(past=past, problem=str(error))
     _keep(path, past, watched, policy=policies[0].policy)

@@ -65,5 +65,11 @@ def _where(parser: argparse.ArgumentParser) -> None:
         "--tick", type=options.seconds, metavar="SECONDS", help="the sampling interval (default: as far apart as the samples are)"
     )
     parser.add_argument(
+        "--late",
+        type=options.seconds,
+        metavar="SECONDS",
+        help="how long after its time a sample could be read (default: as long as its scrape took, where that is known)",
+    )
+    parser.add_argument(
         "--pause", type=options.seconds, default=0.1, metavar="SECONDS", help="wait so long after each query (default %(default)g)"
     )

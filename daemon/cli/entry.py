@@ -19,7 +19,7 @@ from daemon.cli.exits import Exit
 from daemon.cli.parser import build
 from daemon.cli.rendering import clean
 from daemon.cli.stdio import standing
-from daemon.errors import Forbidden, InvalidInput, NotFound, VerdictdError
+from daemon.errors import Defect, Forbidden, InvalidInput, NotFound, VerdictdError
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -117,5 +117,7 @@ def _of_error(error: VerdictdError) -> Exit:
             return Exit.NOT_FOUND
         case Forbidden():
             return Exit.FORBIDDEN
+        case Defect():
+            return Exit.DEFECT
         case _:
             return Exit.UNAVAILABLE

@@ -5,12 +5,12 @@ mesh; how its answer counts is told in ``daemon.engine.handover``.
 """
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from daemon.errors import Defect
 from daemon.kube.rights import Right
-from daemon.packages import with_installed
+from daemon.packages import Rows, defects_of, with_installed
 from daemon.ports.routing import Owner
 
 if TYPE_CHECKING:
@@ -41,16 +41,31 @@ class OwnerKind:
     owner: MakeOwner
     rights: tuple[Right, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what has no name, or makes nothing."""
+        name: object = self.name
+        if not isinstance(name, str) or not name or not callable(self.owner):
+            raise TypeError(f"an owner of the kind {self.name!r} has no name, or nothing that makes it")
+
 
 BUILT_IN: tuple[OwnerKind, ...] = ()
 
 
 @functools.cache
-def kinds() -> Mapping[str, OwnerKind]:
+def kinds() -> Rows[OwnerKind]:
     """Every kind by its name. Raises ``ConfigError`` when a package that is installed gives no usable one."""
     return with_installed(BUILT_IN, group=GROUP, row=OwnerKind, what="an owner of the kind")
 
 
 def owners_in(kube: "KubeClient") -> tuple[Owner, ...]:
-    """One of each kind, for one cluster."""
-    return tuple(kind.owner(kube) for kind in kinds().values())
+    """One of each kind, for one cluster. Raises ``Defect`` where a package cannot make its own."""
+    return tuple(_made(kind, kube) for kind in kinds().values())
+
+
+def _made(kind: OwnerKind, kube: "KubeClient") -> Owner:
+    whose = f"the owner {kind.name} of the package {kinds().package(kind.name)}"
+    with defects_of(whose):
+        owner = kind.owner(kube)
+        if owner.name != kind.name:  # answers are told apart by it
+            raise Defect(f"a defect of {whose}: it calls itself {owner.name!r}")
+    return owner

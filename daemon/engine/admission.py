@@ -47,11 +47,11 @@ class Admission:
         """The admissions under way."""
         return list(self._under_way.values())
 
-    async def admit(self, release: Release, *, release_id: str) -> None:
+    async def admit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> None:
         """Admit the release, unless it is in, or was. Raises as ``ReleaseService.submit``, and ``Unavailable``."""
         task = self._under_way.get(release_id)
         if task is None:
-            task = self._group.create_task(self._outcome(release, release_id), name=f"admission {release_id}")
+            task = self._group.create_task(self._outcome(release, release_id, announced_at), name=f"admission {release_id}")
             self._under_way[release_id] = task
             task.add_done_callback(lambda _: self._under_way.pop(release_id))
         await asyncio.wait([task])
@@ -60,25 +60,25 @@ class Admission:
         if (error := task.result()) is not None:
             raise error
 
-    async def _outcome(self, release: Release, release_id: str) -> Exception | None:
+    async def _outcome(self, release: Release, release_id: str, announced_at: float | None) -> Exception | None:
         """What ``_admit`` raised, as a value: in a group, an error that gets out ends everything."""
         with release_bound(release_id):
             try:
-                await self._admit(release, release_id)
+                await self._admit(release, release_id, announced_at)
             except Exception as error:  # noqa: BLE001 - raised again for whoever asked
                 return error
         return None
 
-    async def _admit(self, release: Release, release_id: str) -> None:
+    async def _admit(self, release: Release, release_id: str, announced_at: float | None) -> None:
         if await self._ports.records.get(release_id) is not None:
             return
         running = len(self._registry) + len(self._under_way) - 1
-        session = admitted(self._ports, release, release_id=release_id, running=running)
+        session = admitted(self._ports, release, release_id=release_id, running=running, announced_at=announced_at)
         await self._keep(session)
         log.info("submitted", extra={"service": release.service, "namespace": release.namespace, "mesh": session.release.mesh})
         self._registry.put(session)
-        self._supervisor.supersede_rivals(session)
-        self._supervisor.begin(release_id)
+        if self._supervisor.supersede_rivals(session):
+            self._supervisor.begin(release_id)
 
     async def _keep(self, session: Session) -> None:
         try:
@@ -91,8 +91,8 @@ class Admission:
             raise InvalidInput(f"the release cannot be kept: {error}", fix="shorten it, or mend what the store says") from error
 
 
-def admitted(ports: Ports, release: Release, *, release_id: str, running: int) -> Session:
-    """A session for this release, with what it left out filled in.
+def admitted(ports: Ports, release: Release, *, release_id: str, running: int, announced_at: float | None = None) -> Session:
+    """A session for this release, with what it left out filled in. ``announced_at``, in seconds since 1970; null: now.
 
     Raises:
         InvalidInput: it names a cluster, mesh or policy that is not here, or a watch that cannot be judged.
@@ -114,6 +114,7 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int) -
         cluster=ports.cluster,
         tick_seconds=telemetry.tick_seconds,
         split=telemetry.split,
+        announced_at=announced_at,
         now=ports.clock.now(),
     )
     _check_terms(session)

@@ -12,7 +12,7 @@ a dead one's, whose last write may still come; one that is alive learns of it wi
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -50,7 +50,7 @@ class Checkpoints:
         self._leave = leave
         self._writer = uuid.uuid4().hex
         self._revisions: dict[str, int] = {}
-        self._elsewhere: dict[str, str] = {}
+        self._left: dict[str, str] = {}  # at the start only: what is left later is known by its writer
         self._clock = clock
         self._meter = meter
         self.standing = Standing("store", now=clock.now)
@@ -61,14 +61,21 @@ class Checkpoints:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    @property
-    def elsewhere(self) -> Mapping[str, str]:
-        """The releases that are another verdictd's, with the reason why they are left alone."""
-        return self._elsewhere
+    async def elsewhere(self, release_id: str) -> str | None:
+        """Why a release is another verdictd's; null where nothing is kept that is. Raises as the store does."""
+        kept = await self._store.get(release_id)
+        if kept is None:
+            self._left.pop(release_id, None)
+            return None
+        writer = writer_of(kept.value)
+        return self._left.get(release_id) or (_gone_on_with_by(writer) if writer not in {"", self._writer} else None)
 
     def leave_alone(self, release_id: str, reason: str) -> None:
-        """Note, and say, that a release is another verdictd's."""
-        self._elsewhere[release_id] = reason
+        """Note, and say, that a release that was found at the start is another verdictd's."""
+        self._left[release_id] = reason
+        self._say_left(release_id, reason)
+
+    def _say_left(self, release_id: str, reason: str) -> None:
         self._meter.failed("checkpoint", Elsewhere(f"release {release_id} is left alone: {reason}"))
         log.warning("a release is left to another verdictd", extra={"release": release_id, "reason": reason})
 
@@ -248,7 +255,7 @@ class Checkpoints:
         except Conflict:
             revision = await self._store.put(release_id, value, over=await self._own_revision(release_id))
         self._revisions[release_id] = revision
-        self._elsewhere.pop(release_id, None)
+        self._left.pop(release_id, None)
 
     async def _delete(self, release_id: str) -> None:
         await self._own_revision(release_id, ended=True)
@@ -265,14 +272,15 @@ class Checkpoints:
         writer = writer_of(kept.value)
         # An older one than ours is what a broker that lost its last writes has left.
         if writer != self._writer and kept.revision > self._revisions.get(release_id, 0):
-            raise Elsewhere(f"another verdictd goes on with it (process {writer or 'unknown'})")
+            raise Elsewhere(_gone_on_with_by(writer))
         return kept.revision
 
     def _give_up(self, release_id: str, error: Elsewhere, waiters: Iterable[asyncio.Future[None]]) -> None:
         """What its task waits for is cancelled with the task; others that wait are told."""
         self._revisions.pop(release_id, None)
         self._pending.pop(release_id, None)
-        self.leave_alone(release_id, str(error))
+        self._refused.pop(release_id, None)
+        self._say_left(release_id, str(error))
         self._leave(release_id)
         for waiter in _undone([*waiters, *self._waiting.pop(release_id, [])]):
             waiter.set_exception(error)
@@ -291,6 +299,10 @@ class _Batch:
     queue: Iterator[str]
     under_way: set[str] = field(default_factory=set)
     failed: bool = False
+
+
+def _gone_on_with_by(writer: str) -> str:
+    return f"another verdictd goes on with it (process {writer or 'unknown'})"
 
 
 def _undone(waiters: Iterable[asyncio.Future[None]]) -> Iterator[asyncio.Future[None]]:

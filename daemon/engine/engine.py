@@ -15,8 +15,9 @@ from daemon.aio.tasks import cancel_all
 from daemon.engine import deciding
 from daemon.engine.admission import Admission
 from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import Ports
-from daemon.engine.eventconsumer import CommandConsumer, EventConsumer
+from daemon.engine.eventconsumer import CommandConsumer, EventConsumer, Upkeep
 from daemon.engine.feed import view
 from daemon.engine.keptforms import decode_record, record_of
 from daemon.engine.recovery import recover
@@ -53,6 +54,7 @@ class Engine:
             ports.sessions, records=ports.records, clock=ports.clock, meter=ports.meter, leave=self._leave
         )
         self._tickers: list[Ticker] = []
+        self._sources: list[Upkeep] = []
         self._at_work: _AtWork | None = None
         self._stopping = asyncio.Event()
         self._recovered = asyncio.Event()
@@ -101,16 +103,17 @@ class Engine:
 
     @property
     def handicaps(self) -> Mapping[str, str | None]:
-        """What it can work without, though releases wait for it: the telemetry sources."""
-        return {ticker.standing.component: ticker.standing.problem for ticker in self._tickers}
+        """What it can work without, though releases wait for it: the telemetry sources, and where events and commands come from."""
+        telemetry = {ticker.standing.component: ticker.standing.problem for ticker in self._tickers}
+        return telemetry | {source.component: source.problem for source in self._sources}
 
     # --- ReleaseService -------------------------------------------------------------------------------------------------------
 
-    async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
+    async def submit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> ReleaseView:
         """Begin watching; see ``ports.service.ReleaseService``. Raises ``Unavailable`` while it cannot be made durable."""
         at_work = await self._working()
         if release_id not in self._registry:
-            await at_work.admission.admit(release, release_id=release_id)
+            await at_work.admission.admit(release, release_id=release_id, announced_at=announced_at)
         return await self.view(release_id)
 
     async def command(self, release_id: str, command: Command) -> ReleaseView:
@@ -177,7 +180,7 @@ class Engine:
     async def _kept_record(self, release_id: str) -> Record:
         kept = await self._ports.records.get(release_id)
         if kept is None:
-            if (why := self._checkpoints.elsewhere.get(release_id)) is not None:
+            if (why := await self._checkpoints.elsewhere(release_id)) is not None:
                 raise Elsewhere(f"release {release_id}: {why}")
             raise NotFound(f"no release {release_id!r}")
         try:
@@ -232,12 +235,15 @@ class Engine:
         ports = self._ports
         for name, source in ports.events.items():
             events = EventConsumer(name, source, releases=self, clock=ports.clock, meter=ports.meter)
+            self._sources.append(events.upkeep)
             group.create_task(events.run(), name=f"events {name}")
         commands = CommandConsumer(ports.commands, releases=self, clock=ports.clock, meter=ports.meter)
+        self._sources.append(commands.upkeep)
         group.create_task(commands.run(), name="commands")
 
     def _made_tickers(self, supervisor: Supervisor) -> list[Ticker]:
         ports = self._ports
+        routers = {name: ContainedRouter(mesh.home.router) for name, mesh in ports.meshes.items()}
         return [
             Ticker(
                 name,
@@ -248,7 +254,7 @@ class Engine:
                 clock=ports.clock,
                 meter=ports.meter,
                 decided=supervisor.decided,
-                weights=Weights(router=lambda session: ports.meshes[str(session.release.mesh)].home.router, clock=ports.clock),
+                weights=Weights(router=lambda session: routers[str(session.release.mesh)], clock=ports.clock),
                 recorder=ports.recorder,
             )
             for name in sorted({mesh.telemetry for mesh in ports.meshes.values()})

@@ -2,48 +2,112 @@
 
 Each source has a task and a bound of events under way of its own: one that is slow, hangs or fails holds up no other. Within a
 source, events of one service keep their order, since the newer release supersedes the older one; others do not wait for each
-other. Nothing that is wrong with an event keeps the next from being taken.
+other, and how it stands can be asked. Nothing that is wrong with an event keeps the next from being taken.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import NoReturn
 
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
-from daemon.aio.tasks import contained
-from daemon.errors import Elsewhere, InvalidInput, Refused, TransientError, VerdictdError
+from daemon.errors import Defect, Elsewhere, InvalidInput, Refused, TransientError, VerdictdError
+from daemon.packages import defects_of
 from daemon.ports.events import Announcement, CommandSource, EventSource
 from daemon.ports.service import Meter, ReleaseService
+from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
 
 EVENTS_UNDER_WAY = 16
 """Of one source: taken from it, and not answered yet."""
+STEADY_SECONDS = 30.0
+"""A source that has failed, and then goes on for so long, works again, though nothing may have come; its pauses begin anew."""
+
+
+class Upkeep:
+    """What a source needs to go on for ever: it is begun anew whenever it fails or ends, and how it stands is known.
+
+    A defect of it takes nothing else with it. It never ends, so that an end is a failure too.
+    """
+
+    def __init__(self, component: str, *, clock: Clock, meter: Meter) -> None:
+        self.component = component
+        self._standing = Standing(component, now=clock.now)
+        self._clock = clock
+        self._meter = meter
+        self._begun_at: float | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the source does not work; null while it does."""
+        if self._is_steady:
+            self._standing.works()
+        return self._standing.problem
+
+    def works(self) -> None:
+        """It has brought something."""
+        if self._standing.problem is not None:
+            self._standing.works()
+
+    async def run(self, take: Callable[[], Awaitable[None]]) -> NoReturn:
+        """Have everything taken, for ever."""
+        back_off = pauses()
+        while True:
+            self._begun_at = self._clock.monotonic()
+            try:
+                with defects_of(self.component):
+                    await take()
+                error: VerdictdError = Defect(f"a defect of {self.component}: it has ended")
+            except VerdictdError as failure:
+                error = failure
+            if self._is_steady:
+                back_off = pauses()
+            self._begun_at = None
+            self._failed(error)
+            await self._clock.sleep(next(back_off))
+
+    @property
+    def _is_steady(self) -> bool:
+        return self._begun_at is not None and self._clock.monotonic() - self._begun_at >= STEADY_SECONDS
+
+    def _failed(self, error: VerdictdError) -> None:
+        """Told once for each reason, however often it fails."""
+        self._meter.failed("source", error)
+        if str(error) != self._standing.problem:
+            about = {"source": self.component, "reason": str(error), "hint": "it is begun anew"}
+            log.error("a source failed", extra=about, exc_info=error.__cause__)
+        self._standing.fails(str(error))
 
 
 class EventConsumer:
-    """Hands on what one source of events brings to the engine, and answers. ``run`` is its task."""
+    """Hands on what one source of events brings to the engine, and answers. ``run`` is its task.
+
+    Attributes:
+        upkeep: how the source stands.
+    """
 
     def __init__(self, name: str, source: EventSource, *, releases: ReleaseService, clock: Clock, meter: Meter) -> None:
         self._name = name
         self._source = source
         self._releases = releases
-        self._clock = clock
         self._meter = meter
+        self.upkeep = Upkeep(f"source {name}", clock=clock, meter=meter)
         self._under_way: set[asyncio.Task[None]] = set()
         self._newest: dict[tuple[str, str], asyncio.Task[None]] = {}
 
     async def run(self) -> NoReturn:
         """Take events until cancelled."""
         async with asyncio.TaskGroup() as group:
-            await _for_ever(lambda: self._take_all(group), name=self._name, clock=self._clock, meter=self._meter)
+            await self.upkeep.run(lambda: self._take_all(group))
 
     async def _take_all(self, group: asyncio.TaskGroup) -> None:
         async with aclosing(self._source.announcements()) as announcements:
             async for announcement in announcements:
+                self.upkeep.works()
                 self._begin(announcement, group)
                 while len(self._under_way) >= EVENTS_UNDER_WAY:
                     await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -67,36 +131,37 @@ class EventConsumer:
         if after is not None:
             await asyncio.wait([after])
         try:
-            with contained():
-                await self._take(announcement)
-        except TransientError as error:
-            self._meter.failed("event", error)
-            await self._said(announcement.postpone)
+            await self._take(announcement)
         except Exception as error:
-            log.exception("an event failed", extra={"source": self._name, "hint": "it comes again"})
             self._meter.failed("event", error)
+            if isinstance(error, TransientError) and not isinstance(error, Defect):
+                await self._said(announcement.postpone)
+                return
+            log.exception("an event failed", extra={"source": self._name, "hint": "it comes again"})
             await self._said(announcement.put_back)
 
     async def _take(self, announcement: Announcement) -> None:
         try:
-            release = announcement.release()
-            assert announcement.release_id is not None  # it was understood
-            await self._releases.submit(release, release_id=announcement.release_id)
+            with defects_of(self.upkeep.component):
+                release, release_id, announced_at = announcement.release(), announcement.release_id, announcement.announced_at
+            assert release_id is not None  # it was understood
+            await self._releases.submit(release, release_id=release_id, announced_at=announced_at)
+            answer = announcement.accept
         except Elsewhere as error:  # the event has done what it is for: its release is kept
             self._meter.failed("event", error)
             log.warning("event left to another verdictd", extra={"reason": str(error)})
-            await announcement.accept()
+            answer = announcement.accept
         except (InvalidInput, Refused) as error:
             self._meter.failed("event", error)
             log.warning("event rejected", extra={"reason": str(error)})
-            await announcement.reject(str(error))
-        else:
-            await announcement.accept()
+            answer = partial(announcement.reject, str(error))
+        with defects_of(self.upkeep.component):
+            await answer()
 
     async def _said(self, answer: Callable[[], Awaitable[None]]) -> None:
         """The last answer: when it fails too, the event is the source's again, unanswered."""
         try:
-            with contained():
+            with defects_of(self.upkeep.component):
                 await answer()
         except Exception as error:
             log.exception("an event could not be answered", extra={"source": self._name})
@@ -104,21 +169,22 @@ class EventConsumer:
 
 
 class CommandConsumer:
-    """Hands on what one source of commands brings to the engine. ``run`` is its task."""
+    """Hands on what one source of commands brings to the engine. ``run`` is its task, and ``upkeep`` how the source stands."""
 
     def __init__(self, source: CommandSource, *, releases: ReleaseService, clock: Clock, meter: Meter) -> None:
         self._source = source
         self._releases = releases
-        self._clock = clock
         self._meter = meter
+        self.upkeep = Upkeep("commands", clock=clock, meter=meter)
 
     async def run(self) -> NoReturn:
         """Take commands until cancelled, one after the other."""
-        await _for_ever(self._take_all, name="commands", clock=self._clock, meter=self._meter)
+        await self.upkeep.run(self._take_all)
 
     async def _take_all(self) -> None:
         async with aclosing(self._source.commands()) as commands:
             async for release_id, command in commands:
+                self.upkeep.works()
                 about = {"release": release_id, "command": command.command}
                 try:
                     await self._releases.command(release_id, command)
@@ -129,24 +195,11 @@ class CommandConsumer:
                     self._meter.failed("command", error)
 
 
-async def _for_ever(take: Callable[[], Awaitable[None]], *, name: str, clock: Clock, meter: Meter) -> NoReturn:
-    """Sources never end. One that does, by a defect, is begun anew after a pause, and takes nothing else with it."""
-    for pause in pauses():
-        try:
-            with contained():
-                await take()
-        except Exception as error:
-            log.exception("a source failed", extra={"source": name, "hint": "a defect of ours; it is begun anew"})
-            meter.failed("source", error)
-        await clock.sleep(pause)
-    raise AssertionError("pauses never end")
-
-
 def _service_of(announcement: Announcement) -> tuple[str, str] | None:
     """Null where that is not known; why is said when the event is answered, also where it is a defect of its source."""
     try:
-        with contained():
+        with defects_of("its source"):
             release = announcement.release()
-    except Exception:  # noqa: BLE001 - as above
+    except VerdictdError:
         return None
     return release.namespace, release.service

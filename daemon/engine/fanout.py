@@ -8,20 +8,20 @@ name, where there are several.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import msgspec
 
-from daemon.aio.tasks import contained
+from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.guarding import GUARD_ENDED, Guarding
 from daemon.engine.handover import claimed
 from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
-from daemon.errors import NotFound, TimedOut, Unavailable, VerdictdError
+from daemon.errors import NotFound, TimedOut, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.placement import PatchReceipt, Placement
-from daemon.ports.routing import Claim, TrafficRouter
+from daemon.placement import Placement
+from daemon.ports.routing import Claim
 
 log = logging.getLogger(__name__)
 
@@ -126,44 +126,9 @@ class FanOut:
         return RevertOutcome(action=Action.REVERT, steps=(step,), attempts=outcome.attempts, reason=said)
 
 
-@dataclass(frozen=True, slots=True)
-class _Contained:
-    """A router whose defects are errors of ours, which are retried and told; each is logged once with its trace."""
-
-    router: TrafficRouter
-    said: set[str] = field(default_factory=set)
-
-    async def locate(self, release: Release) -> Placement:
-        return await self._tried(self.router.locate(release))
-
-    async def check_baseline(self, release: Release, *, located: str = "") -> str:
-        return await self._tried(self.router.check_baseline(release, located=located))
-
-    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
-        return await self._tried(self.router.revert(release, located=located))
-
-    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
-        return await self._tried(self.router.canary_gets_traffic(release, located=located))
-
-    async def _tried(self, call: Awaitable[T]) -> T:
-        try:
-            with contained():
-                return await call
-        except VerdictdError:
-            raise
-        except Exception as error:
-            said = f"a defect of its adapter: {type(error).__name__}: {error}"
-            if said not in self.said:
-                self.said.add(said)
-                log.exception("a mesh failed by a defect of its adapter")
-            raise Unavailable(said) from error
-
-
 def _contained(clusters: Clusters) -> Clusters:
-    """So that a defect in one ends no other's task. A single one's is its release's, which is begun anew for it."""
-    if len(clusters) == 1:
-        return clusters
-    return {name: replace(cluster, router=_Contained(cluster.router)) for name, cluster in clusters.items()}
+    """So that a defect in one ends no other's task, nor the release's own."""
+    return {name: replace(cluster, router=ContainedRouter(cluster.router)) for name, cluster in clusters.items()}
 
 
 async def _located(cluster: MeshCluster, release: Release, *, seconds: float | None) -> Placement | VerdictdError:

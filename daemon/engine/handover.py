@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from daemon.aio.clock import Clock
-from daemon.aio.tasks import contained
-from daemon.errors import Refused, TimedOut, VerdictdError
+from daemon.errors import Defect, Refused, TimedOut, VerdictdError
 from daemon.model import Release, TimedStep
+from daemon.packages import defects_of
 from daemon.ports.routing import Claim, Owner
 
 log = logging.getLogger(__name__)
@@ -86,15 +86,13 @@ async def once(call: Callable[[], Awaitable[str]]) -> str | VerdictdError:
 async def _claim(owner: Owner, release: Release, *, seconds: float) -> Claim | str | None:
     try:
         async with asyncio.timeout(seconds):
-            with contained():
+            with defects_of(f"owner {owner.name}"):
                 return await owner.claims(release)
     except TimeoutError:
         return f"whether {owner.name} owns the routes was not known within {seconds:g} s"
     except VerdictdError as error:
+        _log(error, owner, "an owner could not be asked, through a defect of its adapter")
         return f"whether {owner.name} owns the routes could not be asked ({error})"
-    except Exception as error:
-        log.exception("an owner could not be asked, through a defect of its adapter", extra={"owner": owner.name})
-        return f"whether {owner.name} owns the routes could not be asked, through a defect ({type(error).__name__})"
 
 
 async def _tell(
@@ -122,15 +120,17 @@ async def _tell(
 
 async def _aborted(owner: Owner, release: Release, claim: Claim, *, seconds: float) -> str:
     """Raises a ``VerdictdError`` also for a defect of the adapter, which must not end a revert."""
-    limit = asyncio.timeout(seconds)
     try:
-        async with limit:
-            with contained():
+        async with asyncio.timeout(seconds):
+            with defects_of(f"owner {owner.name}"):
                 return await owner.abort(release, claim)
-    except VerdictdError:
+    except VerdictdError as error:
+        _log(error, owner, "an owner could not be told, through a defect of its adapter")
         raise
     except TimeoutError as error:
-        raise TimedOut(f"{owner.name} did not answer within {seconds:g} s" if limit.expired() else str(error)) from error
-    except Exception as error:
-        log.exception("an owner could not be told, through a defect of its adapter", extra={"owner": owner.name})
-        raise Refused(f"through a defect: {type(error).__name__}") from error
+        raise TimedOut(f"{owner.name} did not answer within {seconds:g} s") from error
+
+
+def _log(error: VerdictdError, owner: Owner, message: str) -> None:
+    if isinstance(error, Defect):
+        log.error(message, extra={"owner": owner.name}, exc_info=error.__cause__)

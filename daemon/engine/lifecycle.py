@@ -25,6 +25,7 @@ def admitted(
     tick_seconds: float,
     split: bool,
     now: float,
+    announced_at: float | None = None,
 ) -> Session:
     """A release has been accepted; its canary and its routes are looked for next."""
     return Session(
@@ -35,6 +36,7 @@ def admitted(
         cluster=cluster,
         stage=Stage.LOCATING,
         submitted_at=now,
+        announced_at=None if announced_at is None else min(announced_at, now),
         tick_seconds=tick_seconds,
         split=split,
         boundary=1.0 / policy.alpha,

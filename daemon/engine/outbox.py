@@ -11,14 +11,14 @@ from collections.abc import Mapping
 
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
-from daemon.aio.tasks import contained
 from daemon.engine import lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Sink
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
-from daemon.errors import TimedOut, VerdictdError
+from daemon.errors import Defect, TimedOut, VerdictdError
 from daemon.model import Verdict
+from daemon.packages import defects_of
 from daemon.ports.service import Meter
 
 log = logging.getLogger(__name__)
@@ -43,10 +43,10 @@ class Outbox:
 
     def _is_wanted(self, name: str, session: Session, verdict: Verdict) -> bool:
         try:
-            with contained():
+            with defects_of(f"sink {name}"):
                 return self._sinks[name].to.wants(session.release, verdict)
-        except Exception as error:
-            log.exception("a sink failed by a defect of ours", extra={"sink": name, "hint": "it is told, to be on the safe side"})
+        except VerdictdError as error:
+            log.exception("a sink failed by a defect", extra={"sink": name, "hint": "it is told, to be on the safe side"})
             self._meter.failed("sink", error)
             return True
 
@@ -59,7 +59,7 @@ class Outbox:
     async def _deliver(self, name: str, session: Session) -> None:
         sink, said = self._sinks[name], ""
         for pause in pauses(sink.pauses_seconds):
-            error = await self._attempt(sink, session)
+            error = await self._attempt(name, sink, session)
             current, now = self._registry.get(session.release_id), self._clock.now()
             if error is None:
                 self._note(lifecycle.delivered(current, name, now=now))
@@ -72,25 +72,21 @@ class Outbox:
                 return
             if str(error) != said:
                 said = str(error)
-                defect = error.__cause__ if type(error) is VerdictdError else None
+                defect = error.__cause__ if isinstance(error, Defect) else None
                 log.warning("a sink has not taken the verdict yet", extra=about, exc_info=defect)
             await self._clock.sleep(pause)
 
-    async def _attempt(self, sink: Sink, session: Session) -> VerdictdError | None:
+    async def _attempt(self, name: str, sink: Sink, session: Session) -> VerdictdError | None:
         """Why it has not taken the verdict; null when it has."""
         assert session.verdict is not None  # as above
         try:
             async with asyncio.timeout(sink.attempt_seconds):
-                with contained():
+                with defects_of(f"sink {name}"):
                     await sink.to.publish(session.release, session.verdict)
         except TimeoutError:
             return TimedOut(f"no acknowledgement within {sink.attempt_seconds:g} s")
         except VerdictdError as error:
             return error
-        except Exception as error:  # noqa: BLE001 - a defect of one sink; it is logged with its trace, once for each reason
-            defect = VerdictdError(f"{type(error).__name__}: {error}")
-            defect.__cause__ = error
-            return defect
         return None
 
     def _note(self, session: Session) -> None:

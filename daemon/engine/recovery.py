@@ -53,7 +53,7 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
     open_ones = [session for session in kept if session.release_id not in ended]
     sessions = await checkpoints.claimed(await _with_what_was_told(ports, checkpoints, open_ones))
     # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
-    for session in sorted(sessions, key=lambda s: s.submitted_at):
+    for session in sorted(sessions, key=lambda s: s.age):
         if session.release.mesh not in ports.meshes:
             gone = f"release {session.release_id} is on mesh {session.release.mesh!r}, which is not configured any more"
             ports.meter.failed("recovery", VerdictdError(gone))

@@ -53,6 +53,7 @@ class Session:
     """One release's whole state.
 
     Attributes:
+        announced_at: when it was announced, in seconds since 1970; null where that is not known but by ``submitted_at``.
         submitted_at, started_at: seconds since 1970; the watch's own time is counted from ``started_at``.
         tick_seconds, split: how its telemetry samples; fixed for the whole watch so that the judge's terms are.
         digest: chained SHA-256 over the samples, as hex.
@@ -101,7 +102,13 @@ class Session:
     located: str = ""
     marks: tuple[TimedStep, ...] = ()
     evidence_from: float = 0.0
+    announced_at: float | None = None
     carried: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def age(self) -> tuple[float, float]:
+        """Orders the releases of a service: the larger one is newer. When it was announced, then when it was taken."""
+        return (self.submitted_at if self.announced_at is None else self.announced_at, self.submitted_at)
 
     @property
     def window_seconds(self) -> float:

@@ -7,6 +7,7 @@ failure of our own code, which is reported and tried again. It never takes other
 import asyncio
 import logging
 import random
+from collections.abc import Sequence
 from typing import assert_never
 
 from daemon.aio.backoff import pauses
@@ -70,9 +71,18 @@ class Supervisor:
         self._cancel(session.release_id)
         self._forget(session)
 
-    def supersede_rivals(self, newer: Session) -> None:
-        """End what is going on with older releases of the same service, each as far as its stage allows."""
-        for rival in self._registry.rivals(newer.release, release_id=newer.release_id):
+    def supersede_rivals(self, session: Session) -> bool:
+        """End what is going on with older releases of the same service, each as far as its stage allows.
+
+        Returns false where there is a newer one already: then it is this one that is superseded.
+        """
+        rivals = self._registry.rivals(session.release, release_id=session.release_id)
+        newest = max([session, *rivals], key=lambda one: one.age)
+        self._supersede(rivals if newest is session else [session], newest)
+        return newest is session
+
+    def _supersede(self, older: Sequence[Session], newer: Session) -> None:
+        for rival in older:
             match rival.stage:
                 case Stage.LOCATING | Stage.WATCHING:
                     self.decided(deciding.superseded(rival, newer.release_id, now=self._ports.clock.now()))

@@ -32,14 +32,19 @@ class Capacity:
     per_peer: int
 
 
-def capacity(settings: Settings) -> Capacity:
+def capacity(settings: Settings, *, connectors: int = 0, all_clusters: bool = False) -> Capacity:
     """What the settings and the process's limit allow. Raises the limit when that is needed and permitted.
+
+    Args:
+        settings: the daemon's.
+        connectors: connections that sources of events and sinks of verdicts hold open at a time.
+        all_clusters: whether one of them asks the API servers.
 
     Raises:
         ConfigError: the limit is too low for what the settings ask for; says how many descriptors are needed.
     """
     wanted = settings.http.max_connections
-    elsewhere = set_aside(settings)
+    elsewhere = connectors + set_aside(settings, all_clusters=all_clusters)
     allowed = _raised(elsewhere + (MOST if wanted is None else wanted))
     need = elsewhere + (LEAST if wanted is None else wanted)
     if allowed < need:
@@ -54,15 +59,16 @@ def capacity(settings: Settings) -> Capacity:
     return Capacity(connections=connections, per_peer=max(1, connections // 2) if per_peer is None else per_peer)
 
 
-def set_aside(settings: Settings) -> int:
-    """Descriptors that everything but the API's connections may need at the same time."""
+def set_aside(settings: Settings, *, all_clusters: bool = False) -> int:
+    """Descriptors that everything but the API's connections and the connectors may need at the same time."""
     total = _OWN + 2 * ACCEPTED_AT_ONCE
     for telemetry in settings.telemetry.values():
         # Connections to proxies are kept from tick to tick, also beyond those in use at a time.
         total += len(telemetry.endpoints) if isinstance(telemetry, EnvoyTelemetry) else _PROMETHEUS
     total += sum(kind_of(mesh).connections for mesh in settings.meshes.values())
     asked = [settings.clusters_of(mesh) for mesh in settings.meshes.values() if need_kubernetes([mesh])]
-    return total + _API_SERVER * len({name for names in asked for name in names})
+    clusters = settings.clusters if all_clusters else {name for names in asked for name in names}
+    return total + _API_SERVER * len(clusters)
 
 
 def _raised(wanted: int) -> int:

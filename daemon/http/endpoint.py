@@ -16,7 +16,8 @@ from daemon.http.guard import Guard
 from daemon.http.metrics import Metrics
 from daemon.http.problems import Handler
 from daemon.http.waiting import Waiting
-from daemon.ports.service import ReleaseService, Verdicts
+from daemon.ports.events import DeadLetters
+from daemon.ports.service import Feed, ReleaseService, Verdicts
 
 TEXT: Final = "text/plain"
 JSON: Final = "application/json"
@@ -74,10 +75,17 @@ Readiness = Callable[[], Components]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiPorts:
-    """What endpoints are made from: the engine's ports, the settings, and who keeps answers open."""
+    """What endpoints are made from: the engine's ports, the settings, and who keeps answers open.
+
+    Attributes:
+        feed: the changes of releases, for what streams them.
+        dead_letters: for what an endpoint has taken and cannot use.
+    """
 
     releases: ReleaseService
     verdicts: Verdicts
+    feed: Feed
+    dead_letters: DeadLetters
     metrics: Metrics
     readiness: Readiness
     http: Http

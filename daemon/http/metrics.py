@@ -76,6 +76,9 @@ class Metrics:
         self._stages = Gauge(
             "verdictd_releases", "Releases by stage; ended: those still in memory.", ("stage",), registry=self.registry
         )
+        self._components = Gauge(
+            "verdictd_component_up", "Whether a component works, as /readyz says it.", ("component",), registry=self.registry
+        )
         self._answered = Gauge(
             "verdictd_telemetry_last_success_timestamp_seconds",
             "When a telemetry source last answered; 0: never.",
@@ -91,6 +94,11 @@ class Metrics:
         """How many releases are in each stage."""
         for stage, count in counts.items():
             self._stages.labels(stage.value).set(count)
+
+    def set_components(self, works: Mapping[str, bool]) -> None:
+        """Which components work."""
+        for component, up in works.items():
+            self._components.labels(component).set(up)
 
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         """A release has been sampled and judged."""

@@ -61,7 +61,8 @@ class MeshKind:
     proven: str
 
     def __post_init__(self) -> None:
-        """Refuse a mesh of an API server that could not be told in which cluster it is."""
+        """Refuse what no settings could name, or what could not make a router; and a mesh that could not be told its cluster."""
+        _check(self.settings, self.router, self.telemetry)
         if self.rights and not issubclass(self.settings, KubeMesh):
             raise TypeError(f"{self.settings.__name__} is no KubeMesh, and has rights on an API server")
 
@@ -74,3 +75,14 @@ class MeshKind:
     def needs_kubernetes(self) -> bool:
         """Whether its router talks to the API server."""
         return bool(self.rights)
+
+
+def _check(settings: object, router: object, telemetry: object) -> None:
+    """What is said of the types, at run time too: a package need not have been type-checked."""
+    if not isinstance(settings, type) or not issubclass(settings, Mesh):
+        raise TypeError("the settings of a mesh are a Mesh")
+    tag = settings.__struct_config__
+    if tag.tag_field != "kind" or not isinstance(tag.tag, str):
+        raise TypeError(f"{settings.__name__} has no tag of text under kind")
+    if not callable(router) or not isinstance(telemetry, Schema):
+        raise TypeError(f"{tag.tag} has no router that can be called, or no Schema of its telemetry")

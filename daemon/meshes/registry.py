@@ -5,16 +5,17 @@ that names its ``MeshKind``. A broken one is refused at once, since a mesh that 
 """
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from config.errors import ConfigError, Fault
 from config.settings import Mesh
 from daemon.meshes.envoy.mesh import ENVOY
 from daemon.meshes.istio.mesh import ISTIO
 from daemon.meshes.kind import MeshKind, Router
-from daemon.packages import with_installed
+from daemon.packages import Rows, with_installed
 from daemon.telemetry.schema import Schema
 
 if TYPE_CHECKING:
@@ -26,13 +27,27 @@ BUILT_IN: tuple[MeshKind, ...] = (ENVOY, ISTIO)
 
 
 @functools.cache
-def kinds() -> Mapping[str, MeshKind]:
+def kinds() -> Rows[MeshKind]:
     """Every kind by its name: ours, then those of other packages in the order of their entry points' names.
 
     Raises:
-        ConfigError: an entry point cannot be loaded, gives no ``MeshKind``, or one whose name is taken.
+        ConfigError: an entry point cannot be loaded, gives no ``MeshKind``, or one whose name, or whose telemetry's, is taken.
     """
-    return with_installed(BUILT_IN, group=GROUP, row=MeshKind, what="a mesh of the kind")
+    found = with_installed(BUILT_IN, group=GROUP, row=MeshKind, what="a mesh of the kind")
+    if wrong := list(_confused(found)):
+        raise ConfigError(wrong, source="installed packages")
+    return found
+
+
+def _confused(found: Rows[MeshKind]) -> Iterator[Fault]:
+    """Kinds whose telemetry has the name of another kind's, and is not the same: settings could not tell them apart."""
+    first: dict[str, MeshKind] = {}
+    for kind in found.values():
+        other = first.setdefault(kind.telemetry.name, kind)
+        if other.telemetry != kind.telemetry:
+            whose, others = found.package(kind.name), found.package(other.name)
+            message = f"the telemetry of the kind {kind.name} of {whose} is called {kind.telemetry.name}, as another of {others} is"
+            yield Fault(path=f"{GROUP}.{kind.name}", message=message, fix=f"mend or remove {whose}")
 
 
 def kind_of(mesh: Mesh) -> MeshKind:

@@ -23,6 +23,12 @@ class Announcement(Protocol):
         """The id made from the event's origin (the same event gives the same id); null when it could not be understood."""
         ...
 
+    @property
+    def announced_at(self) -> float | None:
+        """When it was announced, in seconds since 1970: of two events of one service the later one is the newer release, however
+        late either is taken. Null where the source does not know: it counts as announced when it is taken."""
+        ...
+
     def release(self) -> Release:
         """The release it announces; raises ``InvalidEvent`` with the reason."""
         ...

@@ -17,8 +17,12 @@ from daemon.model import Command, Reading, Record, Release, ReleaseView, TimedSt
 class ReleaseService(Protocol):
     """What the API may ask of the engine."""
 
-    async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
-        """Begin watching; the same id twice is the same release. Raises ``InvalidInput``; ``Refused`` when full."""
+    async def submit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> ReleaseView:
+        """Begin watching; the same id twice is the same release. Raises ``InvalidInput``; ``Refused`` when full.
+
+        ``announced_at``, in seconds since 1970, is now where it is not given. A release that was announced before another of its
+        service that is in already is superseded by it at once, and gets that verdict.
+        """
         ...
 
     async def command(self, release_id: str, command: Command) -> ReleaseView:

@@ -11,6 +11,7 @@ from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.prometheus.client import prometheus_client
 from daemon.telemetry.prometheus.source import PrometheusSource
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.schema import Schema
@@ -103,20 +104,15 @@ async def _scraped(
 async def _prometheus(
     settings: PrometheusTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool
 ) -> AsyncIterator[Telemetry]:
-    url = base_url(settings.url, path=f"telemetry.{name}.url")
-    index = SeriesIndex(schema, as_text=True)
-    async with HttpClient(
-        setting=f"telemetry.{name}.url",
-        ceiling_setting=f"telemetry.{name}.max_answer_bytes",
-        connections=_CONNECTIONS,
-        timeout_seconds=settings.timeout_seconds,
-        max_answer_bytes=settings.max_answer_bytes,
+    client, url = prometheus_client(
+        settings,
+        entry=f"telemetry.{name}",
         pool=pool,
-        ca_file=settings.ca_file,
-        headers=settings.headers,
-        token_file=settings.token_file,
+        connections=_CONNECTIONS,
         keep_seconds=_keep_seconds(settings.tick_seconds),
-    ) as client:
+    )
+    index = SeriesIndex(schema, as_text=True)
+    async with client:
         source = PrometheusSource(
             client,
             url=url,

@@ -14,6 +14,7 @@ from daemon.telemetry.counters.collection import Collection, Source
 from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.readings import CounterState
 from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.outage import Outage
 from daemon.telemetry.schema import Schema
 
 _INLINE_RELEASES = 64
@@ -29,6 +30,7 @@ class SampledTelemetry:
         self._index = index
         self._clock = clock
         self._state = CounterState(index)
+        self._outage = Outage(clock=clock)
         self._serial = 0
         self._met = 0
         self._before: Mapping[str, float] = {}
@@ -60,7 +62,7 @@ class SampledTelemetry:
         self._serial += 1
         before, self._before = self._before, {}
         try:
-            collected = await self._source.collect()
+            collected = await self._outage.bridged(self._source.collect, tick_seconds=self.tick_seconds)
         except VerdictdError as error:
             # Series may have been met before it failed, new ones at every tick.
             self._index.tidy(self._met)

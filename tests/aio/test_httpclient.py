@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import files
+from daemon.aio.credentials import Credentials, Identity
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import PIECE_BYTES, ParserPool
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
@@ -55,6 +56,7 @@ async def client(**options: Any) -> AsyncIterator[HttpClient]:
             "connections": 64,
             "timeout_seconds": PATIENCE_SECONDS,
             "max_answer_bytes": CEILING,
+            "identity": Identity(Credentials(token_file=options.pop("token_file", None))),
         }
         async with HttpClient(pool=pool, **{**defaults, **options}) as made:
             yield made
@@ -398,9 +400,9 @@ async def test_a_token_file_that_hangs_is_named_and_takes_no_thread_of_anybody_e
     monkeypatch.setattr(files, "read_bytes", hanging)
     async with server(says(b"{}")) as honest, client(token_file="/mount/token", timeout_seconds=0.02) as http:
         for _ in range(40):
-            with pytest.raises(TimedOut, match=r"token file .* could not be read within"):
+            with pytest.raises(TimedOut, match=r"files with the credentials for 127\.0\.0\.1:\d+ could not be read within"):
                 await http.read(honest.url, Noting)
-        assert [thread.name for thread in threading.enumerate()].count("token file") == 1
+        assert [thread.name for thread in threading.enumerate()].count("credentials") == 1
         async with asyncio.timeout(5.0):
             await asyncio.to_thread(int)
         answers.set()

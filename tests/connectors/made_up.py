@@ -26,6 +26,7 @@ class Pushed:
     number: int
     body: bytes
     content: Announced | InvalidEvent
+    announced_at: float | None = None
 
     @property
     def release_id(self) -> str | None:

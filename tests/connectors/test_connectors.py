@@ -9,23 +9,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from config.errors import ConfigError
 from config.settings import Settings
-from daemon.aio.clock import SystemClock
 from daemon.app import serve
 from daemon.bus import subjects
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.store import KvStore
-from daemon.connectors import Connector, ConnectorContext, open_connectors
+from daemon.kube.resources import PODS
 from daemon.model import Outcome, Record
-from daemon.ports.events import EventSource
 from daemon.settings import settings_of
 from tests.bus.test_eventsource import dead_letters
-from tests.connectors import made_up
+from tests.connectors import made_up, made_up_settings
 from tests.hand.broker import Broker, nats_server
 from tests.hand.packages import install, packages
 from tests.hand.samples import DOCUMENT
 from tests.hand.waiting import until
+from tests.meshes.cluster import cluster
 from tests.servers.run import free_ports
 
 __all__ = ["nats_server", "packages"]
@@ -33,7 +31,7 @@ __all__ = ["nats_server", "packages"]
 pytestmark = pytest.mark.live
 
 
-def settings(folder: Path, broker: Broker) -> Settings:
+def settings(folder: Path, broker: Broker, **more: object) -> Settings:
     [port] = free_ports(1)
     document = {
         "cluster": "prod",
@@ -44,21 +42,29 @@ def settings(folder: Path, broker: Broker) -> Settings:
             "m": {"kind": "envoy", "telemetry": "t", "routes_file": str(folder / "routes.json"), "admin": "http://127.0.0.1:9"}
         },
         "limits": {"locate_seconds": 600.0},
+        **more,
     }
     return settings_of(document, source="test")
 
 
 @asynccontextmanager
-async def daemon(given: Settings) -> AsyncIterator[made_up.Pipe]:
-    """A whole daemon, and the pipe into it."""
+async def serving(given: Settings) -> AsyncIterator[None]:
+    """A whole daemon."""
     stop = asyncio.Event()
     async with asyncio.timeout(60.0), asyncio.TaskGroup() as group:
         group.create_task(serve(given, stop=stop))
         try:
-            await until(lambda: bool(made_up.PIPES))
-            yield made_up.PIPES[-1]
+            yield
         finally:
             stop.set()
+
+
+@asynccontextmanager
+async def daemon(given: Settings) -> AsyncIterator[made_up.Pipe]:
+    """A whole daemon, and the pipe into it."""
+    async with serving(given):
+        await until(lambda: bool(made_up.PIPES))
+        yield made_up.PIPES[-1]
 
 
 async def test_a_made_up_source_and_sink_are_a_module_and_a_row(packages: Path, tmp_path: Path, nats_server: Broker) -> None:
@@ -102,28 +108,31 @@ async def recorded(bus: Bus, release_id: str) -> Record:
     return msgspec.json.decode(kept.value, type=Record)
 
 
-@pytest.mark.parametrize(
-    ("points", "message"),
-    [
-        ({"verdictd.sources": {"s0": "tests.connectors.made_up:HEARD"}}, r"verdictd\.sources\.s0: .* is no Connector but a Heard"),
-        ({"verdictd.sinks": {"s0": "tests.connectors.made_up:NONE"}}, r"verdictd\.sinks\.s0: .* cannot be loaded: AttributeError"),
-        (
-            {"verdictd.sinks": dict.fromkeys(("s0", "s1"), "tests.connectors.made_up:LIST")},
-            r"verdictd\.sinks\.s1: .* is a sink called list, which there is already",
-        ),
-    ],
-)
-async def test_a_row_that_cannot_be_used_is_refused_at_the_start(
-    packages: Path, tmp_path: Path, nats_server: Broker, points: dict[str, dict[str, str]], message: str
+async def test_settings_of_their_own_and_the_clusters_clients_reach_a_source_and_as_many_sinks_as_are_named(
+    packages: Path, tmp_path: Path, nats_server: Broker
 ) -> None:
-    install(packages, points)
-    async with open_bus(nats_server.settings, cluster="prod") as bus:
-        given = ConnectorContext(settings=settings(tmp_path, nats_server), bus=bus, clock=SystemClock())
-        with pytest.raises(ConfigError, match=message):
-            async with open_connectors(given):
-                pass
-
-
-def test_a_name_that_cannot_stand_in_a_record_is_refused() -> None:
-    with pytest.raises(ValueError, match="no name of a connector"):
-        Connector[EventSource](name="a: b", open=made_up.PIPE.open)
+    module = "tests.connectors.made_up_settings"
+    install(packages, {"verdictd.sources": {"s": f"{module}:WATCHED"}, "verdictd.sinks": {"t": f"{module}:JOURNAL"}})
+    async with cluster(tmp_path) as api, open_bus(nats_server.settings, cluster="elsewhere") as bus:
+        release = json.dumps({**DOCUMENT, "baseline": {"service": "v1"}, "canary": {"service": "v2"}})
+        for name, text in (("web-1", release), ("odd-1", "no release")):
+            annotations = {made_up_settings.ANNOTATION: text}
+            api.put(PODS, {"metadata": {"name": name, "namespace": "shop", "annotations": annotations}, "spec": {}})
+        given = settings(
+            tmp_path,
+            nats_server,
+            kubernetes={"east": {"auth": "kubeconfig", "kubeconfig": str(api.kubeconfig)}},
+            sources={"shop": {"kind": "pods", "cluster": "east", "namespace": "shop"}},
+            sinks={"first": {"kind": "journal", "title": "one"}, "second": {"kind": "journal", "title": "two"}},
+        )
+        async with serving(given):
+            await until(lambda: "shop" in made_up_settings.SOURCES)
+            answers = made_up_settings.SOURCES["shop"].answers
+            await until(lambda: len(answers) == 2)
+            assert answers["web-1"] == "accepted"
+            assert answers["odd-1"].startswith("$: not JSON")
+            release_id = await running(bus)
+            await bus.connection.jetstream.publish(f"verdictd.command.{release_id}", b'{"command":"cancel","by":"eve"}')
+            await until(lambda: all(release_id in made_up_settings.JOURNALS.get(title, {}) for title in ("one", "two")))
+            record = await recorded(bus, release_id)
+    assert sorted(mark.detail for mark in record.marks if mark.step == "delivered") == ["first", "second"]

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.engine.admission import admitted
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
-from daemon.model import Action, Command, Outcome, Record, Release, Stage
+from daemon.model import Action, Command, Outcome, Record, Release, Stage, Verdict
 from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
@@ -348,10 +348,10 @@ async def test_a_wait_ends_with_nothing_when_the_verdict_has_not_come() -> None:
 async def test_one_release_that_fails_in_our_own_code_does_not_take_the_others_with_it() -> None:
     scene = Scene(telemetry=HandTelemetry([gap()]))
 
-    def burst() -> None:
+    async def burst(verdict: Verdict) -> None:
         raise ZeroDivisionError("a defect of ours")
 
-    scene.router.on_patch = burst
+    scene.sink.publish = burst  # type: ignore[method-assign]  # as the log of verdicts would not
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         await until(lambda: engine.views()[0].stage is Stage.WATCHING)

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator
 import msgspec
 import pytest
 
-from daemon.engine.eventconsumer import EVENTS_UNDER_WAY
-from daemon.errors import InvalidEvent, NotFound
+from daemon.engine.eventconsumer import EVENTS_UNDER_WAY, STEADY_SECONDS
+from daemon.errors import InvalidEvent, NotFound, Unavailable
 from daemon.model import Command, Release, Stage
-from tests.hand.ports import HandAnnouncement, HandEvents, Scene, running, until
-from tests.hand.samples import ID, RELEASE
+from tests.hand.ports import HandAnnouncement, HandEvents, HandTelemetry, Scene, running, until, verdict_of
+from tests.hand.samples import ID, RELEASE, gap
 
 
 class Hanging(HandAnnouncement):
@@ -98,7 +98,7 @@ async def test_a_source_that_breaks_is_begun_anew_and_what_it_had_under_way_is_a
         assert (first.answer, second.answer) == ("accepted", "accepted")
         assert engine.ready
     assert [what for what, _ in scene.meter.failures] == ["source"]
-    assert [record.__dict__["source"] for record in caplog.records if record.message == "a source failed"] == ["first"]
+    assert [record.__dict__["source"] for record in caplog.records if record.message == "a source failed"] == ["source first"]
 
 
 async def test_an_event_that_only_has_to_be_rejected_does_not_wait_for_one_whose_store_hangs() -> None:
@@ -229,3 +229,76 @@ async def test_an_event_that_its_source_cannot_read_by_a_defect_is_put_back_and_
         source.breaks.set()
         source.queue.put_nowait(good)
         await until(lambda: good.answer)
+
+
+async def test_a_source_that_fails_is_told_as_a_handicap_until_it_brings_something_or_goes_on_for_a_while() -> None:
+    broken = Failing(Unavailable("its queue is away"))
+    scene, _, _ = two_sources(broken)
+    async with running(scene) as engine:
+        await until(lambda: broken.begun == 1)
+        assert {name: why for name, why in engine.handicaps.items() if why} == {}
+        assert {"source first", "source second", "source hand", "commands"} <= engine.handicaps.keys()
+        broken.queue.put_nowait(event(1))
+        broken.breaks.set()
+        await until(lambda: broken.begun == 2)
+        assert engine.handicaps["source first"] == "its queue is away"
+        assert engine.handicaps["source second"] is None
+        scene.clock.time += STEADY_SECONDS
+        assert engine.handicaps["source first"] is None
+
+
+async def test_a_source_that_ends_has_failed_and_works_again_with_what_comes(caplog: pytest.LogCaptureFixture) -> None:
+    class Ending(HandEvents):
+        begun = 0
+
+        async def announcements(self) -> AsyncGenerator[HandAnnouncement, None]:
+            self.begun += 1
+            while self.begun > 3:
+                yield await self.queue.get()
+
+    source = Ending()
+    scene, _, _ = two_sources(source)
+    async with running(scene) as engine:
+        await until(lambda: source.begun == 4)
+        assert engine.handicaps["source first"] == "a defect of source first: it has ended"
+        good = event(1)
+        source.queue.put_nowait(good)
+        await until(lambda: good.answer)
+        assert engine.handicaps["source first"] is None
+    assert [record.message for record in caplog.records].count("a source failed") == 1, "once for each reason"
+    assert [what for what, _ in scene.meter.failures] == ["source"] * 3
+
+
+async def test_an_older_event_that_was_postponed_does_not_supersede_what_was_admitted_meanwhile() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    async with running(scene) as engine:
+        older, newer = event(1, service="web"), event(2, service="web")
+        older.announced_at, newer.announced_at = scene.clock.time - 20.0, scene.clock.time - 10.0
+        scene.records.failing = Unavailable("the store is away")
+        scene.events.queue.put_nowait(older)
+        await until(lambda: older.answer)
+        assert older.answer == "postponed"
+        scene.records.failing = None
+        for one in (newer, older):
+            scene.events.queue.put_nowait(one)
+        await until(lambda: older.answer == newer.answer == "accepted")
+        told = await verdict_of(engine, "web-1")
+        assert told.reason == "superseded by release web-2 of the same service"
+        assert (await engine.view("web-2")).stage in {Stage.LOCATING, Stage.WATCHING}
+        last = event(3, service="web")
+        last.announced_at = scene.clock.time
+        scene.events.queue.put_nowait(last)
+        assert (await verdict_of(engine, "web-2")).reason == "superseded by release web-3 of the same service"
+
+
+async def test_which_release_is_newer_is_known_after_a_restart() -> None:
+    scene = Scene(telemetry=HandTelemetry([gap()]))
+    newer = msgspec.structs.replace(RELEASE, service="web")
+    async with running(scene) as engine:
+        await engine.submit(newer, release_id="web-2", announced_at=scene.clock.time - 10.0)
+    async with running(scene) as engine:
+        await engine.submit(newer, release_id="web-1", announced_at=scene.clock.time - 20.0)
+        await engine.submit(newer, release_id="web-3", announced_at=scene.clock.time - 5.0)
+        assert "web-2" in (await verdict_of(engine, "web-1")).reason
+        assert "web-3" in (await verdict_of(engine, "web-2")).reason
+        assert (await engine.view("web-3")).verdict is None

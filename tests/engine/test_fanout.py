@@ -212,7 +212,7 @@ class Broken(Located):
 async def test_a_defect_in_a_further_cluster_stops_no_watch_and_is_told() -> None:
     placement = await fanout.locate(clusters(east=Located("east"), west=Broken("west")), RELEASE)
     assert [one.cluster for one in placement.routes] == ["east"]
-    assert placement.baseline.endswith("west: a defect of its adapter: KeyError: 'spec'")
+    assert placement.baseline.endswith("west: a defect of the mesh's adapter: KeyError: 'spec'")
 
 
 @pytest.mark.parametrize("order", [("east", "west"), ("west", "east")])
@@ -224,7 +224,7 @@ async def test_a_defect_in_one_cluster_keeps_no_other_from_being_taken_back_and_
     both = clusters(**{name: routers[name] for name in order})
     outcome = await fan_out(clock).run(both, RELEASE)
     assert (outcome.action, east.calls.count("patch")) == (Action.FAILED, 2)
-    assert "west: the traffic could not be taken back (3 tried): a defect of its adapter: KeyError: 'spec'" in outcome.reason
+    assert "west: the traffic could not be taken back (3 tried): a defect of the mesh's adapter: KeyError: 'spec'" in outcome.reason
     assert steps(outcome, reverting.PATCH_SENT) == ["east: web: v2 -> v1"]
     told = await fan_out(clock).guard(both, RELEASE, located="", failed=True)
     assert sorted(step.detail.partition(":")[0] for step in told if step.step == guarding.GUARD_ENDED) == ["east", "west"]

@@ -119,9 +119,9 @@ async def test_one_that_surely_undoes_nothing_and_cannot_be_told_keeps_nothing(r
     ("answer", "said"),
     [
         (Unavailable("away"), "could not be asked (away)"),
-        (KeyError("x"), "through a defect (KeyError)"),
-        (SystemExit(0), "through a defect (RuntimeError)"),
-        (asyncio.CancelledError(), "through a defect (RuntimeError)"),
+        (KeyError("x"), "a defect of owner flagger: KeyError: 'x'"),
+        (SystemExit(0), "a defect of owner flagger: RuntimeError: it wanted to end the process, with 0"),
+        (asyncio.CancelledError(), "a defect of owner flagger: RuntimeError: it was cancelled, and not by us"),
         (None, "within 0.01 s"),
     ],
 )

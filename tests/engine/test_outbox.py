@@ -68,9 +68,9 @@ async def test_every_sink_hears_of_the_verdict_once_and_the_record_tells_which()
     [
         (Unavailable("is away"), "is away"),
         (Forbidden("not you"), "not you"),
-        (ZeroDivisionError("a defect"), "ZeroDivisionError: a defect"),
-        (SystemExit(0), "RuntimeError: it wanted to end the process, with 0"),
-        (asyncio.CancelledError(), "RuntimeError: it was cancelled, and not by us"),
+        (ZeroDivisionError("a defect"), "a defect of sink bad: ZeroDivisionError: a defect"),
+        (SystemExit(0), "a defect of sink bad: RuntimeError: it wanted to end the process, with 0"),
+        (asyncio.CancelledError(), "a defect of sink bad: RuntimeError: it was cancelled, and not by us"),
     ],
     ids=["away", "forbidden", "defect", "exit", "cancelled"],
 )

@@ -327,3 +327,27 @@ async def test_an_ended_release_shows_the_seconds_and_requests_that_its_record_k
         after = await engine.view(ID)
     assert after.canary_requests > 0
     assert msgspec.structs.replace(after, boundary=before.boundary) == before
+
+
+async def test_what_is_remembered_of_releases_that_were_left_does_not_grow_with_them() -> None:
+    first = Scene(telemetry=HandTelemetry([gap()]))
+    second = beside(first)
+    first.policies = second.policies = {"default": PATIENT}
+    ids = [f"web-{number}" for number in range(20)]
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(running(first))
+        for number, release_id in enumerate(ids):
+            await engine.submit(msgspec.structs.replace(RELEASE, service=f"service-{number}"), release_id=release_id)
+        late = await stack.enter_async_context(running(second))
+        await until(lambda: not engine.views() or not late.views())
+        loser, winner = (engine, late) if not engine.views() else (late, engine)
+        for release_id in ids:
+            with pytest.raises(Elsewhere, match="another verdictd goes on with it"):
+                await loser.view(release_id)
+        for release_id in ids:
+            await winner.command(release_id, Command(command="cancel"))
+        await until(lambda: not first.sessions.data)
+        for release_id in ids:
+            assert (await loser.view(release_id)).stage is Stage.ENDED
+        remembered = {name: value for name, value in vars(loser._checkpoints).items() if isinstance(value, dict)}
+        assert {name: value for name, value in remembered.items() if value} == {}

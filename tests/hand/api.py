@@ -1,8 +1,8 @@
-"""A desk and verdicts without an engine behind them: our own ports, so that what they do is ours to say."""
+"""A desk, verdicts, a feed and dead letters without an engine behind them: our own ports, so that what they do is ours to say."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +17,8 @@ from daemon.http.endpoint import ApiPorts, Components, Group
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
+from daemon.ports.events import DeadLetter
+from daemon.ports.service import ReleaseChange
 from tests.hand import samples
 
 RELEASE: dict[str, Any] = {
@@ -61,7 +63,7 @@ def view(release_id: str, *, service: str = "shop", stage: Stage = Stage.WATCHIN
 
 @dataclass
 class Engine:
-    """Both ports, with everything in sight of the test."""
+    """The ports, with everything in sight of the test."""
 
     releases: dict[str, ReleaseView] = field(default_factory=dict)
     ends: dict[str, Verdict] = field(default_factory=dict)
@@ -69,10 +71,24 @@ class Engine:
     submitted: list[tuple[str, Release]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     waited_for: asyncio.Event = field(default_factory=asyncio.Event)
+    letters: list[DeadLetter] = field(default_factory=list)
+    coming: asyncio.Queue[ReleaseChange] = field(default_factory=asyncio.Queue)
     full: bool = False
     broken: Exception | None = None
 
-    async def submit(self, release: Release, *, release_id: str) -> ReleaseView:
+    async def keep(self, letter: DeadLetter) -> None:
+        self.letters.append(letter)
+
+    @contextmanager
+    def subscribe(self, *, limit: int) -> Iterator[AsyncIterator[ReleaseChange]]:
+        async def changes() -> AsyncIterator[ReleaseChange]:
+            while True:
+                yield await self.coming.get()
+
+        assert limit > 0
+        yield changes()
+
+    async def submit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> ReleaseView:
         if self.full:
             raise Refused("10000 releases are being watched already")
         if self.broken is not None:
@@ -151,7 +167,15 @@ class Api:
 def ports_of(
     engine: Engine, http: Http, *, metrics: Metrics | None = None, readiness: Callable[[], Components] = Components
 ) -> ApiPorts:
-    return ApiPorts(releases=engine, verdicts=engine, metrics=metrics or Metrics(), readiness=readiness, http=http)
+    return ApiPorts(
+        releases=engine,
+        verdicts=engine,
+        feed=engine,
+        dead_letters=engine,
+        metrics=metrics or Metrics(),
+        readiness=readiness,
+        http=http,
+    )
 
 
 @asynccontextmanager

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon import settings
+from daemon import connectors, settings
 from daemon.delivery import owners
 from daemon.meshes import registry
 
 
-def install(folder: Path, groups: Mapping[str, Mapping[str, str]]) -> None:
+def install(folder: Path, groups: Mapping[str, Mapping[str, str]], *, name: str = "somebody") -> None:
     """A distribution with these entry points, by group and name, as pip leaves it in a folder of the path."""
-    info = folder / "somebody-1.0.dist-info"
+    info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody\nVersion: 1.0\n", encoding="utf-8")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
     lines = [
         line for group, points in groups.items() for line in (f"[{group}]", *(f"{n} = {value}" for n, value in points.items()))
     ]
@@ -25,6 +25,8 @@ def forget() -> None:
     """What is installed is looked up once in a process."""
     registry.kinds.cache_clear()
     owners.kinds.cache_clear()
+    connectors.sources.cache_clear()
+    connectors.sinks.cache_clear()
     settings.model.cache_clear()
 
 

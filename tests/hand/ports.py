@@ -85,7 +85,7 @@ class HandRouter:
         self.missing: VerdictdError | None = None
         self.patches = 0
         self.told: set[str] = set()
-        self.answers: list[Exception] = []
+        self.answers: list[BaseException] = []
         self.on_patch: Callable[[], None] = lambda: None
 
     async def locate(self, release: Release) -> Placement:
@@ -165,6 +165,7 @@ class HandAnnouncement:
     def __init__(self, release_id: str | None, release: Release | VerdictdError) -> None:
         self.release_id = release_id
         self.content = release
+        self.announced_at: float | None = None
         self.answer = ""
 
     def release(self) -> Release:

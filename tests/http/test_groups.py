@@ -3,14 +3,18 @@
 import asyncio
 import hmac
 from collections.abc import Sequence
+from http import HTTPStatus
 
 import msgspec
 from aiohttp import web
 
 from daemon.http import intake, paging
 from daemon.http.api import GROUPS
-from daemon.http.endpoint import TEXT, ApiPorts, Endpoint, Group, Parameter, reply
+from daemon.http.endpoint import JSON, TEXT, ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Hmac, Open
+from daemon.model import Stage
+from daemon.ports.events import DeadLetter
+from daemon.ports.service import ReleaseChange
 from tests.hand.api import Engine, serving, view
 
 SECRET = b"an old secret of the sender"
@@ -36,7 +40,13 @@ def endpoints(ports: ApiPorts) -> Sequence[Endpoint]:
     guard = Hmac(sender="navy", header="X-Navy-Signature", secrets=(SECRET, NEW_SECRET), prefix="sha256=")
 
     async def show(request: web.Request) -> web.StreamResponse:
-        flag = msgspec.json.decode(await intake.raw_body(request), type=Flag)
+        body = await intake.raw_body(request)
+        try:
+            flag = msgspec.json.decode(body, type=Flag)
+        except msgspec.MsgspecError as error:
+            letter = DeadLetter(body=body, headers={}, reason=str(error), key="navy-1", sent_to=request.path)
+            await ports.dead_letters.keep(letter)
+            return reply({"kept": True}, status=HTTPStatus.ACCEPTED)
         shown.append(flag)
         return reply(flag)
 
@@ -54,9 +64,11 @@ def endpoints(ports: ApiPorts) -> Sequence[Endpoint]:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         async with ports.waiting.open():
-            for one in ports.releases.views():
-                await response.write(f"data: {one.id}\n\n".encode())
-            await asyncio.Event().wait()
+            with ports.feed.subscribe(limit=10) as changes:
+                for one in ports.releases.views():
+                    await response.write(f"data: {one.id}\n\n".encode())
+                async for change in changes:
+                    await response.write(f"data: {change.release.id} {change.release.stage}\n\n".encode())
         await response.write(b"event: bye\n\n")
         return response
 
@@ -70,7 +82,7 @@ def endpoints(ports: ApiPorts) -> Sequence[Endpoint]:
             summary="Show a flag.",
             parameters=(COLOUR,),
             body=Flag(colour="red"),
-            answers={200: Flag(colour="red"), 413: None},
+            answers={200: Flag(colour="red"), 202: JSON, 413: None},
         ),
         Endpoint(
             name="listFlags",
@@ -113,6 +125,16 @@ async def test_its_endpoints_are_served_guarded_and_described() -> None:
     assert document["paths"].keys() >= {"/v1/releases", "/hooks/flags"}
 
 
+async def test_what_it_has_taken_and_cannot_use_is_kept_with_the_reason() -> None:
+    async with serving(groups=MADE_UP) as api:
+        body = b'{"colour":7}'
+        signature = {"X-Navy-Signature": f"sha256={hmac.digest(SECRET, body, 'sha256').hex()}"}
+        assert (await api.call("POST", "/hooks/flags/red", data=body, headers=signature))[0] == 202
+        [letter] = api.engine.letters
+    assert (letter.body, letter.sent_to) == (body, "/hooks/flags/red")
+    assert "$.colour" in letter.reason
+
+
 async def test_its_list_has_pages_as_every_list() -> None:
     async with serving(groups=MADE_UP) as api:
         seen: list[str] = []
@@ -127,12 +149,14 @@ async def test_its_list_has_pages_as_every_list() -> None:
         assert (await api.call("GET", "/hooks/flags?limit=0"))[1]["path"] == "?limit"
 
 
-async def test_its_stream_is_let_go_when_the_daemon_stops() -> None:
+async def test_its_stream_follows_the_feed_and_is_let_go_when_the_daemon_stops() -> None:
     async with asyncio.timeout(40), asyncio.TaskGroup() as group:
         async with serving(Engine(releases={"shop-1": view("shop-1")}), groups=MADE_UP) as api:
             reader, writer = await asyncio.open_connection("127.0.0.1", api.server.address.port)
             writer.write(b"GET /hooks/flags/stream HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             await reader.readuntil(b"data: shop-1\n\n")
+            api.engine.coming.put_nowait(ReleaseChange(number=1, release=view("shop-1", stage=Stage.GUARDING)))
+            await reader.readuntil(b"data: shop-1 guarding\n\n")
             rest = group.create_task(reader.read())
         assert b"event: bye" in await rest
         writer.close()

@@ -28,6 +28,9 @@ async def test_alive_is_not_ready() -> None:
                 "components": {"nats": "ok", "telemetry.prom": "ok", "telemetry edge": "degraded: connection refused"},
             },
         )
+        _, text = await api.call("GET", "/metrics")
+        up = dict(re.findall(r'^verdictd_component_up{component="([^"]+)"} (\S+)$', text, re.MULTILINE))
+        assert up == {"nats": "1.0", "telemetry.prom": "1.0", "telemetry edge": "0.0"}
         api.helpful["telemetry edge"] = None
         assert (await api.call("GET", "/readyz"))[0] == 200
 

@@ -132,7 +132,7 @@ def test_the_documents_and_the_manifest_have_its_lines() -> None:
         ("nowhere.at_all:MESH", "cannot be loaded: ModuleNotFoundError: No module named 'nowhere'"),
         ("tests.meshes.made_up:ABSENT", "cannot be loaded: AttributeError"),
         ("tests.meshes.made_up:SPLITS", "is no MeshKind but a Resource"),
-        ("daemon.meshes.istio.mesh:ISTIO", "is a mesh of the kind istio, which there is already"),
+        ("daemon.meshes.istio.mesh:ISTIO", "is a mesh of the kind istio, and so is one of verdictd"),
     ],
 )
 def test_a_package_whose_mesh_cannot_be_used_is_refused_with_its_name(
@@ -160,10 +160,8 @@ def test_a_package_that_ends_python_when_it_is_loaded_is_refused_and_no_command_
     for command in (["check", str(settings)], ["run", "--config", str(settings)], ["revert", *ARMS, "--yes"]):
         assert main(command) == 64
         told = capsys.readouterr()
-        assert (
-            f"verdictd.meshes.theirs: leaving:MESH cannot be loaded: SystemExit: {code}; mend or remove somebody"
-            in told.out + told.err
-        )
+        said = f"leaving:MESH of somebody cannot be loaded: RuntimeError: it wanted to end the process, with {code!r}"
+        assert f"verdictd.meshes.theirs: {said}" in told.out + told.err
 
 
 def test_of_our_own_each_kind_is_known_by_its_name() -> None:

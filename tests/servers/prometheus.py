@@ -6,10 +6,11 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.servers.locate import require
-from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, running
+from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, listens, running
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,10 +25,17 @@ async def prometheus(
     scrape_configs: Sequence[Mapping[str, object]],
     scrape_interval: str = "1s",
     flags: Sequence[str] = (),
+    port: int | None = None,
+    web: Mapping[str, object] | None = None,
 ) -> AsyncIterator[Prometheus]:
-    """Prometheus with these `scrape_configs`, as its own configuration spells them."""
-    (port,) = free_ports(1)
-    url = f"http://{LOOPBACK}:{port}"
+    """Prometheus with these `scrape_configs`, as its own configuration spells them; `web` is its `--web.config.file`.
+
+    With a `web` nobody without credentials can ask whether it is ready: that it listens must do.
+    """
+    if port is None:
+        (port,) = free_ports(1)
+    scheme = "https" if web is not None and "tls_server_config" in web else "http"
+    url = f"{scheme}://{LOOPBACK}:{port}"
     argv: list[str | Path] = [
         require("prometheus"),
         f"--config.file={_config(folder, scrape_configs, scrape_interval)}",
@@ -35,7 +43,12 @@ async def prometheus(
         f"--web.listen-address={LOOPBACK}:{port}",
         *flags,
     ]
-    async with running("prometheus", argv, folder=folder, ready=lambda: http_ready(f"{url}/-/ready")) as process:
+    if web is not None:
+        file = folder / "web.yml"
+        file.write_text(json.dumps(web), encoding="utf-8")
+        argv.append(f"--web.config.file={file}")
+    ready = partial(http_ready, f"{url}/-/ready") if web is None else partial(listens, port)
+    async with running("prometheus", argv, folder=folder, ready=ready) as process:
         yield Prometheus(url, process)
 
 

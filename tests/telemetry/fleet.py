@@ -220,6 +220,8 @@ class _Client:
     def __init__(self, fleet: Fleet, clock: HandClock) -> None:
         self._fleet, self._clock = fleet, clock
 
+    longest_question_bytes = 262_144
+
     def deadline(self) -> float:
         return 0.0
 

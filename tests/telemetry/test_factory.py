@@ -34,3 +34,33 @@ async def test_prometheus_may_live_below_a_path(prefix: str) -> None:
         async with telemetry_from(settings, clock=HandClock(), schemas=schemas()) as telemetry:
             assert (await telemetry.read([watch()]))["web-1"].gap == "baseline: no series yet"
         assert set(server.paths) == {prefix.rstrip("/") + "/api/v1/query"}
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "words"),
+    [
+        ("http://thanos:9090?dedup=true", {}, "thanos:9090/ has more after it, which would not be sent"),
+        ("http://thanos:9090/#x", {}, "leave out what begins with"),
+        ("http://me:s3cret@thanos:9090", {"token_file": "/t"}, "holds a name or a password beside another"),
+        ("ftp://me:s3cret@thanos:21", {}, "'ftp://...@thanos:21' is not a base URL"),
+    ],
+)
+async def test_an_address_that_says_too_much_is_refused_and_what_is_secret_in_it_not_told(
+    url: str, more: dict[str, str], words: str
+) -> None:
+    settings = PrometheusTelemetry(url=url, dialect="istio", **more)  # type: ignore[arg-type]  # all of them texts
+    with pytest.raises(InvalidInput, match=r"telemetry\.near\.url") as caught:
+        async with telemetry_from(settings, clock=HandClock(), name="near", schemas=schemas()):
+            pass
+    assert words in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_name_and_a_password_in_the_address_are_sent_and_not_told() -> None:
+    async with stub() as server:
+        server.says("me:s3cret may not", status=401)
+        settings = PrometheusTelemetry(url=server.url.replace("://", "://me:s3cret@"), dialect="envoy")
+        async with telemetry_from(settings, clock=HandClock(), schemas=schemas()) as telemetry:
+            gap = (await telemetry.read([watch()]))["web-1"].gap or ""
+        assert server.headers[0]["Authorization"] == "Basic bWU6czNjcmV0"
+        assert "answered 401: me:[redacted] may not" in gap

@@ -86,6 +86,8 @@ class _Operations:
             async for view in in_turns(self._ports.releases.views()):
                 counts[view.stage] += 1
             self._ports.metrics.set_stages(counts)
+            found = self._ports.readiness()
+            self._ports.metrics.set_components({name: why is None for name, why in {**found.needed, **found.helpful}.items()})
             encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
             body = await asyncio.to_thread(encoder, self._ports.metrics.registry)
         response = web.Response(body=body, headers={"Content-Type": content_type})

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from config.settings import Mesh
+from config.settings import BaseUrl, FileName, Mesh
 from daemon.meshes.envoy.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class EnvoyMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):
     """A mesh of one Envoy whose routes come from a file (RDS); weights are changed by atomic rename."""
 
-    routes_file: Annotated[str, Meta(description="The RDS file that Envoy watches.")]
-    admin: Annotated[str, Meta(description="Base URL of the admin endpoint, where a revert is confirmed.")]
+    routes_file: Annotated[FileName, Meta(description="The RDS file that Envoy watches.")]
+    admin: Annotated[BaseUrl, Meta(description="Base URL of the admin endpoint, where a revert is confirmed.")]
 
 
 def _router(settings: EnvoyMesh, /, *, kube: "KubeClient", name: str) -> Router:

@@ -35,9 +35,10 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
     became: str = ""
 
 
-def recording_name(past: Past, *, end: float, tick_seconds: float | None, source: str) -> str:
+def recording_name(past: Past, *, end: float, tick_seconds: float | None, late_seconds: float | None = None, source: str) -> str:
     """The name of its recording: the same release, times and source give the same, and anything else another."""
-    asked = (msgspec.to_builtins(past.release), round(past.begin, 3), round(end, 3), tick_seconds, source)
+    late = () if late_seconds is None else (late_seconds,)
+    asked = (msgspec.to_builtins(past.release), round(past.begin, 3), round(end, 3), tick_seconds, source, *late)
     digest = hashlib.sha256(msgspec.json.encode(asked, order="sorted")).hexdigest()[:12]
     return f"{past.release.namespace}-{past.release.service}-{int(past.begin)}-{digest}.jsonl"
 

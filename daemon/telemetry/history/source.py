@@ -66,6 +66,10 @@ class HistorySource:
     Args:
         tick_seconds: the sampling interval; null: as far apart as the samples are, and ``least_tick_seconds`` at least.
         stale_after_seconds: a newest sample older than this is no information; more where samples are so far apart.
+
+    Attributes:
+        late_seconds: how long after its time a sample could be read.
+        instances: the targets that were met.
     """
 
     def __init__(
@@ -86,6 +90,8 @@ class HistorySource:
         self._tick_seconds = tick_seconds
         self._least_tick_seconds = least_tick_seconds
         self._stale_after_seconds = stale_after_seconds
+        self.late_seconds = 0.0
+        self.instances: set[str] = set()
         self._spacing_seconds = 0.0
         self._held: dict[bytes, _Held] = {}
         self._loaded_to: float | None = None
@@ -132,7 +138,7 @@ class HistorySource:
 
     async def collect(self) -> Collection:
         """What the server had shown by the clock's time."""
-        now, stale = self._clock.now(), self.timing.stale_after_seconds
+        now, stale = self._clock.now() - self.late_seconds, self.timing.stale_after_seconds
         collected = Collection(denials_known=bool(self._schema.about.denials), labelled=True)
         for key, held in self._held.items():
             last, first = bisect_right(held.times, now), bisect_right(held.times, now - stale)
@@ -172,6 +178,7 @@ class HistorySource:
         asked = queries(self._schema, self._index.selectors, requests_seconds=width, latencies_seconds=width)
         found = [item for query in asked.requests for item in await self._asking.raw(query, at=end)]
         instances = {one.instance for item in found if (one := self._series(bytes(item.metric))) is not None and one.label_set.arms}
+        self.instances |= instances
         for query in asked.latencies:
             found += await self._asking.raw(query, at=end)
         about = metadata_query(self._schema.about, instances, ages=True, window_seconds=width) if instances else None

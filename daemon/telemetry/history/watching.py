@@ -7,14 +7,15 @@ import msgspec
 
 from analyzers.counts import Sample
 from config.settings import PrometheusTelemetry
-from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
 from daemon.errors import NotFound
 from daemon.model import Release, Watch
 from daemon.recordings import sample_of
 from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.history import beside
 from daemon.telemetry.history.asking import Asking
 from daemon.telemetry.history.source import HistorySource, SetClock
+from daemon.telemetry.prometheus.client import prometheus_client
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.schema import Schema
 
@@ -46,9 +47,19 @@ class History:
         self._tick_seconds = tick_seconds
 
     async def watched(
-        self, release: Release, *, begin: float, end: float, progress: Callable[[float], None] = lambda _: None
+        self,
+        release: Release,
+        *,
+        begin: float,
+        end: float,
+        late_seconds: float | None = None,
+        progress: Callable[[float], None] = lambda _: None,
     ) -> Watched:
-        """Watch a release from ``begin`` to ``end`` (seconds since 1970); ``progress`` is told the share that is done.
+        """Watch a release from ``begin`` to ``end`` (seconds since 1970).
+
+        Args:
+            late_seconds: how long after its time a sample could be read; null: as long as scrapes took.
+            progress: is told the share that is done.
 
         Raises:
             NotFound: nothing of it can be counted in that time.
@@ -72,11 +83,16 @@ class History:
         samples: list[Sample] = []
         bounds_ms: tuple[float, ...] = ()
         await source.load(begin, end=end)
+        if late_seconds is None:
+            late_seconds = await beside.scrape_seconds(self.asking, source.instances, begin=begin, end=end)
+        source.late_seconds = late_seconds
+        weights = await beside.weights(self.asking, release, begin=begin, end=end)
         now = begin
         while now <= end:
             clock.moment = now
             await source.load(now, end=end)
             reading = (await telemetry.read([watch]))[watch.release_id]
+            reading = msgspec.structs.replace(reading, weight=weights.at(now))
             sample, bounds_ms = sample_of(reading, t=round(now - begin, 3), bounds_ms=bounds_ms)
             samples.append(sample)
             progress((now - begin) / (end - begin))
@@ -103,28 +119,18 @@ async def history_from(
     tick_seconds: float | None,
     pause_seconds: float,
     sleep: Callable[[float], Awaitable[None]],
-    setting: str,
+    entry: str,
+    address: str | None = None,
 ) -> AsyncIterator[History]:
     """The history behind a telemetry of the settings, with its connection, which is closed on leaving.
 
-    ``setting``: where its address stands, for refusals.
+    ``entry`` and ``address``: where the settings and the server's address stand, for refusals; see ``prometheus_client``.
 
     Raises:
         InvalidInput: the settings cannot be honoured.
     """
-    url = base_url(settings.url, path=setting)
-    async with (
-        ParserPool(unparsed_bytes=_UNPARSED_BYTES) as pool,
-        HttpClient(
-            setting=setting,
-            connections=1,
-            timeout_seconds=settings.timeout_seconds,
-            max_answer_bytes=settings.max_answer_bytes,
-            pool=pool,
-            ca_file=settings.ca_file,
-            headers=settings.headers,
-            token_file=settings.token_file,
-        ) as client,
-    ):
-        asking = Asking(client, url=url, pause_seconds=pause_seconds, sleep=sleep)
-        yield History(asking, settings=settings, schema=schema, tick_seconds=tick_seconds)
+    async with ParserPool(unparsed_bytes=_UNPARSED_BYTES) as pool:
+        client, url = prometheus_client(settings, entry=entry, address=address, pool=pool, connections=1)
+        async with client:
+            asking = Asking(client, url=url, pause_seconds=pause_seconds, sleep=sleep)
+            yield History(asking, settings=settings, schema=schema, tick_seconds=tick_seconds)

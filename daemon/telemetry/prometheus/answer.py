@@ -24,13 +24,22 @@ class _Data(msgspec.Struct, frozen=True, rename="camel"):
     result: list[Item]
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """What stands around the series.
+
+    Attributes:
+        warnings: something did not answer, by Prometheus (remote reads), Thanos and others.
+        is_partial: the same, by VictoriaMetrics.
+    """
+
     status: str
     data: _Data | None = None
     error: str = ""
-    warnings: list[str] = []
+    warnings: list[str] | None = None
+    is_partial: bool = False
 
 
+_LONGEST_WARNING = 300
 _ANSWER = msgspec.json.Decoder(_Answer)
 _ITEMS = msgspec.json.Decoder(list[Item])
 _LABELS = msgspec.json.Decoder(dict[str, str])
@@ -80,8 +89,15 @@ class AnswerReader:
             raise Unavailable(f"the answer cannot be read: {error}") from error
         if answer.status != "success" or answer.data is None:
             raise Refused(f"the query failed: {answer.error or answer.status}")
-        if answer.warnings:
-            raise Unavailable(f"the answer is not whole: {answer.warnings[0]}")
+        if answer.warnings or answer.is_partial:
+            raise Unavailable(f"the answer is not whole: {_missing(answer)}")
         if answer.data.result_type != "matrix":
             raise InvalidInput(f"the answer is a {answer.data.result_type}, not raw samples", path="resultType")
         self._take(answer.data.result)
+
+
+def _missing(answer: _Answer) -> str:
+    if not answer.warnings:
+        return "isPartial is true: some of its storage nodes did not answer"
+    more = f" (and {len(answer.warnings) - 1} more)" if len(answer.warnings) > 1 else ""
+    return " ".join(answer.warnings[0].split())[:_LONGEST_WARNING] + more

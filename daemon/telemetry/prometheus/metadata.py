@@ -58,12 +58,14 @@ class MetadataQuery:
         self._answered = False
         self._complained = False
 
-    def query(self, about: Collection, *, window_seconds: float) -> str | None:
+    def query(self, about: Collection, *, window_seconds: float, longest_bytes: int) -> str | None:
         """What to ask about the targets that have been collected; null when there is nothing to ask."""
         if not about.answered:
             return None
         about.ages_asked = self._ages.due(about.answered, now=self._clock.monotonic())
-        return metadata_query(self._about, about.instances, ages=about.ages_asked, window_seconds=window_seconds)
+        return metadata_query(
+            self._about, about.instances, ages=about.ages_asked, window_seconds=window_seconds, longest_bytes=longest_bytes
+        )
 
     def answered(self, about: Collection) -> None:
         """The answer is there, and whole."""

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, assert_never
 
+from daemon.aio.httpquestions import POST_BYTES
 from daemon.telemetry.counters.series import SCRAPED
 from daemon.telemetry.schema import Begins, DenialCounter, Ended, Is, Lists, Rule, Schema, Selector, SelfReport, Test, View
 from daemon.telemetry.wire import literal
 
-MAX_QUERY_BYTES = 256 * 1024
 MAX_INSTANCES = 1000
 _STRING_SPECIAL = re.compile(r'[\\"\n]')
 _STRING_ESCAPES = {"\\": r"\\", '"': r"\"", "\n": r"\n"}
@@ -32,22 +32,32 @@ class Queries(NamedTuple):
 
 
 def queries(
-    schema: Schema, selectors: Mapping[View, Sequence[Selector]], *, requests_seconds: float, latencies_seconds: float
+    schema: Schema,
+    selectors: Mapping[View, Sequence[Selector]],
+    *,
+    requests_seconds: float,
+    latencies_seconds: float,
+    longest_bytes: int = POST_BYTES,
 ) -> Queries:
-    """One query for each family and view, as long as the arms are known by the same labels and the query is not absurdly long."""
+    """One query for each family and view, as long as the arms are known by the same labels; more where it would be too long.
+
+    ``longest_bytes``: of the arms in one query.
+    """
     successes = _successes(schema.outcome) if schema.split else []
     found = Queries([], [])
     for view, known_by in selectors.items():
         count, *histogram = view.names
         latency = quoted("|".join(literal(name) for name in histogram))
         always = [f"{label}={quoted(value)}" for label, value in view.always]
-        for arms in _matchers(known_by):
+        for arms in _matchers(known_by, longest_bytes=longest_bytes):
             found.requests.append(_raw(f"__name__={quoted(count)}", *always, arms, window_seconds=requests_seconds))
             found.latencies.append(_raw(f"__name__=~{latency}", *successes, *always, arms, window_seconds=latencies_seconds))
     return found
 
 
-def metadata_query(about: SelfReport, instances: AbstractSet[str], *, ages: bool, window_seconds: float) -> str | None:
+def metadata_query(
+    about: SelfReport, instances: AbstractSet[str], *, ages: bool, window_seconds: float, longest_bytes: int = POST_BYTES
+) -> str | None:
     """The query for what the targets say of themselves; null when this telemetry knows nothing of the kind.
 
     Args:
@@ -55,6 +65,7 @@ def metadata_query(about: SelfReport, instances: AbstractSet[str], *, ages: bool
         instances: ``instance`` labels of the targets. All targets are asked for when there are many, or one has no such label.
         ages: since when the targets run is wanted too, and when they were scraped.
         window_seconds: how far back.
+        longest_bytes: of the targets in the query; longer, and all of them are asked for.
     """
     names = [SCRAPED, literal(about.age.metric)] if ages and about.age is not None else []
     names += [counter.names for counter in about.denials]
@@ -62,7 +73,8 @@ def metadata_query(about: SelfReport, instances: AbstractSet[str], *, ages: bool
         return None
     matchers = [f"__name__=~{quoted('|'.join(names))}", *_denied(about.denials)]
     if len(instances) <= MAX_INSTANCES and all(instances):
-        matchers.append(f"instance=~{quoted('|'.join(literal(instance) for instance in sorted(instances)))}")
+        those = f"instance=~{quoted('|'.join(literal(instance) for instance in sorted(instances)))}"
+        matchers += [those] if len(those) <= longest_bytes else []
     return _raw(*matchers, window_seconds=window_seconds)
 
 
@@ -71,14 +83,14 @@ def _raw(*matchers: str, window_seconds: float) -> str:
     return f"{{{inside}}}[{round(window_seconds * 1000)}ms]"
 
 
-def _matchers(selectors: Sequence[Selector]) -> Iterator[str]:
-    """Matchers for arms that are known by the same labels together; several where they would be absurdly long."""
+def _matchers(selectors: Sequence[Selector], *, longest_bytes: int) -> Iterator[str]:
+    """Matchers for arms that are known by the same labels together; several where they would be too long."""
     shapes: dict[tuple[str, ...], list[Selector]] = {}
     for selector in dict.fromkeys(selectors):
         shapes.setdefault(tuple(label for label, _ in selector), []).append(selector)
     for same in shapes.values():
         longest = max(sum(len(value) for _, value in selector) for selector in same)
-        step = max(1, MAX_QUERY_BYTES // (2 * longest + 8))
+        step = max(1, longest_bytes // (2 * longest + 8))
         for start in range(0, len(same), step):
             yield _together(same[start : start + step])
 

@@ -104,7 +104,13 @@ class PrometheusSource:
         """All answers of this tick. One that fails fails them all."""
         into = Collection(labelled=True)
         requests_seconds, window_seconds = self._pace.next_seconds()
-        asked = queries(self._schema, self._index.selectors, requests_seconds=requests_seconds, latencies_seconds=window_seconds)
+        asked = queries(
+            self._schema,
+            self._index.selectors,
+            requests_seconds=requests_seconds,
+            latencies_seconds=window_seconds,
+            longest_bytes=self._client.longest_question_bytes,
+        )
         # Latencies come while the targets of the requests are looked at: those that they show are kept apart until then.
         late: dict[str, float] = {}
         await _all(
@@ -122,7 +128,8 @@ class PrometheusSource:
         """
         by = self._client.deadline()
         await _all(*(self._read(query, into, by=by) for query in asked))
-        query = self._metadata.query(into, window_seconds=window_seconds)
+        longest_bytes = self._client.longest_question_bytes
+        query = self._metadata.query(into, window_seconds=window_seconds, longest_bytes=longest_bytes)
         if query is None:
             return
         # Apart, until it is known to be whole: it may be done without, but not be half there.

@@ -52,6 +52,9 @@ class Server(Asking):
         self.asked.append((begin, at))
         return [*self._of("web-v1", 0.0, begin, at), *self._of("web-v2", self.canary_from, begin, at)]
 
+    async def steps(self, query: str, *, begin: float, end: float, step_seconds: float) -> list[Item]:
+        return []
+
     def _of(self, workload: str, since: float, begin: float, end: float) -> Iterator[Item]:
         """Both ends of the stretch are in the answer, as some servers have it."""
         first, last = int(max(begin, since) // self.spacing), int(end // self.spacing)

@@ -80,3 +80,43 @@ def test_a_fault_in_any_piece_is_found(break_it, expected, words) -> None:  # ty
     text = body([({"a": str(number)}, [(1.0, str(number))]) for number in range(9)])
     with pytest.raises(expected, match=words):
         read(break_it(text))
+
+
+THANOS = (
+    'receive series from Addr: 10.96.192.138:10901 LabelSets: {prometheus="monitoring/k8s"} MinTime: 1730222825216 '
+    "MaxTime: 1731412800000: rpc error: code = Unavailable desc = connection error"
+)
+
+
+@pytest.mark.parametrize(
+    ("extra", "words"),
+    [
+        ({"warnings": [THANOS, THANOS]}, "receive series from Addr: 10.96.192.138:10901 .* \\(and 1 more\\)"),
+        ({"warnings": ["No StoreAPIs matched for this query"]}, "No StoreAPIs matched for this query"),
+        ({"warnings": ["x" * 5000]}, "x{300}$"),
+        (
+            {"isPartial": True, "stats": {"seriesFetched": "3", "executionTimeMsec": 1}},
+            "isPartial is true: some of its storage nodes did not",
+        ),
+    ],
+)
+@pytest.mark.parametrize("series", [[], [({"a": "b"}, [(1.0, "4")])]])
+def test_an_answer_that_is_not_whole_is_never_taken_for_whole(
+    series: list[tuple[dict[str, str], list[tuple[float, str]]]], extra: dict[str, object], words: str
+) -> None:
+    """As Thanos says it, and as VictoriaMetrics does. Nothing in the part that is there is good news."""
+    with pytest.raises(Unavailable, match=f"the answer is not whole: {words}"):
+        read(body(series, **extra))
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"isPartial": False, "stats": {"seriesFetched": "1", "executionTimeMsec": 2}, "trace": {"duration_msec": 0.1}},
+        {"warnings": None, "infos": ["PromQL info: metric might not be a counter"]},
+        {"warnings": []},
+    ],
+)
+def test_what_else_a_server_says_of_a_whole_answer_takes_nothing_from_it(extra: dict[str, object]) -> None:
+    """As VictoriaMetrics, Prometheus 3 and Mimir do."""
+    assert read(body([({"a": "b"}, [(1.0, "4")])], **extra)) == [({"a": "b"}, [(1.0, "4")])]

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -229,6 +230,7 @@ async def test_a_fault_is_a_gap_with_its_reason_and_loses_nothing(fault: str) ->
         assert reading.gap is not None
         assert reading.gap.startswith("prometheus: ")
         assert reason in reading.gap
+        it.clock.time += 7.0 if fault == "429" else 0.0  # so long it asks to be left alone
         await it.goes_on()
 
 
@@ -362,8 +364,42 @@ async def test_token_and_headers_are_sent_and_the_token_is_read_anew(tmp_path: P
         assert "No such file" in ((await it.read()).gap or "")
 
 
+@pytest.mark.parametrize("status", [200, 401, 500])
+@pytest.mark.parametrize("with_token", [True, False])
+async def test_a_server_that_says_again_what_it_was_shown_brings_no_secret_into_a_gap(
+    tmp_path: Path, status: int, *, with_token: bool
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("tell-nobody")
+    basic = {"username": "verdictd", "password_file": str(file)}
+    shown: dict[str, Any] = {"token_file": str(file)} if with_token else basic
+    async with scene(**shown, headers={"X-Api-Key": "nor-this"}) as it:
+        await it.underway()
+        authorization = it.server.headers[0]["Authorization"].split()[1]
+        said = f"bad: {authorization} tell-nobody nor-this"
+        it.server.says({"status": "error", "errorType": "x", "error": said}, status=status)
+        gap = (await it.read()).gap or ""
+        assert "bad: [redacted] [redacted] [redacted]" in gap
+        assert it.telemetry.failure == gap
+
+
+async def test_a_server_that_is_busy_is_left_alone_for_as_long_as_it_says() -> None:
+    async with scene() as it:
+        await it.underway()
+        it.server.says("slow down", status=429, Retry_After="7")
+        assert "answered 429: slow down" in ((await it.read()).gap or "")
+        asked = len(it.server.requests)
+        for _ in range(6):
+            it.clock.time += 1
+            assert "answered 429: slow down (once; it is asked less often until it answers)" in ((await it.read()).gap or "")
+        assert len(it.server.requests) == asked
+        it.clock.time += 1
+        await it.read()
+        assert len(it.server.requests) > asked
+
+
 async def test_a_ca_file_that_cannot_be_read_is_refused_at_the_start() -> None:
-    with pytest.raises(InvalidInput, match=r"ca_file: /nowhere/ca\.pem cannot be used"):
+    with pytest.raises(InvalidInput, match=r"telemetry\.NAME\.ca_file: /nowhere/ca\.pem cannot be read"):
         async with scene(ca_file="/nowhere/ca.pem"):
             pass
 

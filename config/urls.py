@@ -1,0 +1,67 @@
+"""Addresses of servers that the settings name: one check of each kind, for whoever reads settings and for whoever connects.
+
+A password may stand in an address, so that no refusal shows what comes before an ``@``. What would be ignored is refused.
+"""
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+EMBEDDED = "embedded"
+"""In the place of NATS' address: a server of our own."""
+
+_NATS_SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f]")
+_SECRET = re.compile(r"^((?:[^/?#]*:)?//)?[^/?#]*@")
+_SHOWN_CHARACTERS = 200
+
+
+class Unusable(ValueError):
+    """An address that cannot be used: what is wrong, with as much of it as may be shown, and what to write instead."""
+
+    def __init__(self, message: str, *, fix: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+
+def base_url(text: str) -> "URL":
+    """The base URL of an HTTP server. Raises ``Unusable``."""
+    from yarl import URL  # here, since most who read settings have nothing to ask over HTTP
+
+    hidden = repr(_SECRET.sub(r"\1...@", text)[:_SHOWN_CHARACTERS])
+    try:
+        url: URL | None = URL(text)
+    except ValueError:
+        url = None
+    if url is None or url.scheme not in {"http", "https"} or not url.host or not url.port or _BLANKS.search(text):
+        raise Unusable(f"{hidden} is not a base URL", fix="write http://host:port or https://host:port")
+    if url.raw_query_string or url.raw_fragment:
+        fix = "leave out what begins with ? or #; what Prometheus is to be sent with each query stands in query"
+        raise Unusable(f"{url.host}:{url.port}{url.path} has more after it, which would not be sent", fix=fix)
+    return url
+
+
+def nats_servers(text: str) -> tuple[str, ...]:
+    """The servers of a comma-separated list; none for the word ``embedded``. Raises ``Unusable``."""
+    if text == EMBEDDED:
+        return ()
+    servers = tuple(server.strip() for server in text.split(",") if server.strip())
+    for number, server in enumerate(servers or ("",), start=1):
+        if not _is_nats(server):
+            raise Unusable(
+                f"server {number} of the list is no address of a NATS server",
+                fix=f"use nats://host:4222, tls://host:4222, a comma-separated list of them, or the word {EMBEDDED}",
+            )
+    return servers
+
+
+def _is_nats(server: str) -> bool:
+    try:
+        parts = urlsplit(server if "//" in server else f"nats://{server}")
+        return parts.scheme in _NATS_SCHEMES and bool(parts.hostname) and parts.port != 0 and _BLANKS.search(server) is None
+    except ValueError:
+        return False

@@ -35,6 +35,8 @@ pytestmark = pytest.mark.live
 
 EVERY_SECONDS = (5, 15, 30, 60)
 WATCHED_SECONDS = 190.0
+SLACK_SECONDS = 20.0
+"""Beyond the scrapes themselves, for a machine that has other tests to run; how long it takes is for ``make bench`` to say."""
 RATE = 20.0
 CANARIES = {"bad": 0.1, "calm": 0.0}
 
@@ -172,9 +174,9 @@ async def test_at_every_usual_scrape_interval_almost_all_is_counted_and_a_bad_ca
         every = int(release_id.split("-")[1])
         first = [total for when, total in pod.shown if when <= counted.began][-1]
         if release_id in decided:
-            assert decided[release_id] - counted.began <= 3 * every + 10, f"{release_id}: {decided}"
+            assert decided[release_id] - counted.began <= 3 * every + SLACK_SECONDS, f"{release_id}: {decided}"
             continue
-        known = [total for when, total in pod.shown if when <= ended - 6.0]
+        known = [total for when, total in pod.shown if when <= ended - SLACK_SECONDS]
         got = counted.requests[release_id]
         assert got <= pod.shown[-1][1] - first, f"{release_id}: more than was served"
         assert got >= 0.95 * (known[-1] - first), f"{release_id}: {got} of {known[-1] - first}"

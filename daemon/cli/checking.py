@@ -20,7 +20,6 @@ from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, looks_like_release
 from daemon.model import Release
 from daemon.recordings import SUFFIXES
-from daemon.settings import settings_of, settings_schema
 
 # More than any folder of policies or recordings holds; somebody's home is not searched for minutes.
 _MOST_ENTRIES = 10_000
@@ -67,6 +66,8 @@ def run(options: argparse.Namespace) -> Exit:
 def schema(kind: str) -> dict[str, Any]:
     """The JSON Schema of settings, policy or release."""
     if kind == "settings":
+        from daemon.settings import settings_schema  # here, since the settings know the whole daemon
+
         return settings_schema()
     return policy_schema() if kind == "policy" else json_schema(Release, title="verdictd release")
 
@@ -136,6 +137,8 @@ def _read(document: object, kind: str, *, source: str) -> None:
         case "policy":
             policy_of(document, source=source)
         case _:
+            from daemon.settings import settings_of
+
             settings_of(document, source=source, environ=os.environ)
 
 

@@ -60,6 +60,15 @@ class DenialTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ] = 0.0
 
 
+class UnansweredTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests that nobody answered before their client gave up: beyond tolerance only when *both* limits are passed."""
+
+    max_rate: Annotated[Fraction, Meta(description="Unanswered share of the canary's requests that is always accepted.")] = 0.01
+    above_baseline: Annotated[
+        Fraction, Meta(description="Points by which the canary's unanswered share may exceed the baseline's.")
+    ] = 0.005
+
+
 class TrafficTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The canary's share of the traffic against the route's weight."""
 
@@ -78,6 +87,7 @@ class Tolerances(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     errors: Annotated[ErrorTolerance, Meta(description="Failed requests.")] = ErrorTolerance()
     latency: Annotated[LatencyTolerance, Meta(description="Latency.")] = LatencyTolerance()
     denied: Annotated[DenialTolerance, Meta(description="Requests denied by security policy.")] = DenialTolerance()
+    unanswered: Annotated[UnansweredTolerance, Meta(description="Requests whose clients gave up.")] = UnansweredTolerance()
     traffic: Annotated[TrafficTolerance, Meta(description="Share of the traffic.")] = TrafficTolerance()
 
 

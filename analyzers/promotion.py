@@ -116,7 +116,7 @@ def _bets(canary: Events, baseline: Events, usual: Array, max_rate: Array, above
 
     What is tolerated is a union: a rate of at most ``max_rate``, or at most ``above_baseline`` above the baseline's. Beyond it a
     canary is beyond both, so that either may be bet against; each alternative takes the one that would have gained more at the
-    ``usual`` rate (the baseline's, of the ticks before). The absolute limit: the likelihood ratio of the binomial; the relative one:
+    ``usual`` rate (the baseline's, of the ticks before). The absolute limit: the binomial's likelihood ratio; the relative one:
     ``A (log r - D) - B D - m d (a - 1)``, s = m / (m + n), D = log(1 + s (r - 1)), a = r exp(-D), r < 1: E exp of it is at most
     exp(m (p_c - p_b - d) (a - 1)), and a is below 1.
     """

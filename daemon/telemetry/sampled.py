@@ -7,6 +7,7 @@ that fails is to them, and the clock that its times are held against: all of thi
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from config.policy import Failures
 from daemon.aio.clock import Clock
 from daemon.errors import VerdictdError
 from daemon.model import Reading, Watch
@@ -15,6 +16,7 @@ from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.readings import CounterState
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.outage import Outage
+from daemon.telemetry.outcomes import cannot_tell
 from daemon.telemetry.schema import Schema
 
 _INLINE_RELEASES = 64
@@ -50,6 +52,10 @@ class SampledTelemetry:
     def split(self) -> bool:
         """Whether the latency histograms hold successes only."""
         return self._schema.split
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        """What a policy counts as failed and this telemetry never tells."""
+        return cannot_tell(self._schema, failures)
 
     @property
     def failure(self) -> str | None:

@@ -104,7 +104,9 @@ def beyond(told: Account) -> Iterator[str]:
 def traffic(totals: Totals) -> str:
     """What an arm served."""
     denied = f", {words.count(totals.denied)} denied by policy" if totals.denied else ""
-    return f"{words.count(totals.requests)} requests, {words.count(totals.errors)} failed{denied}"
+    gone = f", {words.count(totals.unanswered)} more got no answer before their clients gave up" if totals.unanswered else ""
+    untold = f" ({words.count(totals.unclassified)} whose end is not told)" if totals.unclassified else ""
+    return f"{words.count(totals.requests)} requests{untold}, {words.count(totals.errors)} failed{denied}{gone}"
 
 
 def _named(rows: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -135,7 +135,7 @@ class HandTelemetry:
         self.asked: list[list[str]] = []
 
     def cannot_tell(self, failures: Failures) -> Sequence[str]:
-        return ("failures.flags: this one has none; leave it out",) if failures.flags else ()
+        return ("failures.mirrored: this one cannot tell; leave it out",) if failures.mirrored == "excused" else ()
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self.asked.append([w.release_id for w in watches])

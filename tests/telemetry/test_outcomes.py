@@ -281,4 +281,4 @@ def test_what_was_learnt_is_forgotten_with_the_series_and_with_the_policy() -> N
     index.tidy(0)
     assert not first._known
     index.watch([watch("a")])
-    assert index.outcomes == (first,)
+    assert list(index.outcomes) == [first]

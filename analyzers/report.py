@@ -12,7 +12,7 @@ from typing import Final, Literal
 from analyzers import alone, classical, fitness, harm, p99, words
 from analyzers.conviction import LATER, Charge
 from analyzers.harm import LEVEL, Period
-from analyzers.layout import ALONE, B_UNA, C_UNA, C_UNC, CANARY, Rows
+from analyzers.layout import ALONE, B_UNA, B_UNC, C_UNA, C_UNC, CANARY, Rows
 from analyzers.legs.table import DENIED, ERRORS, EVENTS, LEGS, SLOW_END, TYPICAL, UNANSWERED
 from analyzers.ruling import Finding
 from analyzers.terms import Limits
@@ -126,7 +126,11 @@ def _events(case: Case, leg: int, over: Period) -> Finding:
     said += _at_least(case, leg, seen.least, base or 0.0)
     said += ", and there is no baseline to compare with" if base is None else _baselines(base, over)
     said += f"; allowed {words.percent((base or 0.0) + tolerance)}"
-    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - (base or 0.0), span=seen.span)
+    low, high = seen.span
+    if leg == ERRORS:  # what is not told of the canary has no upper end, and what is not told of the baseline no lower one
+        c_unc, b_unc = case.rows.answers[0, [C_UNC, B_UNC]].tolist()
+        low, high = None if b_unc else low, None if c_unc else high
+    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - (base or 0.0), span=(low, high))
 
 
 def _unmeasured(case: Case) -> str:

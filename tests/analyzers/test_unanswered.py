@@ -188,6 +188,7 @@ def test_a_canary_of_which_nobody_says_how_its_requests_ended_is_not_promoted() 
     said = _sentences(ruling)["errors"]
     assert said.startswith("At least 0 % of the canary's ")
     assert said.endswith("before it is promoted they count as failed.")
+    assert (ruling.findings[0].standing, ruling.findings[0].high) == ("open", None)
 
 
 def test_a_baseline_of_which_nobody_says_how_its_requests_ended_convicts_no_canary() -> None:
@@ -196,6 +197,7 @@ def test_a_baseline_of_which_nobody_says_how_its_requests_ended_convicts_no_cana
     ruling = _ended(_untold((50, 2, 0), (950, 1, 949), 60), NEVER, ticks=59)
     assert ruling.outcome == "inconclusive"
     assert "of the baseline's requests ended is not told" in _sentences(ruling)["errors"]
+    assert ruling.findings[0].low is None
 
 
 def test_where_both_are_unclear_and_the_baseline_is_unwell_all_of_it_is_said() -> None:

@@ -109,11 +109,7 @@ Counted = Literal["failures", "unanswered", "excused"]
 
 
 class Failures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What counts as a failed request, as far as the mesh tells it.
-
-    Requests that are ``unanswered`` are held against the baseline's share of them, by a tolerance of their own; those that are
-    ``excused`` are nobody's fault, and are not counted at all.
-    """
+    """What counts as a failed request. Where it may be `unanswered`, the baseline's share of those counts; `excused` ones do not."""
 
     status: Annotated[tuple[Status, ...], Meta(description="Status codes (404) and classes of them (5xx) that are failures.")] = (
         "5xx",

@@ -109,7 +109,7 @@ Counted = Literal["failures", "unanswered", "excused"]
 
 
 class Failures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What counts as a failed request. Where it may be `unanswered`, the baseline's share of those counts; `excused` ones do not."""
+    """What counts as a failed request. Of `unanswered` ones the baseline's share counts; `excused` ones do not count."""
 
     status: Annotated[tuple[Status, ...], Meta(description="Status codes (404) and classes of them (5xx) that are failures.")] = (
         "5xx",

@@ -126,11 +126,11 @@ def _events(case: Case, leg: int, over: Period) -> Finding:
     said += _at_least(case, leg, seen.least, base or 0.0)
     said += ", and there is no baseline to compare with" if base is None else _baselines(base, over)
     said += f"; allowed {words.percent((base or 0.0) + tolerance)}"
-    low, high = seen.span
+    span: Span = seen.span
     if leg == ERRORS:  # what is not told of the canary has no upper end, and what is not told of the baseline no lower one
         c_unc, b_unc = case.rows.answers[0, [C_UNC, B_UNC]].tolist()
-        low, high = None if b_unc else low, None if c_unc else high
-    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - (base or 0.0), span=(low, high))
+        span = (None if b_unc else span[0], None if c_unc else span[1])
+    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - (base or 0.0), span=span)
 
 
 def _unmeasured(case: Case) -> str:

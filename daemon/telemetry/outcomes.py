@@ -8,7 +8,6 @@ have not failed as far as is known, and promote nobody. Flags alone are made up 
 is held against the baseline's share of those, be it the client or the server that went.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, get_args
@@ -24,7 +23,6 @@ _ENDED: Final[Mapping[Counted, Ended]] = {
 }
 _GRPC_NUMBERS: Final[Mapping[str, str]] = {name: str(number) for number, name in enumerate(get_args(GrpcStatus), start=1)}
 _USUAL: Final = Failures()
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,14 +38,14 @@ class Outcomes:
     Attributes:
         rules: the first that holds says so; where none does they were served.
         split: latency histograms carry the same labels.
+        missing: labels without which requests were not classified so far.
     """
 
     def __init__(self, schema: Schema, failures: Failures) -> None:
         self.rules: tuple[Rule, ...] = tuple(rules_of(schema, failures))
         self.split = schema.split
-        self._name = schema.name
+        self.missing: set[str] = set()
         self._known: dict[Ending, Ended] = {}
-        self._complained = False
 
     def of(self, ending: Ending) -> Ended:
         """How the requests ended of the series with these labels."""
@@ -63,13 +61,8 @@ class Outcomes:
     def _meaning(self, labels: Mapping[str, str]) -> Ended:
         for rule in self.rules:
             if all(holds(test, labels) for test in rule.when):
-                if rule.ended is Ended.UNCLASSIFIED and not self._complained:
-                    self._complained = True
-                    missing = sorted({test.label for test in rule.when if isinstance(test, Is) and test.values == ("",)})
-                    log.warning(
-                        "series do not say how their requests ended; these promote no release",
-                        extra={"dialect": self._name, "missing": missing},
-                    )
+                if rule.ended is Ended.UNCLASSIFIED:
+                    self.missing |= {test.label for test in rule.when if isinstance(test, Is) and test.values == ("",)}
                 return rule.ended
         return Ended.SERVED
 

@@ -5,6 +5,7 @@ that fails is to them, and the clock that its times are held against: all of thi
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 
 from config.policy import Failures
@@ -18,6 +19,8 @@ from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.outage import Outage
 from daemon.telemetry.outcomes import cannot_tell
 from daemon.telemetry.schema import Schema
+
+log = logging.getLogger(__name__)
 
 _INLINE_RELEASES = 64
 """Readings of more are made in a thread, so that the event loop, on which reverts wait, stays free."""
@@ -37,6 +40,7 @@ class SampledTelemetry:
         self._met = 0
         self._before: Mapping[str, float] = {}
         self._failure: str | None = None
+        self._missing: set[str] = set()
 
     @property
     def tick_seconds(self) -> float:
@@ -78,6 +82,7 @@ class SampledTelemetry:
         self._before = collected.answered
         self._met = collected.met
         self._index.tidy(self._met)
+        self._say_what_is_missing()
         this = self._round(collected, before)
         # The trackers are looked up here and now: while a thread works, releases may end and be closed.
         trackers = self._state.trackers(watches)
@@ -88,6 +93,16 @@ class SampledTelemetry:
     def forget(self, release_id: str) -> None:
         """The release has ended."""
         self._state.close(release_id)
+
+    def _say_what_is_missing(self) -> None:
+        """Once for each label without which it is not known how requests ended."""
+        missing = {label for outcomes in self._index.outcomes for label in outcomes.missing} - self._missing
+        if missing:
+            self._missing |= missing
+            log.warning(
+                "series do not say how their requests ended; these promote no release",
+                extra={"dialect": self._schema.name, "missing": sorted(missing)},
+            )
 
     def _round(self, collected: Collection, before: Mapping[str, float]) -> ScrapeRound:
         timing, epoch = self._source.timing, self._clock.now()

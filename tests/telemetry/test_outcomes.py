@@ -240,7 +240,7 @@ def shown(index: SeriesIndex, counts: Mapping[tuple[str, str], float], *, denied
 def counted(index: SeriesIndex, into: Collection, release_id: str) -> tuple[int, int, int, int, int, int]:
     """Requests, errors, denied, unanswered, unclassified, and those with a latency."""
     snapshots = into.snapshots(index.arms[release_id][CANARY])
-    arm = make_arm(deltas({}, snapshots, before={"p": 1.0}, seen=frozenset()), None, server_side=True)
+    arm = make_arm(deltas({}, snapshots, begun={"p": 1.0}), None, server_side=True)
     timed = sum(histogram.total for histogram in snapshots["p"].histograms.values())
     return (arm.requests, arm.errors, arm.denied, arm.unanswered, arm.unclassified, timed)
 

@@ -12,6 +12,7 @@ from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.outcomes import Ending
 from daemon.telemetry.sampled import SampledTelemetry
+from daemon.telemetry.schema import Ended
 from tests.hand.clock import HandClock
 from tests.telemetry.support import series, workloads
 
@@ -41,7 +42,7 @@ class HandSource:
         collected = Collection()
         for arm in (arm for pair in self._index.arms.values() for arm in pair):
             builder = collected.builder(arm, "a:1", spacing_seconds=2.0, pod="")
-            builder.count(series("200"), self.requests, at=self.at)
+            builder.count(series("200"), Ended.SERVED, self.requests, at=self.at)
         collected.answered["a:1"] = self.at
         collected.failed.update(self.failed)
         return collected

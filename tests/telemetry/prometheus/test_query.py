@@ -43,7 +43,13 @@ def test_istio_is_asked_for_one_reporter_and_for_latencies_of_successes_only() -
 def test_releases_whose_policies_differ_are_asked_for_together_with_all_that_any_of_them_looks_at() -> None:
     selectors = [(("destination_workload", f"web-v{n}"),) for n in range(100)]
     policies = [Failures(), Failures(status=("4xx",)), Failures(status=(503, 404), grpc_status=("INTERNAL",), excused_flags=())]
-    asked = queries(ISTIO, {ISTIO.views[0]: selectors}, outcomes=[Outcomes(ISTIO, one) for one in policies], requests_seconds=1, latencies_seconds=1)
+    asked = queries(
+        ISTIO,
+        {ISTIO.views[0]: selectors},
+        outcomes=[Outcomes(ISTIO, one) for one in policies],
+        requests_seconds=1,
+        latencies_seconds=1,
+    )
     assert [len(family) for family in asked] == [1, 1]
     (latency,) = asked.latencies
     assert 'response_code!~"0|403",' in latency
@@ -53,7 +59,10 @@ def test_releases_whose_policies_differ_are_asked_for_together_with_all_that_any
 
 def test_arms_known_by_other_labels_have_queries_of_their_own() -> None:
     selectors = [(("a", "x"),), (("a", "y"), ("b", "z"))]
-    assert [len(family) for family in queries(ISTIO, {ISTIO.views[0]: selectors}, outcomes=USUAL, requests_seconds=1, latencies_seconds=1)] == [
+    assert [
+        len(family)
+        for family in queries(ISTIO, {ISTIO.views[0]: selectors}, outcomes=USUAL, requests_seconds=1, latencies_seconds=1)
+    ] == [
         2,
         2,
     ]
@@ -61,7 +70,9 @@ def test_arms_known_by_other_labels_have_queries_of_their_own() -> None:
 
 def test_a_query_that_would_be_too_long_is_cut() -> None:
     selectors = [(("envoy_cluster_name", f"web-v{n:04}"),) for n in range(200)]
-    asked = queries(ENVOY, {ENVOY.views[0]: selectors}, outcomes=USUAL, requests_seconds=3.0, latencies_seconds=3.0, longest_bytes=2000).requests
+    asked = queries(
+        ENVOY, {ENVOY.views[0]: selectors}, outcomes=USUAL, requests_seconds=3.0, latencies_seconds=3.0, longest_bytes=2000
+    ).requests
     assert len(asked) > 1
     assert all(len(query) < 2500 for query in asked)
     assert all(any(f"web-v{n:04}" in query for query in asked) for n in range(200))
@@ -83,7 +94,9 @@ def unquote(text: str) -> str:
     "name", ['x"} or vector(1) #', "a|b", ".*", "a\\", 'a\\"b', "a\nb", "[a-z]+", "v1.2", "a{2}", "^a$", "(?i)a"]
 )
 def test_names_made_to_break_out_stay_names(name: str) -> None:
-    query = queries(ENVOY, {ENVOY.views[0]: [(("envoy_cluster_name", name),)]}, outcomes=USUAL, requests_seconds=1, latencies_seconds=1).requests[0]
+    query = queries(
+        ENVOY, {ENVOY.views[0]: [(("envoy_cluster_name", name),)]}, outcomes=USUAL, requests_seconds=1, latencies_seconds=1
+    ).requests[0]
     start = query.index("envoy_cluster_name=~") + len("envoy_cluster_name=~")
     pattern = unquote(query[start : query.rindex("}[")])
     assert re.fullmatch(pattern, name)
@@ -106,7 +119,9 @@ def test_what_an_earlier_rule_lets_pass_is_not_left_out_of_latencies() -> None:
         Rule(when=(Begins("code", ("4",)),), ended=Ended.FAILED),
     )
     mesh = replace(ISTIO, outcome=rules, told=None)
-    asked = queries(mesh, {ISTIO.views[0]: [(("a", "b"),)]}, outcomes=[Outcomes(mesh, Failures())], requests_seconds=1, latencies_seconds=1)
+    asked = queries(
+        mesh, {ISTIO.views[0]: [(("a", "b"),)]}, outcomes=[Outcomes(mesh, Failures())], requests_seconds=1, latencies_seconds=1
+    )
     (latency,) = asked.latencies
     assert r',code!~"5\\..*",reporter' in latency
     assert "tls" not in latency

@@ -1,9 +1,9 @@
 """One arm alone: the canary against the baseline as it was, once that serves nothing any more, or was only handed in.
 
-After a blue-green switch, or a promotion, there is no baseline arm. The tick then gets one from memory: its failed share, its
-denied share and its latency, as of so many more requests that their own chance does not count, and which no longer grow. All else
-is the same table. It is weaker, since the day's load is not told from harm: from then on only K of ``evidence: strict`` convicts.
-Where the baseline never served a request, failures are held against the absolute limit alone.
+After a blue-green switch, or a promotion, there is no baseline arm. The tick then gets one from memory: its failed, its denied and
+its unanswered share and its latency, as of so many more requests that their own chance does not count, and which no longer grow.
+All else is the same table. It is weaker, since the day's load is not told from harm: from then on only K of ``evidence: strict``
+convicts. Where the baseline never served a request, failures are held against the absolute limit alone.
 """
 
 from dataclasses import replace
@@ -13,7 +13,7 @@ import numpy as np
 
 from analyzers.arrays import Array, Mask
 from analyzers.intake import Tick
-from analyzers.layout import ALONE, B_DEN, B_ERR, B_REQ, LONELY, Rows
+from analyzers.layout import ALONE, B_DEN, B_ERR, B_REQ, B_UNA, LONELY, Rows
 from analyzers.terms import CERTAIN, STRICT_LATER, Limits
 
 REQUESTS: Final = 500.0
@@ -24,7 +24,7 @@ REMEMBERED: Final = 1000.0
 
 def refer(rows: Rows, tick: Tick) -> tuple[Tick, Tick]:
     """The tick without a lone arm's latency, and the same with the baseline as it is remembered, where that serves nothing."""
-    served = tick.b_req + tick.b_den > 0.0
+    served = tick.b_req + tick.b_den + tick.b_una > 0.0
     rows.head[:, LONELY] = np.where(served, 0.0, rows.head[:, LONELY] + tick.c_req)
     lonely = tick.seen & ~served & (rows.head[:, LONELY] >= REQUESTS)
     both = replace(tick, c=np.where(tick.timed[:, None], tick.c, 0.0)) if tick.lone.any() else tick
@@ -32,7 +32,8 @@ def refer(rows: Rows, tick: Tick) -> tuple[Tick, Tick]:
         return both, both
     rows.head[:, ALONE] = np.maximum(rows.head[:, ALONE], lonely)
     asked = rows.counts[:, B_REQ]
-    failed, denied = ((rows.counts[:, column] + 0.5) / (asked + 1.0) for column in (B_ERR, B_DEN))
+    past = rows.counts[:, B_ERR], rows.counts[:, B_DEN], rows.answers[:, B_UNA]
+    failed, denied, unanswered = ((column + 0.5) / (asked + 1.0) for column in past)
     known = lonely & (asked > 0.0)
     size = tick.c.shape[1]
     before = rows.history[:, 1, :size]
@@ -44,6 +45,7 @@ def refer(rows: Rows, tick: Tick) -> tuple[Tick, Tick]:
         b_req=np.where(known, REMEMBERED * tick.c_req, tick.b_req),
         b_err=np.where(known, REMEMBERED * tick.c_req * failed, tick.b_err),
         b_den=np.where(known, REMEMBERED * tick.c_req * denied, tick.b_den),
+        b_una=np.where(known, REMEMBERED * tick.c_req * unanswered, tick.b_una),
         c=np.where((tick.timed | timed)[:, None], tick.c, 0.0),
         b=np.where(timed[:, None], remembered, tick.b),
         timed=tick.timed | timed,

@@ -14,18 +14,20 @@ import numpy as np
 
 from analyzers import alone, words
 from analyzers.arrays import Array, Mask
-from analyzers.evidence import START_WEIGHTS, Standing
+from analyzers.evidence import START_WEIGHTS, Standing, lent, waiting
 from analyzers.guards import bursts, dispersion, pods
 from analyzers.guards.pods import Tallies
-from analyzers.layout import ALONE, ONE_BUCKET, TICK, Rows
+from analyzers.layout import ALONE, ONE_BUCKET, Rows
 from analyzers.legs import mean
-from analyzers.legs.table import ERRORS, EVENTS, LATENCY, LEGS, SLOW_END, TYPICAL
+from analyzers.legs.table import DENIED, ERRORS, EVENTS, LATENCY, LEGS, SLOW_END, TYPICAL, UNANSWERED
 from analyzers.look import Look
 from analyzers.release import NOTEWORTHY
 from analyzers.terms import Limits
 
 LATER: Final = 1
 """The place of later starts, after that of the evidence since tick 0."""
+FAILURES: Final = (ERRORS, DENIED)
+"""Whose evidence clumps of failures divide."""
 _DISAGREEING: Final = "the difference is no larger than that between pods of one version"
 _SHARES: Final[Array] = np.array([leg.share for leg in LEGS])
 
@@ -36,6 +38,7 @@ class Evidence:
 
     Attributes:
         worse, beyond: (releases, legs, 2 starts), see ``evidence.Standing``; guards have not had their say.
+        shares: of alpha, of each leg (releases, legs).
         waiting: (releases,), what starts that are still to come are worth: nothing has been staked on them yet.
         outage: (releases, legs), this tick is too bad to be a clump.
         tallies: per release, what its pods' counts add up to.
@@ -44,6 +47,7 @@ class Evidence:
 
     worse: Array
     beyond: Array
+    shares: Array
     waiting: Array
     outage: Mask
     tallies: Sequence[Tallies]
@@ -52,7 +56,7 @@ class Evidence:
     @property
     def legs(self) -> Array:
         """Each leg's e-value that the canary is worse at all (releases, legs)."""
-        values: Array = np.exp(self.worse).sum(2) / _SHARES + self.waiting[:, None]
+        values: Array = np.exp(self.worse).sum(2) / self.shares + self.waiting[:, None]
         return values
 
     @property
@@ -101,20 +105,21 @@ def stand(rows: Rows, limits: Limits, cooling: Array | None = None) -> Standing:
         only = alone.limited(rows)
         standing.beyond[only, ERRORS] = standing.limit[only]
         standing.worse[only, ERRORS] = standing.limit[only] + np.log(LEGS[ERRORS].share * START_WEIGHTS)
+        standing.worse[only, ERRORS] += lent(rows)[only, ERRORS, None]
     return standing
 
 
 def weigh(rows: Rows, limits: Limits, look: Look, tallies: Sequence[Tallies]) -> Evidence:
     """The evidence after a tick was folded."""
     standing = stand(rows, limits)
-    waiting = START_WEIGHTS[LATER] * np.maximum(1.0 - rows.head[:, TICK] / limits.horizon, 0.0)
     return Evidence(
         worse=standing.worse,
         beyond=standing.beyond,
-        waiting=waiting,
+        shares=_SHARES * np.exp(lent(rows)),
+        waiting=waiting(rows, limits),
         outage=look.outage,
         tallies=tallies,
-        total=np.maximum(np.exp(standing.worse.reshape(len(waiting), -1).max(1)), 1.0),
+        total=np.maximum(np.exp(standing.worse.reshape(len(rows.raw), -1).max(1)), 1.0),
     )
 
 
@@ -124,11 +129,13 @@ def _convicting(worse: Array, beyond: Array, rows: Rows, limits: Limits) -> Mask
     return (worse >= least[:, None, None]) & (beyond >= enough[:, None, None])
 
 
-def cooling(rows: Rows, tallies: Sequence[Tallies]) -> tuple[Array, Array, Array]:
-    """By what the evidence is divided: clumps of failures, failures that differ between pods, latency's dispersion (releases,)."""
-    clumps = bursts.clumping(rows)
+def cooling(rows: Rows, tallies: Sequence[Tallies]) -> tuple[Array, Array, Array, Array]:
+    """By what the evidence is divided: clumps of failures, failures that differ between pods, latency's dispersion, clumps of
+    clients that give up (releases,).
+    """
+    clumps, leaving = bursts.clumping(rows)
     differing = np.array([pods.failing(one, clumps=float(phi)) for one, phi in zip(tallies, clumps, strict=True)])
-    return clumps, differing, dispersion.dispersion(rows.blocks)
+    return clumps, differing, dispersion.dispersion(rows.blocks), leaving
 
 
 def _disagreeing(tallies: Sequence[Tallies], one_bucket: Mask) -> Mask:
@@ -143,8 +150,10 @@ def _disagreeing(tallies: Sequence[Tallies], one_bucket: Mask) -> Mask:
     return found
 
 
-def _cause(leg: int, clumps: float, differing: float, spread: float) -> str:
+def _cause(leg: int, clumps: float, differing: float, spread: float, leaving: float) -> str:
     """By what a leg's evidence is divided, in words."""
+    if leg == UNANSWERED:
+        return f"clients give up in bursts, about {leaving:.1f} at a time"
     if leg in LATENCY:
         return f"latency moves from tick to tick on its own, {math.sqrt(spread):.1f} times as much as chance explains"
     if differing > clumps:
@@ -161,10 +170,11 @@ def charges(rows: Rows, limits: Limits, evidence: Evidence) -> dict[int, Charge]
     tallies = [evidence.tallies[at] for at in reached.tolist()]
     worse, beyond = evidence.worse[reached], evidence.beyond[reached]
     undivided = _convicting(worse, beyond, part, terms)
-    clumps, differing, spread = cooling(part, tallies)
+    causes = clumps, differing, spread, leaving = cooling(part, tallies)
     phi = np.ones((len(reached), len(LEGS)))
-    phi[:, EVENTS] = np.where(evidence.outage[reached][:, EVENTS], 1.0, np.maximum(clumps, differing)[:, None])
+    phi[:, FAILURES] = np.where(evidence.outage[reached][:, FAILURES], 1.0, np.maximum(clumps, differing)[:, None])
     phi[:, LATENCY] = spread[:, None]
+    phi[:, UNANSWERED] = leaving
     disagree = _disagreeing(tallies, part.head[:, ONE_BUCKET] > 0.0)
     divided = stand(part, terms, phi)
     convicting = undivided & _convicting(divided.worse, divided.beyond, part, terms) & ~disagree[:, :, None]
@@ -174,7 +184,7 @@ def charges(rows: Rows, limits: Limits, evidence: Evidence) -> dict[int, Charge]
         values, weights = (divided.worse[at], divided.beyond[at]) if convicts else (worse[at], beyond[at])
         asked = convicting[at] if convicts else undivided[at] if held else values >= np.log(terms.boundary[at])
         leg, start = divmod(int(np.where(asked, weights, -np.inf).argmax()), len(START_WEIGHTS))
-        cause = _DISAGREEING if disagree[at, leg] else _cause(leg, float(clumps[at]), float(differing[at]), float(spread[at]))
+        cause = _DISAGREEING if disagree[at, leg] else _cause(leg, *(float(one[at]) for one in causes))
         result[place] = Charge(
             leg=leg if convicts else None,
             suspect=leg,
@@ -190,11 +200,11 @@ def notes(rows: Rows, tallies: Tallies, e_values: Sequence[float]) -> dict[int, 
     """What the guards saw of one release (a batch of one), a sentence per leg that is concerned; pods only where there is something
     to compare (``e_values`` of the legs).
     """
-    clumps, differing, spread = (float(one[0]) for one in cooling(rows, [tallies]))
+    causes = clumps, differing, spread, leaving = [float(one[0]) for one in cooling(rows, [tallies])]
     found = {}
-    for leg, divisor in ((ERRORS, max(clumps, differing)), (TYPICAL, spread)):
+    for leg, divisor in ((ERRORS, max(clumps, differing)), (TYPICAL, spread), (UNANSWERED, leaving)):
         if divisor > 1.0:
-            found[leg] = f"{_cause(leg, clumps, differing, spread).capitalize()}; the judge allows for it."
+            found[leg] = f"{_cause(leg, *causes).capitalize()}; the judge allows for it."
     for leg, agrees in zip(LATENCY, pods.agreement(tallies) or (), strict=False):
         if e_values[leg] >= NOTEWORTHY:
             said = _DISAGREEING.replace("no larger", "larger") if agrees else _DISAGREEING

@@ -32,7 +32,10 @@ class Pod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One arm in one tick: ``requests`` exclude ``denied`` ones, ``errors`` are among ``requests``.
+    """One arm in one tick: ``requests`` exclude ``denied`` and ``unanswered`` ones, ``errors`` are among ``requests``.
+
+    ``unanswered`` requests are those that nobody answered before their client gave up. ``unclassified`` ones are among
+    ``requests``, and telemetry does not say how they ended: as far as is known they did not fail.
 
     ``latency`` is null in a tick in which the histogram did not move on (a proxy that merges its histograms every 5 s is
     scraped every second); its counts may then cover the requests of several ticks when it comes.
@@ -41,6 +44,8 @@ class Arm:
     requests: int
     errors: int = 0
     denied: int = 0
+    unanswered: int = 0
+    unclassified: int = 0
     latency: Latency | None = None
     pods: Mapping[str, Pod] | None = None
 

@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 
 from analyzers.arrays import Array, Mask
-from analyzers.layout import CUSUM, GREW, LOOKS, SINCE, TICK, Rows
-from analyzers.legs.table import LEGS
+from analyzers.layout import CUSUM, GREW, LENT, LOOKS, SINCE, TICK, Rows
+from analyzers.legs.table import LEGS, LENT_SHARE, UNANSWERED
 from analyzers.look import Look
 from analyzers.terms import Limits
 
@@ -34,6 +34,9 @@ _OWNERS: Final = [*range(len(LEGS)), *(at for at, leg in enumerate(LEGS) for _ i
 _LEG: Final = np.repeat(_OWNERS, [len(bank) for bank in _BANKS])
 _WORSE: Final = _FIRSTS[len(LEGS)]
 """Columns before this one are of "no worse", the others of what is tolerated."""
+_LATER: Final = 1
+"""The place of later starts, after that of the evidence since tick 0."""
+_KEPT: Final[Array] = np.where(np.arange(len(LEGS)) == UNANSWERED, 0.0, np.log1p(-LENT_SHARE))
 _LOG_WEIGHTS: Final[Array] = np.log(np.array([leg.share for leg in LEGS])[:, None] * START_WEIGHTS)
 
 
@@ -51,9 +54,35 @@ class Standing:
         """
         logs = rows.logs if cooling is None else rows.logs / cooling[:, None, _LEG]
         banks = _log(np.add.reduceat(np.exp(logs) * _PRIOR, _FIRSTS, axis=-1)).transpose(0, 2, 1)
-        self.worse: Array = banks[:, : len(LEGS)] + _LOG_WEIGHTS
+        self.worse: Array = banks[:, : len(LEGS)] + _LOG_WEIGHTS + lent(rows)[:, :, None]
         self.limit: Array = banks[:, len(LEGS)].copy()
         self.beyond: Array = np.minimum.reduceat(banks[:, len(LEGS) :], _PARTS, axis=1)
+
+
+def lent(rows: Rows) -> Array:
+    """Logarithm of the part of its share that each leg has, or was lent (releases, legs); 0 while nothing was lent."""
+    worth = rows.head[:, LENT]
+    given = worth > 0.0
+    if not given.any():  # nearly always
+        return np.zeros((len(worth), len(LEGS)))
+    parts = np.where(given[:, None], _KEPT, 0.0)
+    parts[:, UNANSWERED] = np.where(given, np.log(np.where(given, worth, 1.0)), 0.0)
+    return parts
+
+
+def waiting(rows: Rows, limits: Limits) -> Array:
+    """What starts that are still to come are worth (releases,): nothing has been staked on them yet."""
+    worth: Array = START_WEIGHTS[_LATER] * np.maximum(1.0 - rows.head[:, TICK] / limits.horizon, 0.0)
+    return worth
+
+
+def lend(rows: Rows, limits: Limits, *, seen: Mask) -> None:
+    """Where the first request went unanswered in this tick (``seen``), note what all evidence is worth after it, at most 1."""
+    new = seen & (rows.head[:, LENT] <= 0.0)
+    if not new.any():
+        return
+    worth = np.delete(np.exp(Standing(rows).worse), UNANSWERED, axis=1).sum((1, 2)) + waiting(rows, limits)
+    rows.head[:, LENT] = np.where(new, np.minimum(worth, 1.0), rows.head[:, LENT])
 
 
 def _log(values: Array) -> Array:

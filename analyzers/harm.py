@@ -16,7 +16,7 @@ from analyzers import layout as col
 from analyzers.arrays import Array
 from analyzers.layout import Rows
 from analyzers.legs.mean import RATIO
-from analyzers.legs.table import DENIED, LATENCY
+from analyzers.legs.table import DENIED, LATENCY, UNANSWERED
 from analyzers.p99 import MOST_EXCEEDANCE
 from analyzers.promotion import TUNED_REQUESTS, tuned
 from analyzers.terms import Limits
@@ -45,12 +45,14 @@ class Effects:
     @cached_property
     def _found(self) -> list[list[float]]:
         c_err, b_err, c_req, b_req, c_den, b_den, _, _, c_sum, b_sum, c_lat, b_lat = self._rows.counts.T
+        c_una, b_una, *_ = self._rows.answers.T
         with np.errstate(all="ignore"):
             columns = (
                 c_err / c_req - b_err / b_req,
                 c_den / (c_req + c_den) - b_den / (b_req + b_den),
                 c_sum / c_lat / (b_sum / b_lat),
                 p99_factor(self._rows.exposed, self._limits) if self._limits.bounds.shape[1] else np.full(len(c_req), np.nan),
+                c_una / (c_req + c_una) - b_una / (b_req + b_una),
             )
         found: list[list[float]] = np.stack(columns, axis=-1).tolist()
         return found
@@ -70,7 +72,7 @@ class Period:
 
     Attributes:
         whole: it is the whole watch.
-        counts, ranks, slow: what was seen in it (``layout``); histograms of canary, baseline and tolerated.
+        counts, answers, ranks, slow: what was seen in it (``layout``); histograms of canary, baseline and tolerated.
         alpha: of a bound that holds for it.
         words, beside: as it is said of the canary, and of the baseline.
         growth: in how many ticks the leg's evidence grew; empty where that is not known.
@@ -78,6 +80,7 @@ class Period:
 
     whole: bool
     counts: Array
+    answers: Array
     ranks: Array
     slow: Array
     alpha: float
@@ -89,22 +92,25 @@ class Period:
 def period(rows: Rows, limits: Limits, leg: int, *, recent: bool) -> Period:
     """The whole watch, or since the leg's evidence began to grow where that is ``recent``. ``rows`` is a batch of one.
 
-    A baseline that serves nothing any more is remembered: its failures as they were, its latency only over a recent period. Of
-    denials' own period the requests are not kept: they are told over the whole watch.
+    A baseline that serves nothing any more is remembered: its failures as they were, its latency only over a recent period. Of the
+    own periods of denials and of requests without an answer the requests are not kept: they are told over the whole watch.
     """
     _, looks, grew, since = rows.period[0, leg].tolist()
     alone = bool(rows.head[0, col.ALONE] > 0.0)
-    recent = recent and looks > 0.0 and leg != DENIED
+    recent = recent and looks > 0.0 and leg not in (DENIED, UNANSWERED)
     together = alone and not recent and leg in LATENCY
-    counts = (rows.recent if recent else rows.counts)[0].copy()
+    counts, answers = (rows.recent if recent else rows.counts)[0].copy(), rows.answers[0].copy()
     if alone:
         counts[_BASELINE] = rows.counts[0, _BASELINE]
         asked, denied = counts[[col.C_REQ, col.B_REQ]], counts[[col.C_DEN, col.B_DEN]]
         counts[col.E_DEN] = (asked[0] + denied[0]) * denied[1] / max(asked[1] + denied[1], 1.0)
+        gone = answers[[col.C_UNA, col.B_UNA]]
+        answers[col.E_UNA] = (asked[0] + gone[0]) * gone[1] / max(asked[1] + gone[1], 1.0)
     ticks = f"{grew:.0f} of the {looks:.0f} ticks since then" if recent and since else f"{grew:.0f} of the last {looks:.0f} ticks"
     return Period(
         whole=not recent,
         counts=counts,
+        answers=answers,
         ranks=rows.recent_ranks[0] if recent else rows.shown[0, [col.SHIFT, col.PRECISION]],
         slow=(rows.recent_slow if recent else rows.exposed)[0, : col.EXPECTED_VARIANCE],
         alpha=(1.0 - LEVEL) / (float(limits.horizon[0]) if recent else 1.0),
@@ -134,11 +140,14 @@ class Rates:
 
 
 def rates(leg: int, over: Period) -> Rates:
-    """Errors or denials of a period."""
+    """Errors, denials or requests without an answer, of a period."""
     c_err, b_err, c_req, b_req, c_den, b_den, e_err, e_den, *_ = over.counts.tolist()
     canary, baseline, expected = (c_err, c_req), (b_err, b_req), e_err
     if leg == DENIED:
         canary, baseline, expected = (c_den, c_req + c_den), (b_den, b_req + b_den), e_den
+    elif leg == UNANSWERED:
+        c_una, b_una, e_una, *_ = over.answers.tolist()
+        canary, baseline, expected = (c_una, c_req + c_una), (b_una, b_req + b_una), e_una
     low, high = intervals.rate(*canary, alpha=over.alpha)
     compared, requests = baseline[1] > 0.0, max(canary[1], 1.0)
     return Rates(

@@ -34,8 +34,9 @@ COUNTS_ODD, HISTOGRAM_ODD = 1, 2
 """Why a tick that brought both arms was not judged, or its latency was not."""
 
 _SILENT = Arm(requests=0)
-_SIX_DOUBLES = struct.Struct("6d").pack
-_NOTHING = bytes(8 * 6)
+_COUNTS: Final = 10
+_AS_COUNTS = struct.Struct(f"{_COUNTS}d").pack
+_NOTHING = bytes(8 * _COUNTS)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +47,7 @@ class Tick:
         t: seconds since each watch began.
         seen: both arms were there and their counts were possible.
         c_err, b_err, c_req, b_req, c_den, b_den: errors, requests, denials of canary and baseline; 0 where not ``seen``.
+        c_una, b_una, c_unc, b_unc: the same of unanswered requests, and of those of which it is not told how they ended.
         timed: both arms brought a usable histogram with at least one request.
         lone: only the canary brought one.
         c, b: histograms; 0 where not ``timed``, but for a lone one. c_sum, b_sum: sums in ms, NaN where unknown.
@@ -64,6 +66,10 @@ class Tick:
     b_req: Array
     c_den: Array
     b_den: Array
+    c_una: Array
+    b_una: Array
+    c_unc: Array
+    b_unc: Array
     timed: Mask
     lone: Mask
     c: Array
@@ -158,8 +164,7 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
             flags.append((False, False, False, False, False, False))
             settling.append(1.0)
             continue
-        counts = (canary.errors, baseline.errors, canary.requests, baseline.requests, canary.denied, baseline.denied)
-        packed = _packed(_SIX_DOUBLES, counts)
+        packed = _packed(_AS_COUNTS, _counts(canary, baseline))
         mine, theirs, warming = _latencies(one, canary, baseline)
         if theirs is None and baseline.requests == 0:
             theirs = Latency(counts=(0,) * size, sum_ms=math.nan)
@@ -174,9 +179,17 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     return _checked(
         t=np.array([sample.t for sample in samples], dtype=np.float64),
         weight=np.array([_weight(one, sample) for one, sample in zip(terms, samples, strict=True)], dtype=np.float64),
-        numbers=np.frombuffer(b"".join(parts)).reshape(len(samples), 8 + 2 * size),
+        numbers=np.frombuffer(b"".join(parts)).reshape(len(samples), _COUNTS + 2 + 2 * size),
         flags=np.array(flags, dtype=np.bool_),
         settling=np.array(settling),
+    )
+
+
+def _counts(canary: Arm, baseline: Arm) -> tuple[int, ...]:
+    """A tick's counts, in the order of ``_checked``."""
+    return (
+        *(canary.errors, baseline.errors, canary.requests, baseline.requests, canary.denied, baseline.denied),
+        *(canary.unanswered, baseline.unanswered, canary.unclassified, baseline.unclassified),
     )
 
 
@@ -188,14 +201,16 @@ def _weight(terms: Terms, sample: Sample) -> float:
 
 
 def _checked(*, t: Array, weight: Array, numbers: Array, flags: Mask, settling: Array) -> Tick:
-    """Turn what cannot be counts into gaps. ``numbers``: six counts, two histograms, and their sums."""
-    counts, hist, sums = numbers[:, :6], numbers[:, 6:-2], numbers[:, -2:]
+    """Turn what cannot be counts into gaps. ``numbers``: ten counts, two histograms, and their sums."""
+    counts, hist, sums = numbers[:, :_COUNTS], numbers[:, _COUNTS:-2], numbers[:, -2:]
     size = hist.shape[1] // 2
-    least, most = (one.reduceat(numbers[:, :-2], (0, 6, 6 + size), axis=1).T for one in (np.minimum, np.maximum))
+    least, most = (one.reduceat(numbers[:, :-2], (0, _COUNTS, _COUNTS + size), axis=1).T for one in (np.minimum, np.maximum))
     possible = (least >= 0.0) & (most <= LARGEST_COUNT)
-    seen = flags[:, 0] & possible[0] & (counts[:, 0] <= counts[:, 2]) & (counts[:, 1] <= counts[:, 3])
+    fits = (counts[:, 0] + counts[:, 8] <= counts[:, 2]) & (counts[:, 1] + counts[:, 9] <= counts[:, 3])
+    seen = flags[:, 0] & possible[0] & fits
     countable = flags[:, 1] & possible[1] & possible[2]
-    c_err, b_err, c_req, b_req, c_den, b_den = (counts if seen.all() else np.where(seen[:, None], counts, 0.0)).T
+    kept = counts if seen.all() else np.where(seen[:, None], counts, 0.0)
+    c_err, b_err, c_req, b_req, c_den, b_den, c_una, b_una, c_unc, b_unc = kept.T
     odd = np.where(flags[:, 3] & ~seen, COUNTS_ODD, np.where(flags[:, 4] & ~countable, HISTOGRAM_ODD, 0))
     c, b = hist[:, :size].copy(), hist[:, size:].copy()
     some = seen & countable & (most[1] > 0.0)
@@ -213,6 +228,10 @@ def _checked(*, t: Array, weight: Array, numbers: Array, flags: Mask, settling: 
         b_req=b_req,
         c_den=c_den,
         b_den=b_den,
+        c_una=c_una,
+        b_una=b_una,
+        c_unc=c_unc,
+        b_unc=b_unc,
         timed=timed,
         lone=lone,
         c=c,

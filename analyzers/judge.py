@@ -137,7 +137,7 @@ def fold_arrays(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look
     news = mean.counted(tick, seen)
     beyond_mean = mean.fold(rows, limits, seen.allowed, news)
     timed = tick.seen & compared.timed
-    looked = np.array((tick.seen, tick.seen, timed, timed)).T
+    looked = np.array((tick.seen, tick.seen, timed, timed, tick.seen & seen.asked)).T
     said = evidence.fold(rows, limits, evidence.log_e(seen), waived=seen.outage, looked=looked)
     said[:, TYPICAL] = np.where(seen.one_bucket, beyond_mean, said[:, TYPICAL])
     shift, precision = memory.fold(rows, seen, tick, news, evidence.follow(rows, said, tick.t))
@@ -145,7 +145,9 @@ def fold_arrays(rows: Rows, limits: Limits, tick: Tick, scattered: Mask) -> Look
     share.fold(rows, limits, tick)
     dispersion.fold(rows, shift=shift, precision=precision)
     promotion.fold(rows, limits, tick, shift=shift, precision=np.where(tick.timed, precision, 0.0))
+    memory.fold_answers(rows, seen, tick)
     rows.head[:, ONE_BUCKET] = seen.one_bucket
     rows.head[:, TICK] += 1.0
+    evidence.lend(rows, limits, seen=tick.c_una + tick.b_una > 0.0)
     rows.grown[:] = evidence.grown(rows)
     return seen

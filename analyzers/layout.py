@@ -21,13 +21,14 @@ COUNT_COLUMNS = 12
 BASELINE_RING = 60
 CANARY_RING = 30
 BLOCKS = 3
-ERROR_BETS = 16
+RATE_BETS = 16
 NOT_BEGUN = -1e6
 """Logarithm of what is worth nothing, and finite."""
 
-# Columns of ``head``; the last three: one bucket holds half of the baseline, canary requests since the baseline's last one, and
-# whether evidence was ever taken without a baseline arm.
-TICK, SEEN, BOUNDS_MARK, ONE_BUCKET, LONELY, ALONE = range(6)
+# Columns of ``head``; the last four: one bucket holds half of the baseline, canary requests since the baseline's last one, whether
+# evidence was ever taken without a baseline arm, and what all evidence was worth when the first request went unanswered (0: none
+# has yet).
+TICK, SEEN, BOUNDS_MARK, ONE_BUCKET, LONELY, ALONE, LENT = range(7)
 
 # Columns of ``period``.
 CUSUM, LOOKS, GREW, SINCE = range(4)
@@ -35,6 +36,10 @@ CUSUM, LOOKS, GREW, SINCE = range(4)
 # Columns of ``counts`` and ``recent``: canary and baseline errors, requests, denials; errors and denials of the canary had it been
 # the baseline; sums and counts behind the means.
 C_ERR, B_ERR, C_REQ, B_REQ, C_DEN, B_DEN, E_ERR, E_DEN, C_SUM, B_SUM, C_LAT, B_LAT = range(COUNT_COLUMNS)
+
+# Columns of ``answers``: unanswered requests of canary and baseline, and of the canary had it been the baseline, among so many; and
+# requests of both of which it is not told how they ended.
+C_UNA, B_UNA, E_UNA, ASKED, C_UNC, B_UNC = range(6)
 
 # Rows of ``exposed`` and, but for the last, of ``recent_slow``.
 CANARY, EXPECTED, TOLERATED, EXPECTED_VARIANCE = range(4)
@@ -68,15 +73,18 @@ class Rows:
         baseline: the baseline's histogram since the start. history: both arms', fading.
         recent_slow: the first three of ``exposed`` over the slow end's period.
         baseline_ring, canary_ring: errors and requests of the last ticks, for the guard against bursts.
+        baseline_gone_ring, canary_gone_ring: the same of unanswered requests.
         blocks: per block length, what the guard of latency dispersion needs.
         exposed: histograms since the start: the canary's; at its exposure, tick by tick, the baseline's (sum of m B / n) and the
             tolerated one; variance of the baseline's (sum of (m / n)^2 B).
         error_bets: log e-values against "beyond the tolerated error rate", one per alternative, for promotion.
+        answer_bets: the same of unanswered requests.
+        answers: totals since the start, see the column names of this module.
         shown: sums since the start, for promotion; traffic: for the guard of the share. See the column names of this module.
     """
 
     raw: Array
-    head: Annotated[Array, (6,)]
+    head: Annotated[Array, (7,)]
     logs: Annotated[Array, (2, ALTERNATIVES)]
     grown: Annotated[Array, (len(LEGS),)]
     period: Annotated[Array, (len(LEGS), 4)]
@@ -92,9 +100,13 @@ class Rows:
     recent_slow: Annotated[Array, (3, MAX_BUCKETS)]
     baseline_ring: Annotated[Array, (BASELINE_RING, 2)]
     canary_ring: Annotated[Array, (CANARY_RING, 2)]
+    baseline_gone_ring: Annotated[Array, (BASELINE_RING, 2)]
+    canary_gone_ring: Annotated[Array, (CANARY_RING, 2)]
     blocks: Annotated[Array, (BLOCKS, 7)]
     exposed: Annotated[Array, (4, MAX_BUCKETS)]
-    error_bets: Annotated[Array, (ERROR_BETS,)]
+    error_bets: Annotated[Array, (RATE_BETS,)]
+    answer_bets: Annotated[Array, (RATE_BETS,)]
+    answers: Annotated[Array, (6,)]
     shown: Annotated[Array, (5,)]
     traffic: Annotated[Array, (6,)]
 

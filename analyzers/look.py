@@ -9,7 +9,7 @@ import numpy as np
 from analyzers import permutation
 from analyzers.arrays import Array, Mask
 from analyzers.intake import Tick
-from analyzers.layout import Rows
+from analyzers.layout import LENT, Rows
 from analyzers.legs import slow_end, typical
 from analyzers.legs.events import is_outage
 from analyzers.legs.table import DENIED, ERRORS, LEGS
@@ -25,7 +25,9 @@ class Look:
 
     Attributes:
         canary, baseline: requests with a latency.
-        errors, denied: of canary and baseline.
+        errors, denied, unanswered: of canary and baseline. Requests of the baseline of which it is not told how they ended are
+            taken for failed: what is not known convicts nobody.
+        asked: a request had gone unanswered before this tick (releases,).
         outage: legs whose evidence in this tick is not capped (releases, legs).
         allowed: the tolerated factor on typical latency: with twice the policy's standard deviation of wandering latency, and with
             what young pods are given.
@@ -42,8 +44,10 @@ class Look:
         self.tick, self.limits = tick, limits
         self.canary: Array = tick.c.sum(1)
         self.baseline: Array = tick.b.sum(1)
-        self.errors: tuple[Events, Events] = (tick.c_err, tick.c_req), (tick.b_err, tick.b_req)
+        self.errors: tuple[Events, Events] = (tick.c_err, tick.c_req), (tick.b_err + tick.b_unc, tick.b_req)
         self.denied: tuple[Events, Events] = (tick.c_den, tick.c_req + tick.c_den), (tick.b_den, tick.b_req + tick.b_den)
+        self.unanswered: tuple[Events, Events] = (tick.c_una, tick.c_req + tick.c_una), (tick.b_una, tick.b_req + tick.b_una)
+        self.asked: Mask = rows.head[:, LENT] > 0.0
         self.outage: Mask = np.zeros((len(rows.raw), len(LEGS)), dtype=np.bool_)
         self.outage[:, ERRORS] = is_outage(*self.errors, seconds=limits.tick_seconds) | scattered
         self.outage[:, DENIED] = is_outage(*self.denied, seconds=limits.tick_seconds)

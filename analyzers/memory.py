@@ -58,6 +58,12 @@ def fold(rows: Rows, look: Look, tick: Tick, news: Array, ended: Mask) -> tuple[
     return _fold_ranks(rows, look, ended[:, TYPICAL])
 
 
+def fold_answers(rows: Rows, look: Look, tick: Tick) -> None:
+    """Fold one tick's requests without an answer. Call when its bets are placed, which go by the ticks before."""
+    expected, asked = _expected(*look.unanswered), tick.c_req + tick.c_una
+    rows.answers += np.array((tick.c_una, tick.b_una, expected, asked, tick.c_unc, tick.b_unc)).T
+
+
 def _expected(canary: Events, baseline: Events) -> Array:
     """So many events would have been the canary's at the baseline's rate of the tick (releases,)."""
     return canary[1] * baseline[0] / np.maximum(baseline[1], 1.0)

@@ -18,8 +18,20 @@ from scipy.special import log_ndtr
 
 from analyzers import buckets
 from analyzers.intake import Tick
-from analyzers.layout import ERRORS_EXPECTED, EXPECTED, EXPECTED_VARIANCE, EXPOSED, PRECISION, SHIFT, Array, Rows
+from analyzers.layout import (
+    ASKED,
+    E_UNA,
+    ERRORS_EXPECTED,
+    EXPECTED,
+    EXPECTED_VARIANCE,
+    EXPOSED,
+    PRECISION,
+    SHIFT,
+    Array,
+    Rows,
+)
 from analyzers.legs.mean import log_t_value
+from analyzers.look import Events
 from analyzers.terms import Limits, Number
 
 RATIOS: Final[Array] = np.geomspace(1.05, 8.0, 16)
@@ -68,12 +80,15 @@ class Certificates:
     Attributes:
         error_limit: the failed share that must be excluded, at the baseline's rates of the canary's own ticks.
         errors: that it is.
+        answer_limit, unanswered: the same of requests without an answer.
         rank, mean: typical latency inside its tolerance, by the ranks and by the means; NaN where it is not asked for, since the
             data cannot give it.
     """
 
     error_limit: Array
     errors: Array
+    answer_limit: Array
+    unanswered: Array
     rank: Array
     mean: Array
 
@@ -84,31 +99,37 @@ class Certificates:
 
 
 def fold(rows: Rows, limits: Limits, tick: Tick, *, shift: Array, precision: Array) -> None:
-    """Fold one tick; ``shift`` and ``precision`` of its Mann-Whitney statistic (releases,), 0 where it says nothing."""
-    rows.error_bets += _bets(rows, limits, tick)
+    """Fold one tick; ``shift`` and ``precision`` of its Mann-Whitney statistic (releases,), 0 where it says nothing. Requests of
+    the canary of which it is not told how they ended are taken for failed: what is not known promotes nobody.
+    """
+    canary, baseline = (tick.c_err + tick.c_unc, tick.c_req), (tick.b_err, tick.b_req)
+    rows.error_bets += _bets(canary, baseline, _usual(rows), limits.max_rate, limits.above_baseline)
+    canary, baseline = (tick.c_una, tick.c_req + tick.c_una), (tick.b_una, tick.b_req + tick.b_una)
+    rows.answer_bets += _bets(canary, baseline, _usual_unanswered(rows), limits.unanswered_rate, limits.unanswered_above)
     compared = np.where(tick.b_req > 0.0, tick.c_req, 0.0)
     expected = compared / np.maximum(tick.b_req, 1.0) * tick.b_err
     rows.shown += np.array((compared, expected, precision, precision * shift, tick.timed)).T
 
 
-def _bets(rows: Rows, limits: Limits, tick: Tick) -> Array:
+def _bets(canary: Events, baseline: Events, usual: Array, max_rate: Array, above_baseline: Array) -> Array:
     """Log e-values (releases, alternatives) of a tick that the canary fails less than is tolerated.
 
     What is tolerated is a union: a rate of at most ``max_rate``, or at most ``above_baseline`` above the baseline's. Beyond it a
     canary is beyond both, so that either may be bet against; each alternative takes the one that would have gained more at the
-    baseline's rate of the ticks before. Against the absolute limit the likelihood ratio of the binomial; against the relative one
+    ``usual`` rate (the baseline's, of the ticks before). The absolute limit: the binomial's likelihood ratio; the relative one:
     ``A (log r - D) - B D - m d (a - 1)``, s = m / (m + n), D = log(1 + s (r - 1)), a = r exp(-D), r < 1: E exp of it is at most
     exp(m (p_c - p_b - d) (a - 1)), and a is below 1.
     """
-    rate = np.minimum(_usual(rows), 1.0)
-    failed, base_failed = np.array(((tick.c_err, rate * tick.c_req), (tick.b_err, rate * tick.b_req)))[..., None]
-    asked, base_asked = tick.c_req[:, None], tick.b_req[:, None]
-    limit = np.minimum(limits.max_rate, 1.0 - 1e-9)[:, None]
+    (mine, mine_of), (theirs, theirs_of) = canary, baseline
+    rate = np.minimum(usual, 1.0)
+    failed, base_failed = np.array(((mine, rate * mine_of), (theirs, rate * theirs_of)))[..., None]
+    asked, base_asked = mine_of[:, None], theirs_of[:, None]
+    limit = np.minimum(max_rate, 1.0 - 1e-9)[:, None]
     kept = np.log1p(-limit / RATIOS) - np.log1p(-limit)
     drift = np.log1p(asked / np.maximum(asked + base_asked, 1.0) * (1.0 / RATIOS - 1.0))
     change = -_LOG_RATIOS - drift
     absolute, hoped_absolute = asked * kept - failed * (_LOG_RATIOS + kept)
-    room = asked * limits.above_baseline[:, None] * np.expm1(change)
+    room = asked * above_baseline[:, None] * np.expm1(change)
     relative, hoped_relative = failed * change - base_failed * drift - room
     gained: Array = np.where(hoped_relative > hoped_absolute, relative, absolute)
     return gained
@@ -117,6 +138,11 @@ def _bets(rows: Rows, limits: Limits, tick: Tick) -> Array:
 def _usual(rows: Rows) -> Array:
     """The baseline's failed share at the canary's exposure, tick by tick (releases,)."""
     return rows.shown[:, ERRORS_EXPECTED] / np.maximum(rows.shown[:, EXPOSED], 1.0)
+
+
+def _usual_unanswered(rows: Rows) -> Array:
+    """The baseline's share of requests without an answer, in the same way."""
+    return rows.answers[:, E_UNA] / np.maximum(rows.answers[:, ASKED], 1.0)
 
 
 def _rank(rows: Rows, limits: Limits) -> Array:
@@ -145,6 +171,8 @@ def certify(rows: Rows, limits: Limits) -> Certificates:
     return Certificates(
         error_limit=np.maximum(limits.max_rate, _usual(rows) + limits.above_baseline),
         errors=log_mean_exp(rows.error_bets) / wanted,
+        answer_limit=np.maximum(limits.unanswered_rate, _usual_unanswered(rows) + limits.unanswered_above),
+        unanswered=log_mean_exp(rows.answer_bets) / wanted,
         rank=_rank(rows, limits) / wanted,
         mean=np.where(by_mean, log_t_value(number, total, squares) / wanted, np.nan),
     )

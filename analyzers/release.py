@@ -8,8 +8,8 @@ import numpy as np
 from analyzers import asides, p99, promotion, words
 from analyzers.guards import share
 from analyzers.intake import Tick
-from analyzers.layout import C_REQ, Array, Rows
-from analyzers.legs.table import DENIED, SLOW_END
+from analyzers.layout import C_REQ, C_UNC, Array, Rows
+from analyzers.legs.table import DENIED, SLOW_END, UNANSWERED
 from analyzers.terms import Limits
 
 NOTEWORTHY: Final = 10.0
@@ -57,7 +57,7 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
     part, terms = Rows(rows.raw[chosen]), limits.take(chosen)
     certificates = promotion.certify(part, terms)
     typical, requests = certificates.typical, part.counts[:, C_REQ]
-    tail, denied = legs[chosen, SLOW_END], legs[chosen, DENIED]
+    tail, denied, unanswered = legs[chosen, SLOW_END], legs[chosen, DENIED], legs[chosen, UNANSWERED]
     asked = (terms.require_slow_end > 0.0) | (tail >= NOTEWORTHY)
     p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
     untold = np.flatnonzero(asked & (p99_progress < 1.0))
@@ -69,7 +69,8 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
         seen, t, missing = float(requests[at]), float(tick.t[place]), []
         if certificates.errors[at] < 1.0:
             limit = words.percent(float(certificates.error_limit[at]))
-            missing.append(f"an error rate below {limit} ({_more(float(certificates.errors[at]), seen, t)})")
+            unclear = asides.untold(float(part.answers[at, C_UNC]), seen, "the canary's")
+            missing.append(f"an error rate below {limit} ({unclear or _more(float(certificates.errors[at]), seen, t)})")
         if np.isnan(typical[at]):
             missing.append("any latency to compare")
         elif typical[at] < 1.0:
@@ -77,6 +78,10 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
         if at in known:
             more = "" if known[at].startswith("p99") else f"; {_more(float(p99_progress[at]), seen, t)}"
             missing.append(f"a slow end within its tolerance ({known[at]}{more})")
+        if unanswered[at] >= NOTEWORTHY and certificates.unanswered[at] < 1.0:
+            limit = words.percent(float(certificates.answer_limit[at]))
+            more = _more(float(certificates.unanswered[at]), seen, t)
+            missing.append(f"a share of requests without an answer below {limit} ({more})")
         if denied[at] >= NOTEWORTHY:
             missing.append("as few policy denials as the baseline's")
         if mismatched[at]:

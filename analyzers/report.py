@@ -12,8 +12,8 @@ from typing import Final, Literal
 from analyzers import alone, classical, fitness, harm, p99, words
 from analyzers.conviction import LATER, Charge
 from analyzers.harm import LEVEL, Period
-from analyzers.layout import ALONE, CANARY, Rows
-from analyzers.legs.table import DENIED, ERRORS, EVENTS, LEGS, SLOW_END, TYPICAL
+from analyzers.layout import ALONE, B_UNA, B_UNC, C_UNA, C_UNC, CANARY, Rows
+from analyzers.legs.table import DENIED, ERRORS, EVENTS, LEGS, SLOW_END, TYPICAL, UNANSWERED
 from analyzers.ruling import Finding
 from analyzers.terms import Limits
 
@@ -106,22 +106,31 @@ def _baselines(share: float, over: Period) -> str:
 
 
 def _events(case: Case, leg: int, over: Period) -> Finding:
-    """Errors, or denials."""
+    """Errors, denials, or requests without an answer."""
     seen, limits = harm.rates(leg, over), case.limits
-    limit, above = (limits.max_rate[0], limits.above_baseline[0]) if leg == ERRORS else (0.0, limits.denied_above[0])
+    limit, above = {
+        ERRORS: (limits.max_rate[0], limits.above_baseline[0]),
+        DENIED: (0.0, limits.denied_above[0]),
+        UNANSWERED: (limits.unanswered_rate[0], limits.unanswered_above[0]),
+    }[leg]
     base = seen.base
     tolerance = float(limit if base is None else max(limit - base, above))
-    if seen.requests <= 0.0 or (base is None and (leg == DENIED or not alone.limited(case.rows)[0])):
+    if seen.requests <= 0.0 or (base is None and (leg != ERRORS or not alone.limited(case.rows)[0])):
         arm = "baseline" if seen.requests > 0.0 else "canary"
         return _finding(case, leg, f"{LEGS[leg].words} could not be compared: the {arm} served no request", tolerance=tolerance)
     if leg == DENIED and not seen.some:
         return _finding(case, leg, "no request was seen to be denied by policy", tolerance=tolerance)
-    happened = "failed" if leg == ERRORS else "were denied by policy"
-    said = f"{words.percent(seen.rate)} of the canary's {words.count(seen.requests)} requests {happened} {over.words}"
+    happened = {ERRORS: "failed", DENIED: "were denied by policy", UNANSWERED: "got no answer before their clients gave up"}[leg]
+    least = "at least " if leg == ERRORS and case.rows.answers[0, C_UNC] > 0.0 else ""
+    said = f"{least}{words.percent(seen.rate)} of the canary's {words.count(seen.requests)} requests {happened} {over.words}"
     said += _at_least(case, leg, seen.least, base or 0.0)
     said += ", and there is no baseline to compare with" if base is None else _baselines(base, over)
     said += f"; allowed {words.percent((base or 0.0) + tolerance)}"
-    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - (base or 0.0), span=seen.span)
+    span: Span = seen.span
+    if leg == ERRORS:  # what is not told of the canary has no upper end, and what is not told of the baseline no lower one
+        c_unc, b_unc = case.rows.answers[0, [C_UNC, B_UNC]].tolist()
+        span = (None if b_unc else span[0], None if c_unc else span[1])
+    return _finding(case, leg, said, tolerance=tolerance, effect=seen.rate - (base or 0.0), span=span)
 
 
 def _unmeasured(case: Case) -> str:
@@ -177,9 +186,10 @@ def _found(case: Case, leg: int) -> Finding:
 
 
 def findings(case: Case) -> tuple[Finding, ...]:
-    """Every leg's finding, in the order of the table."""
+    """Every leg's finding, in the order of the table; of unanswered requests only where there were any."""
     found = []
-    for leg in range(len(LEGS)):
+    some = bool(case.rows.answers[0, [C_UNA, B_UNA]].any())
+    for leg in range(len(LEGS)) if some else range(UNANSWERED):
         one, note = _found(case, leg), case.notes.get(leg, "")
         found.append(replace(one, sentence=f"{one.sentence[0].upper()}{one.sentence[1:]}. {note}".strip()))
     return tuple(found)

@@ -15,7 +15,7 @@ class Finding:
     """What one leg says now.
 
     Attributes:
-        leg: errors, denied, typical (latency) or slow_end (of the latency).
+        leg: errors, denied, typical (latency), slow_end (of the latency) or unanswered.
         effect: canary against baseline in ``unit`` since the start, or null when nothing can be said.
         unit: ``points`` (difference of rates, as a fraction) or ``ratio`` (canary / baseline; the slow end's is that of p99).
         low, high: a confidence sequence for the effect: it covers the truth at every look at once with probability

@@ -53,6 +53,8 @@ class Numbers(Generic[Number]):
     max_rate: Number
     above_baseline: Number
     denied_above: Number
+    unanswered_rate: Number
+    unanswered_above: Number
     typical: Number
     slow_end: Number
     wander: Number
@@ -182,6 +184,8 @@ def terms_of(
         max_rate=allowed.errors.max_rate,
         above_baseline=allowed.errors.above_baseline,
         denied_above=allowed.denied.above_baseline,
+        unanswered_rate=allowed.unanswered.max_rate,
+        unanswered_above=allowed.unanswered.above_baseline,
         typical=allowed.latency.typical,
         slow_end=allowed.latency.slow_end,
         wander=allowed.latency.wander,

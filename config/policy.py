@@ -20,7 +20,7 @@ Factor = Annotated[float, Meta(gt=1.0, le=100.0)]
 
 
 class ErrorTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Failed requests (5xx, failed gRPC): beyond tolerance only when *both* limits are passed."""
+    """Failed requests (what those are: `failures`): beyond tolerance only when *both* limits are passed."""
 
     max_rate: Annotated[Fraction, Meta(description="Failed share of the canary's requests that is always accepted.")] = 0.005
     above_baseline: Annotated[
@@ -60,6 +60,15 @@ class DenialTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ] = 0.0
 
 
+class UnansweredTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Requests that nobody answered before their client gave up: beyond tolerance only when *both* limits are passed."""
+
+    max_rate: Annotated[Fraction, Meta(description="Unanswered share of the canary's requests that is always accepted.")] = 0.01
+    above_baseline: Annotated[
+        Fraction, Meta(description="Points by which the canary's unanswered share may exceed the baseline's.")
+    ] = 0.005
+
+
 class TrafficTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The canary's share of the traffic against the route's weight."""
 
@@ -72,12 +81,79 @@ class TrafficTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     ] = 1.25
 
 
+Status = Annotated[
+    Annotated[int, Meta(ge=100, le=599)] | Annotated[str, Meta(pattern="^[1-5]xx$")],
+    Meta(extra={"fix": "write a status code as a number, such as 404, or a class of them, such as 4xx"}),
+]
+GrpcStatus = Literal[
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+]
+"""In the order of their numbers, from 1."""
+Flag = Annotated[str, Meta(pattern="^[A-Z]{2,16}$", extra={"fix": "write one of Envoy's short response flags, such as UT or RL"})]
+Counted = Literal["failures", "unanswered", "excused"]
+
+
+class Failures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What counts as a failed request. Of `unanswered` ones the baseline's share counts; `excused` ones do not count."""
+
+    status: Annotated[tuple[Status, ...], Meta(description="Status codes (404) and classes of them (5xx) that are failures.")] = (
+        "5xx",
+    )
+    not_status: Annotated[tuple[Status, ...], Meta(description="Codes and classes that are none, though `status` names them.")] = ()
+    grpc_status: Annotated[
+        tuple[GrpcStatus, ...], Meta(description="gRPC statuses that are failures. They travel under HTTP 200.")
+    ] = ("UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS")
+    flags: Annotated[
+        tuple[Flag, ...], Meta(description="Envoy's response flags that are failures whatever the status: [UT, UO].")
+    ] = ()
+    excused_flags: Annotated[
+        tuple[Flag, ...],
+        Meta(description="Envoy's response flags that excuse a request whatever the status. FI: a fault that was injected."),
+    ] = ("FI",)
+    resets: Annotated[
+        Counted, Meta(description="What requests are that got no response, while their client waited for one (code 0, without DC).")
+    ] = "failures"
+    gave_up: Annotated[
+        Counted, Meta(description="What requests are whose client went before there was a response (code 0 or 499, flag DC).")
+    ] = "unanswered"
+    mirrored: Annotated[
+        Literal["counted", "excused"],
+        Meta(description="Whether copies of other requests count (hosts in -shadow). The canary of a mirror gets nothing else."),
+    ] = "counted"
+
+    def __post_init__(self) -> None:
+        """Refuse values that contradict each other, a line for each. The loader turns them into errors with path and fix."""
+        contradictions = []
+        if both := [flag for flag in self.flags if flag in self.excused_flags]:
+            contradictions.append(f"flags ({both[0]}) fails what excused_flags excuses; name it in one of them")
+        if not (self.status or self.grpc_status or self.flags or "failures" in (self.resets, self.gave_up)):
+            contradictions.append("status () names nothing, and nor does anything else: no request could ever fail; write [5xx]")
+        if contradictions:
+            raise ValueError("\n".join(contradictions))
+
+
 class Tolerances(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much worse the canary may be before it is taken back."""
 
     errors: Annotated[ErrorTolerance, Meta(description="Failed requests.")] = ErrorTolerance()
     latency: Annotated[LatencyTolerance, Meta(description="Latency.")] = LatencyTolerance()
     denied: Annotated[DenialTolerance, Meta(description="Requests denied by security policy.")] = DenialTolerance()
+    unanswered: Annotated[UnansweredTolerance, Meta(description="Requests whose clients gave up.")] = UnansweredTolerance()
     traffic: Annotated[TrafficTolerance, Meta(description="Share of the traffic.")] = TrafficTolerance()
 
 
@@ -127,6 +203,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["hold", "promote", "rollback"],
         Meta(description="What an inconclusive verdict means for the pipeline. One cancelled or superseded always means hold."),
     ] = "hold"
+    failures: Annotated[Failures, Meta(description="What counts as a failed request.")] = Failures()
     tolerances: Annotated[Tolerances, Meta(description="How much worse the canary may be.")] = Tolerances()
     promotion: Annotated[Promotion, Meta(description="What must be shown before a canary is called good.")] = Promotion()
 

@@ -142,6 +142,10 @@ class _Walk:
             self.visit(options[0], value, path, own)
         elif len(structs) == len(options):
             self._tagged(structs, value, path)
+        elif not structs and own.fix is not None:
+            field = path.rpartition(".")[2]
+            if all(values.wrong(option, value, field=field, own=own) is not None for option in options):
+                self.add(path, "has a form that cannot be used", own.fix, of=value)
 
     def _tagged(self, structs: list[inspect.StructType], value: object, path: str) -> None:
         field = str(structs[0].tag_field)

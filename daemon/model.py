@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from analyzers.counts import Arm, Sample
 from analyzers.ruling import Finding
-from config.policy import Policy
+from config.policy import Failures, Policy
 
 __all__ = [
     "Action",
@@ -209,10 +209,11 @@ class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """A release whose counters are wanted at a tick."""
+    """A release whose counters are wanted at a tick. ``failures``: what its policy counts as a failed request."""
 
     release_id: str
     release: Release
+    failures: Failures = Failures()
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

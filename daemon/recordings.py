@@ -217,6 +217,17 @@ def _check_sample(sample: Sample, *, path: str, last_t: float, buckets: int) -> 
 
 def _check_arm(arm: Arm, *, path: str, buckets: int) -> None:
     _check_counts(arm, path=path, buckets=buckets)
+    for field in ("unanswered", "unclassified"):
+        if (count := getattr(arm, field)) < 0:
+            raise InvalidInput(f"{count} is negative", path=f"{path}.{field}", fix="counts are differences of counters")
+    if arm.unanswered > _LARGEST_COUNT:
+        raise InvalidInput("a count is impossibly large", path=path, fix="counts are per tick, not totals since a start")
+    if arm.errors + arm.unclassified > arm.requests:
+        raise InvalidInput(
+            f"{arm.errors} errors and {arm.unclassified} unclassified of {arm.requests} requests",
+            path=f"{path}.unclassified",
+            fix="both are among the requests, and none is in both",
+        )
     for name, pod in (arm.pods or {}).items():
         _check_counts(pod, path=f"{path}.pods.{name}", buckets=buckets)
 
@@ -249,6 +260,7 @@ def _arm(arm: Arm | None) -> dict[str, Any] | None:
     if arm is None:
         return None
     document = _part(arm)
+    document |= {field: count for field in ("unanswered", "unclassified") if (count := getattr(arm, field))}
     if arm.pods is not None:
         document["pods"] = {name: _pod(pod) for name, pod in arm.pods.items()}
     return document

@@ -1,4 +1,5 @@
-"""Bursts: errors that come in clumps (retries, one bad connection) look like many failures and are few.
+"""Bursts: errors that come in clumps (retries, one bad connection) look like many failures and are few. So do requests without an
+answer, where a client that goes takes all of its requests with it.
 
 The variance of errors per tick against a Poisson's tells the size of the clumps; the logarithm of the errors' evidence is then
 divided by it. The canary's is taken from successive ticks, since a canary that begins to fail in the middle of a watch is no clump.
@@ -21,11 +22,13 @@ _LIMITS[0] = np.inf
 
 
 def fold(rows: Rows, tick: Tick) -> None:
-    """Note one tick's errors. Rings forget the oldest tick."""
+    """Note one tick's errors, and its unanswered requests. Rings forget the oldest tick."""
     row = np.flatnonzero(tick.seen)
     at = rows.head[row, SEEN].astype(np.intp)
     rows.baseline_ring[row, at % BASELINE_RING] = np.array((tick.b_err, tick.b_req)).T[row]
     rows.canary_ring[row, at % CANARY_RING] = np.array((tick.c_err, tick.c_req)).T[row]
+    rows.baseline_gone_ring[row, at % BASELINE_RING] = np.array((tick.b_una, tick.b_req + tick.b_una)).T[row]
+    rows.canary_gone_ring[row, at % CANARY_RING] = np.array((tick.c_una, tick.c_req + tick.c_una)).T[row]
     rows.head[:, SEEN] += tick.seen
 
 
@@ -56,7 +59,11 @@ def successive_dispersion(ring: Array, newest: npt.NDArray[np.intp]) -> Array:
     return np.where(mean * freedom > _LIMITS[freedom], mean, 1.0)
 
 
-def clumping(rows: Rows) -> Array:
-    """How many failures come at a time in either arm, as variance over that of independent ones (releases,)."""
+def clumping(rows: Rows) -> tuple[Array, Array]:
+    """How many failures come at a time in either arm, as variance over that of independent ones (releases,), and how many
+    requests without an answer.
+    """
     newest = (rows.head[:, SEEN].astype(np.intp) - 1) % CANARY_RING
-    return np.maximum(dispersion(rows.baseline_ring), successive_dispersion(rows.canary_ring, newest))
+    failed = np.maximum(dispersion(rows.baseline_ring), successive_dispersion(rows.canary_ring, newest))
+    gone = np.maximum(dispersion(rows.baseline_gone_ring), successive_dispersion(rows.canary_gone_ring, newest))
+    return failed, gone

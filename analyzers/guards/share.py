@@ -21,8 +21,10 @@ CERTAIN_Z: Final = 4.0
 
 
 def fold(rows: Rows, limits: Limits, tick: Tick) -> None:
-    """Note one tick, where the weight was known and neither 0 nor 1. Denied requests count: the route has split them too."""
-    canary, baseline = tick.c_req + tick.c_den, tick.b_req + tick.b_den
+    """Note one tick, where the weight was known and neither 0 nor 1. Denied requests count, and those that are known to have got no
+    answer: the route has split them too.
+    """
+    canary, baseline = tick.c_req + tick.c_den + tick.c_una, tick.b_req + tick.b_den + tick.b_una
     split = tick.seen & (tick.weight > 0.0) & (tick.weight < 1.0)
     if not split.any():
         return

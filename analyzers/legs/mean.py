@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from analyzers.arrays import Array
-from analyzers.evidence import LARGEST, LATE_DISCOUNT, START_WEIGHTS, Standing
+from analyzers.evidence import LARGEST, LATE_DISCOUNT, START_WEIGHTS, Standing, lent
 from analyzers.intake import Tick
 from analyzers.layout import B_LAT, C_LAT, C_SUM, MEAN_STARTS, TICK, Rows
 from analyzers.legs.table import LEGS, TYPICAL
@@ -97,5 +97,6 @@ def join(standing: Standing, rows: Rows, by_mean: Array) -> None:
     log_mean = np.log(np.stack([first, later], axis=-1))
     weights = np.log(LEGS[TYPICAL].share) + np.log(START_WEIGHTS)
     ranks = standing.worse[at, TYPICAL] + np.log(1.0 - SHARE)
+    weights = weights + lent(rows)[at, TYPICAL, None]
     standing.worse[at, TYPICAL] = np.logaddexp(ranks, log_mean[:, RATIO] + weights + np.log(SHARE))
     standing.beyond[at, TYPICAL] = log_mean[:, BEYOND]

@@ -3,6 +3,10 @@
 A quantity is convicted when two things are sure at once: that the canary is worse at all (its share of ``alpha``), and that it is
 worse than the policy tolerates (``K``). Where what is tolerated is a union (a failed share below the absolute limit, *or* no
 further above the baseline's than allowed), every part of it must be excluded. To add one is to add a row and its function.
+
+Most releases never have a request that goes unanswered. Their other legs keep all of alpha: only when the first one is seen does
+each leg give ``LENT_SHARE`` of what its evidence is worth by then to that leg, which begins with the next tick. Moved so, the sum
+of all is a nonnegative supermartingale as before, and its bound stays.
 """
 
 from collections.abc import Callable
@@ -27,7 +31,7 @@ class Leg:
 
     Attributes:
         name: in rulings and metrics. words: in sentences. unit: of its effect.
-        share: part of alpha that it may spend.
+        share: part of alpha that it may spend; that of unanswered requests is lent by the others, see above.
         worse: prior of its alternatives to "no worse". beyond: the same for each part of what is tolerated.
         log_e: log e-values of a tick, one array (releases, alternatives) for ``worse`` and each of ``beyond``.
     """
@@ -49,11 +53,17 @@ _FACTORS[_LIMIT] = 0.0
 
 
 def _errors(look: "Look") -> tuple[Array, ...]:
-    above = np.zeros((len(look.ranks), len(_EVERY)))
-    above[:, _WORSE:] = look.limits.above_baseline[:, None]
-    above[:, _LIMIT] = look.limits.max_rate[:, None]
+    above = _above(look, look.limits.max_rate, look.limits.above_baseline)
     said = events.log_e(*look.errors, _EVERY, factor=_FACTORS, above=above)
     return said[:, :_WORSE], said[:, _LIMIT], said[:, _LIMIT.stop :]
+
+
+def _above(look: "Look", max_rate: Array, above_baseline: Array) -> Array:
+    """What each alternative's null allows: no more, at most a rate, so much above the baseline's."""
+    above = np.zeros((len(look.ranks), len(_EVERY)))
+    above[:, _WORSE:] = above_baseline[:, None]
+    above[:, _LIMIT] = max_rate[:, None]
+    return above
 
 
 def _denied(look: "Look") -> tuple[Array, ...]:
@@ -62,6 +72,15 @@ def _denied(look: "Look") -> tuple[Array, ...]:
         return np.zeros((len(mine), _WORSE)), np.zeros((len(mine), len(events.BEYOND)))
     above = look.limits.denied_above[:, None]
     return events.log_e(*look.denied, events.RATIOS), events.log_e(*look.denied, events.BEYOND, above=above)
+
+
+def _unanswered(look: "Look") -> tuple[Array, ...]:
+    if not look.asked.any():  # nearly always
+        nothing = np.zeros((len(look.asked), len(_EVERY)))
+    else:
+        above = _above(look, look.limits.unanswered_rate, look.limits.unanswered_above)
+        nothing = events.log_e(*look.unanswered, _EVERY, factor=_FACTORS, above=above) * look.asked[:, None]
+    return nothing[:, :_WORSE], nothing[:, _LIMIT], nothing[:, _LIMIT.stop :]
 
 
 def _typical(look: "Look") -> tuple[Array, ...]:
@@ -75,13 +94,15 @@ def _slow_end(look: "Look") -> tuple[Array, ...]:
 
 
 _BEYOND: Final = events.BEYOND_PRIOR
+LENT_SHARE: Final = 0.1
 LEGS: Final = (
     Leg("errors", "errors", "points", 0.4, events.PRIOR, (_BEYOND, _BEYOND), _errors),
     Leg("denied", "requests denied by policy", "points", 0.1, events.PRIOR, (_BEYOND,), _denied),
     Leg("typical", "typical latency", "ratio", 0.25, typical.PRIOR, (typical.BEYOND_PRIOR,), _typical),
     Leg("slow_end", "the slow end", "ratio", 0.25, slow_end.PRIOR, (slow_end.BEYOND_PRIOR,), _slow_end),
+    Leg("unanswered", "requests without an answer", "points", LENT_SHARE, events.PRIOR, (_BEYOND, _BEYOND), _unanswered),
 )
 NAMES: Final = tuple(leg.name for leg in LEGS)
-ERRORS, DENIED, TYPICAL, SLOW_END = range(len(LEGS))
-EVENTS: Final = (ERRORS, DENIED)
+ERRORS, DENIED, TYPICAL, SLOW_END, UNANSWERED = range(len(LEGS))
+EVENTS: Final = (ERRORS, DENIED, UNANSWERED)
 LATENCY: Final = (TYPICAL, SLOW_END)

@@ -33,7 +33,8 @@ from daemon.offline.backtest.words import lines
 from daemon.offline.parallel import available_processes
 from daemon.settings import load_settings
 from daemon.telemetry.history.presence import STEP_SECONDS, Versions
-from daemon.telemetry.history.watching import History, Watched, history_from
+from daemon.telemetry.history.watching import USUAL, History, Watched, history_from
+from daemon.telemetry.outcomes import cannot_tell
 
 _SOURCE = "verdictd backtest"
 _TIMEOUT_SECONDS = 30.0
@@ -85,6 +86,9 @@ def _policies(options: argparse.Namespace, settings: Settings | None) -> list[Na
     given: dict[str, Policy] = {Path(file).name if short else file: load_policy(file) for file in options.policy}
     if not given:
         given = {"default": Policy()} if settings is None else {"default": settings.policies.get("default", Policy())}
+    if len({policy.failures for policy in given.values()}) > 1:
+        differ = "policies that count other requests as failed (failures) cannot be tried on one reading of the past"
+        raise _wrong("--policy", differ, fix="run backtest for each of them")
     return [Named(name=name, policy=policy, hash=policy_hash(policy)) for name, policy in given.items()]
 
 
@@ -95,6 +99,9 @@ async def _seen(
     known = schemas()
     if telemetry.dialect not in known:
         raise _wrong("--dialect", f"{telemetry.dialect!r} is none", fix=f"use one of: {', '.join(known)}")
+    if untold := cannot_tell(known[telemetry.dialect], policies[0].policy.failures):
+        wrong, _, fix = untold[0].rpartition("; ")
+        raise _wrong("--policy", f"{policies[0].name} cannot be honoured: {wrong}", fix=fix)
     now = time.time()
     line = ProgressLine()
     try:
@@ -183,6 +190,9 @@ async def _one(
     longest = max(one.policy.window_seconds for one in policies)
     end = min(past.end or past.begin + longest, now)
     source = f"{options.prometheus or options.config} {options.telemetry or ''} {history.schema.name}"
+    failures = policies[0].policy.failures
+    if failures != USUAL:
+        source += f" {msgspec.json.encode(failures).decode()}"
     path = folder / recording_name(past, end=end, tick_seconds=options.tick, late_seconds=options.late, source=source)
     if path.exists():
         return Seen(past=past, recording=path)
@@ -192,7 +202,9 @@ async def _one(
         line.show(rendering.clean(f"reading {words}" + (f": {100 * done:.0f} %" if line.live else "")), stage=words)
 
     try:
-        watched = await history.watched(past.release, begin=past.begin, end=end, late_seconds=options.late, progress=progress)
+        watched = await history.watched(
+            past.release, begin=past.begin, end=end, failures=failures, late_seconds=options.late, progress=progress
+        )
     except NotFound as error:
         return Seen(past=past, problem=str(error))
     _keep(path, past, watched, policy=policies[0].policy)

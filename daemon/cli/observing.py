@@ -9,7 +9,7 @@ import os
 import time
 
 from config.errors import ConfigError, Fault
-from config.policy import Policy
+from config.policy import Failures, Policy
 from config.settings import Settings
 from daemon.aio.clock import SystemClock
 from daemon.cli.releasefile import load_release
@@ -41,13 +41,16 @@ def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
         raise ConfigError((problem,), source="verdictd plan")
     settings, release = load_settings(config, environ=os.environ), load_release(options.release)
     policy = settings.policies.get(release.policy, Policy())
-    return asyncio.run(_observe(settings, release, seconds=options.observe)), policy
+    return asyncio.run(_observe(settings, release, failures=policy.failures, seconds=options.observe)), policy
 
 
-async def _observe(settings: Settings, release: Release, *, seconds: float) -> Service:
+async def _observe(settings: Settings, release: Release, *, failures: Failures, seconds: float) -> Service:
     source = settings.telemetry[mesh_of(settings.meshes, release).telemetry]
     async with telemetry_from(source, clock=SystemClock(), schemas=schemas()) as telemetry:
-        seen, last = await _watch(telemetry, Watch(release_id="plan", release=release), seconds=seconds)
+        if untold := telemetry.cannot_tell(failures):
+            wrong, _, fix = untold[0].rpartition("; ")
+            raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="--release", fix=fix)
+        seen, last = await _watch(telemetry, Watch(release_id="plan", release=release, failures=failures), seconds=seconds)
         split, tick_seconds = telemetry.split, telemetry.tick_seconds
     if seen.baseline_requests == 0 or last.bounds_ms is None:
         reason = last.gap or "it served no request"

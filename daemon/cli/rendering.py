@@ -121,7 +121,8 @@ def _going_on(stage: Stage) -> str:
 
 def finding_lines(findings: Sequence[Finding]) -> list[str]:
     """A line for each leg."""
-    return [clean(f"  {finding.leg:<8} {finding.sentence}") for finding in findings]
+    width = max([8, *(len(finding.leg) for finding in findings)])
+    return [clean(f"  {finding.leg:<{width}} {finding.sentence}") for finding in findings]
 
 
 def step_lines(steps: Sequence[TimedStep]) -> list[str]:

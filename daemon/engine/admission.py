@@ -106,6 +106,9 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int, a
     mesh_name = names.mesh(release.mesh, configured=ports.meshes)
     policy = _policy(ports, release)
     telemetry = ports.telemetry[ports.meshes[mesh_name].telemetry]
+    if untold := telemetry.cannot_tell(policy.failures):
+        wrong, _, fix = untold[0].rpartition("; ")
+        raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="$.policy", fix=fix)
     session = lifecycle.admitted(
         msgspec.structs.replace(release, mesh=mesh_name, cluster=ports.cluster),
         release_id=release_id,

@@ -109,7 +109,7 @@ class Ticker:
             self.standing.rests()
             return
         began = self._clock.monotonic()
-        readings = await self._read([Watch(release_id=s.release_id, release=s.release) for s in due])
+        readings = await self._read([_watch(session) for session in due])
         sampled_at = self._clock.monotonic()
         # The reading took a while: somebody may have decided, reverted or cancelled meanwhile.
         current = [(s, readings[s.release_id]) for s in self._registry.sampled(self._meshes) if s.release_id in readings]
@@ -156,7 +156,7 @@ class Ticker:
             judged = await asyncio.to_thread(judge, batch, now=self._clock.now)
         for one in judged:
             session = one.due.session
-            self._meter.ticked(Watch(release_id=session.release_id, release=session.release), one.due.reading, one.ruling)
+            self._meter.ticked(_watch(session), one.due.reading, one.ruling)
             if one.error is not None:
                 self._meter.failed("judge", one.error)
         return judged
@@ -209,6 +209,10 @@ class WatchClock:
         wall, steady = self._clock.now(), self._clock.monotonic()
         self._began = {s.release_id: self._began.get(s.release_id, steady - _elapsed(s, wall)) for s in watching}
         return [(s.started_at or wall) + steady - self._began[s.release_id] for s in watching]
+
+
+def _watch(session: Session) -> Watch:
+    return Watch(release_id=session.release_id, release=session.release, failures=session.policy.failures)
 
 
 def _elapsed(session: Session, wall: float) -> float:

@@ -188,7 +188,7 @@ class _Releases(Collector):
         )
         leg_effect = GaugeMetricFamily(
             "verdictd_leg_effect",
-            "Estimated effect of one leg since the start: a difference of rates (errors, denied) or a ratio (typical, slow_end).",
+            "Estimated effect of one leg since the start: a ratio (typical, slow_end) or a difference of rates (the others).",
             labels=(*base, "leg"),
         )
         requests = CounterMetricFamily("verdictd_release_requests", "Requests judged.", labels=(*base, "arm"))

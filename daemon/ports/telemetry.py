@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from config.policy import Failures
 from daemon.model import Reading, Watch
 
 
@@ -28,6 +29,10 @@ class Telemetry(Protocol):
     @property
     def split(self) -> bool:
         """Whether the latency histograms hold successes only."""
+        ...
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        """What a policy counts as failed and this telemetry never tells: a sentence each, and after "; " what to do."""
         ...
 
     @property

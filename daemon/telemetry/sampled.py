@@ -5,8 +5,10 @@ that fails is to them, and the clock that its times are held against: all of thi
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 
+from config.policy import Failures
 from daemon.aio.clock import Clock
 from daemon.errors import VerdictdError
 from daemon.model import Reading, Watch
@@ -15,7 +17,10 @@ from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.readings import CounterState
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.outage import Outage
+from daemon.telemetry.outcomes import cannot_tell
 from daemon.telemetry.schema import Schema
+
+log = logging.getLogger(__name__)
 
 _INLINE_RELEASES = 64
 """Readings of more are made in a thread, so that the event loop, on which reverts wait, stays free."""
@@ -35,6 +40,7 @@ class SampledTelemetry:
         self._met = 0
         self._before: Mapping[str, float] = {}
         self._failure: str | None = None
+        self._missing: set[str] = set()
 
     @property
     def tick_seconds(self) -> float:
@@ -50,6 +56,10 @@ class SampledTelemetry:
     def split(self) -> bool:
         """Whether the latency histograms hold successes only."""
         return self._schema.split
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        """What a policy counts as failed and this telemetry never tells."""
+        return cannot_tell(self._schema, failures)
 
     @property
     def failure(self) -> str | None:
@@ -72,6 +82,7 @@ class SampledTelemetry:
         self._before = collected.answered
         self._met = collected.met
         self._index.tidy(self._met)
+        self._say_what_is_missing()
         this = self._round(collected, before)
         # The trackers are looked up here and now: while a thread works, releases may end and be closed.
         trackers = self._state.trackers(watches)
@@ -82,6 +93,16 @@ class SampledTelemetry:
     def forget(self, release_id: str) -> None:
         """The release has ended."""
         self._state.close(release_id)
+
+    def _say_what_is_missing(self) -> None:
+        """Once for each label without which it is not known how requests ended."""
+        missing = {label for outcomes in self._index.outcomes for label in outcomes.missing} - self._missing
+        if missing:
+            self._missing |= missing
+            log.warning(
+                "series do not say how their requests ended; these promote no release",
+                extra={"dialect": self._schema.name, "missing": sorted(missing)},
+            )
 
     def _round(self, collected: Collection, before: Mapping[str, float]) -> ScrapeRound:
         timing, epoch = self._source.timing, self._clock.now()

@@ -4,6 +4,7 @@ The one decision: a mesh is a ``Schema`` and nothing else. Nothing else in this 
 nothing here knows a mesh: a label that is absent is the empty text, and a rule is a test of one label's value.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -19,13 +20,17 @@ class Ended(IntEnum):
     """How the requests that a series counts have ended.
 
     ``FORBIDDEN`` ones were answered as a policy filter answers, be it by one or by the application: those that its own counter
-    has not denied were served. ``EXCUSED`` ones are nobody's fault and are not counted at all.
+    has not denied were served; of ``REFUSED`` ones those have failed. ``EXCUSED`` ones are nobody's fault and are not counted.
+    The clients of ``UNANSWERED`` ones gave up. Of ``UNCLASSIFIED`` ones the labels do not say how they ended.
     """
 
     SERVED = 0
     FAILED = 1
     FORBIDDEN = 2
     EXCUSED = 3
+    UNANSWERED = 4
+    UNCLASSIFIED = 5
+    REFUSED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,15 @@ class Lists:
     items: tuple[str, ...]
 
 
-Test = Is | Begins | Lists
+@dataclass(frozen=True, slots=True)
+class Like:
+    """The label's value matches this pattern from end to end, in Python and in RE2."""
+
+    label: str
+    pattern: str
+
+
+Test = Is | Begins | Lists | Like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +74,28 @@ class Rule:
 
     when: tuple[Test, ...]
     ended: Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Which labels say how a request ended, for what counts as a failure is the policy's to say (``daemon.telemetry.outcomes``).
+
+    Attributes:
+        status: label of the status code. status_class: of its class alone ("5", "5xx"), where there are no codes.
+        none: status codes that stand for no response. gone: those of a request whose client had gone.
+        grpc: label of the number of the gRPC status. speaks_grpc: how a gRPC request is known that has none.
+        flags: label of Envoy's response flags.
+        mirrored: how copies are known that a route has made of other requests.
+    """
+
+    status: str | None = None
+    status_class: str | None = None
+    none: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    grpc: str | None = None
+    speaks_grpc: Is | None = None
+    flags: str | None = None
+    mirrored: Like | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +244,9 @@ class Schema:
     """One mesh's telemetry.
 
     Attributes:
-        outcome: how requests ended; the first rule that holds. Where none does they were served: an absent label says nothing bad.
+        outcome: how requests ended by this mesh's own word, whatever the policy says; the first rule that holds. Those that were
+            forbidden come here.
+        told: what the policy's rules are made of; null: the mesh's own word is all there is, and without one they were served.
         split: the histograms carry the outcome, so that only successes are taken.
         views: from where requests can be seen, best first. A release is counted in the first that can tell its arms apart.
         about: what targets say of themselves.
@@ -218,17 +255,11 @@ class Schema:
 
     name: str
     outcome: tuple[Rule, ...]
+    told: Told | None = None
     split: bool
     views: tuple[View, ...]
     about: SelfReport = SelfReport()
     scrape: TextPage | EnvoyStats
-
-    def ended(self, labels: Mapping[str, str]) -> Ended:
-        """How the requests of a series with these labels have ended."""
-        for rule in self.outcome:
-            if all(holds(test, labels) for test in rule.when):
-                return rule.ended
-        return Ended.SERVED
 
 
 def holds(test: Test, labels: Mapping[str, str]) -> bool:
@@ -241,6 +272,8 @@ def holds(test: Test, labels: Mapping[str, str]) -> bool:
             return value.startswith(test.prefixes)
         case Lists():
             return not set(test.items).isdisjoint(value.split(","))
+        case Like():
+            return re.fullmatch(test.pattern, value) is not None
         case _:
             assert_never(test)
 

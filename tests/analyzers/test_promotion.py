@@ -73,6 +73,7 @@ def _tick(counts: Array) -> Tick:
     none, off = np.zeros(len(counts)), np.zeros(len(counts), dtype=np.bool_)
     c_err, c_req, b_err, b_req = counts.T
     numbers = {"c_err": c_err, "b_err": b_err, "c_req": c_req, "b_req": b_req, "c_den": none, "b_den": none}
+    numbers |= dict.fromkeys(("c_una", "b_una", "c_unc", "b_unc"), none)
     unknown = np.full(len(counts), math.nan)
     times = {"c": np.zeros((len(counts), 2)), "b": np.zeros((len(counts), 2)), "c_sum": unknown, "b_sum": unknown}
     return Tick(
@@ -105,7 +106,9 @@ def test_what_is_bet_for_a_canary_has_a_mean_of_at_most_one_wherever_it_is_beyon
         one = terms(_errors(max_rate=max_rate, above_baseline=above))
         rows, limits = Rows(np.repeat(blank()[None], len(table), axis=0)), Limits.of([one] * len(table))
         rows.shown[:, EXPOSED], rows.shown[:, ERRORS_EXPECTED] = 1000.0, 1000.0 * known
-        bets = np.exp(promotion._bets(rows, limits, _tick(table)))
+        tick, usual = _tick(table), promotion._usual(rows)
+        arms = (tick.c_err, tick.c_req), (tick.b_err, tick.b_req)
+        bets = np.exp(promotion._bets(*arms, usual, limits.max_rate, limits.above_baseline))
         for base in (0.0, 0.01, 0.1, 0.5, 0.8):
             for rate in (max(max_rate, base + above), min(1.0, 1.5 * max(max_rate, base + above))):
                 chances = np.outer(_binomial(canary, rate), _binomial(baseline, base)).ravel()

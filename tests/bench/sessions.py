@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from config.policy import Policy, Promotion
+from config.policy import Failures, Policy, Promotion
 from daemon.engine import keptforms, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
@@ -42,6 +42,9 @@ class _Synthetic:
             Reading(seconds=TICK_SECONDS, baseline=_arm(dice, 4750), canary=_arm(dice, 250), bounds_ms=BOUNDS) for _ in range(64)
         ]
         self._next = 0
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        return ()
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self._next += 1

@@ -34,6 +34,24 @@ def test_wrong_usage_exits_64_and_says_it(argv: list[str], said: str, tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("policies", "said"),
+    [
+        (["failures: {status: [404]}", "{}"], "policies that count other requests as failed (failures) cannot be tried on one"),
+        (["failures: {status: [404]}"], "p0.yaml cannot be honoured: failures.status: envoy telemetry has classes only"),
+    ],
+)
+def test_what_counts_as_failed_must_be_one_thing_that_the_mesh_tells(
+    policies: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = [*SERVER, *ONE, "--dialect", "envoy"]
+    for number, text in enumerate(policies):
+        (tmp_path / f"p{number}.yaml").write_text(text, encoding="utf-8")
+        argv += ["--policy", str(tmp_path / f"p{number}.yaml")]
+    assert main(["backtest", *argv]) == 64
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("telemetry", "argv", "said"),
     [
         ("{}", [], "--telemetry: is missing; name one of those of kind prometheus: there is none"),

@@ -137,6 +137,28 @@ def test_a_fault_is_refused_with_its_path_the_value_and_the_fix(
     assert fix in problem.fix
 
 
+@pytest.mark.parametrize(
+    ("failures", "path", "message", "fix"),
+    [
+        ("{status: ['404']}", "status[0]", '"404" has a form', "write a status code as a number, such as 404, or a class"),
+        ("{status: [700]}", "status[0]", "700 has a form that cannot be used", "write a status code"),
+        ("{status: 5xx}", "status", '"5xx" is not a list', "write a list: [5xx]"),
+        ("{grpc_status: [INTERNL]}", "grpc_status[0]", "is not one of them", "write INTERNAL"),
+        ("{flags: [ut]}", "flags[0]", '"ut" has a form', "short response flags"),
+        ("{gave_up: no}", "gave_up", "is not one of them", "write excused, failures or unanswered"),
+        ("{flags: [FI]}", "flags", "flags (FI) fails what excused_flags excuses", "name it in one of them"),
+        ("{status: [], grpc_status: [], resets: excused}", "status", "no request could ever fail", "write [5xx]"),
+    ],
+)
+def test_a_fault_in_what_counts_as_failed_is_refused_as_well(
+    tmp_path: Path, failures: str, path: str, message: str, fix: str
+) -> None:
+    (problem,) = refused(write(tmp_path, f"policies: {{p: {{failures: {failures}}}}}"))
+    assert problem.path == f"policies.p.failures.{path}"
+    assert message in problem.message
+    assert fix in problem.fix
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     text = """
     htp: {}

@@ -27,6 +27,8 @@ arms = st.none() | st.builds(
     requests=counts,
     errors=st.just(0),
     denied=counts,
+    unanswered=counts,
+    unclassified=counts,
     latency=latency,
     pods=st.none() | st.dictionaries(st.text(max_size=5), pods, max_size=3),
 )
@@ -50,6 +52,13 @@ def test_a_sample_read_back_is_the_sample_written(sample: Sample) -> None:
     assert recordings._sample_decoder.decode(recordings.line(sample)) == sample
 
 
+def test_what_there_is_nothing_of_is_not_written() -> None:
+    """A line without it is byte for byte what it always was."""
+    arm = Arm(requests=10, errors=1)
+    line = recordings.line(Sample(t=1.0, seconds=1.0, baseline=None, canary=arm))
+    assert line == b'{"t":1.0,"seconds":1.0,"baseline":null,"canary":{"requests":10,"errors":1,"denied":0}}'
+
+
 def test_packed_recordings_are_unpacked(tmp_path: Path) -> None:
     packed = tmp_path / "r.jsonl.gz"
     packed.write_bytes(gzip.compress(write(tmp_path / "r.jsonl", tick()).read_bytes()))
@@ -64,6 +73,10 @@ def test_packed_recordings_are_unpacked(tmp_path: Path) -> None:
         (tick(t="late"), "t"),
         (tick(baseline={"requests": -1}), "negative"),
         (tick(baseline={"requests": 1, "errors": 2}), "2 errors of 1 requests"),
+        (tick(canary={"requests": 1, "unanswered": -1}), "-1 is negative"),
+        (tick(canary={"requests": 1, "unanswered": 2**60}), "impossibly large"),
+        (tick(canary={"requests": 1, "unclassified": -1}), "-1 is negative"),
+        (tick(canary={"requests": 2, "errors": 1, "unclassified": 2}), "1 errors and 2 unclassified of 2 requests"),
         (tick(canary={"requests": 1, "latency": {"counts": [1], "sum_ms": 1.0}}), "1 counts"),
         (tick(canary={"requests": 1, "latency": {"counts": [2, -1, 0], "sum_ms": 1.0}}), "negative"),
         (tick(canary={"requests": 1, "pods": {"a": {"requests": 1, "errors": 3}}}), "3 errors of 1"),

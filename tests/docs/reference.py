@@ -33,7 +33,7 @@ _POLICY = """## Policy
 One entry under `policies`, a file of a folder given by `verdictd run --policies DIR`, or the file given to
 `verdictd replay --policy FILE`. A release names the policy it wants, else it gets the one called `default`. A policy is
 identified by the hash of its content, defaults included, which goes into every verdict. `verdictd check --schema policy` prints
-the JSON Schema.
+the JSON Schema. What counts as a failed request is told in [failures.md](failures.md), with examples.
 
 Where the latency buckets are too coarse for a latency tolerance, a canary that is slower by so much cannot be told from its
 baseline, whatever the traffic; one that is slower by more can, and typical latency is then judged by its mean. It is said as early
@@ -107,7 +107,7 @@ def _type(kind: inspect.Type) -> str:
             words = one_of(_type(one) for one in kind.types if not isinstance(one, inspect.NoneType))
         case inspect.DictType():
             words = f"mapping of text to {_type(kind.value_type)}"
-        case inspect.ListType():
+        case inspect.ListType() | inspect.VarTupleType():
             words = f"list of {_type(kind.item_type)}"
         case _:
             words = {inspect.StrType: "text", inspect.BoolType: "`true` or `false`"}[type(kind)]
@@ -121,6 +121,10 @@ def _default(field: inspect.Field) -> str:
         return "none"
     if field.default is msgspec.NODEFAULT:
         return "empty"
+    if field.default == ():
+        return "empty"
+    if isinstance(field.default, tuple):
+        return f"`[{', '.join(map(str, field.default))}]`"
     value: Any = field.default
     return f"`{value if isinstance(value, str) else f'{value:g}' if isinstance(value, float) else shown(value)}`"
 

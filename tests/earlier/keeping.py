@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from config.policy import Failures
 from config.settings import Limits
 from daemon.errors import Unavailable
 from daemon.model import Reading, Release, Verdict, Watch
@@ -24,7 +25,7 @@ _CAUGHT = {"locating": "locating", "better": "watching", "worse": "watching"} | 
     stage: stage for stage in ("reverting", "publishing", "guarding")
 }
 # The clock of these tests runs with whoever sleeps: no watch may end for its window.
-_POLICY = msgspec.structs.replace(POLICY, window_seconds=86_400.0)
+_POLICY = msgspec.structs.replace(POLICY, window_seconds=86_400.0, failures=Failures(not_status=(501,), flags=("UT",)))
 
 
 def release(service: str) -> Release:

@@ -1,14 +1,16 @@
 """The engine on ports played by hand: what a release's life looks like from outside, and what survives."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 import pytest
 
+from config.policy import Failures
 from daemon.engine.admission import admitted
 from daemon.errors import Conflict, InvalidEvent, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
-from daemon.model import Action, Command, Outcome, Record, Release, Stage, Verdict
+from daemon.model import Action, Command, Outcome, Reading, Record, Release, Stage, Verdict, Watch
 from tests.hand.ports import HandAnnouncement, HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
@@ -167,6 +169,34 @@ async def test_an_event_that_cannot_be_used_is_rejected_with_the_reason_and_the_
     assert good.answer == "accepted"
     assert [what for what, _ in scene.meter.failures] == ["event"]
     assert [record.message for record in caplog.records].count("event rejected") == 1
+
+
+async def test_a_policy_that_counts_what_the_telemetry_never_tells_is_refused_with_what_to_do() -> None:
+    policy = msgspec.structs.replace(POLICY, failures=Failures(mirrored="excused"))
+    async with running(Scene(policies={"default": policy})) as engine:
+        with pytest.raises(
+            InvalidInput, match=r"policy 'default' cannot be honoured: failures.mirrored: this one cannot"
+        ) as refused:
+            await engine.submit(RELEASE, release_id=ID)
+        assert (refused.value.path, refused.value.fix) == ("$.policy", "leave it out")
+        assert not engine.views()
+
+
+async def test_telemetry_is_told_what_each_releases_policy_counts_as_failed() -> None:
+    failures = Failures(status=("4xx", "5xx"))
+    scene = Scene(policies={"default": msgspec.structs.replace(POLICY, failures=failures)})
+    asked: list[Failures] = []
+
+    class Listening(HandTelemetry):
+        async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+            asked.extend(watch.failures for watch in watches)
+            return await super().read(watches)
+
+    scene.telemetry = Listening(scene.telemetry.readings)
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: asked)
+    assert set(asked) == {failures}
 
 
 async def test_an_event_is_not_accepted_before_the_release_is_kept_safe() -> None:

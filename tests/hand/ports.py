@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from analyzers.ruling import Ruling
-from config.policy import Policy
+from config.policy import Failures, Policy
 from config.settings import Limits
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Sink
 from daemon.engine.engine import Engine
@@ -133,6 +133,9 @@ class HandTelemetry:
         self.readings = list(readings)
         self.forgotten: list[str] = []
         self.asked: list[list[str]] = []
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        return ("failures.mirrored: this one cannot tell; leave it out",) if failures.mirrored == "excused" else ()
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self.asked.append([w.release_id for w in watches])

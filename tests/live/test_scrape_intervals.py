@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from config.policy import Policy
+from config.policy import Failures, Policy
 from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.engine import lifecycle as life
@@ -69,6 +69,9 @@ class Counted:
     wait_seconds = property(lambda self: self.telemetry.wait_seconds)
     split = property(lambda self: self.telemetry.split)
     failure = property(lambda self: self.telemetry.failure)
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        return self.telemetry.cannot_tell(failures)
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         readings = await self.telemetry.read(watches)

@@ -9,6 +9,7 @@ from daemon.model import ArmSpec, Release, Watch
 from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.series import LabelSet, SampleKind, Series
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram
+from daemon.telemetry.outcomes import Ending
 from daemon.telemetry.schema import Ended
 
 BOUNDS = (10.0, 100.0)
@@ -64,7 +65,7 @@ def series(identity: str, kind: SampleKind = SampleKind.COUNTER, *, scraper: str
         kind=kind,
         identity=identity,
         scraper=scraper,
-        ended=Ended.SERVED,
+        ending=Ending({}),
         le=math.nan,
         target="p",
         pod="p",

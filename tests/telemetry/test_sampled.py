@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import pytest
+
 from daemon.errors import Unavailable, VerdictdError
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.outcomes import Ending
 from daemon.telemetry.sampled import SampledTelemetry
+from daemon.telemetry.schema import Ended
 from tests.hand.clock import HandClock
 from tests.telemetry.support import series, workloads
 
@@ -38,7 +42,7 @@ class HandSource:
         collected = Collection()
         for arm in (arm for pair in self._index.arms.values() for arm in pair):
             builder = collected.builder(arm, "a:1", spacing_seconds=2.0, pod="")
-            builder.count(series("200"), self.requests, at=self.at)
+            builder.count(series("200"), Ended.SERVED, self.requests, at=self.at)
         collected.answered["a:1"] = self.at
         collected.failed.update(self.failed)
         return collected
@@ -129,3 +133,15 @@ async def test_a_release_that_has_ended_begins_anew_if_it_is_watched_again() -> 
     readings = await scene.read()
     assert readings["web-1"].gap == "first reading: counting starts here"
     assert counted(readings["web-2"]) == (2.0, 30, 30)
+
+
+async def test_labels_that_are_missing_are_said_once_by_their_names(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    await scene.read()
+    [outcomes] = scene.telemetry._index.outcomes
+    for labels in ({}, {"response_code": "200", "request_protocol": "grpc"}, {"response_code": "200"}):
+        outcomes.of(Ending(labels))
+        await scene.read()
+        await scene.read()
+    said = [record.__dict__["missing"] for record in caplog.records if record.message.startswith("series do not say")]
+    assert said == [["grpc_response_status", "response_code"]]

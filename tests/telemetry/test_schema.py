@@ -1,4 +1,4 @@
-"""The tables: which series are an arm's, and which requests have failed."""
+"""The tables: which series are an arm's."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release
-from daemon.telemetry.schema import Ended, selectors
+from daemon.telemetry.schema import selectors
 
 
 def release(arm: ArmSpec) -> Release:
@@ -47,37 +47,6 @@ def test_an_arm_that_names_nothing_this_telemetry_carries_cannot_be_known() -> N
 def test_envoy_arms_are_clusters() -> None:
     arm = ArmSpec(service="reviews-v2", version="v2")
     assert selectors(ENVOY.views[0].arms, arm, release(arm)) == ((("envoy_cluster_name", "reviews-v2"),),)
-
-
-@pytest.mark.parametrize(
-    ("labels", "expected"),
-    [
-        ({"response_code": "200"}, Ended.SERVED),
-        ({"response_code": "404"}, Ended.SERVED),
-        ({"response_code": "503", "response_flags": "-"}, Ended.FAILED),
-        ({"response_code": "503", "response_flags": "UF,URX"}, Ended.FAILED),
-        ({"response_code": "503", "response_flags": "FI"}, Ended.EXCUSED),
-        ({"response_code": "0", "response_flags": "DC"}, Ended.EXCUSED),
-        ({"response_code": "0", "response_flags": "UR"}, Ended.FAILED),
-        ({"response_code": "200", "response_flags": "DC"}, Ended.SERVED),
-        ({"response_code": "200", "grpc_response_status": "0"}, Ended.SERVED),
-        ({"response_code": "200", "grpc_response_status": ""}, Ended.SERVED),
-        ({"response_code": "200", "grpc_response_status": "5"}, Ended.SERVED),
-        ({"response_code": "200", "grpc_response_status": "7"}, Ended.FORBIDDEN),
-        ({"response_code": "403", "response_flags": "-"}, Ended.FORBIDDEN),
-        ({"response_code": "403", "response_flags": "FI"}, Ended.EXCUSED),
-        ({"response_code": "200", "grpc_response_status": "13"}, Ended.FAILED),
-        ({"response_code": "200", "grpc_response_status": "14"}, Ended.FAILED),
-        ({}, Ended.SERVED),
-    ],
-)
-def test_what_istio_counts_as_failed(labels: dict[str, str], expected: Ended) -> None:
-    assert ISTIO.ended(labels) is expected
-
-
-def test_envoy_fails_by_class() -> None:
-    classes = {code: ENVOY.ended({"envoy_response_code_class": code}) for code in "2345"}
-    assert classes == {"2": Ended.SERVED, "3": Ended.SERVED, "4": Ended.SERVED, "5": Ended.FAILED}
 
 
 def test_the_counter_that_forgets_what_envoy_failed_itself_is_never_asked_for() -> None:

@@ -1,10 +1,11 @@
 """The telemetry of a plain Envoy, which knows arms as its clusters."""
 
-from daemon.telemetry.schema import ArmLabels, Begins, BinNames, Ended, EnvoyStats, Rule, Schema, View
+from daemon.telemetry.schema import ArmLabels, BinNames, EnvoyStats, Schema, Told, View
 
 SCHEMA = Schema(
     name="envoy",
-    outcome=(Rule(when=(Begins("envoy_response_code_class", ("5",)),), ended=Ended.FAILED),),
+    outcome=(),
+    told=Told(status_class="envoy_response_code_class"),
     split=False,
     views=(
         View(

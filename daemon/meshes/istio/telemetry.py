@@ -7,10 +7,11 @@ from daemon.telemetry.schema import (
     Ended,
     EnvoyStats,
     Is,
-    Lists,
+    Like,
     Rule,
     Schema,
     SelfReport,
+    Told,
     Uptime,
     View,
 )
@@ -26,17 +27,19 @@ _OF_OTHERS = (
 SCHEMA = Schema(
     name="istio",
     outcome=(
-        # Failed on purpose: fault injection.
-        Rule(when=(Lists(_FLAGS, ("FI",)),), ended=Ended.EXCUSED),
-        # No response was sent; the client had gone.
-        Rule(when=(Is(_CODE, ("0",)), Lists(_FLAGS, ("DC",))), ended=Ended.EXCUSED),
-        Rule(when=(Is(_CODE, ("0",)),), ended=Ended.FAILED),
-        Rule(when=(Begins(_CODE, ("5",)),), ended=Ended.FAILED),
-        # Failures of gRPC travel under HTTP 200; these are the statuses that OpenTelemetry counts as server errors.
-        Rule(when=(Is(_GRPC, ("2", "4", "12", "13", "14", "15")),), ended=Ended.FAILED),
         # How a policy filter answers what it denies, and the same for gRPC.
         Rule(when=(Is(_CODE, ("403",)),), ended=Ended.FORBIDDEN),
         Rule(when=(Is(_GRPC, ("7",)),), ended=Ended.FORBIDDEN),
+    ),
+    told=Told(
+        status=_CODE,
+        none=("0",),
+        gone=("0", "499"),
+        grpc=_GRPC,
+        speaks_grpc=Is("request_protocol", ("grpc",)),
+        flags=_FLAGS,
+        # No label of the standard metrics says so; the host does, where the Telemetry API adds it by its documented name.
+        mirrored=Like("request_host", "[^:]*-shadow(:[0-9]+)?"),
     ),
     split=True,
     views=(

@@ -87,6 +87,8 @@ class Totals:
     requests: int = 0
     errors: int = 0
     denied: int = 0
+    unanswered: int = 0
+    unclassified: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,4 +182,10 @@ def _mean(arm: Arm | None) -> float | None:
 
 
 def _plus(totals: Totals, arm: Arm) -> Totals:
-    return Totals(requests=totals.requests + arm.requests, errors=totals.errors + arm.errors, denied=totals.denied + arm.denied)
+    return Totals(
+        requests=totals.requests + arm.requests,
+        errors=totals.errors + arm.errors,
+        denied=totals.denied + arm.denied,
+        unanswered=totals.unanswered + arm.unanswered,
+        unclassified=totals.unclassified + arm.unclassified,
+    )

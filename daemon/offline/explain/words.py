@@ -20,8 +20,9 @@ CONVICTS = "CONVICTS"
 """What is said of the line that carries a rollback: surely worse at all, and surely worse than tolerated."""
 STANDINGS = {"inside": "within", "outside": "BEYOND", "open": "not shown", "idle": "no data", "convicts": CONVICTS}
 """Where a quantity is surely known to lie against its tolerance."""
+_LEG_COLUMNS = 8
 _ALWAYS_ASKED = frozenset({"errors", "typical"})
-"""Lines that every promotion waits for. Denials and the slow end only where they speak against the canary, or the policy asks."""
+"""Lines that every promotion waits for. The others only where they speak against the canary, or the policy asks."""
 _NAMES = {leg.name: leg.words for leg in LEGS}
 
 _ACTIONS = {
@@ -104,7 +105,9 @@ def beyond(told: Account) -> Iterator[str]:
 def traffic(totals: Totals) -> str:
     """What an arm served."""
     denied = f", {words.count(totals.denied)} denied by policy" if totals.denied else ""
-    return f"{words.count(totals.requests)} requests, {words.count(totals.errors)} failed{denied}"
+    gone = f", {words.count(totals.unanswered)} more got no answer before their clients gave up" if totals.unanswered else ""
+    untold = f" ({words.count(totals.unclassified)} whose end is not told)" if totals.unclassified else ""
+    return f"{words.count(totals.requests)} requests{untold}, {words.count(totals.errors)} failed{denied}{gone}"
 
 
 def _named(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
@@ -115,9 +118,10 @@ def _named(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 def _findings(told: Account) -> Iterator[str]:
     if told.findings:
         yield from _wrapped(LEGEND, indent=3, first="  ")
+    width = max([_LEG_COLUMNS, *(len(finding.leg) for finding in told.findings)])
     for finding in told.findings:
-        mark = f"  {finding.leg:<8} {standing(finding, told):<9} "
-        yield from _wrapped(said(finding), indent=21, first=mark)
+        mark = f"  {finding.leg:<{width}} {standing(finding, told):<9} "
+        yield from _wrapped(said(finding), indent=width + 13, first=mark)
 
 
 def standing(finding: Finding, told: Account) -> str:

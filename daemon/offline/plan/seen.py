@@ -94,7 +94,7 @@ def of_recording(path: Path) -> tuple[Service, Opened]:
 
 
 def _arriving(arm: Arm) -> int:
-    return arm.requests + arm.denied
+    return arm.requests + arm.denied + arm.unanswered
 
 
 def _sum(so_far: tuple[int, ...], more: tuple[int, ...]) -> tuple[int, ...]:

@@ -73,7 +73,8 @@ def _policy(plan: Plan) -> str:
     allowed = plan.policy.tolerances
     return (
         f"policy {plan.policy_hash[:19]}: errors up to {words.percent(allowed.errors.max_rate)}, typical latency "
-        f"x{allowed.latency.typical:g} and the slow end x{allowed.latency.slow_end:g} are tolerated, evidence: "
+        f"x{allowed.latency.typical:g} and the slow end x{allowed.latency.slow_end:g} are tolerated, and that clients give "
+        f"up on {words.percent(allowed.unanswered.max_rate)} of the requests (not simulated); evidence: "
         f"{plan.policy.evidence}; promoted after {plan.policy.promotion.min_seconds:g} s at the earliest, watched for "
         f"{plan.policy.window_seconds:g} s at most"
     )

@@ -27,12 +27,14 @@ class Judged:
 
     ``torn_line`` is the number of a last line that was not written to its end and was left out.
     ``translated``: a sentence for each word of the recorded policy that is read as another, where that policy was asked for.
+    ``counted_otherwise``: a policy that was given counts other requests as failed than the recorded one, by which it was done.
     """
 
     file: Path
     rulings: tuple[Ruling, ...]
     torn_line: int | None = None
     translated: tuple[str, ...] = ()
+    counted_otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ def replayed(result: Result) -> Replayed:
     if isinstance(result, Unusable):
         return Replayed(file=str(result.file), verdict=None, decided_at_tick=None, ticks=0, reason=str(result.error))
     ruling = result.rulings[0]
-    final = ruling.outcome != "continue"
+    final, otherwise = ruling.outcome != "continue", result.counted_otherwise
     return Replayed(
         file=str(result.file),
         verdict=ruling.outcome if final else "inconclusive",
@@ -78,10 +80,11 @@ def replayed(result: Result) -> Replayed:
         reason=ruling.reason if final else f"the recording ends before a decision: {ruling.reason}",
         findings=ruling.findings,
         torn_line=result.torn_line,
-        notes=tuple(f"the recorded policy's {one}" for one in result.translated),
+        notes=(*(f"the recorded policy's {one}" for one in result.translated), *([COUNTED_OTHERWISE] if otherwise else [])),
     )
 
 
+COUNTED_OTHERWISE = "requests were counted by the recorded policy's failures; those of the policy given differ, and change nothing"
 WIDTH = 64
 """Recordings open at a time: enough to make the judge's batch cheap, few enough for any limit on open files."""
 
@@ -93,6 +96,7 @@ class _Lane:
     path: Path
     recording: Opened
     translated: tuple[str, ...]
+    counted_otherwise: bool
     rulings: dict[int, Ruling] = field(default_factory=dict)
     fault: InvalidInput | None = None
 
@@ -108,7 +112,13 @@ class _Lane:
         if self.fault is not None:
             return Unusable(file=self.path, error=self.fault)
         rulings = tuple(self.rulings[at] for at in range(len(self.rulings)))
-        return Judged(file=self.path, rulings=rulings, torn_line=self.recording.torn_line, translated=self.translated)
+        return Judged(
+            file=self.path,
+            rulings=rulings,
+            torn_line=self.recording.torn_line,
+            translated=self.translated,
+            counted_otherwise=self.counted_otherwise,
+        )
 
 
 def judge(paths: Iterable[Path], *, policies: Sequence[Policy | None] = (None,), width: int = WIDTH) -> Iterator[Result]:
@@ -127,7 +137,8 @@ def _open(path: Path, policies: Sequence[Policy | None]) -> _Lane | Unusable:
         recording = opened(path, policies=policies)
     except InvalidInput as error:
         return Unusable(file=path, error=error)
-    return _Lane(path, recording, recording.header.translated if None in policies else ())
+    otherwise = any(one is not None and one.failures != recording.header.policy.failures for one in policies)
+    return _Lane(path, recording, recording.header.translated if None in policies else (), otherwise)
 
 
 def _judge_open(lanes: Sequence[_Lane], *, policies: int) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Buckets, SnapshotBuilder, TargetMetadata
+from daemon.telemetry.schema import Ended
 
 Followed = Mapping[str, AbstractSet[int]]
 """Forms of series by target."""
@@ -18,6 +19,8 @@ Followed = Mapping[str, AbstractSet[int]]
 _NOBODY: Followed = {}
 _NOTHING: Mapping[str, ArmSnapshot] = {}
 _SILENT = TargetMetadata()
+_TIMED = frozenset({Ended.SERVED, Ended.UNCLASSIFIED})
+"""Whose latency is looked at where histograms tell: that of requests that have not failed as far as is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,23 +112,28 @@ class Collection:
         spacing_seconds: float,
         before: float | None = None,
     ) -> None:
-        """Take one sample for all arms that the series belongs to. ``before``: when the one before it was taken, if known."""
+        """Take one sample for all arms that the series belongs to, by how its requests ended under the policy of each.
+
+        ``before``: when the one before it was taken, if known.
+        """
         if series.kind is SampleKind.BUCKET:
             # Nine of ten samples are buckets, and mostly of the histogram that the last one was of.
             this = (series.identity, at, before)
             if this != self._histogram:
                 self._histogram = this
-                arms = series.label_set.arms
+                arms = [arm for arm in series.label_set.arms if _looked_at(arm, series)]
                 builders = [self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod) for arm in arms]
                 self._buckets = [builder.buckets(series, at=at, before=before) for builder in builders]
             for buckets in self._buckets:
                 buckets.add(series, value)
             return
         for arm in series.label_set.arms:
+            if not _looked_at(arm, series):
+                continue
             builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
             match series.kind:
                 case SampleKind.COUNTER:
-                    builder.count(series, value, at=at, before=before)
+                    builder.count(series, arm.outcomes.of(series.ending), value, at=at, before=before)
                 case SampleKind.SUM:
                     builder.sum(series, value, at=at, before=before)
                 case SampleKind.BUCKET | SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT | SampleKind.SCRAPED:
@@ -177,6 +185,14 @@ class Collection:
             for target, builder in builders.items()
             if builder.counted
         }
+
+
+def _looked_at(arm: ArmKey, series: Series) -> bool:
+    """Whether requests that ended so count for this arm; of latencies only those of requests that have not failed, where known."""
+    ended = arm.outcomes.of(series.ending)
+    if arm.outcomes.split and series.kind is not SampleKind.COUNTER:
+        return ended in _TIMED
+    return ended is not Ended.EXCUSED
 
 
 class Source(Protocol):

@@ -105,6 +105,9 @@ class Growth(NamedTuple):
     failed: int
     forbidden: int
     restarted: bool
+    unanswered: int = 0
+    unclassified: int = 0
+    refused: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -181,8 +184,14 @@ class TargetDelta:
 
     @property
     def requests(self) -> int:
-        """Those that were not denied. What the policy filter denies is counted as forbidden as well."""
-        return self.grown.served + self.grown.failed + max(0, self.grown.forbidden - self.denied)
+        """Those that were answered, and not denied. What the policy filter denies is counted as forbidden or refused as well."""
+        grown = self.grown
+        return grown.served + grown.failed + grown.unclassified + max(0, grown.forbidden + grown.refused - self.denied)
+
+    @property
+    def failed(self) -> int:
+        """Those that failed; of the refused ones at least so many, whichever of them and the forbidden ones were denied."""
+        return self.grown.failed + max(0, self.grown.refused - self.denied)
 
     @property
     def age_seconds(self) -> float | None:
@@ -267,7 +276,7 @@ def begun(snapshot: ArmSnapshot, *, watched_since: float) -> float | None:
 
 def growth(old: Mapping[str, int], new: Mapping[str, tuple[Ended, int]]) -> Growth:
     """Growth of one arm's counters at one target, by series. A series not in ``old`` has grown from zero."""
-    grown = [0, 0, 0, 0]
+    grown = dict.fromkeys(Ended, 0)
     restarted = False
     for series, (ended, value) in new.items():
         before = old.get(series, 0)
@@ -275,7 +284,15 @@ def growth(old: Mapping[str, int], new: Mapping[str, tuple[Ended, int]]) -> Grow
             restarted = True
             before = 0
         grown[ended] += value - before
-    return Growth(grown[Ended.SERVED], grown[Ended.FAILED], grown[Ended.FORBIDDEN], restarted)
+    return Growth(
+        served=grown[Ended.SERVED],
+        failed=grown[Ended.FAILED],
+        forbidden=grown[Ended.FORBIDDEN],
+        restarted=restarted,
+        unanswered=grown[Ended.UNANSWERED],
+        unclassified=grown[Ended.UNCLASSIFIED],
+        refused=grown[Ended.REFUSED],
+    )
 
 
 def mean_seconds(counted: Sequence[TargetDelta]) -> float:
@@ -290,4 +307,4 @@ def _denied(counters: TargetCounters, snapshot: ArmSnapshot, grown: Growth) -> i
     old = counters.denied
     denied = sum(value - before if value >= (before := old.get(series, 0)) else value for series, value in snapshot.denied.items())
     # The filter's counters may be older than the arm: of those, only what the arm itself was denied is new.
-    return min(denied, grown.forbidden) if counters.fresh else denied
+    return min(denied, grown.forbidden + grown.refused) if counters.fresh else denied

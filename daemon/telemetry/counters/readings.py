@@ -197,15 +197,19 @@ def _summed(arms: Sequence[Snapshots], collected: Collection, *, server_side: bo
 
 def make_arm(counted: Sequence[TargetDelta], latency: ArmLatency | None, *, server_side: bool) -> Arm:
     """The arm's counts in this tick; by pod as well where targets are pods."""
-    requests = failed = denied = 0
+    requests = failed = denied = unanswered = unclassified = 0
     for one in counted:
         requests += one.requests
-        failed += one.grown.failed
+        failed += one.failed
         denied += one.denied
+        unanswered += one.grown.unanswered
+        unclassified += one.grown.unclassified
     return Arm(
         requests=requests,
         errors=failed,
         denied=denied,
+        unanswered=unanswered,
+        unclassified=unclassified,
         latency=None if latency is None else latency.latency,
         pods=_pods(counted, latency) if server_side else None,
     )
@@ -219,7 +223,7 @@ def _pods(counted: Sequence[TargetDelta], latency: ArmLatency | None) -> dict[st
         name = one.snapshot.pod if one.snapshot.pod and one.snapshot.pod not in pods else one.target
         pods[name] = Pod(
             requests=one.requests,
-            errors=one.grown.failed,
+            errors=one.failed,
             denied=one.denied,
             latency=None if latency is None else latency.by_target.get(one.target),
             age_seconds=one.age_seconds,

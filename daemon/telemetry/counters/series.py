@@ -13,9 +13,11 @@ from enum import Enum, auto
 
 import msgspec
 
+from config.policy import Failures
 from daemon.errors import InvalidInput
 from daemon.model import Watch
-from daemon.telemetry.schema import Ended, Schema, Selector, Uptime, View, selectors
+from daemon.telemetry.outcomes import Ending, Outcomes, ending_labels
+from daemon.telemetry.schema import Schema, Selector, Uptime, View, selectors
 from daemon.telemetry.wire import number
 
 BASELINE, CANARY = 0, 1
@@ -45,12 +47,19 @@ class SampleKind(Enum):
 
 @dataclass(slots=True, eq=False)
 class ArmKey:
-    """One arm of one watched release, and the view in which it is counted. ``specific``: by how many labels it is known."""
+    """One arm of one watched release.
+
+    Attributes:
+        specific: by how many labels it is known.
+        view: in which it is counted.
+        outcomes: how its requests ended, by the policy of its release.
+    """
 
     release_id: str
     arm: int
     specific: int
     view: View
+    outcomes: Outcomes
 
 
 @dataclass(slots=True, eq=False)
@@ -76,6 +85,7 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
         identity: the same for the buckets and the sum of one histogram.
         form: the same for series that differ only in what a proxy says of requests: in callers, in answers.
         scraper: who has scraped it, as far as labels say so.
+        ending: how its requests ended, as far as its labels say.
         le: upper bound, for a bucket.
         instance: the label of that name, which every series of one target has.
         cluster: the label of that name, which a store for several clusters gives to all series of one.
@@ -86,7 +96,7 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
     identity: str
     form: int = 0
     scraper: str = ""
-    ended: Ended
+    ending: Ending
     le: float
     target: str
     pod: str
@@ -128,6 +138,7 @@ class SeriesIndex:
         arms: baseline and canary of each release that can be counted.
         selectors: the labels by which arms are known, by view.
         unknowable: why the others cannot be counted.
+        outcomes: how requests end, by what the policies of the releases count as failed.
     """
 
     def __init__(self, schema: Schema, *, as_text: bool = False) -> None:
@@ -135,9 +146,12 @@ class SeriesIndex:
         self._as_text = as_text
         self._arm_labels = tuple(sorted(frozenset().union(*(view.arms.labels for view in schema.views))))
         self._families = _families(schema)
+        self._ending_labels = ending_labels(schema)
         self._denials = [(re.compile(counter.names), counter) for counter in schema.about.denials]
         self._known: dict[object, Series | None] = {}
         self._label_sets: dict[tuple[tuple[View, ...], tuple[tuple[str, str], ...]], LabelSet] = {}
+        self._endings: dict[tuple[tuple[str, str], ...], Ending] = {}
+        self._all_outcomes: dict[Failures, Outcomes] = {}
         self._generation = 0
         self._by_labels = _Arms()
         self._watches: dict[str, Watch] = {}
@@ -145,6 +159,7 @@ class SeriesIndex:
         self.arms: dict[str, tuple[ArmKey, ArmKey]] = {}
         self.selectors: dict[View, list[Selector]] = {}
         self.unknowable: dict[str, str] = {}
+        self.outcomes: tuple[Outcomes, ...] = ()
 
     def watch(self, watches: Sequence[Watch]) -> None:
         """Look for the arms of these releases, and no others, from now on."""
@@ -159,6 +174,9 @@ class SeriesIndex:
         self._generation += 1
         self._by_labels = _Arms()
         self.arms, self.selectors, self.unknowable = {}, {}, {}
+        failures = dict.fromkeys(watch.failures for watch in watches)
+        self._all_outcomes = {one: self._all_outcomes.get(one) or Outcomes(self._schema, one) for one in failures}
+        self.outcomes = tuple(self._all_outcomes.values())
         for watch in watches:
             self._add(watch)
 
@@ -180,6 +198,9 @@ class SeriesIndex:
         if len(self._known) > _FORGET_ABOVE * max(met, 256):
             self._known.clear()
             self._label_sets.clear()
+            self._endings.clear()
+            for outcomes in self.outcomes:
+                outcomes.forget()
 
     def _add(self, watch: Watch) -> None:
         """Count the release in the first view that can tell its arms apart."""
@@ -190,9 +211,10 @@ class SeriesIndex:
             if reason := self._unknowable(view, baseline, canary):
                 reasons[reason] = None
                 continue
+            outcomes = self._all_outcomes[watch.failures]
             pair = (
-                ArmKey(watch.release_id, BASELINE, len(baseline[0]), view),
-                ArmKey(watch.release_id, CANARY, len(canary[0]), view),
+                ArmKey(watch.release_id, BASELINE, len(baseline[0]), view, outcomes),
+                ArmKey(watch.release_id, CANARY, len(canary[0]), view, outcomes),
             )
             for either, arm in zip((baseline, canary), pair, strict=True):
                 for labels in either:
@@ -217,26 +239,20 @@ class SeriesIndex:
         return None
 
     def _meaning(self, name: str, labels: Mapping[str, str]) -> Series | None:
-        schema = self._schema
         if (kind := self._self_report(name, labels)) is not None:
-            return self._series(kind, labels, ended=Ended.EXCUSED, le=math.nan, family=name, views=())
+            return self._series(kind, labels, le=math.nan, family=name, views=())
         if (found := self._families.get(name)) is None:
             return None
         kind, family, candidates = found
         views = tuple([view for view in candidates if all(labels.get(label) == value for label, value in view.always)])
         if not views:
             return None
-        outcome = schema.ended(labels)
-        if outcome is Ended.EXCUSED or (kind is not SampleKind.COUNTER and schema.split and outcome is not Ended.SERVED):
-            return None
         if kind is SampleKind.BUCKET and "le" not in labels:
             raise InvalidInput("a bucket without its bound (label le)", path=name)
         le = number(labels["le"], path=f"{name}: le") if kind is SampleKind.BUCKET else math.nan
-        return self._series(kind, labels, ended=outcome, le=le, family=family, views=views)
+        return self._series(kind, labels, le=le, family=family, views=views)
 
-    def _series(
-        self, kind: SampleKind, labels: Mapping[str, str], *, ended: Ended, le: float, family: str, views: tuple[View, ...]
-    ) -> Series:
+    def _series(self, kind: SampleKind, labels: Mapping[str, str], *, le: float, family: str, views: tuple[View, ...]) -> Series:
         names = sorted(label for label in labels if label != "le")
         instance, pod, cluster = (labels.get(label, "") for label in ("instance", "pod", "cluster"))
         target = pod or _sidecar(instance)
@@ -247,7 +263,7 @@ class SeriesIndex:
             identity=sys.intern(f"{family}{{{','.join(f'{label}={labels[label]!r}' for label in names)}}}"),
             form=hash(tuple((label, "" if label.startswith(_PROXYS_LABELS) else labels[label]) for label in names)),
             scraper=",".join(labels[label] for label in names if label in _SCRAPERS_LABELS or "replica" in label),
-            ended=ended,
+            ending=self._ending(labels),
             le=le,
             target=sys.intern(f"{target}@{cluster}" if cluster else target),
             pod=pod or instance,
@@ -256,6 +272,13 @@ class SeriesIndex:
             of_target=not views,
             label_set=self._label_sets.setdefault((views, ours), LabelSet(views, dict(ours))),
         )
+
+    def _ending(self, labels: Mapping[str, str]) -> Ending:
+        told = tuple([(label, labels[label]) for label in self._ending_labels if label in labels])
+        found = self._endings.get(told)
+        if found is None:
+            found = self._endings[told] = Ending(dict(told))
+        return found
 
     def _self_report(self, name: str, labels: Mapping[str, str]) -> SampleKind | None:
         age = self._schema.about.age

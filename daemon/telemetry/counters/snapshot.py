@@ -180,11 +180,11 @@ class SnapshotBuilder:
         """Whether there are any counters: latencies alone say nothing of an arm."""
         return bool(self._scrapes)
 
-    def count(self, series: Series, value: float, *, at: float, before: float | None = None) -> None:
-        """Take a counter's value. The same series twice in one scrape is one series."""
+    def count(self, series: Series, ended: Ended, value: float, *, at: float, before: float | None = None) -> None:
+        """Take a counter's value, of requests that ended so. The same series twice in one scrape is one series."""
         scrape = _at(self._scrapes, series, at, before)
         scrape.forms[series.identity] = series.form
-        if scrape.counters.setdefault(series.identity, (series.ended, value))[1] != value and not math.isnan(value):
+        if scrape.counters.setdefault(series.identity, (ended, value))[1] != value and not math.isnan(value):
             self._twice[round(at * 1000), series.scraper] = series.identity
 
     def buckets(self, series: Series, *, at: float, before: float | None = None) -> "Buckets":

@@ -175,7 +175,8 @@ class HistorySource:
     async def _piece(self, begin: float, end: float) -> None:
         """All families over the same stretch of time, or none."""
         width = end - begin
-        asked = queries(self._schema, self._index.selectors, requests_seconds=width, latencies_seconds=width)
+        outcomes = self._index.outcomes
+        asked = queries(self._schema, self._index.selectors, outcomes=outcomes, requests_seconds=width, latencies_seconds=width)
         found = [item for query in asked.requests for item in await self._asking.raw(query, at=end)]
         instances = {one.instance for item in found if (one := self._series(bytes(item.metric))) is not None and one.label_set.arms}
         self.instances |= instances

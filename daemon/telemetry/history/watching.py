@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 import msgspec
 
 from analyzers.counts import Sample
+from config.policy import Failures
 from config.settings import PrometheusTelemetry
 from daemon.aio.parsing import ParserPool
 from daemon.errors import NotFound
@@ -19,6 +21,7 @@ from daemon.telemetry.prometheus.client import prometheus_client
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.schema import Schema
 
+USUAL: Final = Failures()
 _UNPARSED_BYTES = 64 * 1024 * 1024
 
 
@@ -52,12 +55,14 @@ class History:
         *,
         begin: float,
         end: float,
+        failures: Failures = USUAL,
         late_seconds: float | None = None,
         progress: Callable[[float], None] = lambda _: None,
     ) -> Watched:
         """Watch a release from ``begin`` to ``end`` (seconds since 1970).
 
         Args:
+            failures: what counts as a failed request.
             late_seconds: how long after its time a sample could be read; null: as long as scrapes took.
             progress: is told the share that is done.
 
@@ -76,7 +81,7 @@ class History:
             stale_after_seconds=self._settings.stale_after_seconds,
         )
         telemetry = SampledTelemetry(source, schema=self.schema, index=index, clock=clock)
-        watch = Watch(release_id="past", release=release)
+        watch = Watch(release_id="past", release=release, failures=failures)
         index.watch([watch])
         if (reason := index.unknowable.get(watch.release_id)) is not None:
             raise NotFound(reason)

@@ -11,7 +11,8 @@ from typing import NamedTuple, assert_never
 
 from daemon.aio.httpquestions import POST_BYTES
 from daemon.telemetry.counters.series import SCRAPED
-from daemon.telemetry.schema import Begins, DenialCounter, Ended, Is, Lists, Rule, Schema, Selector, SelfReport, Test, View
+from daemon.telemetry.outcomes import Outcomes
+from daemon.telemetry.schema import Begins, DenialCounter, Ended, Is, Like, Lists, Rule, Schema, Selector, SelfReport, Test, View
 from daemon.telemetry.wire import literal
 
 MAX_INSTANCES = 1000
@@ -35,15 +36,18 @@ def queries(
     schema: Schema,
     selectors: Mapping[View, Sequence[Selector]],
     *,
+    outcomes: Sequence[Outcomes],
     requests_seconds: float,
     latencies_seconds: float,
     longest_bytes: int = POST_BYTES,
 ) -> Queries:
     """One query for each family and view, as long as the arms are known by the same labels; more where it would be too long.
 
-    ``longest_bytes``: of the arms in one query.
+    Args:
+        outcomes: of releases, whose policies may differ: they are asked for together, latencies of all that any of them looks at.
+        longest_bytes: of the arms in one query.
     """
-    successes = _successes(schema.outcome) if schema.split else []
+    successes = _successes([one.rules for one in outcomes]) if schema.split else []
     found = Queries([], [])
     for view, known_by in selectors.items():
         count, *histogram = view.names
@@ -105,15 +109,24 @@ def _together(selectors: Sequence[Selector]) -> str:
     return ",".join(parts)
 
 
-def _successes(outcome: Sequence[Rule]) -> list[str]:
-    """Matchers that leave out series whose requests were surely not served: those that one test alone says so of."""
+def _successes(outcomes: Sequence[Sequence[Rule]]) -> list[str]:
+    """Matchers that leave out series whose requests were surely not served, whatever the policy: those that one test alone says so
+    of.
+    """
+    all_of = [list(_unserved(rules)) for rules in outcomes]
     patterns: dict[str, list[str]] = {}
-    for rule in outcome:
-        if rule.ended is Ended.SERVED:
-            break
-        if len(rule.when) == 1:
-            patterns.setdefault(rule.when[0].label, []).append(_pattern(rule.when[0]))
+    for test in all_of[0] if all_of else ():
+        if all(test in others for others in all_of):
+            patterns.setdefault(test.label, []).append(_pattern(test))
     return [f"{label}!~{quoted('|'.join(those))}" for label, those in patterns.items()]
+
+
+def _unserved(rules: Sequence[Rule]) -> Iterator[Test]:
+    for rule in rules:
+        if rule.ended in {Ended.SERVED, Ended.UNCLASSIFIED}:
+            return
+        if len(rule.when) == 1:
+            yield rule.when[0]
 
 
 def _denied(denials: Sequence[DenialCounter]) -> Iterator[str]:
@@ -133,5 +146,7 @@ def _pattern(test: Test) -> str:
             return "|".join(f"{literal(prefix)}.*" for prefix in test.prefixes)
         case Lists():
             return f"(.*,)?({'|'.join(literal(item) for item in test.items)})(,.*)?"
+        case Like():
+            return test.pattern
         case _:
             assert_never(test)

@@ -107,6 +107,7 @@ class PrometheusSource:
         asked = queries(
             self._schema,
             self._index.selectors,
+            outcomes=self._index.outcomes,
             requests_seconds=requests_seconds,
             latencies_seconds=window_seconds,
             longest_bytes=self._client.longest_question_bytes,

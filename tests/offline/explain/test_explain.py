@@ -14,11 +14,12 @@ from daemon.model import Outcome
 from daemon.offline.explain import account, read_record, trace
 from daemon.offline.explain.amounts import amount, figures
 from daemon.offline.explain.page import page
-from daemon.offline.explain.words import lines, missing
+from daemon.offline.explain.trace import Totals
+from daemon.offline.explain.words import lines, missing, traffic
 from daemon.offline.replay import replay_file
 from daemon.offline.simulation.world import Change
 from tests.offline.explain.told import Told, by_a_person, told
-from tests.offline.replay.recorded import FAILING, HEALTHY, SLOW
+from tests.offline.replay.recorded import FAILING, HEALTHY, SLOW, record
 
 PATIENT = Policy(window_seconds=20.0, warmup_seconds=0.0, promotion=Promotion(min_seconds=20.0, min_requests=10**6))
 
@@ -269,3 +270,27 @@ def test_every_classical_figure_of_the_judge_has_a_name_and_a_unit_of_its_own() 
     """A figure that is not listed would go by its field's name."""
     shown = dict(figures({"canary_p99_high_ms": 2500.0, "baseline_p50_low_ms": 17.5}))
     assert shown == {"canary's p99, at most": "2 500 ms", "baseline's median, at least": "17.5 ms"}
+
+
+def test_requests_that_nobody_answered_are_in_the_account_with_their_line() -> None:
+    said = traffic(Totals(requests=1000, errors=3, denied=2, unanswered=40, unclassified=7))
+    assert said == (
+        "1 000 requests (7 whose end is not told), 3 failed, 2 denied by policy, 40 more got no answer before their clients gave up"
+    )
+    assert traffic(Totals(requests=1000, errors=3)) == "1 000 requests, 3 failed"
+
+
+def test_the_account_of_a_canary_whose_clients_give_up_names_the_leg_and_keeps_its_columns(tmp_path: Path) -> None:
+    paths = record(tmp_path, ticks=30)
+    hung = []
+    for line in paths[0].read_bytes().splitlines():
+        document = msgspec.json.decode(line)
+        if "canary" in document and "format" not in document:
+            document["canary"] |= {"requests": 25, "errors": 0, "unanswered": 25}
+        hung.append(msgspec.json.encode(document))
+    paths[0].write_bytes(b"\n".join(hung) + b"\n")
+    said = text(None, trace(paths[0]))
+    assert "on requests without an answer" in said
+    assert "\n  unanswered CONVICTS " in said
+    assert "\n  errors     " in said
+    assert "got no answer before their clients gave up" in re.sub(r"\s+", " ", said)

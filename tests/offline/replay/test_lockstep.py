@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config.policy import ErrorTolerance, LatencyTolerance, Policy, Promotion, Tolerances
+from config.policy import ErrorTolerance, Failures, LatencyTolerance, Policy, Promotion, Tolerances
 from daemon.errors import InvalidInput, Unavailable
 from daemon.offline import parallel
 from daemon.offline.replay import Unusable, lockstep, replay_file, replayed
@@ -54,6 +54,17 @@ def test_several_policies_give_what_each_gives_by_itself(mixed: list[Path]) -> N
         assert [("inconclusive" if one == "continue" else one, tick) for one, tick in ends] == [
             (one.verdict, one.ticks) for one in alone
         ]
+
+
+def test_a_policy_that_counts_other_requests_as_failed_is_said_to_change_nothing(tmp_path: Path) -> None:
+    """They were counted when they were recorded."""
+    paths = record(tmp_path, number=1)
+    other = Policy(failures=Failures(status=("4xx",)), promotion=PROMPT.promotion)
+    (usual,), (recorded,) = judge(paths, policies=[PROMPT]), judge(paths)
+    assert replayed(usual).notes == replayed(recorded).notes == ()
+    (changed,) = judge(paths, policies=[other])
+    assert replayed(changed).notes == (lockstep.COUNTED_OTHERWISE,)
+    assert replayed(changed).verdict == replayed(usual).verdict
 
 
 @pytest.mark.parametrize("line", [1, 2, 4, 71])

@@ -17,11 +17,11 @@ INF = math.inf
 
 def test_counts_grow_by_how_they_ended() -> None:
     new = {"a": (Ended.SERVED, 12), "b": (Ended.SERVED, 5), "c": (Ended.FAILED, 3), "d": (Ended.FORBIDDEN, 1)}
-    assert deltas.growth({"a": 10, "b": 5, "c": 1}, new) == (2, 2, 1, False)
+    assert deltas.growth({"a": 10, "b": 5, "c": 1}, new) == deltas.Growth(2, 2, 1, restarted=False)
 
 
 def test_a_counter_below_its_last_value_began_anew_at_zero() -> None:
-    assert deltas.growth({"a": 100}, {"a": (Ended.SERVED, 7)}) == (7, 0, 0, True)
+    assert deltas.growth({"a": 100}, {"a": (Ended.SERVED, 7)}) == deltas.Growth(7, 0, 0, restarted=True)
 
 
 @pytest.mark.parametrize("value", [math.nan, INF, -INF, -1.0, 0.5, 2e15, 1e300])

@@ -8,8 +8,7 @@ from daemon.errors import InvalidInput
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.model import ArmSpec, Release, Watch
-from daemon.telemetry.counters.series import BASELINE, CANARY, SampleKind, Series, SeriesIndex
-from daemon.telemetry.schema import Ended
+from daemon.telemetry.counters.series import BASELINE, CANARY, Series, SeriesIndex
 from tests.telemetry.support import watch, workloads
 
 LABELS = {
@@ -41,7 +40,6 @@ def test_a_series_is_its_arms_and_nobody_elses() -> None:
     "labels",
     [
         {"reporter": "source"},
-        {"response_code": "0", "response_flags": "DC"},
     ],
 )
 def test_series_that_never_concern_us_are_known_as_such(labels: dict[str, str]) -> None:
@@ -53,14 +51,6 @@ def test_series_that_never_concern_us_are_known_as_such(labels: dict[str, str]) 
 
 def test_foreign_metrics_are_known_as_such() -> None:
     assert learn(SeriesIndex(ISTIO), "istio_request_bytes_bucket", le="1") is None
-
-
-def test_latency_of_failures_is_left_out_where_outcomes_are_told_apart() -> None:
-    index = SeriesIndex(ISTIO)
-    assert learn(index, "istio_request_duration_milliseconds_bucket", le="5", response_code="503") is None
-    served = learn(index, "istio_request_duration_milliseconds_bucket", le="5")
-    assert served is not None
-    assert (served.kind, served.le, served.ended) == (SampleKind.BUCKET, 5.0, Ended.SERVED)
 
 
 def test_buckets_and_sum_of_one_histogram_have_one_identity_and_each_scraper_its_own() -> None:

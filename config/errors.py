@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
@@ -17,6 +18,8 @@ WHOLE_NUMBERS: Final = range(-(2**63), 2**64)
 _SHOWN_CHARACTERS = 60
 _SHOWN_ITEMS = 5
 _SHOWN_LEVELS = 3
+_LONGEST_ADDRESS = 4_096
+_NAME_IN_ADDRESS = re.compile(r"//.*@", re.DOTALL)
 # Whoever writes more than this did not slip with the pen, and a guess takes time that grows with its square.
 _LONGEST_WORD = 64
 
@@ -81,7 +84,10 @@ def one_of(words: Iterable[object]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as the reader wrote it, at most 60 characters; costs no more for a value of any size."""
+    """A value as the reader wrote it, at most 60 characters, without what stands before the host in an address.
+
+    Costs no more for a value of any size.
+    """
     part = _part_of(value, _SHOWN_LEVELS)
     try:
         text = json.dumps(part, ensure_ascii=False)
@@ -92,7 +98,11 @@ def shown(value: object) -> str:
 
 def as_text(value: object) -> str:
     """Text without its quotes, as much as is shown; anything else as it is shown."""
-    return value[:_SHOWN_CHARACTERS] if isinstance(value, str) else shown(value)
+    return _without_name(value)[:_SHOWN_CHARACTERS] if isinstance(value, str) else shown(value)
+
+
+def _without_name(text: str) -> str:
+    return _NAME_IN_ADDRESS.sub("//...@", text[:_LONGEST_ADDRESS])
 
 
 def _part_of(value: object, levels: int) -> object:
@@ -100,7 +110,7 @@ def _part_of(value: object, levels: int) -> object:
     part = value
     match value:
         case str():
-            part = value[: _SHOWN_CHARACTERS + 1]
+            part = _without_name(value)[: _SHOWN_CHARACTERS + 1]
         case int() if value not in WHOLE_NUMBERS:
             part = f"a whole number of {value.bit_length()} bits"
         case Mapping() | list() | tuple() if levels == 0:

@@ -27,6 +27,7 @@ BaseUrl = Annotated[str, Meta(extra={"check": urls.base_url})]
 """Of an HTTP server. Whoever asks it reads it by ``config.urls`` too, so that what is refused there is refused here."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWN_HEADERS = frozenset({"accept-encoding", "connection", "content-length", "content-type", "transfer-encoding"})
 _OWN_PARAMETERS = frozenset({"query", "time", "start", "end", "step"})
 
 
@@ -110,9 +111,13 @@ class PrometheusTelemetry(
     client_key_file: Annotated[
         FileName | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
     ] = None
-    headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.")] = {}
+    headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.", extra={"secret": True})] = {}
     query: Annotated[
-        dict[str, str], Meta(description="Further parameters in the address of each query, e.g. namespace, dedup, extra_label.")
+        dict[str, str],
+        Meta(
+            description="Further parameters in the address of each query, e.g. namespace, dedup, extra_label.",
+            extra={"secret": True},
+        ),
     ] = {}
     method: Annotated[
         Literal["auto", "post", "get"],
@@ -137,16 +142,29 @@ class PrometheusTelemetry(
             yield "username and token_file are two answers to one question; remove one of them"
         if self.client_key_file is not None and self.client_certificate_file is None:
             yield "client_certificate_file is missing beside client_key_file; add it, or remove client_key_file"
+        named = urls.names_somebody(self.url)
+        if named and (self.token_file is not None or self.username is not None):
+            yield "url holds a name or a password beside another; take them out of it, or remove token_file and username"
+        yield from self._header_contradictions(named=named)
+        for name in self.query:
+            if name in _OWN_PARAMETERS:
+                yield f"query.{name} is verdictd's own; remove it"
+
+    def _header_contradictions(self, *, named: bool) -> Iterator[str]:
+        """``named``: the URL holds a name or a password."""
+        before: dict[str, str] = {}
         for name, value in self.headers.items():
+            other = before.setdefault(name.lower(), name)
             if _HEADER_NAME.fullmatch(name) is None:
                 yield f"headers has a name that is none: {name[:40]!r}; write letters, digits and '-'"
             elif not value.isascii() or not value.isprintable():
                 yield f"headers.{name} is no line of ASCII characters; is there a line break at its end?"
-            elif name.lower() == "authorization" and (self.token_file is not None or self.username is not None):
-                yield f"headers.{name} says what token_file or username say too; remove it"
-        for name in self.query:
-            if name in _OWN_PARAMETERS:
-                yield f"query.{name} is verdictd's own; remove it"
+            elif other != name:
+                yield f"headers.{name} is the same as {other}, since case does not count; keep one of them"
+            elif name.lower() in _OWN_HEADERS:
+                yield f"headers.{name} is verdictd's own; remove it"
+            elif name.lower() == "authorization" and (named or self.token_file is not None or self.username is not None):
+                yield f"headers.{name} says what url, token_file or username say too; remove it"
 
 
 class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy", tag_field="kind"):

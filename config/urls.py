@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 EMBEDDED = "embedded"
 """In the place of NATS' address: a server of our own."""
 
+_WEBSOCKET = ("ws://", "wss://")
 _NATS_SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f]")
-_SECRET = re.compile(r"^((?:[^/?#]*:)?//)?[^/?#]*@")
+_BEFORE_AT = re.compile(r"^((?:[^/?#@]*:)?//)?.*@", re.DOTALL)
+"""Up to the last one: a password that is not percent-encoded may hold what ends a host, or another one."""
+_FURTHER = re.compile(r"([?#]).*", re.DOTALL)
 _SHOWN_CHARACTERS = 200
+_ENCODE = "in a password write @ / ? # as %40 %2F %3F %23"
 
 
 class Unusable(ValueError):
@@ -32,17 +36,27 @@ def base_url(text: str) -> "URL":
     """The base URL of an HTTP server. Raises ``Unusable``."""
     from yarl import URL  # here, since most who read settings have nothing to ask over HTTP
 
-    hidden = repr(_SECRET.sub(r"\1...@", text)[:_SHOWN_CHARACTERS])
+    hidden = repr(_FURTHER.sub(r"\1...", _BEFORE_AT.sub(r"\1...@", text))[:_SHOWN_CHARACTERS])
+    encode = f"; {_ENCODE}" if "@" in text else ""
     try:
         url: URL | None = URL(text)
     except ValueError:
         url = None
     if url is None or url.scheme not in {"http", "https"} or not url.host or not url.port or _BLANKS.search(text):
-        raise Unusable(f"{hidden} is not a base URL", fix="write http://host:port or https://host:port")
+        raise Unusable(f"{hidden} is not a base URL", fix=f"write http://host:port or https://host:port{encode}")
     if url.raw_query_string or url.raw_fragment:
         fix = "leave out what begins with ? or #; what Prometheus is to be sent with each query stands in query"
-        raise Unusable(f"{url.host}:{url.port}{url.path} has more after it, which would not be sent", fix=fix)
+        raise Unusable(f"{hidden} has more after it, which would not be sent", fix=fix + encode)
     return url
+
+
+def names_somebody(text: str) -> bool:
+    """Whether a base URL holds a name or a password; one that cannot be used does not."""
+    try:
+        url = base_url(text)
+    except Unusable:
+        return False
+    return url.user is not None or url.password is not None
 
 
 def nats_servers(text: str) -> tuple[str, ...]:
@@ -56,6 +70,8 @@ def nats_servers(text: str) -> tuple[str, ...]:
                 f"server {number} of the list is no address of a NATS server",
                 fix=f"use nats://host:4222, tls://host:4222, a comma-separated list of them, or the word {EMBEDDED}",
             )
+    if len({server.startswith(_WEBSOCKET) for server in servers}) > 1:
+        raise Unusable("some servers of the list are asked over a websocket, and others are not", fix="use one of both for all")
     return servers
 
 

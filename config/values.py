@@ -42,14 +42,19 @@ class Own:
     Attributes:
         fix: what to write there, where the value has another form.
         check: called with a text of the right form; raises ``Unusable`` when it cannot be used all the same.
+        secret: that what stands there, and in it, is not shown.
     """
 
     fix: str | None = None
     check: Callable[[str], object] | None = None
+    secret: bool = False
 
     def under(self, extra: Mapping[str, Any] | None) -> "Own":
         """With what an inner type says, which goes first."""
-        return self if extra is None else Own(fix=extra.get("fix", self.fix), check=extra.get("check", self.check))
+        if extra is None:
+            return self
+        secret = extra.get("secret", self.secret)
+        return Own(fix=extra.get("fix", self.fix), check=extra.get("check", self.check), secret=secret)
 
 
 NOTHING = Own()
@@ -108,6 +113,8 @@ def _number(kind: Number, value: object, field: str) -> Wrong | None:
 
 def _text(kind: inspect.StrType, value: object, own: Own) -> Wrong | None:
     if not isinstance(value, str):
+        if own.secret:
+            return Wrong(message="is not text", fix=lambda: "write it in quotes", named=False)
         return Wrong(message="is not text", fix=lambda: f'write it in quotes: "{as_text(value)}"')
     if kind.min_length is not None and len(value) < kind.min_length:
         least = kind.min_length

@@ -78,7 +78,7 @@ class _Walk:
             case inspect.UnionType():
                 self._union(kind, value, path, own)
             case inspect.DictType():
-                self._dict(kind, value, path)
+                self._dict(kind, value, path, own)
             case inspect.ListType() | inspect.VarTupleType():
                 self._list(kind, value, path)
             case _:
@@ -159,13 +159,14 @@ class _Walk:
         else:
             self._struct(by_tag[str(value[field])], value, path)
 
-    def _dict(self, kind: inspect.DictType, value: object, path: str) -> None:
+    def _dict(self, kind: inspect.DictType, value: object, path: str, own: values.Own) -> None:
         if not isinstance(value, Mapping):
-            self.add(path, "is not a mapping", "write names and their values below it", of=value)
+            fix = "write names and their values below it"
+            self.add(path, "is not a mapping", fix, of=_NOTHING if own.secret else value)
             return
         for key, item in value.items():
             self._name(kind.key_type, key, path)
-            self.visit(kind.value_type, item, join(path, str(key)))
+            self.visit(kind.value_type, item, join(path, str(key)), values.Own(secret=own.secret))
 
     def _name(self, kind: inspect.Type, name: object, path: str, own: values.Own = values.NOTHING) -> None:
         """Check a key. Where it stands says it already, unless it is empty."""

@@ -203,7 +203,7 @@ class HttpClient:
 
     def _asked(self, url: URL, shown: Shown) -> Asked:
         secrets = (*shown.secrets, *secret_headers(self._headers), *([url.password] if url.password else []))
-        words = "" if url.user else self._identity.credentials.in_words
+        words = "" if url.user or url.password else self._identity.credentials.in_words
         return Asked(where=_where(url), setting=self._setting, shown=words, secrets=secrets)
 
     def _ceiling(self, url: URL) -> Callable[[int], None]:

@@ -37,18 +37,16 @@ async def test_prometheus_may_live_below_a_path(prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "more", "words"),
+    ("url", "words"),
     [
-        ("http://thanos:9090?dedup=true", {}, "thanos:9090/ has more after it, which would not be sent"),
-        ("http://thanos:9090/#x", {}, "leave out what begins with"),
-        ("http://me:s3cret@thanos:9090", {"token_file": "/t"}, "holds a name or a password beside another"),
-        ("ftp://me:s3cret@thanos:21", {}, "'ftp://...@thanos:21' is not a base URL"),
+        ("http://thanos:9090?dedup=true", "'http://thanos:9090?...' has more after it, which would not be sent"),
+        ("http://thanos:9090/#x", "leave out what begins with"),
+        ("http://me:s3cret@thanos:9090#x", "'http://...@thanos:9090#...' has more after it"),
+        ("ftp://me:s3cret@thanos:21", "'ftp://...@thanos:21' is not a base URL"),
     ],
 )
-async def test_an_address_that_says_too_much_is_refused_and_what_is_secret_in_it_not_told(
-    url: str, more: dict[str, str], words: str
-) -> None:
-    settings = PrometheusTelemetry(url=url, dialect="istio", **more)  # type: ignore[arg-type]  # all of them texts
+async def test_an_address_that_says_too_much_is_refused_and_what_is_secret_in_it_not_told(url: str, words: str) -> None:
+    settings = PrometheusTelemetry(url=url, dialect="istio")
     with pytest.raises(InvalidInput, match=r"telemetry\.near\.url") as caught:
         async with telemetry_from(settings, clock=HandClock(), name="near", schemas=schemas()):
             pass

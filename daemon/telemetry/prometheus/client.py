@@ -7,7 +7,6 @@ from daemon.aio.credentials import Credentials, Identity
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.httpquestions import Questions
 from daemon.aio.parsing import ParserPool
-from daemon.errors import InvalidInput
 
 
 def prometheus_client(
@@ -33,9 +32,6 @@ def prometheus_client(
     """
     place = address or f"{entry}.url"
     url = base_url(settings.url, path=place)
-    if url.user is not None and (settings.token_file is not None or settings.username is not None):
-        fix = f"take them out of it, or remove {entry}.token_file and username"
-        raise InvalidInput("holds a name or a password beside another", path=place, fix=fix)
     identity = Identity(
         Credentials(
             token_file=settings.token_file,

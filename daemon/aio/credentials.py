@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from config import files
+from config.errors import Fault
 from daemon.aio.threads import OwnThread
 from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
 
@@ -172,15 +173,21 @@ def concealed(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
-def conceal(error: BaseException, secrets: tuple[str, ...]) -> None:
+def conceal(error: VerdictdError, secrets: tuple[str, ...]) -> None:
     """The same for what a reader of ours has quoted."""
-    if secrets and isinstance(error, VerdictdError):
-        error.args = tuple(concealed(one, secrets) if isinstance(one, str) else one for one in error.args)
+    error.args = tuple(concealed(one, secrets) if isinstance(one, str) else one for one in error.args)
+    if isinstance(error, InvalidInput):
+        error.faults = tuple(_concealed_fault(fault, secrets) for fault in error.faults)
 
 
-def secret_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The values of those that authorise, by their names."""
-    values = [value for name, value in headers.items() if _SECRET_NAME.search(name)]
+def _concealed_fault(fault: Fault, secrets: tuple[str, ...]) -> Fault:
+    path, message, fix = (concealed(text, secrets) for text in (fault.path, fault.message, fault.fix))
+    return msgspec.structs.replace(fault, path=path, message=message, fix=fix)
+
+
+def secret_values(named: Mapping[str, str]) -> tuple[str, ...]:
+    """Of headers or parameters: the values of those that authorise, by their names."""
+    values = [value for name, value in named.items() if _SECRET_NAME.search(name)]
     # The scheme before it is no secret: Bearer, Basic.
     return (*values, *(value.rpartition(" ")[2] for value in values))
 

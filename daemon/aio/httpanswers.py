@@ -4,24 +4,23 @@ Servers tell their faults in forms of their own. The sentence in them is found w
 """
 
 import re
-import ssl
 import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import aiohttp
 import msgspec
 from yarl import URL
 
-from daemon.aio.credentials import Credentials, concealed
+from daemon.aio.credentials import concealed
 from daemon.aio.parsing import GZIP
 from daemon.errors import Forbidden, NotFound, Refused, Throttled, Unavailable, VerdictdError
 
 _EXCERPT = 200
 _READ_BYTES = 16 * 1024
 _LONGEST_REST_SECONDS = 60.0
-_TAG = re.compile(r"<[^>]*>")
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+# No part of these may pass a further "<": a page of nothing else would take time with its square, in the event loop.
+_TAG = re.compile(r"<[^<>]*>")
+_TITLE = re.compile(r"<title[^<>]*>([^<]*)<", re.IGNORECASE)
 _SENTENCES = ("error", "message", "error_description", "detail")
 _JSON = msgspec.json.Decoder()
 
@@ -68,35 +67,6 @@ def web_page(body: bytes, encoding: str, *, asked: Asked) -> VerdictdError:
     said = _said(body, encoding, asked.secrets)
     fix = f"is it a login page, or is {asked.setting} the address of something else?"
     return Refused(f"{asked.where} answered with a web page" + (f" ({said})" if said else "") + f", where data was expected; {fix}")
-
-
-def in_words(error: Exception, credentials: Credentials) -> str:
-    """Why there is no answer, and what to do where certificates are the reason. Without the address, which may hold a secret."""
-    inner = _of_tls(error)
-    setting = credentials.setting
-    if isinstance(inner, ssl.SSLCertVerificationError):
-        fix = f"; name its authority in {setting}.ca_file" if setting else ""
-        return f"its certificate is not trusted: {inner.verify_message}{fix}"
-    if inner is not None and "CERTIFICATE" in (inner.reason or ""):
-        return f"it does not take our certificate ({inner.reason}); {_certificate_fix(credentials)}"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return error.message[:_EXCERPT]
-    return str(error) or type(error).__name__
-
-
-def _of_tls(error: BaseException) -> ssl.SSLError | None:
-    """The fault of TLS in an error of the client's: it is wrapped, in different ways at different steps."""
-    # The client's own error for a certificate is one of TLS by name, and lacks what such have.
-    for one in (getattr(error, "certificate_error", None), error.__cause__, error.__context__, error):
-        if isinstance(one, ssl.SSLError):
-            return one
-    return None
-
-
-def _certificate_fix(credentials: Credentials) -> str:
-    if credentials.client_certificate_file is None:
-        return f"it was shown none: name one in {credentials.setting}.client_certificate_file"
-    return f"it was shown the one in {credentials.client_certificate_file}"
 
 
 def _rest_seconds(text: str) -> float:

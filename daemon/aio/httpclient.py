@@ -12,15 +12,15 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 import aiohttp
-from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from config import urls
-from daemon.aio.credentials import Credentials, Identity, Shown, conceal, secret_headers
-from daemon.aio.httpanswers import Asked, in_words, refusal, web_page
+from daemon.aio.credentials import Credentials, Identity, Shown, secret_values
+from daemon.aio.httpanswers import Asked, refusal, web_page
+from daemon.aio.httpexchange import Exchange
 from daemon.aio.httpquestions import Questions
 from daemon.aio.parsing import ParserPool, Reader
-from daemon.errors import InvalidInput, PermanentError, Refused, TimedOut, Unavailable, VerdictdError
+from daemon.errors import InvalidInput, PermanentError, Refused, VerdictdError
 
 _WIRE_BYTES = 64 * 1024
 """Read ahead of one answer, at most twice as much."""
@@ -134,10 +134,10 @@ class HttpClient:
     ) -> R:
         pool = self._pool
         assert pool is not None, "a client that reads was made without a pool"
-        async with self._answer(url, form=form, by=by, question=question, encoding="gzip") as (response, step):
-            step.waiting_for_room = True
+        async with self._answer(url, form=form, by=by, question=question, encoding="gzip") as (response, exchange):
+            exchange.waiting_for_room = True
             async with pool.place():
-                step.waiting_for_room = False
+                exchange.waiting_for_room = False
                 into = reader()
                 encoding = response.headers.get("Content-Encoding", "")
                 await pool.read(response.content, into, encoding=encoding, ceiling=self._ceiling(url))
@@ -157,27 +157,23 @@ class HttpClient:
     @asynccontextmanager
     async def _answer(
         self, url: URL, *, by: float, encoding: str, form: Mapping[str, str] | None = None, question: bool = False
-    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, "_Step"]]:
+    ) -> AsyncIterator[tuple[aiohttp.ClientResponse, Exchange]]:
         """An answer with status 200, its body still to come."""
-        step = _Step()
-        try:
+        exchange = Exchange(_where(url), credentials=self._identity.credentials, timeout_seconds=self._timeout_seconds)
+        with exchange.translated():
             async with asyncio.timeout_at(by):
-                step.reading_credentials = True
+                exchange.reading_credentials = True
                 shown = await self._identity.now()
-                step.reading_credentials = False
+                exchange.reading_credentials = False
+                asked = self._asked(url, shown)
+                exchange.secrets = asked.secrets
                 async with self._sent(url, form, shown, encoding=encoding) as response:
-                    asked = self._asked(url, shown)
                     try:
                         await self._check(response, asked, question=question)
-                        yield response, step
-                    except BaseException as error:
-                        conceal(error, asked.secrets)
+                        yield response, exchange
+                    except BaseException:
                         response.close()  # whatever is still to come of it
                         raise
-        except TimeoutError as error:
-            raise TimedOut(f"{step.in_words(_where(url))} within {self._timeout_seconds:g} s{step.fix}") from error
-        except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
-            raise Unavailable(f"{_where(url)}: {in_words(error, self._identity.credentials)}") from error
 
     def _sent(
         self, url: URL, form: Mapping[str, str] | None, shown: Shown, *, encoding: str
@@ -202,7 +198,8 @@ class HttpClient:
         return self._session
 
     def _asked(self, url: URL, shown: Shown) -> Asked:
-        secrets = (*shown.secrets, *secret_headers(self._headers), *([url.password] if url.password else []))
+        further = [url.password] if url.password else []
+        secrets = (*shown.secrets, *secret_values(self._headers), *self._questions.secrets, *further)
         words = "" if url.user or url.password else self._identity.credentials.in_words
         return Asked(where=_where(url), setting=self._setting, shown=words, secrets=secrets)
 
@@ -240,24 +237,6 @@ class _PostRefused(Exception):
         self.error = error
         self.status = status
         self.sure = sure
-
-
-class _Step:
-    """How far a request has come, for the account of why it took too long."""
-
-    reading_credentials = False
-    waiting_for_room = False
-
-    def in_words(self, where: str) -> str:
-        """What has not come about."""
-        if self.reading_credentials:
-            return f"the files with the credentials for {where} could not be read"
-        return f"no room to read {where}" if self.waiting_for_room else f"{where} did not answer"
-
-    @property
-    def fix(self) -> str:
-        """What makes room."""
-        return "; raise limits.unparsed_bytes" if self.waiting_for_room else ""
 
 
 def base_url(text: str, *, path: str) -> URL:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from yarl import URL
 
+from daemon.aio.credentials import secret_values
 from daemon.errors import Refused
 
 Method = Literal["auto", "post", "get"]
@@ -30,6 +31,9 @@ class Questions:
         method: what the settings say.
         parameters: sent in the address of each question.
         setting: where ``method`` stands in the settings.
+
+    Attributes:
+        secrets: what of the parameters must not be told.
     """
 
     def __init__(self, *, method: Method = "auto", parameters: Mapping[str, str] | None = None, setting: str = "") -> None:
@@ -37,6 +41,9 @@ class Questions:
         self._parameters = dict(parameters or {})
         self._setting = setting
         self._by_get = method == "get"
+        values = secret_values(self._parameters)
+        # A server that says its address again says it as it was written there.
+        self.secrets = (*values, *(URL.build(query={"": value}).raw_query_string[1:] for value in values))
 
     @property
     def by_get(self) -> bool:

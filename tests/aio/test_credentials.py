@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.aio.credentials import Credentials, Identity, concealed, secret_headers
+from daemon.aio.credentials import Credentials, Identity, concealed, secret_values
 from daemon.errors import InvalidInput, Refused, Unavailable
 from tests.hand.certificates import Authority
 
@@ -115,6 +115,6 @@ async def test_a_certificate_that_goes_is_a_reason_to_wait_and_is_taken_up_again
 
 
 def test_what_authorises_is_concealed_wherever_somebody_says_it_again() -> None:
-    secrets = secret_headers({"X-Api-Key": "k-123", "Authorization": "Bearer t-456", "X-Scope-OrgID": "shop"})
+    secrets = secret_values({"X-Api-Key": "k-123", "Authorization": "Bearer t-456", "X-Scope-OrgID": "shop"})
     assert concealed("got k-123 and t-456 of shop", secrets) == "got [redacted] and [redacted] of shop"
     assert concealed("nothing", ("",)) == "nothing"

@@ -104,3 +104,13 @@ def test_a_page_for_people_is_no_data_and_said_to_be_one() -> None:
         "store:9090 answered with a web page (Sign in to [redacted] Corp), where data was expected; "
         "is it a login page, or is telemetry.prom.url the address of something else?"
     )
+
+
+def test_a_page_of_nothing_but_openings_takes_no_time_with_its_square() -> None:
+    for openings in (b"<", b"<title>", b"<title "):
+        for _ in range(1_000):
+            web_page(openings * 16_384, "", asked=ASKED)
+
+
+def test_what_is_no_tag_in_a_page_is_told() -> None:
+    assert "(1 < 2 bold)" in str(web_page(b"<p>1 < 2 <b>bold", "", asked=ASKED))

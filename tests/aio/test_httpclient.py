@@ -62,6 +62,21 @@ async def client(**options: Any) -> AsyncIterator[HttpClient]:
             yield made
 
 
+@pytest.mark.parametrize("line", ["HTTP/1.1 200 OK\r\nX-Said: %s\0\r\n\r\n", "%s 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\n%s \r\n\r\n"])
+async def test_what_is_no_http_may_say_the_token_again_and_it_is_not_told(tmp_path: Path, line: str) -> None:
+    token = tmp_path / "token"
+    token.write_text("tell-nobody")
+
+    async def answer(made: Server, writer: asyncio.StreamWriter) -> None:
+        await made.send(writer, (line % "tell-nobody").encode())
+
+    async with server(answer) as hostile, client(token_file=str(token)) as http:
+        with pytest.raises(Unavailable) as caught:
+            await http.whole(hostile.url)
+    assert "Bearer tell-nobody" in hostile.asked[0]
+    assert "tell-nobody" not in str(caught.value)
+
+
 @pytest.mark.parametrize("bombs", [1, 8])
 async def test_a_gzip_bomb_is_unpacked_in_pieces_beside_the_loop_and_cut_at_the_ceiling(bombs: int) -> None:
     packed = bomb(64 * MIB)

@@ -383,6 +383,33 @@ async def test_a_server_that_says_again_what_it_was_shown_brings_no_secret_into_
         assert it.telemetry.failure == gap
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": "success", "data": {"resultType": "as @", "result": []}},
+        {"status": "@", "data": None},
+        {"status": "success", "data": {"resultType": "matrix", "result": []}, "warnings": ["of @"]},
+        {"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {"__name__": "@"}, "values": [[1, "@"]]}]}},
+    ],
+)
+async def test_a_secret_is_in_no_gap_wherever_an_answer_says_it_again(tmp_path: Path, answer: dict[str, Any]) -> None:
+    file = tmp_path / "secret"
+    file.write_text("tell-nobody")
+    async with scene(token_file=str(file), query={"api_key": "nor/this"}) as it:
+        await it.underway()
+        assert "api_key=" in str(it.server.requests[0])
+        for secret in ("tell-nobody", "nor/this"):
+            it.server.says(json.loads(json.dumps(answer).replace("@", secret)))
+            assert secret not in ((await it.read()).gap or "")
+
+
+async def test_what_is_secret_in_the_address_of_a_query_is_not_told_either() -> None:
+    async with scene(query={"accessToken": "a b+c", "namespace": "shop"}) as it:
+        await it.underway()
+        it.server.says("no a b+c, nor accessToken=a+b%2Bc, in shop", status=400)
+        assert "no [redacted], nor accessToken=[redacted], in shop" in ((await it.read()).gap or "")
+
+
 async def test_a_server_that_is_busy_is_left_alone_for_as_long_as_it_says() -> None:
     async with scene() as it:
         await it.underway()

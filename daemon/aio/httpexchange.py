@@ -50,7 +50,7 @@ class Exchange:
             raise TimedOut(self._too_late()) from error
         except (aiohttp.ClientError, HttpProcessingError, OSError) as error:
             words = concealed(in_words(error, self._credentials), self.secrets)
-            raise Unavailable(f"{self._where}: {words[:_EXCERPT]}") from error
+            raise Unavailable(f"{self._where}: {' '.join(words.split())[:_EXCERPT]}") from error
 
     def _too_late(self) -> str:
         what, fix = f"{self._where} did not answer", ""

@@ -71,7 +71,14 @@ class Authenticated:
                 read_seconds=read_seconds,
                 total_seconds=total_seconds,
             )
-            if response.status != 401 or (transport := await self._renewed(transport)) is None:
+            if response.status != 401:
+                return response
+            try:
+                transport = await self._renewed(transport)
+            except BaseException:
+                response.close()  # nobody gets it
+                raise
+            if transport is None:
                 return response
             response.close()
 

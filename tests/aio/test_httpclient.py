@@ -75,6 +75,7 @@ async def test_what_is_no_http_may_say_the_token_again_and_it_is_not_told(tmp_pa
             await http.whole(hostile.url)
     assert "Bearer tell-nobody" in hostile.asked[0]
     assert "tell-nobody" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("bombs", [1, 8])

@@ -243,6 +243,36 @@ async def test_credentials_that_are_refused_are_not_tried_without_end(tmp_path: 
     assert len(server.requests) == 4
 
 
+class Refusing:
+    """A connection that answers 401, and notes what became of the answers."""
+
+    def __init__(self) -> None:
+        self.status = 401
+        self.closed = 0
+
+    async def send(self, *_given: object, **_named: object) -> "Refusing":
+        return self
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("failure", [Refused("no such user"), asyncio.CancelledError()])
+async def test_an_answer_is_closed_when_credentials_cannot_be_read_anew(failure: BaseException) -> None:
+    answer, made = Refusing(), []
+
+    async def connector(_settings: Kubernetes) -> Transport:
+        made.append(answer)
+        if len(made) > 1:
+            raise failure
+        return answer  # type: ignore[return-value]  # what is called of it is there
+
+    client = KubeClient(Kubernetes(), connector=connector)
+    with pytest.raises(type(failure)):
+        await client.get(PODS, name="a", namespace="b")
+    assert answer.closed == 1
+
+
 async def test_many_calls_share_one_renewal(tmp_path: Path) -> None:
     made = []
 

@@ -180,7 +180,7 @@ class Engine:
     async def _kept_record(self, release_id: str) -> Record:
         kept = await self._ports.records.get(release_id)
         if kept is None:
-            if (why := await self._checkpoints.elsewhere(release_id)) is not None:
+            if (why := await self._checkpoints.kept.elsewhere(release_id)) is not None:
                 raise Elsewhere(f"release {release_id}: {why}")
             raise NotFound(f"no release {release_id!r}")
         try:

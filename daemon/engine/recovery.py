@@ -39,7 +39,7 @@ PATIENCE_SECONDS = 2.0
 
 async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints, supervisor: Supervisor) -> None:
     """Take up every session that was kept and has not ended; tries for ever while the store does not answer."""
-    kept = await _answered(ports, checkpoints.load)
+    kept = await _answered(ports, checkpoints.kept.load)
     await _report_lost(ports, checkpoints)
     records = await _answered(ports, lambda: _records(ports.records, [session.release_id for session in kept]))
     ended = {session.release_id for session in kept if _has_ended(session, records.get(session.release_id))}
@@ -51,7 +51,7 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
             )
             checkpoints.remove(session.release_id)
     open_ones = [session for session in kept if session.release_id not in ended]
-    sessions = await checkpoints.claimed(await _with_what_was_told(ports, checkpoints, open_ones))
+    sessions = await checkpoints.kept.claimed(await _with_what_was_told(ports, checkpoints, open_ones))
     # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
     for session in sorted(sessions, key=lambda s: s.age):
         if session.release.mesh not in ports.meshes:
@@ -154,7 +154,7 @@ async def _with_what_was_told(ports: Ports, checkpoints: Checkpoints, sessions: 
     told = await _answered(ports, lambda: ports.verdicts.published(ids, since=since))
     newer = {release_id for release_id, verdict in told.items() if verdict is None}
     for release_id in newer:
-        checkpoints.leave_alone(release_id, "its verdict is out, in words of a newer version of verdictd")
+        checkpoints.kept.leave_alone(release_id, "its verdict is out, in words of a newer version of verdictd")
     return [_as_told(session, told.get(session.release_id)) for session in sessions if session.release_id not in newer]
 
 

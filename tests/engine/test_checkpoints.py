@@ -142,7 +142,7 @@ async def test_evidence_of_another_version_is_gathered_anew_and_the_watch_goes_o
     kept = encode(replace(session("a", ticks=7), judge=start(terms)))
     old = base64.b64encode(b"vdj1" + start(terms).save()[4:])
     store.data["a"] = kept.replace(base64.b64encode(start(terms).save()), old)
-    (back,) = await of(store, meter).load()
+    (back,) = await of(store, meter).kept.load()
     assert (back.ticks, back.judge) == (7, None)
     assert [what for what, _ in meter.failures] == ["checkpoint"]
 

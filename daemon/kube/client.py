@@ -142,7 +142,11 @@ class KubeClient:
         try:
             async with asyncio.timeout(self._timeout):
                 response = await self._server.send("GET", path, query=query, read_seconds=idle_seconds, total_seconds=None)
-                await _check(response, what=what)
+                try:
+                    await _check(response, what=what)
+                except BaseException:
+                    response.close()  # nobody gets it
+                    raise
         except TimeoutError as error:
             raise TimedOut(f"{what}: no answer within {self._timeout:g} s") from error
         return response

@@ -107,5 +107,11 @@ class Authenticated:
             self._renewed_at = now
             if self._replaced is not None:
                 await self._replaced.close()
-            self._transport, self._replaced = await self._connector(self._settings), stale
+            try:
+                fresh = await self._connector(self._settings)
+            except asyncio.CancelledError:
+                # It takes longer than a call may: the next one waits for it, as for the first ones, under a limit of its own.
+                self._transport, self._replaced = None, stale
+                raise
+            self._transport, self._replaced = fresh, stale
             return self._transport

@@ -257,6 +257,49 @@ class Refusing:
         self.closed += 1
 
 
+async def test_credentials_that_take_longer_than_a_call_may_are_there_for_the_next(tmp_path: Path) -> None:
+    made = []
+
+    async def slow_plugin(settings: Kubernetes) -> Transport:
+        made.append(settings)
+        if len(made) > 1:
+            port = int(json.loads(server.kubeconfig.read_text())["clusters"][0]["cluster"]["server"].rpartition(":")[2])
+            write_kubeconfig(server.kubeconfig, port=port, user="two")
+            await asyncio.sleep(0.5)
+        return await connect(settings)
+
+    async with kube_stub(tmp_path, status(401), says({"n": 1})) as server:
+        settings = Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig), request_timeout_seconds=0.4)
+        client = KubeClient(settings, connector=slow_plugin)
+        with pytest.raises(TimedOut):
+            await client.get(PODS, name="a", namespace="b")
+        assert await client.get(PODS, name="a", namespace="b") == {"n": 1}
+        await client.close()
+    assert server.tokens == ["Bearer one", "Bearer two"]
+
+
+async def test_the_answer_to_a_watch_that_is_refused_without_end_is_closed() -> None:
+    class Endless(Refusing):
+        def __init__(self) -> None:
+            super().__init__()
+            self.status, self.content = 403, self  # its body is itself
+
+        async def readany(self) -> bytes:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    answer = Endless()
+
+    async def connector(_settings: Kubernetes) -> Transport:
+        return answer  # type: ignore[return-value]  # what is called of it is there
+
+    client = KubeClient(Kubernetes(request_timeout_seconds=0.05), connector=connector)
+    with pytest.raises(TimedOut):
+        async with client.watch(PODS, resource_version="1", timeout_seconds=5, idle_seconds=5.0):
+            pass
+    assert answer.closed == 1
+
+
 @pytest.mark.parametrize("failure", [Refused("no such user"), asyncio.CancelledError()])
 async def test_an_answer_is_closed_when_credentials_cannot_be_read_anew(failure: BaseException) -> None:
     answer, made = Refusing(), []

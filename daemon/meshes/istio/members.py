@@ -141,7 +141,7 @@ def _chosen_by(seen: Observed) -> Mapping[str, str]:
 
 
 def _alone(service: tuple[str, str] | None, pods: Sequence[Json], neighbours: Read) -> str:
-    """The arm's Service, where no other one of its namespace selects any of these pods; empty also where that was not looked for."""
+    """The arm's Service, where no other one of its namespace selects any of these pods; empty also where nobody looked."""
     if service is None or isinstance(neighbours, VerdictdError) or not neighbours:
         return ""
     others = (one for one in neighbours if one.get("metadata", {}).get("name") != service[0])

@@ -15,7 +15,6 @@ from daemon.aio.tasks import cancel_all
 from daemon.engine import deciding
 from daemon.engine.admission import Admission
 from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import Ports
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer, Upkeep
 from daemon.engine.feed import view

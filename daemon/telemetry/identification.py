@@ -48,7 +48,7 @@ class KnownArms:
 def identify(view: View, release: Release, pods: PodsByArm | None, *, dialect: str) -> KnownArms | str:
     """The labels by which the arms are known in this view, or why they cannot be told apart."""
     if pods is None or _named_outright(view.arms, release):
-        return _by_name(view.arms, release, dialect=dialect)
+        return _by_name(view.arms, release, dialect=dialect, note=_guess(view.arms, release))
     unknown = [arm.unknown for arm in (pods.baseline, pods.canary) if arm.pods is None]
     if unknown:
         return _by_name(
@@ -66,6 +66,20 @@ def _named_outright(arms: ArmLabels, release: Release) -> bool:
     """Whether each arm names a workload of its own: what a person has written is taken as it is."""
     named = {arm.workload for arm in (release.baseline, release.canary) if arm.workload is not None}
     return len(named) == 2 and any(field == "workload" for field, _ in arms.whose)
+
+
+def _guess(arms: ArmLabels, release: Release) -> str:
+    """What had to be guessed of arms that name nothing but a subset; empty where nothing had."""
+    guessed = [
+        arm.subset
+        for arm in (release.baseline, release.canary)
+        if arm.subset is not None
+        and "subset" in arms.instead
+        and not selectors(arms, msgspec.structs.replace(arm, subset=None), release)
+    ]
+    if not guessed:
+        return ""
+    return f"nobody has said which pods subset {' and '.join(guessed)} stands for: its name is taken for that of a version"
 
 
 def _by_name(arms: ArmLabels, release: Release, *, dialect: str, note: str = "") -> KnownArms | str:

@@ -39,6 +39,7 @@ def spoken(schema: Schema, settings: PrometheusTelemetry) -> Schema:
         schema,
         outcome=tuple(replace(rule, when=tuple(_test(test, rename) for test in rule.when)) for rule in schema.outcome),
         views=tuple(_view(view, settings.matchers, rename) for view in views),
+        reporters={},
         about=_about(schema.about, _of_targets(schema, settings.matchers), rename),
         scrapers=schema.scrapers.union(settings.replica_labels),
         target=_target(schema.target, rename),

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
+import msgspec
+
 from analyzers.counts import Arm, Pod
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Watch
@@ -21,6 +23,7 @@ from daemon.telemetry.counters.snapshot import ArmSnapshot
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0
+_NO_SERIES = "no series yet"
 _SUMS = "the counters are sums over several pods, which jump when one of them goes or comes"
 _ONE_CLUSTER = "set matchers of this telemetry to the one that counts, as in {cluster: prod}, or name it in the release"
 _MEND = "keep the labels pod and instance, or ask the Prometheus that scrapes the pods"
@@ -197,7 +200,11 @@ class CounterState:
                     f"its series are of several clusters ({those}), none of which is the release's ({wanted!r}); {_ONE_CLUSTER}"
                 )
             snapshots = [{t: one for t, one in arm.items() if collected.clusters.get(t, "") == wanted} for arm in snapshots]
-        return tracker.advance(snapshots, this)
+        reading = tracker.advance(snapshots, this)
+        for number, arm in enumerate(ARMS):
+            if (reading.gap or "").startswith(f"{arm}: {_NO_SERIES}") and (near := collected.nearby.get((release_id, number))):
+                return msgspec.structs.replace(reading, gap=f"{reading.gap}: {near}")
+        return reading
 
 
 def _summed(arms: Sequence[Snapshots], collected: Collection, *, server_side: bool) -> str | None:
@@ -273,5 +280,5 @@ def _nothing(arm: str, counted: Sequence[TargetDelta], found: Snapshots, this: S
         return None
     if any(snapshot.counters for snapshot in found.values()):
         return f"{arm}: first sight of its series"
-    reason = f"{arm}: its series have vanished" if known else f"{arm}: no series yet"
+    reason = f"{arm}: its series have vanished" if known else f"{arm}: {_NO_SERIES}"
     return "; ".join([reason, *list(this.failed.values())[:1]])

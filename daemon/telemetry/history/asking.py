@@ -35,14 +35,7 @@ class Asking:
         queries: asked so far.
     """
 
-    def __init__(
-        self,
-        client: HttpClient,
-        *,
-        url: URL,
-        pause_seconds: float,
-        sleep: Callable[[float], Awaitable[None]],
-    ) -> None:
+    def __init__(self, client: HttpClient, *, url: URL, pause_seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
         self._client = client
         self._url = url
         self._pause_seconds = pause_seconds

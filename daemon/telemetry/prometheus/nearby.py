@@ -26,6 +26,7 @@ MOST = 50
 """Groups of series that one answer may hold."""
 _A_TICK = 2
 _TOLD = 5
+_BY_SETTING = "reporter and matchers of this telemetry say what all must have"
 log = logging.getLogger(__name__)
 
 Groups = Sequence[Mapping[str, str]]
@@ -65,7 +66,11 @@ class Nearby:
         by = self._client.deadline()
         for key in due[:_A_TICK]:
             wanted = self._wanted(key)
-            self._found[key] = _Found(at=now, wanted=wanted, said=await self._looked(missing[key].view, wanted, by=by))
+            said = await self._looked(missing[key].view, wanted, by=by)
+            if key not in self._found or self._found[key].said != said:
+                arm = "canary" if key[1] else "baseline"
+                log.info("no series of an arm is there", extra={"release": key[0], "arm": arm, "reason": said})
+            self._found[key] = _Found(at=now, wanted=wanted, said=said)
         collected.nearby = {key: found.said for key, found in self._found.items()}
 
     def _wanted(self, key: tuple[str, int]) -> Selector:
@@ -111,7 +116,7 @@ def _nearest(view: View, wanted: Selector, here: Groups) -> str:
     for label, value in view.always:
         values = {group.get(label, "") for group in here}
         if value not in values:
-            return f'{said}, and {label}="{value}"; the series of {where} have {_has(label, values)}'
+            return f'{said}, and {label}="{value}"; the series of {where} have {_has(label, values)} ({_BY_SETTING})'
     ours = [group for group in here if all(group.get(label, "") == value for label, value in view.always)]
     for label, value in wanted:
         values = {group.get(label, "") for group in ours}

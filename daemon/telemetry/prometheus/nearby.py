@@ -50,10 +50,14 @@ class Nearby:
         self._url = url
         self._index = index
         self._clock = clock
+        self._missed: frozenset[tuple[str, int]] = frozenset()
         self._found: dict[tuple[str, int], _Found] = {}
 
     async def look(self, collected: Collection) -> None:
-        """Say of each arm without a series what is there instead: ``Collection.nearby``. Never raises for a store that fails."""
+        """Say of each arm without a series, at the second reading, what is there instead: ``Collection.nearby``.
+
+        Never raises for a store that fails.
+        """
         missing = {
             (release_id, number): arm
             for release_id, arms in self._index.arms.items()
@@ -62,9 +66,10 @@ class Nearby:
         }
         self._found = {key: found for key, found in self._found.items() if key in missing and found.wanted == self._wanted(key)}
         now = self._clock.monotonic()
-        due = [key for key in missing if key not in self._found or now - self._found[key].at >= AGAIN_SECONDS]
+        missed, self._missed = self._missed, frozenset(missing)
+        due = [key for key in missed & self._missed if key not in self._found or now - self._found[key].at >= AGAIN_SECONDS]
         by = self._client.deadline()
-        for key in due[:_A_TICK]:
+        for key in sorted(due)[:_A_TICK]:
             wanted = self._wanted(key)
             said = await self._looked(missing[key].view, wanted, by=by)
             if key not in self._found or self._found[key].said != said:

@@ -349,7 +349,8 @@ async def test_nothing_at_all_is_looked_for_as_far_back_as_samples_count() -> No
         assert it.server.asked[-1]["query"].endswith("[300000ms]")
         asked = len(it.server.asked)
         await it.read()
-        assert len(it.server.asked) == asked + 2, "once is enough"
+        again = [one for one in it.server.asked[asked:] if not one["query"].startswith("topk(")]
+        assert len(again) == 2, "once is enough"
 
 
 async def test_token_and_headers_are_sent_and_the_token_is_read_anew(tmp_path: Path) -> None:

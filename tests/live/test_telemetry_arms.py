@@ -121,12 +121,10 @@ async def telemetry(store: Prometheus, **settings: Any) -> AsyncIterator[Telemet
         yield source
 
 
-def release(namespace: str, *, subsets: bool = False, **more: Any) -> Release:
-    if subsets:
-        arms = {"baseline": ArmSpec(subset="stable"), "canary": ArmSpec(subset="canary")}
-    else:
-        arms = {"baseline": ArmSpec(workload="web-v1"), "canary": ArmSpec(workload="web-v2")}
-    return Release(service="web", namespace=namespace, **arms, **more)
+def release(namespace: str, *, subsets: bool = False) -> Release:
+    one, other = ("stable", "canary") if subsets else ("web-v1", "web-v2")
+    baseline, canary = (ArmSpec(subset=name) if subsets else ArmSpec(workload=name) for name in (one, other))
+    return Release(service="web", namespace=namespace, baseline=baseline, canary=canary)
 
 
 def pods(namespace: str, *names: str, workload: str = "web") -> ArmPods:

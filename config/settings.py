@@ -139,9 +139,7 @@ class PrometheusTelemetry(
     ] = {}
     replica_labels: Annotated[
         list[LabelName],
-        Meta(
-            description="Labels by which copies of the same series differ, beside job, prometheus and any with replica in its name."
-        ),
+        Meta(description="Labels by which copies of a series differ, beside job, prometheus and any with replica in its name."),
     ] = []
     max_answer_bytes: Annotated[
         int, Meta(ge=1_048_576, description="Longest answer, unpacked; 2000 releases through Prometheus need 66 MiB.")

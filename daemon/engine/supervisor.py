@@ -14,6 +14,7 @@ from daemon.aio.backoff import pauses
 from daemon.engine import deciding, fanout, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
+from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.fanout import FanOut
 from daemon.engine.outbox import Outbox

@@ -298,6 +298,7 @@ class Schema:
         about: what targets say of themselves.
         scrape: how a target is asked directly.
         scrapers: labels that tell who has scraped, and nothing of what is counted, beside those with ``replica`` in their name.
+        of_requests: names that a store has for labels of the mesh's requests.
         target: labels of a target.
     """
 
@@ -308,6 +309,7 @@ class Schema:
     views: tuple[View, ...]
     reporters: Mapping[str, View] = field(default_factory=dict)
     scrapers: frozenset[str] = SCRAPERS
+    of_requests: frozenset[str] = frozenset()
     target: TargetLabels = TargetLabels()
     about: SelfReport = SelfReport()
     scrape: TextPage | EnvoyStats

@@ -42,6 +42,7 @@ def spoken(schema: Schema, settings: PrometheusTelemetry) -> Schema:
         reporters={},
         about=_about(schema.about, _of_targets(schema, settings.matchers), rename),
         scrapers=schema.scrapers.union(settings.replica_labels),
+        of_requests=frozenset(label for own, label in named.items() if own not in {schema.target.pod, schema.target.instance}),
         target=_target(schema.target, rename),
     )
 

@@ -16,7 +16,7 @@ from daemon.aio.clock import SystemClock
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release, Watch
-from daemon.ports import Telemetry
+from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
 from tests.hand.servers import app_of, serving
 from tests.live.telemetry_world import Sums

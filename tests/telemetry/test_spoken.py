@@ -29,12 +29,8 @@ def requests(made: Schema) -> str:
 
 def test_with_nothing_said_the_schema_is_the_meshs() -> None:
     assert requests(schema()) == requests(ISTIO)
-    assert (schema().outcome, schema().about, schema().target, schema().replicas) == (
-        ISTIO.outcome,
-        ISTIO.about,
-        ISTIO.target,
-        ISTIO.replicas,
-    )
+    made = schema()
+    assert (made.outcome, made.about, made.target, made.scrapers) == (ISTIO.outcome, ISTIO.about, ISTIO.target, ISTIO.scrapers)
 
 
 def test_matchers_are_in_every_query_and_take_nothing_for_a_pattern() -> None:
@@ -81,15 +77,25 @@ def test_a_label_that_the_store_calls_otherwise_is_so_wherever_it_is_read() -> N
     assert not labels_of(made) & names.keys()
 
 
-def test_replicas_told_apart_by_a_label_of_ones_own_are_copies_of_one_series() -> None:
-    index = SeriesIndex(schema(replica_labels=["collector"]))
+def test_replicas_told_apart_by_a_label_of_ones_own_are_scrapers_of_one_pod() -> None:
+    def scrapers(**settings: Any) -> set[str]:
+        index = SeriesIndex(schema(**settings))
+        index.watch([workloads()])
+        labels = {"reporter": "destination", "destination_workload": "web-v2", "destination_workload_namespace": "default"}
+        copies = [index.learn(name, "istio_requests_total", {**labels, "collector": name}) for name in ("a", "b")]
+        return {one.scraper for one in copies if one is not None}
+
+    assert scrapers() == {""}
+    assert scrapers(replica_labels=["collector"]) == {"a", "b"}
+
+
+def test_what_a_proxy_says_of_a_request_is_so_by_the_stores_names_too() -> None:
+    """Series that differ in it only are of one form: callers and answers come and go."""
+    index = SeriesIndex(schema(labels={"response_code": "code"}))
     index.watch([workloads()])
     labels = {"reporter": "destination", "destination_workload": "web-v2", "destination_workload_namespace": "default"}
-    copies = [index.learn(name, "istio_requests_total", {**labels, "collector": name}) for name in ("a", "b")]
-    assert len({one.identity for one in copies if one is not None}) == 1
-    kept = index.learn("c", "istio_requests_total", {**labels, "prometheus_replica": "a"})
-    assert kept is not None
-    assert "prometheus_replica" in kept.identity, "only what is named"
+    series = [index.learn(code, "istio_requests_total", {**labels, "code": code}) for code in ("200", "503")]
+    assert len({one.form for one in series if one is not None}) == 1
 
 
 def refused(**entry: Any) -> list[tuple[str, str, str]]:

@@ -261,7 +261,7 @@ class SeriesIndex:
             kind=kind,
             # Interned: the buckets of one histogram, which come one after the other, are known as such by one comparison.
             identity=sys.intern(f"{family}{{{','.join(f'{label}={labels[label]!r}' for label in names)}}}"),
-            form=hash(tuple((label, "" if label.startswith(_PROXYS_LABELS) else labels[label]) for label in names)),
+            form=hash(tuple((label, "" if self._of_request(label) else labels[label]) for label in names)),
             scraper=",".join(labels[label] for label in names if label in self._scrapers or "replica" in label),
             ending=self._ending(labels),
             le=le,
@@ -272,6 +272,9 @@ class SeriesIndex:
             of_target=not views,
             label_set=self._label_sets.setdefault((views, ours), LabelSet(views, dict(ours))),
         )
+
+    def _of_request(self, label: str) -> bool:
+        return label.startswith(_PROXYS_LABELS) or label in self._schema.of_requests
 
     def _ending(self, labels: Mapping[str, str]) -> Ending:
         told = tuple([(label, labels[label]) for label in self._ending_labels if label in labels])

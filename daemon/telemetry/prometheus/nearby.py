@@ -11,9 +11,9 @@ from functools import partial
 
 from yarl import URL
 
+from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
 from daemon.errors import VerdictdError
-from daemon.ports import Clock
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.identification import words

@@ -10,17 +10,20 @@ from dataclasses import replace
 
 from config.errors import Fault
 from config.settings import PrometheusTelemetry
+from daemon.telemetry.outcomes import ending_labels
 from daemon.telemetry.schema import (
     ArmLabels,
     Begins,
     DenialCounter,
     Is,
+    Like,
     Lists,
     Schema,
     Selector,
     SelfReport,
     TargetLabels,
     Test,
+    Told,
     View,
 )
 
@@ -38,6 +41,7 @@ def spoken(schema: Schema, settings: PrometheusTelemetry) -> Schema:
     return replace(
         schema,
         outcome=tuple(replace(rule, when=tuple(_test(test, rename) for test in rule.when)) for rule in schema.outcome),
+        told=_told(schema.told, rename),
         views=tuple(_view(view, settings.matchers, rename) for view in views),
         reporters={},
         about=_about(schema.about, _of_targets(schema, settings.matchers), rename),
@@ -68,7 +72,7 @@ def labels_of(schema: Schema) -> frozenset[str]:
     """Every label that the schema reads, whatever is asked of it."""
     views = (*schema.views, *schema.reporters.values())
     found = {label for view in views for label in (*view.arms.labels, *(label for label, _ in view.always))}
-    found |= {test.label for rule in schema.outcome for test in rule.when}
+    found |= set(ending_labels(schema))
     found |= {test.label for counter in schema.about.denials for test in (*counter.when, *counter.unless)}
     return frozenset(found | {schema.target.pod, schema.target.instance, *schema.target.clusters})
 
@@ -81,8 +85,23 @@ def _instead(label: str, known: Collection[str]) -> str:
 
 def _test(test: Test, rename: Rename) -> Test:
     match test:
-        case Is() | Begins() | Lists():
+        case Is() | Begins() | Lists() | Like():
             return replace(test, label=rename(test.label))
+
+
+def _told(told: Told | None, rename: Rename) -> Told | None:
+    if told is None:
+        return None
+    speaks, mirrored = told.speaks_grpc, told.mirrored
+    return replace(
+        told,
+        status=None if told.status is None else rename(told.status),
+        status_class=None if told.status_class is None else rename(told.status_class),
+        grpc=None if told.grpc is None else rename(told.grpc),
+        flags=None if told.flags is None else rename(told.flags),
+        speaks_grpc=None if speaks is None else replace(speaks, label=rename(speaks.label)),
+        mirrored=None if mirrored is None else replace(mirrored, label=rename(mirrored.label)),
+    )
 
 
 def _view(view: View, matchers: Mapping[str, str], rename: Rename) -> View:

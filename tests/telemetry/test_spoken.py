@@ -119,9 +119,7 @@ def refused(**entry: Any) -> list[tuple[str, str, str]]:
         ({"matchers": {"clus-ter": "prod"}}, "telemetry.prom.matchers", "use the name of a label"),
         ({"matchers": {"reporter": "source"}}, "telemetry.prom.matchers.reporter", "choose it by telemetry.prom.reporter"),
         ({"matchers": {"__name__": "x"}}, "telemetry.prom.matchers.__name__", "leave it out"),
-        ({"query": {"time": "0"}}, "telemetry.prom.query.time", "leave it out"),
         ({"replica_labels": ["replica-1"]}, "telemetry.prom.replica_labels[0]", "use the name of a label"),
-        ({"url": "http://store:9090/?dedup=false"}, "telemetry.prom.url", "write it under telemetry.prom.query"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_its_path_and_the_fix(entry: dict[str, Any], path: str, fix: str) -> None:

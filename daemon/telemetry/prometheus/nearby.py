@@ -100,7 +100,7 @@ class Nearby:
         group = ",".join(sorted({*labels, *(label for label, _ in view.always)}))
         matchers = ",".join([f"__name__={quoted(view.requests)}", *(f"{label}={quoted(value)}" for label, value in matching)])
         # A subquery, so that the answer has the one form that all others have.
-        query = f"topk({MOST},count by ({group}) ({{{matchers}}}))[1m:1m]"
+        query = f"topk({MOST},count by ({group}) ({{{matchers}}}))[1s:1s]"
         found: list[Mapping[str, str]] = []
         await self._client.read(self._url, lambda: AnswerReader(partial(_take, into=found)), form={"query": query}, by=by)
         return found

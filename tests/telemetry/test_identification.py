@@ -94,7 +94,7 @@ def test_queries_are_as_many_and_as_long_for_a_thousand_pods_as_for_one() -> Non
     def asked(*watches: Watch) -> list[str]:
         index = SeriesIndex(ISTIO)
         index.watch(watches)
-        made = queries(ISTIO, index.selectors, requests_seconds=15.0, latencies_seconds=15.0)
+        made = queries(ISTIO, index.selectors, outcomes=index.outcomes, requests_seconds=15.0, latencies_seconds=15.0)
         return made.requests + made.latencies
 
     few, many = (asked(Watch(release_id="r", release=SUBSETS, pods=argo(pods=count))) for count in (1, 1000))

@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from config.errors import ConfigError
+from config.policy import Failures
 from config.settings import PrometheusTelemetry
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.model import Watch
 from daemon.settings import settings_of
 from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.outcomes import Ending, Outcomes
 from daemon.telemetry.prometheus.query import metadata_query, queries
 from daemon.telemetry.schema import Ended, Schema
 from daemon.telemetry.spoken import labels_of, spoken
@@ -24,13 +26,19 @@ def schema(**settings: Any) -> Schema:
 def requests(made: Schema) -> str:
     index = SeriesIndex(made)
     index.watch([workloads()])
-    return queries(made, index.selectors, requests_seconds=15.0, latencies_seconds=15.0).requests[0]
+    return queries(made, index.selectors, outcomes=index.outcomes, requests_seconds=15.0, latencies_seconds=15.0).requests[0]
 
 
 def test_with_nothing_said_the_schema_is_the_meshs() -> None:
     assert requests(schema()) == requests(ISTIO)
     made = schema()
-    assert (made.outcome, made.about, made.target, made.scrapers) == (ISTIO.outcome, ISTIO.about, ISTIO.target, ISTIO.scrapers)
+    assert (made.outcome, made.told, made.about, made.target, made.scrapers) == (
+        ISTIO.outcome,
+        ISTIO.told,
+        ISTIO.about,
+        ISTIO.target,
+        ISTIO.scrapers,
+    )
 
 
 def test_matchers_are_in_every_query_and_take_nothing_for_a_pattern() -> None:
@@ -66,7 +74,7 @@ def test_a_label_that_the_store_calls_otherwise_is_so_wherever_it_is_read() -> N
     names = {"response_code": "code", "destination_workload": "dst", "pod": "kubernetes_pod_name", "instance": "target"}
     made = schema(labels=names)
     assert 'dst=~"web-v1|web-v2"' in requests(made)
-    assert made.ended({"code": "503"}) is Ended.FAILED
+    assert Outcomes(made, Failures()).of(Ending({"code": "503"})) is Ended.FAILED
     assert "target=~" in (metadata_query(made.about, {"a:1"}, ages=True, window_seconds=2.0) or "")
     index = SeriesIndex(made)
     index.watch([workloads()])

@@ -214,9 +214,7 @@ class SeriesIndex:
                 reasons[known] = None
                 continue
             both, outcomes = (known.baseline, known.canary), self._all_outcomes[watch.failures]
-            baseline, canary = (
-                ArmKey(watch.release_id, arm, len(one.series[0]), view, outcomes) for arm, one in enumerate(both)
-            )
+            baseline, canary = (ArmKey(watch.release_id, arm, len(one.series[0]), view, outcomes) for arm, one in enumerate(both))
             for one, arm in zip(both, (baseline, canary), strict=True):
                 for labels in one.series:
                     self._by_labels.add(labels, arm)

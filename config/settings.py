@@ -21,6 +21,14 @@ Name = Annotated[
         extra={"fix": "use 1 to 63 letters, digits, '-' or '_', beginning and ending with a letter or digit"},
     ),
 ]
+LabelName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$",
+        max_length=200,
+        extra={"fix": "use the name of a label: letters, digits and '_', beginning with no digit"},
+    ),
+]
 Positive = Annotated[float, Meta(gt=0.0)]
 FileName = Annotated[str, Meta(min_length=1, extra={"fix": "write a path, or leave the key out"})]
 BaseUrl = Annotated[str, Meta(extra={"check": urls.base_url})]
@@ -123,6 +131,21 @@ class PrometheusTelemetry(
         Literal["auto", "post", "get"],
         Meta(description="How queries are sent; auto: by POST, and by GET where the server refuses that (405, 501, 403)."),
     ] = "auto"
+    matchers: Annotated[
+        dict[LabelName, str],
+        Meta(description="Labels that all series must have, e.g. cluster: prod, where one store serves several clusters."),
+    ] = {}
+    reporter: Annotated[
+        str | None, Meta(description="Who counts the requests; istio: destination (default), source, waypoint, gateway.")
+    ] = None
+    labels: Annotated[
+        dict[LabelName, LabelName],
+        Meta(description="What the store calls the mesh's labels, where it calls them otherwise, e.g. pod: kubernetes_pod_name."),
+    ] = {}
+    replica_labels: Annotated[
+        list[LabelName],
+        Meta(description="Labels by which copies of a series differ, beside job, prometheus and any with replica in its name."),
+    ] = []
     max_answer_bytes: Annotated[
         int, Meta(ge=1_048_576, description="Longest answer, unpacked; 2000 releases through Prometheus need 66 MiB.")
     ] = 268_435_456

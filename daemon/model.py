@@ -13,6 +13,7 @@ from msgspec import Meta
 from analyzers.counts import Arm, Sample
 from analyzers.ruling import Finding
 from config.policy import Failures, Policy
+from daemon.armpods import PodsByArm
 
 __all__ = [
     "Action",
@@ -209,11 +210,16 @@ class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """A release whose counters are wanted at a tick. ``failures``: what its policy counts as a failed request."""
+    """A release whose counters are wanted at a tick.
+
+    ``failures``: what its policy counts as a failed request. ``pods``: which pods its arms were when they were last looked for;
+    null: nobody has said, and what the release itself says of its arms must do.
+    """
 
     release_id: str
     release: Release
     failures: Failures = Failures()
+    pods: PodsByArm | None = None
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from daemon.armpods import PodsByArm
 from daemon.errors import VerdictdError
 
 
@@ -56,12 +57,14 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         canary_percent: the canary's largest weight.
         baseline: what is known of who stands behind the baseline, in a line.
         located: what the arms were, in words of the router's own; to be kept, and brought along whenever it is asked again.
+        pods: which pods the arms are now; null: its mesh has none, or does not look.
     """
 
     routes: tuple[RouteReference, ...]
     canary_percent: float
     baseline: str = ""
     located: str = ""
+    pods: PodsByArm | None = None
 
 
 class RouteChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,12 +11,13 @@ from typing import Any
 
 from config import kinds, load, schema
 from config.errors import ConfigError, Fault
-from config.settings import ConnectorSettings, Settings
+from config.settings import ConnectorSettings, PrometheusTelemetry, Settings
 from daemon import connectors
 from daemon.bus.address import credentials_problem
 from daemon.delivery import owners
 from daemon.meshes import registry
 from daemon.meshes.kind import MeshKind
+from daemon.telemetry.spoken import faults
 
 
 @functools.cache
@@ -71,7 +72,11 @@ def settings_schema() -> dict[str, Any]:
 
 def _checked(settings: Settings, *, source: str) -> Settings:
     """The settings, if this installation can do what they ask for. Raises ``ConfigError``."""
+    schemas = registry.schemas()
     found = [*connectors.problems(settings), *filter(None, [credentials_problem(settings.nats)])]
+    for name, entry in settings.telemetry.items():
+        if isinstance(entry, PrometheusTelemetry):
+            found += faults(schemas[entry.dialect], entry, path=f"telemetry.{name}")
     if found:
         raise ConfigError(found, source=source)
     return settings

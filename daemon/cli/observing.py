@@ -6,17 +6,21 @@ Telemetry compares two arms and says nothing of one alone, so that a canary must
 import argparse
 import asyncio
 import os
+import sys
 import time
+from contextlib import AsyncExitStack
 
 from config.errors import ConfigError, Fault
 from config.policy import Failures, Policy
-from config.settings import Settings
+from config.settings import Mesh, Settings
 from daemon.aio.clock import SystemClock
+from daemon.armpods import PodsByArm
 from daemon.cli.releasefile import load_release
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.reverting import mesh_of
-from daemon.errors import InvalidInput
-from daemon.meshes.registry import schemas
+from daemon.clusters import KubeClients
+from daemon.errors import InvalidInput, VerdictdError
+from daemon.meshes.registry import need_kubernetes, schemas
 from daemon.model import Reading, Release, Sample, Watch
 from daemon.offline.plan.seen import Seen
 from daemon.offline.plan.service import Service
@@ -45,12 +49,14 @@ def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
 
 
 async def _observe(settings: Settings, release: Release, *, failures: Failures, seconds: float) -> Service:
-    source = settings.telemetry[mesh_of(settings.meshes, release).telemetry]
-    async with telemetry_from(source, clock=SystemClock(), schemas=schemas()) as telemetry:
+    mesh = mesh_of(settings.meshes, release)
+    pods = await _pods(settings, mesh, release)
+    async with telemetry_from(settings.telemetry[mesh.telemetry], clock=SystemClock(), schemas=schemas()) as telemetry:
         if untold := telemetry.cannot_tell(failures):
             wrong, _, fix = untold[0].rpartition("; ")
             raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="--release", fix=fix)
-        seen, last = await _watch(telemetry, Watch(release_id="plan", release=release, failures=failures), seconds=seconds)
+        watch = Watch(release_id="plan", release=release, failures=failures, pods=pods)
+        seen, last = await _watch(telemetry, watch, seconds=seconds)
         split, tick_seconds = telemetry.split, telemetry.tick_seconds
     if seen.baseline_requests == 0 or last.bounds_ms is None:
         reason = last.gap or "it served no request"
@@ -63,6 +69,19 @@ async def _observe(settings: Settings, release: Release, *, failures: Failures, 
         tick_seconds=tick_seconds,
         weight=release.weight,
     )
+
+
+async def _pods(settings: Settings, mesh: Mesh, release: Release) -> PodsByArm | None:
+    """Which pods the arms are, as the daemon would look; null where there is no cluster to ask, which is said."""
+    if not need_kubernetes([mesh]):
+        return None
+    try:
+        async with AsyncExitStack() as stack:
+            home, *_ = KubeClients(settings, stack).open_mesh(mesh, name="NAME").values()
+            return (await home.router.locate(release)).pods
+    except VerdictdError as error:
+        print(f"verdictd: the arms are taken for what the release says, since their pods are not known: {error}", file=sys.stderr)
+        return None
 
 
 async def _watch(telemetry: Telemetry, watch: Watch, *, seconds: float) -> tuple[Seen, Reading]:

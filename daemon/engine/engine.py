@@ -15,7 +15,6 @@ from daemon.aio.tasks import cancel_all
 from daemon.engine import deciding
 from daemon.engine.admission import Admission
 from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import Ports
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer, Upkeep
 from daemon.engine.feed import view
@@ -24,7 +23,6 @@ from daemon.engine.recovery import recover
 from daemon.engine.registry import Registry
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.ticker import Ticker
-from daemon.engine.weights import Weights
 from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
 from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
 from daemon.ports.service import ReleaseChange
@@ -243,7 +241,6 @@ class Engine:
 
     def _made_tickers(self, supervisor: Supervisor) -> list[Ticker]:
         ports = self._ports
-        routers = {name: ContainedRouter(mesh.home.router) for name, mesh in ports.meshes.items()}
         return [
             Ticker(
                 name,
@@ -254,10 +251,10 @@ class Engine:
                 clock=ports.clock,
                 meter=ports.meter,
                 decided=supervisor.decided,
-                weights=Weights(router=lambda session: routers[str(session.release.mesh)], clock=ports.clock),
+                weights=weights,
                 recorder=ports.recorder,
             )
-            for name in sorted({mesh.telemetry for mesh in ports.meshes.values()})
+            for name, weights in supervisor.weights.items()
         ]
 
     async def _finish_reverts(self, supervisor: Supervisor) -> None:

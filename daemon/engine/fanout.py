@@ -60,6 +60,7 @@ async def locate(clusters: Clusters, release: Release) -> Placement:
         canary_percent=first.canary_percent,
         baseline="; ".join(f"{name}: {one.baseline if isinstance(one, Placement) else one}" for name, one in found.items()),
         located=msgspec.json.encode(_ByCluster(words={name: one.located for name, one in placed.items()})).decode(),
+        pods=first.pods,
     )
 
 

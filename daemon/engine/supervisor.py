@@ -14,12 +14,14 @@ from daemon.aio.backoff import pauses
 from daemon.engine import deciding, fanout, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
+from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.fanout import FanOut
 from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
+from daemon.engine.weights import Weights
 from daemon.errors import NotFound, PermanentError, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Stage
@@ -28,7 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Owner of one task per release that needs one. The tasks belong to ``group``."""
+    """Owner of one task per release that needs one. The tasks belong to ``group``.
+
+    Attributes:
+        weights: what was seen of the routes of located releases, by the telemetry that counts them.
+    """
 
     def __init__(self, ports: Ports, *, registry: Registry, checkpoints: Checkpoints, group: asyncio.TaskGroup) -> None:
         self._ports = ports
@@ -36,6 +42,11 @@ class Supervisor:
         self._checkpoints = checkpoints
         self._group = group
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        routers = {name: ContainedRouter(mesh.home.router) for name, mesh in ports.meshes.items()}
+        self.weights = {
+            name: Weights(router=lambda session: routers[str(session.release.mesh)], clock=ports.clock)
+            for name in sorted({mesh.telemetry for mesh in ports.meshes.values()})
+        }
         self._completion = Completion(
             registry=registry,
             checkpoints=checkpoints,
@@ -148,6 +159,7 @@ class Supervisor:
                     return deciding.not_located(session, str(error), now=ports.clock.now())
                 await ports.clock.sleep(pause)
             else:
+                self.weights[self._mesh(session).telemetry].saw(session.release_id, placement)
                 return lifecycle.located(session, placement, now=ports.clock.now())
 
     def _mesh(self, session: Session) -> Mesh:

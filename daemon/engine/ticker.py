@@ -76,8 +76,7 @@ class Ticker:
                 log.exception("a tick failed", extra={"telemetry": self.name})
                 self._meter.failed("tick", error)
             if self._weights is not None and self._weights.due and (looking is None or looking.done()):
-                watching = [s for s in self._registry.sampled(self._meshes) if s.stage is Stage.WATCHING]
-                looking = group.create_task(self._weights.look(watching), name=f"weights {self.name}")
+                looking = group.create_task(self._weights.look(self._registry.sampled(self._meshes)), name=f"weights {self.name}")
             if (wait := self._telemetry.wait_seconds) is not None:
                 await self._rest(wait)
                 next_tick = self._clock.monotonic()
@@ -109,7 +108,7 @@ class Ticker:
             self.standing.rests()
             return
         began = self._clock.monotonic()
-        readings = await self._read([_watch(session) for session in due])
+        readings = await self._read([self._watch(session) for session in due])
         sampled_at = self._clock.monotonic()
         # The reading took a while: somebody may have decided, reverted or cancelled meanwhile.
         current = [(s, readings[s.release_id]) for s in self._registry.sampled(self._meshes) if s.release_id in readings]
@@ -156,10 +155,14 @@ class Ticker:
             judged = await asyncio.to_thread(judge, batch, now=self._clock.now)
         for one in judged:
             session = one.due.session
-            self._meter.ticked(_watch(session), one.due.reading, one.ruling)
+            self._meter.ticked(self._watch(session), one.due.reading, one.ruling)
             if one.error is not None:
                 self._meter.failed("judge", one.error)
         return judged
+
+    def _watch(self, session: Session) -> Watch:
+        pods = None if self._weights is None else self._weights.pods(session.release_id)
+        return Watch(release_id=session.release_id, release=session.release, failures=session.policy.failures, pods=pods)
 
     def _weighed(self, session: Session, reading: Reading) -> Reading:
         """The reading with the route's weight, where the telemetry has not brought it."""
@@ -209,10 +212,6 @@ class WatchClock:
         wall, steady = self._clock.now(), self._clock.monotonic()
         self._began = {s.release_id: self._began.get(s.release_id, steady - _elapsed(s, wall)) for s in watching}
         return [(s.started_at or wall) + steady - self._began[s.release_id] for s in watching]
-
-
-def _watch(session: Session) -> Watch:
-    return Watch(release_id=session.release_id, release=session.release, failures=session.policy.failures)
 
 
 def _elapsed(session: Session, wall: float) -> float:

@@ -107,6 +107,7 @@ class KubeRouter(Generic[A]):
             canary_percent=largest_percent(found),
             baseline=behind.account,
             located=behind.located,
+            pods=behind.pods,
         )
 
     async def check_baseline(self, release: Release, *, located: str = "") -> str:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from daemon.armpods import PodsByArm
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.references import Name, Plan
 from daemon.model import Release
@@ -57,10 +58,11 @@ class Routes(Protocol[A_contra]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """Who would serve, for people, and what must be known of it later: ``Placement.located``."""
+    """Who would serve, for people; what must be known of it later, ``Placement.located``; and which pods the arms are now."""
 
     account: str
     located: str = ""
+    pods: PodsByArm | None = None
 
 
 class Survey(Protocol[A_co]):

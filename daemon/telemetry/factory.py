@@ -19,6 +19,7 @@ from daemon.telemetry.scrape.bins import EnvoyBins
 from daemon.telemetry.scrape.source import Page, ScrapeSource
 from daemon.telemetry.scrape.targets import StaticTargets
 from daemon.telemetry.scrape.text import PrometheusText
+from daemon.telemetry.spoken import spoken
 
 _CONNECTIONS = 4
 log = logging.getLogger(__name__)
@@ -46,6 +47,8 @@ async def telemetry_from(
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
     """
     schema = schemas[settings.dialect]
+    if isinstance(settings, PrometheusTelemetry):
+        schema = spoken(schema, settings)
     if not schema.about.denials:
         log.info(
             "this telemetry cannot tell requests denied by security policy: they count as served, and denied is always 0",

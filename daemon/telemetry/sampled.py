@@ -16,6 +16,7 @@ from daemon.telemetry.counters.collection import Collection, Source
 from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.readings import CounterState
 from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.identification import words
 from daemon.telemetry.outage import Outage
 from daemon.telemetry.outcomes import cannot_tell
 from daemon.telemetry.schema import Schema
@@ -41,6 +42,7 @@ class SampledTelemetry:
         self._before: Mapping[str, float] = {}
         self._failure: str | None = None
         self._missing: set[str] = set()
+        self._told: dict[str, tuple[tuple[str, ...], str]] = {}
 
     @property
     def tick_seconds(self) -> float:
@@ -69,6 +71,7 @@ class SampledTelemetry:
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id. Never raises for a source that fails."""
         self._state.open(watches)
+        self._say(watches)
         self._serial += 1
         before, self._before = self._before, {}
         try:
@@ -93,6 +96,21 @@ class SampledTelemetry:
     def forget(self, release_id: str) -> None:
         """The release has ended."""
         self._state.close(release_id)
+        self._told.pop(release_id, None)
+
+    def _say(self, watches: Sequence[Watch]) -> None:
+        """Once for each release, and when it changes: by which labels its arms are told apart."""
+        for watch in watches:
+            known = self._index.known.get(watch.release_id)
+            if known is None or (told := (known.by, known.note)) == self._told.get(watch.release_id):
+                continue
+            self._told[watch.release_id] = told
+            one, other = (words(arm.series[0]) for arm in (known.baseline, known.canary))
+            extra = {"release": watch.release_id, "baseline": one, "canary": other}
+            if known.note:
+                log.warning("the arms are known by what the release says of them", extra={**extra, "reason": known.note})
+            else:
+                log.info("the arms are known by these labels", extra=extra)
 
     def _say_what_is_missing(self) -> None:
         """Once for each label without which it is not known how requests ended."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import assert_never
+from typing import Literal, assert_never
 
 from daemon.model import ArmSpec, Release
 
@@ -99,10 +99,26 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArmLabels:
-    """Which fields of an arm (``ArmSpec``) stand in which labels.
+class PodLabel:
+    """A label that says something of the pod that serves.
 
     Attributes:
+        fact: what it says: the name of the pod's workload, its canonical revision, its label ``version``, its own name.
+        label: the label.
+        alone: it is enough by itself; others are looked at together with those before them.
+    """
+
+    fact: Literal["workload", "revision", "version", "pod"]
+    label: str
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmLabels:
+    """Which labels tell an arm: by its pods, where they are known, else by what the release names (``ArmSpec``).
+
+    Attributes:
+        pods: what tells the arms' pods apart, the cheapest first: the first label counts in which no pods of both are the same.
         whose: fields that tell an arm from all other workloads, best first; the first that the arm names is used. With several
             labels, the arm's series are those that have its name in any of them (a workload is one of several kinds).
         also: fields that are looked at in addition, where the arm names them.
@@ -120,13 +136,15 @@ class ArmLabels:
     namespace: str | None = None
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     cut_at_dot: bool = False
+    pods: tuple[PodLabel, ...] = ()
 
     @property
     def labels(self) -> frozenset[str]:
         """All labels by which arms are known."""
         named = [label for label in (self.service, self.namespace) if label is not None]
         either = [label for _, labels in self.whose for label in labels]
-        return frozenset([*named, *either, *self.also.values(), *self.instead.values(), *self.pod_labels.values()])
+        of_pods = [label.label for label in self.pods]
+        return frozenset([*named, *either, *self.also.values(), *self.instead.values(), *self.pod_labels.values(), *of_pods])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -195,10 +213,14 @@ class SelfReport:
     Attributes:
         denials: where requests denied by security policy are counted; none: they cannot be told from others.
         age: what stands for the age of its pod; null: ages are not known.
+        always: labels that all of its series have.
+        instance: the label that names the target.
     """
 
     denials: tuple[DenialCounter, ...] = ()
     age: Uptime | StartedAt | None = None
+    always: Selector = ()
+    instance: str = "instance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +261,28 @@ class EnvoyStats:
     bins: BinNames | None = None
 
 
+SCRAPERS = frozenset({"job", "prometheus", "monitor"})
+"""These, a target's instance, and whatever has ``replica`` in its name, tell who has scraped: copies of the very same time are
+told apart by them."""
+
+CLUSTERS = ("cluster", "cluster_name", "cluster_id", "k8s_cluster", "k8s_cluster_name", "kubernetes_cluster")
+"""What clusters are told apart by in a store that several share, in the wild."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetLabels:
+    """Labels that say whose series it is, and where it was scraped.
+
+    Attributes:
+        pod, instance: of the target.
+        clusters: the first of these that a series has names its cluster.
+    """
+
+    pod: str = "pod"
+    instance: str = "instance"
+    clusters: tuple[str, ...] = CLUSTERS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """One mesh's telemetry.
@@ -249,8 +293,13 @@ class Schema:
         told: what the policy's rules are made of; null: the mesh's own word is all there is, and without one they were served.
         split: the histograms carry the outcome, so that only successes are taken.
         views: from where requests can be seen, best first. A release is counted in the first that can tell its arms apart.
+        reporters: further places from where requests can be seen, by the word that chooses one in the settings; the usual one is
+            among them.
         about: what targets say of themselves.
         scrape: how a target is asked directly.
+        scrapers: labels that tell who has scraped, and nothing of what is counted, beside those with ``replica`` in their name.
+        of_requests: names that a store has for labels of the mesh's requests.
+        target: labels of a target.
     """
 
     name: str
@@ -258,6 +307,10 @@ class Schema:
     told: Told | None = None
     split: bool
     views: tuple[View, ...]
+    reporters: Mapping[str, View] = field(default_factory=dict)
+    scrapers: frozenset[str] = SCRAPERS
+    of_requests: frozenset[str] = frozenset()
+    target: TargetLabels = TargetLabels()
     about: SelfReport = SelfReport()
     scrape: TextPage | EnvoyStats
 

@@ -11,6 +11,8 @@ from aiohttp import web
 from daemon.cli import main
 from daemon.offline.plan.scenarios import Plan
 from tests.hand.servers import stub
+from tests.meshes.cluster import cluster
+from tests.meshes.objects import behind, pod, rule, to, virtual_service
 from tests.offline.replay.recorded import HEALTHY, record
 
 QUICK = ["--runs", "5", "--regression", "latency=2", "--processes", "1"]
@@ -183,3 +185,42 @@ async def test_a_service_that_is_not_there_is_said_to_be_so(tmp_path: Path, caps
 
     assert await observe(tmp_path, Empty()) == 64
     assert "nothing was seen: baseline: no series yet" in capsys.readouterr().err
+
+
+async def observe_istio(tmp_path: Path, kubeconfig: Path) -> list[str]:
+    """Observe two subsets through a Prometheus that has nothing; gives what it was asked."""
+    async with stub() as server:
+        server.says('{"status":"success","data":{"resultType":"matrix","result":[]}}')
+        settings = {
+            "telemetry": {"t": {"kind": "prometheus", "url": server.url, "dialect": "istio", "tick_seconds": 0.25}},
+            "meshes": {"m": {"kind": "istio", "telemetry": "t"}},
+            "kubernetes": {"auth": "kubeconfig", "kubeconfig": str(kubeconfig)},
+        }
+        (tmp_path / "s.json").write_text(json.dumps(settings), encoding="utf-8")
+        arms = {"baseline": {"subset": "stable"}, "canary": {"subset": "canary"}}
+        (tmp_path / "r.json").write_text(json.dumps({"service": "web", "namespace": "shop", **arms}), encoding="utf-8")
+        files = ["--config", str(tmp_path / "s.json"), "--release", str(tmp_path / "r.json")]
+        assert await asyncio.to_thread(main, ["plan", *QUICK, *files, "--observe", "1"]) == 64
+        return [asked["query"] for asked in server.asked]
+
+
+async def test_a_running_services_arms_are_their_pods_as_for_the_daemon(tmp_path: Path) -> None:
+    async with cluster(tmp_path) as api:
+        for resource, item in (
+            virtual_service(to("web", "stable", 90), to("web", "canary", 10)),
+            rule({"stable": {"version": "2.0"}, "canary": {"version": "2.1"}}),
+            pod("web-a", version="2.0"),
+            pod("web-b", version="2.1"),
+            behind("web", "web-a", "web-b"),
+        ):
+            api.put(resource, item)
+        asked = await observe_istio(tmp_path, api.kubeconfig)
+    assert 'destination_workload=~"web-a|web-b"' in asked[0]
+
+
+async def test_where_there_is_no_cluster_to_ask_the_releases_own_words_do_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = await observe_istio(tmp_path, tmp_path / "nowhere.json")
+    assert 'destination_version=~"canary|stable"' in asked[0]
+    assert "the arms are taken for what the release says, since their pods are not known" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The routes' weights beside the ticks: the newest is on the sample, and one that was not seen lately is not known."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -8,11 +9,12 @@ import pytest
 from analyzers.counts import Sample
 from config.policy import Promotion
 from daemon import recordings
+from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.engine import lifecycle
 from daemon.engine.session import Session
 from daemon.engine.weights import LOOK_SECONDS, STALE_SECONDS, Weights
 from daemon.errors import NotFound
-from daemon.model import Reading, Release
+from daemon.model import Reading, Release, Watch
 from daemon.placement import Placement
 from daemon.recorder import Recorder
 from tests.hand.clock import HandClock
@@ -52,6 +54,46 @@ async def test_a_route_that_cannot_be_read_keeps_what_was_seen_until_it_is_stale
     assert weights.of(ID) == 10.0
     await weights.look([])
     assert weights.of(ID) is None, "it is watched no more"
+
+
+async def test_pods_are_those_of_the_newest_look_and_stay_while_nobody_can_say() -> None:
+    def pods(*names: str, unknown: str = "") -> ArmPods:
+        made = (ArmPod(name=name, namespace="shop", address="10.0.0.7", ready=True) for name in names)
+        return ArmPods(pods=None if unknown else tuple(made), unknown=unknown)
+
+    weights, stable = Weights(router=lambda _: HandRouter(), clock=HandClock()), pods("a")
+    seen = []
+    for canary in (pods("b"), pods("b", "c"), pods("c"), pods(), pods(unknown="forbidden"), None):
+        there = None if canary is None else PodsByArm(baseline=stable, canary=canary)
+        weights.saw(ID, Placement(routes=(route("r"),), canary_percent=10.0, pods=there))
+        found = weights.pods(ID)
+        assert found is not None
+        assert found.baseline == stable
+        seen.append([pod.name for pod in found.canary.pods or ()])
+    assert seen == [["b"], ["b", "c"], ["c"], ["c"], ["c"], ["c"]]
+    await weights.look([])
+    assert weights.pods(ID) is None, "it is sampled no more"
+
+
+async def test_the_pods_that_a_release_was_located_with_are_those_of_its_first_tick() -> None:
+    there = ArmPods(pods=(ArmPod(name="a", namespace="shop", address="10.0.0.7", ready=True),))
+
+    class Podded(HandRouter):
+        async def locate(self, release: Release) -> Placement:
+            found = await super().locate(release)
+            return msgspec.structs.replace(found, pods=PodsByArm(baseline=there, canary=there))
+
+    class Told(HandTelemetry):
+        async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
+            known.append(watches[0].pods)
+            return await super().read(watches)
+
+    known: list[PodsByArm | None] = []
+    scene = Scene(telemetry=Told([healthy()]), router=Podded())
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: len(known) >= 3)
+    assert known[-1] == PodsByArm(baseline=there, canary=there)
 
 
 async def test_a_look_that_fails_by_a_defect_says_so_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:

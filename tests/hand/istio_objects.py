@@ -87,8 +87,16 @@ def _service() -> Json:
 
 
 def _pod(version: str) -> Json:
-    labels = {"app": SERVICE, "version": version}
-    metadata = {"name": f"{SERVICE}-{version}-0", "namespace": NAMESPACE, "labels": labels}
+    workload, digest = f"{SERVICE}-{version}", "6d9"
+    labels = {"app": SERVICE, "version": version, "pod-template-hash": digest}
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{workload}-{digest}", "uid": f"uid-{version}"}
+    metadata = {
+        "name": f"{workload}-0",
+        "generateName": f"{workload}-{digest}-",
+        "namespace": NAMESPACE,
+        "labels": labels,
+        "ownerReferences": [{**owner, "controller": True}],
+    }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [{"name": "web", "image": "web"}]}}
 
 

@@ -59,6 +59,23 @@ async def test_a_bad_canarys_event_leads_to_a_patched_virtualservice_and_no_furt
     assert primary["route"][0]["headers"] == before["spec"]["http"][2]["route"][0]["headers"]
 
 
+async def test_arms_named_by_their_subsets_only_are_counted_by_the_pods_behind_them(
+    istio_world: IstioWorld, tmp_path: Path
+) -> None:
+    """Their proxies know no version of the subsets' names, so that these would find no series at all."""
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    for version, exporter in istio_world.exporters.items():
+        exporter.version = f"build-{version}"
+    subsets = msgspec.structs.replace(istio_world.release, baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+    async with istio_world.traffic(per_second=RATE), verdictd(istio_world, folder) as daemon:
+        release_id = await daemon.announce(subsets, event_id="subsets-1")
+        await asyncio.sleep(3.0)
+        istio_world.break_canary(error_rate=0.2)
+        record = await daemon.record(release_id)
+    assert (record.verdict.outcome, record.verdict.action, record.verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")
+
+
 async def test_a_healthy_canary_is_promoted_and_its_virtualservice_left_alone(istio_world: IstioWorld, tmp_path: Path) -> None:
     folder = tmp_path / "daemon"
     folder.mkdir()

@@ -118,6 +118,8 @@ class Fleet:
 
     def answer(self, query: str, *, now: float) -> bytes:
         """What the store says to a query of the source."""
+        if query.startswith("topk("):  # what is near an arm without a series
+            return b'{"status": "success", "data": {"resultType": "matrix", "result": []}}'
         self.asked.append(query)
         seconds = float(query.rpartition("[")[2].removesuffix("ms]")) / 1000.0
         result = [

@@ -155,6 +155,6 @@ async def test_arms_that_no_view_can_tell_apart_say_so_of_each() -> None:
         reading = await it.read(watching(baseline=ArmSpec(service="web"), canary=ArmSpec(service="web")))
         assert reading.gap == (
             "baseline: linked telemetry knows arms by workload; it names none; linked telemetry cannot tell the arms apart: "
-            "both are {'dst_namespace': 'shop', 'dst_service': 'web'}"
+            'both are dst_namespace="shop", dst_service="web"'
         )
         assert not it.exporter.asked

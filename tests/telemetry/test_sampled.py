@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.errors import Unavailable, VerdictdError
 from daemon.meshes.registry import schemas
-from daemon.model import Reading
+from daemon.model import ArmSpec, Reading, Release, Watch
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.outcomes import Ending
@@ -145,3 +146,36 @@ async def test_labels_that_are_missing_are_said_once_by_their_names(caplog: pyte
         await scene.read()
     said = [record.__dict__["missing"] for record in caplog.records if record.message.startswith("series do not say")]
     assert said == [["grpc_response_status", "response_code"]]
+
+
+def subsets(pods: PodsByArm | None) -> Watch:
+    release = Release(service="web", baseline=ArmSpec(subset="stable"), canary=ArmSpec(subset="canary"))
+    return Watch(release_id="web-1", release=release, pods=pods)
+
+
+def by_workload(*canary: str) -> PodsByArm:
+    def arm(workload: str, *names: str) -> ArmPods:
+        made = (ArmPod(name=name, namespace="default", address="10.0.0.7", ready=True, workloads=(workload,)) for name in names)
+        return ArmPods(pods=tuple(made))
+
+    return PodsByArm(baseline=arm("web", "a"), canary=arm("web-next", *canary))
+
+
+async def test_pods_that_come_and_go_end_no_count_and_other_labels_begin_it_anew(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    scene = Scene()
+
+    async def read(pods: PodsByArm | None) -> Reading:
+        scene.passes(2.0, requests=10)
+        return (await scene.telemetry.read([subsets(pods)]))["web-1"]
+
+    assert (await read(None)).gap == "first reading: counting starts here"
+    assert counted(await read(None)) == (2.0, 10, 10)
+    assert (await read(by_workload("b"))).gap == "first reading: counting starts here", "by workload from now on"
+    assert counted(await read(by_workload("b"))) == (2.0, 10, 10)
+    assert counted(await read(by_workload("b", "c"))) == (2.0, 10, 10)
+    assert counted(await read(by_workload("c"))) == (2.0, 10, 10)
+    said = [record for record in caplog.records if "the arms are known" in record.message]
+    assert [record.levelname for record in said] == ["WARNING", "INFO"]
+    assert "its name is taken for that of a version" in str(vars(said[0])["reason"])
+    assert 'destination_workload="web-next"' in str(vars(said[1])["canary"])

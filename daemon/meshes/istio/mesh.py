@@ -70,7 +70,7 @@ _RIGHTS = (
         verbs=("get", "list"),
         resources=(SERVICES,),
         scopes=("watched",),
-        purpose="by which labels the arms' pods are chosen",
+        purpose="by which labels the arms' pods are chosen, and whether another Service chooses them too",
     ),
     Right(
         verbs=("patch",),

@@ -40,7 +40,8 @@ class Observed:
         subset: the labels of its subset.
         service: the Service behind its host, or why it could not be read; null: not asked, as nothing depends on it.
         slices: the EndpointSlices of the service.
-        pods: pods of the service's namespace, all that carry the subset's labels among them; asked for only where there are labels.
+        pods: pods of the service's namespace, all that carry the subset's labels among them; asked for only where there are labels,
+            or where each pod was to be known.
         services: the Services of the namespace; asked for only where this one is not there.
         entries: the ServiceEntries that may name the host; asked for only where no Service does, or half of one's name.
     """
@@ -72,7 +73,7 @@ def with_workloads(found: Backing, entries: Read) -> Backing:
         return replace(found, ready=None, unknown=f"no pod is ready, and the WorkloadEntries could not be read: {entries}")
     wanted = dict(found.selector.chosen) if found.selector is not None else {}
     for entry in entries:
-        if _carries({"metadata": entry.get("spec", {})}, wanted):
+        if carries({"metadata": entry.get("spec", {})}, wanted):
             metadata = entry.get("metadata", {})
             named = f"{metadata.get('namespace')}/{metadata.get('name')}"
             return replace(found, ready=None, unknown=f"no pod is ready, but WorkloadEntry {named} has its labels")
@@ -89,12 +90,12 @@ def _backing_of(arm: Destination, seen: Observed) -> Backing:
     behind = endpoints(seen.slices)
     if not behind and (without := _without_endpoints(arm, seen)) is not None:
         return without
-    if unknown := _labels_unknown(seen, behind):
+    if unknown := labels_unknown(seen, behind):
         return Backing(arm=arm, unknown=unknown)
     return _counted(arm, _of_subset(seen, behind).items())
 
 
-def _labels_unknown(seen: Observed, behind: Mapping[str, Endpoint]) -> str:
+def labels_unknown(seen: Observed, behind: Mapping[str, Endpoint]) -> str:
     """Why it cannot be told which endpoints are of the arm's subset; empty when it can, or when all of them are."""
     if seen.subset.labels is None:
         return seen.subset.unknown
@@ -112,7 +113,7 @@ def _labels_unknown(seen: Observed, behind: Mapping[str, Endpoint]) -> str:
 def _of_subset(seen: Observed, behind: Mapping[str, Endpoint]) -> Mapping[str, Endpoint]:
     if not seen.subset.labels or isinstance(seen.pods, VerdictdError):
         return behind
-    names = {pod.get("metadata", {}).get("name") for pod in seen.pods if _carries(pod, seen.subset.labels)}
+    names = {pod.get("metadata", {}).get("name") for pod in seen.pods if carries(pod, seen.subset.labels)}
     return {address: one for address, one in behind.items() if one.pod in names}
 
 
@@ -137,7 +138,7 @@ def _without_endpoints(arm: Destination, seen: Observed) -> Backing | None:
         return Backing(arm=arm, missing=f"there is no Service {name} in namespace {namespace}{told}")
     if isinstance(seen.service, VerdictdError):
         return Backing(arm=arm, unknown=f"its Service could not be read: {seen.service}")
-    if _selector(seen.service) is None:
+    if selector_of(seen.service) is None:
         return Backing(arm=arm, unknown=f"{arm.host} is a Service that selects no pods")
     return None
 
@@ -164,17 +165,18 @@ def _pod_selector(arm: Destination, seen: Observed) -> PodSelector | None:
     service = service_of(arm.host)
     if service is None or seen.subset.labels is None:
         return None
-    selector = None if isinstance(seen.service, VerdictdError) else _selector(seen.service)
+    selector = None if isinstance(seen.service, VerdictdError) else selector_of(seen.service)
     chosen = None if selector is None else (service[1], frozenset(selector.items()))
     return PodSelector(host=arm.host, labels=frozenset(seen.subset.labels.items()), selector=chosen)
 
 
-def _selector(service: Json | None) -> Labels | None:
+def selector_of(service: Json | None) -> Labels | None:
     """By what a Service chooses its pods; null when it has none of its own."""
     spec = (service or {}).get("spec") or {}
     return None if spec.get("type") == "ExternalName" else spec.get("selector") or None
 
 
-def _carries(pod: Json, labels: Labels) -> bool:
+def carries(pod: Json, labels: Labels) -> bool:
+    """Whether an object has all these labels."""
     carried = pod.get("metadata", {}).get("labels") or {}
     return all(carried.get(key) == value for key, value in labels.items())

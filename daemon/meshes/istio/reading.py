@@ -17,7 +17,7 @@ from daemon.meshes.istio import destinationrule
 from daemon.meshes.istio.destinationrule import Labels, Rules, SubsetLabels, looked_everywhere, subset_labels
 from daemon.meshes.istio.hosts import Arms, Destination, half_spelled, service_of
 from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, WORKLOAD_ENTRIES
-from daemon.meshes.istio.pods import Observed, Read
+from daemon.meshes.istio.pods import Observed, Read, selector_of
 from daemon.meshes.kuberouter import settled
 
 AskRules = Callable[[str], Coroutine[Any, Any, Sequence[Json]]]
@@ -65,9 +65,11 @@ async def discover(
 
 
 async def observe(
-    kube: KubeClient, arms: Arms, *, discovered: Discovered, clients: Sequence[str], root: str
+    kube: KubeClient, arms: Arms, *, discovered: Discovered, clients: Sequence[str], root: str, each_pod: bool = False
 ) -> tuple[Observed, Observed]:
     """The second round, and where a Service is not there a third: all that is to be known of baseline and canary.
+
+    With ``each_pod`` the pods of an arm without a subset are read as well: a watch asks for them, a revert does not.
 
     Raises nothing either.
     """
@@ -76,7 +78,7 @@ async def observe(
     subsets[0] = await _looked_everywhere(kube, arms.baseline, subsets[0])
     empty = [arm.host for arm in both if not discovered.slices[arm.host]]
     async with asyncio.TaskGroup() as group:
-        listed = group.create_task(_pods(kube, both, subsets, without=empty))
+        listed = group.create_task(_pods(kube, both, _choosing(both, subsets, discovered) if each_pod else subsets, without=empty))
         served = group.create_task(_services(kube, [host for host in empty if host not in discovered.services]))
     services = {**discovered.services, **served.result()}
     lost = [host for host in empty if isinstance(services[host], NotFound) or half_spelled(host)]
@@ -103,6 +105,24 @@ async def workloads(kube: KubeClient, arm: Destination) -> Read:
         return ()
     except VerdictdError as error:
         return error
+
+
+async def neighbours(kube: KubeClient, arms: Arms) -> Read:
+    """The Services of the arms' namespace, where a Service of its own is what tells an arm; else none."""
+    if arms.baseline.host == arms.canary.host:
+        return ()
+    found = await _neighbours(kube, [arms.canary.host])
+    return found.get(_namespace(arms.canary.host), ())
+
+
+def _choosing(arms: Sequence[Destination], subsets: Sequence[SubsetLabels], discovered: Discovered) -> list[SubsetLabels]:
+    """By which labels to list the pods of each arm: its subset's, or where it has none its Service's own."""
+    found = []
+    for arm, subset in zip(arms, subsets, strict=True):
+        service = discovered.services.get(arm.host)
+        own = None if subset.labels or isinstance(service, VerdictdError) else selector_of(service)
+        found.append(SubsetLabels(labels=own) if own else subset)
+    return found
 
 
 def _subset(arm: Destination, discovered: Discovered, *, clients: Sequence[str], root: str) -> SubsetLabels:

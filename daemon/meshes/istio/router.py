@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from daemon.aio.singleflight import SingleFlight
+from daemon.armpods import PodsByArm
 from daemon.errors import Blocked, InvalidInput, NotFound, TransientError, VerdictdError
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import Json
@@ -21,7 +22,9 @@ from daemon.meshes.istio import pods, reading, virtualservice
 from daemon.meshes.istio.arms import Located
 from daemon.meshes.istio.destinationrule import Rules
 from daemon.meshes.istio.hosts import Arms, half_spelled
+from daemon.meshes.istio.members import arm_pods
 from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
+from daemon.meshes.istio.pods import Observed
 from daemon.meshes.istio.reading import Discovered
 from daemon.meshes.kuberouter import KubeRouter, remember
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects
@@ -124,15 +127,26 @@ class IstioArms:
             if _unread(rules) or not lost:
                 raise
             raise Blocked(f"there is nothing that the traffic could go back to: {error}") from error
-        baseline, canary = await self.backings(arms, discovered, clients)
+        seen = await reading.observe(self._kube, arms, discovered=discovered, clients=clients, root=self._root)
+        baseline, canary = await self._backings(arms, *seen)
         harm = backing.harm(baseline, canary, convicted=before.canary if before is not None else None)
         if harm is not None:
             raise Blocked(harm)
         return backing.account(baseline, canary)
 
-    async def backings(self, arms: Arms, discovered: Discovered, clients: Sequence[str]) -> tuple[Backing, Backing]:
-        """Who stands behind the baseline, and who behind the canary."""
-        baseline, canary = await reading.observe(self._kube, arms, discovered=discovered, clients=clients, root=self._root)
+    async def behind(self, arms: Arms, discovered: Discovered, clients: Sequence[str]) -> tuple[Backing, Backing, PodsByArm]:
+        """Who stands behind the baseline, who behind the canary, and both pod by pod."""
+        (baseline, canary), beside = await asyncio.gather(
+            reading.observe(self._kube, arms, discovered=discovered, clients=clients, root=self._root, each_pod=True),
+            reading.neighbours(self._kube, arms),
+        )
+        backings = await self._backings(arms, baseline, canary)
+        members = PodsByArm(
+            baseline=arm_pods(arms.baseline, baseline, neighbours=beside), canary=arm_pods(arms.canary, canary, neighbours=beside)
+        )
+        return *backings, members
+
+    async def _backings(self, arms: Arms, baseline: Observed, canary: Observed) -> tuple[Backing, Backing]:
         behind = pods.backing_of(arms.baseline, baseline, multi_cluster=self._multi_cluster)
         if behind.ready == 0:
             behind = pods.with_workloads(behind, await reading.workloads(self._kube, arms.baseline))
@@ -179,13 +193,13 @@ class IstioSurvey:
 
     async def behind(self) -> Behind:
         """See ``Survey.behind``."""
-        baseline, canary = await self.source.backings(self.arms, self.discovered, self.clients)
+        baseline, canary, members = await self.source.behind(self.arms, self.discovered, self.clients)
         if baseline.missing:
             raise NotFound(f"the baseline, {self.arms.baseline}, is not there: {baseline.missing}")
         if (same := backing.same_pods(baseline, canary)) is not None:
             raise InvalidInput(same, path="$.canary", fix="wait until the canary has pods of its own, or name those it has")
         located = Located(arms=self.arms, clients=self.clients, canary=canary.selector)
-        return Behind(account=backing.account(baseline, canary), located=naming.encode(located))
+        return Behind(account=backing.account(baseline, canary), located=naming.encode(located), pods=members)
 
 
 def _clients(objects: Objects, release: Release) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """The telemetry of Istio's sidecars and gateways: its standard metrics, as the pod that served reports them."""
 
+from dataclasses import replace
+
 from daemon.telemetry.schema import (
     ArmLabels,
     Begins,
@@ -8,6 +10,7 @@ from daemon.telemetry.schema import (
     EnvoyStats,
     Is,
     Like,
+    PodLabel,
     Rule,
     Schema,
     SelfReport,
@@ -23,6 +26,46 @@ _OF_OTHERS = (
     Begins("http_conn_manager_prefix", ("outbound",)),
     Begins("envoy_http_conn_manager_prefix", ("outbound",)),
 )
+
+_SPECS = ArmLabels(
+    whose=(("workload", ("destination_workload",)), ("service", ("destination_service_name",))),
+    also={"version": "destination_version"},
+    # By custom a subset has the name of its version; that is believed only where nobody can say what it means.
+    instead={"subset": "destination_version"},
+    service="destination_service_name",
+    namespace="destination_workload_namespace",
+    pod_labels={
+        "version": "destination_version",
+        "app": "destination_app",
+        "app.kubernetes.io/name": "destination_canonical_service",
+        "service.istio.io/canonical-name": "destination_canonical_service",
+        "app.kubernetes.io/version": "destination_canonical_revision",
+        "service.istio.io/canonical-revision": "destination_canonical_revision",
+    },
+    pods=(
+        PodLabel(fact="workload", label="destination_workload"),
+        PodLabel(fact="revision", label="destination_canonical_revision"),
+        PodLabel(fact="version", label="destination_version"),
+        # The target's own label, and so of the pod that reports.
+        PodLabel(fact="pod", label="pod", alone=True),
+    ),
+)
+
+_SERVED = View(
+    requests="istio_requests_total",
+    latency="istio_request_duration_milliseconds",
+    # What the pod served. Reporters are never added up: each request is counted by both ends.
+    always=(("reporter", "destination"),),
+    server_side=True,
+    arms=_SPECS,
+)
+
+
+def _seen_by(reporter: str, **always: str) -> View:
+    """The same from elsewhere: the proxies that report are not those of the pods."""
+    arms = replace(_SPECS, pods=tuple(label for label in _SPECS.pods if label.fact != "pod"))
+    return replace(_SERVED, always=tuple(sorted({"reporter": reporter, **always}.items())), server_side=False, arms=arms)
+
 
 SCHEMA = Schema(
     name="istio",
@@ -42,29 +85,13 @@ SCHEMA = Schema(
         mirrored=Like("request_host", "[^:]*-shadow(:[0-9]+)?"),
     ),
     split=True,
-    views=(
-        View(
-            requests="istio_requests_total",
-            latency="istio_request_duration_milliseconds",
-            # What the pod served. Reporters are never added up: each request is counted by both ends.
-            always=(("reporter", "destination"),),
-            server_side=True,
-            arms=ArmLabels(
-                whose=(("workload", ("destination_workload",)), ("service", ("destination_service_name",))),
-                also={"version": "destination_version"},
-                # By custom a subset has the name of its version.
-                instead={"subset": "destination_version"},
-                service="destination_service_name",
-                namespace="destination_workload_namespace",
-                pod_labels={
-                    "version": "destination_version",
-                    "app": "destination_app",
-                    "service.istio.io/canonical-name": "destination_canonical_service",
-                    "service.istio.io/canonical-revision": "destination_canonical_revision",
-                },
-            ),
-        ),
-    ),
+    views=(_SERVED,),
+    reporters={
+        "destination": _SERVED,
+        "source": _seen_by("source"),
+        "waypoint": _seen_by("waypoint"),
+        "gateway": _seen_by("source", source_workload="istio-ingressgateway"),
+    },
     about=SelfReport(
         denials=(
             DenialCounter(names="envoy_http_(.+_)?rbac_denied", when=(Is(_DENIED, ("denied", "")),), unless=_OF_OTHERS),

@@ -55,6 +55,7 @@ class Collection:
         summed: targets that are none: their samples do not say of which pod they are.
         instances: the ``instance`` labels of the targets.
         met: series that were looked at, ours or not.
+        nearby: of arms without a series (0 baseline, 1 canary, by release), what was looked for and what there is instead.
         epoch_offset: what turns a time of its samples into seconds since 1970.
     """
 
@@ -73,6 +74,7 @@ class Collection:
         "late_seconds",
         "met",
         "metadata",
+        "nearby",
         "summed",
     )
 
@@ -90,6 +92,7 @@ class Collection:
         self.answered: dict[str, float] = {}
         self.failed: dict[str, str] = {}
         self.met = 0
+        self.nearby: Mapping[tuple[str, int], str] = {}
         self._histogram: tuple[str, float, float | None] = ("", 0.0, None)
         self._buckets: list[Buckets] = []
 

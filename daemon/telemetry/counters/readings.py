@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
+import msgspec
+
 from analyzers.counts import Arm, Pod
 from daemon.errors import InvalidInput
 from daemon.model import Reading, Watch
@@ -21,7 +23,9 @@ from daemon.telemetry.counters.snapshot import ArmSnapshot
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0
+_NO_SERIES = "no series yet"
 _SUMS = "the counters are sums over several pods, which jump when one of them goes or comes"
+_ONE_CLUSTER = "set matchers of this telemetry to the one that counts, as in {cluster: prod}, or name it in the release"
 _MEND = "keep the labels pod and instance, or ask the Prometheus that scrapes the pods"
 
 Snapshots = Mapping[str, ArmSnapshot]
@@ -49,6 +53,11 @@ class DeltaTracker:
     def followed(self, arm: int) -> Mapping[str, AbstractSet[int]]:
         """The forms of the series that were there last time, by target."""
         return {target: counters.forms for target, counters in self._known[arm].items()}
+
+    def relabelled(self) -> None:
+        """Its arms have other pods from now on: what was not seen at the last reading may have been there nevertheless."""
+        if self._serial is not None:
+            self._serial = -1
 
     def advance(self, arms: Sequence[Snapshots], this: ScrapeRound) -> Reading:
         """Make the reading of this round from what is there of both arms (baseline first)."""
@@ -142,14 +151,22 @@ class CounterState:
         self._watches: dict[str, Watch] = {}
 
     def open(self, watches: Sequence[Watch]) -> None:
-        """Remember the counters of these. A release that is not what it was begins anew."""
+        """Remember the counters of these. A release that is not what it was, or is known by other labels, begins anew."""
+        told = {watch.release_id: self._by(watch.release_id) for watch in watches}
         self._index.watch(watches)
         for watch in watches:
-            known = self._watches.get(watch.release_id)
-            if known is None or (known.release is not watch.release and known.release != watch.release):
-                arms = self._index.arms.get(watch.release_id)
-                self._trackers[watch.release_id] = DeltaTracker(server_side=arms is not None and arms[0].view.server_side)
-            self._watches[watch.release_id] = watch
+            release_id, known = watch.release_id, self._watches.get(watch.release_id)
+            same = known is not None and (known.release is watch.release or known.release == watch.release)
+            if not same or told[release_id] != self._by(release_id):
+                arms = self._index.arms.get(release_id)
+                self._trackers[release_id] = DeltaTracker(server_side=arms is not None and arms[0].view.server_side)
+            elif known is not None and known.pods is not watch.pods and known.pods != watch.pods:
+                self._trackers[release_id].relabelled()
+            self._watches[release_id] = watch
+
+    def _by(self, release_id: str) -> tuple[str, ...]:
+        known = self._index.known.get(release_id)
+        return () if known is None else known.by
 
     def close(self, release_id: str) -> None:
         """Forget a release."""
@@ -179,9 +196,15 @@ class CounterState:
             wanted = self._watches[release_id].release.cluster
             if wanted not in clusters:
                 those = ", ".join(sorted(repr(cluster) for cluster in clusters))
-                return tracker.gap(f"its series are of several clusters ({those}), none of which is the release's ({wanted!r})")
+                return tracker.gap(
+                    f"its series are of several clusters ({those}), none of which is the release's ({wanted!r}); {_ONE_CLUSTER}"
+                )
             snapshots = [{t: one for t, one in arm.items() if collected.clusters.get(t, "") == wanted} for arm in snapshots]
-        return tracker.advance(snapshots, this)
+        reading = tracker.advance(snapshots, this)
+        for number, arm in enumerate(ARMS):
+            if (reading.gap or "").startswith(f"{arm}: {_NO_SERIES}") and (near := collected.nearby.get((release_id, number))):
+                return msgspec.structs.replace(reading, gap=f"{reading.gap}: {near}")
+        return reading
 
 
 def _summed(arms: Sequence[Snapshots], collected: Collection, *, server_side: bool) -> str | None:
@@ -257,5 +280,5 @@ def _nothing(arm: str, counted: Sequence[TargetDelta], found: Snapshots, this: S
         return None
     if any(snapshot.counters for snapshot in found.values()):
         return f"{arm}: first sight of its series"
-    reason = f"{arm}: its series have vanished" if known else f"{arm}: no series yet"
+    reason = f"{arm}: its series have vanished" if known else f"{arm}: {_NO_SERIES}"
     return "; ".join([reason, *list(this.failed.values())[:1]])

@@ -16,8 +16,9 @@ import msgspec
 from config.policy import Failures
 from daemon.errors import InvalidInput
 from daemon.model import Watch
+from daemon.telemetry.identification import KnownArms, identify
 from daemon.telemetry.outcomes import Ending, Outcomes, ending_labels
-from daemon.telemetry.schema import Schema, Selector, Uptime, View, selectors
+from daemon.telemetry.schema import Schema, Selector, Uptime, View
 from daemon.telemetry.wire import number
 
 BASELINE, CANARY = 0, 1
@@ -25,8 +26,6 @@ SCRAPED = "up"
 """What Prometheus itself says of each target at each scrape."""
 _FORGET_ABOVE = 4
 """Series kept, as a multiple of those met in one reading; more are forgotten."""
-_SCRAPERS_LABELS = frozenset({"instance", "job", "prometheus", "monitor"})
-"""These, and whatever has ``replica`` in its name, tell who has scraped: copies of the very same time are told apart by them."""
 _PROXYS_LABELS = ("source_", "destination_", "response_", "request_", "grpc_", "connection_", "client_", "envoy_", "consul_")
 """What a proxy itself says of a request: values of these come and go with callers and with answers."""
 _SIDECARS_PORTS = (":15020", ":15090")
@@ -136,7 +135,8 @@ class SeriesIndex:
     Attributes:
         watched: the releases.
         arms: baseline and canary of each release that can be counted.
-        selectors: the labels by which arms are known, by view.
+        known: the labels by which they are known.
+        selectors: the labels by which arms are asked for, by view.
         unknowable: why the others cannot be counted.
         outcomes: how requests end, by what the policies of the releases count as failed.
     """
@@ -145,6 +145,7 @@ class SeriesIndex:
         self._schema = schema
         self._as_text = as_text
         self._arm_labels = tuple(sorted(frozenset().union(*(view.arms.labels for view in schema.views))))
+        self._scrapers = schema.scrapers | {schema.target.instance}
         self._families = _families(schema)
         self._ending_labels = ending_labels(schema)
         self._denials = [(re.compile(counter.names), counter) for counter in schema.about.denials]
@@ -157,6 +158,7 @@ class SeriesIndex:
         self._watches: dict[str, Watch] = {}
         self.watched: Sequence[Watch] = ()
         self.arms: dict[str, tuple[ArmKey, ArmKey]] = {}
+        self.known: dict[str, KnownArms] = {}
         self.selectors: dict[View, list[Selector]] = {}
         self.unknowable: dict[str, str] = {}
         self.outcomes: tuple[Outcomes, ...] = ()
@@ -166,6 +168,7 @@ class SeriesIndex:
         if len(watches) == len(self._watches) and all(
             (known := self._watches.get(watch.release_id)) is not None
             and (known.release is watch.release or known.release == watch.release)
+            and (known.pods is watch.pods or known.pods == watch.pods)
             for watch in watches
         ):
             return
@@ -173,7 +176,7 @@ class SeriesIndex:
         self._watches = {watch.release_id: watch for watch in watches}
         self._generation += 1
         self._by_labels = _Arms()
-        self.arms, self.selectors, self.unknowable = {}, {}, {}
+        self.arms, self.known, self.selectors, self.unknowable = {}, {}, {}, {}
         failures = dict.fromkeys(watch.failures for watch in watches)
         self._all_outcomes = {one: self._all_outcomes.get(one) or Outcomes(self._schema, one) for one in failures}
         self.outcomes = tuple(self._all_outcomes.values())
@@ -206,37 +209,30 @@ class SeriesIndex:
         """Count the release in the first view that can tell its arms apart."""
         reasons: dict[str, None] = {}
         for view in self._schema.views:
-            arms = (watch.release.baseline, watch.release.canary)
-            baseline, canary = (selectors(view.arms, arm, watch.release) for arm in arms)
-            if reason := self._unknowable(view, baseline, canary):
-                reasons[reason] = None
+            known = self._identified(view, watch)
+            if isinstance(known, str):
+                reasons[known] = None
                 continue
-            outcomes = self._all_outcomes[watch.failures]
-            pair = (
-                ArmKey(watch.release_id, BASELINE, len(baseline[0]), view, outcomes),
-                ArmKey(watch.release_id, CANARY, len(canary[0]), view, outcomes),
-            )
-            for either, arm in zip((baseline, canary), pair, strict=True):
-                for labels in either:
+            both, outcomes = (known.baseline, known.canary), self._all_outcomes[watch.failures]
+            baseline, canary = (ArmKey(watch.release_id, arm, len(one.series[0]), view, outcomes) for arm, one in enumerate(both))
+            for one, arm in zip(both, (baseline, canary), strict=True):
+                for labels in one.series:
                     self._by_labels.add(labels, arm)
-                self.selectors.setdefault(view, []).extend(either)
-            self.arms[watch.release_id] = pair
+                self.selectors.setdefault(view, []).extend(one.asked)
+            self.arms[watch.release_id], self.known[watch.release_id] = (baseline, canary), known
             return
         self.unknowable[watch.release_id] = "; ".join(reasons)
 
-    def _unknowable(self, view: View, baseline: Sequence[Selector], canary: Sequence[Selector]) -> str | None:
-        """Why the arms cannot be known by these labels in this view, if so."""
-        name = self._schema.name
-        if not baseline or not canary:
-            arm = "canary" if baseline else "baseline"
-            fields = ", ".join(field for field, _ in view.arms.whose)
-            return f"{arm}: {name} telemetry knows arms by {fields}; it names none"
-        if not set(baseline).isdisjoint(canary):
-            return f"{name} telemetry cannot tell the arms apart: both are {dict(canary[0])}"
+    def _identified(self, view: View, watch: Watch) -> KnownArms | str:
+        """By what the arms are known in this view, or why they are not."""
+        known = identify(view, watch.release, watch.pods, dialect=self._schema.name)
+        if isinstance(known, str):
+            return known
+        selectors = (*known.baseline.series, *known.canary.series)
         cut = self._as_text and view.arms.cut_at_dot
-        if cut and (dotted := [value for labels in (*baseline, *canary) for _, value in labels if "." in value]):
+        if cut and (dotted := [value for labels in selectors for _, value in labels if "." in value]):
             return f"Envoy cuts {dotted[0]!r} at its dot in Prometheus' format; read the proxies with histograms: bins"
-        return None
+        return known
 
     def _meaning(self, name: str, labels: Mapping[str, str]) -> Series | None:
         if (kind := self._self_report(name, labels)) is not None:
@@ -254,15 +250,17 @@ class SeriesIndex:
 
     def _series(self, kind: SampleKind, labels: Mapping[str, str], *, le: float, family: str, views: tuple[View, ...]) -> Series:
         names = sorted(label for label in labels if label != "le")
-        instance, pod, cluster = (labels.get(label, "") for label in ("instance", "pod", "cluster"))
+        of = self._schema.target
+        instance, pod = labels.get(of.instance, ""), labels.get(of.pod, "")
+        cluster = next((labels[label] for label in of.clusters if labels.get(label)), "")
         target = pod or _sidecar(instance)
         ours = tuple([(label, labels[label]) for label in self._arm_labels if label in labels])
         return Series(
             kind=kind,
             # Interned: the buckets of one histogram, which come one after the other, are known as such by one comparison.
             identity=sys.intern(f"{family}{{{','.join(f'{label}={labels[label]!r}' for label in names)}}}"),
-            form=hash(tuple((label, "" if label.startswith(_PROXYS_LABELS) else labels[label]) for label in names)),
-            scraper=",".join(labels[label] for label in names if label in _SCRAPERS_LABELS or "replica" in label),
+            form=hash(tuple((label, "" if self._of_request(label) else labels[label]) for label in names)),
+            scraper=",".join(labels[label] for label in names if label in self._scrapers or "replica" in label),
             ending=self._ending(labels),
             le=le,
             target=sys.intern(f"{target}@{cluster}" if cluster else target),
@@ -272,6 +270,9 @@ class SeriesIndex:
             of_target=not views,
             label_set=self._label_sets.setdefault((views, ours), LabelSet(views, dict(ours))),
         )
+
+    def _of_request(self, label: str) -> bool:
+        return label.startswith(_PROXYS_LABELS) or label in self._schema.of_requests
 
     def _ending(self, labels: Mapping[str, str]) -> Ending:
         told = tuple([(label, labels[label]) for label in self._ending_labels if label in labels])

@@ -20,6 +20,7 @@ from daemon.telemetry.history.source import HistorySource, SetClock
 from daemon.telemetry.prometheus.client import prometheus_client
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.schema import Schema
+from daemon.telemetry.spoken import spoken
 
 USUAL: Final = Failures()
 _UNPARSED_BYTES = 64 * 1024 * 1024
@@ -138,4 +139,4 @@ async def history_from(
         client, url = prometheus_client(settings, entry=entry, address=address, pool=pool, connections=1)
         async with client:
             asking = Asking(client, url=url, pause_seconds=pause_seconds, sleep=sleep)
-            yield History(asking, settings=settings, schema=schema, tick_seconds=tick_seconds)
+            yield History(asking, settings=settings, schema=spoken(schema, settings), tick_seconds=tick_seconds)

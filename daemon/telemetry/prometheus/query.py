@@ -75,9 +75,10 @@ def metadata_query(
     names += [counter.names for counter in about.denials]
     if not names:
         return None
-    matchers = [f"__name__=~{quoted('|'.join(names))}", *_denied(about.denials)]
+    always = [f"{label}={quoted(value)}" for label, value in about.always]
+    matchers = [f"__name__=~{quoted('|'.join(names))}", *always, *_denied(about.denials)]
     if len(instances) <= MAX_INSTANCES and all(instances):
-        those = f"instance=~{quoted('|'.join(literal(instance) for instance in sorted(instances)))}"
+        those = f"{about.instance}=~{quoted('|'.join(literal(instance) for instance in sorted(instances)))}"
         matchers += [those] if len(those) <= longest_bytes else []
     return _raw(*matchers, window_seconds=window_seconds)
 

@@ -19,6 +19,7 @@ from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.prometheus.answer import AnswerReader, Item, learned
 from daemon.telemetry.prometheus.metadata import MetadataQuery
+from daemon.telemetry.prometheus.nearby import Nearby
 from daemon.telemetry.prometheus.pace import Pace
 from daemon.telemetry.prometheus.query import queries
 from daemon.telemetry.schema import Schema
@@ -56,6 +57,7 @@ class PrometheusSource:
         self._watched: Sequence[Watch] = ()
         self._said: tuple[int, int, int] | None = None
         self._metadata = MetadataQuery(about=schema.about, clock=clock)
+        self._nearby = Nearby(client, url=self._url, index=index, clock=clock)
 
     async def collect(self) -> Collection:
         """What Prometheus has scraped since the last time, and a little more.
@@ -77,6 +79,7 @@ class PrometheusSource:
         collected.late_seconds = self._pace.later_seconds
         self._say()
         self._metadata.settle(collected)
+        await self._nearby.look(collected)
         return collected
 
     @property

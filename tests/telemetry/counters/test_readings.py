@@ -505,3 +505,16 @@ def test_whatever_buckets_come_and_go_there_is_a_reading_and_never_more_latencie
                 latencies[arm] += sum(counted.latency.counts)
     assert latencies[0] <= served[0]
     assert latencies[1] <= served[1]
+
+
+@pytest.mark.parametrize(("relabelled", "counted"), [(False, 510), (True, 10)])
+def test_a_pod_that_an_arm_is_found_to_have_is_counted_from_then_on_and_not_from_zero(*, relabelled: bool, counted: int) -> None:
+    """It may have answered all the time, as another arm's; elsewhere a first word of the arm is all new."""
+    table = Table(server_side=True)
+    table.read(10, {"p": shown(10, 1000)}, {"c": shown(10, 5)}, answered=("q",))
+    if relabelled:
+        table.tracker.relabelled()
+    reading = table.read(11, {"p": shown(11, 1010), "q": shown(11, 500)}, {"c": shown(11, 6)})
+    assert counts(reading) == ((counted, 0), (1, 0))
+    after = table.read(12, {"p": shown(12, 1010), "q": shown(12, 503)}, {"c": shown(12, 6)})
+    assert counts(after) == ((3, 0), (0, 0))

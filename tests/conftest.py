@@ -4,6 +4,11 @@ import signal
 import time
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A property fails by what it finds, not by how busy the machine is; the rest is as hypothesis sets it, which repeats itself in CI.
+settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 # A run in the background of a shell ignores SIGINT, one under nohup SIGHUP, and so would the processes that tests start and signal.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -37,6 +37,10 @@ class KubeClients:
         for name in dict.fromkeys(self._settings.clusters_of(mesh)[0] for mesh in meshes if need_kubernetes([mesh])):
             await self._clients[name].connect()
 
+    def client(self, cluster: str) -> KubeClient:
+        """The client of a cluster, by its name in the settings."""
+        return self._clients[cluster]
+
     def open_mesh(self, mesh: Mesh, *, name: str) -> Mapping[str, MeshCluster]:
         """The clusters of a mesh by name, the one where its releases are judged first. ``name`` is the mesh's in the settings."""
         return {cluster: self._in(mesh, self._clients[cluster], name=name) for cluster in self._settings.clusters_of(mesh)}

@@ -179,6 +179,11 @@ async def _update(jetstream: JetStreamContext, plan: StreamPlan, wanted: api.Str
     logger.info("stream updated", extra={"stream": plan.name})
 
 
+def unlike(current: api.StreamConfig, plan: StreamPlan, *, replicas: int) -> bool:
+    """Whether a stream that is there is not what it must be."""
+    return _merged(current, plan.config(replicas=replicas)) != current
+
+
 def _merged(current: api.StreamConfig, wanted: api.StreamConfig) -> api.StreamConfig:
     """The current configuration with what correctness needs put right; limits stay as the operator set them."""
     return current.evolve(

@@ -95,6 +95,16 @@ class KubeClient:
         path = resource.path(namespace=namespace, name=name)
         return await self._call("PATCH", path, query=query, body=list(operations), content_type=_JSON_PATCH)
 
+    async def document(self, path: str) -> Json:
+        """What stands at a path that is no object: ``/version``, or what a group of the API serves."""
+        return await self._call("GET", path)
+
+    async def review(self, resource: Resource, spec: Json) -> Json:
+        """The API server's answer to a question about ourselves: ``status`` of a review, which is kept nowhere."""
+        body = {"apiVersion": f"{resource.group}/{resource.version}", "kind": resource.kind, "spec": spec}
+        status = (await self._call("POST", resource.path(), body=body)).get("status")
+        return status if isinstance(status, dict) else {}
+
     @asynccontextmanager
     async def watch(
         self,

@@ -4,8 +4,9 @@ Nothing outside that folder knows a mesh by name. From the rows come the setting
 API server, the schemas that telemetry may speak and the tables of the documents (``daemon.meshes.registry`` finds them).
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from config.settings import KubeMesh, Mesh
 from daemon.kube.rights import Right
@@ -14,6 +15,10 @@ from daemon.telemetry.schema import Schema
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
+
+
+Mend = Literal["ages", "denials", "buckets"]
+"""What telemetry may not tell: since when pods run, what policy denied, latencies as fine as a tolerance."""
 
 
 class Router(TrafficRouter, Protocol):
@@ -49,6 +54,8 @@ class MeshKind:
         routes: the routes that can send traffic to the canary, for the documents.
         arms: by what an arm is known, for the documents.
         proven: the servers that it is tested on, for the documents.
+        build: the series by which its control plane says which version it is, as a selector; empty: there is none.
+        mends: what to do in the mesh so that its telemetry tells more, by what is missing.
     """
 
     settings: type[Mesh]
@@ -59,6 +66,8 @@ class MeshKind:
     routes: str
     arms: str
     proven: str
+    build: str = ""
+    mends: Mapping[Mend, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no settings could name, or what could not make a router; and a mesh that could not be told its cluster."""

@@ -1,7 +1,7 @@
 """From an entry under ``telemetry`` in the settings to a working source."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import assert_never
 
@@ -10,6 +10,7 @@ from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
 from daemon.ports.telemetry import Telemetry
+from daemon.telemetry.counters.collection import Source
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.prometheus.client import prometheus_client
 from daemon.telemetry.prometheus.source import PrometheusSource
@@ -22,6 +23,8 @@ from daemon.telemetry.scrape.text import PrometheusText
 from daemon.telemetry.spoken import spoken
 
 _CONNECTIONS = 4
+Through = Callable[[Source, SeriesIndex, Schema], Source]
+"""What is put between a source and the frame around it."""
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +36,7 @@ async def telemetry_from(
     name: str = "NAME",
     pool: ParserPool | None = None,
     schemas: Mapping[str, Schema],
+    through: Through = lambda source, _index, _schema: source,
 ) -> AsyncIterator[Telemetry]:
     """A telemetry source as the settings describe it, with its connections, which are closed on leaving.
 
@@ -42,6 +46,7 @@ async def telemetry_from(
         name: of the entry, for refusals.
         pool: where all sources' answers are parsed; one of its own, of the usual size, when there is none.
         schemas: what the telemetry of each mesh looks like, by the name that the settings use.
+        through: for whoever looks at what is collected.
 
     Raises:
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
@@ -59,9 +64,9 @@ async def telemetry_from(
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=Limits().unparsed_bytes))
         match settings:
             case EnvoyTelemetry():
-                made = _scraped(settings, schema, clock=clock, name=name, pool=pool)
+                made = _scraped(settings, schema, clock=clock, name=name, pool=pool, through=through)
             case PrometheusTelemetry():
-                made = _prometheus(settings, schema, clock=clock, name=name, pool=pool)
+                made = _prometheus(settings, schema, clock=clock, name=name, pool=pool, through=through)
             case _:
                 assert_never(settings)
         yield await stack.enter_async_context(made)
@@ -69,7 +74,7 @@ async def telemetry_from(
 
 @asynccontextmanager
 async def _scraped(
-    settings: EnvoyTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool
+    settings: EnvoyTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool, through: Through
 ) -> AsyncIterator[Telemetry]:
     endpoints = [base_url(text, path=f"telemetry.{name}.endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
     match settings.histograms:
@@ -100,12 +105,12 @@ async def _scraped(
             tick_seconds=settings.tick_seconds,
             concurrency=settings.concurrency,
         )
-        yield SampledTelemetry(source, schema=schema, index=index, clock=clock)
+        yield SampledTelemetry(through(source, index, schema), schema=schema, index=index, clock=clock)
 
 
 @asynccontextmanager
 async def _prometheus(
-    settings: PrometheusTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool
+    settings: PrometheusTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool, through: Through
 ) -> AsyncIterator[Telemetry]:
     client, url = prometheus_client(
         settings,
@@ -125,7 +130,7 @@ async def _prometheus(
             tick_seconds=settings.tick_seconds,
             stale_after_seconds=settings.stale_after_seconds,
         )
-        yield SampledTelemetry(source, schema=schema, index=index, clock=clock)
+        yield SampledTelemetry(through(source, index, schema), schema=schema, index=index, clock=clock)
 
 
 def _keep_seconds(tick_seconds: float) -> float:

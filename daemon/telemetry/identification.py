@@ -20,6 +20,7 @@ from daemon.model import ArmSpec, Release
 from daemon.telemetry.schema import ArmLabels, PodLabel, Selector, View, selectors
 
 _SHOWN = 3
+NO_POD = "no pod is behind it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,7 @@ def _separate(pods: PodsByArm) -> tuple[Sequence[ArmPod], Sequence[ArmPod]] | st
     for name, found, arm in (("baseline", baseline, pods.baseline), ("canary", canary, pods.canary)):
         if not found:
             chosen = ", ".join(f"{key}={value}" for key, value in sorted(arm.labels.items()))
-            return f"{name}: no pod is behind it" + (f" ({chosen})" if chosen else "")
+            return f"{name}: {NO_POD}" + (f" ({chosen})" if chosen else "")
     both = baseline.keys() & canary.keys()
     if both and both in (baseline.keys(), canary.keys()) and baseline.keys() != canary.keys():
         wider = baseline if len(baseline) > len(canary) else canary

@@ -88,4 +88,13 @@ ISTIO = MeshKind(
     routes="VirtualServices: weights, single destinations, mirrors; HTTP, TCP and TLS; delegates",
     arms="`subset` or `service`; or `version` or `labels`, by DestinationRules",
     proven="kube-apiserver, istiod and Envoy",
+    build='istio_build{component="pilot"}',
+    mends={
+        "ages": "have envoy_server_uptime scraped with the sidecars' other series (keep it in metric_relabel_configs)",
+        "denials": (
+            "let the sidecars tell them: annotation proxy.istio.io/config with proxyStatsMatcher.inclusionRegexps: "
+            '[".*rbac.*"], and keep them where series are dropped'
+        ),
+        "buckets": "add that bound to the sidecars' histograms (annotation sidecar.istio.io/statsHistogramBuckets)",
+    },
 )

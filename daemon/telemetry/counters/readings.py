@@ -23,8 +23,11 @@ from daemon.telemetry.counters.snapshot import ArmSnapshot
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0
-_NO_SERIES = "no series yet"
-_SUMS = "the counters are sums over several pods, which jump when one of them goes or comes"
+NO_SERIES = "no series yet"
+STALE = "stale: "
+SEVERAL_CLUSTERS = "its series are of several clusters"
+"""Reasons of gaps begin so, or hold this."""
+SUMS = "the counters are sums over several pods, which jump when one of them goes or comes"
 _ONE_CLUSTER = "set matchers of this telemetry to the one that counts, as in {cluster: prod}, or name it in the release"
 _MEND = "keep the labels pod and instance, or ask the Prometheus that scrapes the pods"
 
@@ -196,13 +199,11 @@ class CounterState:
             wanted = self._watches[release_id].release.cluster
             if wanted not in clusters:
                 those = ", ".join(sorted(repr(cluster) for cluster in clusters))
-                return tracker.gap(
-                    f"its series are of several clusters ({those}), none of which is the release's ({wanted!r}); {_ONE_CLUSTER}"
-                )
+                return tracker.gap(f"{SEVERAL_CLUSTERS} ({those}), none of which is the release's ({wanted!r}); {_ONE_CLUSTER}")
             snapshots = [{t: one for t, one in arm.items() if collected.clusters.get(t, "") == wanted} for arm in snapshots]
         reading = tracker.advance(snapshots, this)
         for number, arm in enumerate(ARMS):
-            if (reading.gap or "").startswith(f"{arm}: {_NO_SERIES}") and (near := collected.nearby.get((release_id, number))):
+            if (reading.gap or "").startswith(f"{arm}: {NO_SERIES}") and (near := collected.nearby.get((release_id, number))):
                 return msgspec.structs.replace(reading, gap=f"{reading.gap}: {near}")
         return reading
 
@@ -212,9 +213,9 @@ def _summed(arms: Sequence[Snapshots], collected: Collection, *, server_side: bo
     if not collected.labelled:
         return None
     if any(target in collected.summed for arm in arms for target in arm):
-        return f"{_SUMS}: they carry neither pod nor instance; {_MEND}"
+        return f"{SUMS}: they carry neither pod nor instance; {_MEND}"
     if server_side and (both := arms[0].keys() & arms[1].keys()):
-        return f"{_SUMS}: {min(both)} shows both versions; {_MEND}"
+        return f"{SUMS}: {min(both)} shows both versions; {_MEND}"
     return None
 
 
@@ -259,7 +260,7 @@ def _too_old(arms: Sequence[Snapshots], this: ScrapeRound) -> str | None:
     if not times:
         return None
     age = this.now - max(times)
-    return f"stale: the newest sample is {age:.0f} s old" if age > this.stale_after_seconds else None
+    return f"{STALE}the newest sample is {age:.0f} s old" if age > this.stale_after_seconds else None
 
 
 def _overdue(target: str, counters: TargetCounters, this: ScrapeRound) -> bool:
@@ -280,5 +281,5 @@ def _nothing(arm: str, counted: Sequence[TargetDelta], found: Snapshots, this: S
         return None
     if any(snapshot.counters for snapshot in found.values()):
         return f"{arm}: first sight of its series"
-    reason = f"{arm}: its series have vanished" if known else f"{arm}: {_NO_SERIES}"
+    reason = f"{arm}: its series have vanished" if known else f"{arm}: {NO_SERIES}"
     return "; ".join([reason, *list(this.failed.values())[:1]])

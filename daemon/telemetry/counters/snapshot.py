@@ -180,6 +180,16 @@ class SnapshotBuilder:
         """Whether there are any counters: latencies alone say nothing of an arm."""
         return bool(self._scrapes)
 
+    @property
+    def timed(self) -> bool:
+        """Whether there are any latencies."""
+        return bool(self._latencies)
+
+    @property
+    def scrapers(self) -> int:
+        """How many scrape this target, by the labels of theirs that its series carry."""
+        return len({scraper for _, scraper in self._scrapes})
+
     def count(self, series: Series, ended: Ended, value: float, *, at: float, before: float | None = None) -> None:
         """Take a counter's value, of requests that ended so. The same series twice in one scrape is one series."""
         scrape = _at(self._scrapes, series, at, before)

@@ -17,7 +17,7 @@ from daemon.errors import Unavailable, VerdictdError
 from daemon.model import Watch
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import Series, SeriesIndex
-from daemon.telemetry.prometheus.answer import AnswerReader, Item, learned
+from daemon.telemetry.prometheus.answer import AnswerReader, Item, labels_of, learned
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.nearby import Nearby
 from daemon.telemetry.prometheus.pace import Pace
@@ -30,7 +30,11 @@ log = logging.getLogger(__name__)
 
 
 class PrometheusSource:
-    """``Source`` over the HTTP API of a Prometheus, or of anything that speaks as one."""
+    """``Source`` over the HTTP API of a Prometheus, or of anything that speaks as one.
+
+    Attributes:
+        pace: how far apart and how late its samples are.
+    """
 
     def __init__(
         self,
@@ -53,7 +57,7 @@ class PrometheusSource:
         self._schema = schema
         self._index = index
         self._clock = clock
-        self._pace = Pace(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
+        self.pace = Pace(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
         self._watched: Sequence[Watch] = ()
         self._said: tuple[int, int, int] | None = None
         self._metadata = MetadataQuery(about=schema.about, clock=clock)
@@ -67,29 +71,39 @@ class PrometheusSource:
         """
         if self._index.watched is not self._watched:
             self._watched = self._index.watched
-            self._pace.widen()
+            self.pace.widen()
         try:
             collected = await self._ask()
-            while not collected.answered and self._index.selectors and self._pace.wider():
+            while not collected.answered and self._index.selectors and self.pace.wider():
                 collected = await self._ask()
         except VerdictdError as error:
-            self._pace.drop()
+            self.pace.drop()
             raise Unavailable(f"prometheus: {error}") from error
-        self._pace.settle(now=self._clock.now())
-        collected.late_seconds = self._pace.later_seconds
+        self.pace.settle(now=self._clock.now())
+        collected.late_seconds = self.pace.later_seconds
         self._say()
         self._metadata.settle(collected)
         await self._nearby.look(collected)
         return collected
 
+    async def asked(self, query: str) -> list[tuple[dict[str, str], float, float]]:
+        """The newest sample of each series of an answer: labels, time and value. For questions beside those of a tick.
+
+        Raises:
+            VerdictdError: there is no answer, or it is not whole.
+        """
+        found: list[Item] = []
+        await self._client.read(self._url, lambda: AnswerReader(found.extend), form={"query": query})
+        return [(labels_of(item.metric), at, number(value, path=query)) for item in found for at, value in item.values[-1:]]
+
     @property
     def wait_seconds(self) -> float | None:
         """How long there can be nothing new; null: it is asked at every interval."""
-        return self._pace.wait_seconds(now=self._clock.now())
+        return self.pace.wait_seconds(now=self._clock.now())
 
     def _say(self) -> None:
         """Once, and when it has changed: how far apart samples are and how late they come."""
-        pace = (round(self._pace.least_spacing_seconds), round(self._pace.spacing_seconds), round(self._pace.late_seconds))
+        pace = (round(self.pace.least_spacing_seconds), round(self.pace.spacing_seconds), round(self.pace.late_seconds))
         known = self._said or (0, 0, 0)
         if pace[0] and any(abs(new - old) > max(2.0, 0.25 * old) for new, old in zip(pace, known, strict=True)):
             self._said = pace
@@ -106,7 +120,7 @@ class PrometheusSource:
     async def _ask(self) -> Collection:
         """All answers of this tick. One that fails fails them all."""
         into = Collection(labelled=True)
-        requests_seconds, window_seconds = self._pace.next_seconds()
+        requests_seconds, window_seconds = self.pace.next_seconds()
         asked = queries(
             self._schema,
             self._index.selectors,
@@ -183,13 +197,13 @@ class PrometheusSource:
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
             if target is not spaced:
                 apart = None if before is None else at - before
-                spaced, spacing_seconds = target, self._pace.spacing_of(target, apart=apart)
+                spaced, spacing_seconds = target, self.pace.spacing_of(target, apart=apart)
             into.add(series, value, target=target, pod=series.pod, at=at, before=before, spacing_seconds=spacing_seconds)
 
     def _know(self, series: Series, into: Collection, *, newest: float | None, before: float | None) -> None:
         """Learn of the target from one of its counters."""
         if newest is not None:
-            self._pace.meet(series.target, newest, before=before)
+            self.pace.meet(series.target, newest, before=before)
         into.instances.add(series.instance)
         into.clusters[series.target] = series.cluster
         if not series.pod:

@@ -1,0 +1,37 @@
+"""A look at a broker that changes nothing: whether it lets us in, and how the streams that verdictd stands on are there."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Literal
+
+from config.settings import Nats
+from daemon.bus.address import address_of
+from daemon.bus.connection import connected
+from daemon.bus.streams import PLANS, unlike
+from daemon.bus.translating import translated
+from daemon.errors import NotFound
+
+StreamState = Literal["missing", "fit", "unlike"]
+"""Not there yet, as it must be, or not so: a daemon that starts makes it so, if the broker lets it."""
+
+
+async def look(settings: Nats, *, name: str) -> Mapping[str, StreamState]:
+    """How each stream is there, by its name. The broker is not one of our own (``embedded``).
+
+    Raises:
+        InvalidInput: a setting cannot be honoured.
+        Forbidden: NATS does not let us in.
+        Unavailable, TimedOut: nobody answers, or there is no JetStream.
+    """
+    address = await asyncio.to_thread(address_of, settings)
+    async with connected(address, name=name, connect_timeout_seconds=settings.connect_timeout_seconds) as connection:
+        found: dict[str, StreamState] = {}
+        for plan in PLANS:
+            try:
+                with translated(f"looking at the stream {plan.name}"):
+                    info = await connection.jetstream.stream_info(plan.name)
+            except NotFound:
+                found[plan.name] = "missing"
+            else:
+                found[plan.name] = "unlike" if unlike(info.config, plan, replicas=settings.replicas) else "fit"
+        return found

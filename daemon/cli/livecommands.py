@@ -117,3 +117,32 @@ def revert(commands: "Commands[Parser]") -> None:
     parser.add_argument("--dry-run", action="store_true", help="show the routes that would be changed, and change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
+
+
+def doctor(commands: "Commands[Parser]") -> None:
+    """What it would meet."""
+    parser = commands.add_parser(
+        "doctor",
+        help="ask the broker, the clusters and the telemetry of the settings what is wrong, and say what mends it",
+        epilog="It changes nothing. Faults stop releases from being judged or taken back; warnings make that slower or coarser. "
+        "Exits 0 no fault, 65 a fault was found (with --strict: or a warning), 64 settings or releases that cannot be used, "
+        f"{DEFECT}.",
+    )
+    parser.set_defaults(module="diagnosing")
+    parser.add_argument("--config", metavar="FILE", help="settings, YAML or JSON (default: $VERDICTD_CONFIG, else the defaults)")
+    parser.add_argument(
+        "--release",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="a release, as for submit, best one that takes traffic now; may be repeated",
+    )
+    parser.add_argument(
+        "--observe",
+        type=options.seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to watch the releases at most; less when enough is known (default %(default)g)",
+    )
+    parser.add_argument("--strict", action="store_true", help="a warning counts as a fault")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")

@@ -1,0 +1,98 @@
+"""Everything asked that a daemon with these settings would ask: its broker, its clusters, its sources of telemetry, and releases.
+
+The releases are optional: with them it is said what would be counted and taken back; without, what is there to be counted. Whatever
+cannot be reached is a diagnosis, and stops nothing else.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from config.settings import Settings
+from daemon.aio.clock import Clock
+from daemon.clusters import KubeClients
+from daemon.doctor import broker, clusters, routes, sources
+from daemon.doctor.diagnosis import Code, Diagnosis, Findings, worst_first
+from daemon.doctor.routes import Case, Placed
+from daemon.doctor.watching import Progress
+from daemon.errors import InvalidInput
+from daemon.meshes.registry import kind_of, need_kubernetes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What to examine.
+
+    Attributes:
+        cases: releases that run now, or might.
+        seconds: how long to watch them at most.
+        progress: is told what is waited for.
+    """
+
+    settings: Settings
+    cases: Sequence[Case]
+    seconds: float
+    clock: Clock
+    progress: Progress = lambda _: None
+
+    async def run(self) -> Findings:
+        """All of it, side by side where nothing waits for another."""
+        began = self.clock.monotonic()
+        async with AsyncExitStack() as stack:
+            kubes = KubeClients(self.settings, stack)
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(broker.examine(self.settings.nats), name="broker")]
+                tasks += [
+                    group.create_task(self._cluster(kubes, cluster), name=f"cluster {cluster}") for cluster in self._clusters_used()
+                ]
+                tasks.append(group.create_task(self._telemetry(kubes), name="telemetry"))
+            found = [one for task in tasks for one in task.result()]
+        return Findings(diagnoses=worst_first(found), seconds=round(self.clock.monotonic() - began, 3))
+
+    def _clusters_used(self) -> list[str]:
+        used = [
+            name for mesh in self.settings.meshes.values() if need_kubernetes([mesh]) for name in self.settings.clusters_of(mesh)
+        ]
+        return list(dict.fromkeys(used))
+
+    async def _cluster(self, kubes: KubeClients, cluster: str) -> list[Diagnosis]:
+        there = self.settings
+        meshes = {
+            name: mesh for name, mesh in there.meshes.items() if need_kubernetes([mesh]) and cluster in there.clusters_of(mesh)
+        }
+        cases = [case for case in self.cases if case.mesh_name in meshes]
+        namespaces = clusters.Namespaces(
+            observed=frozenset(case.release.namespace for case in cases),
+            enforced=frozenset(case.release.namespace for case in cases if case.policy.mode == "enforce"),
+        )
+        where = f"kubernetes.{cluster}" if there.kubernetes else "kubernetes"
+        return await clusters.examine(kubes.client(cluster), where=where, meshes=meshes, namespaces=namespaces)
+
+    async def _telemetry(self, kubes: KubeClients) -> list[Diagnosis]:
+        """First the routes, which say which pods the arms are; then each source with its releases."""
+        placed = {number: await self._placed(kubes, case) for number, case in enumerate(self.cases)}
+        found = [diagnosis for one in placed.values() for diagnosis in one.diagnoses]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._source(name, placed), name=name) for name in self.settings.telemetry]
+        return [*found, *(one for task in tasks for one in task.result())]
+
+    async def _source(self, name: str, placed: Mapping[int, Placed]) -> list[Diagnosis]:
+        here = [(self.cases[number], one.pods) for number, one in placed.items() if self.cases[number].mesh.telemetry == name]
+        kinds = [kind_of(mesh) for mesh in self.settings.meshes.values() if mesh.telemetry == name]
+        return await sources.examine(
+            self.settings.telemetry[name],
+            name=name,
+            build=next((kind.build for kind in kinds), ""),
+            cases=here,
+            seconds=self.seconds,
+            clock=self.clock,
+            progress=self.progress,
+        )
+
+    async def _placed(self, kubes: KubeClients, case: Case) -> Placed:
+        try:
+            there = kubes.open_mesh(case.mesh, name=case.mesh_name)
+        except InvalidInput as error:
+            return Placed(diagnoses=[Diagnosis(code=Code.NOT_EXAMINED, where=error.path, found=error.message, fix=error.fix)])
+        return await routes.examine(case, there, seconds=self.settings.limits.locate_seconds)

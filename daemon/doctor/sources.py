@@ -1,0 +1,131 @@
+"""One source of telemetry, opened as the daemon opens it: what it has of its mesh, and what it counts of the releases on it."""
+
+from collections.abc import Mapping, Sequence
+
+from config.settings import PrometheusTelemetry, Telemetry
+from daemon.aio.clock import Clock
+from daemon.armpods import PodsByArm
+from daemon.doctor import counting, stores
+from daemon.doctor.diagnosis import Code, Diagnosis
+from daemon.doctor.routes import Case
+from daemon.doctor.watching import Progress, watch
+from daemon.doctor.witness import Witness
+from daemon.errors import InvalidInput, VerdictdError
+from daemon.meshes.registry import kind_of, schemas
+from daemon.model import Watch
+from daemon.ports import telemetry as port
+from daemon.telemetry.counters.collection import Source
+from daemon.telemetry.counters.series import SeriesIndex
+from daemon.telemetry.factory import telemetry_from
+from daemon.telemetry.schema import Schema
+
+_FOLLOWS: Mapping[Code, frozenset[Code]] = {
+    Code.CLOCK_SKEW: frozenset({Code.STALE_DATA, Code.ARM_WITHOUT_SERIES, Code.LATE_SAMPLES, Code.NOT_COUNTED}),
+    Code.CLOCK_OFF: frozenset({Code.LATE_SAMPLES}),
+    Code.NO_SERIES: frozenset({Code.ARM_WITHOUT_SERIES, Code.ARMS_ALIKE}),
+    Code.STALE_DATA: frozenset({Code.STALE_DATA, Code.ARM_WITHOUT_SERIES}),
+    Code.SUMMED_COUNTERS: frozenset({Code.SUMMED_COUNTERS}),
+    Code.NO_LATENCY: frozenset({Code.NO_LATENCY}),
+}
+"""What is not told of a release, since it follows from what is told of its source."""
+
+Cases = Sequence[tuple[Case, PodsByArm | None]]
+"""Releases, and which pods their arms are, where that is known."""
+
+
+async def examine(
+    entry: Telemetry, *, name: str, build: str, cases: Cases, seconds: float, clock: Clock, progress: Progress
+) -> list[Diagnosis]:
+    """What is wrong with it, and with what it counts.
+
+    Args:
+        entry: its settings.
+        name: of the entry.
+        build: see ``MeshKind``.
+        cases: the releases that it counts.
+        seconds: how long to watch them at most.
+        clock: the daemon's.
+        progress: is told what is waited for.
+    """
+    where, witnesses = f"telemetry.{name}", list[Witness]()
+
+    def through(source: Source, index: SeriesIndex, schema: Schema) -> Source:
+        witnesses.append(Witness(source, index, schema))
+        return witnesses[-1]
+
+    try:
+        async with telemetry_from(entry, clock=clock, name=name, schemas=schemas(), through=through) as telemetry:
+            [witness] = witnesses
+            refused = [_refused(telemetry, case) for case, _ in cases]
+            taken = [one for one, those in zip(cases, refused, strict=True) if not those]
+            found = [one for those in refused for one in those]
+            found += await _store(entry, witness, where=where, build=build, clock=clock)
+            if any(one.code in stores.SILENT for one in found):
+                return found
+            counted = await _watched(telemetry, witness, taken, where=where, seconds=seconds, clock=clock, progress=progress)
+            there = {one.code for one in found}
+            follows = frozenset().union(*(_FOLLOWS.get(code, frozenset()) for code in there))
+            return [*found, *(one for one in counted if one.code not in follows)]
+    except InvalidInput as error:
+        return [Diagnosis(code=Code.TELEMETRY_UNREACHABLE, where=error.path, found=error.message, fix=error.fix)]
+    except VerdictdError as error:
+        return [stores.unanswered(error, where=where)]
+
+
+async def _store(entry: Telemetry, witness: Witness, *, where: str, build: str, clock: Clock) -> list[Diagnosis]:
+    """What the store behind it has; nothing where proxies are asked themselves."""
+    if witness.store is None or not isinstance(entry, PrometheusTelemetry):
+        return []
+    store = stores.Store(
+        source=witness.store,
+        schema=witness.schema,
+        where=where,
+        build=build,
+        stale_after_seconds=entry.stale_after_seconds,
+    )
+    return await stores.examine(store, clock=clock)
+
+
+async def _watched(
+    telemetry: port.Telemetry,
+    witness: Witness,
+    cases: Cases,
+    *,
+    where: str,
+    seconds: float,
+    clock: Clock,
+    progress: Progress,
+) -> list[Diagnosis]:
+    """What a watch of all of them shows of each."""
+    watches = [
+        Watch(release_id=f"doctor-{number}", release=case.release, pods=pods, failures=case.policy.failures)
+        for number, (case, pods) in enumerate(cases)
+    ]
+    if not watches:
+        return []
+    tallies = await watch(telemetry, watches, witness, seconds=seconds, clock=clock, progress=progress)
+    if witness.failure is not None:
+        return [stores.unanswered(witness.failure, where=where)]
+    found: list[Diagnosis] = []
+    for (case, _), one in zip(cases, watches, strict=True):
+        found += counting.diagnoses(
+            counting.Watched(
+                case=case,
+                kind=kind_of(case.mesh),
+                release_id=one.release_id,
+                where=where,
+                tally=tallies[one.release_id],
+                witness=witness,
+                tick_seconds=telemetry.tick_seconds,
+            )
+        )
+    return found
+
+
+def _refused(telemetry: port.Telemetry, case: Case) -> list[Diagnosis]:
+    """What admission would say of a release that this telemetry cannot count."""
+    found = []
+    for sentence in telemetry.cannot_tell(case.policy.failures):
+        wrong, _, fix = sentence.rpartition("; ")
+        found.append(Diagnosis(code=Code.REFUSED, where=f"policies.{case.release.policy}", found=wrong, fix=fix))
+    return found

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, Meta, structs
 
-from config.settings import ConnectorSettings, EnvoyTelemetry, Mesh, Name, PrometheusTelemetry, Settings
+from config.settings import ConnectorSettings, EnvoyTelemetry, Mesh, Name, PrometheusTelemetry, Settings, SidecarTelemetry
+
+_ENTRIES: tuple[type[msgspec.Struct], ...] = (PrometheusTelemetry, EnvoyTelemetry, SidecarTelemetry)
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -42,7 +44,7 @@ def settings_model(
         sources, sinks: such structs for ``sources.NAME`` and ``sinks.NAME``.
     """
     spoken: Any = Literal.__getitem__(tuple(dialects))
-    entries = _one_of([_narrowed(entry, dialect=spoken) for entry in (PrometheusTelemetry, EnvoyTelemetry)])
+    entries = _one_of([_narrowed(entry, dialect=spoken) for entry in _ENTRIES])
     return _narrowed(
         Settings,
         telemetry=_named(entries),
@@ -55,7 +57,7 @@ def settings_model(
 def plain(settings: Settings) -> Settings:
     """The same settings without the model that they were read by: equal to settings that are made by hand."""
     telemetry = {
-        name: _widened(entry, EnvoyTelemetry if isinstance(entry, EnvoyTelemetry) else PrometheusTelemetry)
+        name: _widened(entry, next(model for model in _ENTRIES if isinstance(entry, model)))
         for name, entry in settings.telemetry.items()
     }
     return _widened(structs.replace(settings, telemetry=telemetry), Settings)

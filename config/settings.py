@@ -207,7 +207,30 @@ class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     max_answer_bytes: Annotated[int, Meta(ge=1_048_576, description="Longest answer of one proxy, unpacked.")] = 268_435_456
 
 
-Telemetry = PrometheusTelemetry | EnvoyTelemetry
+class SidecarTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="sidecars", tag_field="kind"):
+    """Counters read from the sidecars of the pods that a release's arms have, as the API server says which these are."""
+
+    dialect: Annotated[str, Meta(description="Whose metric names and labels the series carry.")]
+    port: Annotated[
+        Annotated[int, Meta(ge=1, le=65_535)] | None,
+        Meta(description="Where each pod shows them; default the mesh's own, such as 15090 for Istio."),
+    ] = None
+    fallback: Annotated[
+        Name | None,
+        Meta(description="A prometheus entry under telemetry, read for releases whose pods cannot be reached."),
+    ] = None
+    tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 1.0
+    timeout_seconds: Annotated[
+        Positive, Meta(description="Longest wait for one pod, read to its end; later is a tick without data.")
+    ] = 0.9
+    concurrency: Annotated[int, Meta(ge=1, le=1024, description="Pods scraped at the same time.")] = 64
+    max_pods: Annotated[
+        int, Meta(ge=1, le=100_000, description="Pods in all; a release whose pods are beyond that is not read from its pods.")
+    ] = 1000
+    max_answer_bytes: Annotated[int, Meta(ge=1_048_576, description="Longest answer of one pod, unpacked.")] = 67_108_864
+
+
+Telemetry = PrometheusTelemetry | EnvoyTelemetry | SidecarTelemetry
 
 
 class Mesh(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -297,6 +320,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             if mesh.telemetry not in self.telemetry
         ]
         contradictions += [line for name, mesh in self.meshes.items() for line in self._misplaced(name, mesh)]
+        contradictions += [line for name, entry in self.telemetry.items() for line in self._without_fallback(name, entry)]
+        contradictions += [
+            f"meshes.{name}.telemetry names {mesh.telemetry!r}, which reads the sidecars of pods, and its routes are not of an API "
+            "server that could name them; name an entry of another kind"
+            for name, mesh in self.meshes.items()
+            if isinstance(self.telemetry.get(mesh.telemetry), SidecarTelemetry) and not isinstance(mesh, KubeMesh)
+        ]
         if contradictions:
             raise ValueError("\n".join(contradictions))
 
@@ -310,6 +340,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         there = self.clusters
         home = self.cluster if self.cluster in there else next(iter(there))
         return (mesh.cluster or home, *mesh.further_clusters) if isinstance(mesh, KubeMesh) else (self.cluster,)
+
+    def _without_fallback(self, name: str, entry: Telemetry) -> list[str]:
+        if not isinstance(entry, SidecarTelemetry) or entry.fallback is None:
+            return []
+        there = self.telemetry.get(entry.fallback)
+        known = ", ".join(sorted(one for one, other in self.telemetry.items() if isinstance(other, PrometheusTelemetry)))
+        at = f"telemetry.{name}.fallback names {entry.fallback!r}"
+        if not isinstance(there, PrometheusTelemetry):
+            return [f"{at}, which is no prometheus entry under telemetry ({known or 'there is none'}); add one or leave it out"]
+        if there.dialect != entry.dialect:
+            return [f"{at}, whose dialect is {there.dialect!r}, not {entry.dialect!r}; both must be the same mesh's"]
+        return []
 
     def _misplaced(self, name: str, mesh: Mesh) -> list[str]:
         if not isinstance(mesh, KubeMesh):

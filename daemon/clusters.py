@@ -7,7 +7,7 @@ from config.settings import Kubernetes, Mesh, Settings
 from daemon.delivery.owners import owners_in
 from daemon.engine.dependencies import MeshCluster
 from daemon.kube.client import KubeClient
-from daemon.meshes.kind import Router
+from daemon.meshes.kind import FollowingRouter, Router
 from daemon.meshes.registry import kind_of, kinds, need_kubernetes, router_for
 from daemon.packages import defects_of
 
@@ -41,6 +41,11 @@ class KubeClients:
         """The client of a cluster, by its name in the settings."""
         return self._clients[cluster]
 
+    def judging(self, mesh: Mesh) -> tuple[str, KubeClient]:
+        """The cluster in which a mesh's releases are judged: its name, and its client."""
+        name = self._settings.clusters_of(mesh)[0]
+        return name, self._clients[name]
+
     def open_mesh(self, mesh: Mesh, *, name: str) -> Mapping[str, MeshCluster]:
         """The clusters of a mesh by name, the one where its releases are judged first. ``name`` is the mesh's in the settings."""
         return {cluster: self._in(mesh, self._clients[cluster], name=name) for cluster in self._settings.clusters_of(mesh)}
@@ -51,7 +56,8 @@ class KubeClients:
         with defects_of(whose):
             router = router_for(mesh, kube=kube, name=name)
         self._stack.push_async_callback(_close, router, whose)
-        return MeshCluster(router=router, owners=owners_in(kube) if need_kubernetes([mesh]) else ())
+        follower = router if isinstance(router, FollowingRouter) else None
+        return MeshCluster(router=router, owners=owners_in(kube) if need_kubernetes([mesh]) else (), follower=follower)
 
 
 async def _close(router: Router, whose: str) -> None:

@@ -19,9 +19,11 @@ __all__ = [
     "Action",
     "Arm",
     "ArmSpec",
+    "ArmState",
     "Command",
     "Finding",
     "Outcome",
+    "PodsState",
     "Reading",
     "Record",
     "Release",
@@ -32,6 +34,7 @@ __all__ = [
     "TimedStep",
     "Verdict",
     "Watch",
+    "observed_share",
 ]
 
 Text = Annotated[str, Meta(max_length=1024)]
@@ -176,7 +179,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     """What the API shows of a release.
 
     ``unresolved`` says, a sentence each and while the release is watched, which of the policy's latency tolerances are finer than
-    the latency buckets can tell, and where one more bound would help. Of a release that 0.1 kept the record of, ``seconds``,
+    the latency buckets can tell, and where one more bound would help. ``fallback`` says from where its telemetry is read for now,
+    and why not from where it should be; empty where it is. Of a release that 0.1 kept the record of, ``seconds``,
     requests and ``gaps`` are not known, and 0.
     """
 
@@ -193,6 +197,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     baseline_requests: int = 0
     gaps: int = 0
     unresolved: tuple[str, ...] = ()
+    fallback: str = ""
     verdict: Verdict | None = None
 
 
@@ -222,12 +227,36 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     pods: PodsByArm | None = None
 
 
+class ArmState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the pods of one arm are, as Kubernetes has it. Signs of trouble hold a promotion; they convict nobody.
+
+    Attributes:
+        pods: that there are and that stay, ready or not.
+        ready: of them, those that are sent requests.
+        restarts: how often their containers were started anew.
+        troubles: what is wrong with some of them, as ``web-v2-0: CrashLoopBackOff``.
+    """
+
+    pods: int
+    ready: int
+    restarts: int = 0
+    troubles: tuple[str, ...] = ()
+
+
+class PodsState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the pods of both arms are."""
+
+    baseline: ArmState
+    canary: ArmState
+
+
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What telemetry answers for one watch: counts since the last reading, or why there are none.
 
     ``bounds_ms`` are the finite upper bounds of the latency buckets, once they are known. A null arm with a ``gap`` is no
     information. ``at`` is the time of the newest raw counter used, in seconds since 1970. ``weight`` is the route's weight of the
-    canary in percent, where it was looked at.
+    canary in percent, where it was looked at. ``pods`` is how the arms' pods are, where it is known. ``fallback`` says from where
+    it was read, and why not from where it should be; empty where it was.
     """
 
     seconds: float
@@ -237,3 +266,13 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     gap: str | None = None
     at: float | None = None
     weight: float | None = None
+    pods: PodsState | None = None
+    fallback: str = ""
+
+
+def observed_share(counted: Reading | Sample) -> float | None:
+    """The canary's part of the requests of a tick, those denied included, 0 to 1; null where there were none that were counted."""
+    if counted.baseline is None or counted.canary is None:
+        return None
+    canary, baseline = (arm.requests + arm.denied for arm in (counted.canary, counted.baseline))
+    return canary / (canary + baseline) if canary + baseline else None

@@ -3,6 +3,7 @@
 Values that routers give and the engine keeps; each says itself in one line, where a person is told.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -65,6 +66,20 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     baseline: str = ""
     located: str = ""
     pods: PodsByArm | None = None
+
+
+def split_percent(routes: Iterable[RouteReference]) -> float | None:
+    """The canary's share of the traffic by these routes, in percent; null where they do not say one.
+
+    Splits that agree say it, whatever requests are pinned to the canary beside them. Mirrored requests reach it without any share.
+    """
+    found = list(routes)
+    splits = {one.percent for one in found if one.kind == "weight"}
+    if any(one.kind == "mirror" and one.percent > 0 for one in found) or len(splits) > 1:
+        return None
+    if splits:
+        return splits.pop()
+    return found[0].percent if len(found) == 1 else None
 
 
 class RouteChange(msgspec.Struct, frozen=True, kw_only=True):

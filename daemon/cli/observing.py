@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 
 from config.errors import ConfigError, Fault
 from config.policy import Failures, Policy
-from config.settings import Mesh, Settings
+from config.settings import EnvoyTelemetry, Mesh, PrometheusTelemetry, Settings, SidecarTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.armpods import PodsByArm
 from daemon.cli.releasefile import load_release
@@ -50,8 +50,9 @@ def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
 
 async def _observe(settings: Settings, release: Release, *, failures: Failures, seconds: float) -> Service:
     mesh = mesh_of(settings.meshes, release)
+    source = _source(settings, mesh.telemetry)
     pods = await _pods(settings, mesh, release)
-    async with telemetry_from(settings.telemetry[mesh.telemetry], clock=SystemClock(), schemas=schemas()) as telemetry:
+    async with telemetry_from(source, clock=SystemClock(), schemas=schemas()) as telemetry:
         if untold := telemetry.cannot_tell(failures):
             wrong, _, fix = untold[0].rpartition("; ")
             raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="--release", fix=fix)
@@ -82,6 +83,18 @@ async def _pods(settings: Settings, mesh: Mesh, release: Release) -> PodsByArm |
     except VerdictdError as error:
         print(f"verdictd: the arms are taken for what the release says, since their pods are not known: {error}", file=sys.stderr)
         return None
+
+
+def _source(settings: Settings, name: str) -> PrometheusTelemetry | EnvoyTelemetry:
+    """What is read: in the place of pods, which the daemon watches, what stands in for them."""
+    entry = settings.telemetry[name]
+    if not isinstance(entry, SidecarTelemetry):
+        return entry
+    instead = None if entry.fallback is None else settings.telemetry[entry.fallback]
+    if not isinstance(instead, PrometheusTelemetry):
+        fix = "name a prometheus entry as its fallback, or give the recording of a release (--from)"
+        raise InvalidInput("sidecars are read by the daemon only", path=f"telemetry.{name}", fix=fix)
+    return instead
 
 
 async def _watch(telemetry: Telemetry, watch: Watch, *, seconds: float) -> tuple[Seen, Reading]:

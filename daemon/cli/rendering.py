@@ -72,6 +72,11 @@ def unresolved_lines(view: ReleaseView) -> list[str]:
     return [clean(f"  buckets {sentence}") for sentence in view.unresolved]
 
 
+def fallback_lines(view: ReleaseView) -> list[str]:
+    """From where its telemetry is read for now, where that is not as it should be."""
+    return [clean(f"  telemetry is {view.fallback}")] if view.fallback else []
+
+
 def verdict_lines(verdict: Verdict) -> list[str]:
     """A verdict with its findings."""
     head = f"{verdict.outcome} ({_doing(verdict)}) after {verdict.ticks} ticks: {verdict.reason}"

@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 from analyzers.judge import JudgeState
 from analyzers.ruling import Ruling
 from config.policy import Policy
-from daemon.engine.session import By, Decision, Session
+from daemon.engine.session import FALLBACK, By, Decision, Session
 from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
 
 
@@ -87,6 +87,11 @@ def decided(session: Session, decision: Decision) -> Session:
     """A decision is final. A rollback is acted on where the policy enforces or a person asked for it; the rest is told."""
     if session.evidence_from > 0 and decision.by in {"judge", "deadline"}:
         decision = replace(decision, reason=f"{decision.reason}; {_since(session)}")
+    stood_in = [mark for mark in session.marks if mark.step == FALLBACK]
+    if stood_in and decision.by in {"judge", "deadline"}:
+        since = stood_in[0].at - (session.started_at or 0.0)
+        said = f"for some of the time, from {since:.0f} s on, it was {stood_in[0].detail}"
+        decision = replace(decision, reason=f"{decision.reason}; {said}")
     after = replace(session, decision=decision).marked("decided", at=decision.at, detail=decision.reason)
     act = decision.outcome is Outcome.ROLLBACK and (session.policy.mode == "enforce" or decision.by == "person")
     if act:

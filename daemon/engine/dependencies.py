@@ -8,7 +8,7 @@ from config.settings import Limits
 from daemon.aio.clock import Clock
 from daemon.ports.durable import SessionStore, Store, VerdictLog, VerdictSink
 from daemon.ports.events import CommandSource, EventSource
-from daemon.ports.routing import Owner, TrafficRouter
+from daemon.ports.routing import Owner, RouteFollower, TrafficRouter
 from daemon.ports.service import Meter
 from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder
@@ -16,10 +16,11 @@ from daemon.recorder import Recorder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshCluster:
-    """A mesh in one cluster: how to change its traffic, and who may own the routes there."""
+    """A mesh in one cluster: how to change its traffic, who may own the routes there, and who says weights without delay."""
 
     router: TrafficRouter
     owners: tuple[Owner, ...] = ()
+    follower: RouteFollower | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

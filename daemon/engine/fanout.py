@@ -170,6 +170,11 @@ def _words(clusters: Clusters, located: str) -> dict[str, str]:
     return {name: by_cluster.get(name, "") for name in clusters}
 
 
+def home_words(clusters: Clusters, located: str) -> str:
+    """What the router of the cluster where releases are judged said that the arms are."""
+    return _words(clusters, located)[next(iter(clusters))]
+
+
 def _together(outcomes: Mapping[str, tuple[RevertOutcome, tuple[TimedStep, ...]]]) -> RevertOutcome:
     if len(outcomes) == 1:
         [(outcome, _)] = outcomes.values()

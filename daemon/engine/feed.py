@@ -105,6 +105,7 @@ def view(session: Session) -> ReleaseView:
         canary_requests=session.canary_requests,
         baseline_requests=session.baseline_requests,
         gaps=session.gaps,
+        fallback=session.fallback if session.decision is None else "",
         unresolved=() if session.decision is not None else session.unresolved,
         verdict=session.verdict if session.settled else None,
     )

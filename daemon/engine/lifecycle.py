@@ -10,9 +10,12 @@ from dataclasses import replace
 from analyzers.judge import start
 from config.policy import Policy
 from daemon import recordings
-from daemon.engine.session import DELIVERED, NOT_DELIVERED, Session
+from daemon.engine.session import DELIVERED, DIRECT, FALLBACK, NOT_DELIVERED, Session
 from daemon.model import Action, Reading, Release, Sample, Stage, TimedStep, Verdict
 from daemon.placement import Placement
+
+_MOST_CHANGES = 20
+"""Of the telemetry's source that are kept as steps; one that comes and goes all day says no more by the next."""
 
 
 def admitted(
@@ -77,7 +80,16 @@ def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session,
         baseline_requests=session.baseline_requests + (sample.baseline.requests if sample.baseline else 0),
         digest=recordings.chained(session.digest, recordings.line(sample)),
     )
-    return after, sample
+    return _read_from(after, reading, now=now), sample
+
+
+def _read_from(session: Session, reading: Reading, *, now: float) -> Session:
+    """Keep each change of where it is read from, as a step."""
+    if bool(reading.fallback) == bool(session.fallback):
+        return session
+    if sum(mark.step in {FALLBACK, DIRECT} for mark in session.marks) >= _MOST_CHANGES:
+        return session
+    return session.marked(FALLBACK if reading.fallback else DIRECT, at=now, detail=reading.fallback)
 
 
 def evidence_lost(session: Session, *, now: float) -> Session:

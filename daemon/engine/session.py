@@ -23,6 +23,9 @@ from daemon.model import Action, Outcome, Release, Stage, TimedStep, Verdict
 DELIVERED: Final = "delivered"
 NOT_DELIVERED: Final = "not_delivered"
 """The steps that tell what became of a sink; their detail begins with its name."""
+FALLBACK: Final = "telemetry_fallback"
+DIRECT: Final = "telemetry_direct"
+"""The steps that tell from where it is read from then on."""
 
 By = Literal["judge", "deadline", "person", "superseded"]
 
@@ -131,6 +134,12 @@ class Session:
     def done_with(self) -> frozenset[str]:
         """The sinks that have the verdict, or were given up."""
         return frozenset(mark.detail.partition(":")[0] for mark in self.marks if mark.step in {DELIVERED, NOT_DELIVERED})
+
+    @property
+    def fallback(self) -> str:
+        """From where it is read now, and why not from where it should be; empty where it is."""
+        last = next((mark for mark in reversed(self.marks) if mark.step in {FALLBACK, DIRECT}), None)
+        return last.detail if last is not None and last.step == FALLBACK else ""
 
     @property
     def terms(self) -> Terms:

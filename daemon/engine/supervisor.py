@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from daemon.aio.backoff import pauses
@@ -25,6 +26,7 @@ from daemon.engine.weights import Weights
 from daemon.errors import NotFound, PermanentError, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Stage
+from daemon.ports.routing import RouteFollower
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +44,13 @@ class Supervisor:
         self._checkpoints = checkpoints
         self._group = group
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        routers = {name: ContainedRouter(mesh.home.router) for name, mesh in ports.meshes.items()}
+        looked_at = {name: _contained(mesh) for name, mesh in ports.meshes.items()}
         self.weights = {
-            name: Weights(router=lambda session: routers[str(session.release.mesh)], clock=ports.clock)
+            name: Weights(
+                mesh=lambda session: looked_at[str(session.release.mesh)],
+                clock=ports.clock,
+                followers=_followers(ports, telemetry=name),
+            )
             for name in sorted({mesh.telemetry for mesh in ports.meshes.values()})
         }
         self._completion = Completion(
@@ -179,3 +185,15 @@ class Supervisor:
         task = self._tasks.pop(release_id, None)
         if task is not None:
             task.cancel()
+
+
+def _followers(ports: Ports, *, telemetry: str) -> list[RouteFollower]:
+    """Of the meshes that this telemetry counts."""
+    meshes = (mesh for mesh in ports.meshes.values() if mesh.telemetry == telemetry)
+    return [mesh.home.follower for mesh in meshes if mesh.home.follower is not None]
+
+
+def _contained(mesh: Mesh) -> Mesh:
+    """The mesh, of whose routers no defect ends a look at the others' routes."""
+    clusters = {name: replace(cluster, router=ContainedRouter(cluster.router)) for name, cluster in mesh.clusters.items()}
+    return replace(mesh, clusters=clusters)

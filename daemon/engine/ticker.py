@@ -63,6 +63,9 @@ class Ticker:
     async def run(self) -> None:
         """Tick for ever. A tick that fails is reported: the next one is another chance."""
         async with asyncio.TaskGroup() as group:
+            if self._weights is not None and self._weights.followers:
+                watching = self._weights.follow(lambda: self._registry.sampled(self._meshes))
+                group.create_task(watching, name=f"weights followed {self.name}")
             await self._keep_time(group)
 
     async def _keep_time(self, group: asyncio.TaskGroup) -> None:
@@ -165,9 +168,12 @@ class Ticker:
         return Watch(release_id=session.release_id, release=session.release, failures=session.policy.failures, pods=pods)
 
     def _weighed(self, session: Session, reading: Reading) -> Reading:
-        """The reading with the route's weight, where the telemetry has not brought it."""
-        weight = None if self._weights is None else self._weights.of(session.release_id)
-        return reading if weight is None or reading.weight is not None else msgspec.structs.replace(reading, weight=weight)
+        """The reading with the route's weight during the time that it covers, where the telemetry has not brought it."""
+        if self._weights is None or reading.weight is not None:
+            return reading
+        until = self._clock.now() if reading.at is None else reading.at
+        weight = self._weights.of(session.release_id, since=until - reading.seconds, until=until)
+        return reading if weight is None else msgspec.structs.replace(reading, weight=weight)
 
     def _place(self, judged: Sequence[JudgedTick]) -> None:
         """Decided ones first: nothing stands before a revert."""

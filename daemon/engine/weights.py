@@ -1,45 +1,100 @@
 """What routes say while releases are watched: the canary's weight, which most step up, and the arms' pods, which come and go.
 
-They are looked at beside the ticks, which never wait for it; a release whose weight was not seen lately has none, while pods stay
-what they were: they are known by names that no other pod gets. Releases that look at the same time share a listing
-(``daemon.aio.singleflight``), so that a look costs about the same for one and for a thousand.
+Beside the ticks, which never wait for it. Where a router says weights without delay they are known at once when they change, by
+a watch of its routes where there is one, else within two seconds; the slower look, which finds routes and pods, is every ten.
+What was seen is kept with its time: a tick's weight is the mean over the time that its counters cover, whenever they come.
+Releases that look at the same time share a listing (``daemon.aio.singleflight``).
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daemon.aio.clock import Clock
+from daemon.aio.tasks import cancel_all
 from daemon.armpods import PodsByArm
+from daemon.engine import fanout
+from daemon.engine.dependencies import Mesh
 from daemon.engine.session import Session
-from daemon.errors import VerdictdError
+from daemon.errors import NotFound, VerdictdError
 from daemon.model import Stage
-from daemon.placement import Placement
-from daemon.ports.routing import TrafficRouter
+from daemon.placement import Placement, split_percent
+from daemon.ports.routing import RouteFollower
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 10.0
-"""Between two looks; a tick's weight is as old at most, and a step lasts minutes."""
+"""Between two looks for routes and pods."""
+AGAIN_SECONDS = 2.0
+"""Between two questions for weights where nothing was heard of a change."""
 STALE_SECONDS = 60.0
+_KEPT_SECONDS = 900.0
+"""Counters that are older are of no use to anybody."""
 _AT_A_TIME = 32
+_COALESCED_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Seen:
-    """What the last look that succeeded saw of a release, and when. The weight is null where several routes split differently."""
+    """What was seen of a release. Times are in seconds since 1970.
 
-    weight: float | None
-    pods: PodsByArm | None
-    at: float
+    Attributes:
+        weights: since when the canary had which weight, the oldest first; null: the routes said none.
+        at: when that was last seen to be so.
+        pods: of both arms; null where nobody has said.
+    """
+
+    weights: deque[tuple[float, float | None]] = field(default_factory=deque)
+    at: float = 0.0
+    pods: PodsByArm | None = None
+
+    def note(self, weight: float | None, *, at: float) -> None:
+        """It is this now."""
+        if not self.weights or self.weights[-1][1] != weight:
+            self.weights.append((at, weight))
+        while len(self.weights) > 1 and self.weights[1][0] < at - _KEPT_SECONDS:
+            self.weights.popleft()
+        self.at = at
+
+    def mean(self, since: float, until: float) -> float | None:
+        """The mean weight over a time; null where part of it is not known. What was first seen is taken for what was before."""
+        if not self.weights or until - self.at >= STALE_SECONDS:
+            return None
+        if since >= until:
+            return next((weight for began, weight in reversed(self.weights) if began <= until), self.weights[0][1])
+        parts: list[tuple[float, float | None]] = []
+        end = until
+        for began, weight in reversed(self.weights):
+            if (begin := max(began, since)) < end:
+                parts.append((end - begin, weight))
+                end = begin
+        if end > since:
+            parts.append((end - since, self.weights[0][1]))
+        return _mean(parts)
+
+
+def _mean(parts: Sequence[tuple[float, float | None]]) -> float | None:
+    """Of weights by how long each was in force; what was the same all the time is that to the last digit."""
+    known = [(seconds, weight) for seconds, weight in parts if weight is not None]
+    if len(known) < len(parts):
+        return None
+    if len({weight for _, weight in known}) == 1:
+        return known[0][1]
+    return round(sum(seconds * weight for seconds, weight in known) / sum(seconds for seconds, _ in known), 3)
 
 
 class Weights:
-    """What the last look saw of each release."""
+    """What was seen of each release.
 
-    def __init__(self, *, router: Callable[[Session], TrafficRouter], clock: Clock) -> None:
-        self._router = router
+    Attributes:
+        followers: the routers that say weights without delay; ``mesh`` gives a session's mesh.
+    """
+
+    def __init__(self, *, mesh: Callable[[Session], Mesh], clock: Clock, followers: Sequence[RouteFollower] = ()) -> None:
+        self.followers = tuple(followers)
+        self._mesh = mesh
         self._clock = clock
         self._seen: dict[str, _Seen] = {}
         self._looked_at = -LOOK_SECONDS
@@ -49,10 +104,13 @@ class Weights:
         """Whether it is time for another look."""
         return self._clock.monotonic() - self._looked_at >= LOOK_SECONDS
 
-    def of(self, release_id: str) -> float | None:
-        """The canary's weight in percent; null where it was not seen lately, or several routes split differently."""
+    def of(self, release_id: str, *, since: float, until: float) -> float | None:
+        """The canary's mean weight in percent between two times in seconds since 1970.
+
+        Null where it was not seen lately, or the routes do not say one.
+        """
         seen = self._seen.get(release_id)
-        return seen.weight if seen is not None and self._clock.monotonic() - seen.at < STALE_SECONDS else None
+        return None if seen is None else seen.mean(since, until)
 
     def pods(self, release_id: str) -> PodsByArm | None:
         """The pods of the arms; null where nobody has said."""
@@ -72,22 +130,76 @@ class Weights:
         places = asyncio.Semaphore(_AT_A_TIME)
         await asyncio.gather(*(self._look_at(session, places) for session in watching))
 
+    async def follow(self, sessions: Callable[[], Sequence[Session]]) -> None:
+        """Keep the weights of the releases that are watched as they are now, for ever."""
+        changed = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for follower in self.followers:
+                group.create_task(_told(follower, changed.set), name="routes followed")
+            while True:
+                await self.weigh([session for session in sessions() if session.stage is Stage.WATCHING])
+                await self._wait(changed)
+                changed.clear()
+
+    async def _wait(self, changed: asyncio.Event) -> None:
+        """Until something has changed, and what changes with it; at the latest until it is time to ask again."""
+        waits = [asyncio.ensure_future(changed.wait()), asyncio.ensure_future(self._clock.sleep(AGAIN_SECONDS))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_all(waits)
+        if changed.is_set():
+            await self._clock.sleep(_COALESCED_SECONDS)
+
+    async def weigh(self, watching: Sequence[Session]) -> None:
+        """Ask for the weights of these releases, where there is somebody who says them without delay. Never raises for a route."""
+        places = asyncio.Semaphore(_AT_A_TIME)
+        await asyncio.gather(*(self._weigh(session, places) for session in watching))
+
     def saw(self, release_id: str, placement: Placement) -> None:
         """This is where a release's traffic goes now."""
-        weight = placement.canary_percent if len(placement.routes) == 1 else None
-        pods = _newest(placement.pods, before=self.pods(release_id))
-        self._seen[release_id] = _Seen(weight=weight, pods=pods, at=self._clock.monotonic())
+        seen = self._seen.setdefault(release_id, _Seen())
+        seen.note(split_percent(placement.routes), at=self._clock.now())
+        seen.pods = _newest(placement.pods, before=seen.pods)
+
+    async def _weigh(self, session: Session, places: asyncio.Semaphore) -> None:
+        mesh = self._mesh(session)
+        if mesh.home.follower is None:
+            return
+        try:
+            async with places:
+                words = fanout.home_words(mesh.clusters, session.located)
+                weight = await mesh.home.follower.weight(session.release, located=words)
+        except NotFound:
+            return  # the next look finds its routes
+        except VerdictdError as error:
+            _not_known(session, error)
+        except Exception:
+            log.exception("asking for a weight failed", extra={"release": session.release_id})
+        else:
+            self._seen.setdefault(session.release_id, _Seen()).note(weight, at=self._clock.now())
 
     async def _look_at(self, session: Session, places: asyncio.Semaphore) -> None:
         try:
             async with places:
-                placement = await self._router(session).locate(session.release)
+                placement = await self._mesh(session).home.router.locate(session.release)
         except VerdictdError as error:
-            log.debug("the route's weight is not known", extra={"release": session.release_id, "reason": str(error)})
+            _not_known(session, error)
         except Exception:
             log.exception("looking at a route failed", extra={"release": session.release_id})
         else:
             self.saw(session.release_id, placement)
+
+
+async def _told(follower: RouteFollower, changed: Callable[[], None]) -> None:
+    try:
+        await follower.follow(changed)
+    except Exception:
+        log.exception("following routes failed", extra={"hint": "a defect of ours; their weights are asked for all the same"})
+
+
+def _not_known(session: Session, error: VerdictdError) -> None:
+    log.debug("the route's weight is not known", extra={"release": session.release_id, "reason": str(error)})
 
 
 def _newest(pods: PodsByArm | None, *, before: PodsByArm | None) -> PodsByArm | None:

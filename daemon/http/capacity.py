@@ -7,9 +7,10 @@ The process's own limit is raised first, as far as it may raise it; what does no
 
 import resource
 from dataclasses import dataclass
+from typing import assert_never
 
 from config.errors import ConfigError, Fault
-from config.settings import EnvoyTelemetry, Settings
+from config.settings import EnvoyTelemetry, PrometheusTelemetry, Settings, SidecarTelemetry, Telemetry
 from daemon.meshes.registry import kind_of, need_kubernetes
 
 MOST = 1000
@@ -63,12 +64,24 @@ def set_aside(settings: Settings, *, all_clusters: bool = False) -> int:
     """Descriptors that everything but the API's connections and the connectors may need at the same time."""
     total = _OWN + 2 * ACCEPTED_AT_ONCE
     for telemetry in settings.telemetry.values():
-        # Connections to proxies are kept from tick to tick, also beyond those in use at a time.
-        total += len(telemetry.endpoints) if isinstance(telemetry, EnvoyTelemetry) else _PROMETHEUS
+        total += _connections(telemetry)
     total += sum(kind_of(mesh).connections for mesh in settings.meshes.values())
     asked = [settings.clusters_of(mesh) for mesh in settings.meshes.values() if need_kubernetes([mesh])]
     clusters = settings.clusters if all_clusters else {name for names in asked for name in names}
     return total + _API_SERVER * len(clusters)
+
+
+def _connections(telemetry: Telemetry) -> int:
+    """That a source may hold at the same time. Those to proxies are kept from tick to tick, also beyond those in use at a time."""
+    match telemetry:
+        case PrometheusTelemetry():
+            return _PROMETHEUS
+        case EnvoyTelemetry():
+            return len(telemetry.endpoints)
+        case SidecarTelemetry():
+            return telemetry.max_pods + (_PROMETHEUS if telemetry.fallback is not None else 0)
+        case _:
+            assert_never(telemetry)
 
 
 def _raised(wanted: int) -> int:

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 import daemon
 from analyzers.ruling import LegNow, Ruling
-from daemon.model import Reading, Release, Stage, TimedStep, Verdict, Watch
+from daemon.model import Reading, Release, Stage, TimedStep, Verdict, Watch, observed_share
 
 _WATCH_BUCKETS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _REVERT_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
@@ -43,6 +43,8 @@ class _Watched:
     boundary: float | None = None
     legs: Mapping[str, LegNow] = field(default_factory=dict)
     newest_counter_at: float | None = None
+    weight: float | None = None
+    share: float | None = None
 
 
 class Metrics:
@@ -113,6 +115,8 @@ class Metrics:
         watched.newest_counter_at = reading.at if reading.at is not None else watched.newest_counter_at
         for arm, counts in (("baseline", reading.baseline), ("canary", reading.canary)):
             watched.requests[arm] += 0 if counts is None else counts.requests
+        watched.weight = reading.weight
+        watched.share = observed_share(reading) if reading.gap is None else watched.share
         if ruling is not None:
             watched.evidence, watched.boundary, watched.legs = ruling.evidence, ruling.boundary, ruling.legs
 
@@ -195,7 +199,17 @@ class _Releases(Collector):
         ticks = CounterMetricFamily("verdictd_release_ticks", "Ticks, those without data included.", labels=base)
         gaps = CounterMetricFamily("verdictd_release_gaps", "Ticks without data.", labels=base)
         age = GaugeMetricFamily("verdictd_release_telemetry_age_seconds", "Age of the newest counter used.", labels=base)
+        weight = GaugeMetricFamily(
+            "verdictd_release_weight_ratio", "The canary's part of the traffic by its route, in the last tick.", labels=base
+        )
+        share = GaugeMetricFamily(
+            "verdictd_release_share_ratio", "The canary's part of the requests, in the last tick that had any.", labels=base
+        )
         for one in list(self._watched.values()):
+            if one.weight is not None:
+                weight.add_metric(one.labels, one.weight / 100.0)
+            if one.share is not None:
+                share.add_metric(one.labels, one.share)
             evidence.add_metric(one.labels, one.evidence)
             if one.boundary is not None:
                 boundary.add_metric(one.labels, one.boundary)
@@ -210,7 +224,7 @@ class _Releases(Collector):
             gaps.add_metric(one.labels, one.gaps)
             if one.newest_counter_at is not None:
                 age.add_metric(one.labels, self._now() - one.newest_counter_at)
-        yield from (evidence, boundary, leg_evidence, leg_beyond, leg_effect, requests, ticks, gaps, age)
+        yield from (evidence, boundary, leg_evidence, leg_beyond, leg_effect, requests, weight, share, ticks, gaps, age)
 
 
 class _Nats(Collector):

@@ -6,11 +6,11 @@ API server, the schemas that telemetry may speak and the tables of the documents
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from config.settings import KubeMesh, Mesh
 from daemon.kube.rights import Right
-from daemon.ports.routing import TrafficRouter
+from daemon.ports.routing import RouteFollower, TrafficRouter
 from daemon.telemetry.schema import Schema
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ class Router(TrafficRouter, Protocol):
     async def close(self) -> None:
         """Close the connections; the Kubernetes client is not among them."""
         ...
+
+
+@runtime_checkable
+class FollowingRouter(Router, RouteFollower, Protocol):
+    """A router that says weights as well."""
 
 
 class MakeRouter(Protocol):

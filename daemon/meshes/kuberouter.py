@@ -10,25 +10,32 @@ next call. What an arm is, is never remembered: it is read each time.
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from daemon.aio.clock import SystemClock
 from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Conflict, Forbidden, NotFound, PermanentError, TransientError, Unavailable, VerdictdError
+from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient, Listing
+from daemon.kube.informer import Informer
+from daemon.kube.listwatch import ApiSource
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.kuberoutes import Arms, Objects, Routes
 from daemon.meshes.references import Name, Plan, identity, largest_percent, with_traffic
 from daemon.model import Release
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteReference
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteReference, split_percent
+from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 20_000
+_HEARD_SECONDS = 100.0
+"""A watch that is alive is heard of once a minute, if nothing happens."""
 _CONFLICTS = 3
 """How often an object that somebody else has written meanwhile is read and patched anew at once."""
 
@@ -88,6 +95,55 @@ class KubeRouter(Generic[A]):
         self._arms = arms
         self._everything = {resource: SingleFlight(partial(kube.list, resource)) for resource in self._kinds}
         self._known: dict[bytes, tuple[Key, ...]] = {}
+        self._watched: dict[Resource, Informer[Json]] = {}
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """See ``RouteFollower.follow``: by a watch of each kind, where the whole cluster's routes may be watched."""
+        self._watched = {resource: self._informer(resource, changed) for resource in self._kinds}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for resource, informer in self._watched.items():
+                    group.create_task(informer.run(), name=f"watch of {resource}")
+        finally:
+            self._watched = {}
+
+    async def weight(self, release: Release, *, located: str = "") -> float | None:
+        """See ``RouteFollower.weight``: from what is watched, and where that is not known as of now, by reading the routes."""
+        arms, keys = self._arms.as_located(release, located=located), self._known.get(_key(release), ())
+        if arms is None or not keys:
+            raise NotFound("its routes have not been located")
+        watched = [self._seen(key) for key in keys]
+        if all(watched):
+            routes = [_Route(kind=self._kinds[key[0]], item=item) for key, item in zip(keys, watched, strict=True) if item]
+        else:
+            routes = self._naming(await self._all(release), arms, release)
+        return split_percent(one for route in routes for one in route.references(arms))
+
+    def _informer(self, resource: Resource, changed: Callable[[], None]) -> Informer[Json]:
+        """One kind's; why it cannot be watched is said once."""
+        standing = Standing(f"watch of {resource}")
+
+        def failed(error: VerdictdError) -> None:
+            # A kind that the cluster does not know has no objects; a version that has grown too old is how a watch goes on.
+            if not isinstance(error, NotFound | Expired):
+                standing.fails(str(error))
+
+        def heard(_: Name) -> None:
+            standing.works()
+            changed()
+
+        source = ApiSource(kube=self._kube, resource=resource)
+        return Informer(source, kept=_route_only, clock=SystemClock(), changed=heard, failed=failed)
+
+    def _seen(self, key: Key) -> Json | None:
+        """An object as its watch has it now; null where that is not known, or it is not there."""
+        informer = self._watched.get(key[0])
+        if informer is None or informer.failure is not None:
+            return None
+        try:
+            return informer.objects(within_seconds=_HEARD_SECONDS).get(key[1])
+        except VerdictdError:
+            return None
 
     async def close(self) -> None:
         """Nothing to close here: the client belongs to whoever made it."""
@@ -260,6 +316,11 @@ def remember(memory: dict[K, V], key: K, value: V) -> None:
     memory[key] = value
     if len(memory) > _REMEMBERED:
         del memory[next(iter(memory))]
+
+
+def _route_only(item: Json) -> Json:
+    """Without what a watched object carries along for others: it may be kept a thousand times."""
+    return {**item, "metadata": {key: value for key, value in item.get("metadata", {}).items() if key != "managedFields"}}
 
 
 def _routes(kind: Routes[A], listing: Listing) -> tuple[_Route[A], ...]:

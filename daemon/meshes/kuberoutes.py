@@ -94,6 +94,10 @@ class Arms(Protocol[A]):
         """The arms, before a watch begins. Raises ``NotFound`` or ``InvalidInput`` when they cannot be told."""
         ...
 
+    def as_located(self, release: Release, *, located: str) -> A | None:
+        """The arms as they were when located, without asking anybody; null where that is not known."""
+        ...
+
     async def now(self, release: Release, *, located: str, objects: ReadObjects) -> A:
         """The arms during a revert, which must not be held up: where nothing tells them in time, as they were when located.
 

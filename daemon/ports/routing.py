@@ -4,6 +4,7 @@ A revert goes through these two and nothing else. Each call can be made again: w
 is tried. An owner is told before the router patches, since it would put back what it does not know of.
 """
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -45,6 +46,24 @@ class TrafficRouter(Protocol):
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """Look at the routes as they are in force now: null when none sends to the canary, else which one does."""
+        ...
+
+
+class RouteFollower(Protocol):
+    """A router that can say a weight without being held up, and may hear of changes of its routes. A router need not be one."""
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """Tell of every change of the routes as soon as it is known, for ever; cancel it to end it.
+
+        Where that cannot be heard of, nothing is told: the weights are asked for again and again.
+        """
+        ...
+
+    async def weight(self, release: Release, *, located: str = "") -> float | None:
+        """The canary's share of the traffic in percent, by the routes that were last located, as they are now.
+
+        Null where they do not say one. Raises ``NotFound`` where none have been located; else why they cannot be read.
+        """
         ...
 
 

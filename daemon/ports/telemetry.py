@@ -57,18 +57,36 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """A proxy that can be asked for its counters itself.
 
     Attributes:
-        name: tells it from all others; where it stands beside a pod, the pod's.
+        name: tells it from all others.
         url: its address, without a path.
+        pod: the pod beside which it stands, where that is known; else its own name stands for one.
+        started_at: when that pod's containers were started, in seconds since 1970, where known.
+        leaving: it need not answer any more.
     """
 
     name: str
     url: str
+    pod: str = ""
+    started_at: float | None = None
+    leaving: bool = False
+
+
+class FoundTargets(msgspec.Struct, frozen=True, kw_only=True):
+    """The proxies that see one release's requests, by arm; one that sees both arms' is of both.
+
+    ``unknown``: why they are not known; empty where they are. ``pending``: somebody is still looking for them.
+    """
+
+    baseline: tuple[Target, ...] = ()
+    canary: tuple[Target, ...] = ()
+    unknown: str = ""
+    pending: bool = False
 
 
 class Targets(Protocol):
     """Which proxies see the requests of which releases."""
 
-    async def find(self, watches: Sequence[Watch]) -> Mapping[str, Sequence[Target]]:
+    async def find(self, watches: Sequence[Watch]) -> Mapping[str, FoundTargets]:
         """The targets of each release as of now, by release id; several releases may have the same ones.
 
         Raises:

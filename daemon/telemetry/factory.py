@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import assert_never
 
-from config.settings import EnvoyTelemetry, Limits, PrometheusTelemetry
+from config.settings import EnvoyTelemetry, Limits, PrometheusTelemetry, SidecarTelemetry
 from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.aio.parsing import ParserPool
-from daemon.ports.telemetry import Telemetry
+from daemon.ports.telemetry import Targets, Telemetry
 from daemon.telemetry.counters.collection import Source
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.prometheus.client import prometheus_client
@@ -73,6 +73,44 @@ async def telemetry_from(
 
 
 @asynccontextmanager
+async def scraping(
+    settings: EnvoyTelemetry | SidecarTelemetry,
+    *,
+    schema: Schema,
+    index: SeriesIndex,
+    page: Page,
+    targets: Targets,
+    clock: Clock,
+    setting: str,
+    name: str,
+    pool: ParserPool,
+) -> AsyncIterator[ScrapeSource]:
+    """What asks proxies themselves, with its connections, which are closed on leaving.
+
+    ``setting``: the path of what says whom to ask, ``name``: of the entry, both for refusals.
+    """
+    async with HttpClient(
+        setting=setting,
+        ceiling_setting=f"telemetry.{name}.max_answer_bytes",
+        connections=settings.concurrency,
+        timeout_seconds=settings.timeout_seconds,
+        max_answer_bytes=settings.max_answer_bytes,
+        pool=pool,
+        keep_seconds=_keep_seconds(settings.tick_seconds),
+    ) as client:
+        yield ScrapeSource(
+            client,
+            targets=targets,
+            schema=schema,
+            index=index,
+            page=page,
+            clock=clock,
+            tick_seconds=settings.tick_seconds,
+            concurrency=settings.concurrency,
+        )
+
+
+@asynccontextmanager
 async def _scraped(
     settings: EnvoyTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool, through: Through
 ) -> AsyncIterator[Telemetry]:
@@ -86,25 +124,17 @@ async def _scraped(
             page = PrometheusText(index, schema)
         case _:
             assert_never(settings.histograms)
-    async with HttpClient(
+    async with scraping(
+        settings,
+        schema=schema,
+        index=index,
+        page=page,
+        targets=StaticTargets(endpoints),
+        clock=clock,
         setting=f"telemetry.{name}.endpoints",
-        ceiling_setting=f"telemetry.{name}.max_answer_bytes",
-        connections=settings.concurrency,
-        timeout_seconds=settings.timeout_seconds,
-        max_answer_bytes=settings.max_answer_bytes,
+        name=name,
         pool=pool,
-        keep_seconds=_keep_seconds(settings.tick_seconds),
-    ) as client:
-        source = ScrapeSource(
-            client,
-            targets=StaticTargets(endpoints),
-            schema=schema,
-            index=index,
-            page=page,
-            clock=clock,
-            tick_seconds=settings.tick_seconds,
-            concurrency=settings.concurrency,
-        )
+    ) as source:
         yield SampledTelemetry(through(source, index, schema), schema=schema, index=index, clock=clock)
 
 

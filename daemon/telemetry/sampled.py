@@ -81,7 +81,8 @@ class SampledTelemetry:
             self._index.tidy(self._met)
             self._failure = str(error)
             return {release_id: tracker.gap(str(error)) for release_id, tracker in self._state.trackers(watches).items()}
-        self._failure = None if collected.answered else next(iter(collected.failed.values()), None)
+        reasons = (*collected.failed.values(), *collected.unknown.values())
+        self._failure = None if collected.answered else next(iter(reasons), None)
         self._before = collected.answered
         self._met = collected.met
         self._index.tidy(self._met)
@@ -133,6 +134,7 @@ class SampledTelemetry:
             answered=collected.answered,
             before=before,
             failed=collected.failed,
+            there=collected.there,
             stale_after_seconds=timing.stale_after_seconds,
             patience_seconds=timing.patience_seconds,
             late_seconds=collected.late_seconds,

@@ -254,10 +254,12 @@ class EnvoyStats:
 
     Attributes:
         filter: RE2 on Envoy's internal stat names; ``{arms}`` becomes the alternatives of the arms' names.
+        port: at which a pod shows them to others; null: it does not.
         bins: names for the raw bins of its histograms; null: they cannot be read.
     """
 
     filter: str
+    port: int | None = None
     bins: BinNames | None = None
 
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import apiserver, harm, istio, judging, mutations, replaying, sessions, telemetry
+from tests.bench import apiserver, harm, istio, judging, mutations, replaying, sessions, sidecars, telemetry
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -12,6 +12,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "mutations": mutations.figures,
     "sessions": sessions.figures,
     "telemetry": telemetry.figures,
+    "sidecars": sidecars.figures,
     "harm": harm.figures,
     "apiserver": apiserver.figures,
     "istio": istio.figures,

@@ -49,6 +49,12 @@ def test_a_watched_release_says_which_tolerances_its_buckets_cannot_tell() -> No
     assert rendering.unresolved_lines(view("shop-1")) == []
 
 
+def test_a_status_says_from_where_it_is_read_while_it_cannot_be_read_as_it_should() -> None:
+    away = msgspec.structs.replace(view("shop-1"), fallback="read from telemetry prom instead of the proxies: timed out")
+    assert rendering.fallback_lines(away) == ["  telemetry is read from telemetry prom instead of the proxies: timed out"]
+    assert rendering.fallback_lines(view("shop-1")) == []
+
+
 def test_steps_are_shown_since_the_first() -> None:
     assert rendering.step_lines(
         [TimedStep(step="patch_sent", at=10.0, detail="10 -> 0"), TimedStep(step="confirmed", at=10.02)]

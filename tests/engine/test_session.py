@@ -10,6 +10,7 @@ from analyzers.judge import start
 from analyzers.ruling import Ruling
 from daemon import recordings
 from daemon.engine import deciding, keptforms, lifecycle
+from daemon.engine.feed import view
 from daemon.engine.session import Session
 from daemon.model import Action, Command, Outcome, Reading, Stage, TimedStep
 from daemon.placement import Placement
@@ -78,6 +79,38 @@ def test_half_an_answer_is_counted_as_a_gap(watching: Session) -> None:
     after, sample = lifecycle.sampled(watching, Reading(seconds=1.0, baseline=arm(10), bounds_ms=BOUNDS), now=102.0)
     assert sample.canary is None
     assert after.gaps == 1
+
+
+FROM_PROM = "read from telemetry prom instead of the proxies: none of the 2 proxies of the canary can be read: timed out"
+
+
+def test_from_where_it_was_read_is_said_in_the_steps_the_status_and_the_verdict(watching: Session) -> None:
+    instead = msgspec.structs.replace(healthy(), fallback=FROM_PROM)
+    session, _ = lifecycle.sampled(watching, healthy(), now=102.0)
+    assert (session.fallback, view(session).fallback) == ("", "")
+    for now in (103.0, 104.0):
+        session, _ = lifecycle.sampled(session, instead, now=now)
+    assert (session.fallback, view(session).fallback) == (FROM_PROM, FROM_PROM)
+    back, _ = lifecycle.sampled(session, healthy(), now=110.0)
+    assert (back.fallback, view(back).fallback) == ("", "")
+    assert [(mark.step, mark.at, mark.detail) for mark in back.marks[3:]] == [
+        ("telemetry_fallback", 103.0, FROM_PROM),
+        ("telemetry_direct", 110.0, ""),
+    ]
+    decided = deciding.judged(back, start(back.terms), ruling("promote"), now=111.0)
+    assert decided.decision is not None
+    assert decided.decision.reason == f"because; for some of the time, from 2 s on, it was {FROM_PROM}"
+    by_hand = deciding.commanded(back, Command(by="anna", command="promote", reason="enough"), now=111.0)
+    assert by_hand.decision is not None
+    assert by_hand.decision.reason == "promoted by anna: enough", "a person's word is theirs"
+
+
+def test_a_source_that_comes_and_goes_all_day_does_not_fill_the_record(watching: Session) -> None:
+    session = watching
+    for turn in range(100):
+        reading = msgspec.structs.replace(healthy(), fallback=FROM_PROM if turn % 2 else "")
+        session, _ = lifecycle.sampled(session, reading, now=102.0 + turn)
+    assert len(session.marks) == 3 + 20
 
 
 def test_bounds_that_change_in_the_middle_make_the_tick_null(watching: Session) -> None:

@@ -1,6 +1,7 @@
 """The routes' weights beside the ticks: the newest is on the sample, and one that was not seen lately is not known."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,13 +10,16 @@ import pytest
 from analyzers.counts import Sample
 from config.policy import Promotion
 from daemon import recordings
+from daemon.aio.tasks import background
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
 from daemon.engine import lifecycle
+from daemon.engine.dependencies import Mesh, MeshCluster
 from daemon.engine.session import Session
 from daemon.engine.weights import LOOK_SECONDS, STALE_SECONDS, Weights
-from daemon.errors import NotFound
+from daemon.errors import NotFound, Unavailable
 from daemon.model import Reading, Release, Watch
-from daemon.placement import Placement
+from daemon.placement import Placement, split_percent
+from daemon.ports.routing import RouteFollower, TrafficRouter
 from daemon.recorder import Recorder
 from tests.hand.clock import HandClock
 from tests.hand.ports import HandRouter, HandTelemetry, Scene, route, running, until
@@ -26,34 +30,48 @@ def watched(release_id: str = ID) -> Session:
     session = lifecycle.admitted(
         RELEASE, release_id=release_id, policy=POLICY, policy_hash="x", cluster="test", tick_seconds=1.0, split=False, now=1.0
     )
-    return lifecycle.located(session, Placement(routes=(route("r"),), canary_percent=10.0), now=1.0)
+    return lifecycle.located(session, Placement(routes=(route("r"),), canary_percent=10.0, located="v2 is bad"), now=1.0)
+
+
+def weights_of(
+    router: TrafficRouter, clock: HandClock, follower: RouteFollower | None = None, *, bad: TrafficRouter | None = None
+) -> Weights:
+    def mesh(session: Session) -> Mesh:
+        one = bad if bad is not None and session.release_id == "bad" else router
+        return Mesh(clusters={"test": MeshCluster(router=one, follower=follower)}, telemetry="mesh")
+
+    return Weights(mesh=mesh, clock=clock, followers=() if follower is None else (follower,))
+
+
+def now(weights: Weights, clock: HandClock, release_id: str = ID) -> float | None:
+    return weights.of(release_id, since=clock.now(), until=clock.now())
 
 
 async def test_the_newest_weight_is_known_and_an_old_one_is_not() -> None:
     clock, router = HandClock(), HandRouter()
-    weights = Weights(router=lambda _: router, clock=clock)
+    weights = weights_of(router, clock)
     assert weights.due
-    assert weights.of(ID) is None
+    assert now(weights, clock) is None
     await weights.look([watched()])
-    assert (weights.due, weights.of(ID)) == (False, 10.0)
+    assert (weights.due, now(weights, clock)) == (False, 10.0)
     clock.time += LOOK_SECONDS
     router.canary_percent = 50.0
-    assert (weights.due, weights.of(ID)) == (True, 10.0)
+    assert (weights.due, now(weights, clock)) == (True, 10.0)
     await weights.look([watched()])
-    assert weights.of(ID) == 50.0
+    assert now(weights, clock) == 50.0
     clock.time += STALE_SECONDS
-    assert weights.of(ID) is None
+    assert now(weights, clock) is None
 
 
 async def test_a_route_that_cannot_be_read_keeps_what_was_seen_until_it_is_stale() -> None:
     clock, router = HandClock(), HandRouter()
-    weights = Weights(router=lambda _: router, clock=clock)
+    weights = weights_of(router, clock)
     await weights.look([watched()])
     router.missing = NotFound("gone")
     await weights.look([watched()])
-    assert weights.of(ID) == 10.0
+    assert now(weights, clock) == 10.0
     await weights.look([])
-    assert weights.of(ID) is None, "it is watched no more"
+    assert now(weights, clock) is None, "it is watched no more"
 
 
 async def test_pods_are_those_of_the_newest_look_and_stay_while_nobody_can_say() -> None:
@@ -61,7 +79,7 @@ async def test_pods_are_those_of_the_newest_look_and_stay_while_nobody_can_say()
         made = (ArmPod(name=name, namespace="shop", address="10.0.0.7", ready=True) for name in names)
         return ArmPods(pods=None if unknown else tuple(made), unknown=unknown)
 
-    weights, stable = Weights(router=lambda _: HandRouter(), clock=HandClock()), pods("a")
+    weights, stable = weights_of(HandRouter(), HandClock()), pods("a")
     seen = []
     for canary in (pods("b"), pods("b", "c"), pods("c"), pods(), pods(unknown="forbidden"), None):
         there = None if canary is None else PodsByArm(baseline=stable, canary=canary)
@@ -101,22 +119,120 @@ async def test_a_look_that_fails_by_a_defect_says_so_and_goes_on(caplog: pytest.
         async def locate(self, release: Release) -> Placement:
             raise RuntimeError("a defect")
 
-    whole, broken = HandRouter(), Broken()
-    weights = Weights(router=lambda one: broken if one.release_id == "bad" else whole, clock=HandClock())
+    clock = HandClock()
+    weights = weights_of(HandRouter(), clock, bad=Broken())
     await weights.look([watched("bad"), watched()])
-    assert (weights.of("bad"), weights.of(ID)) == (None, 10.0)
+    assert (now(weights, clock, "bad"), now(weights, clock)) == (None, 10.0)
     assert "looking at a route failed" in caplog.text
 
 
-async def test_several_routes_have_no_one_weight() -> None:
-    class Several(HandRouter):
-        async def locate(self, release: Release) -> Placement:
-            return Placement(routes=(route("one"), route("two")), canary_percent=10.0)
-
-    router = Several()
-    weights = Weights(router=lambda _: router, clock=HandClock())
+async def test_a_ticks_weight_is_the_mean_over_the_time_that_its_counters_cover_however_late_they_come() -> None:
+    clock, router = HandClock(1000.0), HandRouter()
+    weights = weights_of(router, clock)
     await weights.look([watched()])
-    assert weights.of(ID) is None
+    for at, percent in ((1030.0, 25.0), (1060.0, 50.0)):
+        clock.time, router.canary_percent = at, percent
+        await weights.look([watched()])
+    assert weights.of(ID, since=1000.0, until=1030.0) == 10.0
+    assert weights.of(ID, since=1028.0, until=1032.0) == 17.5, "half of the tick each"
+    assert weights.of(ID, since=1020.0, until=1070.0) == 27.0, "10 s at 10 %, 30 s at 25 %, 10 s at 50 %"
+    assert weights.of(ID, since=990.0, until=1010.0) == 10.0, "what was first seen stands for what was before"
+    assert weights.of(ID, since=1060.0, until=1060.0) == 50.0
+    assert weights.of(ID, since=1045.0, until=1045.0) == 25.0, "late data has the weight of its own time"
+
+
+async def test_a_time_in_which_the_routes_said_no_weight_has_none() -> None:
+    class Several(HandRouter):
+        several = False
+
+        async def locate(self, release: Release) -> Placement:
+            routes = (route("one", percent=10.0), route("two", percent=30.0 if self.several else 10.0))
+            return Placement(routes=routes, canary_percent=10.0)
+
+    clock, router = HandClock(1000.0), Several()
+    weights = weights_of(router, clock)
+    await weights.look([watched()])
+    assert now(weights, clock) == 10.0, "several that agree have one"
+    clock.time, router.several = 1010.0, True
+    await weights.look([watched()])
+    assert weights.of(ID, since=1005.0, until=1010.0) == 10.0
+    assert weights.of(ID, since=1005.0, until=1011.0) is None
+
+
+def test_pins_beside_a_split_do_not_hide_its_weight_and_mirrors_do() -> None:
+    split, pin = route("split", percent=10.0), msgspec.structs.replace(route("testers", percent=100.0), kind="pin")
+    mirror = msgspec.structs.replace(route("mirror", percent=100.0), kind="mirror")
+    assert split_percent([split]) == 10.0
+    assert split_percent([pin, split]) == 10.0
+    assert split_percent([pin]) == 100.0
+    assert split_percent([pin, pin]) is None
+    assert split_percent([split, mirror]) is None
+    assert split_percent([split, msgspec.structs.replace(mirror, percent=0.0)]) == 10.0
+    assert split_percent([split, route("other", percent=20.0)]) is None
+    assert split_percent([]) is None
+
+
+class Follower:
+    """Says what it is told to, and that it has changed."""
+
+    def __init__(self) -> None:
+        self.percent: float | None = 10.0
+        self.error: Exception | None = None
+        self.asked: list[str] = []
+        self.changed: Callable[[], None] = lambda: None
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        self.changed = changed
+        await asyncio.Event().wait()
+
+    async def weight(self, release: Release, *, located: str = "") -> float | None:
+        self.asked.append(located)
+        if self.error is not None:
+            raise self.error
+        return self.percent
+
+
+class StillClock(HandClock):
+    """Nobody's sleep ends by itself, but a short one."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        await (asyncio.sleep(0) if seconds < 1.0 else asyncio.Event().wait())
+
+
+async def test_a_change_of_the_routes_is_known_at_once_and_not_at_the_next_look() -> None:
+    clock, follower = StillClock(), Follower()
+    weights = weights_of(HandRouter(), clock, follower)
+    async with background(weights.follow(lambda: [watched()])):
+        await until(lambda: now(weights, clock) == 10.0)
+        clock.time += 3.0
+        follower.percent = 50.0
+        follower.changed()
+        await until(lambda: now(weights, clock) == 50.0)
+    assert weights.of(ID, since=clock.now() - 4.0, until=clock.now()) == 10.0, "it has just been changed"
+    assert set(follower.asked) == {"v2 is bad"}, "the router's own words of the arms"
+
+
+async def test_what_cannot_be_asked_for_keeps_what_was_seen(caplog: pytest.LogCaptureFixture) -> None:
+    clock, follower = HandClock(), Follower()
+    weights = weights_of(HandRouter(), clock, follower)
+    await weights.weigh([watched()])
+    for error in (NotFound("not located"), Unavailable("away"), RuntimeError("a defect")):
+        follower.error = error
+        await weights.weigh([watched()])
+        assert now(weights, clock) == 10.0
+    assert caplog.text.count("asking for a weight failed") == 1
+    await weights_of(HandRouter(), clock).weigh([watched()])  # of nobody who could say one
+
+
+async def test_a_follower_with_a_defect_is_said_and_is_asked_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Follower):
+        async def follow(self, changed: Callable[[], None]) -> None:
+            raise RuntimeError("a defect")
+
+    clock = HandClock()
+    weights = weights_of(HandRouter(), clock, Broken())
+    async with background(weights.follow(lambda: [watched()])):
+        await until(lambda: now(weights, clock) == 10.0 and "following routes failed" in caplog.text)
 
 
 async def test_the_sample_that_is_judged_and_recorded_carries_the_weight_of_its_tick() -> None:

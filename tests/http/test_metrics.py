@@ -46,6 +46,22 @@ def test_a_watched_release_shows_evidence_effect_and_sampling() -> None:
     assert value("verdictd_release_telemetry_age_seconds", LABELS) == 1.5
 
 
+def test_the_routes_weight_and_the_share_that_was_observed_are_shown_side_by_side() -> None:
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    metrics.ticked(WATCH, READING, RULING)
+    assert value("verdictd_release_weight_ratio", LABELS) is None, "nobody has said one"
+    assert value("verdictd_release_share_ratio", LABELS) == 0.1
+    metrics.ticked(WATCH, Reading(seconds=1.0, gap="no answer", weight=50.0), RULING)
+    assert value("verdictd_release_weight_ratio", LABELS) == 0.5
+    assert value("verdictd_release_share_ratio", LABELS) == 0.1, "of the last tick that had any"
+    denied = Reading(seconds=1.0, baseline=Arm(requests=30), canary=Arm(requests=0, denied=10), at=1000.0)
+    metrics.ticked(WATCH, denied, RULING)
+    assert value("verdictd_release_share_ratio", LABELS) == 0.25, "the route has sent the denied ones there too"
+    metrics.ticked(WATCH, Reading(seconds=1.0, baseline=Arm(requests=0), canary=Arm(requests=0), at=1000.0), RULING)
+    assert value("verdictd_release_share_ratio", LABELS) is None, "there was nothing to share"
+
+
 def test_a_releases_series_go_when_it_ends_and_do_not_come_back() -> None:
     """After a revert the counters are still read for a while, under the guard."""
     metrics = Metrics()

@@ -12,6 +12,8 @@ import pytest_asyncio
 from config.settings import Kubernetes
 from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
+from daemon.kube.resources import PODS, Resource
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import ArmSpec, Release
 from tests.packaging.manifests import Json, collection, documents, the
@@ -54,11 +56,16 @@ async def token(api: KubeApiServer) -> str:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def router(api: KubeApiServer, token: str, tmp_path: Path) -> AsyncIterator[IstioRouter]:
+async def kube(api: KubeApiServer, token: str, tmp_path: Path) -> AsyncIterator[KubeClient]:
     kubeconfig = api.write_kubeconfig(tmp_path / "kubeconfig", token=token)
-    kube = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(kubeconfig)))
-    yield IstioRouter(kube)
-    await kube.close()
+    client = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(kubeconfig)))
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def router(kube: KubeClient) -> IstioRouter:
+    return IstioRouter(kube)
 
 
 async def test_the_pod_is_admitted_at_the_level_that_its_namespace_enforces(api: KubeApiServer) -> None:
@@ -71,10 +78,25 @@ async def test_the_pod_is_admitted_at_the_level_that_its_namespace_enforces(api:
             await create(admin, "/api/v1/namespaces/verdictd/pods?dryRun=All", pod)
 
 
-async def test_rights_grow_by_binding_from_nothing_to_watching_to_taking_back(api: KubeApiServer, router: IstioRouter) -> None:
+async def watched(kube: KubeClient, resource: Resource, *, namespace: str | None = None) -> None:
+    """List these objects and begin to watch them. Raises what is refused."""
+    there = await kube.list(resource, namespace=namespace)
+    async with kube.watch(
+        resource, resource_version=there.resource_version, timeout_seconds=60, idle_seconds=60.0, namespace=namespace
+    ):
+        pass
+
+
+async def test_rights_grow_by_binding_from_nothing_to_watching_to_taking_back(
+    api: KubeApiServer, kube: KubeClient, router: IstioRouter
+) -> None:
     assert "EndpointSlices could not be read" in await router.check_baseline(RELEASE)
+    with pytest.raises(Forbidden, match="pods"):
+        await watched(kube, PODS, namespace="shop")
+    await watched(kube, VIRTUAL_SERVICES)
     await bind(api, "verdictd-observe")
     await eventually(lambda: bound(router))
+    await watched(kube, PODS, namespace="shop")
     placement = await router.locate(RELEASE)
     assert placement.canary_percent == 10.0
     assert placement.baseline == "0 ready endpoints (the canary has 0)"

@@ -72,14 +72,16 @@ def settings(world: IstioWorld, *, nats_url: str, port: int, policy: dict[str, A
 
 
 @asynccontextmanager
-async def verdictd(world: IstioWorld, folder: Path, *, policy: dict[str, Any] | None = None) -> AsyncIterator[Daemon]:
-    """The daemon beside a broker, ready."""
+async def verdictd(
+    world: IstioWorld, folder: Path, *, policy: dict[str, Any] | None = None, more: dict[str, Any] | None = None
+) -> AsyncIterator[Daemon]:
+    """The daemon beside a broker, ready. ``more``: further settings."""
     (folder / "nats").mkdir()
     (port,) = free_ports(1)
     enforced = {"window_seconds": 60.0, "warmup_seconds": 0.0, "promotion": {"min_seconds": 10.0}} | (policy or {})
     async with nats_server(folder / "nats") as broker:
         file = folder / "settings.json"
-        file.write_text(json.dumps(settings(world, nats_url=broker.url, port=port, policy=enforced)))
+        file.write_text(json.dumps(settings(world, nats_url=broker.url, port=port, policy=enforced) | (more or {})))
         argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
         async with (
             child("verdictd", argv, log=folder / "verdictd.log"),

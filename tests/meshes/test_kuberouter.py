@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from daemon.aio.tasks import background
 from daemon.errors import Forbidden, NotFound, Unavailable
 from daemon.kube.client import KubeClient
 from daemon.meshes.kuberouter import KubeRouter
@@ -176,3 +177,26 @@ async def test_an_object_that_a_defect_keeps_from_being_planned_holds_up_no_othe
     receipt = await router.revert(RELEASE)
     assert "shop/odd: its patch could not be planned, through a defect (KeyError)" in str(receipt)
     assert (shares(api), api.get(REDIRECTS, "edge", "beta")["spec"]["to"]) == ([100, 0], "web-v1")
+
+
+async def test_a_weight_is_read_anew_while_the_routes_cannot_be_watched(api: Cluster, router: KubeRouter[Pair]) -> None:
+    with pytest.raises(NotFound, match="have not been located"):
+        await router.weight(RELEASE)
+    await router.locate(RELEASE)
+    assert await router.weight(RELEASE) == 10.0, "whatever is pinned beside the split"
+    api.put(SPLITS, split(weight=50))
+    assert await router.weight(RELEASE) == 50.0
+    api.put(SPLITS, split("other", weight=20))
+    assert await router.weight(RELEASE) is None, "two splits that differ say no weight"
+
+
+async def test_routes_that_may_not_be_watched_are_said_once(
+    api: Cluster, router: KubeRouter[Pair], caplog: pytest.LogCaptureFixture
+) -> None:
+    api.forbidden |= {SPLITS.path(), REDIRECTS.path()}
+    async with background(router.follow(lambda: None)):
+        async with asyncio.timeout(10.0):
+            while caplog.text.count("does not work") < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(1.0)
+    assert caplog.text.count("does not work") == 2, "of each kind once"

@@ -6,7 +6,7 @@ word and answers 503, and refuses a broken one silently, keeping the old routes.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from daemon.meshes.envoy import guardedfile, routes
 from daemon.meshes.envoy.admin import EnvoyAdmin
 from daemon.meshes.references import largest_percent, nearest, with_traffic
 from daemon.model import ArmSpec, Release
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, split_percent
 
 # Written in C, where the wheel brings it: a revert waits for it.
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -55,6 +55,16 @@ class EnvoyRouter:
             raise NotFound(f"no route in {self._path} names the canary's cluster {canary!r}, as target, weight or mirror")
         said = await self._baseline_at_the_door(baseline, canary)
         return Placement(routes=found, canary_percent=largest_percent(found), baseline=said)
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """See ``RouteFollower.follow``: a file tells nobody."""
+        await asyncio.Event().wait()
+
+    async def weight(self, release: Release, *, located: str = "") -> float | None:
+        """See ``RouteFollower.weight``: by the file."""
+        _, canary = _arms(release)
+        _, document = await self._read()
+        return split_percent(routes.references(document, canary=canary))
 
     async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """See ``TrafficRouter.check_baseline``: by the hosts that Envoy would send to."""

@@ -49,6 +49,12 @@ _RIGHTS = (
         purpose="find every route that names the canary",
     ),
     Right(
+        verbs=("watch",),
+        resources=(VIRTUAL_SERVICES,),
+        scopes=("everywhere",),
+        purpose="know the canary's weight as soon as it is changed",
+    ),
+    Right(
         verbs=("list",),
         resources=(DESTINATION_RULES,),
         scopes=("everywhere", "watched"),
@@ -65,6 +71,12 @@ _RIGHTS = (
         resources=(ENDPOINT_SLICES, PODS, WORKLOAD_ENTRIES),
         scopes=("watched",),
         purpose="who stands behind the baseline, and behind the canary",
+    ),
+    Right(
+        verbs=("watch",),
+        resources=(PODS,),
+        scopes=("watched",),
+        purpose="read the sidecars of the arms' pods as these come and go (telemetry of the kind sidecars)",
     ),
     Right(
         verbs=("get", "list"),

@@ -79,7 +79,9 @@ async def observe(
     empty = [arm.host for arm in both if not discovered.slices[arm.host]]
     async with asyncio.TaskGroup() as group:
         listed = group.create_task(_pods(kube, both, _choosing(both, subsets, discovered) if each_pod else subsets, without=empty))
-        served = group.create_task(_services(kube, [host for host in empty if host not in discovered.services]))
+        # By which labels a Service chooses says also which pods will be an arm's that are not there yet.
+        wanted = {arm.host for arm in both} if each_pod else set(empty)
+        served = group.create_task(_services(kube, sorted(wanted - discovered.services.keys())))
     services = {**discovered.services, **served.result()}
     lost = [host for host in empty if isinstance(services[host], NotFound) or half_spelled(host)]
     entries, there = await asyncio.gather(_entries(kube, lost), _neighbours(kube, lost))

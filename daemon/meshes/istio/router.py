@@ -99,6 +99,11 @@ class IstioArms:
         arms = self._resolved(release, discovered.rules, clients, before=None)
         return IstioSurvey(arms=arms, clients=clients, discovered=discovered, source=self)
 
+    def as_located(self, release: Release, *, located: str) -> Arms | None:
+        """See ``Arms.as_located``."""
+        before = naming.decode(located)
+        return before.arms if before is not None else naming.named_outright(release)
+
     async def now(self, release: Release, *, located: str, objects: ReadObjects) -> Arms:
         """See ``Arms.now``."""
         before = naming.decode(located)

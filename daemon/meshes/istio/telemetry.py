@@ -99,5 +99,8 @@ SCHEMA = Schema(
         ),
         age=Uptime("envoy_server_uptime"),
     ),
-    scrape=EnvoyStats(filter=r"istio_(requests_total|request_duration_milliseconds)|^http\..*rbac\.denied$|^server\.uptime$"),
+    scrape=EnvoyStats(
+        filter=r"istio_(requests_total|request_duration_milliseconds)|^http\..*rbac\.denied$|^server\.uptime$",
+        port=15090,
+    ),
 )

@@ -46,6 +46,8 @@ class Collection:
     Attributes:
         answered: newest time of every target that has answered.
         failed: targets that have not, with the reason, where the source asks each of them.
+        there: all targets that there are, where that is known for sure.
+        unknown: releases of which it is not known whom to ask, with the reason.
         metadata: what targets say of themselves.
         denials_known: whether they were asked what their policy filters have denied.
         ages_asked: whether they were asked since when they run.
@@ -76,6 +78,8 @@ class Collection:
         "metadata",
         "nearby",
         "summed",
+        "there",
+        "unknown",
     )
 
     def __init__(self, *, denials_known: bool = False, epoch_offset: float = 0.0, labelled: bool = False) -> None:
@@ -91,6 +95,8 @@ class Collection:
         self.instances: set[str] = set()
         self.answered: dict[str, float] = {}
         self.failed: dict[str, str] = {}
+        self.there: set[str] | None = None
+        self.unknown: dict[str, str] = {}
         self.met = 0
         self.nearby: Mapping[tuple[str, int], str] = {}
         self._histogram: tuple[str, float, float | None] = ("", 0.0, None)
@@ -153,6 +159,12 @@ class Collection:
         elif math.isfinite(value) and value >= 0.0:
             metadata.born = at - value if series.kind is SampleKind.UPTIME else value - self.epoch_offset
             metadata.scrape(series, at=at)
+
+    def born(self, target: str, began: float) -> None:
+        """Somebody else says since when a target runs, in seconds since 1970; its own word goes before that."""
+        metadata = self.metadata.setdefault(target, TargetMetadata())
+        if metadata.born is None:
+            metadata.born = began - self.epoch_offset
 
     def merge(self, other: "Collection") -> None:
         """Take over what was collected of other targets."""

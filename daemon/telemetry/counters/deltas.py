@@ -25,6 +25,7 @@ late        silent, others of its arm are not, and it is a good   nothing now, a
             scrape behind the newest answer                       it is back is counted then
 overdue     silent, and behind the newest answer by more than     nothing: it is forgotten, and the others go on without it
             its patience
+gone        silent, and surely there no more                      nothing: it is forgotten at once
 copied      the pod was scraped by several: two ports, two        the scrape by the same scraper as before, no other; when that
             jobs, replicas of Prometheus                          one is overdue, counting starts at another
 twice       one scrape lists a series twice with two values       nothing, nor of any other target: the tick is null
@@ -65,6 +66,7 @@ class ScrapeRound:
         answered: newest time of every target that has answered.
         before: the same at the previous reading.
         failed: targets that have not, with the reason.
+        there: all targets that there are, where that is known for sure: what is not among them has gone.
         stale_after_seconds: a newest sample older than this is no information.
         patience_seconds: least time to wait for a target that has gone quiet, before going on without it.
         late_seconds: by how much samples of a target usually come later than others', where they do.
@@ -77,9 +79,14 @@ class ScrapeRound:
     answered: Mapping[str, float]
     before: Mapping[str, float]
     failed: Mapping[str, str] = field(default_factory=dict)
+    there: AbstractSet[str] | None = None
     stale_after_seconds: float
     patience_seconds: float
     late_seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def gone(self, target: str) -> bool:
+        """Whether it surely is there no more."""
+        return self.there is not None and target not in self.there
 
     def overdue(self, target: str, at: float, *, spacing_seconds: float) -> bool:
         """Whether a target that last answered at ``at``, and usually does so far apart, is not worth waiting for.
@@ -232,6 +239,8 @@ def silent(
     if some_do and not alone:
         return None
     for target, counters in known.items():
+        if this.gone(target):
+            continue
         given_up = this.overdue if alone else this.late
         if target not in found and not given_up(target, counters.at, spacing_seconds=counters.spacing_seconds):
             return target

@@ -126,10 +126,14 @@ class DeltaTracker:
         )
 
     def _commit(self, found: Sequence[Snapshots], counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound) -> None:
-        """Take what was counted as the past. Targets that have said nothing new are forgotten when they are overdue."""
+        """Take what was counted as the past. Targets that have said nothing new are forgotten when they are overdue, or gone."""
         known: list[dict[str, TargetCounters]] = []
         for before, snapshots, arm in zip(self._known, found, counted, strict=True):
-            kept = {target: one for target, one in before.items() if target not in snapshots and not _overdue(target, one, this)}
+            kept = {
+                target: one
+                for target, one in before.items()
+                if target not in snapshots and not this.gone(target) and not _overdue(target, one, this)
+            }
             for one in arm:
                 one.counters.advance(one.snapshot, restarted=one.grown.restarted)
                 kept[one.target] = one.counters
@@ -185,7 +189,7 @@ class CounterState:
         return {release_id: self._reading(release_id, tracker, collected, this) for release_id, tracker in trackers.items()}
 
     def _reading(self, release_id: str, tracker: DeltaTracker, collected: Collection, this: ScrapeRound) -> Reading:
-        if (reason := self._index.unknowable.get(release_id)) is not None:
+        if (reason := self._index.unknowable.get(release_id) or collected.unknown.get(release_id)) is not None:
             return tracker.gap(reason)
         arms = self._index.arms[release_id]
         try:
@@ -264,7 +268,7 @@ def _too_old(arms: Sequence[Snapshots], this: ScrapeRound) -> str | None:
 
 
 def _overdue(target: str, counters: TargetCounters, this: ScrapeRound) -> bool:
-    return this.overdue(target, counters.at, spacing_seconds=counters.spacing_seconds)
+    return this.gone(target) or this.overdue(target, counters.at, spacing_seconds=counters.spacing_seconds)
 
 
 def _history(counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound, *, watched_since: float) -> str | None:

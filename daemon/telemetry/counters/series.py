@@ -139,6 +139,7 @@ class SeriesIndex:
         selectors: the labels by which arms are asked for, by view.
         unknowable: why the others cannot be counted.
         outcomes: how requests end, by what the policies of the releases count as failed.
+        by_pod: some arms are known by the names of their pods, and by nothing else.
     """
 
     def __init__(self, schema: Schema, *, as_text: bool = False) -> None:
@@ -162,6 +163,7 @@ class SeriesIndex:
         self.selectors: dict[View, list[Selector]] = {}
         self.unknowable: dict[str, str] = {}
         self.outcomes: tuple[Outcomes, ...] = ()
+        self.by_pod = False
 
     def watch(self, watches: Sequence[Watch]) -> None:
         """Look for the arms of these releases, and no others, from now on."""
@@ -182,6 +184,7 @@ class SeriesIndex:
         self.outcomes = tuple(self._all_outcomes.values())
         for watch in watches:
             self._add(watch)
+        self.by_pod = any(self._schema.target.pod in known.by for known in self.known.values())
 
     def __getitem__(self, key: object) -> Series | None:
         """What is known of the series with this text, its arms brought up to date. ``KeyError``: it must be learnt first."""
@@ -249,8 +252,9 @@ class SeriesIndex:
         return self._series(kind, labels, le=le, family=family, views=views)
 
     def _series(self, kind: SampleKind, labels: Mapping[str, str], *, le: float, family: str, views: tuple[View, ...]) -> Series:
-        names = sorted(label for label in labels if label != "le")
         of = self._schema.target
+        # A target is one pod: its name tells nothing apart there.
+        names = sorted(label for label in labels if label not in ("le", of.pod))
         instance, pod = labels.get(of.instance, ""), labels.get(of.pod, "")
         cluster = next((labels[label] for label in of.clusters if labels.get(label)), "")
         target = pod or _sidecar(instance)

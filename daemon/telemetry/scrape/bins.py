@@ -176,14 +176,14 @@ class BinsReader:
                 series,
                 one.value,
                 target=stamp.target,
-                pod=stamp.target,
+                pod=stamp.pod,
                 at=stamp.at,
                 spacing_seconds=stamp.spacing_seconds,
             )
         elif one.value is None and series.label_set.arms:
             histogram = on_grid(one.totals)
             for arm in series.label_set.arms:
-                builder = into.builder(arm, stamp.target, spacing_seconds=stamp.spacing_seconds, pod=stamp.target)
+                builder = into.builder(arm, stamp.target, spacing_seconds=stamp.spacing_seconds, pod=stamp.pod)
                 builder.histogram(series.identity, histogram)
 
 

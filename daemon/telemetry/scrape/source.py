@@ -14,10 +14,11 @@ from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
 from daemon.aio.parsing import Reader
 from daemon.errors import InvalidInput, VerdictdError
-from daemon.ports.telemetry import Target, Targets
+from daemon.ports.telemetry import FoundTargets, Target, Targets
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.schema import EnvoyStats, Schema, TextPage
+from daemon.telemetry.scrape.patience import Patience
 from daemon.telemetry.scrape.targets import ScrapeStamp
 from daemon.telemetry.wire import literal
 
@@ -80,10 +81,17 @@ class ScrapeSource:
         self._page = page
         self._clock = clock
         self._slots = asyncio.Semaphore(concurrency)
+        self._patience = Patience(clock)
+        self._unreached: Mapping[str, str] = {}
 
     @property
     def wait_seconds(self) -> None:
         """A proxy answers as of now: there is something new at every interval."""
+
+    @property
+    def unreached(self) -> Mapping[str, str]:
+        """Releases of which nothing could be read at the last reading, though there is somebody to ask, with the reason."""
+        return self._unreached
 
     async def collect(self) -> Collection:
         """What the targets say now. One that does not answer, or not so that it can be understood, is among the failed.
@@ -92,40 +100,62 @@ class ScrapeSource:
             VerdictdError: it is not known whom to ask.
         """
         collected = self._collection()
+        self._unreached = {}
         if self._index.selectors:
             found = await self._targets.find(self._index.watched)
             # Most releases have the same targets, or none in common: each list is looked at once, each target asked once.
-            lists = {id(targets): targets for targets in found.values()}
-            await self._scrape_all({target.name: target for targets in lists.values() for target in targets}, collected)
+            lists = {id(targets): targets for one in found.values() for targets in (one.baseline, one.canary)}
+            targets = {target.name: target for targets in lists.values() for target in targets}
+            await self._scrape_all(targets, collected)
+            # One that is leaving and does not answer has left.
+            collected.there = {name for name, one in targets.items() if not (one.leaving and name in collected.failed)}
+            collected.unknown = {release_id: one.unknown for release_id, one in found.items() if one.unknown}
+            self._unreached = {
+                release_id: reason
+                for release_id, one in found.items()
+                if not one.pending and (reason := one.unknown or _silent(one, collected.failed)) is not None
+            }
         return collected
 
     async def _scrape_all(self, targets: Mapping[str, Target], into: Collection) -> None:
         query = {**self._page.query, **self._narrowed()}
+        self._patience.keep(targets)
         async with asyncio.TaskGroup() as group:
             for target in targets.values():
+                if (reason := self._patience.resting(target.name)) is not None:
+                    into.failed[target.name] = reason
+                    continue
                 url = URL(target.url).with_path(self._page.path).with_query(query)
-                group.create_task(self._scrape(target.name, url, into))
+                group.create_task(self._scrape(target, url, into))
 
-    async def _scrape(self, target: str, url: URL, into: Collection) -> None:
+    async def _scrape(self, target: Target, url: URL, into: Collection) -> None:
         one = self._collection()
         stamp: ScrapeStamp | None = None
 
         def reader() -> Reader:
             nonlocal stamp
-            stamp = ScrapeStamp(target=target, at=self._clock.monotonic(), spacing_seconds=self.timing.tick_seconds)
+            stamp = ScrapeStamp(
+                target=target.name,
+                pod=target.pod or target.name,
+                at=self._clock.monotonic(),
+                spacing_seconds=self.timing.tick_seconds,
+            )
             return self._page.reader(one, stamp)
 
         try:
             async with self._slots:
                 await self._client.read(url, reader)
-        except InvalidInput as error:
-            into.failed[target] = f"{target}: {error}"
         except VerdictdError as error:
-            into.failed[target] = str(error)
+            said = f"{target.name}: {error}" if isinstance(error, InvalidInput) else str(error)
+            into.failed[target.name] = said
+            self._patience.failed(target.name, said)
         else:
             assert stamp is not None  # it has been read
+            self._patience.answered(target.name)
+            if target.started_at is not None:
+                one.born(target.name, target.started_at)
             into.merge(one)
-            into.answered[target] = stamp.at
+            into.answered[target.name] = stamp.at
 
     def _collection(self) -> Collection:
         offset = self._clock.now() - self._clock.monotonic()
@@ -144,3 +174,12 @@ class ScrapeSource:
                 return {"usedonly": "", "filter": pattern.replace("{arms}", arms)}
             case _:
                 assert_never(self._schema.scrape)
+
+
+def _silent(found: FoundTargets, failed: Mapping[str, str]) -> str | None:
+    """Why nothing can be said of a release, where no target of one of its arms has answered."""
+    for arm, targets in (("baseline", found.baseline), ("canary", found.canary)):
+        asked = [target.name for target in targets if not target.leaving]
+        if asked and all(name in failed for name in asked):
+            return f"none of the {len(asked)} proxies of the {arm} can be read: {failed[asked[0]]}"
+    return None

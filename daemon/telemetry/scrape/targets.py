@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from yarl import URL
 
 from daemon.model import Watch
-from daemon.ports.telemetry import Target
+from daemon.ports.telemetry import FoundTargets, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,12 +14,14 @@ class ScrapeStamp:
     """Whom a page is of, and when it was.
 
     Attributes:
-        target: name of the proxy, which is a pod by itself.
+        target: name of the proxy.
+        pod: the pod beside which it stands, or what stands for one.
         at: when it answered.
         spacing_seconds: how far apart its scrapes usually are.
     """
 
     target: str
+    pod: str
     at: float
     spacing_seconds: float
 
@@ -29,8 +31,9 @@ class StaticTargets:
 
     def __init__(self, endpoints: Sequence[URL]) -> None:
         named = {f"{url.host}:{url.port}": url for url in endpoints}
-        self._targets = tuple([Target(name=name, url=str(url)) for name, url in named.items()])
+        targets = tuple([Target(name=name, url=str(url)) for name, url in named.items()])
+        self._found = FoundTargets(baseline=targets, canary=targets)
 
-    async def find(self, watches: Sequence[Watch]) -> Mapping[str, Sequence[Target]]:
+    async def find(self, watches: Sequence[Watch]) -> Mapping[str, FoundTargets]:
         """See ``Targets``."""
-        return {watch.release_id: self._targets for watch in watches}
+        return {watch.release_id: self._found for watch in watches}

@@ -27,6 +27,7 @@ class PrometheusText:
 
     def __init__(self, index: SeriesIndex, schema: Schema) -> None:
         self.index = index
+        self.pod_label = schema.target.pod
         self.path = schema.scrape.path if isinstance(schema.scrape, TextPage) else "/stats/prometheus"
         self.query: dict[str, str] = {}
         names = [name for view in schema.views for name in view.names]
@@ -62,11 +63,15 @@ class TextReader:
     def _read(self, lines: bytes) -> None:
         index, wanted, into, stamp = self._page.index, self._page.wanted, self._into, self._stamp
         text = lines.decode("utf-8", "replace")
+        by_pod = index.by_pod
         for series_text, value in wanted_lines(text, wanted, first=self._number):
+            # A page does not say whose it is: the same text is another series on another pod's.
+            key: object = (series_text, stamp.pod) if by_pod else series_text
             try:
-                series = index[series_text]
+                series = index[key]
             except KeyError:
-                series = index.learn(series_text, *parse_series(series_text))
+                name, labels = parse_series(series_text)
+                series = index.learn(key, name, {**labels, self._page.pod_label: stamp.pod} if by_pod else labels)
             into.met += 1
             if series is None:
                 continue
@@ -77,7 +82,7 @@ class TextReader:
                     series,
                     value,
                     target=stamp.target,
-                    pod=stamp.target,
+                    pod=stamp.pod,
                     at=stamp.at,
                     spacing_seconds=stamp.spacing_seconds,
                 )

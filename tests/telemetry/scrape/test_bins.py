@@ -80,7 +80,7 @@ PAGE = {
 
 def collect(page: EnvoyBins, body: bytes, into: Collection, *, target: str, size: int = 1_000_000) -> None:
     """Have one proxy's page read in pieces of this size."""
-    reader = page.reader(into, ScrapeStamp(target=target, at=5.0, spacing_seconds=1.0))
+    reader = page.reader(into, ScrapeStamp(target=target, pod=target, at=5.0, spacing_seconds=1.0))
     for start in range(0, len(body), size):
         reader.feed(body[start : start + size])
     reader.close()

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
 from yarl import URL
 
 from daemon.aio.httpclient import HttpClient
@@ -10,14 +11,15 @@ from daemon.aio.parsing import ParserPool
 from daemon.errors import Unavailable
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.model import Reading, Watch
-from daemon.ports.telemetry import Target, Telemetry
+from daemon.ports.telemetry import FoundTargets, Target, Telemetry
+from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.scrape.source import ScrapeSource
 from daemon.telemetry.scrape.targets import StaticTargets
 from daemon.telemetry.scrape.text import PrometheusText
 from tests.hand.clock import HandClock
-from tests.hand.servers import Stub, stub
+from tests.hand.servers import Stub, says, stub
 from tests.telemetry.support import watch
 
 WATCHES = [watch("web-1"), watch("web-2", canary="web-v3")]
@@ -29,16 +31,25 @@ class Pods:
     def __init__(self) -> None:
         self.of: dict[str, list[Target]] = {}
         self.fault: Unavailable | None = None
+        self.unknown: dict[str, str] = {}
 
-    async def find(self, watches: Sequence[Watch]) -> Mapping[str, Sequence[Target]]:
+    async def find(self, watches: Sequence[Watch]) -> Mapping[str, FoundTargets]:
         if self.fault is not None:
             raise self.fault
-        return {one.release_id: self.of[one.release_id] for one in watches}
+        return {one.release_id: self._found(one.release_id) for one in watches}
+
+    def _found(self, release_id: str) -> FoundTargets:
+        if release_id in self.unknown:
+            return FoundTargets(unknown=self.unknown[release_id])
+        targets = tuple(self.of[release_id])
+        return FoundTargets(baseline=targets, canary=targets)
 
 
 class Scene:
-    def __init__(self, telemetry: Telemetry, pods: Pods, servers: Mapping[str, Stub], clock: HandClock) -> None:
-        self.telemetry, self.pods, self.servers, self.clock = telemetry, pods, servers, clock
+    def __init__(
+        self, telemetry: Telemetry, source: ScrapeSource, pods: Pods, servers: Mapping[str, Stub], clock: HandClock
+    ) -> None:
+        self.telemetry, self.source, self.pods, self.servers, self.clock = telemetry, source, pods, servers, clock
 
     def target(self, name: str) -> Target:
         return Target(name=name, url=self.servers[name].url)
@@ -77,7 +88,7 @@ async def scene() -> AsyncIterator[Scene]:
             tick_seconds=1.0,
             concurrency=4,
         )
-        yield Scene(SampledTelemetry(source, schema=ENVOY, index=index, clock=clock), pods, servers, clock)
+        yield Scene(SampledTelemetry(source, schema=ENVOY, index=index, clock=clock), source, pods, servers, clock)
 
 
 def counted(reading: Reading) -> tuple[int, int]:
@@ -91,8 +102,8 @@ async def test_targets_named_in_the_settings_are_those_of_every_release() -> Non
     targets = StaticTargets([URL("http://10.0.0.7:15090"), URL("http://[::1]:9901"), URL("http://10.0.0.7:15090")])
     found = await targets.find(WATCHES)
     assert set(found) == {"web-1", "web-2"}
-    assert [one.name for one in found["web-1"]] == ["10.0.0.7:15090", "::1:9901"]
-    assert [one.url for one in found["web-1"]] == ["http://10.0.0.7:15090", "http://[::1]:9901"]
+    assert [one.name for one in found["web-1"].canary] == ["10.0.0.7:15090", "::1:9901"]
+    assert [one.url for one in found["web-1"].baseline] == ["http://10.0.0.7:15090", "http://[::1]:9901"]
     assert found["web-1"] is found["web-2"], "one list, looked at once"
 
 
@@ -132,3 +143,75 @@ async def test_while_nobody_knows_the_targets_ticks_are_null_and_nothing_is_lost
         it.pods.fault = None
         it.says("a", v1=130, v2=12, v3=1)
         assert counted((await it.read())["web-1"]) == (30, 2)
+
+
+async def test_a_pod_that_has_gone_makes_no_tick_null_and_what_the_others_served_is_counted() -> None:
+    async with scene() as it:
+        it.pods.of = {one.release_id: [it.target("a"), it.target("b")] for one in WATCHES}
+        it.says("a", v1=100, v2=10, v3=1)
+        it.says("b", v1=50, v2=5, v3=1)
+        await it.read()
+        it.says("a", v1=110, v2=11, v3=1)
+        it.pods.of = it.both("a")
+        assert counted((await it.read())["web-1"]) == (10, 1)
+
+
+async def test_a_pod_that_is_being_deleted_counts_while_it_answers_and_is_not_waited_for_when_it_does_not() -> None:
+    async with scene() as it:
+        leaving = msgspec.structs.replace(it.target("b"), leaving=True)
+        it.pods.of = {one.release_id: [it.target("a"), leaving] for one in WATCHES}
+        it.says("a", v1=100, v2=10, v3=1)
+        it.says("b", v1=50, v2=5, v3=1)
+        await it.read()
+        it.says("a", v1=110, v2=11, v3=1)
+        it.says("b", v1=53, v2=6, v3=1)
+        assert counted((await it.read())["web-1"]) == (13, 2)
+        it.says("a", v1=120, v2=12, v3=1)
+        it.servers["b"].does(says("no", status=503))
+        assert counted((await it.read())["web-1"]) == (10, 1)
+
+
+async def test_of_a_release_whose_pods_are_not_known_nothing_is_counted_and_the_others_are() -> None:
+    async with scene() as it:
+        it.pods.of = it.both("a")
+        it.says("a", v1=100, v2=10, v3=1)
+        await it.read()
+        it.pods.unknown = {"web-2": "pods cannot be watched: 403"}
+        it.says("a", v1=110, v2=11, v3=1)
+        readings = await it.read()
+        assert counted(readings["web-1"]) == (10, 1)
+        assert readings["web-2"].gap == "pods cannot be watched: 403"
+        assert it.source.unreached == {"web-2": "pods cannot be watched: 403"}
+
+
+async def test_a_release_none_of_whose_proxies_answers_is_told_and_a_single_silent_one_is_not() -> None:
+    async with scene() as it:
+        it.pods.of = {"web-1": [it.target("a")], "web-2": [it.target("a"), it.target("b")]}
+        it.says("b", v1=50, v2=5, v3=1)
+        it.servers["a"].does(says("no", status=503))
+        await it.read()
+        assert set(it.source.unreached) == {"web-1"}
+        assert it.source.unreached["web-1"].startswith("none of the 1 proxies of the baseline can be read: ")
+
+
+async def test_a_proxy_that_fails_again_and_again_is_asked_less_and_less_often_and_again_when_it_answers() -> None:
+    async with scene() as it:
+        it.pods.of = {one.release_id: [it.target("a"), it.target("b")] for one in WATCHES}
+        it.says("b", v1=50, v2=5, v3=1)
+        it.servers["a"].does(says("no", status=503))
+        for _ in range(60):
+            await it.read()
+        assert len(it.servers["b"].asked) == 60
+        assert 6 <= len(it.servers["a"].asked) <= 14
+        it.says("a", v1=1, v2=1, v3=1)
+        asked = len(it.servers["a"].asked)
+        for _ in range(30):
+            await it.read()
+        assert len(it.servers["a"].asked) >= asked + 15
+
+
+async def test_a_pods_age_is_that_of_its_containers_where_its_proxy_does_not_say_one() -> None:
+    collected = Collection(epoch_offset=1000.0)
+    collected.born("a", 1200.0)
+    collected.born("a", 1300.0)
+    assert collected.metadata["a"].born == 200.0, "what is known already goes first"

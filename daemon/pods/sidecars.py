@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
+from config.policy import Failures
 from config.settings import PrometheusTelemetry, SidecarTelemetry
 from daemon.aio.clock import Clock
 from daemon.aio.parsing import ParserPool
@@ -98,6 +99,10 @@ class PodTelemetry:
     def split(self) -> bool:
         """See ``Telemetry``."""
         return self._telemetry.split
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        """See ``Telemetry``."""
+        return self._telemetry.cannot_tell(failures)
 
     @property
     def failure(self) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from config.policy import Failures
 from daemon.aio.clock import Clock
 from daemon.model import Reading, Watch
 from daemon.ports.telemetry import Telemetry
@@ -82,6 +83,10 @@ class FallbackTelemetry:
     def split(self) -> bool:
         """Whether the latency histograms hold successes only."""
         return self._first.split
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        """What one of them never tells: a release may be read from either."""
+        return tuple(dict.fromkeys((*self._first.cannot_tell(failures), *self._second.cannot_tell(failures))))
 
     @property
     def failure(self) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from analyzers.counts import Arm
+from config.policy import Failures
 from daemon.model import Reading, Watch
 from daemon.telemetry.fallback import PATIENCE_SECONDS, FallbackTelemetry
 from tests.hand.clock import HandClock
@@ -30,8 +31,12 @@ class Source:
         self.broken: dict[str, str] = {}
         self.asked: list[list[str]] = []
         self.forgotten: list[str] = []
+        self.untold: tuple[str, ...] = ()
         self._clock, self._late = clock, late_seconds
         self._last: dict[str, float] = {}
+
+    def cannot_tell(self, failures: Failures) -> Sequence[str]:
+        return self.untold
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self.asked.append([one.release_id for one in watches])
@@ -159,3 +164,10 @@ async def test_a_release_that_has_ended_is_forgotten_by_both() -> None:
     await scene.ticks(2)
     scene.both.forget("web-1")
     assert (scene.first.forgotten, scene.second.forgotten) == (["web-1"], ["web-1"])
+
+
+def test_what_either_source_never_tells_is_said_once() -> None:
+    scene = Scene()
+    scene.first.untold, scene.second.untold = ("resets",), ("resets", "flags")
+
+    assert list(scene.both.cannot_tell(Failures())) == ["resets", "flags"]

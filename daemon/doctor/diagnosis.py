@@ -54,6 +54,7 @@ class Code(StrEnum):
     AGES_UNKNOWN = "ages-unknown"
     DENIALS_UNKNOWN = "denials-unknown"
     CONTROL_PLANE_UNSEEN = "control-plane-unseen"
+    SIDECARS_UNSEEN = "sidecars-unseen"
     PERMISSION_NARROW = "permission-narrow"
 
     SERIES = "series"

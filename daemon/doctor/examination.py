@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from config.settings import Settings
+from config.settings import Mesh, Settings, SidecarTelemetry
 from daemon.aio.clock import Clock
 from daemon.clusters import KubeClients
 from daemon.doctor import broker, clusters, routes, sources
@@ -78,10 +78,15 @@ class Examination:
         return [*found, *(one for task in tasks for one in task.result())]
 
     async def _source(self, name: str, placed: Mapping[int, Placed]) -> list[Diagnosis]:
-        here = [(self.cases[number], one.pods) for number, one in placed.items() if self.cases[number].mesh.telemetry == name]
-        kinds = [kind_of(mesh) for mesh in self.settings.meshes.values() if mesh.telemetry == name]
+        entry = self.settings.telemetry[name]
+        if isinstance(entry, SidecarTelemetry):
+            return [_unseen(entry, name=name)]
+        here = [
+            (self.cases[number], one.pods) for number, one in placed.items() if self._read_here(self.cases[number].mesh) == name
+        ]
+        kinds = [kind_of(mesh) for mesh in self.settings.meshes.values() if self._read_here(mesh) == name]
         return await sources.examine(
-            self.settings.telemetry[name],
+            entry,
             name=name,
             build=next((kind.build for kind in kinds), ""),
             cases=here,
@@ -90,9 +95,26 @@ class Examination:
             progress=self.progress,
         )
 
+    def _read_here(self, mesh: Mesh) -> str | None:
+        """The entry that is examined for a mesh: what stands in for sidecars, which the daemon alone reads."""
+        entry = self.settings.telemetry[mesh.telemetry]
+        return entry.fallback if isinstance(entry, SidecarTelemetry) else mesh.telemetry
+
     async def _placed(self, kubes: KubeClients, case: Case) -> Placed:
         try:
             there = kubes.open_mesh(case.mesh, name=case.mesh_name)
         except InvalidInput as error:
             return Placed(diagnoses=[Diagnosis(code=Code.NOT_EXAMINED, where=error.path, found=error.message, fix=error.fix)])
         return await routes.examine(case, there, seconds=self.settings.limits.locate_seconds)
+
+
+def _unseen(entry: SidecarTelemetry, *, name: str) -> Diagnosis:
+    instead = (
+        "nothing is watched in their place" if entry.fallback is None else f"telemetry.{entry.fallback} is watched in their place"
+    )
+    return Diagnosis(
+        code=Code.SIDECARS_UNSEEN,
+        where=f"telemetry.{name}",
+        found=f"sidecars are read by the daemon only: {instead} is watched in their place",
+        fix=f"look at a release's status while it is watched; telemetry.{name}.fallback names a Prometheus to be watched here",
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from config.settings import PrometheusTelemetry, Telemetry
+from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.aio.clock import Clock
 from daemon.armpods import PodsByArm
 from daemon.doctor import counting, stores
@@ -34,7 +34,14 @@ Cases = Sequence[tuple[Case, PodsByArm | None]]
 
 
 async def examine(
-    entry: Telemetry, *, name: str, build: str, cases: Cases, seconds: float, clock: Clock, progress: Progress
+    entry: PrometheusTelemetry | EnvoyTelemetry,
+    *,
+    name: str,
+    build: str,
+    cases: Cases,
+    seconds: float,
+    clock: Clock,
+    progress: Progress,
 ) -> list[Diagnosis]:
     """What is wrong with it, and with what it counts.
 
@@ -72,7 +79,9 @@ async def examine(
         return [stores.unanswered(error, where=where)]
 
 
-async def _store(entry: Telemetry, witness: Witness, *, where: str, build: str, clock: Clock) -> list[Diagnosis]:
+async def _store(
+    entry: PrometheusTelemetry | EnvoyTelemetry, witness: Witness, *, where: str, build: str, clock: Clock
+) -> list[Diagnosis]:
     """What the store behind it has; nothing where proxies are asked themselves."""
     if witness.store is None or not isinstance(entry, PrometheusTelemetry):
         return []

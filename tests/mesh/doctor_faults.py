@@ -141,7 +141,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="The canary's subset chooses no pod",
-        found=((Code.ARM_WITHOUT_PODS, "canary: no pod is behind it (chosen by version=typo)"),),
+        found=((Code.ARM_WITHOUT_PODS, "canary: no pod is behind it (chosen by app=web, version=typo)"),),
         release={"service": "api"},
     ),
     Fault(

@@ -14,9 +14,9 @@ from daemon.meshes.registry import schemas
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.history.watching import history_from
 from tests.live.telemetry_world import Sums
-from tests.live.test_telemetry_prometheus import Pod
+from tests.live.test_telemetry_prometheus import Pod, all_scraped
 from tests.servers.prometheus import prometheus
-from tests.servers.run import LOOPBACK, free_ports
+from tests.servers.run import LOOPBACK, free_ports, until
 from tests.telemetry.support import workloads
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
@@ -33,6 +33,7 @@ async def test_a_history_that_is_read_equals_what_live_readings_of_the_same_scra
             stack.push_async_callback(pod.stop)
         targets = [{"targets": [f"{LOOPBACK}:{pod.port}"]} for pod in pods]
         server = await stack.enter_async_context(prometheus(tmp_path, [{"job_name": "pods", "static_configs": targets}]))
+        await until(lambda: all_scraped(pods), within=30)
         settings = PrometheusTelemetry(url=server.url, dialect="istio", tick_seconds=1.0, timeout_seconds=10.0)
         live, begin, ticks = Sums(), time.time(), 0
         async with telemetry_from(settings, clock=SystemClock(), schemas=schemas()) as telemetry:

@@ -94,7 +94,10 @@ def progress(rows: Rows, limits: Limits) -> Array:
 
 def certified_bound(rows: Rows, limits: Limits) -> Array:
     """The smallest factor of the slow end (releases,) that is excluded from above; NaN while none below 16 is."""
-    seen = exceedance(rows, limits)
+    return _certified(exceedance(rows, limits), limits)
+
+
+def _certified(seen: Exceedance, limits: Limits) -> Array:
     at, width = np.arange(len(seen.kappa)), math.log(LARGEST_BOUND)
     high, known = np.full(len(at), width), seen.usable
     for _ in range(_PASSES):
@@ -108,7 +111,8 @@ def certified_bound(rows: Rows, limits: Limits) -> Array:
 
 def told(rows: Rows, limits: Limits) -> list[str]:
     """What is known of the slow end of each release, or why it is not."""
-    factors, seen = certified_bound(rows, limits), exceedance(rows, limits)
+    seen = exceedance(rows, limits)
+    factors = _certified(seen, limits)
     return [_told(rows, limits, at, factor=factor, seen=seen) for at, factor in enumerate(factors.tolist())]
 
 

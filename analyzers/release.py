@@ -61,7 +61,9 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
     asked = (terms.require_slow_end > 0.0) | (tail >= NOTEWORTHY)
     p99_progress = p99.progress(part, terms) if asked.any() else np.zeros(len(chosen))
     untold = np.flatnonzero(asked & (p99_progress < 1.0))
-    known = dict(zip(untold.tolist(), p99.told(Rows(part.raw[untold]), terms.take(untold)), strict=True))
+    # A batch of none would cost a whole search of the bound, at each tick of those that have nothing open there.
+    found = p99.told(Rows(part.raw[untold]), terms.take(untold)) if len(untold) else []
+    known = dict(zip(untold.tolist(), found, strict=True))
     mismatched, answered = share.mismatched(part), share.answered(part)
     beside = asides.beside(part, terms)
     result = {}

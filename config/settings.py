@@ -119,6 +119,10 @@ class PrometheusTelemetry(
     client_key_file: Annotated[
         FileName | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
     ] = None
+    streams: Annotated[
+        dict[str, list[str]],
+        Meta(description="Values of labels that only streams have; those are counted, and their durations are no latency."),
+    ] = {}
     headers: Annotated[dict[str, str], Meta(description="Sent with each query, e.g. X-Scope-OrgID.", extra={"secret": True})] = {}
     query: Annotated[
         dict[str, str],
@@ -199,6 +203,10 @@ class EnvoyTelemetry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         Literal["text", "bins"],
         Meta(description="text: the buckets of /stats/prometheus. bins: the raw bins of /stats (admin only)."),
     ] = "text"
+    streams: Annotated[
+        dict[str, list[str]],
+        Meta(description="Values of labels that only streams have; those are counted, and their durations are no latency."),
+    ] = {}
     tick_seconds: Annotated[float, Meta(ge=0.25, le=300.0, description="The sampling interval.")] = 1.0
     timeout_seconds: Annotated[
         Positive, Meta(description="Longest wait for one proxy, read to its end; later is a tick without data.")

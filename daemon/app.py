@@ -30,7 +30,7 @@ from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.guard import read_token
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
-from daemon.meshes.registry import schemas
+from daemon.meshes.registry import schemas, why_observed_only
 from daemon.pods.sidecars import sidecars_from
 from daemon.pods.watching import PodWatch
 from daemon.ports.telemetry import Telemetry
@@ -190,7 +190,8 @@ async def _open_meshes(settings: Settings, kubes: KubeClients) -> dict[str, Mesh
     """The clusters of each configured mesh. Credentials of the API servers are read now, not at the first revert."""
     await kubes.connect(settings.meshes.values())
     return {
-        name: Mesh(clusters=kubes.open_mesh(mesh, name=name), telemetry=mesh.telemetry) for name, mesh in settings.meshes.items()
+        name: Mesh(clusters=kubes.open_mesh(mesh, name=name), telemetry=mesh.telemetry, observed_only=why_observed_only(mesh))
+        for name, mesh in settings.meshes.items()
     }
 
 

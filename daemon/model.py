@@ -24,6 +24,7 @@ __all__ = [
     "Finding",
     "Outcome",
     "PodsState",
+    "Protocol",
     "Reading",
     "Record",
     "Release",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 Text = Annotated[str, Meta(max_length=1024)]
+Protocol = Literal["http", "tcp"]
+"""What is counted of a release: requests (gRPC is HTTP too), or connections."""
 
 
 class Outcome(StrEnum):
@@ -99,6 +102,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         baseline: the version that has served so far; traffic goes back to it.
         canary: the new version.
         strategy: how the canary gets its traffic. Only ``canary`` is built; the other words are refused with the reason.
+        protocol: what is counted of it: ``http`` for requests, gRPC's too; ``tcp`` for connections, of which those that failed are
+            the errors, and which have no latency.
         weight: the canary's configured share of the traffic, in percent.
         policy: name of a configured policy.
         artifact: what was deployed, for the record (an image, a package URL).
@@ -113,6 +118,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     baseline: ArmSpec
     canary: ArmSpec
     strategy: Literal["canary", "blue-green", "header", "mirror"] = "canary"
+    protocol: Protocol = "http"
     weight: Annotated[float, Meta(ge=0.0, le=100.0)] | None = None
     policy: str = "default"
     artifact: Text | None = None

@@ -13,6 +13,7 @@ from daemon.errors import InvalidInput
 
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 _DOTTED = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?")
+_BACKEND = re.compile(rf"(?=.{{1,253}}\Z)(?:{_DOTTED.pattern})(?:[/|]{{1,2}}(?:{_DOTTED.pattern}))*")
 _LABEL_KEY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?/)?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _RELEASE_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,94}[a-z0-9])?")
@@ -36,6 +37,12 @@ def dotted(value: str, *, path: str) -> str:
         path=path,
         fix="use 1 to 253 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit",
     )
+
+
+def backend(value: str, *, path: str) -> str:
+    """Return ``value`` if it is such a name, or a proxy's for a cluster, which joins several by ``/`` or ``|``; else raise."""
+    fix = "use 1 to 253 letters, digits, '-', '_' or '.', beginning and ending with a letter or digit; between them / or | too"
+    return _matching(_BACKEND, value, path=path, fix=fix)
 
 
 def label_key(value: str, *, path: str) -> str:

@@ -21,7 +21,7 @@ MOST_LABELS: Final = 64
 
 _TOKENS = ("service", "namespace", "cluster", "mesh", "policy")
 _ARMS = ("baseline", "canary")
-_OF_AN_ARM = ("workload", "version", "subset", "service")
+_OF_AN_ARM = ("workload", "version", "subset")
 
 
 def decode_release(document: object, *, path: str = "$", stored: bool = False) -> Release:
@@ -74,6 +74,7 @@ def _arm_faults(arm: object, path: str) -> Iterator[Fault]:
         return
     for field in _OF_AN_ARM:
         yield from _name(names.dotted, arm.get(field), join(path, field))
+    yield from _name(names.backend, arm.get("service"), join(path, "service"))
     labels = arm.get("labels", {})
     where = join(path, "labels")
     if isinstance(labels, Mapping) and len(labels) > MOST_LABELS:

@@ -28,7 +28,7 @@ from daemon.engine import fanout
 from daemon.engine.fanout import Clusters, FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, TimedOut
-from daemon.meshes.registry import bare
+from daemon.meshes.registry import bare, why_observed_only
 from daemon.model import Action, Release
 from daemon.placement import Placement
 from daemon.settings import load_settings
@@ -52,6 +52,9 @@ def run(options: argparse.Namespace) -> Exit:
     config = options.config or os.environ.get("VERDICTD_CONFIG")
     settings = Settings() if config is None else load_settings(config, environ=os.environ)
     mesh = mesh_of(bare() if config is None else settings.meshes, release)
+    if reason := why_observed_only(mesh):
+        problem = Fault(path="--mesh", message=reason, fix="take the traffic back by the mesh's own means")
+        raise ConfigError((problem,), source=_SOURCE)
     chosen = {name: value for name in ("kubeconfig", "context") if (value := getattr(options, name)) is not None}
     if chosen:
         settings, mesh = _of_one_cluster(settings, mesh, chosen)

@@ -95,7 +95,7 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int, a
     """A session for this release, with what it left out filled in. ``announced_at``, in seconds since 1970; null: now.
 
     Raises:
-        InvalidInput: it names a cluster, mesh or policy that is not here, or a watch that cannot be judged.
+        InvalidInput: it names a cluster, mesh or policy that is not here, or a watch that cannot be counted, judged or acted on.
         Refused: as many releases as allowed are being watched already.
     """
     if running >= ports.limits.max_releases:
@@ -104,8 +104,12 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int, a
         wrong = f"this daemon watches cluster {ports.cluster!r}, not {release.cluster!r}"
         raise InvalidInput(wrong, path="$.cluster", fix="leave it out, or send the event to that cluster's daemon")
     mesh_name = names.mesh(release.mesh, configured=ports.meshes)
-    policy = _policy(ports, release)
-    telemetry = ports.telemetry[ports.meshes[mesh_name].telemetry]
+    policy, mesh = _policy(ports, release), ports.meshes[mesh_name]
+    telemetry = ports.telemetry[mesh.telemetry]
+    if mesh.observed_only and policy.mode == "enforce":
+        raise InvalidInput(mesh.observed_only, path="$.mesh", fix="name a policy whose mode is observe")
+    if reason := telemetry.cannot_count(release):
+        raise InvalidInput(reason, path="$.protocol", fix="take it back by hand where it goes wrong (verdictd revert)")
     if untold := telemetry.cannot_tell(policy.failures):
         wrong, _, fix = untold[0].rpartition("; ")
         raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="$.policy", fix=fix)

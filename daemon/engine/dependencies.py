@@ -30,10 +30,12 @@ class Mesh:
     Attributes:
         clusters: by name, first the one where its releases are judged; further ones are only reverted with it.
         telemetry: which source counts it.
+        observed_only: why its traffic cannot be taken back; empty where it can.
     """
 
     clusters: Mapping[str, MeshCluster]
     telemetry: str
+    observed_only: str = ""
 
     @property
     def home(self) -> MeshCluster:

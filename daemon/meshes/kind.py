@@ -52,7 +52,7 @@ class MeshKind:
 
     Attributes:
         settings: what a person writes of it, a struct whose tag is the kind's name.
-        router: makes a router from such settings.
+        router: makes a router from such settings; null: its releases are observed only, and refused where a policy enforces.
         telemetry: how its proxies' counters are named; sources of telemetry refer to it by its name.
         rights: on the API server; none: the mesh is steered without one. With some, its settings are those of a ``KubeMesh``.
         connections: that a router holds open at a time, beside those to the API server.
@@ -61,24 +61,28 @@ class MeshKind:
         proven: the servers that it is tested on, for the documents.
         build: the series by which its control plane says which version it is, as a selector; empty: there is none.
         mends: what to do in the mesh so that its telemetry tells more, by what is missing.
+        notes: what a person must know of its telemetry, a sentence or two each, for the documents.
     """
 
     settings: type[Mesh]
-    router: MakeRouter
+    router: MakeRouter | None = None
     telemetry: Schema
     rights: tuple[Right, ...] = ()
     connections: int = 0
-    routes: str
+    routes: str = ""
     arms: str
     proven: str
     build: str = ""
     mends: Mapping[Mend, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what no settings could name, or what could not make a router; and a mesh that could not be told its cluster."""
+        """Refuse what no settings could name, what could not make a router, or a mesh that could not be told its cluster."""
         _check(self.settings, self.router, self.telemetry)
         if self.rights and not issubclass(self.settings, KubeMesh):
             raise TypeError(f"{self.settings.__name__} is no KubeMesh, and has rights on an API server")
+        if (self.router is None) is bool(self.routes):
+            raise TypeError(f"{self.settings.__name__} must have a router and the words for its routes, or neither")
 
     @property
     def name(self) -> str:
@@ -98,5 +102,5 @@ def _check(settings: object, router: object, telemetry: object) -> None:
     tag = settings.__struct_config__
     if tag.tag_field != "kind" or not isinstance(tag.tag, str):
         raise TypeError(f"{settings.__name__} has no tag of text under kind")
-    if not callable(router) or not isinstance(telemetry, Schema):
+    if not (router is None or callable(router)) or not isinstance(telemetry, Schema):
         raise TypeError(f"{tag.tag} has no router that can be called, or no Schema of its telemetry")

@@ -12,9 +12,14 @@ from msgspec import structs
 
 from config.errors import ConfigError, Fault
 from config.settings import Mesh
+from daemon.meshes.consul.mesh import CONSUL
 from daemon.meshes.envoy.mesh import ENVOY
+from daemon.meshes.envoygateway.mesh import ENVOY_GATEWAY
 from daemon.meshes.istio.mesh import ISTIO
 from daemon.meshes.kind import MeshKind, Router
+from daemon.meshes.linkerd.mesh import LINKERD
+from daemon.meshes.osm.mesh import OSM
+from daemon.meshes.unsteered import UnsteeredRouter, unsteered
 from daemon.packages import Rows, with_installed
 from daemon.telemetry.schema import Schema
 
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 
 GROUP = "verdictd.meshes"
 
-BUILT_IN: tuple[MeshKind, ...] = (ENVOY, ISTIO)
+BUILT_IN: tuple[MeshKind, ...] = (CONSUL, ENVOY, ENVOY_GATEWAY, ISTIO, LINKERD, OSM)
 
 
 @functools.cache
@@ -57,7 +62,14 @@ def kind_of(mesh: Mesh) -> MeshKind:
 
 def router_for(mesh: Mesh, *, kube: "KubeClient", name: str = "NAME") -> Router:
     """The router of one configured mesh, by its name in the settings. ``kube`` connects only when a mesh that needs it is used."""
-    return kind_of(mesh).router(mesh, kube=kube, name=name)
+    kind = kind_of(mesh)
+    return UnsteeredRouter(kind=kind.name) if kind.router is None else kind.router(mesh, kube=kube, name=name)
+
+
+def why_observed_only(mesh: Mesh) -> str:
+    """Why nothing of this mesh can be taken back; empty where it can."""
+    kind = kind_of(mesh)
+    return "" if kind.router is not None else unsteered(kind.name)
 
 
 def need_kubernetes(meshes: Iterable[Mesh]) -> bool:

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from config.policy import Failures
-from daemon.model import Reading, Watch
+from daemon.model import Reading, Release, Watch
 
 
 class Telemetry(Protocol):
@@ -38,6 +38,10 @@ class Telemetry(Protocol):
     @property
     def failure(self) -> str | None:
         """Why the last reading brought nothing at all, for any release; null when the source has answered."""
+        ...
+
+    def cannot_count(self, release: Release) -> str | None:
+        """Why nothing of this release can ever be counted, whatever is there of it; null where it can."""
         ...
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:

@@ -20,7 +20,7 @@ from daemon.telemetry.scrape.bins import EnvoyBins
 from daemon.telemetry.scrape.source import Page, ScrapeSource
 from daemon.telemetry.scrape.targets import StaticTargets
 from daemon.telemetry.scrape.text import PrometheusText
-from daemon.telemetry.spoken import spoken
+from daemon.telemetry.spoken import spoken, with_streams
 
 _CONNECTIONS = 4
 Through = Callable[[Source, SeriesIndex, Schema], Source]
@@ -51,7 +51,7 @@ async def telemetry_from(
     Raises:
         InvalidInput: the settings cannot be honoured; the path is relative to the entry.
     """
-    schema = schemas[settings.dialect]
+    schema = with_streams(schemas[settings.dialect], settings.streams)
     if isinstance(settings, PrometheusTelemetry):
         schema = spoken(schema, settings)
     if not schema.about.denials:
@@ -117,10 +117,10 @@ async def _scraped(
     endpoints = [base_url(text, path=f"telemetry.{name}.endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
     match settings.histograms:
         case "bins":
-            index = SeriesIndex(schema)
+            index = SeriesIndex(schema, direct=True)
             page: Page = EnvoyBins(index, schema)
         case "text":
-            index = SeriesIndex(schema, as_text=True)
+            index = SeriesIndex(schema, as_text=True, direct=True)
             page = PrometheusText(index, schema)
         case _:
             assert_never(settings.histograms)

@@ -27,9 +27,13 @@ _USUAL: Final = Failures()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ending:
-    """What the labels of a series say of how its requests ended; the same for all series that say the same."""
+    """What the labels of a series say of how its requests ended; the same for all series that say the same.
+
+    ``ended``: whatever the policy, where its counter counts nothing else.
+    """
 
     labels: Mapping[str, str]
+    ended: Ended | None = None
 
 
 class Outcomes:
@@ -49,6 +53,8 @@ class Outcomes:
 
     def of(self, ending: Ending) -> Ended:
         """How the requests ended of the series with these labels."""
+        if ending.ended is not None:
+            return ending.ended
         found = self._known.get(ending)
         if found is None:
             found = self._known[ending] = self._meaning(ending.labels)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from config.policy import Failures
 from daemon.aio.clock import Clock
 from daemon.errors import VerdictdError
-from daemon.model import Reading, Watch
+from daemon.model import Reading, Release, Watch
 from daemon.telemetry.counters.collection import Collection, Source
 from daemon.telemetry.counters.deltas import ScrapeRound
 from daemon.telemetry.counters.readings import CounterState
@@ -67,6 +67,12 @@ class SampledTelemetry:
     def failure(self) -> str | None:
         """Why the last reading brought nothing at all; null when somebody has answered."""
         return self._failure
+
+    def cannot_count(self, release: Release) -> str | None:
+        """What this telemetry has no counters of."""
+        if release.protocol in self._schema.protocols:
+            return None
+        return f"{self._schema.name} telemetry has no counters of {release.protocol}: nothing of the release could be seen"
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id. Never raises for a source that fails."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal, assert_never
 
-from daemon.model import ArmSpec, Release
+from daemon.model import ArmSpec, Protocol, Release
 
 Selector = tuple[tuple[str, str], ...]
 """Labels and the values they must have, sorted by label: how the series of one arm are known."""
@@ -21,7 +21,9 @@ class Ended(IntEnum):
 
     ``FORBIDDEN`` ones were answered as a policy filter answers, be it by one or by the application: those that its own counter
     has not denied were served; of ``REFUSED`` ones those have failed. ``EXCUSED`` ones are nobody's fault and are not counted.
-    The clients of ``UNANSWERED`` ones gave up. Of ``UNCLASSIFIED`` ones the labels do not say how they ended.
+    The clients of ``UNANSWERED`` ones gave up. Of ``UNCLASSIFIED`` ones the labels do not say how they ended. ``FAILED_AMONG``
+    ones have failed, and another counter of the view counts the same ones, as served or as failed: a call of gRPC under HTTP 200,
+    a connection that was opened.
     """
 
     SERVED = 0
@@ -31,6 +33,7 @@ class Ended(IntEnum):
     UNANSWERED = 4
     UNCLASSIFIED = 5
     REFUSED = 6
+    FAILED_AMONG = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,30 +150,56 @@ class ArmLabels:
         return frozenset([*named, *either, *self.also.values(), *self.instead.values(), *self.pod_labels.values(), *of_pods])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """A counter beside the one of requests.
+
+    Attributes:
+        names: pattern of the metric's names, for Python and RE2, with no ``|`` outside of brackets.
+        when: all of these hold for a series that counts; others of the name say nothing.
+        ended: how what it counts has ended.
+    """
+
+    names: str
+    when: tuple[Test, ...] = ()
+    ended: Ended
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class View:
     """One place from where requests are seen: at the pods that serve them, or at those who ask. Views are never added up.
 
     Attributes:
-        requests: counter of requests by outcome.
-        latency: base name of the latency histogram.
+        protocol: what is counted: requests, or connections of TCP.
+        requests: counter of requests by outcome; of TCP, of the connections that were opened.
+        latency: base name of the latency histogram; null: there is none.
         unit_ms: what one unit of the histogram is in ms.
+        beside: further counters of the same requests.
         always: labels every series of the view has, such as the reporter.
         server_side: the proxies stand beside the pods: one target is one pod, and what it says of itself is of that pod.
+        on_page: its labels stand on the proxy's own page; else whoever scrapes it adds them, as Prometheus does from the pod's.
         arms: how arms are known.
     """
 
+    protocol: Protocol = "http"
     requests: str
-    latency: str
+    latency: str | None
     unit_ms: float = 1.0
+    beside: tuple[Counter, ...] = ()
     always: Selector = ()
     server_side: bool = False
+    on_page: bool = True
     arms: ArmLabels
 
     @property
-    def names(self) -> tuple[str, str, str]:
-        """The metric names to ask for: requests, buckets, sum. The histogram's count is its +Inf bucket."""
-        return (self.requests, f"{self.latency}_bucket", f"{self.latency}_sum")
+    def histogram(self) -> tuple[str, ...]:
+        """The metric names of its latencies: buckets and sum (the count is the +Inf bucket), and a native histogram's only one."""
+        return () if self.latency is None else (f"{self.latency}_bucket", f"{self.latency}_sum", self.latency)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metric names to ask for, but for those that are known by a pattern."""
+        return (self.requests, *self.histogram)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,20 +261,16 @@ class TextPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BinNames:
-    """Envoy's own names on its JSON page: text before the arm's name and after it, and the labels that stand for two parts.
+class BinName:
+    """Envoy's own names of one of its statistics, on its JSON page.
 
     Attributes:
-        prefix: before the arm's name.
-        infix: between the arm's name and what is counted.
-        arm: label that the arm's name stands for.
-        status: label that the class of the status stands for.
+        pattern: of the whole name; its named groups are labels.
+        metric: the statistic's name in Prometheus' format; ``\\g<group>`` stands for what a named group has.
     """
 
-    prefix: str
-    infix: str
-    arm: str
-    status: str
+    pattern: str
+    metric: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,12 +280,12 @@ class EnvoyStats:
     Attributes:
         filter: RE2 on Envoy's internal stat names; ``{arms}`` becomes the alternatives of the arms' names.
         port: at which a pod shows them to others; null: it does not.
-        bins: names for the raw bins of its histograms; null: they cannot be read.
+        bins: its names on the JSON page, where raw bins of its histograms are; none: they cannot be read.
     """
 
     filter: str
     port: int | None = None
-    bins: BinNames | None = None
+    bins: tuple[BinName, ...] = ()
 
 
 SCRAPERS = frozenset({"job", "prometheus", "monitor"})
@@ -294,13 +319,14 @@ class Schema:
             forbidden come here.
         told: what the policy's rules are made of; null: the mesh's own word is all there is, and without one they were served.
         split: the histograms carry the outcome, so that only successes are taken.
+        streams: any of these holds for what lasts as long as its client likes (websockets, streams): counted, and never timed.
         views: from where requests can be seen, best first. A release is counted in the first that can tell its arms apart.
         reporters: further places from where requests can be seen, by the word that chooses one in the settings; the usual one is
             among them.
         about: what targets say of themselves.
         scrape: how a target is asked directly.
         scrapers: labels that tell who has scraped, and nothing of what is counted, beside those with ``replica`` in their name.
-        of_requests: names that a store has for labels of the mesh's requests.
+        of_requests: labels of the mesh's requests, where they do not begin as Envoys' do, and names that a store has for such.
         target: labels of a target.
     """
 
@@ -308,13 +334,30 @@ class Schema:
     outcome: tuple[Rule, ...]
     told: Told | None = None
     split: bool
+    streams: tuple[Test, ...] = ()
     views: tuple[View, ...]
-    reporters: Mapping[str, View] = field(default_factory=dict)
+    reporters: Mapping[str, tuple[View, ...]] = field(default_factory=dict)
     scrapers: frozenset[str] = SCRAPERS
     of_requests: frozenset[str] = frozenset()
     target: TargetLabels = TargetLabels()
     about: SelfReport = SelfReport()
     scrape: TextPage | EnvoyStats
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """What can be counted, in the order of the views."""
+        return tuple(dict.fromkeys(view.protocol for view in self.views))
+
+    def timed(self, labels: Mapping[str, str]) -> bool:
+        """Whether the durations of a series with these labels are latencies."""
+        return not any(holds(test, labels) for test in self.streams)
+
+    def ended(self, labels: Mapping[str, str]) -> Ended:
+        """How what a series with these labels counts has ended by the mesh's own word: all there is of connections of TCP."""
+        for rule in self.outcome:
+            if all(holds(test, labels) for test in rule.when):
+                return rule.ended
+        return Ended.SERVED
 
 
 def holds(test: Test, labels: Mapping[str, str]) -> bool:

@@ -5,7 +5,7 @@ reads has to know of any of it.
 """
 
 import difflib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from config.errors import Fault
@@ -32,7 +32,7 @@ Rename = Callable[[str], str]
 
 def spoken(schema: Schema, settings: PrometheusTelemetry) -> Schema:
     """The schema by which this store is asked and read. ``faults`` has found nothing wrong with the settings."""
-    views = schema.views if settings.reporter is None else (schema.reporters[settings.reporter],)
+    views = schema.views if settings.reporter is None else schema.reporters[settings.reporter]
     named = settings.labels
 
     def rename(label: str) -> str:
@@ -42,13 +42,24 @@ def spoken(schema: Schema, settings: PrometheusTelemetry) -> Schema:
         schema,
         outcome=tuple(replace(rule, when=tuple(_test(test, rename) for test in rule.when)) for rule in schema.outcome),
         told=_told(schema.told, rename),
+        streams=tuple(_test(test, rename) for test in schema.streams),
         views=tuple(_view(view, settings.matchers, rename) for view in views),
         reporters={},
         about=_about(schema.about, _of_targets(schema, settings.matchers), rename),
         scrapers=schema.scrapers.union(settings.replica_labels),
-        of_requests=frozenset(label for own, label in named.items() if own not in {schema.target.pod, schema.target.instance}),
+        of_requests=frozenset(
+            {
+                *map(rename, schema.of_requests),
+                *(label for own, label in named.items() if own not in {schema.target.pod, schema.target.instance}),
+            }
+        ),
         target=_target(schema.target, rename),
     )
+
+
+def with_streams(schema: Schema, streams: Mapping[str, Sequence[str]]) -> Schema:
+    """The schema that knows these streams too, by values of labels as the mesh names them."""
+    return replace(schema, streams=(*schema.streams, *(Is(label, tuple(values)) for label, values in streams.items())))
 
 
 def faults(schema: Schema, settings: PrometheusTelemetry, *, path: str) -> Iterator[Fault]:
@@ -70,9 +81,11 @@ def faults(schema: Schema, settings: PrometheusTelemetry, *, path: str) -> Itera
 
 def labels_of(schema: Schema) -> frozenset[str]:
     """Every label that the schema reads, whatever is asked of it."""
-    views = (*schema.views, *schema.reporters.values())
+    views = _all_views(schema)
     found = {label for view in views for label in (*view.arms.labels, *(label for label, _ in view.always))}
     found |= set(ending_labels(schema))
+    found |= {test.label for view in views for counter in view.beside for test in counter.when}
+    found |= {test.label for test in schema.streams}
     found |= {test.label for counter in schema.about.denials for test in (*counter.when, *counter.unless)}
     return frozenset(found | {schema.target.pod, schema.target.instance, *schema.target.clusters})
 
@@ -107,7 +120,8 @@ def _told(told: Told | None, rename: Rename) -> Told | None:
 def _view(view: View, matchers: Mapping[str, str], rename: Rename) -> View:
     """A matcher on a label that the view has a value for takes its place: another gateway than the usual one."""
     always = {rename(label): value for label, value in view.always} | dict(matchers)
-    return replace(view, always=_selector(always), arms=_arms(view.arms, rename))
+    beside = tuple(replace(one, when=tuple(_test(test, rename) for test in one.when)) for one in view.beside)
+    return replace(view, always=_selector(always), beside=beside, arms=_arms(view.arms, rename))
 
 
 def _arms(arms: ArmLabels, rename: Rename) -> ArmLabels:
@@ -137,8 +151,12 @@ def _about(about: SelfReport, matchers: Mapping[str, str], rename: Rename) -> Se
 
 def _of_targets(schema: Schema, matchers: Mapping[str, str]) -> Mapping[str, str]:
     """Matchers on labels that the store gives to everything; those of the mesh's own are on its requests only."""
-    own = {label for view in (*schema.views, *schema.reporters.values()) for label in _mesh_labels(view)}
+    own = {label for view in _all_views(schema) for label in _mesh_labels(view)}
     return {label: value for label, value in matchers.items() if label not in own}
+
+
+def _all_views(schema: Schema) -> tuple[View, ...]:
+    return (*schema.views, *(view for views in schema.reporters.values() for view in views))
 
 
 def _mesh_labels(view: View) -> frozenset[str]:

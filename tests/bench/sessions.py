@@ -16,7 +16,7 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.ticker import Ticker
-from daemon.model import Reading, Watch
+from daemon.model import Reading, Release, Watch
 from daemon.placement import Placement
 from tests.bench.figures import Figure, spread
 from tests.bench.judging import BOUNDS
@@ -45,6 +45,9 @@ class _Synthetic:
 
     def cannot_tell(self, failures: Failures) -> Sequence[str]:
         return ()
+
+    def cannot_count(self, release: Release) -> str | None:
+        return None
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self._next += 1

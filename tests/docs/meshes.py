@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from daemon.kube.rights import Right, Scope
 from daemon.meshes.kind import MeshKind
+from daemon.model import Protocol
+from daemon.telemetry.schema import EnvoyStats, Schema
 
 PAGE = "docs/meshes.md"
 RIGHTS_PAGE = "deploy/README.md"
@@ -16,6 +18,18 @@ _INTRODUCTION = """# Meshes
 <!-- Made from the meshes' rows by `python -m tests.docs --write`; do not edit. -->
 
 A mesh is an entry under `meshes` in the settings, of one of these kinds; their keys are in [configuration.md](configuration.md).
+"""
+
+_OBSERVED = "not steered: releases are observed only"
+
+_TELEMETRY = """A mesh that is not steered has no router: a release on it is watched and judged, and its verdict is told.
+One whose policy enforces is refused with that reason, and `verdictd revert` says so too.
+
+## Telemetry
+
+A source under `telemetry` speaks one of these dialects (`dialect`), whichever way it is read.
+A release says by `protocol` what is counted of it; one that its mesh's dialect does not count is refused with that reason.
+Where denials are not known, requests that policy denies count as served; where ages are not, a pod's warm-up is not waited for.
 """
 
 _ANOTHER = """## One of your own
@@ -41,15 +55,52 @@ _WHERE: dict[Scope, str] = {
 
 def page(kinds: Sequence[MeshKind]) -> str:
     """The whole page."""
-    rows = [f"| `{one.name}` | {one.routes} | {one.arms} | `{one.telemetry.name}` | {one.proven} |" for one in kinds]
+    rows = [f"| `{one.name}` | {one.routes or _OBSERVED} | {one.arms} | `{one.telemetry.name}` | {one.proven} |" for one in kinds]
     table = (
         "| kind | routes that can send traffic to the canary | an arm is known by | telemetry | proven on |\n|---|---|---|---|---|"
     )
-    parts = [_INTRODUCTION, "\n".join([table, *rows]) + "\n", "## Rights on the API server\n"]
+    parts = [
+        _INTRODUCTION,
+        "\n".join([table, *rows]) + "\n",
+        _TELEMETRY,
+        _dialects(kinds),
+        *_notes(kinds),
+        "## Rights on the API server\n",
+    ]
     for one in kinds:
         said = rights(one.rights) if one.rights else "None: there is no cluster that it asks.\n"
         parts.append(f"### `{one.name}`\n\n{said}")
     return "\n".join([*parts, _ANOTHER])
+
+
+def _dialects(kinds: Iterable[MeshKind]) -> str:
+    rows = [
+        f"| `{name}` | {_counted(one)} | {_read_from(one)} | {_yes(bool(one.about.denials))} | {_yes(one.about.age is not None)} |"
+        for name, one in {kind.telemetry.name: kind.telemetry for kind in kinds}.items()
+    ]
+    head = "| dialect | counts | read from | denials | ages of pods |\n|---|---|---|---|---|"
+    return "\n".join([head, *rows]) + "\n"
+
+
+def _notes(kinds: Iterable[MeshKind]) -> Iterable[str]:
+    for one in kinds:
+        if one.notes:
+            yield f"### Telemetry of `{one.name}`\n\n" + "".join(f"- {note}\n" for note in one.notes)
+
+
+def _counted(schema: Schema) -> str:
+    words: dict[Protocol, str] = {"http": "requests", "tcp": "connections"}
+    return ", ".join(f"{words[protocol]} (`{protocol}`)" for protocol in schema.protocols)
+
+
+def _read_from(schema: Schema) -> str:
+    direct = {view.on_page for view in schema.views}
+    where = "Prometheus" if True not in direct else "Prometheus; proxies" if direct == {True} else "Prometheus; proxies of who asks"
+    return f"{where}; raw bins" if isinstance(schema.scrape, EnvoyStats) and schema.scrape.bins else where
+
+
+def _yes(known: bool) -> str:
+    return "known" if known else "not known"
 
 
 def rights(found: Iterable[Right]) -> str:

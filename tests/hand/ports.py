@@ -12,6 +12,7 @@ from config.settings import Limits
 from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
+from daemon.meshes.unsteered import UnsteeredRouter
 from daemon.model import Command, Reading, Release, Stage, TimedStep, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
 from daemon.ports.durable import Kept
@@ -133,6 +134,10 @@ class HandTelemetry:
         self.readings = list(readings)
         self.forgotten: list[str] = []
         self.asked: list[list[str]] = []
+        self.uncounted: str | None = None
+
+    def cannot_count(self, release: Release) -> str | None:
+        return self.uncounted
 
     def cannot_tell(self, failures: Failures) -> Sequence[str]:
         return ("failures.mirrored: this one cannot tell; leave it out",) if failures.mirrored == "excused" else ()
@@ -248,12 +253,19 @@ class Scene:
     policies: dict[str, Policy] = field(default_factory=lambda: {"default": POLICY})
     limits: Limits = field(default_factory=lambda: Limits(guard_seconds=0.0, locate_seconds=5.0))
     recorder: Recorder | None = None
+    observed_only: str = ""
 
     def ports(self) -> Ports:
         """The ports as the engine wants them."""
         return Ports(
             cluster="test",
-            meshes={"edge": Mesh(clusters={"test": MeshCluster(router=self.router)}, telemetry="hand")},
+            meshes={
+                "edge": Mesh(
+                    clusters={"test": MeshCluster(router=UnsteeredRouter(kind="made-up") if self.observed_only else self.router)},
+                    telemetry="hand",
+                    observed_only=self.observed_only,
+                )
+            },
             telemetry={"hand": self.telemetry},
             policies=self.policies,
             events={"hand": self.events, **self.more_events},

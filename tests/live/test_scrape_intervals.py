@@ -73,6 +73,9 @@ class Counted:
     def cannot_tell(self, failures: Failures) -> Sequence[str]:
         return self.telemetry.cannot_tell(failures)
 
+    def cannot_count(self, release: Release) -> str | None:
+        return self.telemetry.cannot_count(release)
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         readings = await self.telemetry.read(watches)
         for release_id, reading in readings.items():

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.servers import locate, run
+from tests.servers.consul import consul
 from tests.servers.crds import install_crds
 from tests.servers.envoy import envoy
 from tests.servers.istiod import istiod
@@ -112,6 +113,13 @@ async def test_prometheus_scrapes(tmp_path: Path) -> None:
                 return bool(json.loads(await get(f"{server.url}/api/v1/query?query=up"))["data"]["result"])
 
             await run.until(scraped, 20)
+
+
+async def test_consul_answers(tmp_path: Path) -> None:
+    entry = {"kind": "proxy-defaults", "name": "global", "config": {"protocol": "http"}}
+    async with consul(tmp_path, {"config_entries": {"bootstrap": [entry]}}) as agent:
+        found = json.loads(await get(f"{agent.url}/v1/config/proxy-defaults"))
+        assert [one["Config"] for one in found] == [{"protocol": "http"}]
 
 
 async def test_envoy_answers(tmp_path: Path) -> None:

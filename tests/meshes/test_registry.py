@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from msgspec import structs
@@ -22,6 +23,7 @@ from daemon.meshes import registry
 from daemon.meshes.istio.mesh import IstioMesh
 from daemon.meshes.kind import MeshKind
 from daemon.meshes.kuberouter import KubeRouter
+from daemon.model import ArmSpec, Release
 from daemon.settings import load_settings, settings_schema
 from daemon.telemetry.factory import telemetry_from
 from tests.docs import meshes, rbac, reference
@@ -33,6 +35,7 @@ from tests.meshes.objects import behind
 __all__ = ["packages"]
 
 ARMS = ["--service", "web", "--namespace", "shop", "--baseline", "service=web-v1", "--canary", "service=web-v2"]
+ALL = "consul, envoy, envoy-gateway, istio, linkerd"
 TELEMETRY = {"kind": "prometheus", "url": "http://127.0.0.1:9090", "dialect": "made-up"}
 
 
@@ -56,7 +59,7 @@ def test_its_settings_are_read_and_refused_as_any_other(tmp_path: Path) -> None:
         ({"kind": "made-up", "zone": 5}, "meshes.m.zone", 'write it in quotes: "5"'),
         ({"kind": "made-up", "zoen": "b"}, "meshes.m.zoen", "did you mean zone?"),
         ({"kind": "made-upp"}, "meshes.m.kind", "write made-up"),
-        ({"kind": 7}, "meshes.m.kind", "write envoy, istio or made-up"),
+        ({"kind": 7}, "meshes.m.kind", f"write {ALL}, osm or made-up"),
     ):
         with pytest.raises(ConfigError) as caught:
             load_settings(written(tmp_path, mesh))
@@ -68,8 +71,8 @@ def test_without_it_its_settings_name_no_mesh_and_no_dialect(tmp_path: Path) -> 
     with pytest.raises(ConfigError) as caught:
         load_settings(written(tmp_path, {"kind": "made-up"}))
     assert [(problem.path, problem.fix) for problem in caught.value.faults] == [
-        ("telemetry.t.dialect", "write envoy or istio"),
-        ("meshes.m.kind", "write envoy or istio"),
+        ("telemetry.t.dialect", f"write {ALL} or osm"),
+        ("meshes.m.kind", f"write {ALL} or osm"),
     ]
 
 
@@ -88,6 +91,25 @@ async def test_its_routes_are_found_and_taken_back(tmp_path: Path, capsys: pytes
         assert told["routes"] == ["shop/web: 10 % of the traffic", "edge/beta: 100 % of the traffic"]
         assert (told["action"], told["canary_percent"], told["baseline"]) == ("revert", 10.0, "2 ready endpoints")
         assert [one["weight"] for one in api.get(SPLITS, "shop", "web")["spec"]["backends"]] == [100, 0]
+        assert api.get(REDIRECTS, "edge", "beta")["spec"] == {"to": "web-v1"}
+
+
+@pytest.mark.usefixtures("made_up")
+async def test_a_release_that_its_telemetry_cannot_count_is_taken_back_by_hand_all_the_same(tmp_path: Path) -> None:
+    entry = PrometheusTelemetry(url="http://127.0.0.1:9090", dialect="made-up")
+    release = Release(
+        service="web", namespace="shop", protocol="tcp", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2")
+    )
+    async with telemetry_from(entry, clock=SystemClock(), schemas=registry.schemas()) as telemetry:
+        assert telemetry.cannot_count(release) == "made-up telemetry has no counters of tcp: nothing of the release could be seen"
+    async with cluster(tmp_path) as api:
+        api.listed |= {"splits", "redirects"}
+        api.put(REDIRECTS, {"metadata": {"name": "beta", "namespace": "edge"}, "spec": {"to": "web-v2"}})
+        api.put(*behind("web-v1", "a"))
+        file = written(tmp_path, {"kind": "made-up"}, kubernetes={"auth": "kubeconfig", "kubeconfig": str(api.kubeconfig)})
+        told = tmp_path / "release.json"
+        told.write_bytes(msgspec.json.encode(release))
+        assert await asyncio.to_thread(main, ["revert", "--release", str(told), "--config", str(file), "--yes"]) == 0
         assert api.get(REDIRECTS, "edge", "beta")["spec"] == {"to": "web-v1"}
 
 
@@ -113,7 +135,7 @@ def test_the_documents_and_the_manifest_have_its_lines() -> None:
     page = reference.page(kinds)
     assert "### `meshes.NAME` of kind `made-up`\n\nA mesh that nobody has." in page
     assert "| `zone` | text | `nowhere` | Where it would be. |" in page
-    assert "| `dialect` | `envoy`, `istio` or `made-up` | *required* |" in page
+    assert "`linkerd`, `made-up` or `osm` | *required* |" in page
     assert "| `made-up` | Splits and Redirects | `service` | `made-up` | nothing |" in meshes.page(kinds)
     assert "| **patch `splits.made-up.example`, `redirects.made-up.example`** |" in meshes.page(kinds)
     roles = {one["metadata"]["name"]: one for one in yaml.safe_load_all(rbac.manifest([MADE_UP])) if "rules" in one}
@@ -165,7 +187,7 @@ def test_a_package_that_ends_python_when_it_is_loaded_is_refused_and_no_command_
 
 
 def test_of_our_own_each_kind_is_known_by_its_name() -> None:
-    assert list(registry.kinds()) == ["envoy", "istio"]
+    assert list(registry.kinds()) == ["consul", "envoy", "envoy-gateway", "istio", "linkerd", "osm"]
     assert registry.kind_of(IstioMesh(telemetry="t")) is registry.kinds()["istio"]
 
 
@@ -181,10 +203,11 @@ def test_a_right_to_change_something_is_one_of_enforcing(verbs: Any, scopes: Any
         Right(verbs=verbs, resources=(PODS,), scopes=scopes, purpose="x")
 
 
-@pytest.mark.parametrize("kind", [*registry.BUILT_IN, MADE_UP], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [one for one in (*registry.BUILT_IN, MADE_UP) if one.router], ids=lambda kind: kind.name)
 async def test_a_row_has_the_rights_that_every_mesh_of_kubernetes_routes_needs(kind: MeshKind) -> None:
     """Forgotten, they would be missed at the first revert."""
     required = {field.name: "http://127.0.0.1:1" for field in structs.fields(kind.settings) if field.required}
+    assert kind.router is not None
     router = kind.router(kind.settings(**required), kube=KubeClient(Kubernetes()), name="m")
     resources = set(router._kinds) if isinstance(router, KubeRouter) else set()
     await router.close()

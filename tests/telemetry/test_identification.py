@@ -184,7 +184,7 @@ def test_at_the_clients_side_a_service_tells_an_arm_only_where_no_other_has_its_
 ) -> None:
     pods = argo()
     pods = PodsByArm(baseline=replace(pods.baseline, service=services[0]), canary=replace(pods.canary, service=services[1]))
-    found = identify(ISTIO.reporters["source"], SUBSETS, pods, dialect="istio")
+    found = identify(ISTIO.reporters["source"][0], SUBSETS, pods, dialect="istio")
     if apart:
         assert isinstance(found, KnownArms)
         assert [one[0]["destination_service_name"] for one in told(found)] == list(services)

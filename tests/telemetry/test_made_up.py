@@ -1,84 +1,21 @@
 """A mesh's telemetry is data: schemas of other forms than Istio's are read through Prometheus and from targets' own pages."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, cast
-
 import pytest
 
-from config.settings import EnvoyTelemetry, PrometheusTelemetry
-from daemon.model import ArmSpec, Reading, Release, Watch
-from daemon.ports.telemetry import Telemetry
-from daemon.telemetry.factory import telemetry_from
-from tests.hand.clock import HandClock
-from tests.hand.servers import stub
-from tests.telemetry.made_up import SCHEMAS, TARGETS, Exporter
+from daemon.model import ArmSpec
+from tests.telemetry.made_up import SCHEMAS
+from tests.telemetry.scenes import arms, scene, watching
 
 INBOUND, OUTBOUND = {"direction": "inbound", "namespace": "shop"}, {"direction": "outbound", "dst_namespace": "shop"}
-Shows = Callable[[int, int, int], None]
-"""Requests served by the baseline, served by the canary, failed by the canary."""
-
-
-def watching(*, baseline: ArmSpec, canary: ArmSpec) -> list[Watch]:
-    release = Release(service="web", namespace="shop", baseline=baseline, canary=canary)
-    return [Watch(release_id="web-1", release=release)]
-
 
 BY_WORKLOAD = watching(baseline=ArmSpec(workload="web-v1"), canary=ArmSpec(workload="web-v2"))
 BY_SERVICE = watching(baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"))
 BY_SUBSET = watching(baseline=ArmSpec(service="web", subset="v1"), canary=ArmSpec(subset="v2"))
 
 
-class Scene:
-    """A telemetry source, what its server shows, and the clock of both."""
-
-    def __init__(self, telemetry: Telemetry, exporter: Exporter, clock: HandClock) -> None:
-        self.telemetry, self.exporter, self.clock = telemetry, exporter, clock
-
-    async def read(self, watches: list[Watch]) -> Reading:
-        self.clock.time += 5
-        self.exporter.now = self.clock.time
-        return (await self.telemetry.read(watches))["web-1"]
-
-    async def counted(self, watches: list[Watch], shows: Shows) -> Reading:
-        """What is counted while the baseline serves 40 requests, and the canary 6 and fails 3."""
-        shows(100, 10, 1)
-        assert (await self.read(watches)).gap == "first reading: counting starts here"
-        shows(140, 16, 4)
-        reading = await self.read(watches)
-        assert reading.gap is None, reading.gap
-        return reading
-
-
-@asynccontextmanager
-async def scene(schema: str, *, through: str) -> AsyncIterator[Scene]:
-    clock = HandClock(booted=999_500.0)
-    exporter = Exporter(now=clock.time)
-    dialect = cast("Any", schema)  # the settings know those that verdictd comes with
-    async with stub(addresses=2) as server:
-        if through == "prometheus":
-            server.does(exporter.as_prometheus)
-            settings: EnvoyTelemetry | PrometheusTelemetry = PrometheusTelemetry(url=server.url, dialect=dialect)
-        else:
-            server.does(exporter.as_text)
-            endpoints = [server.url.replace("127.0.0.1", address) for address in TARGETS]
-            settings = EnvoyTelemetry(endpoints=endpoints, tick_seconds=5.0, dialect=dialect)
-        async with telemetry_from(settings, clock=clock, schemas=SCHEMAS) as telemetry:
-            yield Scene(telemetry, exporter, clock)
-
-
-def arms(reading: Reading) -> Mapping[str, tuple[int, int]]:
-    assert reading.baseline is not None
-    assert reading.canary is not None
-    return {
-        "baseline": (reading.baseline.requests, reading.baseline.errors),
-        "canary": (reading.canary.requests, reading.canary.errors),
-    }
-
-
 @pytest.mark.parametrize("through", ["prometheus", "text"])
 async def test_requests_by_classification_denials_and_a_date_of_birth_are_read_at_the_pods(through: str) -> None:
-    async with scene("linked", through=through) as it:
+    async with scene("linked", through=through, schemas=SCHEMAS) as it:
         began = it.clock.time - 100.0
 
         def shows(baseline: int, canary: int, failed: int) -> None:
@@ -111,7 +48,7 @@ async def test_requests_by_classification_denials_and_a_date_of_birth_are_read_a
 
 @pytest.mark.parametrize("through", ["prometheus", "text"])
 async def test_arms_that_only_those_who_send_know_are_counted_there(through: str) -> None:
-    async with scene("linked", through=through) as it:
+    async with scene("linked", through=through, schemas=SCHEMAS) as it:
 
         def shows(baseline: int, canary: int, failed: int) -> None:
             v1, v2 = ({**OUTBOUND, "dst_service": service, "instance": "a"} for service in ("web-v1", "web-v2"))
@@ -129,7 +66,7 @@ async def test_arms_that_only_those_who_send_know_are_counted_there(through: str
 
 @pytest.mark.parametrize("through", ["prometheus", "text"])
 async def test_a_subset_beside_the_service_tells_the_arms_apart(through: str) -> None:
-    async with scene("subsets", through=through) as it:
+    async with scene("subsets", through=through, schemas=SCHEMAS) as it:
 
         def shows(baseline: int, canary: int, failed: int) -> None:
             web = {"consul_destination_service": "web", "consul_destination_namespace": "shop", "instance": "a"}
@@ -151,7 +88,7 @@ async def test_a_subset_beside_the_service_tells_the_arms_apart(through: str) ->
 
 
 async def test_arms_that_no_view_can_tell_apart_say_so_of_each() -> None:
-    async with scene("linked", through="prometheus") as it:
+    async with scene("linked", through="prometheus", schemas=SCHEMAS) as it:
         reading = await it.read(watching(baseline=ArmSpec(service="web"), canary=ArmSpec(service="web")))
         assert reading.gap == (
             "baseline: linked telemetry knows arms by workload; it names none; linked telemetry cannot tell the arms apart: "

@@ -67,7 +67,7 @@ def test_a_matcher_on_a_label_of_the_mesh_is_asked_of_requests_only() -> None:
 def test_a_reporter_is_asked_for_and_only_its_own_pods_are_the_arms_pods(reporter: str) -> None:
     made = schema(reporter=reporter)
     assert f'reporter="{reporter}"' in requests(made)
-    assert [view.server_side for view in made.views] == [reporter == "destination"]
+    assert [view.server_side for view in made.views] == [reporter == "destination"] * 2, "of requests and of connections"
 
 
 def test_a_label_that_the_store_calls_otherwise_is_so_wherever_it_is_read() -> None:
@@ -138,7 +138,7 @@ def test_what_cannot_be_meant_is_refused_with_its_path_and_the_fix(entry: dict[s
 def test_every_reporter_of_a_mesh_tells_its_arms_by_the_meshs_labels() -> None:
     assert set(ISTIO.reporters) == {"destination", "source", "waypoint", "gateway"}
     assert ENVOY.reporters == {}
-    for view in ISTIO.reporters.values():
+    for view, _ in ISTIO.reporters.values():
         index = SeriesIndex(spoken(ISTIO, PrometheusTelemetry(url="http://x:1", dialect="istio")))
         index.watch([Watch(release_id="r", release=workloads().release)])
         assert index.unknowable == {}

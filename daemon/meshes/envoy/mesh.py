@@ -26,6 +26,15 @@ def _router(settings: EnvoyMesh, /, *, kube: "KubeClient", name: str) -> Router:
     return EnvoyRouter(routes_file=settings.routes_file, admin=settings.admin, name=name)
 
 
+GRPC_NOTE = (
+    "Calls of gRPC that fail under HTTP 200 are seen where Envoy has its filter `envoy.filters.http.grpc_stats`; "
+    "else they count as served."
+)
+CONNECTIONS_NOTE = (
+    "A connection counts as failed when it was refused or timed out, or had nobody to go to; Envoy does not tell "
+    "one that was broken off later."
+)
+
 ENVOY = MeshKind(
     settings=EnvoyMesh,
     router=_router,
@@ -34,4 +43,13 @@ ENVOY = MeshKind(
     routes="the routes file of one Envoy (RDS), in YAML or JSON",
     arms="`service`: the cluster",
     proven="Envoy",
+    notes=(
+        GRPC_NOTE,
+        (
+            "Where one cluster has calls and other requests, the smaller sum of failures is counted: its own answers to "
+            "calls are in both."
+        ),
+        CONNECTIONS_NOTE,
+        "Its latencies do not tell websockets from other requests: give those a cluster of their own.",
+    ),
 )

@@ -99,7 +99,6 @@ ISTIO = MeshKind(
     rights=_RIGHTS,
     routes="VirtualServices: weights, single destinations, mirrors; HTTP, TCP and TLS; delegates",
     arms="`subset` or `service`; or `version` or `labels`, by DestinationRules",
-    proven="kube-apiserver, istiod and Envoy",
     build='istio_build{component="pilot"}',
     mends={
         "ages": "have envoy_server_uptime scraped with the sidecars' other series (keep it in metric_relabel_configs)",
@@ -109,4 +108,15 @@ ISTIO = MeshKind(
         ),
         "buckets": "add that bound to the sidecars' histograms (annotation sidecar.istio.io/statsHistogramBuckets)",
     },
+    proven="kube-apiserver, istiod and Envoy; series as its sidecars, gateways and waypoints write them",
+    notes=(
+        "Ambient: the waypoint counts requests (`reporter: waypoint`); without one there are only ztunnel's connections.",
+        "A gateway counts for pods without sidecars (`reporter: gateway`).",
+        "A connection counts as failed by its response flags: UF, UH, UO, UC, URX, NC.",
+        "Websockets (101) are left out of latency; of gRPC, what `streams` names by a label that only streams have.",
+        (
+            "Native histograms are read where Prometheus keeps them, in quarters of a doubling from 1 ms to 46 s, or in the "
+            "bounds that somebody chose."
+        ),
+    ),
 )

@@ -5,11 +5,13 @@ from dataclasses import replace
 from daemon.telemetry.schema import (
     ArmLabels,
     Begins,
+    Counter,
     DenialCounter,
     Ended,
     EnvoyStats,
     Is,
     Like,
+    Lists,
     PodLabel,
     Rule,
     Schema,
@@ -60,11 +62,30 @@ _SERVED = View(
     arms=_SPECS,
 )
 
+_CONNECTIONS = replace(
+    _SERVED,
+    protocol="tcp",
+    requests="istio_tcp_connections_opened_total",
+    latency=None,
+    beside=(
+        Counter(
+            names="istio_tcp_connections_closed_total",
+            # Nobody to connect to, refused, given up, or broken off by the other side; in whatever company.
+            when=(Lists(_FLAGS, ("UF", "UH", "UO", "UC", "URX", "NC")),),
+            ended=Ended.FAILED_AMONG,
+        ),
+    ),
+)
 
-def _seen_by(reporter: str, **always: str) -> View:
+
+def _seen_by(reporter: str, **always: str) -> tuple[View, View]:
     """The same from elsewhere: the proxies that report are not those of the pods."""
     arms = replace(_SPECS, pods=tuple(label for label in _SPECS.pods if label.fact != "pod"))
-    return replace(_SERVED, always=tuple(sorted({"reporter": reporter, **always}.items())), server_side=False, arms=arms)
+    labels = tuple(sorted({"reporter": reporter, **always}.items()))
+    return (
+        replace(_SERVED, always=labels, server_side=False, arms=arms),
+        replace(_CONNECTIONS, always=labels, server_side=False, arms=arms),
+    )
 
 
 SCHEMA = Schema(
@@ -85,9 +106,11 @@ SCHEMA = Schema(
         mirrored=Like("request_host", "[^:]*-shadow(:[0-9]+)?"),
     ),
     split=True,
-    views=(_SERVED,),
+    # A websocket, which began with this answer.
+    streams=(Is(_CODE, ("101",)),),
+    views=(_SERVED, _CONNECTIONS),
     reporters={
-        "destination": _SERVED,
+        "destination": (_SERVED, _CONNECTIONS),
         "source": _seen_by("source"),
         "waypoint": _seen_by("waypoint"),
         "gateway": _seen_by("source", source_workload="istio-ingressgateway"),
@@ -100,7 +123,10 @@ SCHEMA = Schema(
         age=Uptime("envoy_server_uptime"),
     ),
     scrape=EnvoyStats(
-        filter=r"istio_(requests_total|request_duration_milliseconds)|^http\..*rbac\.denied$|^server\.uptime$",
+        filter=(
+            r"istio_(requests_total|request_duration_milliseconds|tcp_connections_(opened|closed)_total)"
+            r"|^http\..*rbac\.denied$|^server\.uptime$"
+        ),
         port=15090,
     ),
 )

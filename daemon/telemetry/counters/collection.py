@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
-from daemon.telemetry.counters.snapshot import ArmSnapshot, Buckets, SnapshotBuilder, TargetMetadata
+from daemon.telemetry.counters.snapshot import ArmSnapshot, Buckets, Histogram, Native, SnapshotBuilder, TargetMetadata
 from daemon.telemetry.schema import Ended
 
 Followed = Mapping[str, AbstractSet[int]]
@@ -145,8 +145,28 @@ class Collection:
                     builder.count(series, arm.outcomes.of(series.ending), value, at=at, before=before)
                 case SampleKind.SUM:
                     builder.sum(series, value, at=at, before=before)
+                case SampleKind.NATIVE:
+                    return  # a number under a histogram's name says nothing
                 case SampleKind.BUCKET | SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT | SampleKind.SCRAPED:
                     raise AssertionError("buckets have been taken, and no arm owns what a target says of itself")
+
+    def add_histogram(
+        self,
+        series: Series,
+        histogram: Histogram | Native,
+        *,
+        target: str,
+        pod: str,
+        at: float,
+        spacing_seconds: float,
+        before: float | None = None,
+    ) -> None:
+        """Take a histogram that is one sample, as ``add`` takes a number."""
+        for arm in series.label_set.arms:
+            if not _looked_at(arm, series):
+                continue
+            builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
+            builder.histogram(series, histogram, at=at, before=before)
 
     def add_metadata(self, series: Series, value: float, *, target: str, at: float) -> None:
         """Take one sample of what a target says of itself."""

@@ -293,9 +293,11 @@ def growth(old: Mapping[str, int], new: Mapping[str, tuple[Ended, int]]) -> Grow
             restarted = True
             before = 0
         grown[ended] += value - before
+    # What has failed may be counted by two counters, and is counted once: the smaller sum is taken.
+    failed = max(grown[Ended.FAILED], grown[Ended.FAILED_AMONG])
     return Growth(
-        served=grown[Ended.SERVED],
-        failed=grown[Ended.FAILED],
+        served=max(0, grown[Ended.SERVED] + grown[Ended.FAILED] - failed),
+        failed=failed,
         forbidden=grown[Ended.FORBIDDEN],
         restarted=restarted,
         unanswered=grown[Ended.UNANSWERED],

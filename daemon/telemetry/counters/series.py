@@ -18,7 +18,7 @@ from daemon.errors import InvalidInput
 from daemon.model import Watch
 from daemon.telemetry.identification import KnownArms, identify
 from daemon.telemetry.outcomes import Ending, Outcomes, ending_labels
-from daemon.telemetry.schema import Schema, Selector, Uptime, View
+from daemon.telemetry.schema import Ended, Schema, Selector, Uptime, View, holds
 from daemon.telemetry.wire import number
 
 BASELINE, CANARY = 0, 1
@@ -33,11 +33,12 @@ _SIDECARS_PORTS = (":15020", ":15090")
 
 
 class SampleKind(Enum):
-    """What one sample is: of an arm, or (the last four) of a target as a whole."""
+    """What one sample is: of an arm (a native histogram is one sample), or (the last four) of a target as a whole."""
 
     COUNTER = auto()
     BUCKET = auto()
     SUM = auto()
+    NATIVE = auto()
     DENIED = auto()
     UPTIME = auto()
     STARTED_AT = auto()
@@ -132,6 +133,10 @@ class _Arms:
 class SeriesIndex:
     """The series of one telemetry source, and the arms of the releases it is watching.
 
+    Args:
+        as_text: the series are in Prometheus' format, or were.
+        direct: they are the proxies' own, and nobody has added labels to them.
+
     Attributes:
         watched: the releases.
         arms: baseline and canary of each release that can be counted.
@@ -142,17 +147,19 @@ class SeriesIndex:
         by_pod: some arms are known by the names of their pods, and by nothing else.
     """
 
-    def __init__(self, schema: Schema, *, as_text: bool = False) -> None:
+    def __init__(self, schema: Schema, *, as_text: bool = False, direct: bool = False) -> None:
         self._schema = schema
         self._as_text = as_text
+        self._direct = direct
         self._arm_labels = tuple(sorted(frozenset().union(*(view.arms.labels for view in schema.views))))
         self._scrapers = schema.scrapers | {schema.target.instance}
         self._families = _families(schema)
         self._ending_labels = ending_labels(schema)
+        self._beside = [(re.compile(counter.names), counter, view) for view in schema.views for counter in view.beside]
         self._denials = [(re.compile(counter.names), counter) for counter in schema.about.denials]
         self._known: dict[object, Series | None] = {}
         self._label_sets: dict[tuple[tuple[View, ...], tuple[tuple[str, str], ...]], LabelSet] = {}
-        self._endings: dict[tuple[tuple[str, str], ...], Ending] = {}
+        self._endings: dict[tuple[Ended | None, tuple[tuple[str, str], ...]], Ending] = {}
         self._all_outcomes: dict[Failures, Outcomes] = {}
         self._generation = 0
         self._by_labels = _Arms()
@@ -212,6 +219,8 @@ class SeriesIndex:
         """Count the release in the first view that can tell its arms apart."""
         reasons: dict[str, None] = {}
         for view in self._schema.views:
+            if view.protocol != watch.release.protocol:
+                continue
             known = self._identified(view, watch)
             if isinstance(known, str):
                 reasons[known] = None
@@ -228,6 +237,8 @@ class SeriesIndex:
 
     def _identified(self, view: View, watch: Watch) -> KnownArms | str:
         """By what the arms are known in this view, or why they are not."""
+        if self._direct and not view.on_page:
+            return f"{self._schema.name}: a proxy's own page does not say whose it is; read it through Prometheus"
         known = identify(view, watch.release, watch.pods, dialect=self._schema.name)
         if isinstance(known, str):
             return known
@@ -241,17 +252,30 @@ class SeriesIndex:
         if (kind := self._self_report(name, labels)) is not None:
             return self._series(kind, labels, le=math.nan, family=name, views=())
         if (found := self._families.get(name)) is None:
-            return None
+            return self._counted_beside(name, labels)
         kind, family, candidates = found
-        views = tuple([view for view in candidates if all(labels.get(label) == value for label, value in view.always)])
+        views = _having(labels, candidates)
         if not views:
+            return None
+        if kind is not SampleKind.COUNTER and not self._schema.timed(labels):
             return None
         if kind is SampleKind.BUCKET and "le" not in labels:
             raise InvalidInput("a bucket without its bound (label le)", path=name)
         le = number(labels["le"], path=f"{name}: le") if kind is SampleKind.BUCKET else math.nan
-        return self._series(kind, labels, le=le, family=family, views=views)
+        # The policy's word is for requests: connections have no status.
+        ended = self._schema.ended(labels) if views[0].protocol == "tcp" else None
+        return self._series(kind, labels, le=le, family=family, views=views, ended=ended)
 
-    def _series(self, kind: SampleKind, labels: Mapping[str, str], *, le: float, family: str, views: tuple[View, ...]) -> Series:
+    def _series(
+        self,
+        kind: SampleKind,
+        labels: Mapping[str, str],
+        *,
+        le: float,
+        family: str,
+        views: tuple[View, ...],
+        ended: Ended | None = None,
+    ) -> Series:
         of = self._schema.target
         # A target is one pod: its name tells nothing apart there.
         names = sorted(label for label in labels if label not in ("le", of.pod))
@@ -265,7 +289,7 @@ class SeriesIndex:
             identity=sys.intern(f"{family}{{{','.join(f'{label}={labels[label]!r}' for label in names)}}}"),
             form=hash(tuple((label, "" if self._of_request(label) else labels[label]) for label in names)),
             scraper=",".join(labels[label] for label in names if label in self._scrapers or "replica" in label),
-            ending=self._ending(labels),
+            ending=self._ending(labels, ended=ended),
             le=le,
             target=sys.intern(f"{target}@{cluster}" if cluster else target),
             pod=pod or instance,
@@ -278,12 +302,22 @@ class SeriesIndex:
     def _of_request(self, label: str) -> bool:
         return label.startswith(_PROXYS_LABELS) or label in self._schema.of_requests
 
-    def _ending(self, labels: Mapping[str, str]) -> Ending:
+    def _ending(self, labels: Mapping[str, str], *, ended: Ended | None) -> Ending:
         told = tuple([(label, labels[label]) for label in self._ending_labels if label in labels])
-        found = self._endings.get(told)
+        found = self._endings.get((ended, told))
         if found is None:
-            found = self._endings[told] = Ending(dict(told))
+            found = self._endings[ended, told] = Ending(dict(told), ended)
         return found
+
+    def _counted_beside(self, name: str, labels: Mapping[str, str]) -> Series | None:
+        found: dict[Ended, list[View]] = {}
+        for names, counter, view in self._beside:
+            if names.fullmatch(name) is not None and all(holds(test, labels) for test in counter.when):
+                found.setdefault(counter.ended, []).append(view)
+        for ended, candidates in found.items():
+            if views := _having(labels, candidates):
+                return self._series(SampleKind.COUNTER, labels, le=math.nan, family=name, views=views, ended=ended)
+        return None
 
     def _self_report(self, name: str, labels: Mapping[str, str]) -> SampleKind | None:
         age = self._schema.about.age
@@ -293,6 +327,11 @@ class SeriesIndex:
             return SampleKind.UPTIME if isinstance(age, Uptime) else SampleKind.STARTED_AT
         denied = any(names.fullmatch(name) is not None and counter.counts(labels) for names, counter in self._denials)
         return SampleKind.DENIED if denied else None
+
+
+def _having(labels: Mapping[str, str], views: Sequence[View]) -> tuple[View, ...]:
+    """The views whose labels these are."""
+    return tuple([view for view in views if all(labels.get(label) == value for label, value in view.always)])
 
 
 def _sidecar(instance: str) -> str:
@@ -305,8 +344,9 @@ def _families(schema: Schema) -> dict[str, tuple[SampleKind, str, tuple[View, ..
     """What the metrics of each name are, the family they belong to, and the views that have them."""
     found: dict[str, tuple[SampleKind, str, tuple[View, ...]]] = {}
     for view in schema.views:
-        kinds = zip(view.names, (SampleKind.COUNTER, SampleKind.BUCKET, SampleKind.SUM), strict=True)
+        kinds = zip(view.names, (SampleKind.COUNTER, SampleKind.BUCKET, SampleKind.SUM, SampleKind.NATIVE), strict=False)
         for name, kind in kinds:
             _, _, others = found.get(name, (kind, "", ()))
-            found[name] = (kind, view.requests if kind is SampleKind.COUNTER else view.latency, (*others, view))
+            family = name if view.latency is None or kind is SampleKind.COUNTER else view.latency
+            found[name] = (kind, family, (*others, view))
     return found

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from daemon.errors import InvalidInput
 from daemon.telemetry.counters.series import Series
@@ -57,6 +57,14 @@ def assemble(buckets: Mapping[float, float], sum_value: float | None, *, unit_ms
         raise InvalidInput(f"the sum is {sum_value!r}", path=path)
     finite = bounds[:-1] if unit_ms == 1.0 else tuple([bound * unit_ms for bound in bounds[:-1]])
     return Histogram(finite, cumulative, total_ms)
+
+
+class Native(Protocol):
+    """A histogram whose bounds are its own, and come and go with what it holds."""
+
+    def on_bounds(self, *, unit_ms: float, path: str) -> Histogram:
+        """The same on bounds that stay; raises ``InvalidInput`` when a number in it cannot be used."""
+        ...
 
 
 @dataclass(slots=True)
@@ -155,6 +163,7 @@ class _Scrape:
     counters: dict[str, tuple[Ended, float]] = field(default_factory=dict)
     buckets: dict[str, "Buckets"] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
+    histograms: dict[str, Histogram | Native] = field(default_factory=dict)
 
 
 class SnapshotBuilder:
@@ -165,14 +174,13 @@ class SnapshotBuilder:
     and those that scrape in the same millisecond by the labels that tell who has scraped.
     """
 
-    __slots__ = ("_histograms", "_latencies", "_scrapes", "_twice", "pod", "spacing_seconds")
+    __slots__ = ("_latencies", "_scrapes", "_twice", "pod", "spacing_seconds")
 
     def __init__(self, *, spacing_seconds: float, pod: str = "") -> None:
         self.pod = pod
         self.spacing_seconds = spacing_seconds
         self._scrapes: dict[_Moment, _Scrape] = {}
         self._latencies: dict[_Moment, _Scrape] = {}
-        self._histograms: dict[str, Histogram] = {}
         self._twice: dict[_Moment, str] = {}
 
     @property
@@ -208,9 +216,9 @@ class SnapshotBuilder:
         """Take a histogram's sum."""
         _at(self._latencies, series, at, before).sums[series.identity] = value
 
-    def histogram(self, series: str, histogram: Histogram) -> None:
-        """Take a histogram that is whole already."""
-        self._histograms[series] = histogram
+    def histogram(self, series: Series, histogram: Histogram | Native, *, at: float, before: float | None = None) -> None:
+        """Take a histogram that is one sample."""
+        _at(self._latencies, series, at, before).histograms[series.identity] = histogram
 
     def build(
         self, *, unit_ms: float, metadata: TargetMetadata, denials_known: bool, followed: AbstractSet[int] = frozenset()
@@ -233,9 +241,7 @@ class SnapshotBuilder:
             raise InvalidInput("it is listed twice in one scrape, with two values", path=series)
         if len(scrape.counters) > 1:
             _refuse_copies(scrape)
-        histograms = self._histograms
-        for series, buckets in latency.buckets.items():
-            histograms[series] = assemble(buckets.by_bound, latency.sums.get(series), unit_ms=unit_ms, path=series)
+        histograms = _assembled(latency, unit_ms=unit_ms)
         return ArmSnapshot(
             at=scrape.at,
             spacing_seconds=self.spacing_seconds,
@@ -291,6 +297,18 @@ def _refuse_copies(scrape: _Scrape) -> None:
             "all its series are there several times, with the same values; the label that tells them apart is none that is known",
             path=min(scrape.counters),
         )
+
+
+def _assembled(latency: _Scrape, *, unit_ms: float) -> dict[str, Histogram]:
+    """The histograms of one scrape. One that is there in both forms is taken in the one whose bounds stay."""
+    found = {
+        series: one if isinstance(one, Histogram) else one.on_bounds(unit_ms=unit_ms, path=series)
+        for series, one in latency.histograms.items()
+        if series not in latency.buckets
+    }
+    for series, buckets in latency.buckets.items():
+        found[series] = assemble(buckets.by_bound, latency.sums.get(series), unit_ms=unit_ms, path=series)
+    return found
 
 
 def _at(scrapes: dict[_Moment, _Scrape], series: Series, at: float, before: float | None) -> _Scrape:

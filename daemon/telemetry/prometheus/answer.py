@@ -8,15 +8,34 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.telemetry.counters.native import Bucket, CustomBounds, NativeHistogram
 from daemon.telemetry.counters.series import Series, SeriesIndex
-from daemon.telemetry.wire import UNREADABLE, Elements
+from daemon.telemetry.wire import UNREADABLE, Elements, number
+
+
+class NativeSample(msgspec.Struct, frozen=True, gc=False):
+    """A native histogram: a bucket is a rule for its ends, its lower and upper end, and its count."""
+
+    count: str
+    sum: str
+    buckets: list[tuple[int, str, str, str]] = []
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
     """One series. Its labels stay the text they are until they are met for the first time."""
 
     metric: msgspec.Raw
-    values: list[tuple[float, str]]
+    numbers: list[tuple[float, str]] | None = msgspec.field(default=None, name="values")
+    histograms: list[tuple[float, NativeSample]] | None = None
+
+    @property
+    def values(self) -> list[tuple[float, str]]:
+        """Its samples that are numbers. Raises ``Unavailable`` where it has none of any kind, not even an empty list of them."""
+        if self.numbers is None:
+            if self.histograms is None:
+                raise Unavailable("the answer cannot be read: a series without samples")
+            return []
+        return self.numbers
 
 
 class _Data(msgspec.Struct, frozen=True, rename="camel"):
@@ -57,6 +76,16 @@ def learned(index: SeriesIndex, metric: bytes) -> Series | None:
     """A series that the index has not met yet. Raises as ``labels_of``."""
     labels = labels_of(metric)
     return index.learn(metric, labels.pop("__name__", ""), labels)
+
+
+def native(sample: NativeSample, *, custom: CustomBounds, path: str) -> NativeHistogram:
+    """A native histogram; raises ``InvalidInput`` where a number cannot be read."""
+    buckets = [
+        Bucket(number(low, path=path), number(high, path=path), number(count, path=path)) for _, low, high, count in sample.buckets
+    ]
+    return NativeHistogram.met(
+        count=number(sample.count, path=path), sum=number(sample.sum, path=path), buckets=buckets, custom=custom
+    )
 
 
 class AnswerReader:

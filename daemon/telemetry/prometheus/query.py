@@ -50,12 +50,13 @@ def queries(
     successes = _successes([one.rules for one in outcomes]) if schema.split else []
     found = Queries([], [])
     for view, known_by in selectors.items():
-        count, *histogram = view.names
-        latency = quoted("|".join(literal(name) for name in histogram))
+        count = _named(view.requests, patterns=[counter.names for counter in view.beside])
+        latency = _named(*view.histogram)
         always = [f"{label}={quoted(value)}" for label, value in view.always]
         for arms in _matchers(known_by, longest_bytes=longest_bytes):
-            found.requests.append(_raw(f"__name__={quoted(count)}", *always, arms, window_seconds=requests_seconds))
-            found.latencies.append(_raw(f"__name__=~{latency}", *successes, *always, arms, window_seconds=latencies_seconds))
+            found.requests.append(_raw(count, *always, arms, window_seconds=requests_seconds))
+            if view.histogram:
+                found.latencies.append(_raw(latency, *successes, *always, arms, window_seconds=latencies_seconds))
     return found
 
 
@@ -86,6 +87,12 @@ def metadata_query(
 def _raw(*matchers: str, window_seconds: float) -> str:
     inside = ",".join(matcher for matcher in matchers if matcher)
     return f"{{{inside}}}[{round(window_seconds * 1000)}ms]"
+
+
+def _named(*names: str, patterns: Sequence[str] = ()) -> str:
+    if len(names) == 1 and not patterns:
+        return f"__name__={quoted(names[0])}"
+    return f"__name__=~{quoted('|'.join([*map(literal, names), *patterns]))}"
 
 
 def _matchers(selectors: Sequence[Selector], *, longest_bytes: int) -> Iterator[str]:

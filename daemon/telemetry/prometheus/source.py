@@ -16,8 +16,9 @@ from daemon.aio.httpclient import HttpClient
 from daemon.errors import Unavailable, VerdictdError
 from daemon.model import Watch
 from daemon.telemetry.counters.collection import Collection, Timing
-from daemon.telemetry.counters.series import Series, SeriesIndex
-from daemon.telemetry.prometheus.answer import AnswerReader, Item, labels_of, learned
+from daemon.telemetry.counters.native import CustomBounds
+from daemon.telemetry.counters.series import SampleKind, Series, SeriesIndex
+from daemon.telemetry.prometheus.answer import AnswerReader, Item, NativeSample, labels_of, learned, native
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.nearby import Nearby
 from daemon.telemetry.prometheus.pace import Pace
@@ -60,6 +61,7 @@ class PrometheusSource:
         self.pace = Pace(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
         self._watched: Sequence[Watch] = ()
         self._said: tuple[int, int, int] | None = None
+        self._custom: dict[str, CustomBounds] = {}
         self._metadata = MetadataQuery(about=schema.about, clock=clock)
         self._nearby = Nearby(client, url=self._url, index=index, clock=clock)
 
@@ -170,7 +172,7 @@ class PrometheusSource:
         into.met += len(items)
         spaced, spacing_seconds = "", 0.0
         for item in items:
-            if not item.values:
+            if not (values := item.values) and not item.histograms:
                 continue
             key = bytes(item.metric)
             try:
@@ -178,13 +180,15 @@ class PrometheusSource:
             except KeyError:
                 series = learned(self._index, key)
             if series is not None and series.of_target:
-                for at, text in item.values:
+                for at, text in values:
                     into.add_metadata(series, number(text, path=series.identity), target=series.target, at=at)
                 continue
             if series is None or not series.label_set.arms:
                 continue
-            values = item.values if item.values[-1][1] != "NaN" else _without_its_end(item.values)
-            if not values:
+            if series.kind is SampleKind.NATIVE:
+                self._collect_native(series, item.histograms or (), into)
+                continue
+            if not (values := _without_its_end(values)):
                 continue
             at, text = values[-1]
             before = values[-2][0] if len(values) > 1 else None
@@ -200,6 +204,23 @@ class PrometheusSource:
                 spaced, spacing_seconds = target, self.pace.spacing_of(target, apart=apart)
             into.add(series, value, target=target, pod=series.pod, at=at, before=before, spacing_seconds=spacing_seconds)
 
+    def _collect_native(self, series: Series, samples: Sequence[tuple[float, NativeSample]], into: Collection) -> None:
+        """Take the newest native histogram of a series; the mark that it has ended is one whose sum is no number."""
+        alive = [one for one in samples if one[1].sum != "NaN"]
+        if not alive:
+            return
+        at, newest = alive[-1]
+        custom = self._custom.setdefault(series.identity.partition("{")[0], CustomBounds())
+        into.add_histogram(
+            series,
+            native(newest, custom=custom, path=series.identity),
+            target=series.target,
+            pod=series.pod,
+            at=at,
+            before=alive[-2][0] if len(alive) > 1 else None,
+            spacing_seconds=self.pace.spacing_of(series.target),
+        )
+
     def _know(self, series: Series, into: Collection, *, newest: float | None, before: float | None) -> None:
         """Learn of the target from one of its counters."""
         if newest is not None:
@@ -210,9 +231,9 @@ class PrometheusSource:
             into.summed.add(series.target)
 
 
-def _without_its_end(values: Sequence[tuple[float, str]]) -> Sequence[tuple[float, str]]:
+def _without_its_end(values: list[tuple[float, str]]) -> list[tuple[float, str]]:
     """The samples before the mark that a series has ended, which older stores write as NaN."""
-    return [one for one in values if one[1] != "NaN"]
+    return [one for one in values if one[1] != "NaN"] if values and values[-1][1] == "NaN" else values
 
 
 async def _all(*asked: Awaitable[None]) -> None:

@@ -5,6 +5,7 @@ most two significant digits and is therefore an edge of a bin: no bin is ever to
 first bound that is not below ``high``, so that no latency is ever shown as shorter than it was.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,7 +16,7 @@ from daemon.errors import InvalidInput
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.counters.snapshot import LARGEST_COUNT, Histogram
-from daemon.telemetry.schema import BinNames, EnvoyStats, Schema
+from daemon.telemetry.schema import EnvoyStats, Schema
 from daemon.telemetry.scrape.targets import ScrapeStamp
 from daemon.telemetry.wire import UNREADABLE, Elements
 
@@ -100,15 +101,13 @@ class EnvoyBins:
     query = {"format": "json", "histogram_buckets": "detailed"}  # noqa: RUF012 - a constant of the page, never changed
 
     def __init__(self, index: SeriesIndex, schema: Schema) -> None:
-        names = schema.scrape.bins if isinstance(schema.scrape, EnvoyStats) else None
-        if names is None:
+        names = schema.scrape.bins if isinstance(schema.scrape, EnvoyStats) else ()
+        if not names:
             raise InvalidInput(
                 f"the {schema.name} dialect has no names for raw bins", path="histograms", fix="write histograms: text"
             )
         self._index = index
-        self._names: BinNames = names
-        # Envoy has one set of metrics, whoever knows the arms by it.
-        self._requests, _, self._latency = schema.views[0].names
+        self._names = [(re.compile(one.pattern), one.metric) for one in names]
 
     def reader(self, into: Collection, stamp: ScrapeStamp) -> "BinsReader":
         """What reads one proxy's page."""
@@ -120,17 +119,11 @@ class EnvoyBins:
             return self._index[name]
         except KeyError:
             pass
-        names = self._names
-        start, found, what = name.rpartition(names.infix)
-        labels = {names.arm: start.removeprefix(names.prefix)}
-        if not found or not start.startswith(names.prefix):
-            return self._index.learn(name, "", labels)
-        if what == "time":
-            return self._index.learn(name, self._latency, labels)
-        if len(what) == 3 and what.endswith("xx"):
-            labels[names.status] = what[0]
-            return self._index.learn(name, self._requests, labels)
-        return self._index.learn(name, "", labels)
+        for pattern, metric in self._names:
+            if (found := pattern.fullmatch(name)) is not None:
+                labels = {label: value for label, value in found.groupdict().items() if value is not None}
+                return self._index.learn(name, found.expand(metric), labels)
+        return self._index.learn(name, "", {})
 
 
 class BinsReader:
@@ -181,10 +174,14 @@ class BinsReader:
                 spacing_seconds=stamp.spacing_seconds,
             )
         elif one.value is None and series.label_set.arms:
-            histogram = on_grid(one.totals)
-            for arm in series.label_set.arms:
-                builder = into.builder(arm, stamp.target, spacing_seconds=stamp.spacing_seconds, pod=stamp.pod)
-                builder.histogram(series.identity, histogram)
+            into.add_histogram(
+                series,
+                on_grid(one.totals),
+                target=stamp.target,
+                pod=stamp.pod,
+                at=stamp.at,
+                spacing_seconds=stamp.spacing_seconds,
+            )
 
 
 def _not_envoys(error: Exception) -> InvalidInput:

@@ -32,7 +32,8 @@ class PrometheusText:
         self.query: dict[str, str] = {}
         names = [name for view in schema.views for name in view.names]
         ages = [schema.about.age.metric] if schema.about.age is not None else []
-        self.wanted = Wanted([*names, *ages], patterns=[counter.names for counter in schema.about.denials])
+        beside = [counter.names for view in schema.views for counter in view.beside]
+        self.wanted = Wanted([*names, *ages], patterns=[*beside, *(counter.names for counter in schema.about.denials)])
 
     def reader(self, into: Collection, stamp: ScrapeStamp) -> "TextReader":
         """What reads one target's page."""

@@ -15,7 +15,7 @@ STEPS = [(BEGIN - 10.0, "0"), (BEGIN + 60.0, "5"), (BEGIN + 120.0, "20"), (BEGIN
 
 def gauge(samples: list[tuple[float, str]], **labels: str) -> Item:
     named = {"__name__": "flagger_canary_weight", "workload": "web-v2", **labels}
-    return Item(metric=msgspec.Raw(msgspec.json.encode(named)), values=samples)
+    return Item(metric=msgspec.Raw(msgspec.json.encode(named)), numbers=samples)
 
 
 class Telling(Server):
@@ -40,7 +40,7 @@ class Telling(Server):
         if seconds > self.narrowest:
             raise TooMuch("too many samples")
         return [
-            Item(metric=one.metric, values=[(when, value) for when, value in one.values if at - seconds < when <= at])
+            Item(metric=one.metric, numbers=[(when, value) for when, value in one.values if at - seconds < when <= at])
             for one in self.gauges
         ]
 
@@ -48,7 +48,7 @@ class Telling(Server):
         assert query == 'max(scrape_duration_seconds{instance=~"10\\\\.0\\\\.0\\\\.1:15090"})'
         if isinstance(self.scrape, Exception):
             raise self.scrape
-        return [Item(metric=msgspec.Raw(b"{}"), values=[(begin, "0"), (end, self.scrape)])]
+        return [Item(metric=msgspec.Raw(b"{}"), numbers=[(begin, "0"), (end, self.scrape)])]
 
 
 def weights_of(samples: object) -> dict[float, float | None]:

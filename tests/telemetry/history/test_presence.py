@@ -31,8 +31,8 @@ class Steps(Server):
         for version, since in (("v1", 0.0), ("v2", 90_000.5)):
             labels = {"destination_workload": "web", "destination_version": version}
             times = [(one, "1") for one in at if one >= since]
-            found += [Item(metric=msgspec.Raw(msgspec.json.encode(labels)), values=times)] if times else []
-        return [*found, Item(metric=msgspec.Raw(b"{}"), values=[(begin, "1")])]
+            found += [Item(metric=msgspec.Raw(msgspec.json.encode(labels)), numbers=times)] if times else []
+        return [*found, Item(metric=msgspec.Raw(b"{}"), numbers=[(begin, "1")])]
 
 
 def versions(server: Steps) -> Versions:

@@ -69,7 +69,7 @@ class Server(Asking):
                 "pod": f"{workload}-0",
                 "instance": "10.0.0.1:15090",
             }
-            yield Item(metric=msgspec.Raw(msgspec.json.encode(labels)), values=[(at, f"{at - since:.0f}") for at in times])
+            yield Item(metric=msgspec.Raw(msgspec.json.encode(labels)), numbers=[(at, f"{at - since:.0f}") for at in times])
 
 
 async def _no_sleep(_: float) -> None:

@@ -22,9 +22,11 @@ def test_one_query_for_each_metric_family_whatever_the_number_of_releases() -> N
     selectors = [(("envoy_cluster_name", f"web-v{n}"),) for n in range(1000)]
     asked = queries(ENVOY, {ENVOY.views[0]: selectors}, outcomes=USUAL, requests_seconds=3.0, latencies_seconds=3.0)
     assert [len(family) for family in asked] == [1, 1]
-    assert asked.requests[0].startswith('{__name__="envoy_cluster_upstream_rq_xx",envoy_cluster_name=~"web-v0|web-v1|')
+    assert asked.requests[0].startswith(
+        '{__name__=~"envoy_cluster_upstream_rq_xx|envoy_cluster_grpc(_.+)?_(2|4|12|13|14|15)",envoy_cluster_name=~"web-v0|web-v1|'
+    )
     assert asked.latencies[0].startswith(
-        '{__name__=~"envoy_cluster_upstream_rq_time_bucket|envoy_cluster_upstream_rq_time_sum",envoy'
+        '{__name__=~"envoy_cluster_upstream_rq_time_bucket|envoy_cluster_upstream_rq_time_sum|envoy_cluster_upstream_rq_time",envoy'
     )
     assert all(query.endswith("}[3000ms]") for family in asked for query in family)
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from config.settings import EnvoyTelemetry as EnvoySettings
 from daemon.errors import InvalidInput
+from daemon.meshes.envoy.telemetry import STATISTICS
 from daemon.meshes.registry import schemas
 from daemon.model import Reading
 from daemon.ports.telemetry import Telemetry
@@ -71,16 +72,16 @@ async def test_only_what_is_watched_is_asked_for() -> None:
     async with scene() as it:
         it.proxies[0].says(page(1, 1))
         await it.read()
-        assert it.proxies[0].asked == [{"usedonly": "", "filter": r"^cluster\.(web-v1|web-v2)\.upstream_rq_(\dxx|time)$"}]
+        assert it.proxies[0].asked == [{"usedonly": "", "filter": rf"^cluster\.(web-v1|web-v2)\.{STATISTICS}$"}]
         await it.telemetry.read([watch(f"web-{n}", canary=f"web-v{n}") for n in range(2, 100)])
-        assert it.proxies[0].asked[-1]["filter"] == r"^cluster\.(.*)\.upstream_rq_(\dxx|time)$"
+        assert it.proxies[0].asked[-1]["filter"] == rf"^cluster\.(.*)\.{STATISTICS}$"
 
 
 async def test_names_cannot_break_out_of_the_filter() -> None:
     async with scene() as it:
         it.proxies[0].says(page(1, 1))
         await it.telemetry.read([watch(canary="v2)|(&usedonly=")])
-        assert it.proxies[0].asked[0]["filter"] == r"^cluster\.(v2\)\|\(&usedonly=|web-v1)\.upstream_rq_(\dxx|time)$"
+        assert it.proxies[0].asked[0]["filter"] == rf"^cluster\.(v2\)\|\(&usedonly=|web-v1)\.{STATISTICS}$"
 
 
 async def test_no_more_proxies_are_asked_at_once_than_the_pool_holds() -> None:

@@ -1,0 +1,24 @@
+"""Consul's service mesh: its row. Its telemetry is read; its routes are not steered."""
+
+from config.settings import Mesh
+from daemon.meshes.consul.telemetry import SCHEMA
+from daemon.meshes.envoy.mesh import CONNECTIONS_NOTE, GRPC_NOTE
+from daemon.meshes.kind import MeshKind
+
+
+class ConsulMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="consul", tag_field="kind"):
+    """Consul's service mesh, observed only."""
+
+
+CONSUL = MeshKind(
+    settings=ConsulMesh,
+    telemetry=SCHEMA,
+    arms="`subset` of the service, or `service`, at those who ask",
+    proven="Consul and its Envoys",
+    notes=(
+        GRPC_NOTE,
+        CONNECTIONS_NOTE,
+        "A split that no longer names a subset drops its counters at once; one of weight 0 keeps them.",
+        "A denied intention is a 403 at who asks, and counts as served.",
+    ),
+)

@@ -1,0 +1,21 @@
+"""Envoy Gateway: its row. Its telemetry is read; its routes are not steered."""
+
+from config.settings import Mesh
+from daemon.meshes.envoygateway.telemetry import SCHEMA
+from daemon.meshes.kind import MeshKind
+
+
+class EnvoyGatewayMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="envoy-gateway", tag_field="kind"):
+    """Envoy Gateway, observed only."""
+
+
+ENVOY_GATEWAY = MeshKind(
+    settings=EnvoyGatewayMesh,
+    telemetry=SCHEMA,
+    arms="`service`: the cluster, as `httproute/shop/web/rule/0/backend/1`; a rule's backends must have clusters of their own",
+    proven="Envoy with clusters of such names",
+    notes=(
+        "The same as a plain Envoy's.",
+        "Arms whose backends share a cluster, as those of one rule may, cannot be told apart.",
+    ),
+)

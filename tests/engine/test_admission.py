@@ -1,0 +1,54 @@
+"""What is refused at the door because nothing could be counted of it, or nothing done about it."""
+
+import msgspec
+import pytest
+
+from daemon.errors import InvalidInput
+from daemon.model import Action, Command, Outcome, Stage
+from tests.hand.ports import HandTelemetry, Scene, running, until, verdict_of
+from tests.hand.samples import ID, POLICY, RELEASE, failing, healthy
+
+REASON = "routes of made-up are not steered by this version: its releases are observed only"
+
+
+def unsteered(*, mode: str, readings: HandTelemetry) -> Scene:
+    scene = Scene(telemetry=readings, observed_only=REASON)
+    scene.policies["default"] = msgspec.structs.replace(POLICY, mode=mode)
+    return scene
+
+
+async def test_on_a_mesh_that_is_not_steered_a_policy_that_enforces_is_refused() -> None:
+    async with running(unsteered(mode="enforce", readings=HandTelemetry([failing()]))) as engine:
+        with pytest.raises(InvalidInput) as caught:
+            await engine.submit(RELEASE, release_id=ID)
+    assert str(caught.value) == f"$.mesh: {REASON}; name a policy whose mode is observe"
+
+
+async def test_on_a_mesh_that_is_not_steered_a_bad_canary_is_told_and_nothing_is_done() -> None:
+    async with running(unsteered(mode="observe", readings=HandTelemetry([failing()]))) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (Outcome.ROLLBACK, Action.NONE)
+
+
+async def test_a_person_who_takes_back_what_is_not_steered_is_told_why_it_cannot_be() -> None:
+    async with running(unsteered(mode="observe", readings=HandTelemetry([healthy()]))) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].stage is Stage.WATCHING)
+        await engine.command(ID, Command(command="rollback", by="me", reason="it smells"))
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (Outcome.ROLLBACK, Action.BLOCKED)
+    assert REASON in verdict.reason
+
+
+async def test_a_release_of_which_nothing_could_be_counted_is_refused_with_the_reason() -> None:
+    scene = Scene()
+    scene.telemetry.uncounted = "made-up telemetry has no counters of tcp"
+    async with running(scene) as engine:
+        with pytest.raises(InvalidInput) as caught:
+            await engine.submit(RELEASE, release_id=ID)
+        scene.telemetry.uncounted = None
+        await engine.submit(RELEASE, release_id=ID)
+    assert str(caught.value) == (
+        "$.protocol: made-up telemetry has no counters of tcp; take it back by hand where it goes wrong (verdictd revert)"
+    )

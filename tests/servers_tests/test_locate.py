@@ -76,3 +76,11 @@ def test_a_missing_server_fails_a_test_in_ci(cache_root: Path, monkeypatch: pyte
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=r"istio CRDs: not built.*so this is not skipped"):
         locate.require_crds("istio")
+
+
+def test_a_server_that_is_optional_skips_its_tests_in_ci_too_with_the_reason(
+    cache_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.skip.Exception, match=r"consul: not built: python -m tests.servers build consul"):
+        locate.require("consul")

@@ -57,20 +57,23 @@ class Outcomes:
             return ending.ended
         found = self._known.get(ending)
         if found is None:
-            found = self._known[ending] = self._meaning(ending.labels)
+            rule = self._rule(ending.labels)
+            found = self._known[ending] = Ended.SERVED if rule is None else rule.ended
         return found
+
+    def counted(self, ending: Ending) -> Ended:
+        """The same of a counter; where it does not say, what it lacks is noted. Latencies of many meshes never say."""
+        ended = self.of(ending)
+        if ended is Ended.UNCLASSIFIED and (rule := self._rule(ending.labels)) is not None:
+            self.missing |= {test.label for test in rule.when if isinstance(test, Is) and test.values == ("",)}
+        return ended
 
     def forget(self) -> None:
         """Forget what was worked out: its series have gone."""
         self._known.clear()
 
-    def _meaning(self, labels: Mapping[str, str]) -> Ended:
-        for rule in self.rules:
-            if all(holds(test, labels) for test in rule.when):
-                if rule.ended is Ended.UNCLASSIFIED:
-                    self.missing |= {test.label for test in rule.when if isinstance(test, Is) and test.values == ("",)}
-                return rule.ended
-        return Ended.SERVED
+    def _rule(self, labels: Mapping[str, str]) -> Rule | None:
+        return next((rule for rule in self.rules if all(holds(test, labels) for test in rule.when)), None)
 
 
 def ending_labels(schema: Schema) -> tuple[str, ...]:

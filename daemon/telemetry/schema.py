@@ -352,12 +352,10 @@ class Schema:
         """Whether the durations of a series with these labels are latencies."""
         return not any(holds(test, labels) for test in self.streams)
 
-    def ended(self, labels: Mapping[str, str]) -> Ended:
-        """How what a series with these labels counts has ended by the mesh's own word: all there is of connections of TCP."""
-        for rule in self.outcome:
-            if all(holds(test, labels) for test in rule.when):
-                return rule.ended
-        return Ended.SERVED
+    def excused(self, labels: Mapping[str, str]) -> bool:
+        """Whether what a series with these labels counts is nobody's fault by the mesh's own word, requests or connections."""
+        rules = (rule.ended for rule in self.outcome if all(holds(test, labels) for test in rule.when))
+        return next(rules, Ended.SERVED) is Ended.EXCUSED
 
 
 def holds(test: Test, labels: Mapping[str, str]) -> bool:

@@ -63,9 +63,10 @@ async def scene(schema: str, *, through: str, schemas: Mapping[str, Schema], **s
 
 
 def arms(reading: Reading) -> Mapping[str, tuple[int, int]]:
-    """Requests and errors of both arms."""
+    """Requests and errors of both arms, of which all are told how they ended."""
     assert reading.baseline is not None
     assert reading.canary is not None
+    assert [(one.unclassified, one.unanswered) for one in (reading.baseline, reading.canary)] == [(0, 0), (0, 0)]
     return {
         "baseline": (reading.baseline.requests, reading.baseline.errors),
         "canary": (reading.canary.requests, reading.canary.errors),

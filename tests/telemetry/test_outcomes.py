@@ -6,8 +6,12 @@ from dataclasses import replace
 import pytest
 
 from config.policy import Failures
+from daemon.meshes.consul.telemetry import SCHEMA as CONSUL
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
+from daemon.meshes.envoygateway.telemetry import SCHEMA as GATEWAY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
+from daemon.meshes.linkerd.telemetry import SCHEMA as LINKERD
+from daemon.meshes.osm.telemetry import SCHEMA as OSM
 from daemon.model import ArmSpec, Release, Watch
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.deltas import deltas
@@ -132,8 +136,25 @@ def test_what_looks_like_a_denial_stays_one_until_the_filter_says_how_many_it_de
 )
 def test_a_label_that_is_absent_is_no_good_news(labels: dict[str, str], failures: Failures, missing: list[str]) -> None:
     outcomes = Outcomes(ISTIO, failures)
-    assert [outcomes.of(Ending({**labels, "more": str(n)})) for n in range(3)] == [Ended.UNCLASSIFIED] * 3
+    assert [outcomes.counted(Ending({**labels, "more": str(n)})) for n in range(3)] == [Ended.UNCLASSIFIED] * 3
     assert sorted(outcomes.missing) == missing
+
+
+def test_the_meshes_that_say_themselves_what_failed_have_no_good_news_without_their_word() -> None:
+    assert ended({"direction": "inbound", "status_code": "200"}, schema=LINKERD) is Ended.UNCLASSIFIED
+    assert ended({"classification": "success", "status_code": "200"}, schema=LINKERD) is Ended.SERVED
+    assert ended({}, schema=OSM) is Ended.UNCLASSIFIED
+    assert ended({"response_code": "200"}, schema=OSM) is Ended.SERVED
+    assert ended({"envoy_response_code_class": "2"}, schema=OSM) is Ended.SERVED
+    assert [ended({}, schema=schema) for schema in (CONSUL, GATEWAY)] == [Ended.UNCLASSIFIED] * 2
+
+
+def test_what_only_counters_tell_is_not_missed_of_latencies() -> None:
+    outcomes = Outcomes(ENVOY, USUAL)
+    assert outcomes.of(Ending({})) is Ended.UNCLASSIFIED
+    assert not outcomes.missing
+    assert outcomes.counted(Ending({}, Ended.FAILED_AMONG)) is Ended.FAILED_AMONG
+    assert not outcomes.missing
 
 
 def test_a_failure_that_is_told_is_one_whatever_else_is_absent() -> None:

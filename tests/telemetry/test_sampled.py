@@ -141,7 +141,7 @@ async def test_labels_that_are_missing_are_said_once_by_their_names(caplog: pyte
     await scene.read()
     [outcomes] = scene.telemetry._index.outcomes
     for labels in ({}, {"response_code": "200", "request_protocol": "grpc"}, {"response_code": "200"}):
-        outcomes.of(Ending(labels))
+        outcomes.counted(Ending(labels))
         await scene.read()
         await scene.read()
     said = [record.__dict__["missing"] for record in caplog.records if record.message.startswith("series do not say")]

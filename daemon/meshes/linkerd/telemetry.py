@@ -101,6 +101,7 @@ SCHEMA = Schema(
         Rule(when=(Is(_CLASS, ("failure",)),), ended=Ended.FAILED),
         # Its latencies have no classification.
         Rule(when=(Begins(_STATUS, ("5",)),), ended=Ended.FAILED),
+        Rule(when=(Is(_CLASS, ("",)),), ended=Ended.UNCLASSIFIED),
     ),
     split=True,
     # A websocket, which began with this answer.

@@ -3,13 +3,14 @@ as OSM's own configuration has it do, else by Envoy's clusters, which stand on t
 """
 
 from daemon.meshes.envoy.telemetry import STATISTICS, bin_names, cluster_views
-from daemon.telemetry.schema import ArmLabels, Begins, Ended, EnvoyStats, Rule, Schema, View
+from daemon.telemetry.schema import ArmLabels, Begins, Ended, EnvoyStats, Is, Rule, Schema, View
 
 SCHEMA = Schema(
     name="osm",
     outcome=(
         Rule(when=(Begins("response_code", ("5",)),), ended=Ended.FAILED),
         Rule(when=(Begins("envoy_response_code_class", ("5",)),), ended=Ended.FAILED),
+        Rule(when=(Is("response_code", ("",)), Is("envoy_response_code_class", ("",))), ended=Ended.UNCLASSIFIED),
     ),
     split=False,
     views=(

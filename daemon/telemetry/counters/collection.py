@@ -142,7 +142,7 @@ class Collection:
             builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
             match series.kind:
                 case SampleKind.COUNTER:
-                    builder.count(series, arm.outcomes.of(series.ending), value, at=at, before=before)
+                    builder.count(series, arm.outcomes.counted(series.ending), value, at=at, before=before)
                 case SampleKind.SUM:
                     builder.sum(series, value, at=at, before=before)
                 case SampleKind.NATIVE:

@@ -262,8 +262,10 @@ class SeriesIndex:
         if kind is SampleKind.BUCKET and "le" not in labels:
             raise InvalidInput("a bucket without its bound (label le)", path=name)
         le = number(labels["le"], path=f"{name}: le") if kind is SampleKind.BUCKET else math.nan
-        # The policy's word is for requests: connections have no status.
-        ended = self._schema.ended(labels) if views[0].protocol == "tcp" else None
+        ended = None
+        if views[0].protocol == "tcp":
+            # The policy's word is for requests: connections have no status.
+            ended = Ended.EXCUSED if self._schema.excused(labels) else Ended.SERVED
         return self._series(kind, labels, le=le, family=family, views=views, ended=ended)
 
     def _series(

@@ -134,6 +134,9 @@ async def _watched(
 def _refused(telemetry: port.Telemetry, case: Case) -> list[Diagnosis]:
     """What admission would say of a release that this telemetry cannot count."""
     found = []
+    if reason := telemetry.cannot_count(case.release):
+        fix = "take it back by hand where it goes wrong (verdictd revert)"
+        found.append(Diagnosis(code=Code.REFUSED, where=case.name, found=reason, fix=fix))
     for sentence in telemetry.cannot_tell(case.policy.failures):
         wrong, _, fix = sentence.rpartition("; ")
         found.append(Diagnosis(code=Code.REFUSED, where=f"policies.{case.release.policy}", found=wrong, fix=fix))

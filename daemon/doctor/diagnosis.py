@@ -67,6 +67,7 @@ class Code(StrEnum):
     CONTROL_PLANE = "control-plane"
     PERMISSIONS = "permissions"
     ROUTE = "route"
+    OBSERVED_ONLY = "observed-only"
     BROKER = "broker"
 
     @property

@@ -12,6 +12,7 @@ from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.engine import fanout
 from daemon.engine.dependencies import MeshCluster
 from daemon.errors import Blocked, InvalidInput, NotFound, TimedOut, VerdictdError
+from daemon.meshes.registry import why_observed_only
 from daemon.model import Release
 from daemon.placement import Placement
 from daemon.telemetry.identification import NO_POD
@@ -62,6 +63,8 @@ class Placed:
 
 async def examine(case: Case, clusters: Mapping[str, MeshCluster], *, seconds: float) -> Placed:
     """Where the canary gets traffic from, in all clusters. ``seconds``: how long it may take."""
+    if reason := why_observed_only(case.mesh):
+        return Placed(diagnoses=[_observed_only(case, reason)])
     try:
         async with asyncio.timeout(seconds):
             placement = await fanout.locate(clusters, case.release)
@@ -76,6 +79,15 @@ async def examine(case: Case, clusters: Mapping[str, MeshCluster], *, seconds: f
     except VerdictdError as error:
         return Placed(diagnoses=[_unknown(case, error)])
     return Placed(diagnoses=[*found, *_pods(case, placement.pods)], pods=placement.pods)
+
+
+def _observed_only(case: Case, reason: str) -> Diagnosis:
+    """Of a mesh that is not steered: no route is looked for, and there is no revert that could be blocked."""
+    if case.policy.mode == "observe":
+        found = f"{reason}; its verdict is told, and nothing is taken back"
+        return Diagnosis(code=Code.OBSERVED_ONLY, where=case.name, found=found)
+    fix = f"name a policy whose mode is observe (policies.{case.release.policy}.mode is {case.policy.mode})"
+    return Diagnosis(code=Code.REFUSED, where=case.name, found=reason, fix=fix)
 
 
 def _route(case: Case, placement: Placement) -> Diagnosis:

@@ -104,6 +104,10 @@ class PodTelemetry:
         """See ``Telemetry``."""
         return self._telemetry.cannot_tell(failures)
 
+    def cannot_count(self, release: Release) -> str | None:
+        """See ``Telemetry``."""
+        return self._telemetry.cannot_count(release)
+
     @property
     def failure(self) -> str | None:
         """See ``Telemetry``."""

@@ -12,7 +12,7 @@ import msgspec
 
 from config.policy import Failures
 from daemon.aio.clock import Clock
-from daemon.model import Reading, Watch
+from daemon.model import Reading, Release, Watch
 from daemon.ports.telemetry import Telemetry
 from daemon.standing import Standing
 
@@ -87,6 +87,10 @@ class FallbackTelemetry:
     def cannot_tell(self, failures: Failures) -> Sequence[str]:
         """What one of them never tells: a release may be read from either."""
         return tuple(dict.fromkeys((*self._first.cannot_tell(failures), *self._second.cannot_tell(failures))))
+
+    def cannot_count(self, release: Release) -> str | None:
+        """Why one of them never counts it: a release may be read from either."""
+        return self._first.cannot_count(release) or self._second.cannot_count(release)
 
     @property
     def failure(self) -> str | None:

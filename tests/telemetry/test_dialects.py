@@ -43,7 +43,7 @@ class Pages:
         collected = Collection()
         for number, proxy in enumerate(self._proxies):
             at, target = self._clock.monotonic(), f"proxy-{number}"
-            reader = self._page.reader(collected, ScrapeStamp(target=target, at=at, spacing_seconds=5.0))
+            reader = self._page.reader(collected, ScrapeStamp(target=target, pod=target, at=at, spacing_seconds=5.0))
             reader.feed(proxy.page)
             reader.close()
             collected.answered[target] = at

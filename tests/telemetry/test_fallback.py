@@ -7,7 +7,7 @@ import pytest
 
 from analyzers.counts import Arm
 from config.policy import Failures
-from daemon.model import Reading, Watch
+from daemon.model import ArmSpec, Reading, Release, Watch
 from daemon.telemetry.fallback import PATIENCE_SECONDS, FallbackTelemetry
 from tests.hand.clock import HandClock
 from tests.telemetry.support import watch
@@ -32,11 +32,15 @@ class Source:
         self.asked: list[list[str]] = []
         self.forgotten: list[str] = []
         self.untold: tuple[str, ...] = ()
+        self.uncounted: dict[str, str] = {}
         self._clock, self._late = clock, late_seconds
         self._last: dict[str, float] = {}
 
     def cannot_tell(self, failures: Failures) -> Sequence[str]:
         return self.untold
+
+    def cannot_count(self, release: Release) -> str | None:
+        return self.uncounted.get(release.protocol)
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self.asked.append([one.release_id for one in watches])
@@ -171,3 +175,13 @@ def test_what_either_source_never_tells_is_said_once() -> None:
     scene.first.untold, scene.second.untold = ("resets",), ("resets", "flags")
 
     assert list(scene.both.cannot_tell(Failures())) == ["resets", "flags"]
+
+
+def test_what_either_never_counts_is_never_counted() -> None:
+    scene = Scene()
+    tcp = Release(service="web", protocol="tcp", baseline=ArmSpec(version="v1"), canary=ArmSpec(version="v2"))
+    assert scene.both.cannot_count(tcp) is None
+    scene.second.uncounted = {"tcp": "nor does the second"}
+    assert scene.both.cannot_count(tcp) == "nor does the second"
+    scene.first.uncounted = {"tcp": "the first has no connections"}
+    assert scene.both.cannot_count(tcp) == "the first has no connections"

@@ -1,0 +1,34 @@
+"""What the doctor says of a release's routes where it needs no cluster to say it."""
+
+from typing import Literal
+
+import pytest
+
+from config.policy import Policy
+from daemon.doctor import routes
+from daemon.doctor.diagnosis import Code
+from daemon.doctor.routes import Case
+from daemon.meshes import registry
+from daemon.meshes.kind import MeshKind
+from daemon.model import ArmSpec, Release
+
+RELEASE = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"))
+UNSTEERED = [kind for kind in registry.BUILT_IN if kind.router is None]
+
+
+def case(kind: MeshKind, mode: Literal["enforce", "observe"]) -> Case:
+    return Case(release=RELEASE, mesh_name="m", mesh=kind.settings(telemetry="t"), policy=Policy(mode=mode))
+
+
+@pytest.mark.parametrize("kind", UNSTEERED, ids=lambda kind: kind.name)
+async def test_a_mesh_that_is_observed_only_is_noted_as_that_and_not_as_one_whose_revert_is_blocked(kind: MeshKind) -> None:
+    [one] = (await routes.examine(case(kind, "observe"), {}, seconds=1.0)).diagnoses
+    assert (one.code, one.severity, one.fix) == (Code.OBSERVED_ONLY, "note", "")
+    assert one.found.startswith(f"routes of {kind.name} are not steered by this version")
+    assert one.found.endswith("its verdict is told, and nothing is taken back")
+
+
+async def test_a_policy_that_enforces_on_it_would_be_refused_at_the_door() -> None:
+    [one] = (await routes.examine(case(UNSTEERED[0], "enforce"), {}, seconds=1.0)).diagnoses
+    assert (one.code, one.severity) == (Code.REFUSED, "fault")
+    assert one.fix == "name a policy whose mode is observe (policies.default.mode is enforce)"

@@ -103,15 +103,18 @@ class FallbackTelemetry:
         unreached = self._unreached()
         self._failure = self._first.failure
         now = self._clock.monotonic()
-        for watch in watches:
-            self._follow(watch.release_id, readings[watch.release_id], unreached.get(watch.release_id), now=now)
-        away = [watch for watch in watches if self._releases[watch.release_id].away]
+        # One may end, and be forgotten, while either is asked: it is no reading then, and nothing of it is kept.
+        for release_id, reading in readings.items():
+            self._follow(release_id, reading, unreached.get(release_id), now=now)
+        away = [watch for watch in watches if watch.release_id in readings and self._releases[watch.release_id].away]
         if away:
             instead = await self._read_second(away)
-            readings |= {watch.release_id: self._stood_in(watch.release_id, instead, unreached) for watch in away}
+            readings = {release_id: reading for release_id, reading in readings.items() if release_id in self._releases}
+            there = [watch.release_id for watch in away if watch.release_id in readings]
+            readings |= {release_id: self._stood_in(release_id, instead, unreached) for release_id in there}
         self._say(away, unreached)
         for release_id, reading in readings.items():
-            if reading.gap is None and reading.at is not None and release_id in self._releases:
+            if reading.gap is None and reading.at is not None:
                 self._releases[release_id].counted_until = reading.at
         return readings
 

@@ -1,7 +1,7 @@
 """What stands in for proxies that cannot be read: it does, it says so, it ends, and nothing is counted twice."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -33,6 +33,7 @@ class Source:
         self.forgotten: list[str] = []
         self.untold: tuple[str, ...] = ()
         self.uncounted: dict[str, str] = {}
+        self.ends: Callable[[], None] = lambda: None
         self._clock, self._late = clock, late_seconds
         self._last: dict[str, float] = {}
 
@@ -44,7 +45,9 @@ class Source:
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self.asked.append([one.release_id for one in watches])
-        return {one.release_id: self._read(one.release_id) for one in watches}
+        forgotten = len(self.forgotten)
+        self.ends()
+        return {one.release_id: self._read(one.release_id) for one in watches if one.release_id not in self.forgotten[forgotten:]}
 
     def _read(self, release_id: str) -> Reading:
         if release_id in self.broken:
@@ -185,3 +188,18 @@ def test_what_either_never_counts_is_never_counted() -> None:
     assert scene.both.cannot_count(tcp) == "nor does the second"
     scene.first.uncounted = {"tcp": "the first has no connections"}
     assert scene.both.cannot_count(tcp) == "the first has no connections"
+
+
+async def test_a_release_that_ends_while_proxies_are_asked_costs_the_others_nothing() -> None:
+    """It may end between the question and the answer; what is said of it then is nobody's."""
+    scene = Scene()
+    await scene.read(WATCH, OTHER)
+    for source in (scene.first, scene.second):
+        scene.first.broken = {"web-1": "away", "web-2": "away"} if source is scene.second else {}
+        for _ in range(int(PATIENCE_SECONDS) + 2):
+            await scene.read(WATCH, OTHER)
+        scene.clock.time += scene.second.tick_seconds
+        source.ends = lambda: scene.both.forget("web-2")
+        found = await scene.read(WATCH, OTHER)
+        assert set(found) == {"web-1"}
+        assert set(scene.both._releases) == {"web-1"}, "nothing of it is kept"

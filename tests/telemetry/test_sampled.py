@@ -10,12 +10,13 @@ from daemon.errors import Unavailable, VerdictdError
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Reading, Release, Watch
 from daemon.telemetry.counters.collection import Collection, Timing
+from daemon.telemetry.counters.readings import CounterState
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.outcomes import Ending
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.schema import Ended
 from tests.hand.clock import HandClock
-from tests.telemetry.support import series, workloads
+from tests.telemetry.support import Rounds, series, workloads
 
 SCHEMA = schemas()["istio"]
 WATCHES = [workloads("web-1"), workloads("web-2", canary="web-v3")]
@@ -65,6 +66,21 @@ class Scene:
 
     async def read(self) -> Mapping[str, Reading]:
         return await self.telemetry.read(WATCHES)
+
+
+def test_a_release_that_ends_while_a_thread_makes_the_readings_takes_the_others_reading_from_nobody() -> None:
+    index = SeriesIndex(SCHEMA)
+    state = CounterState(index)
+    state.open(WATCHES)
+    collected = Collection()
+    for arm in (arm for pair in index.arms.values() for arm in pair):
+        for target, cluster in (("a", "one"), ("b", "other")):
+            collected.builder(arm, target, spacing_seconds=2.0, pod=target).count(series("200"), Ended.SERVED, 7, at=100.0)
+            collected.clusters[target], collected.answered[target] = cluster, 100.0
+    trackers = state.trackers(WATCHES)
+    state.close("web-2")
+    readings = state.readings(trackers, collected, Rounds().next(100.0, answered=collected.answered))
+    assert "several clusters" in str(readings["web-1"].gap)
 
 
 def counted(reading: Reading) -> tuple[float, int, int]:

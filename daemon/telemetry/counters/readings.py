@@ -200,7 +200,9 @@ class CounterState:
             return tracker.gap(reason)
         clusters = {collected.clusters.get(target, "") for arm in snapshots for target in arm}
         if len(clusters) > 1:
-            wanted = self._watches[release_id].release.cluster
+            # In a thread: it may have ended meanwhile, and the reading is nobody's then.
+            watch = self._watches.get(release_id)
+            wanted = None if watch is None else watch.release.cluster
             if wanted not in clusters:
                 those = ", ".join(sorted(repr(cluster) for cluster in clusters))
                 return tracker.gap(f"{SEVERAL_CLUSTERS} ({those}), none of which is the release's ({wanted!r}); {_ONE_CLUSTER}")

@@ -137,8 +137,10 @@ class PrometheusSource:
             self._count(asked.requests, into, window_seconds=window_seconds),
             *(self._read(query, into, answered=late) for query in asked.latencies),
         )
+        # One that they alone show was scraped between the two queries: of its requests nobody has said anything.
         for target, at in late.items():
-            into.answered[target] = max(at, into.answered.get(target, at))
+            if target in into.answered:
+                into.answered[target] = max(at, into.answered[target])
         return into
 
     async def _count(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> None:

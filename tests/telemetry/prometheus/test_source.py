@@ -482,3 +482,21 @@ async def test_a_store_that_cannot_say_what_is_near_an_arm_costs_no_reading_and_
         it.exporter.add(NAME, it.clock.time, 5, destination_workload="web-v1")
         await it.read()
         assert len(asked) == 2
+
+
+async def test_a_pod_that_is_scraped_between_two_queries_of_a_tick_brings_no_history() -> None:
+    """The first answer does not have it yet, the second one has: that is no word of a pod without requests."""
+    async with scene() as it:
+        await it.underway()
+        await it.goes_on()
+        at = it.clock.time
+        for le in ("10", "100", "+Inf"):
+            it.exporter.add(f"{LATENCY}_bucket", at, 5000, destination_workload="web-v2", instance="old", le=le)
+        await it.read()
+        it.clock.time += 1
+        it.scrape(baseline=1020, canary=110, errors=2)
+        it.exporter.add(NAME, at + 1, 5000, destination_workload="web-v2", instance="old")
+        it.exporter.add(NAME, at + 1, 500, destination_workload="web-v2", instance="old", response_code="503")
+        reading = await it.read()
+        assert reading.canary is not None
+        assert (reading.canary.requests, reading.canary.errors) == (5, 0)

@@ -1,10 +1,15 @@
-"""Situations of real monitoring, each with what a careful person would count: slow, late, summed, doubled, mixed."""
+"""Situations of real monitoring, each with what a careful person would count: slow, late, summed, doubled, mixed, in parts."""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.telemetry.fleet import Fleet, Pod, Scraper, Watched, watched
+from tests.telemetry.fleet import NAME, Fleet, Pod, Scraper, Watched, watched
 from tests.telemetry.support import workloads
 
 INTERVALS = (5.0, 10.0, 15.0, 30.0, 60.0)
@@ -40,6 +45,49 @@ async def test_data_that_come_late_are_counted_whole(every: float, late: float) 
     made = await watched(it, 20 * every + late)
     assert scrapes_counted(made, rate=10.0, seconds=18 * every) >= 0.95, made.gaps
     assert made.requests[1] <= it.served("web-v2", -every - late, 20 * every)[0]
+
+
+@dataclass
+class InParts(Fleet):
+    """A store that gets some series of a scrape later than the others: so late each."""
+
+    late: Callable[[Mapping[str, str]], float] = lambda labels: 0.0
+
+    def _series(self, query: str, since: float, now: float) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
+        for labels, samples in super()._series(query, since, now):
+            yield labels, [(at, value) for at, value in samples if at + self.late(labels) <= now]
+
+
+@pytest.mark.parametrize("every", [1.0, 5.0, 15.0])
+@pytest.mark.parametrize("late", [0.5, 2.0, 4.0, 8.0])
+@pytest.mark.parametrize("code", ["200", "503"])
+async def test_a_scrape_that_comes_into_the_store_in_parts_is_counted_when_it_is_whole(
+    every: float, late: float, code: str
+) -> None:
+    """Remote writing sends what it has by shards and batches. A part alone is a share of failures that never was."""
+    pods = fleet(every=every).pods
+    it = InParts(pods, late=lambda labels: late if pods[3].workload in labels.values() and code in labels.values() else 0.0)
+    made = await watched(it, 60 * every, tick_seconds=min(5.0, every))
+    assert made.requests[1] <= it.served("web-v2", -every - late, 60 * every)[0]
+    assert scrapes_counted(made, rate=10.0, seconds=60 * every - 2 * every - late) >= 0.9, made.gaps
+    assert made.errors[1] / made.requests[1] == pytest.approx(0.1, abs=0.01)
+
+
+async def test_a_store_that_gets_every_series_by_itself_is_counted_whole_and_of_its_histograms_those_that_are() -> None:
+    pods = fleet(every=5.0).pods
+    it = InParts(pods, late=lambda labels: zlib.crc32(json.dumps(labels, sort_keys=True).encode()) % 100 / 50)
+    made = await watched(it, 200.0)
+    assert scrapes_counted(made, rate=10.0, seconds=190.0) >= 0.95, made.gaps
+    assert made.errors[1] / made.requests[1] == pytest.approx(0.1, abs=0.01)
+    assert not any("unusable" in gap for gap in made.gaps)
+    assert 0 < made.latencies[1] <= made.requests[1]
+
+
+async def test_an_arm_of_which_only_latencies_have_come_so_far_is_no_scrape() -> None:
+    pods = fleet(every=5.0).pods
+    it = InParts(pods, late=lambda labels: 20.0 if "web-v2" in labels.values() and labels["__name__"] == NAME else 0.0)
+    made = await watched(it, 100.0)
+    assert 0 < made.requests[1] <= it.served("web-v2", -25.0, 100.0)[0]
 
 
 @pytest.mark.parametrize("every", [15.0, 30.0, 60.0])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
+from daemon.telemetry.counters.settling import Samples
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Buckets, Histogram, Native, SnapshotBuilder, TargetMetadata
 from daemon.telemetry.schema import Ended
 
@@ -120,10 +121,12 @@ class Collection:
         at: float,
         spacing_seconds: float,
         before: float | None = None,
+        samples: Samples = (),
     ) -> None:
         """Take one sample for all arms that the series belongs to, by how its requests ended under the policy of each.
 
-        ``before``: when the one before it was taken, if known.
+        ``before``: when the one before it was taken, if known. ``samples``: all that are there, where the store may get those of
+        one scrape in parts.
         """
         if series.kind is SampleKind.BUCKET:
             # Nine of ten samples are buckets, and mostly of the histogram that the last one was of.
@@ -142,7 +145,7 @@ class Collection:
             builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
             match series.kind:
                 case SampleKind.COUNTER:
-                    builder.count(series, arm.outcomes.counted(series.ending), value, at=at, before=before)
+                    builder.count(series, arm.outcomes.counted(series.ending), value, at=at, before=before, samples=samples)
                 case SampleKind.SUM:
                     builder.sum(series, value, at=at, before=before)
                 case SampleKind.NATIVE:
@@ -192,6 +195,15 @@ class Collection:
         self.metadata.update(other.metadata)
         for arm, targets in other.builders.items():
             self.builders.setdefault(arm, {}).update(targets)
+
+    def unsettled(self) -> dict[str, float]:
+        """Targets of whose newest scrape only a part is there yet, and when the newest was that is whole."""
+        found: dict[str, float] = {}
+        for targets in self.builders.values():
+            for target, builder in targets.items():
+                if (at := builder.settled_at) is not None:
+                    found[target] = min(at, found.get(target, at))
+        return found
 
     def snapshots(self, arm: ArmKey, *, followed: Followed = _NOBODY) -> Mapping[str, ArmSnapshot]:
         """What each target showed of an arm.

@@ -21,6 +21,7 @@ churned     series have gone and others have come: some have      as known
             stayed, or they differ in callers and answers only
 renamed     all series have gone and others have come at once,    nothing: labels have changed, the new series hold the old
             with other labels                                     counts; counting starts here
+in parts    some series are a little behind the others            all of them up to where the last of them is (``settling``)
 late        silent, others of its arm are not, and it is a good   nothing now, and the others go on; what it has grown by when
             scrape behind the newest answer                       it is back is counted then
 overdue     silent, and behind the newest answer by more than     nothing: it is forgotten, and the others go on without it

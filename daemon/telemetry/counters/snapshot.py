@@ -12,7 +12,9 @@ from typing import NamedTuple, Protocol
 
 from daemon.errors import InvalidInput
 from daemon.telemetry.counters.series import Series
+from daemon.telemetry.counters.settling import Samples, apart_seconds, settled_at, value_at
 from daemon.telemetry.schema import Ended
+from daemon.telemetry.wire import number
 
 LARGEST_COUNT = 1e15
 """A count above is none, as for the judge: no service has had so many requests, and a float holds it no longer to the last one."""
@@ -155,10 +157,16 @@ _Moment = tuple[int, str]
 
 @dataclass(slots=True)
 class _Scrape:
-    """The samples of one moment. ``before``: the moments of the samples before them, which is how a scraper is known again."""
+    """The samples of one moment.
+
+    Attributes:
+        before: the moments of the samples before them, which is how a scraper is known again.
+        samples: those of each counter that are known, where it may have older ones.
+    """
 
     at: float
     before: set[int] = field(default_factory=set)
+    samples: dict[str, Samples] = field(default_factory=dict)
     forms: dict[str, int] = field(default_factory=dict)
     counters: dict[str, tuple[Ended, float]] = field(default_factory=dict)
     buckets: dict[str, "Buckets"] = field(default_factory=dict)
@@ -198,9 +206,20 @@ class SnapshotBuilder:
         """How many scrape this target, by the labels of theirs that its series carry."""
         return len({scraper for _, scraper in self._scrapes})
 
-    def count(self, series: Series, ended: Ended, value: float, *, at: float, before: float | None = None) -> None:
+    def count(
+        self,
+        series: Series,
+        ended: Ended,
+        value: float,
+        *,
+        at: float,
+        before: float | None = None,
+        samples: Samples = (),
+    ) -> None:
         """Take a counter's value, of requests that ended so. The same series twice in one scrape is one series."""
         scrape = _at(self._scrapes, series, at, before)
+        if samples:
+            scrape.samples[series.identity] = samples
         scrape.forms[series.identity] = series.form
         if scrape.counters.setdefault(series.identity, (ended, value))[1] != value and not math.isnan(value):
             self._twice[round(at * 1000), series.scraper] = series.identity
@@ -236,12 +255,13 @@ class SnapshotBuilder:
         """
         moment, scrape = self._newest(followed)
         latency = self._latency(moment, scrape)
+        scrape = self._settled(moment, scrape)
         twice = (series for series, buckets in latency.buckets.items() if buckets.twice)
         if (series := self._twice.get(moment) or next(twice, None)) is not None:
             raise InvalidInput("it is listed twice in one scrape, with two values", path=series)
         if len(scrape.counters) > 1:
             _refuse_copies(scrape)
-        histograms = _assembled(latency, unit_ms=unit_ms)
+        histograms = _assembled(latency, without=self._in_parts(latency, scraper=moment[1]), unit_ms=unit_ms)
         return ArmSnapshot(
             at=scrape.at,
             spacing_seconds=self.spacing_seconds,
@@ -268,6 +288,38 @@ class SnapshotBuilder:
             if not followed.isdisjoint(self._scrapes[moment].forms.values()):
                 return moment, self._scrapes[moment]
         return moments[0], self._scrapes[moments[0]]
+
+    @property
+    def settled_at(self) -> float | None:
+        """When the newest scrape was of which all parts are there; null while that is the newest of all."""
+        if len(self._scrapes) < 2:
+            return None
+        moment = max(self._scrapes)
+        at = self._settled(moment, self._scrapes[moment]).at
+        return at if at < self._scrapes[moment].at else None
+
+    def _settled(self, moment: _Moment, scrape: _Scrape) -> _Scrape:
+        """The scrape, or the newest one before it of which all parts are there."""
+        older = [one for (when, by), one in self._scrapes.items() if by == moment[1] and when < moment[0] and one.samples]
+        if not older or not scrape.samples:
+            return scrape
+        behind = {series: samples for one in older for series, samples in one.samples.items()}
+        at = settled_at(scrape.samples, behind, at=scrape.at, spacing_seconds=self.spacing_seconds)
+        if at == scrape.at:
+            return scrape
+        whole = _Scrape(at)
+        for one in (*older, scrape):
+            for series, (ended, _) in one.counters.items():
+                if (text := value_at(one.samples.get(series, ()), at)) is not None:
+                    whole.counters[series] = (ended, number(text, path=series))
+                    whole.forms[series] = one.forms[series]
+        return whole
+
+    def _in_parts(self, latency: _Scrape, *, scraper: str) -> frozenset[str]:
+        """Histograms of which parts have not come yet: they are of a later tick."""
+        since = latency.at - apart_seconds(self.spacing_seconds)
+        behind = [one for (_, by), one in self._latencies.items() if by == scraper and since <= one.at < latency.at]
+        return frozenset(series for one in behind for series in (*one.buckets, *one.sums))
 
     def _latency(self, moment: _Moment, scrape: _Scrape) -> _Scrape:
         """Latencies by the same scraper. They are asked for by themselves, so that they may be of a scrape earlier or later."""
@@ -299,7 +351,7 @@ def _refuse_copies(scrape: _Scrape) -> None:
         )
 
 
-def _assembled(latency: _Scrape, *, unit_ms: float) -> dict[str, Histogram]:
+def _assembled(latency: _Scrape, *, without: AbstractSet[str], unit_ms: float) -> dict[str, Histogram]:
     """The histograms of one scrape. One that is there in both forms is taken in the one whose bounds stay."""
     found = {
         series: one if isinstance(one, Histogram) else one.on_bounds(unit_ms=unit_ms, path=series)
@@ -307,6 +359,8 @@ def _assembled(latency: _Scrape, *, unit_ms: float) -> dict[str, Histogram]:
         if series not in latency.buckets
     }
     for series, buckets in latency.buckets.items():
+        if series in without:
+            continue
         found[series] = assemble(buckets.by_bound, latency.sums.get(series), unit_ms=unit_ms, path=series)
     return found
 

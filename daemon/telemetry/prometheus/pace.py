@@ -9,6 +9,8 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
+from daemon.telemetry.counters.settling import PARTS_SECONDS
+
 _SPACINGS = 2.5
 _SLACK_SECONDS = 1.0
 _FIRST_LOOK_SECONDS = 30.0
@@ -136,7 +138,8 @@ class Pace:
         self._asked += 1
         usual = min(self._usual_seconds(), self._longest_seconds)
         wide, self._wide = self._wide or self._asked % _WIDE_EVERY == 0, False
-        return (min(usual + _WIDE_SECONDS, self._longest_seconds) if wide else usual), usual
+        # Further than latencies, so that a series is met that is behind the others of its scrape.
+        return min(usual + (_WIDE_SECONDS if wide else PARTS_SECONDS), self._longest_seconds), usual
 
     def widen(self) -> None:
         """Somebody is looked for who has not been met before."""
@@ -153,6 +156,11 @@ class Pace:
     def meet(self, target: str, at: float, *, before: float | None) -> None:
         """A sample of this target, and the one before it, are in the answer."""
         self._met[target] = (at, before)
+
+    def settled(self, target: str, at: float) -> None:
+        """Of its newest sample only a part is there: the newest that is whole was taken ``at`` that time."""
+        newest, before = self._met[target]
+        self._met[target] = (at, None if before is None else before - (newest - at))
 
     def settle(self, *, now: float) -> None:
         """The answer is whole: learn from what was met."""

@@ -141,6 +141,9 @@ class PrometheusSource:
         for target, at in late.items():
             if target in into.answered:
                 into.answered[target] = max(at, into.answered[target])
+        for target, at in into.unsettled().items():
+            into.answered[target] = at
+            self.pace.settled(target, at)
         return into
 
     async def _count(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> None:
@@ -204,7 +207,17 @@ class PrometheusSource:
             if target is not spaced:
                 apart = None if before is None else at - before
                 spaced, spacing_seconds = target, self.pace.spacing_of(target, apart=apart)
-            into.add(series, value, target=target, pod=series.pod, at=at, before=before, spacing_seconds=spacing_seconds)
+            into.add(
+                series,
+                value,
+                target=target,
+                pod=series.pod,
+                at=at,
+                before=before,
+                spacing_seconds=spacing_seconds,
+                # Where its end is marked it is not waited for.
+                samples=values if values is item.values else (),
+            )
 
     def _collect_native(self, series: Series, samples: Sequence[tuple[float, NativeSample]], into: Collection) -> None:
         """Take the newest native histogram of a series; the mark that it has ended is one whose sum is no number."""

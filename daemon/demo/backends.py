@@ -11,9 +11,8 @@ import aiohttp
 import msgspec
 
 from daemon.demo.backend import Behaviour
-from daemon.demo.children import Child, DemoError, child
+from daemon.demo.children import START_SECONDS, Child, DemoError, child
 
-_START_SECONDS = 15.0
 _CONTROL_SECONDS = 5.0
 
 
@@ -62,7 +61,7 @@ async def backends(behaviours: Mapping[str, Behaviour], *, folder: Path, seed: i
 
 
 async def _listening(version: str, process: Child) -> Backend:
-    line = await process.first_line(seconds=_START_SECONDS)
+    line = await process.first_line(seconds=START_SECONDS)
     try:
         ports = json.loads(line)
         return Backend(process=process, version=version, port=ports["port"], control=ports["control"])

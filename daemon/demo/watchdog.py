@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from daemon import recordings
-from daemon.demo.children import Child, DemoError, child
+from daemon.demo.children import START_SECONDS, Child, DemoError, child
 from daemon.demo.edge import Edge
 from daemon.errors import InvalidInput
 from daemon.model import Record, ReleaseView, Sample
@@ -22,7 +22,6 @@ from daemon.model import Record, ReleaseView, Sample
 CLUSTER = "demo"
 MESH = "edge"
 TICK_SECONDS = 0.25
-_START_SECONDS = 20.0
 _ANSWER_SECONDS = 5.0
 _T = TypeVar("_T")
 
@@ -133,13 +132,13 @@ def _free_port() -> int:
 
 async def _ready(process: Child, session: aiohttp.ClientSession, url: str) -> None:
     try:
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(START_SECONDS):
             while not await _is_ready(session, url):
                 if process.process.returncode is not None:
                     raise process.failed(f"ended with code {process.process.returncode} at its start")
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
-        raise process.failed(f"was not ready after {_START_SECONDS:g} s") from error
+        raise process.failed(f"was not ready after {START_SECONDS:g} s") from error
 
 
 async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:

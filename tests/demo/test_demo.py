@@ -46,7 +46,9 @@ async def read_until(process: asyncio.subprocess.Process, text: str) -> str:
     said = ""
     while text not in said:
         line = (await process.stdout.readline()).decode()
-        assert line, f"ended before it said {text!r}:\n{said}"
+        if not line:
+            _, err = await process.communicate()
+            pytest.fail(f"ended before it said {text!r}:\n{said}{err.decode()}")
         said += line
     return said
 

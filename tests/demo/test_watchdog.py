@@ -64,7 +64,7 @@ async def test_a_verdictd_that_does_not_get_ready_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
 ) -> None:
     monkeypatch.setattr(module, "command_line", lambda _file: [sys.executable, "-c", program])
-    monkeypatch.setattr(module, "_START_SECONDS", 1.0)
+    monkeypatch.setattr(module, "START_SECONDS", 1.0)
     nobody = Child(name="nobody", process=None, log=tmp_path)  # type: ignore[arg-type]  # nothing is asked of it
     edge = Edge(process=nobody, url="http://127.0.0.1:1", admin="http://127.0.0.1:2", routes_file=tmp_path / "r.yaml")
     with pytest.raises(DemoError, match=words):

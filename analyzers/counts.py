@@ -6,6 +6,11 @@ Arms are never ratios and never quantiles: a count can be added, tested and repl
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+Effect = Literal["excuses", "holds", "says"]
+"""What a signal does to a ruling (``analyzers.signals``)."""
+About = Literal["canary", "baseline", "mesh"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +56,29 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """Something known beside the counts, as of a tick: it stands, or it is not there. It never convicts.
+
+    Attributes:
+        kind: one of few names, as ``restarted``: for metrics, and for whoever branches on it.
+        about: whose it is.
+        effect: ``excuses``: while it stands nobody is convicted, and nobody promoted; ``holds``: nobody is promoted;
+            ``says``: it is told, and that is all.
+        words: for a person, with its subject and no full stop.
+    """
+
+    kind: str
+    about: About
+    effect: Effect
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One tick of one release: ``t`` seconds since the watch began, over the last ``seconds`` seconds.
 
     An arm that is null had no telemetry this tick; ``gap`` then says why. No information is not zero requests. ``weight`` is
-    the route's weight of the canary during this tick in percent, where that is known.
+    the route's weight of the canary during this tick in percent, where that is known. ``signals`` are what stands beside it.
     """
 
     t: float
@@ -64,3 +87,4 @@ class Sample:
     canary: Arm | None
     gap: str | None = None
     weight: float | None = None
+    signals: tuple[Signal, ...] = ()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from analyzers import alone, conviction, decide, evidence, intake, memory, promotion
+from analyzers import alone, conviction, decide, evidence, intake, memory, promotion, signals
 from analyzers.arrays import Array, Mask
 from analyzers.counts import Sample
 from analyzers.guards import bursts, dispersion, pods, share
@@ -80,8 +80,12 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
     """Fold one tick of every release and rule on it.
 
     Releases may differ in policy, horizon and bounds; the three sequences run in parallel. The states given are not changed.
+    What stands beside a sample is heeded last (``analyzers.signals``).
     Overflow (certainty has no upper end; it is capped) and nothing by nothing (an unknown rate) are expected, not warned of.
     """
+    beside = {place: one.signals for place, one in enumerate(samples) if one.signals}
+    if beside:
+        samples = [signals.counted(one) for one in samples]
     groups: dict[int, list[int]] = {}
     for place, one in enumerate(terms):
         groups.setdefault(len(one.bounds_ms), []).append(place)
@@ -92,6 +96,9 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
             with np.errstate(all="ignore"):
                 folded = _fold_alike([terms[at] for at in part], [states[at] for at in part], [samples[at] for at in part])
             results.update(zip(part, folded, strict=True))
+    for place, those in beside.items():
+        state, ruling = results[place]
+        results[place] = state, signals.heeded(ruling, those, window_seconds=terms[place].window_seconds)
     return [results[at] for at in range(len(terms))]
 
 

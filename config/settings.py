@@ -150,6 +150,13 @@ class PrometheusTelemetry(
         list[LabelName],
         Meta(description="Labels by which copies of a series differ, beside job, prometheus and any with replica in its name."),
     ] = []
+    control_plane: Annotated[
+        Literal["excuses", "says", "ignored"],
+        Meta(
+            description="What signs of a broken control plane do: excuses: nothing is judged meanwhile; says: they are told; "
+            "ignored: they are not asked for."
+        ),
+    ] = "excuses"
     max_answer_bytes: Annotated[
         int, Meta(ge=1_048_576, description="Longest answer, unpacked; 2000 releases through Prometheus need 66 MiB.")
     ] = 268_435_456

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from config.errors import ConfigError
 from config.policy import Policy
-from config.settings import PrometheusTelemetry, Settings, SidecarTelemetry
+from config.settings import Settings
 from daemon import __version__, connectors, logs
 from daemon.aio.clock import Clock, SystemClock
 from daemon.aio.parsing import ParserPool
@@ -30,12 +30,10 @@ from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.guard import read_token
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
-from daemon.meshes.registry import schemas, why_observed_only
-from daemon.pods.sidecars import sidecars_from
-from daemon.pods.watching import PodWatch
+from daemon.meshes.registry import why_observed_only
 from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder
-from daemon.telemetry.factory import telemetry_from
+from daemon.telemetries import open_telemetry
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +103,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         async with until_set(stop) as opening:
             pool = await stack.enter_async_context(ParserPool(unparsed_bytes=settings.limits.unparsed_bytes))
             kubes = KubeClients(settings, stack)
-            telemetry = await _open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
+            telemetry = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
             meshes = await _open_meshes(settings, kubes)
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
             given = ConnectorContext(settings=settings, bus=bus, clock=clock, kubes=kubes.clients)
@@ -149,41 +147,6 @@ async def _run_until(stop: asyncio.Event, engine: Engine) -> None:
         asked.cancel()
         log.info("stopping")
         engine.stop()
-
-
-async def _open_telemetry(
-    settings: Settings, stack: AsyncExitStack, *, kubes: KubeClients, clock: Clock, pool: ParserPool
-) -> dict[str, Telemetry]:
-    """Each configured source. Those that read sidecars watch the pods of the clusters where their meshes' releases are judged."""
-    pods: dict[str, PodWatch] = {}
-    watches: dict[str, PodWatch] = {}
-    for name, mesh in settings.meshes.items():
-        if isinstance(settings.telemetry[mesh.telemetry], SidecarTelemetry):
-            cluster, kube = kubes.judging(mesh)
-            if cluster not in pods:
-                pods[cluster] = await stack.enter_async_context(PodWatch(kube, clock=clock, cluster=cluster))
-            watches[name] = pods[cluster]
-    return {
-        name: await stack.enter_async_context(
-            sidecars_from(
-                entry,
-                fallback=_fallback(settings, entry),
-                watch_of=lambda release: watches[str(release.mesh)],
-                schemas=schemas(),
-                clock=clock,
-                name=name,
-                pool=pool,
-            )
-            if isinstance(entry, SidecarTelemetry)
-            else telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas())
-        )
-        for name, entry in settings.telemetry.items()
-    }
-
-
-def _fallback(settings: Settings, entry: SidecarTelemetry) -> PrometheusTelemetry | None:
-    there = None if entry.fallback is None else settings.telemetry[entry.fallback]
-    return there if isinstance(there, PrometheusTelemetry) else None
 
 
 async def _open_meshes(settings: Settings, kubes: KubeClients) -> dict[str, Mesh]:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from analyzers.counts import Arm, Sample
+from analyzers.counts import Arm, Sample, Signal
 from analyzers.ruling import Finding
 from config.policy import Failures, Policy
 from daemon.armpods import PodsByArm
@@ -31,6 +31,7 @@ __all__ = [
     "ReleaseView",
     "Said",
     "Sample",
+    "Signal",
     "Stage",
     "TimedStep",
     "Verdict",
@@ -131,6 +132,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     ``meaning`` is what a pipeline should do: the outcome itself, or what the policy says of an inconclusive one
     (``hold``, ``promote``, ``rollback``). ``decided_at`` is in seconds since 1970; ``policy_hash`` identifies the policy.
+    ``signals`` are what stood beside the counts when it was decided.
     """
 
     release_id: str
@@ -149,6 +151,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     policy_hash: str
     findings: tuple[Finding, ...] = ()
     by: Literal["judge", "deadline", "person", "superseded"] = "judge"
+    signals: tuple[Signal, ...] = ()
 
 
 class TimedStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,8 +189,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
 
     ``unresolved`` says, a sentence each and while the release is watched, which of the policy's latency tolerances are finer than
     the latency buckets can tell, and where one more bound would help. ``fallback`` says from where its telemetry is read for now,
-    and why not from where it should be; empty where it is. Of a release that 0.1 kept the record of, ``seconds``,
-    requests and ``gaps`` are not known, and 0.
+    and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now.
+    Of a release that 0.1 kept the record of, ``seconds``, requests and ``gaps`` are not known, and 0.
     """
 
     id: str
@@ -204,6 +207,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     gaps: int = 0
     unresolved: tuple[str, ...] = ()
     fallback: str = ""
+    signals: tuple[Signal, ...] = ()
     verdict: Verdict | None = None
 
 
@@ -233,6 +237,15 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     pods: PodsByArm | None = None
 
 
+class ContainerEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """How a container ended that was to go on: in Kubernetes' word (``OOMKilled``), and when, in seconds since 1970."""
+
+    pod: str
+    container: str
+    reason: str
+    at: float
+
+
 class ArmState(msgspec.Struct, frozen=True, kw_only=True):
     """How the pods of one arm are, as Kubernetes has it. Signs of trouble hold a promotion; they convict nobody.
 
@@ -241,12 +254,14 @@ class ArmState(msgspec.Struct, frozen=True, kw_only=True):
         ready: of them, those that are sent requests.
         restarts: how often their containers were started anew.
         troubles: what is wrong with some of them, as ``web-v2-0: CrashLoopBackOff``.
+        ends: of those of their containers that were started anew, or are about to be, the last one.
     """
 
     pods: int
     ready: int
     restarts: int = 0
     troubles: tuple[str, ...] = ()
+    ends: tuple[ContainerEnd, ...] = ()
 
 
 class PodsState(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,7 +277,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     ``bounds_ms`` are the finite upper bounds of the latency buckets, once they are known. A null arm with a ``gap`` is no
     information. ``at`` is the time of the newest raw counter used, in seconds since 1970. ``weight`` is the route's weight of the
     canary in percent, where it was looked at. ``pods`` is how the arms' pods are, where it is known. ``fallback`` says from where
-    it was read, and why not from where it should be; empty where it was.
+    it was read, and why not from where it should be; empty where it was. ``signals`` are what stands beside the counts.
     """
 
     seconds: float
@@ -274,6 +289,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     weight: float | None = None
     pods: PodsState | None = None
     fallback: str = ""
+    signals: tuple[Signal, ...] = ()
 
 
 def observed_share(counted: Reading | Sample) -> float | None:

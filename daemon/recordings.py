@@ -79,6 +79,7 @@ def sample_of(reading: Reading, *, t: float, bounds_ms: tuple[float, ...]) -> tu
         canary=reading.canary if gap is None else None,
         gap=gap,
         weight=reading.weight,
+        signals=reading.signals,
     )
     return sample, bounds
 
@@ -95,6 +96,8 @@ def line(sample: Sample) -> bytes:
         document["gap"] = sample.gap
     if sample.weight is not None:
         document["weight"] = sample.weight
+    if sample.signals:
+        document["signals"] = sample.signals
     return _encoder.encode(document)
 
 

@@ -77,6 +77,11 @@ def fallback_lines(view: ReleaseView) -> list[str]:
     return [clean(f"  telemetry is {view.fallback}")] if view.fallback else []
 
 
+def signal_lines(view: ReleaseView) -> list[str]:
+    """A line for each thing that stands beside its counts."""
+    return [clean(f"  {one.effect} {one.words}") for one in view.signals]
+
+
 def verdict_lines(verdict: Verdict) -> list[str]:
     """A verdict with its findings."""
     head = f"{verdict.outcome} ({_doing(verdict)}) after {verdict.ticks} ticks: {verdict.reason}"

@@ -25,5 +25,6 @@ def run(options: argparse.Namespace) -> Exit:
 
 
 def _one(view: ReleaseView) -> list[str]:
-    lines = [rendering.progress(view), *rendering.fallback_lines(view), *rendering.unresolved_lines(view)]
+    beside = (*rendering.fallback_lines(view), *rendering.signal_lines(view), *rendering.unresolved_lines(view))
+    lines = [rendering.progress(view), *beside]
     return lines if view.verdict is None else [*lines, *rendering.verdict_lines(view.verdict)]

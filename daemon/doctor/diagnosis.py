@@ -53,6 +53,7 @@ class Code(StrEnum):
     BLUNT_BUCKETS = "blunt-buckets"
     AGES_UNKNOWN = "ages-unknown"
     DENIALS_UNKNOWN = "denials-unknown"
+    CONTROL_PLANE_BROKEN = "control-plane-broken"
     CONTROL_PLANE_UNSEEN = "control-plane-unseen"
     SIDECARS_UNSEEN = "sidecars-unseen"
     PERMISSION_NARROW = "permission-narrow"

@@ -89,6 +89,7 @@ class Examination:
             entry,
             name=name,
             build=next((kind.build for kind in kinds), ""),
+            control_plane=next((kind.control_plane for kind in kinds), None),
             cases=here,
             seconds=self.seconds,
             clock=self.clock,

@@ -18,6 +18,7 @@ from daemon.telemetry.counters.collection import Source
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.schema import Schema
+from daemon.telemetry.signs import ControlPlane
 
 _FOLLOWS: Mapping[Code, frozenset[Code]] = {
     Code.CLOCK_SKEW: frozenset({Code.STALE_DATA, Code.ARM_WITHOUT_SERIES, Code.LATE_SAMPLES, Code.NOT_COUNTED}),
@@ -38,6 +39,7 @@ async def examine(
     *,
     name: str,
     build: str,
+    control_plane: ControlPlane | None,
     cases: Cases,
     seconds: float,
     clock: Clock,
@@ -48,7 +50,7 @@ async def examine(
     Args:
         entry: its settings.
         name: of the entry.
-        build: see ``MeshKind``.
+        build, control_plane: see ``MeshKind``.
         cases: the releases that it counts.
         seconds: how long to watch them at most.
         clock: the daemon's.
@@ -66,7 +68,7 @@ async def examine(
             refused = [_refused(telemetry, case) for case, _ in cases]
             taken = [one for one, those in zip(cases, refused, strict=True) if not those]
             found = [one for those in refused for one in those]
-            found += await _store(entry, witness, where=where, build=build, clock=clock)
+            found += await _store(entry, witness, where=where, build=build, control_plane=control_plane, clock=clock)
             if any(one.code in stores.SILENT for one in found):
                 return found
             counted = await _watched(telemetry, witness, taken, where=where, seconds=seconds, clock=clock, progress=progress)
@@ -80,7 +82,13 @@ async def examine(
 
 
 async def _store(
-    entry: PrometheusTelemetry | EnvoyTelemetry, witness: Witness, *, where: str, build: str, clock: Clock
+    entry: PrometheusTelemetry | EnvoyTelemetry,
+    witness: Witness,
+    *,
+    where: str,
+    build: str,
+    control_plane: ControlPlane | None,
+    clock: Clock,
 ) -> list[Diagnosis]:
     """What the store behind it has; nothing where proxies are asked themselves."""
     if witness.store is None or not isinstance(entry, PrometheusTelemetry):
@@ -91,6 +99,9 @@ async def _store(
         where=where,
         build=build,
         stale_after_seconds=entry.stale_after_seconds,
+        control_plane=control_plane,
+        heeded=entry.control_plane,
+        matchers=entry.matchers,
     )
     return await stores.examine(store, clock=clock)
 

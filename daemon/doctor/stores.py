@@ -4,14 +4,17 @@ Nothing here waits for a second sample; what takes time is learnt by watching, r
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from daemon.aio.clock import Clock
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.errors import Forbidden, TimedOut, VerdictdError
+from daemon.telemetry.prometheus.controlplanes import question
 from daemon.telemetry.prometheus.query import quoted
 from daemon.telemetry.prometheus.source import PrometheusSource
 from daemon.telemetry.schema import Schema, Selector, View
+from daemon.telemetry.signs import KIND, ControlPlane
 
 _MOST = 30
 """Services that are told."""
@@ -34,6 +37,9 @@ class Store:
         where: its place in the settings.
         build: the series by which the mesh's control plane says which it is; empty where it has none.
         stale_after_seconds: samples that are older are no information.
+        control_plane: by which of its own series it is known to work; null: by none.
+        heeded: what signs that it does not do, by the settings.
+        matchers: labels that all series have.
     """
 
     source: PrometheusSource
@@ -41,6 +47,9 @@ class Store:
     where: str
     build: str
     stale_after_seconds: float
+    control_plane: ControlPlane | None = None
+    heeded: Literal["excuses", "says", "ignored"] = "excuses"
+    matchers: Mapping[str, str] = field(default_factory=dict)
 
 
 async def examine(store: Store, *, clock: Clock) -> list[Diagnosis]:
@@ -213,16 +222,36 @@ def let_through(histogram: str) -> str:
 
 
 async def _control_plane(store: Store) -> list[Diagnosis]:
-    """Which one answers, by the series in which it says so."""
+    """Which one answers, by the series in which it says so; and whether it works, by those that the daemon asks for."""
     if not store.build:
         return []
+    name = store.schema.name
     answer = await store.source.asked(f"topk({_MOST},{store.build}){_LOOK}")
-    if answer:
-        tags = ", ".join(sorted({labels.get("tag") or labels.get("version") or "none" for labels, _, _ in answer}))
-        found = f"{store.schema.name}'s control plane answers; its version, by {store.build}: {tags}"
-        return [Diagnosis(code=Code.CONTROL_PLANE, where=store.where, found=found)]
-    fix = f"have {store.schema.name}'s control plane scraped: while it is broken a canary cannot be told from it"
-    return [Diagnosis(code=Code.CONTROL_PLANE_UNSEEN, where=store.where, found=f"there is no {store.build}", fix=fix)]
+    if not answer:
+        fix = f"have {name}'s control plane scraped: while it is broken a canary cannot be told from it"
+        return [Diagnosis(code=Code.CONTROL_PLANE_UNSEEN, where=store.where, found=f"there is no {store.build}", fix=fix)]
+    tags = ", ".join(sorted({labels.get("tag") or labels.get("version") or "none" for labels, _, _ in answer}))
+    found = f"{name}'s control plane answers; its version, by {store.build}: {tags}"
+    return [Diagnosis(code=Code.CONTROL_PLANE, where=store.where, found=found), *await _works(store)]
+
+
+async def _works(store: Store) -> list[Diagnosis]:
+    """What the daemon would hold against it now."""
+    plane = store.control_plane
+    if plane is None or store.heeded == "ignored":
+        return []
+    asked = {labels.get(KIND, ""): value for labels, _, value in await store.source.asked(question({"": plane}, store.matchers))}
+    if "/alive" not in asked:
+        said = f"nothing tells whether {plane.name} works: there is no {plane.alive.replace('$these', '')}"
+        return [Diagnosis(code=Code.CONTROL_PLANE_UNSEEN, where=store.where, found=said, fix=plane.install)]
+    stands = [sign.signal(value) for sign in plane.signs if (value := asked.get(f"/{sign.kind}")) is not None]
+    broken = [one.words for one in stands if one.effect != "says"]
+    if broken:
+        means = "nothing is judged while it is so" if store.heeded == "excuses" else "it is said in verdicts, and no more"
+        fix = f"mend it ({plane.name}'s log says more); where it is always so, set {store.where}.control_plane: says"
+        return [Diagnosis(code=Code.CONTROL_PLANE_BROKEN, where=store.where, found=f"{'; '.join(broken)}: {means}", fix=fix)]
+    said = f"{plane.name} works, as far as it is asked: {', '.join(sign.kind for sign in plane.signs)}"
+    return [Diagnosis(code=Code.CONTROL_PLANE, where=store.where, found=said, more=tuple(one.words for one in stands))]
 
 
 def _words(labels: Selector) -> str:

@@ -12,7 +12,7 @@ from typing import Literal, assert_never
 from analyzers.judge import JudgeState
 from analyzers.ruling import Ruling
 from config.policy import Policy
-from daemon.engine.session import FALLBACK, By, Decision, Session
+from daemon.engine.session import FALLBACK, SIGNAL, By, Decision, Session, signal_name
 from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
 
 
@@ -92,6 +92,8 @@ def decided(session: Session, decision: Decision) -> Session:
         since = stood_in[0].at - (session.started_at or 0.0)
         said = f"for some of the time, from {since:.0f} s on, it was {stood_in[0].detail}"
         decision = replace(decision, reason=f"{decision.reason}; {said}")
+    if decision.by in {"judge", "deadline"}:
+        decision = replace(decision, reason=decision.reason + _stood(session))
     after = replace(session, decision=decision).marked("decided", at=decision.at, detail=decision.reason)
     act = decision.outcome is Outcome.ROLLBACK and (session.policy.mode == "enforce" or decision.by == "person")
     if act:
@@ -101,6 +103,18 @@ def decided(session: Session, decision: Decision) -> Session:
 
 def _since(session: Session) -> str:
     return f"evidence counts from {session.evidence_from:g} s on: what another version gathered before could not be read"
+
+
+def _stood(session: Session) -> str:
+    """What stood beside the counts for some of the time and does no more: what does is in the ruling's own words."""
+    stood = {signal_name(one) for one in session.signals}
+    told = []
+    for mark in session.marks:
+        name, _, words = mark.detail.partition(": ")
+        if mark.step == SIGNAL and name not in stood:
+            stood.add(name)
+            told.append(f"; from {mark.at - (session.started_at or 0.0):.0f} s on, for some time: {words}")
+    return "".join(told)
 
 
 def reverted(session: Session, action: Action, marks: Sequence[TimedStep], *, reason: str = "") -> Session:
@@ -130,6 +144,7 @@ def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:
         policy_hash=session.policy_hash,
         findings=decision.findings,
         by=decision.by,
+        signals=session.signals,
     )
     return replace(session, stage=Stage.PUBLISHING, verdict=verdict, waiting_for="publishing the verdict")
 

@@ -106,6 +106,7 @@ def view(session: Session) -> ReleaseView:
         baseline_requests=session.baseline_requests,
         gaps=session.gaps,
         fallback=session.fallback if session.decision is None else "",
+        signals=session.signals if session.decision is None else (),
         unresolved=() if session.decision is not None else session.unresolved,
         verdict=session.verdict if session.settled else None,
     )

@@ -10,12 +10,13 @@ from dataclasses import replace
 from analyzers.judge import start
 from config.policy import Policy
 from daemon import recordings
-from daemon.engine.session import DELIVERED, DIRECT, FALLBACK, NOT_DELIVERED, Session
+from daemon.engine.session import DELIVERED, DIRECT, FALLBACK, NOT_DELIVERED, SIGNAL, SIGNAL_OVER, Session, signal_name
 from daemon.model import Action, Reading, Release, Sample, Stage, TimedStep, Verdict
 from daemon.placement import Placement
 
 _MOST_CHANGES = 20
-"""Of the telemetry's source that are kept as steps; one that comes and goes all day says no more by the next."""
+"""Of the telemetry's source, and as many of signals, that are kept as steps; one that comes and goes all day says no more by the
+next."""
 
 
 def admitted(
@@ -80,7 +81,7 @@ def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session,
         baseline_requests=session.baseline_requests + (sample.baseline.requests if sample.baseline else 0),
         digest=recordings.chained(session.digest, recordings.line(sample)),
     )
-    return _read_from(after, reading, now=now), sample
+    return _beside(_read_from(after, reading, now=now), sample, now=now), sample
 
 
 def _read_from(session: Session, reading: Reading, *, now: float) -> Session:
@@ -90,6 +91,18 @@ def _read_from(session: Session, reading: Reading, *, now: float) -> Session:
     if sum(mark.step in {FALLBACK, DIRECT} for mark in session.marks) >= _MOST_CHANGES:
         return session
     return session.marked(FALLBACK if reading.fallback else DIRECT, at=now, detail=reading.fallback)
+
+
+def _beside(session: Session, sample: Sample, *, now: float) -> Session:
+    """Keep each beginning and end of a signal, as a step. Which it is goes by its kind and whose it is: its words may change."""
+    if session.signals == sample.signals:
+        return session
+    before, after = [{signal_name(one): one.words for one in some} for some in (session.signals, sample.signals)]
+    changes = [(SIGNAL, name, words) for name, words in after.items() if name not in before]
+    changes += [(SIGNAL_OVER, name, words) for name, words in before.items() if name not in after]
+    left = _MOST_CHANGES - sum(mark.step in {SIGNAL, SIGNAL_OVER} for mark in session.marks)
+    kept = tuple(TimedStep(step=step, at=now, detail=f"{name}: {words}") for step, name, words in changes[: max(left, 0)])
+    return replace(session, signals=sample.signals, marks=(*session.marks, *kept))
 
 
 def evidence_lost(session: Session, *, now: float) -> Session:

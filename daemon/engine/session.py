@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from analyzers.judge import JudgeState, Terms, terms_of
 from analyzers.ruling import Finding
 from config.policy import Policy
-from daemon.model import Action, Outcome, Release, Stage, TimedStep, Verdict
+from daemon.model import Action, Outcome, Release, Signal, Stage, TimedStep, Verdict
 
 DELIVERED: Final = "delivered"
 NOT_DELIVERED: Final = "not_delivered"
@@ -26,6 +26,9 @@ NOT_DELIVERED: Final = "not_delivered"
 FALLBACK: Final = "telemetry_fallback"
 DIRECT: Final = "telemetry_direct"
 """The steps that tell from where it is read from then on."""
+SIGNAL: Final = "signal"
+SIGNAL_OVER: Final = "signal_over"
+"""The steps that tell since when something stood beside the counts, and since when no more; their detail begins with its name."""
 
 By = Literal["judge", "deadline", "person", "superseded"]
 
@@ -68,6 +71,7 @@ class Session:
         superseded_by: the newer release of the same service, once there is one.
         located: what the router said that the arms are; empty before it was asked, and in sessions of older versions.
         told: its verdict was found published when it was taken up again: nothing is done any more but to keep the record.
+        signals: what stood beside the counts at the last tick.
         evidence_from: the watch's seconds from which its evidence counts: more than 0 where what came before was lost.
         carried: what a newer version keeps of it and this one does not know; written back as it is.
     """
@@ -106,6 +110,7 @@ class Session:
     marks: tuple[TimedStep, ...] = ()
     evidence_from: float = 0.0
     announced_at: float | None = None
+    signals: tuple[Signal, ...] = ()
     carried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -149,6 +154,11 @@ class Session:
     def marked(self, step: str, *, at: float, detail: str = "") -> "Session":
         """This session with a step, and its time in seconds since 1970, in its account."""
         return replace(self, marks=(*self.marks, TimedStep(step=step, at=at, detail=detail)))
+
+
+def signal_name(signal: Signal) -> str:
+    """What tells it from all others that may stand at the same time. Its words may change meanwhile."""
+    return f"{signal.about} {signal.kind}"
 
 
 @lru_cache(maxsize=4096)

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 import daemon
 from analyzers.ruling import LegNow, Ruling
-from daemon.model import Reading, Release, Stage, TimedStep, Verdict, Watch, observed_share
+from daemon.model import Reading, Release, Signal, Stage, TimedStep, Verdict, Watch, observed_share
 
 _WATCH_BUCKETS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _REVERT_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
@@ -45,6 +45,7 @@ class _Watched:
     newest_counter_at: float | None = None
     weight: float | None = None
     share: float | None = None
+    signals: tuple[Signal, ...] = ()
 
 
 class Metrics:
@@ -115,7 +116,7 @@ class Metrics:
         watched.newest_counter_at = reading.at if reading.at is not None else watched.newest_counter_at
         for arm, counts in (("baseline", reading.baseline), ("canary", reading.canary)):
             watched.requests[arm] += 0 if counts is None else counts.requests
-        watched.weight = reading.weight
+        watched.weight, watched.signals = reading.weight, reading.signals
         watched.share = observed_share(reading) if reading.gap is None else watched.share
         if ruling is not None:
             watched.evidence, watched.boundary, watched.legs = ruling.evidence, ruling.boundary, ruling.legs
@@ -205,7 +206,15 @@ class _Releases(Collector):
         share = GaugeMetricFamily(
             "verdictd_release_share_ratio", "The canary's part of the requests, in the last tick that had any.", labels=base
         )
+        signals = GaugeMetricFamily(
+            "verdictd_release_signal",
+            "Always 1, while something stands beside the counts; effect: what that does to a ruling.",
+            labels=(*base, "kind", "about", "effect"),
+        )
         for one in list(self._watched.values()):
+            # By their labels: two series of the same ones would be refused, and all others with them.
+            for labels in dict.fromkeys((signal.kind, signal.about, signal.effect) for signal in one.signals):
+                signals.add_metric((*one.labels, *labels), 1.0)
             if one.weight is not None:
                 weight.add_metric(one.labels, one.weight / 100.0)
             if one.share is not None:
@@ -224,7 +233,7 @@ class _Releases(Collector):
             gaps.add_metric(one.labels, one.gaps)
             if one.newest_counter_at is not None:
                 age.add_metric(one.labels, self._now() - one.newest_counter_at)
-        yield from (evidence, boundary, leg_evidence, leg_beyond, leg_effect, requests, weight, share, ticks, gaps, age)
+        yield from (evidence, boundary, leg_evidence, leg_beyond, leg_effect, requests, weight, share, signals, ticks, gaps, age)
 
 
 class _Nats(Collector):

@@ -12,6 +12,7 @@ from config.settings import KubeMesh, Mesh
 from daemon.kube.rights import Right
 from daemon.ports.routing import RouteFollower, TrafficRouter
 from daemon.telemetry.schema import Schema
+from daemon.telemetry.signs import ControlPlane
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -60,6 +61,7 @@ class MeshKind:
         arms: by what an arm is known, for the documents.
         proven: the servers that it is tested on, for the documents.
         build: the series by which its control plane says which version it is, as a selector; empty: there is none.
+        control_plane: by which series of its own it is known to work; null: by none.
         mends: what to do in the mesh so that its telemetry tells more, by what is missing.
         notes: what a person must know of its telemetry, a sentence or two each, for the documents.
     """
@@ -73,6 +75,7 @@ class MeshKind:
     arms: str
     proven: str
     build: str = ""
+    control_plane: ControlPlane | None = None
     mends: Mapping[Mend, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

@@ -1,16 +1,14 @@
 """From a ``sidecars`` entry in the settings to a working source: the arms' pods scraped, and what stands in for them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import msgspec
-
-from config.policy import Failures
 from config.settings import PrometheusTelemetry, SidecarTelemetry
 from daemon.aio.clock import Clock
 from daemon.aio.parsing import ParserPool
 from daemon.errors import InvalidInput
-from daemon.model import Reading, Release, Watch
+from daemon.model import Release
+from daemon.pods.podstates import PodSignals
 from daemon.pods.targets import PodTargets
 from daemon.pods.watching import PodWatch
 from daemon.ports.telemetry import Telemetry
@@ -20,6 +18,7 @@ from daemon.telemetry.fallback import FallbackTelemetry
 from daemon.telemetry.sampled import SampledTelemetry
 from daemon.telemetry.schema import Schema
 from daemon.telemetry.scrape.text import PrometheusText
+from daemon.telemetry.signalled import SignalledTelemetry
 
 
 @asynccontextmanager
@@ -75,55 +74,7 @@ async def sidecars_from(
                 instead=f"telemetry {settings.fallback}",
                 clock=clock,
             )
-        yield PodTelemetry(telemetry, targets)
-
-
-class PodTelemetry:
-    """``Telemetry`` whose readings say how the arms' pods are."""
-
-    def __init__(self, telemetry: Telemetry, targets: PodTargets) -> None:
-        self._telemetry = telemetry
-        self._targets = targets
-
-    @property
-    def tick_seconds(self) -> float:
-        """See ``Telemetry``."""
-        return self._telemetry.tick_seconds
-
-    @property
-    def wait_seconds(self) -> float | None:
-        """See ``Telemetry``."""
-        return self._telemetry.wait_seconds
-
-    @property
-    def split(self) -> bool:
-        """See ``Telemetry``."""
-        return self._telemetry.split
-
-    def cannot_tell(self, failures: Failures) -> Sequence[str]:
-        """See ``Telemetry``."""
-        return self._telemetry.cannot_tell(failures)
-
-    def cannot_count(self, release: Release) -> str | None:
-        """See ``Telemetry``."""
-        return self._telemetry.cannot_count(release)
-
-    @property
-    def failure(self) -> str | None:
-        """See ``Telemetry``."""
-        return self._telemetry.failure
-
-    async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
-        """See ``Telemetry``."""
-        readings = await self._telemetry.read(watches)
-        return {
-            release_id: msgspec.structs.replace(reading, pods=self._targets.state(release_id))
-            for release_id, reading in readings.items()
-        }
-
-    def forget(self, release_id: str) -> None:
-        """See ``Telemetry``."""
-        self._telemetry.forget(release_id)
+        yield SignalledTelemetry(telemetry, [PodSignals(targets, clock=clock)])
 
 
 def _port(settings: SidecarTelemetry, schema: Schema, *, name: str) -> int:

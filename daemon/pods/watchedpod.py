@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.kube.resources import Json
+from daemon.model import ContainerEnd
 
 _CRASHES = frozenset({"CrashLoopBackOff", "Error", "OOMKilled", "ContainerCannotRun", "StartError", "RunContainerError"})
 
@@ -24,6 +25,7 @@ class WatchedPod:
         started_at: when its first container was started, in seconds since 1970; null while none runs.
         restarts: how often its containers were started anew.
         trouble: what is wrong with a container, in Kubernetes' word (``CrashLoopBackOff``); empty where nothing is.
+        ends: how its containers have ended that were to go on, the last time.
     """
 
     name: str
@@ -37,6 +39,7 @@ class WatchedPod:
     started_at: float | None = None
     restarts: int = 0
     trouble: str = ""
+    ends: tuple[ContainerEnd, ...] = ()
 
     def carries(self, labels: Mapping[str, str]) -> bool:
         """Whether it has all of these labels."""
@@ -47,8 +50,11 @@ def watched_pod(pod: Json) -> WatchedPod:
     """What is kept of this pod. Whatever is not as the API says it is, is taken for absent."""
     metadata, status = _object(pod.get("metadata")), _object(pod.get("status"))
     containers = _objects(status.get("containerStatuses"))
+    # Sidecars may stand among those that run before the others; those that have done their work are past.
+    all_of_them = [*containers, *(one for one in _objects(status.get("initContainerStatuses")) if not _done(one))]
+    name = str(metadata.get("name", ""))
     return WatchedPod(
-        name=str(metadata.get("name", "")),
+        name=name,
         namespace=str(metadata.get("namespace", "")),
         uid=str(metadata.get("uid", "")),
         labels={str(key): str(value) for key, value in _object(metadata.get("labels")).items()},
@@ -58,7 +64,8 @@ def watched_pod(pod: Json) -> WatchedPod:
         ended=status.get("phase") in ("Succeeded", "Failed"),
         started_at=_started_at(containers),
         restarts=sum(count for one in containers if isinstance(count := one.get("restartCount"), int)),
-        trouble=next((said for one in containers if (said := _trouble(one))), ""),
+        trouble=next((said for one in all_of_them if (said := _trouble(one))), ""),
+        ends=tuple(end for one in all_of_them if (end := _end(one, pod=name)) is not None),
     )
 
 
@@ -66,10 +73,32 @@ def _started_at(containers: Iterable[Json]) -> float | None:
     """When the oldest container that runs was started: one that was restarted is young again."""
     running = [_object(_object(one.get("state")).get("running")) for one in containers]
     began = [str(one["startedAt"]) for one in running if one.get("startedAt")]
+    times = [_time(one) for one in began]
+    return None if None in times else min((one for one in times if one is not None), default=None)
+
+
+def _time(text: str) -> float | None:
+    """Seconds since 1970; null where it is no time."""
     try:
-        return min(datetime.fromisoformat(one).timestamp() for one in began) if began else None
+        return datetime.fromisoformat(text).timestamp()
     except ValueError:
         return None
+
+
+def _done(container: Json) -> bool:
+    ended = _object(_object(container.get("state")).get("terminated"))
+    return bool(ended) and ended.get("exitCode") == 0
+
+
+def _end(container: Json, *, pod: str) -> ContainerEnd | None:
+    """How it ended the last time; null where it never did, or where it is not said when."""
+    ended = _object(_object(container.get("state")).get("terminated"))
+    ended = ended or _object(_object(container.get("lastState")).get("terminated"))
+    at = _time(str(ended.get("finishedAt") or ""))
+    if at is None:
+        return None
+    name, reason = str(container.get("name") or ""), str(ended.get("reason") or "Error")
+    return ContainerEnd(pod=pod, container=name, reason=reason, at=at)
 
 
 def _trouble(container: Json) -> str:

@@ -10,7 +10,7 @@ from analyzers.ruling import Finding
 from daemon.cli import rendering
 from daemon.cli.rendering import ProgressLine
 from daemon.errors import Unavailable
-from daemon.model import Action, Outcome, Stage, TimedStep
+from daemon.model import Action, Outcome, Signal, Stage, TimedStep
 from tests.hand.api import verdict, view
 
 
@@ -53,6 +53,13 @@ def test_a_status_says_from_where_it_is_read_while_it_cannot_be_read_as_it_shoul
     away = msgspec.structs.replace(view("shop-1"), fallback="read from telemetry prom instead of the proxies: timed out")
     assert rendering.fallback_lines(away) == ["  telemetry is read from telemetry prom instead of the proxies: timed out"]
     assert rendering.fallback_lines(view("shop-1")) == []
+
+
+def test_what_stands_beside_the_counts_is_a_line_each_with_what_it_does() -> None:
+    signal = Signal(kind="not_ready", about="canary", effect="holds", words="1 of 3 pods of the canary are not\x1b ready")
+    beside = msgspec.structs.replace(view("shop-1"), signals=(signal,))
+    assert rendering.signal_lines(beside) == ["  holds 1 of 3 pods of the canary are not? ready"]
+    assert rendering.signal_lines(view("shop-1")) == []
 
 
 def test_steps_are_shown_since_the_first() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzers.counts import Arm, Latency, Pod, Sample
+from analyzers.counts import Arm, Latency, Pod, Sample, Signal
 from config.policy import Policy
 from daemon import recordings
 from daemon.errors import InvalidInput
@@ -32,8 +32,21 @@ arms = st.none() | st.builds(
     latency=latency,
     pods=st.none() | st.dictionaries(st.text(max_size=5), pods, max_size=3),
 )
+signals = st.builds(
+    Signal,
+    kind=st.text(max_size=5),
+    about=st.sampled_from(["canary", "baseline", "mesh"]),
+    effect=st.sampled_from(["excuses", "holds", "says"]),
+    words=st.text(max_size=20),
+)
 samples = st.builds(
-    Sample, t=st.floats(0, 1e6), seconds=st.floats(0.001, 1e3), baseline=arms, canary=arms, gap=st.none() | st.text(max_size=20)
+    Sample,
+    t=st.floats(0, 1e6),
+    seconds=st.floats(0.001, 1e3),
+    baseline=arms,
+    canary=arms,
+    gap=st.none() | st.text(max_size=20),
+    signals=st.lists(signals, max_size=3).map(tuple),
 )
 
 

@@ -12,7 +12,7 @@ from daemon import recordings
 from daemon.engine import deciding, keptforms, lifecycle
 from daemon.engine.feed import view
 from daemon.engine.session import Session
-from daemon.model import Action, Command, Outcome, Reading, Stage, TimedStep
+from daemon.model import Action, Command, Outcome, Reading, Signal, Stage, TimedStep
 from daemon.placement import Placement
 from tests.hand.ports import route
 from tests.hand.samples import BOUNDS, POLICY, RELEASE, arm, gap, healthy
@@ -214,3 +214,35 @@ def test_a_checkpoint_brings_back_the_same_session(watching: Session) -> None:
             session.digest,
             session.verdict,
         )
+
+
+def test_what_stands_beside_the_counts_is_kept_as_steps_and_told_in_the_verdict(watching: Session) -> None:
+    out_of_memory = Signal(kind="out_of_memory", about="canary", effect="holds", words="web-v2-0 ran out of memory")
+    rejected = Signal(kind="config_rejected", about="mesh", effect="excuses", words="istiod's configuration is rejected")
+
+    def ticked(session: Session, *signals: Signal, now: float) -> Session:
+        return lifecycle.sampled(session, msgspec.structs.replace(healthy(), signals=signals), now=now)[0]
+
+    one = ticked(watching, rejected, now=102.0)
+    one = ticked(one, replace(rejected, words="it is rejected again"), now=103.0)
+    one = ticked(one, out_of_memory, now=104.0)
+    assert [(mark.step, mark.at, mark.detail) for mark in one.marks[3:]] == [
+        ("signal", 102.0, "mesh config_rejected: istiod's configuration is rejected"),
+        ("signal", 104.0, "canary out_of_memory: web-v2-0 ran out of memory"),
+        ("signal_over", 104.0, "mesh config_rejected: it is rejected again"),
+    ]
+    assert view(one).signals == (out_of_memory,)
+    again = keptforms.decode(keptforms.encode(one), now=1.0).session
+    assert replace(again, judge=None) == replace(one, judge=None)
+    verdict = deciding.judged(again, start(one.terms), ruling("inconclusive"), now=105.0).verdict
+    assert verdict is not None
+    assert verdict.signals == (out_of_memory,)
+    assert verdict.reason == "because; from 1 s on, for some time: istiod's configuration is rejected"
+
+
+def test_signals_that_come_and_go_all_day_are_kept_only_so_often(watching: Session) -> None:
+    one = watching
+    for number in range(50):
+        signals = (Signal(kind="not_ready", about="canary", effect="holds", words="it is not ready"),) if number % 2 else ()
+        one = lifecycle.sampled(one, msgspec.structs.replace(healthy(), signals=signals), now=102.0 + number)[0]
+    assert sum(mark.step.startswith("signal") for mark in one.marks) == 20

@@ -14,7 +14,7 @@ from daemon.engine.judging import Due, JudgedTick, judge
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.ticker import Ticker
-from daemon.model import Command, Reading, Stage, Watch
+from daemon.model import Command, Reading, Signal, Stage, Watch
 from daemon.offline.replay import replay_file
 from daemon.placement import Placement
 from daemon.recorder import Recorder
@@ -210,3 +210,21 @@ async def test_a_source_with_nothing_new_is_not_read_but_a_new_release_does_not_
     began = clock.monotonic()
     await resting
     assert clock.monotonic() - began <= 2.0
+
+
+async def test_what_stands_beside_the_counts_puts_a_ruling_off_and_a_replay_of_the_recording_sees_it_too(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    held = Signal(kind="crash_loop", about="canary", effect="holds", words="pods of the canary (web-v2-0) crash in a loop")
+    calm = HandTelemetry([msgspec.structs.replace(healthy(), signals=(held,))])
+    shop = Workshop(calm, recorder=recorder)
+    shop.watch("web-1")
+    while not shop.decided:
+        await shop.ticker.tick()
+        await shop.scene.clock.sleep(1.0)
+    [ended] = shop.decided
+    assert ended.verdict is not None
+    assert (ended.verdict.outcome, ended.verdict.by, ended.verdict.signals) == ("inconclusive", "deadline", (held,))
+    assert "everything asked for promotion is shown, but pods of the canary (web-v2-0) crash in a loop" in ended.verdict.reason
+    again = replay_file(recorder.path("web-1"))
+    assert (again.verdict, again.decided_at_tick) == ("inconclusive", ended.verdict.ticks)
+    assert again.reason == ended.verdict.reason

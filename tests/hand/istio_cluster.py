@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from config.settings import Kubernetes
@@ -35,3 +36,29 @@ async def post(api: KubeApiServer, collection: str, item: Json) -> Json:
 def client_of(api: KubeApiServer, path: Path, token: str | None = None) -> KubeClient:
     """The administrator's client, or that of whoever has the token; ``path`` is where its kubeconfig is written."""
     return KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(api.write_kubeconfig(path, token))))
+
+
+async def kubelet_says(api: KubeApiServer, pod: str, *, ready: bool = True, killed_for: str = "") -> None:
+    """What a kubelet would say of a pod's one container; ``killed_for``: it was just killed, and runs again."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ended = {"exitCode": 137, "reason": killed_for, "startedAt": now, "finishedAt": now}
+    container = {
+        "name": "web",
+        "image": "web",
+        "imageID": "",
+        "ready": ready,
+        "restartCount": int(bool(killed_for)),
+        "state": {"running": {"startedAt": now}},
+        "lastState": {"terminated": ended} if killed_for else {},
+    }
+    status = {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True" if ready else "False"}],
+        "containerStatuses": [container],
+    }
+    headers = {"Content-Type": "application/merge-patch+json"}
+    async with (
+        api.session() as session,
+        session.patch(f"{istio_objects.CORE}/pods/{pod}/status", json={"status": status}, headers=headers) as response,
+    ):
+        assert response.status == 200, await response.text()

@@ -2,11 +2,13 @@
 
 import re
 
+import msgspec
+
 from analyzers.counts import Arm
 from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
 from daemon.http.metrics import Metrics
-from daemon.model import Outcome, Reading, TimedStep, Watch
+from daemon.model import Outcome, Reading, Signal, TimedStep, Watch
 from tests.hand.api import release, verdict
 
 WATCH = Watch(release_id="shop-1", release=release())
@@ -60,6 +62,19 @@ def test_the_routes_weight_and_the_share_that_was_observed_are_shown_side_by_sid
     assert value("verdictd_release_share_ratio", LABELS) == 0.25, "the route has sent the denied ones there too"
     metrics.ticked(WATCH, Reading(seconds=1.0, baseline=Arm(requests=0), canary=Arm(requests=0), at=1000.0), RULING)
     assert value("verdictd_release_share_ratio", LABELS) is None, "there was nothing to share"
+
+
+def test_what_stands_beside_the_counts_is_a_series_each_while_it_stands() -> None:
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    held = Signal(kind="not_ready", about="canary", effect="holds", words="1 of 3 is not ready")
+    same = Signal(kind="not_ready", about="canary", effect="holds", words="another one is not ready")
+    metrics.ticked(WATCH, msgspec.structs.replace(READING, signals=(held, same)), RULING)
+    labels = {**LABELS, "kind": "not_ready", "about": "canary", "effect": "holds"}
+    assert value("verdictd_release_signal", labels) == 1.0
+    assert metrics.registry.get_sample_value("verdictd_release_signal", {**labels, "effect": "says"}) is None
+    metrics.ticked(WATCH, READING, RULING)
+    assert value("verdictd_release_signal", labels) is None
 
 
 def test_a_releases_series_go_when_it_ends_and_do_not_come_back() -> None:

@@ -19,6 +19,9 @@ def _without(series: str) -> tuple[Mapping[str, object], ...]:
     return ({"action": "drop", "source_labels": ["__name__"], "regex": series},)
 
 
+_REJECTED = ("istiod_uptime_seconds 9", 'pilot_total_xds_rejects{type="cds"} 3')
+"""What an istiod shows that has just begun, and whose configuration proxies have refused."""
+
 FAULTS: tuple[Fault, ...] = (
     Fault(
         name="The sidecars' series are missing",
@@ -107,6 +110,11 @@ FAULTS: tuple[Fault, ...] = (
         name="The control plane is not scraped",
         found=((Code.CONTROL_PLANE_UNSEEN, "istio_build"),),
         scrapes_istiod=False,
+    ),
+    Fault(
+        name="The control plane is broken",
+        found=((Code.CONTROL_PLANE_BROKEN, "proxies have rejected configuration of istiod"),),
+        sidecars=lambda: (Sidecar("v1"), Sidecar("v2", beside=_REJECTED)),
     ),
     Fault(
         name="The server asks for a password",

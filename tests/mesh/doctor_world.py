@@ -51,12 +51,14 @@ class Sidecar:
         late_seconds: how old its samples are, by their own word.
         idle: it has served, and does no more.
         bounds_ms: of its buckets.
+        beside: what else stands on the page.
     """
 
     version: str
     late_seconds: float = 0.0
     idle: bool = False
     bounds_ms: Sequence[str] = BOUNDS_MS
+    beside: Sequence[str] = ()
     began: float = field(default_factory=time.time)
     scraped: int = 0
 
@@ -82,7 +84,7 @@ class Sidecar:
             f"envoy_server_uptime {int(at - self.began + _BEGAN_SECONDS)}{when}",
             f'envoy_http_rbac_denied{{http_conn_manager_prefix="inbound_0.0.0.0_8080"}} 0{when}',
         ]
-        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
+        return web.Response(text="\n".join([*lines, *self.beside]) + "\n", content_type="text/plain")
 
 
 def _below(ms: float) -> float:

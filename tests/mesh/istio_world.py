@@ -17,7 +17,7 @@ from aiohttp import web
 
 from daemon.model import ArmSpec, Release
 from tests.hand import istio_objects
-from tests.hand.istio_cluster import istio_cluster
+from tests.hand.istio_cluster import istio_cluster, kubelet_says
 from tests.hand.istio_objects import NAMESPACE, PORT, SERVICE, VERSIONS, Json
 from tests.hand.servers import serving
 from tests.mesh.istio_exporter import IstioExporter
@@ -102,7 +102,7 @@ async def istio_world(folder: Path) -> AsyncIterator[IstioWorld]:
     """Start it all; ready when both versions have answered through the proxy and Prometheus has both versions' counters."""
     for server in ("etcd", "kube-apiserver", "istiod", "envoy", "prometheus"):
         require(server)
-    admin_port, proxy_port = free_ports(2)
+    admin_port, proxy_port, monitoring_port = free_ports(3)
     proxy_url = f"http://{LOOPBACK}:{proxy_port}"
     async with contextlib.AsyncExitStack() as stack:
         exporters = {version: IstioExporter(SERVICE, NAMESPACE, f"{SERVICE}-{version}", version) for version in VERSIONS}
@@ -110,10 +110,18 @@ async def istio_world(folder: Path) -> AsyncIterator[IstioWorld]:
         scrapes = [await _exported(stack, version, exporters[version]) for version in VERSIONS]
         # Prometheus looks for its targets every 5 s only: it does so while the API server starts.
         scraper = await stack.enter_async_context(
-            prometheus(folder / "prometheus", [{"job_name": "istio", "static_configs": scrapes}])
+            prometheus(
+                folder / "prometheus",
+                [
+                    {"job_name": "istio", "static_configs": scrapes},
+                    {"job_name": "istiod", "static_configs": [{"targets": [f"{LOOPBACK}:{monitoring_port}"]}]},
+                ],
+            )
         )
         api = await stack.enter_async_context(istio_cluster(folder / "cluster"))
-        control_plane = await stack.enter_async_context(istiod(folder / "istiod", api))
+        for version in VERSIONS:
+            await kubelet_says(api, f"{SERVICE}-{version}-0")
+        control_plane = await stack.enter_async_context(istiod(folder / "istiod", api, monitoring_port=monitoring_port))
         ports = {version: one.port for version, one in backends.items()}
         bootstrap = istio_objects.bootstrap(istiod=control_plane.grpc, admin_port=admin_port, proxy_port=proxy_port, backends=ports)
         config = folder / "bootstrap.json"

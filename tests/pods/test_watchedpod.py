@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.model import ContainerEnd
 from daemon.pods.watchedpod import WatchedPod, watched_pod
 from tests.pods.objects import container, pod
 
@@ -60,6 +61,39 @@ def test_what_keeps_a_container_from_running_is_said_in_kubernetes_own_word(stat
     assert watched_pod(item).trouble == trouble
 
 
+def _status(name: str, *, state: dict[str, Any], last: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"name": name, "restartCount": 1, "state": state, "lastState": {} if last is None else {"terminated": last}}
+
+
+_RUNNING = {"running": {"startedAt": "2026-01-01T00:00:20Z"}}
+_KILLED = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:10Z"}
+
+
+def test_how_containers_ended_that_go_on_is_kept_and_of_those_that_have_done_their_work_it_is_not() -> None:
+    item = pod("a")
+    item["status"]["containerStatuses"] = [
+        _status("web", state=_RUNNING, last=_KILLED),
+        _status("agent", state={"terminated": {"exitCode": 1, "finishedAt": "2026-01-01T00:00:30Z"}}, last=_KILLED),
+        _status("calm", state=_RUNNING),
+        _status("undated", state=_RUNNING, last={"exitCode": 1, "finishedAt": "lately"}),
+    ]
+    item["status"]["initContainerStatuses"] = [
+        _status("istio-proxy", state=_RUNNING, last={"exitCode": 0, "reason": "Completed", "finishedAt": "2026-01-01T00:00:15Z"}),
+        _status("migrate", state={"terminated": {"exitCode": 0, "finishedAt": "2026-01-01T00:00:09Z"}}, last=_KILLED),
+    ]
+    assert watched_pod(item).ends == (
+        ContainerEnd(pod="a", container="web", reason="OOMKilled", at=1767225610.0),
+        ContainerEnd(pod="a", container="agent", reason="Error", at=1767225630.0),
+        ContainerEnd(pod="a", container="istio-proxy", reason="Completed", at=1767225615.0),
+    )
+
+
+def test_a_container_that_runs_before_the_others_may_be_what_keeps_the_pod_from_running() -> None:
+    item = pod("a")
+    item["status"]["initContainerStatuses"] = [_status("migrate", state={"waiting": {"reason": "CrashLoopBackOff"}})]
+    assert watched_pod(item).trouble == "CrashLoopBackOff"
+
+
 def test_a_pod_without_a_status_has_no_address_and_is_not_ready() -> None:
     found = watched_pod({"metadata": {"name": "a", "namespace": "shop"}})
     assert (found.address, found.ready, found.started_at, found.restarts, found.trouble) == ("", False, None, 0, "")
@@ -73,12 +107,17 @@ def test_a_time_that_is_none_is_not_known() -> None:
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["state", "running", "type"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["state", "running", "type", "lastState", "terminated", "finishedAt"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.sampled_from(["containerStatuses", "conditions", "podIP", "phase"]), _JSON), _JSON)
+@given(
+    st.dictionaries(st.sampled_from(["containerStatuses", "initContainerStatuses", "conditions", "podIP", "phase"]), _JSON), _JSON
+)
 def test_whatever_a_status_holds_it_is_read(status: dict[str, Any], labels: Any) -> None:
     assert watched_pod({"metadata": {"name": "a", "labels": labels}, "status": status}).name == "a"
     assert watched_pod({"metadata": {"name": "a"}, "status": labels}).name == "a"

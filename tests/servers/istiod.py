@@ -27,11 +27,14 @@ class Istiod:
 
 
 @contextlib.asynccontextmanager
-async def istiod(folder: Path, api: KubeApiServer, mesh_config: Mapping[str, object] | None = None) -> AsyncIterator[Istiod]:
+async def istiod(
+    folder: Path, api: KubeApiServer, mesh_config: Mapping[str, object] | None = None, *, monitoring_port: int | None = None
+) -> AsyncIterator[Istiod]:
     """istiod on this API server. Istio's definitions must be installed before, and those of the Gateway API where
     they matter: it looks for them as it starts."""
     await _create_namespace(api)
-    grpc, http, monitoring = (f"{LOOPBACK}:{port}" for port in free_ports(3))
+    grpc_port, http_port, free_port = free_ports(3)
+    grpc, http, monitoring = (f"{LOOPBACK}:{port}" for port in (grpc_port, http_port, monitoring_port or free_port))
     argv: list[str | Path] = [
         *(require("istiod"), "discovery"),
         *("--kubeconfig", _kubeconfig(folder, api)),

@@ -7,6 +7,7 @@ from msgspec import Meta
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.kube.rights import Right
+from daemon.meshes.istio.controlplane import CONTROL_PLANE
 from daemon.meshes.istio.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
@@ -76,7 +77,7 @@ _RIGHTS = (
         verbs=("watch",),
         resources=(PODS,),
         scopes=("watched",),
-        purpose="read the sidecars of the arms' pods as these come and go (telemetry of the kind sidecars)",
+        purpose="know how the arms' pods are as they come and go, and read their sidecars (telemetry of the kind sidecars)",
     ),
     Right(
         verbs=("get", "list"),
@@ -100,6 +101,7 @@ ISTIO = MeshKind(
     routes="VirtualServices: weights, single destinations, mirrors; HTTP, TCP and TLS; delegates",
     arms="`subset` or `service`; or `version` or `labels`, by DestinationRules",
     build='istio_build{component="pilot"}',
+    control_plane=CONTROL_PLANE,
     mends={
         "ages": "have envoy_server_uptime scraped with the sidecars' other series (keep it in metric_relabel_configs)",
         "denials": (

@@ -1,0 +1,76 @@
+"""The configured sources of telemetry, opened: each with what counts, and with all that knows something beside the counts."""
+
+from contextlib import AsyncExitStack
+
+from config.settings import PrometheusTelemetry, Settings, SidecarTelemetry
+from config.settings import Telemetry as TelemetrySettings
+from daemon.aio.clock import Clock
+from daemon.aio.parsing import ParserPool
+from daemon.clusters import KubeClients
+from daemon.errors import Unavailable
+from daemon.meshes.registry import kind_of, need_kubernetes, schemas
+from daemon.model import Release
+from daemon.pods.podsofarms import PodsOfArms
+from daemon.pods.podstates import PodSignals, WatchedStates
+from daemon.pods.sidecars import sidecars_from
+from daemon.pods.watching import PodWatch
+from daemon.ports.telemetry import Telemetry
+from daemon.telemetry.factory import telemetry_from
+from daemon.telemetry.prometheus.controlplanes import ControlPlanes, control_planes
+from daemon.telemetry.signalled import SignalledTelemetry
+
+
+async def open_telemetry(
+    settings: Settings, stack: AsyncExitStack, *, kubes: KubeClients, clock: Clock, pool: ParserPool
+) -> dict[str, Telemetry]:
+    """Each configured source. The pods are watched in the clusters where releases are judged, and are told with what is counted."""
+    pods: dict[str, PodWatch] = {}
+    watches: dict[str, PodWatch] = {}
+    for name, mesh in settings.meshes.items():
+        if need_kubernetes([mesh]):
+            cluster, kube = kubes.judging(mesh)
+            if cluster not in pods:
+                pods[cluster] = await stack.enter_async_context(PodWatch(kube, clock=clock, cluster=cluster))
+            watches[name] = pods[cluster]
+
+    def watch_of(release: Release) -> PodWatch:
+        if (watch := watches.get(str(release.mesh))) is None:
+            raise Unavailable(f"the mesh {release.mesh} is in no cluster")
+        return watch
+
+    async def opened(name: str, entry: TelemetrySettings) -> Telemetry:
+        planes = await _control_planes(settings, stack, name=name, clock=clock, pool=pool)
+        if isinstance(entry, SidecarTelemetry):
+            fallback = _fallback(settings, entry)
+            made = sidecars_from(entry, fallback=fallback, watch_of=watch_of, schemas=schemas(), clock=clock, name=name, pool=pool)
+            return SignalledTelemetry(await stack.enter_async_context(made), planes)
+        made = telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas())
+        pods_there = PodSignals(WatchedStates(PodsOfArms(watch_of)), clock=clock)
+        return SignalledTelemetry(await stack.enter_async_context(made), [pods_there, *planes])
+
+    return {name: await opened(name, entry) for name, entry in settings.telemetry.items()}
+
+
+async def _control_planes(
+    settings: Settings, stack: AsyncExitStack, *, name: str, clock: Clock, pool: ParserPool
+) -> list[ControlPlanes]:
+    """What asks for the control planes of the meshes of a source; of sidecars, the store is asked that stands in for them."""
+    entry, kinds = settings.telemetry[name], {key: kind_of(mesh) for key, mesh in settings.meshes.items() if mesh.telemetry == name}
+    store = _fallback(settings, entry) if isinstance(entry, SidecarTelemetry) else entry
+    if not isinstance(store, PrometheusTelemetry):
+        return []
+    asking = control_planes(
+        store,
+        planes={kind.name: kind.control_plane for kind in kinds.values() if kind.control_plane is not None},
+        kind_of={key: kind.name for key, kind in kinds.items()},
+        clock=clock,
+        name=name,
+        pool=pool,
+    )
+    one = await stack.enter_async_context(asking)
+    return [] if one is None else [one]
+
+
+def _fallback(settings: Settings, entry: SidecarTelemetry) -> PrometheusTelemetry | None:
+    there = None if entry.fallback is None else settings.telemetry[entry.fallback]
+    return there if isinstance(there, PrometheusTelemetry) else None

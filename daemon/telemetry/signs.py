@@ -1,0 +1,78 @@
+"""What a store can be asked of a mesh beside its counters, as data: a question for each sign that something is wrong, in PromQL.
+
+A mesh's own knowledge, which its folder has. The one decision: an expression answers only while something is wrong, so that all of
+them are one question with a short answer; and a series that is not there is no answer, neither good nor bad.
+"""
+
+from dataclasses import dataclass
+from string import Template
+from typing import Final
+
+from analyzers.counts import Effect
+from daemon.model import Signal
+
+WITHIN_SECONDS: Final = 120
+"""What has grown within so long is wrong now."""
+KIND: Final = "verdictd_sign"
+"""The label by which answers are told apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """One sign that a part of the mesh is broken.
+
+    Attributes:
+        kind: what it is called; one of few names.
+        effect: what it does while it stands.
+        expression: PromQL that has a sample only while it stands, one without labels. ``$these`` stands for the matchers of the
+            settings, and comes last in each selector; ``$within`` and ``$seconds`` for the time that counts.
+        words: for a person; ``{value}`` is the sample's, rounded up, and ``{percent}`` the same of a part of one.
+    """
+
+    kind: str
+    effect: Effect
+    expression: str
+    words: str
+
+    def signal(self, value: float, *, effect: Effect | None = None) -> Signal:
+        """It stands, with this value; ``effect``: if another one is wanted of it."""
+        words = self.words.format(value=f"{-(-value // 1):.0f}", percent=f"{100.0 * value:.0f} %")
+        return Signal(kind=self.kind, about="mesh", effect=effect or self.effect, words=words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """By what a mesh's control plane is known to work, or not.
+
+    Attributes:
+        name: as people call it.
+        alive: PromQL that has a sample where its series are there at all.
+        signs: that it does not work.
+        install: how to have its series in the store.
+    """
+
+    name: str
+    alive: str
+    signs: tuple[Sign, ...]
+    install: str
+
+
+def asked(expression: str, *, kind: str, matchers: str) -> str:
+    """One part of a question: an expression that is filled in, and whose answer is known by its kind."""
+    filled = Template(expression).substitute(these=matchers, within=f"{WITHIN_SECONDS}s", seconds=WITHIN_SECONDS)
+    return f'label_replace({filled},"{KIND}","{kind}","","")'
+
+
+def grown(series: str, *, uptime: str) -> str:
+    """PromQL: by how much counters have grown within the time that counts, where they have.
+
+    A counter may not be there before it has something to count. It has grown from nothing if whoever shows it was there already,
+    or has begun since.
+
+    Args:
+        series: a selector that ends with ``$these``.
+        uptime: another one, of what is always shown: the seconds since whoever shows it began.
+    """
+    before = f"(sum({series} offset $within) or 0 * sum({uptime} offset $within))"
+    begun = f"sum({series} and on (instance, pod) ({uptime} < $seconds))"
+    return f"(sum(increase({series}[$within])) > 0 or sum({series}) - {before} > 0 or {begun} > 0)"

@@ -1,0 +1,170 @@
+"""Whether a control plane works, asked of a real Prometheus that scrapes a page as istiod writes it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from aiohttp import web
+
+from config.settings import PrometheusTelemetry
+from daemon.aio.clock import SystemClock
+from daemon.aio.parsing import ParserPool
+from daemon.meshes.istio.controlplane import CONTROL_PLANE
+from daemon.model import ArmSpec, Reading, Release, Signal, Watch
+from daemon.telemetry import signs
+from daemon.telemetry.prometheus import controlplanes
+from daemon.telemetry.prometheus.controlplanes import ControlPlanes, control_planes
+from tests.hand.servers import app_of, serving
+from tests.servers.prometheus import prometheus
+from tests.servers.run import LOOPBACK
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
+
+WITHIN_SECONDS = 6
+RELEASE = Release(service="web", mesh="prod", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+WATCH = Watch(release_id="web-1", release=RELEASE)
+Effect = Literal["excuses", "says"]
+
+
+class Page:
+    """istiod's own page, with what a test says of it."""
+
+    def __init__(self) -> None:
+        self.connected = 3
+        self.rejects: int | None = None
+        self.late, self.in_time = 0, 100
+        self.uptime_seconds = 4000
+        self.there = True
+
+    async def answer(self, _request: web.Request) -> web.Response:
+        if not self.there:
+            return web.Response(status=503)
+        late, name = self.in_time + self.late, "pilot_proxy_convergence_time"
+        lines = [
+            "# TYPE istiod_uptime_seconds gauge",
+            f"istiod_uptime_seconds {self.uptime_seconds}",
+            "# TYPE pilot_xds gauge",
+            f'pilot_xds{{version="1.29"}} {self.connected}',
+            f"# TYPE {name} histogram",
+            *(f'{name}_bucket{{le="{bound}"}} {self.in_time}' for bound in ("0.1", "0.5", "1", "3", "5", "10")),
+            *(f'{name}_bucket{{le="{bound}"}} {late}' for bound in ("20", "30", "+Inf")),
+            f"{name}_sum {late}",
+            f"{name}_count {late}",
+        ]
+        if self.rejects is not None:
+            lines += ["# TYPE pilot_total_xds_rejects counter", f'pilot_total_xds_rejects{{type="cds"}} {self.rejects}']
+        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
+
+
+class Scene:
+    def __init__(self, page: Page, url: str) -> None:
+        self.page, self.url = page, url
+
+    @asynccontextmanager
+    async def asking(self, *, effect: Effect = "excuses", matchers: dict[str, str] | None = None) -> AsyncIterator[ControlPlanes]:
+        settings = PrometheusTelemetry(
+            url=self.url, dialect="istio", control_plane=effect, matchers={"cluster": "prod"} if matchers is None else matchers
+        )
+        async with ParserPool(unparsed_bytes=2**22) as pool:
+            made = control_planes(
+                settings,
+                planes={"istio": CONTROL_PLANE},
+                kind_of={"prod": "istio"},
+                clock=SystemClock(),
+                name="mesh",
+                pool=pool,
+            )
+            async with made as one:
+                assert one is not None
+                yield one
+
+
+async def told(one: ControlPlanes) -> tuple[Signal, ...]:
+    await one.look([WATCH])
+    await asyncio.sleep(0.3)
+    return one.into(WATCH, Reading(seconds=1.0)).signals
+
+
+async def until(one: ControlPlanes, *kinds: str) -> tuple[Signal, ...]:
+    async with asyncio.timeout(60.0):
+        while True:
+            signals = await told(one)
+            if tuple(signal.kind for signal in signals) == kinds:
+                return signals
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signs, "WITHIN_SECONDS", WITHIN_SECONDS)
+    monkeypatch.setattr(controlplanes, "EVERY_SECONDS", 0.2)
+
+
+@asynccontextmanager
+async def world(folder: Path) -> AsyncIterator[Scene]:
+    page = Page()
+    async with serving(app_of(page.answer)) as port:
+        target = {"targets": [f"{LOOPBACK}:{port}"], "labels": {"cluster": "prod", "pod": "istiod-0"}}
+        async with prometheus(folder, [{"job_name": "istiod", "static_configs": [target]}]) as store:
+            yield Scene(page, store.url)
+
+
+async def test_what_istiod_says_of_itself_is_told_while_it_is_so_and_no_longer(tmp_path: Path) -> None:
+    async with world(tmp_path) as scene, scene.asking() as one, scene.asking(effect="says") as cautious:
+        async with scene.asking(matchers={"cluster": "elsewhere"}) as other:
+            async with asyncio.timeout(60.0):
+                while not one._known:
+                    assert await told(one) == ()
+            assert await told(other) == ()
+            assert not other._known, "its series are another cluster's"
+        await asyncio.sleep(WITHIN_SECONDS + 2.0)
+        assert await told(one) == ()
+
+        scene.page.rejects = 2
+        [rejected] = await until(one, "config_rejected")
+        assert (rejected.about, rejected.effect) == ("mesh", "excuses")
+        assert rejected.words == "proxies have rejected configuration of istiod 2 times within 2 min"
+        [said] = await until(cautious, "config_rejected")
+        assert (said.effect, said.words) == ("says", rejected.words)
+        await until(one)
+
+        scene.page.rejects = 5
+        await until(one, "config_rejected")
+        scene.page.rejects = 0
+        await until(one)
+        scene.page.late = 20
+        [late] = await until(one, "out_of_sync")
+        assert late.words.endswith("% of what istiod has sent to proxies within 2 min came more than 10 s late")
+        await until(one)
+
+        scene.page.connected = 0
+        assert [signal.words for signal in await until(one, "no_proxies")] == ["no proxy is connected to istiod"]
+        scene.page.there = False
+        [unseen] = await until(one, "control_plane_unseen")
+        assert (unseen.effect, unseen.words) == (
+            "says",
+            "whether istiod works is not known any more: its series are not there",
+        )
+
+
+async def test_what_an_istiod_has_counted_that_has_just_begun_is_of_now_and_of_one_that_is_met_for_the_first_time_it_is_not_known(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as scene, scene.asking() as one:
+        scene.page.rejects, scene.page.uptime_seconds = 7, 4000
+        async with asyncio.timeout(60.0):
+            while not one._known:
+                assert await told(one) == ()
+        assert await told(one) == ()
+        scene.page.uptime_seconds = 3
+        await until(one, "config_rejected")
+
+
+async def test_a_store_that_does_not_know_the_control_plane_says_nothing_of_it(tmp_path: Path) -> None:
+    async with prometheus(tmp_path, []) as store, Scene(Page(), store.url).asking() as one:
+        async with asyncio.timeout(30.0):
+            while one._standing.last_success_at is None:
+                assert await told(one) == ()
+        assert await told(one) == ()

@@ -30,13 +30,20 @@ NAME, LATENCY, UPTIME = "istio_requests_total", "istio_request_duration_millisec
 
 @dataclass(frozen=True, kw_only=True)
 class Scraper:
-    """Somebody who scrapes a pod: how often, at which times, since when, how late it comes into the store, with which labels."""
+    """Somebody who scrapes a pod: how often, at which times, since when, how late it comes into the store, with which labels.
+
+    Attributes:
+        torn: answers (``503``) and buckets (``+Inf``) that come into the store later than the others of their scrape.
+        torn_seconds: by so much.
+    """
 
     every: float = 15.0
     phase: float = 0.0
     late: float = 0.0
     labels: tuple[tuple[str, str], ...] = ()
     since: float = -1e9
+    torn: tuple[str, ...] = ()
+    torn_seconds: float = 0.0
 
 
 @dataclass(kw_only=True)
@@ -91,10 +98,11 @@ class Pod:
                 total += sum(after) - sum(before) - sum(history)
         return total, failed
 
-    def scrapes(self, scraper: Scraper, since: float, now: float) -> Iterator[float]:
-        """When it was scraped, as far as that is in the store by now."""
+    def scrapes(self, scraper: Scraper, since: float, now: float, *, part: str = "") -> Iterator[float]:
+        """When it was scraped, as far as that part of it is in the store by now."""
         number = int((since - scraper.phase) // scraper.every)
-        while (at := number * scraper.every + scraper.phase) + scraper.late <= now:
+        late = scraper.late + (scraper.torn_seconds if part in scraper.torn else 0.0)
+        while (at := number * scraper.every + scraper.phase) + late <= now:
             if at > since and max(self.born, scraper.since) <= at < self.died:
                 yield at
             number += 1
@@ -145,11 +153,13 @@ class Fleet:
                 own = {"instance": f"{host}:15020", **({"pod": pod.name} if pod.name else {}), **dict(scraper.labels)}
                 if f'"{NAME}"' in query:
                     ends = self.marks_ends and since < pod.died <= now
-                    yield from self._counters(pod, scraper, own, times, ends=ends)
+                    parts = {code: list(pod.scrapes(scraper, since, now, part=code)) for code in ("200", "503")}
+                    yield from self._counters(pod, scraper, own, parts, ends=ends)
                 elif LATENCY in query:
                     for le in ("10", "100", "+Inf"):
                         labels = {**_labels(pod.workload, "200"), **own, "__name__": f"{LATENCY}_bucket", "le": le}
-                        yield labels, [(at, float(pod.counters(at)[0])) for at in times]
+                        there = pod.scrapes(scraper, since, now, part=le)
+                        yield labels, [(at, float(pod.counters(at)[0])) for at in there]
                 elif UPTIME in query:
                     if pod.uptime:
                         yield {"__name__": UPTIME, **own}, [(at, float(int(at - pod.born))) for at in times]
@@ -157,9 +167,9 @@ class Fleet:
                         yield {"__name__": "up", **own}, [(at, 1.0) for at in times]
 
     def _counters(
-        self, pod: Pod, scraper: Scraper, own: dict[str, str], times: list[float], *, ends: bool
+        self, pod: Pod, scraper: Scraper, own: dict[str, str], parts: dict[str, list[float]], *, ends: bool
     ) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
-        for index, code in enumerate(("200", "503")):
+        for index, (code, times) in enumerate(parts.items()):
             labels = {**_labels(pod.workload, code), **own}
             if pod.callers:
                 yield from self._callers(pod, scraper, index, labels, times)

@@ -277,6 +277,28 @@ async def test_pods_that_come_and_go_cost_none_of_the_others() -> None:
     assert made.requests[0] <= it.served("web-v1", -15.0, 400.0)[0]
 
 
+@pytest.mark.parametrize("torn", [("503",), ("200",), ("+Inf",), ("10",), ("503", "100"), ("200", "10", "100", "+Inf")])
+@pytest.mark.parametrize("begin", [0.37, 3.0])
+async def test_of_scrapes_that_come_in_parts_nothing_is_invented_and_nothing_is_lost(torn: tuple[str, ...], begin: float) -> None:
+    """Remote write sends a scrape in batches, from several queues: a part of it may be there seconds before the rest."""
+    scraper = (Scraper(every=15.0, phase=2.5, late=7.0 if begin == 0.37 else 0.0, torn=torn, torn_seconds=4.0),)
+    it = Fleet(
+        [
+            Pod(workload="web-v1", name="v1", scrapers=scraper, history=(9000, 400)),
+            Pod(workload="web-v2", name="v2", scrapers=scraper, history=(9000, 400), fails=0.1),
+        ]
+    )
+    made = await watched(it, 300.0, begin=begin)
+    for arm, workload in enumerate(("web-v1", "web-v2")):
+        requests, errors = it.served(workload, -30.0, 300.0)
+        assert made.requests[arm] <= requests
+        assert made.errors[arm] <= errors
+        assert made.latencies[arm] <= requests - errors
+    assert scrapes_counted(made, rate=10.0, seconds=240.0) >= 0.9, made.gaps
+    assert made.errors[1] == pytest.approx(0.1 * made.requests[1], abs=20)
+    assert made.latencies[1] >= 0.7 * made.requests[1], made.gaps
+
+
 # -- any fleet whatever ---------------------------------------------------------------------------------------------------
 
 TIMES = st.sampled_from([20.0, 63.0, 101.0, 140.0])
@@ -288,7 +310,10 @@ def scrapers(draw: st.DrawFn) -> tuple[Scraper, ...]:
     every = draw(st.sampled_from([5.0, 10.0, 15.0]))
     late = draw(st.sampled_from([0.0, 0.0, 3.0, 20.0]))
     since = draw(st.sampled_from([-1e9, -1e9, 70.0]))
-    first = Scraper(every=every, phase=draw(st.floats(0.0, every - 0.1)), late=late, since=since)
+    torn = draw(st.sampled_from([(), (), ("503",), ("200", "10"), ("+Inf",)]))
+    first = Scraper(
+        every=every, phase=draw(st.floats(0.0, every - 0.1)), late=late, since=since, torn=torn, torn_seconds=min(4.0, every - 2.0)
+    )
     if not draw(st.booleans()):
         return (first,)
     labels = ((draw(st.sampled_from(["instance", "job", "any_replica", "whatever"])), "other"),)
@@ -330,7 +355,7 @@ def could_be_shown(it: Fleet, workload: str, seconds: float, *, begin: float = 0
         if pod.workload == workload:
             firsts = []
             for scraper in pod.scrapers:
-                seen = list(pod.scrapes(scraper, begin - 300.0, begin))
+                seen = min((list(pod.scrapes(scraper, begin - 300.0, begin, part=part)) for part in ("200", "503")), key=len)
                 firsts.append(seen[-1] if seen else next(iter(pod.scrapes(scraper, begin - 300.0, seconds + 300.0)), seconds))
             since = min(firsts) if pod.born < 0 else pod.born
             requests, errors = pod.served(since, seconds)

@@ -205,6 +205,10 @@ class Collection:
                     found[target] = min(at, found.get(target, at))
         return found
 
+    def torn(self) -> set[str]:
+        """Targets of which a histogram has come in part only."""
+        return {target for targets in self.builders.values() for target, builder in targets.items() if builder.torn}
+
     def snapshots(self, arm: ArmKey, *, followed: Followed = _NOBODY) -> Mapping[str, ArmSnapshot]:
         """What each target showed of an arm.
 

@@ -130,10 +130,12 @@ class TargetCounters:
         denied: counters of the target's policy filter, those that have gone included; null while they have not been known.
         fresh: nothing was there of the arm when it was joined.
         forms: the forms of the series that were there last time.
+        since: when it was joined.
     """
 
     at: float
     spacing_seconds: float
+    since: float
     counters: dict[str, int] = field(default_factory=dict)
     present: frozenset[str] = frozenset()
     denied: Mapping[str, int] | None = None
@@ -146,6 +148,7 @@ class TargetCounters:
         return cls(
             at=snapshot.at,
             spacing_seconds=snapshot.spacing_seconds,
+            since=snapshot.at,
             counters={series: value for series, (_, value) in snapshot.counters.items()},
             present=frozenset(snapshot.counters),
             denied=snapshot.denied,
@@ -157,6 +160,21 @@ class TargetCounters:
         names = snapshot.counters.keys()
         gone = bool(names and self.present) and not names <= self.counters.keys() and self.present.isdisjoint(names)
         return gone and self.forms.isdisjoint(snapshot.forms)
+
+    def shown(self, snapshot: ArmSnapshot) -> Mapping[str, tuple[Ended, int]]:
+        """The counters of the snapshot that say of growth. One that is met now, and was there already when its target was joined,
+        had not come then: it is history.
+        """
+        history = {
+            series
+            for series in snapshot.counters.keys() - self.counters.keys()
+            if (samples := snapshot.samples.get(series)) and samples[0][0] <= self.since
+        }
+        return (
+            {series: shown for series, shown in snapshot.counters.items() if series not in history}
+            if history
+            else snapshot.counters
+        )
 
     def advance(self, snapshot: ArmSnapshot, *, restarted: bool) -> None:
         """Take the snapshot's counters as the last ones. Series that went in a restart of the process begin again at zero."""
@@ -265,10 +283,10 @@ def deltas(
             if (since := begun.get(target)) is None:
                 continue
             denied: Mapping[str, int] | None = None if snapshot.denied is None else {}
-            counters = TargetCounters(at=since, spacing_seconds=snapshot.spacing_seconds, denied=denied, fresh=True)
+            counters = TargetCounters(at=since, spacing_seconds=snapshot.spacing_seconds, since=since, denied=denied, fresh=True)
         elif counters.renamed(snapshot):
             continue
-        grown = growth(counters.counters, snapshot.counters)
+        grown = growth(counters.counters, counters.shown(snapshot))
         counted.append(
             TargetDelta(target=target, counters=counters, snapshot=snapshot, grown=grown, denied=_denied(counters, snapshot, grown))
         )

@@ -5,14 +5,15 @@ What a target says of itself is optional. One that says nothing makes no tick nu
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from daemon.errors import InvalidInput
 from daemon.telemetry.counters.series import Series
-from daemon.telemetry.counters.settling import Samples, apart_seconds, settled_at, value_at
+from daemon.telemetry.counters.settling import Samples, settled_at, value_at
 from daemon.telemetry.schema import Ended
 from daemon.telemetry.wire import number
 
@@ -118,7 +119,10 @@ class ArmSnapshot:
         spacing_seconds: how far apart this target's scrapes usually are.
         pod: name of the pod, when the target is one.
         counters: how the requests of each series ended, and how many.
+        samples: the samples of each series that are known, the oldest first, where the store may get a scrape in parts.
         histograms: latencies by series.
+        old_histograms: when those of them were taken that are of an earlier scrape than the newest.
+        torn: series whose histogram has come in part only.
         denied: requests denied by the target's policy filter, by series; null when that is not known.
         born: when the target's process began, where known.
         absent: when the target was last scraped by the same scraper without a word of this arm, where that is known.
@@ -129,7 +133,10 @@ class ArmSnapshot:
     spacing_seconds: float
     pod: str = ""
     counters: dict[str, tuple[Ended, int]] = field(default_factory=dict)
+    samples: Mapping[str, Samples] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
+    old_histograms: Mapping[str, float] = field(default_factory=dict)
+    torn: AbstractSet[str] = frozenset()
     denied: Mapping[str, int] | None = None
     born: float | None = None
     absent: float | None = None
@@ -202,6 +209,11 @@ class SnapshotBuilder:
         return bool(self._latencies)
 
     @property
+    def torn(self) -> bool:
+        """Whether a histogram has come in part only."""
+        return len(self._latencies) > 1 and bool(_torn(self._latencies.values()))
+
+    @property
     def scrapers(self) -> int:
         """How many scrape this target, by the labels of theirs that its series carry."""
         return len({scraper for _, scraper in self._scrapes})
@@ -254,20 +266,24 @@ class SnapshotBuilder:
             InvalidInput: a number cannot be used, a series is there twice with two values, or all are there several times.
         """
         moment, scrape = self._newest(followed)
-        latency = self._latency(moment, scrape)
+        latencies = self._of_scraper(moment, scrape)
         scrape = self._settled(moment, scrape)
-        twice = (series for series, buckets in latency.buckets.items() if buckets.twice)
+        twice = (series for one in latencies for series, buckets in one.buckets.items() if buckets.twice)
         if (series := self._twice.get(moment) or next(twice, None)) is not None:
             raise InvalidInput("it is listed twice in one scrape, with two values", path=series)
         if len(scrape.counters) > 1:
             _refuse_copies(scrape)
-        histograms = _assembled(latency, without=self._in_parts(latency, scraper=moment[1]), unit_ms=unit_ms)
+        torn = _torn(latencies)
+        histograms, old = _assembled(latencies, torn=torn, unit_ms=unit_ms)
         return ArmSnapshot(
             at=scrape.at,
             spacing_seconds=self.spacing_seconds,
             pod=self.pod,
             counters={series: (ended, whole(value, path=series)) for series, (ended, value) in scrape.counters.items()},
+            samples=scrape.samples,
             histograms=histograms,
+            old_histograms=old,
+            torn=torn,
             denied=metadata.denied_at(scrape.at, scraper=moment[1]) if denials_known else None,
             born=metadata.born,
             absent=self._absent(metadata, scraper=moment[1]),
@@ -313,24 +329,18 @@ class SnapshotBuilder:
                 if (text := value_at(one.samples.get(series, ()), at)) is not None:
                     whole.counters[series] = (ended, number(text, path=series))
                     whole.forms[series] = one.forms[series]
+                    whole.samples[series] = one.samples[series]
         return whole
 
-    def _in_parts(self, latency: _Scrape, *, scraper: str) -> frozenset[str]:
-        """Histograms of which parts have not come yet: they are of a later tick."""
-        since = latency.at - apart_seconds(self.spacing_seconds)
-        behind = [one for (_, by), one in self._latencies.items() if by == scraper and since <= one.at < latency.at]
-        return frozenset(series for one in behind for series in (*one.buckets, *one.sums))
-
-    def _latency(self, moment: _Moment, scrape: _Scrape) -> _Scrape:
-        """Latencies by the same scraper. They are asked for by themselves, so that they may be of a scrape earlier or later."""
+    def _of_scraper(self, moment: _Moment, scrape: _Scrape) -> list[_Scrape]:
+        """Latencies by the same scraper, the newest first: they are asked for by themselves, and may be of another scrape."""
         moments = sorted((one for one in self._latencies if one[1] == moment[1]), reverse=True)
         if len(self._scrapes) > 1:
             ours = {moment[0], *scrape.before}
             moments = [one for one in moments if one[0] in ours or not ours.isdisjoint(self._latencies[one].before)]
-        return self._latencies[moments[0]] if moments else _NONE
+        return [self._latencies[one] for one in moments]
 
 
-_NONE = _Scrape(0.0)
 _TOO_MANY_FOR_CHANCE = 50
 """Requests that two groups of series have to the last one only if one is a copy of the other."""
 
@@ -351,18 +361,37 @@ def _refuse_copies(scrape: _Scrape) -> None:
         )
 
 
-def _assembled(latency: _Scrape, *, without: AbstractSet[str], unit_ms: float) -> dict[str, Histogram]:
-    """The histograms of one scrape. One that is there in both forms is taken in the one whose bounds stay."""
-    found = {
-        series: one if isinstance(one, Histogram) else one.on_bounds(unit_ms=unit_ms, path=series)
-        for series, one in latency.histograms.items()
-        if series not in latency.buckets
-    }
-    for series, buckets in latency.buckets.items():
-        if series in without:
-            continue
-        found[series] = assemble(buckets.by_bound, latency.sums.get(series), unit_ms=unit_ms, path=series)
-    return found
+def _torn(scrapes: Collection[_Scrape]) -> frozenset[str]:
+    """The histograms of which parts are of different scrapes: what is missing of them has not come yet."""
+    if len(scrapes) < 2:
+        return frozenset()
+    parts = Counter(series for one in scrapes for series in one.buckets.keys() | one.sums.keys())
+    return frozenset(series for series, scrapes_with_it in parts.items() if scrapes_with_it > 1)
+
+
+def _assembled(
+    scrapes: Sequence[_Scrape], *, torn: AbstractSet[str], unit_ms: float
+) -> tuple[dict[str, Histogram], dict[str, float]]:
+    """The newest histogram of each series that is not torn, and when those of them were taken that are not of the newest scrape.
+
+    One that is there in both forms is taken in the one whose bounds stay.
+    """
+    found: dict[str, Histogram] = {}
+    old: dict[str, float] = {}
+    in_buckets = {series for one in scrapes for series in one.buckets}
+    for one in scrapes:
+        new = {
+            series: native if isinstance(native, Histogram) else native.on_bounds(unit_ms=unit_ms, path=series)
+            for series, native in one.histograms.items()
+            if series not in in_buckets and series not in found
+        }
+        for series, buckets in one.buckets.items():
+            if series not in torn:
+                new[series] = assemble(buckets.by_bound, one.sums.get(series), unit_ms=unit_ms, path=series)
+        found |= new
+        if one is not scrapes[0]:
+            old |= dict.fromkeys(new, one.at)
+    return found, old
 
 
 def _at(scrapes: dict[_Moment, _Scrape], series: Series, at: float, before: float | None) -> _Scrape:

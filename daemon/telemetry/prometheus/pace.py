@@ -162,6 +162,12 @@ class Pace:
         newest, before = self._met[target]
         self._met[target] = (at, None if before is None else before - (newest - at))
 
+    def unsettled(self, target: str) -> None:
+        """Of its newest sample only a part is there: the one before it is the newest that is whole."""
+        met = self._met.get(target)
+        if met is not None and met[1] is not None:
+            self.settled(target, met[1])
+
     def settle(self, *, now: float) -> None:
         """The answer is whole: learn from what was met."""
         met, self._met = self._met, {}

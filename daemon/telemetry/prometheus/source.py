@@ -141,9 +141,12 @@ class PrometheusSource:
         for target, at in late.items():
             if target in into.answered:
                 into.answered[target] = max(at, into.answered[target])
-        for target, at in into.unsettled().items():
+        unsettled = into.unsettled()
+        for target, at in unsettled.items():
             into.answered[target] = at
             self.pace.settled(target, at)
+        for target in into.torn().difference(unsettled):
+            self.pace.unsettled(target)
         return into
 
     async def _count(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> None:

@@ -44,6 +44,10 @@ def base_url(text: str) -> "URL":
         url = None
     if url is None or url.scheme not in {"http", "https"} or not url.host or not url.port or _BLANKS.search(text):
         raise Unusable(f"{hidden} is not a base URL", fix=f"write http://host:port or https://host:port{encode}")
+    if ":" in (url.user or ""):
+        raise Unusable(
+            f"{hidden} has a name with a colon in it, which no server can tell from its password", fix="use another name"
+        )
     if url.raw_query_string or url.raw_fragment:
         fix = "leave out what begins with ? or #; what Prometheus is to be sent with each query stands in query"
         raise Unusable(f"{hidden} has more after it, which would not be sent", fix=fix + encode)

@@ -61,6 +61,11 @@ class Shown(NamedTuple):
     tls: ssl.SSLContext | bool
     secrets: tuple[str, ...]
 
+    def named(self, username: str, password: str) -> "Shown":
+        """The same with basic authentication, as RFC 7617 has it."""
+        packed = base64.b64encode(f"{username}:{password}".encode()).decode()
+        return Shown(f"Basic {packed}", self.tls, (*self.secrets, packed, password))
+
 
 class Identity:
     """Credentials as they are now.
@@ -103,8 +108,7 @@ class Identity:
             return Shown(f"Bearer {token}", self._tls, (token,))
         if one.username is not None and one.password_file is not None:
             password = _secret(one.password_file, "password")
-            packed = base64.b64encode(f"{one.username}:{password}".encode()).decode()
-            return Shown(f"Basic {packed}", self._tls, (packed, password))
+            return Shown(None, self._tls, ()).named(one.username, password)
         return Shown(None, self._tls, ())
 
     @property

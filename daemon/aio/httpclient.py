@@ -163,7 +163,7 @@ class HttpClient:
         with exchange.translated():
             async with asyncio.timeout_at(by):
                 exchange.reading_credentials = True
-                shown = await self._identity.now()
+                shown = _with_address(await self._identity.now(), url)
                 exchange.reading_credentials = False
                 asked = self._asked(url, shown)
                 exchange.secrets = asked.secrets
@@ -182,7 +182,7 @@ class HttpClient:
         if shown.authorization is not None:
             headers["Authorization"] = shown.authorization
         method = "GET" if form is None else "POST"
-        return self._opened().request(method, url, data=form, headers=headers, allow_redirects=False, ssl=shown.tls)
+        return self._opened().request(method, url.with_user(None), data=form, headers=headers, allow_redirects=False, ssl=shown.tls)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -198,8 +198,7 @@ class HttpClient:
         return self._session
 
     def _asked(self, url: URL, shown: Shown) -> Asked:
-        further = [url.password] if url.password else []
-        secrets = (*shown.secrets, *secret_values(self._headers), *self._questions.secrets, *further)
+        secrets = (*shown.secrets, *secret_values(self._headers), *self._questions.secrets)
         words = "" if url.user or url.password else self._identity.credentials.in_words
         return Asked(where=_where(url), setting=self._setting, shown=words, secrets=secrets)
 
@@ -245,6 +244,14 @@ def base_url(text: str, *, path: str) -> URL:
         return urls.base_url(text)
     except urls.Unusable as error:
         raise InvalidInput(error.message, path=path, fix=error.fix) from error
+
+
+def _with_address(shown: Shown, url: URL) -> Shown:
+    """What stands in the address is shown too, and is as secret as the rest."""
+    if url.user is None and url.password is None:
+        return shown
+    named = shown.named(url.user or "", url.password or "")
+    return named._replace(secrets=(*named.secrets, url.raw_password or ""))
 
 
 def _where(url: URL) -> str:

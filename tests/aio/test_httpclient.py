@@ -1,6 +1,7 @@
 """The outgoing client against servers that mean it no good: everything ends in an error of ours, in time, and in little memory."""
 
 import asyncio
+import base64
 import gzip
 import itertools
 import os
@@ -60,6 +61,21 @@ async def client(**options: Any) -> AsyncIterator[HttpClient]:
         }
         async with HttpClient(pool=pool, **{**defaults, **options}) as made:
             yield made
+
+
+@pytest.mark.parametrize("password", ["tell-nobody", "tell nobody: пароль/@"])
+async def test_a_password_in_the_address_goes_out_as_one_from_a_file_and_is_told_as_little(password: str) -> None:
+    async def answer(made: Server, writer: asyncio.StreamWriter) -> None:
+        said = made.asked[0].partition("Authorization: ")[2].partition("\r\n")[0]
+        await made.send(writer, head("500 Oops") + f"you are {said}, {password}".encode())
+
+    async with server(answer) as hostile, client() as http:
+        with pytest.raises(Unavailable, match="you are Basic \\[redacted\\]") as caught:
+            await http.whole(hostile.url.with_user("me").with_password(password))
+    packed = base64.b64encode(f"me:{password}".encode()).decode()
+    assert f"Authorization: Basic {packed}\r\n" in hostile.asked[0]
+    assert packed not in str(caught.value)
+    assert password not in str(caught.value)
 
 
 @pytest.mark.parametrize("line", ["HTTP/1.1 200 OK\r\nX-Said: %s\0\r\n\r\n", "%s 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\n%s \r\n\r\n"])
@@ -429,6 +445,9 @@ def test_base_urls_are_refused_with_their_place() -> None:
     assert str(base_url("http://10.0.0.7:15090", path="url")) == "http://10.0.0.7:15090"
     with pytest.raises(InvalidInput, match=r"endpoints\[0\]"):
         base_url("ftp://x", path="endpoints[0]")
+    with pytest.raises(InvalidInput, match="a colon in it") as caught:
+        base_url("http://my%3Aname:tell-nobody@10.0.0.7:15090", path="url")
+    assert "tell-nobody" not in str(caught.value)
 
 
 async def test_work_in_the_pool_raises_what_it_raises() -> None:

@@ -83,6 +83,79 @@ async def test_a_store_that_gets_every_series_by_itself_is_counted_whole_and_of_
     assert 0 < made.latencies[1] <= made.requests[1]
 
 
+Labels = dict[str, str]
+
+
+@dataclass
+class Relabelled(Fleet):
+    """A store that keeps series under other labels, or not at all."""
+
+    edit: Callable[[Labels], Labels | None] = lambda labels: labels
+
+    def _series(self, query: str, since: float, now: float) -> Iterator[tuple[dict[str, str], list[tuple[float, float]]]]:
+        for labels, samples in super()._series(query, since, now):
+            if (edited := self.edit(dict(labels))) is not None:
+                yield edited, samples
+
+
+def bounds(to: Mapping[str, str | None], *, workload: str = "web-v2", absent: bool = False) -> Callable[[Labels], Labels | None]:
+    """Bounds of one workload's buckets written otherwise; null: these buckets are dropped, or lack their bound."""
+
+    def edit(labels: Labels) -> Labels | None:
+        if labels.get("destination_workload") != workload or labels.get("le") not in to:
+            return labels
+        if (bound := to[labels["le"]]) is not None:
+            return {**labels, "le": bound}
+        return {name: value for name, value in labels.items() if name != "le"} if absent else None
+
+    return edit
+
+
+BROKEN_HISTOGRAMS = {
+    "no +Inf bucket": bounds({"+Inf": None}),
+    "nothing but the +Inf bucket": bounds({"10": None, "100": None}),
+    "no bound in common": bounds({"10": "7", "100": "70"}),
+    "a bound that is no number": bounds({"10": "ten"}),
+    "a bound that is NaN": bounds({"10": "NaN"}),
+    "a bucket without a bound": bounds({"10": None}, absent=True),
+    "two of them": bounds({"10": "ten", "100": "hundred"}),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN_HISTOGRAMS)
+async def test_a_histogram_that_cannot_be_used_costs_one_tick_and_errors_are_judged_without_it(broken: str) -> None:
+    it = Relabelled(fleet(every=5.0).pods, edit=BROKEN_HISTOGRAMS[broken])
+    made = await watched(it, 100.0)
+    assert scrapes_counted(made, rate=10.0, seconds=90.0) >= 0.95, made.gaps
+    assert made.requests[1] <= it.served("web-v2", -5.0, 100.0)[0]
+    assert made.errors[1] == pytest.approx(0.1 * made.requests[1], abs=2)
+    assert made.latencies == [0, 0]
+    assert sum("le)" in gap or "bound" in gap or "bucket" in gap for gap in made.gaps) == 1, "said, and not at every tick"
+
+
+async def test_a_histogram_that_is_mended_counts_from_then_on_and_its_history_does_not() -> None:
+    it = Relabelled(fleet(every=5.0).pods)
+    drop = bounds({"+Inf": None})
+    for pod in it.pods:
+        pod.history = (1000, 0)
+
+    def mended(labels: Labels) -> Labels | None:
+        return labels if len(it.asked) > 60 else drop(labels)
+
+    it.edit = mended
+    made = await watched(it, 200.0)
+    assert 0 < made.latencies[1] < made.requests[1]
+
+
+async def test_a_broken_series_of_one_release_silences_no_other() -> None:
+    it = fleet(every=5.0)
+    theirs = [Pod(workload=f"api-v{v}", name=f"api-v{v}", scrapers=(Scraper(every=5.0, phase=1.0 + v),)) for v in (1, 2)]
+    broken = Relabelled([*it.pods, *theirs], edit=bounds({"10": "ten"}, workload="api-v2"))
+    made = await watched(broken, 100.0, beside=[workloads("api-1", baseline="api-v1", canary="api-v2")])
+    assert scrapes_counted(made, rate=10.0, seconds=90.0) >= 0.95, made.gaps
+    assert made.latencies[1] > 0
+
+
 async def test_an_arm_of_which_only_latencies_have_come_so_far_is_no_scrape() -> None:
     pods = fleet(every=5.0).pods
     it = InParts(pods, late=lambda labels: 20.0 if "web-v2" in labels.values() and labels["__name__"] == NAME else 0.0)

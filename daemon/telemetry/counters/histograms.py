@@ -87,26 +87,26 @@ class _Taken:
     Attributes:
         histograms: as of the last tick that took any, by series.
         history_to_come: it had requests, but showed no histogram, when it was joined: the first one will hold history.
-        torn: series whose histogram was there in part when it was joined: they will hold history too.
+        withheld: series whose histogram could not be taken when it was joined, or in part only: they will hold history too.
         since: when it was joined; what an earlier scrape shows is history.
     """
 
     histograms: dict[str, Histogram] = field(default_factory=dict)
     history_to_come: bool = False
-    torn: AbstractSet[str] = frozenset()
+    withheld: AbstractSet[str] = frozenset()
     since: float = -math.inf
 
     def join(self, snapshot: ArmSnapshot, bounds_ms: tuple[float, ...] | None) -> None:
         """Start at what the histograms hold now. One that lacks a bound may have come in part: all that it will hold is history."""
         self.history_to_come &= not snapshot.histograms
-        self.torn |= snapshot.torn - self.histograms.keys()
+        self.withheld |= snapshot.withheld - self.histograms.keys()
         self.since = snapshot.at
         for series, histogram in snapshot.histograms.items():
             coarse = None if bounds_ms is None else coarsen(histogram, bounds_ms)
             if coarse is not None:
                 self.histograms[series] = coarse
             elif bounds_ms is not None:
-                self.torn |= {series}
+                self.withheld |= {series}
 
     def take(self, snapshot: ArmSnapshot, bounds_ms: tuple[float, ...]) -> None:
         """What the histograms hold now has been counted."""
@@ -122,7 +122,7 @@ class _Taken:
                 continue
             if self._is_history(series, snapshot):
                 self.histograms[series] = _on(bounds_ms, histogram)
-                self.torn -= {series}
+                self.withheld -= {series}
             # It may have been away while the bounds changed, and what is remembered of it be on other ones.
             old = self.histograms.get(series)
             step = growth(None if old is None else _on(bounds_ms, old), _on(bounds_ms, histogram))
@@ -134,7 +134,7 @@ class _Taken:
         """Whether a series that is not known yet was there before it was joined."""
         if series in self.histograms:
             return False
-        return series in self.torn or snapshot.old_histograms.get(series, math.inf) <= self.since
+        return series in self.withheld or snapshot.old_histograms.get(series, math.inf) <= self.since
 
     def _behind(self, series: str, histogram: Histogram, snapshot: ArmSnapshot) -> bool:
         """Whether it is of an earlier scrape than what is known: no process has begun anew there."""

@@ -6,6 +6,7 @@ baseline's other targets are not waited for: each has a phase of its own, and wh
 stays away longer than its patience is given up: it carries no information, and the others go on.
 """
 
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -31,6 +32,8 @@ SUMS = "the counters are sums over several pods, which jump when one of them goe
 _ONE_CLUSTER = "set matchers of this telemetry to the one that counts, as in {cluster: prod}, or name it in the release"
 _MEND = "keep the labels pod and instance, or ask the Prometheus that scrapes the pods"
 
+log = logging.getLogger(__name__)
+
 Snapshots = Mapping[str, ArmSnapshot]
 """Of one arm, by target."""
 
@@ -42,7 +45,7 @@ class DeltaTracker:
         server_side: targets are pods.
     """
 
-    __slots__ = ("_began", "_begun", "_known", "_latency", "_met", "_serial", "_server_side")
+    __slots__ = ("_began", "_begun", "_known", "_latency", "_met", "_serial", "_server_side", "_without")
 
     def __init__(self, *, server_side: bool = False) -> None:
         self._server_side = server_side
@@ -52,6 +55,7 @@ class DeltaTracker:
         self._begun: tuple[dict[str, float], dict[str, float]] = ({}, {})
         self._known: tuple[dict[str, TargetCounters], dict[str, TargetCounters]] = ({}, {})
         self._latency = LatencyTracker()
+        self._without = 0
 
     def followed(self, arm: int) -> Mapping[str, AbstractSet[int]]:
         """The forms of the series that were there last time, by target."""
@@ -114,7 +118,7 @@ class DeltaTracker:
         seconds = [mean_seconds(one) for one in counted]
         if max(seconds) > _GROSSLY_UNEQUAL * min(seconds):
             return self.gap(f"unequal clocks: the baseline covers {seconds[0]:.3g} s, the canary {seconds[1]:.3g} s")
-        latency = self._latency.fold([{one.target: one.snapshot for one in arm} for arm in counted], now=this.now)
+        latency = self._folded(arms, counted, this)
         baseline, canary = (make_arm(arm, new, server_side=self._server_side) for arm, new in zip(counted, latency, strict=True))
         self._commit(found, counted, this)
         return Reading(
@@ -124,6 +128,30 @@ class DeltaTracker:
             bounds_ms=self._latency.bounds_ms,
             at=max(snapshot.at for arm in found for snapshot in arm.values()) + this.epoch_offset,
         )
+
+    def _folded(
+        self, arms: Sequence[Snapshots], counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound
+    ) -> tuple[ArmLatency | None, ArmLatency | None]:
+        """New latencies of both arms.
+
+        Raises:
+            InvalidInput: they cannot be used. Where they could not be the last time either, there are none instead: that errors
+                are judged does not wait for it any longer.
+        """
+        without, self._without = self._without, 0
+        try:
+            for snapshot in (one.snapshot for arm in counted for one in arm):
+                if snapshot.unusable is not None:
+                    raise snapshot.unusable
+            return self._latency.fold([{one.target: one.snapshot for one in arm} for arm in counted], now=this.now)
+        except InvalidInput as error:
+            self._without = without + 1
+            if self._without == 1:
+                raise
+            if self._without == 2:
+                log.warning("latencies cannot be used; errors are judged without them", extra={"reason": str(error)})
+            self._latency.restart(arms)
+            return None, None
 
     def _commit(self, found: Sequence[Snapshots], counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound) -> None:
         """Take what was counted as the past. Targets that have said nothing new are forgotten when they are overdue, or gone."""

@@ -86,7 +86,7 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
         form: the same for series that differ only in what a proxy says of requests: in callers, in answers.
         scraper: who has scraped it, as far as labels say so.
         ending: how its requests ended, as far as its labels say.
-        le: upper bound, for a bucket.
+        le: upper bound, for a bucket; NaN where it has none that can be read, which is its histogram's fault and nobody else's.
         instance: the label of that name, which every series of one target has.
         cluster: the label of that name, which a store for several clusters gives to all series of one.
         of_target: its target says this of itself, and not of an arm.
@@ -259,9 +259,7 @@ class SeriesIndex:
             return None
         if kind is not SampleKind.COUNTER and not self._schema.timed(labels):
             return None
-        if kind is SampleKind.BUCKET and "le" not in labels:
-            raise InvalidInput("a bucket without its bound (label le)", path=name)
-        le = number(labels["le"], path=f"{name}: le") if kind is SampleKind.BUCKET else math.nan
+        le = _bound(labels.get("le", "")) if kind is SampleKind.BUCKET else math.nan
         ended = None
         if views[0].protocol == "tcp":
             # The policy's word is for requests: connections have no status.
@@ -334,6 +332,13 @@ class SeriesIndex:
 def _having(labels: Mapping[str, str], views: Sequence[View]) -> tuple[View, ...]:
     """The views whose labels these are."""
     return tuple([view for view in views if all(labels.get(label) == value for label, value in view.always)])
+
+
+def _bound(le: str) -> float:
+    try:
+        return number(le, path="le")
+    except InvalidInput:
+        return math.nan
 
 
 def _sidecar(instance: str) -> str:

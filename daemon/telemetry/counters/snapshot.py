@@ -20,6 +20,7 @@ from daemon.telemetry.wire import number
 LARGEST_COUNT = 1e15
 """A count above is none, as for the judge: no service has had so many requests, and a float holds it no longer to the last one."""
 _SAME_SCRAPE_SECONDS = 0.0005
+_LISTED_TWICE = "it is listed twice in one scrape, with two values"
 
 
 class Histogram(NamedTuple):
@@ -46,9 +47,11 @@ def assemble(buckets: Mapping[float, float], sum_value: float | None, *, unit_ms
     """Make a histogram of the buckets of one series, as read (``le`` to cumulative count, in the metric's own unit).
 
     Raises:
-        InvalidInput: there is no +Inf bucket, a bucket is not a count, or the counts fall with growing bounds (which happens
-            when a page was written while requests were being counted).
+        InvalidInput: a bucket has no bound, there is no +Inf bucket, a bucket is not a count, or the counts fall with growing
+            bounds (which happens when a page was written while requests were being counted).
     """
+    if any(math.isnan(bound) for bound in buckets):
+        raise InvalidInput("a bucket has no bound (label le), or one that is no number", path=path)
     bounds = tuple(sorted(buckets))
     if not bounds or bounds[-1] != math.inf:
         raise InvalidInput("the histogram has no +Inf bucket", path=path)
@@ -122,7 +125,8 @@ class ArmSnapshot:
         samples: the samples of each series that are known, the oldest first, where the store may get a scrape in parts.
         histograms: latencies by series.
         old_histograms: when those of them were taken that are of an earlier scrape than the newest.
-        torn: series whose histogram has come in part only.
+        withheld: series of histograms of which parts have not come yet, or that cannot be used.
+        unusable: why a histogram cannot be used, and which.
         denied: requests denied by the target's policy filter, by series; null when that is not known.
         born: when the target's process began, where known.
         absent: when the target was last scraped by the same scraper without a word of this arm, where that is known.
@@ -136,7 +140,8 @@ class ArmSnapshot:
     samples: Mapping[str, Samples] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
     old_histograms: Mapping[str, float] = field(default_factory=dict)
-    torn: AbstractSet[str] = frozenset()
+    withheld: AbstractSet[str] = frozenset()
+    unusable: InvalidInput | None = None
     denied: Mapping[str, int] | None = None
     born: float | None = None
     absent: float | None = None
@@ -156,6 +161,13 @@ class Buckets:
         """Take one of them."""
         if self.by_bound.setdefault(series.le, value) != value and not math.isnan(value):
             self.twice = True
+
+    def histogram(self, sum_value: float | None, *, unit_ms: float, path: str) -> Histogram:
+        """What they make. Raises as ``assemble``."""
+        made = assemble(self.by_bound, sum_value, unit_ms=unit_ms, path=path)
+        if self.twice:
+            raise InvalidInput(_LISTED_TWICE, path=path)
+        return made
 
 
 _Moment = tuple[int, str]
@@ -179,6 +191,13 @@ class _Scrape:
     buckets: dict[str, "Buckets"] = field(default_factory=dict)
     sums: dict[str, float] = field(default_factory=dict)
     histograms: dict[str, Histogram | Native] = field(default_factory=dict)
+
+    def histogram(self, series: str, *, unit_ms: float) -> Histogram:
+        """What it shows of one. Raises ``InvalidInput``: it cannot be used."""
+        if (buckets := self.buckets.get(series)) is not None:
+            return buckets.histogram(self.sums.get(series), unit_ms=unit_ms, path=series)
+        one = self.histograms[series]
+        return one if isinstance(one, Histogram) else one.on_bounds(unit_ms=unit_ms, path=series)
 
 
 class SnapshotBuilder:
@@ -263,27 +282,27 @@ class SnapshotBuilder:
             followed: forms of the series that were counted before: the newest scrape that has any is taken, if there is one.
 
         Raises:
-            InvalidInput: a number cannot be used, a series is there twice with two values, or all are there several times.
+            InvalidInput: a counter cannot be used, is there twice with two values, or all are there several times.
         """
         moment, scrape = self._newest(followed)
         latencies = self._of_scraper(moment, scrape)
         scrape = self._settled(moment, scrape)
-        twice = (series for one in latencies for series, buckets in one.buckets.items() if buckets.twice)
-        if (series := self._twice.get(moment) or next(twice, None)) is not None:
-            raise InvalidInput("it is listed twice in one scrape, with two values", path=series)
+        if (series := self._twice.get(moment)) is not None:
+            raise InvalidInput(_LISTED_TWICE, path=series)
         if len(scrape.counters) > 1:
             _refuse_copies(scrape)
         torn = _torn(latencies)
-        histograms, old = _assembled(latencies, torn=torn, unit_ms=unit_ms)
+        found = _assembled(latencies, torn=torn, unit_ms=unit_ms)
         return ArmSnapshot(
             at=scrape.at,
             spacing_seconds=self.spacing_seconds,
             pod=self.pod,
             counters={series: (ended, whole(value, path=series)) for series, (ended, value) in scrape.counters.items()},
             samples=scrape.samples,
-            histograms=histograms,
-            old_histograms=old,
-            torn=torn,
+            histograms=found.histograms,
+            old_histograms=found.old,
+            withheld=torn.union(found.unusable),
+            unusable=next(iter(found.unusable.values()), None),
             denied=metadata.denied_at(scrape.at, scraper=moment[1]) if denials_known else None,
             born=metadata.born,
             absent=self._absent(metadata, scraper=moment[1]),
@@ -369,29 +388,31 @@ def _torn(scrapes: Collection[_Scrape]) -> frozenset[str]:
     return frozenset(series for series, scrapes_with_it in parts.items() if scrapes_with_it > 1)
 
 
-def _assembled(
-    scrapes: Sequence[_Scrape], *, torn: AbstractSet[str], unit_ms: float
-) -> tuple[dict[str, Histogram], dict[str, float]]:
-    """The newest histogram of each series that is not torn, and when those of them were taken that are not of the newest scrape.
+class _Assembled(NamedTuple):
+    """Histograms by series, when those of them were taken that are not of the newest scrape, and what is wrong with the others."""
 
-    One that is there in both forms is taken in the one whose bounds stay.
-    """
-    found: dict[str, Histogram] = {}
-    old: dict[str, float] = {}
+    histograms: dict[str, Histogram]
+    old: dict[str, float]
+    unusable: dict[str, InvalidInput]
+
+
+def _assembled(scrapes: Sequence[_Scrape], *, torn: AbstractSet[str], unit_ms: float) -> _Assembled:
+    """The newest histogram of each series that is not torn; of one that is there in both forms the one whose bounds stay."""
+    made = _Assembled({}, {}, {})
     in_buckets = {series for one in scrapes for series in one.buckets}
     for one in scrapes:
-        new = {
-            series: native if isinstance(native, Histogram) else native.on_bounds(unit_ms=unit_ms, path=series)
-            for series, native in one.histograms.items()
-            if series not in in_buckets and series not in found
-        }
-        for series, buckets in one.buckets.items():
-            if series not in torn:
-                new[series] = assemble(buckets.by_bound, one.sums.get(series), unit_ms=unit_ms, path=series)
-        found |= new
-        if one is not scrapes[0]:
-            old |= dict.fromkeys(new, one.at)
-    return found, old
+        native = (series for series in one.histograms if series not in in_buckets)
+        for series in [*native, *one.buckets]:
+            if series in torn or series in made.histograms or series in made.unusable:
+                continue
+            try:
+                made.histograms[series] = one.histogram(series, unit_ms=unit_ms)
+            except InvalidInput as error:
+                made.unusable[series] = error
+                continue
+            if one is not scrapes[0]:
+                made.old[series] = one.at
+    return made
 
 
 def _at(scrapes: dict[_Moment, _Scrape], series: Series, at: float, before: float | None) -> _Scrape:

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from daemon.errors import InvalidInput
 from daemon.telemetry.counters import deltas
-from daemon.telemetry.counters.histograms import MAX_BOUNDS, coarsen, common_bounds, growth
-from daemon.telemetry.counters.snapshot import Histogram, assemble, whole
+from daemon.telemetry.counters.histograms import MAX_BOUNDS, LatencyTracker, coarsen, common_bounds, growth
+from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram, assemble, whole
 from daemon.telemetry.schema import Ended
 
 INF = math.inf
+BOUNDS = (10.0, 100.0)
 
 
 def test_counts_grow_by_how_they_ended() -> None:
@@ -111,3 +112,22 @@ def test_steps_add_up_to_the_whole(steps: list[list[int]]) -> None:
             added = [a + b for a, b in zip(added, grown[0], strict=True)]
         old = new
     assert added == running
+
+
+def test_a_histogram_that_was_withheld_when_its_pod_was_joined_holds_history() -> None:
+    """Of two series one was whole; parts of the other had not come yet."""
+    one, two = Histogram(BOUNDS, (1, 2, 3), 30.0), Histogram(BOUNDS, (100, 200, 300), 3000.0)
+    tracker = LatencyTracker()
+    joined = {"p": ArmSnapshot(at=1.0, spacing_seconds=1.0, histograms={"one": one}, withheld=frozenset({"two"}))}
+    tracker.restart([joined, joined])
+    tracker.keep([joined, joined], counted=[(), ()], awaited=[(), ()])
+    grown = one._replace(cumulative=(2, 3, 4), sum_ms=40.0)
+    later = {"p": ArmSnapshot(at=2.0, spacing_seconds=1.0, histograms={"one": grown, "two": two})}
+    for arm in tracker.fold([later, later], now=2.0):
+        assert arm is not None
+        assert sum(arm.latency.counts) == 1
+    more = two._replace(cumulative=(101, 202, 303), sum_ms=3030.0)
+    last = {"p": ArmSnapshot(at=3.0, spacing_seconds=1.0, histograms={"one": grown, "two": more})}
+    for arm in tracker.fold([last, last], now=3.0):
+        assert arm is not None
+        assert sum(arm.latency.counts) == 3

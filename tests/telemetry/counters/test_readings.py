@@ -316,13 +316,17 @@ def test_changed_bounds_are_a_gap_and_a_new_start_while_counters_lose_nothing() 
     assert latencies(after) == ((2, 1), (1, 3))
 
 
-def test_arms_without_a_bound_in_common_cannot_be_compared() -> None:
+def test_latencies_of_arms_without_a_bound_in_common_cannot_be_compared_and_errors_are_judged_without_them() -> None:
     table = Table()
-    table.one(0, shown(0, 0, latency=(0, 0), bounds=(10.0,)), shown(0, 0, latency=(0, 0), bounds=(20.0,)))
-    for now in (1, 2):
-        reading = table.one(now, shown(now, 0, latency=(0, 0), bounds=(10.0,)), shown(now, 0, latency=(0, 0), bounds=(20.0,)))
-        assert reading.gap is not None
-        assert "no bucket bound in common" in reading.gap
+    for now in range(4):
+        reading = table.one(
+            now, shown(now, now, latency=(now, now), bounds=(10.0,)), shown(now, now, latency=(now, now), bounds=(20.0,))
+        )
+        if now == 1:
+            assert reading.gap is not None
+            assert "no bucket bound in common" in reading.gap
+    assert reading.canary is not None
+    assert (reading.canary.requests, reading.canary.latency, reading.seconds) == (1, None, 1.0)
 
 
 def test_contradicting_buckets_are_a_gap_and_a_new_start() -> None:

@@ -1,5 +1,6 @@
 """Which series belong to whom: learnt once, brought up to date, never to the wrong arm."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.model import ArmSpec, Release, Watch
 from daemon.telemetry.counters.series import BASELINE, CANARY, Series, SeriesIndex
+from daemon.telemetry.counters.snapshot import assemble
 from tests.telemetry.support import watch, workloads
 
 LABELS = {
@@ -87,11 +89,13 @@ def test_targets_are_pods_where_there_are_pods() -> None:
     assert (named.target, named.pod) == ("web-v2-abc", "web-v2-abc")
 
 
-def test_a_bucket_without_its_bound_is_refused() -> None:
+@pytest.mark.parametrize("labels", [{}, {"le": "fast"}, {"le": ""}])
+def test_a_bucket_whose_bound_cannot_be_read_has_none_and_is_its_histograms_fault(labels: dict[str, str]) -> None:
+    found = learn(SeriesIndex(ISTIO), "istio_request_duration_milliseconds_bucket", **labels)
+    assert found is not None
+    assert math.isnan(found.le)
     with pytest.raises(InvalidInput, match="label le"):
-        learn(SeriesIndex(ISTIO), "istio_request_duration_milliseconds_bucket")
-    with pytest.raises(InvalidInput, match="not a number"):
-        learn(SeriesIndex(ISTIO), "istio_request_duration_milliseconds_bucket", le="fast")
+        assemble({found.le: 1.0, math.inf: 2.0}, None, unit_ms=1.0, path="h")
 
 
 def test_when_releases_begin_and_end_known_series_change_hands() -> None:

@@ -42,6 +42,7 @@ class SampledTelemetry:
         self._before: Mapping[str, float] = {}
         self._failure: str | None = None
         self._missing: set[str] = set()
+        self._unusable: set[str] = set()
         self._told: dict[str, tuple[tuple[str, ...], str]] = {}
 
     @property
@@ -97,8 +98,11 @@ class SampledTelemetry:
         # The trackers are looked up here and now: while a thread works, releases may end and be closed.
         trackers = self._state.trackers(watches)
         if len(trackers) > _INLINE_RELEASES:
-            return await asyncio.to_thread(self._state.readings, trackers, collected, this)
-        return self._state.readings(trackers, collected, this)
+            readings = await asyncio.to_thread(self._state.readings, trackers, collected, this)
+        else:
+            readings = self._state.readings(trackers, collected, this)
+        self._say_what_is_unusable()
+        return readings
 
     def forget(self, release_id: str) -> None:
         """The release has ended."""
@@ -128,6 +132,14 @@ class SampledTelemetry:
                 "series do not say how their requests ended; these promote no release",
                 extra={"dialect": self._schema.name, "missing": sorted(missing)},
             )
+
+    def _say_what_is_unusable(self) -> None:
+        """Once for each release whose latencies cannot be used for longer than a tick."""
+        unusable = self._state.unusable()
+        for release_id in unusable.keys() - self._unusable:
+            extra = {"release": release_id, "reason": unusable[release_id]}
+            log.warning("latencies cannot be used; errors are judged without them", extra=extra)
+        self._unusable = set(unusable)
 
     def _round(self, collected: Collection, before: Mapping[str, float]) -> ScrapeRound:
         timing, epoch = self._source.timing, self._clock.now()

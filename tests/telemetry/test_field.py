@@ -123,7 +123,9 @@ BROKEN_HISTOGRAMS = {
 
 
 @pytest.mark.parametrize("broken", BROKEN_HISTOGRAMS)
-async def test_a_histogram_that_cannot_be_used_costs_one_tick_and_errors_are_judged_without_it(broken: str) -> None:
+async def test_a_histogram_that_cannot_be_used_costs_one_tick_and_errors_are_judged_without_it(
+    broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
     it = Relabelled(fleet(every=5.0).pods, edit=BROKEN_HISTOGRAMS[broken])
     made = await watched(it, 100.0)
     assert scrapes_counted(made, rate=10.0, seconds=90.0) >= 0.95, made.gaps
@@ -131,6 +133,7 @@ async def test_a_histogram_that_cannot_be_used_costs_one_tick_and_errors_are_jud
     assert made.errors[1] == pytest.approx(0.1 * made.requests[1], abs=2)
     assert made.latencies == [0, 0]
     assert sum("le)" in gap or "bound" in gap or "bucket" in gap for gap in made.gaps) == 1, "said, and not at every tick"
+    assert [record.message for record in caplog.records].count("latencies cannot be used; errors are judged without them") == 1
 
 
 async def test_a_histogram_that_is_mended_counts_from_then_on_and_its_history_does_not() -> None:

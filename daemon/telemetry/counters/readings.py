@@ -6,7 +6,6 @@ baseline's other targets are not waited for: each has a phase of its own, and wh
 stays away longer than its patience is given up: it carries no information, and the others go on.
 """
 
-import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -32,8 +31,6 @@ SUMS = "the counters are sums over several pods, which jump when one of them goe
 _ONE_CLUSTER = "set matchers of this telemetry to the one that counts, as in {cluster: prod}, or name it in the release"
 _MEND = "keep the labels pod and instance, or ask the Prometheus that scrapes the pods"
 
-log = logging.getLogger(__name__)
-
 Snapshots = Mapping[str, ArmSnapshot]
 """Of one arm, by target."""
 
@@ -41,11 +38,14 @@ Snapshots = Mapping[str, ArmSnapshot]
 class DeltaTracker:
     """One release's counters. ``advance`` is called once for each reading.
 
+    Attributes:
+        unusable: why errors are judged without latencies; empty where they are not.
+
     Args:
         server_side: targets are pods.
     """
 
-    __slots__ = ("_began", "_begun", "_known", "_latency", "_met", "_serial", "_server_side", "_without")
+    __slots__ = ("_began", "_begun", "_known", "_latency", "_met", "_serial", "_server_side", "_without", "unusable")
 
     def __init__(self, *, server_side: bool = False) -> None:
         self._server_side = server_side
@@ -55,7 +55,8 @@ class DeltaTracker:
         self._begun: tuple[dict[str, float], dict[str, float]] = ({}, {})
         self._known: tuple[dict[str, TargetCounters], dict[str, TargetCounters]] = ({}, {})
         self._latency = LatencyTracker()
-        self._without = 0
+        self._without = False
+        self.unusable = ""
 
     def followed(self, arm: int) -> Mapping[str, AbstractSet[int]]:
         """The forms of the series that were there last time, by target."""
@@ -138,18 +139,17 @@ class DeltaTracker:
             InvalidInput: they cannot be used. Where they could not be the last time either, there are none instead: that errors
                 are judged does not wait for it any longer.
         """
-        without, self._without = self._without, 0
+        without, self._without, self.unusable = self._without, False, ""
         try:
             for snapshot in (one.snapshot for arm in counted for one in arm):
                 if snapshot.unusable is not None:
                     raise snapshot.unusable
             return self._latency.fold([{one.target: one.snapshot for one in arm} for arm in counted], now=this.now)
         except InvalidInput as error:
-            self._without = without + 1
-            if self._without == 1:
+            self._without = True
+            if not without:
                 raise
-            if self._without == 2:
-                log.warning("latencies cannot be used; errors are judged without them", extra={"reason": str(error)})
+            self.unusable = str(error)
             self._latency.restart(arms)
             return None, None
 
@@ -207,6 +207,10 @@ class CounterState:
         """Forget a release."""
         self._trackers.pop(release_id, None)
         self._watches.pop(release_id, None)
+
+    def unusable(self) -> dict[str, str]:
+        """Releases whose errors are judged without latencies, and why."""
+        return {release_id: tracker.unusable for release_id, tracker in self._trackers.items() if tracker.unusable}
 
     def trackers(self, watches: Iterable[Watch]) -> dict[str, DeltaTracker]:
         """Those of these releases; one may have ended, and been closed, while its source was being asked."""

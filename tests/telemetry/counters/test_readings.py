@@ -318,15 +318,15 @@ def test_changed_bounds_are_a_gap_and_a_new_start_while_counters_lose_nothing() 
 
 def test_latencies_of_arms_without_a_bound_in_common_cannot_be_compared_and_errors_are_judged_without_them() -> None:
     table = Table()
-    for now in range(4):
-        reading = table.one(
-            now, shown(now, now, latency=(now, now), bounds=(10.0,)), shown(now, now, latency=(now, now), bounds=(20.0,))
-        )
-        if now == 1:
-            assert reading.gap is not None
-            assert "no bucket bound in common" in reading.gap
-    assert reading.canary is not None
-    assert (reading.canary.requests, reading.canary.latency, reading.seconds) == (1, None, 1.0)
+    _, first, *others = [
+        table.one(now, shown(now, now, latency=(now, now), bounds=(10.0,)), shown(now, now, latency=(now, now), bounds=(20.0,)))
+        for now in range(4)
+    ]
+    assert first.gap is not None
+    assert "no bucket bound in common" in first.gap
+    for reading, seconds in zip(others, (2.0, 1.0), strict=True):
+        assert reading.canary is not None
+        assert (reading.canary.requests, reading.canary.latency, reading.seconds) == (seconds, None, seconds)
 
 
 def test_contradicting_buckets_are_a_gap_and_a_new_start() -> None:

@@ -15,7 +15,7 @@ from daemon.errors import Forbidden, VerdictdError
 from daemon.kube import asking
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Resource
-from daemon.kube.rights import Scope, Verb
+from daemon.kube.rights import Right, Scope, Verb
 from daemon.meshes.registry import kind_of
 
 _ROLES: Mapping[Scope, str] = {
@@ -29,7 +29,9 @@ _MEANS: Mapping[Scope, str] = {
     "watched": "its releases cannot be watched",
     "enforced": "its traffic cannot be taken back",
 }
-"""What comes of it when it is missing."""
+"""What comes of it when a right is missing, where its row does not say otherwise."""
+Need = tuple[Verb, Resource]
+"""Something to be done to objects of a kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,9 @@ class Namespaces:
                 assert_never(scope)
 
 
-async def examine(kube: KubeClient, *, where: str, meshes: Mapping[str, Mesh], namespaces: Namespaces) -> list[Diagnosis]:
+async def examine(
+    kube: KubeClient, *, where: str, meshes: Mapping[str, Mesh], namespaces: Namespaces, sidecars: Collection[str] = ()
+) -> list[Diagnosis]:
     """One API server, for the meshes that are steered through it.
 
     Args:
@@ -60,10 +64,13 @@ async def examine(kube: KubeClient, *, where: str, meshes: Mapping[str, Mesh], n
         where: it stands in the settings.
         meshes: by their names in the settings.
         namespaces: those that matter.
+        sidecars: the meshes whose telemetry is read from the arms' pods themselves.
     """
     try:
         version = await asking.version(kube)
-        found = [*await _served(kube, meshes), *await _rights(kube, where=where, meshes=meshes, namespaces=namespaces)]
+        rights = [right for name, mesh in meshes.items() for right in kind_of(mesh).rights if name in sidecars or not right.sidecars]
+        rights += [right for kind in owners.kinds().values() for right in kind.rights]
+        found = [*await _served(kube, meshes), *await _rights(kube, where=where, rights=rights, namespaces=namespaces)]
     except Forbidden as error:
         fix = f"set {where}.kubeconfig and context (or auth) to credentials that this API server takes"
         return [Diagnosis(code=Code.CLUSTER_FORBIDDEN, where=where, found=str(error), fix=fix)]
@@ -91,23 +98,25 @@ async def _served(kube: KubeClient, meshes: Mapping[str, Mesh]) -> list[Diagnosi
     return found
 
 
-async def _rights(kube: KubeClient, *, where: str, meshes: Mapping[str, Mesh], namespaces: Namespaces) -> list[Diagnosis]:
+async def _rights(kube: KubeClient, *, where: str, rights: Sequence[Right], namespaces: Namespaces) -> list[Diagnosis]:
     """What we may not do and would, by scope and namespace: one rule each."""
-    rights = [right for mesh in meshes.values() for right in kind_of(mesh).rights]
-    rights += [right for kind in owners.kinds().values() for right in kind.rights]
     who = await asking.who_we_are(kube)
     found: list[Diagnosis] = []
     asked = 0
     for scope in _ROLES:
+        # What it is needed for first is what its lack means.
+        needed: dict[Need, str] = {}
+        for one in rights:
+            if scope in one.scopes:
+                for need in ((verb, resource) for verb in one.verbs for resource in one.resources):
+                    needed.setdefault(need, one.without or _MEANS[scope])
         for namespace in namespaces.of(scope):
-            missing: list[tuple[Verb, Resource]] = []
-            needed = dict.fromkeys(
-                (verb, resource) for one in rights if scope in one.scopes for verb in one.verbs for resource in one.resources
-            )
-            for verb, resource in needed:
-                asked += 1
-                if not (await asking.may(kube, verb, resource, namespace=namespace)).allowed:
-                    missing.append((verb, resource))
+            asked += len(needed)
+            missing = {
+                need: means
+                for need, means in needed.items()
+                if not (await asking.may(kube, *need, namespace=namespace)).allowed
+            }
             if missing:
                 found.append(_missing(missing, scope=scope, namespace=namespace, who=who, where=where))
     if not found:
@@ -121,13 +130,14 @@ async def _rights(kube: KubeClient, *, where: str, meshes: Mapping[str, Mesh], n
     return found
 
 
-def _missing(missing: Sequence[tuple[Verb, Resource]], *, scope: Scope, namespace: str | None, who: str, where: str) -> Diagnosis:
-    """The rule that is missing, and how the role of the manifest that has it is bound."""
+def _missing(missing: Mapping[Need, str], *, scope: Scope, namespace: str | None, who: str, where: str) -> Diagnosis:
+    """The rule that is missing, what comes of that, and how the role of the manifest that has it is bound."""
     place = "in all namespaces" if namespace is None else f"in namespace {namespace}"
     verbs: dict[str, list[str]] = {}
     for verb, resource in missing:
         verbs.setdefault(resource.plural, []).append(verb)
     those = ", ".join(f"{'/'.join(some)} {plural}" for plural, some in verbs.items())
+    means = "; ".join(dict.fromkeys(missing.values()))
     role = _ROLES[scope]
     lines = [
         f"bind ClusterRole {role} {place}, or a role with these rules:",
@@ -137,12 +147,12 @@ def _missing(missing: Sequence[tuple[Verb, Resource]], *, scope: Scope, namespac
     return Diagnosis(
         code=Code.PERMISSION_NARROW if scope == "everywhere" else Code.PERMISSION_MISSING,
         where=where,
-        found=f"{who or 'these credentials'} may not {those} {place}; {_MEANS[scope]}",
+        found=f"{who or 'these credentials'} may not {those} {place}; {means}",
         fix="\n".join(lines),
     )
 
 
-def rules(missing: Iterable[tuple[Verb, Resource]]) -> list[str]:
+def rules(missing: Iterable[Need]) -> list[str]:
     """As they stand under ``rules`` of a Role, a line each; what may be done to objects of one group is one rule."""
     by_kind: dict[tuple[str, str], dict[Verb, None]] = {}
     for verb, resource in missing:

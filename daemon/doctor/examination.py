@@ -67,7 +67,14 @@ class Examination:
             enforced=frozenset(case.release.namespace for case in cases if case.policy.mode == "enforce"),
         )
         where = f"kubernetes.{cluster}" if there.kubernetes else "kubernetes"
-        return await clusters.examine(kubes.client(cluster), where=where, meshes=meshes, namespaces=namespaces)
+        # Pods are watched in the cluster where a mesh's releases are judged, and in no further one.
+        sidecars = {
+            name
+            for name, mesh in meshes.items()
+            if isinstance(there.telemetry[mesh.telemetry], SidecarTelemetry) and there.clusters_of(mesh)[0] == cluster
+        }
+        client = kubes.client(cluster)
+        return await clusters.examine(client, where=where, meshes=meshes, namespaces=namespaces, sidecars=sidecars)
 
     async def _telemetry(self, kubes: KubeClients) -> list[Diagnosis]:
         """First the routes, which say which pods the arms are; then each source with its releases."""
@@ -116,6 +123,6 @@ def _unseen(entry: SidecarTelemetry, *, name: str) -> Diagnosis:
     return Diagnosis(
         code=Code.SIDECARS_UNSEEN,
         where=f"telemetry.{name}",
-        found=f"sidecars are read by the daemon only: {instead} is watched in their place",
+        found=f"sidecars are read by the daemon only: {instead}",
         fix=f"look at a release's status while it is watched; telemetry.{name}.fallback names a Prometheus to be watched here",
     )

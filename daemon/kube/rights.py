@@ -19,12 +19,16 @@ class Right:
         resources: to which kinds of objects.
         scopes: where; only ``enforced`` may change anything, and does nothing else.
         purpose: what for, in the words of the documents.
+        without: what comes of it when it is missing, where that is less than what comes of the others of its scope.
+        sidecars: it is used only where telemetry is read from the arms' pods themselves.
     """
 
     verbs: tuple[Verb, ...]
     resources: tuple[Resource, ...]
     scopes: tuple[Scope, ...]
     purpose: str
+    without: str = ""
+    sidecars: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a right to change something that is not said to be one."""

@@ -49,8 +49,8 @@ async def api(
             await client.close()
 
 
-async def examined(client: KubeClient, **namespaces: Collection[str]) -> list[Diagnosis]:
-    return await examine(client, where="kubernetes", meshes=ISTIO, namespaces=Namespaces(**namespaces))
+async def examined(client: KubeClient, *, sidecars: Collection[str] = (), **namespaces: Collection[str]) -> list[Diagnosis]:
+    return await examine(client, where="kubernetes", meshes=ISTIO, namespaces=Namespaces(**namespaces), sidecars=sidecars)
 
 
 async def test_all_that_is_there_is_noted(tmp_path: Path) -> None:
@@ -80,6 +80,27 @@ async def test_what_is_not_seen_of_other_namespaces_is_a_warning(tmp_path: Path)
     [narrow] = [one for one in found if one.code is Code.PERMISSION_NARROW]
     assert narrow.severity == "warning"
     assert narrow.fix.endswith("create clusterrolebinding verdictd-find-routes --clusterrole=verdictd-find-routes --user=jane")
+
+
+async def test_routes_that_may_not_be_watched_cost_time_and_hide_none(tmp_path: Path) -> None:
+    async with api(tmp_path, denied={("watch", "virtualservices")}, who="jane") as client:
+        found = await examined(client)
+    [narrow] = [one for one in found if one.code is Code.PERMISSION_NARROW]
+    assert narrow.found == (
+        "jane may not watch virtualservices in all namespaces; a change of the canary's weight is known up to 2 s later"
+    )
+
+
+async def test_pods_need_to_be_watched_only_where_sidecars_are_read(tmp_path: Path) -> None:
+    async with api(tmp_path, denied={("watch", "pods")}, who="jane") as client:
+        from_a_store = await examined(client, observed=["shop"])
+        from_sidecars = await examined(client, observed=["shop"], sidecars=["istio"])
+    assert {one.severity for one in from_a_store} == {"note"}
+    [missing] = [one for one in from_sidecars if one.severity != "note"]
+    assert missing.code is Code.PERMISSION_MISSING
+    assert missing.found == (
+        "jane may not watch pods in namespace shop; sidecars are not read, only what stands in for them"
+    )
 
 
 async def test_a_cluster_without_the_meshs_objects_is_told(tmp_path: Path) -> None:

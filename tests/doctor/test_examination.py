@@ -9,7 +9,7 @@ from daemon.doctor.diagnosis import Code
 from daemon.doctor.examination import Examination
 
 
-@pytest.mark.parametrize(("fallback", "said"), [(None, "nothing is watched"), ("prom", "telemetry.prom is watched")])
+@pytest.mark.parametrize(("fallback", "said"), [(None, "nothing is watched in their place"), ("prom", "telemetry.prom is watched in their place")])
 async def test_that_sidecars_were_not_looked_at_is_a_warning_that_names_what_was(fallback: str | None, said: str) -> None:
     settings = msgspec.convert(
         {
@@ -26,4 +26,4 @@ async def test_that_sidecars_were_not_looked_at_is_a_warning_that_names_what_was
 
     [unseen] = [one for one in found.diagnoses if one.code is Code.SIDECARS_UNSEEN]
     assert unseen.severity == "warning"
-    assert said in unseen.found
+    assert unseen.found == f"sidecars are read by the daemon only: {said}"

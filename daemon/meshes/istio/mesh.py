@@ -54,6 +54,7 @@ _RIGHTS = (
         resources=(VIRTUAL_SERVICES,),
         scopes=("everywhere",),
         purpose="know the canary's weight as soon as it is changed",
+        without="a change of the canary's weight is known up to 2 s later",
     ),
     Right(
         verbs=("list",),
@@ -78,6 +79,8 @@ _RIGHTS = (
         resources=(PODS,),
         scopes=("watched",),
         purpose="know how the arms' pods are as they come and go, and read their sidecars (telemetry of the kind sidecars)",
+        without="whether they crash or are ready is not known",
+        sidecars=True,
     ),
     Right(
         verbs=("get", "list"),

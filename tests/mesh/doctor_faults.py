@@ -107,6 +107,16 @@ FAULTS: tuple[Fault, ...] = (
         sidecars=lambda: (Sidecar("v1"), Sidecar("v2", idle=True)),
     ),
     Fault(
+        name="It was looked for too short a time",
+        found=((Code.NOT_COUNTED, "nothing was counted"),),
+        observe_seconds=0.1,
+    ),
+    Fault(
+        name="Sidecars are read by the daemon only",
+        found=((Code.SIDECARS_UNSEEN, "telemetry.mesh is watched in their place"),),
+        sidecars_entry=True,
+    ),
+    Fault(
         name="The control plane is not scraped",
         found=((Code.CONTROL_PLANE_UNSEEN, "istio_build"),),
         scrapes_istiod=False,
@@ -151,6 +161,12 @@ FAULTS: tuple[Fault, ...] = (
         name="The canary's subset chooses no pod",
         found=((Code.ARM_WITHOUT_PODS, "canary: no pod is behind it (chosen by app=web, version=typo)"),),
         release={"service": "api"},
+    ),
+    Fault(
+        name="Nobody is behind the baseline",
+        found=((Code.NO_BASELINE, "a revert would be blocked"),),
+        also=(Code.ARM_WITHOUT_PODS,),
+        release={"service": "api", "baseline": {"subset": "v2"}, "canary": {"subset": "v1"}},
     ),
     Fault(
         name="No route names the canary",

@@ -174,6 +174,7 @@ class Fault:
         scrapes_istiod: whether the control plane is scraped.
         web: Prometheus' own configuration of who may ask.
         telemetry, settings, release, policy: what is written otherwise.
+        sidecars_entry: releases are read from their sidecars, and the store stands in for them.
         account: whose token is shown to the API server.
         api_dead: nobody answers at its address.
         ahead_seconds: how far our clock is ahead.
@@ -194,6 +195,7 @@ class Fault:
     settings: Mapping[str, object] = field(default_factory=dict)
     release: Mapping[str, object] = field(default_factory=dict)
     policy: Mapping[str, object] = field(default_factory=dict)
+    sidecars_entry: bool = False
     account: str = "verdictd"
     api_dead: bool = False
     ahead_seconds: float = 0.0
@@ -259,9 +261,10 @@ def _examination(world: World, fault: Fault, folder: Path, *, url: str) -> Exami
                 "tick_seconds": 1.0,
                 "timeout_seconds": 10.0,
                 **fault.telemetry,
-            }
+            },
+            **({"pods": {"kind": "sidecars", "dialect": "istio", "fallback": "mesh"}} if fault.sidecars_entry else {}),
         },
-        "meshes": {"istio": {"kind": "istio", "telemetry": "mesh"}},
+        "meshes": {"istio": {"kind": "istio", "telemetry": "pods" if fault.sidecars_entry else "mesh"}},
         "policies": {"default": {"tolerances": {"latency": {"typical": 3.0, "slow_end": 3.0}}, **fault.policy}},
         **fault.settings,
     }

@@ -20,6 +20,7 @@ __all__ = [
     "Arm",
     "ArmSpec",
     "ArmState",
+    "Cadence",
     "Command",
     "Finding",
     "Outcome",
@@ -184,13 +185,30 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     format: str = "verdictd.record/1"
 
 
+class Cadence(msgspec.Struct, frozen=True, kw_only=True):
+    """How far apart the samples of a release are and how late they come, as far as it was learnt from them, in seconds.
+
+    Attributes:
+        spacing_seconds: of the target that is scraped least often; 0: not known yet.
+        late_seconds: the most that one took to be there; 0: not known yet.
+        longest_seconds: samples that are older do not count (``stale_after_seconds``).
+        ahead_seconds: how far our clock is ahead of the store's at least, where that is sure; less than 0: behind; 0: it is not.
+    """
+
+    spacing_seconds: float = 0.0
+    late_seconds: float = 0.0
+    longest_seconds: float = 0.0
+    ahead_seconds: float = 0.0
+
+
 class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     """What the API shows of a release.
 
     ``unresolved`` says, a sentence each and while the release is watched, which of the policy's latency tolerances are finer than
     the latency buckets can tell, and where one more bound would help. ``fallback`` says from where its telemetry is read for now,
-    and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now.
-    Of a release that 0.1 kept the record of, ``seconds``, requests and ``gaps`` are not known, and 0.
+    and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now. ``cadence`` is how far
+    apart and how late its samples are, and ``hindrances`` is what keeps it from being judged, a sentence each with its cause; both
+    while it is watched. Of a release that 0.1 kept the record of, ``seconds``, requests and ``gaps`` are not known, and 0.
     """
 
     id: str
@@ -208,6 +226,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     fallback: str = ""
     signals: tuple[Signal, ...] = ()
+    cadence: Cadence | None = None
+    hindrances: tuple[str, ...] = ()
     verdict: Verdict | None = None
 
 
@@ -278,6 +298,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     information. ``at`` is the time of the newest raw counter used, in seconds since 1970. ``weight`` is the route's weight of the
     canary in percent, where it was looked at. ``pods`` is how the arms' pods are, where it is known. ``fallback`` says from where
     it was read, and why not from where it should be; empty where it was. ``signals`` are what stands beside the counts.
+    ``cadence`` is null where proxies are read themselves, and where nothing was learnt.
     """
 
     seconds: float
@@ -290,6 +311,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     pods: PodsState | None = None
     fallback: str = ""
     signals: tuple[Signal, ...] = ()
+    cadence: Cadence | None = None
 
 
 def observed_share(counted: Reading | Sample) -> float | None:

@@ -72,6 +72,15 @@ def unresolved_lines(view: ReleaseView) -> list[str]:
     return [clean(f"  buckets {sentence}") for sentence in view.unresolved]
 
 
+def telemetry_lines(view: ReleaseView) -> list[str]:
+    """How its samples come, and what keeps it from being judged."""
+    lines = [f"  not judged so: {sentence}" for sentence in view.hindrances]
+    if view.cadence is not None and view.cadence.spacing_seconds:
+        late = f", and up to {view.cadence.late_seconds:.0f} s late" if view.cadence.late_seconds >= 1.0 else ""
+        lines.append(f"  samples are {number(view.cadence.spacing_seconds)} s apart{late}")
+    return [clean(line) for line in lines]
+
+
 def fallback_lines(view: ReleaseView) -> list[str]:
     """From where its telemetry is read for now, where that is not as it should be."""
     return [clean(f"  telemetry is {view.fallback}")] if view.fallback else []

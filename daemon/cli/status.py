@@ -25,6 +25,11 @@ def run(options: argparse.Namespace) -> Exit:
 
 
 def _one(view: ReleaseView) -> list[str]:
-    beside = (*rendering.fallback_lines(view), *rendering.signal_lines(view), *rendering.unresolved_lines(view))
-    lines = [rendering.progress(view), *beside]
+    lines = [
+        rendering.progress(view),
+        *rendering.telemetry_lines(view),
+        *rendering.fallback_lines(view),
+        *rendering.signal_lines(view),
+        *rendering.unresolved_lines(view),
+    ]
     return lines if view.verdict is None else [*lines, *rendering.verdict_lines(view.verdict)]

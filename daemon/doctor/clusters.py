@@ -68,7 +68,9 @@ async def examine(
     """
     try:
         version = await asking.version(kube)
-        rights = [right for name, mesh in meshes.items() for right in kind_of(mesh).rights if name in sidecars or not right.sidecars]
+        rights = [
+            right for name, mesh in meshes.items() for right in kind_of(mesh).rights if name in sidecars or not right.sidecars
+        ]
         rights += [right for kind in owners.kinds().values() for right in kind.rights]
         found = [*await _served(kube, meshes), *await _rights(kube, where=where, rights=rights, namespaces=namespaces)]
     except Forbidden as error:
@@ -113,9 +115,7 @@ async def _rights(kube: KubeClient, *, where: str, rights: Sequence[Right], name
         for namespace in namespaces.of(scope):
             asked += len(needed)
             missing = {
-                need: means
-                for need, means in needed.items()
-                if not (await asking.may(kube, *need, namespace=namespace)).allowed
+                need: means for need, means in needed.items() if not (await asking.may(kube, *need, namespace=namespace)).allowed
             }
             if missing:
                 found.append(_missing(missing, scope=scope, namespace=namespace, who=who, where=where))

@@ -12,6 +12,7 @@ from typing import Literal, assert_never
 from analyzers.judge import JudgeState
 from analyzers.ruling import Ruling
 from config.policy import Policy
+from daemon.engine.hindrances import causes
 from daemon.engine.session import FALLBACK, SIGNAL, By, Decision, Session, signal_name
 from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
 
@@ -30,8 +31,8 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
         case _:
             assert_never(ruling.outcome)
     reason = ruling.reason
-    if outcome is Outcome.INCONCLUSIVE and session.last_gap:
-        reason = _with_the_gap(session, reason)
+    if outcome is Outcome.INCONCLUSIVE:
+        reason = "; ".join([*causes(session), _with_the_gap(session, reason) if session.last_gap else reason])
     decision = Decision(
         outcome=outcome,
         by=by,

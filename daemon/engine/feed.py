@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
+from daemon.engine.hindrances import hindrances
 from daemon.engine.session import Session
 from daemon.errors import Refused
-from daemon.model import ReleaseView
+from daemon.model import ReleaseView, Stage
 from daemon.ports.service import ReleaseChange
 
 MOST_SUBSCRIBERS = 64
@@ -107,6 +108,8 @@ def view(session: Session) -> ReleaseView:
         gaps=session.gaps,
         fallback=session.fallback if session.decision is None else "",
         signals=session.signals if session.decision is None else (),
+        cadence=session.cadence if session.decision is None else None,
+        hindrances=tuple(hindrances(session).values()) if session.stage is Stage.WATCHING else (),
         unresolved=() if session.decision is not None else session.unresolved,
         verdict=session.verdict if session.settled else None,
     )

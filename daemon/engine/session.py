@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from analyzers.judge import JudgeState, Terms, terms_of
 from analyzers.ruling import Finding
 from config.policy import Policy
-from daemon.model import Action, Outcome, Release, Signal, Stage, TimedStep, Verdict
+from daemon.model import Action, Cadence, Outcome, Release, Signal, Stage, TimedStep, Verdict
 
 DELIVERED: Final = "delivered"
 NOT_DELIVERED: Final = "not_delivered"
@@ -72,6 +72,7 @@ class Session:
         located: what the router said that the arms are; empty before it was asked, and in sessions of older versions.
         told: its verdict was found published when it was taken up again: nothing is done any more but to keep the record.
         signals: what stood beside the counts at the last tick.
+        cadence: how far apart and how late its samples are, as far as that is known.
         evidence_from: the watch's seconds from which its evidence counts: more than 0 where what came before was lost.
         carried: what a newer version keeps of it and this one does not know; written back as it is.
     """
@@ -111,6 +112,7 @@ class Session:
     evidence_from: float = 0.0
     announced_at: float | None = None
     signals: tuple[Signal, ...] = ()
+    cadence: Cadence | None = None
     carried: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -6,13 +6,14 @@ drift into existence and, where a tick takes longer than its interval, skips tic
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from daemon.aio.clock import Clock
 from daemon.engine import fitting, lifecycle
 from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.hindrances import hindrances, slowest
 from daemon.engine.judging import Due, JudgedTick, judge
 from daemon.engine.recording import RecordingWriter
 from daemon.engine.registry import Registry
@@ -126,10 +127,21 @@ class Ticker:
             sampling_seconds=sampled_at - began,
             judging_seconds=self._clock.monotonic() - sampled_at,
         )
+        self._say(readings.values(), judged)
         if self._writer is not None:
             await self._writer.write(judged)
         self._checkpoint(judged)
         self._fit(judged)
+
+    def _say(self, readings: Iterable[Reading], judged: Sequence[JudgedTick]) -> None:
+        """How samples come, for whoever looks at the daemon; once for each release and kind, what keeps it from being judged."""
+        if (cadence := slowest(reading.cadence for reading in readings)) is not None:
+            self._meter.cadence(self.name, cadence)
+        for item in judged:
+            before = hindrances(item.due.session)
+            for kind, sentence in hindrances(item.after).items() if item.after.decision is None else ():
+                if kind not in before:
+                    log.warning("a release cannot be judged so", extra={"release": item.after.release_id, "reason": sentence})
 
     async def _read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """A reading for each. Sources answer with gaps when they fail; one that raises has a defect, which is a gap as well."""

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 import daemon
 from analyzers.ruling import LegNow, Ruling
-from daemon.model import Reading, Release, Signal, Stage, TimedStep, Verdict, Watch, observed_share
+from daemon.model import Cadence, Reading, Release, Signal, Stage, TimedStep, Verdict, Watch, observed_share
 
 _WATCH_BUCKETS = (0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _REVERT_BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
@@ -88,6 +88,24 @@ class Metrics:
             ("telemetry",),
             registry=self.registry,
         )
+        self._spacing = Gauge(
+            "verdictd_telemetry_spacing_seconds",
+            "How far apart the samples of a telemetry source are, of the release that is scraped least often.",
+            ("telemetry",),
+            registry=self.registry,
+        )
+        self._late = Gauge(
+            "verdictd_telemetry_late_seconds",
+            "How long samples of a telemetry source take at most to be there, of the release whose come latest.",
+            ("telemetry",),
+            registry=self.registry,
+        )
+        self._ahead = Gauge(
+            "verdictd_telemetry_clock_ahead_seconds",
+            "By how much our clock is ahead of a telemetry source's at least; less than 0: behind; 0: nothing is proven.",
+            ("telemetry",),
+            registry=self.registry,
+        )
         self._troubles = Counter("verdictd_troubles", "Failures that are being retried.", ("what", "error"), registry=self.registry)
         Gauge("verdictd_build_info", "Always 1.", ("version",), registry=self.registry).labels(daemon.__version__).set(1)
         ProcessCollector(registry=self.registry)
@@ -156,6 +174,12 @@ class Metrics:
         """Show these sources before they have answered."""
         for name in names:
             self._answered.labels(name)
+
+    def cadence(self, telemetry: str, cadence: Cadence) -> None:
+        """How far apart and how late the samples of a telemetry source are."""
+        self._spacing.labels(telemetry).set(cadence.spacing_seconds)
+        self._late.labels(telemetry).set(cadence.late_seconds)
+        self._ahead.labels(telemetry).set(cadence.ahead_seconds)
 
     def telemetry_answered(self, telemetry: str) -> None:
         """A telemetry source has answered just now."""

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from analyzers.ruling import Ruling
-from daemon.model import Command, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
+from daemon.model import Cadence, Command, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
 
 
 class ReleaseService(Protocol):
@@ -93,6 +93,10 @@ class Meter(Protocol):
 
     def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
         """A tick of all releases on one telemetry source has been done."""
+        ...
+
+    def cadence(self, telemetry: str, cadence: Cadence) -> None:
+        """How far apart and how late the samples of a telemetry source are: of the release whose are worst."""
         ...
 
     def telemetry_answered(self, telemetry: str) -> None:

@@ -10,7 +10,7 @@ from analyzers.ruling import Finding
 from daemon.cli import rendering
 from daemon.cli.rendering import ProgressLine
 from daemon.errors import Unavailable
-from daemon.model import Action, Outcome, Signal, Stage, TimedStep
+from daemon.model import Action, Cadence, Outcome, Signal, Stage, TimedStep
 from tests.hand.api import verdict, view
 
 
@@ -60,6 +60,20 @@ def test_what_stands_beside_the_counts_is_a_line_each_with_what_it_does() -> Non
     beside = msgspec.structs.replace(view("shop-1"), signals=(signal,))
     assert rendering.signal_lines(beside) == ["  holds 1 of 3 pods of the canary are not? ready"]
     assert rendering.signal_lines(view("shop-1")) == []
+
+
+def test_a_status_says_how_samples_come_and_what_keeps_the_release_from_being_judged() -> None:
+    cadence = Cadence(spacing_seconds=15.0, late_seconds=60.4, longest_seconds=300.0)
+    slow = msgspec.structs.replace(
+        view("shop-1"), cadence=cadence, hindrances=("samples are 15 s apart: a watch of 30 s sees too few",)
+    )
+    assert rendering.telemetry_lines(slow) == [
+        "  not judged so: samples are 15 s apart: a watch of 30 s sees too few",
+        "  samples are 15 s apart, and up to 60 s late",
+    ]
+    punctual = msgspec.structs.replace(view("shop-1"), cadence=msgspec.structs.replace(cadence, late_seconds=0.4))
+    assert rendering.telemetry_lines(punctual) == ["  samples are 15 s apart"]
+    assert rendering.telemetry_lines(view("shop-1")) == []
 
 
 def test_steps_are_shown_since_the_first() -> None:

@@ -98,9 +98,7 @@ async def test_pods_need_to_be_watched_only_where_sidecars_are_read(tmp_path: Pa
     assert {one.severity for one in from_a_store} == {"note"}
     [missing] = [one for one in from_sidecars if one.severity != "note"]
     assert missing.code is Code.PERMISSION_MISSING
-    assert missing.found == (
-        "jane may not watch pods in namespace shop; sidecars are not read, only what stands in for them"
-    )
+    assert missing.found == ("jane may not watch pods in namespace shop; sidecars are not read, only what stands in for them")
 
 
 async def test_a_cluster_without_the_meshs_objects_is_told(tmp_path: Path) -> None:

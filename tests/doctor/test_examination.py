@@ -9,7 +9,9 @@ from daemon.doctor.diagnosis import Code
 from daemon.doctor.examination import Examination
 
 
-@pytest.mark.parametrize(("fallback", "said"), [(None, "nothing is watched in their place"), ("prom", "telemetry.prom is watched in their place")])
+@pytest.mark.parametrize(
+    ("fallback", "said"), [(None, "nothing is watched in their place"), ("prom", "telemetry.prom is watched in their place")]
+)
 async def test_that_sidecars_were_not_looked_at_is_a_warning_that_names_what_was(fallback: str | None, said: str) -> None:
     settings = msgspec.convert(
         {

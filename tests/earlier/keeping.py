@@ -13,7 +13,7 @@ import msgspec
 from config.policy import Failures
 from config.settings import Limits
 from daemon.errors import Unavailable
-from daemon.model import Reading, Release, Signal, Verdict, Watch
+from daemon.model import Cadence, Reading, Release, Signal, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, RouteChange
 from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, killed, running, until
 from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy
@@ -24,6 +24,7 @@ _BAD = frozenset({"worse", "reverting", "guarding"})
 _CAUGHT = {"locating": "locating", "better": "watching", "worse": "watching"} | {
     stage: stage for stage in ("reverting", "publishing", "guarding")
 }
+_CADENCE = Cadence(spacing_seconds=15.0, late_seconds=2.0, longest_seconds=300.0)
 # The clock of these tests runs with whoever sleeps: no watch may end for its window.
 _SIGNALS = (Signal(kind="not_ready", about="baseline", effect="says", words="1 of 3 pods of the baseline are not ready"),)
 _POLICY = msgspec.structs.replace(POLICY, window_seconds=86_400.0, failures=Failures(not_status=(501,), flags=("UT",)))
@@ -49,7 +50,7 @@ class ManyTelemetry(HandTelemetry):
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         readings = {watch.release_id: self._reading(watch.release.service) for watch in watches}
-        return {key: msgspec.structs.replace(one, signals=_SIGNALS) for key, one in readings.items()}
+        return {key: msgspec.structs.replace(one, signals=_SIGNALS, cadence=_CADENCE) for key, one in readings.items()}
 
     def _reading(self, service: str) -> Reading:
         if not self.ails or service not in self.left:

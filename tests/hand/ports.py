@@ -13,7 +13,7 @@ from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.meshes.unsteered import UnsteeredRouter
-from daemon.model import Command, Reading, Release, Stage, TimedStep, Verdict, Watch
+from daemon.model import Cadence, Command, Reading, Release, Stage, TimedStep, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
 from daemon.ports.durable import Kept
 from daemon.ports.events import EventSource
@@ -217,6 +217,7 @@ class MemoryMeter:
         self.ticks: list[Ruling | None] = []
         self.ends: list[Verdict] = []
         self.failures: list[tuple[str, Exception]] = []
+        self.cadences: list[Cadence] = []
         self.rounds = 0
         self.answers = 0
 
@@ -228,6 +229,9 @@ class MemoryMeter:
 
     def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
         self.rounds += 1
+
+    def cadence(self, telemetry: str, cadence: Cadence) -> None:
+        self.cadences.append(cadence)
 
     def telemetry_answered(self, telemetry: str) -> None:
         self.answers += 1

@@ -8,7 +8,7 @@ from analyzers.counts import Arm
 from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
 from daemon.http.metrics import Metrics
-from daemon.model import Outcome, Reading, Signal, TimedStep, Watch
+from daemon.model import Cadence, Outcome, Reading, Signal, TimedStep, Watch
 from tests.hand.api import release, verdict
 
 WATCH = Watch(release_id="shop-1", release=release())
@@ -144,6 +144,14 @@ def test_the_memory_of_ended_releases_is_bounded() -> None:
     for number in range(20_050):
         metrics.ended(release(), verdict(f"shop-{number}"), [])
     assert len(metrics._ended) == 20_000
+
+
+def test_how_the_samples_of_each_source_come_can_be_scraped() -> None:
+    metrics = Metrics()
+    assert metrics.registry.get_sample_value("verdictd_telemetry_spacing_seconds", {"telemetry": "prom"}) is None
+    metrics.cadence("prom", Cadence(spacing_seconds=15.0, late_seconds=60.0, longest_seconds=300.0, ahead_seconds=-7.0))
+    for name, value in (("spacing", 15.0), ("late", 60.0), ("clock_ahead", -7.0)):
+        assert metrics.registry.get_sample_value(f"verdictd_telemetry_{name}_seconds", {"telemetry": "prom"}) == value
 
 
 def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:

@@ -116,17 +116,19 @@ class Fleet:
         summed: the store keeps sums by workload only.
         kept_up: it keeps the scrapers' own series ``up`` too.
         marks_ends: it writes the end of a series as NaN.
+        marks_starts: it writes a 0 where a series began, as its page says (Prometheus' created-timestamp-zero-ingestion).
     """
 
     pods: list[Pod]
     summed: bool = False
     kept_up: bool = True
     marks_ends: bool = False
+    marks_starts: bool = False
     asked: list[str] = field(default_factory=list)
 
     def answer(self, query: str, *, now: float) -> bytes:
         """What the store says to a query of the source."""
-        if query.startswith("topk("):  # what is near an arm without a series
+        if query.startswith(("topk(", "(time()")):  # what is near an arm without a series
             return b'{"status": "success", "data": {"resultType": "matrix", "result": []}}'
         self.asked.append(query)
         seconds = float(query.rpartition("[")[2].removesuffix("ms]")) / 1000.0
@@ -154,7 +156,8 @@ class Fleet:
                 if f'"{NAME}"' in query:
                     ends = self.marks_ends and since < pod.died <= now
                     parts = {code: list(pod.scrapes(scraper, since, now, part=code)) for code in ("200", "503")}
-                    yield from self._counters(pod, scraper, own, parts, ends=ends)
+                    for labels, samples in self._counters(pod, scraper, own, parts, ends=ends):
+                        yield labels, self._with_starts(pod, scraper, labels["response_code"], samples, since=since, now=now)
                 elif LATENCY in query:
                     for le in ("10", "100", "+Inf"):
                         labels = {**_labels(pod.workload, "200"), **own, "__name__": f"{LATENCY}_bucket", "le": le}
@@ -165,6 +168,19 @@ class Fleet:
                         yield {"__name__": UPTIME, **own}, [(at, float(int(at - pod.born))) for at in times]
                     if self.kept_up:
                         yield {"__name__": "up", **own}, [(at, 1.0) for at in times]
+
+    def _with_starts(
+        self, pod: Pod, scraper: Scraper, code: str, samples: list[tuple[float, float]], *, since: float, now: float
+    ) -> list[tuple[float, float]]:
+        """With a 0 a little before the first scrape of each life of the series, where the store writes it."""
+        if not self.marks_starts or pod.callers:
+            return samples
+        zeros = []
+        for began in (max(pod.born, pod.begins), *pod.restarts):
+            first = (at for at in pod.scrapes(scraper, began, now, part=code) if pod.counters(at)[code != "200"])
+            if (at := next(first, None)) is not None and since < (created := max(began, at - 0.4 * scraper.every)):
+                zeros.append((created, 0.0))
+        return sorted([*samples, *zeros])
 
     def _counters(
         self, pod: Pod, scraper: Scraper, own: dict[str, str], parts: dict[str, list[float]], *, ends: bool

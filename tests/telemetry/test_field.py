@@ -307,6 +307,24 @@ async def test_an_arm_that_begins_at_a_pod_that_was_scraped_before_counts_from_i
             assert made.requests[1] >= 10.0 * 0.4 * every, made.gaps
 
 
+@pytest.mark.parametrize("every", [5.0, 15.0, 30.0])
+@pytest.mark.parametrize("kept_up", [True, False])
+async def test_a_store_that_writes_when_a_counter_began_shows_no_more_and_no_less(every: float, *, kept_up: bool) -> None:
+    """The 0 that it writes then is no scrape: it says nothing of how far apart these are."""
+    made = []
+    for marks_starts in (False, True):
+        it = fleet(every=every)
+        it.kept_up, it.marks_starts = kept_up, marks_starts
+        it.pods[3].begins = 2.1 * every
+        it.pods.append(
+            Pod(workload="web-v2", name="v2-1", scrapers=it.pods[2].scrapers, begins=5.2 * every, restarts=(8.3 * every,))
+        )
+        made.append(await watched(it, 12 * every))
+        assert made[-1].requests[1] <= it.served("web-v2", -every, 12 * every)[0]
+    assert made[1].requests == made[0].requests
+    assert made[1].errors == made[0].errors
+
+
 async def test_callers_that_live_for_one_scrape_are_counted() -> None:
     it = fleet(every=15.0)
     it.pods[3].callers = True

@@ -4,11 +4,12 @@ A source asks and reads, and nothing else; what its samples mean is worked out f
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
 
+from daemon.model import Cadence
 from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
 from daemon.telemetry.counters.settling import Samples
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Buckets, Histogram, Native, SnapshotBuilder, TargetMetadata
@@ -54,6 +55,7 @@ class Collection:
         ages_asked: whether they were asked since when they run.
         labelled: targets are told apart by labels of the samples, of which some may have been dropped.
         clusters: the cluster of each target, where samples say so.
+        cadence_of: how far apart and how late samples of these targets are, where that is learnt.
         late_seconds: by how much samples of a target come later than those of the most punctual one, where they do.
         summed: targets that are none: their samples do not say of which pod they are.
         instances: the ``instance`` labels of the targets.
@@ -68,6 +70,7 @@ class Collection:
         "ages_asked",
         "answered",
         "builders",
+        "cadence_of",
         "clusters",
         "denials_known",
         "epoch_offset",
@@ -91,6 +94,7 @@ class Collection:
         self.ages_asked = False
         self.labelled = labelled
         self.clusters: dict[str, str] = {}
+        self.cadence_of: Callable[[Iterable[str]], Cadence | None] | None = None
         self.late_seconds: Mapping[str, float] = {}
         self.summed: set[str] = set()
         self.instances: set[str] = set()

@@ -218,7 +218,18 @@ class CounterState:
 
     def readings(self, trackers: Mapping[str, DeltaTracker], collected: Collection, this: ScrapeRound) -> dict[str, Reading]:
         """The readings of what was collected. May be called in a thread; nothing else may touch these trackers meanwhile."""
-        return {release_id: self._reading(release_id, tracker, collected, this) for release_id, tracker in trackers.items()}
+        found = {release_id: self._reading(release_id, tracker, collected, this) for release_id, tracker in trackers.items()}
+        if (cadence_of := collected.cadence_of) is None:
+            return found
+        return {
+            release_id: msgspec.structs.replace(reading, cadence=cadence_of(self._targets(release_id, collected)))
+            for release_id, reading in found.items()
+        }
+
+    def _targets(self, release_id: str, collected: Collection) -> list[str]:
+        """Those that have shown something of its arms."""
+        arms = self._index.arms.get(release_id, ())
+        return [target for arm in arms for target in collected.builders.get(arm, ())]
 
     def _reading(self, release_id: str, tracker: DeltaTracker, collected: Collection, this: ScrapeRound) -> Reading:
         if (reason := self._index.unknowable.get(release_id) or collected.unknown.get(release_id)) is not None:

@@ -7,7 +7,6 @@ knows which it is, and is asked now and then, release by release, until there is
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from yarl import URL
 
@@ -26,6 +25,8 @@ MOST = 50
 """Groups of series that one answer may hold."""
 _A_TICK = 2
 _TOLD = 5
+_LOOK = "[1s:1s]"
+"""Makes a subquery of a question, so that its answer has the one form that all others have."""
 _BY_SETTING = "reporter and matchers of this telemetry say what all must have"
 log = logging.getLogger(__name__)
 
@@ -43,13 +44,17 @@ class _Found:
 
 
 class Nearby:
-    """Looks around for arms without series, and remembers what was found."""
+    """Looks around for arms without series, and remembers what was found.
 
-    def __init__(self, client: HttpClient, *, url: URL, index: SeriesIndex, clock: Clock) -> None:
+    ``stale_after_seconds``: samples that are older are no information, and were not asked for.
+    """
+
+    def __init__(self, client: HttpClient, *, url: URL, index: SeriesIndex, clock: Clock, stale_after_seconds: float) -> None:
         self._client = client
         self._url = url
         self._index = index
         self._clock = clock
+        self._stale_after_seconds = stale_after_seconds
         self._missed: frozenset[tuple[str, int]] = frozenset()
         self._found: dict[tuple[str, int], _Found] = {}
 
@@ -88,26 +93,42 @@ class Nearby:
         try:
             here = await self._groups(view, {label for label, _ in wanted}, matching=_namespace(view, wanted), by=by)
             if here:
-                return _nearest(view, wanted, here)
+                return _nearest(view, wanted, here) or await self._age(view, wanted, by=by)
             around = await self._groups(view, {label for label, _ in _namespace(view, wanted)}, matching=(), by=by)
+            if not around:
+                return await self._age(view, wanted, by=by)
         except VerdictdError as error:
             log.debug("what is near an arm without series is not known", extra={"reason": str(error)})
             return f"looked for {words(wanted)}"
         return _elsewhere(view, wanted, around)
 
+    async def _age(self, view: View, wanted: Selector, *, by: float) -> str:
+        """What is there and was not shown is too old, or was not there when the others were asked for."""
+        said, selector = f"looked for {words(wanted)}", _matching(view, (*view.always, *wanted))
+        for newest in (f"max(timestamp({selector}))", f"max(max_over_time(timestamp({selector})[1h:1m]))"):
+            for item in await self._asked(f"(time() - {newest}){_LOOK}", by=by):
+                age = max((float(text) for _, text in item.values), default=0.0)
+                if age > self._stale_after_seconds:
+                    limit = f"none older than {self._stale_after_seconds:g} s counts (stale_after_seconds)"
+                    return f"{said}; its newest sample is {age:.0f} s old, and {limit}"
+                return f"{said}; it is there, and has just come"
+        return f"{said}; there is no {view.requests} at all"
+
     async def _groups(self, view: View, labels: set[str], *, matching: Selector, by: float) -> list[Mapping[str, str]]:
         """The values that these labels have, and those that all series of the view should have."""
         group = ",".join(sorted({*labels, *(label for label, _ in view.always)}))
-        matchers = ",".join([f"__name__={quoted(view.requests)}", *(f"{label}={quoted(value)}" for label, value in matching)])
-        # A subquery, so that the answer has the one form that all others have.
-        query = f"topk({MOST},count by ({group}) ({{{matchers}}}))[1s:1s]"
-        found: list[Mapping[str, str]] = []
-        await self._client.read(self._url, lambda: AnswerReader(partial(_take, into=found)), form={"query": query}, by=by)
+        items = await self._asked(f"topk({MOST},count by ({group}) ({_matching(view, matching)})){_LOOK}", by=by)
+        return [labels_of(item.metric) for item in items]
+
+    async def _asked(self, query: str, *, by: float) -> list[Item]:
+        found: list[Item] = []
+        await self._client.read(self._url, lambda: AnswerReader(found.extend), form={"query": query}, by=by)
         return found
 
 
-def _take(items: Sequence[Item], *, into: list[Mapping[str, str]]) -> None:
-    into.extend(labels_of(item.metric) for item in items)
+def _matching(view: View, labels: Selector) -> str:
+    matchers = ",".join([f"__name__={quoted(view.requests)}", *(f"{label}={quoted(value)}" for label, value in labels)])
+    return f"{{{matchers}}}"
 
 
 def _namespace(view: View, wanted: Selector) -> Selector:
@@ -115,7 +136,7 @@ def _namespace(view: View, wanted: Selector) -> Selector:
 
 
 def _nearest(view: View, wanted: Selector, here: Groups) -> str:
-    """What is wrong with the series of the namespace, or which arms they have."""
+    """What is wrong with the series of the namespace, or which arms they have; empty: it is there."""
     said = f"looked for {words(wanted)}"
     where = words(_namespace(view, wanted)) or "the store"
     for label, value in view.always:
@@ -127,13 +148,14 @@ def _nearest(view: View, wanted: Selector, here: Groups) -> str:
         values = {group.get(label, "") for group in ours}
         if value not in values:
             return f"{said}; the series of {where} have {_has(label, values)}"
+    all_of_it = {*wanted, *view.always}
+    if any(all_of_it <= group.items() for group in ours):
+        return ""
     return f"{said}; its parts are there, but not together"
 
 
 def _elsewhere(view: View, wanted: Selector, around: Groups) -> str:
     said = f"looked for {words(wanted)}"
-    if not around:
-        return f"{said}; there is no {view.requests} at all"
     label = view.arms.namespace
     if label is None:
         return said

@@ -7,8 +7,10 @@ clock that is wrong counts as lateness.
 
 import math
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from daemon.model import Cadence
 from daemon.telemetry.counters.settling import PARTS_SECONDS
 
 _SPACINGS = 2.5
@@ -23,6 +25,7 @@ _HOPE_SECONDS = 20.0
 """A target of which no new sample comes for so long is dead, or was so when it was met first."""
 _FINE_SECONDS = 1.0
 _MARGIN_SECONDS = 0.2
+_LOST_SECONDS = 3600.0
 _FOLLOWED_TARGETS = 16
 """With more targets than these there is something new all the time."""
 
@@ -37,6 +40,8 @@ class Rhythm:
         absent_seconds, there_seconds: ages at which a sample was seen not to be there yet, and to be there.
         met: when it was met first, by our clock.
         looked: when it was last looked for as far back as it is.
+        lost_seconds: how far apart two samples were of which only one can be seen at a time; 0: both could.
+        apart_seconds: the same, where it was so twice in a row: once it may have been away.
     """
 
     at: float
@@ -45,6 +50,8 @@ class Rhythm:
     gaps: deque[float] = field(default_factory=lambda: deque(maxlen=_GAPS_KEPT))
     absent_seconds: float = -math.inf
     there_seconds: float = math.inf
+    lost_seconds: float = 0.0
+    apart_seconds: float = 0.0
 
     @property
     def spacing_seconds(self) -> float:
@@ -69,6 +76,7 @@ class Rhythm:
         gap = at - (self.at if before is None else before)
         if gap > 0.0:
             self.gaps.append(gap)
+        self.lost_seconds = self.apart_seconds = 0.0
         absent, there = self.looked - at, now - at
         self.at = at
         if there <= self.absent_seconds or absent >= self.there_seconds:
@@ -102,6 +110,7 @@ class Pace:
         self._longest_seconds = longest_seconds
         self._rhythms: dict[str, Rhythm] = {}
         self._met: dict[str, tuple[float, float | None]] = {}
+        self._lost: dict[str, tuple[float, float]] = {}
         self._blind_seconds = min(_FIRST_LOOK_SECONDS, longest_seconds)
         self._wide = False
         self._asked = 0
@@ -147,7 +156,7 @@ class Pace:
 
     def wider(self) -> bool:
         """Nothing at all was met: look further back from now on. False: it was looked as far back as samples count."""
-        self._rhythms.clear()
+        self._lose(list(self._rhythms))
         if self._blind_seconds >= self._longest_seconds:
             return False
         self._blind_seconds = min(self._blind_seconds * _WIDER, self._longest_seconds)
@@ -179,17 +188,40 @@ class Pace:
                     rhythm.gaps.append(at - before)
                 else:
                     self._wide = True
+                    lost_at, lost_seconds = self._lost.get(target, (at, 0.0))
+                    rhythm.lost_seconds = at - lost_at
+                    rhythm.apart_seconds = min(lost_seconds, at - lost_at)
             elif at > rhythm.at:
                 rhythm.came(at, before=before, now=now)
             rhythm.looked = now
         if met:
-            for target in [t for t, one in self._rhythms.items() if t not in met and now - one.at > self._longest_seconds]:
-                del self._rhythms[target]
+            self._lose([t for t, one in self._rhythms.items() if t not in met and now - one.at > self._longest_seconds])
+            self._lost = {t: one for t, one in self._lost.items() if t not in met and now - one[0] < _LOST_SECONDS}
         self.spacing_seconds = max((one.spacing_seconds for one in self._rhythms.values()), default=0.0)
 
     def drop(self) -> None:
         """The answer was not whole."""
         self._met.clear()
+
+    def cadence(self, targets: Iterable[str], *, ahead_seconds: float) -> Cadence | None:
+        """That of a release with these targets; null where nothing is known. ``ahead_seconds``: of our clock."""
+        met = [one for target in targets if (one := self._rhythms.get(target)) is not None]
+        spacing_seconds = max((one.spacing_seconds or one.apart_seconds for one in met), default=0.0)
+        late_seconds = max((one.there_seconds for one in met if one.known), default=0.0)
+        if not (spacing_seconds or late_seconds or ahead_seconds):
+            return None
+        return Cadence(
+            spacing_seconds=round(spacing_seconds, 1),
+            late_seconds=round(late_seconds, 1),
+            longest_seconds=self._longest_seconds,
+            ahead_seconds=round(ahead_seconds, 1),
+        )
+
+    def _lose(self, targets: Iterable[str]) -> None:
+        """Nothing of them can be seen now."""
+        for target in targets:
+            rhythm = self._rhythms.pop(target)
+            self._lost[target] = (rhythm.at, rhythm.lost_seconds)
 
     def wait_seconds(self, *, now: float) -> float | None:
         """How long there can be nothing new: from now until right after the first target's next sample is there.

@@ -19,6 +19,7 @@ from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.native import CustomBounds
 from daemon.telemetry.counters.series import SampleKind, Series, SeriesIndex
 from daemon.telemetry.prometheus.answer import AnswerReader, Item, NativeSample, labels_of, learned, native
+from daemon.telemetry.prometheus.clocks import Clocks
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.nearby import Nearby
 from daemon.telemetry.prometheus.pace import Pace
@@ -59,11 +60,12 @@ class PrometheusSource:
         self._index = index
         self._clock = clock
         self.pace = Pace(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
+        self._clocks = Clocks(str(url.origin()))
         self._watched: Sequence[Watch] = ()
         self._said: tuple[int, int, int] | None = None
         self._custom: dict[str, CustomBounds] = {}
         self._metadata = MetadataQuery(about=schema.about, clock=clock)
-        self._nearby = Nearby(client, url=self._url, index=index, clock=clock)
+        self._nearby = Nearby(client, url=self._url, index=index, clock=clock, stale_after_seconds=stale_after_seconds)
 
     async def collect(self) -> Collection:
         """What Prometheus has scraped since the last time, and a little more.
@@ -83,6 +85,7 @@ class PrometheusSource:
             raise Unavailable(f"prometheus: {error}") from error
         self.pace.settle(now=self._clock.now())
         collected.late_seconds = self.pace.later_seconds
+        collected.cadence_of = partial(self.pace.cadence, ahead_seconds=self._clocks.ahead_seconds)
         self._say()
         self._metadata.settle(collected)
         await self._nearby.look(collected)
@@ -121,7 +124,7 @@ class PrometheusSource:
 
     async def _ask(self) -> Collection:
         """All answers of this tick. One that fails fails them all."""
-        into = Collection(labelled=True)
+        into, asked_at = Collection(labelled=True), self._clock.now()
         requests_seconds, window_seconds = self.pace.next_seconds()
         asked = queries(
             self._schema,
@@ -137,6 +140,10 @@ class PrometheusSource:
             self._count(asked.requests, into, window_seconds=window_seconds),
             *(self._read(query, into, answered=late) for query in asked.latencies),
         )
+        for answered, seconds in ((into.answered, requests_seconds), (late, window_seconds)):
+            if answered:
+                newest = max(answered.values())
+                self._clocks.compare(newest, window_seconds=seconds, asked_at=asked_at, answered_at=self._clock.now())
         # One that they alone show was scraped between the two queries: of its requests nobody has said anything.
         for target, at in late.items():
             if target in into.answered:
@@ -205,6 +212,9 @@ class PrometheusSource:
             if newer:
                 answered[target] = at
             if answered is into.answered:
+                if before is not None and values[-2][1] == "0" and text != "0":
+                    # It may be no scrape: some stores write a 0 where a counter began.
+                    before = None
                 self._know(series, into, newest=at if newer else None, before=before)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
             if target is not spaced:

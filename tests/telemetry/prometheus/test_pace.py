@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from daemon.model import Cadence
 from daemon.telemetry.prometheus.pace import Pace, Rhythm
 
 
@@ -45,3 +46,33 @@ def test_what_is_asked_of_a_target_for_every_series_does_not_look_at_all_the_oth
     assert {pace.spacing_of(f"pod-{n}") for n in range(500)} == {0.0}
     assert looked == 500
     assert math.isfinite(pace.late_seconds)
+
+
+def test_the_cadence_is_that_of_the_releases_own_targets_and_of_the_slowest_of_them() -> None:
+    pace = Pace(tick_seconds=5.0, longest_seconds=300.0)
+    assert pace.cadence(["quick"], ahead_seconds=0.0) is None
+    met(pace, {"quick": (100.0, 95.0), "slow": (40.0, 25.0)}, now=100.5)
+    met(pace, {"quick": (105.0, 100.0), "slow": (55.0, 40.0)}, now=115.5)
+    quick, both = (pace.cadence(targets, ahead_seconds=-3.0) for targets in (["quick"], ["quick", "slow", "unknown"]))
+    assert quick == Cadence(spacing_seconds=5.0, late_seconds=10.5, longest_seconds=300.0, ahead_seconds=-3.0)
+    assert both == Cadence(spacing_seconds=15.0, late_seconds=60.5, longest_seconds=300.0, ahead_seconds=-3.0)
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_samples_of_which_only_one_can_be_seen_at_a_time_are_known_to_be_so_far_apart_after_the_second_time(
+    *, beside: bool
+) -> None:
+    """Once it may have been an outage. The store shows 30 s, and the target is scraped every 60 s."""
+    pace = Pace(tick_seconds=5.0, longest_seconds=30.0)
+    known = []
+    for now in range(1000, 1185, 5):
+        scraped = now - now % 60 + 20.0
+        shown = {"slow": (scraped, None)} if 0 <= now - scraped <= 30 else {}
+        met(pace, shown | ({"quick": (now - 1.0, now - 6.0)} if beside else {}), now=float(now))
+        if not shown and not beside:
+            pace.wider()
+        if shown:
+            cadence = pace.cadence(["slow"], ahead_seconds=0.0)
+            known.append(0.0 if cadence is None else cadence.spacing_seconds)
+    assert known[0] == known[7] == 0.0
+    assert known[-1] == 60.0

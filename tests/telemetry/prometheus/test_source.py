@@ -349,7 +349,7 @@ async def test_nothing_at_all_is_looked_for_as_far_back_as_samples_count() -> No
         assert it.server.asked[-1]["query"].endswith("[300000ms]")
         asked = len(it.server.asked)
         await it.read()
-        again = [one for one in it.server.asked[asked:] if not one["query"].startswith("topk(")]
+        again = [one for one in it.server.asked[asked:] if not one["query"].startswith(("topk(", "(time()"))]
         assert len(again) == 2, "once is enough"
 
 
@@ -500,3 +500,40 @@ async def test_a_pod_that_is_scraped_between_two_queries_of_a_tick_brings_no_his
         reading = await it.read()
         assert reading.canary is not None
         assert (reading.canary.requests, reading.canary.errors) == (5, 0)
+
+
+@pytest.mark.parametrize(
+    ("ages", "said"),
+    [
+        (("400", None), "; its newest sample is 400 s old, and none older than 300 s counts (stale_after_seconds)"),
+        ((None, "400"), "; its newest sample is 400 s old, and none older than 300 s counts (stale_after_seconds)"),
+        (("12", None), "; it is there, and has just come"),
+        ((None, None), "; there is no istio_requests_total at all"),
+    ],
+)
+@pytest.mark.parametrize("groups", [True, False])
+async def test_series_that_are_there_and_too_old_are_told_with_their_age(
+    ages: tuple[str | None, str | None], said: str, *, groups: bool
+) -> None:
+    """Of the last minutes, or of the last hour: no query of a tick goes so far back."""
+    async with scene() as it:
+
+        async def answer(request: web.Request) -> web.Response:
+            query, at = str((await request.post())["query"]), it.clock.time
+            if query.startswith("topk("):
+                labels = {"reporter": "destination", "destination_workload_namespace": "default", "destination_workload": "web-v2"}
+                result = [{"metric": labels, "values": [[at, "1"]]}] if groups else []
+            elif query.startswith("(time()"):
+                age = ages["[1h:1m]" in query]
+                result = [] if age is None else [{"metric": {}, "values": [[at, age]]}]
+            else:
+                return web.Response(body=it.exporter.answer(family(query)))
+            return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
+
+        it.server.does(answer)
+        for _ in range(3):
+            it.exporter.add(NAME, it.clock.time, 5, destination_workload="web-v1")
+            gap = (await it.read()).gap or ""
+            it.clock.time += 1
+        wanted = 'destination_workload="web-v2", destination_workload_namespace="default"'
+        assert gap == f"canary: no series yet: looked for {wanted}{said}"

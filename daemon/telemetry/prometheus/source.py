@@ -212,9 +212,7 @@ class PrometheusSource:
             if newer:
                 answered[target] = at
             if answered is into.answered:
-                if before is not None and values[-2][1] == "0" and text != "0":
-                    # It may be no scrape: some stores write a 0 where a counter began.
-                    before = None
+                before = _scraped_before(values)
                 self._know(series, into, newest=at if newer else None, before=before)
             value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
             if target is not spaced:
@@ -257,6 +255,11 @@ class PrometheusSource:
         into.clusters[series.target] = series.cluster
         if not series.pod:
             into.summed.add(series.target)
+
+
+def _scraped_before(values: Sequence[tuple[float, str]]) -> float | None:
+    """When the sample before the newest was taken. A 0 may be no scrape: some stores write one where a counter began."""
+    return None if len(values) < 2 or (values[-2][1] == "0" and values[-1][1] != "0") else values[-2][0]
 
 
 def _without_its_end(values: list[tuple[float, str]]) -> list[tuple[float, str]]:

@@ -531,9 +531,10 @@ async def test_series_that_are_there_and_too_old_are_told_with_their_age(
             return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
         it.server.does(answer)
+        gap = None
         for _ in range(3):
             it.exporter.add(NAME, it.clock.time, 5, destination_workload="web-v1")
-            gap = (await it.read()).gap or ""
+            gap = (await it.read()).gap
             it.clock.time += 1
         wanted = 'destination_workload="web-v2", destination_workload_namespace="default"'
         assert gap == f"canary: no series yet: looked for {wanted}{said}"

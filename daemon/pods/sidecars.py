@@ -85,6 +85,12 @@ def _port(settings: SidecarTelemetry, schema: Schema, *, name: str) -> int:
             path=f"telemetry.{name}.dialect",
             fix="name the proxies' endpoints with kind: envoy, or read a Prometheus",
         )
+    if not schema.views[0].on_page:
+        raise InvalidInput(
+            f"{schema.name}'s proxies do not say on their own page whose they are",
+            path=f"telemetry.{name}.dialect",
+            fix="read a Prometheus, which adds the labels of their pods",
+        )
     port = settings.port or schema.scrape.port
     if port is None:
         raise InvalidInput(

@@ -4,6 +4,7 @@ The daemon is the product's own process; the API server, istiod, Envoy, Promethe
 """
 
 import asyncio
+import json
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 
 from daemon.model import Action, ArmSpec, Outcome
 from tests.hand.daemons import published
+from tests.hand.istio_objects import CORE, SERVICE, VERSIONS
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
 from tests.mesh.watchdog import verdictd
@@ -18,6 +20,25 @@ from tests.mesh.watchdog import verdictd
 pytestmark = [pytest.mark.mesh, pytest.mark.timeout(180)]
 
 RATE = 300.0
+NOBODY = "127.255.255.1"
+
+
+async def _addressed(world: IstioWorld, address: str) -> None:
+    """What a kubelet would say of both pods."""
+    status = {
+        "phase": "Running",
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "conditions": [{"type": "Ready", "status": "True"}],
+    }
+    for version in VERSIONS:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        path = f"{CORE}/pods/{SERVICE}-{version}-0/status"
+        async with (
+            world.api.session() as session,
+            session.patch(path, data=json.dumps({"status": status}), headers=headers) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
 
 
 async def test_a_bad_canarys_event_leads_to_a_patched_virtualservice_and_no_further_canary_response(
@@ -74,6 +95,38 @@ async def test_arms_named_by_their_subsets_only_are_counted_by_the_pods_behind_t
         istio_world.break_canary(error_rate=0.2)
         record = await daemon.record(release_id)
     assert (record.verdict.outcome, record.verdict.action, record.verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")
+
+
+async def test_sidecars_that_cannot_be_reached_are_read_from_prometheus_and_the_daemon_says_so_everywhere(
+    istio_world: IstioWorld, tmp_path: Path
+) -> None:
+    """As behind a NetworkPolicy: the API server knows the pods, and nobody answers at their addresses."""
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    await _addressed(istio_world, NOBODY)
+    sidecars = {"kind": "sidecars", "dialect": "istio", "tick_seconds": 1.0, "timeout_seconds": 0.9, "fallback": "mesh"}
+    store = {
+        "kind": "prometheus",
+        "dialect": "istio",
+        "url": istio_world.prometheus_url,
+        "tick_seconds": 1.0,
+        "timeout_seconds": 0.9,
+    }
+    more = {"telemetry": {"pods": sidecars, "mesh": store}, "meshes": {"istio": {"kind": "istio", "telemetry": "pods"}}}
+    async with istio_world.traffic(per_second=RATE), verdictd(istio_world, folder, more=more) as daemon:
+        release_id = await daemon.announce(istio_world.release, event_id="unreached-1")
+        async with asyncio.timeout(40.0):
+            while not (view := await daemon.view(release_id)).fallback:
+                await asyncio.sleep(0.2)
+        await asyncio.sleep(5.0)
+        istio_world.break_canary(error_rate=0.2)
+        record = await daemon.record(release_id)
+    assert view.fallback.startswith("read from telemetry mesh instead of the proxies: none of the 1 proxies")
+    assert (record.verdict.outcome, record.verdict.action, record.verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")
+    assert "it was read from telemetry mesh instead of the proxies" in record.verdict.reason
+    assert any(mark.step == "telemetry_fallback" for mark in record.marks)
+    log = (folder / "verdictd.log").read_text(encoding="utf-8")
+    assert "telemetry mesh is read instead, for 1 releases" in log
 
 
 async def test_a_healthy_canary_is_promoted_and_its_virtualservice_left_alone(istio_world: IstioWorld, tmp_path: Path) -> None:

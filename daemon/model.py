@@ -206,9 +206,10 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
 
     ``unresolved`` says, a sentence each and while the release is watched, which of the policy's latency tolerances are finer than
     the latency buckets can tell, and where one more bound would help. ``fallback`` says from where its telemetry is read for now,
-    and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now. ``cadence`` is how far
-    apart and how late its samples are, and ``hindrances`` is what keeps it from being judged, a sentence each with its cause; both
-    while it is watched. Of a release that 0.1 kept the record of, ``seconds``, requests and ``gaps`` are not known, and 0.
+    and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now.
+    ``cadence`` is how far apart and how late its samples are, ``hindrances`` what keeps it from being judged, a sentence each with
+    its cause; both while it is watched. Of a release that 0.1 kept the record of, ``seconds``, requests and ``gaps`` are not known,
+    and 0.
     """
 
     id: str

@@ -5,7 +5,7 @@ daemon would miss at a revert.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from config.settings import Mesh
@@ -64,12 +64,14 @@ async def examine(
         where: it stands in the settings.
         meshes: by their names in the settings.
         namespaces: those that matter.
-        sidecars: the meshes whose telemetry is read from the arms' pods themselves.
+        sidecars: the meshes whose telemetry is read from the arms' pods and from nowhere else.
     """
     try:
         version = await asking.version(kube)
         rights = [
-            right for name, mesh in meshes.items() for right in kind_of(mesh).rights if name in sidecars or not right.sidecars
+            replace(right, without="") if right.sidecars and name in sidecars else right
+            for name, mesh in meshes.items()
+            for right in kind_of(mesh).rights
         ]
         rights += [right for kind in owners.kinds().values() for right in kind.rights]
         found = [*await _served(kube, meshes), *await _rights(kube, where=where, rights=rights, namespaces=namespaces)]
@@ -145,7 +147,7 @@ def _missing(missing: Mapping[Need, str], *, scope: Scope, namespace: str | None
         f"kubectl {_binding(role, namespace, who)}",
     ]
     return Diagnosis(
-        code=Code.PERMISSION_NARROW if scope == "everywhere" else Code.PERMISSION_MISSING,
+        code=Code.PERMISSION_MISSING if scope != "everywhere" and _MEANS[scope] in missing.values() else Code.PERMISSION_NARROW,
         where=where,
         found=f"{who or 'these credentials'} may not {those} {place}; {means}",
         fix="\n".join(lines),

@@ -71,7 +71,9 @@ class Examination:
         sidecars = {
             name
             for name, mesh in meshes.items()
-            if isinstance(there.telemetry[mesh.telemetry], SidecarTelemetry) and there.clusters_of(mesh)[0] == cluster
+            if isinstance(entry := there.telemetry[mesh.telemetry], SidecarTelemetry)
+            and entry.fallback is None
+            and there.clusters_of(mesh)[0] == cluster
         }
         client = kubes.client(cluster)
         return await clusters.examine(client, where=where, meshes=meshes, namespaces=namespaces, sidecars=sidecars)

@@ -19,8 +19,8 @@ class Right:
         resources: to which kinds of objects.
         scopes: where; only ``enforced`` may change anything, and does nothing else.
         purpose: what for, in the words of the documents.
-        without: what comes of it when it is missing, where that is less than what comes of the others of its scope.
-        sidecars: it is used only where telemetry is read from the arms' pods themselves.
+        without: what comes of it when it is missing, where the daemon works nevertheless.
+        sidecars: where telemetry is read from the arms' pods and from nowhere else, it does not.
     """
 
     verbs: tuple[Verb, ...]

@@ -79,7 +79,7 @@ _RIGHTS = (
         resources=(PODS,),
         scopes=("watched",),
         purpose="know how the arms' pods are as they come and go, and read their sidecars (telemetry of the kind sidecars)",
-        without="whether they crash or are ready is not known",
+        without="whether pods crash or are ready is not known, and what stands in for sidecars is read in their place",
         sidecars=True,
     ),
     Right(

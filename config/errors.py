@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from config.secretnames import SECRET_NAME
+
 MOST_FAULTS = 30
 """What a person reads; a document with more is mended in turns."""
 
@@ -84,7 +86,8 @@ def one_of(words: Iterable[object]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as the reader wrote it, at most 60 characters, without what stands before the host in an address.
+    """A value as the reader wrote it, at most 60 characters, without what stands before the host in an address, or under a name
+    that says it is secret.
 
     Costs no more for a value of any size.
     """
@@ -105,6 +108,11 @@ def _without_name(text: str) -> str:
     return _NAME_IN_ADDRESS.sub("//...@", text[:_LONGEST_ADDRESS])
 
 
+def _hides(name: str) -> bool:
+    """Whether what stands under this name may be secret: a wrong form of it is shown as little as the right one."""
+    return name in {"headers", "query"} or SECRET_NAME.search(name) is not None
+
+
 def _part_of(value: object, levels: int) -> object:
     """As much of a value as can be shown."""
     part = value
@@ -116,7 +124,8 @@ def _part_of(value: object, levels: int) -> object:
         case Mapping() | list() | tuple() if levels == 0:
             part = "..."
         case Mapping():
-            part = {str(key)[:_SHOWN_CHARACTERS]: _part_of(item, levels - 1) for key, item in islice(value.items(), _SHOWN_ITEMS)}
+            some = {str(key)[:_SHOWN_CHARACTERS]: item for key, item in islice(value.items(), _SHOWN_ITEMS)}
+            part = {key: "..." if _hides(key) else _part_of(item, levels - 1) for key, item in some.items()}
         case list() | tuple():
             part = [_part_of(item, levels - 1) for item in value[:_SHOWN_ITEMS]]
         case _:

@@ -113,8 +113,9 @@ def _number(kind: Number, value: object, field: str) -> Wrong | None:
 
 def _text(kind: inspect.StrType, value: object, own: Own) -> Wrong | None:
     if not isinstance(value, str):
-        if own.secret:
-            return Wrong(message="is not text", fix=lambda: "write it in quotes", named=False)
+        if own.secret or isinstance(value, Mapping | list | tuple):
+            fix = "write a text" if isinstance(value, Mapping | list | tuple) else "write it in quotes"
+            return Wrong(message="is not text", fix=lambda: fix, named=not own.secret)
         return Wrong(message="is not text", fix=lambda: f'write it in quotes: "{as_text(value)}"')
     if kind.min_length is not None and len(value) < kind.min_length:
         least = kind.min_length

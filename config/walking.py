@@ -17,6 +17,7 @@ from msgspec import inspect
 from config import values
 from config.documents import join
 from config.errors import MOST_FAULTS, Fault, as_text, first_of, nearest, one_of, placed, shown
+from config.secretnames import SECRET_NAME
 
 _NOTHING = object()
 _CONTRADICTION_PATH = re.compile(r"[a-z_0-9]+(?:\.[A-Za-z_0-9-]+|\[\d+\])*(?= )")
@@ -63,7 +64,8 @@ class _Walk:
         if len(self.found) == MOST_FAULTS:
             self.unseen += 1
             return
-        whole = message if of is _NOTHING else f"{shown(of)} {message}"
+        hidden = isinstance(of, Mapping | list | tuple) and SECRET_NAME.search(path.rpartition(".")[2]) is not None
+        whole = message if of is _NOTHING or hidden else f"{shown(of)} {message}"
         self.found.append(Fault(path=path or "$", message=whole, fix=fix if isinstance(fix, str) else fix()))
 
     def visit(self, kind: inspect.Type, value: object, path: str, own: values.Own = values.NOTHING) -> None:

@@ -21,11 +21,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
+from config.secretnames import SECRET_NAME
+
 _release_id: ContextVar[str | None] = ContextVar("release_id", default=None)
 
 # What a LogRecord has of its own; everything else on it came as an extra.
 _OWN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_SECRET_NAME: Final = re.compile(r"token|secret|password|passwd|authorization|credential|cookie|api_?key", re.IGNORECASE)
 _URL_SECRET: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/\s@]*@", re.IGNORECASE)
 _BEARER: Final = re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -88,7 +89,7 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
         found["release"] = release_id
     for name, value in vars(record).items():
         if name not in _OWN:
-            found[name] = _BLANK if _SECRET_NAME.search(name) and not name.endswith("_file") else _clean(value)
+            found[name] = _BLANK if SECRET_NAME.search(name) and not name.endswith("_file") else _clean(value)
     error = record.exc_info[1] if record.exc_info else None
     if error is not None and _is_no_http(error):
         found |= {"event": "a request was no HTTP", "level": "warning", "reason": _clean(" ".join(str(error).split())[:200])}

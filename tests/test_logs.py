@@ -78,6 +78,7 @@ def test_line_breaks_in_values_do_not_break_the_line(stream: io.StringIO) -> Non
     ("extra", "shown"),
     [
         ({"token": "s3cret"}, {"token": "[redacted]"}),
+        ({"X-Scope-Key": "s3cret"}, {"X-Scope-Key": "[redacted]"}),
         ({"nats_password": "s3cret"}, {"nats_password": "[redacted]"}),
         ({"url": "nats://me:s3cret@host:4222"}, {"url": "nats://[redacted]@host:4222"}),
         ({"header": "Authorization: Bearer s3cret.x"}, {"header": "Authorization: Bearer [redacted]"}),

@@ -5,7 +5,6 @@ request: what is short is read anew, and certificates are loaded anew where thei
 """
 
 import base64
-import re
 import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,12 +14,12 @@ import msgspec
 
 from config import files
 from config.errors import Fault
+from config.secretnames import SECRET_NAME
 from daemon.aio.threads import OwnThread
 from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
 
 _SECRET_BYTES = 64 * 1024
 _CA_BYTES = 4 * 1024 * 1024
-_SECRET_NAME = re.compile(r"authorization|token|secret|password|credential|cookie|key", re.IGNORECASE)
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,7 +190,7 @@ def _concealed_fault(fault: Fault, secrets: tuple[str, ...]) -> Fault:
 
 def secret_values(named: Mapping[str, str]) -> tuple[str, ...]:
     """Of headers or parameters: the values of those that authorise, by their names."""
-    values = [value for name, value in named.items() if _SECRET_NAME.search(name)]
+    values = [value for name, value in named.items() if SECRET_NAME.search(name)]
     # The scheme before it is no secret: Bearer, Basic.
     return (*values, *(value.rpartition(" ")[2] for value in values))
 

@@ -13,11 +13,13 @@ from yarl import URL
 
 from daemon.aio.credentials import concealed
 from daemon.aio.parsing import GZIP
+from daemon.aio.retryafter import retry_after_seconds
 from daemon.errors import Forbidden, NotFound, Refused, Throttled, Unavailable, VerdictdError
 
 _EXCERPT = 200
 _READ_BYTES = 16 * 1024
 _LONGEST_REST_SECONDS = 60.0
+_UNSAID_REST_SECONDS = 1.0
 # No part of these may pass a further "<": a page of nothing else would take time with its square, in the event loop.
 _TAG = re.compile(r"<[^<>]*>")
 _TITLE = re.compile(r"<title[^<>]*>([^<]*)<", re.IGNORECASE)
@@ -55,7 +57,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, asked: Aske
         case 404:
             return NotFound(message)
         case 429:
-            return Throttled(message, retry_after_seconds=_rest_seconds(headers.get("Retry-After", "")))
+            return Throttled(message, retry_after_seconds=_rest_seconds(headers))
         case status if status >= 500:
             return Unavailable(message)
         case _:
@@ -69,9 +71,10 @@ def web_page(body: bytes, encoding: str, *, asked: Asked) -> VerdictdError:
     return Refused(f"{asked.where} answered with a web page" + (f" ({said})" if said else "") + f", where data was expected; {fix}")
 
 
-def _rest_seconds(text: str) -> float:
+def _rest_seconds(headers: Mapping[str, str]) -> float:
     """How long to leave it alone; nobody sends us away for ever."""
-    return min(float(text), _LONGEST_REST_SECONDS) if text.isascii() and text.isdecimal() else 1.0
+    said = retry_after_seconds(headers.get("Retry-After", ""), date=headers.get("Date", ""))
+    return _UNSAID_REST_SECONDS if said is None else min(said, _LONGEST_REST_SECONDS)
 
 
 def _target(headers: Mapping[str, str], secrets: tuple[str, ...]) -> str:

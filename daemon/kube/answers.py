@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from daemon.aio.retryafter import retry_after_seconds
 from daemon.errors import (
     Conflict,
     Forbidden,
@@ -100,8 +101,9 @@ def _details(document: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _retry_after(headers: Mapping[str, str], document: dict[str, Any] | None) -> float:
-    """The header in seconds, else the Status object's word, else a second. The header's other form, a date, is not used."""
-    for value in (headers.get("retry-after"), _details(document).get("retryAfterSeconds")):
-        if value is not None and str(value).isascii() and str(value).isdigit():
-            return float(value)
-    return _DEFAULT_RETRY_AFTER_SECONDS
+    """The header in seconds, else the Status object's word, else a second."""
+    said = retry_after_seconds(headers.get("retry-after", ""), date=headers.get("date", ""))
+    if said is not None:
+        return said
+    value = _details(document).get("retryAfterSeconds")
+    return float(value) if value is not None and str(value).isascii() and str(value).isdigit() else _DEFAULT_RETRY_AFTER_SECONDS

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from config.errors import ConfigError, shown
 from config.load import checked
+from config.settings import Settings
 from config.walking import faults
 
 
@@ -64,3 +65,19 @@ def test_what_the_walk_lets_pass_is_still_decoded_by_the_model() -> None:
 def test_long_and_strange_values_are_shown_short() -> None:
     assert shown("x" * 100) == '"' + "x" * 56 + "..."
     assert shown({1}) == "{1}"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"telemetry": [{"kind": "prometheus", "headers": {"Authorization": "hunter2"}}]},
+        {"telemetry": {"prom": {"kind": "prometheus", "url": {"password": "hunter2"}}}},
+        {"telemetry": {"prom": {"kind": "prometheus", "query": "a", "tick_seconds": {"headers": {"X": "hunter2"}}}}},
+        {"telemetry": {"prom": {"kind": "prometheus", "token_file": ["hunter2"]}}},
+        {"telemetry": {"prom": {"kind": "prometheus", "password_file": {"value": "hunter2"}}}},
+    ],
+)
+def test_what_may_be_secret_is_shown_in_no_refusal_of_its_form(document: object) -> None:
+    refused = " ".join(map(str, faults(document, Settings)))
+    assert "hunter2" not in refused
+    assert "telemetry" in refused

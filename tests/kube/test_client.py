@@ -157,7 +157,8 @@ async def test_an_answer_without_end_is_given_up_before_it_fills_the_memory(
     [
         (says({}, status=429, Retry_After="7"), 7.0),
         (status(429, "slow", retryAfterSeconds=3), 3.0),
-        (says({}, status=429, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT"), 1.0),
+        (says({}, status=429, Retry_After="Wed, 21 Oct 2026 07:28:00 GMT", Date="Wed, 21 Oct 2026 07:27:30 GMT"), 30.0),
+        (says({}, status=429, Retry_After="tomorrow"), 1.0),
         (says("slow down", status=429), 1.0),
     ],
 )

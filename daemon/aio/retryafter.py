@@ -1,4 +1,4 @@
-"""For how long an answer sends us away (``Retry-After``, RFC 9110 section 10.2.3): seconds, or a date by the clock of who answers."""
+"""For how long an answer sends us away (``Retry-After``, RFC 9110 section 10.2.3): seconds, or a date by the answering clock."""
 
 from datetime import datetime
 from email.utils import parsedate_to_datetime

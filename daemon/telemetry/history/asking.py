@@ -43,6 +43,11 @@ class Asking:
         self.width_seconds = WIDEST_SECONDS
         self.queries = 0
 
+    @property
+    def longest_question_bytes(self) -> int:
+        """How long a query may be, by the way in which it goes out."""
+        return self._client.longest_question_bytes
+
     async def raw(self, query: str, *, at: float) -> list[Item]:
         """The answer to a query of raw samples (a range selector) at a time; whole, or not at all.
 

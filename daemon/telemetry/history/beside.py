@@ -3,14 +3,15 @@
 Both are optional. What the series do not tell is left unknown, and never made up of what is there.
 """
 
-from bisect import bisect_right
-from collections.abc import Collection
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from daemon.errors import PermanentError
 from daemon.model import Release
 from daemon.telemetry.history.asking import Asking, TooMuch
-from daemon.telemetry.prometheus.answer import labels_of
+from daemon.telemetry.prometheus.answer import Item, labels_of
 from daemon.telemetry.prometheus.query import MAX_INSTANCES, quoted
 from daemon.telemetry.wire import literal, number
 
@@ -44,6 +45,17 @@ class Weights:
         place = bisect_right(self._times, moment) - 1
         known = place >= 0 and moment - self._times[place] <= _STANDS_SECONDS
         return self._values[place] if known and 0.0 <= self._values[place] <= 100.0 else None
+
+    def mean(self, since: float, until: float) -> float | None:
+        """In percent, over a time; null where a part of it is not known."""
+        if since >= until:
+            return self.at(until)
+        edges = [since, *self._times[bisect_right(self._times, since) : bisect_left(self._times, until)], until]
+        parts = [(end - begin, self.at(begin)) for begin, end in pairwise(edges)]
+        known = [(seconds, weight) for seconds, weight in parts if weight is not None]
+        if len(known) < len(parts):
+            return None
+        return round(sum(seconds * weight for seconds, weight in known) / (until - since), 3)
 
 
 async def weights(asking: Asking, release: Release, *, begin: float, end: float) -> Weights:
@@ -81,11 +93,20 @@ async def scrape_seconds(asking: Asking, instances: Collection[str], *, begin: f
     """
     if not instances or len(instances) > MAX_INSTANCES or not all(instances):
         return 0.0
-    those = quoted("|".join(literal(instance) for instance in sorted(instances)))
-    query = f"max(scrape_duration_seconds{{instance=~{those}}})"
+    found: list[Item] = []
     try:
-        found = await asking.steps(query, begin=begin, end=end, step_seconds=_STEP_SECONDS)
+        for those in _together(sorted(instances), longest_bytes=asking.longest_question_bytes):
+            query = f"max(scrape_duration_seconds{{instance=~{quoted('|'.join(those))}}})"
+            found += await asking.steps(query, begin=begin, end=end, step_seconds=_STEP_SECONDS)
     except PermanentError:
         return 0.0
     taken = [number(value, path="scrape_duration_seconds") for item in found for _, value in item.values]
     return max((seconds for seconds in taken if 0.0 <= seconds <= _LONGEST_SCRAPE_SECONDS), default=0.0)
+
+
+def _together(instances: Sequence[str], *, longest_bytes: int) -> Iterator[list[str]]:
+    """As many of them as a question can name, as patterns."""
+    patterns = [literal(instance) for instance in instances]
+    step = max(1, longest_bytes // (2 * max(map(len, patterns)) + 8))
+    for start in range(0, len(patterns), step):
+        yield patterns[start : start + step]

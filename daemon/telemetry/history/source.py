@@ -176,13 +176,25 @@ class HistorySource:
         """All families over the same stretch of time, or none."""
         width = end - begin
         outcomes = self._index.outcomes
-        asked = queries(self._schema, self._index.selectors, outcomes=outcomes, requests_seconds=width, latencies_seconds=width)
+        longest_bytes = self._asking.longest_question_bytes
+        asked = queries(
+            self._schema,
+            self._index.selectors,
+            outcomes=outcomes,
+            requests_seconds=width,
+            latencies_seconds=width,
+            longest_bytes=longest_bytes,
+        )
         found = [item for query in asked.requests for item in await self._asking.raw(query, at=end)]
         instances = {one.instance for item in found if (one := self._series(bytes(item.metric))) is not None and one.label_set.arms}
         self.instances |= instances
         for query in asked.latencies:
             found += await self._asking.raw(query, at=end)
-        about = metadata_query(self._schema.about, instances, ages=True, window_seconds=width) if instances else None
+        about = (
+            metadata_query(self._schema.about, instances, ages=True, window_seconds=width, longest_bytes=longest_bytes)
+            if instances
+            else None
+        )
         if about is not None:
             found += await self._asking.raw(about, at=end)
         self._hold(found)

@@ -71,6 +71,8 @@ class History:
             NotFound: nothing of it can be counted in that time.
             VerdictdError: the server cannot be asked.
         """
+        if end <= begin:
+            raise NotFound("it has only just begun: nothing of it is past")
         clock, index = SetClock(), SeriesIndex(self.schema, as_text=True)
         source = HistorySource(
             self.asking,
@@ -98,7 +100,8 @@ class History:
             clock.moment = now
             await source.load(now, end=end)
             reading = (await telemetry.read([watch]))[watch.release_id]
-            reading = msgspec.structs.replace(reading, weight=weights.at(now))
+            until = now if reading.at is None else reading.at
+            reading = msgspec.structs.replace(reading, weight=weights.mean(until - reading.seconds, until))
             sample, bounds_ms = sample_of(reading, t=round(now - begin, 3), bounds_ms=bounds_ms)
             samples.append(sample)
             progress((now - begin) / (end - begin))

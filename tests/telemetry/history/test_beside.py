@@ -7,6 +7,7 @@ import pytest
 
 from daemon.errors import Forbidden
 from daemon.telemetry.history.asking import TooMuch
+from daemon.telemetry.history.beside import Weights, scrape_seconds
 from daemon.telemetry.prometheus.answer import Item
 from tests.telemetry.history.test_watching import BEGIN, END, RELEASE, Server, history
 
@@ -62,7 +63,15 @@ async def test_the_weight_that_flagger_had_set_is_that_of_each_tick(namespaced: 
     server.narrowest = narrowest
     server.gauges = (gauge(STEPS, **namespaced), gauge([(BEGIN, "99")], namespace="elsewhere"))
     found = weights_of((await history(server).watched(RELEASE, begin=BEGIN, end=END)).samples)
-    assert [found[t] for t in (0.0, 50.0, 60.0, 110.0, 120.0, 180.0, 240.0, 300.0)] == [0, 0, 5, 5, 20, None, 50, 50]
+    assert [found[t] for t in (0.0, 50.0, 60.0, 70.0, 110.0, 130.0, 190.0, 240.0, 300.0)] == [0, 0, 0, 5, 5, 20, None, None, 50]
+
+
+async def test_a_tick_has_the_mean_weight_of_the_time_that_it_covers() -> None:
+    weights = Weights({100.0: 10.0, 160.0: 50.0})
+    assert weights.mean(100.0, 160.0) == 10.0
+    assert weights.mean(130.0, 190.0) == 30.0
+    assert weights.mean(160.0, 160.0) == 50.0
+    assert weights.mean(90.0, 160.0) is None
 
 
 async def test_a_weight_that_is_no_more_told_is_not_known() -> None:
@@ -102,3 +111,19 @@ async def test_how_long_scrapes_took_is_done_without_where_nobody_tells(scrape: 
     server = Telling()
     server.scrape = scrape
     assert (await counted_at(server))[0] == 40.0
+
+
+async def test_no_question_is_longer_than_it_may_be_however_many_targets_there_are() -> None:
+    asked: list[str] = []
+
+    class Short(Telling):
+        longest_question_bytes = 1000
+
+        async def steps(self, query: str, *, begin: float, end: float, step_seconds: float) -> list[Item]:
+            asked.append(query)
+            return [Item(metric=msgspec.Raw(b"{}"), numbers=[(begin, f"{len(asked)}")])]
+
+    instances = [f"10.0.{n // 250}.{n % 250}:15090" for n in range(600)]
+    assert await scrape_seconds(Short(), instances, begin=BEGIN, end=END) == len(asked) > 10, "the longest of all of them"
+    assert max(map(len, asked)) <= 1100
+    assert all(sum(instance.replace(".", "\\\\.") in query for query in asked) == 1 for instance in instances[:250:50])

@@ -153,3 +153,8 @@ async def test_arms_that_these_series_cannot_tell_apart_are_refused_before_anyth
     with pytest.raises(NotFound, match="cannot tell the arms apart"):
         await history(server).watched(alike, begin=BEGIN, end=END)
     assert server.asked == []
+
+
+async def test_of_a_release_that_begins_now_nothing_is_past() -> None:
+    with pytest.raises(NotFound, match="nothing of it is past"):
+        await history(Server()).watched(RELEASE, begin=END, end=END)

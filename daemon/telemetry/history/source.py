@@ -8,7 +8,7 @@ from statistics import median
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SampleKind, Series, SeriesIndex
 from daemon.telemetry.history.asking import Asking, TooMuch
-from daemon.telemetry.prometheus.answer import Item, learned
+from daemon.telemetry.prometheus.answer import ENDED, Item, learned
 from daemon.telemetry.prometheus.query import metadata_query, queries
 from daemon.telemetry.schema import Schema
 from daemon.telemetry.wire import number
@@ -48,7 +48,7 @@ class _Held:
     def add(self, samples: Iterable[tuple[float, str]]) -> None:
         """Neighbouring pieces share their edge, by some servers."""
         for at, value in samples:
-            if not self.times or at > self.times[-1]:
+            if value != ENDED and (not self.times or at > self.times[-1]):
                 self.times.append(at)
                 self.values.append(value)
 
@@ -156,11 +156,6 @@ class HistorySource:
                 into.add_metadata(series, value, target=series.target, at=held.times[place])
             return
         if not series.label_set.arms:
-            return
-        # Older stores write the end of a series so.
-        while last > first and held.values[last - 1] == "NaN":
-            last -= 1
-        if last == first:
             return
         at, before = held.times[last - 1], held.times[last - 2] if last - first > 1 else None
         into.answered[series.target] = max(at, into.answered.get(series.target, at))

@@ -4,6 +4,7 @@ What is wrong with the answer as a whole is known at its end only; whoever takes
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -58,6 +59,8 @@ class _Answer(msgspec.Struct, frozen=True, rename="camel"):
     is_partial: bool = False
 
 
+ENDED: Final = "NaN"
+"""Is no sample, but the mark that a series has ended, which older stores write so."""
 _LONGEST_WARNING = 300
 _ANSWER = msgspec.json.Decoder(_Answer)
 _ITEMS = msgspec.json.Decoder(list[Item])
@@ -70,6 +73,11 @@ def labels_of(metric: msgspec.Raw | bytes) -> dict[str, str]:
         return _LABELS.decode(metric)
     except UNREADABLE as error:
         raise Unavailable(f"labels cannot be read: {error}") from error
+
+
+def alive(values: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    """A series' samples without marks, where the last is one: whoever wants the newest needs no more."""
+    return [one for one in values if one[1] != ENDED] if values and values[-1][1] == ENDED else values
 
 
 def learned(index: SeriesIndex, metric: bytes) -> Series | None:

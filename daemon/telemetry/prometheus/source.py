@@ -18,7 +18,7 @@ from daemon.model import Watch
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.native import CustomBounds
 from daemon.telemetry.counters.series import SampleKind, Series, SeriesIndex
-from daemon.telemetry.prometheus.answer import AnswerReader, Item, NativeSample, labels_of, learned, native
+from daemon.telemetry.prometheus.answer import AnswerReader, Item, NativeSample, alive, labels_of, learned, native
 from daemon.telemetry.prometheus.clocks import Clocks
 from daemon.telemetry.prometheus.metadata import MetadataQuery
 from daemon.telemetry.prometheus.nearby import Nearby
@@ -203,7 +203,7 @@ class PrometheusSource:
             if series.kind is SampleKind.NATIVE:
                 self._collect_native(series, item.histograms or (), into)
                 continue
-            if not (values := _without_its_end(values)):
+            if not (values := alive(values)):
                 continue
             at, text = values[-1]
             before = values[-2][0] if len(values) > 1 else None
@@ -260,11 +260,6 @@ class PrometheusSource:
 def _scraped_before(values: Sequence[tuple[float, str]]) -> float | None:
     """When the sample before the newest was taken. A 0 may be no scrape: some stores write one where a counter began."""
     return None if len(values) < 2 or (values[-2][1] == "0" and values[-1][1] != "0") else values[-2][0]
-
-
-def _without_its_end(values: list[tuple[float, str]]) -> list[tuple[float, str]]:
-    """The samples before the mark that a series has ended, which older stores write as NaN."""
-    return [one for one in values if one[1] != "NaN"] if values and values[-1][1] == "NaN" else values
 
 
 async def _all(*asked: Awaitable[None]) -> None:

@@ -158,3 +158,16 @@ async def test_arms_that_these_series_cannot_tell_apart_are_refused_before_anyth
 async def test_of_a_release_that_begins_now_nothing_is_past() -> None:
     with pytest.raises(NotFound, match="nothing of it is past"):
         await history(Server()).watched(RELEASE, begin=END, end=END)
+
+
+async def test_the_mark_that_a_series_has_ended_is_no_sample_also_where_it_has_begun_anew() -> None:
+    class Marking(Server):
+        def _of(self, workload: str, since: float, begin: float, end: float) -> Iterator[Item]:
+            for item in super()._of(workload, since, begin, end):
+                yield msgspec.structs.replace(
+                    item, numbers=[(at, "NaN" if at in {BEGIN + 100.0, END} else text) for at, text in item.values]
+                )
+
+    found = await history(Marking()).watched(RELEASE, begin=BEGIN, end=END)
+    assert not any("count" in (sample.gap or "") and "NaN" in (sample.gap or "") for sample in found.samples), found
+    assert sum(one.canary.requests for one in found.samples if one.canary is not None) == END - BEGIN - 40.0

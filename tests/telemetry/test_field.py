@@ -166,6 +166,25 @@ async def test_an_arm_of_which_only_latencies_have_come_so_far_is_no_scrape() ->
     assert 0 < made.requests[1] <= it.served("web-v2", -25.0, 100.0)[0]
 
 
+class OfAnotherClock(Fleet):
+    """A store whose clock, by which samples are dated, is ahead of ours by 40 s, or behind."""
+
+    ahead = 0.0
+
+    def answer(self, query: str, *, now: float) -> bytes:
+        return super().answer(query, now=now + self.ahead)
+
+
+@pytest.mark.parametrize("ahead", [40.0, -40.0])
+@pytest.mark.parametrize("every", [5.0, 15.0])
+async def test_clocks_that_differ_cost_nothing(every: float, ahead: float) -> None:
+    it = OfAnotherClock(fleet(every=every).pods)
+    it.ahead = ahead
+    made = await watched(it, 20 * every + 40.0)
+    assert scrapes_counted(made, rate=10.0, seconds=18 * every) >= 0.95, made.gaps
+    assert made.requests[1] <= it.served("web-v2", -every - 40.0, 20 * every + 80.0)[0]
+
+
 @pytest.mark.parametrize("every", [15.0, 30.0, 60.0])
 async def test_a_slow_source_is_asked_when_there_is_something_new_and_hardly_otherwise(every: float) -> None:
     it = fleet(every=every, phases=(0.5, 0.5, 0.5, 0.5))

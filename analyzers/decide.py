@@ -40,7 +40,7 @@ class _Batch:
         self.unshown: dict[int, Open] = release.unshown(rows, limits, tick, evidence.legs)
         self.over: list[bool] = (tick.t >= limits.window_seconds).tolist()
         self.seen: list[bool] = tick.seen.tolist()
-        self.warming: list[bool] = tick.warming.tolist()
+        self.warming: list[bool] = (tick.warming & (limits.timed > 0.0)).tolist()
         self.ageless = tick.ageless
         self.odd: list[int] = tick.odd.tolist()
         self.t: list[float] = tick.t.tolist()
@@ -143,4 +143,6 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
             reason=batch.waiting(at) if outcome == "continue" else "",
         )
         rulings.append(ruling if outcome == "continue" else batch.final(ruling, at))
+    for at in np.flatnonzero(limits.timed == 0.0).tolist():
+        rulings[at] = report.of_connections(rulings[at])
     return rulings

@@ -8,7 +8,7 @@ import numpy as np
 from analyzers import asides, p99, promotion, words
 from analyzers.guards import share
 from analyzers.intake import Tick
-from analyzers.layout import C_REQ, C_UNC, Array, Rows
+from analyzers.layout import C_REQ, C_UNC, CANARY, Array, Rows
 from analyzers.legs.table import DENIED, SLOW_END, UNANSWERED
 from analyzers.terms import Limits
 
@@ -74,7 +74,8 @@ def unshown(rows: Rows, limits: Limits, tick: Tick, legs: Array) -> dict[int, Op
             unclear = asides.untold(float(part.answers[at, C_UNC]), seen, "the canary's")
             missing.append(f"an error rate below {limit} ({unclear or _more(float(certificates.errors[at]), seen, t)})")
         if np.isnan(typical[at]):
-            missing.append("any latency to compare")
+            if terms.timed[at] > 0.0 or part.exposed[at, CANARY].any():
+                missing.append("any latency to compare")
         elif typical[at] < 1.0:
             missing.append(f"a typical latency within its tolerance ({_more(float(typical[at]), seen, t)})")
         if at in known:

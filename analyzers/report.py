@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from msgspec import structs
+
 from analyzers import alone, classical, fitness, harm, p99, words
 from analyzers.conviction import LATER, Charge
 from analyzers.harm import LEVEL, Period
 from analyzers.layout import ALONE, B_UNA, B_UNC, C_UNA, C_UNC, CANARY, Rows
 from analyzers.legs.table import DENIED, ERRORS, EVENTS, LEGS, SLOW_END, TYPICAL, UNANSWERED
-from analyzers.ruling import Finding
+from analyzers.ruling import Finding, Ruling
 from analyzers.terms import Limits
 
 Standing = Literal["convicts", "inside", "outside", "open", "idle"]
@@ -205,11 +207,18 @@ def safe_sentence(case: Case) -> str:
     """What was shown."""
     over, timed = case.period(ERRORS), case.period(TYPICAL)
     seen, factor = harm.rates(ERRORS, over), harm.slowness(case.rows, case.limits, timed).factor
+    errors = f"errors {words.percent(seen.rate)} {over.words} against {words.percent(seen.base or 0.0)} {over.beside}"
+    shown = f"shown to be within tolerance on {words.count(seen.requests)} canary requests"
+    if case.limits.timed[0] == 0.0 and not case.rows.exposed[0, CANARY].any():
+        return f"{errors}, {shown}; no latency is known of TCP: promoted on failed connections alone"
     latency = "typical latency" if factor is None else f"typical latency {words.times(factor)} the baseline's {timed.words}"
-    return (
-        f"errors {words.percent(seen.rate)} {over.words} against {words.percent(seen.base or 0.0)} {over.beside}, and {latency}, "
-        f"both shown to be within tolerance on {words.count(seen.requests)} canary requests; {p99.told(case.rows, case.limits)[0]}"
-    )
+    return f"{errors}, and {latency}, both {shown}; {p99.told(case.rows, case.limits)[0]}"
+
+
+def of_connections(ruling: Ruling) -> Ruling:
+    """The same ruling, on connections that were counted as requests are."""
+    told = tuple(replace(one, sentence=words.of_connections(one.sentence)) for one in ruling.findings)
+    return structs.replace(ruling, reason=words.of_connections(ruling.reason), findings=told)
 
 
 def fixed_horizon(case: Case) -> Mapping[str, float | None]:

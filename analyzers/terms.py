@@ -40,6 +40,7 @@ class Numbers(Generic[Number]):
         share: the canary's configured share of the traffic as a fraction, NaN when unknown.
         safe_boundary: 1/alpha of promotion.
         bounds_mark: a number that differs when the bounds differ; 0 for none.
+        timed: 0 where connections are counted of which no latency is known: none is asked for promotion. Else 1.
     """
 
     horizon: Number
@@ -65,6 +66,7 @@ class Numbers(Generic[Number]):
     min_requests: Number
     min_seconds: Number
     bounds_mark: Number
+    timed: Number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,7 @@ def terms_of(
     weight: float | None = None,
     bounds_ms: Sequence[float] = (),
     reference: Sequence[float] = (),
+    timed: bool = True,
 ) -> Terms:
     """The terms of one watch.
 
@@ -156,6 +159,7 @@ def terms_of(
         weight: the canary's configured share of the traffic in percent, where known.
         bounds_ms: finite upper bounds of the latency histogram; () while they are unknown.
         reference: counts of a baseline histogram over the same bounds, for a watch without a baseline arm.
+        timed: false for connections of which no latency can be known, which is a fact of the telemetry and not of what it brings.
 
     Raises:
         ValueError: a number is impossible, or the histogram has too many or unordered bounds.
@@ -197,5 +201,6 @@ def terms_of(
         min_seconds=policy.promotion.min_seconds,
         bounds_ms=bounds,
         bounds_mark=math.fsum(place * math.log1p(bound) for place, bound in enumerate(bounds, 1)) + len(bounds),
+        timed=float(timed),
         reference=_checked_reference(reference, bounds),
     )

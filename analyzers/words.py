@@ -94,6 +94,11 @@ def watched(seconds: float, wanted: float) -> str:
     return f"{math.floor(seconds)} of {wanted:g} s watched" if seconds < wanted else f"{seconds:.0f} s watched (enough)"
 
 
+def of_connections(text: str) -> str:
+    """What is said of requests, said of connections."""
+    return text.replace("request", "connection").replace("Request", "Connection")
+
+
 def listed(parts: list[str]) -> str:
     """a; a and b; a, b and c."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

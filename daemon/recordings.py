@@ -36,6 +36,7 @@ _LARGEST_COUNT = 2**53
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line. ``bounds_ms`` are the finite upper bounds of the latency buckets; counts carry one more, for +Inf.
+    ``timed`` is false where connections were counted, of which no latency is known.
 
     ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it. ``translated`` is
     not in the file: a sentence for each word of an earlier version's policy that is read as another, and for each of a newer
@@ -46,6 +47,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     bounds_ms: tuple[float, ...] = ()
     split: bool = False
+    timed: bool = True
     tick_seconds: float | None = None
     format: str = FORMAT
     form: int = stored.FORM

@@ -218,6 +218,7 @@ def _keep(path: Path, past: Past, watched: Watched, *, policy: Policy) -> None:
         policy=policy,
         bounds_ms=watched.bounds_ms,
         split=watched.split,
+        timed=watched.timed,
         tick_seconds=watched.tick_seconds,
     )
     body = b"\n".join([recordings.header_line(header), *map(recordings.line, watched.samples), b""])

@@ -10,6 +10,7 @@ from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.doctor.routes import Case
 from daemon.doctor.watching import Progress, watch
 from daemon.doctor.witness import Witness
+from daemon.engine.admission import WITHOUT_THE_SLOW_END, never_shown
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.meshes.registry import kind_of, schemas
 from daemon.model import Watch
@@ -148,6 +149,9 @@ def _refused(telemetry: port.Telemetry, case: Case) -> list[Diagnosis]:
     if reason := telemetry.cannot_count(case.release):
         fix = "take it back by hand where it goes wrong (verdictd revert)"
         found.append(Diagnosis(code=Code.REFUSED, where=case.name, found=reason, fix=fix))
+    if reason := never_shown(case.policy, timed=telemetry.timed(case.release)):
+        where = f"policies.{case.release.policy}"
+        found.append(Diagnosis(code=Code.REFUSED, where=where, found=reason, fix=WITHOUT_THE_SLOW_END))
     for sentence in telemetry.cannot_tell(case.policy.failures):
         wrong, _, fix = sentence.rpartition("; ")
         found.append(Diagnosis(code=Code.REFUSED, where=f"policies.{case.release.policy}", found=wrong, fix=fix))

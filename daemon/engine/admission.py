@@ -27,6 +27,7 @@ from daemon.model import Release
 log = logging.getLogger(__name__)
 
 _ACCEPT_SECONDS = 5.0
+WITHOUT_THE_SLOW_END = "name a policy that does not require it"
 
 
 class Admission:
@@ -113,6 +114,8 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int, a
     if untold := telemetry.cannot_tell(policy.failures):
         wrong, _, fix = untold[0].rpartition("; ")
         raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="$.policy", fix=fix)
+    if reason := never_shown(policy, timed=telemetry.timed(release)):
+        raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {reason}", path="$.policy", fix=WITHOUT_THE_SLOW_END)
     session = lifecycle.admitted(
         msgspec.structs.replace(release, mesh=mesh_name, cluster=ports.cluster),
         release_id=release_id,
@@ -121,11 +124,19 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int, a
         cluster=ports.cluster,
         tick_seconds=telemetry.tick_seconds,
         split=telemetry.split,
+        timed=telemetry.timed(release),
         announced_at=announced_at,
         now=ports.clock.now(),
     )
     _check_terms(session)
     return session
+
+
+def never_shown(policy: Policy, *, timed: bool) -> str:
+    """What a policy wants shown that cannot be, where no latency is known; empty for nothing."""
+    if timed or not policy.tolerances.latency.require_slow_end:
+        return ""
+    return "it requires the slow end of latency to be shown (tolerances.latency.require_slow_end), and no latency is known of TCP"
 
 
 def _policy(ports: Ports, release: Release) -> Policy:

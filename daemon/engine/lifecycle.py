@@ -28,6 +28,7 @@ def admitted(
     cluster: str,
     tick_seconds: float,
     split: bool,
+    timed: bool = True,
     now: float,
     announced_at: float | None = None,
 ) -> Session:
@@ -43,6 +44,7 @@ def admitted(
         announced_at=None if announced_at is None else min(announced_at, now),
         tick_seconds=tick_seconds,
         split=split,
+        timed=timed,
         boundary=1.0 / policy.alpha,
         waiting_for="looking for the canary and its routes",
         marks=(TimedStep(step="submitted", at=now),),

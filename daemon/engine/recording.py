@@ -25,6 +25,7 @@ def header_of(session: Session) -> Header:
         policy=session.policy,
         bounds_ms=session.bounds_ms,
         split=session.split,
+        timed=session.timed,
         tick_seconds=session.tick_seconds,
     )
 

@@ -61,7 +61,8 @@ class Session:
     Attributes:
         announced_at: when it was announced, in seconds since 1970; null where that is not known but by ``submitted_at``.
         submitted_at, started_at: seconds since 1970; the watch's own time is counted from ``started_at``.
-        tick_seconds, split: how its telemetry samples; fixed for the whole watch so that the judge's terms are.
+        tick_seconds, split, timed: how its telemetry samples, and whether it tells latencies; fixed for the whole watch so that the
+            judge's terms are.
         digest: chained SHA-256 over the samples, as hex.
         last_gap: why the last tick had no information, or empty.
         unresolved: the policy's tolerances that the latency buckets cannot tell, a sentence each.
@@ -86,6 +87,7 @@ class Session:
     submitted_at: float
     tick_seconds: float
     split: bool
+    timed: bool = True
     started_at: float | None = None
     bounds_ms: tuple[float, ...] = ()
     judge: JudgeState | None = None
@@ -151,7 +153,14 @@ class Session:
     @property
     def terms(self) -> Terms:
         """What the judge needs to know of this watch."""
-        return _terms(self.policy, self.tick_seconds, self.window_seconds, self.release.weight, self.bounds_ms)
+        return _terms(
+            self.policy,
+            tick_seconds=self.tick_seconds,
+            window_seconds=self.window_seconds,
+            weight=self.release.weight,
+            bounds_ms=self.bounds_ms,
+            timed=self.timed,
+        )
 
     def marked(self, step: str, *, at: float, detail: str = "") -> "Session":
         """This session with a step, and its time in seconds since 1970, in its account."""
@@ -166,10 +175,14 @@ def signal_name(signal: Signal) -> str:
 @lru_cache(maxsize=4096)
 def _terms(
     policy: Policy,
+    *,
     tick_seconds: float,
     window_seconds: float,
     weight: float | None,
     bounds_ms: tuple[float, ...],
+    timed: bool,
 ) -> Terms:
     """Terms are the same at every tick of every release under one policy: made once."""
-    return terms_of(policy, tick_seconds=tick_seconds, window_seconds=window_seconds, weight=weight, bounds_ms=bounds_ms)
+    return terms_of(
+        policy, tick_seconds=tick_seconds, window_seconds=window_seconds, weight=weight, bounds_ms=bounds_ms, timed=timed
+    )

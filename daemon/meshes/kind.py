@@ -60,6 +60,8 @@ class MeshKind:
         routes: the routes that can send traffic to the canary, for the documents.
         arms: by what an arm is known, for the documents.
         proven: the servers that it is tested on, for the documents.
+        from_proxies: what of its telemetry the tests read from real proxies, for the documents; empty: nothing.
+        from_records: what of it they read in the form that real proxies wrote elsewhere, for the documents; empty: nothing.
         build: the series by which its control plane says which version it is, as a selector; empty: there is none.
         control_plane: by which series of its own it is known to work; null: by none.
         mends: what to do in the mesh so that its telemetry tells more, by what is missing.
@@ -74,6 +76,8 @@ class MeshKind:
     routes: str = ""
     arms: str
     proven: str
+    from_proxies: str = ""
+    from_records: str = ""
     build: str = ""
     control_plane: ControlPlane | None = None
     mends: Mapping[Mend, str] = field(default_factory=dict)

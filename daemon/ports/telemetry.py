@@ -44,6 +44,10 @@ class Telemetry(Protocol):
         """Why nothing of this release can ever be counted, whatever is there of it; null where it can."""
         ...
 
+    def timed(self, release: Release) -> bool:
+        """Whether it ever tells latencies of this release; without any, its errors alone are what promotes it."""
+        ...
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id, all releases together.
 

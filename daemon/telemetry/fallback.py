@@ -92,6 +92,10 @@ class FallbackTelemetry:
         """Why one of them never counts it: a release may be read from either."""
         return self._first.cannot_count(release) or self._second.cannot_count(release)
 
+    def timed(self, release: Release) -> bool:
+        """Whether either tells latencies: those are then waited for."""
+        return self._first.timed(release) or self._second.timed(release)
+
     @property
     def failure(self) -> str | None:
         """Why the last reading brought nothing at all, from neither source."""

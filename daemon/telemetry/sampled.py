@@ -75,6 +75,10 @@ class SampledTelemetry:
             return None
         return f"{self._schema.name} telemetry has no counters of {release.protocol}: nothing of the release could be seen"
 
+    def timed(self, release: Release) -> bool:
+        """Whether what is counted of it has a histogram."""
+        return self._schema.has_latency(release.protocol)
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         """Counts since the last call, by release id. Never raises for a source that fails."""
         self._state.open(watches)

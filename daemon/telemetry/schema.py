@@ -172,7 +172,7 @@ class View:
     Attributes:
         protocol: what is counted: requests, or connections of TCP.
         requests: counter of requests by outcome; of TCP, of the connections that were opened.
-        latency: base name of the latency histogram; null: there is none.
+        latency: base name of the latency histogram; null: there is none, which only connections may lack.
         unit_ms: what one unit of the histogram is in ms.
         beside: further counters of the same requests.
         always: labels every series of the view has, such as the reporter.
@@ -190,6 +190,11 @@ class View:
     server_side: bool = False
     on_page: bool = True
     arms: ArmLabels
+
+    def __post_init__(self) -> None:
+        """Refuse requests without a latency: a release of them would wait for it to its end."""
+        if self.protocol == "http" and self.latency is None:
+            raise ValueError(f"{self.requests}: requests have a histogram of latency; only connections may have none")
 
     @property
     def histogram(self) -> tuple[str, ...]:
@@ -347,6 +352,10 @@ class Schema:
     def protocols(self) -> tuple[Protocol, ...]:
         """What can be counted, in the order of the views."""
         return tuple(dict.fromkeys(view.protocol for view in self.views))
+
+    def has_latency(self, protocol: Protocol) -> bool:
+        """Whether what is counted of it has a histogram, in one view at least."""
+        return any(view.latency is not None for view in self.views if view.protocol == protocol)
 
     def timed(self, labels: Mapping[str, str]) -> bool:
         """Whether the durations of a series with these labels are latencies."""

@@ -50,6 +50,10 @@ class SignalledTelemetry:
         """See ``Telemetry``."""
         return self._telemetry.cannot_count(release)
 
+    def timed(self, release: Release) -> bool:
+        """See ``Telemetry``."""
+        return self._telemetry.timed(release)
+
     @property
     def failure(self) -> str | None:
         """See ``Telemetry``."""

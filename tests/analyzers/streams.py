@@ -22,9 +22,10 @@ def terms(
     bounds_ms: Sequence[float] = ISTIO_MS,
     ticks: int = 300,
     weight: float | None = None,
+    timed: bool = True,
 ) -> Terms:
     """Terms of a watch of ``ticks`` seconds, sampled every second."""
-    return terms_of(policy, tick_seconds=1.0, window_seconds=float(ticks), weight=weight, bounds_ms=bounds_ms)
+    return terms_of(policy, tick_seconds=1.0, window_seconds=float(ticks), weight=weight, bounds_ms=bounds_ms, timed=timed)
 
 
 def latency(counts: Sequence[int], sum_ms: float | None = None) -> Latency:

@@ -49,6 +49,9 @@ class _Synthetic:
     def cannot_count(self, release: Release) -> str | None:
         return None
 
+    def timed(self, release: Release) -> bool:
+        return True
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self._next += 1
         return {watch.release_id: self._readings[(n + self._next) % 64] for n, watch in enumerate(watches)}

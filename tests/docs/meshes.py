@@ -29,7 +29,14 @@ One whose policy enforces is refused with that reason, and `verdictd revert` say
 
 A source under `telemetry` speaks one of these dialects (`dialect`), whichever way it is read.
 A release says by `protocol` what is counted of it; one that its mesh's dialect does not count is refused with that reason.
+Connections have no latency: a release of them is promoted on those that failed alone, and its verdict says so.
+A policy that requires the slow end of latency to be shown is refused for it.
 Where denials are not known, requests that policy denies count as served; where ages are not, a pod's warm-up is not waited for.
+"""
+
+_PROOF = """### What each dialect is proven on
+
+The tests read some of it from proxies that run, the rest from pages and series in the form that such proxies wrote elsewhere.
 """
 
 _ANOTHER = """## One of your own
@@ -64,6 +71,8 @@ def page(kinds: Sequence[MeshKind]) -> str:
         "\n".join([table, *rows]) + "\n",
         _TELEMETRY,
         _dialects(kinds),
+        _PROOF,
+        _proof(kinds),
         *_notes(kinds),
         "## Rights on the API server\n",
     ]
@@ -80,6 +89,12 @@ def _dialects(kinds: Iterable[MeshKind]) -> str:
     ]
     head = "| dialect | counts | read from | denials | ages of pods |\n|---|---|---|---|---|"
     return "\n".join([head, *rows]) + "\n"
+
+
+def _proof(kinds: Iterable[MeshKind]) -> str:
+    told = {kind.telemetry.name: (kind.from_proxies or "nothing", kind.from_records or "nothing") for kind in kinds}
+    head = "| dialect | from a real proxy | in a recorded form |\n|---|---|---|"
+    return "\n".join([head, *(f"| `{name}` | {real} | {recorded} |" for name, (real, recorded) in told.items())]) + "\n"
 
 
 def _notes(kinds: Iterable[MeshKind]) -> Iterable[str]:

@@ -45,6 +45,9 @@ class Told:
     def cannot_count(self, release: Release) -> str | None:
         return None
 
+    def timed(self, release: Release) -> bool:
+        return True
+
     def cannot_tell(self, failures: object) -> Sequence[str]:
         return ()
 

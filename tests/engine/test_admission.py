@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from config.policy import LatencyTolerance, Tolerances
 from daemon.errors import InvalidInput
 from daemon.model import Action, Command, Outcome, Stage
 from tests.hand.ports import HandTelemetry, Scene, running, until, verdict_of
@@ -51,4 +52,18 @@ async def test_a_release_of_which_nothing_could_be_counted_is_refused_with_the_r
         await engine.submit(RELEASE, release_id=ID)
     assert str(caught.value) == (
         "$.protocol: made-up telemetry has no counters of tcp; take it back by hand where it goes wrong (verdictd revert)"
+    )
+
+
+async def test_a_policy_that_requires_the_slow_end_is_refused_for_connections_which_have_none() -> None:
+    scene = Scene()
+    scene.telemetry.tells_latencies = False
+    strict = Tolerances(latency=LatencyTolerance(require_slow_end=True))
+    scene.policies["strict"] = msgspec.structs.replace(POLICY, tolerances=strict)
+    async with running(scene) as engine:
+        with pytest.raises(InvalidInput) as caught:
+            await engine.submit(msgspec.structs.replace(RELEASE, policy="strict"), release_id=ID)
+    assert str(caught.value) == (
+        "$.policy: policy 'strict' cannot be honoured: it requires the slow end of latency to be shown "
+        "(tolerances.latency.require_slow_end), and no latency is known of TCP; name a policy that does not require it"
     )

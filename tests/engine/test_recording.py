@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from analyzers.counts import Arm
 from daemon import recordings
 from daemon.engine import recovery
 from daemon.errors import VerdictdError
-from daemon.model import Record, Stage
+from daemon.model import Outcome, Reading, Record, Stage
 from daemon.offline.replay import replay_file
 from daemon.recorder import Recorder
 from daemon.recordings import Header
@@ -168,3 +169,21 @@ async def test_a_disk_that_hangs_does_not_stop_the_ticks_and_what_it_holds_is_a_
         while not hanging.path(ID).exists() or len(hanging.path(ID).read_bytes().splitlines()) < 2:
             await asyncio.sleep(0.01)
     assert "ends before a decision" in replay_file(hanging.path(ID)).reason
+
+
+async def test_connections_are_promoted_on_their_failures_alone_after_a_kill_too_and_so_says_the_replay(tmp_path: Path) -> None:
+    counted = Reading(seconds=1.0, baseline=Arm(requests=900, errors=1), canary=Arm(requests=100))
+    scene = Scene(telemetry=HandTelemetry([gap("first reading"), counted]), recorder=Recorder(tmp_path))
+    scene.telemetry.tells_latencies = False
+    async with killed(scene) as engine:
+        await engine.submit(msgspec.structs.replace(RELEASE, protocol="tcp"), release_id=ID)
+        while engine.views()[0].ticks < 4:
+            await asyncio.sleep(0)
+    await nothing_is_written()
+    scene.recorder = Recorder(tmp_path)
+    async with running(scene) as engine:
+        verdict = await verdict_of(engine)
+    await nothing_is_written()
+    assert verdict.outcome is Outcome.PROMOTE
+    assert verdict.reason.endswith("canary connections; no latency is known of TCP: promoted on failed connections alone")
+    assert replay_file(tmp_path / f"{ID}.jsonl").reason == verdict.reason

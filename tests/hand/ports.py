@@ -135,9 +135,13 @@ class HandTelemetry:
         self.forgotten: list[str] = []
         self.asked: list[list[str]] = []
         self.uncounted: str | None = None
+        self.tells_latencies = True
 
     def cannot_count(self, release: Release) -> str | None:
         return self.uncounted
+
+    def timed(self, release: Release) -> bool:
+        return self.tells_latencies
 
     def cannot_tell(self, failures: Failures) -> Sequence[str]:
         return ("failures.mirrored: this one cannot tell; leave it out",) if failures.mirrored == "excused" else ()

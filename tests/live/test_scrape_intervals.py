@@ -76,6 +76,9 @@ class Counted:
     def cannot_count(self, release: Release) -> str | None:
         return self.telemetry.cannot_count(release)
 
+    def timed(self, release: Release) -> bool:
+        return True
+
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         readings = await self.telemetry.read(watches)
         for release_id, reading in readings.items():

@@ -25,8 +25,9 @@ ISTIO = {"virtualservices", "destinationrules", "serviceentries", "workloadentri
 
 @dataclasses.dataclass(slots=True)
 class Cluster:
-    """Objects by path. ``faults`` holds answers for the next requests of a method, in order, instead of the right one;
-    ``failing`` says how often a path is answered 500 before that; ``listed`` are the kinds that there are definitions of."""
+    """Objects by path. ``faults`` holds answers for the next requests of a method, in order, instead of the right one, or of a
+    method and a path (``PATCH /apis/...``), which is what requests that go out side by side can be told by; ``failing`` says how
+    often a path is answered 500 before that; ``listed`` are the kinds that there are definitions of."""
 
     kubeconfig: Path
     objects: dict[str, Json] = dataclasses.field(default_factory=dict)
@@ -56,7 +57,7 @@ class Cluster:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.method, request.path))
-        if queued := self.faults.get(request.method):
+        if queued := self.faults.get(f"{request.method} {request.path}") or self.faults.get(request.method):
             return await queued.pop(0)(request)
         return await (await self._right(request))(request)
 

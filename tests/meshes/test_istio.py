@@ -200,13 +200,12 @@ async def test_an_object_that_is_gone_does_not_hold_the_others_up(api: Cluster, 
 async def test_of_two_failures_the_one_that_can_be_tried_again_is_told(api: Cluster, router: IstioRouter) -> None:
     """Otherwise the object that only had a conflict would be given up with the one that may not be written."""
     api.put(VIRTUAL_SERVICES, vs("second"))
-    for faults in (
-        [status(403), *[status(409)] * 4],
-        [status(409), status(403), *[status(409)] * 3],
-    ):
-        api.faults["PATCH"] = faults
+    for forbidden, conflicting in (("web", "second"), ("second", "web")):
+        for name, faults in ((forbidden, [status(403)]), (conflicting, [status(409)] * 4)):
+            api.faults[f"PATCH {VIRTUAL_SERVICES.path(namespace='shop', name=name)}"] = faults
         with pytest.raises(Conflict):
             await router.revert(SUBSETS)
+        assert not any(api.faults.values()), "each has had its own"
 
 
 async def test_a_read_that_fails_for_the_moment_is_told(api: Cluster, router: IstioRouter) -> None:

@@ -247,6 +247,7 @@ def _from_envoys(schema: str, arms: tuple[ArmSpec, ArmSpec], labels: Callable[[i
 _ENVOY = _from_envoys("envoy", SERVICES, _of("web-v{}"))
 _GATEWAY = _from_envoys("envoy-gateway", _clusters(_RULE), _of(_RULE))
 _CONSUL = _from_envoys("consul", SUBSETS, _consul)
+_OSM = _from_envoys("osm", _clusters(_OSM_CLUSTER), _of(_OSM_CLUSTER))
 
 REQUESTS: Mapping[str, Dialect] = {
     "istio": Dialect(schema="istio", arms=WORKLOADS, request=lambda arm, how: _istio(arm, how, "destination")),
@@ -264,7 +265,7 @@ REQUESTS: Mapping[str, Dialect] = {
     "envoy gateway": _GATEWAY[0],
     "consul": _CONSUL[0],
     "osm": Dialect(schema="osm", arms=WORKLOADS, request=_osm, grpc=False, on_page=False),
-    "osm by clusters": _from_envoys("osm", _clusters(_OSM_CLUSTER), _of(_OSM_CLUSTER))[0],
+    "osm by clusters": _OSM[0],
 }
 
 CONNECTIONS: Mapping[str, Dialect] = {
@@ -285,4 +286,5 @@ CONNECTIONS: Mapping[str, Dialect] = {
     "envoy": _ENVOY[1],
     "envoy gateway": _GATEWAY[1],
     "consul": _CONSUL[1],
+    "osm by clusters": _OSM[1],
 }

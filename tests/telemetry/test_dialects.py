@@ -10,9 +10,13 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analyzers.judge import fold, start, terms_of
+from analyzers.ruling import Ruling
+from config.policy import Policy, Promotion
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Reading
+from daemon.recordings import sample_of
 from daemon.telemetry.counters.collection import Collection, Timing
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.factory import telemetry_from
@@ -175,6 +179,32 @@ async def test_a_connection_that_breaks_off_in_a_later_tick_is_an_error_of_that_
     reading = await it.read()
     assert reading.canary is not None
     assert (reading.canary.requests, reading.canary.errors) == (4, 4), "none was opened: these four are all that is known"
+
+
+@pytest.mark.parametrize(("broken", "outcome"), [(0, "promote"), (3, "rollback")])
+@pytest.mark.parametrize("name", CONNECTIONS)
+async def test_connections_alone_promote_a_canary_that_holds_them_and_take_back_one_that_does_not(
+    name: str, broken: int, outcome: str
+) -> None:
+    it = await begun(CONNECTIONS[name])
+    policy = Policy(window_seconds=300.0, promotion=Promotion(min_requests=100, min_seconds=5.0))
+    timed = it.telemetry.timed(it.watches[0].release)
+    terms = terms_of(policy, tick_seconds=5.0, window_seconds=300.0, timed=timed)
+    state = start(terms)
+    ruled: list[Ruling] = []
+    bounds_ms: tuple[float, ...] = ()
+    while not ruled or ruled[-1].outcome == "continue":
+        for arm, often in ((0, 90), (1, 30)):
+            for _ in range(often):
+                it.opens(0, arm)
+        for _ in range(broken):
+            it.ends(0, 1, "refused")
+        sample, bounds_ms = sample_of(await it.read(), t=5.0 * (len(ruled) + 1), bounds_ms=bounds_ms)
+        [(state, ruling)] = fold([terms], [state], [sample])
+        ruled.append(ruling)
+    assert ruled[-1].outcome == outcome
+    alone = ruled[-1].reason.endswith("no latency is known of TCP: promoted on failed connections alone")
+    assert alone == (outcome == "promote")
 
 
 @given(data=st.data(), name=st.sampled_from(list(REQUESTS)))

@@ -34,6 +34,7 @@ class Source:
         self.untold: tuple[str, ...] = ()
         self.uncounted: dict[str, str] = {}
         self.ends: Callable[[], None] = lambda: None
+        self.tells_latencies = True
         self._clock, self._late = clock, late_seconds
         self._last: dict[str, float] = {}
 
@@ -42,6 +43,9 @@ class Source:
 
     def cannot_count(self, release: Release) -> str | None:
         return self.uncounted.get(release.protocol)
+
+    def timed(self, release: Release) -> bool:
+        return self.tells_latencies
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
         self.asked.append([one.release_id for one in watches])
@@ -203,3 +207,10 @@ async def test_a_release_that_ends_while_proxies_are_asked_costs_the_others_noth
         found = await scene.read(WATCH, OTHER)
         assert set(found) == {"web-1"}
         assert set(scene.both._releases) == {"web-1"}, "nothing of it is kept"
+
+
+@pytest.mark.parametrize(("first", "second"), [(True, False), (False, True), (False, False)])
+def test_latencies_are_waited_for_where_either_tells_them(first: bool, second: bool) -> None:
+    scene = Scene()
+    scene.first.tells_latencies, scene.second.tells_latencies = first, second
+    assert scene.both.timed(WATCH.release) == (first or second)

@@ -1,12 +1,14 @@
 """The tables: which series are an arm's."""
 
+from dataclasses import replace
+
 import pytest
 
 from daemon.meshes.envoy.telemetry import SCHEMA as ENVOY
 from daemon.meshes.istio.telemetry import SCHEMA as ISTIO
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release
-from daemon.telemetry.schema import selectors
+from daemon.telemetry.schema import Schema, selectors
 
 
 def release(arm: ArmSpec) -> Release:
@@ -52,3 +54,13 @@ def test_envoy_arms_are_clusters() -> None:
 def test_the_counter_that_forgets_what_envoy_failed_itself_is_never_asked_for() -> None:
     names = [name for schema in schemas().values() for view in schema.views for name in view.names]
     assert not [name for name in names if name.endswith("upstream_rq_total")]
+
+
+@pytest.mark.parametrize("schema", schemas().values(), ids=schemas().keys())
+def test_requests_have_latencies_in_every_dialect_and_connections_in_none(schema: Schema) -> None:
+    assert {protocol: schema.has_latency(protocol) for protocol in schema.protocols} == {"http": True, "tcp": False}
+
+
+def test_requests_without_a_latency_are_no_view() -> None:
+    with pytest.raises(ValueError, match="requests_total: requests have a histogram of latency"):
+        replace(ENVOY.views[0], requests="requests_total", latency=None)

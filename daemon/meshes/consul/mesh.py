@@ -15,6 +15,11 @@ CONSUL = MeshKind(
     telemetry=SCHEMA,
     arms="`subset` of the service, or `service`, at those who ask",
     proven="Consul and its Envoys",
+    from_proxies=(
+        "requests and latencies by service and subset: pages of Envoys that a Consul 1.14 has configured (a server that is "
+        "optional); gRPC too: raw bins of an Envoy with clusters of such names"
+    ),
+    from_records="connections",
     notes=(
         GRPC_NOTE,
         CONNECTIONS_NOTE,

@@ -43,6 +43,7 @@ ENVOY = MeshKind(
     routes="the routes file of one Envoy (RDS), in YAML or JSON",
     arms="`service`: the cluster",
     proven="Envoy",
+    from_proxies="requests, latencies as text and as raw bins, gRPC, connections: pages of an Envoy, and a Prometheus",
     notes=(
         GRPC_NOTE,
         (

@@ -14,6 +14,8 @@ ENVOY_GATEWAY = MeshKind(
     telemetry=SCHEMA,
     arms="`service`: the cluster, as `httproute/shop/web/rule/0/backend/1`; a rule's backends must have clusters of their own",
     proven="Envoy with clusters of such names",
+    from_proxies="requests and gRPC: pages and raw bins of an Envoy whose clusters have the names that it gives them",
+    from_records="connections",
     notes=(
         "The same as a plain Envoy's.",
         "Arms whose backends share a cluster, as those of one rule may, cannot be told apart.",

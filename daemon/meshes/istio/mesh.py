@@ -113,7 +113,12 @@ ISTIO = MeshKind(
         ),
         "buckets": "add that bound to the sidecars' histograms (annotation sidecar.istio.io/statsHistogramBuckets)",
     },
-    proven="kube-apiserver, istiod and Envoy; series as its sidecars, gateways and waypoints write them",
+    proven="kube-apiserver, istiod and Envoy",
+    from_proxies="denials and ages: an Envoy with a policy filter, under the names of Istio's bootstrap",
+    from_records=(
+        "requests, latencies and connections of sidecars, gateways and waypoints, as these write them since 1.20: its own proxy is "
+        "not run; a Prometheus is"
+    ),
     notes=(
         "Ambient: the waypoint counts requests (`reporter: waypoint`); without one there are only ztunnel's connections.",
         "A gateway counts for pods without sidecars (`reporter: gateway`).",

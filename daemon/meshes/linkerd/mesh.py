@@ -13,7 +13,8 @@ LINKERD = MeshKind(
     settings=LinkerdMesh,
     telemetry=SCHEMA,
     arms="`workload`, `version` or `labels` where Prometheus copies pods' labels; else `service` or `workload` at those who ask",
-    proven="series and pages as its proxy of 2025 wrote them",
+    proven="nothing that runs",
+    from_records="requests, latencies, denials, ages and connections, inbound and outbound: pages as its proxy wrote them in 2025",
     notes=(
         (
             "At the pods that serve, the labels by which arms are known are those that Prometheus copies from pods, as "

@@ -13,7 +13,9 @@ OSM = MeshKind(
     settings=OsmMesh,
     telemetry=SCHEMA,
     arms="`workload` through Prometheus; or `service`: the cluster, as `shop/web-v2\\|8080`",
-    proven="series in the form that its sidecars' filter writes (1.2), and Envoy with clusters of such names",
+    proven="Envoy with clusters of such names",
+    from_proxies="requests and gRPC by cluster: pages and raw bins of an Envoy whose clusters have the names that it gives them",
+    from_records="requests and latencies by workload, in the form that its sidecars' filter writes (1.2); connections",
     notes=(
         (
             "Its sidecars' own pages have all labels inside of the metrics' names: by workload it is read through "

@@ -80,6 +80,7 @@ def _terms(path: Path, header: Header, policy: Policy, *, release: Release, tick
             window_seconds=window_seconds,
             weight=release.weight,
             bounds_ms=header.bounds_ms,
+            timed=header.timed,
         )
     except ValueError as error:
         raise InvalidInput(str(error), path=f"{path}:1", fix="correct the header or give another --policy") from error

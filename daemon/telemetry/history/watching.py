@@ -32,6 +32,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     samples: tuple[Sample, ...]
     bounds_ms: tuple[float, ...]
     split: bool
+    timed: bool
     tick_seconds: float
     counted: int
 
@@ -115,6 +116,7 @@ class History:
             samples=tuple(samples),
             bounds_ms=bounds_ms,
             split=telemetry.split,
+            timed=telemetry.timed(release),
             tick_seconds=source.timing.tick_seconds,
             counted=counted,
         )

@@ -86,6 +86,7 @@ async def test_each_request_is_counted_once_however_wide_the_pieces_are() -> Non
     one = await history(wide).watched(RELEASE, begin=BEGIN, end=END)
     other = await history(narrow).watched(RELEASE, begin=BEGIN, end=END)
     assert one == other
+    assert one.timed
     assert len(wide.asked) < len(narrow.asked)
     baseline, canary = ([getattr(sample, arm) for sample in one.samples] for arm in ("baseline", "canary"))
     assert sum(arm.requests for arm in canary if arm is not None) == END - BEGIN - 30.0

@@ -56,6 +56,9 @@ async def _observe(settings: Settings, release: Release, *, failures: Failures, 
         if untold := telemetry.cannot_tell(failures):
             wrong, _, fix = untold[0].rpartition("; ")
             raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="--release", fix=fix)
+        if not telemetry.timed(release):
+            reason = "no latency is known of TCP, and what a watch would find is foretold from latencies too"
+            raise InvalidInput(reason, path="--release", fix="watch it under a policy whose mode is observe")
         watch = Watch(release_id="plan", release=release, failures=failures, pods=pods)
         seen, last = await _watch(telemetry, watch, seconds=seconds)
         split, tick_seconds = telemetry.split, telemetry.tick_seconds

@@ -151,7 +151,7 @@ class Proxy:
         return web.Response(text="\n".join(lines) + "\n")
 
 
-async def observe(tmp_path: Path, proxy: Proxy, *argv: str) -> int:
+async def observe(tmp_path: Path, proxy: Proxy, *argv: str, **changed: str) -> int:
     async with stub() as server:
         server.does(proxy.page)
         settings = {
@@ -161,7 +161,7 @@ async def observe(tmp_path: Path, proxy: Proxy, *argv: str) -> int:
         }
         (tmp_path / "s.json").write_text(json.dumps(settings), encoding="utf-8")
         release = {"service": "web", "baseline": {"service": "web-v1"}, "canary": {"service": "web-v2"}, "weight": 10}
-        (tmp_path / "r.json").write_text(json.dumps(release), encoding="utf-8")
+        (tmp_path / "r.json").write_text(json.dumps({**release, **changed}), encoding="utf-8")
         files = ["--config", str(tmp_path / "s.json"), "--release", str(tmp_path / "r.json")]
         return await asyncio.to_thread(main, ["plan", "--json", *QUICK, *files, "--observe", "1", *argv])
 
@@ -185,6 +185,13 @@ async def test_a_service_that_is_not_there_is_said_to_be_so(tmp_path: Path, caps
 
     assert await observe(tmp_path, Empty()) == 64
     assert "nothing was seen: baseline: no series yet" in capsys.readouterr().err
+
+
+async def test_connections_are_not_foretold_and_that_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    proxy = Proxy()
+    assert await observe(tmp_path, proxy, protocol="tcp") == 64
+    assert "no latency is known of TCP, and what a watch would find is foretold from latencies too" in capsys.readouterr().err
+    assert not proxy.readings
 
 
 async def observe_istio(tmp_path: Path, kubeconfig: Path) -> list[str]:

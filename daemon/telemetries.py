@@ -16,8 +16,11 @@ from daemon.pods.sidecars import sidecars_from
 from daemon.pods.watching import PodWatch
 from daemon.ports.telemetry import Telemetry
 from daemon.telemetry.factory import telemetry_from
-from daemon.telemetry.prometheus.controlplanes import ControlPlanes, control_planes
-from daemon.telemetry.signalled import SignalledTelemetry
+from daemon.telemetry.prometheus.armsigns import ArmQuestions
+from daemon.telemetry.prometheus.client import prometheus_client
+from daemon.telemetry.prometheus.controlplanes import ControlPlanes
+from daemon.telemetry.prometheus.slowly import EVERY_SECONDS, SlowQuestion
+from daemon.telemetry.signalled import SignalledTelemetry, SignalSource
 
 
 async def open_telemetry(
@@ -39,36 +42,50 @@ async def open_telemetry(
         return watch
 
     async def opened(name: str, entry: TelemetrySettings) -> Telemetry:
-        planes = await _control_planes(settings, stack, name=name, clock=clock, pool=pool)
+        more = await _of_the_store(settings, stack, name=name, clock=clock, pool=pool)
         if isinstance(entry, SidecarTelemetry):
             fallback = _fallback(settings, entry)
             made = sidecars_from(entry, fallback=fallback, watch_of=watch_of, schemas=schemas(), clock=clock, name=name, pool=pool)
-            return SignalledTelemetry(await stack.enter_async_context(made), planes)
+            return SignalledTelemetry(await stack.enter_async_context(made), more)
         made = telemetry_from(entry, clock=clock, name=name, pool=pool, schemas=schemas())
         pods_there = PodSignals(WatchedStates(PodsOfArms(watch_of)), clock=clock)
-        return SignalledTelemetry(await stack.enter_async_context(made), [pods_there, *planes])
+        return SignalledTelemetry(await stack.enter_async_context(made), [pods_there, *more])
 
     return {name: await opened(name, entry) for name, entry in settings.telemetry.items()}
 
 
-async def _control_planes(
+async def _of_the_store(
     settings: Settings, stack: AsyncExitStack, *, name: str, clock: Clock, pool: ParserPool
-) -> list[ControlPlanes]:
-    """What asks for the control planes of the meshes of a source; of sidecars, the store is asked that stands in for them."""
+) -> list[SignalSource]:
+    """What asks a source's store for more than counts; of sidecars, that of the store that stands in for them."""
     entry, kinds = settings.telemetry[name], {key: kind_of(mesh) for key, mesh in settings.meshes.items() if mesh.telemetry == name}
     store = _fallback(settings, entry) if isinstance(entry, SidecarTelemetry) else entry
     if not isinstance(store, PrometheusTelemetry):
         return []
-    asking = control_planes(
-        store,
-        planes={kind.name: kind.control_plane for kind in kinds.values() if kind.control_plane is not None},
-        kind_of={key: kind.name for key, kind in kinds.items()},
-        clock=clock,
-        name=name,
-        pool=pool,
-    )
-    one = await stack.enter_async_context(asking)
-    return [] if one is None else [one]
+    planes = {kind.name: kind.control_plane for kind in kinds.values() if kind.control_plane is not None}
+    signs = {key: kind.arm_signs for key, kind in kinds.items() if kind.arm_signs is not None}
+    client, url = prometheus_client(store, entry=f"telemetry.{name}", pool=pool, connections=2, keep_seconds=2.0 * EVERY_SECONDS)
+    await stack.enter_async_context(client)
+
+    def question(what: str) -> SlowQuestion:
+        one = SlowQuestion(client, url=url, clock=clock, what=f"{what} of telemetry {name}")
+        stack.push_async_callback(one.close)
+        return one
+
+    found: list[SignalSource] = []
+    if planes and store.control_plane != "ignored":
+        found.append(
+            ControlPlanes(
+                question("the control planes"),
+                planes=planes,
+                kind_of={key: kind.name for key, kind in kinds.items()},
+                matchers=store.matchers,
+                heeded=store.control_plane,
+            )
+        )
+    if signs:
+        found.append(ArmQuestions(question("what stands before the arms"), signs=signs, matchers=store.matchers))
+    return found
 
 
 def _fallback(settings: Settings, entry: SidecarTelemetry) -> PrometheusTelemetry | None:

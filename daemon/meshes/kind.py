@@ -12,7 +12,7 @@ from config.settings import KubeMesh, Mesh
 from daemon.kube.rights import Right
 from daemon.ports.routing import RouteFollower, TrafficRouter
 from daemon.telemetry.schema import Schema
-from daemon.telemetry.signs import ControlPlane
+from daemon.telemetry.signs import ArmSigns, ControlPlane
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -64,6 +64,7 @@ class MeshKind:
         from_records: what of it they read in the form that real proxies wrote elsewhere, for the documents; empty: nothing.
         build: the series by which its control plane says which version it is, as a selector; empty: there is none.
         control_plane: by which series of its own it is known to work; null: by none.
+        arm_signs: what may stand between an arm and those who ask it; null: nothing that is known.
         mends: what to do in the mesh so that its telemetry tells more, by what is missing.
         notes: what a person must know of its telemetry, a sentence or two each, for the documents.
     """
@@ -80,6 +81,7 @@ class MeshKind:
     from_records: str = ""
     build: str = ""
     control_plane: ControlPlane | None = None
+    arm_signs: ArmSigns | None = None
     mends: Mapping[Mend, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

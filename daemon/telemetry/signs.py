@@ -4,12 +4,15 @@ A mesh's own knowledge, which its folder has. The one decision: an expression an
 them are one question with a short answer; and a series that is not there is no answer, neither good nor bad.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import Template
-from typing import Final
+from typing import Final, Literal
 
-from analyzers.counts import Effect
-from daemon.model import Signal
+from analyzers.counts import About, Effect
+from analyzers.words import percent
+from daemon.model import ArmSpec, Release, Signal
 
 WITHIN_SECONDS: Final = 120
 """What has grown within so long is wrong now."""
@@ -36,7 +39,7 @@ class Sign:
 
     def signal(self, value: float, *, effect: Effect | None = None) -> Signal:
         """It stands, with this value; ``effect``: if another one is wanted of it."""
-        words = self.words.format(value=f"{-(-value // 1):.0f}", percent=f"{100.0 * value:.0f} %")
+        words = self.words.format(value=f"{math.ceil(value)}", percent=f"{100.0 * value:.0f} %")
         return Signal(kind=self.kind, about="mesh", effect=effect or self.effect, words=words)
 
 
@@ -57,9 +60,53 @@ class ControlPlane:
     install: str
 
 
-def asked(expression: str, *, kind: str, matchers: str) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSign:
+    """One sign that something stands between an arm and those who ask it.
+
+    Attributes:
+        kind: what it is called; one of few names.
+        effect: what it does while it stands for the canary; of a baseline it is only said.
+        by: whether its samples are of pods or of clusters as Envoy calls them.
+        expressions: PromQL; the first has samples only while it stands, and ``words`` may use the values of all. ``$those`` stands
+            for the matchers of the arms, and comes last in each selector; ``$by`` for the labels that tell them apart.
+        several: what an arm's samples come to together.
+        words: for a person; ``{whose}`` is the arm, ``{v0}`` the first value, rounded up, and ``{p0}`` the same of a part of one.
+    """
+
+    kind: str
+    effect: Effect
+    by: Literal["pod", "cluster"]
+    expressions: tuple[str, ...]
+    several: Literal["sum", "max"]
+    words: str
+
+    def signal(self, values: Sequence[float], *, about: About) -> Signal:
+        """It stands, with these values."""
+        told = {f"v{at}": f"{math.ceil(value)}" for at, value in enumerate(values)}
+        told |= {f"p{at}": percent(value) for at, value in enumerate(values)}
+        effect: Effect = self.effect if about == "canary" else "says"
+        return Signal(kind=self.kind, about=about, effect=effect, words=self.words.format(whose=f"the {about}", **told))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmSigns:
+    """The signs of arms in a mesh, and how its arms are known there.
+
+    Attributes:
+        signs: all of them.
+        cluster_label: of Envoy's name of a cluster.
+        clusters: the pattern of the names of an arm's clusters, for Python and RE2; null where the arm has none of its own.
+    """
+
+    signs: tuple[ArmSign, ...]
+    cluster_label: str = "envoy_cluster_name"
+    clusters: Callable[[Release, ArmSpec], str | None] = lambda _release, _arm: None
+
+
+def asked(expression: str, *, kind: str, these: str = "", those: str = "", by: str = "") -> str:
     """One part of a question: an expression that is filled in, and whose answer is known by its kind."""
-    filled = Template(expression).substitute(these=matchers, within=f"{WITHIN_SECONDS}s", seconds=WITHIN_SECONDS)
+    filled = Template(expression).substitute(these=these, those=those, by=by, within=f"{WITHIN_SECONDS}s", seconds=WITHIN_SECONDS)
     return f'label_replace({filled},"{KIND}","{kind}","","")'
 
 

@@ -1,7 +1,9 @@
 """Whether a control plane works, asked of a real Prometheus that scrapes a page as istiod writes it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
@@ -12,14 +14,22 @@ from aiohttp import web
 from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
+from daemon.meshes.envoy.controlplane import heard_of
 from daemon.meshes.istio.controlplane import CONTROL_PLANE
+from daemon.meshes.linkerd.controlplane import CONTROL_PLANE as LINKERD
 from daemon.model import ArmSpec, Reading, Release, Signal, Watch
 from daemon.telemetry import signs
-from daemon.telemetry.prometheus import controlplanes
-from daemon.telemetry.prometheus.controlplanes import ControlPlanes, control_planes
+from daemon.telemetry.prometheus import slowly
+from daemon.telemetry.prometheus.client import prometheus_client
+from daemon.telemetry.prometheus.controlplanes import ControlPlanes
+from daemon.telemetry.prometheus.slowly import SlowQuestion
+from daemon.telemetry.signs import ControlPlane
+from tests.hand import istio_objects
 from tests.hand.servers import app_of, serving
+from tests.servers.envoy import envoy
+from tests.servers.locate import require
 from tests.servers.prometheus import prometheus
-from tests.servers.run import LOOPBACK
+from tests.servers.run import LOOPBACK, free_ports
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(240)]
 
@@ -27,6 +37,7 @@ WITHIN_SECONDS = 6
 RELEASE = Release(service="web", mesh="prod", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
 WATCH = Watch(release_id="web-1", release=RELEASE)
 Effect = Literal["excuses", "says"]
+_CLUSTER = {"cluster": "prod"}
 
 
 class Page:
@@ -59,27 +70,24 @@ class Page:
         return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
 
 
+@asynccontextmanager
+async def asking(
+    url: str, *, plane: ControlPlane = CONTROL_PLANE, effect: Effect = "excuses", matchers: Mapping[str, str] = _CLUSTER
+) -> AsyncIterator[ControlPlanes]:
+    settings, clock = PrometheusTelemetry(url=url, dialect="istio"), SystemClock()
+    async with ParserPool(unparsed_bytes=2**22) as pool:
+        client, base = prometheus_client(settings, entry="telemetry.mesh", pool=pool, connections=1)
+        question = SlowQuestion(client, url=base, clock=clock, what="a control plane")
+        async with client:
+            try:
+                yield ControlPlanes(question, planes={"istio": plane}, kind_of={"prod": "istio"}, matchers=matchers, heeded=effect)
+            finally:
+                await question.close()
+
+
 class Scene:
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
-
-    @asynccontextmanager
-    async def asking(self, *, effect: Effect = "excuses", matchers: dict[str, str] | None = None) -> AsyncIterator[ControlPlanes]:
-        settings = PrometheusTelemetry(
-            url=self.url, dialect="istio", control_plane=effect, matchers={"cluster": "prod"} if matchers is None else matchers
-        )
-        async with ParserPool(unparsed_bytes=2**22) as pool:
-            made = control_planes(
-                settings,
-                planes={"istio": CONTROL_PLANE},
-                kind_of={"prod": "istio"},
-                clock=SystemClock(),
-                name="mesh",
-                pool=pool,
-            )
-            async with made as one:
-                assert one is not None
-                yield one
 
 
 async def told(one: ControlPlanes) -> tuple[Signal, ...]:
@@ -99,7 +107,7 @@ async def until(one: ControlPlanes, *kinds: str) -> tuple[Signal, ...]:
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signs, "WITHIN_SECONDS", WITHIN_SECONDS)
-    monkeypatch.setattr(controlplanes, "EVERY_SECONDS", 0.2)
+    monkeypatch.setattr(slowly, "EVERY_SECONDS", 0.2)
 
 
 @asynccontextmanager
@@ -112,8 +120,8 @@ async def world(folder: Path) -> AsyncIterator[Scene]:
 
 
 async def test_what_istiod_says_of_itself_is_told_while_it_is_so_and_no_longer(tmp_path: Path) -> None:
-    async with world(tmp_path) as scene, scene.asking() as one, scene.asking(effect="says") as cautious:
-        async with scene.asking(matchers={"cluster": "elsewhere"}) as other:
+    async with world(tmp_path) as scene, asking(scene.url) as one, asking(scene.url, effect="says") as cautious:
+        async with asking(scene.url, matchers={"cluster": "elsewhere"}) as other:
             async with asyncio.timeout(60.0):
                 while not one._known:
                     assert await told(one) == ()
@@ -152,7 +160,7 @@ async def test_what_istiod_says_of_itself_is_told_while_it_is_so_and_no_longer(t
 async def test_what_an_istiod_has_counted_that_has_just_begun_is_of_now_and_of_one_that_is_met_for_the_first_time_it_is_not_known(
     tmp_path: Path,
 ) -> None:
-    async with world(tmp_path) as scene, scene.asking() as one:
+    async with world(tmp_path) as scene, asking(scene.url) as one:
         scene.page.rejects, scene.page.uptime_seconds = 7, 4000
         async with asyncio.timeout(60.0):
             while not one._known:
@@ -163,8 +171,82 @@ async def test_what_an_istiod_has_counted_that_has_just_begun_is_of_now_and_of_o
 
 
 async def test_a_store_that_does_not_know_the_control_plane_says_nothing_of_it(tmp_path: Path) -> None:
-    async with prometheus(tmp_path, []) as store, Scene(Page(), store.url).asking() as one:
+    async with prometheus(tmp_path, []) as store, asking(store.url) as one:
         async with asyncio.timeout(30.0):
-            while one._standing.last_success_at is None:
+            while not one._asking.fresh:
                 assert await told(one) == ()
         assert await told(one) == ()
+
+
+class ProxyPage:
+    """What two proxies tell of whom they take their configuration from."""
+
+    def __init__(self) -> None:
+        self.lines: tuple[str, ...] = ()
+
+    async def answer(self, _request: web.Request) -> web.Response:
+        return web.Response(text="\n".join((*self.lines, "")), content_type="text/plain")
+
+
+@pytest.mark.parametrize(
+    ("plane", "well", "broken", "kind", "words"),
+    [
+        (
+            LINKERD,
+            ('control_response_total{classification="success"} 100',),
+            ('control_response_total{classification="success"} 100', 'control_response_total{classification="failure"} %d'),
+            "control_plane_failing",
+            "of what the proxies asked Linkerd's control plane within 2 min failed",
+        ),
+        (
+            LINKERD,
+            ('control_response_total{classification="success"} 100', "identity_cert_expiration_timestamp_seconds 0"),
+            ('control_response_total{classification="success"} 100', "identity_cert_expiration_timestamp_seconds 1700000000"),
+            "certificates_expired",
+            "the certificates of 1 proxies have expired",
+        ),
+        (
+            heard_of("Consul"),
+            ("envoy_control_plane_connected_state 1", "envoy_cluster_manager_cds_update_rejected 0"),
+            ("envoy_control_plane_connected_state 1", "envoy_cluster_manager_cds_update_rejected %d"),
+            "config_rejected",
+            "proxies have rejected configuration of Consul",
+        ),
+    ],
+)
+async def test_control_planes_that_only_their_proxies_tell_of(
+    tmp_path: Path, plane: ControlPlane, well: tuple[str, ...], broken: tuple[str, ...], kind: str, words: str
+) -> None:
+    page = ProxyPage()
+    page.lines = well
+    async with serving(app_of(page.answer)) as port:
+        job = {"job_name": "proxies", "static_configs": [{"targets": [f"{LOOPBACK}:{port}"]}]}
+        async with prometheus(tmp_path, [job]) as store, asking(store.url, plane=plane, matchers={}) as one:
+            async with asyncio.timeout(60.0):
+                while not one._known:
+                    assert await told(one) == ()
+            assert await told(one) == ()
+            counted = itertools.count(1)
+            async with asyncio.timeout(60.0):
+                while not (signals := await told(one)):
+                    number = next(counted)
+                    page.lines = tuple(line % number if "%" in line else line for line in broken)
+    assert [(signal.kind, signal.effect) for signal in signals] == [(kind, "excuses")]
+    assert words in signals[0].words
+
+
+async def test_an_envoy_that_has_lost_its_control_plane_says_so(tmp_path: Path) -> None:
+    require("envoy")
+    (admin_port,) = free_ports(1)
+    config = tmp_path / "bootstrap.json"
+    nobody = istio_objects.bootstrap(istiod=f"{LOOPBACK}:9", admin_port=admin_port, proxy_port=0, backends={})
+    config.write_text(json.dumps(nobody))
+    async with envoy(tmp_path, config, admin_port):
+        job = {
+            "job_name": "proxies",
+            "metrics_path": "/stats/prometheus",
+            "static_configs": [{"targets": [f"{LOOPBACK}:{admin_port}"]}],
+        }
+        async with prometheus(tmp_path / "store", [job]) as store, asking(store.url, plane=heard_of("Consul"), matchers={}) as one:
+            [lost] = await until(one, "proxies_cut_off")
+    assert lost.words == "100 % of the proxies have lost Consul, and go on with what they had"

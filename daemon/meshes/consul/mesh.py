@@ -2,6 +2,7 @@
 
 from config.settings import Mesh
 from daemon.meshes.consul.telemetry import SCHEMA
+from daemon.meshes.envoy.controlplane import heard_of
 from daemon.meshes.envoy.mesh import CONNECTIONS_NOTE, GRPC_NOTE
 from daemon.meshes.kind import MeshKind
 
@@ -13,6 +14,7 @@ class ConsulMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
 CONSUL = MeshKind(
     settings=ConsulMesh,
     telemetry=SCHEMA,
+    control_plane=heard_of("Consul"),
     arms="`subset` of the service, or `service`, at those who ask",
     proven="Consul and its Envoys",
     from_proxies=(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from config.settings import BaseUrl, FileName, Mesh
+from daemon.meshes.envoy.signs import ARM_SIGNS
 from daemon.meshes.envoy.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
@@ -39,6 +40,7 @@ ENVOY = MeshKind(
     settings=EnvoyMesh,
     router=_router,
     telemetry=SCHEMA,
+    arm_signs=ARM_SIGNS,
     connections=8,
     routes="the routes file of one Envoy (RDS), in YAML or JSON",
     arms="`service`: the cluster",

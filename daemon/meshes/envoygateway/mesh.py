@@ -1,6 +1,7 @@
 """Envoy Gateway: its row. Its telemetry is read; its routes are not steered."""
 
 from config.settings import Mesh
+from daemon.meshes.envoy.controlplane import heard_of
 from daemon.meshes.envoygateway.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind
 
@@ -12,6 +13,7 @@ class EnvoyGatewayMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 ENVOY_GATEWAY = MeshKind(
     settings=EnvoyGatewayMesh,
     telemetry=SCHEMA,
+    control_plane=heard_of("Envoy Gateway"),
     arms="`service`: the cluster, as `httproute/shop/web/rule/0/backend/1`; a rule's backends must have clusters of their own",
     proven="Envoy with clusters of such names",
     from_proxies="requests and gRPC: pages and raw bins of an Envoy whose clusters have the names that it gives them",

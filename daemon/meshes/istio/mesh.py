@@ -8,6 +8,7 @@ from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.kube.rights import Right
 from daemon.meshes.istio.controlplane import CONTROL_PLANE
+from daemon.meshes.istio.signs import ARM_SIGNS
 from daemon.meshes.istio.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
@@ -105,6 +106,7 @@ ISTIO = MeshKind(
     arms="`subset` or `service`; or `version` or `labels`, by DestinationRules",
     build='istio_build{component="pilot"}',
     control_plane=CONTROL_PLANE,
+    arm_signs=ARM_SIGNS,
     mends={
         "ages": "have envoy_server_uptime scraped with the sidecars' other series (keep it in metric_relabel_configs)",
         "denials": (

@@ -2,6 +2,7 @@
 
 from config.settings import Mesh
 from daemon.meshes.kind import MeshKind
+from daemon.meshes.linkerd.controlplane import CONTROL_PLANE
 from daemon.meshes.linkerd.telemetry import SCHEMA
 
 
@@ -12,6 +13,7 @@ class LinkerdMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, t
 LINKERD = MeshKind(
     settings=LinkerdMesh,
     telemetry=SCHEMA,
+    control_plane=CONTROL_PLANE,
     arms="`workload`, `version` or `labels` where Prometheus copies pods' labels; else `service` or `workload` at those who ask",
     proven="nothing that runs",
     from_records="requests, latencies, denials, ages and connections, inbound and outbound: pages as its proxy wrote them in 2025",

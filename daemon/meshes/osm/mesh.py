@@ -1,6 +1,7 @@
 """Open Service Mesh: its row. Its telemetry is read; its routes are not steered."""
 
 from config.settings import Mesh
+from daemon.meshes.envoy.controlplane import heard_of
 from daemon.meshes.kind import MeshKind
 from daemon.meshes.osm.telemetry import SCHEMA
 
@@ -12,6 +13,7 @@ class OsmMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
 OSM = MeshKind(
     settings=OsmMesh,
     telemetry=SCHEMA,
+    control_plane=heard_of("OSM's controller"),
     arms="`workload` through Prometheus; or `service`: the cluster, as `shop/web-v2\\|8080`",
     proven="Envoy with clusters of such names",
     from_proxies="requests and gRPC by cluster: pages and raw bins of an Envoy whose clusters have the names that it gives them",

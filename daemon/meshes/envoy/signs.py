@@ -1,0 +1,94 @@
+"""What an Envoy knows of the arms that it asks, beside how their answers were: retries, ejections, circuit breakers, TLS.
+
+Its figures of a cluster count attempts: one that failed and was tried again with success is a failure there, and none to its user.
+"""
+
+from typing import Literal
+
+from daemon.model import ArmSpec, Release
+from daemon.telemetry.signs import ArmSign, ArmSigns
+from daemon.telemetry.wire import literal
+
+
+def _sum(series: str) -> str:
+    return f"sum by ($by) (increase({series}[$within]))"
+
+
+def _grown(kind: str, *, series: str, words: str) -> ArmSign:
+    """A counter that should stand still."""
+    expression = f"({_sum(series)} > 0)"
+    return ArmSign(kind=kind, effect="says", by="cluster", expressions=(expression,), several="sum", words=words)
+
+
+def cluster_signs(*, response_class: str, failed: str) -> tuple[ArmSign, ...]:
+    """The signs of clusters. Meshes differ in the label of a response's class, and in how they write 5."""
+    attempts = _sum("envoy_cluster_upstream_rq_xx{$those}")
+    failures = _sum(f'envoy_cluster_upstream_rq_xx{{{response_class}="{failed}",$those}}')
+    retries = _sum("envoy_cluster_upstream_rq_retry{$those}")
+    return (
+        ArmSign(
+            kind="retries",
+            effect="says",
+            by="cluster",
+            expressions=(
+                f"({failures} / {attempts} and {retries} / {attempts} > 0.001)",
+                f"clamp_min(({failures} - {retries}) / ({attempts} - {retries}), 0)",
+            ),
+            several="max",
+            words="{whose} failed {p0} of the attempts within 2 min; with retries, users saw {p1} fail",
+        ),
+        ArmSign(
+            kind="ejected",
+            effect="holds",
+            by="cluster",
+            expressions=("(max by ($by) (envoy_cluster_outlier_detection_ejections_active{$those}) > 0)",),
+            several="max",
+            words="{v0} of the endpoints of {whose} are ejected by outlier detection, and are sent nothing",
+        ),
+        _grown(
+            "breaker_open",
+            series="envoy_cluster_upstream_rq_pending_overflow{$those}",
+            words="a circuit breaker kept {v0} requests from {whose} within 2 min",
+        ),
+        _grown(
+            "pool_full",
+            series="envoy_cluster_upstream_cx_overflow{$those}",
+            words="the proxies' pool of connections to {whose} was full {v0} times within 2 min",
+        ),
+        _grown(
+            "tls_failed",
+            series="envoy_cluster_ssl_connection_error{$those}",
+            words="{v0} TLS connections to {whose} failed within 2 min",
+        ),
+    )
+
+
+def sidecar_signs(container: str) -> tuple[ArmSign, ...]:
+    """Whether the sidecars are short of CPU or memory, by what kubelets tell of a container (cAdvisor)."""
+    of = f'{{container="{container}",$those}}'
+    throttled, periods = (_sum(f"container_cpu_cfs_{name}_total{of}") for name in ("throttled_periods", "periods"))
+    used, limit = (f"max by ($by) (container_{name}_bytes{of})" for name in ("memory_working_set", "spec_memory_limit"))
+
+    def sign(kind: Literal["sidecar_cpu", "sidecar_memory"], expression: str, words: str) -> ArmSign:
+        return ArmSign(kind=kind, effect="holds", by="pod", expressions=(expression,), several="max", words=words)
+
+    return (
+        sign(
+            "sidecar_cpu",
+            f"({throttled} / {periods} > 0.25)",
+            f"a sidecar of {{whose}} ({container}) is short of CPU: throttled in {{p0}} of the time, which slows its pod down",
+        ),
+        sign(
+            "sidecar_memory",
+            f"({used} / ({limit} > 0) > 0.9)",
+            f"a sidecar of {{whose}} ({container}) uses {{p0}} of the memory that it may",
+        ),
+    )
+
+
+def _cluster(release: Release, arm: ArmSpec) -> str | None:
+    del release
+    return None if arm.service is None else literal(arm.service.partition(".")[0])
+
+
+ARM_SIGNS = ArmSigns(signs=cluster_signs(response_class="envoy_response_code_class", failed="5"), clusters=_cluster)

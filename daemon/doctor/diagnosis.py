@@ -66,6 +66,7 @@ class Code(StrEnum):
     CLOCK = "clock"
     CLUSTER = "cluster"
     CONTROL_PLANE = "control-plane"
+    SIGNALS = "signals"
     PERMISSIONS = "permissions"
     ROUTE = "route"
     OBSERVED_ONLY = "observed-only"

@@ -97,8 +97,7 @@ class Examination:
         return await sources.examine(
             entry,
             name=name,
-            build=next((kind.build for kind in kinds), ""),
-            control_plane=next((kind.control_plane for kind in kinds), None),
+            kind=next(iter(kinds), None),
             cases=here,
             seconds=self.seconds,
             clock=self.clock,

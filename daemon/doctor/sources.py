@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
 from daemon.aio.clock import Clock
 from daemon.armpods import PodsByArm
-from daemon.doctor import counting, stores
+from daemon.doctor import counting, signsseen, stores
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.doctor.routes import Case
 from daemon.doctor.watching import Progress, watch
 from daemon.doctor.witness import Witness
 from daemon.engine.admission import WITHOUT_THE_SLOW_END, never_shown
 from daemon.errors import InvalidInput, VerdictdError
+from daemon.meshes.kind import MeshKind
 from daemon.meshes.registry import kind_of, schemas
 from daemon.model import Watch
 from daemon.ports import telemetry as port
@@ -19,7 +20,6 @@ from daemon.telemetry.counters.collection import Source
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.schema import Schema
-from daemon.telemetry.signs import ControlPlane
 
 _FOLLOWS: Mapping[Code, frozenset[Code]] = {
     Code.CLOCK_SKEW: frozenset({Code.STALE_DATA, Code.ARM_WITHOUT_SERIES, Code.LATE_SAMPLES, Code.NOT_COUNTED}),
@@ -39,8 +39,7 @@ async def examine(
     entry: PrometheusTelemetry | EnvoyTelemetry,
     *,
     name: str,
-    build: str,
-    control_plane: ControlPlane | None,
+    kind: MeshKind | None,
     cases: Cases,
     seconds: float,
     clock: Clock,
@@ -51,7 +50,7 @@ async def examine(
     Args:
         entry: its settings.
         name: of the entry.
-        build, control_plane: see ``MeshKind``.
+        kind: of the mesh that reads it; null: none does.
         cases: the releases that it counts.
         seconds: how long to watch them at most.
         clock: the daemon's.
@@ -69,7 +68,7 @@ async def examine(
             refused = [_refused(telemetry, case) for case, _ in cases]
             taken = [one for one, those in zip(cases, refused, strict=True) if not those]
             found = [one for those in refused for one in those]
-            found += await _store(entry, witness, where=where, build=build, control_plane=control_plane, clock=clock)
+            found += await _store(entry, witness, where=where, kind=kind, clock=clock)
             if any(one.code in stores.SILENT for one in found):
                 return found
             counted = await _watched(telemetry, witness, taken, where=where, seconds=seconds, clock=clock, progress=progress)
@@ -87,8 +86,7 @@ async def _store(
     witness: Witness,
     *,
     where: str,
-    build: str,
-    control_plane: ControlPlane | None,
+    kind: MeshKind | None,
     clock: Clock,
 ) -> list[Diagnosis]:
     """What the store behind it has; nothing where proxies are asked themselves."""
@@ -98,13 +96,16 @@ async def _store(
         source=witness.store,
         schema=witness.schema,
         where=where,
-        build=build,
+        build="" if kind is None else kind.build,
         stale_after_seconds=entry.stale_after_seconds,
-        control_plane=control_plane,
+        control_plane=None if kind is None else kind.control_plane,
+        arm_signs=None if kind is None else kind.arm_signs,
         heeded=entry.control_plane,
         matchers=entry.matchers,
     )
-    return await stores.examine(store, clock=clock)
+    found = await stores.examine(store, clock=clock)
+    unable = {Code.CLOCK_SKEW, *stores.SILENT}
+    return found if any(one.code in unable for one in found) else [*found, *await signsseen.examine(store)]
 
 
 async def _watched(

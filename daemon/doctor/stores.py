@@ -10,17 +10,16 @@ from typing import Literal
 from daemon.aio.clock import Clock
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.errors import Forbidden, TimedOut, VerdictdError
-from daemon.telemetry.prometheus.controlplanes import question
 from daemon.telemetry.prometheus.query import quoted
 from daemon.telemetry.prometheus.source import PrometheusSource
 from daemon.telemetry.schema import Schema, Selector, View
-from daemon.telemetry.signs import KIND, ControlPlane
+from daemon.telemetry.signs import ArmSigns, ControlPlane
 
-_MOST = 30
+MOST = 30
 """Services that are told."""
 _CLOCK_SECONDS = 5.0
 """Two clocks that differ by more were never set by the same time."""
-_LOOK = "[1s:1s]"
+LOOK = "[1s:1s]"
 """Makes raw samples of a question's answer, the one form that the reader takes."""
 
 SILENT = frozenset({Code.TELEMETRY_UNREACHABLE, Code.TELEMETRY_FORBIDDEN, Code.TELEMETRY_PARTIAL})
@@ -37,7 +36,7 @@ class Store:
         where: its place in the settings.
         build: the series by which the mesh's control plane says which it is; empty where it has none.
         stale_after_seconds: samples that are older are no information.
-        control_plane: by which of its own series it is known to work; null: by none.
+        control_plane, arm_signs: see ``MeshKind``.
         heeded: what signs that it does not do, by the settings.
         matchers: labels that all series have.
     """
@@ -48,6 +47,7 @@ class Store:
     build: str
     stale_after_seconds: float
     control_plane: ControlPlane | None = None
+    arm_signs: ArmSigns | None = None
     heeded: Literal["excuses", "says", "ignored"] = "excuses"
     matchers: Mapping[str, str] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ async def examine(store: Store, *, clock: Clock) -> list[Diagnosis]:
         if found[0].code is Code.CLOCK_SKEW:
             return found  # by such a clock nothing else can be said
         found += await _views(store, clock=clock)
-        return [*found, *await _control_plane(store)]
+        return found
     except VerdictdError as error:
         return [unanswered(error, where=store.where)]
 
@@ -139,14 +139,14 @@ Group = tuple[Mapping[str, str], float]
 
 async def _services(store: Store, view: View) -> list[Group]:
     by = ",".join(_service_labels(view))
-    answer = await store.source.asked(f"topk({_MOST},count by ({by}) ({_selector(view)})){_LOOK}")
+    answer = await store.source.asked(f"topk({MOST},count by ({by}) ({_selector(view)})){LOOK}")
     return sorted(((labels, count) for labels, _, count in answer), key=lambda one: -one[1])
 
 
 def _there(store: Store, view: View, groups: list[Group]) -> Diagnosis:
     names = ["/".join(labels.get(one, "none") for one in _service_labels(view)) for labels, _ in groups]
     word = "service" if len(groups) == 1 else "services"
-    more = f" (the {_MOST} with the most series)" if len(groups) == _MOST else ""
+    more = f" (the {MOST} with the most series)" if len(groups) == MOST else ""
     lines = tuple(f"{name}: {count:.0f} series" for name, (_, count) in zip(names, groups, strict=True))
     said = f"{view.requests}{_words(view.always)}: {len(groups)} {word}{more}"
     return Diagnosis(code=Code.SERIES, where=store.where, found=said, more=lines)
@@ -154,7 +154,7 @@ def _there(store: Store, view: View, groups: list[Group]) -> Diagnosis:
 
 async def _age(store: Store, view: View, clock: Clock) -> list[Diagnosis]:
     """Whether the newest sample is one that still counts."""
-    answer = await store.source.asked(f"max(timestamp({_selector(view)})){_LOOK}")
+    answer = await store.source.asked(f"max(timestamp({_selector(view)})){LOOK}")
     age = clock.now() - max((value for _, _, value in answer), default=clock.now())
     if age <= store.stale_after_seconds:
         return []
@@ -171,7 +171,7 @@ async def _nothing(store: Store, view: View) -> Diagnosis:
     labels = [label for label, _ in view.always]
     others = []
     if labels:
-        query = f"topk({_MOST},count by ({','.join(labels)}) ({{__name__={quoted(view.requests)}}})){_LOOK}"
+        query = f"topk({MOST},count by ({','.join(labels)}) ({{__name__={quoted(view.requests)}}})){LOOK}"
         others = [_words(tuple((label, one.get(label, "")) for label in labels)) for one, _, _ in await store.source.asked(query)]
     said = f"there is no {view.requests}{_words(view.always)}"
     if others:
@@ -189,7 +189,7 @@ async def _labels(store: Store, view: View, group: Mapping[str, str]) -> list[Di
     wanted = sorted({*view.arms.labels, store.schema.target.pod, store.schema.target.instance})
     where = _selector(view, {label: group[label] for label in _service_labels(view) if label in group})
     each = (f'label_replace(count({where[:-1]},{label}!=""}}),"label",{quoted(label)},"","")' for label in wanted)
-    there = {labels.get("label", "") for labels, _, _ in await store.source.asked(f"({' or '.join(each)}){_LOOK}")}
+    there = {labels.get("label", "") for labels, _, _ in await store.source.asked(f"({' or '.join(each)}){LOOK}")}
     missing = [label for label in wanted if label not in there]
     name = "/".join(group.get(label, "none") for label in _service_labels(view))
     said = f"{view.requests} of {name} has {', '.join(sorted(there)) or 'none of our labels'}"
@@ -208,7 +208,7 @@ async def _latency(store: Store, view: View) -> list[Diagnosis]:
     if view.latency is None:
         return []
     names = "|".join((f"{view.latency}_bucket", view.latency))
-    if await store.source.asked(f"count({{__name__=~{quoted(names)}}}){_LOOK}"):
+    if await store.source.asked(f"count({{__name__=~{quoted(names)}}}){LOOK}"):
         return []
     found = f"there is no histogram {view.latency}"
     return [Diagnosis(code=Code.NO_LATENCY, where=store.where, found=found, fix=let_through(view.latency))]
@@ -219,39 +219,6 @@ def let_through(histogram: str) -> str:
     return (
         f"let {histogram} through where series are dropped (metric_relabel_configs, keep-lists): without it only errors are judged"
     )
-
-
-async def _control_plane(store: Store) -> list[Diagnosis]:
-    """Which one answers, by the series in which it says so; and whether it works, by those that the daemon asks for."""
-    if not store.build:
-        return []
-    name = store.schema.name
-    answer = await store.source.asked(f"topk({_MOST},{store.build}){_LOOK}")
-    if not answer:
-        fix = f"have {name}'s control plane scraped: while it is broken a canary cannot be told from it"
-        return [Diagnosis(code=Code.CONTROL_PLANE_UNSEEN, where=store.where, found=f"there is no {store.build}", fix=fix)]
-    tags = ", ".join(sorted({labels.get("tag") or labels.get("version") or "none" for labels, _, _ in answer}))
-    found = f"{name}'s control plane answers; its version, by {store.build}: {tags}"
-    return [Diagnosis(code=Code.CONTROL_PLANE, where=store.where, found=found), *await _works(store)]
-
-
-async def _works(store: Store) -> list[Diagnosis]:
-    """What the daemon would hold against it now."""
-    plane = store.control_plane
-    if plane is None or store.heeded == "ignored":
-        return []
-    asked = {labels.get(KIND, ""): value for labels, _, value in await store.source.asked(question({"": plane}, store.matchers))}
-    if "/alive" not in asked:
-        said = f"nothing tells whether {plane.name} works: there is no {plane.alive.replace('$these', '')}"
-        return [Diagnosis(code=Code.CONTROL_PLANE_UNSEEN, where=store.where, found=said, fix=plane.install)]
-    stands = [sign.signal(value) for sign in plane.signs if (value := asked.get(f"/{sign.kind}")) is not None]
-    broken = [one.words for one in stands if one.effect != "says"]
-    if broken:
-        means = "nothing is judged while it is so" if store.heeded == "excuses" else "it is said in verdicts, and no more"
-        fix = f"mend it ({plane.name}'s log says more); where it is always so, set {store.where}.control_plane: says"
-        return [Diagnosis(code=Code.CONTROL_PLANE_BROKEN, where=store.where, found=f"{'; '.join(broken)}: {means}", fix=fix)]
-    said = f"{plane.name} works, as far as it is asked: {', '.join(sign.kind for sign in plane.signs)}"
-    return [Diagnosis(code=Code.CONTROL_PLANE, where=store.where, found=said, more=tuple(one.words for one in stands))]
 
 
 def _words(labels: Selector) -> str:

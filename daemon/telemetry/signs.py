@@ -5,7 +5,7 @@ them are one question with a short answer; and a series that is not there is no 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from string import Template
 from typing import Final, Literal
@@ -70,6 +70,7 @@ class ArmSign:
         by: whether its samples are of pods or of clusters as Envoy calls them.
         expressions: PromQL; the first has samples only while it stands, and ``words`` may use the values of all. ``$those`` stands
             for the matchers of the arms, and comes last in each selector; ``$by`` for the labels that tell them apart.
+        series: without which nothing is known of it.
         several: what an arm's samples come to together.
         words: for a person; ``{whose}`` is the arm, ``{v0}`` the first value, rounded up, and ``{p0}`` the same of a part of one.
     """
@@ -78,6 +79,7 @@ class ArmSign:
     effect: Effect
     by: Literal["pod", "cluster"]
     expressions: tuple[str, ...]
+    series: str
     several: Literal["sum", "max"]
     words: str
 
@@ -97,11 +99,13 @@ class ArmSigns:
         signs: all of them.
         cluster_label: of Envoy's name of a cluster.
         clusters: the pattern of the names of an arm's clusters, for Python and RE2; null where the arm has none of its own.
+        install: how to have their series in the store, for those of pods and of clusters.
     """
 
     signs: tuple[ArmSign, ...]
     cluster_label: str = "envoy_cluster_name"
     clusters: Callable[[Release, ArmSpec], str | None] = lambda _release, _arm: None
+    install: Mapping[Literal["pod", "cluster"], str]
 
 
 def asked(expression: str, *, kind: str, these: str = "", those: str = "", by: str = "") -> str:

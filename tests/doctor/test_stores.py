@@ -37,9 +37,7 @@ def series(value: float, *, at: float = NOW, **labels: str) -> list[object]:
 async def examined(url: str, **settings: object) -> list[Diagnosis]:
     clock = HandClock(NOW)
     entry = PrometheusTelemetry(url=url, dialect="istio", **settings)  # type: ignore[arg-type]  # what a test writes
-    return await sources.examine(
-        entry, name="mesh", build="", control_plane=None, cases=[], seconds=1.0, clock=clock, progress=lambda _: None
-    )
+    return await sources.examine(entry, name="mesh", kind=None, cases=[], seconds=1.0, clock=clock, progress=lambda _: None)
 
 
 async def test_an_answer_that_is_not_whole_is_told_as_that() -> None:

@@ -1,6 +1,6 @@
 """What an Envoy knows of the arms that it asks, beside how their answers were: retries, ejections, circuit breakers, TLS.
 
-Its figures of a cluster count attempts: one that failed and was tried again with success is a failure there, and none to its user.
+Its figures of a cluster count what users saw: an attempt that failed and was tried again is a retry there, and no failure.
 """
 
 from typing import Literal
@@ -16,14 +16,15 @@ def _sum(series: str) -> str:
 
 def _grown(kind: str, *, series: str, words: str) -> ArmSign:
     """A counter that should stand still."""
-    expression = f"({_sum(series)} > 0)"
-    return ArmSign(kind=kind, effect="says", by="cluster", expressions=(expression,), several="sum", words=words)
+    expression = f"({_sum(f'{series}{{$those}}')} > 0)"
+    return ArmSign(kind=kind, effect="says", by="cluster", expressions=(expression,), series=series, several="sum", words=words)
 
 
 def cluster_signs(*, response_class: str, failed: str) -> tuple[ArmSign, ...]:
     """The signs of clusters. Meshes differ in the label of a response's class, and in how they write 5."""
-    attempts = _sum("envoy_cluster_upstream_rq_xx{$those}")
-    failures = _sum(f'envoy_cluster_upstream_rq_xx{{{response_class}="{failed}",$those}}')
+    seen = _sum("envoy_cluster_upstream_rq_xx{$those}")
+    failed_ones = _sum(f'envoy_cluster_upstream_rq_xx{{{response_class}="{failed}",$those}}')
+    failures = f"({failed_ones} or 0 * {seen})"
     retries = _sum("envoy_cluster_upstream_rq_retry{$those}")
     return (
         ArmSign(
@@ -31,9 +32,10 @@ def cluster_signs(*, response_class: str, failed: str) -> tuple[ArmSign, ...]:
             effect="says",
             by="cluster",
             expressions=(
-                f"({failures} / {attempts} and {retries} / {attempts} > 0.001)",
-                f"clamp_min(({failures} - {retries}) / ({attempts} - {retries}), 0)",
+                f"(({failures} + {retries}) / ({seen} + {retries}) and {retries} / {seen} > 0.001)",
+                f"({failures} / {seen})",
             ),
+            series="envoy_cluster_upstream_rq_retry",
             several="max",
             words="{whose} failed {p0} of the attempts within 2 min; with retries, users saw {p1} fail",
         ),
@@ -42,22 +44,23 @@ def cluster_signs(*, response_class: str, failed: str) -> tuple[ArmSign, ...]:
             effect="holds",
             by="cluster",
             expressions=("(max by ($by) (envoy_cluster_outlier_detection_ejections_active{$those}) > 0)",),
+            series="envoy_cluster_outlier_detection_ejections_active",
             several="max",
             words="{v0} of the endpoints of {whose} are ejected by outlier detection, and are sent nothing",
         ),
         _grown(
             "breaker_open",
-            series="envoy_cluster_upstream_rq_pending_overflow{$those}",
+            series="envoy_cluster_upstream_rq_pending_overflow",
             words="a circuit breaker kept {v0} requests from {whose} within 2 min",
         ),
         _grown(
             "pool_full",
-            series="envoy_cluster_upstream_cx_overflow{$those}",
+            series="envoy_cluster_upstream_cx_overflow",
             words="the proxies' pool of connections to {whose} was full {v0} times within 2 min",
         ),
         _grown(
             "tls_failed",
-            series="envoy_cluster_ssl_connection_error{$those}",
+            series="envoy_cluster_ssl_connection_error",
             words="{v0} TLS connections to {whose} failed within 2 min",
         ),
     )
@@ -69,19 +72,21 @@ def sidecar_signs(container: str) -> tuple[ArmSign, ...]:
     throttled, periods = (_sum(f"container_cpu_cfs_{name}_total{of}") for name in ("throttled_periods", "periods"))
     used, limit = (f"max by ($by) (container_{name}_bytes{of})" for name in ("memory_working_set", "spec_memory_limit"))
 
-    def sign(kind: Literal["sidecar_cpu", "sidecar_memory"], expression: str, words: str) -> ArmSign:
-        return ArmSign(kind=kind, effect="holds", by="pod", expressions=(expression,), several="max", words=words)
+    def sign(kind: Literal["sidecar_cpu", "sidecar_memory"], expression: str, *, series: str, words: str) -> ArmSign:
+        return ArmSign(kind=kind, effect="holds", by="pod", expressions=(expression,), series=series, several="max", words=words)
 
     return (
         sign(
             "sidecar_cpu",
             f"({throttled} / {periods} > 0.25)",
-            f"a sidecar of {{whose}} ({container}) is short of CPU: throttled in {{p0}} of the time, which slows its pod down",
+            series="container_cpu_cfs_periods_total",
+            words=f"a sidecar of {{whose}} ({container}) is short of CPU: throttled in {{p0}} of the time",
         ),
         sign(
             "sidecar_memory",
             f"({used} / ({limit} > 0) > 0.9)",
-            f"a sidecar of {{whose}} ({container}) uses {{p0}} of the memory that it may",
+            series="container_spec_memory_limit_bytes",
+            words=f"a sidecar of {{whose}} ({container}) uses {{p0}} of the memory that it may",
         ),
     )
 
@@ -91,4 +96,8 @@ def _cluster(release: Release, arm: ArmSpec) -> str | None:
     return None if arm.service is None else literal(arm.service.partition(".")[0])
 
 
-ARM_SIGNS = ArmSigns(signs=cluster_signs(response_class="envoy_response_code_class", failed="5"), clusters=_cluster)
+ARM_SIGNS = ArmSigns(
+    signs=cluster_signs(response_class="envoy_response_code_class", failed="5"),
+    clusters=_cluster,
+    install={"cluster": "keep envoy_cluster_.* where series are dropped; a cluster without outlier detection has none of it"},
+)

@@ -21,4 +21,12 @@ ARM_SIGNS = ArmSigns(
     signs=(*cluster_signs(response_class="response_code_class", failed="5xx"), *sidecar_signs("istio-proxy")),
     cluster_label="cluster_name",
     clusters=_clusters,
+    install={
+        "cluster": (
+            "annotate the pods of the clients: proxy.istio.io/config: {proxyStatsMatcher: {inclusionRegexps: "
+            '[".*outlier_detection.*", ".*upstream_rq_(retry|xx|.xx|pending_overflow).*", ".*upstream_cx_overflow.*", '
+            '".*ssl.connection_error.*"]}}'
+        ),
+        "pod": "have the kubelets' cAdvisor scraped (/metrics/cadvisor), with the labels container, namespace and pod",
+    },
 )

@@ -58,8 +58,7 @@ async def examine(store: Store, *, clock: Clock) -> list[Diagnosis]:
         found = [await _clock(store, clock)]
         if found[0].code is Code.CLOCK_SKEW:
             return found  # by such a clock nothing else can be said
-        found += await _views(store, clock=clock)
-        return found
+        return [*found, *await _views(store, clock=clock)]
     except VerdictdError as error:
         return [unanswered(error, where=store.where)]
 

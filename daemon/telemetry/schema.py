@@ -301,18 +301,23 @@ CLUSTERS = ("cluster", "cluster_name", "cluster_id", "k8s_cluster", "k8s_cluster
 """What clusters are told apart by in a store that several share, in the wild."""
 
 
+NAMESPACES = ("namespace", "kubernetes_namespace", "k8s_namespace_name")
+"""What the namespace of a scraped pod is called, in the wild."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetLabels:
     """Labels that say whose series it is, and where it was scraped.
 
     Attributes:
         pod, instance: of the target.
-        clusters: the first of these that a series has names its cluster.
+        clusters: the first of these that a series has names its cluster. namespaces: the same of its pod's namespace.
     """
 
     pod: str = "pod"
     instance: str = "instance"
     clusters: tuple[str, ...] = CLUSTERS
+    namespaces: tuple[str, ...] = NAMESPACES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,7 @@ def labels_of(schema: Schema) -> frozenset[str]:
     found |= {test.label for view in views for counter in view.beside for test in counter.when}
     found |= {test.label for test in schema.streams}
     found |= {test.label for counter in schema.about.denials for test in (*counter.when, *counter.unless)}
-    return frozenset(found | {schema.target.pod, schema.target.instance, *schema.target.clusters})
+    return frozenset(found | {schema.target.pod, schema.target.instance, *schema.target.clusters, *schema.target.namespaces})
 
 
 def _instead(label: str, known: Collection[str]) -> str:
@@ -168,6 +168,7 @@ def _target(target: TargetLabels, rename: Rename) -> TargetLabels:
         pod=rename(target.pod),
         instance=rename(target.instance),
         clusters=tuple(rename(label) for label in target.clusters),
+        namespaces=tuple(rename(label) for label in target.namespaces),
     )
 
 

@@ -4,7 +4,7 @@ A source asks and reads, and nothing else; what its samples mean is worked out f
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,6 +59,7 @@ class Collection:
         late_seconds: by how much samples of a target come later than those of the most punctual one, where they do.
         summed: targets that are none: their samples do not say of which pod they are.
         instances: the ``instance`` labels of the targets.
+        places: targets that are named pods, by where they are scraped.
         met: series that were looked at, ours or not.
         nearby: of arms without a series (0 baseline, 1 canary, by release), what was looked for and what there is instead.
         epoch_offset: what turns a time of its samples into seconds since 1970.
@@ -81,6 +82,7 @@ class Collection:
         "met",
         "metadata",
         "nearby",
+        "places",
         "summed",
         "there",
         "unknown",
@@ -98,6 +100,7 @@ class Collection:
         self.late_seconds: Mapping[str, float] = {}
         self.summed: set[str] = set()
         self.instances: set[str] = set()
+        self.places: dict[str, set[str]] = {}
         self.answered: dict[str, float] = {}
         self.failed: dict[str, str] = {}
         self.there: set[str] | None = None
@@ -200,6 +203,28 @@ class Collection:
         for arm, targets in other.builders.items():
             self.builders.setdefault(arm, {}).update(targets)
 
+    def know(self, series: Series) -> None:
+        """Learn of a target from one of its counters."""
+        self.instances.add(series.instance)
+        self.clusters[series.target] = series.cluster
+        if series.place:
+            self.places.setdefault(series.place, set()).add(series.target)
+        if not series.pod:
+            self.summed.add(series.target)
+
+    def drop_copies(self) -> None:
+        """Of a pod that several scrape, and not all of them name in full, keep the target that is named best."""
+        for copy, targets in [
+            one for place, named in self.places.items() for one in _copies(place, named) if one[0] in self.answered
+        ]:
+            arms = [arm for arm in self.builders.values() if copy in arm]
+            for arm in arms:
+                if not targets.isdisjoint(arm):
+                    del arm[copy]
+            if all(copy not in arm for arm in arms):
+                # It has not answered without a word of the arm: it is not looked at.
+                del self.answered[copy]
+
     def unsettled(self) -> dict[str, float]:
         """Targets of whose newest scrape only a part is there yet, and when the newest was that is whole."""
         found: dict[str, float] = {}
@@ -240,6 +265,15 @@ class Collection:
             for target, builder in builders.items()
             if builder.counted
         }
+
+
+def _copies(place: str, named: AbstractSet[str]) -> Iterator[tuple[str, AbstractSet[str]]]:
+    """Targets that are others less fully named: the place alone, and a pod without its namespace; and which these are."""
+    yield place, named
+    if len(named) > 1:
+        for target in named:
+            if full := {other for other in named if other.endswith(f"/{target}")}:
+                yield target, full
 
 
 def _looked_at(arm: ArmKey, series: Series) -> bool:

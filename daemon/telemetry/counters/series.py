@@ -88,6 +88,7 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
         ending: how its requests ended, as far as its labels say.
         le: upper bound, for a bucket; NaN where it has none that can be read, which is its histogram's fault and nobody else's.
         instance: the label of that name, which every series of one target has.
+        place: where its pod is scraped, where the pod is named: another scraper may name it by that alone.
         cluster: the label of that name, which a store for several clusters gives to all series of one.
         of_target: its target says this of itself, and not of an arm.
     """
@@ -101,6 +102,7 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
     target: str
     pod: str
     instance: str
+    place: str = ""
     cluster: str = ""
     of_target: bool
     label_set: LabelSet
@@ -280,8 +282,11 @@ class SeriesIndex:
         # A target is one pod: its name tells nothing apart there.
         names = sorted(label for label in labels if label not in ("le", of.pod))
         instance, pod = labels.get(of.instance, ""), labels.get(of.pod, "")
-        cluster = next((labels[label] for label in of.clusters if labels.get(label)), "")
-        target = pod or _sidecar(instance)
+        cluster, namespace = (
+            next((labels[label] for label in those if labels.get(label)), "") for those in (of.clusters, of.namespaces)
+        )
+        # Pods of a set have the same names in every namespace.
+        named, place = _within(cluster, f"{namespace}/{pod}" if namespace and pod else pod), _within(cluster, _sidecar(instance))
         ours = tuple([(label, labels[label]) for label in self._arm_labels if label in labels])
         return Series(
             kind=kind,
@@ -291,7 +296,8 @@ class SeriesIndex:
             scraper=",".join(labels[label] for label in names if label in self._scrapers or "replica" in label),
             ending=self._ending(labels, ended=ended),
             le=le,
-            target=sys.intern(f"{target}@{cluster}" if cluster else target),
+            target=sys.intern(named or place),
+            place=place if named else "",
             pod=pod or instance,
             instance=instance,
             cluster=cluster,
@@ -339,6 +345,10 @@ def _bound(le: str) -> float:
         return number(le, path="le")
     except InvalidInput:
         return math.nan
+
+
+def _within(cluster: str, name: str) -> str:
+    return f"{name}@{cluster}" if cluster and name else name
 
 
 def _sidecar(instance: str) -> str:

@@ -147,6 +147,7 @@ class HistorySource:
             collected.met += 1
             if (series := self._series(key)) is not None:
                 self._take(series, held, first, last, into=collected)
+        collected.drop_copies()
         return collected
 
     def _take(self, series: Series, held: _Held, first: int, last: int, *, into: Collection) -> None:
@@ -160,9 +161,7 @@ class HistorySource:
         at, before = held.times[last - 1], held.times[last - 2] if last - first > 1 else None
         into.answered[series.target] = max(at, into.answered.get(series.target, at))
         if series.kind is SampleKind.COUNTER:
-            into.clusters[series.target] = series.cluster
-            if not series.pod:
-                into.summed.add(series.target)
+            into.know(series)
         spacing = self._spacing_seconds if before is None else at - before
         value = number(held.values[last - 1], path=series.identity)
         into.add(series, value, target=series.target, pod=series.pod, at=at, before=before, spacing_seconds=spacing)

@@ -148,6 +148,7 @@ class PrometheusSource:
         for target, at in late.items():
             if target in into.answered:
                 into.answered[target] = max(at, into.answered[target])
+        into.drop_copies()
         unsettled = into.unsettled()
         for target, at in unsettled.items():
             into.answered[target] = at
@@ -251,10 +252,7 @@ class PrometheusSource:
         """Learn of the target from one of its counters."""
         if newest is not None:
             self.pace.meet(series.target, newest, before=before)
-        into.instances.add(series.instance)
-        into.clusters[series.target] = series.cluster
-        if not series.pod:
-            into.summed.add(series.target)
+        into.know(series)
 
 
 def _scraped_before(values: Sequence[tuple[float, str]]) -> float | None:

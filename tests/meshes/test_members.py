@@ -7,8 +7,8 @@ import pytest
 from daemon.armpods import PodsByArm
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json
-from daemon.meshes.istio.members import revision, workloads
 from daemon.meshes.istio.router import IstioRouter
+from daemon.meshes.members import revision, workloads
 from daemon.model import ArmSpec, Release
 from tests.meshes.cluster import Cluster
 from tests.meshes.objects import Item, behind, pod, rule, service, to, virtual_service

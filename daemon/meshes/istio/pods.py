@@ -4,19 +4,18 @@ How many are ready, that surely nobody is there, or why it is not known: what an
 may know is not known, and neither is what we may not read.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from daemon.armpods import ArmPods
 from daemon.errors import NotFound, VerdictdError
 from daemon.kube.endpoints import Endpoint, endpoints
 from daemon.kube.resources import Json
 from daemon.meshes.backing import Backing, PodSelector
-from daemon.meshes.istio.destinationrule import Labels, SubsetLabels
+from daemon.meshes.istio.destinationrule import SubsetLabels
 from daemon.meshes.istio.hosts import Destination, fits, half_spelled, normal, service_of
+from daemon.meshes.members import Read, alone, carries, members, selector_of
 from daemon.meshes.references import listed, nearest
-
-Read = Sequence[Json] | VerdictdError
-"""Objects, or why they could not be read."""
 
 # Of the node, the cluster and the network: istio/istio, pilot/pkg/serviceregistry/util/label, ``AugmentLabels``.
 ADDED_BY_ISTIO = frozenset(
@@ -67,6 +66,26 @@ def backing_of(arm: Destination, seen: Observed, *, multi_cluster: bool) -> Back
     )
 
 
+def arm_pods(arm: Destination, seen: Observed, *, neighbours: Read = ()) -> ArmPods:
+    """Who stands behind the arm, pod by pod.
+
+    Args:
+        arm: a host, and a subset of it.
+        seen: what was read of it; its pods are those that carry its labels, or those that its Service selects.
+        neighbours: the Services of its namespace, where another one might select the same pods.
+    """
+    labels = _chosen_by(seen)
+    if unknown := _pods_unknown(arm, seen):
+        return ArmPods(labels=labels, unknown=unknown)
+    assert not isinstance(seen.slices, VerdictdError)  # they would be unknown
+    assert not isinstance(seen.pods, VerdictdError)
+    named = {str(pod.get("metadata", {}).get("name")): pod for pod in seen.pods if carries(pod, seen.subset.labels or {})}
+    found = members(named, endpoints(seen.slices))
+    service = service_of(arm.host)
+    only = alone(service[0], [named[one.name] for one in found], neighbours) if service is not None else ""
+    return ArmPods(pods=found, labels=labels, service=only)
+
+
 def with_workloads(found: Backing, entries: Read) -> Backing:
     """An arm that no pod serves, given the WorkloadEntries of its namespace: machines that are no pods may serve it."""
     if isinstance(entries, VerdictdError):
@@ -108,6 +127,25 @@ def labels_unknown(seen: Observed, behind: Mapping[str, Endpoint]) -> str:
     if any(one.pod is None for one in behind.values()):
         return "some of its endpoints are no pods, and have no labels that can be read"
     return ""
+
+
+def _pods_unknown(arm: Destination, seen: Observed) -> str:
+    """Why it is not known which pods are the arm's; empty where it is."""
+    if service_of(arm.host) is None:
+        return f"{arm.host} is no Kubernetes service"
+    if isinstance(seen.slices, VerdictdError):
+        return f"its EndpointSlices could not be read: {seen.slices}"
+    if isinstance(seen.pods, VerdictdError):
+        return f"its pods could not be read: {seen.pods}"
+    behind = endpoints(seen.slices)
+    if behind and not any(one.pod for one in behind.values()):
+        return "its endpoints are no pods"
+    return seen.subset.missing or labels_unknown(seen, behind)
+
+
+def _chosen_by(seen: Observed) -> Mapping[str, str]:
+    service = None if isinstance(seen.service, VerdictdError) else selector_of(seen.service)
+    return {**(service or {}), **(seen.subset.labels or {})}
 
 
 def _of_subset(seen: Observed, behind: Mapping[str, Endpoint]) -> Mapping[str, Endpoint]:
@@ -168,15 +206,3 @@ def _pod_selector(arm: Destination, seen: Observed) -> PodSelector | None:
     selector = None if isinstance(seen.service, VerdictdError) else selector_of(seen.service)
     chosen = None if selector is None else (service[1], frozenset(selector.items()))
     return PodSelector(host=arm.host, labels=frozenset(seen.subset.labels.items()), selector=chosen)
-
-
-def selector_of(service: Json | None) -> Labels | None:
-    """By what a Service chooses its pods; null when it has none of its own."""
-    spec = (service or {}).get("spec") or {}
-    return None if spec.get("type") == "ExternalName" else spec.get("selector") or None
-
-
-def carries(pod: Json, labels: Labels) -> bool:
-    """Whether an object has all these labels."""
-    carried = pod.get("metadata", {}).get("labels") or {}
-    return all(carried.get(key) == value for key, value in labels.items())

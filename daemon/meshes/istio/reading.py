@@ -17,8 +17,9 @@ from daemon.meshes.istio import destinationrule
 from daemon.meshes.istio.destinationrule import Labels, Rules, SubsetLabels, looked_everywhere, subset_labels
 from daemon.meshes.istio.hosts import Arms, Destination, half_spelled, service_of
 from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, WORKLOAD_ENTRIES
-from daemon.meshes.istio.pods import Observed, Read, selector_of
+from daemon.meshes.istio.pods import Observed
 from daemon.meshes.kuberouter import settled
+from daemon.meshes.members import Read, selector_of
 
 AskRules = Callable[[str], Coroutine[Any, Any, Sequence[Json]]]
 """Gives the DestinationRules of a namespace, as they are now."""

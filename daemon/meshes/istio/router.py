@@ -22,7 +22,6 @@ from daemon.meshes.istio import pods, reading, virtualservice
 from daemon.meshes.istio.arms import Located
 from daemon.meshes.istio.destinationrule import Rules
 from daemon.meshes.istio.hosts import Arms, half_spelled
-from daemon.meshes.istio.members import arm_pods
 from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.meshes.istio.pods import Observed
 from daemon.meshes.istio.reading import Discovered
@@ -147,7 +146,8 @@ class IstioArms:
         )
         backings = await self._backings(arms, baseline, canary)
         members = PodsByArm(
-            baseline=arm_pods(arms.baseline, baseline, neighbours=beside), canary=arm_pods(arms.canary, canary, neighbours=beside)
+            baseline=pods.arm_pods(arms.baseline, baseline, neighbours=beside),
+            canary=pods.arm_pods(arms.canary, canary, neighbours=beside),
         )
         return *backings, members
 

@@ -16,6 +16,7 @@ from daemon.kube import asking
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Resource
 from daemon.kube.rights import Right, Scope, Verb
+from daemon.kube.versions import served_version
 from daemon.meshes.registry import kind_of
 
 _ROLES: Mapping[Scope, str] = {
@@ -90,13 +91,14 @@ async def _served(kube: KubeClient, meshes: Mapping[str, Mesh]) -> list[Diagnosi
     for name, mesh in meshes.items():
         kind = kind_of(mesh)
         wanted = dict.fromkeys(one for right in kind.rights for one in right.resources if one.group)
-        missing = [one for one in wanted if not await asking.serves(kube, one)]
+        served = {one: await served_version(kube.document, one) for one in wanted}
+        missing = [one for one in wanted if served[one] is None and not one.optional]
         if missing:
             said = f"the API server does not serve {', '.join(f'{one} {one.version}' for one in missing)}"
             fix = f"install {kind.name}'s CustomResourceDefinitions here, or name the cluster that has them: meshes.{name}.cluster"
             found.append(Diagnosis(code=Code.MESH_NOT_SERVED, where=f"meshes.{name}", found=said, fix=fix))
         elif wanted:
-            groups = ", ".join(dict.fromkeys(f"{one.group}/{one.version}" for one in wanted))
+            groups = ", ".join(dict.fromkeys(f"{one.group}/{version}" for one, version in served.items() if version))
             said = f"the API server serves {groups}, as {kind.name}'s objects are read and written"
             found.append(Diagnosis(code=Code.CONTROL_PLANE, where=f"meshes.{name}", found=said))
     return found

@@ -1,8 +1,8 @@
-"""What the API server says of itself and of us: its version, what it serves, who we are, and what we may do."""
+"""What the API server says of itself and of us: its version, who we are, and what we may do."""
 
 from dataclasses import dataclass
 
-from daemon.errors import NotFound, VerdictdError
+from daemon.errors import VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Resource
 from daemon.kube.rights import Verb
@@ -24,16 +24,6 @@ class Answer:
 async def version(kube: KubeClient) -> str:
     """As ``v1.33.1``. Raises ``VerdictdError``."""
     return str((await kube.document("/version")).get("gitVersion") or "of no version that it tells")
-
-
-async def serves(kube: KubeClient, resource: Resource) -> bool:
-    """Whether it knows objects of this kind. Raises ``VerdictdError`` where it does not say."""
-    path = f"/apis/{resource.group}/{resource.version}" if resource.group else f"/api/{resource.version}"
-    try:
-        listed = (await kube.document(path)).get("resources") or ()
-    except NotFound:
-        return False
-    return any(isinstance(one, dict) and one.get("name") == resource.plural for one in listed)
 
 
 async def who_we_are(kube: KubeClient) -> str:

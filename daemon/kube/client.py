@@ -13,11 +13,12 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from config.settings import Kubernetes
-from daemon.errors import TimedOut, Unavailable
+from daemon.errors import NotFound, TimedOut, Unavailable
 from daemon.kube import answers
 from daemon.kube.credentials import Authenticated, Query
 from daemon.kube.resources import Json, Resource
 from daemon.kube.transport import Transport, connect
+from daemon.kube.versions import ServedVersions
 
 _PAGE = 500
 # A million objects, more than an API server is built for.
@@ -42,6 +43,7 @@ class KubeClient:
     def __init__(self, settings: Kubernetes, *, connector: Callable[[Kubernetes], Awaitable[Transport]] = connect) -> None:
         self._server = Authenticated(settings, connector=connector)
         self._timeout = settings.request_timeout_seconds
+        self._versions = ServedVersions(self.document)
 
     async def connect(self) -> None:
         """Read the credentials and open the session now. Raises as ``Authenticated.connect``."""
@@ -53,7 +55,8 @@ class KubeClient:
 
     async def get(self, resource: Resource, *, name: str, namespace: str | None = None) -> Json:
         """One object, as it is now."""
-        return await self._call("GET", resource.path(namespace=namespace, name=name))
+        served = await self._versions.of(resource)
+        return await self._call("GET", served.path(namespace=namespace, name=name))
 
     async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "") -> Listing:
         """All objects, page by page.
@@ -62,9 +65,20 @@ class KubeClient:
             Expired: the list grew old between two pages.
             Unavailable: pages without end, as no API server has them.
         """
+        served = await self._versions.of(resource)
+        try:
+            return await self._pages(served.path(namespace=namespace), labels=labels)
+        except NotFound:
+            if not self._versions.forget(resource):
+                raise
+        # Another version may be served since.
+        served = await self._versions.of(resource)
+        return await self._pages(served.path(namespace=namespace), labels=labels)
+
+    async def _pages(self, path: str, *, labels: str) -> Listing:
         items: list[Json] = []
         query = [("limit", str(_PAGE)), *([("labelSelector", labels)] if labels else [])]
-        path, more, seen = resource.path(namespace=namespace), "", set[str]()
+        more, seen = "", set[str]()
         while len(seen) < _MOST_PAGES:
             page = await self._call("GET", path, query=[*query, *([("continue", more)] if more else [])])
             items += [item for item in page.get("items") or () if isinstance(item, dict)]
@@ -92,7 +106,7 @@ class KubeClient:
             Refused: the object would be invalid.
         """
         query = [("fieldValidation", "Strict"), ("fieldManager", "verdictd")]
-        path = resource.path(namespace=namespace, name=name)
+        path = (await self._versions.of(resource)).path(namespace=namespace, name=name)
         return await self._call("PATCH", path, query=query, body=list(operations), content_type=_JSON_PATCH)
 
     async def document(self, path: str) -> Json:
@@ -134,7 +148,7 @@ class KubeClient:
             *([("labelSelector", labels)] if labels else []),
         ]
         what = f"watch of {resource}"
-        path = resource.path(namespace=namespace)
+        path = (await self._versions.of(resource)).path(namespace=namespace)
         response = await self._opened(path, query=query, idle_seconds=idle_seconds, what=what)
         try:
 

@@ -10,12 +10,23 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One kind of object. An empty group is the core group; ``kind`` is what people and the objects themselves call it."""
+    """One kind of object.
+
+    Attributes:
+        group: empty: the core group.
+        version: in which it is read and written.
+        plural: as it stands in paths.
+        kind: what people and the objects themselves call it.
+        earlier: versions that serve as well where the API server has not this one, the best first.
+        optional: whether a cluster may do without it.
+    """
 
     group: str
     version: str
     plural: str
     kind: str
+    earlier: tuple[str, ...] = ()
+    optional: bool = False
 
     def path(self, *, namespace: str | None = None, name: str | None = None) -> str:
         """The path of one object, of a namespace's, or of all; names are quoted, whatever they hold."""

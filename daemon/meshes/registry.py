@@ -15,6 +15,7 @@ from config.settings import Mesh
 from daemon.meshes.consul.mesh import CONSUL
 from daemon.meshes.envoy.mesh import ENVOY
 from daemon.meshes.envoygateway.mesh import ENVOY_GATEWAY
+from daemon.meshes.gatewayapi.mesh import GATEWAY_API
 from daemon.meshes.istio.mesh import ISTIO
 from daemon.meshes.kind import MeshKind, Router
 from daemon.meshes.linkerd.mesh import LINKERD
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 GROUP = "verdictd.meshes"
 
-BUILT_IN: tuple[MeshKind, ...] = (CONSUL, ENVOY, ENVOY_GATEWAY, ISTIO, LINKERD, OSM)
+BUILT_IN: tuple[MeshKind, ...] = (CONSUL, ENVOY, ENVOY_GATEWAY, GATEWAY_API, ISTIO, LINKERD, OSM)
 
 
 @functools.cache

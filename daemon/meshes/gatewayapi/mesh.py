@@ -1,0 +1,95 @@
+"""The Gateway API: what is written of it in the settings, what it may do on the API server, and its row."""
+
+from typing import TYPE_CHECKING
+
+from config.settings import KubeMesh
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.kube.rights import Right
+from daemon.meshes.istio.telemetry import SCHEMA
+from daemon.meshes.kind import MeshKind, Router
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
+
+GROUP = "gateway.networking.k8s.io"
+
+HTTP_ROUTES = Resource(group=GROUP, version="v1", plural="httproutes", kind="HTTPRoute", earlier=("v1beta1",))
+GRPC_ROUTES = Resource(group=GROUP, version="v1", plural="grpcroutes", kind="GRPCRoute", earlier=("v1alpha2",), optional=True)
+TLS_ROUTES = Resource(
+    group=GROUP, version="v1", plural="tlsroutes", kind="TLSRoute", earlier=("v1alpha3", "v1alpha2"), optional=True
+)
+TCP_ROUTES = Resource(group=GROUP, version="v1", plural="tcproutes", kind="TCPRoute", earlier=("v1alpha2",), optional=True)
+ROUTES = (HTTP_ROUTES, GRPC_ROUTES, TLS_ROUTES, TCP_ROUTES)
+REFERENCE_GRANTS = Resource(
+    group=GROUP, version="v1", plural="referencegrants", kind="ReferenceGrant", earlier=("v1beta1",), optional=True
+)
+
+
+class GatewayApiMesh(KubeMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="gateway-api", tag_field="kind"):
+    """The Gateway API: routes on Services (GAMMA) and on Gateways, through the API server."""
+
+
+def _router(settings: GatewayApiMesh, /, *, kube: "KubeClient", name: str) -> Router:
+    del settings, name  # none of its settings can be wrong here
+    from daemon.meshes.gatewayapi.router import GatewayApiRouter
+
+    return GatewayApiRouter(kube)
+
+
+_RIGHTS = (
+    Right(
+        verbs=("get", "list"),
+        resources=ROUTES,
+        scopes=("everywhere", "watched"),
+        purpose="find every route that names the canary",
+    ),
+    Right(
+        verbs=("watch",),
+        resources=ROUTES,
+        scopes=("everywhere",),
+        purpose="know the canary's weight as soon as it is changed",
+    ),
+    Right(
+        verbs=("list",),
+        resources=(REFERENCE_GRANTS,),
+        scopes=("watched",),
+        purpose="whether routes of other namespaces may name the baseline",
+    ),
+    Right(
+        verbs=("list",),
+        resources=(ENDPOINT_SLICES, PODS),
+        scopes=("watched",),
+        purpose="who stands behind the baseline, and behind the canary",
+    ),
+    Right(
+        verbs=("watch",),
+        resources=(PODS,),
+        scopes=("watched",),
+        purpose="read the sidecars of the arms' pods as these come and go (telemetry of the kind sidecars)",
+    ),
+    Right(
+        verbs=("list",),
+        resources=(SERVICES,),
+        scopes=("watched",),
+        purpose="by which labels the arms' pods are chosen, on which ports they are served, and by which other Services",
+    ),
+    Right(
+        verbs=("patch",),
+        resources=ROUTES,
+        scopes=("enforced",),
+        purpose="take the traffic back",
+    ),
+)
+
+GATEWAY_API = MeshKind(
+    settings=GatewayApiMesh,
+    router=_router,
+    telemetry=SCHEMA,
+    rights=_RIGHTS,
+    routes=(
+        "HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, on a Service (GAMMA) or a Gateway: weights, single backends, mirrors; "
+        "what is no Service is named, and not touched"
+    ),
+    arms="`service`",
+    proven="kube-apiserver, istiod and Envoy (HTTPRoute on a Service); kube-apiserver (all kinds)",
+)

@@ -1,6 +1,6 @@
-"""A real API server with Istio's definitions and one canary on it, and clients of it."""
+"""A real API server with a mesh's definitions and one canary on it, and clients of it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,19 +8,36 @@ from pathlib import Path
 from config.settings import Kubernetes
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
-from tests.hand import istio_objects
+from tests.hand import gateway_objects, istio_objects
 from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer, cluster
 from tests.servers.locate import require_crds
+
+_EXPERIMENTAL = Path(__file__).parent / "crds" / "gateway-api-experimental.yaml"
 
 
 @asynccontextmanager
 async def istio_cluster(folder: Path) -> AsyncIterator[KubeApiServer]:
     """Started, with all objects of ``istio_objects``."""
-    crds = require_crds("istio")
+    async with cluster_of(folder, crds=[require_crds("istio")], objects=istio_objects.created()) as api:
+        yield api
+
+
+@asynccontextmanager
+async def gateway_cluster(folder: Path, *, istio: bool = False) -> AsyncIterator[KubeApiServer]:
+    """Started, with all objects of ``gateway_objects``; with Istio's definitions too, where istiod is to run."""
+    crds = [require_crds("gateway-api"), _EXPERIMENTAL, *([require_crds("istio")] if istio else [])]
+    async with cluster_of(folder, crds=crds, objects=gateway_objects.created()) as api:
+        yield api
+
+
+@asynccontextmanager
+async def cluster_of(folder: Path, *, crds: Sequence[Path], objects: Sequence[tuple[str, Json]]) -> AsyncIterator[KubeApiServer]:
+    """Started, with these definitions and objects; ``objects``: each with the collection that it is created in, in order."""
     async with cluster(folder) as api:
-        await install_crds(api, crds)
-        for collection, item in istio_objects.created():
+        for file in crds:
+            await install_crds(api, file)
+        for collection, item in objects:
             await post(api, collection, item)
         yield api
 

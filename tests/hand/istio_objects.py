@@ -20,7 +20,7 @@ VIRTUAL_SERVICE = f"{ISTIO}/virtualservices/{SERVICE}"
 
 def created() -> list[tuple[str, Json]]:
     """Collection and object of everything that the world is made of, in order."""
-    pods = [(f"{CORE}/pods", _pod(version)) for version in VERSIONS]
+    pods = [(f"{CORE}/pods", pod(version)) for version in VERSIONS]
     return [
         ("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
         (f"{CORE}/services", _service()),
@@ -86,7 +86,8 @@ def _service() -> Json:
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": SERVICE, "namespace": NAMESPACE}, "spec": spec}
 
 
-def _pod(version: str) -> Json:
+def pod(version: str) -> Json:
+    """One of the version, as its ReplicaSet makes it."""
     workload, digest = f"{SERVICE}-{version}", "6d9"
     labels = {"app": SERVICE, "version": version, "pod-template-hash": digest}
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"{workload}-{digest}", "uid": f"uid-{version}"}
@@ -109,7 +110,12 @@ def _destination_rule() -> Json:
     }
 
 
-def bootstrap(*, istiod: str, admin_port: int, proxy_port: int, backends: dict[str, int]) -> Json:
+def subset_cluster(version: str) -> str:
+    """What Istio calls the cluster of a version that is a subset of the Service."""
+    return f"outbound|{PORT}|{version}|{HOST}"
+
+
+def bootstrap(*, istiod: str, admin_port: int, proxy_port: int, clusters: dict[str, int]) -> Json:
     """An Envoy without Istio's own filters: static clusters under Istio's names, and the routes of port 8080 over ADS."""
     host, _, port = istiod.rpartition(":")
     manager = {
@@ -131,7 +137,7 @@ def bootstrap(*, istiod: str, admin_port: int, proxy_port: int, backends: dict[s
         }
     }
     discovery = _cluster("xds", host, int(port)) | {"typed_extension_protocol_options": http2}
-    subsets = [_cluster(f"outbound|{PORT}|{version}|{HOST}", "127.0.0.1", port) for version, port in backends.items()]
+    arms = [_cluster(name, "127.0.0.1", port) for name, port in clusters.items()]
     return {
         "node": {
             "id": f"sidecar~127.0.0.1~client.{NAMESPACE}~{NAMESPACE}.svc.cluster.local",
@@ -148,7 +154,7 @@ def bootstrap(*, istiod: str, admin_port: int, proxy_port: int, backends: dict[s
         },
         "static_resources": {
             "listeners": [{"name": "outbound", "address": _address("127.0.0.1", proxy_port), "filter_chains": [chain]}],
-            "clusters": [discovery, *subsets],
+            "clusters": [discovery, *arms],
         },
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,16 @@ class IstioWorld:
 
 
 @contextlib.asynccontextmanager
-async def istio_world(folder: Path) -> AsyncIterator[IstioWorld]:
-    """Start it all; ready when both versions have answered through the proxy and Prometheus has both versions' counters."""
+async def istio_world(
+    folder: Path,
+    *,
+    cluster: Callable[[Path], contextlib.AbstractAsyncContextManager[KubeApiServer]] = istio_cluster,
+    proxied: Callable[[str], str] = istio_objects.subset_cluster,
+) -> AsyncIterator[IstioWorld]:
+    """Start it all; ready when both versions have answered through the proxy and Prometheus has both versions' counters.
+
+    ``cluster``: starts the API server with the world's objects. ``proxied``: what Istio calls the Envoy cluster of a version there.
+    """
     for server in ("etcd", "kube-apiserver", "istiod", "envoy", "prometheus"):
         require(server)
     admin_port, proxy_port, monitoring_port = free_ports(3)
@@ -118,12 +126,12 @@ async def istio_world(folder: Path) -> AsyncIterator[IstioWorld]:
                 ],
             )
         )
-        api = await stack.enter_async_context(istio_cluster(folder / "cluster"))
+        api = await stack.enter_async_context(cluster(folder / "cluster"))
         for version in VERSIONS:
             await kubelet_says(api, f"{SERVICE}-{version}-0")
         control_plane = await stack.enter_async_context(istiod(folder / "istiod", api, monitoring_port=monitoring_port))
-        ports = {version: one.port for version, one in backends.items()}
-        bootstrap = istio_objects.bootstrap(istiod=control_plane.grpc, admin_port=admin_port, proxy_port=proxy_port, backends=ports)
+        ports = {proxied(version): one.port for version, one in backends.items()}
+        bootstrap = istio_objects.bootstrap(istiod=control_plane.grpc, admin_port=admin_port, proxy_port=proxy_port, clusters=ports)
         config = folder / "bootstrap.json"
         config.write_text(json.dumps(bootstrap))
         proxy = await stack.enter_async_context(envoy(folder / "envoy", config, admin_port))

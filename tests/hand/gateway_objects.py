@@ -32,6 +32,11 @@ def routes(plural: str, *, version: str = "v1", namespace: str = NAMESPACE) -> s
 HTTP_ROUTE = f"{routes('httproutes')}/{SERVICE}"
 
 
+def service_cluster(version: str) -> str:
+    """What Istio calls the cluster of a version's own Service."""
+    return f"outbound|{PORT}||{SERVICE}-{version}.{NAMESPACE}.svc.cluster.local"
+
+
 def created() -> list[tuple[str, Json]]:
     """Collection and object of everything that the world is made of, in order."""
     arms = [f"{SERVICE}-{version}" for version in VERSIONS]

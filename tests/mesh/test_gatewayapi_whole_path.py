@@ -1,0 +1,94 @@
+"""From event to end behind an HTTPRoute on a real istiod and Envoy: a bad canary is taken back, and is sent nothing any more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from daemon.meshes.gatewayapi.mesh import HTTP_ROUTES
+from daemon.model import Action, Outcome
+from tests.hand import gateway_objects
+from tests.hand.daemons import published
+from tests.hand.istio_cluster import client_of, gateway_cluster
+from tests.hand.istio_objects import NAMESPACE, SERVICE
+from tests.mesh.istio_world import IstioWorld, istio_world
+from tests.mesh.traffic import said
+from tests.mesh.watchdog import verdictd
+
+pytestmark = [pytest.mark.mesh, pytest.mark.timeout(240)]
+
+RATE = 300.0
+MESH: dict[str, Any] = {"gateway-api": {"kind": "gateway-api", "telemetry": "mesh"}}
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path: Path) -> AsyncIterator[IstioWorld]:
+    """Istio without an object of its own: an HTTPRoute on the Service says which version is sent to."""
+    proxied = gateway_objects.service_cluster
+    async with istio_world(tmp_path, cluster=partial(gateway_cluster, istio=True), proxied=proxied) as running:
+        yield running
+
+
+async def rules(world: IstioWorld, folder: Path) -> Any:
+    kube = client_of(world.api, folder / "reader.json")
+    try:
+        return (await kube.get(HTTP_ROUTES, name=SERVICE, namespace=NAMESPACE))["spec"]["rules"]
+    finally:
+        await kube.close()
+
+
+async def test_a_bad_canary_behind_an_httproute_is_taken_back_and_no_more_is_sent_to_it(world: IstioWorld, tmp_path: Path) -> None:
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    before = await rules(world, tmp_path)
+    paths = {"/": {}, "/testers": {"x-canary": "always"}}
+    async with world.traffic(per_second=RATE, paths=paths) as seen, verdictd(world, folder, more={"meshes": MESH}) as daemon:
+        release_id = await daemon.announce(gateway_objects.RELEASE, event_id="bad-1")
+        await asyncio.sleep(3.0)
+        world.break_canary(error_rate=0.2)
+        record = await daemon.record(release_id)
+        answers_then = len(seen.answers)
+        await seen.until(lambda traffic: len(traffic.answers) > answers_then + 2 * RATE, within=10.0)
+        marks = {mark.step: mark.at for mark in record.marks}
+        canary = [answer for answer in seen.answers if answer.version == "v2"]
+        after = await rules(world, tmp_path)
+        told = await published(daemon.broker)
+    assert (record.verdict.outcome, record.verdict.action, record.verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")
+    assert [(v.release_id, v.outcome) for v in told] == [(release_id, Outcome.ROLLBACK)]
+    assert max(answer.sent_at for answer in canary) < marks["patch_acknowledged"] + 1.0
+    later = [answer for answer in seen.answers if answer.sent_at > marks["patch_acknowledged"] + 1.0]
+    assert {(answer.path, answer.version, answer.status) for answer in later} == {("/", "v1", 200), ("/testers", "v1", 200)}
+    said(
+        f"decision to patch on the wire {(marks['patch_sent'] - marks['decided']) * 1e3:.0f} ms, decision to last canary response "
+        f"{(canary[-1].at - marks['decided']) * 1e3:.0f} ms"
+    )
+    before[0]["backendRefs"][0]["name"] = "web-v1"
+    before[2]["backendRefs"][0]["weight"] = 100
+    before[2]["backendRefs"][1]["weight"] = 0
+    assert after == before
+
+
+async def test_a_rule_of_weight_nothing_fails_every_request_and_the_one_that_is_pointed_at_the_baseline_none(
+    world: IstioWorld, tmp_path: Path
+) -> None:
+    """What the planner's one decision rests on, shown on the mesh itself."""
+    kube = client_of(world.api, tmp_path / "writer.json")
+    backend = "/spec/rules/0/backendRefs/0"
+
+    async def written(**fields: object) -> None:
+        operations = [{"op": "add", "path": f"{backend}/{name}", "value": value} for name, value in fields.items()]
+        await kube.patch(HTTP_ROUTES, name=SERVICE, namespace=NAMESPACE, operations=operations)
+
+    try:
+        async with world.traffic(per_second=50.0, paths={"/testers": {"x-canary": "always"}}) as seen:
+            await seen.until(lambda traffic: traffic.last("v2") is not None)
+            await written(weight=0)
+            await seen.until(lambda traffic: traffic.answers[-1].status == 500, within=20.0)
+            await written(weight=1, name="web-v1")
+            await seen.until(lambda traffic: (traffic.answers[-1].version, traffic.answers[-1].status) == ("v1", 200), within=20.0)
+    finally:
+        await kube.close()

@@ -19,15 +19,14 @@ from config.errors import ConfigError, Fault
 from config.settings import Mesh, Settings
 from daemon import names
 from daemon.aio.clock import SystemClock
-from daemon.cli import rendering
+from daemon.cli import meshfinding, rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, load_release
 from daemon.cli.stdio import words_only
 from daemon.clusters import KubeClients
-from daemon.engine import fanout
-from daemon.engine.fanout import Clusters, FanOut
+from daemon.engine.fanout import FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
-from daemon.errors import InvalidInput, TimedOut
+from daemon.errors import InvalidInput
 from daemon.meshes.registry import bare, why_observed_only
 from daemon.model import Action, Release
 from daemon.placement import Placement
@@ -51,14 +50,21 @@ def run(options: argparse.Namespace) -> Exit:
     release = release_of(options)
     config = options.config or os.environ.get("VERDICTD_CONFIG")
     settings = Settings() if config is None else load_settings(config, environ=os.environ)
+    meshes = bare() if config is None and release.mesh is None else {"NAME": _one_mesh(config, settings, release)}
+    chosen = {name: value for name in ("kubeconfig", "context") if (value := getattr(options, name)) is not None}
+    if chosen:
+        for name, mesh in meshes.items():
+            settings, meshes[name] = _of_one_cluster(settings, mesh, chosen)
+    return asyncio.run(_revert(options, settings, meshes, release))
+
+
+def _one_mesh(config: str | None, settings: Settings, release: Release) -> Mesh:
+    """The release's mesh, which is one that is steered."""
     mesh = mesh_of(bare() if config is None else settings.meshes, release)
     if reason := why_observed_only(mesh):
         problem = Fault(path="--mesh", message=reason, fix="take the traffic back by the mesh's own means")
         raise ConfigError((problem,), source=_SOURCE)
-    chosen = {name: value for name in ("kubeconfig", "context") if (value := getattr(options, name)) is not None}
-    if chosen:
-        settings, mesh = _of_one_cluster(settings, mesh, chosen)
-    return asyncio.run(_revert(options, settings, mesh, release))
+    return mesh
 
 
 def _of_one_cluster(settings: Settings, mesh: Mesh, chosen: Mapping[str, str]) -> tuple[Settings, Mesh]:
@@ -111,12 +117,13 @@ def arm_of(pairs: list[str], option: str, *, source: str) -> dict[str, Any]:
     return arm
 
 
-async def _revert(options: argparse.Namespace, settings: Settings, mesh: Mesh, release: Release) -> Exit:
+async def _revert(options: argparse.Namespace, settings: Settings, meshes: Mapping[str, Mesh], release: Release) -> Exit:
     async with AsyncExitStack() as stack:
         kubes = KubeClients(settings, stack)
-        await kubes.connect([mesh])  # before any clock runs: its libraries take a second to import, and more on a busy machine
-        clusters = kubes.open_mesh(mesh, name="NAME")
-        placement = await _located(clusters, release, seconds=settings.limits.locate_seconds)
+        # Before any clock runs: its libraries take a second to import, and more on a busy machine.
+        await kubes.connect(list(meshes.values()))
+        opened = {name: kubes.open_mesh(mesh, name=name) for name, mesh in meshes.items()}
+        clusters, placement = await meshfinding.locate(opened, release, seconds=settings.limits.locate_seconds)
         if not options.json:
             _show(placement)
         if options.dry_run or not (options.yes or _agreed()):
@@ -134,14 +141,6 @@ async def _revert(options: argparse.Namespace, settings: Settings, mesh: Mesh, r
             print(rendering.clean(f"{outcome.action}: {outcome.reason}"))
             print("\n".join(rendering.step_lines(outcome.steps)))
     return Exit.OK if outcome.action is Action.REVERT else Exit.UNAVAILABLE
-
-
-async def _located(clusters: Clusters, release: Release, *, seconds: float) -> Placement:
-    try:
-        async with asyncio.timeout(seconds):
-            return await fanout.locate(clusters, release)
-    except TimeoutError as error:
-        raise TimedOut(f"the routes could not be read within {seconds:g} s") from error
 
 
 def _show(placement: Placement) -> None:

@@ -27,7 +27,8 @@ ISTIO = {"virtualservices", "destinationrules", "serviceentries", "workloadentri
 class Cluster:
     """Objects by path. ``faults`` holds answers for the next requests of a method, in order, instead of the right one, or of a
     method and a path (``PATCH /apis/...``), which is what requests that go out side by side can be told by; ``failing`` says how
-    often a path is answered 500 before that; ``listed`` are the kinds that there are definitions of."""
+    often a path is answered 500 before that; ``listed`` are the kinds that there are definitions of, ``groups`` those that the
+    paths of versions name."""
 
     kubeconfig: Path
     objects: dict[str, Json] = dataclasses.field(default_factory=dict)
@@ -37,6 +38,7 @@ class Cluster:
     requests: list[tuple[str, str]] = dataclasses.field(default_factory=list)
     version: int = 100
     listed: set[str] = dataclasses.field(default_factory=ISTIO.copy)
+    groups: dict[str, set[str]] = dataclasses.field(default_factory=dict)
 
     def put(self, resource: Resource, item: Json) -> Json:
         """Write an object as somebody else would."""
@@ -68,6 +70,8 @@ class Cluster:
             return status(500, "etcd is away")
         if path in self.forbidden:
             return status(403, f"forbidden: {path}")
+        if path in self.groups:
+            return says({"resources": [{"name": name} for name in sorted(self.groups[path])]})
         if path not in self.objects:
             found = self._listed(path, request.query.get("labelSelector", ""))
             return status(404, f"{path} not found") if found is None else says(found)

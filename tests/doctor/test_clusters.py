@@ -11,6 +11,7 @@ from daemon.doctor.clusters import Namespaces, examine, rules
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES
+from daemon.meshes.gatewayapi.mesh import GatewayApiMesh
 from daemon.meshes.istio.mesh import IstioMesh
 from tests.hand.servers import app_of, serving
 from tests.kube.stub import client_of, write_kubeconfig
@@ -19,6 +20,7 @@ ISTIO = {"istio": IstioMesh(telemetry="mesh")}
 SERVED = {
     "/apis/networking.istio.io/v1": ("virtualservices", "destinationrules", "workloadentries", "serviceentries"),
     "/apis/discovery.k8s.io/v1": ("endpointslices",),
+    "/apis/gateway.networking.k8s.io/v1beta1": ("httproutes", "referencegrants"),
 }
 
 
@@ -107,6 +109,18 @@ async def test_a_cluster_without_the_meshs_objects_is_told(tmp_path: Path) -> No
     [missing] = [one for one in found if one.code is Code.MESH_NOT_SERVED]
     assert "does not serve virtualservices.networking.istio.io v1" in missing.found
     assert "meshes.istio.cluster" in missing.fix
+
+
+async def test_kinds_that_a_cluster_may_do_without_and_earlier_versions_of_the_others_are_no_fault(tmp_path: Path) -> None:
+    meshes = {"edge": GatewayApiMesh(telemetry="mesh")}
+    async with api(tmp_path) as client:
+        found = await examine(client, where="kubernetes", meshes=meshes, namespaces=Namespaces(observed=["shop"]))
+    assert [one.code for one in found] == [Code.CLUSTER, Code.CONTROL_PLANE, Code.PERMISSIONS]
+    assert "serves gateway.networking.k8s.io/v1beta1, discovery.k8s.io/v1" in found[1].found
+    async with api(tmp_path, served=["/apis/discovery.k8s.io/v1"]) as client:
+        found = await examine(client, where="kubernetes", meshes=meshes, namespaces=Namespaces())
+    [missing] = [one for one in found if one.code is Code.MESH_NOT_SERVED]
+    assert missing.found == "the API server does not serve httproutes.gateway.networking.k8s.io v1"
 
 
 def test_kinds_of_one_group_of_which_the_same_may_be_done_are_one_rule() -> None:

@@ -20,6 +20,7 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS
 from daemon.kube.rights import Right
 from daemon.meshes import registry
+from daemon.meshes.gatewayapi.mesh import GatewayApiMesh
 from daemon.meshes.istio.mesh import IstioMesh
 from daemon.meshes.kind import MeshKind
 from daemon.meshes.kuberouter import KubeRouter
@@ -36,6 +37,7 @@ __all__ = ["packages"]
 
 ARMS = ["--service", "web", "--namespace", "shop", "--baseline", "service=web-v1", "--canary", "service=web-v2"]
 ALL = "consul, envoy, envoy-gateway, istio, linkerd"
+KINDS = "consul, envoy, envoy-gateway, gateway-api, istio, linkerd"
 TELEMETRY = {"kind": "prometheus", "url": "http://127.0.0.1:9090", "dialect": "made-up"}
 
 
@@ -59,7 +61,7 @@ def test_its_settings_are_read_and_refused_as_any_other(tmp_path: Path) -> None:
         ({"kind": "made-up", "zone": 5}, "meshes.m.zone", 'write it in quotes: "5"'),
         ({"kind": "made-up", "zoen": "b"}, "meshes.m.zoen", "did you mean zone?"),
         ({"kind": "made-upp"}, "meshes.m.kind", "write made-up"),
-        ({"kind": 7}, "meshes.m.kind", f"write {ALL}, osm or made-up"),
+        ({"kind": 7}, "meshes.m.kind", f"write {KINDS}, osm or made-up"),
     ):
         with pytest.raises(ConfigError) as caught:
             load_settings(written(tmp_path, mesh))
@@ -72,7 +74,7 @@ def test_without_it_its_settings_name_no_mesh_and_no_dialect(tmp_path: Path) -> 
         load_settings(written(tmp_path, {"kind": "made-up"}))
     assert [(problem.path, problem.fix) for problem in caught.value.faults] == [
         ("telemetry.t.dialect", f"write {ALL} or osm"),
-        ("meshes.m.kind", f"write {ALL} or osm"),
+        ("meshes.m.kind", f"write {KINDS} or osm"),
     ]
 
 
@@ -187,12 +189,12 @@ def test_a_package_that_ends_python_when_it_is_loaded_is_refused_and_no_command_
 
 
 def test_of_our_own_each_kind_is_known_by_its_name() -> None:
-    assert list(registry.kinds()) == ["consul", "envoy", "envoy-gateway", "istio", "linkerd", "osm"]
+    assert list(registry.kinds()) == ["consul", "envoy", "envoy-gateway", "gateway-api", "istio", "linkerd", "osm"]
     assert registry.kind_of(IstioMesh(telemetry="t")) is registry.kinds()["istio"]
 
 
-def test_without_settings_a_mesh_that_needs_only_credentials_can_be_reverted() -> None:
-    assert registry.bare() == {"istio": IstioMesh(telemetry="")}
+def test_without_settings_every_mesh_that_needs_only_credentials_can_be_reverted() -> None:
+    assert registry.bare() == {"gateway-api": GatewayApiMesh(telemetry=""), "istio": IstioMesh(telemetry="")}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The plain manifests on a real API server: they are valid, and their rights are enough for Istio and no more."""
+"""The plain manifests on a real API server: valid, and with rights that are enough for Istio and the Gateway API and no more."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,9 +13,13 @@ from config.settings import Kubernetes
 from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, Resource
+from daemon.meshes.gatewayapi.mesh import HTTP_ROUTES
+from daemon.meshes.gatewayapi.router import GatewayApiRouter
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import ArmSpec, Release
+from daemon.ports.routing import TrafficRouter
+from tests.hand import gateway_objects
 from tests.packaging.manifests import Json, collection, documents, the
 from tests.servers import locate
 from tests.servers.crds import install_crds
@@ -109,6 +113,27 @@ async def test_rights_grow_by_binding_from_nothing_to_watching_to_taking_back(
     assert await router.canary_gets_traffic(RELEASE) is None
 
 
+async def test_the_same_roles_are_enough_for_the_gateway_api(api: KubeApiServer, kube: KubeClient) -> None:
+    await install_crds(api, locate.require_crds("gateway-api"))
+    async with api.session() as admin:
+        await create(admin, "/api/v1/namespaces", {"metadata": {"name": "gamma"}})
+        for version in ("v1", "v2"):
+            await create(admin, "/api/v1/namespaces/gamma/services", service(f"web-{version}", version=version))
+        await create(admin, gateway_objects.routes("httproutes", namespace="gamma"), http_route("gamma"))
+    router = GatewayApiRouter(kube)
+    release = Release(service="web", namespace="gamma", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"))
+    assert "EndpointSlices could not be read" in await router.check_baseline(release)
+    await watched(kube, HTTP_ROUTES)
+    await bind(api, "verdictd-observe", namespace="gamma")
+    await eventually(lambda: bound(router, release))
+    assert (await router.locate(release)).baseline == "0 ready endpoints (the canary has 0)"
+    with pytest.raises(Forbidden, match="httproutes"):
+        await router.revert(release)
+    await bind(api, "verdictd-enforce", namespace="gamma")
+    await eventually(lambda: router.revert(release))
+    assert await router.canary_gets_traffic(release) is None
+
+
 @pytest.mark.parametrize(
     ("verb", "group", "resource", "namespace"),
     [
@@ -121,6 +146,12 @@ async def test_rights_grow_by_binding_from_nothing_to_watching_to_taking_back(
         ("update", "networking.istio.io", "virtualservices", "shop"),
         ("delete", "networking.istio.io", "virtualservices", "shop"),
         ("patch", "networking.istio.io", "destinationrules", "shop"),
+        ("create", "gateway.networking.k8s.io", "httproutes", "shop"),
+        ("delete", "gateway.networking.k8s.io", "httproutes", "shop"),
+        ("patch", "gateway.networking.k8s.io", "httproutes", "default"),
+        ("patch", "gateway.networking.k8s.io", "gateways", "shop"),
+        ("patch", "gateway.networking.k8s.io", "referencegrants", "shop"),
+        ("patch", "", "services", "shop"),
         ("patch", "networking.istio.io", "virtualservices", "default"),
         ("list", "", "pods", "default"),
         ("patch", "apps", "deployments", "shop"),
@@ -139,7 +170,7 @@ async def test_nothing_else_is_allowed(
     assert answer["status"]["allowed"] is False
 
 
-async def bind(api: KubeApiServer, role: str) -> None:
+async def bind(api: KubeApiServer, role: str, *, namespace: str = "shop") -> None:
     """What the README's `kubectl create rolebinding` does."""
     binding = {
         "metadata": {"name": role},
@@ -147,13 +178,13 @@ async def bind(api: KubeApiServer, role: str) -> None:
         "subjects": [{"kind": "ServiceAccount", "name": "verdictd", "namespace": "verdictd"}],
     }
     async with api.session() as admin:
-        await create(admin, f"/apis/{RBAC}/v1/namespaces/shop/rolebindings", binding)
+        await create(admin, f"/apis/{RBAC}/v1/namespaces/{namespace}/rolebindings", binding)
 
 
-async def bound(router: IstioRouter) -> None:
+async def bound(router: TrafficRouter, release: Release = RELEASE) -> None:
     """Raises until what stands behind the baseline may be read."""
     with contextlib.suppress(Blocked):
-        said = await router.check_baseline(RELEASE)
+        said = await router.check_baseline(release)
         if "could not be read" in said:
             raise Forbidden(said)
 
@@ -180,8 +211,14 @@ async def create(session: aiohttp.ClientSession, path: str, body: Json) -> Json:
         return answer
 
 
-def service() -> Json:
-    return {"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 8080}]}}
+def service(name: str = "web", **labels: str) -> Json:
+    spec = {"selector": {"app": "web", **labels}, "ports": [{"name": "http", "port": 8080}]}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
+def http_route(namespace: str) -> Json:
+    backends = [gateway_objects.backend("web-v1", 90), gateway_objects.backend("web-v2", 10)]
+    return gateway_objects.route({"backendRefs": backends}, namespace=namespace)
 
 
 def destination_rule() -> Json:

@@ -9,7 +9,7 @@ from typing import Any
 
 from daemon.model import ArmSpec, Release
 from tests.hand import istio_objects
-from tests.hand.istio_objects import CORE, NAMESPACE, PORT, SERVICE, SLICES, VERSIONS, Json
+from tests.hand.istio_objects import CORE, ISTIO, NAMESPACE, PORT, SERVICE, SLICES, VERSIONS, Json
 
 GROUP = "gateway.networking.k8s.io"
 ON_SERVICE: Json = {"group": "", "kind": "Service", "name": SERVICE, "port": PORT}
@@ -37,6 +37,16 @@ def service_cluster(version: str) -> str:
     return f"outbound|{PORT}||{SERVICE}-{version}.{NAMESPACE}.svc.cluster.local"
 
 
+CLIENT = istio_objects.Proxy(cluster=service_cluster)
+"""A client's sidecar, to which versions are Services."""
+EDGE = istio_objects.Proxy(
+    node=f"router~10.1.1.1~edge-0.{NAMESPACE}~{NAMESPACE}.svc.cluster.local",
+    routes="http.80",
+    cluster=service_cluster,
+)
+"""What serves the Gateway ``edge``."""
+
+
 def created() -> list[tuple[str, Json]]:
     """Collection and object of everything that the world is made of, in order."""
     arms = [f"{SERVICE}-{version}" for version in VERSIONS]
@@ -48,6 +58,34 @@ def created() -> list[tuple[str, Json]]:
         (SLICES, istio_objects.endpoint_slice()),
         *((SLICES, endpoint_slice(arm, number)) for number, arm in enumerate(arms, start=1)),
         (routes("httproutes"), http_route()),
+    ]
+
+
+def created_on_gateway() -> list[tuple[str, Json]]:
+    """The same with the route on a Gateway, which somebody else than istiod serves, as its address says."""
+    *objects, (collection, item) = created()
+    item["spec"]["parentRefs"] = [ON_GATEWAY]
+    address = {"type": "Hostname", "value": f"edge.{NAMESPACE}.svc.cluster.local"}
+    listener = {"name": "http", "port": 80, "protocol": "HTTP"}
+    gateway = {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "edge", "namespace": NAMESPACE},
+        "spec": {"gatewayClassName": "istio", "addresses": [address], "listeners": [listener]},
+    }
+    # A machine that is no pod: of a pod istiod believes only the address that a kubelet has written.
+    machine = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "WorkloadEntry",
+        "metadata": {"name": "edge", "namespace": NAMESPACE},
+        "spec": {"address": "10.1.1.1", "labels": {"app": "edge"}},
+    }
+    return [
+        *objects,
+        (f"{CORE}/services", service("edge", port=80, app="edge")),
+        (f"{ISTIO}/workloadentries", machine),
+        (routes("gateways"), gateway),
+        (collection, item),
     ]
 
 

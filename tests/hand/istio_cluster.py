@@ -24,10 +24,12 @@ async def istio_cluster(folder: Path) -> AsyncIterator[KubeApiServer]:
 
 
 @asynccontextmanager
-async def gateway_cluster(folder: Path, *, istio: bool = False) -> AsyncIterator[KubeApiServer]:
-    """Started, with all objects of ``gateway_objects``; with Istio's definitions too, where istiod is to run."""
+async def gateway_cluster(
+    folder: Path, *, istio: bool = False, objects: Sequence[tuple[str, Json]] | None = None
+) -> AsyncIterator[KubeApiServer]:
+    """Started, with objects of ``gateway_objects``; with Istio's definitions too, where istiod is to run."""
     crds = [require_crds("gateway-api"), _EXPERIMENTAL, *([require_crds("istio")] if istio else [])]
-    async with cluster_of(folder, crds=crds, objects=gateway_objects.created()) as api:
+    async with cluster_of(folder, crds=crds, objects=objects or gateway_objects.created()) as api:
         yield api
 
 

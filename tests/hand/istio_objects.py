@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 Json = dict[str, Any]
@@ -115,13 +117,32 @@ def subset_cluster(version: str) -> str:
     return f"outbound|{PORT}|{version}|{HOST}"
 
 
-def bootstrap(*, istiod: str, admin_port: int, proxy_port: int, clusters: dict[str, int]) -> Json:
-    """An Envoy without Istio's own filters: static clusters under Istio's names, and the routes of port 8080 over ADS."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """What istiod takes an Envoy for.
+
+    Attributes:
+        node: its id.
+        routes: what the routes that it asks for are called.
+        cluster: what the cluster of a version is called there.
+    """
+
+    node: str = f"sidecar~127.0.0.1~client.{NAMESPACE}~{NAMESPACE}.svc.cluster.local"
+    routes: str = str(PORT)
+    cluster: Callable[[str], str] = subset_cluster
+
+
+SIDECAR = Proxy()
+"""A client's sidecar, to which versions are subsets."""
+
+
+def bootstrap(*, istiod: str, admin_port: int, proxy_port: int, backends: dict[str, int], proxy: Proxy = SIDECAR) -> Json:
+    """An Envoy without Istio's own filters: static clusters under Istio's names, and its routes over ADS."""
     host, _, port = istiod.rpartition(":")
     manager = {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "outbound",
-        "rds": {"route_config_name": str(PORT), "config_source": {"ads": {}, "resource_api_version": "V3"}},
+        "rds": {"route_config_name": proxy.routes, "config_source": {"ads": {}, "resource_api_version": "V3"}},
         "http_filters": [
             {
                 "name": "envoy.filters.http.router",
@@ -137,10 +158,10 @@ def bootstrap(*, istiod: str, admin_port: int, proxy_port: int, clusters: dict[s
         }
     }
     discovery = _cluster("xds", host, int(port)) | {"typed_extension_protocol_options": http2}
-    arms = [_cluster(name, "127.0.0.1", port) for name, port in clusters.items()]
+    arms = [_cluster(proxy.cluster(version), "127.0.0.1", port) for version, port in backends.items()]
     return {
         "node": {
-            "id": f"sidecar~127.0.0.1~client.{NAMESPACE}~{NAMESPACE}.svc.cluster.local",
+            "id": proxy.node,
             "cluster": "client",
             "metadata": {"NAMESPACE": NAMESPACE, "ISTIO_VERSION": "1.24.2"},
         },

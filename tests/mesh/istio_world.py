@@ -102,11 +102,11 @@ async def istio_world(
     folder: Path,
     *,
     cluster: Callable[[Path], contextlib.AbstractAsyncContextManager[KubeApiServer]] = istio_cluster,
-    proxied: Callable[[str], str] = istio_objects.subset_cluster,
+    proxy: istio_objects.Proxy = istio_objects.SIDECAR,
 ) -> AsyncIterator[IstioWorld]:
     """Start it all; ready when both versions have answered through the proxy and Prometheus has both versions' counters.
 
-    ``cluster``: starts the API server with the world's objects. ``proxied``: what Istio calls the Envoy cluster of a version there.
+    ``cluster``: starts the API server with the world's objects. ``proxy``: what istiod takes the Envoy for.
     """
     for server in ("etcd", "kube-apiserver", "istiod", "envoy", "prometheus"):
         require(server)
@@ -130,13 +130,15 @@ async def istio_world(
         for version in VERSIONS:
             await kubelet_says(api, f"{SERVICE}-{version}-0")
         control_plane = await stack.enter_async_context(istiod(folder / "istiod", api, monitoring_port=monitoring_port))
-        ports = {proxied(version): one.port for version, one in backends.items()}
-        bootstrap = istio_objects.bootstrap(istiod=control_plane.grpc, admin_port=admin_port, proxy_port=proxy_port, clusters=ports)
+        ports = {version: one.port for version, one in backends.items()}
+        bootstrap = istio_objects.bootstrap(
+            istiod=control_plane.grpc, admin_port=admin_port, proxy_port=proxy_port, backends=ports, proxy=proxy
+        )
         config = folder / "bootstrap.json"
         config.write_text(json.dumps(bootstrap))
-        proxy = await stack.enter_async_context(envoy(folder / "envoy", config, admin_port))
+        running = await stack.enter_async_context(envoy(folder / "envoy", config, admin_port))
         kubeconfig = api.write_kubeconfig(folder / "kubeconfig.json")
-        world = IstioWorld(api, kubeconfig, control_plane, proxy, scraper, proxy_url, backends, exporters)
+        world = IstioWorld(api, kubeconfig, control_plane, running, scraper, proxy_url, backends, exporters)
         await _until_ready(world)
         yield world
 

@@ -28,8 +28,16 @@ MESH: dict[str, Any] = {"gateway-api": {"kind": "gateway-api", "telemetry": "mes
 @pytest_asyncio.fixture
 async def world(tmp_path: Path) -> AsyncIterator[IstioWorld]:
     """Istio without an object of its own: an HTTPRoute on the Service says which version is sent to."""
-    proxied = gateway_objects.service_cluster
-    async with istio_world(tmp_path, cluster=partial(gateway_cluster, istio=True), proxied=proxied) as running:
+    cluster = partial(gateway_cluster, istio=True)
+    async with istio_world(tmp_path, cluster=cluster, proxy=gateway_objects.CLIENT) as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def edge_world(tmp_path: Path) -> AsyncIterator[IstioWorld]:
+    """The same with the HTTPRoute on a Gateway, which the Envoy is."""
+    cluster = partial(gateway_cluster, istio=True, objects=gateway_objects.created_on_gateway())
+    async with istio_world(tmp_path, cluster=cluster, proxy=gateway_objects.EDGE) as running:
         yield running
 
 
@@ -41,7 +49,20 @@ async def rules(world: IstioWorld, folder: Path) -> Any:
         await kube.close()
 
 
-async def test_a_bad_canary_behind_an_httproute_is_taken_back_and_no_more_is_sent_to_it(world: IstioWorld, tmp_path: Path) -> None:
+async def test_a_bad_canary_behind_an_httproute_on_a_service_is_taken_back_and_is_sent_nothing_any_more(
+    world: IstioWorld, tmp_path: Path
+) -> None:
+    await taken_back(world, tmp_path)
+
+
+async def test_a_bad_canary_behind_an_httproute_on_a_gateway_is_taken_back_and_is_sent_nothing_any_more(
+    edge_world: IstioWorld, tmp_path: Path
+) -> None:
+    await taken_back(edge_world, tmp_path)
+
+
+async def taken_back(world: IstioWorld, tmp_path: Path) -> None:
+    """From the event to the canary's last response."""
     folder = tmp_path / "daemon"
     folder.mkdir()
     before = await rules(world, tmp_path)

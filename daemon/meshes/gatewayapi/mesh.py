@@ -65,7 +65,7 @@ _RIGHTS = (
         verbs=("watch",),
         resources=(PODS,),
         scopes=("watched",),
-        purpose="read the sidecars of the arms' pods as these come and go (telemetry of the kind sidecars)",
+        purpose="know how the arms' pods are as they come and go, and read their sidecars (telemetry of the kind sidecars)",
     ),
     Right(
         verbs=("list",),
@@ -91,5 +91,5 @@ GATEWAY_API = MeshKind(
         "what is no Service is named, and not touched"
     ),
     arms="`service`",
-    proven="kube-apiserver, istiod and Envoy (HTTPRoute on a Service); kube-apiserver (all kinds)",
+    proven="kube-apiserver, istiod and Envoy (HTTPRoute, on a Service and on a Gateway); kube-apiserver (the other kinds)",
 )

@@ -46,8 +46,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from daemon.telemetry.counters.snapshot import ArmSnapshot
+from daemon.telemetry.counters.snapshot import ArmSnapshot, whole
 from daemon.telemetry.schema import Ended
+from daemon.telemetry.wire import number
 
 _PATIENCE_SPACINGS = 3.0
 _LATE_SPACINGS = 1.5
@@ -161,20 +162,12 @@ class TargetCounters:
         gone = bool(names and self.present) and not names <= self.counters.keys() and self.present.isdisjoint(names)
         return gone and self.forms.isdisjoint(snapshot.forms)
 
-    def shown(self, snapshot: ArmSnapshot) -> Mapping[str, tuple[Ended, int]]:
-        """The counters of the snapshot that say of growth. One that is met now, and was there already when its target was joined,
-        had not come then: it is history.
-        """
-        history = {
-            series
-            for series in snapshot.counters.keys() - self.counters.keys()
-            if (samples := snapshot.samples.get(series)) and samples[0][0] <= self.since
-        }
-        return (
-            {series: shown for series, shown in snapshot.counters.items() if series not in history}
-            if history
-            else snapshot.counters
-        )
+    def join_late(self, snapshot: ArmSnapshot) -> None:
+        """Join series that were there already when their target was joined, and had not come into the store by then: as of then."""
+        for series in snapshot.counters.keys() - self.counters.keys():
+            then = [text for at, text in snapshot.samples.get(series, ()) if at <= self.since and text != "NaN"]
+            if then:
+                self.counters[series] = whole(number(then[-1], path=series), path=series)
 
     def advance(self, snapshot: ArmSnapshot, *, restarted: bool) -> None:
         """Take the snapshot's counters as the last ones. Series that went in a restart of the process begin again at zero."""
@@ -286,7 +279,8 @@ def deltas(
             counters = TargetCounters(at=since, spacing_seconds=snapshot.spacing_seconds, since=since, denied=denied, fresh=True)
         elif counters.renamed(snapshot):
             continue
-        grown = growth(counters.counters, counters.shown(snapshot))
+        counters.join_late(snapshot)
+        grown = growth(counters.counters, snapshot.counters)
         counted.append(
             TargetDelta(target=target, counters=counters, snapshot=snapshot, grown=grown, denied=_denied(counters, snapshot, grown))
         )

@@ -2,6 +2,7 @@
 
 Which pods an arm has, its router says (``daemon.armpods``), and by which labels they are chosen. Who carries these labels now is an
 arm's pod already when the router has not looked yet. A pod that is gone, or is being deleted, is seen here at once.
+EndpointSlices are read with the routes, every ten seconds, and not watched: of such arms they would say no pod sooner.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -7,9 +7,12 @@ import pytest
 from daemon.errors import Blocked, Forbidden, InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import ENDPOINT_SLICES, SERVICES, Json
+from daemon.meshes.gatewayapi.arms import completed, named
 from daemon.meshes.gatewayapi.mesh import GROUP, GRPC_ROUTES, HTTP_ROUTES, REFERENCE_GRANTS, TCP_ROUTES
 from daemon.meshes.gatewayapi.router import GatewayApiRouter
+from daemon.meshes.gatewayapi.services import Services
 from daemon.model import ArmSpec, Release
+from tests.kube.stub import status
 from tests.meshes.cluster import Cluster
 from tests.meshes.objects import Item, behind, meta, pod, service
 
@@ -273,6 +276,44 @@ async def test_arms_of_two_namespaces_are_read_in_both(api: Cluster, router: Gat
     assert (await router.revert(release, located=located)).changed
     [rule] = api.get(HTTP_ROUTES, "shop", "web")["spec"]["rules"]
     assert rule["backendRefs"] == [{"name": "web-v1", "port": 8080, "namespace": "stables"}]
+
+
+@pytest.mark.parametrize(
+    ("to_what", "allowed"),
+    [
+        ({"group": "", "kind": "Service"}, True),
+        ({"group": "", "kind": "Service", "name": "web-v1"}, True),
+        ({"group": "", "kind": "Service", "name": "web-v2"}, False),
+        ({"group": "", "kind": "Secret"}, False),
+        ({"group": "multicluster.x-k8s.io", "kind": "Service"}, False),
+    ],
+)
+def test_a_grant_counts_where_it_is_for_services_and_for_the_baseline_among_them(to_what: Json, allowed: bool) -> None:
+    grant = {"spec": {"from": [{"group": GROUP, "kind": "HTTPRoute", "namespace": "edge"}], "to": [to_what]}}
+    arms = completed(named(RELEASE), services=Services({}), grants=[grant])
+    assert arms.may_name_baseline(kind="HTTPRoute", namespace="edge") is allowed
+
+
+async def test_services_that_cannot_be_read_any_more_take_nothing_from_what_was_known(
+    api: Cluster, router: GatewayApiRouter
+) -> None:
+    api.put(*service("preview", app="web", version="v2"))
+    api.put(HTTP_ROUTES, route([to("preview")], name="preview"))
+    located = (await router.locate(RELEASE)).located
+    api.forbidden.add(SERVICES.path(namespace="shop"))
+    await router.check_baseline(RELEASE, located=located)
+    assert (await router.revert(RELEASE, located=located)).changed
+    assert names(api, "preview") == [["web-v1"]]
+
+
+async def test_a_version_that_goes_is_left_for_the_one_that_is_there(api: Cluster, kube: KubeClient) -> None:
+    await kube.list(HTTP_ROUTES)
+    newest, earlier = f"/apis/{GROUP}/v1", f"/apis/{GROUP}/v1beta1"
+    del api.groups[newest]
+    api.faults["GET"] = [status(404, "not found")]
+    api.requests.clear()
+    await kube.list(HTTP_ROUTES)
+    assert [path for _, path in api.requests] == [f"{newest}/httproutes", newest, earlier, f"{earlier}/httproutes"]
 
 
 async def test_kinds_that_a_cluster_does_not_serve_have_no_routes_and_are_found_when_they_come(

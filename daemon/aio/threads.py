@@ -1,7 +1,7 @@
-"""Blocking work that may never end: a file on a share that hangs, a pipe that nobody writes to.
+"""Work beside the event loop: what takes long, and what may never end: a file on a share that hangs, a pipe that nobody writes to.
 
 The event loop's own threads are few and shared, and a process does not end before they have: a few hanging files would stop the
-judge, every revert and the end of the daemon. So such work has a thread of its own, which nobody waits for at the end, and
+judge, every revert and the end of the daemon. So what may never end has a thread of its own, which nobody waits for at the end, and
 each place that does such work has at most one at a time.
 """
 
@@ -14,6 +14,29 @@ from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+_SMALL = 128
+"""What is of so many targets takes a few ms."""
+
+
+async def unless_small(work: Callable[[], T], *, size: int) -> T:
+    """What ``work`` returns or raises: done in a thread, so that the event loop, on which reverts wait, stays free.
+
+    When cancelled, ends only after the work: what it works on is nobody else's until then.
+
+    Args:
+        work: computes, and waits for nothing.
+        size: of how many targets it is; with a few the way to a thread is not worth it.
+    """
+    if size <= _SMALL:
+        return work()
+    done = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.wait([done])
+        raise
 
 
 class OwnThread:

@@ -4,12 +4,13 @@ A ``Source`` asks and reads, and nothing else. Releases that come and go, readin
 that fails is to them, and the clock that its times are held against: all of this is the frame around it, the same for every one.
 """
 
-import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from config.policy import Failures
 from daemon.aio.clock import Clock
+from daemon.aio.threads import unless_small
 from daemon.errors import VerdictdError
 from daemon.model import Reading, Release, Watch
 from daemon.telemetry.counters.collection import Collection, Source
@@ -22,9 +23,6 @@ from daemon.telemetry.outcomes import cannot_tell
 from daemon.telemetry.schema import Schema
 
 log = logging.getLogger(__name__)
-
-_INLINE_RELEASES = 64
-"""Readings of more are made in a thread, so that the event loop, on which reverts wait, stays free."""
 
 
 class SampledTelemetry:
@@ -101,10 +99,8 @@ class SampledTelemetry:
         this = self._round(collected, before)
         # The trackers are looked up here and now: while a thread works, releases may end and be closed.
         trackers = self._state.trackers(watches)
-        if len(trackers) > _INLINE_RELEASES:
-            readings = await asyncio.to_thread(self._state.readings, trackers, collected, this)
-        else:
-            readings = self._state.readings(trackers, collected, this)
+        work = partial(self._state.readings, trackers, collected, this)
+        readings = await unless_small(work, size=sum(map(len, collected.builders.values())))
         self._say_what_is_unusable()
         return readings
 

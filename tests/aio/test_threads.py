@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from daemon.aio.threads import OwnThread
+from daemon.aio.threads import OwnThread, unless_small
 
 
 async def test_it_returns_and_raises_what_the_work_does() -> None:
@@ -16,6 +16,31 @@ async def test_it_returns_and_raises_what_the_work_does() -> None:
     with pytest.raises(ZeroDivisionError):
         await aside.run(lambda: 1 // 0)
     assert await aside.run(lambda: threading.current_thread().name) == "test"
+
+
+async def test_what_is_large_is_worked_out_beside_the_loop_and_what_is_small_at_once() -> None:
+    for size, beside in ((10, False), (10_000, True)):
+        name = await unless_small(lambda: threading.current_thread().name, size=size)
+        assert (name != threading.current_thread().name) is beside
+
+
+async def test_who_is_cancelled_ends_after_the_work_that_nobody_else_may_touch() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(10.0)
+        done.append("work")
+
+    task = asyncio.create_task(unless_small(work, size=10_000))
+    await asyncio.to_thread(begun.wait, 10.0)
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert done == ["work"]
 
 
 async def test_one_piece_is_done_after_the_other_also_when_nobody_waits_for_the_first_any_more() -> None:

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from daemon.aio import garbage
 from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release, Watch
@@ -62,7 +63,9 @@ async def _many_pods() -> list[Figure]:
     watches = [Watch(release_id=f"web-{n}", release=_release(n)) for n in range(LARGE_RELEASES)]
     answers = [_pods(scrape) for scrape in range(3)]
     taken: list[float] = []
+    longest: list[float] = []
     clock = HandClock()
+    garbage.settle()  # as a daemon does
     async with stub() as prometheus:
         url = prometheus.url
         async with telemetry_from(msgspec.structs.replace(settings, url=url), clock=clock, schemas=schemas()) as telemetry:
@@ -70,12 +73,15 @@ async def _many_pods() -> list[Figure]:
                 prometheus.does(_answering(requests, latencies))
                 clock.time = _scraped_at(scrape)
                 began = time.process_time()
-                readings = await telemetry.read(watches)
+                async with _stalls() as stalls:
+                    readings = await telemetry.read(watches)
                 if scrape:
                     taken.append(time.process_time() - began)
+                    longest.append(max(stalls))
                     assert all(reading.canary is not None and reading.canary.latency for reading in readings.values())
     what = f"read and difference {LARGE_RELEASES} releases of {PODS} pods, CPU s"
-    return [Figure(what=what, measured=spread(taken, digits=2), goal="", parts=f"{LARGE_RELEASES * PODS * (BOUNDS + 3)} series")]
+    parts = f"{LARGE_RELEASES * PODS * (BOUNDS + 3)} series; the loop turns within {max(longest) * 1e3:.0f} ms"
+    return [Figure(what=what, measured=spread(taken, digits=2), goal="<= 1, the loop within 20 ms", parts=parts)]
 
 
 def _answering(requests: bytes, latencies: bytes) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

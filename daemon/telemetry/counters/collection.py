@@ -62,12 +62,11 @@ class Collection:
         places: targets that are named pods, by where they are scraped.
         met: series that were looked at, ours or not.
         nearby: of arms without a series (0 baseline, 1 canary, by release), what was looked for and what there is instead.
+        histograms: where the last bucket of each histogram went, by the identity of its series.
         epoch_offset: what turns a time of its samples into seconds since 1970.
     """
 
     __slots__ = (
-        "_buckets",
-        "_histogram",
         "ages_asked",
         "answered",
         "builders",
@@ -76,6 +75,7 @@ class Collection:
         "denials_known",
         "epoch_offset",
         "failed",
+        "histograms",
         "instances",
         "labelled",
         "late_seconds",
@@ -107,8 +107,7 @@ class Collection:
         self.unknown: dict[str, str] = {}
         self.met = 0
         self.nearby: Mapping[tuple[str, int], str] = {}
-        self._histogram: tuple[str, float, float | None] = ("", 0.0, None)
-        self._buckets: list[Buckets] = []
+        self.histograms: dict[str, Buckets] = {}
 
     def builder(self, arm: ArmKey, target: str, *, spacing_seconds: float, pod: str) -> SnapshotBuilder:
         """Where the samples of an arm at a target go."""
@@ -136,15 +135,11 @@ class Collection:
         one scrape in parts.
         """
         if series.kind is SampleKind.BUCKET:
-            # Nine of ten samples are buckets, and mostly of the histogram that the last one was of.
-            this = (series.identity, at, before)
-            if this != self._histogram:
-                self._histogram = this
-                arms = [arm for arm in series.label_set.arms if _looked_at(arm, series)]
-                builders = [self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod) for arm in arms]
-                self._buckets = [builder.buckets(series, at=at, before=before) for builder in builders]
-            for buckets in self._buckets:
-                buckets.add(series, value)
+            # Nine of ten samples are buckets: whose they are is worked out once for each histogram and scrape.
+            buckets = self.histograms.get(series.identity)
+            if buckets is None or not buckets.goes_on(target, at, before):
+                buckets = self._buckets(series, target=target, pod=pod, at=at, spacing_seconds=spacing_seconds, before=before)
+            buckets.add(series.le, value)
             return
         for arm in series.label_set.arms:
             if not _looked_at(arm, series):
@@ -159,6 +154,19 @@ class Collection:
                     return  # a number under a histogram's name says nothing
                 case SampleKind.BUCKET | SampleKind.DENIED | SampleKind.UPTIME | SampleKind.STARTED_AT | SampleKind.SCRAPED:
                     raise AssertionError("buckets have been taken, and no arm owns what a target says of itself")
+
+    def _buckets(
+        self, series: Series, *, target: str, pod: str, at: float, spacing_seconds: float, before: float | None
+    ) -> Buckets:
+        """Where the buckets go of the histogram and scrape that this one is of."""
+        found = Buckets()
+        for arm in series.label_set.arms:
+            if _looked_at(arm, series):
+                builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
+                found = builder.buckets(series, found, at=at, before=before)
+        found.target, found.at, found.before = target, at, before
+        self.histograms[series.identity] = found
+        return found
 
     def add_histogram(
         self,

@@ -46,6 +46,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from daemon.telemetry.counters.snapshot import ArmSnapshot, whole
 from daemon.telemetry.schema import Ended
 from daemon.telemetry.wire import number
@@ -119,8 +121,7 @@ class Growth(NamedTuple):
     refused: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
-class TargetCounters:
+class TargetCounters(msgspec.Struct, gc=False, kw_only=True):
     """What is remembered of one arm at one target.
 
     Attributes:
@@ -137,8 +138,8 @@ class TargetCounters:
     at: float
     spacing_seconds: float
     since: float
-    counters: dict[str, int] = field(default_factory=dict)
-    present: frozenset[str] = frozenset()
+    counters: dict[str, int] = msgspec.field(default_factory=dict)
+    present: tuple[str, ...] = ()
     denied: Mapping[str, int] | None = None
     fresh: bool = False
     forms: AbstractSet[int] = frozenset()
@@ -151,7 +152,7 @@ class TargetCounters:
             spacing_seconds=snapshot.spacing_seconds,
             since=snapshot.at,
             counters={series: value for series, (_, value) in snapshot.counters.items()},
-            present=frozenset(snapshot.counters),
+            present=tuple(snapshot.counters),
             denied=snapshot.denied,
             forms=snapshot.forms,
         )
@@ -159,7 +160,7 @@ class TargetCounters:
     def renamed(self, snapshot: ArmSnapshot) -> bool:
         """Whether all series have gone and others of another form have come at once."""
         names = snapshot.counters.keys()
-        gone = bool(names and self.present) and not names <= self.counters.keys() and self.present.isdisjoint(names)
+        gone = bool(names and self.present) and not names <= self.counters.keys() and names.isdisjoint(self.present)
         return gone and self.forms.isdisjoint(snapshot.forms)
 
     def join_late(self, snapshot: ArmSnapshot) -> None:
@@ -179,15 +180,15 @@ class TargetCounters:
                 self.counters[series] = 0
         for series, (_, value) in snapshot.counters.items():
             self.counters[series] = value
-        if snapshot.counters.keys() != self.present:
-            self.present = frozenset(snapshot.counters)
+        present = tuple(snapshot.counters)
+        if present != self.present:
+            self.present = present
             self.forms = snapshot.forms or self.forms
         self.at = snapshot.at
         self.spacing_seconds = snapshot.spacing_seconds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetDelta:
+class TargetDelta(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one target adds to its arm in this tick."""
 
     target: str
@@ -296,9 +297,12 @@ def begun(snapshot: ArmSnapshot, *, watched_since: float) -> float | None:
     return None
 
 
+_NO_GROWTH = dict.fromkeys(Ended, 0)
+
+
 def growth(old: Mapping[str, int], new: Mapping[str, tuple[Ended, int]]) -> Growth:
     """Growth of one arm's counters at one target, by series. A series not in ``old`` has grown from zero."""
-    grown = dict.fromkeys(Ended, 0)
+    grown = _NO_GROWTH.copy()
     restarted = False
     for series, (ended, value) in new.items():
         before = old.get(series, 0)

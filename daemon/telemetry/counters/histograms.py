@@ -9,7 +9,11 @@ import math
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import sub
+
+import msgspec
 
 from analyzers.counts import Latency
 from daemon.errors import InvalidInput
@@ -61,14 +65,10 @@ def growth(old: Histogram | None, new: Histogram) -> _Step | None:
         if new.cumulative != old.cumulative:
             raise InvalidInput("bucket counts moved while their total did not", path="latency")
         return None
-    below = 0
-    counts: list[int] = []
-    for before, after in zip(old.cumulative, new.cumulative, strict=True):
-        here = after - before
-        if here < below:
-            raise InvalidInput("bucket counts contradict those of the last reading", path="latency")
-        counts.append(here - below)
-        below = here
+    cumulative = [0, *map(sub, new.cumulative, old.cumulative)]
+    counts = [here - below for below, here in pairwise(cumulative)]
+    if min(counts) < 0:
+        raise InvalidInput("bucket counts contradict those of the last reading", path="latency")
     return counts, max(0.0, new.sum_ms - old.sum_ms)
 
 
@@ -80,8 +80,7 @@ class ArmLatency:
     by_target: Mapping[str, Latency]
 
 
-@dataclass(slots=True)
-class _Taken:
+class _Taken(msgspec.Struct, gc=False):
     """What is remembered of one arm's latencies at one target.
 
     Attributes:
@@ -91,7 +90,7 @@ class _Taken:
         since: when it was joined; what an earlier scrape shows is history.
     """
 
-    histograms: dict[str, Histogram] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = msgspec.field(default_factory=dict)
     history_to_come: bool = False
     withheld: AbstractSet[str] = frozenset()
     since: float = -math.inf

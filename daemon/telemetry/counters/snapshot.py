@@ -1,15 +1,19 @@
 """What one target (a proxy, a pod) showed in one scrape, of an arm and of itself: raw numbers, in whatever order they come.
 
 What a target says of itself is optional. One that says nothing makes no tick null: its denials are then none, its age is unknown.
+
+There are 10 000s of these at a time, and none is part of a cycle: the garbage collector, which stops everything while it looks
+at what it knows, is told of as few of them as can be (``gc=False``; dicts and tuples of such are passed over as well).
 """
 
-import itertools
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple, Protocol
+
+import msgspec
 
 from daemon.errors import InvalidInput
 from daemon.telemetry.counters.series import Series
@@ -23,7 +27,7 @@ _SAME_SCRAPE_SECONDS = 0.0005
 _LISTED_TWICE = "it is listed twice in one scrape, with two values"
 
 
-class Histogram(NamedTuple):
+class Histogram(msgspec.Struct, frozen=True, gc=False):
     """A cumulative histogram: ``cumulative`` counts latencies at or below each of ``bounds_ms``, then all of them."""
 
     bounds_ms: tuple[float, ...]
@@ -43,6 +47,16 @@ def whole(value: float, *, path: str) -> int:
     return int(value)
 
 
+@lru_cache(maxsize=256)
+def _in_order(bounds: tuple[float, ...], unit_ms: float) -> tuple[tuple[float, ...], tuple[float, ...], bool]:
+    """The bounds from the lowest to the highest, the finite ones in ms, and whether one is no number.
+
+    There are few kinds, of 10 000s of histograms.
+    """
+    ordered = tuple(sorted(bounds))
+    return ordered, tuple(bound * unit_ms for bound in ordered[:-1]), any(map(math.isnan, bounds))
+
+
 def assemble(buckets: Mapping[float, float], sum_value: float | None, *, unit_ms: float, path: str) -> Histogram:
     """Make a histogram of the buckets of one series, as read (``le`` to cumulative count, in the metric's own unit).
 
@@ -50,19 +64,23 @@ def assemble(buckets: Mapping[float, float], sum_value: float | None, *, unit_ms
         InvalidInput: a bucket has no bound, there is no +Inf bucket, a bucket is not a count, or the counts fall with growing
             bounds (which happens when a page was written while requests were being counted).
     """
-    if any(math.isnan(bound) for bound in buckets):
+    bounds, finite_ms, nameless = _in_order(tuple(buckets), unit_ms)
+    if nameless:
         raise InvalidInput("a bucket has no bound (label le), or one that is no number", path=path)
-    bounds = tuple(sorted(buckets))
     if not bounds or bounds[-1] != math.inf:
         raise InvalidInput("the histogram has no +Inf bucket", path=path)
-    cumulative = tuple([whole(buckets[bound], path=path) for bound in bounds])
-    if any(low > high for low, high in itertools.pairwise(cumulative)):
+    counts = list(map(buckets.__getitem__, bounds))
+    rising = counts == sorted(counts)
+    if rising and counts[0] >= 0.0 and counts[-1] <= LARGEST_COUNT and all(map(float.is_integer, counts)):
+        cumulative = tuple(map(int, counts))
+    else:
+        cumulative = tuple([whole(count, path=path) for count in counts])
+    if not rising:
         raise InvalidInput("bucket counts fall with growing bounds", path=path)
     total_ms = 0.0 if sum_value is None else sum_value * unit_ms
     if not math.isfinite(total_ms):
         raise InvalidInput(f"the sum is {sum_value!r}", path=path)
-    finite = bounds[:-1] if unit_ms == 1.0 else tuple([bound * unit_ms for bound in bounds[:-1]])
-    return Histogram(finite, cumulative, total_ms)
+    return Histogram(finite_ms, cumulative, total_ms)
 
 
 class Native(Protocol):
@@ -73,8 +91,7 @@ class Native(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class TargetMetadata:
+class TargetMetadata(msgspec.Struct, gc=False):
     """What one target says of itself.
 
     Attributes:
@@ -83,9 +100,9 @@ class TargetMetadata:
         scraped: when it was scraped, by scraper, whatever of its arms was there then.
     """
 
-    denied: dict[tuple[str, str], list[tuple[float, float]]] = field(default_factory=dict)
+    denied: dict[tuple[str, str], list[tuple[float, float]]] = msgspec.field(default_factory=dict)
     born: float | None = None
-    scraped: dict[str, list[float]] = field(default_factory=dict)
+    scraped: dict[str, list[float]] = msgspec.field(default_factory=dict)
 
     def deny(self, series: Series, value: float, *, at: float) -> None:
         """Take one sample of a counter of denied requests."""
@@ -113,8 +130,7 @@ class TargetMetadata:
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmSnapshot:
+class ArmSnapshot(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Raw numbers of one arm at one target, all of one scrape.
 
     Attributes:
@@ -136,10 +152,10 @@ class ArmSnapshot:
     at: float
     spacing_seconds: float
     pod: str = ""
-    counters: dict[str, tuple[Ended, int]] = field(default_factory=dict)
-    samples: Mapping[str, Samples] = field(default_factory=dict)
-    histograms: dict[str, Histogram] = field(default_factory=dict)
-    old_histograms: Mapping[str, float] = field(default_factory=dict)
+    counters: dict[str, tuple[Ended, int]] = msgspec.field(default_factory=dict)
+    samples: Mapping[str, Samples] = msgspec.field(default_factory=dict)
+    histograms: dict[str, Histogram] = msgspec.field(default_factory=dict)
+    old_histograms: Mapping[str, float] = msgspec.field(default_factory=dict)
     withheld: AbstractSet[str] = frozenset()
     unusable: InvalidInput | None = None
     denied: Mapping[str, int] | None = None
@@ -148,19 +164,29 @@ class ArmSnapshot:
     forms: AbstractSet[int] = frozenset()
 
 
-class Buckets:
-    """The buckets of one histogram in one scrape. ``twice``: one was listed twice, with two values."""
+class Buckets(msgspec.Struct, gc=False):
+    """The buckets of one histogram in one scrape, the same for all arms that they are of.
 
-    __slots__ = ("by_bound", "twice")
+    Attributes:
+        by_bound: upper bound (in the metric's own unit) to cumulative count.
+        twice: one was listed twice, with two values.
+        target, at, before: where and when the last one was taken, and when the sample before it.
+    """
 
-    def __init__(self) -> None:
-        self.by_bound: dict[float, float] = {}
-        self.twice = False
+    by_bound: dict[float, float] = msgspec.field(default_factory=dict)
+    twice: bool = False
+    target: str = ""
+    at: float = math.nan
+    before: float | None = None
 
-    def add(self, series: Series, value: float) -> None:
+    def add(self, bound: float, value: float) -> None:
         """Take one of them."""
-        if self.by_bound.setdefault(series.le, value) != value and not math.isnan(value):
+        if self.by_bound.setdefault(bound, value) != value and not math.isnan(value):
             self.twice = True
+
+    def goes_on(self, target: str, at: float, before: float | None) -> bool:
+        """Whether a bucket taken there and then is one more of this scrape."""
+        return self.at == at and self.before == before and self.target == target
 
     def histogram(self, sum_value: float | None, *, unit_ms: float, path: str) -> Histogram:
         """What they make. Raises as ``assemble``."""
@@ -174,8 +200,7 @@ _Moment = tuple[int, str]
 """When, in milliseconds, and by whom."""
 
 
-@dataclass(slots=True)
-class _Scrape:
+class _Scrape(msgspec.Struct, gc=False):
     """The samples of one moment.
 
     Attributes:
@@ -184,13 +209,13 @@ class _Scrape:
     """
 
     at: float
-    before: set[int] = field(default_factory=set)
-    samples: dict[str, Samples] = field(default_factory=dict)
-    forms: dict[str, int] = field(default_factory=dict)
-    counters: dict[str, tuple[Ended, float]] = field(default_factory=dict)
-    buckets: dict[str, "Buckets"] = field(default_factory=dict)
-    sums: dict[str, float] = field(default_factory=dict)
-    histograms: dict[str, Histogram | Native] = field(default_factory=dict)
+    before: tuple[int, ...] = ()
+    samples: dict[str, Samples] = msgspec.field(default_factory=dict)
+    forms: dict[str, int] = msgspec.field(default_factory=dict)
+    counters: dict[str, tuple[Ended, float]] = msgspec.field(default_factory=dict)
+    buckets: dict[str, Buckets] = msgspec.field(default_factory=dict)
+    sums: dict[str, float] = msgspec.field(default_factory=dict)
+    histograms: dict[str, Histogram | Native] = msgspec.field(default_factory=dict)
 
     def histogram(self, series: str, *, unit_ms: float) -> Histogram:
         """What it shows of one. Raises ``InvalidInput``: it cannot be used."""
@@ -200,7 +225,7 @@ class _Scrape:
         return one if isinstance(one, Histogram) else one.on_bounds(unit_ms=unit_ms, path=series)
 
 
-class SnapshotBuilder:
+class SnapshotBuilder(msgspec.Struct, gc=False, kw_only=True):
     """Collects the samples of one arm at one target, and takes those of one scrape only.
 
     A pod may be scraped by several (two ports of its sidecar, two jobs, replicas of Prometheus), each with labels of its own
@@ -208,14 +233,11 @@ class SnapshotBuilder:
     and those that scrape in the same millisecond by the labels that tell who has scraped.
     """
 
-    __slots__ = ("_latencies", "_scrapes", "_twice", "pod", "spacing_seconds")
-
-    def __init__(self, *, spacing_seconds: float, pod: str = "") -> None:
-        self.pod = pod
-        self.spacing_seconds = spacing_seconds
-        self._scrapes: dict[_Moment, _Scrape] = {}
-        self._latencies: dict[_Moment, _Scrape] = {}
-        self._twice: dict[_Moment, str] = {}
+    spacing_seconds: float
+    pod: str = ""
+    _scrapes: dict[_Moment, _Scrape] = msgspec.field(default_factory=dict)
+    _latencies: dict[_Moment, _Scrape] = msgspec.field(default_factory=dict)
+    _twice: dict[_Moment, str] = msgspec.field(default_factory=dict)
 
     @property
     def counted(self) -> bool:
@@ -255,12 +277,9 @@ class SnapshotBuilder:
         if scrape.counters.setdefault(series.identity, (ended, value))[1] != value and not math.isnan(value):
             self._twice[round(at * 1000), series.scraper] = series.identity
 
-    def buckets(self, series: Series, *, at: float, before: float | None = None) -> "Buckets":
-        """Where the buckets of the histogram go that this one is of."""
-        found = _at(self._latencies, series, at, before).buckets.get(series.identity)
-        if found is None:
-            found = self._latencies[round(at * 1000), series.scraper].buckets[series.identity] = Buckets()
-        return found
+    def buckets(self, series: Series, new: Buckets, *, at: float, before: float | None = None) -> Buckets:
+        """Where the buckets of the histogram go that this one is of; ``new`` for the first of them."""
+        return _at(self._latencies, series, at, before).buckets.setdefault(series.identity, new)
 
     def sum(self, series: Series, value: float, *, at: float, before: float | None = None) -> None:
         """Take a histogram's sum."""
@@ -310,8 +329,9 @@ class SnapshotBuilder:
         )
 
     def _absent(self, metadata: TargetMetadata, *, scraper: str) -> float | None:
-        if any(scrape.before for scrape in self._scrapes.values()):
-            return None
+        for scrape in self._scrapes.values():
+            if scrape.before:
+                return None
         return metadata.scraped_before(min(scrape.at for scrape in self._scrapes.values()), scraper=scraper)
 
     def _newest(self, followed: AbstractSet[int]) -> tuple[_Moment, _Scrape]:
@@ -353,6 +373,9 @@ class SnapshotBuilder:
 
     def _of_scraper(self, moment: _Moment, scrape: _Scrape) -> list[_Scrape]:
         """Latencies by the same scraper, the newest first: they are asked for by themselves, and may be of another scrape."""
+        if len(self._latencies) == len(self._scrapes) == 1:
+            ((by, latency),) = self._latencies.items()
+            return [latency] if by[1] == moment[1] else []
         moments = sorted((one for one in self._latencies if one[1] == moment[1]), reverse=True)
         if len(self._scrapes) > 1:
             ours = {moment[0], *scrape.before}
@@ -420,6 +443,6 @@ def _at(scrapes: dict[_Moment, _Scrape], series: Series, at: float, before: floa
     scrape = scrapes.get(moment)
     if scrape is None:
         scrape = scrapes[moment] = _Scrape(at)
-    if before is not None:
-        scrape.before.add(round(before * 1000))
+    if before is not None and (earlier := round(before * 1000)) not in scrape.before:
+        scrape.before = (*scrape.before, earlier)
     return scrape

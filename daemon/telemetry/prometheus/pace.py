@@ -6,9 +6,9 @@ clock that is wrong counts as lateness.
 """
 
 import math
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from daemon.model import Cadence
 from daemon.telemetry.counters.settling import PARTS_SECONDS
@@ -30,13 +30,13 @@ _FOLLOWED_TARGETS = 16
 """With more targets than these there is something new all the time."""
 
 
-@dataclass(slots=True)
-class Rhythm:
+class Rhythm(msgspec.Struct, gc=False):
     """One target's samples: when the newest was taken, how far apart they are, how long one takes to be there.
 
     Attributes:
         at: time of the newest sample.
-        gaps: the last few distances between two samples; the least of them is the spacing, since a scrape may be missed.
+        gaps: the last few distances between two samples.
+        spacing_seconds: how far apart its samples are: the least of the gaps, since a scrape may be missed; 0 while not known.
         absent_seconds, there_seconds: ages at which a sample was seen not to be there yet, and to be there.
         met: when it was met first, by our clock.
         looked: when it was last looked for as far back as it is.
@@ -47,16 +47,12 @@ class Rhythm:
     at: float
     met: float
     looked: float
-    gaps: deque[float] = field(default_factory=lambda: deque(maxlen=_GAPS_KEPT))
+    gaps: tuple[float, ...] = ()
+    spacing_seconds: float = 0.0
     absent_seconds: float = -math.inf
     there_seconds: float = math.inf
     lost_seconds: float = 0.0
     apart_seconds: float = 0.0
-
-    @property
-    def spacing_seconds(self) -> float:
-        """How far apart its samples are; 0 while that is not known."""
-        return min(self.gaps, default=0.0)
 
     @property
     def known(self) -> bool:
@@ -71,11 +67,16 @@ class Rhythm:
         hopeless = self.looked - self.met > max(_HOPE_SECONDS, _SPACINGS * self.spacing_seconds)
         return 0.0 if hopeless else max(0.0, self.looked - self.at) + _SPACINGS * self.spacing_seconds
 
+    def apart(self, gap_seconds: float) -> None:
+        """Two samples that follow each other are so far apart."""
+        self.gaps = (*self.gaps, gap_seconds)[-_GAPS_KEPT:]
+        self.spacing_seconds = min(self.gaps)
+
     def came(self, at: float, *, before: float | None, now: float) -> None:
         """A newer sample is there. ``before`` is the one before it in the same answer."""
         gap = at - (self.at if before is None else before)
         if gap > 0.0:
-            self.gaps.append(gap)
+            self.apart(gap)
         self.lost_seconds = self.apart_seconds = 0.0
         absent, there = self.looked - at, now - at
         self.at = at
@@ -97,8 +98,13 @@ class Rhythm:
 class Pace:
     """The rhythms of one source's targets.
 
+    What all of them together are is worked out when an answer is whole: there may be 10 000s of them.
+
     Attributes:
         spacing_seconds: how far apart the samples of the slowest target are; 0 before anything is known.
+        least_spacing_seconds: how far apart those of the fastest one are; 0 before anything is known.
+        late_seconds: how late the samples of the latest target are, as far as that is known; 0 before anything is.
+        later_seconds: by how much samples of a target come later than those of the most punctual one, where it is worth telling.
 
     Args:
         tick_seconds: the sampling interval, where samples come as fast.
@@ -114,24 +120,11 @@ class Pace:
         self._blind_seconds = min(_FIRST_LOOK_SECONDS, longest_seconds)
         self._wide = False
         self._asked = 0
+        self._reach_seconds = 0.0
         self.spacing_seconds = 0.0
-
-    @property
-    def late_seconds(self) -> float:
-        """How late the samples of the latest target are, as far as that is known; 0 before anything is."""
-        return max((one.there_seconds for one in self._rhythms.values() if one.known), default=0.0)
-
-    @property
-    def least_spacing_seconds(self) -> float:
-        """How far apart the samples of the fastest target are; 0 before anything is known."""
-        return min((one.spacing_seconds for one in self._rhythms.values() if one.spacing_seconds), default=0.0)
-
-    @property
-    def later_seconds(self) -> dict[str, float]:
-        """By how much the samples of a target come later than those of the most punctual one, where it is worth telling."""
-        known = {target: one.there_seconds for target, one in self._rhythms.items() if one.known}
-        least = min(known.values(), default=0.0)
-        return {target: late - least for target, late in known.items() if late - least > _FINE_SECONDS}
+        self.least_spacing_seconds = 0.0
+        self.late_seconds = 0.0
+        self.later_seconds: dict[str, float] = {}
 
     def spacing_of(self, target: str, *, apart: float | None = None) -> float:
         """How far apart this target's samples are; while that is not known, ``apart``, or else as the slowest's."""
@@ -157,6 +150,7 @@ class Pace:
     def wider(self) -> bool:
         """Nothing at all was met: look further back from now on. False: it was looked as far back as samples count."""
         self._lose(list(self._rhythms))
+        self._sum_up()
         if self._blind_seconds >= self._longest_seconds:
             return False
         self._blind_seconds = min(self._blind_seconds * _WIDER, self._longest_seconds)
@@ -185,7 +179,7 @@ class Pace:
             if rhythm is None:
                 rhythm = self._rhythms[target] = Rhythm(at, met=now, looked=now)
                 if before is not None and at > before:
-                    rhythm.gaps.append(at - before)
+                    rhythm.apart(at - before)
                 else:
                     self._wide = True
                     lost_at, lost_seconds = self._lost.get(target, (at, 0.0))
@@ -197,7 +191,19 @@ class Pace:
         if met:
             self._lose([t for t, one in self._rhythms.items() if t not in met and now - one.at > self._longest_seconds])
             self._lost = {t: one for t, one in self._lost.items() if t not in met and now - one[0] < _LOST_SECONDS}
-        self.spacing_seconds = max((one.spacing_seconds for one in self._rhythms.values()), default=0.0)
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """What all rhythms together are."""
+        rhythms = self._rhythms.values()
+        spacings = [one.spacing_seconds for one in rhythms]
+        self.spacing_seconds = max(spacings, default=0.0)
+        self.least_spacing_seconds = min(filter(None, spacings), default=0.0)
+        self._reach_seconds = max((one.reach_seconds for one in rhythms), default=0.0)
+        known = {target: one.there_seconds for target, one in self._rhythms.items() if one.known}
+        self.late_seconds = max(known.values(), default=0.0)
+        least = min(known.values(), default=0.0)
+        self.later_seconds = {target: late - least for target, late in known.items() if late - least > _FINE_SECONDS}
 
     def drop(self) -> None:
         """The answer was not whole."""
@@ -229,8 +235,9 @@ class Pace:
         Null: there may be something new at every interval.
         """
         rhythms = self._rhythms.values()
-        slow = rhythms and min(one.spacing_seconds for one in rhythms) >= 0.9 * self._tick_seconds
-        if not slow or len(rhythms) > _FOLLOWED_TARGETS:
+        if not rhythms or len(rhythms) > _FOLLOWED_TARGETS:
+            return None
+        if min(one.spacing_seconds for one in rhythms) < 0.9 * self._tick_seconds:
             return None
         # One that was expected by now comes some time: it is looked for at every tick, and no longer when it is gone.
         apart = self._tick_seconds / 5.0
@@ -244,4 +251,4 @@ class Pace:
     def _usual_seconds(self) -> float:
         if not self._rhythms:
             return self._blind_seconds
-        return max(self._tick_seconds, *(one.reach_seconds for one in self._rhythms.values())) + _SLACK_SECONDS
+        return max(self._tick_seconds, self._reach_seconds) + _SLACK_SECONDS

@@ -13,6 +13,7 @@ from yarl import URL
 
 from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
+from daemon.aio.threads import unless_small
 from daemon.errors import Unavailable, VerdictdError
 from daemon.model import Watch
 from daemon.telemetry.counters.collection import Collection, Timing
@@ -83,11 +84,9 @@ class PrometheusSource:
         except VerdictdError as error:
             self.pace.drop()
             raise Unavailable(f"prometheus: {error}") from error
-        self.pace.settle(now=self._clock.now())
-        collected.late_seconds = self.pace.later_seconds
+        await unless_small(partial(self._learn, collected), size=len(collected.answered))
         collected.cadence_of = partial(self.pace.cadence, ahead_seconds=self._clocks.ahead_seconds)
         self._say()
-        self._metadata.settle(collected)
         await self._nearby.look(collected)
         return collected
 
@@ -105,6 +104,12 @@ class PrometheusSource:
     def wait_seconds(self) -> float | None:
         """How long there can be nothing new; null: it is asked at every interval."""
         return self.pace.wait_seconds(now=self._clock.now())
+
+    def _learn(self, collected: Collection) -> None:
+        """Keep what a whole answer says of its targets."""
+        self.pace.settle(now=self._clock.now())
+        collected.late_seconds = self.pace.later_seconds
+        self._metadata.settle(collected)
 
     def _say(self) -> None:
         """Once, and when it has changed: how far apart samples are and how late they come."""
@@ -185,51 +190,83 @@ class PrometheusSource:
         await self._client.read(self._url, lambda: AnswerReader(take), form={"query": query}, by=by)
 
     def _collect(self, items: Sequence[Item], into: Collection, answered: dict[str, float]) -> None:
+        """Take what is new of each series."""
         into.met += len(items)
-        spaced, spacing_seconds = "", 0.0
+        keys, met, histograms = self._index.met.keys, self._index.met.series, into.histograms
+        place = -1
         for item in items:
-            if not (values := item.values) and not item.histograms:
+            values = item.numbers or item.values
+            if not values and not item.histograms:
                 continue
             key = bytes(item.metric)
+            place += 1
+            if place >= len(keys) or keys[place] != key:
+                place = self._place(key)
+            series = met[place]
+            if series is None:
+                continue
+            # Nine of ten series are buckets of a histogram that has been met in this scrape: they take the shortest way.
+            if series.kind is SampleKind.BUCKET and (buckets := histograms.get(series.identity)) is not None:
+                at, text = values[-1]
+                before = values[-2][0] if len(values) > 1 else None
+                if text.isdecimal() and text.isascii() and buckets.goes_on(series.target, at, before):
+                    buckets.add(series.le, float(text))
+                    continue
+            self._take(series, values, item.histograms or (), into, answered)
+
+    def _place(self, key: bytes) -> int:
+        """Where a series stands among those met."""
+        met = self._index.met
+        place = met.places.get(key)
+        if place is None:
             try:
                 series = self._index[key]
             except KeyError:
                 series = learned(self._index, key)
-            if series is not None and series.of_target:
-                for at, text in values:
-                    into.add_metadata(series, number(text, path=series.identity), target=series.target, at=at)
-                continue
-            if series is None or not series.label_set.arms:
-                continue
-            if series.kind is SampleKind.NATIVE:
-                self._collect_native(series, item.histograms or (), into)
-                continue
-            if not (values := alive(values)):
-                continue
-            at, text = values[-1]
-            before = values[-2][0] if len(values) > 1 else None
-            target = series.target
-            newer = at > answered.get(target, 0.0)
-            if newer:
-                answered[target] = at
-            if answered is into.answered:
-                before = _scraped_before(values)
-                self._know(series, into, newest=at if newer else None, before=before)
-            value = float(text) if text.isdecimal() and text.isascii() else number(text, path=series.identity)
-            if target is not spaced:
-                apart = None if before is None else at - before
-                spaced, spacing_seconds = target, self.pace.spacing_of(target, apart=apart)
-            into.add(
-                series,
-                value,
-                target=target,
-                pod=series.pod,
-                at=at,
-                before=before,
-                spacing_seconds=spacing_seconds,
-                # Where its end is marked it is not waited for.
-                samples=values if values is item.values else (),
-            )
+            place = met.meet(key, series)
+        return place
+
+    def _take(
+        self,
+        series: Series,
+        values: list[tuple[float, str]],
+        natives: Sequence[tuple[float, NativeSample]],
+        into: Collection,
+        answered: dict[str, float],
+    ) -> None:
+        """Take what is new of one series, and learn of its target."""
+        if series.of_target:
+            for at, text in values:
+                into.add_metadata(series, number(text, path=series.identity), target=series.target, at=at)
+            return
+        if series.kind is SampleKind.NATIVE:
+            self._collect_native(series, natives, into)
+            return
+        # Where its end is marked it is not waited for.
+        samples = living if (living := alive(values)) is values else ()
+        if not living:
+            return
+        at, text = living[-1]
+        before = living[-2][0] if len(living) > 1 else None
+        target = series.target
+        newer = at > answered.get(target, 0.0)
+        if newer:
+            answered[target] = at
+        if answered is into.answered:
+            before = _scraped_before(living)
+            self._know(series, into, newest=at if newer else None, before=before)
+        spacing_seconds = self.pace.spacing_of(target, apart=None if before is None else at - before)
+        value = number(text, path=series.identity)
+        into.add(
+            series,
+            value,
+            target=target,
+            pod=series.pod,
+            at=at,
+            before=before,
+            spacing_seconds=spacing_seconds,
+            samples=samples,
+        )
 
     def _collect_native(self, series: Series, samples: Sequence[tuple[float, NativeSample]], into: Collection) -> None:
         """Take the newest native histogram of a series; the mark that it has ended is one whose sum is no number."""

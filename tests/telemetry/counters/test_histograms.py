@@ -121,12 +121,12 @@ def test_a_histogram_that_was_withheld_when_its_pod_was_joined_holds_history() -
     joined = {"p": ArmSnapshot(at=1.0, spacing_seconds=1.0, histograms={"one": one}, withheld=frozenset({"two"}))}
     tracker.restart([joined, joined])
     tracker.keep([joined, joined], counted=[(), ()], awaited=[(), ()])
-    grown = one._replace(cumulative=(2, 3, 4), sum_ms=40.0)
+    grown = Histogram(one.bounds_ms, (2, 3, 4), 40.0)
     later = {"p": ArmSnapshot(at=2.0, spacing_seconds=1.0, histograms={"one": grown, "two": two})}
     for arm in tracker.fold([later, later], now=2.0):
         assert arm is not None
         assert sum(arm.latency.counts) == 1
-    more = two._replace(cumulative=(101, 202, 303), sum_ms=3030.0)
+    more = Histogram(two.bounds_ms, (101, 202, 303), 3030.0)
     last = {"p": ArmSnapshot(at=3.0, spacing_seconds=1.0, histograms={"one": grown, "two": more})}
     for arm in tracker.fold([last, last], now=3.0):
         assert arm is not None

@@ -7,7 +7,7 @@ import pytest
 
 from daemon.errors import InvalidInput
 from daemon.telemetry.counters.series import SampleKind, Series
-from daemon.telemetry.counters.snapshot import ArmSnapshot, SnapshotBuilder, TargetMetadata
+from daemon.telemetry.counters.snapshot import ArmSnapshot, Buckets, SnapshotBuilder, TargetMetadata
 from daemon.telemetry.schema import Ended
 from tests.telemetry.support import series
 
@@ -25,7 +25,7 @@ def built(builder: SnapshotBuilder) -> ArmSnapshot:
 def histogram(builder: SnapshotBuilder, *counts: int, at: float) -> None:
     for le, count in zip((10.0, math.inf, 10.0), counts, strict=False):
         one = bucket(le)
-        builder.buckets(one, at=at).add(one, float(count))
+        builder.buckets(one, Buckets(), at=at).add(le, float(count))
 
 
 def test_a_series_that_is_listed_twice_with_one_value_is_one_series() -> None:

@@ -156,6 +156,14 @@ async def test_the_same_samples_again_are_a_gap_and_lose_nothing() -> None:
         await it.goes_on()
 
 
+async def test_series_count_the_same_in_whatever_order_they_come_and_whoever_is_new_among_them() -> None:
+    async with scene() as it:
+        await it.underway()
+        it.exporter.add(NAME, it.clock.time - 1, 7, destination_workload="somebody-elses")
+        it.exporter.series = dict(reversed(it.exporter.series.items()))
+        await it.goes_on()
+
+
 async def test_a_series_that_comes_twice_counts_once() -> None:
     """Two replicas of Prometheus behind one address, told apart by a label of theirs."""
     readings = []

@@ -23,6 +23,8 @@ from daemon.telemetry.counters.snapshot import ArmSnapshot
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0
+_TOO_MANY_FOR_A_TICK = 1000
+"""Requests that a process that has just begun has not had yet, so that its counters would stand where they stood before."""
 NO_SERIES = "no series yet"
 STALE = "stale: "
 SEVERAL_CLUSTERS = "its series are of several clusters"
@@ -112,7 +114,8 @@ class DeltaTracker:
             self._commit(found, counted, this)
             self._latency.restart(found)
             return self.gap(reason)
-        if (reason := _history(counted, this, watched_since=self._began)) is not None:
+        reason = _history(counted, this, watched_since=self._began) or (None if self._server_side else _alone(counted))
+        if reason is not None:
             self._commit(found, counted, this)
             self._latency.restart(found)
             return self.gap(reason)
@@ -322,6 +325,22 @@ def _history(counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound, *, wat
     if newest >= watched_since:
         return None
     return f"the newest samples are {this.now - newest:.0f} s old, of before the watch: they come so late, or the clocks differ"
+
+
+def _alone(counted: Sequence[Sequence[TargetDelta]]) -> str | None:
+    """Why a fall of one arm's counters alone is no restart, if so.
+
+    Those who ask have both arms' counters in one process, which begin anew together. Where they do not, a pod has gone from a
+    sum, or one arm was forgotten: nobody can tell whether what is left is history.
+    """
+    for one, other in (counted, counted[::-1]):
+        fell = {delta.target for delta in one if delta.grown.restarted}
+        for delta in other:
+            stood = sum(delta.counters.counters.get(series, 0) for series in delta.snapshot.counters)
+            if delta.target in fell and not delta.grown.restarted and stood >= _TOO_MANY_FOR_A_TICK:
+                said = f"the counters of one version alone fell at {delta.target}, which is no restart"
+                return f"{said}: are they sums over pods? {_MEND}"
+    return None
 
 
 def _nothing(arm: str, counted: Sequence[TargetDelta], found: Snapshots, this: ScrapeRound, *, known: bool) -> str | None:

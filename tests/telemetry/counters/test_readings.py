@@ -74,6 +74,25 @@ def test_a_restarted_process_counts_from_zero() -> None:
     assert counts(table.one(3, shown(3, 40, 2), shown(3, 9, 51))) == ((10, 0), (53, 51))
 
 
+def test_counters_of_one_arm_that_fall_alone_where_both_are_shown_are_no_restart() -> None:
+    """As sums over pods do when a pod goes: what is left is the history of the others."""
+    table = Table()
+    table.one(1, shown(1, 90_000, 900), shown(1, 28_000, 280))
+    fallen = table.one(2, shown(2, 90_100, 901), shown(2, 21_050, 212))
+    assert both_null(fallen)
+    assert (fallen.gap or "").startswith(
+        "the counters of one version alone fell at p, which is no restart: are they sums over pods?"
+    )
+    assert counts(table.one(3, shown(3, 90_200, 901), shown(3, 21_060, 213))) == ((100, 0), (11, 1))
+    assert both_null(table.one(4, shown(4, 60_100, 601), shown(4, 21_070, 213))), "of the baseline too"
+
+
+def test_where_targets_are_pods_each_restarts_alone() -> None:
+    table = Table(server_side=True)
+    table.read(1, {"a": shown(1, 90_000)}, {"b": shown(1, 28_000)})
+    assert counts(table.read(2, {"a": shown(2, 90_100)}, {"b": shown(2, 30)})) == ((100, 0), (30, 0))
+
+
 def test_a_series_that_comes_back_without_a_restart_is_not_counted_twice() -> None:
     table = Table()
     table.one(1, shown(1, 100, 10), shown(1, 100, 10))

@@ -14,6 +14,11 @@ class Endpoint:
     ready: bool
 
 
+def of_service(name: str) -> str:
+    """By which labels the EndpointSlices of a Service are chosen."""
+    return f"kubernetes.io/service-name={name}"
+
+
 def endpoints(slices: Iterable[Json]) -> dict[str, Endpoint]:
     """Every address of these slices, ready or not; one may be in two slices for a moment, and is ready if either says so."""
     found: dict[str, Endpoint] = {}

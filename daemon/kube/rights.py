@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.kube.resources import Resource
+from daemon.kube.resources import PODS, Resource
 
 Verb = Literal["get", "list", "watch", "patch"]
 Scope = Literal["everywhere", "watched", "enforced"]
@@ -34,3 +34,35 @@ class Right:
         """Refuse a right to change something that is not said to be one."""
         if ("patch" in self.verbs) != ("enforced" in self.scopes):
             raise ValueError(f"{', '.join(self.verbs)} in {', '.join(self.scopes)}: patch goes with enforced, and only with it")
+
+
+WATCHING_PODS = Right(
+    verbs=("watch",),
+    resources=(PODS,),
+    scopes=("watched",),
+    purpose="know how the arms' pods are as they come and go, and read their sidecars (telemetry of the kind sidecars)",
+    without="whether pods crash or are ready is not known, and what stands in for sidecars is read in their place",
+    sidecars=True,
+)
+
+
+def finding(*routes: Resource) -> Right:
+    """To find the routes of a mesh, wherever they are."""
+    purpose = "find every route that names the canary"
+    return Right(verbs=("get", "list"), resources=routes, scopes=("everywhere", "watched"), purpose=purpose)
+
+
+def following(*routes: Resource) -> Right:
+    """To hear of it when a route changes."""
+    return Right(
+        verbs=("watch",),
+        resources=routes,
+        scopes=("everywhere",),
+        purpose="know the canary's weight as soon as it is changed",
+        without="a change of the canary's weight is known up to 2 s later",
+    )
+
+
+def taking_back(*routes: Resource) -> Right:
+    """To change routes, which is all that is ever changed."""
+    return Right(verbs=("patch",), resources=routes, scopes=("enforced",), purpose="take the traffic back")

@@ -4,8 +4,10 @@ An arm is pods, not a name. What chooses them says more than who is there: two a
 also while there are none, and a name that was given other labels is another arm. *Surely nobody* needs all of it read.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from daemon.kube.endpoints import Endpoint
 from daemon.meshes.references import listed
 
 
@@ -81,6 +83,13 @@ class Backing:
     missing: str = ""
     unknown: str = ""
     note: str = ""
+
+
+def counted(arm: object, behind: Mapping[str, Endpoint], *, selector: PodSelector | None = None) -> Backing:
+    """By endpoints, by their addresses. A pod counts once, however many addresses it has."""
+    kept = [(one.pod or address, one.ready) for address, one in behind.items()]
+    ready, names = {name for name, is_ready in kept if is_ready}, frozenset(name for name, _ in kept)
+    return Backing(arm=arm, selector=selector, ready=len(ready), endpoints=names)
 
 
 def harm(baseline: Backing, canary: Backing, *, convicted: PodSelector | None = None) -> str | None:

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import msgspec
+
 from daemon.armpods import PodsByArm
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.references import Name, Plan
@@ -16,6 +18,7 @@ from daemon.placement import RouteReference
 A_co = TypeVar("A_co", covariant=True)
 A_contra = TypeVar("A_contra", contravariant=True)
 A = TypeVar("A")
+T = TypeVar("T")
 
 Objects = Mapping[Resource, Sequence[Json]]
 """The routes of a cluster that may be read, by their kind; a kind without any may be left out."""
@@ -108,3 +111,16 @@ class Arms(Protocol[A]):
     async def check_baseline(self, release: Release, *, located: str, objects: ReadObjects) -> str:
         """See ``TrafficRouter.check_baseline``."""
         ...
+
+
+def encode(located: object) -> str:
+    """``Placement.located`` of a mesh's own struct: as JSON, the same for the same."""
+    return msgspec.json.encode(located, order="deterministic").decode()
+
+
+def decode(located: str, *, kind: type[T]) -> T | None:
+    """The other way round; null where nothing was located, or another version has written it in other words."""
+    try:
+        return msgspec.json.decode(located, type=kind)
+    except msgspec.MsgspecError:
+        return None

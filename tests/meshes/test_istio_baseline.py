@@ -11,9 +11,10 @@ from daemon.errors import InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.meshes.istio import router as istio_router
-from daemon.meshes.istio.arms import decode, encode
+from daemon.meshes.istio.arms import Located
 from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
 from daemon.meshes.istio.router import IstioRouter
+from daemon.meshes.kuberoutes import decode, encode
 from daemon.model import Action, ArmSpec, Release
 from tests.hand.servers import silence
 from tests.kube.stub import status
@@ -531,7 +532,7 @@ def test_what_was_kept_with_a_session_is_read_back_to_the_last_label() -> None:
         '"clients":["shop"],'
         '"canary":{"host":"web.shop.svc","labels":[["version","v2"]],"selector":["shop",[["app","web"]]]}}'
     )
-    located = decode(kept)
+    located = decode(kept, kind=Located)
     assert located is not None
     assert (located.clients, str(located.canary)) == (("shop",), "app=web, version=v2")
     assert encode(located) == kept

@@ -6,8 +6,6 @@ What was seen of them when a watch began is kept with the session, as a string: 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.kube.resources import Json
 from daemon.meshes.backing import PodSelector
@@ -58,19 +56,6 @@ def completed(arms: ServicePair, *, services: Services, grants: Read) -> Service
         ports={str(one): ports_of(found) for one, found in known.items()},
         grants=None if isinstance(grants, VerdictdError) else tuple(_granted(grants, arms.baseline)),
     )
-
-
-def encode(located: Located) -> str:
-    """As JSON, the same for the same."""
-    return msgspec.json.encode(located, order="deterministic").decode()
-
-
-def decode(text: str) -> Located | None:
-    """The other way round; null where nothing was located, or another version has written it in other words."""
-    try:
-        return msgspec.json.decode(text, type=Located)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _service(arm: ArmSpec, release: Release, *, path: str) -> ServiceName:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
-from daemon.kube.rights import Right
+from daemon.kube.rights import WATCHING_PODS, Right, finding, following, taking_back
 from daemon.meshes.istio.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
@@ -37,18 +37,8 @@ def _router(settings: GatewayApiMesh, /, *, kube: "KubeClient", name: str) -> Ro
 
 
 _RIGHTS = (
-    Right(
-        verbs=("get", "list"),
-        resources=ROUTES,
-        scopes=("everywhere", "watched"),
-        purpose="find every route that names the canary",
-    ),
-    Right(
-        verbs=("watch",),
-        resources=ROUTES,
-        scopes=("everywhere",),
-        purpose="know the canary's weight as soon as it is changed",
-    ),
+    finding(*ROUTES),
+    following(*ROUTES),
     Right(
         verbs=("list",),
         resources=(REFERENCE_GRANTS,),
@@ -61,24 +51,14 @@ _RIGHTS = (
         scopes=("watched",),
         purpose="who stands behind the baseline, and behind the canary",
     ),
-    Right(
-        verbs=("watch",),
-        resources=(PODS,),
-        scopes=("watched",),
-        purpose="know how the arms' pods are as they come and go, and read their sidecars (telemetry of the kind sidecars)",
-    ),
+    WATCHING_PODS,
     Right(
         verbs=("list",),
         resources=(SERVICES,),
         scopes=("watched",),
         purpose="by which labels the arms' pods are chosen, on which ports they are served, and by which other Services",
     ),
-    Right(
-        verbs=("patch",),
-        resources=ROUTES,
-        scopes=("enforced",),
-        purpose="take the traffic back",
-    ),
+    taking_back(*ROUTES),
 )
 
 GATEWAY_API = MeshKind(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from daemon.armpods import ArmPods
 from daemon.errors import VerdictdError
 from daemon.kube.endpoints import endpoints
-from daemon.meshes.backing import Backing
+from daemon.meshes.backing import Backing, counted
 from daemon.meshes.gatewayapi.services import ServiceName, Services
 from daemon.meshes.members import Read, alone, members, selector_of
 from daemon.meshes.references import nearest
@@ -72,7 +72,4 @@ def _backing(arm: ServiceName, seen: Observed) -> Backing:
             return Backing(arm=arm, selector=selector, missing=said)
         if selector_of(service) is None:
             return Backing(arm=arm, selector=selector, unknown=f"{arm} is a Service that selects no pods")
-    # A pod counts once, however many addresses it has.
-    kept = [(one.pod or address, one.ready) for address, one in behind.items()]
-    ready, names_behind = {name for name, is_ready in kept if is_ready}, frozenset(name for name, _ in kept)
-    return Backing(arm=arm, selector=selector, ready=len(ready), endpoints=names_behind)
+    return counted(arm, behind, selector=selector)

@@ -11,6 +11,7 @@ from functools import partial
 from daemon.aio.singleflight import SingleFlight
 from daemon.errors import NotFound
 from daemon.kube.client import KubeClient, Listing
+from daemon.kube.endpoints import of_service
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resource, selector_of_either
 from daemon.meshes.gatewayapi.arms import completed
 from daemon.meshes.gatewayapi.mesh import REFERENCE_GRANTS
@@ -73,8 +74,7 @@ class Reader:
         return (await self._kube.list(PODS, namespace=arm.namespace, labels=selector_of_either([selector]))).items
 
     async def _slices(self, arm: ServiceName) -> Sequence[Json]:
-        wanted = f"kubernetes.io/service-name={arm.name}"
-        return (await self._kube.list(ENDPOINT_SLICES, namespace=arm.namespace, labels=wanted)).items
+        return (await self._kube.list(ENDPOINT_SLICES, namespace=arm.namespace, labels=of_service(arm.name))).items
 
     async def _grants(self, namespace: str) -> Sequence[Json]:
         """Where there is no such thing there are none."""

@@ -24,7 +24,7 @@ from daemon.meshes.gatewayapi.reading import Discovered, Reader
 from daemon.meshes.gatewayapi.rules import rules
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair
 from daemon.meshes.kuberouter import KubeRouter, remember
-from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects
+from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects, decode, encode
 from daemon.meshes.references import Name, Plan
 from daemon.model import Release
 from daemon.placement import RouteReference
@@ -84,7 +84,7 @@ class ServiceArms:
     def as_located(self, release: Release, *, located: str) -> ServicePair | None:
         """See ``Arms.as_located``."""
         del release
-        before = naming.decode(located)
+        before = decode(located, kind=Located)
         return None if before is None else before.arms
 
     async def now(self, release: Release, *, located: str, objects: ReadObjects) -> ServicePair:
@@ -92,14 +92,14 @@ class ServiceArms:
         del objects
         if (seen := self._seen.get(_key(release))) is not None:
             return seen
-        if (before := naming.decode(located)) is not None:
+        if (before := decode(located, kind=Located)) is not None:
             return before.arms
         return (await self._discover(release)).arms
 
     async def check_baseline(self, release: Release, *, located: str, objects: ReadObjects) -> str:
         """See ``TrafficRouter.check_baseline``: by Services and EndpointSlices as they are now."""
         del objects
-        before = naming.decode(located)
+        before = decode(located, kind=Located)
         discovered = await self._discover(release)
         arms = discovered.arms
         baseline, canary = pods.backings((arms.baseline, arms.canary), discovered.observed)
@@ -147,7 +147,7 @@ class ServiceSurvey:
         located = Located(arms=arms, canary=canary.selector, elsewhere=others)
         return Behind(
             account=backing.account(baseline, canary) + said(others),
-            located=naming.encode(located),
+            located=encode(located),
             pods=PodsByArm(baseline=pods.arm_pods(arms.baseline, seen[0]), canary=pods.arm_pods(arms.canary, seen[1])),
         )
 

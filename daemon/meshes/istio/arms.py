@@ -9,8 +9,6 @@ about the older one.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import msgspec
-
 from daemon.errors import InvalidInput, NotFound
 from daemon.meshes.backing import PodSelector
 from daemon.meshes.istio import destinationrule, virtualservice
@@ -105,19 +103,6 @@ def clients(objects: Iterable[Json], *, among: Iterable[str], otherwise: str) ->
             gateways = one.get("spec", {}).get("gateways") or ["mesh"]
             found += [str(name).rpartition("/")[0] or namespace for name in gateways]
     return tuple(dict.fromkeys(found)) or (otherwise,)
-
-
-def encode(located: Located) -> str:
-    """As JSON, the same for the same."""
-    return msgspec.json.encode(located, order="deterministic").decode()
-
-
-def decode(text: str) -> Located | None:
-    """The other way round; null where nothing was located, or another version has written it in other words."""
-    try:
-        return msgspec.json.decode(text, type=Located)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _known(host: str, rules: Rules, *, clients: Iterable[str], root: str) -> tuple[dict[str, Labels], list[str]]:

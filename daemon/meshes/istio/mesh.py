@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
-from daemon.kube.rights import Right
+from daemon.kube.rights import WATCHING_PODS, Right, finding, following, taking_back
 from daemon.meshes.istio.controlplane import CONTROL_PLANE
 from daemon.meshes.istio.signs import ARM_SIGNS
 from daemon.meshes.istio.telemetry import SCHEMA
@@ -44,19 +44,8 @@ def _router(settings: IstioMesh, /, *, kube: "KubeClient", name: str) -> Router:
 
 
 _RIGHTS = (
-    Right(
-        verbs=("get", "list"),
-        resources=(VIRTUAL_SERVICES,),
-        scopes=("everywhere", "watched"),
-        purpose="find every route that names the canary",
-    ),
-    Right(
-        verbs=("watch",),
-        resources=(VIRTUAL_SERVICES,),
-        scopes=("everywhere",),
-        purpose="know the canary's weight as soon as it is changed",
-        without="a change of the canary's weight is known up to 2 s later",
-    ),
+    finding(VIRTUAL_SERVICES),
+    following(VIRTUAL_SERVICES),
     Right(
         verbs=("list",),
         resources=(DESTINATION_RULES,),
@@ -75,26 +64,14 @@ _RIGHTS = (
         scopes=("watched",),
         purpose="who stands behind the baseline, and behind the canary",
     ),
-    Right(
-        verbs=("watch",),
-        resources=(PODS,),
-        scopes=("watched",),
-        purpose="know how the arms' pods are as they come and go, and read their sidecars (telemetry of the kind sidecars)",
-        without="whether pods crash or are ready is not known, and what stands in for sidecars is read in their place",
-        sidecars=True,
-    ),
+    WATCHING_PODS,
     Right(
         verbs=("get", "list"),
         resources=(SERVICES,),
         scopes=("watched",),
         purpose="by which labels the arms' pods are chosen, and whether another Service chooses them too",
     ),
-    Right(
-        verbs=("patch",),
-        resources=(VIRTUAL_SERVICES,),
-        scopes=("enforced",),
-        purpose="take the traffic back",
-    ),
+    taking_back(VIRTUAL_SERVICES),
 )
 
 ISTIO = MeshKind(

@@ -4,14 +4,14 @@ How many are ready, that surely nobody is there, or why it is not known: what an
 may know is not known, and neither is what we may not read.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from daemon.armpods import ArmPods
 from daemon.errors import NotFound, VerdictdError
 from daemon.kube.endpoints import Endpoint, endpoints
 from daemon.kube.resources import Json
-from daemon.meshes.backing import Backing, PodSelector
+from daemon.meshes.backing import Backing, PodSelector, counted
 from daemon.meshes.istio.destinationrule import SubsetLabels
 from daemon.meshes.istio.hosts import Destination, fits, half_spelled, normal, service_of
 from daemon.meshes.members import Read, alone, carries, members, selector_of
@@ -111,7 +111,7 @@ def _backing_of(arm: Destination, seen: Observed) -> Backing:
         return without
     if unknown := labels_unknown(seen, behind):
         return Backing(arm=arm, unknown=unknown)
-    return _counted(arm, _of_subset(seen, behind).items())
+    return counted(arm, _of_subset(seen, behind))
 
 
 def labels_unknown(seen: Observed, behind: Mapping[str, Endpoint]) -> str:
@@ -191,12 +191,6 @@ def _named_by_entries(arm: Destination, entries: Read) -> str:
         if any(fits(normal(str(host), namespace=namespace), arm.host) for host in entry.get("spec", {}).get("hosts") or ()):
             return f"{arm.host} is of ServiceEntry {namespace}/{metadata.get('name')}"
     return ""
-
-
-def _counted(arm: Destination, behind: Iterable[tuple[str, Endpoint]]) -> Backing:
-    """A pod counts once, however many addresses it has."""
-    kept = [(one.pod or address, one.ready) for address, one in behind]
-    return Backing(arm=arm, ready=len({name for name, ready in kept if ready}), endpoints=frozenset(name for name, _ in kept))
 
 
 def _pod_selector(arm: Destination, seen: Observed) -> PodSelector | None:

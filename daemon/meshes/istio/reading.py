@@ -12,6 +12,7 @@ from typing import Any
 
 from daemon.errors import NotFound, VerdictdError
 from daemon.kube.client import KubeClient
+from daemon.kube.endpoints import of_service
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resource, selector_of_either
 from daemon.meshes.istio import destinationrule
 from daemon.meshes.istio.destinationrule import Labels, Rules, SubsetLabels, looked_everywhere, subset_labels
@@ -169,7 +170,7 @@ async def _slices(kube: KubeClient, host: str) -> Sequence[Json]:
     service = service_of(host)
     if service is None:
         return ()
-    return await _listed(kube, ENDPOINT_SLICES, namespace=service[1], labels=f"kubernetes.io/service-name={service[0]}")
+    return await _listed(kube, ENDPOINT_SLICES, namespace=service[1], labels=of_service(service[0]))
 
 
 async def _entries(kube: KubeClient, lost: Collection[str]) -> Read:

@@ -26,7 +26,7 @@ from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.meshes.istio.pods import Observed
 from daemon.meshes.istio.reading import Discovered
 from daemon.meshes.kuberouter import KubeRouter, remember
-from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects
+from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects, decode, encode
 from daemon.meshes.references import Name, Plan
 from daemon.model import Release
 from daemon.placement import RouteReference
@@ -100,12 +100,12 @@ class IstioArms:
 
     def as_located(self, release: Release, *, located: str) -> Arms | None:
         """See ``Arms.as_located``."""
-        before = naming.decode(located)
+        before = decode(located, kind=Located)
         return before.arms if before is not None else naming.named_outright(release)
 
     async def now(self, release: Release, *, located: str, objects: ReadObjects) -> Arms:
         """See ``Arms.now``."""
-        before = naming.decode(located)
+        before = decode(located, kind=Located)
         if (named := naming.named_outright(release)) is not None:
             return named
         clients = before.clients if before is not None else _clients(await objects(), release)
@@ -120,7 +120,7 @@ class IstioArms:
 
     async def check_baseline(self, release: Release, *, located: str, objects: ReadObjects) -> str:
         """See ``TrafficRouter.check_baseline``: by rules, Services, EndpointSlices and pods as they are now."""
-        before = naming.decode(located)
+        before = decode(located, kind=Located)
         clients = before.clients if before is not None else _clients(await objects(), release)
         discovered = await self._discover(release, clients)
         rules = discovered.rules
@@ -204,7 +204,7 @@ class IstioSurvey:
         if (same := backing.same_pods(baseline, canary)) is not None:
             raise InvalidInput(same, path="$.canary", fix="wait until the canary has pods of its own, or name those it has")
         located = Located(arms=self.arms, clients=self.clients, canary=canary.selector)
-        return Behind(account=backing.account(baseline, canary), located=naming.encode(located), pods=members)
+        return Behind(account=backing.account(baseline, canary), located=encode(located), pods=members)
 
 
 def _clients(objects: Objects, release: Release) -> tuple[str, ...]:

@@ -110,12 +110,9 @@ class DeltaTracker:
                 return self.gap(this.failed.get(target) or f"{ARMS[arm]}: no new scrape of {target or 'its series'} yet")
         counted = [deltas(self._known[arm], found[arm], begun=self._begun[arm]) for arm in (0, 1)]
         reasons = [_nothing(ARMS[arm], counted[arm], found[arm], this, known=bool(self._known[arm])) for arm in (0, 1)]
-        if reason := reasons[0] or reasons[1]:
-            self._commit(found, counted, this)
-            self._latency.restart(found)
-            return self.gap(reason)
-        reason = _history(counted, this, watched_since=self._began) or (None if self._server_side else _alone(counted))
-        if reason is not None:
+        # What has grown is asked only where both arms have.
+        reason = reasons[0] or reasons[1] or _history(counted, this, watched_since=self._began)
+        if reason := reason or (None if self._server_side else _alone(counted)):
             self._commit(found, counted, this)
             self._latency.restart(found)
             return self.gap(reason)

@@ -350,16 +350,14 @@ class SnapshotBuilder(msgspec.Struct, gc=False, kw_only=True):
         if len(self._scrapes) < 2:
             return None
         moment = max(self._scrapes)
-        at = self._settled(moment, self._scrapes[moment]).at
-        return at if at < self._scrapes[moment].at else None
+        scrape = self._scrapes[moment]
+        at = self._whole_at(scrape, self._older(moment))
+        return at if at < scrape.at else None
 
     def _settled(self, moment: _Moment, scrape: _Scrape) -> _Scrape:
         """The scrape, or the newest one before it of which all parts are there."""
-        older = [one for (when, by), one in self._scrapes.items() if by == moment[1] and when < moment[0] and one.samples]
-        if not older or not scrape.samples:
-            return scrape
-        behind = {series: samples for one in older for series, samples in one.samples.items()}
-        at = settled_at(scrape.samples, behind, at=scrape.at, spacing_seconds=self.spacing_seconds)
+        older = self._older(moment)
+        at = self._whole_at(scrape, older)
         if at == scrape.at:
             return scrape
         whole = _Scrape(at)
@@ -370,6 +368,17 @@ class SnapshotBuilder(msgspec.Struct, gc=False, kw_only=True):
                     whole.forms[series] = one.forms[series]
                     whole.samples[series] = one.samples[series]
         return whole
+
+    def _older(self, moment: _Moment) -> list[_Scrape]:
+        """Scrapes before it by the same scraper that series have ended with."""
+        return [one for (when, by), one in self._scrapes.items() if by == moment[1] and when < moment[0] and one.samples]
+
+    def _whole_at(self, scrape: _Scrape, older: Sequence[_Scrape]) -> float:
+        """When all parts were there: then, or before."""
+        if not older or not scrape.samples:
+            return scrape.at
+        behind = {series: samples for one in older for series, samples in one.samples.items()}
+        return settled_at(scrape.samples, behind, at=scrape.at, spacing_seconds=self.spacing_seconds)
 
     def _of_scraper(self, moment: _Moment, scrape: _Scrape) -> list[_Scrape]:
         """Latencies by the same scraper, the newest first: they are asked for by themselves, and may be of another scrape."""

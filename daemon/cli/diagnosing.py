@@ -9,12 +9,11 @@ import logging
 import os
 from collections.abc import Iterator
 
-from config.errors import ConfigError, Fault
 from config.settings import Settings
 from daemon.aio.clock import SystemClock
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
-from daemon.cli.releasefile import load_release
+from daemon.cli.releasefile import load_release, refused
 from daemon.cli.rendering import ProgressLine
 from daemon.doctor.diagnosis import Diagnosis, Findings
 from daemon.doctor.examination import Examination
@@ -116,5 +115,4 @@ def _case(settings: Settings, file: str) -> Case:
     try:
         return case_of(settings, load_release(file))
     except InvalidInput as error:
-        problem = Fault(path=error.path.removeprefix("$."), message=error.message, fix=error.fix)
-        raise ConfigError((problem,), source=file) from error
+        raise refused(error, source=file) from error

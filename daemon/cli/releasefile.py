@@ -27,6 +27,11 @@ def checked_release(document: object, *, source: str) -> Release:
         raise ConfigError(error.faults, source=source) from error
 
 
+def refused(error: InvalidInput, *, source: str) -> ConfigError:
+    """What settings refuse of a release, with the path as a person would write it."""
+    return ConfigError((Fault(path=error.path.removeprefix("$."), message=error.message, fix=error.fix),), source=source)
+
+
 def _standard_input(source: str) -> str:
     """All of it, up to the size that a file may have."""
     try:

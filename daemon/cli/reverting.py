@@ -21,7 +21,7 @@ from daemon import names
 from daemon.aio.clock import SystemClock
 from daemon.cli import meshfinding, rendering
 from daemon.cli.exits import Exit
-from daemon.cli.releasefile import checked_release, load_release
+from daemon.cli.releasefile import checked_release, load_release, refused
 from daemon.cli.stdio import words_only
 from daemon.clusters import KubeClients
 from daemon.engine.fanout import FanOut
@@ -98,8 +98,7 @@ def mesh_of(meshes: Mapping[str, Mesh], release: Release) -> Mesh:
     try:
         return meshes[names.mesh(release.mesh, configured=meshes)]
     except InvalidInput as error:
-        problem = Fault(path=error.path.removeprefix("$."), message=error.message, fix=error.fix)
-        raise ConfigError((problem,), source=_SOURCE) from error
+        raise refused(error, source=_SOURCE) from error
 
 
 def arm_of(pairs: list[str], option: str, *, source: str) -> dict[str, Any]:

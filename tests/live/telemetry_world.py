@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,13 +131,16 @@ def _address(port: int) -> dict[str, object]:
     return {"socket_address": {"address": LOOPBACK, "port_value": port}}
 
 
-def _cluster(name: str, port: int) -> dict[str, object]:
+def static_cluster(name: str, port: int) -> dict[str, object]:
+    """An Envoy cluster of one backend here."""
     endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}]
     return {"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name, "endpoints": endpoints}}
 
 
-def _bootstrap(port: int, admin_port: int, backends: dict[str, Backend], flush: dict[str, object]) -> dict[str, object]:
-    routes = [{"match": {"prefix": f"/{arm}"}, "route": {"cluster": arm}} for arm in backends]
+def static_bootstrap(
+    *, port: int, admin_port: int, routes: Sequence[Mapping[str, object]], clusters: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
+    """An Envoy that listens for HTTP and has these routes and clusters."""
     manager = {
         "@type": MANAGER,
         "stat_prefix": "ingress",
@@ -147,9 +150,14 @@ def _bootstrap(port: int, admin_port: int, backends: dict[str, Backend], flush: 
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     return {
         "admin": {"address": _address(admin_port)},
-        **flush,
         "static_resources": {
             "listeners": [{"address": _address(port), "filter_chains": [{"filters": filters}]}],
-            "clusters": [_cluster(arm, backend.port) for arm, backend in backends.items()],
+            "clusters": clusters,
         },
     }
+
+
+def _bootstrap(port: int, admin_port: int, backends: dict[str, Backend], flush: dict[str, object]) -> dict[str, object]:
+    routes = [{"match": {"prefix": f"/{arm}"}, "route": {"cluster": arm}} for arm in backends]
+    clusters = [static_cluster(arm, backend.port) for arm, backend in backends.items()]
+    return static_bootstrap(port=port, admin_port=admin_port, routes=routes, clusters=clusters) | flush

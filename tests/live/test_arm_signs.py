@@ -28,7 +28,7 @@ from daemon.telemetry.prometheus.client import prometheus_client
 from daemon.telemetry.prometheus.slowly import SlowQuestion
 from daemon.telemetry.signs import ArmSigns
 from tests.hand.servers import app_of, serving
-from tests.live.telemetry_world import MANAGER, ROUTER
+from tests.live.telemetry_world import static_bootstrap, static_cluster
 from tests.servers.envoy import envoy
 from tests.servers.prometheus import prometheus
 from tests.servers.run import LOOPBACK, free_ports
@@ -113,32 +113,13 @@ def _bootstrap(port: int, admin_port: int, backends: list[int]) -> dict[str, Any
     routes = [
         {"match": {"prefix": f"/v{arm + 1}"}, "route": {"cluster": name, "retry_policy": again}} for arm, name in enumerate(ARMS)
     ]
-    manager = {
-        "@type": MANAGER,
-        "stat_prefix": "ingress",
-        "route_config": {"virtual_hosts": [{"name": "web", "domains": ["*"], "routes": routes}]},
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
-    }
-    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
-    return {
-        "admin": {"address": _address(admin_port)},
-        "static_resources": {
-            "listeners": [{"address": _address(port), "filter_chains": [{"filters": filters}]}],
-            "clusters": [_cluster(name, backend) for name, backend in zip(ARMS, backends, strict=True)],
-        },
-    }
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": LOOPBACK, "port_value": port}}
+    clusters = [_cluster(name, backend) for name, backend in zip(ARMS, backends, strict=True)]
+    return static_bootstrap(port=port, admin_port=admin_port, routes=routes, clusters=clusters)
 
 
 def _cluster(name: str, port: int) -> dict[str, Any]:
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}]
     return {
-        "name": name,
-        "type": "STATIC",
-        "load_assignment": {"cluster_name": name, "endpoints": endpoints},
+        **static_cluster(name, port),
         "circuit_breakers": {"thresholds": [{"max_connections": 1, "max_pending_requests": 1}]},
         "outlier_detection": {
             "consecutive_5xx": 5,

@@ -11,6 +11,8 @@ import msgspec
 from daemon.armpods import PodsByArm
 from daemon.errors import VerdictdError
 
+_PLACES_TOLD = 10
+
 
 class ObjectName(msgspec.Struct, frozen=True, kw_only=True):
     """One object that holds routes, or that owns such. ``kind`` is what people call it; the namespace may be empty."""
@@ -59,6 +61,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         baseline: what is known of who stands behind the baseline, in a line.
         located: what the arms were, in words of the router's own; to be kept, and brought along whenever it is asked again.
         pods: which pods the arms are now; null: its mesh has none, or does not look.
+        elsewhere: what may still send to the canary and is not touched: each place, for a person.
+        unread: what could not be read, of which nothing is said here: each, for a person.
     """
 
     routes: tuple[RouteReference, ...]
@@ -66,6 +70,15 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     baseline: str = ""
     located: str = ""
     pods: PodsByArm | None = None
+    elsewhere: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Where it ends, a line each: what is beyond it, and what it does not know of."""
+        beyond = [f"may still reach the canary, and is not touched: {_some(self.elsewhere)}"] if self.elsewhere else []
+        unknown = [f"could not be read: {_some(self.unread)}"] if self.unread else []
+        return (*beyond, *unknown)
 
 
 def split_percent(routes: Iterable[RouteReference]) -> float | None:
@@ -132,6 +145,12 @@ class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Each part in one line."""
         return "; ".join(str(one) for one in self.parts) or self.nothing
+
+
+def _some(places: tuple[str, ...]) -> str:
+    """The first few of them, and how many more there are."""
+    more = len(places) - _PLACES_TOLD
+    return "; ".join(places[:_PLACES_TOLD]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _where(cluster: str, name: ObjectName, place: str) -> str:

@@ -36,11 +36,13 @@ _SOURCE = "verdictd revert"
 
 
 class Reverted(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``--json`` prints. ``baseline`` says who would serve; ``action`` is null when nothing was done or it was a dry run."""
+    """What ``--json`` prints. ``action`` is null when nothing was done or it was a dry run; the rest is as in ``Placement``."""
 
     routes: tuple[str, ...]
     canary_percent: float
     baseline: str = ""
+    elsewhere: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     action: Action | None = None
     reason: str = ""
 
@@ -147,6 +149,8 @@ def _show(placement: Placement) -> None:
     print("\n".join(rendering.clean(f"  {route}") for route in placement.routes))
     if placement.baseline:
         print(rendering.clean(f"the baseline: {placement.baseline}"))
+    for remark in placement.remarks:
+        print(rendering.clean(remark))
 
 
 def _agreed() -> bool:
@@ -164,6 +168,8 @@ def _print_json(placement: Placement, outcome: RevertOutcome | None) -> None:
         routes=tuple(str(one) for one in placement.routes),
         canary_percent=placement.canary_percent,
         baseline=placement.baseline,
+        elsewhere=placement.elsewhere,
+        unread=placement.unread,
         action=action,
         reason=reason,
     )

@@ -61,6 +61,8 @@ async def locate(clusters: Clusters, release: Release) -> Placement:
         baseline="; ".join(f"{name}: {one.baseline if isinstance(one, Placement) else one}" for name, one in found.items()),
         located=msgspec.json.encode(_ByCluster(words={name: one.located for name, one in placed.items()})).decode(),
         pods=first.pods,
+        elsewhere=tuple(f"{name}: {said}" for name, one in placed.items() for said in one.elsewhere),
+        unread=tuple(f"{name}: {said}" for name, one in placed.items() for said in one.unread),
     )
 
 

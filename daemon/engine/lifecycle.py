@@ -61,9 +61,8 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
         judge=start(session.terms),
         located=placement.located,
     )
-    detail = "; ".join(
-        [*(str(one) for one in placement.routes), *([f"baseline: {placement.baseline}"] if placement.baseline else [])]
-    )
+    baseline = [f"baseline: {placement.baseline}"] if placement.baseline else []
+    detail = "; ".join([*(str(one) for one in placement.routes), *baseline, *placement.remarks])
     return started.marked("located", at=now, detail=detail).marked("watching", at=now)
 
 

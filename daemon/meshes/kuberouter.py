@@ -65,10 +65,10 @@ class _Route(Generic[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found(Generic[A]):
-    """The routes that may be read, and whether that is all of the cluster's."""
+    """The routes that may be read, and what of the cluster's may not."""
 
     routes: tuple[_Route[A], ...]
-    everywhere: bool
+    unread: tuple[str, ...] = ()
 
     @property
     def objects(self) -> Objects:
@@ -164,6 +164,8 @@ class KubeRouter(Generic[A]):
             baseline=behind.account,
             located=behind.located,
             pods=behind.pods,
+            elsewhere=behind.elsewhere,
+            unread=(*there.unread, *behind.unread),
         )
 
     async def check_baseline(self, release: Release, *, located: str = "") -> str:
@@ -207,14 +209,15 @@ class KubeRouter(Generic[A]):
         if serious or not found:
             raise _first(serious or errors)
         routes = tuple(route for one in found for route in one.routes)
-        return _Found(routes=routes, everywhere=all(one.everywhere for one in found))
+        return _Found(routes=routes, unread=tuple(said for one in found for said in one.unread))
 
     async def _of_kind(self, kind: Routes[A], release: Release) -> _Found[A]:
         try:
-            return _Found(routes=_routes(kind, await self._everything[kind.resource]()), everywhere=True)
+            return _Found(routes=_routes(kind, await self._everything[kind.resource]()))
         except Forbidden:
             near = _routes(kind, await self._kube.list(kind.resource, namespace=release.namespace))
-            return _Found(routes=near + await self._delegates(kind, near), everywhere=False)
+            unread = f"{kind.resource.kind}s of other namespaces than {release.namespace}, which may not be listed"
+            return _Found(routes=near + await self._delegates(kind, near), unread=(unread,))
 
     async def _delegates(self, kind: Routes[A], near: Sequence[_Route[A]]) -> tuple[_Route[A], ...]:
         """The objects that these hand requests on to, as far as we may read them."""
@@ -240,7 +243,7 @@ class KubeRouter(Generic[A]):
         kinds = " or ".join(resource.kind for resource in self._kinds)
         objects = there.objects
         hint = "".join(kind.meant(objects.get(resource, ()), arms=arms) for resource, kind in self._kinds.items())
-        where = "any namespace" if there.everywhere else near
+        where = near if there.unread else "any namespace"
         return f"no {kinds} in {where} names the canary, {self._arms.canary(arms)}, as destination or mirror{hint}"
 
     async def _read(self, keys: Iterable[tuple[Resource, Name]]) -> list[_Route[A]]:

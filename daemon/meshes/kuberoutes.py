@@ -61,11 +61,13 @@ class Routes(Protocol[A_contra]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """Who would serve, for people; what must be known of it later, ``Placement.located``; and which pods the arms are now."""
+    """Who would serve, for people; and the fields of the same names of ``Placement``."""
 
     account: str
     located: str = ""
     pods: PodsByArm | None = None
+    elsewhere: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class Survey(Protocol[A_co]):

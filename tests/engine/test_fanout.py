@@ -32,7 +32,9 @@ class Located(HandRouter):
 
     async def locate(self, release: Release) -> Placement:
         placement = await super().locate(release)
-        return msgspec.structs.replace(placement, located=f"the arms in {self.name}")
+        return msgspec.structs.replace(
+            placement, located=f"the arms in {self.name}", elsewhere=("a mirror",), unread=("the gateways",)
+        )
 
 
 def clusters(**routers: HandRouter | FakeRouter) -> Mapping[str, MeshCluster]:
@@ -51,6 +53,10 @@ async def test_the_routes_of_all_clusters_are_located_and_the_weight_is_that_of_
     ]
     assert placement.canary_percent == 10.0
     assert placement.baseline == "east: 3 ready endpoints; west: 3 ready endpoints"
+    assert placement.remarks == (
+        "may still reach the canary, and is not touched: east: a mirror; west: a mirror",
+        "could not be read: east: the gateways; west: the gateways",
+    )
 
 
 async def test_of_one_cluster_nothing_is_said_that_a_router_did_not_say() -> None:

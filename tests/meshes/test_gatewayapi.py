@@ -125,12 +125,13 @@ async def test_what_chooses_the_canarys_pods_among_others_and_what_is_no_service
     api.put(HTTP_ROUTES, route([to("pool", kind="InferencePool")], name="foreign", parents=({"name": "gateway"},)))
     before = names(api, "whole")
     placement = await router.locate(RELEASE)
-    said = (
-        "; may still reach the canary: edge/far rule #0 (ServiceImport web-v2.shop), "
-        "shop/whole rule #0 (Service web.shop, which chooses pods of the canary's among others), "
-        "shop/whole rule #1 (ServiceImport web.shop)"
-    )
-    assert placement.baseline.endswith(said)
+    places = [
+        "edge/far rule #0 (ServiceImport web-v2.shop)",
+        "shop/whole rule #0 (Service web.shop, which chooses pods of the canary's among others)",
+        "shop/whole rule #1 (ServiceImport web.shop)",
+    ]
+    assert (sorted(placement.elsewhere), placement.unread) == (places, ())
+    said = f"; may still reach the canary: {', '.join(places)}"
     assert (await router.check_baseline(RELEASE, located=placement.located)).endswith(said)
     assert (await router.revert(RELEASE)).changed
     assert names(api, "whole") == before
@@ -197,6 +198,8 @@ async def test_what_cannot_be_read_of_the_arms_is_said_and_holds_nothing_up(api:
     api.put(HTTP_ROUTES, route([to("web-v2")]))
     placement = await router.locate(RELEASE)
     assert placement.baseline == "1 ready endpoints (the canary has 1)"
+    [unread] = placement.unread
+    assert unread.startswith("the Services of namespace shop: GET ")
     assert placement.pods is not None
     assert "its Services could not be read" in placement.pods.canary.unknown
     assert (await router.revert(RELEASE)).changed

@@ -99,6 +99,7 @@ async def test_what_may_be_read_in_one_namespace_only_is_read_there_and_where_it
     api.put(SPLITS, split(delegates=[{"namespace": "edge", "name": "far"}, {"namespace": "edge", "name": "gone"}]))
     placement = await router.locate(RELEASE)
     assert [str(route.object) for route in placement.routes] == ["shop/web", "edge/far", "edge/beta"]
+    assert placement.unread == ("Splits of other namespaces than shop, which may not be listed",)
     api.forbidden.add(SPLITS.path(namespace="shop"))
     with pytest.raises(Forbidden, match="splits"):
         await router.locate(RELEASE)

@@ -146,9 +146,11 @@ class ServiceSurvey:
         others = elsewhere(self.objects, arms=arms, released=released, services=self.discovered.services)
         located = Located(arms=arms, canary=canary.selector, elsewhere=others)
         return Behind(
-            account=backing.account(baseline, canary) + said(others),
+            account=backing.account(baseline, canary),
             located=encode(located),
             pods=PodsByArm(baseline=pods.arm_pods(arms.baseline, seen[0]), canary=pods.arm_pods(arms.canary, seen[1])),
+            elsewhere=others,
+            unread=self.discovered.services.unread,
         )
 
 

@@ -110,9 +110,10 @@ class Services:
         return PodSelector(host=str(name), labels=frozenset(), selector=chosen)
 
     @property
-    def unread(self) -> bool:
-        """Whether some could not be read."""
-        return any(isinstance(there, VerdictdError) for there in self._read.values())
+    def unread(self) -> tuple[str, ...]:
+        """Which could not be read, each with why, for a person."""
+        failed = [(namespace, there) for namespace, there in self._read.items() if isinstance(there, VerdictdError)]
+        return tuple(f"the Services of namespace {namespace}: {error}" for namespace, error in failed)
 
     def __iter__(self) -> Iterator[ServiceName]:
         """Those that could be read."""

@@ -16,7 +16,7 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import Settings
 from daemon import __version__, connectors, logs
-from daemon.aio import garbage
+from daemon.aio import interpreter
 from daemon.aio.clock import Clock, SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
@@ -48,7 +48,7 @@ def run(settings: Settings) -> int:
     """Run until SIGTERM, SIGINT or SIGHUP. Returns the process's exit code; what went wrong is said in the log."""
     logs.set_up(level=settings.log_level)
     log.info("starting", extra={"version": __version__, "cluster": settings.cluster, "http": settings.http.listen})
-    garbage.settle()
+    interpreter.settle()
     try:
         asyncio.run(_serve_until_told(settings))
     except (ConfigError, VerdictdError, ExceptionGroup) as error:

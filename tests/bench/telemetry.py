@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from config.settings import EnvoyTelemetry, PrometheusTelemetry
-from daemon.aio import garbage
+from daemon.aio import interpreter
 from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release, Watch
@@ -65,7 +65,7 @@ async def _many_pods() -> list[Figure]:
     taken: list[float] = []
     longest: list[float] = []
     clock = HandClock()
-    garbage.settle()  # as a daemon does
+    interpreter.settle()  # as a daemon does
     async with stub() as prometheus:
         url = prometheus.url
         async with telemetry_from(msgspec.structs.replace(settings, url=url), clock=clock, schemas=schemas()) as telemetry:

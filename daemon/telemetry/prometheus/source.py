@@ -6,7 +6,7 @@ wrong with an answer ends as a gap with the reason.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from functools import partial
 
 from yarl import URL
@@ -149,6 +149,11 @@ class PrometheusSource:
             if answered:
                 newest = max(answered.values())
                 self._clocks.compare(newest, window_seconds=seconds, asked_at=asked_at, answered_at=self._clock.now())
+        await unless_small(partial(self._put_together, into, late), size=len(into.answered))
+        return into
+
+    def _put_together(self, into: Collection, late: Mapping[str, float]) -> None:
+        """Both answers are whole: what they show together. ``late``: targets and when they answered, as latencies show."""
         # One that they alone show was scraped between the two queries: of its requests nobody has said anything.
         for target, at in late.items():
             if target in into.answered:
@@ -160,7 +165,6 @@ class PrometheusSource:
             self.pace.settled(target, at)
         for target in into.torn().difference(unsettled):
             self.pace.unsettled(target)
-        return into
 
     async def _count(self, asked: Sequence[str], into: Collection, *, window_seconds: float) -> None:
         """Collect the requests, and then ask their targets, now known, what they say of themselves.

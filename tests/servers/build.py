@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.servers import cache, debian, locate, toolchain
-from tests.servers.catalog import Crds, DebianServer, GoServer, Server, WheelServer
+from tests.servers.catalog import ChartCrds, Crds, DebianServer, GoDefinitions, GoServer, Kept, Server, WheelServer
 from tests.servers.steps import StepFailed, download, run
 
 DOWNLOAD_SECONDS = 900.0
@@ -50,7 +50,7 @@ def _provide(server: Server) -> Outcome:
         return outcome("found", str(found))
     try:
         match server:
-            case GoServer():
+            case GoServer() | GoDefinitions():
                 print(f"building {server.name} {server.version}", flush=True)
                 return outcome("built", str(_build(server)))
             case DebianServer():
@@ -65,19 +65,20 @@ def _provide(server: Server) -> Outcome:
         return outcome("failed", str(failure))
 
 
-def _build(server: GoServer) -> Path:
+def _build(server: Kept) -> Path:
     """Builds into a folder beside the final one and renames it when all is there: nobody sees half a server."""
     go = toolchain.provide(toolchain.needed([server]))
     target = cache.entry(server)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=cache.root()) as scratch:
         made = Path(scratch) / "made"
-        _compile(server, go, made / "bin" / server.binary)
+        if isinstance(server, GoServer):
+            _compile(server, go, made / "bin" / server.binary)
         for crds in server.crds:
             _keep(crds, _module_folder(server, go, crds.module), cache.crd_file(made, crds.name))
         shutil.rmtree(target, ignore_errors=True)
         made.rename(target)
     cache.remove_others(server)
-    return cache.binary(server)
+    return cache.binary(server) if isinstance(server, GoServer) else target
 
 
 def _compile(server: GoServer, go: Path, output: Path) -> None:
@@ -95,7 +96,7 @@ def _compile(server: GoServer, go: Path, output: Path) -> None:
     )
 
 
-def _module_folder(server: GoServer, go: Path, module: str) -> Path:
+def _module_folder(server: Kept, go: Path, module: str) -> Path:
     argv: list[str | Path] = [go, "mod", "download", "-json", module]
     said = download(argv, seconds=DOWNLOAD_SECONDS, cwd=server.module_folder, env=toolchain.environment())
     return Path(json.loads(said)["Dir"])
@@ -107,7 +108,10 @@ def _keep(crds: Crds, module_folder: Path, target: Path) -> None:
     if not files:
         raise StepFailed(f"{crds.module} holds nothing at {crds.pattern}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("\n---\n".join(path.read_text(encoding="utf-8") for path in files), encoding="utf-8")
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    if isinstance(crds, ChartCrds):
+        texts = ["".join(line for line in text.splitlines(keepends=True) if "{{" not in line) for text in texts]
+    target.write_text("\n---\n".join(texts), encoding="utf-8")
 
 
 def table(outcomes: Iterable[Outcome]) -> str:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers.catalog import GoServer
+from tests.servers.catalog import GoDefinitions, GoServer, Kept
 
 
 def root() -> Path:
@@ -22,13 +22,14 @@ def root() -> Path:
     return Path(base).expanduser().absolute() / "verdictd" / "servers"
 
 
-def entry(server: GoServer) -> Path:
+def entry(server: Kept) -> Path:
     """The folder of one build. Its name holds a hash of all that decides what comes out, so a changed pin is a new
     folder, and no checkout takes a server that another one's pins made."""
     digest = hashlib.sha256()
     for pinned in ("go.mod", "go.sum"):
         digest.update((server.module_folder / pinned).read_bytes())
-    digest.update(repr((server.package, server.ldflags, server.crds)).encode())
+    decides = server.crds if isinstance(server, GoDefinitions) else (server.package, server.ldflags, server.crds)
+    digest.update(repr(decides).encode())
     return root() / f"{server.name}-{server.version}-{digest.hexdigest()[:12]}"
 
 
@@ -40,7 +41,7 @@ def crd_file(folder: Path, name: str) -> Path:
     return folder / "crds" / f"{name}.yaml"
 
 
-def remove_others(server: GoServer) -> list[Path]:
+def remove_others(server: Kept) -> list[Path]:
     """Removes the builds of this server that other pins made, and returns them: a server is 100 MB, and a cache that only
     grows is soon noticed. A checkout that still wants one builds it again."""
     ours = re.compile(rf"{re.escape(server.name)}-\d[^/]*-[0-9a-f]{{12}}")
@@ -50,9 +51,9 @@ def remove_others(server: GoServer) -> list[Path]:
     return others
 
 
-def is_complete(server: GoServer) -> bool:
+def is_complete(server: Kept) -> bool:
     """Whether the build is there. Builds are renamed into place when done, so what is there is whole."""
-    return binary(server).is_file()
+    return entry(server).is_dir() if isinstance(server, GoDefinitions) else binary(server).is_file()
 
 
 @contextlib.contextmanager

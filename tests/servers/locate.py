@@ -9,7 +9,7 @@ import sysconfig
 from pathlib import Path
 
 from tests.servers import cache
-from tests.servers.catalog import SERVERS, USUAL, DebianServer, GoServer, Server, WheelServer, server
+from tests.servers.catalog import SERVERS, USUAL, DebianServer, GoDefinitions, GoServer, Kept, Server, WheelServer, server
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def find(name: str) -> Path | Missing:
 def find_crds(name: str) -> Path | Missing:
     """The file of custom resource definitions of this name, which was kept when the server they belong to was built."""
     for row in SERVERS:
-        if isinstance(row, GoServer) and any(crds.name == name for crds in row.crds):
+        if isinstance(row, GoServer | GoDefinitions) and any(crds.name == name for crds in row.crds):
             kept = cache.crd_file(cache.entry(row), name)
             return kept if kept.is_file() else _not_built(row)
     raise KeyError(f"no server in the table brings definitions called {name!r}")
@@ -47,6 +47,8 @@ def _find(row: Server) -> Path | Missing:
     match row:
         case GoServer():
             return _built(row)
+        case GoDefinitions():
+            return cache.entry(row) if cache.is_complete(row) else _not_built(row)
         case DebianServer(binary=binary, package=package):
             on_path = shutil.which(binary)
             return Path(on_path) if on_path else Missing(f"not on PATH; `make servers` as root installs {package}")
@@ -62,8 +64,8 @@ def _built(row: GoServer) -> Path | Missing:
     return cache.binary(row) if cache.is_complete(row) else _not_built(row)
 
 
-def _not_built(row: GoServer) -> Missing:
-    how = "" if row.optional else "`make servers`, or "
+def _not_built(row: Kept) -> Missing:
+    how = "" if row not in USUAL else "`make servers`, or "
     return Missing(f"not built: {how}python -m tests.servers build {row.name}")
 
 

@@ -80,4 +80,9 @@ def go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache_root: Path) -> Fak
     fake.add_module(
         "sigs.k8s.io/gateway-api", {f"{crd}/b.yaml": "kind: B", f"{crd}/a.yaml": "kind: A", f"{crd}/kustomization.yaml": "no"}
     )
+    chart = "charts/linkerd-crds/templates"
+    templates = {f"{chart}/policy/httproute.yaml": "kind: Route\n  {{ .Release }}\n", f"{chart}/serviceprofile.yaml": "kind: P"}
+    fake.add_module("github.com/linkerd/linkerd2", templates)
+    fake.add_module("github.com/openservicemesh/osm", {"cmd/osm-bootstrap/crds/smi_traffic_split.yaml": "kind: Split"})
+    fake.add_module("github.com/argoproj/argo-rollouts", {"test/e2e/crds/split.yaml": "kind: Split"})
     return fake

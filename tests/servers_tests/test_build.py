@@ -77,6 +77,16 @@ def test_definitions_are_kept_in_order_and_without_the_list_of_them(go: FakeGo) 
     assert kept.read_text() == "kind: A\n---\nkind: B"
 
 
+def test_definitions_alone_are_kept_without_what_helm_fills_in_and_nothing_is_compiled(go: FakeGo) -> None:
+    assert states(build.build_all(rows("definitions"))) == {"definitions": "built"}
+    assert "build" not in go.asked()
+    kept = locate.find_crds("linkerd-routes")
+    assert isinstance(kept, Path)
+    assert kept.read_text() == "kind: Route\n"
+    assert isinstance(locate.find("definitions"), Path)
+    assert states(build.build_all(rows("definitions"))) == {"definitions": "found"}
+
+
 def test_a_module_without_its_definitions_is_a_failed_build(go: FakeGo) -> None:
     (go.folder / "modules" / "istio.io/api" / "kubernetes" / "customresourcedefinitions.gen.yaml").unlink()
     (outcome,) = build.build_all(rows("istiod"))

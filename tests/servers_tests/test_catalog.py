@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.servers.catalog import HERE, KUBERNETES, SERVERS, GoServer, server
+from tests.servers.catalog import HERE, KUBERNETES, SERVERS, GoDefinitions, GoServer, server
 
 GO_SERVERS = [row for row in SERVERS if isinstance(row, GoServer)]
 
@@ -25,8 +25,18 @@ def test_a_server_of_go_is_pinned_and_its_package_imported(row: GoServer) -> Non
 
 
 def test_every_folder_of_pins_is_used() -> None:
-    used = {row.module_folder for row in GO_SERVERS}
+    used = {row.module_folder for row in SERVERS if isinstance(row, GoServer | GoDefinitions)}
     assert {path.parent for path in HERE.glob("*/go.mod")} == used
+
+
+def test_every_module_that_definitions_are_from_is_pinned_by_version_and_hash() -> None:
+    for row in SERVERS:
+        if isinstance(row, GoDefinitions):
+            pinned = (row.module_folder / "go.mod").read_text()
+            hashes = (row.module_folder / "go.sum").read_text()
+            for crds in row.crds:
+                assert f"\t{crds.module} v" in pinned
+                assert f"{crds.module} v" in hashes
 
 
 def test_kubernetes_is_pinned_to_the_version_that_it_will_say() -> None:

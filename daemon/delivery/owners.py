@@ -1,15 +1,16 @@
-"""Who may own routes in a cluster: a row for each kind. None is built in so far; a package can bring one.
+"""Who may own routes in a cluster: a row for each kind. A package can bring one.
 
 An entry point of the group ``verdictd.owners`` names an ``OwnerKind``. Every kind that is there is asked in every cluster of a
 mesh; how its answer counts is told in ``daemon.engine.handover``.
 """
 
 import functools
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from daemon.delivery.argorollouts import ARGO_ROLLOUTS
+from daemon.delivery.flagger import FLAGGER
+from daemon.delivery.ownerkind import OwnerKind
 from daemon.errors import Defect
-from daemon.kube.rights import Right
 from daemon.packages import Rows, defects_of, with_installed
 from daemon.ports.routing import Owner
 
@@ -18,37 +19,7 @@ if TYPE_CHECKING:
 
 GROUP = "verdictd.owners"
 
-
-class MakeOwner(Protocol):
-    """Makes what asks and tells the owner in one cluster."""
-
-    def __call__(self, kube: "KubeClient", /) -> Owner:
-        """``kube`` is the cluster's client; it need not be connected yet."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnerKind:
-    """One kind of owner.
-
-    Attributes:
-        name: unique, for people.
-        owner: makes one for a cluster.
-        rights: on the API server, to ask and to tell it.
-    """
-
-    name: str
-    owner: MakeOwner
-    rights: tuple[Right, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what has no name, or makes nothing."""
-        name: object = self.name
-        if not isinstance(name, str) or not name or not callable(self.owner):
-            raise TypeError(f"an owner of the kind {self.name!r} has no name, or nothing that makes it")
-
-
-BUILT_IN: tuple[OwnerKind, ...] = ()
+BUILT_IN: tuple[OwnerKind, ...] = (ARGO_ROLLOUTS, FLAGGER)
 
 
 @functools.cache

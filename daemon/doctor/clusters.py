@@ -139,7 +139,7 @@ def _missing(missing: Mapping[Need, str], *, scope: Scope, namespace: str | None
     place = "in all namespaces" if namespace is None else f"in namespace {namespace}"
     verbs: dict[str, list[str]] = {}
     for verb, resource in missing:
-        verbs.setdefault(resource.plural, []).append(verb)
+        verbs.setdefault(resource.ruled, []).append(verb)
     those = ", ".join(f"{'/'.join(some)} {plural}" for plural, some in verbs.items())
     means = "; ".join(dict.fromkeys(missing.values()))
     role = _ROLES[scope]
@@ -160,7 +160,7 @@ def rules(missing: Iterable[Need]) -> list[str]:
     """As they stand under ``rules`` of a Role, a line each; what may be done to objects of one group is one rule."""
     by_kind: dict[tuple[str, str], dict[Verb, None]] = {}
     for verb, resource in missing:
-        by_kind.setdefault((resource.group, resource.plural), {})[verb] = None
+        by_kind.setdefault((resource.group, resource.ruled), {})[verb] = None
     together: dict[tuple[str, tuple[Verb, ...]], list[str]] = {}
     for (group, plural), verbs in by_kind.items():
         together.setdefault((group, tuple(verbs)), []).append(plural)

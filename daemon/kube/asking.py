@@ -38,6 +38,12 @@ async def who_we_are(kube: KubeClient) -> str:
 
 async def may(kube: KubeClient, verb: Verb, resource: Resource, *, namespace: str | None) -> Answer:
     """Whether we may do this in a namespace; null: in all of them. Raises ``VerdictdError`` where it does not say."""
-    attributes = {"verb": verb, "group": resource.group, "resource": resource.plural, "namespace": namespace or ""}
+    attributes = {
+        "verb": verb,
+        "group": resource.group,
+        "resource": resource.plural,
+        "subresource": resource.subresource,
+        "namespace": namespace or "",
+    }
     status = await kube.review(ACCESS_REVIEWS, {"resourceAttributes": attributes})
     return Answer(allowed=bool(status.get("allowed")), reason=str(status.get("reason") or ""))

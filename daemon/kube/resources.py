@@ -19,6 +19,7 @@ class Resource:
         kind: what people and the objects themselves call it.
         earlier: versions that serve as well where the API server has not this one, the best first.
         optional: whether a cluster may do without it.
+        subresource: the part of an object that is written on its own, with rights of its own, as ``status``; empty: the object.
     """
 
     group: str
@@ -27,16 +28,24 @@ class Resource:
     kind: str
     earlier: tuple[str, ...] = ()
     optional: bool = False
+    subresource: str = ""
 
     def path(self, *, namespace: str | None = None, name: str | None = None) -> str:
         """The path of one object, of a namespace's, or of all; names are quoted, whatever they hold."""
         base = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = "" if namespace is None else f"/namespaces/{_segment(namespace)}"
-        return f"{base}{scope}/{self.plural}" + ("" if name is None else f"/{_segment(name)}")
+        part = f"/{self.subresource}" if self.subresource else ""
+        return f"{base}{scope}/{self.plural}" + ("" if name is None else f"/{_segment(name)}{part}")
+
+    @property
+    def ruled(self) -> str:
+        """As it stands in the rules of a role: ``rollouts/status``."""
+        return f"{self.plural}/{self.subresource}" if self.subresource else self.plural
 
     def __str__(self) -> str:
-        """``virtualservices.networking.istio.io``."""
-        return f"{self.plural}.{self.group}" if self.group else self.plural
+        """``virtualservices.networking.istio.io``, or ``rollouts.argoproj.io/status``."""
+        name = f"{self.plural}.{self.group}" if self.group else self.plural
+        return f"{name}/{self.subresource}" if self.subresource else name
 
 
 SERVICES = Resource(group="", version="v1", plural="services", kind="Service")

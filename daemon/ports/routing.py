@@ -74,11 +74,13 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
         object: the object by which it does, as a Canary or a Rollout.
         state: ``active``: it gives the canary traffic, or may; ``aborted``: it has given the canary up.
         puts_back: whether it may undo what others write to the routes; false only where it surely does not.
+        reacts_within_seconds: how long it may take to do so, or to end what it was told to give up.
     """
 
     object: ObjectName
     state: Literal["active", "aborted"] = "active"
     puts_back: bool = True
+    reacts_within_seconds: float = 0.0
 
 
 class Owner(Protocol):

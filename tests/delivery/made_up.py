@@ -3,7 +3,7 @@
 A Gardener object names the service whose routes it tends; as long as it is not told to stop, it puts back what others write there.
 """
 
-from daemon.delivery.owners import OwnerKind
+from daemon.delivery.ownerkind import OwnerKind
 from daemon.errors import NotFound
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Resource

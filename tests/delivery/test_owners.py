@@ -150,8 +150,9 @@ async def test_without_it_nobody_is_asked(api: Cluster, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("gardener")
 def test_there_is_one_for_each_cluster_of_a_mesh(tmp_path: Path) -> None:
-    [made] = owners.owners_in(Cluster(tmp_path / "kubeconfig").client())
+    rollouts, flagger, made = owners.owners_in(Cluster(tmp_path / "kubeconfig").client())
     assert isinstance(made, Gardener)
+    assert (rollouts.name, flagger.name) == ("Argo Rollouts", "Flagger")
 
 
 def test_its_rights_are_in_the_manifest() -> None:

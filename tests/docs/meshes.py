@@ -1,7 +1,8 @@
-"""docs/meshes.md and the table of rights in deploy/README.md, made from the meshes' rows."""
+"""docs/meshes.md, made from the meshes' rows, and the table of rights in deploy/README.md, made from theirs and the owners'."""
 
 from collections.abc import Iterable, Sequence
 
+from daemon.delivery.ownerkind import OwnerKind
 from daemon.kube.rights import Right, Scope
 from daemon.meshes.kind import MeshKind
 from daemon.model import Protocol
@@ -128,7 +129,7 @@ def rights(found: Iterable[Right]) -> str:
     return "| right | where | what for |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
-def with_rights(text: str, kinds: Iterable[MeshKind]) -> str:
+def with_rights(text: str, kinds: Iterable[MeshKind | OwnerKind]) -> str:
     """A page with its table of rights as it must be; the page marks where it is."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)

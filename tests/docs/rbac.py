@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from daemon.delivery.owners import OwnerKind
+from daemon.delivery.ownerkind import OwnerKind
 from daemon.kube.rights import Right, Scope
 from daemon.meshes.kind import MeshKind
 
@@ -63,7 +63,7 @@ def _role(name: str, words: str, rights: Iterable[Right]) -> str:
     rules: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
     for one in rights:
         for resource in one.resources:
-            rules.setdefault((resource.group, one.verbs), {})[resource.plural] = None
+            rules.setdefault((resource.group, one.verbs), {})[resource.ruled] = None
     head = f"{words}apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\nrules:\n"
     return head + "".join(
         f"  - apiGroups: [{group or chr(34) * 2}]\n    resources: [{', '.join(plurals)}]\n    verbs: [{', '.join(verbs)}]\n"

@@ -128,6 +128,23 @@ SERVERS: tuple[Server, ...] = (
         ),
     ),
     GoServer(
+        name="argo-rollouts",
+        version="1.9.0",
+        folder="argorollouts",
+        package="github.com/argoproj/argo-rollouts/cmd/rollouts-controller",
+        binary="rollouts-controller",
+        stamps=("github.com/argoproj/argo-rollouts/utils/version.version=v1.9.0",),
+        crds=(Crds("argo-rollouts", "github.com/argoproj/argo-rollouts", "manifests/crds/*.yaml"),),
+    ),
+    GoServer(
+        name="flagger",
+        version="1.44.0",
+        folder="flagger",
+        package="github.com/fluxcd/flagger/cmd/flagger",
+        binary="flagger",
+        crds=(Crds("flagger", "github.com/fluxcd/flagger", "artifacts/flagger/crd.yaml"),),
+    ),
+    GoServer(
         name="consul",
         # The last version under MPL-2.0; old, so for tests only.
         version="1.14.11",

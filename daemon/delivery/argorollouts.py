@@ -1,0 +1,208 @@
+"""Argo Rollouts: whose Rollout steps a release's weights, and how it is told to give the canary up.
+
+It puts back within half a second what others write to the routes of a Rollout that goes on. So it is told first, by
+``status.abort`` as its own command line does it; the weights that are written after that are those that it wants itself.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from daemon.delivery.claimed import Metadata, in_namespace, names_any, read, services_of, unchanged
+from daemon.delivery.ownerkind import OwnerKind
+from daemon.errors import NotFound, Refused
+from daemon.kube.resources import Json, Resource
+from daemon.kube.rights import Right
+from daemon.model import Release
+from daemon.placement import ObjectName
+from daemon.ports.routing import Claim, Owner
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
+
+NAME: Final = "Argo Rollouts"
+ROLLOUTS = Resource(group="argoproj.io", version="v1alpha1", plural="rollouts", kind="Rollout", optional=True)
+ROLLOUTS_STATUS = replace(ROLLOUTS, subresource="status")
+# Which host the subsets of a Rollout are of: Istio's, and named here since owners know no mesh.
+DESTINATION_RULES = Resource(
+    group="networking.istio.io", version="v1", plural="destinationrules", kind="DestinationRule", optional=True
+)
+
+REACTS_WITHIN_SECONDS: Final = 2.0
+"""It hears of changes by watches, and corrects them after 0.4 s; a busy one takes longer."""
+
+
+class _Subsets(msgspec.Struct, frozen=True, rename="camel"):
+    """The DestinationRule whose subsets are a Rollout's arms."""
+
+    name: str
+    canary_subset_name: str = ""
+    stable_subset_name: str = ""
+
+
+class _Istio(msgspec.Struct, frozen=True, rename="camel"):
+    destination_rule: _Subsets | None = None
+
+
+class _Routing(msgspec.Struct, frozen=True):
+    istio: _Istio | None = None
+
+
+class _PingPong(msgspec.Struct, frozen=True, rename="camel"):
+    ping_service: str = ""
+    pong_service: str = ""
+
+
+class _Canary(msgspec.Struct, frozen=True, rename="camel"):
+    canary_service: str = ""
+    stable_service: str = ""
+    ping_pong: _PingPong = _PingPong()
+    traffic_routing: _Routing | None = None
+
+
+class _BlueGreen(msgspec.Struct, frozen=True, rename="camel"):
+    active_service: str = ""
+    preview_service: str = ""
+
+
+class _Strategy(msgspec.Struct, frozen=True, rename="camel"):
+    canary: _Canary = _Canary()
+    blue_green: _BlueGreen = _BlueGreen()
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    strategy: _Strategy = _Strategy()
+
+
+class _Status(msgspec.Struct, frozen=True, rename="camel"):
+    """How far it is. The hashes are of the version that it brings, and of the one that has served so far."""
+
+    abort: bool = False
+    promote_full: bool = False
+    current_pod_hash: str = ""
+    stable: str = msgspec.field(name="stableRS", default="")
+
+
+class _Rollout(msgspec.Struct, frozen=True):
+    metadata: Metadata
+    spec: _Spec = _Spec()
+    status: _Status | None = None
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The Services that it tells its versions apart by."""
+        canary, green = self.spec.strategy.canary, self.spec.strategy.blue_green
+        pair = canary.ping_pong
+        return (
+            *(canary.canary_service, canary.stable_service, pair.ping_service, pair.pong_service),
+            *(green.active_service, green.preview_service),
+        )
+
+    @property
+    def subsets(self) -> _Subsets | None:
+        """The subsets that it tells its versions apart by, if it does."""
+        routing = self.spec.strategy.canary.traffic_routing
+        return routing.istio.destination_rule if routing is not None and routing.istio is not None else None
+
+    @property
+    def claim(self) -> Claim:
+        """Its word, once it is known to be about the release."""
+        named = ObjectName(kind=ROLLOUTS.kind, namespace=self.metadata.namespace, name=self.metadata.name)
+        return Claim(
+            object=named,
+            state="aborted" if self.status is not None and self.status.abort else "active",
+            puts_back=self.spec.strategy.canary.traffic_routing is not None,
+            reacts_within_seconds=REACTS_WITHIN_SECONDS,
+        )
+
+
+class ArgoRollouts:
+    """The Rollouts of one cluster. Implements ``Owner``."""
+
+    name: Final = NAME
+
+    def __init__(self, kube: "KubeClient") -> None:
+        self._kube = kube
+
+    async def claims(self, release: Release) -> Claim | None:
+        """See ``Owner.claims``: of several that name the release's objects, one that goes on."""
+        try:
+            listing = await self._kube.list(ROLLOUTS, namespace=release.namespace)
+        except NotFound:  # the cluster does not know the kind
+            return None
+        there = [read(item, kind=_Rollout) for item in listing.items]
+        claims = [one.claim for one in there if await self._is_about(one, release)]
+        return min(claims, key=lambda claim: claim.state != "active", default=None)
+
+    async def abort(self, release: Release, claim: Claim) -> str:
+        """See ``Owner.abort``. Raises ``Refused`` where the canary has become the stable version."""
+        del release
+        at = {"namespace": claim.object.namespace, "name": claim.object.name}
+        rollout = read(await self._kube.get(ROLLOUTS, **at), kind=_Rollout)
+        status = rollout.status or _Status()
+        if status.abort:
+            return "status.abort was set already"
+        if status.stable and status.stable == status.current_pod_hash:
+            raise Refused(
+                f"it has made its newest version the stable one: take that back by `kubectl argo rollouts undo {at['name']}`"
+            )
+        await self._kube.patch(ROLLOUTS_STATUS, operations=_aborting(rollout), **at)
+        return "status.abort is set"
+
+    async def _is_about(self, rollout: _Rollout, release: Release) -> bool:
+        """Whether the Rollout names the release's Services; or subsets, those of the release, of a rule for one of them."""
+        services = services_of(release)
+        if names_any(services, *rollout.services):
+            return True
+        if (subsets := rollout.subsets) is None:
+            return False
+        named = {arm.subset for arm in (release.baseline, release.canary) if arm.subset is not None}
+        if named and not named & {subsets.canary_subset_name, subsets.stable_subset_name}:
+            return False
+        try:
+            rule = await self._kube.get(DESTINATION_RULES, namespace=release.namespace, name=subsets.name)
+        except NotFound:
+            return False
+        return names_any(services, in_namespace(str(rule.get("spec", {}).get("host", "")), namespace=release.namespace))
+
+
+def _aborting(rollout: _Rollout) -> tuple[Json, ...]:
+    """What is written to the status. A promotion that somebody asked for without its steps would outdo an abort: it ends too."""
+    if rollout.status is None:
+        return (unchanged(rollout.metadata), {"op": "add", "path": "/status", "value": {"abort": True}})
+    steps = [{"op": "add", "path": "/status/abort", "value": True}]
+    steps += [{"op": "add", "path": "/status/promoteFull", "value": False}] if rollout.status.promote_full else []
+    return (unchanged(rollout.metadata), *steps)
+
+
+def _owner(kube: "KubeClient", /) -> Owner:
+    return ArgoRollouts(kube)
+
+
+ARGO_ROLLOUTS = OwnerKind(
+    name=NAME,
+    owner=_owner,
+    rights=(
+        Right(
+            verbs=("get", "list"),
+            resources=(ROLLOUTS,),
+            scopes=("watched",),
+            purpose="whether a Rollout of Argo Rollouts steps the weights",
+            without="whether Argo Rollouts owns the routes is not known, and what it undoes is only put back again",
+        ),
+        Right(
+            verbs=("get",),
+            resources=(DESTINATION_RULES,),
+            scopes=("watched",),
+            purpose="which host the subsets of a Rollout are of",
+            without="a Rollout that tells its versions apart by subsets is not known to own the routes",
+        ),
+        Right(
+            verbs=("patch",),
+            resources=(ROLLOUTS_STATUS,),
+            scopes=("enforced",),
+            purpose="have Argo Rollouts give the canary up (`status.abort`)",
+        ),
+    ),
+)

@@ -1,0 +1,51 @@
+"""What owners that are objects of the API server are asked and told by, whichever kind they are of."""
+
+from collections.abc import Container
+from typing import TypeVar
+
+import msgspec
+
+from daemon.errors import Refused
+from daemon.kube.resources import Json
+from daemon.model import Release
+
+T = TypeVar("T")
+
+
+class Metadata(msgspec.Struct, frozen=True, rename="camel"):
+    """Which object it is, and in which version it was read."""
+
+    name: str
+    namespace: str = ""
+    resource_version: str = ""
+
+
+def read(item: Json, *, kind: type[T]) -> T:
+    """What of an object is of interest here. Raises ``Refused`` for one that is not of this kind's form."""
+    try:
+        return msgspec.convert(item, kind)
+    except msgspec.ValidationError as error:
+        name = item.get("metadata", {}).get("name")
+        raise Refused(f"{item.get('kind', 'the object')} {name}: {error}") from error
+
+
+def services_of(release: Release) -> frozenset[str]:
+    """The names of the Services that a release is about, in its own namespace."""
+    named = (release.service, release.baseline.service, release.canary.service)
+    return frozenset(name for one in named if one and (name := in_namespace(one, namespace=release.namespace)))
+
+
+def in_namespace(host: str, *, namespace: str) -> str:
+    """The Service of a namespace that a host names, as ``web``, ``web.shop`` or ``web.shop.svc.cluster.local``; empty: none."""
+    name, _, rest = host.partition(".")
+    return name if not rest or rest.split(".")[0] == namespace else ""
+
+
+def names_any(names: Container[str], *services: str) -> bool:
+    """Whether one of these Services is among the names; an empty one is none."""
+    return any(one and one in names for one in services)
+
+
+def unchanged(metadata: Metadata) -> Json:
+    """The operation that begins a patch which holds only for the object that was read: 409 when it has changed since."""
+    return {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version}

@@ -1,0 +1,39 @@
+"""What a kind of owner is to the rest of the house: one row, which the owner's own module gives."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from daemon.kube.rights import Right
+from daemon.ports.routing import Owner
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
+
+
+class MakeOwner(Protocol):
+    """Makes what asks and tells the owner in one cluster."""
+
+    def __call__(self, kube: "KubeClient", /) -> Owner:
+        """``kube`` is the cluster's client; it need not be connected yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerKind:
+    """One kind of owner.
+
+    Attributes:
+        name: unique, for people.
+        owner: makes one for a cluster.
+        rights: on the API server, to ask and to tell it.
+    """
+
+    name: str
+    owner: MakeOwner
+    rights: tuple[Right, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what has no name, or makes nothing."""
+        name: object = self.name
+        if not isinstance(name, str) or not name or not callable(self.owner):
+            raise TypeError(f"an owner of the kind {self.name!r} has no name, or nothing that makes it")

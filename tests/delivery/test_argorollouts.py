@@ -1,0 +1,158 @@
+"""Argo Rollouts: which Rollout a release's routes are of, what it says of itself, and what is written to have it abort."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from daemon.delivery.argorollouts import DESTINATION_RULES, ROLLOUTS, ArgoRollouts
+from daemon.errors import Conflict, Refused
+from daemon.model import ArmSpec, Release
+from daemon.placement import ObjectName
+from daemon.ports.routing import Claim
+from tests.kube.stub import status
+from tests.meshes.cluster import Cluster, cluster
+
+STATUS = "/apis/argoproj.io/v1alpha1/namespaces/shop/rollouts/web/status"
+HOSTS = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-stable"), canary=ArmSpec(service="web-canary"))
+SUBSETS = replace(HOSTS, baseline=ArmSpec(subset="stable"), canary=ArmSpec(subset="canary"))
+VERSIONS = replace(HOSTS, baseline=ArmSpec(version="v1"), canary=ArmSpec(version="v2"))
+GOES_ON = {"currentPodHash": "new", "stableRS": "old"}
+
+BY_HOSTS = {"canary": {"canaryService": "web-canary", "stableService": "web-stable", "trafficRouting": {"istio": {}}}}
+BY_SUBSETS = {
+    "canary": {
+        "trafficRouting": {
+            "istio": {"destinationRule": {"name": "web", "canarySubsetName": "canary", "stableSubsetName": "stable"}}
+        }
+    }
+}
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with cluster(tmp_path) as running:
+        running.listed.add("rollouts")
+        yield running
+
+
+@pytest.fixture
+async def owner(api: Cluster) -> AsyncIterator[ArgoRollouts]:
+    client = api.client()
+    yield ArgoRollouts(client)
+    await client.close()
+
+
+def rollout(api: Cluster, strategy: dict[str, Any] | None = None, *, name: str = "web", **state: Any) -> None:
+    item = {"metadata": {"name": name, "namespace": "shop"}, "spec": {"strategy": BY_HOSTS if strategy is None else strategy}}
+    api.put(ROLLOUTS, {**item, "status": GOES_ON | state})
+
+
+def rule(api: Cluster, host: str) -> None:
+    api.put(DESTINATION_RULES, {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"host": host}})
+
+
+def claim(**over: Any) -> Claim:
+    return replace(Claim(object=ObjectName(kind="Rollout", namespace="shop", name="web"), reacts_within_seconds=2.0), **over)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        BY_HOSTS,
+        {"canary": {"canaryService": "web-canary", "stableService": "somebody", "trafficRouting": {"smi": {}}}},
+        {"canary": {"pingPong": {"pingService": "web-stable", "pongService": "web-canary"}, "trafficRouting": {"alb": {}}}},
+    ],
+)
+async def test_a_rollout_that_names_the_arms_services_steps_their_weights(
+    api: Cluster, owner: ArgoRollouts, strategy: dict[str, Any]
+) -> None:
+    rollout(api, strategy)
+    assert await owner.claims(HOSTS) == claim()
+
+
+@pytest.mark.parametrize("strategy", [{"blueGreen": {"activeService": "web-stable"}}, {"canary": {"canaryService": "web-canary"}}])
+async def test_one_that_routes_no_traffic_undoes_nothing(api: Cluster, owner: ArgoRollouts, strategy: dict[str, Any]) -> None:
+    rollout(api, strategy)
+    assert await owner.claims(HOSTS) == claim(puts_back=False)
+
+
+@pytest.mark.parametrize("release", [SUBSETS, VERSIONS])
+@pytest.mark.parametrize("host", ["web", "web.shop", "web.shop.svc.cluster.local"])
+async def test_a_rollout_whose_subsets_are_of_the_releases_service_steps_their_weights(
+    api: Cluster, owner: ArgoRollouts, release: Release, host: str
+) -> None:
+    rollout(api, BY_SUBSETS)
+    rule(api, host)
+    assert await owner.claims(release) == claim()
+
+
+async def test_a_rollout_of_other_services_other_subsets_or_another_host_has_nothing_to_do_with_it(
+    api: Cluster, owner: ArgoRollouts
+) -> None:
+    rollout(api, {"canary": {"canaryService": "api-canary", "stableService": "api", "trafficRouting": {"istio": {}}}}, name="api")
+    rollout(api, BY_SUBSETS)
+    assert await owner.claims(SUBSETS) is None, "its rule is not there"
+    rule(api, "web.other.svc.cluster.local")
+    assert await owner.claims(SUBSETS) is None
+    rule(api, "web")
+    assert await owner.claims(replace(SUBSETS, baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))) is None
+    assert await owner.claims(replace(SUBSETS, namespace="other")) is None
+
+
+async def test_a_cluster_without_the_kind_has_no_rollouts(api: Cluster, owner: ArgoRollouts) -> None:
+    api.listed.remove("rollouts")
+    assert await owner.claims(HOSTS) is None
+
+
+async def test_an_object_that_is_no_rollout_is_said_and_not_passed_over(api: Cluster, owner: ArgoRollouts) -> None:
+    rollout(api, {"canary": {"canaryService": 7}})
+    with pytest.raises(Refused, match="web: Expected `str`, got `int`"):
+        await owner.claims(HOSTS)
+
+
+async def test_one_that_was_aborted_has_given_the_canary_up(api: Cluster, owner: ArgoRollouts) -> None:
+    rollout(api, abort=True)
+    assert await owner.claims(HOSTS) == claim(state="aborted")
+    rollout(api, name="another")
+    assert await owner.claims(HOSTS) == claim(object=ObjectName(kind="Rollout", namespace="shop", name="another"))
+
+
+async def test_it_is_told_by_its_status_and_by_nothing_else(api: Cluster, owner: ArgoRollouts) -> None:
+    rollout(api, phase="Paused")
+    before = api.get(ROLLOUTS, "shop", "web")
+    assert await owner.abort(HOSTS, claim()) == "status.abort is set"
+    after = api.get(ROLLOUTS, "shop", "web")
+    assert after["status"] == {**GOES_ON, "phase": "Paused", "abort": True}
+    assert after["spec"] == before["spec"]
+    assert [path for method, path in api.requests if method == "PATCH"] == [STATUS]
+    assert await owner.abort(HOSTS, claim()) == "status.abort was set already"
+    assert api.count("PATCH") == 1
+
+
+async def test_a_promotion_without_steps_is_ended_too_since_it_would_outdo_the_abort(api: Cluster, owner: ArgoRollouts) -> None:
+    rollout(api, promoteFull=True)
+    await owner.abort(HOSTS, claim())
+    assert api.get(ROLLOUTS, "shop", "web")["status"] == {**GOES_ON, "abort": True, "promoteFull": False}
+
+
+async def test_one_that_its_controller_has_not_seen_yet_is_told_as_well(api: Cluster, owner: ArgoRollouts) -> None:
+    api.put(ROLLOUTS, {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"strategy": BY_HOSTS}})
+    await owner.abort(HOSTS, claim())
+    assert api.get(ROLLOUTS, "shop", "web")["status"] == {"abort": True}
+
+
+async def test_where_the_canary_has_become_the_stable_version_there_is_nothing_to_abort(api: Cluster, owner: ArgoRollouts) -> None:
+    rollout(api, stableRS="new")
+    with pytest.raises(Refused, match="made its newest version the stable one: take that back by `kubectl argo rollouts undo web`"):
+        await owner.abort(HOSTS, claim())
+    assert api.count("PATCH") == 0
+
+
+async def test_one_that_has_changed_since_it_was_read_may_be_about_another_version(api: Cluster, owner: ArgoRollouts) -> None:
+    rollout(api)
+    api.faults["PATCH"] = [status(409, "the object has been modified")]
+    with pytest.raises(Conflict):
+        await owner.abort(HOSTS, claim())

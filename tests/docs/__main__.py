@@ -41,7 +41,9 @@ def made(root: Path) -> dict[str, str]:
         reference.PAGE: reference.page(BUILT_IN),
         api.PAGE: api.page(),
         meshes.PAGE: meshes.page(BUILT_IN),
-        meshes.RIGHTS_PAGE: meshes.with_rights(about.read_text(encoding="utf-8") if about.exists() else "", [*BUILT_IN, *owners.BUILT_IN]),
+        meshes.RIGHTS_PAGE: meshes.with_rights(
+            about.read_text(encoding="utf-8") if about.exists() else "", [*BUILT_IN, *owners.BUILT_IN]
+        ),
         rbac.FILE: rbac.manifest([*BUILT_IN, *owners.BUILT_IN]),
         modules.PAGE: modules.page(root),
     }

@@ -6,7 +6,10 @@
     ├── InvalidInput            somebody gave us something wrong: says where, what, and how to mend it
     │   └── InvalidEvent        ... in a deployment event: it goes to the dead letters with the reason
     ├── TransientError          trying again can help
-    │   ├── Unavailable         not reachable, 5xx, connection lost
+    │   ├── Unavailable         not reachable, connection lost
+    │   │   ├── Failing         it is reached, and answers 5xx
+    │   │   ├── Unreadable      its answer cannot be read
+    │   │   └── Partial         its answer is not whole, by its own word
     │   ├── TimedOut            no answer in time
     │   ├── Throttled           429: carries retry_after_seconds
     │   ├── Conflict            the object changed between our read and our write (409, 422 of a value test)
@@ -15,6 +18,8 @@
         ├── NotFound            the object, route or release is not there
         ├── Forbidden           401, 403
         ├── Refused             the server understood and says no (400, 422 of a schema)
+        │   ├── Redirected      it sends us elsewhere (3xx), where we do not go
+        │   └── WebPage         it answers with a page for people: a login, or another server than is meant
         ├── Elsewhere           the release is another verdictd's: of a newer version, or of another process
         └── Blocked             acting would do harm: the baseline has no ready endpoints
 
@@ -102,7 +107,19 @@ class TransientError(VerdictdError):
 
 
 class Unavailable(TransientError):
-    """Not reachable, answered 5xx, or the connection was lost."""
+    """Not reachable, or the connection was lost."""
+
+
+class Failing(Unavailable):
+    """It is reached, and its answer is that it fails (5xx)."""
+
+
+class Unreadable(Unavailable):
+    """Its answer cannot be read."""
+
+
+class Partial(Unavailable):
+    """Its answer is not whole, by its own word."""
 
 
 class TimedOut(TransientError):
@@ -139,6 +156,14 @@ class Forbidden(PermanentError):
 
 class Refused(PermanentError):
     """The server understood and says no."""
+
+
+class Redirected(Refused):
+    """It sends us elsewhere (3xx), where we do not go."""
+
+
+class WebPage(Refused):
+    """It answers with a page for people: a login, or another server than is meant."""
 
 
 class Elsewhere(PermanentError):

@@ -14,7 +14,7 @@ from yarl import URL
 from daemon.aio.credentials import concealed
 from daemon.aio.parsing import GZIP
 from daemon.aio.retryafter import retry_after_seconds
-from daemon.errors import Forbidden, NotFound, Refused, Throttled, Unavailable, VerdictdError
+from daemon.errors import Failing, Forbidden, NotFound, Redirected, Refused, Throttled, VerdictdError, WebPage
 
 _EXCERPT = 200
 _READ_BYTES = 16 * 1024
@@ -48,7 +48,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, asked: Aske
     if 300 <= status < 400:
         where = f"put the final address into {asked.setting}"
         target = _target(headers, asked.secrets)
-        return Refused(f"{asked.where} answered {status} and sends us to {target}; redirects are not followed: {where}")
+        return Redirected(f"{asked.where} answered {status} and sends us to {target}; redirects are not followed: {where}")
     said = _said(body, headers.get("Content-Encoding", ""), asked.secrets)
     message = f"{asked.where} answered {status}" + (f": {said}" if said else "") + fix
     match status:
@@ -59,7 +59,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, *, asked: Aske
         case 429:
             return Throttled(message, retry_after_seconds=_rest_seconds(headers))
         case status if status >= 500:
-            return Unavailable(message)
+            return Failing(message)
         case _:
             return Refused(message)
 
@@ -68,7 +68,7 @@ def web_page(body: bytes, encoding: str, *, asked: Asked) -> VerdictdError:
     """The error for a page made for people, with status 200: a login, or another server than is meant."""
     said = _said(body, encoding, asked.secrets)
     fix = f"is it a login page, or is {asked.setting} the address of something else?"
-    return Refused(f"{asked.where} answered with a web page" + (f" ({said})" if said else "") + f", where data was expected; {fix}")
+    return WebPage(f"{asked.where} answered with a web page" + (f" ({said})" if said else "") + f", where data was expected; {fix}")
 
 
 def _rest_seconds(headers: Mapping[str, str]) -> float:

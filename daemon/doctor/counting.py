@@ -102,14 +102,16 @@ def _uncounted(one: Watched) -> Diagnosis:
 def _counted(one: Watched) -> Iterator[Diagnosis]:
     seen, name = one.tally.seen, one.case.name
     baseline, canary = seen.baseline_requests, seen.canary_requests
-    counts = f"{baseline} requests of the baseline and {canary} of the canary in {seen.seconds:.0f} s"
+    # A view counts one kind of thing, whichever arm it is of.
+    one_of_them = "connection" if one.case.release.protocol == "tcp" else "request"
+    counts = f"{baseline} {one_of_them}s of the baseline and {canary} of the canary in {seen.seconds:.0f} s"
     said = f"{counts}; {seen.errors} of the baseline's failed"
     by = ", ".join(one.witness.index.known[one.release_id].by)
     yield Diagnosis(code=Code.COUNTED, where=name, found=said, more=(f"known by {by}",))
     for arm, requests in (("baseline", baseline), ("canary", canary)):
         if not requests:
             fix = "route some traffic to it before it is watched; without any it is never promoted"
-            yield Diagnosis(code=Code.NO_REQUESTS, where=name, found=f"the {arm} was sent no request", fix=fix)
+            yield Diagnosis(code=Code.NO_REQUESTS, where=name, found=f"the {arm} was sent no {one_of_them}", fix=fix)
 
 
 def _latency(one: Watched) -> Iterator[Diagnosis]:

@@ -46,6 +46,11 @@ class Examination:
                 tasks += [
                     group.create_task(self._cluster(kubes, cluster), name=f"cluster {cluster}") for cluster in self._clusters_used()
                 ]
+                tasks += [
+                    group.create_task(self._mesh(kubes, name, mesh), name=f"mesh {name}")
+                    for name, mesh in self.settings.meshes.items()
+                    if kind_of(mesh).router is not None and not need_kubernetes([mesh])
+                ]
                 tasks.append(group.create_task(self._telemetry(kubes), name="telemetry"))
             found = [one for task in tasks for one in task.result()]
         return Findings(diagnoses=worst_first(found), seconds=round(self.clock.monotonic() - began, 3))
@@ -77,6 +82,14 @@ class Examination:
         }
         client = kubes.client(cluster)
         return await clusters.examine(client, where=where, meshes=meshes, namespaces=namespaces, sidecars=sidecars)
+
+    async def _mesh(self, kubes: KubeClients, name: str, mesh: Mesh) -> list[Diagnosis]:
+        """One that is in no cluster."""
+        try:
+            there = kubes.open_mesh(mesh, name=name)
+        except InvalidInput as error:
+            return [Diagnosis(code=Code.NOT_EXAMINED, where=error.path, found=error.message, fix=error.fix)]
+        return await routes.examine_mesh(name, there, seconds=self.settings.limits.locate_seconds)
 
     async def _telemetry(self, kubes: KubeClients) -> list[Diagnosis]:
         """First the routes, which say which pods the arms are; then each source with its releases."""

@@ -12,6 +12,7 @@ from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.engine import fanout
 from daemon.engine.dependencies import MeshCluster
 from daemon.errors import Blocked, InvalidInput, NotFound, TimedOut, VerdictdError
+from daemon.meshes.kind import ExaminedRouter
 from daemon.meshes.registry import why_observed_only
 from daemon.model import Release
 from daemon.placement import Placement
@@ -79,6 +80,24 @@ async def examine(case: Case, clusters: Mapping[str, MeshCluster], *, seconds: f
     except VerdictdError as error:
         return Placed(diagnoses=[_unknown(case, error)])
     return Placed(diagnoses=[*found, *_pods(case, placement.pods)], pods=placement.pods)
+
+
+async def examine_mesh(name: str, clusters: Mapping[str, MeshCluster], *, seconds: float) -> list[Diagnosis]:
+    """What is behind a mesh that is in no cluster. ``seconds``: how long it may take."""
+    where = f"meshes.{name}"
+    home, *_ = clusters.values()
+    if not isinstance(home.router, ExaminedRouter):
+        said = "its routes were not asked for: that takes a release (--release)"
+        return [Diagnosis(code=Code.MESH, where=where, found=said)]
+    try:
+        async with asyncio.timeout(seconds):
+            return [Diagnosis(code=Code.MESH, where=where, found=await home.router.examine())]
+    except TimeoutError:
+        said = f"it could not be read within {seconds:g} s"
+    except VerdictdError as error:
+        said = str(error)
+    fix = f"correct what {where} names, and let this machine read it: without it nothing can be taken back"
+    return [Diagnosis(code=Code.MESH_UNREACHABLE, where=where, found=said, fix=fix)]
 
 
 def _observed_only(case: Case, reason: str) -> Diagnosis:

@@ -1,7 +1,8 @@
 """What a store has beside the counts: whether the control plane works, and what would be known of what stands before an arm."""
 
 from daemon.doctor.diagnosis import Code, Diagnosis
-from daemon.doctor.stores import LOOK, MOST, Store, unanswered
+from daemon.doctor.silence import unanswered
+from daemon.doctor.stores import LOOK, MOST, Store
 from daemon.errors import VerdictdError
 from daemon.telemetry.prometheus.controlplanes import question
 from daemon.telemetry.prometheus.query import quoted

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from config.settings import EnvoyTelemetry, PrometheusTelemetry
+from config.settings import EnvoyTelemetry, Limits, PrometheusTelemetry
 from daemon.aio.clock import Clock
+from daemon.aio.parsing import ParserPool
 from daemon.armpods import PodsByArm
-from daemon.doctor import counting, signsseen, stores
+from daemon.doctor import counting, pages, signsseen, stores
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.doctor.routes import Case
+from daemon.doctor.silence import SILENT, unanswered
 from daemon.doctor.watching import Progress, watch
 from daemon.doctor.witness import Witness
 from daemon.engine.admission import WITHOUT_THE_SLOW_END, never_shown
@@ -68,8 +70,8 @@ async def examine(
             refused = [_refused(telemetry, case) for case, _ in cases]
             taken = [one for one, those in zip(cases, refused, strict=True) if not those]
             found = [one for those in refused for one in those]
-            found += await _store(entry, witness, where=where, kind=kind, clock=clock)
-            if any(one.code in stores.SILENT for one in found):
+            found += await _there(entry, witness, name=name, kind=kind, clock=clock)
+            if any(one.code in SILENT for one in found):
                 return found
             counted = await _watched(telemetry, witness, taken, where=where, seconds=seconds, clock=clock, progress=progress)
             there = {one.code for one in found}
@@ -78,24 +80,26 @@ async def examine(
     except InvalidInput as error:
         return [Diagnosis(code=Code.TELEMETRY_UNREACHABLE, where=error.path, found=error.message, fix=error.fix)]
     except VerdictdError as error:
-        return [stores.unanswered(error, where=where)]
+        return [unanswered(error, where=where)]
 
 
-async def _store(
+async def _there(
     entry: PrometheusTelemetry | EnvoyTelemetry,
     witness: Witness,
     *,
-    where: str,
+    name: str,
     kind: MeshKind | None,
     clock: Clock,
 ) -> list[Diagnosis]:
-    """What the store behind it has; nothing where proxies are asked themselves."""
-    if witness.store is None or not isinstance(entry, PrometheusTelemetry):
-        return []
+    """What the store behind it has, or the proxies that are asked themselves."""
+    if isinstance(entry, EnvoyTelemetry):
+        async with ParserPool(unparsed_bytes=Limits().unparsed_bytes) as pool:
+            return await pages.examine(entry, schema=witness.schema, name=name, clock=clock, pool=pool)
+    assert witness.store is not None, "a Prometheus is read through its source"
     store = stores.Store(
         source=witness.store,
         schema=witness.schema,
-        where=where,
+        where=f"telemetry.{name}",
         build="" if kind is None else kind.build,
         stale_after_seconds=entry.stale_after_seconds,
         control_plane=None if kind is None else kind.control_plane,
@@ -104,7 +108,7 @@ async def _store(
         matchers=entry.matchers,
     )
     found = await stores.examine(store, clock=clock)
-    unable = {Code.CLOCK_SKEW, *stores.SILENT}
+    unable = {Code.CLOCK_SKEW, *SILENT}
     return found if any(one.code in unable for one in found) else [*found, *await signsseen.examine(store)]
 
 
@@ -127,7 +131,7 @@ async def _watched(
         return []
     tallies = await watch(telemetry, watches, witness, seconds=seconds, clock=clock, progress=progress)
     if witness.failure is not None:
-        return [stores.unanswered(witness.failure, where=where)]
+        return [unanswered(witness.failure, where=where)]
     found: list[Diagnosis] = []
     for (case, _), one in zip(cases, watches, strict=True):
         found += counting.diagnoses(

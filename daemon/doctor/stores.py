@@ -9,7 +9,8 @@ from typing import Literal
 
 from daemon.aio.clock import Clock
 from daemon.doctor.diagnosis import Code, Diagnosis
-from daemon.errors import Forbidden, TimedOut, VerdictdError
+from daemon.doctor.silence import unanswered
+from daemon.errors import VerdictdError
 from daemon.telemetry.prometheus.query import quoted
 from daemon.telemetry.prometheus.source import PrometheusSource
 from daemon.telemetry.schema import Schema, Selector, View
@@ -21,9 +22,6 @@ _CLOCK_SECONDS = 5.0
 """Two clocks that differ by more were never set by the same time."""
 LOOK = "[1s:1s]"
 """Makes raw samples of a question's answer, the one form that the reader takes."""
-
-SILENT = frozenset({Code.TELEMETRY_UNREACHABLE, Code.TELEMETRY_FORBIDDEN, Code.TELEMETRY_PARTIAL})
-"""With these nothing can be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +59,6 @@ async def examine(store: Store, *, clock: Clock) -> list[Diagnosis]:
         return [*found, *await _views(store, clock=clock)]
     except VerdictdError as error:
         return [unanswered(error, where=store.where)]
-
-
-def unanswered(error: VerdictdError, *, where: str) -> Diagnosis:
-    """Why a source does not answer, and which key mends it."""
-    reason = error.__cause__ if isinstance(error.__cause__, VerdictdError) else error
-    if isinstance(reason, Forbidden):
-        fix = (
-            f"set {where}.token_file, or username and password_file, or client_certificate_file; a tenant stands in {where}.headers"
-        )
-        return Diagnosis(code=Code.TELEMETRY_FORBIDDEN, where=where, found=str(reason), fix=fix)
-    if "not whole" in str(reason):
-        fix = "bring back the store behind it that does not answer, or take it out: what it has would be missed without a word"
-        return Diagnosis(code=Code.TELEMETRY_PARTIAL, where=where, found=str(reason), fix=fix)
-    slow = f"; raise {where}.timeout_seconds where it is merely slow" if isinstance(reason, TimedOut) else ""
-    fix = f"set {where}.url to where it answers, and let this machine reach it (NetworkPolicy, mTLS, firewall){slow}"
-    return Diagnosis(code=Code.TELEMETRY_UNREACHABLE, where=where, found=str(reason), fix=fix)
 
 
 async def _clock(store: Store, clock: Clock) -> Diagnosis:
@@ -125,7 +107,7 @@ def _selector(view: View, more: Mapping[str, str] | None = None) -> str:
     )
 
 
-def _service_labels(view: View) -> list[str]:
+def service_labels(view: View) -> list[str]:
     """By what services are told apart, for a person."""
     arms = view.arms
     service = arms.service or next((labels[0] for _, labels in arms.whose if labels), None)
@@ -137,13 +119,13 @@ Group = tuple[Mapping[str, str], float]
 
 
 async def _services(store: Store, view: View) -> list[Group]:
-    by = ",".join(_service_labels(view))
+    by = ",".join(service_labels(view))
     answer = await store.source.asked(f"topk({MOST},count by ({by}) ({_selector(view)})){LOOK}")
     return sorted(((labels, count) for labels, _, count in answer), key=lambda one: -one[1])
 
 
 def _there(store: Store, view: View, groups: list[Group]) -> Diagnosis:
-    names = ["/".join(labels.get(one, "none") for one in _service_labels(view)) for labels, _ in groups]
+    names = ["/".join(labels.get(one, "none") for one in service_labels(view)) for labels, _ in groups]
     word = "service" if len(groups) == 1 else "services"
     more = f" (the {MOST} with the most series)" if len(groups) == MOST else ""
     lines = tuple(f"{name}: {count:.0f} series" for name, (_, count) in zip(names, groups, strict=True))
@@ -186,11 +168,11 @@ async def _nothing(store: Store, view: View) -> Diagnosis:
 async def _labels(store: Store, view: View, group: Mapping[str, str]) -> list[Diagnosis]:
     """Which of the labels that we could read are there, in the service with the most series."""
     wanted = sorted({*view.arms.labels, store.schema.target.pod, store.schema.target.instance})
-    where = _selector(view, {label: group[label] for label in _service_labels(view) if label in group})
+    where = _selector(view, {label: group[label] for label in service_labels(view) if label in group})
     each = (f'label_replace(count({where[:-1]},{label}!=""}}),"label",{quoted(label)},"","")' for label in wanted)
     there = {labels.get("label", "") for labels, _, _ in await store.source.asked(f"({' or '.join(each)}){LOOK}")}
     missing = [label for label in wanted if label not in there]
-    name = "/".join(group.get(label, "none") for label in _service_labels(view))
+    name = "/".join(group.get(label, "none") for label in service_labels(view))
     said = f"{view.requests} of {name} has {', '.join(sorted(there)) or 'none of our labels'}"
     found = [
         Diagnosis(code=Code.LABELS, where=store.where, found=said, more=(f"not there: {', '.join(missing)}",) if missing else ())

@@ -35,6 +35,15 @@ class FollowingRouter(Router, RouteFollower, Protocol):
     """A router that says weights as well."""
 
 
+@runtime_checkable
+class ExaminedRouter(Protocol):
+    """A router that can say, before there is a release, whether it could do anything."""
+
+    async def examine(self) -> str:
+        """What it would change, and where it would see that take effect, in words. Raises ``VerdictdError``: it could not."""
+        ...
+
+
 class MakeRouter(Protocol):
     """Makes the router of one configured mesh. What it imports it imports then: settings are checked without any of it."""
 

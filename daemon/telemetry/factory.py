@@ -89,15 +89,7 @@ async def scraping(
 
     ``setting``: the path of what says whom to ask, ``name``: of the entry, both for refusals.
     """
-    async with HttpClient(
-        setting=setting,
-        ceiling_setting=f"telemetry.{name}.max_answer_bytes",
-        connections=settings.concurrency,
-        timeout_seconds=settings.timeout_seconds,
-        max_answer_bytes=settings.max_answer_bytes,
-        pool=pool,
-        keep_seconds=_keep_seconds(settings.tick_seconds),
-    ) as client:
+    async with proxies_client(settings, setting=setting, name=name, pool=pool) as client:
         yield ScrapeSource(
             client,
             targets=targets,
@@ -110,20 +102,41 @@ async def scraping(
         )
 
 
+def proxies_client(settings: EnvoyTelemetry | SidecarTelemetry, *, setting: str, name: str, pool: ParserPool) -> HttpClient:
+    """The client that asks proxies for their pages; ``setting`` and ``name`` as in ``scraping``."""
+    return HttpClient(
+        setting=setting,
+        ceiling_setting=f"telemetry.{name}.max_answer_bytes",
+        connections=settings.concurrency,
+        timeout_seconds=settings.timeout_seconds,
+        max_answer_bytes=settings.max_answer_bytes,
+        pool=pool,
+        keep_seconds=_keep_seconds(settings.tick_seconds),
+    )
+
+
+def page_of(settings: EnvoyTelemetry, schema: Schema, kind: Callable[..., SeriesIndex] = SeriesIndex) -> tuple[SeriesIndex, Page]:
+    """How a proxy's page is asked for and read by these settings, and what is known of its series.
+
+    ``kind`` makes the latter. Raises ``InvalidInput``: the dialect has no such page.
+    """
+    match settings.histograms:
+        case "bins":
+            index = kind(schema, direct=True)
+            return index, EnvoyBins(index, schema)
+        case "text":
+            index = kind(schema, as_text=True, direct=True)
+            return index, PrometheusText(index, schema)
+        case _:
+            assert_never(settings.histograms)
+
+
 @asynccontextmanager
 async def _scraped(
     settings: EnvoyTelemetry, schema: Schema, *, clock: Clock, name: str, pool: ParserPool, through: Through
 ) -> AsyncIterator[Telemetry]:
     endpoints = [base_url(text, path=f"telemetry.{name}.endpoints[{number}]") for number, text in enumerate(settings.endpoints)]
-    match settings.histograms:
-        case "bins":
-            index = SeriesIndex(schema, direct=True)
-            page: Page = EnvoyBins(index, schema)
-        case "text":
-            index = SeriesIndex(schema, as_text=True, direct=True)
-            page = PrometheusText(index, schema)
-        case _:
-            assert_never(settings.histograms)
+    index, page = page_of(settings, schema)
     async with scraping(
         settings,
         schema=schema,

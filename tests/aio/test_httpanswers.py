@@ -6,7 +6,7 @@ import json
 import pytest
 
 from daemon.aio.httpanswers import Asked, refusal, web_page
-from daemon.errors import Forbidden, NotFound, Refused, Throttled, Unavailable, VerdictdError
+from daemon.errors import Failing, Forbidden, NotFound, Redirected, Refused, Throttled, VerdictdError, WebPage
 
 ASKED = Asked(where="store:9090", setting="telemetry.prom.url", shown="it was shown the token in /t", secrets=("s3cret",))
 MIMIR = (
@@ -42,7 +42,7 @@ MIMIR = (
                 "errorType": "503",
                 "error": "error occured during search: cannot fetch results from vmstorage",
             },
-            Unavailable,
+            Failing,
             "error occured during search: cannot fetch results from vmstorage",
         ),
         (
@@ -63,12 +63,12 @@ MIMIR = (
         ),
         (403, {"kind": "Status", "message": 'services "prometheus" is forbidden', "code": 403}, Forbidden, "is forbidden"),
         # Pages.
-        (502, "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>", Unavailable, ": 502 Bad Gateway"),
+        (502, "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>", Failing, ": 502 Bad Gateway"),
         (404, "<p>default backend</p>", NotFound, "default backend"),
         # Nothing that could be read.
         (400, "{half of", Refused, "{half of"),
         (400, {"error": 7}, Refused, '{"error": 7}'),
-        (500, b"", Unavailable, "store:9090 answered 500"),
+        (500, b"", Failing, "store:9090 answered 500"),
     ],
 )
 def test_the_sentence_in_an_answer_is_told_whoever_says_it(
@@ -94,12 +94,14 @@ def test_a_server_that_says_our_secret_again_does_not_bring_it_into_an_error() -
     for wire, headers in ((body, {}), (gzip.compress(body), {"Content-Encoding": "gzip"})):
         told = str(refusal(401, headers, wire, asked=ASKED))
         assert "s3" not in told
-    assert "s3cret" not in str(refusal(302, {"Location": "https://login/s3cret?x=s3cret"}, b"", asked=ASKED))
+    redirected = refusal(302, {"Location": "https://login/s3cret?x=s3cret"}, b"", asked=ASKED)
+    assert isinstance(redirected, Redirected)
+    assert "s3cret" not in str(redirected)
 
 
 def test_a_page_for_people_is_no_data_and_said_to_be_one() -> None:
     told = web_page(b"<!doctype html><title>Sign in\n to s3cret Corp</title>", "", asked=ASKED)
-    assert isinstance(told, Refused)
+    assert isinstance(told, WebPage)
     assert str(told) == (
         "store:9090 answered with a web page (Sign in to [redacted] Corp), where data was expected; "
         "is it a login page, or is telemetry.prom.url the address of something else?"

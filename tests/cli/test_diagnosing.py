@@ -45,11 +45,12 @@ def test_a_fault_exits_65_and_is_told_in_json_with_where_it_is_and_what_mends_it
 ) -> None:
     assert main(["doctor", "--config", settings(tmp_path), "--json"]) == Exit.DATA
     told = json.loads(capsys.readouterr().out)
-    assert (told["ok"], told["faults"], told["warnings"]) == (False, 1, 0)
-    first, *notes = told["findings"]
+    assert (told["ok"], told["faults"], told["warnings"]) == (False, 2, 0)
+    first, second, *notes = told["findings"]
     assert (first["severity"], first["code"], first["where"]) == ("fault", "telemetry-unreachable", "telemetry.mesh")
     assert "127.0.0.1:9" in first["found"]
     assert first["fix"].startswith("set telemetry.mesh.url to where it answers")
+    assert (second["code"], second["where"]) == ("mesh-unreachable", "meshes.edge")
     assert [one["severity"] for one in notes] == ["note"]
 
 

@@ -38,6 +38,6 @@ def test_what_the_page_shows_of_a_fault_is_what_must_be_found(fault: Fault) -> N
 
 
 def test_a_code_that_is_not_shown_is_said_not_to_be() -> None:
-    [not_shown] = re.findall(r"^Not shown.+$", SHOWN, flags=re.MULTILINE)
+    [not_shown] = re.findall(r"^Not shown.+?\n\n", SHOWN, flags=re.MULTILINE | re.DOTALL)
     shown = {code for output in OUTPUTS.values() for code in said(output)}
     assert set(re.findall(r"`([a-z-]+)`", not_shown)) == {one.value for one in Code if one.severity != "note"} - shown

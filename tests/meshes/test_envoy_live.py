@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 import yaml
 
-from config.settings import Limits
+from config.settings import EnvoyTelemetry, Limits, Settings
 from daemon.aio.clock import SystemClock
+from daemon.doctor.diagnosis import Code
+from daemon.doctor.examination import Examination
 from daemon.engine import reverting
 from daemon.engine.guarding import PUT_BACK, Guarding
 from daemon.engine.reverting import Reverting
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound
 from daemon.meshes.envoy import guardedfile
+from daemon.meshes.envoy.mesh import EnvoyMesh
 from daemon.meshes.envoy.router import EnvoyRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.mesh.traffic import Backend, Traffic, backend, said, traffic
@@ -167,6 +170,35 @@ async def test_the_canary_is_located_in_every_route_that_names_it(mesh: FileMesh
     assert placement.canary_percent == 30.0
     assert len(placement.routes) == 3
     assert "1 ready endpoints" in await router.check_baseline(RELEASE)
+
+
+async def test_before_there_is_a_release_the_router_says_what_it_would_change_and_whether_envoy_follows_it(
+    mesh: FileMesh, router: EnvoyRouter
+) -> None:
+    assert await router.examine() == f"{mesh.routes} has the routes edge, which are in force; Envoy knows 3 clusters"
+    document = mesh.read()
+    document["resources"][0]["name"] = "other"
+    mesh.write(document)
+    with pytest.raises(NotFound, match=r"Envoy does not follow .*: of other nothing is in force"):
+        await router.examine()
+
+
+async def test_the_doctor_asks_a_mesh_of_one_envoy_without_a_release(mesh: FileMesh) -> None:
+    async with traffic(mesh.proxy, per_second=100.0) as seen:
+        await seen.until(lambda seen: len(seen.counts()) == 2)
+        settings = Settings(
+            telemetry={"edge": EnvoyTelemetry(endpoints=[mesh.admin])},
+            meshes={
+                name: EnvoyMesh(telemetry="edge", routes_file=file, admin=mesh.admin)
+                for name, file in (("edge", str(mesh.routes)), ("gone", "/none.yaml"))
+            },
+        )
+        findings = await Examination(settings=settings, cases=[], seconds=1.0, clock=SystemClock()).run()
+    said = {(one.code, one.where): one for one in findings.diagnoses}
+    assert said[Code.MESH, "meshes.edge"].found.endswith("Envoy knows 3 clusters")
+    assert "/none.yaml" in said[Code.MESH_UNREACHABLE, "meshes.gone"].found
+    assert {line.partition(":")[0] for line in said[Code.SERIES, "telemetry.edge"].more} == {"v1", "v2"}
+    assert findings.count("fault") == 1
 
 
 async def test_a_revert_moves_real_traffic_and_leaves_foreign_fields(mesh: FileMesh, router: EnvoyRouter) -> None:

@@ -42,6 +42,16 @@ class EnvoyRouter:
         """Close the connections to the admin endpoint."""
         await self._admin.close()
 
+    async def examine(self) -> str:
+        """See ``ExaminedRouter.examine``: the file can be read, and the admin says which routes are in force."""
+        _, document = await self._read()
+        written = [str(config.get("name")) for config in routes.configurations(document)]
+        in_force = {str(config.get("name")) for config in routes.configurations(await self._admin.routes_in_force())}
+        clusters = await self._admin.clusters()
+        if missing := [name for name in written if name not in in_force]:
+            raise NotFound(f"Envoy does not follow {self._path}: of {', '.join(missing)} nothing is in force")
+        return f"{self._path} has the routes {', '.join(written)}, which are in force; Envoy knows {len(clusters)} clusters"
+
     async def locate(self, release: Release) -> Placement:
         """See ``TrafficRouter.locate``. ``release.route`` must be the name of a route configuration of the file."""
         baseline, canary = _arms(release)

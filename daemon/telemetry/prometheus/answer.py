@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.errors import InvalidInput, Partial, Refused, Unreadable
 from daemon.telemetry.counters.native import Bucket, CustomBounds, NativeHistogram
 from daemon.telemetry.counters.series import Series, SeriesIndex
 from daemon.telemetry.wire import UNREADABLE, Elements, number
@@ -34,7 +34,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
         """Its samples that are numbers. Raises ``Unavailable`` where it has none of any kind, not even an empty list of them."""
         if self.numbers is None:
             if self.histograms is None:
-                raise Unavailable("the answer cannot be read: a series without samples")
+                raise Unreadable("the answer cannot be read: a series without samples")
             return []
         return self.numbers
 
@@ -72,7 +72,7 @@ def labels_of(metric: msgspec.Raw | bytes) -> dict[str, str]:
     try:
         return _LABELS.decode(metric)
     except UNREADABLE as error:
-        raise Unavailable(f"labels cannot be read: {error}") from error
+        raise Unreadable(f"labels cannot be read: {error}") from error
 
 
 def alive(values: list[tuple[float, str]]) -> list[tuple[float, str]]:
@@ -115,7 +115,7 @@ class AnswerReader:
             try:
                 items = _ITEMS.decode(array)
             except UNREADABLE as error:
-                raise Unavailable(f"the answer cannot be read: {error}") from error
+                raise Unreadable(f"the answer cannot be read: {error}") from error
             self._take(items)
 
     def close(self) -> None:
@@ -123,11 +123,11 @@ class AnswerReader:
         try:
             answer = _ANSWER.decode(self._elements.close())
         except UNREADABLE as error:
-            raise Unavailable(f"the answer cannot be read: {error}") from error
+            raise Unreadable(f"the answer cannot be read: {error}") from error
         if answer.status != "success" or answer.data is None:
             raise Refused(f"the query failed: {answer.error or answer.status}")
         if answer.warnings or answer.is_partial:
-            raise Unavailable(f"the answer is not whole: {_missing(answer)}")
+            raise Partial(f"the answer is not whole: {_missing(answer)}")
         if answer.data.result_type != "matrix":
             raise InvalidInput(f"the answer is a {answer.data.result_type}, not raw samples", path="resultType")
         self._take(answer.data.result)

@@ -5,7 +5,7 @@ makes the tick null for the releases it serves, since what the others say would 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, assert_never
 
 from yarl import URL
@@ -118,7 +118,8 @@ class ScrapeSource:
         return collected
 
     async def _scrape_all(self, targets: Mapping[str, Target], into: Collection) -> None:
-        query = {**self._page.query, **self._narrowed()}
+        known_by = [selector for selectors in self._index.selectors.values() for selector in selectors]
+        query = question(self._page, self._schema, arms=sorted({value for selector in known_by for _, value in selector}))
         self._patience.keep(targets)
         async with asyncio.TaskGroup() as group:
             for target in targets.values():
@@ -161,19 +162,18 @@ class ScrapeSource:
         offset = self._clock.now() - self._clock.monotonic()
         return Collection(denials_known=bool(self._schema.about.denials), epoch_offset=offset)
 
-    def _narrowed(self) -> Mapping[str, str]:
-        """What lets through what is watched, and little else."""
-        match self._schema.scrape:
-            case TextPage():
-                return {}
-            case EnvoyStats(filter=pattern):
-                known_by = [selector for selectors in self._index.selectors.values() for selector in selectors]
-                names = sorted({value for selector in known_by for _, value in selector})
-                few = len(names) <= _MAX_ARMS_IN_FILTER
-                arms = "|".join(literal(name) for name in names) if few else ".*"
-                return {"usedonly": "", "filter": pattern.replace("{arms}", arms)}
-            case _:
-                assert_never(self._schema.scrape)
+
+def question(page: Page, schema: Schema, *, arms: Sequence[str] = ()) -> Mapping[str, str]:
+    """What to ask a proxy for, so that its page has what is wanted and little else. ``arms``: their names; none: of all."""
+    match schema.scrape:
+        case TextPage():
+            return page.query
+        case EnvoyStats(filter=pattern):
+            few = 0 < len(arms) <= _MAX_ARMS_IN_FILTER
+            names = "|".join(literal(name) for name in arms) if few else ".*"
+            return {**page.query, "usedonly": "", "filter": pattern.replace("{arms}", names)}
+        case _:
+            assert_never(schema.scrape)
 
 
 def _silent(found: FoundTargets, failed: Mapping[str, str]) -> str | None:

@@ -32,14 +32,15 @@ class RouteReference(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         object: the object that it is in.
         place: where in the object, for a person: some words, or a path that begins with a slash; empty: all of it.
-        kind: ``weight`` (a share of a split), ``pin`` (the route's only target) or ``mirror``.
+        kind: ``weight`` (a share of a split), ``pin`` (the route's only target), ``shared`` (a name of both arms' pods together, of
+            which the canary gets as much as its pods are) or ``mirror``.
         percent: the canary's share of what comes by this place.
         owner: who writes the object by itself, for a person; empty where nobody is known to.
         cluster: where it is, in a daemon that knows several clusters; else empty.
     """
 
     object: ObjectName
-    kind: Literal["weight", "pin", "mirror"]
+    kind: Literal["weight", "pin", "shared", "mirror"]
     percent: float
     place: str = ""
     owner: str = ""
@@ -84,11 +85,12 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 def split_percent(routes: Iterable[RouteReference]) -> float | None:
     """The canary's share of the traffic by these routes, in percent; null where they do not say one.
 
-    Splits that agree say it, whatever requests are pinned to the canary beside them. Mirrored requests reach it without any share.
+    Splits that agree say it, whatever requests are pinned to the canary beside them. Mirrored requests reach it without any share,
+    and of a name of both arms' pods the share changes with the pods.
     """
     found = list(routes)
     splits = {one.percent for one in found if one.kind == "weight"}
-    if any(one.kind == "mirror" and one.percent > 0 for one in found) or len(splits) > 1:
+    if any(one.kind in {"mirror", "shared"} and one.percent > 0 for one in found) or len(splits) > 1:
         return None
     if splits:
         return splits.pop()

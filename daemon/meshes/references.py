@@ -51,6 +51,11 @@ def guarded(item: Json, *, tests: Sequence[Json], writes: Sequence[Json], change
     return Plan(operations=(lock, *tests, *writes), changes=tuple(changes))
 
 
+def write(pointer: str, value: object) -> Json:
+    """``add`` sets a field that is there and one that is not; ``replace`` fails on an absent one."""
+    return {"op": "add", "path": pointer, "value": value}
+
+
 def largest_percent(found: Iterable[RouteReference]) -> float:
     """The canary's share of the split traffic, in percent.
 

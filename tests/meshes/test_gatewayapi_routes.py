@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from daemon.errors import Refused
 from daemon.meshes.gatewayapi import routes
 from daemon.meshes.gatewayapi.mesh import GRPC_ROUTES, HTTP_ROUTES, ROUTES
-from daemon.meshes.gatewayapi.services import Grant, Port, ServiceName, ServicePair
+from daemon.meshes.gatewayapi.services import Grant, ServiceName, ServicePair
+from daemon.meshes.ports import Port
 from daemon.meshes.references import Plan, largest_percent, with_traffic
 from daemon.placement import RouteChange
 from tests.meshes import jsonpatch

@@ -1,6 +1,8 @@
 """The planner for VirtualServices on every shape that names a canary; plans are applied by an RFC 6902 applier."""
 
 import copy
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import Refused
-from daemon.meshes.istio import virtualservice
-from daemon.meshes.istio.hosts import Arms, Destination, normal, service_of, spelled
+from daemon.meshes.istio import routes, virtualservice
+from daemon.meshes.istio.hosts import Arms, Destination, Shared, normal, service_of, spelled
+from daemon.meshes.ports import Port
 from daemon.meshes.references import Plan, largest_percent, with_traffic
-from daemon.placement import RouteChange
+from daemon.placement import RouteChange, split_percent
 from tests.meshes import jsonpatch
 
 Json = dict[str, Any]
@@ -184,14 +187,26 @@ def test_a_pinned_host_takes_the_baselines_port_where_the_object_names_it() -> N
 
 def test_delegates_are_named_with_their_namespace() -> None:
     document = vs(http=[{"delegate": {"name": "cart", "namespace": "shop"}}, {"delegate": {"name": "own"}}, {"route": []}])
-    assert virtualservice.delegates(document) == (("shop", "cart"), ("shop", "own"))
-    assert virtualservice.delegates(vs()) == ()
+    assert routes.delegates(document) == (("shop", "cart"), ("shop", "own"))
+    assert routes.delegates(vs()) == ()
 
 
 def test_a_delegated_object_without_hosts_is_planned_like_any_other() -> None:
     document = vs(http=[{"route": [to("stable", 95), to("canary", 5)], "mirrors": [{"destination": to("canary")["destination"]}]}])
     del document["spec"]["hosts"]
-    assert taken_back(document)["spec"]["http"] == [{"route": [to("stable", 100), to("canary", 0)]}]
+    route = taken_back(document)["spec"]["http"][0]
+    assert route["route"] == [to("stable", 100), to("canary", 0)]
+
+
+def test_a_delegates_mirror_is_silenced_in_its_place_for_without_one_it_would_take_its_roots() -> None:
+    one = {"route": [to("stable")], "mirror": to("canary")["destination"], "mirrorPercent": 5}
+    mirrors = [{"destination": to("canary")["destination"]}, {"destination": {"host": "audit"}}]
+    several = {"route": [to("stable")], "mirrors": mirrors}
+    document = vs(http=[one, several])
+    del document["spec"]["hosts"]
+    after = taken_back(document)["spec"]["http"]
+    assert after[0] == {**one, "mirrorPercentage": {"value": 0}}
+    assert after[1]["mirrors"] == [{**mirrors[0], "percentage": {"value": 0}}, mirrors[1]]
 
 
 def test_weights_that_are_no_weights_are_refused_before_they_are_written() -> None:
@@ -228,6 +243,153 @@ def test_hosts_that_are_no_kubernetes_services_are_compared_as_they_are() -> Non
     assert spelled("web.shop.svc", like="api.example.com.", namespace="shop") == "web.shop.svc.cluster.local"
 
 
+def test_an_alias_is_the_canary_and_what_both_arms_share_goes_to_the_baseline_alone() -> None:
+    arms = Arms(
+        baseline=Destination(host=WEB, subset="stable"),
+        canary=Destination(host=WEB, subset="canary"),
+        aliases=(Destination(host=WEB, subset="mobile"), Destination(host="web-v2.shop.svc")),
+        shared=(Shared(named=Destination(host=WEB), percent=25.0),),
+    )
+    document = vs(
+        http=[
+            {"route": [to("mobile")]},
+            {"route": [to("any", host="web-v2")], "mirror": {"host": "web", "subset": "mobile"}},
+            {"route": [to(weight=80), to("canary", 20)]},
+            {"route": [to("stable", 90), to("mobile", 10)]},
+            {"route": [to("legacy")]},
+        ]
+    )
+    found = virtualservice.references(document, arms=arms)
+    assert [(one.kind, one.percent) for one in found] == [
+        ("pin", 100.0), ("pin", 100.0), ("mirror", 100.0), ("weight", 20.0), ("shared", 20.0), ("weight", 10.0)
+    ]  # fmt: skip
+    assert split_percent(found) is None
+    after = taken_back(document, arms)["spec"]["http"]
+    assert after == [
+        {"route": [to("stable")]},
+        {"route": [to("stable", host="web")]},
+        {"route": [to("stable", 80), to("stable", 20)]},
+        {"route": [to("stable", 100), to("mobile", 0)]},
+        {"route": [to("legacy")]},
+    ]
+
+
+def test_a_mirror_of_nothing_stays() -> None:
+    document = vs(http=[{"route": [to("stable")], "mirror": to("canary")["destination"], "mirrorPercentage": {"value": 0}}])
+    assert virtualservice.revert(document, arms=SUBSETS).operations == ()
+    assert [one.percent for one in virtualservice.references(document, arms=SUBSETS)] == [0.0]
+
+
+@pytest.mark.parametrize("weights", [(None, None), (0, 0), (None, 0)])
+def test_where_nothing_says_who_gets_what_the_baseline_gets_it_and_that_is_said(weights: tuple[int | None, int | None]) -> None:
+    """istiod refuses such an object, where its webhook is asked: what a proxy makes of it is not known."""
+    document = vs(http=[{"route": [to("stable", weights[0]), to("canary", weights[1])]}])
+    [found] = virtualservice.references(document, arms=SUBSETS)
+    assert str(found) == "shop/web http #0 (no weights): 50 % of the traffic"
+    assert route_weights(taken_back(document)["spec"]["http"][0]) == [2, 0]
+
+
+def test_of_several_entries_of_the_baseline_the_one_that_serves_gets_the_traffic() -> None:
+    route = {"route": [to("blue", 0, host="web-stable"), to("green", 90, host="web-stable"), to(weight=10, host="web-canary")]}
+    assert route_weights(taken_back(vs(http=[route]), HOSTS)["spec"]["http"][0]) == [0, 100, 0]
+
+
+def test_copies_to_the_baseline_end_where_it_gets_the_copied_requests_themselves_and_only_there() -> None:
+    mirror = {"mirror": to("stable")["destination"], "mirrorPercentage": {"value": 100}}
+    pinned, switched = {"route": [to("canary")], **mirror}, {"route": [to("stable", 0), to("canary", 100)], **mirror}
+    split = {"route": [to("stable", 90), to("canary", 10)], **mirror}
+    document = vs(http=[pinned, switched, split])
+    after = taken_back(document)["spec"]["http"]
+    assert after[0] == {"route": [to("stable")]}
+    assert after[1] == {"route": [to("stable", 100), to("canary", 0)]}
+    assert after[2] == {"route": [to("stable", 100), to("canary", 0)], **mirror}
+    said = str(virtualservice.revert(document, arms=SUBSETS).changes[1].detail)
+    assert said == "mirror to web.shop.svc subset stable, which would get these requests twice from now on, removed"
+
+
+def test_the_authority_of_the_canary_is_not_sent_to_the_baseline() -> None:
+    arms = Arms(baseline=Destination(host="api-v1.example.com"), canary=Destination(host="api-v2.example.com"))
+    pinned = {"rewrite": {"authority": "api-v2.example.com"}, "route": [to(host="api-v2.example.com", port=443)]}
+    other = {"rewrite": {"authority": "else.example.com"}, "route": [to(host="api-v2.example.com", port=443)]}
+    after = taken_back(vs(http=[pinned, other]), arms)["spec"]["http"]
+    assert after[0] == {"rewrite": {"authority": "api-v1.example.com"}, "route": [to(host="api-v1.example.com", port=443)]}
+    assert after[1]["rewrite"] == {"authority": "else.example.com"}
+    short = {"rewrite": {"authority": "web-canary:80"}, "route": [to(host="web-canary")]}
+    assert taken_back(vs(http=[short]), HOSTS)["spec"]["http"][0]["rewrite"] == {"authority": "web-stable:80"}
+
+
+def test_request_headers_that_tell_the_version_go_with_it_where_the_object_says_the_baselines() -> None:
+    """As Knative routes a tag: whoever gets the request asks its header for the revision."""
+
+    def revision(number: int, host: str) -> Json:
+        return to(host=host, headers={"request": {"set": {"Knative-Serving-Revision": str(number)}}, "response": {}})
+
+    document = vs(http=[{"match": [{}], "route": [revision(2, "web-canary")]}, {"route": [revision(1, "web-stable")]}])
+    assert taken_back(document, HOSTS)["spec"]["http"][0]["route"] == [revision(1, "web-stable")]
+    bare = vs(http=[{"match": [{}], "route": [to(host="web-canary")]}, {"route": [revision(1, "web-stable")]}])
+    got = taken_back(bare, HOSTS)["spec"]["http"][0]["route"][0]["headers"]
+    assert got == {"request": {"set": {"Knative-Serving-Revision": "1"}}}
+    plain = vs(http=[{"match": [{}], "route": [revision(2, "web-canary")]}, {"route": [to(host="web-stable")]}])
+    assert taken_back(plain, HOSTS)["spec"]["http"][0]["route"][0]["headers"] == {"response": {}}
+
+
+def test_request_headers_that_stay_are_listed() -> None:
+    rule = {
+        "headers": {"request": {"set": {"x-canary": "1"}}},
+        "route": [to(host="web-canary", headers={"request": {"add": {"a": "b"}}})],
+    }
+    document = vs(http=[rule])
+    [change] = virtualservice.revert(document, arms=HOSTS).changes
+    assert change.detail.endswith("-> web-stable.shop.svc, with request headers kept as they are (a, x-canary)")
+    assert taken_back(document, HOSTS)["spec"]["http"][0]["headers"] == rule["headers"]
+
+
+def with_ports(baseline: list[Port], canary: list[Port]) -> Arms:
+    ports = {HOSTS.baseline.host: tuple(baseline), HOSTS.canary.host: tuple(canary)}
+    return replace(HOSTS, ports=ports)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "canary", "before", "after"),
+    [
+        ([Port(number=8080)], [Port(number=8081)], 8081, 8080),
+        ([Port(number=80, name="http"), Port(number=90)], [Port(number=8081, name="http")], 8081, 80),
+        ([Port(number=80, name="http"), Port(number=90)], [Port(number=8081, name="http")], None, 80),
+        ([Port(number=8080)], [Port(number=8081)], None, None),
+        ([Port(number=80), Port(number=90)], [Port(number=80), Port(number=91)], 80, 80),
+    ],
+)
+def test_a_pinned_entry_names_the_port_of_the_baseline_that_serves_the_same(
+    baseline: list[Port], canary: list[Port], before: int | None, after: int | None
+) -> None:
+    document = vs(http=[{"route": [to(host="web-canary", port=before)]}])
+    got = taken_back(document, with_ports(baseline, canary))["spec"]["http"][0]["route"][0]
+    assert got == to(host="web-stable", port=after)
+
+
+def test_a_port_that_is_not_clear_is_not_guessed() -> None:
+    arms = with_ports([Port(number=80), Port(number=90)], [Port(number=8081)])
+    document = vs(http=[{"route": [to(host="web-canary", port=8081)]}])
+    said = "which port of web-stable.shop.svc serves what 8081 of web-canary.shop.svc does is not clear (80, 90)"
+    with pytest.raises(Refused, match=re.escape(said)):
+        virtualservice.revert(document, arms=arms)
+    assert f"(it stays: {said})" in virtualservice.references(document, arms=arms)[0].place
+
+
+def test_a_port_that_the_object_names_by_another_protocol_is_not_taken() -> None:
+    document = vs(http=[{"route": [to(host="web-stable", port=8080)]}], tcp=[{"route": [to(host="web-canary", port=5432)]}])
+    assert taken_back(document, HOSTS)["spec"]["tcp"][0]["route"] == [to(host="web-stable", port=5432)]
+
+
+def test_a_host_is_written_with_the_domain_that_the_object_or_the_release_has() -> None:
+    arms = Arms(baseline=Destination(host="web-old.legacy.svc"), canary=Destination(host="web-canary.shop.svc"))
+    pinned, other = {"match": [{}], "route": [to(host="web-canary")]}, {"route": [to(host="web-old.legacy.svc.corp.example")]}
+    known = taken_back(vs(http=[pinned, other], hosts=["web"]), arms)["spec"]["http"][0]["route"]
+    assert known == [to(host="web-old.legacy.svc.corp.example")]
+    said = taken_back(vs(http=[pinned], hosts=["web"]), replace(arms, domain="corp.example"))["spec"]["http"][0]["route"]
+    assert said == [to(host="web-old.legacy.svc.corp.example")]
+
+
 _SUBSET = st.sampled_from(["stable", "canary", "other"])
 _TARGET = st.builds(to, _SUBSET, st.one_of(st.none(), st.integers(0, 100)), host=st.sampled_from(["web", FQDN, "audit"]))
 _MIRROR = st.builds(lambda target: target["destination"], _TARGET)
@@ -255,7 +417,7 @@ def test_whatever_the_object_the_canary_gets_nothing_and_all_else_stays(http: li
         for was, now in zip(before["spec"][protocol], after["spec"][protocol], strict=True):
             assert foreign(was) == foreign(now)
             assert len(was["route"]) == len(now["route"])
-            if len(was["route"]) > 1:
+            if len(was["route"]) > 1 and total(was):
                 assert total(was) == total(now)
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.kube.resources import Json
 from daemon.meshes.backing import PodSelector
-from daemon.meshes.gatewayapi.services import Grant, ServiceName, ServicePair, Services, ports_of
+from daemon.meshes.gatewayapi.services import Grant, ServiceName, ServicePair, Services
 from daemon.meshes.members import Read
+from daemon.meshes.ports import ports_of
 from daemon.model import ArmSpec, Release
 
 _FIX = "name the arm's Service, as web-v2 or web-v2.shop.svc"

@@ -12,7 +12,7 @@ from daemon.errors import Refused
 from daemon.kube.resources import Resource
 from daemon.meshes.gatewayapi.rules import MOST_WEIGHT, Backend, Mirror, Rule, parents, rules
 from daemon.meshes.gatewayapi.services import ServicePair
-from daemon.meshes.references import Json, Plan, guarded, identity
+from daemon.meshes.references import Json, Plan, guarded, identity, write
 from daemon.placement import ObjectName, RouteChange, RouteReference
 
 
@@ -97,7 +97,7 @@ def _point(kind: Resource, route: Json, rule: Rule, canaries: list[Backend], arm
         return _Step(refusal=refusals[0])
     return _Step(
         tests=tuple(_same(backend) for backend in canaries),
-        writes=tuple(write for backend in canaries for write in _renamed(backend, arms)),
+        writes=tuple(one for backend in canaries for one in _renamed(backend, arms)),
         changes=(
             RouteChange(
                 place=rule.place,
@@ -123,13 +123,13 @@ def _why_not(kind: Resource, route: Json, backend: Backend, arms: ServicePair) -
 
 def _renamed(backend: Backend, arms: ServicePair) -> list[Json]:
     """The fields that must change, and no other."""
-    writes = [_set(f"{backend.pointer}/name", arms.baseline.name)]
+    writes = [write(f"{backend.pointer}/name", arms.baseline.name)]
     if backend.namespace != arms.baseline.namespace:
-        writes.append(_set(f"{backend.pointer}/namespace", arms.baseline.namespace))
+        writes.append(write(f"{backend.pointer}/namespace", arms.baseline.namespace))
     port = backend.raw.get("port")
     if isinstance(port, int) and backend.service is not None:
         other = arms.baseline_port(port, of=backend.service)
-        writes += [_set(f"{backend.pointer}/port", other)] if other != port else []
+        writes += [write(f"{backend.pointer}/port", other)] if other != port else []
     return writes
 
 
@@ -165,9 +165,4 @@ def _same(backend: Backend) -> Json:
 
 
 def _weight(backend: Backend, weight: int) -> Json:
-    return _set(f"{backend.pointer}/weight", weight)
-
-
-def _set(pointer: str, value: object) -> Json:
-    """``add`` sets a field that is there and one that is not; ``replace`` fails on an absent one."""
-    return {"op": "add", "path": pointer, "value": value}
+    return write(f"{backend.pointer}/weight", weight)

@@ -11,6 +11,7 @@ from daemon.errors import VerdictdError
 from daemon.kube.resources import Json
 from daemon.meshes.backing import PodSelector
 from daemon.meshes.members import Read, selector_of
+from daemon.meshes.ports import Port, same_port
 from daemon.meshes.references import identity
 
 _CORE = ("", "core")  # both are written for the core group
@@ -26,14 +27,6 @@ class ServiceName:
     def __str__(self) -> str:
         """``web-v2.shop``, as DNS has it."""
         return f"{self.name}.{self.namespace}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    """One port of a Service; a Service with a single one need not name it."""
-
-    number: int
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +59,12 @@ class ServicePair:
         return service is not None and (service == self.canary or service in self.aliases)
 
     def baseline_port(self, number: int, *, of: ServiceName) -> int | None:
-        """The baseline's port that serves what this port of a canary does; null where that is not clear.
+        """The baseline's port that serves what this port of a canary does, by ``same_port``; null where that is not clear.
 
-        One of the same name is taken for it, then one of the same number, then the only one there is. Where the ports could not be
-        read it is the same number, as it mostly is.
+        Where the ports could not be read it is the same number, as it mostly is.
         """
-        there, named = self.ports.get(str(self.baseline)), self.ports.get(str(of), ())
-        if there is None:
-            return number
-        name = next((port.name for port in named if port.number == number), "")
-        same_name = [port.number for port in there if name and port.name == name]
-        same_number = [port.number for port in there if port.number == number]
-        found = same_name or same_number or [port.number for port in there]
-        return found[0] if len(found) == 1 else None
+        there = self.ports.get(str(self.baseline))
+        return number if there is None else same_port(number, named=self.ports.get(str(of), ()), there=there)
 
     def may_name_baseline(self, *, kind: str, namespace: str) -> bool:
         """Whether a route of this kind on a Gateway may name the baseline; where that is not known, it may."""
@@ -125,9 +111,3 @@ def service_named(reference: Json, *, namespace: str) -> ServiceName | None:
     if (reference.get("group") or "") not in _CORE or (reference.get("kind") or "Service") != "Service":
         return None
     return ServiceName(namespace=str(reference.get("namespace") or namespace), name=str(reference.get("name", "")))
-
-
-def ports_of(service: Json) -> tuple[Port, ...]:
-    """As the Service has them."""
-    found = (service.get("spec") or {}).get("ports") or ()
-    return tuple(Port(number=int(one["port"]), name=str(one.get("name") or "")) for one in found)

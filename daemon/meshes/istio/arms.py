@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from daemon.errors import InvalidInput, NotFound
 from daemon.meshes.backing import PodSelector
-from daemon.meshes.istio import destinationrule, virtualservice
+from daemon.meshes.istio import destinationrule, routes
 from daemon.meshes.istio.destinationrule import Labels, Rules
 from daemon.meshes.istio.hosts import Arms, Destination, normal
 from daemon.meshes.references import Json, identity
@@ -99,7 +99,7 @@ def clients(objects: Iterable[Json], *, among: Iterable[str], otherwise: str) ->
     found: list[str] = []
     for one in objects:
         namespace, _ = identity(one)
-        if wanted & {named.host for named in virtualservice.destinations(one)}:
+        if wanted & {named.host for named in routes.destinations(one)}:
             gateways = one.get("spec", {}).get("gateways") or ["mesh"]
             found += [str(name).rpartition("/")[0] or namespace for name in gateways]
     return tuple(dict.fromkeys(found)) or (otherwise,)

@@ -5,8 +5,10 @@ to the namespace of the object that it stands in. The cluster's domain is left o
 be configured.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from daemon.meshes.ports import Port
 
 DEFAULT_DOMAIN = "cluster.local"
 
@@ -24,19 +26,49 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Another name, of both arms' pods together and of nobody else's. ``percent``: the canary's part of those that are ready."""
+
+    named: Destination
+    percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arms:
-    """Where the traffic goes back to, and from where."""
+    """Where the traffic goes back to, and from where.
+
+    Attributes:
+        baseline, canary: as the release has them.
+        aliases: other names of pods that are all the canary's.
+        shared: names of both arms' pods; what goes there can go to the baseline alone.
+        ports: of the Services of both hosts, as far as they are known.
+        domain: the cluster's, where the release says one.
+    """
 
     baseline: Destination
     canary: Destination
+    aliases: tuple[Destination, ...] = ()
+    shared: tuple[Shared, ...] = ()
+    ports: Mapping[str, tuple[Port, ...]] = field(default_factory=dict)
+    domain: str = ""
 
     def is_canary(self, destination: Destination) -> bool:
-        """Whether this is the canary: a canary with a host of its own is so in every subset."""
-        return _names(destination, self.canary, exactly=self.canary.host == self.baseline.host)
+        """Whether this is the canary, by its name or by another one: a canary with a host of its own is so in every subset."""
+        if _names(destination, self.canary, exactly=self.canary.host == self.baseline.host):
+            return True
+        return any(_names(destination, alias, exactly=False) for alias in self.aliases) and not self.is_baseline(destination)
 
     def is_baseline(self, destination: Destination) -> bool:
         """Whether this is the baseline."""
         return _names(destination, self.baseline, exactly=self.canary.host == self.baseline.host)
+
+    def shared_percent(self, destination: Destination) -> float:
+        """The canary's part of what goes to a name that is both arms', in percent; 0 for any other name."""
+        return next((one.percent for one in self.shared if one.named == destination), 0.0)
+
+    def is_same_pair(self, other: "Arms") -> bool:
+        """Whether both are the same two destinations, whatever else is known of them."""
+        return (self.baseline, self.canary) == (other.baseline, other.canary)
 
 
 def normal(host: str, *, namespace: str) -> str:
@@ -79,15 +111,17 @@ def fits(pattern: str, host: str, *, domains: Iterable[str] = (DEFAULT_DOMAIN,))
     return any(one.endswith(pattern[1:]) for one in spelled)
 
 
-def spelled(host: str, *, like: str, namespace: str) -> str:
-    """Write a normal host the way its neighbour ``like`` is written in an object of this namespace."""
+def spelled(host: str, *, like: str, namespace: str, domain: str = "") -> str:
+    """Write a normal host the way its neighbour ``like`` is written in an object of this namespace.
+
+    ``domain``: the cluster's, where the neighbour is written without one; empty: Kubernetes' own.
+    """
     service = service_of(host)
     if service is None:
         return host
     if "." not in like and service[1] == namespace:
         return service[0]
-    domain = ".".join(like.split(".")[3:]) or DEFAULT_DOMAIN
-    return f"{host}.{domain}"
+    return f"{host}.{domain_of(like) or domain or DEFAULT_DOMAIN}"
 
 
 def _names(destination: Destination, arm: Destination, *, exactly: bool) -> bool:

@@ -18,7 +18,7 @@ from daemon.kube.resources import Json
 from daemon.meshes import backing
 from daemon.meshes.backing import Backing
 from daemon.meshes.istio import arms as naming
-from daemon.meshes.istio import pods, reading, virtualservice
+from daemon.meshes.istio import pods, reading, routes, virtualservice
 from daemon.meshes.istio.arms import Located
 from daemon.meshes.istio.destinationrule import Rules
 from daemon.meshes.istio.hosts import Arms, half_spelled
@@ -66,11 +66,11 @@ class VirtualServices:
 
     def delegates(self, item: Json) -> tuple[Name, ...]:
         """See ``Routes.delegates``."""
-        return virtualservice.delegates(item)
+        return routes.delegates(item)
 
     def meant(self, items: Sequence[Json], *, arms: Arms) -> str:
         """See ``Routes.meant``: a destination that is nearly the canary."""
-        named = {str(one): one for item in items for one in virtualservice.destinations(item)}
+        named = {str(one): one for item in items for one in routes.destinations(item)}
         close = difflib.get_close_matches(str(arms.canary), sorted(named), n=1, cutoff=_CLOSE)
         if not close:
             return ""

@@ -104,14 +104,73 @@ class RouteChange(msgspec.Struct, frozen=True, kw_only=True):
     place: str = ""
 
 
+class ValueChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of an object that a patch changes.
+
+    Attributes:
+        path: where, as a JSON pointer.
+        before, after: what stands there, as JSON; null: nothing does.
+        around: a digest of the entry of a list that it is in (a rule, a split), as it is afterwards; empty: it is in none.
+    """
+
+    path: str
+    before: str | None = None
+    after: str | None = None
+    around: str = ""
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a patch changed in one object: enough to put it back, and to see that nobody else has changed it since.
+
+    Attributes:
+        object: which one.
+        resource: its kind as the API server names it, ``virtualservices.networking.istio.io``; empty: it is in no API server.
+        values: each value that was changed.
+        cluster: where it is, in a daemon that knows several clusters; else empty.
+    """
+
+    object: ObjectName
+    values: tuple[ValueChange, ...]
+    resource: str = ""
+    cluster: str = ""
+
+    def __str__(self) -> str:
+        """``VirtualService shop/web``."""
+        return (f"{self.cluster}: " if self.cluster else "") + f"{self.object.kind} {self.object}"
+
+
+class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be written in one object, or why nothing can be.
+
+    Attributes:
+        changes: in words.
+        values: value by value.
+        cluster: as of ``Undo``.
+    """
+
+    object: ObjectName
+    changes: tuple[RouteChange, ...] = ()
+    values: tuple[ValueChange, ...] = ()
+    failure: VerdictdError | None = None
+    cluster: str = ""
+
+    def __str__(self) -> str:
+        """``VirtualService shop/web``."""
+        return (f"{self.cluster}: " if self.cluster else "") + f"{self.object.kind} {self.object}"
+
+
 class PatchedObject(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of taking the traffic back in one object: its changes are written, or there is a failure. Seconds since 1970."""
+    """What became of taking the traffic back in one object: its changes are written, or there is a failure. Seconds since 1970.
+
+    ``undo`` is what it takes to put it back, where the router can do that.
+    """
 
     object: ObjectName
     sent_at: float
     acknowledged_at: float
     changes: tuple[RouteChange, ...] = ()
     failure: VerdictdError | None = None
+    undo: Undo | None = None
 
     def __str__(self) -> str:
         """``shop/web http #0: weight 10 of v2 -> v1``."""

@@ -26,9 +26,20 @@ from daemon.kube.informer import Informer
 from daemon.kube.listwatch import ApiSource
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.kuberoutes import Arms, Objects, Routes
+from daemon.meshes.kubeundoing import KubeUndoing
 from daemon.meshes.references import Name, Plan, identity, largest_percent, with_traffic
+from daemon.meshes.undoing import applied, differences, undo_of
 from daemon.model import Release
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteReference, split_percent
+from daemon.placement import (
+    ObjectName,
+    PatchedObject,
+    PatchReceipt,
+    Placement,
+    PlannedObject,
+    RouteReference,
+    Undo,
+    split_percent,
+)
 from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
@@ -59,6 +70,10 @@ class _Route(Generic[A]):
     def key(self) -> Key:
         return self.kind.resource, identity(self.item)
 
+    @property
+    def name(self) -> ObjectName:
+        return _object(self.key)
+
     def references(self, arms: A) -> tuple[RouteReference, ...]:
         return self.kind.references(self.item, arms=arms)
 
@@ -80,7 +95,7 @@ class _Found(Generic[A]):
 
 
 class KubeRouter(Generic[A]):
-    """The routes of one cluster's mesh. Implements ``TrafficRouter``.
+    """The routes of one cluster's mesh. Implements ``TrafficRouter`` and ``RouteEditor``.
 
     Args:
         kube: a client of the cluster.
@@ -93,6 +108,7 @@ class KubeRouter(Generic[A]):
         self._kube = kube
         self._kinds = {kind.resource: kind for kind in routes}
         self._arms = arms
+        self._undoing = KubeUndoing(kube, self._kinds)
         self._everything = {resource: SingleFlight(partial(kube.list, resource)) for resource in self._kinds}
         self._known: dict[bytes, tuple[Key, ...]] = {}
         self._watched: dict[Resource, Informer[Json]] = {}
@@ -191,6 +207,20 @@ class KubeRouter(Generic[A]):
             acknowledged_at=max(one.acknowledged_at for one in written),
         )
 
+    async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
+        """See ``RouteEditor.plan``."""
+        arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
+        naming = self._naming(await self._all(release), arms, release)
+        return tuple(one for route in naming if (one := _would_be(route, arms)) is not None)
+
+    async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
+        """See ``RouteEditor.plan_restore``."""
+        return tuple(await asyncio.gather(*map(self._undoing.plan, undos)))
+
+    async def restore(self, undos: Sequence[Undo]) -> tuple[PatchedObject, ...]:
+        """See ``RouteEditor.restore``."""
+        return tuple(await asyncio.gather(*map(self._undoing.restore, undos)))
+
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: as the API server has it now; proxies follow a moment later."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
@@ -265,8 +295,8 @@ class KubeRouter(Generic[A]):
     async def _take_back_one(self, key: Key, item: Json | None, arms: A) -> PatchedObject | None:
         """Read it (unless it has just been), plan, write. One that is gone, or that we may not read, is none."""
         resource, (namespace, name) = key
-        kind, conflicts = self._kinds[resource], 0
-        part = partial(PatchedObject, object=ObjectName(kind=resource.kind, namespace=namespace, name=name))
+        kind, conflicts, said = self._kinds[resource], 0, _object(key)
+        part = partial(PatchedObject, object=said)
         while True:
             sent_at = time.time()
             try:
@@ -280,12 +310,30 @@ class KubeRouter(Generic[A]):
                 if not plan.operations:
                     return None
                 sent_at = time.time()
-                await self._kube.patch(resource, namespace=namespace, name=name, operations=plan.operations)
-                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=time.time())
+                after = await self._kube.patch(resource, namespace=namespace, name=name, operations=plan.operations)
+                acknowledged_at, undo = time.time(), undo_of(item, after, of=said, resource=str(resource))
+                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=acknowledged_at, undo=undo)
             except VerdictdError as error:
                 if not isinstance(error, Conflict) or conflicts == _CONFLICTS:
                     return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())
                 item, conflicts = None, conflicts + 1
+
+
+def _would_be(route: _Route[A], arms: A) -> PlannedObject | None:
+    """What would be written in this object, as its patch makes it; null where that is nothing."""
+    try:
+        plan = _planned(route.kind, route.item, arms)
+        if not plan.operations:
+            return None
+        values = differences(route.item, applied(route.item, plan.operations))
+        return PlannedObject(object=route.name, changes=plan.changes, values=values)
+    except VerdictdError as error:
+        return PlannedObject(object=route.name, failure=error)
+
+
+def _object(key: Key) -> ObjectName:
+    resource, (namespace, name) = key
+    return ObjectName(kind=resource.kind, namespace=namespace, name=name)
 
 
 def _planned(kind: Routes[A], item: Json, arms: A) -> Plan:

@@ -4,13 +4,13 @@ A revert goes through these two and nothing else. Each call can be made again: w
 is tried. An owner is told before the router patches, since it would put back what it does not know of.
 """
 
-from collections.abc import Callable
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from daemon.model import Release
-from daemon.placement import ObjectName, PatchReceipt, Placement
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, PlannedObject, Undo
 
 
 class TrafficRouter(Protocol):
@@ -46,6 +46,26 @@ class TrafficRouter(Protocol):
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """Look at the routes as they are in force now: null when none sends to the canary, else which one does."""
+        ...
+
+
+@runtime_checkable
+class RouteEditor(Protocol):
+    """A router that shows what it would write, and can put back what was there before. A router need not be one."""
+
+    async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
+        """What ``revert`` would write now, by the very patches that it would send; nothing is written."""
+        ...
+
+    async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
+        """What it takes to put these objects back as they were, in their order; nothing is written.
+
+        The failure of one that cannot be put back is ``Refused`` where somebody has changed it since, with what is there now.
+        """
+        ...
+
+    async def restore(self, undos: Sequence[Undo]) -> tuple[PatchedObject, ...]:
+        """Put these objects back, each one only while it is as the revert left it; in their order."""
         ...
 
 

@@ -2,14 +2,16 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from daemon.aio.tasks import background
-from daemon.errors import Forbidden, NotFound, Unavailable
+from daemon.errors import Conflict, Forbidden, NotFound, Unavailable
 from daemon.kube.client import KubeClient
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.model import ArmSpec, Release
+from daemon.placement import Undo, ValueChange
 from tests.kube.stub import status
 from tests.meshes.cluster import Cluster
 from tests.meshes.made_up import REDIRECTS, SPLITS, Pair, made_up_router
@@ -201,3 +203,80 @@ async def test_routes_that_may_not_be_watched_are_said_once(
                 await asyncio.sleep(0.01)
         await asyncio.sleep(1.0)
     assert caplog.text.count("does not work") == 2, "of each kind once"
+
+
+async def test_what_a_revert_would_write_is_what_it_writes(api: Cluster, router: KubeRouter[Pair]) -> None:
+    await router.locate(RELEASE)
+    planned = await router.plan(RELEASE)
+    assert api.count("PATCH") == 0
+    assert list(map(str, planned)) == ["Split shop/web", "Redirect edge/beta"]
+    assert [(one.path, one.before, one.after) for one in planned[0].values] == [
+        ("/spec/backends/0/weight", "90", "100"),
+        ("/spec/backends/1/weight", "10", "0"),
+    ]
+    assert planned[1].values == (ValueChange(path="/spec/to", before='"web-v2"', after='"web-v1"'),)
+    receipt = await router.revert(RELEASE)
+    assert [part.undo.values for part in receipt.parts if part.undo is not None] == [one.values for one in planned]
+    assert await router.plan(RELEASE) == ()
+
+
+async def test_an_object_that_cannot_be_planned_is_told_beside_the_others(api: Cluster, router: KubeRouter[Pair]) -> None:
+    api.put(SPLITS, split("odd", backends=[{"service": "web-v2", "weight": 100}]))
+    planned = {str(one): one.failure for one in await router.plan(RELEASE)}
+    assert (planned["Split shop/web"], planned["Redirect edge/beta"]) == (None, None)
+    assert "could not be planned" in str(planned["Split shop/odd"])
+
+
+async def reverted(router: KubeRouter[Pair]) -> list[Undo]:
+    receipt = await router.revert(RELEASE)
+    return [part.undo for part in receipt.parts if part.undo is not None]
+
+
+async def test_what_was_taken_back_is_put_back_as_it_was(api: Cluster, router: KubeRouter[Pair]) -> None:
+    undos = await reverted(router)
+    assert [one.resource for one in undos] == [str(SPLITS), str(REDIRECTS)]
+    shown = await router.plan_restore(undos)
+    assert [change.after for one in shown for change in one.values] == ["90", "10", '"web-v2"']
+    assert (shares(api), [one.failure for one in shown]) == ([100, 0], [None, None])
+    restored = await router.restore(undos)
+    assert str(restored[0]) == "shop/web: as it was before its traffic was taken back"
+    assert (shares(api), api.get(REDIRECTS, "edge", "beta")["spec"]["to"]) == ([90, 10], "web-v2")
+
+
+async def test_what_somebody_has_changed_since_is_not_put_back(api: Cluster, router: KubeRouter[Pair]) -> None:
+    undos = await reverted(router)
+    api.put(SPLITS, split(weight=40))
+    del api.objects[REDIRECTS.path(namespace="edge", name="beta")]
+    for answer in (await router.plan_restore(undos), await router.restore(undos)):
+        said = [str(one.failure) for one in answer]
+        assert said[0].startswith("shop/web was changed by somebody since: /spec/backends/0/weight is 60, and was left at 100")
+        assert said[1] == "edge/beta is not there any more"
+    assert shares(api) == [60, 40]
+
+
+async def test_a_change_that_comes_between_looking_and_writing_is_looked_at_anew(api: Cluster, router: KubeRouter[Pair]) -> None:
+    undos = await reverted(router)
+    api.faults["PATCH"] = [status(409, "modified")]
+    assert [one.failure for one in await router.restore(undos)] == [None, None]
+    undos = await reverted(router)
+
+    async def overtaken(request: web.Request) -> web.StreamResponse:
+        api.put(SPLITS, split(weight=40))
+        return await status(409, "modified")(request)
+
+    api.faults[f"PATCH {SPLITS.path(namespace='shop', name='web')}"] = [overtaken]
+    assert [one.failure is None for one in await router.restore(undos)] == [False, True]
+    assert shares(api) == [60, 40]
+
+
+async def test_an_object_that_others_write_all_the_time_is_given_up(api: Cluster, router: KubeRouter[Pair]) -> None:
+    undos = (await reverted(router))[:1]
+    api.faults["PATCH"] = [status(409, "modified")] * 4
+    [one] = await router.restore(undos)
+    assert isinstance(one.failure, Conflict)
+
+
+async def test_an_object_of_another_mesh_is_refused(router: KubeRouter[Pair]) -> None:
+    [undo, _] = await reverted(router)
+    [one] = await router.plan_restore([msgspec.structs.replace(undo, resource="routes.other.example")])
+    assert str(one.failure) == "shop/web is of routes.other.example, which is no kind of this mesh's routes"

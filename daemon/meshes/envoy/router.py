@@ -6,7 +6,7 @@ word and answers 503, and refuses a broken one silently, keeping the old routes.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ import yaml
 from config import yamls
 from daemon.aio.threads import OwnThread
 from daemon.errors import Blocked, InvalidInput, NotFound, Refused, TransientError, Unavailable, VerdictdError
-from daemon.meshes.envoy import guardedfile, routes
+from daemon.meshes.envoy import guardedfile, rewritten, routes
 from daemon.meshes.envoy.admin import EnvoyAdmin
 from daemon.meshes.references import largest_percent, nearest, with_traffic
+from daemon.meshes.undoing import differences, undo_of
 from daemon.model import ArmSpec, Release
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, split_percent
+from daemon.placement import PatchedObject, PatchReceipt, Placement, PlannedObject, Undo, split_percent
 
 # Written in C, where the wheel brings it: a revert waits for it.
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -29,7 +30,7 @@ _MAX_VALUES = 1_000_000
 
 
 class EnvoyRouter:
-    """The routes of one Envoy. Implements ``TrafficRouter``; an arm's cluster is its ``service``."""
+    """The routes of one Envoy. Implements ``TrafficRouter`` and ``RouteEditor``; an arm's cluster is its ``service``."""
 
     def __init__(self, *, routes_file: str, admin: str, name: str = "NAME") -> None:
         self._path = Path(routes_file)
@@ -102,11 +103,52 @@ class EnvoyRouter:
         began_at, ended_at = renamed.began_at, renamed.ended_at
         parts = (
             PatchedObject(
-                object=ObjectName(kind="RouteConfiguration", name=name), changes=changes, sent_at=began_at, acknowledged_at=ended_at
+                object=rewritten.named(name),
+                changes=rewrite.changes[name],
+                sent_at=began_at,
+                acknowledged_at=ended_at,
+                undo=undo_of(before, after, of=rewritten.named(name)),
             )
-            for name, changes in rewrite.changes.items()
+            for name, before, after in rewritten.changed(document, rewrite)
         )
         return PatchReceipt(parts=tuple(parts), sent_at=began_at, acknowledged_at=ended_at)
+
+    async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
+        """See ``RouteEditor.plan``."""
+        baseline, canary = _arms(release)
+        _, document = await self._read()
+        rewrite = routes.revert(document, baseline=baseline, canary=canary)
+        return tuple(
+            PlannedObject(object=rewritten.named(name), changes=rewrite.changes[name], values=differences(before, after))
+            for name, before, after in rewritten.changed(document, rewrite)
+        )
+
+    async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
+        """See ``RouteEditor.plan_restore``."""
+        _, document = await self._read()
+        return tuple(rewritten.undone(document, undo).planned for undo in undos)
+
+    async def restore(self, undos: Sequence[Undo]) -> tuple[PatchedObject, ...]:
+        """See ``RouteEditor.restore``. The file is written once, with all that can be put back."""
+        async with self._writing:
+            snapshot, document = await self._read()
+            undone = [rewritten.undone(document, undo) for undo in undos]
+            for one in undone:
+                one.put_back()
+            began_at = ended_at = time.time()
+            if any(one.operations for one in undone):
+                renamed = await self._file.run(guardedfile.replace, self._path, _encode(document, path=self._path), was=snapshot)
+                began_at, ended_at = renamed.began_at, renamed.ended_at
+        return tuple(
+            PatchedObject(
+                object=one.planned.object,
+                changes=one.planned.changes,
+                failure=one.planned.failure,
+                sent_at=began_at,
+                acknowledged_at=ended_at,
+            )
+            for one in undone
+        )
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: by the admin's config dump, not by the file."""

@@ -1,0 +1,67 @@
+"""Objects of the API server put back as they were before a revert: each read anew, and written only while it is as it was left.
+
+Whether nobody has changed it is asked by value (``daemon.meshes.undoing``), of the object that is written over: the patch holds
+on to its resourceVersion, so that nobody comes in between.
+"""
+
+import time
+from collections.abc import Iterable
+from functools import partial
+
+from daemon.errors import Conflict, NotFound, Refused, VerdictdError
+from daemon.kube.client import KubeClient
+from daemon.kube.resources import Json, Resource
+from daemon.meshes.references import guarded
+from daemon.meshes.undoing import applied, differences, undo_operations
+from daemon.placement import PatchedObject, PlannedObject, RouteChange, Undo
+
+_CONFLICTS = 3
+"""How often an object that somebody else has written meanwhile is read and looked at anew at once."""
+
+
+class KubeUndoing:
+    """What was taken back in objects of these kinds, put back."""
+
+    def __init__(self, kube: KubeClient, resources: Iterable[Resource]) -> None:
+        self._kube = kube
+        self._kinds = {str(resource): resource for resource in resources}
+
+    async def plan(self, undo: Undo) -> PlannedObject:
+        """What would be written in this object, or why nothing can be."""
+        part = partial(PlannedObject, object=undo.object, cluster=undo.cluster)
+        try:
+            item = await self._read(undo)
+            return part(changes=(_AS_BEFORE,), values=differences(item, applied(item, undo_operations(item, undo))))
+        except VerdictdError as error:
+            return part(failure=error)
+
+    async def restore(self, undo: Undo) -> PatchedObject:
+        """Put this object back; what cannot be is its failure."""
+        part, conflicts = partial(PatchedObject, object=undo.object), 0
+        while True:
+            sent_at = time.time()
+            try:
+                item = await self._read(undo)
+                plan = guarded(item, tests=(), writes=undo_operations(item, undo), changes=(_AS_BEFORE,))
+                sent_at = time.time()
+                name = {"name": undo.object.name, "namespace": undo.object.namespace}
+                await self._kube.patch(self._kind(undo), **name, operations=plan.operations)
+                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=time.time())
+            except VerdictdError as error:
+                if not isinstance(error, Conflict) or conflicts == _CONFLICTS:
+                    return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())
+                conflicts += 1
+
+    async def _read(self, undo: Undo) -> Json:
+        try:
+            return await self._kube.get(self._kind(undo), namespace=undo.object.namespace, name=undo.object.name)
+        except NotFound as error:
+            raise Refused(f"{undo.object} is not there any more") from error
+
+    def _kind(self, undo: Undo) -> Resource:
+        if undo.resource not in self._kinds:
+            raise Refused(f"{undo.object} is of {undo.resource or 'no API server'}, which is no kind of this mesh's routes")
+        return self._kinds[undo.resource]
+
+
+_AS_BEFORE = RouteChange(detail="as it was before its traffic was taken back")

@@ -14,6 +14,7 @@ from analyzers.counts import Arm, Sample, Signal
 from analyzers.ruling import Finding
 from config.policy import Failures, Policy
 from daemon.armpods import PodsByArm
+from daemon.placement import Undo
 
 __all__ = [
     "Action",
@@ -169,6 +170,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ``sample_digest`` chains SHA-256 over the recording's lines (digest of the last digest and the line), so that it can go
     on after a restart; ``fixed_horizon`` holds classical figures for the reader, which do not decide; ``marks`` is a time
     for each step. How long it was watched, the requests seen and the ticks without information are null in records of 0.1.
+    ``undos`` is what it takes to put the traffic back where the revert took it from; none where nothing was written.
     """
 
     verdict: Verdict
@@ -182,6 +184,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     canary_requests: int | None = None
     baseline_requests: int | None = None
     gaps: int | None = None
+    undos: tuple[Undo, ...] = ()
     format: str = "verdictd.record/1"
 
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
-from daemon.engine import deciding, lifecycle
+from daemon.engine import deciding, lifecycle, takenback
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
 from daemon.engine.guarding import GUARD_ENDED
@@ -26,6 +26,7 @@ from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Stage, TimedStep
+from daemon.placement import Undo
 from daemon.ports.durable import Store, VerdictLog
 from daemon.ports.service import Meter
 
@@ -80,6 +81,7 @@ class Completion:
             session.release,
             located=session.located,
             overtaken=lambda: self._current(session).superseded_by is not None,
+            noted=lambda undos: self._note(session, undos),
         )
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "" if outcome.action is Action.REVERT else outcome.reason
@@ -123,7 +125,17 @@ class Completion:
         if session.verdict is None or not session.is_guarded:
             return _not_guarded(session, now=self._clock.now())
         failed = session.verdict.action is Action.FAILED
-        return await self._reverting.guard(self._clusters(session), session.release, located=session.located, failed=failed)
+        return await self._reverting.guard(
+            self._clusters(session),
+            session.release,
+            located=session.located,
+            failed=failed,
+            noted=lambda undos: self._note(session, undos),
+        )
+
+    def _note(self, session: Session, undos: tuple[Undo, ...]) -> None:
+        """It goes out with the session's next checkpoint: a patch waits for none."""
+        self._put(takenback.noted(self._current(session), undos, now=self._clock.now()))
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""

@@ -12,7 +12,7 @@ from typing import TypeVar
 from daemon.errors import Defect
 from daemon.model import Release
 from daemon.packages import defects_of
-from daemon.placement import PatchReceipt, Placement
+from daemon.placement import PatchReceipt, Placement, Undo
 from daemon.ports.routing import TrafficRouter
 
 log = logging.getLogger(__name__)
@@ -22,9 +22,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ContainedRouter:
-    """Implements ``TrafficRouter``. Each defect is logged once with its trace."""
+    """Implements ``TrafficRouter``. Each defect is logged once with its trace.
+
+    ``noted`` is told of each revert what it takes to undo it.
+    """
 
     router: TrafficRouter
+    noted: Callable[[tuple[Undo, ...]], None] = lambda undos: None
     said: set[str] = field(default_factory=set)
 
     async def locate(self, release: Release) -> Placement:
@@ -37,7 +41,10 @@ class ContainedRouter:
 
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         """See ``TrafficRouter``."""
-        return await self._tried(lambda: self.router.revert(release, located=located))
+        receipt = await self._tried(lambda: self.router.revert(release, located=located))
+        if undos := tuple(part.undo for part in receipt.parts if part.undo is not None):
+            self.noted(undos)
+        return receipt
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter``."""

@@ -20,7 +20,7 @@ from daemon.engine.handover import claimed
 from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
 from daemon.errors import NotFound, TimedOut, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.placement import Placement
+from daemon.placement import Placement, Undo
 from daemon.ports.routing import Claim
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 Clusters = Mapping[str, MeshCluster]
 """By name, the one where releases are judged first."""
+
+Noted = Callable[[tuple[Undo, ...]], None]
+"""Is told what it takes to undo what was written, as soon as it is."""
 
 FURTHER_SECONDS = 5.0
 """How long a watch waits for what is routed to the canary in further clusters; a revert looks for it anew."""
@@ -73,13 +76,19 @@ class FanOut:
     reverting: Reverting
 
     async def run(
-        self, clusters: Clusters, release: Release, *, located: str = "", overtaken: Callable[[], bool] = lambda: False
+        self,
+        clusters: Clusters,
+        release: Release,
+        *,
+        located: str = "",
+        overtaken: Callable[[], bool] = lambda: False,
+        noted: Noted = lambda undos: None,
     ) -> RevertOutcome:
         """See ``Reverting.run``: the action is that of all clusters where they agree, else ``failed``.
 
         What was taken back in one is guarded while others are still tried, until the release is ``overtaken`` by a newer one.
         """
-        words, clusters = _words(clusters, located), _contained(clusters)
+        words, clusters = words_of(clusters, located), _contained(clusters, noted=noted)
         left = set(clusters)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[RevertOutcome, tuple[TimedStep, ...]]:
@@ -94,9 +103,11 @@ class FanOut:
 
         return _together(await _each(clusters, one))
 
-    async def guard(self, clusters: Clusters, release: Release, *, located: str, failed: bool) -> tuple[TimedStep, ...]:
+    async def guard(
+        self, clusters: Clusters, release: Release, *, located: str, failed: bool, noted: Noted = lambda undos: None
+    ) -> tuple[TimedStep, ...]:
         """Keep the traffic where it was taken back; where that has ``failed``, first go on with it."""
-        words, clusters = _words(clusters, located), _contained(clusters)
+        words, clusters = words_of(clusters, located), _contained(clusters, noted=noted)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[TimedStep, ...]:
             router, owners, said = cluster.router, cluster.owners, words[name]
@@ -129,9 +140,16 @@ class FanOut:
         return RevertOutcome(action=Action.REVERT, steps=(step,), attempts=outcome.attempts, reason=said)
 
 
-def _contained(clusters: Clusters) -> Clusters:
-    """So that a defect in one ends no other's task, nor the release's own."""
-    return {name: replace(cluster, router=ContainedRouter(cluster.router)) for name, cluster in clusters.items()}
+def _contained(clusters: Clusters, *, noted: Noted = lambda undos: None) -> Clusters:
+    """So that a defect in one ends no other's task, nor the release's own. What is ``noted`` says its cluster, among several."""
+
+    def noted_of(name: str) -> Noted:
+        cluster = name if len(clusters) > 1 else ""
+        return lambda undos: noted(tuple(msgspec.structs.replace(one, cluster=cluster) for one in undos))
+
+    return {
+        name: replace(cluster, router=ContainedRouter(cluster.router, noted=noted_of(name))) for name, cluster in clusters.items()
+    }
 
 
 async def _located(cluster: MeshCluster, release: Release, *, seconds: float | None) -> Placement | VerdictdError:
@@ -163,7 +181,7 @@ async def _each(clusters: Clusters, call: Callable[[str, MeshCluster], Awaitable
     return {name: task.result() for name, task in tasks.items()}
 
 
-def _words(clusters: Clusters, located: str) -> dict[str, str]:
+def words_of(clusters: Clusters, located: str) -> dict[str, str]:
     """What the placement said of the arms, by cluster. A session that was kept when there was one cluster has the first one's."""
     try:
         by_cluster = msgspec.json.decode(located, type=_ByCluster).words
@@ -174,7 +192,7 @@ def _words(clusters: Clusters, located: str) -> dict[str, str]:
 
 def home_words(clusters: Clusters, located: str) -> str:
     """What the router of the cluster where releases are judged said that the arms are."""
-    return _words(clusters, located)[next(iter(clusters))]
+    return words_of(clusters, located)[next(iter(clusters))]
 
 
 def _together(outcomes: Mapping[str, tuple[RevertOutcome, tuple[TimedStep, ...]]]) -> RevertOutcome:

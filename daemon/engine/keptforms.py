@@ -80,6 +80,7 @@ def record_of(session: Session) -> Record:
         canary_requests=session.canary_requests,
         baseline_requests=session.baseline_requests,
         gaps=session.gaps,
+        undos=session.undos,
     )
 
 

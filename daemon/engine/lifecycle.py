@@ -12,8 +12,9 @@ from config.policy import Policy
 from daemon import recordings
 from daemon.engine.session import DELIVERED, DIRECT, FALLBACK, NOT_DELIVERED, SIGNAL, SIGNAL_OVER, Session, signal_name
 from daemon.model import Action, Reading, Release, Sample, Stage, TimedStep, Verdict
-from daemon.placement import Placement
+from daemon.placement import ObjectName, Placement
 
+_MOST_OBJECTS = 50
 _MOST_CHANGES = 20
 """Of the telemetry's source, and as many of signals, that are kept as steps; one that comes and goes all day says no more by the
 next."""
@@ -60,10 +61,25 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
         waiting_for="the first samples",
         judge=start(session.terms),
         located=placement.located,
+        routes=_objects(placement),
+        workload=session.release.canary.workload or _workload(placement),
     )
     baseline = [f"baseline: {placement.baseline}"] if placement.baseline else []
     detail = "; ".join([*(str(one) for one in placement.routes), *baseline, *placement.remarks])
     return started.marked("located", at=now, detail=detail).marked("watching", at=now)
+
+
+def _objects(placement: Placement) -> tuple[ObjectName, ...]:
+    """Those of the first cluster, which is where it is judged."""
+    home = placement.routes[0].cluster if placement.routes else ""
+    return tuple(dict.fromkeys(one.object for one in placement.routes if one.cluster == home))[:_MOST_OBJECTS]
+
+
+def _workload(placement: Placement) -> str:
+    """The one that the canary's pods are of; empty where they are of several, or of none that is known."""
+    pods = (placement.pods.canary.pods or ()) if placement.pods is not None else ()
+    names = {pod.workloads[0] for pod in pods if pod.workloads}
+    return names.pop() if len(names) == 1 else ""
 
 
 def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session, Sample]:

@@ -19,6 +19,7 @@ from analyzers.judge import JudgeState, Terms, terms_of
 from analyzers.ruling import Finding
 from config.policy import Policy
 from daemon.model import Action, Cadence, Outcome, Release, Signal, Stage, TimedStep, Verdict
+from daemon.placement import ObjectName, Undo
 
 DELIVERED: Final = "delivered"
 NOT_DELIVERED: Final = "not_delivered"
@@ -75,6 +76,9 @@ class Session:
         signals: what stood beside the counts at the last tick.
         cadence: how far apart and how late its samples are, as far as that is known.
         evidence_from: the watch's seconds from which its evidence counts: more than 0 where what came before was lost.
+        routes: the objects, in the cluster where it is judged, whose routes named the canary when it was located; the first 50.
+        workload: the name of the canary's workload, as its mesh and its pods say it; empty where they do not.
+        undos: what it takes to put the traffic back where the revert took it from.
         carried: what a newer version keeps of it and this one does not know; written back as it is.
     """
 
@@ -115,6 +119,9 @@ class Session:
     announced_at: float | None = None
     signals: tuple[Signal, ...] = ()
     cadence: Cadence | None = None
+    routes: tuple[ObjectName, ...] = ()
+    workload: str = ""
+    undos: tuple[Undo, ...] = ()
     carried: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -215,11 +215,11 @@ class KubeRouter(Generic[A]):
 
     async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan_restore``."""
-        return tuple(await asyncio.gather(*map(self._undoing.plan, undos)))
+        return await self._undoing.plan(undos)
 
     async def restore(self, undos: Sequence[Undo]) -> tuple[PatchedObject, ...]:
         """See ``RouteEditor.restore``."""
-        return tuple(await asyncio.gather(*map(self._undoing.restore, undos)))
+        return await self._undoing.restore(undos)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: as the API server has it now; proxies follow a moment later."""

@@ -4,8 +4,9 @@ Whether nobody has changed it is asked by value (``daemon.meshes.undoing``), of 
 on to its resourceVersion, so that nobody comes in between.
 """
 
+import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from daemon.errors import Conflict, NotFound, Refused, VerdictdError
@@ -26,8 +27,19 @@ class KubeUndoing:
         self._kube = kube
         self._kinds = {str(resource): resource for resource in resources}
 
-    async def plan(self, undo: Undo) -> PlannedObject:
-        """What would be written in this object, or why nothing can be."""
+    async def plan(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
+        """What would be written in these objects, or why nothing can be."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._plan(undo)) for undo in undos]
+        return tuple(task.result() for task in tasks)
+
+    async def restore(self, undos: Sequence[Undo]) -> tuple[PatchedObject, ...]:
+        """Put these objects back; what cannot be is its object's failure."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._restore(undo)) for undo in undos]
+        return tuple(task.result() for task in tasks)
+
+    async def _plan(self, undo: Undo) -> PlannedObject:
         part = partial(PlannedObject, object=undo.object, cluster=undo.cluster)
         try:
             item = await self._read(undo)
@@ -35,8 +47,7 @@ class KubeUndoing:
         except VerdictdError as error:
             return part(failure=error)
 
-    async def restore(self, undo: Undo) -> PatchedObject:
-        """Put this object back; what cannot be is its failure."""
+    async def _restore(self, undo: Undo) -> PatchedObject:
         part, conflicts = partial(PatchedObject, object=undo.object), 0
         while True:
             sent_at = time.time()

@@ -14,7 +14,7 @@ from config.policy import Failures
 from config.settings import Limits
 from daemon.errors import Unavailable
 from daemon.model import Cadence, Reading, Release, Signal, Verdict, Watch
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, RouteChange
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, RouteChange, Undo, ValueChange
 from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, killed, running, until
 from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy
 
@@ -27,6 +27,12 @@ _CAUGHT = {"locating": "locating", "better": "watching", "worse": "watching"} | 
 _CADENCE = Cadence(spacing_seconds=15.0, late_seconds=2.0, longest_seconds=300.0)
 # The clock of these tests runs with whoever sleeps: no watch may end for its window.
 _SIGNALS = (Signal(kind="not_ready", about="baseline", effect="says", words="1 of 3 pods of the baseline are not ready"),)
+_ROUTE = ObjectName(kind="Route", name="route")
+_UNDO = Undo(
+    object=_ROUTE,
+    values=(ValueChange(path="/spec/routes/0/weight", before="10", after="0", around="0123456789abcdef"),),
+    resource="routes.mesh.example",
+)
 _POLICY = msgspec.structs.replace(POLICY, window_seconds=86_400.0, failures=Failures(not_status=(501,), flags=("UT",)))
 
 
@@ -83,7 +89,7 @@ class ManyRouter(HandRouter):
             return PatchReceipt(nothing="nothing is left", sent_at=1.0, acknowledged_at=2.0)
         self.patched[release.service] = 1
         changes = (RouteChange(detail="canary 10 -> 0"),)
-        part = PatchedObject(object=ObjectName(kind="Route", name="route"), changes=changes, sent_at=1.0, acknowledged_at=2.0)
+        part = PatchedObject(object=_ROUTE, changes=changes, sent_at=1.0, acknowledged_at=2.0, undo=_UNDO)
         return PatchReceipt(parts=(part,), sent_at=1.0, acknowledged_at=2.0)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:

@@ -77,9 +77,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def remarks(self) -> tuple[str, ...]:
         """Where it ends, a line each: what is beyond it, and what it does not know of."""
-        beyond = [f"may still reach the canary, and is not touched: {_some(self.elsewhere)}"] if self.elsewhere else []
-        unknown = [f"could not be read: {_some(self.unread)}"] if self.unread else []
-        return (*beyond, *unknown)
+        return _remarks(self.elsewhere, self.unread)
 
 
 def split_percent(routes: Iterable[RouteReference]) -> float | None:
@@ -186,12 +184,15 @@ class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
         parts: the objects that there was something to write in; none: there was nothing left to take back.
         sent_at, acknowledged_at: of the first one that was written, and of the last one; seconds since 1970.
         nothing: what is said where there was nothing.
+        elsewhere, unread: as in ``Placement``, as far as they were known then.
     """
 
     sent_at: float
     acknowledged_at: float
     parts: tuple[PatchedObject, ...] = ()
     nothing: str = ""
+    elsewhere: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
@@ -203,9 +204,20 @@ class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
         """The objects that could not be written."""
         return tuple(one for one in self.parts if one.failure is not None)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """As those of ``Placement``."""
+        return _remarks(self.elsewhere, self.unread)
+
     def __str__(self) -> str:
         """Each part in one line."""
         return "; ".join(str(one) for one in self.parts) or self.nothing
+
+
+def _remarks(elsewhere: tuple[str, ...], unread: tuple[str, ...]) -> tuple[str, ...]:
+    beyond = [f"may still reach the canary, and is not touched: {_some(elsewhere)}"] if elsewhere else []
+    unknown = [f"could not be read: {_some(unread)}"] if unread else []
+    return (*beyond, *unknown)
 
 
 def _some(places: tuple[str, ...]) -> str:

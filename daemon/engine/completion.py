@@ -84,7 +84,7 @@ class Completion:
             noted=lambda undos: self._note(session, undos),
         )
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
-        reason = "" if outcome.action is Action.REVERT else outcome.reason
+        reason = "; ".join(outcome.remarks) if outcome.action is Action.REVERT else outcome.reason
         return self._put(deciding.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
 
     async def _tell_and_guard(self, session: Session) -> Session:

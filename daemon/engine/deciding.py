@@ -119,7 +119,7 @@ def _stood(session: Session) -> str:
 
 
 def reverted(session: Session, action: Action, marks: Sequence[TimedStep], *, reason: str = "") -> Session:
-    """The revert has been tried; ``reason`` is said in the verdict where it did not succeed."""
+    """The revert has been tried; ``reason`` is said in the verdict: why it did not succeed, or what limits it."""
     assert session.decision is not None  # only a decided release is reverted
     said = session.decision.reason + (f"; {reason}" if reason else "")
     return _with_verdict(replace(session, marks=(*session.marks, *marks)), action, reason=said)

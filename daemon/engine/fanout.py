@@ -205,6 +205,7 @@ def _together(outcomes: Mapping[str, tuple[RevertOutcome, tuple[TimedStep, ...]]
         steps=_in_order({name: (*outcome.steps, *seen) for name, (outcome, seen) in outcomes.items()}),
         attempts=max(outcome.attempts for outcome, _ in outcomes.values()),
         reason="; ".join(f"{name}: {outcome.reason}" for name, (outcome, _) in outcomes.items()),
+        remarks=tuple(f"{name}: {said}" for name, (outcome, _) in outcomes.items() for said in outcome.remarks),
     )
 
 

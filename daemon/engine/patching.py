@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+import msgspec
+
 from config.settings import Limits
 from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
@@ -56,7 +58,8 @@ class Tries:
         receipt = None if isinstance(last, VerdictdError) else last
         if parts:
             sent_at, acknowledged_at = min(one.sent_at for one in parts), max(one.acknowledged_at for one in parts)
-            receipt = PatchReceipt(parts=parts, sent_at=sent_at, acknowledged_at=acknowledged_at)
+            known = receipt or PatchReceipt(sent_at=sent_at, acknowledged_at=acknowledged_at)
+            receipt = msgspec.structs.replace(known, parts=parts, sent_at=sent_at, acknowledged_at=acknowledged_at)
         return Patched(attempts=attempts, receipt=receipt, error=last if isinstance(last, VerdictdError) else None)
 
     async def several(self, call: Callable[[], Awaitable[T]]) -> T | VerdictdError:

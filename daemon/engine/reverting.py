@@ -43,12 +43,14 @@ class RevertOutcome:
         steps: the steps with their times.
         attempts: patches tried.
         reason: one sentence for the verdict.
+        remarks: what limits it though it succeeded: names of the canary that are not touched, what could not be read.
     """
 
     action: Action
     steps: tuple[TimedStep, ...]
     attempts: int
     reason: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +90,11 @@ class Reverting:
         steps = (asked, *owned.steps, *(receipt_steps(patched.receipt) if patched.receipt is not None else ()))
         if patched.error is not None:
             return _not_taken_back(patched, steps)
-        action, seen, reason = await self._confirm(router, release, located=located)
-        told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason])
-        return RevertOutcome(action=action, steps=(*steps, *seen), attempts=patched.attempts, reason=told)
+        assert patched.receipt is not None  # there would be an error
+        action, seen, reason = await self._confirm(router, release, patched.receipt, located=located)
+        remarks = patched.receipt.remarks
+        told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason, *remarks])
+        return RevertOutcome(action=action, steps=(*steps, *seen), attempts=patched.attempts, reason=told, remarks=remarks)
 
     @property
     def _tries(self) -> Tries:
@@ -125,7 +129,9 @@ class Reverting:
             log.exception("who would serve could not be looked at, through a defect of ours")
             return f"the baseline's endpoints could not be looked at, through a defect of verdictd ({type(error).__name__})"
 
-    async def _confirm(self, router: TrafficRouter, release: Release, *, located: str) -> tuple[Action, list[TimedStep], str]:
+    async def _confirm(
+        self, router: TrafficRouter, release: Release, receipt: PatchReceipt, *, located: str
+    ) -> tuple[Action, list[TimedStep], str]:
         """Watch the traffic leave. What goes to the canary is taken back again: somebody may be faster than our look."""
         end = self.clock.monotonic() + self.limits.confirm_seconds
         steps: list[TimedStep] = []
@@ -134,8 +140,12 @@ class Reverting:
             try:
                 still = await router.canary_gets_traffic(release, located=located)
                 if still is None:
-                    steps.append(TimedStep(step=TRAFFIC_LEFT, at=self.clock.now()))
-                    return Action.REVERT, steps, "no route in force sends to the canary"
+                    steps.append(TimedStep(step=TRAFFIC_LEFT, at=self.clock.now(), detail="; ".join(receipt.remarks)))
+                    return (
+                        Action.REVERT,
+                        steps,
+                        f"no route {'that could be read' if receipt.unread else 'in force'} sends to the canary",
+                    )
                 action, reason = Action.FAILED, f"but the canary still gets traffic: {still}"
                 steps += await _once_more(router, release, located=located)
             except VerdictdError as error:

@@ -27,18 +27,20 @@ class PodSelector:
 
     def is_same(self, other: "PodSelector") -> bool:
         """Whether both surely choose the same pods."""
-        if self.host == other.host:
-            return self.labels == other.labels
+        if self.host == other.host and self.labels == other.labels:
+            return True
         return self.selector is not None and self.whole == other.whole
+
+    def is_within(self, other: "PodSelector") -> bool:
+        """Whether this surely chooses a part of what the other does."""
+        mine, others = self.whole, other.whole
+        if self.host == other.host:
+            return other.labels < self.labels
+        return mine is not None and others is not None and mine[0] == others[0] and others[1] < mine[1]
 
     def is_nested(self, other: "PodSelector") -> bool:
         """Whether one of both chooses a part of what the other does."""
-        mine, others = self.whole, other.whole
-        if self.host == other.host:
-            return self.labels < other.labels or other.labels < self.labels
-        if mine is None or others is None or mine[0] != others[0]:
-            return False
-        return mine[1] < others[1] or others[1] < mine[1]
+        return self.is_within(other) or other.is_within(self)
 
     def is_apart(self, other: "PodSelector") -> bool:
         """Whether no pod can be of both, since they ask for different values of one label."""

@@ -5,7 +5,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -15,7 +15,6 @@ from daemon.meshes.references import Name, Plan
 from daemon.model import Release
 from daemon.placement import RouteReference
 
-A_co = TypeVar("A_co", covariant=True)
 A_contra = TypeVar("A_contra", contravariant=True)
 A = TypeVar("A")
 T = TypeVar("T")
@@ -60,25 +59,29 @@ class Routes(Protocol[A_contra]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Behind:
-    """Who would serve, for people; and the fields of the same names of ``Placement``."""
+class Behind(Generic[A]):
+    """Who would serve, for people; the arms with all that was learnt of them; and the fields of the same names of ``Placement``.
+
+    ``arms`` is null where nothing was learnt beyond the survey's.
+    """
 
     account: str
+    arms: A | None = None
     located: str = ""
     pods: PodsByArm | None = None
     elsewhere: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
 
-class Survey(Protocol[A_co]):
+class Survey(Protocol[A]):
     """The arms of a release, and what was read to tell them."""
 
     @property
-    def arms(self) -> A_co:
+    def arms(self) -> A:
         """As the mesh's routes name them."""
         ...
 
-    async def behind(self) -> Behind:
+    async def behind(self) -> Behind[A]:
         """Who stands behind them.
 
         Raises:

@@ -110,7 +110,7 @@ class Surveyed:
     arms: Pair
     ready: int
 
-    async def behind(self) -> Behind:
+    async def behind(self) -> Behind[Pair]:
         if not self.ready:
             raise NotFound(f"nobody stands behind {self.arms.baseline}")
         return Behind(account=f"{self.ready} ready endpoints", located=self.arms.canary)

@@ -1,6 +1,7 @@
 """Where the traffic would go: an Istio whose objects do not say what the release does, at the door and at the revert."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,11 +11,13 @@ from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
-from daemon.meshes.istio import router as istio_router
+from daemon.meshes.istio import surveying
 from daemon.meshes.istio.arms import Located
+from daemon.meshes.istio.hosts import Destination
 from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, VIRTUAL_SERVICES, WORKLOAD_ENTRIES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.kuberoutes import decode, encode
+from daemon.meshes.ports import Port
 from daemon.model import Action, ArmSpec, Release
 from tests.hand.servers import silence
 from tests.kube.stub import status
@@ -303,7 +306,7 @@ async def test_rules_that_hang_hold_the_patch_up_for_a_moment_only(
 ) -> None:
     put(api, SPLIT, versions("v1", "v2"), *two_versions())
     located = (await router.locate(VERSIONS)).located
-    monkeypatch.setattr(istio_router, "RULES_SECONDS", 0.05)
+    monkeypatch.setattr(surveying, "RULES_SECONDS", 0.05)
     api.faults["GET"] = [silence()]
     async with asyncio.timeout(10.0):  # the client's own limit is twice as long
         assert (await router.revert(VERSIONS, located=located)).changed
@@ -535,4 +538,10 @@ def test_what_was_kept_with_a_session_is_read_back_to_the_last_label() -> None:
     located = decode(kept, kind=Located)
     assert located is not None
     assert (located.clients, str(located.canary)) == (("shop",), "app=web, version=v2")
-    assert encode(located) == kept
+    assert located.arms.aliases == ()
+    more = replace(
+        located,
+        arms=replace(located.arms, aliases=(Destination(host="web-v2.shop.svc"),), ports={"web.shop.svc": (Port(number=80),)}),
+        elsewhere=("shop/web http #1 (web.shop.svc)",),
+    )
+    assert decode(encode(more), kind=Located) == more

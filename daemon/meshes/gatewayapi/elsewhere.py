@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.gatewayapi.rules import Backend, parents, rules
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair, Services
-from daemon.meshes.references import identity, listed
+from daemon.meshes.references import identity
 
 
 def elsewhere(
@@ -29,11 +29,6 @@ def elsewhere(
             namespace, name = identity(route)
             found += [f"{namespace}/{name} {said}" for said in _in_route(route, arms, released, services)]
     return tuple(dict.fromkeys(found))
-
-
-def said(places: Sequence[str]) -> str:
-    """The end of a line, or nothing."""
-    return f"; may still reach the canary: {listed(places)}" if places else ""
 
 
 def _in_route(route: Json, arms: ServicePair, released: ServiceName, services: Services) -> Iterator[str]:

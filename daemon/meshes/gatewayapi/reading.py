@@ -17,8 +17,9 @@ from daemon.meshes.gatewayapi.arms import completed
 from daemon.meshes.gatewayapi.mesh import REFERENCE_GRANTS
 from daemon.meshes.gatewayapi.pods import Observed
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair, Services
-from daemon.meshes.kuberouter import remember, settled
+from daemon.meshes.kuberouter import remember
 from daemon.meshes.members import Read, selector_of
+from daemon.meshes.routereading import settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from daemon.meshes import backing
 from daemon.meshes.gatewayapi import arms as naming
 from daemon.meshes.gatewayapi import pods, routes
 from daemon.meshes.gatewayapi.arms import Located
-from daemon.meshes.gatewayapi.elsewhere import elsewhere, said
+from daemon.meshes.gatewayapi.elsewhere import elsewhere
 from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.gatewayapi.reading import Discovered, Reader
 from daemon.meshes.gatewayapi.rules import rules
@@ -36,7 +36,7 @@ class GatewayApiRouter(KubeRouter[ServicePair]):
     """The routes of one cluster. Implements ``TrafficRouter``."""
 
     def __init__(self, kube: KubeClient) -> None:
-        super().__init__(kube, routes=[GatewayApiRoutes(kind) for kind in ROUTES], arms=ServiceArms(kube))
+        super().__init__(kube, routes=[GatewayApiRoutes(kind) for kind in ROUTES], arms=ServiceArms(kube), kept=_elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class ServiceArms:
         harm = backing.harm(baseline, canary, convicted=before.canary if before is not None else None)
         if harm is not None:
             raise Blocked(harm)
-        return backing.account(baseline, canary) + said(before.elsewhere if before is not None else ())
+        return backing.account(baseline, canary)
 
     async def _discover(self, release: Release) -> Discovered:
         discovered = await self._reader.discover(naming.named(release))
@@ -129,7 +129,7 @@ class ServiceSurvey:
         """See ``Survey.arms``."""
         return self.discovered.arms
 
-    async def behind(self) -> Behind:
+    async def behind(self) -> Behind[ServicePair]:
         """See ``Survey.behind``."""
         arms = self.arms
         seen = await self.reader.each_pod(self.discovered)
@@ -152,6 +152,11 @@ class ServiceSurvey:
             elsewhere=others,
             unread=self.discovered.services.unread,
         )
+
+
+def _elsewhere(located: str) -> tuple[str, ...]:
+    before = decode(located, kind=Located)
+    return () if before is None else before.elsewhere
 
 
 def _key(release: Release) -> bytes:

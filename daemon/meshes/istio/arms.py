@@ -13,18 +13,19 @@ from daemon.errors import InvalidInput, NotFound
 from daemon.meshes.backing import PodSelector
 from daemon.meshes.istio import destinationrule, routes
 from daemon.meshes.istio.destinationrule import Labels, Rules
-from daemon.meshes.istio.hosts import Arms, Destination, normal
+from daemon.meshes.istio.hosts import Arms, Destination, domain_of, normal
 from daemon.meshes.references import Json, identity
 from daemon.model import ArmSpec, Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """Whose rules count, what the arms were, and which pods are under suspicion."""
+    """Whose rules count, what the arms were, which pods are under suspicion, and what may send to them that is not touched."""
 
     arms: Arms
     clients: tuple[str, ...]
     canary: PodSelector | None
+    elsewhere: tuple[str, ...] = ()
 
 
 def hosts(release: Release) -> dict[str, str]:
@@ -52,6 +53,7 @@ def named_outright(release: Release) -> Arms | None:
         Arms(
             baseline=Destination(host=found["baseline"], subset=release.baseline.subset),
             canary=Destination(host=found["canary"], subset=release.canary.subset),
+            domain=_domain(release),
         )
     )
 
@@ -75,7 +77,10 @@ def resolve(release: Release, rules: Rules, *, clients: Iterable[str], root: str
         if before is None or before in known or unread:
             raise
         canary = before
-    return _checked(Arms(baseline=Destination(host=host, subset=baseline), canary=Destination(host=host, subset=canary)))
+    arms = Arms(
+        baseline=Destination(host=host, subset=baseline), canary=Destination(host=host, subset=canary), domain=_domain(release)
+    )
+    return _checked(arms)
 
 
 def has_baseline(release: Release, rules: Rules, *, clients: Iterable[str], root: str) -> bool:
@@ -103,6 +108,12 @@ def clients(objects: Iterable[Json], *, among: Iterable[str], otherwise: str) ->
             gateways = one.get("spec", {}).get("gateways") or ["mesh"]
             found += [str(name).rpartition("/")[0] or namespace for name in gateways]
     return tuple(dict.fromkeys(found)) or (otherwise,)
+
+
+def _domain(release: Release) -> str:
+    """The cluster's domain, where the release writes a Service with it."""
+    written = (release.baseline.service, release.canary.service, release.service)
+    return next((domain for host in written if host and (domain := domain_of(host))), "")
 
 
 def _known(host: str, rules: Rules, *, clients: Iterable[str], root: str) -> tuple[dict[str, Labels], list[str]]:

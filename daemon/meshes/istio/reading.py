@@ -19,8 +19,8 @@ from daemon.meshes.istio.destinationrule import Labels, Rules, SubsetLabels, loo
 from daemon.meshes.istio.hosts import Arms, Destination, half_spelled, service_of
 from daemon.meshes.istio.mesh import DESTINATION_RULES, SERVICE_ENTRIES, WORKLOAD_ENTRIES
 from daemon.meshes.istio.pods import Observed
-from daemon.meshes.kuberouter import settled
 from daemon.meshes.members import Read, selector_of
+from daemon.meshes.routereading import settled
 
 AskRules = Callable[[str], Coroutine[Any, Any, Sequence[Json]]]
 """Gives the DestinationRules of a namespace, as they are now."""
@@ -112,9 +112,7 @@ async def workloads(kube: KubeClient, arm: Destination) -> Read:
 
 
 async def neighbours(kube: KubeClient, arms: Arms) -> Read:
-    """The Services of the arms' namespace, where a Service of its own is what tells an arm; else none."""
-    if arms.baseline.host == arms.canary.host:
-        return ()
+    """The Services of the canary's namespace: another one may choose the same pods."""
     found = await _neighbours(kube, [arms.canary.host])
     return found.get(_namespace(arms.canary.host), ())
 

@@ -100,6 +100,26 @@ def destinations(virtual_service: Json) -> tuple[Destination, ...]:
     return tuple(dict.fromkeys(found))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A place of an object that sends something to a destination now; ``copies``: of requests that are answered by others."""
+
+    place: str
+    named: Destination
+    copies: bool = False
+
+
+def uses(virtual_service: Json) -> Iterator[Use]:
+    """Every place that sends something somewhere."""
+    for route in routes(virtual_service):
+        for target in route.targets:
+            if route.share(target) > 0:
+                yield Use(place=route.place, named=target.named)
+        for mirror in route.mirrors:
+            if mirror.percent > 0:
+                yield Use(place=route.place, named=mirror.named, copies=True)
+
+
 def domain_in(virtual_service: Json) -> str:
     """The cluster's domain, where some host in the object is written with it; else empty."""
     written = [str(host) for host in virtual_service.get("spec", {}).get("hosts") or ()]

@@ -1,0 +1,227 @@
+"""Real controllers that step the weights of a VirtualService, on a real API server: Argo Rollouts and Flagger.
+
+There are no nodes and no controller manager: ``becoming_ready`` writes what these would, that all pods of a workload are ready.
+Who serves is written by hand too, since nothing makes pods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from daemon.aio.tasks import background
+from daemon.delivery.argorollouts import ROLLOUTS
+from daemon.delivery.flagger import CANARIES
+from daemon.kube.client import KubeClient
+from daemon.kube.resources import ENDPOINT_SLICES, SERVICES, Resource
+from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
+from daemon.model import ArmSpec, Release
+from tests.servers.kube_apiserver import KubeApiServer
+from tests.servers.run import until
+
+Json = dict[str, Any]
+
+DEPLOYMENTS = Resource(group="apps", version="v1", plural="deployments", kind="Deployment")
+REPLICA_SETS = Resource(group="apps", version="v1", plural="replicasets", kind="ReplicaSet")
+NAMESPACES = "/api/v1/namespaces"
+
+_LABELS = {"app": "web"}
+_WITHIN_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Weights:
+    """The canary's weight, each time the route was written, and when (seconds of the monotonic clock)."""
+
+    seen: list[tuple[float, int]] = field(default_factory=list)
+
+    @property
+    def now(self) -> int:
+        """As it was written last."""
+        return self.seen[-1][1] if self.seen else 0
+
+    def since(self, start: float) -> list[int]:
+        """What was written since then, each weight once until there is another one."""
+        return [weight for weight, _ in itertools.groupby(weight for at, weight in self.seen if at >= start)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owned:
+    """A release in a namespace of its own whose route a controller steps: the canary has some traffic."""
+
+    release: Release
+    weights: Weights
+    owner: Callable[[], Awaitable[Json]]
+    """Reads the Rollout or the Canary."""
+    tick: Callable[[], Awaitable[None]]
+    """Has the controller look again now."""
+
+
+async def create(api: KubeApiServer, resource: Resource, namespace: str, item: Json) -> None:
+    version = f"{resource.group}/{resource.version}" if resource.group else resource.version
+    body = {"apiVersion": version, "kind": resource.kind, **item}
+    async with api.session() as session, session.post(resource.path(namespace=namespace), json=body) as response:
+        assert response.status == 201, await response.text()
+
+
+async def merge(api: KubeApiServer, path: str, document: Json) -> None:
+    headers = {"Content-Type": "application/merge-patch+json"}
+    async with api.session() as session, session.patch(path, data=json.dumps(document), headers=headers) as response:
+        assert response.status == 200, await response.text()
+
+
+@contextlib.asynccontextmanager
+async def becoming_ready(api: KubeApiServer, kube: KubeClient, resource: Resource) -> AsyncIterator[None]:
+    """As long as it is entered, all pods of these workloads are ready as soon as there are to be some."""
+
+    async def write() -> None:
+        while True:
+            for item in (await kube.list(resource)).items:
+                wanted = _all_ready(item)
+                if any(item.get("status", {}).get(key, 0) != value for key, value in wanted.items()):
+                    await merge(api, f"{resource.path(**_at(item))}/status", {"status": wanted})
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async with background(write()):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def argo_release(api: KubeApiServer, kube: KubeClient, namespace: str) -> AsyncIterator[Owned]:
+    """A Rollout that gives its second version 10 % and waits."""
+    await _namespace(api, namespace, baseline="web-stable", canary="web-canary")
+    await create(api, VIRTUAL_SERVICES, namespace, _route())
+    routing = {"istio": {"virtualService": {"name": "web"}}}
+    canary = {"canaryService": "web-canary", "stableService": "web-stable", "trafficRouting": routing}
+    strategy = {"canary": {**canary, "steps": [{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]}}
+    await create(api, ROLLOUTS, namespace, {"metadata": {"name": "web"}, "spec": {**_workload("v1"), "strategy": strategy}})
+
+    async def rollout() -> Json:
+        return await kube.get(ROLLOUTS, namespace=namespace, name="web")
+
+    async def tick() -> None:
+        """It is told of every change of an object."""
+        await merge(api, ROLLOUTS.path(namespace=namespace, name="web"), {"metadata": {"annotations": {"at": str(time.time())}}})
+
+    await _until(lambda status: status.get("phase") == "Healthy", rollout)
+    async with _watched(api, namespace) as weights:
+        await merge(api, ROLLOUTS.path(namespace=namespace, name="web"), {"spec": {"template": _workload("v2")["template"]}})
+        await until(lambda: _is(weights.now == 10), within=_WITHIN_SECONDS)
+        await _until(lambda status: status.get("phase") == "Paused", rollout)
+        yield Owned(release=_release("web-stable", "web-canary", namespace), weights=weights, owner=rollout, tick=tick)
+
+
+@contextlib.asynccontextmanager
+async def flagger_release(api: KubeApiServer, kube: KubeClient, namespace: str) -> AsyncIterator[Owned]:
+    """A Canary whose analysis has given its second version 10 %."""
+    await _namespace(api, namespace, baseline="web-primary", canary="web-canary")
+    await create(api, DEPLOYMENTS, namespace, {"metadata": {"name": "web"}, "spec": _workload("v1")})
+    analysis = {"interval": "600s", "threshold": 3, "maxWeight": 50, "stepWeight": 10, "metrics": []}
+    spec = {
+        "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+        "service": {"port": 80},
+        "analysis": analysis,
+    }
+    await create(api, CANARIES, namespace, {"metadata": {"name": "web"}, "spec": spec})
+    path = CANARIES.path(namespace=namespace, name="web")
+    intervals = itertools.count(601)
+
+    async def canary() -> Json:
+        return await kube.get(CANARIES, namespace=namespace, name="web")
+
+    async def tick() -> None:
+        """A new interval begins with a tick, at once."""
+        await merge(api, path, {"spec": {"analysis": {"interval": f"{next(intervals)}s"}}})
+
+    await _ticked(tick, lambda status: status.get("phase") == "Initialized", canary)
+    async with _watched(api, namespace) as weights:
+        await merge(api, DEPLOYMENTS.path(namespace=namespace, name="web"), {"spec": {"template": _workload("v2")["template"]}})
+        await _ticked(tick, lambda status: status.get("canaryWeight") == 10, canary)
+        yield Owned(release=_release("web-primary", "web-canary", namespace), weights=weights, owner=canary, tick=tick)
+
+
+async def _ticked(tick: Callable[[], Awaitable[None]], holds: Callable[[Json], bool], read: Callable[[], Awaitable[Json]]) -> None:
+    """Have the controller look again until its object says so."""
+    async with asyncio.timeout(_WITHIN_SECONDS):
+        while not holds((await read()).get("status", {})):
+            await tick()
+            await asyncio.sleep(1.0)
+
+
+async def _until(holds: Callable[[Json], bool], read: Callable[[], Awaitable[Json]]) -> None:
+    async def held() -> bool:
+        return holds((await read()).get("status", {}))
+
+    await until(held, within=_WITHIN_SECONDS)
+
+
+async def _is(value: bool) -> bool:
+    return value
+
+
+async def _namespace(api: KubeApiServer, namespace: str, *, baseline: str, canary: str) -> None:
+    """With a Service for each arm, unless the controller makes them, and somebody ready behind each."""
+    async with api.session() as session, session.post(NAMESPACES, json={"metadata": {"name": namespace}}) as response:
+        assert response.status == 201, await response.text()
+    for number, name in enumerate((baseline, canary), start=1):
+        if baseline != "web-primary":
+            spec = {"selector": _LABELS, "ports": [{"name": "http", "port": 80}]}
+            await create(api, SERVICES, namespace, {"metadata": {"name": name}, "spec": spec})
+        labels = {"kubernetes.io/service-name": name}
+        endpoint = {"addresses": [f"10.9.0.{number}"], "conditions": {"ready": True}}
+        item = {"metadata": {"name": f"{name}-1", "labels": labels}, "addressType": "IPv4", "endpoints": [endpoint]}
+        await create(api, ENDPOINT_SLICES, namespace, item)
+
+
+def _release(baseline: str, canary: str, namespace: str) -> Release:
+    return Release(service="web", namespace=namespace, baseline=ArmSpec(service=baseline), canary=ArmSpec(service=canary))
+
+
+def _workload(version: str) -> Json:
+    """Spec of a Rollout or a Deployment."""
+    container = {"name": "web", "image": f"example.com/web:{version}"}
+    template = {"metadata": {"labels": _LABELS}, "spec": {"containers": [container]}}
+    return {"replicas": 2, "selector": {"matchLabels": _LABELS}, "template": template}
+
+
+def _route() -> Json:
+    targets = [{"destination": {"host": "web-stable"}, "weight": 100}, {"destination": {"host": "web-canary"}, "weight": 0}]
+    return {"metadata": {"name": "web"}, "spec": {"hosts": ["web"], "http": [{"name": "primary", "route": targets}]}}
+
+
+def _at(item: Json) -> dict[str, str]:
+    return {"namespace": item["metadata"]["namespace"], "name": item["metadata"]["name"]}
+
+
+def _all_ready(item: Json) -> Json:
+    replicas = item["spec"].get("replicas", 1)
+    counts = dict.fromkeys(("replicas", "readyReplicas", "availableReplicas"), replicas)
+    if "strategy" in item["spec"]:  # a Deployment's
+        counts["updatedReplicas"] = replicas
+    return {"observedGeneration": item["metadata"]["generation"], **counts}
+
+
+@contextlib.asynccontextmanager
+async def _watched(api: KubeApiServer, namespace: str) -> AsyncIterator[Weights]:
+    """All that is written to the namespace's route, as it happens."""
+    weights = Weights()
+
+    async def watch() -> None:
+        url = f"{VIRTUAL_SERVICES.path(namespace=namespace)}?watch=true"
+        async with api.session() as session, session.get(url, timeout=aiohttp.ClientTimeout(total=None)) as response:
+            async for line in response.content:
+                targets = json.loads(line)["object"]["spec"]["http"][0]["route"]
+                canary = next((one for one in targets if one["destination"]["host"].endswith("-canary")), {})
+                weights.seen.append((time.monotonic(), canary.get("weight", 0)))
+
+    async with background(watch()):
+        yield weights

@@ -1,0 +1,131 @@
+"""Routes of real controllers: without a word to Argo Rollouts or Flagger a revert is undone, told it stays, and they end as failed."""
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from config.settings import Limits
+from daemon.aio.clock import SystemClock
+from daemon.delivery.owners import owners_in
+from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.kube.client import KubeClient
+from daemon.meshes.istio.router import IstioRouter
+from daemon.model import Action
+from tests.hand.istio_cluster import client_of, cluster_of
+from tests.mesh.owners_world import (
+    DEPLOYMENTS,
+    REPLICA_SETS,
+    Owned,
+    argo_release,
+    becoming_ready,
+    flagger_release,
+)
+from tests.servers.argorollouts import argo_rollouts
+from tests.servers.flagger import flagger
+from tests.servers.kube_apiserver import KubeApiServer
+from tests.servers.locate import require_crds
+from tests.servers.run import until
+
+pytestmark = [
+    pytest.mark.mesh,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("owners"),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApiServer]:
+    crds = [require_crds(name) for name in ("istio", "argo-rollouts", "flagger")]
+    async with cluster_of(tmp_path_factory.mktemp("cluster"), crds=crds, objects=[]) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kube(api: KubeApiServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeClient]:
+    client = client_of(api, tmp_path_factory.mktemp("admin") / "admin.json")
+    yield client
+    await client.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def argo(api: KubeApiServer, kube: KubeClient, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
+    async with argo_rollouts(tmp_path_factory.mktemp("argo"), api), becoming_ready(api, kube, REPLICA_SETS):
+        yield
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def flaggers(api: KubeApiServer, kube: KubeClient, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
+    async with flagger(tmp_path_factory.mktemp("flagger"), api), becoming_ready(api, kube, DEPLOYMENTS):
+        yield
+
+
+async def revert(kube: KubeClient, owned: Owned, *, told: bool = True) -> RevertOutcome:
+    procedure = Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=2.0), random=lambda: 0.5)
+    router = IstioRouter(kube)
+    placement = await router.locate(owned.release)
+    return await procedure.run(router, owned.release, located=placement.located, owners=owners_in(kube) if told else ())
+
+
+@pytest.mark.usefixtures("argo")
+async def test_argo_rollouts_puts_the_weights_of_a_rollout_back_when_it_is_told_nothing(
+    api: KubeApiServer, kube: KubeClient
+) -> None:
+    async with argo_release(api, kube, "argo-untold") as owned:
+        start = time.monotonic()
+        await revert(kube, owned, told=False)
+
+        async def is_back() -> bool:
+            return owned.weights.since(start)[-1:] == [10]
+
+        await until(is_back, within=20.0)
+        assert owned.weights.since(start)[:2] == [0, 10]
+
+
+@pytest.mark.usefixtures("argo")
+async def test_argo_rollouts_aborts_first_and_the_weights_do_not_come_back(api: KubeApiServer, kube: KubeClient) -> None:
+    async with argo_release(api, kube, "argo-told") as owned:
+        start = time.monotonic()
+        outcome = await revert(kube, owned)
+        assert outcome.action is Action.REVERT, outcome.reason
+
+        async def has_ended() -> bool:
+            status = (await owned.owner())["status"]
+            return status["phase"] == "Degraded" and "abortedAt" in status
+
+        await until(has_ended, within=20.0)
+        await owned.tick()
+        assert owned.weights.since(start) == [0]
+
+
+@pytest.mark.usefixtures("flaggers")
+async def test_flagger_begins_its_analysis_anew_when_it_is_told_nothing(api: KubeApiServer, kube: KubeClient) -> None:
+    async with flagger_release(api, kube, "flagger-untold") as owned:
+        start = time.monotonic()
+        await revert(kube, owned, told=False)
+        assert owned.weights.since(start) == [0]
+        await owned.tick()
+
+        async def is_back() -> bool:
+            return owned.weights.since(start)[-1:] == [10]
+
+        await until(is_back, within=20.0)
+
+
+@pytest.mark.usefixtures("flaggers")
+async def test_flagger_fails_first_and_the_weights_do_not_come_back(api: KubeApiServer, kube: KubeClient) -> None:
+    async with flagger_release(api, kube, "flagger-told") as owned:
+        start = time.monotonic()
+        outcome = await revert(kube, owned)
+        assert outcome.action is Action.REVERT, outcome.reason
+        await owned.tick()
+
+        async def has_failed() -> bool:
+            return bool((await owned.owner())["status"]["phase"] == "Failed")
+
+        await until(has_failed, within=20.0)
+        await owned.tick()
+        assert owned.weights.since(start) == [0]

@@ -43,6 +43,7 @@ __all__ = [
 
 Text = Annotated[str, Meta(max_length=1024)]
 Protocol = Literal["http", "tcp"]
+Strategy = Literal["canary", "blue-green", "header", "mirror"]
 """What is counted of a release: requests (gRPC is HTTP too), or connections."""
 
 
@@ -104,7 +105,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         mesh: name of a configured mesh; needed when there are several.
         baseline: the version that has served so far; traffic goes back to it.
         canary: the new version.
-        strategy: how the canary gets its traffic. Only ``canary`` is built; the other words are refused with the reason.
+        strategy: how the canary gets its traffic, see ``daemon.engine.strategies``.
         protocol: what is counted of it: ``http`` for requests, gRPC's too; ``tcp`` for connections, of which those that failed are
             the errors, and which have no latency.
         weight: the canary's configured share of the traffic, in percent.
@@ -120,7 +121,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     mesh: str | None = None
     baseline: ArmSpec
     canary: ArmSpec
-    strategy: Literal["canary", "blue-green", "header", "mirror"] = "canary"
+    strategy: Strategy = "canary"
     protocol: Protocol = "http"
     weight: Annotated[float, Meta(ge=0.0, le=100.0)] | None = None
     policy: str = "default"

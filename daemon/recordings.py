@@ -56,7 +56,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     def checked_release(self, *, path: str) -> Release:
         """The release, checked like any other input."""
         known = self.release if self.form <= stored.FORM else stored.known(self.release, Release)
-        return decode_release(known, path=path, stored=True)
+        return decode_release(known, path=path)
 
 
 _sample_decoder = msgspec.json.Decoder(Sample)

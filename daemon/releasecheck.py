@@ -1,7 +1,7 @@
 """The one check of a release, whoever sends it: the command line, HTTP, a message. All faults are told, each with path and fix.
 
 The walk along the model (``config/walking.py``) finds what has the wrong form; here is what the model cannot say:
-names that go into queries, subjects and addresses, two arms that must differ, and what is not built yet.
+names that go into queries, subjects and addresses, and two arms that must differ.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,13 +24,12 @@ _ARMS = ("baseline", "canary")
 _OF_AN_ARM = ("workload", "version", "subset")
 
 
-def decode_release(document: object, *, path: str = "$", stored: bool = False) -> Release:
+def decode_release(document: object, *, path: str = "$") -> Release:
     """Check a decoded JSON document and return the release it describes.
 
     Args:
         document: as decoded.
         path: where the release is in the whole document; empty: its paths have no root.
-        stored: it comes from an account of what was done, not from somebody who wants it done: what is not built is no fault.
 
     Raises:
         InvalidInput: with every fault.
@@ -38,19 +37,9 @@ def decode_release(document: object, *, path: str = "$", stored: bool = False) -
     found = [*faults(document, Release, path=path)]
     if isinstance(document, Mapping):
         found += _faults(document, path)
-        if not stored and document.get("strategy") in ("blue-green", "header", "mirror"):
-            found.append(_not_built(document["strategy"], path))
     if found:
         raise InvalidInput.of(first_of(found))
     return msgspec.convert(document, Release)
-
-
-def _not_built(strategy: str, path: str) -> Fault:
-    return Fault(
-        path=join(path, "strategy"),
-        message=f"{strategy!r} is not built yet: it would be watched and taken back as a canary is",
-        fix="use canary, or leave it out",
-    )
 
 
 def _faults(release: Mapping[str, Any], path: str) -> Iterator[Fault]:

@@ -14,7 +14,7 @@ import msgspec
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon import names
-from daemon.engine import lifecycle
+from daemon.engine import lifecycle, strategies
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.registry import Registry
@@ -114,6 +114,7 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int, a
     if untold := telemetry.cannot_tell(policy.failures):
         wrong, _, fix = untold[0].rpartition("; ")
         raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="$.policy", fix=fix)
+    strategies.check(release, policy)
     if reason := never_shown(policy, timed=telemetry.timed(release)):
         raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {reason}", path="$.policy", fix=WITHOUT_THE_SLOW_END)
     session = lifecycle.admitted(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from daemon.aio.backoff import pauses
-from daemon.engine import deciding, fanout, lifecycle
+from daemon.engine import deciding, fanout, lifecycle, strategies
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
 from daemon.engine.containedrouter import ContainedRouter
@@ -158,6 +158,8 @@ class Supervisor:
         while True:
             try:
                 placement = await fanout.locate(self._mesh(session).clusters, session.release)
+                if wrong := strategies.misfit(session.release.strategy, placement.routes):
+                    raise NotFound(wrong)
             except VerdictdError as error:
                 pause = next(back_off)
                 hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)
@@ -165,7 +167,7 @@ class Supervisor:
                     return deciding.not_located(session, str(error), now=ports.clock.now())
                 await ports.clock.sleep(pause)
             else:
-                self.weights[self._mesh(session).telemetry].saw(session.release_id, placement)
+                self.weights[self._mesh(session).telemetry].saw(session, placement)
                 return lifecycle.located(session, placement, now=ports.clock.now())
 
     def _mesh(self, session: Session) -> Mesh:

@@ -18,6 +18,7 @@ from daemon.armpods import PodsByArm
 from daemon.engine import fanout
 from daemon.engine.dependencies import Mesh
 from daemon.engine.session import Session
+from daemon.engine.strategies import has_weight
 from daemon.errors import NotFound, VerdictdError
 from daemon.model import Stage
 from daemon.placement import Placement, split_percent
@@ -156,15 +157,16 @@ class Weights:
         places = asyncio.Semaphore(_AT_A_TIME)
         await asyncio.gather(*(self._weigh(session, places) for session in watching))
 
-    def saw(self, release_id: str, placement: Placement) -> None:
+    def saw(self, session: Session, placement: Placement) -> None:
         """This is where a release's traffic goes now."""
-        seen = self._seen.setdefault(release_id, _Seen())
-        seen.note(split_percent(placement.routes), at=self._clock.now())
+        seen = self._seen.setdefault(session.release_id, _Seen())
+        weight = split_percent(placement.routes) if has_weight(session.release.strategy) else None
+        seen.note(weight, at=self._clock.now())
         seen.pods = _newest(placement.pods, before=seen.pods)
 
     async def _weigh(self, session: Session, places: asyncio.Semaphore) -> None:
         mesh = self._mesh(session)
-        if mesh.home.follower is None:
+        if mesh.home.follower is None or not has_weight(session.release.strategy):
             return
         try:
             async with places:
@@ -188,7 +190,7 @@ class Weights:
         except Exception:
             log.exception("looking at a route failed", extra={"release": session.release_id})
         else:
-            self.saw(session.release_id, placement)
+            self.saw(session, placement)
 
 
 async def _told(follower: RouteFollower, changed: Callable[[], None]) -> None:

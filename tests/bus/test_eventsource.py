@@ -102,7 +102,7 @@ async def test_what_is_not_understood_is_rejected_with_its_reason_and_the_next_i
     await announce(bus, b"\xff{not json", {"X-Sender": "ci"})
     await announce(bus, bad)
     await announce(bus, {"specversion": "1.0", "id": "7", "source": "/ci", "type": "com.example.other", "data": {}})
-    await announce(bus, {**DOCUMENT, "strategy": "mirror"})
+    await announce(bus, {**DOCUMENT, "strategy": "shadow"})
     await announce(bus, DOCUMENT)
     *refused, good = await take(bus, 5)
     for announcement in refused:

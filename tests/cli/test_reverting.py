@@ -158,13 +158,6 @@ def test_options_are_stronger_than_the_file(tmp_path: Path) -> None:
     assert (release.baseline, release.canary, release.weight) == (ArmSpec(subset="v1"), ArmSpec(subset="v3"), 5.0)
 
 
-def test_a_strategy_that_is_not_built_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "release.yaml"
-    file.write_text("service: web\nbaseline: {subset: v1}\ncanary: {subset: v2}\nstrategy: blue-green", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"strategy: 'blue-green' is not built yet.*; use canary, or leave it out"):
-        release_of(options("--release", str(file)))
-
-
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -49,15 +49,6 @@ def test_a_fault_is_named_with_its_path_and_a_fix(change: dict[str, Any], path: 
     assert caught.value.fix
 
 
-@pytest.mark.parametrize("strategy", ["blue-green", "header", "mirror"])
-def test_a_strategy_that_is_not_built_is_refused_with_the_reason_and_read_where_it_was_accepted_once(strategy: str) -> None:
-    with pytest.raises(InvalidInput, match="is not built yet") as caught:
-        decode_release(GOOD | {"strategy": strategy}, path="$.data")
-    assert (caught.value.path, caught.value.fix) == ("$.data.strategy", "use canary, or leave it out")
-    assert decode_release(GOOD | {"strategy": strategy}, stored=True).strategy == strategy
-    assert decode_release(GOOD | {"strategy": "canary"}).strategy == "canary"
-
-
 @pytest.mark.parametrize("document", [None, [], "web", 7])
 def test_anything_but_an_object_is_refused(document: object) -> None:
     with pytest.raises(InvalidInput):
@@ -79,7 +70,7 @@ def test_all_faults_are_told_whether_the_model_or_the_names_refuse_them() -> Non
         "service": "we b",
         "namespace": 5,
         "mesh": "a.b",
-        "strategy": "mirror",
+        "strategy": "shadow",
         "baseline": {"version": "v 1", "subset": 1, "labels": {"a~1b": "x", "app": "x" * 64}},
         "canary": {"labels": {f"l{number}": "x" for number in range(65)}},
         "weight": 101,
@@ -88,6 +79,7 @@ def test_all_faults_are_told_whether_the_model_or_the_names_refuse_them() -> Non
         decode_release(wrong)
     assert [fault.path for fault in caught.value.faults] == [
         "$.namespace",
+        "$.strategy",
         "$.baseline.subset",
         "$.weight",
         "$.service",
@@ -96,7 +88,6 @@ def test_all_faults_are_told_whether_the_model_or_the_names_refuse_them() -> Non
         "$.baseline.labels",
         "$.baseline.labels.app",
         "$.canary.labels",
-        "$.strategy",
     ]
     assert all(fault.fix for fault in caught.value.faults)
 

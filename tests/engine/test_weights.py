@@ -83,7 +83,7 @@ async def test_pods_are_those_of_the_newest_look_and_stay_while_nobody_can_say()
     seen = []
     for canary in (pods("b"), pods("b", "c"), pods("c"), pods(), pods(unknown="forbidden"), None):
         there = None if canary is None else PodsByArm(baseline=stable, canary=canary)
-        weights.saw(ID, Placement(routes=(route("r"),), canary_percent=10.0, pods=there))
+        weights.saw(watched(), Placement(routes=(route("r"),), canary_percent=10.0, pods=there))
         found = weights.pods(ID)
         assert found is not None
         assert found.baseline == stable

@@ -123,8 +123,7 @@ def test_origins_of_different_events_differ() -> None:
         ({**RELEASE, "canary": {"subset": 5}}, r"\$\.canary\.subset: 5 is not text"),
         ({**RELEASE, "colour": "blue"}, r"\$\.colour: is not a known key"),
         ({**RELEASE, "canary": {"subset": "v1"}}, r"\$\.canary: baseline and canary are the same"),
-        ({**RELEASE, "strategy": "mirror"}, r"\$\.strategy: 'mirror' is not built yet"),
-        (cloudevent({**RELEASE, "strategy": "header"}), r"\$\.data\.strategy: 'header' is not built yet"),
+        (cloudevent({**RELEASE, "strategy": "shadow"}), r"\$\.data\.strategy: \"shadow\" is not one of"),
         ({**RELEASE, "service": 'web"} or vector(1)'}, r"\$\.service: .* is not a usable name"),
         (cloudevent({**RELEASE, "weight": 101}), r"\$\.data\.weight: 101 is out of range"),
         (cloudevent({**RELEASE, "namespace": "a.b"}), r"\$\.data\.namespace: 'a\.b' is not a usable name"),
@@ -259,7 +258,7 @@ def test_data_that_cannot_be_got_at_is_one_fault_and_no_release_is_missed_in_it(
     "document",
     [
         {**RELEASE, "service": "we b"},
-        {**RELEASE, "strategy": "mirror"},
+        {**RELEASE, "strategy": "shadow"},
         {**RELEASE, "canary": {"subset": "v2", "labels": {"a/b/c": "x"}}},
         cloudevent(RELEASE, Colour="x"),
         cloudevent(RELEASE, event_type="io.verdictd.release.v2"),
@@ -270,7 +269,7 @@ def test_a_name_or_word_that_cannot_be_used_is_said_once(document: dict[str, Any
     with pytest.raises(InvalidEvent) as caught:
         read(document)
     said = str(caught.value)
-    assert max(said.count(word) for word in ("we b", "mirror", "a/b/c", "Colour", "release.v2", "0.3")) == 1, said
+    assert max(said.count(word) for word in ("we b", "shadow", "a/b/c", "Colour", "release.v2", "0.3")) == 1, said
 
 
 def test_arms_of_which_one_name_cannot_be_used_are_not_called_the_same_as_well() -> None:

@@ -65,7 +65,7 @@ async def test_a_cloudevent_is_one_release_in_either_mode() -> None:
         ({**RELEASE, "service": 'a"} or vector(1)'}, "$.service", "use 1 to 63 letters"),
         ({**RELEASE, "namespace": "a.b>"}, "$.namespace", "use 1 to 63 letters"),
         ({**RELEASE, "route": "../../secrets"}, "$.route", "use 1 to 253 letters"),
-        ({**RELEASE, "strategy": "blue-green"}, "$.strategy", "use canary, or leave it out"),
+        ({**RELEASE, "strategy": "blue-gren"}, "$.strategy", "write blue-green"),
         ({**RELEASE, "canary": RELEASE["baseline"]}, "$.canary", "give the canary its own"),
         ({**RELEASE, "canary": {"labels": {"a~1b/c/d": "x"}}}, "$.canary.labels", "use a Kubernetes label key"),
         ([], "$", "write keys and values"),

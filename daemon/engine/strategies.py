@@ -1,0 +1,96 @@
+"""How a canary gets its traffic, by its release's strategy: what routes must look like, and what then is compared with what. Pure.
+
+===========  ============================  ===============================================================================
+strategy     who gets the canary           compared
+===========  ============================  ===============================================================================
+canary       a share of all requests       both arms in the same seconds
+header       those whom a rule picks out   their requests with all others: whether others would ask otherwise is not known
+mirror       nobody: copies go to it       the copies with all others: what its answers would have done is not known
+blue-green   nobody, then everybody        after the switch with what the baseline had served while it was watched, which is
+                                           of another time of the day
+===========  ============================  ===============================================================================
+
+Only a canary's share is held against a weight. A release whose routes are those of another strategy is not watched under a wrong
+name: what its verdict says of the comparison would not be true.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from config.policy import Policy
+from daemon.engine.session import Session
+from daemon.errors import InvalidInput
+from daemon.model import Release, Strategy
+from daemon.placement import RouteReference
+
+
+def misfit(strategy: Strategy, routes: Sequence[RouteReference]) -> str:
+    """Why routes are not those of a strategy; empty where they may be. Weights that are 0 may be raised yet."""
+    users = [one for one in routes if one.kind != "mirror" and one.percent > 0.0]
+    copies = [one for one in routes if one.kind == "mirror" and one.percent > 0.0]
+    shares = [f"the canary gets a share of all requests ({one}); name the strategy canary" for one in users if one.percent < 100.0]
+    match strategy:
+        case "canary":
+            wrong = []
+        case "header":
+            wrong = shares + [f"the canary gets copies only ({one}); name the strategy mirror" for one in copies if not users]
+        case "mirror":
+            wrong = [f"users' own requests reach the canary too ({one}); name the strategy canary or header" for one in users]
+            wrong += [] if copies else ["no copies are sent to the canary; name the strategy canary"]
+        case "blue-green":
+            wrong = shares
+        case _:
+            assert_never(strategy)
+    return f"the routes are not those of the strategy {strategy}: {wrong[0]}" if wrong else ""
+
+
+def check(release: Release, policy: Policy) -> None:
+    """Refuse what contradicts the strategy of a release. Raises ``InvalidInput``."""
+    strategy = release.strategy
+    if strategy != "canary" and release.weight is not None:
+        wrong = f"is the canary's share of all requests, and by the strategy {strategy} it has none of its own"
+        raise InvalidInput(wrong, path="$.weight", fix="leave it out")
+    if strategy == "mirror" and policy.failures.mirrored == "excused":
+        wrong = (
+            f"policy {release.policy!r} leaves copies of requests out (failures.mirrored), and a mirror's canary gets nothing else"
+        )
+        raise InvalidInput(wrong, path="$.policy", fix="name a policy whose failures.mirrored is counted")
+
+
+def has_weight(strategy: Strategy) -> bool:
+    """Whether the weight of a route is the canary's share of all requests."""
+    match strategy:
+        case "canary" | "blue-green":
+            return True
+        case "header" | "mirror":
+            return False
+        case _:
+            assert_never(strategy)
+
+
+def compared(session: Session) -> str:
+    """What a verdict must say of the comparison, beginning with ``; ``; empty where it is a plain one, or there was none."""
+    if session.started_at is None:
+        return ""
+    some = session.canary_requests > 0
+    match session.release.strategy:
+        case "canary":
+            return ""
+        case "header":
+            said = "compared are requests that the canary's rule picks out with all others: who sends them may differ"
+            nothing = "no request came that the canary's rule picks out"
+        case "mirror":
+            said = "compared are copies of requests: no user had an answer of the canary's"
+            nothing = "no copy of a request came"
+        case "blue-green":
+            said = _after_the_switch(session)
+            nothing = "the traffic was never switched to the canary"
+        case never:
+            assert_never(never)
+    return f"; {said if some else nothing}"
+
+
+def _after_the_switch(session: Session) -> str:
+    if session.baseline_requests == 0:
+        return "the baseline served nothing while it was watched: there is nothing to compare latency with"
+    return "once the baseline serves nothing, the canary is compared with what that had served while it was watched"

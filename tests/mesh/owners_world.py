@@ -31,6 +31,7 @@ Json = dict[str, Any]
 
 DEPLOYMENTS = Resource(group="apps", version="v1", plural="deployments", kind="Deployment")
 REPLICA_SETS = Resource(group="apps", version="v1", plural="replicasets", kind="ReplicaSet")
+ROLE_BINDINGS = Resource(group="rbac.authorization.k8s.io", version="v1", plural="rolebindings", kind="RoleBinding")
 NAMESPACES = "/api/v1/namespaces"
 
 _LABELS = {"app": "web"}
@@ -71,6 +72,16 @@ async def create(api: KubeApiServer, resource: Resource, namespace: str, item: J
     body = {"apiVersion": version, "kind": resource.kind, **item}
     async with api.session() as session, session.post(resource.path(namespace=namespace), json=body) as response:
         assert response.status == 201, await response.text()
+
+
+async def bind(api: KubeApiServer, role: str, namespace: str) -> None:
+    """One of the manifest's roles, to the daemon's account."""
+    binding = {
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": ROLE_BINDINGS.group, "kind": "ClusterRole", "name": role},
+        "subjects": [{"kind": "ServiceAccount", "name": "verdictd", "namespace": "verdictd"}],
+    }
+    await create(api, ROLE_BINDINGS, namespace, binding)
 
 
 async def merge(api: KubeApiServer, path: str, document: Json) -> None:
@@ -169,9 +180,11 @@ async def _is(value: bool) -> bool:
 
 
 async def _namespace(api: KubeApiServer, namespace: str, *, baseline: str, canary: str) -> None:
-    """With a Service for each arm, unless the controller makes them, and somebody ready behind each."""
+    """With a Service for each arm, unless the controller makes them, and somebody ready behind each; the daemon may act there."""
     async with api.session() as session, session.post(NAMESPACES, json={"metadata": {"name": namespace}}) as response:
         assert response.status == 201, await response.text()
+    for role in ("verdictd-observe", "verdictd-enforce"):
+        await bind(api, role, namespace)
     for number, name in enumerate((baseline, canary), start=1):
         if baseline != "web-primary":
             spec = {"selector": _LABELS, "ports": [{"name": "http", "port": 80}]}
@@ -220,8 +233,8 @@ async def _watched(api: KubeApiServer, namespace: str) -> AsyncIterator[Weights]
         async with api.session() as session, session.get(url, timeout=aiohttp.ClientTimeout(total=None)) as response:
             async for line in response.content:
                 targets = json.loads(line)["object"]["spec"]["http"][0]["route"]
-                canary = next((one for one in targets if one["destination"]["host"].endswith("-canary")), {})
-                weights.seen.append((time.monotonic(), canary.get("weight", 0)))
+                canary = [one.get("weight", 0) for one in targets if one["destination"]["host"].endswith("-canary")]
+                weights.seen.append((time.monotonic(), sum(canary)))
 
     async with background(watch()):
         yield weights

@@ -1,8 +1,10 @@
-"""Routes of real controllers: without a word to Argo Rollouts or Flagger a revert is undone, told it stays, and they end as failed."""
+"""Routes of Argo Rollouts and Flagger themselves: told nothing they undo a revert; told first, it stays, and they end as failed.
+
+What verdictd does here it does with the rights of the manifest.
+"""
 
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,7 +16,7 @@ from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action
-from tests.hand.istio_cluster import client_of, cluster_of
+from tests.hand.istio_cluster import client_of, cluster_of, post
 from tests.mesh.owners_world import (
     DEPLOYMENTS,
     REPLICA_SETS,
@@ -23,11 +25,14 @@ from tests.mesh.owners_world import (
     becoming_ready,
     flagger_release,
 )
+from tests.packaging.manifests import collection, documents
 from tests.servers.argorollouts import argo_rollouts
 from tests.servers.flagger import flagger
 from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require_crds
 from tests.servers.run import until
+
+RIGHTS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
 
 pytestmark = [
     pytest.mark.mesh,
@@ -40,8 +45,19 @@ pytestmark = [
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApiServer]:
     crds = [require_crds(name) for name in ("istio", "argo-rollouts", "flagger")]
-    async with cluster_of(tmp_path_factory.mktemp("cluster"), crds=crds, objects=[]) as running:
+    objects = [(collection(one), one) for one in documents() if one["kind"] in RIGHTS]
+    async with cluster_of(tmp_path_factory.mktemp("cluster"), crds=crds, objects=objects) as running:
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def daemons(api: KubeApiServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeClient]:
+    """The client of the daemon's account."""
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    made = await post(api, "/api/v1/namespaces/verdictd/serviceaccounts/verdictd/token", asked)
+    client = client_of(api, tmp_path_factory.mktemp("daemon") / "daemon.json", made["status"]["token"])
+    yield client
+    await client.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -64,19 +80,23 @@ async def flaggers(api: KubeApiServer, kube: KubeClient, tmp_path_factory: pytes
 
 
 async def revert(kube: KubeClient, owned: Owned, *, told: bool = True) -> RevertOutcome:
+    """The release's, as the daemon does it."""
     procedure = Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=2.0), random=lambda: 0.5)
     router = IstioRouter(kube)
     placement = await router.locate(owned.release)
-    return await procedure.run(router, owned.release, located=placement.located, owners=owners_in(kube) if told else ())
+    owners = owners_in(kube) if told else ()
+    outcome = await procedure.run(router, owned.release, located=placement.located, owners=owners)
+    assert outcome.action is Action.REVERT, outcome.reason
+    return outcome
 
 
 @pytest.mark.usefixtures("argo")
 async def test_argo_rollouts_puts_the_weights_of_a_rollout_back_when_it_is_told_nothing(
-    api: KubeApiServer, kube: KubeClient
+    api: KubeApiServer, kube: KubeClient, daemons: KubeClient
 ) -> None:
     async with argo_release(api, kube, "argo-untold") as owned:
         start = time.monotonic()
-        await revert(kube, owned, told=False)
+        await revert(daemons, owned, told=False)
 
         async def is_back() -> bool:
             return owned.weights.since(start)[-1:] == [10]
@@ -86,11 +106,13 @@ async def test_argo_rollouts_puts_the_weights_of_a_rollout_back_when_it_is_told_
 
 
 @pytest.mark.usefixtures("argo")
-async def test_argo_rollouts_aborts_first_and_the_weights_do_not_come_back(api: KubeApiServer, kube: KubeClient) -> None:
+async def test_argo_rollouts_aborts_first_and_the_weights_do_not_come_back(
+    api: KubeApiServer, kube: KubeClient, daemons: KubeClient
+) -> None:
     async with argo_release(api, kube, "argo-told") as owned:
         start = time.monotonic()
-        outcome = await revert(kube, owned)
-        assert outcome.action is Action.REVERT, outcome.reason
+        outcome = await revert(daemons, owned)
+        assert "was told to give the canary up" in outcome.reason
 
         async def has_ended() -> bool:
             status = (await owned.owner())["status"]
@@ -102,10 +124,12 @@ async def test_argo_rollouts_aborts_first_and_the_weights_do_not_come_back(api: 
 
 
 @pytest.mark.usefixtures("flaggers")
-async def test_flagger_begins_its_analysis_anew_when_it_is_told_nothing(api: KubeApiServer, kube: KubeClient) -> None:
+async def test_flagger_begins_its_analysis_anew_when_it_is_told_nothing(
+    api: KubeApiServer, kube: KubeClient, daemons: KubeClient
+) -> None:
     async with flagger_release(api, kube, "flagger-untold") as owned:
         start = time.monotonic()
-        await revert(kube, owned, told=False)
+        await revert(daemons, owned, told=False)
         assert owned.weights.since(start) == [0]
         await owned.tick()
 
@@ -116,11 +140,13 @@ async def test_flagger_begins_its_analysis_anew_when_it_is_told_nothing(api: Kub
 
 
 @pytest.mark.usefixtures("flaggers")
-async def test_flagger_fails_first_and_the_weights_do_not_come_back(api: KubeApiServer, kube: KubeClient) -> None:
+async def test_flagger_fails_first_and_the_weights_do_not_come_back(
+    api: KubeApiServer, kube: KubeClient, daemons: KubeClient
+) -> None:
     async with flagger_release(api, kube, "flagger-told") as owned:
         start = time.monotonic()
-        outcome = await revert(kube, owned)
-        assert outcome.action is Action.REVERT, outcome.reason
+        outcome = await revert(daemons, owned)
+        assert "was told to give the canary up" in outcome.reason
         await owned.tick()
 
         async def has_failed() -> bool:

@@ -1,4 +1,4 @@
-"""The controller of Argo Rollouts, which steps the weights of Rollouts. It makes ReplicaSets; whoever starts it has them become ready."""
+"""The controller of Argo Rollouts, which steps the weights of Rollouts. It makes ReplicaSets; the tests have them become ready."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, running
 @contextlib.asynccontextmanager
 async def argo_rollouts(folder: Path, api: KubeApiServer) -> AsyncIterator[Process]:
     """On this API server, where its definitions must be installed before."""
-    folder.mkdir(parents=True, exist_ok=True)
     metrics_port, health_port = free_ports(2)
     argv: list[str | Path] = [
         require("argo-rollouts"),

@@ -1,4 +1,4 @@
-"""Flagger, which steps the weights of Canaries. It makes Deployments; whoever starts it has them become ready."""
+"""Flagger, which steps the weights of Canaries. It makes Deployments; the tests have them become ready."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, running
 
 @contextlib.asynccontextmanager
 async def flagger(folder: Path, api: KubeApiServer) -> AsyncIterator[Process]:
-    """On this API server, where its definitions and Istio's must be installed before. It has no metrics to ask: analyses have none."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """On this API server, where its definitions and Istio's must be installed before. It has no metrics to ask."""
     (port,) = free_ports(1)
     argv: list[str | Path] = [
         require("flagger"),

@@ -52,6 +52,7 @@ class KubeApiServer:
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "default"}}],
             "current-context": "test",
         }
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(config, indent=1), encoding="utf-8")
         path.chmod(0o600)
         return path

@@ -293,8 +293,20 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         float, Meta(ge=0.0, description="How long to go on with a revert that could not be done; later its evidence is too old.")
     ] = 900.0
     guard_seconds: Annotated[
-        float, Meta(ge=0.0, description="How long to put the weights back when somebody undoes the revert.")
+        float,
+        Meta(
+            ge=0.0,
+            description="How long to put the weights back when somebody undoes the revert; at least as long as an owner takes to; "
+            "0: not at all.",
+        ),
     ] = 30.0
+    owner_reaction_seconds: Annotated[
+        Annotated[float, Meta(ge=0.0)] | None,
+        Meta(
+            description="How long to look whether who owns the routes undoes a revert; none: as long as that owner takes "
+            "(Argo Rollouts 2 s, Flagger one of its intervals and 5 s, Argo CD and Flux 5 s).",
+        ),
+    ] = None
 
 
 class Recordings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

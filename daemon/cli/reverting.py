@@ -135,6 +135,12 @@ async def _revert(options: argparse.Namespace, settings: Settings, meshes: Mappi
             return Exit.OK if options.dry_run else Exit.USAGE
         reverting = FanOut(reverting=Reverting(clock=SystemClock(), limits=settings.limits, random=random.random))
         outcome = await reverting.run(clusters, release, located=placement.located)
+        if outcome.action is Action.REVERT and outcome.reacts_within_seconds > 0:
+            seconds = outcome.reacts_within_seconds
+            print(
+                f"verdictd: the traffic is back; looking for {seconds:g} s whether the routes' owner undoes that", file=sys.stderr
+            )
+            outcome = await reverting.hold(clusters, release, outcome, located=placement.located)
     with words_only(debug=options.debug):
         if options.json:
             _print_json(placement, outcome)

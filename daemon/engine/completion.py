@@ -18,9 +18,9 @@ from daemon.aio.clock import Clock
 from daemon.engine import deciding, lifecycle, takenback
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
-from daemon.engine.guarding import GUARD_ENDED
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
+from daemon.engine.reasserting import GUARD_ENDED
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Refused, VerdictdError
@@ -131,7 +131,13 @@ class Completion:
             located=session.located,
             failed=failed,
             noted=lambda undos: self._note(session, undos),
+            undone=lambda step: self._undone(session, step),
         )
+
+    def _undone(self, session: Session, step: TimedStep) -> None:
+        """Somebody fights us, and a person should know while it goes on, not when the guard has ended."""
+        log.warning("somebody undid the revert, and it was done again", extra={"found": step.detail})
+        self._meter.undone(session.release)
 
     def _note(self, session: Session, undos: tuple[Undo, ...]) -> None:
         """It goes out with the session's next checkpoint: a patch waits for none."""

@@ -15,8 +15,9 @@ import msgspec
 
 from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import MeshCluster
-from daemon.engine.guarding import GUARD_ENDED, Guarding
+from daemon.engine.guarding import Guarding, Held
 from daemon.engine.handover import claimed
+from daemon.engine.reasserting import GUARD_ENDED, Undone
 from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
 from daemon.errors import NotFound, TimedOut, VerdictdError
 from daemon.model import Action, Release, TimedStep
@@ -104,9 +105,19 @@ class FanOut:
         return _together(await _each(clusters, one))
 
     async def guard(
-        self, clusters: Clusters, release: Release, *, located: str, failed: bool, noted: Noted = lambda undos: None
+        self,
+        clusters: Clusters,
+        release: Release,
+        *,
+        located: str,
+        failed: bool,
+        noted: Noted = lambda undos: None,
+        undone: Undone = lambda step: None,
     ) -> tuple[TimedStep, ...]:
-        """Keep the traffic where it was taken back; where that has ``failed``, first go on with it."""
+        """Keep the traffic where it was taken back; where that has ``failed``, first go on with it.
+
+        ``undone`` is told at once each time that somebody has put traffic back.
+        """
         words, clusters = words_of(clusters, located), _contained(clusters, noted=noted)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[TimedStep, ...]:
@@ -114,9 +125,33 @@ class FanOut:
             late = await self._guarding.keep_retrying(router, release, located=said, owners=owners) if failed else ()
             if late:
                 log.warning("what became of a failed revert", extra={"at": name, "steps": [step.step for step in late]})
-            return (*late, *await self._guarding.reassert(router, release, located=said, owners=owners))
+            return (*late, *await self._guarding.reassert(router, release, located=said, owners=owners, undone=undone))
 
         return _in_order(await _each(clusters, one))
+
+    async def hold(
+        self, clusters: Clusters, release: Release, outcome: RevertOutcome, *, located: str, noted: Noted = lambda undos: None
+    ) -> RevertOutcome:
+        """Look on after a revert until nobody has undone it for as long as the owners of the routes take to.
+
+        ``failed`` where somebody puts the traffic back again and again.
+        """
+        words, clusters = words_of(clusters, located), _contained(clusters, noted=noted)
+        seconds = outcome.reacts_within_seconds
+
+        async def one(name: str, cluster: MeshCluster) -> Held:
+            return await self._guarding.hold(
+                cluster.router, release, quiet_seconds=seconds, located=words[name], owners=cluster.owners
+            )
+
+        found = await _each(clusters, one)
+        steps = _in_order({name: held.steps for name, held in found.items()})
+        ends = "; ".join(step.detail for step in steps if step.step == GUARD_ENDED)
+        if all(held.stays for held in found.values()):
+            reason, action = f"{outcome.reason}; it stayed so for {seconds:g} s ({ends})", outcome.action
+        else:
+            reason, action = f"{outcome.reason}; but it does not stay so: {ends}", Action.FAILED
+        return replace(outcome, action=action, steps=(*outcome.steps, *steps), reason=reason)
 
     @property
     def _guarding(self) -> Guarding:
@@ -205,6 +240,7 @@ def _together(outcomes: Mapping[str, tuple[RevertOutcome, tuple[TimedStep, ...]]
         steps=_in_order({name: (*outcome.steps, *seen) for name, (outcome, seen) in outcomes.items()}),
         attempts=max(outcome.attempts for outcome, _ in outcomes.values()),
         reason="; ".join(f"{name}: {outcome.reason}" for name, (outcome, _) in outcomes.items()),
+        reacts_within_seconds=max(outcome.reacts_within_seconds for outcome, _ in outcomes.values()),
         remarks=tuple(f"{name}: {said}" for name, (outcome, _) in outcomes.items() for said in outcome.remarks),
     )
 

@@ -12,20 +12,23 @@ from typing import Final
 from config.settings import Limits
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
-from daemon.engine.handover import once
+from daemon.engine.handover import claimed
 from daemon.engine.patching import asked_for, first_to_retry
-from daemon.engine.reverting import LOOK_CAP_SECONDS, NOTHING_TO_TAKE_BACK, Reverting, pause_after, receipt_steps
+from daemon.engine.reasserting import Guard, Undone, once_more
+from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, receipt_steps
 from daemon.errors import NotFound, VerdictdError
 from daemon.model import Release, TimedStep
-from daemon.placement import PatchReceipt
 from daemon.ports.routing import Owner, TrafficRouter
 
 GIVEN_UP: Final = "given_up"
-PUT_BACK: Final = "put_back"
-GUARD_ENDED: Final = "guard_ended"
 
-_GUARD_FIRST_SECONDS: Final = 0.2
-_STEPS_KEPT: Final = 10
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What became of a revert that was looked at on: whether it stays."""
+
+    steps: tuple[TimedStep, ...]
+    stays: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +51,7 @@ class Guarding:
         steps: list[TimedStep] = []
         for pause in pauses():
             try:
-                receipt = await self._again(router, release, located=located, owners=owners, steps=steps)
+                receipt = await once_more(self.reverting, router, release, located=located, owners=owners, steps=steps)
                 if not receipt.failed:
                     return (*steps, *receipt_steps(receipt))
                 steps += receipt_steps(receipt)
@@ -69,55 +72,53 @@ class Guarding:
         located: str = "",
         owners: Sequence[Owner] = (),
         until: Callable[[], bool] = lambda: False,
+        undone: Undone = lambda step: None,
     ) -> tuple[TimedStep, ...]:
         """For ``limits.guard_seconds`` look whether somebody gives the canary traffic again, and take it back each time.
 
-        Ends sooner, before the next look, when ``until`` says so. Never raises a ``VerdictdError``. Looks often at first and
-        after every find, more rarely while nothing happens. What has nowhere to go any more is left where it is. The last step
-        says how often it happened and what failed last; of the single times only the first few are kept.
+        Longer where an owner of the routes takes longer to react. Ends sooner, before the next look, when ``until`` says so. Never
+        raises a ``VerdictdError``. What has nowhere to go any more is left where it is. The last step says how often it happened,
+        by whom and when last, and what failed last.
         """
-        end = self._clock.monotonic() + self._limits.guard_seconds
-        steps: list[TimedStep] = []
-        pause, times, failed, last = _GUARD_FIRST_SECONDS, 0, 0, ""
-        while (left := end - self._clock.monotonic()) > 0:
-            await self._clock.sleep(min(left, pause * (0.5 + self.reverting.random())))
-            if until():
-                break
-            try:
-                found = await self._reasserted(router, release, located=located, owners=owners, steps=steps)
-            except VerdictdError as error:
-                failed, last = failed + 1, f", the last one: {error}"
-                pause = pause_after(error, pause)
-                continue
-            if found is None:
-                pause = min(pause * 1.5, LOOK_CAP_SECONDS)
-                continue
-            times += 1
-            pause = _GUARD_FIRST_SECONDS
-            if times <= _STEPS_KEPT:
-                steps.append(TimedStep(step=PUT_BACK, at=self._clock.now(), detail=found))
-        detail = f"put back {times} times and taken back each time; {failed} looks failed{last}"
-        return (*steps, TimedStep(step=GUARD_ENDED, at=self._clock.now(), detail=detail))
+        guard = self._guard(router, release, located=located, owners=owners, undone=undone)
+        if self._limits.guard_seconds > 0:
+            reaction_seconds = await self._owners_seconds(guard)
+            await guard.stand(seconds=max(self._limits.guard_seconds, reaction_seconds), until=until)
+        return (*guard.steps, guard.end())
 
-    async def _reasserted(
-        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
-    ) -> str | None:
-        """Which route gave the canary traffic again, if any did; it is taken back already."""
-        found = await router.canary_gets_traffic(release, located=located)
-        if found is None:
-            return None
-        return found if (await self._again(router, release, located=located, owners=owners, steps=steps)).changed else None
+    async def hold(
+        self,
+        router: TrafficRouter,
+        release: Release,
+        *,
+        quiet_seconds: float,
+        located: str = "",
+        owners: Sequence[Owner] = (),
+    ) -> Held:
+        """Look on until nobody has undone the revert for so long, and take the traffic back each time.
 
-    async def _again(
-        self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], steps: list[TimedStep]
-    ) -> PatchReceipt:
-        """One more try. Raises ``Blocked`` where nobody would serve, and why an owner that undoes patches cannot be told."""
-        await self.reverting.ask_baseline(router, release, located=located)
-        owned = await self.reverting.tell_owners(owners, release, attempt=once)
-        if owned.failure is not None:
-            raise owned.failure
-        steps += owned.steps[: max(0, _STEPS_KEPT - len(steps))]
-        return await router.revert(release, located=located)
+        Not without end: the traffic that somebody puts back for ``limits.guard_seconds`` will be put back again. Never raises a
+        ``VerdictdError``.
+        """
+        guard = self._guard(router, release, located=located, owners=owners, undone=lambda step: None)
+        await self._owners_seconds(guard)
+        end = self._clock.monotonic() + max(self._limits.guard_seconds, quiet_seconds)
+        while True:
+            before = guard.times
+            await guard.stand(seconds=quiet_seconds, until=lambda: False)
+            if guard.times == before:
+                return Held(steps=(*guard.steps, guard.end()), stays=True)
+            if self._clock.monotonic() >= end:
+                return Held(steps=(*guard.steps, guard.end()), stays=False)
+
+    def _guard(self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner], undone: Undone) -> Guard:
+        return Guard(reverting=self.reverting, router=router, release=release, located=located, owners=owners, undone=undone)
+
+    async def _owners_seconds(self, guard: Guard) -> float:
+        """How long the owners take to react; the guard knows then whose the routes are."""
+        claims = await claimed(guard.owners, guard.release, seconds=self.reverting.owner_seconds)
+        guard.heard(claims)
+        return self.reverting.reaction_seconds(claims)
 
     @property
     def _clock(self) -> Clock:

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 OWNER_TOLD: Final = "owner_told"
 OWNER_NOT_TOLD: Final = "owner_not_told"
 
+Claims = Mapping[str, Claim | str]
+"""By the owner's name, its word, or why that is not known."""
+
 Try = Callable[[Callable[[], Awaitable[str]]], Awaitable[str | VerdictdError]]
 """Calls once or several times, and gives the answer or the last error."""
 
@@ -37,7 +40,12 @@ class HandedOver:
     failure: VerdictdError | None = None
 
 
-async def claimed(owners: Sequence[Owner], release: Release, *, seconds: float) -> Mapping[str, Claim | str]:
+def reaction_seconds(claims: Claims) -> float:
+    """How long the slowest of these owners may take to undo a revert, or to end as what it was told to be; 0: there is none."""
+    return max((claim.reacts_within_seconds for claim in claims.values() if isinstance(claim, Claim)), default=0.0)
+
+
+async def claimed(owners: Sequence[Owner], release: Release, *, seconds: float) -> Claims:
     """By the owner's name, what it says of the release's routes, or why that is not known; who claims nothing is left out."""
     async with asyncio.TaskGroup() as group:
         tasks = {owner.name: group.create_task(_claim(owner, release, seconds=seconds)) for owner in owners}
@@ -45,20 +53,17 @@ async def claimed(owners: Sequence[Owner], release: Release, *, seconds: float) 
 
 
 async def hand_over(
-    owners: Sequence[Owner], release: Release, *, clock: Clock, seconds: float, told_seconds: float, attempt: Try
+    owners: Sequence[Owner], release: Release, claims: Claims, *, clock: Clock, seconds: float, told_seconds: float, attempt: Try
 ) -> HandedOver:
     """Tell all that claim the routes to give the canary up, each on its own.
 
     Args:
-        owners, release: who is asked, and about what.
+        owners, release, claims: who was asked, about what, and what they said.
         clock: dates the steps.
-        seconds: how long is waited for a claim, and for an owner that surely undoes nothing to be told.
+        seconds: how long is waited for an owner that surely undoes nothing to be told.
         told_seconds: how long one attempt to tell may take.
         attempt: how often it is tried.
     """
-    if not owners:
-        return HandedOver()
-    claims = await claimed(owners, release, seconds=seconds)
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(

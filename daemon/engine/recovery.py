@@ -16,8 +16,8 @@ from daemon.aio.threads import OwnThread
 from daemon.engine import deciding, lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
-from daemon.engine.guarding import GUARD_ENDED
 from daemon.engine.keptforms import decode_record
+from daemon.engine.reasserting import GUARD_ENDED
 from daemon.engine.recording import header_of
 from daemon.engine.registry import Registry
 from daemon.engine.session import LastTick, Session

@@ -15,7 +15,7 @@ from typing import Final
 
 from config.settings import Limits
 from daemon.aio.clock import Clock
-from daemon.engine.handover import HandedOver, Try, hand_over
+from daemon.engine.handover import Claims, HandedOver, Try, claimed, hand_over, reaction_seconds
 from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for
 from daemon.errors import Blocked, VerdictdError
 from daemon.model import Action, Release, TimedStep
@@ -44,6 +44,7 @@ class RevertOutcome:
         attempts: patches tried.
         reason: one sentence for the verdict.
         remarks: what limits it though it succeeded: names of the canary that are not touched, what could not be read.
+        reacts_within_seconds: how long whoever owns the routes may take to undo it; 0: nobody is known to.
     """
 
     action: Action
@@ -51,6 +52,7 @@ class RevertOutcome:
     attempts: int
     reason: str
     remarks: tuple[str, ...] = ()
+    reacts_within_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,12 @@ class Reverting:
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
         """
         try:
-            asked = TimedStep(
-                step=BASELINE_CHECKED, detail=await self.ask_baseline(router, release, located=located), at=self.clock.now()
-            )
+            serves, claims = await self.ask(router, release, located=located, owners=owners)
+            asked = TimedStep(step=BASELINE_CHECKED, detail=serves, at=self.clock.now())
         except Blocked as error:
             asked = TimedStep(step=BASELINE_CHECKED, detail=str(error), at=self.clock.now())
             return RevertOutcome(action=Action.BLOCKED, steps=(asked,), attempts=0, reason=str(error))
-        owned = await self.tell_owners(owners, release, attempt=self._tries.several)
+        owned = await self.tell_owners(owners, release, claims, attempt=self._tries.several)
         if owned.failure is not None:
             reason = f"the traffic could not be taken back: {owned.failure}"
             return RevertOutcome(action=Action.FAILED, steps=(asked, *owned.steps), attempts=0, reason=reason)
@@ -94,17 +95,46 @@ class Reverting:
         action, seen, reason = await self._confirm(router, release, patched.receipt, located=located)
         remarks = patched.receipt.remarks
         told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason, *remarks])
-        return RevertOutcome(action=action, steps=(*steps, *seen), attempts=patched.attempts, reason=told, remarks=remarks)
+        return RevertOutcome(
+            action=action,
+            steps=(*steps, *seen),
+            attempts=patched.attempts,
+            reason=told,
+            remarks=remarks,
+            reacts_within_seconds=self.reaction_seconds(claims),
+        )
 
     @property
     def _tries(self) -> Tries:
         return Tries(clock=self.clock, limits=self.limits, random=self.random)
 
-    async def tell_owners(self, owners: Sequence[Owner], release: Release, *, attempt: Try) -> HandedOver:
+    def reaction_seconds(self, claims: Claims) -> float:
+        """How long to look whether these owners undo a revert: as the settings say, else as they take; 0: there are none."""
+        slowest = reaction_seconds(claims)
+        wanted = self.limits.owner_reaction_seconds
+        return slowest if wanted is None or not slowest else wanted
+
+    async def ask(self, router: TrafficRouter, release: Release, *, located: str, owners: Sequence[Owner]) -> tuple[str, Claims]:
+        """Who would serve, and whose the routes are, side by side: a patch waits for the slower of the two.
+
+        Raises ``Blocked``, and nothing else, when surely nobody would serve.
+        """
+        async with asyncio.TaskGroup() as group:
+            claims = group.create_task(claimed(owners, release, seconds=self.owner_seconds))
+            try:
+                serves: str | Blocked = await self.ask_baseline(router, release, located=located)
+            except Blocked as error:
+                serves = error
+        if isinstance(serves, Blocked):
+            raise serves
+        return serves, claims.result()
+
+    async def tell_owners(self, owners: Sequence[Owner], release: Release, claims: Claims, *, attempt: Try) -> HandedOver:
         """Owner first, then the route. Never raises a ``VerdictdError``: what failed is in the answer."""
         return await hand_over(
             owners,
             release,
+            claims,
             clock=self.clock,
             seconds=self.owner_seconds,
             told_seconds=self.owner_told_seconds,

@@ -107,6 +107,9 @@ class Metrics:
             registry=self.registry,
         )
         self._troubles = Counter("verdictd_troubles", "Failures that are being retried.", ("what", "error"), registry=self.registry)
+        self._undone = Counter(
+            "verdictd_reverts_undone", "Times that somebody undid a revert, which was then done again.", registry=self.registry
+        )
         Gauge("verdictd_build_info", "Always 1.", ("version",), registry=self.registry).labels(daemon.__version__).set(1)
         ProcessCollector(registry=self.registry)
         self.registry.register(_Releases(self._watched, now))
@@ -184,6 +187,11 @@ class Metrics:
     def telemetry_answered(self, telemetry: str) -> None:
         """A telemetry source has answered just now."""
         self._answered.labels(telemetry).set(self._now())
+
+    def undone(self, release: Release) -> None:
+        """Somebody gave a canary traffic again that had been taken from it."""
+        del release  # a series for each would be one without bound
+        self._undone.inc()
 
     def failed(self, what: str, error: Exception) -> None:
         """Something failed and is being retried."""

@@ -103,6 +103,10 @@ class Meter(Protocol):
         """A telemetry source has answered just now."""
         ...
 
+    def undone(self, release: Release) -> None:
+        """Somebody gave a canary traffic again that had been taken from it; it is taken back again."""
+        ...
+
     def failed(self, what: str, error: Exception) -> None:
         """Something failed and is being retried (what: store, publish, event, telemetry, route, ...)."""
         ...

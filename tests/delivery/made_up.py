@@ -36,6 +36,7 @@ class Gardener:
                     object=ObjectName(kind=GARDENERS.kind, namespace=namespace, name=name),
                     state="aborted" if item["spec"].get("stopped") else "active",
                     puts_back=not item["spec"].get("lazy", False),
+                    reacts_within_seconds=item["spec"].get("reacts", 0.0),
                 )
         return None
 

@@ -89,6 +89,18 @@ async def test_a_dry_run_says_whose_the_route_is_and_tells_nobody_anything(
 
 
 @pytest.mark.usefixtures("gardener")
+async def test_the_command_looks_on_for_as_long_as_an_owner_may_take_to_undo_it(
+    api: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tended(api, reacts=0.5)
+    assert await revert(api, tmp_path, "--yes") == 0
+    told = capsys.readouterr()
+    assert "the traffic is back; looking for 0.5 s whether the routes' owner undoes that" in told.err
+    assert "it stayed so for 0.5 s (put back 0 times and taken back each time; 0 looks failed)" in told.out
+    assert "guard_ended" in told.out
+
+
+@pytest.mark.usefixtures("gardener")
 @pytest.mark.parametrize("spec", [{"stopped": True}, {"tends": "another"}])
 async def test_one_that_has_stopped_already_or_tends_something_else_is_told_nothing(
     api: Cluster, tmp_path: Path, spec: dict[str, object]

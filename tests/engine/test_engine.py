@@ -249,6 +249,20 @@ async def test_a_newer_release_ends_the_guard_of_the_older_ones_revert() -> None
         assert scene.router.patches == patches
 
 
+async def test_that_somebody_undoes_a_revert_is_measured_and_logged_while_it_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.limits = msgspec.structs.replace(scene.limits, guard_seconds=1e9)
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await until(lambda: engine.views()[0].stage is Stage.GUARDING)
+        assert scene.meter.undos == 0
+        scene.router.canary_percent = 10.0
+        await until(lambda: scene.meter.undos > 0)
+        assert engine.views()[0].stage is Stage.GUARDING
+    [said] = [record for record in caplog.records if "undid the revert" in record.message]
+    assert vars(said)["found"] == "the route"
+
+
 @pytest.mark.parametrize(
     ("word", "outcome", "action"),
     [

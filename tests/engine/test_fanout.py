@@ -1,13 +1,13 @@
 """One release in several clusters: each is located, taken back and guarded by itself, whatever becomes of the others."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import pytest
 
 from config.settings import Limits
-from daemon.engine import fanout, guarding, reverting
+from daemon.engine import fanout, reasserting, reverting
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.fanout import FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
@@ -143,8 +143,8 @@ async def test_what_was_taken_back_is_guarded_while_another_cluster_is_still_tri
         clusters(east=east, west=west), RELEASE
     )
     assert outcome.action is Action.REVERT, outcome.reason
-    assert steps(outcome, guarding.PUT_BACK) == ["east: back at 95/5"]
-    assert steps(outcome, guarding.GUARD_ENDED) == []
+    assert steps(outcome, reasserting.PUT_BACK) == ["east: back at 95/5"]
+    assert steps(outcome, reasserting.GUARD_ENDED) == []
 
 
 @pytest.mark.parametrize(
@@ -177,9 +177,9 @@ async def test_the_guard_goes_on_with_what_failed_and_keeps_the_rest_at_the_same
     west = FakeRouter(clock, patches=[Unavailable("away"), Unavailable("away"), True])
     told = await fan_out(clock).guard(clusters(east=east, west=west), RELEASE, located="", failed=True)
     assert [step.at for step in told] == sorted(step.at for step in told)
-    assert [(step.step, step.detail.partition(":")[0]) for step in told if step.step != guarding.GUARD_ENDED] == [
+    assert [(step.step, step.detail.partition(":")[0]) for step in told if step.step != reasserting.GUARD_ENDED] == [
         (reverting.NOTHING_TO_TAKE_BACK, "east"),
-        (guarding.PUT_BACK, "east"),
+        (reasserting.PUT_BACK, "east"),
         (reverting.PATCH_SENT, "west"),
         (reverting.PATCH_ACKNOWLEDGED, "west"),
     ]
@@ -233,7 +233,7 @@ async def test_a_defect_in_one_cluster_keeps_no_other_from_being_taken_back_and_
     assert "west: the traffic could not be taken back (3 tried): a defect of the mesh's adapter: KeyError: 'spec'" in outcome.reason
     assert steps(outcome, reverting.PATCH_SENT) == ["east: web: v2 -> v1"]
     told = await fan_out(clock).guard(both, RELEASE, located="", failed=True)
-    assert sorted(step.detail.partition(":")[0] for step in told if step.step == guarding.GUARD_ENDED) == ["east", "west"]
+    assert sorted(step.detail.partition(":")[0] for step in told if step.step == reasserting.GUARD_ENDED) == ["east", "west"]
 
 
 async def test_a_revert_that_a_newer_release_has_overtaken_is_not_guarded_while_another_cluster_is_still_tried(
@@ -245,3 +245,24 @@ async def test_a_revert_that_a_newer_release_has_overtaken_is_not_guarded_while_
     limits = msgspec.structs.replace(LIMITS, revert_attempts=9)
     outcome = await fan_out(clock, limits=limits).run(clusters(east=east, west=west), RELEASE, overtaken=lambda: True)
     assert (outcome.action, east.calls.count("patch")) == (Action.REVERT, 1)
+
+
+async def held(clock: HandClock, **further: Sequence[str | None]) -> RevertOutcome:
+    """A revert that was done in two clusters, looked at for as long as an owner takes; ``further``: what is found in one."""
+    done = RevertOutcome(action=Action.REVERT, steps=(), attempts=1, reason="done", reacts_within_seconds=2.0)
+    both = clusters(**{name: FakeRouter(clock, looks=further.get(name, (None,))) for name in ("east", "west")})
+    return await fan_out(clock).hold(both, RELEASE, done, located="")
+
+
+async def test_a_revert_that_stays_in_all_clusters_says_how_long_that_was_looked_at(clock: HandClock) -> None:
+    outcome = await held(clock, west=["back at 95/5", None])
+    assert outcome.action is Action.REVERT
+    assert outcome.reason.startswith("done; it stayed so for 2 s (")
+    assert "west: put back 1 times and taken back each time" in outcome.reason
+    assert steps(outcome, reasserting.PUT_BACK) == ["west: back at 95/5"]
+
+
+async def test_a_revert_that_somebody_undoes_again_and_again_in_one_cluster_is_not_done(clock: HandClock) -> None:
+    outcome = await held(clock, west=["back at 95/5"])
+    assert outcome.action is Action.FAILED
+    assert outcome.reason.startswith("done; but it does not stay so: ")

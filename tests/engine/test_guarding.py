@@ -6,7 +6,8 @@ import pytest
 
 from config.settings import Limits
 from daemon.engine import reverting
-from daemon.engine.guarding import GIVEN_UP, GUARD_ENDED, PUT_BACK, Guarding
+from daemon.engine.guarding import GIVEN_UP, Guarding
+from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import Reverting
 from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Throttled, Unavailable, VerdictdError
 from daemon.model import TimedStep
@@ -39,6 +40,52 @@ async def test_the_guard_takes_the_traffic_back_each_time_and_counts(clock: Hand
     assert steps[0].detail == "back at 95/5"
     assert "put back 2 times" in steps[-1].detail
     assert router.calls.count("patch") == 2
+
+
+async def test_the_last_word_says_when_it_was_put_back_last_and_what_was_found(clock: HandClock) -> None:
+    router = FakeRouter(clock, looks=["back at 95/5", None])
+    *_, end = await reasserted(router)
+    assert end.detail.startswith("put back 1 times and taken back each time, the last time at 1970-01-01T00:16:40Z: back at 95/5;")
+
+
+async def test_each_time_is_told_at_once_and_none_is_kept_for_the_end(clock: HandClock) -> None:
+    told: list[tuple[float, TimedStep]] = []
+    router = FakeRouter(clock, looks=["back at 95/5", None])
+    await guarding(clock, LIMITS).reassert(router, RELEASE, undone=lambda step: told.append((clock.time, step)))
+    [(at, step)] = told
+    assert (step.step, step.detail, step.at) == (PUT_BACK, "back at 95/5", at)
+    assert at < clock.time
+
+
+async def held(router: FakeRouter, *, quiet_seconds: float = 5.0) -> tuple[bool, list[str], float]:
+    """Whether it stays, what happened, and how long that was looked at."""
+    start = router.clock.time
+    limits = Limits(guard_seconds=12.0)
+    found = await guarding(router.clock, limits).hold(router, RELEASE, quiet_seconds=quiet_seconds)
+    return found.stays, names_of(found.steps), round(router.clock.time - start, 6)
+
+
+async def test_a_revert_that_nobody_undoes_holds_after_as_long_as_its_owner_takes(clock: HandClock) -> None:
+    assert await held(FakeRouter(clock)) == (True, [GUARD_ENDED], 5.0)
+
+
+async def test_one_that_is_undone_is_done_again_and_holds_when_it_was_quiet_for_so_long(clock: HandClock) -> None:
+    router = FakeRouter(clock, looks=[None, None, "back at 95/5", None])
+    assert await held(router) == (True, [PUT_BACK, GUARD_ENDED], 10.0)
+    assert router.calls.count("patch") == 1
+
+
+async def test_one_that_is_undone_again_and_again_does_not_hold(clock: HandClock) -> None:
+    stays, _, seconds = await held(FakeRouter(clock, looks=["back at 95/5"]))
+    assert (stays, seconds) == (False, 15.0)
+
+
+async def test_an_owner_that_takes_longer_than_the_guard_is_waited_for_once(clock: HandClock) -> None:
+    assert await held(FakeRouter(clock, looks=["back at 95/5"]), quiet_seconds=65.0) == (
+        False,
+        [PUT_BACK] * 10 + [GUARD_ENDED],
+        65.0,
+    )
 
 
 async def test_the_guard_survives_whatever_the_mesh_answers(clock: HandClock) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from config.settings import Limits
 from daemon.engine import handover, reverting
-from daemon.engine.guarding import GUARD_ENDED, PUT_BACK, Guarding
+from daemon.engine.guarding import Guarding
+from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, Unavailable
 from daemon.model import Action, Release
@@ -77,7 +78,7 @@ async def test_where_nobody_would_serve_no_owner_is_told_anything(clock: HandClo
     router = FakeRouter(clock, baseline=Blocked("nobody"))
     owner = HandOwner(router)
     assert (await run(router, owner)).action is Action.BLOCKED
-    assert owner.asked == []
+    assert "abort" not in router.calls
 
 
 async def test_who_claims_nothing_is_told_nothing(router: FakeRouter) -> None:
@@ -191,3 +192,66 @@ async def test_one_that_surely_undoes_nothing_holds_no_patch_up_by_being_tried_a
         outcome = await run(router, HandOwner(router, answers=[LAZY], aborts=[Unavailable("away")]))
     assert outcome.action is Action.REVERT
     assert "flagger was not told within 0.01 s" in outcome.reason
+
+
+SLOW = Claim(object=MINE.object, reacts_within_seconds=65.0)
+GIVEN_UP = Claim(object=MINE.object, state="aborted", reacts_within_seconds=65.0)
+
+
+async def test_a_revert_says_how_long_the_slowest_owner_may_take_to_undo_it(router: FakeRouter) -> None:
+    assert (await run(router, HandOwner(router), HandOwner(router, answers=[SLOW], name="git"))).reacts_within_seconds == 65.0
+    assert (await run(router, HandOwner(router, answers=[None]))).reacts_within_seconds == 0.0
+
+
+async def test_the_settings_say_how_long_where_they_say_it(router: FakeRouter) -> None:
+    limits = Limits(owner_reaction_seconds=3.0)
+    owned = procedure(router.clock, limits=limits)
+    assert (await owned.run(router, RELEASE, owners=[HandOwner(router, answers=[SLOW])])).reacts_within_seconds == 3.0
+    assert (await owned.run(router, RELEASE, owners=[HandOwner(router, answers=[None])])).reacts_within_seconds == 0.0
+
+
+@pytest.mark.parametrize(("answer", "seconds"), [(SLOW, 65.0), (GIVEN_UP, 65.0), (MINE, 10.0), (None, 10.0)])
+async def test_the_guard_stands_for_as_long_as_an_owner_may_take(clock: HandClock, answer: Claim | None, seconds: float) -> None:
+    router = FakeRouter(clock)
+    await Guarding(reverting=procedure(clock)).reassert(router, RELEASE, owners=[HandOwner(router, answers=[answer])])
+    assert clock.time == pytest.approx(1_000.0 + seconds)
+
+
+async def test_an_owner_that_takes_the_canary_up_again_is_told_again_before_it_gives_it_traffic(clock: HandClock) -> None:
+    router = FakeRouter(clock)
+    owner = HandOwner(router, answers=[GIVEN_UP, GIVEN_UP, SLOW, GIVEN_UP])
+    steps = await Guarding(reverting=procedure(clock)).reassert(router, RELEASE, owners=[owner])
+    assert names_of(steps) == [handover.OWNER_TOLD, GUARD_ENDED]
+    assert router.calls.count("abort") == 1
+    assert "patch" not in router.calls
+
+
+async def test_one_that_has_never_given_the_canary_up_is_told_when_it_gives_it_traffic_and_not_before(clock: HandClock) -> None:
+    router = FakeRouter(clock)
+    steps = await Guarding(reverting=procedure(clock)).reassert(router, RELEASE, owners=[HandOwner(router, answers=[SLOW])])
+    assert (names_of(steps), router.calls.count("abort")) == ([GUARD_ENDED], 0)
+
+
+async def test_one_that_takes_it_up_again_and_cannot_be_told_is_in_the_last_word(clock: HandClock) -> None:
+    router = FakeRouter(clock)
+    owner = HandOwner(router, answers=[GIVEN_UP, SLOW], aborts=[Forbidden("no")])
+    [end] = await Guarding(reverting=procedure(clock)).reassert(router, RELEASE, owners=[owner])
+    assert "looks failed, the last one: flagger (shop/web) could not be told to give the canary up (no)" in end.detail
+
+
+async def test_a_patch_waits_for_who_would_serve_and_whose_the_routes_are_side_by_side(clock: HandClock) -> None:
+    asked = asyncio.Event()
+
+    class Waiting(FakeRouter):
+        async def check_baseline(self, release: Release, *, located: str = "") -> str:
+            await asked.wait()
+            return "2 ready endpoints"
+
+    class Asked(HandOwner):
+        async def claims(self, release: Release) -> Claim | None:
+            asked.set()
+            return MINE
+
+    router = Waiting(clock)
+    outcome = await run(router, Asked(router))
+    assert "2 ready endpoints" in outcome.reason

@@ -224,6 +224,7 @@ class MemoryMeter:
         self.cadences: list[Cadence] = []
         self.rounds = 0
         self.answers = 0
+        self.undos = 0
 
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         self.ticks.append(ruling)
@@ -239,6 +240,9 @@ class MemoryMeter:
 
     def telemetry_answered(self, telemetry: str) -> None:
         self.answers += 1
+
+    def undone(self, release: Release) -> None:
+        self.undos += 1
 
     def failed(self, what: str, error: Exception) -> None:
         self.failures.append((what, error))

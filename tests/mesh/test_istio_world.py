@@ -10,7 +10,8 @@ import pytest_asyncio
 from config.settings import Kubernetes, Limits
 from daemon.aio.clock import SystemClock
 from daemon.engine import reverting
-from daemon.engine.guarding import PUT_BACK, Guarding
+from daemon.engine.guarding import Guarding
+from daemon.engine.reasserting import PUT_BACK
 from daemon.engine.reverting import Reverting
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter

@@ -5,6 +5,7 @@ What verdictd does here it does with the rights of the manifest.
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,9 @@ import pytest_asyncio
 from config.settings import Limits
 from daemon.aio.clock import SystemClock
 from daemon.delivery.owners import owners_in
+from daemon.engine.guarding import Guarding
+from daemon.engine.handover import OWNER_TOLD
+from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
@@ -32,6 +36,7 @@ from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require_crds
 from tests.servers.run import until
 
+PROCEDURE = Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=2.0), random=lambda: 0.5)
 RIGHTS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
 
 pytestmark = [
@@ -81,11 +86,10 @@ async def flaggers(api: KubeApiServer, kube: KubeClient, tmp_path_factory: pytes
 
 async def revert(kube: KubeClient, owned: Owned, *, told: bool = True) -> RevertOutcome:
     """The release's, as the daemon does it."""
-    procedure = Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=2.0), random=lambda: 0.5)
     router = IstioRouter(kube)
     placement = await router.locate(owned.release)
     owners = owners_in(kube) if told else ()
-    outcome = await procedure.run(router, owned.release, located=placement.located, owners=owners)
+    outcome = await PROCEDURE.run(router, owned.release, located=placement.located, owners=owners)
     assert outcome.action is Action.REVERT, outcome.reason
     return outcome
 
@@ -103,6 +107,11 @@ async def test_argo_rollouts_puts_the_weights_of_a_rollout_back_when_it_is_told_
 
         await until(is_back, within=20.0)
         assert owned.weights.since(start)[:2] == [0, 10]
+        # What the daemon's guard does about it.
+        guarding = Guarding(reverting=replace(PROCEDURE, limits=Limits(guard_seconds=1.0)))
+        steps = await guarding.reassert(IstioRouter(daemons), owned.release, owners=owners_in(daemons))
+        assert [step.step for step in steps if step.step != OWNER_TOLD] == [PUT_BACK, GUARD_ENDED]
+        assert owned.weights.since(start) == [0, 10, 0]
 
 
 @pytest.mark.usefixtures("argo")

@@ -16,7 +16,8 @@ from daemon.aio.clock import SystemClock
 from daemon.doctor.diagnosis import Code
 from daemon.doctor.examination import Examination
 from daemon.engine import reverting
-from daemon.engine.guarding import PUT_BACK, Guarding
+from daemon.engine.guarding import Guarding
+from daemon.engine.reasserting import PUT_BACK
 from daemon.engine.reverting import Reverting
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound
 from daemon.meshes.envoy import guardedfile

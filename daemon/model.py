@@ -111,7 +111,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         weight: the canary's configured share of the traffic, in percent.
         policy: name of a configured policy.
         artifact: what was deployed, for the record (an image, a package URL).
-        route: name of the route object, when it cannot be found by scanning for the canary.
+        route: name of a route object that must be there; all others that name the canary are taken back all the same.
         deadline: longest watch in seconds; overrides the policy's window when shorter.
     """
 

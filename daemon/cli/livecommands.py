@@ -112,7 +112,7 @@ def revert(commands: "Commands[Parser]") -> None:
     parser.add_argument("--mesh", help="name of a configured mesh; needed when there are several")
     parser.add_argument("--service")
     parser.add_argument("--namespace")
-    parser.add_argument("--route", help="name of the route object, when it cannot be found by the canary")
+    parser.add_argument("--route", help="a route object that must be there, by its name; it limits nothing")
     options.arms(parser)
     parser.add_argument("--dry-run", action="store_true", help="show the routes that would be changed, and change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")

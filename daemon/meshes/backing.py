@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from daemon.kube.endpoints import Endpoint
 from daemon.meshes.references import listed
 
+_MANY = 2
+"""From how many canaries for each pod of the baseline on it is remarked that these take over the load."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodSelector:
@@ -135,4 +138,6 @@ def account(baseline: Backing, canary: Backing) -> str:
     else:
         told = f"{baseline.ready} ready endpoints"
         told += "" if canary.ready is None else f" (the canary has {canary.ready})"
+        if baseline.ready and (canary.ready or 0) >= _MANY * baseline.ready:
+            told += f": {baseline.ready} will have the load of {baseline.ready + (canary.ready or 0)}"
     return told + (f"; {baseline.note}" if baseline.note else "")

@@ -40,8 +40,8 @@ A = TypeVar("A")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Beyond:
-    """What was last known of a release that its routes do not say; as in ``Placement``."""
+class Beyond:
+    """What is known of a release that its routes do not say; the fields are as in ``Placement``."""
 
     elsewhere: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class KubeRouter(Generic[A]):
         arms: what tells the arms.
         beside: kinds of another API that send to the same pods: what of them names the canary is taken back as well. A release is
             none of this mesh's where only they name it.
-        kept: what ``located`` says of ``Placement.elsewhere``, for a process that has not located the release itself.
+        kept: what ``located`` says of what is beyond its routes, for a process that has not located the release itself.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class KubeRouter(Generic[A]):
         routes: Sequence[Routes[A]],
         arms: Arms[A],
         beside: Sequence[Routes[A]] = (),
-        kept: Callable[[str], tuple[str, ...]] = lambda located: (),
+        kept: Callable[[str], Beyond] = lambda located: Beyond(),
     ) -> None:
         self._kube = kube
         self._arms = arms
@@ -76,7 +76,7 @@ class KubeRouter(Generic[A]):
         self._kinds = self._reader.kinds
         self._undoing = KubeUndoing(kube, self._kinds)
         self._known: dict[bytes, tuple[Key, ...]] = {}
-        self._beyond: dict[bytes, _Beyond] = {}
+        self._beyond: dict[bytes, Beyond] = {}
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """See ``RouteFollower.follow``: by a watch of each kind, where the whole cluster's routes may be watched."""
@@ -119,7 +119,7 @@ class KubeRouter(Generic[A]):
         behind = await survey.behind()
         arms = survey.arms if behind.arms is None else behind.arms
         found = [one for route in self._naming(there, arms, release) for one in route.references(arms)]
-        beyond = _Beyond(elsewhere=behind.elsewhere, unread=(*there.unread, *behind.unread))
+        beyond = Beyond(elsewhere=behind.elsewhere, unread=(*there.unread, *behind.unread))
         remember(self._beyond, _key(release), beyond)
         return Placement(
             routes=tuple(found),
@@ -138,7 +138,7 @@ class KubeRouter(Generic[A]):
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         """See ``TrafficRouter.revert``."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        beyond = self._beyond.get(_key(release)) or _Beyond(elsewhere=self._kept(located))
+        beyond = self._beyond.get(_key(release)) or self._kept(located)
         parts = await self._take_back(((key, None) for key in self._known.get(_key(release), ())), arms)
         if not parts:
             there = await self._all(release)

@@ -484,8 +484,8 @@ async def test_one_pod_for_the_load_of_many_is_said(api: Cluster, router: IstioR
     many = [f"b{number}" for number in range(9)]
     put(api, virtual_service(to("web", "v1", 10), to("web", "v2", 90)), versions("v1", "v2"), pod("a", version="v1"))
     put(api, *(pod(name, version="v2") for name in many), behind("web", "a", *many))
-    assert (await router.locate(SUBSETS)).baseline == "1 ready endpoints (the canary has 9)"
-    assert "1 ready endpoints (the canary has 9)" in (await revert(router, SUBSETS)).reason
+    assert (await router.locate(SUBSETS)).baseline == "1 ready endpoints (the canary has 9): 1 will have the load of 10"
+    assert "(the canary has 9): 1 will have the load of 10" in (await revert(router, SUBSETS)).reason
 
 
 async def test_the_check_asks_for_no_more_than_it_needs(api: Cluster, router: IstioRouter) -> None:

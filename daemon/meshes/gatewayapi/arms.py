@@ -19,11 +19,12 @@ _FIX = "name the arm's Service, as web-v2 or web-v2.shop.svc"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """The arms, which pods are under suspicion, and what may send to them that is no route to a Service of theirs."""
+    """The arms, which pods are under suspicion, and what of ``Behind`` a later process must say."""
 
     arms: ServicePair
     canary: PodSelector | None
     elsewhere: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def named(release: Release) -> ServicePair:

@@ -23,7 +23,7 @@ from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.gatewayapi.reading import Discovered, Reader
 from daemon.meshes.gatewayapi.rules import rules
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair
-from daemon.meshes.kuberouter import KubeRouter, remember
+from daemon.meshes.kuberouter import Beyond, KubeRouter, remember
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects, decode, encode
 from daemon.meshes.references import Name, Plan
 from daemon.model import Release
@@ -36,7 +36,7 @@ class GatewayApiRouter(KubeRouter[ServicePair]):
     """The routes of one cluster. Implements ``TrafficRouter``."""
 
     def __init__(self, kube: KubeClient) -> None:
-        super().__init__(kube, routes=[GatewayApiRoutes(kind) for kind in ROUTES], arms=ServiceArms(kube), kept=_elsewhere)
+        super().__init__(kube, routes=[GatewayApiRoutes(kind) for kind in ROUTES], arms=ServiceArms(kube), kept=_kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class ServiceSurvey:
             )
         released = ServiceName(namespace=self.release.namespace, name=self.release.service)
         others = elsewhere(self.objects, arms=arms, released=released, services=self.discovered.services)
-        located = Located(arms=arms, canary=canary.selector, elsewhere=others)
+        located = Located(arms=arms, canary=canary.selector, elsewhere=others, unread=self.discovered.services.unread)
         return Behind(
             account=backing.account(baseline, canary),
             located=encode(located),
@@ -154,9 +154,9 @@ class ServiceSurvey:
         )
 
 
-def _elsewhere(located: str) -> tuple[str, ...]:
+def _kept(located: str) -> Beyond:
     before = decode(located, kind=Located)
-    return () if before is None else before.elsewhere
+    return Beyond() if before is None else Beyond(elsewhere=before.elsewhere, unread=before.unread)
 
 
 def _key(release: Release) -> bytes:

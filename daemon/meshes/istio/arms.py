@@ -20,12 +20,13 @@ from daemon.model import ArmSpec, Release
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """Whose rules count, what the arms were, which pods are under suspicion, and what may send to them that is not touched."""
+    """Whose rules count, what the arms were, which pods are under suspicion, and what of ``Behind`` a later process must say."""
 
     arms: Arms
     clients: tuple[str, ...]
     canary: PodSelector | None
     elsewhere: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def hosts(release: Release) -> dict[str, str]:

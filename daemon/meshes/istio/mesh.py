@@ -7,6 +7,7 @@ from msgspec import Meta
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.kube.rights import WATCHING_PODS, Right, finding, following, taking_back
+from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.istio.controlplane import CONTROL_PLANE
 from daemon.meshes.istio.signs import ARM_SIGNS
 from daemon.meshes.istio.telemetry import SCHEMA
@@ -17,14 +18,22 @@ if TYPE_CHECKING:
 
 _GROUP, _VERSION = "networking.istio.io", "v1"
 
-VIRTUAL_SERVICES = Resource(group=_GROUP, version=_VERSION, plural="virtualservices", kind="VirtualService")
-DESTINATION_RULES = Resource(group=_GROUP, version=_VERSION, plural="destinationrules", kind="DestinationRule")
-WORKLOAD_ENTRIES = Resource(group=_GROUP, version=_VERSION, plural="workloadentries", kind="WorkloadEntry")
-SERVICE_ENTRIES = Resource(group=_GROUP, version=_VERSION, plural="serviceentries", kind="ServiceEntry")
+_EARLIER = ("v1beta1", "v1alpha3")
+"""Before Istio 1.22, in the same words."""
+
+
+def _kind(plural: str, kind: str) -> Resource:
+    return Resource(group=_GROUP, version=_VERSION, plural=plural, kind=kind, earlier=_EARLIER)
+
+
+VIRTUAL_SERVICES = _kind("virtualservices", "VirtualService")
+DESTINATION_RULES = _kind("destinationrules", "DestinationRule")
+WORKLOAD_ENTRIES = _kind("workloadentries", "WorkloadEntry")
+SERVICE_ENTRIES = _kind("serviceentries", "ServiceEntry")
 
 
 class IstioMesh(KubeMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="istio", tag_field="kind"):
-    """Istio: VirtualServices through the API server."""
+    """Istio: VirtualServices, and the Gateway API's routes beside them, through the API server."""
 
     root_namespace: Annotated[
         str,
@@ -72,6 +81,20 @@ _RIGHTS = (
         purpose="by which labels the arms' pods are chosen, and whether another Service chooses them too",
     ),
     taking_back(VIRTUAL_SERVICES),
+    Right(
+        verbs=("get", "list", "watch"),
+        resources=ROUTES,
+        scopes=("everywhere",),
+        purpose="find the Gateway API's routes to the canary, which istiod honours beside VirtualServices",
+        without="the Gateway API's routes are not looked at, and each placement and revert says so",
+    ),
+    Right(
+        verbs=("patch",),
+        resources=ROUTES,
+        scopes=("enforced",),
+        purpose="take the traffic back in them too, where both arms are Services",
+        without="a revert fails where one of the Gateway API's routes sends to the canary",
+    ),
 )
 
 ISTIO = MeshKind(
@@ -79,7 +102,10 @@ ISTIO = MeshKind(
     router=_router,
     telemetry=SCHEMA,
     rights=_RIGHTS,
-    routes="VirtualServices: weights, single destinations, mirrors; HTTP, TCP and TLS; delegates",
+    routes=(
+        "VirtualServices: weights, single destinations, mirrors; HTTP, TCP and TLS; delegates; other names of the canary's pods; "
+        "the Gateway API's routes beside them, where both arms are Services; what is not moved is named"
+    ),
     arms="`subset` or `service`; or `version` or `labels`, by DestinationRules",
     build='istio_build{component="pilot"}',
     control_plane=CONTROL_PLANE,

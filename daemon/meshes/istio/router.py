@@ -11,7 +11,7 @@ from daemon.meshes.istio.beside import GATEWAY_ROUTES
 from daemon.meshes.istio.hosts import Arms, half_spelled
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.surveying import IstioArms
-from daemon.meshes.kuberouter import KubeRouter
+from daemon.meshes.kuberouter import Beyond, KubeRouter
 from daemon.meshes.kuberoutes import decode
 from daemon.meshes.references import Name, Plan
 from daemon.placement import RouteReference
@@ -30,7 +30,7 @@ class IstioRouter(KubeRouter[Arms]):
 
     def __init__(self, kube: KubeClient, *, root_namespace: str = "istio-system", multi_cluster: bool = False) -> None:
         arms = IstioArms(kube, root_namespace=root_namespace, multi_cluster=multi_cluster)
-        super().__init__(kube, routes=[VirtualServices()], beside=GATEWAY_ROUTES, arms=arms, kept=_elsewhere)
+        super().__init__(kube, routes=[VirtualServices()], beside=GATEWAY_ROUTES, arms=arms, kept=_kept)
 
 
 class VirtualServices:
@@ -60,6 +60,6 @@ class VirtualServices:
         return f"; the nearest that is named is {close[0]}{outside}"
 
 
-def _elsewhere(located: str) -> tuple[str, ...]:
+def _kept(located: str) -> Beyond:
     before = decode(located, kind=Located)
-    return () if before is None else before.elsewhere
+    return Beyond() if before is None else Beyond(elsewhere=before.elsewhere, unread=before.unread)

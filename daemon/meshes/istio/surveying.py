@@ -130,7 +130,9 @@ class IstioArms:
         arms = completed(arms, found, baseline=baseline, canary=canary, host=_host_endpoints(discovered, arms))
         remember(self._seen, _key(survey.release), arms)
         others = elsewhere(survey.objects, arms=arms, among=found.among, baseline=baseline, canary=canary)
-        located = Located(arms=replace(arms, shared=()), clients=clients, canary=canary.selector, elsewhere=others)
+        unread = (*found.unread, *_canary_unknown(arms, canary))
+        kept = replace(arms, shared=())
+        located = Located(arms=kept, clients=clients, canary=canary.selector, elsewhere=others, unread=unread)
         beside = services if arms.baseline.host != arms.canary.host else ()
         return Behind(
             account=backing.account(baseline, canary),
@@ -141,7 +143,7 @@ class IstioArms:
                 canary=pods.arm_pods(arms.canary, seen_canary, neighbours=beside),
             ),
             elsewhere=others,
-            unread=(*found.unread, *_canary_unknown(arms, canary)),
+            unread=unread,
         )
 
     def _with_names(self, release: Release, arms: Arms, before: Located | None) -> Arms:

@@ -1,7 +1,7 @@
 """The kinds of objects we read and write, and the paths where the API server keeps them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ class Resource:
         kind: what people and the objects themselves call it.
         earlier: versions that serve as well where the API server has not this one, the best first.
         optional: whether a cluster may do without it.
+        only_version: whether an object is not to be written in another version than this one, though the kind has others.
         subresource: the part of an object that is written on its own, with rights of its own, as ``status``; empty: the object.
     """
 
@@ -29,6 +30,12 @@ class Resource:
     earlier: tuple[str, ...] = ()
     optional: bool = False
     subresource: str = ""
+    only_version: bool = False
+
+    @property
+    def in_earlier_versions(self) -> tuple["Resource", ...]:
+        """The kind in each of its earlier versions, and in no other."""
+        return tuple(replace(self, version=version, earlier=(), only_version=True) for version in self.earlier)
 
     def path(self, *, namespace: str | None = None, name: str | None = None) -> str:
         """The path of one object, of a namespace's, or of all; names are quoted, whatever they hold."""

@@ -21,7 +21,7 @@ from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Unav
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
 from daemon.meshes.kuberoutes import Arms, Objects, Routes
-from daemon.meshes.kubeundoing import KubeUndoing
+from daemon.meshes.kubeundoing import KubeUndoing, key_of
 from daemon.meshes.references import Plan, identity, largest_percent, with_traffic
 from daemon.meshes.routereading import Found, Key, Route, RouteReader, first_error, settled
 from daemon.meshes.undoing import applied, differences, undo_of
@@ -238,8 +238,9 @@ class KubeRouter(Generic[A]):
                 if not plan.operations:
                     return None
                 sent_at = time.time()
-                after = await self._kube.patch(resource, namespace=namespace, name=name, operations=plan.operations)
-                acknowledged_at, undo = time.time(), undo_of(item, after, of=said, resource=str(resource))
+                through = plan.through or resource
+                after = await self._kube.patch(through, namespace=namespace, name=name, operations=plan.operations)
+                acknowledged_at, undo = time.time(), undo_of(item, after, of=said, resource=key_of(through))
                 return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=acknowledged_at, undo=undo)
             except VerdictdError as error:
                 if not isinstance(error, Conflict) or conflicts == _CONFLICTS:

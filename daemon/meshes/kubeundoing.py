@@ -25,7 +25,7 @@ class KubeUndoing:
 
     def __init__(self, kube: KubeClient, resources: Iterable[Resource]) -> None:
         self._kube = kube
-        self._kinds = {str(resource): resource for resource in resources}
+        self._kinds = {key_of(one): one for resource in resources for one in (*resource.in_earlier_versions, resource)}
 
     async def plan(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
         """What would be written in these objects, or why nothing can be."""
@@ -73,6 +73,11 @@ class KubeUndoing:
         if undo.resource not in self._kinds:
             raise Refused(f"{undo.object} is of {undo.resource or 'no API server'}, which is no kind of this mesh's routes")
         return self._kinds[undo.resource]
+
+
+def key_of(resource: Resource) -> str:
+    """``Undo.resource``; with the version where it is written in no other: ``trafficsplits.v1alpha1.split.smi-spec.io``."""
+    return f"{resource.plural}.{resource.version}.{resource.group}" if resource.only_version else str(resource)
 
 
 _AS_BEFORE = RouteChange(detail="as it was before its traffic was taken back")

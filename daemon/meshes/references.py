@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.errors import Refused
+from daemon.kube.resources import Resource
 from daemon.placement import RouteChange, RouteReference
 
 Json = dict[str, Any]
@@ -21,10 +22,14 @@ _NAMES_TOLD = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The JSON Patch of one object, and its changes. Without changes there are no operations either."""
+    """The JSON Patch of one object, and its changes. Without changes there are no operations either.
+
+    ``through``: the kind in the version that it is written in, where that is another one than it was read in.
+    """
 
     operations: tuple[Json, ...]
     changes: tuple[RouteChange, ...]
+    through: Resource | None = None
 
 
 def identity(item: Json) -> Name:

@@ -1,4 +1,4 @@
-"""The plain manifests on a real API server: valid, and with rights that are enough for Istio and the Gateway API and no more."""
+"""The plain manifests on a real API server: valid, and with rights that are enough for these meshes and no more."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,11 +15,15 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, Resource
 from daemon.meshes.gatewayapi.mesh import HTTP_ROUTES
 from daemon.meshes.gatewayapi.router import GatewayApiRouter
+from daemon.meshes.gatewayapi.services import ServicePair
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
+from daemon.meshes.kuberouter import KubeRouter
+from daemon.meshes.smi.router import TrafficSplitRouter
+from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import ArmSpec, Release
 from daemon.ports.routing import TrafficRouter
-from tests.hand import gateway_objects
+from tests.hand import gateway_objects, split_objects
 from tests.packaging.manifests import Json, collection, documents, the
 from tests.servers import locate
 from tests.servers.crds import install_crds
@@ -120,16 +124,33 @@ async def test_the_same_roles_are_enough_for_the_gateway_api(api: KubeApiServer,
         for version in ("v1", "v2"):
             await create(admin, "/api/v1/namespaces/gamma/services", service(f"web-{version}", version=version))
         await create(admin, gateway_objects.routes("httproutes", namespace="gamma"), http_route("gamma"))
-    router = GatewayApiRouter(kube)
-    release = Release(service="web", namespace="gamma", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"))
+    await rights_grow(api, kube, GatewayApiRouter(kube), HTTP_ROUTES, namespace="gamma")
+
+
+async def test_the_same_roles_are_enough_for_splits(api: KubeApiServer, kube: KubeClient) -> None:
+    await install_crds(api, locate.require_crds("smi-of-osm"))
+    split = split_objects.split("v1alpha2", ("web-v1", 90), ("web-v2", 10), namespace="osm")
+    async with api.session() as admin:
+        await create(admin, "/api/v1/namespaces", {"metadata": {"name": "osm"}})
+        for version in ("v1", "v2"):
+            await create(admin, "/api/v1/namespaces/osm/services", service(f"web-{version}", version=version))
+        await create(admin, split_objects.splits("v1alpha2", namespace="osm"), split)
+    await rights_grow(api, kube, TrafficSplitRouter(kube), TRAFFIC_SPLITS, namespace="osm")
+
+
+async def rights_grow(
+    api: KubeApiServer, kube: KubeClient, router: KubeRouter[ServicePair], resource: Resource, *, namespace: str
+) -> None:
+    """From nothing to watching to taking back, by binding the roles in a namespace whose arms are Services."""
+    release = Release(service="web", namespace=namespace, baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"))
     assert "EndpointSlices could not be read" in await router.check_baseline(release)
-    await watched(kube, HTTP_ROUTES)
-    await bind(api, "verdictd-observe", namespace="gamma")
+    await watched(kube, resource)
+    await bind(api, "verdictd-observe", namespace=namespace)
     await eventually(lambda: bound(router, release))
     assert (await router.locate(release)).baseline == "0 ready endpoints (the canary has 0)"
-    with pytest.raises(Forbidden, match="httproutes"):
+    with pytest.raises(Forbidden, match=resource.plural):
         await router.revert(release)
-    await bind(api, "verdictd-enforce", namespace="gamma")
+    await bind(api, "verdictd-enforce", namespace=namespace)
     await eventually(lambda: router.revert(release))
     assert await router.canary_gets_traffic(release) is None
 
@@ -151,6 +172,8 @@ async def test_the_same_roles_are_enough_for_the_gateway_api(api: KubeApiServer,
         ("patch", "gateway.networking.k8s.io", "httproutes", "default"),
         ("patch", "gateway.networking.k8s.io", "gateways", "shop"),
         ("patch", "gateway.networking.k8s.io", "referencegrants", "shop"),
+        ("patch", "split.smi-spec.io", "trafficsplits", "default"),
+        ("delete", "split.smi-spec.io", "trafficsplits", "shop"),
         ("patch", "", "services", "shop"),
         ("patch", "networking.istio.io", "virtualservices", "default"),
         ("list", "", "pods", "default"),

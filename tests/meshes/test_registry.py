@@ -24,6 +24,7 @@ from daemon.meshes.gatewayapi.mesh import GatewayApiMesh
 from daemon.meshes.istio.mesh import IstioMesh
 from daemon.meshes.kind import MeshKind
 from daemon.meshes.kuberouter import KubeRouter
+from daemon.meshes.osm.mesh import OsmMesh
 from daemon.model import ArmSpec, Release
 from daemon.settings import load_settings, settings_schema
 from daemon.telemetry.factory import telemetry_from
@@ -194,7 +195,11 @@ def test_of_our_own_each_kind_is_known_by_its_name() -> None:
 
 
 def test_without_settings_every_mesh_that_needs_only_credentials_can_be_reverted() -> None:
-    assert registry.bare() == {"gateway-api": GatewayApiMesh(telemetry=""), "istio": IstioMesh(telemetry="")}
+    assert registry.bare() == {
+        "gateway-api": GatewayApiMesh(telemetry=""),
+        "istio": IstioMesh(telemetry=""),
+        "osm": OsmMesh(telemetry=""),
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,25 @@ It is named and not touched: a backend of another kind (a ServiceImport, somethi
 and a Service that chooses pods of the canary's among others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from typing import Protocol
 
-from daemon.kube.resources import Json, Resource
-from daemon.meshes.gatewayapi.rules import Backend, parents, rules
+from daemon.kube.resources import Json
+from daemon.meshes.gatewayapi.rules import parents, rules
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair, Services
+from daemon.meshes.kuberoutes import Objects
 from daemon.meshes.references import identity
 
 
-def elsewhere(
-    objects: Mapping[Resource, Sequence[Json]], *, arms: ServicePair, released: ServiceName, services: Services
-) -> tuple[str, ...]:
+class Elsewhere(Protocol):
+    """What may still send to the canary, by the routes of a mesh whose arms are Services."""
+
+    def __call__(self, objects: Objects, /, *, arms: ServicePair, released: ServiceName, services: Services) -> tuple[str, ...]:
+        """See ``elsewhere``."""
+        ...
+
+
+def elsewhere(objects: Objects, /, *, arms: ServicePair, released: ServiceName, services: Services) -> tuple[str, ...]:
     """Each place, with what is named there, in the order of the objects.
 
     Args:
@@ -40,7 +48,7 @@ def _in_route(route: Json, arms: ServicePair, released: ServiceName, services: S
             if backend.service is None:
                 if ours or (backend.raw.get("name"), backend.namespace) == (arms.canary.name, arms.canary.namespace):
                     yield f"{rule.place} ({backend})"
-            elif _chooses_among_others(backend, arms, services):
+            elif chooses_among_others(backend.service, arms=arms, services=services):
                 yield f"{rule.place} ({backend}, which chooses pods of the canary's among others)"
 
 
@@ -50,9 +58,9 @@ def _is_ours(route: Json, arms: ServicePair, released: ServiceName) -> bool:
     return bool(own & set(parents(route))) or any(backend.service in own for rule in rules(route) for backend in rule.backends)
 
 
-def _chooses_among_others(backend: Backend, arms: ServicePair, services: Services) -> bool:
-    service = backend.service
-    if service is None or service == arms.baseline or arms.is_canary(service):
+def chooses_among_others(service: ServiceName, *, arms: ServicePair, services: Services) -> bool:
+    """Whether a Service that is no arm chooses pods of the canary's among others."""
+    if service == arms.baseline or arms.is_canary(service):
         return False
     other, canary = services.choosing(service), services.choosing(arms.canary)
     return other.is_nested(canary) and not other.is_apart(canary)

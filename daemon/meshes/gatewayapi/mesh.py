@@ -36,15 +36,13 @@ def _router(settings: GatewayApiMesh, /, *, kube: "KubeClient", name: str) -> Ro
     return GatewayApiRouter(kube)
 
 
-_RIGHTS = (
-    finding(*ROUTES),
-    following(*ROUTES),
-    Right(
-        verbs=("list",),
-        resources=(REFERENCE_GRANTS,),
-        scopes=("watched",),
-        purpose="whether routes of other namespaces may name the baseline",
-    ),
+READING_GRANTS = Right(
+    verbs=("list",),
+    resources=(REFERENCE_GRANTS,),
+    scopes=("watched",),
+    purpose="whether routes of other namespaces may name the baseline",
+)
+READING_SERVICES = (
     Right(
         verbs=("list",),
         resources=(ENDPOINT_SLICES, PODS),
@@ -58,8 +56,10 @@ _RIGHTS = (
         scopes=("watched",),
         purpose="by which labels the arms' pods are chosen, on which ports they are served, and by which other Services",
     ),
-    taking_back(*ROUTES),
 )
+"""What a mesh whose arms are Services asks of them."""
+
+_RIGHTS = (finding(*ROUTES), following(*ROUTES), READING_GRANTS, *READING_SERVICES, taking_back(*ROUTES))
 
 GATEWAY_API = MeshKind(
     settings=GatewayApiMesh,

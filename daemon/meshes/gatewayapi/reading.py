@@ -38,10 +38,11 @@ class Discovered:
 
 
 class Reader:
-    """Reads one cluster; what a thousand releases ask at the same time is asked once."""
+    """Reads one cluster; what a thousand releases ask at the same time is asked once. ``on_gateways``: whether grants matter."""
 
-    def __init__(self, kube: KubeClient) -> None:
+    def __init__(self, kube: KubeClient, *, on_gateways: bool = True) -> None:
         self._kube = kube
+        self._on_gateways = on_gateways
         self._shared: dict[tuple[Resource, str], SingleFlight[Listing]] = {}
 
     async def discover(self, arms: ServicePair) -> Discovered:
@@ -79,6 +80,8 @@ class Reader:
 
     async def _grants(self, namespace: str) -> Sequence[Json]:
         """Where there is no such thing there are none."""
+        if not self._on_gateways:
+            return ()
         try:
             return await self._listed(REFERENCE_GRANTS, namespace)
         except NotFound:

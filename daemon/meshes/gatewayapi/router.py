@@ -5,7 +5,7 @@ route is pointed from one at the other, was read before it: when the baseline wa
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -18,7 +18,7 @@ from daemon.meshes import backing
 from daemon.meshes.gatewayapi import arms as naming
 from daemon.meshes.gatewayapi import pods, routes
 from daemon.meshes.gatewayapi.arms import Located
-from daemon.meshes.gatewayapi.elsewhere import elsewhere
+from daemon.meshes.gatewayapi.elsewhere import Elsewhere, elsewhere
 from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.gatewayapi.reading import Discovered, Reader
 from daemon.meshes.gatewayapi.rules import rules
@@ -36,7 +36,7 @@ class GatewayApiRouter(KubeRouter[ServicePair]):
     """The routes of one cluster. Implements ``TrafficRouter``."""
 
     def __init__(self, kube: KubeClient) -> None:
-        super().__init__(kube, routes=[GatewayApiRoutes(kind) for kind in ROUTES], arms=ServiceArms(kube), kept=_kept)
+        super().__init__(kube, routes=[GatewayApiRoutes(kind) for kind in ROUTES], arms=ServiceArms(kube), kept=kept_elsewhere)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,25 @@ class GatewayApiRoutes:
 
 
 class ServiceArms:
-    """The arms by name, and their pods. Implements ``daemon.meshes.kuberoutes.Arms``."""
+    """The arms by name, and their pods. Implements ``daemon.meshes.kuberoutes.Arms``.
 
-    def __init__(self, kube: KubeClient) -> None:
-        self._reader = Reader(kube)
+    Args:
+        kube: a client of the cluster.
+        elsewhere: what may still send to the canary by the routes of its mesh.
+        named: the Services that a release names.
+        on_gateways: whether its mesh has routes on Gateways, which may name a Service of another namespace by a grant.
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        *,
+        elsewhere: Elsewhere = elsewhere,
+        named: Callable[[Release], ServicePair] = naming.named,
+        on_gateways: bool = True,
+    ) -> None:
+        self._reader = Reader(kube, on_gateways=on_gateways)
+        self._elsewhere, self._named = elsewhere, named
         self._seen: dict[bytes, ServicePair] = {}
 
     def canary(self, arms: ServicePair) -> str:
@@ -79,7 +94,9 @@ class ServiceArms:
     async def survey(self, release: Release, *, objects: Objects) -> "ServiceSurvey":
         """See ``Arms.survey``."""
         discovered = await self._discover(release)
-        return ServiceSurvey(release=release, discovered=discovered, objects=objects, reader=self._reader)
+        return ServiceSurvey(
+            release=release, discovered=discovered, objects=objects, reader=self._reader, elsewhere=self._elsewhere
+        )
 
     def as_located(self, release: Release, *, located: str) -> ServicePair | None:
         """See ``Arms.as_located``."""
@@ -109,7 +126,7 @@ class ServiceArms:
         return backing.account(baseline, canary)
 
     async def _discover(self, release: Release) -> Discovered:
-        discovered = await self._reader.discover(naming.named(release))
+        discovered = await self._reader.discover(self._named(release))
         if not discovered.services.unread:
             remember(self._seen, _key(release), discovered.arms)
         return discovered
@@ -123,6 +140,7 @@ class ServiceSurvey:
     discovered: Discovered
     objects: Objects
     reader: Reader
+    elsewhere: Elsewhere
 
     @property
     def arms(self) -> ServicePair:
@@ -143,7 +161,7 @@ class ServiceSurvey:
                 baseline.note, path="$.baseline.service", fix="name the baseline's own Service, or this one outright"
             )
         released = ServiceName(namespace=self.release.namespace, name=self.release.service)
-        others = elsewhere(self.objects, arms=arms, released=released, services=self.discovered.services)
+        others = self.elsewhere(self.objects, arms=arms, released=released, services=self.discovered.services)
         located = Located(arms=arms, canary=canary.selector, elsewhere=others, unread=self.discovered.services.unread)
         return Behind(
             account=backing.account(baseline, canary),
@@ -154,7 +172,8 @@ class ServiceSurvey:
         )
 
 
-def _kept(located: str) -> Beyond:
+def kept_elsewhere(located: str) -> Beyond:
+    """What may still send to the canary, and what could not be read, as it was when located."""
     before = decode(located, kind=Located)
     return Beyond() if before is None else Beyond(elsewhere=before.elsewhere, unread=before.unread)
 

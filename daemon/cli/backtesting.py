@@ -14,7 +14,7 @@ import msgspec
 from config.errors import ConfigError, Fault
 from config.identity import policy_hash
 from config.load import load_policy
-from config.policy import Policy
+from config.policy import Failures, Policy
 from config.settings import PrometheusTelemetry, Settings
 from daemon import recordings
 from daemon.cli import rendering
@@ -23,7 +23,7 @@ from daemon.cli.explaining import write_page
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.reverting import arm_of
 from daemon.errors import InvalidInput, NotFound
-from daemon.meshes.registry import schemas
+from daemon.meshes.registry import kinds, schemas
 from daemon.offline.backtest import finding
 from daemon.offline.backtest.moments import moment, shown
 from daemon.offline.backtest.page import page
@@ -33,11 +33,13 @@ from daemon.offline.backtest.words import lines
 from daemon.offline.parallel import available_processes
 from daemon.settings import load_settings
 from daemon.telemetry.history.presence import STEP_SECONDS, Versions
-from daemon.telemetry.history.watching import USUAL, History, Watched, history_from
+from daemon.telemetry.history.watching import USUAL, BesideCounts, History, Watched, history_from
 from daemon.telemetry.outcomes import cannot_tell
 
 _SOURCE = "verdictd backtest"
 _TIMEOUT_SECONDS = 30.0
+_ASK_WHERE_SECONDS = 7 * 86_400.0
+"""Of a longer time it is asked first where it has anything in it."""
 
 
 def run(options: argparse.Namespace) -> Exit:
@@ -86,9 +88,6 @@ def _policies(options: argparse.Namespace, settings: Settings | None) -> list[Na
     given: dict[str, Policy] = {Path(file).name if short else file: load_policy(file) for file in options.policy}
     if not given:
         given = {"default": Policy()} if settings is None else {"default": settings.policies.get("default", Policy())}
-    if len({policy.failures for policy in given.values()}) > 1:
-        differ = "policies that count other requests as failed (failures) cannot be tried on one reading of the past"
-        raise _wrong("--policy", differ, fix="run backtest for each of them")
     return [Named(name=name, policy=policy, hash=policy_hash(policy)) for name, policy in given.items()]
 
 
@@ -99,9 +98,10 @@ async def _seen(
     known = schemas()
     if telemetry.dialect not in known:
         raise _wrong("--dialect", f"{telemetry.dialect!r} is none", fix=f"use one of: {', '.join(known)}")
-    if untold := cannot_tell(known[telemetry.dialect], policies[0].policy.failures):
-        wrong, _, fix = untold[0].rpartition("; ")
-        raise _wrong("--policy", f"{policies[0].name} cannot be honoured: {wrong}", fix=fix)
+    for one in policies:
+        if untold := cannot_tell(known[telemetry.dialect], one.policy.failures):
+            wrong, _, fix = untold[0].rpartition("; ")
+            raise _wrong("--policy", f"{one.name} cannot be honoured: {wrong}", fix=fix)
     now = time.time()
     line = ProgressLine()
     try:
@@ -113,6 +113,7 @@ async def _seen(
             sleep=asyncio.sleep,
             entry=f"{options.config}: telemetry.{options.telemetry or '*'}" if options.prometheus is None else "--config",
             address=None if options.prometheus is None else "--prometheus",
+            beside_counts=_beside(telemetry.dialect),
         ) as history:
             pasts = await _found(options, history, now=now, line=line) if _is_search(options) else _pasts(options, now=now)
             return [
@@ -123,6 +124,13 @@ async def _seen(
             ]
     finally:
         line.end()
+
+
+def _beside(dialect: str) -> BesideCounts:
+    """Of the first kind of mesh that has this telemetry."""
+    mine = [kind for kind in kinds().values() if kind.telemetry.name == dialect]
+    planes, signs = [one.control_plane for one in mine], [one.arm_signs for one in mine]
+    return BesideCounts(control_plane=next(filter(None, planes), None), arm_signs=next(filter(None, signs), None))
 
 
 def _pasts(options: argparse.Namespace, *, now: float) -> list[Past]:
@@ -154,6 +162,12 @@ async def _found(options: argparse.Namespace, history: History, *, now: float, l
     def progress(done: float) -> None:
         line.show("looking for releases" + (f": {100 * done:.0f} %" if line.live else ""), stage="looking")
 
+    if end - begin > _ASK_WHERE_SECONDS:
+        line.show("looking for where the server's data begin", stage="looking for where")
+        if (there := await versions.begin(begin, end)) is None:
+            raise NotFound(finding.none_found(0, options.service, namespace))
+        begin = max(begin, there)
+        line.show(rendering.clean(f"nothing is there before {shown(begin)} (UTC)"), stage="found where")
     present = await versions.between(begin, end, progress=progress)
     pasts = finding.found(
         present,
@@ -165,15 +179,8 @@ async def _found(options: argparse.Namespace, history: History, *, now: float, l
         presume=options.presume,
     )
     if not pasts:
-        raise NotFound(_none_found(len(present), options.service, namespace))
+        raise NotFound(finding.none_found(len(present), options.service, namespace))
     return [msgspec.structs.replace(past, begin=await versions.came(past.release.canary, seen_at=past.begin)) for past in pasts]
-
-
-def _none_found(versions: int, service: str, namespace: str) -> str:
-    if not versions:
-        return f"no series of {namespace}/{service} in that time: is it older than what is kept there, or named otherwise?"
-    known = f"{versions} version{'s' if versions > 1 else ''} by workload and version label, and none came beside another"
-    return f"no release of {namespace}/{service} in that time: {known}; list them in a file (--releases)"
 
 
 async def _one(
@@ -189,13 +196,13 @@ async def _one(
 ) -> Seen:
     longest = max(one.policy.window_seconds for one in policies)
     end = min(past.end or past.begin + longest, now)
-    source = f"{options.prometheus or options.config} {options.telemetry or ''} {history.schema.name}"
-    failures = policies[0].policy.failures
-    if failures != USUAL:
-        source += f" {msgspec.json.encode(failures).decode()}"
-    path = folder / recording_name(past, end=end, tick_seconds=options.tick, late_seconds=options.late, source=source)
-    if path.exists():
-        return Seen(past=past, recording=path)
+    # One recording for each thing that policies call a failure; the first policy that does stands in it.
+    by_failures = {one.policy.failures: one.policy for one in reversed(policies)}
+    names = {failures: _name(past, history, options, failures=failures, end=end) for failures in by_failures}
+    paths = {failures: folder / name for failures, name in names.items()}
+    seen = Seen(past=past, recordings=tuple(paths[one.policy.failures] for one in policies))
+    if all(path.exists() for path in paths.values()):
+        return seen
     words = f"{of[0]} of {of[1]}: {arm_words(past.release.canary)} of {shown(past.begin)}"
 
     def progress(done: float) -> None:
@@ -203,12 +210,21 @@ async def _one(
 
     try:
         watched = await history.watched(
-            past.release, begin=past.begin, end=end, failures=failures, late_seconds=options.late, progress=progress
+            past.release, begin=past.begin, end=end, failures=list(paths), late_seconds=options.late, progress=progress
         )
     except NotFound as error:
         return Seen(past=past, problem=str(error))
-    _keep(path, past, watched, policy=policies[0].policy)
-    return Seen(past=past, recording=path)
+    for (failures, path), one in zip(paths.items(), watched, strict=True):
+        _keep(path, past, one, policy=by_failures[failures])
+    return seen
+
+
+def _name(past: Past, history: History, options: argparse.Namespace, *, failures: Failures, end: float) -> str:
+    """Of the recording that is counted by what these call a failure."""
+    source = f"{options.prometheus or options.config} {options.telemetry or ''} {history.schema.name}"
+    if failures != USUAL:
+        source += f" {msgspec.json.encode(failures).decode()}"
+    return recording_name(past, end=end, tick_seconds=options.tick, late_seconds=options.late, source=source)
 
 
 def _keep(path: Path, past: Past, watched: Watched, *, policy: Policy) -> None:

@@ -84,6 +84,30 @@ async def test_what_is_counted_is_what_the_pods_served_and_is_asked_for_once(wor
     assert again.out == first.out, "the server is gone, and nobody asked for it"
 
 
+async def test_policies_that_call_other_requests_failed_are_each_judged_by_their_own_word(world: Path, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("usual.yaml", "blind.yaml")]
+    for file, text in zip(files, ("{}", "failures: {status: [404]}"), strict=True):
+        file.write_text(text, encoding="utf-8")
+    kept = tmp_path / "kept"
+    async with past(world) as server:
+        done = await backtest(server, kept, *named(BAD), "--label", "bad", "--json", "--policy", *map(str, files))
+    assert done.code == 0, done.err
+    [row] = json.loads(done.out)["rows"]
+    usual, blind = row["verdicts"]
+    assert (usual["verdict"], blind["verdict"]) == ("rollback", "promote")
+    requests, errors = served(BAD, until=BAD.end)
+    assert counted(Path(usual["recording"])) == (requests, errors)
+    assert counted(Path(blind["recording"])) == (requests, 0)
+
+
+async def test_however_far_back_is_looked_the_server_is_asked_where_its_data_begin(world: Path, tmp_path: Path) -> None:
+    async with past(world) as server:
+        done = await backtest(server, tmp_path / "kept", "--from", "0", "--to", str(START + 5400), "--presume")
+    assert done.code == 0, done.err
+    assert "nothing is there before 2026-09-" in done.err
+    assert done.out.endswith("disturbs 0 of the 1 good\n")
+
+
 async def test_a_server_that_gives_little_at_once_is_asked_for_less_and_counts_stay_the_same(world: Path, tmp_path: Path) -> None:
     async with past(world, flags=["--query.max-samples=800"]) as server:
         done = await backtest(server, tmp_path / "kept", *named(GOOD), "--label", "healthy", "--json")

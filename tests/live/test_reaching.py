@@ -188,7 +188,7 @@ async def test_the_past_behind_such_a_proxy_is_counted_all_the_same(tmp_path: Pa
         async with history_from(
             made, schema=schema, tick_seconds=None, pause_seconds=0.0, sleep=asyncio.sleep, entry="telemetry.prom"
         ) as history:
-            watched = await history.watched(WATCH.release, begin=start, end=start + 600.0)
+            [watched] = await history.watched(WATCH.release, begin=start, end=start + 600.0)
     shown = [one.ok + one.failed for _, one in scrapes(new, 0)]
     assert sum(sample.canary.requests for sample in watched.samples if sample.canary) == shown[-1] - shown[0]
 

@@ -52,7 +52,7 @@ async def test_a_history_that_is_read_equals_what_live_readings_of_the_same_scra
         async with history_from(
             settings, schema=schema, tick_seconds=1.0, pause_seconds=0.0, sleep=asyncio.sleep, entry="telemetry.prom"
         ) as history:
-            watched = await history.watched(watch.release, begin=begin, end=end)
+            [watched] = await history.watched(watch.release, begin=begin, end=end)
     past = Sums()
     for sample in watched.samples:
         for place, arm in enumerate((sample.baseline, sample.canary)):

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from config.settings import PrometheusTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.meshes.registry import schemas
 from daemon.telemetry.factory import telemetry_from
+from daemon.telemetry.history.watching import history_from
 from tests.hand.servers import app_of, serving
 from tests.live.native_exporter import NativeExporter, Observed, spread
 from tests.servers.prometheus import prometheus
@@ -33,6 +35,21 @@ def observed(workload: str, *, resolution: int, floats: bool) -> Observed:
     return Observed(labels, resolution=resolution, floats=floats)
 
 
+async def from_history(url: str, *, begin: float, end: float) -> dict[str, int]:
+    """How many latencies of each arm the same release had, read from the server's past."""
+    made = PrometheusTelemetry(url=url, dialect="istio", tick_seconds=TICK)
+    async with history_from(
+        made, schema=schemas()["istio"], tick_seconds=TICK, pause_seconds=0.0, sleep=asyncio.sleep, entry="telemetry.prom"
+    ) as history:
+        [watched] = await history.watched(workloads().release, begin=begin, end=end)
+    found: dict[str, int] = {}
+    for sample in watched.samples:
+        for name, arm in (("baseline", sample.baseline), ("canary", sample.canary)):
+            if arm is not None and isinstance(arm.latency, Latency):
+                found[name] = found.get(name, 0) + sum(arm.latency.counts)
+    return found
+
+
 @pytest.mark.parametrize("floats", [False, True])
 async def test_all_durations_are_counted_once_on_bounds_that_both_arms_have(tmp_path: Path, floats: bool) -> None:
     baseline, canary = (observed(f"web-v{arm + 1}", resolution=4 - 2 * arm, floats=floats) for arm in (0, 1))
@@ -46,6 +63,7 @@ async def test_all_durations_are_counted_once_on_bounds_that_both_arms_have(tmp_
             PrometheusTelemetry(url=server.url, dialect="istio", tick_seconds=TICK), clock=SystemClock(), schemas=schemas()
         ) as telemetry,
     ):
+        began_at = time.time()
         for one in (baseline, canary):
             one.durations_ms += spread(1.0, 1.3, 20)
         counted: dict[str, int] = {"baseline": 0, "canary": 0}
@@ -69,6 +87,8 @@ async def test_all_durations_are_counted_once_on_bounds_that_both_arms_have(tmp_
                         sums[name] += latency.sum_ms
                 await asyncio.sleep(TICK / 4)
         assert bounds_ms is not None
+        past = await from_history(server.url, begin=began_at, end=time.time() + 3.0 * TICK)
+    assert past == {"baseline": 60, "canary": 30}, "the same latencies once more, from what the server keeps"
     assert counted == {"baseline": 60, "canary": 30}
     for name, durations in (("baseline", list(spread(3.0, 1.05, 60))), ("canary", list(spread(4.0, 1.05, 30)))):
         edges = (0.0, *bounds_ms, float("inf"))

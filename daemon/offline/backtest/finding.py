@@ -56,6 +56,14 @@ def found(
     return pasts
 
 
+def none_found(versions: int, service: str, namespace: str) -> str:
+    """Why there is no release, by how many versions were there."""
+    if not versions:
+        return f"no series of {namespace}/{service} in that time: is it older than what is kept there, or named otherwise?"
+    known = f"{versions} version{'s' if versions > 1 else ''} by workload and version label, and none came beside another"
+    return f"no release of {namespace}/{service} in that time: {known}; list them in a file (--releases)"
+
+
 def _spans(key: tuple[tuple[str, str], ...], moments: Sequence[float], step_seconds: float) -> Iterator[_Span]:
     arm = msgspec.convert(dict(key), ArmSpec)
     ordered = sorted(moments)

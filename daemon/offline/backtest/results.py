@@ -5,7 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from config.policy import Policy
+from analyzers.ruling import Ruling
+from config.policy import Failures, Policy
 from daemon.offline.backtest.past import Past
 from daemon.offline.replay.comparing import Compared, Tally, spread
 from daemon.offline.replay.lockstep import Judged, Unusable, judge_all
@@ -20,10 +21,13 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A past release and its recording, or the reason why there is none."""
+    """A past release and its recordings, or the reason why there is none.
+
+    ``recordings``: for each policy the one that was counted by what it calls a failure, in the policies' order.
+    """
 
     past: Past
-    recording: Path | None = None
+    recordings: tuple[Path, ...] = ()
     problem: str = ""
 
 
@@ -31,13 +35,17 @@ class WouldBe(msgspec.Struct, frozen=True, kw_only=True):
     """What one policy would have done. ``verdict`` is null where the recording ends before its decision."""
 
     policy: str
+    recording: str
     verdict: str | None
     after_seconds: float
     reason: str
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One release. ``verdicts`` has one entry for each policy, or none where ``problem`` says why it could not be judged."""
+    """One release. ``verdicts`` has one entry for each policy, or none where ``problem`` says why it could not be judged.
+
+    ``recording``: by which the first of them judged.
+    """
 
     past: Past
     recording: str | None
@@ -59,21 +67,16 @@ def judged(seen: Sequence[Seen], *, policies: Sequence[Named], processes: int) -
     Raises:
         Unavailable: a worker process was killed.
     """
-    paths = [one.recording for one in seen if one.recording is not None]
-    results = judge_all(paths, policies=[one.policy for one in policies], processes=processes)
+    rulings = _rulings(seen, policies=policies, processes=processes)
     tallies = [Tally() for _ in policies]
     rows = []
-    for one in seen:
-        if one.recording is None:
-            rows.append(Row(past=one.past, recording=None, problem=one.problem))
+    for one, found in zip(seen, rulings, strict=True):
+        if isinstance(found, str):
+            rows.append(Row(past=one.past, recording=str(one.recordings[0]) if one.recordings else None, problem=found))
             continue
-        match next(results):
-            case Unusable() as fault:
-                rows.append(Row(past=one.past, recording=str(one.recording), problem=str(fault.error)))
-            case Judged() as result:
-                rows.append(_row(one, result, policies=policies))
-                for tally, ruling in zip(tallies, result.rulings, strict=True):
-                    tally.add(ruling, one.past.label)
+        rows.append(_row(one, found, policies=policies))
+        for tally, ruling in zip(tallies, found, strict=True):
+            tally.add(ruling, one.past.label)
     compared = tuple(
         tally.compared(policy=named.name, policy_hash=named.hash) for tally, named in zip(tallies, policies, strict=True)
     )
@@ -81,17 +84,44 @@ def judged(seen: Sequence[Seen], *, policies: Sequence[Named], processes: int) -
     return Backtest(rows=tuple(rows), policies=compared, answers=(*answers, *_left_out(rows)))
 
 
-def _row(seen: Seen, result: Judged, *, policies: Sequence[Named]) -> Row:
+def _rulings(seen: Sequence[Seen], *, policies: Sequence[Named], processes: int) -> list[list[Ruling] | str]:
+    """The last ruling on each release under each policy, or why it could not be judged.
+
+    Policies that call the same requests failed are judged on the same recordings, and those are read once for them.
+    """
+    found: list[list[Ruling] | str] = [one.problem or [] for one in seen]
+    places: dict[Failures, list[int]] = {}
+    for place, named in enumerate(policies):
+        places.setdefault(named.policy.failures, []).append(place)
+    ended: list[dict[int, Ruling]] = [{} for _ in seen]
+    for those in places.values():
+        numbers = [number for number, one in enumerate(seen) if one.recordings]
+        paths = [seen[number].recordings[those[0]] for number in numbers]
+        results = judge_all(paths, policies=[policies[place].policy for place in those], processes=processes)
+        for number, result in zip(numbers, results, strict=True):
+            match result:
+                case Unusable() as fault:
+                    found[number] = str(fault.error)
+                case Judged():
+                    ended[number] |= dict(zip(those, result.rulings, strict=True))
+    return [
+        one if isinstance(one, str) else [rulings[at] for at in range(len(policies))]
+        for one, rulings in zip(found, ended, strict=True)
+    ]
+
+
+def _row(seen: Seen, rulings: Sequence[Ruling], *, policies: Sequence[Named]) -> Row:
     verdicts = tuple(
         WouldBe(
             policy=named.name,
+            recording=str(recording),
             verdict=None if ruling.outcome == "continue" else ruling.outcome,
             after_seconds=ruling.t,
             reason=ruling.reason,
         )
-        for named, ruling in zip(policies, result.rulings, strict=True)
+        for named, recording, ruling in zip(policies, seen.recordings, rulings, strict=True)
     )
-    return Row(past=seen.past, recording=str(seen.recording), verdicts=verdicts)
+    return Row(past=seen.past, recording=str(seen.recordings[0]), verdicts=verdicts)
 
 
 def _answer(rows: Sequence[Row], place: int) -> str:

@@ -16,6 +16,8 @@ STEP_SECONDS = 60.0
 _FINE_SECONDS = 5.0
 _PIECE_SECONDS = 86_400.0
 _NARROWEST_SECONDS = 3_600.0
+_LONGEST_SECONDS = 10_000 * _PIECE_SECONDS
+"""As many steps of a day as a server gives at once."""
 
 Presence = dict[tuple[tuple[str, str], ...], list[float]]
 """Moments at which versions were there, by the fields that name each (``workload``, ``version``)."""
@@ -40,7 +42,32 @@ class Versions:
         wanted = {view.arms.service: service, view.arms.namespace: namespace}
         matchers = [f"__name__={quoted(view.requests)}"]
         matchers += [f"{label}={quoted(value)}" for label, value in (*view.always, *wanted.items()) if label is not None]
-        self._query = f"count by ({','.join(self._fields)}) ({{{','.join(matchers)}}})"
+        self._series = f"{{{','.join(matchers)}}}"
+        self._query = f"count by ({','.join(self._fields)}) ({self._series})"
+
+    async def begin(self, since: float, end: float) -> float | None:
+        """Since when there can be anything of the service, to the day and not too late; null: nothing is there at all.
+
+        No series is missed that was there for five minutes, which is as long as a server takes one to be there.
+
+        Raises:
+            VerdictdError: the server cannot be asked.
+        """
+        at, width = since, _LONGEST_SECONDS
+        query = f"count(count_over_time({self._series}[1d:5m]))"
+        while at < end:
+            until = min(at + width, end + _PIECE_SECONDS)
+            try:
+                items = await self._asking.steps(query, begin=at, end=until, step_seconds=_PIECE_SECONDS)
+            except TooMuch:
+                if width <= _PIECE_SECONDS:
+                    raise
+                width = max(_PIECE_SECONDS, width / 4.0)
+                continue
+            if there := [moment for item in items for moment, _ in item.values]:
+                return max(since, min(there) - _PIECE_SECONDS)
+            at = until
+        return None
 
     async def between(self, begin: float, end: float, *, progress: Callable[[float], None] = lambda _: None) -> Presence:
         """When each was there, at steps of ``STEP_SECONDS``.

@@ -4,11 +4,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Generic, TypeVar
 
 from daemon.telemetry.counters.collection import Collection, Timing
+from daemon.telemetry.counters.native import CustomBounds
 from daemon.telemetry.counters.series import SampleKind, Series, SeriesIndex
 from daemon.telemetry.history.asking import Asking, TooMuch
-from daemon.telemetry.prometheus.answer import ENDED, Item, learned
+from daemon.telemetry.prometheus.answer import ENDED, Item, NativeSample, learned, native
 from daemon.telemetry.prometheus.query import metadata_query, queries
 from daemon.telemetry.schema import Schema
 from daemon.telemetry.wire import number
@@ -38,23 +40,32 @@ class SetClock:
         self.moment += seconds
 
 
+V = TypeVar("V", str, NativeSample)
+"""What one sample is: a number as it is written, or a native histogram."""
+
+
 @dataclass(slots=True)
-class _Held:
+class _Held(Generic[V]):
     """The raw samples of one series that are at hand, in order of time."""
 
     times: list[float] = field(default_factory=list)
-    values: list[str] = field(default_factory=list)
+    values: list[V] = field(default_factory=list)
 
-    def add(self, samples: Iterable[tuple[float, str]]) -> None:
+    def add(self, samples: Iterable[tuple[float, V]]) -> None:
         """Neighbouring pieces share their edge, by some servers."""
         for at, value in samples:
-            if value != ENDED and (not self.times or at > self.times[-1]):
+            if not _ended(value) and (not self.times or at > self.times[-1]):
                 self.times.append(at)
                 self.values.append(value)
 
     def forget(self, *, before: float) -> None:
         gone = bisect_right(self.times, before)
         del self.times[:gone], self.values[:gone]
+
+
+def _ended(value: str | NativeSample) -> bool:
+    """Whether it is no sample, but the mark that its series has ended."""
+    return (value if isinstance(value, str) else value.sum) == ENDED
 
 
 class HistorySource:
@@ -93,7 +104,9 @@ class HistorySource:
         self.late_seconds = 0.0
         self.instances: set[str] = set()
         self._spacing_seconds = 0.0
-        self._held: dict[bytes, _Held] = {}
+        self._held: dict[bytes, _Held[str]] = {}
+        self._natives: dict[bytes, _Held[NativeSample]] = {}
+        self._custom: dict[str, CustomBounds] = {}
         self._loaded_to: float | None = None
 
     @property
@@ -134,6 +147,8 @@ class HistorySource:
             begin = self._loaded_to = until
             for held in self._held.values():
                 held.forget(before=min(moment, until) - LOOKBACK_SECONDS)
+            for natives in self._natives.values():
+                natives.forget(before=min(moment, until) - LOOKBACK_SECONDS)
             self._learn_spacing()
 
     async def collect(self) -> Collection:
@@ -147,10 +162,14 @@ class HistorySource:
             collected.met += 1
             if (series := self._series(key)) is not None:
                 self._take(series, held, first, last, into=collected)
+        for key, natives in self._natives.items():
+            last, first = bisect_right(natives.times, now), bisect_right(natives.times, now - stale)
+            if first < last and (series := self._series(key)) is not None and series.label_set.arms:
+                self._take_native(series, natives, first, last, into=collected)
         collected.drop_copies()
         return collected
 
-    def _take(self, series: Series, held: _Held, first: int, last: int, *, into: Collection) -> None:
+    def _take(self, series: Series, held: _Held[str], first: int, last: int, *, into: Collection) -> None:
         if series.of_target:
             for place in range(first, last):
                 value = number(held.values[place], path=series.identity)
@@ -165,6 +184,19 @@ class HistorySource:
         spacing = self._spacing_seconds if before is None else at - before
         value = number(held.values[last - 1], path=series.identity)
         into.add(series, value, target=series.target, pod=series.pod, at=at, before=before, spacing_seconds=spacing)
+
+    def _take_native(self, series: Series, held: _Held[NativeSample], first: int, last: int, *, into: Collection) -> None:
+        at, before = held.times[last - 1], held.times[last - 2] if last - first > 1 else None
+        custom = self._custom.setdefault(series.identity.partition("{")[0], CustomBounds())
+        into.add_histogram(
+            series,
+            native(held.values[last - 1], custom=custom, path=series.identity),
+            target=series.target,
+            pod=series.pod,
+            at=at,
+            before=before,
+            spacing_seconds=self._spacing_seconds if before is None else at - before,
+        )
 
     async def _piece(self, begin: float, end: float) -> None:
         """All families over the same stretch of time, or none."""
@@ -195,7 +227,11 @@ class HistorySource:
 
     def _hold(self, found: Sequence[Item]) -> None:
         for item in found:
-            self._held.setdefault(bytes(item.metric), _Held()).add(item.values)
+            key = bytes(item.metric)
+            if item.histograms:
+                self._natives.setdefault(key, _Held()).add(item.histograms)
+            if values := item.values:
+                self._held.setdefault(key, _Held()).add(values)
 
     def _learn_spacing(self) -> None:
         """Once, and then it stays: a tick has one length throughout a recording."""

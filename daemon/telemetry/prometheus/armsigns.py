@@ -12,7 +12,7 @@ import msgspec
 from daemon.armpods import ArmPods
 from daemon.model import ArmSpec, Reading, Signal, Watch
 from daemon.telemetry.prometheus.query import quoted
-from daemon.telemetry.prometheus.slowly import Row, SlowQuestion, raw
+from daemon.telemetry.prometheus.slowly import Question, Row, raw
 from daemon.telemetry.signs import KIND, ArmSigns, asked
 from daemon.telemetry.wire import literal
 
@@ -27,7 +27,7 @@ class ArmQuestions:
         matchers: labels that all series have.
     """
 
-    def __init__(self, asking: SlowQuestion, *, signs: Mapping[str, ArmSigns], matchers: Mapping[str, str]) -> None:
+    def __init__(self, asking: Question, *, signs: Mapping[str, ArmSigns], matchers: Mapping[str, str]) -> None:
         self._asking = asking
         self._signs = signs
         self._these = [f"{label}={quoted(value)}" for label, value in matchers.items()]

@@ -11,7 +11,7 @@ import msgspec
 from analyzers.counts import Effect
 from daemon.model import Reading, Signal, Watch
 from daemon.telemetry.prometheus.query import quoted
-from daemon.telemetry.prometheus.slowly import SlowQuestion, raw
+from daemon.telemetry.prometheus.slowly import Question, raw
 from daemon.telemetry.signs import KIND, ControlPlane, Sign, asked
 
 _ALIVE = "alive"
@@ -40,7 +40,7 @@ class ControlPlanes:
 
     def __init__(
         self,
-        asking: SlowQuestion,
+        asking: Question,
         *,
         planes: Mapping[str, ControlPlane],
         kind_of: Mapping[str, str],

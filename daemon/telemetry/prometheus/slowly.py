@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from yarl import URL
 
@@ -18,7 +19,7 @@ EVERY_SECONDS = 15.0
 """So often it is asked while somebody reads."""
 BELIEVED_SECONDS = 60.0
 """So long an answer counts while no newer one comes."""
-_RAW = "[1s:1s]"
+RAW = "[1s:1s]"
 """Makes raw samples of an expression's answer, the one form that is read."""
 
 Row = tuple[Mapping[str, str], float]
@@ -27,7 +28,40 @@ Row = tuple[Mapping[str, str], float]
 
 def raw(parts: Sequence[str]) -> str:
     """One question of several expressions, whose answers have labels that tell them apart."""
-    return f"({' or '.join(parts)}){_RAW}"
+    return f"({' or '.join(parts)}){RAW}"
+
+
+class Question(Protocol):
+    """What those ask by who make signals of answers; see ``SlowQuestion``."""
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Of the last answer."""
+        ...
+
+    @property
+    def longest_bytes(self) -> int:
+        """Of what names those that are asked for."""
+        ...
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to ask again."""
+        ...
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the last answer still counts."""
+        ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last question was not answered."""
+        ...
+
+    def ask(self, question: str) -> None:
+        """Ask this; nobody waits for the answer."""
+        ...
 
 
 class SlowQuestion:

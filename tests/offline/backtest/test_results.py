@@ -45,7 +45,7 @@ def seen(
     ]
     file = folder / f"{version}.jsonl"
     file.write_text("\n".join(map(json.dumps, [head, *body])) + "\n", encoding="utf-8")
-    return Seen(past=past(version, label=label, onset=onset), recording=file)
+    return Seen(past=past(version, label=label, onset=onset), recordings=(file,))
 
 
 def past(version: str, *, label: Literal["healthy", "bad"] | None, onset: float = 0.0) -> Past:
@@ -56,13 +56,18 @@ def past(version: str, *, label: Literal["healthy", "bad"] | None, onset: float 
     )
 
 
+def twice(one: Seen) -> Seen:
+    """The same recording for both of two policies."""
+    return msgspec.structs.replace(one, recordings=one.recordings * 2)
+
+
 def told(folder: Path) -> Backtest:
     return judged(
         [
-            seen(folder, "v2", label="bad", errors=100, onset=60.0),
+            twice(seen(folder, "v2", label="bad", errors=100, onset=60.0)),
             Seen(past=past("v3", label="bad"), problem="no series of <it>"),
-            seen(folder, "v4", label="healthy"),
-            seen(folder, "v5", label=None, errors=100),
+            twice(seen(folder, "v4", label="healthy")),
+            twice(seen(folder, "v5", label=None, errors=100)),
         ],
         policies=named(strict=STRICT, lenient=lenient()),
         processes=1,
@@ -80,7 +85,7 @@ def test_the_answer_says_for_each_policy_what_was_caught_and_who_was_disturbed(t
 def test_a_release_that_was_rolled_back_before_it_was_bad_was_disturbed(tmp_path: Path) -> None:
     early = seen(tmp_path, "v2", label="bad", errors=100)
     past_ = past("v2", label="bad", onset=300.0)
-    (answer,) = judged([Seen(past=past_, recording=early.recording)], policies=named(strict=STRICT), processes=1).answers
+    (answer,) = judged([Seen(past=past_, recordings=early.recordings)], policies=named(strict=STRICT), processes=1).answers
     assert answer == "strict: catches 0 of the 1 bad; rolls back 1 of them before they were bad"
 
 
@@ -88,12 +93,25 @@ def test_a_recording_that_cannot_be_read_is_said_to_be_and_the_others_are_judged
     broken = tmp_path / "broken.jsonl"
     broken.write_text("{}\n", encoding="utf-8")
     found = judged(
-        [Seen(past=past("v3", label="bad"), recording=broken), seen(tmp_path, "v4", label="healthy")],
+        [Seen(past=past("v3", label="bad"), recordings=(broken,)), seen(tmp_path, "v4", label="healthy")],
         policies=named(strict=STRICT),
         processes=1,
     )
     assert str(broken) in found.rows[0].problem
     assert found.rows[1].verdicts[0].verdict == "promote"
+
+
+def test_each_policy_is_judged_on_what_was_counted_by_its_own_word(tmp_path: Path) -> None:
+    mild, harsh = (seen(tmp_path, version, label="bad", errors=errors) for version, errors in (("v2", 1), ("v3", 100)))
+    both = Seen(past=mild.past, recordings=(mild.recordings[0], harsh.recordings[0], mild.recordings[0]))
+    other = msgspec.convert({"warmup_seconds": 0.0, "failures": {"status": [404]}}, Policy)
+    found = judged([both], policies=named(strict=STRICT, teapots=other, lenient=lenient()), processes=1)
+    [row] = found.rows
+    assert [one.verdict for one in row.verdicts] == ["promote", "rollback", "promote"]
+    assert [Path(one.recording).name for one in row.verdicts] == ["v2.jsonl", "v3.jsonl", "v2.jsonl"]
+    gone = Seen(past=mild.past, recordings=(mild.recordings[0], tmp_path / "gone.jsonl", mild.recordings[0]))
+    [row] = judged([gone], policies=named(strict=STRICT, teapots=other, lenient=lenient()), processes=1).rows
+    assert "gone.jsonl" in row.problem
 
 
 def test_a_recording_that_is_too_short_is_undecided(tmp_path: Path) -> None:

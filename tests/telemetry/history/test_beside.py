@@ -9,7 +9,7 @@ from daemon.errors import Forbidden
 from daemon.telemetry.history.asking import TooMuch
 from daemon.telemetry.history.beside import Weights, scrape_seconds
 from daemon.telemetry.prometheus.answer import Item
-from tests.telemetry.history.test_watching import BEGIN, END, RELEASE, Server, history
+from tests.telemetry.history.test_watching import BEGIN, END, RELEASE, Server, history, only
 
 STEPS = [(BEGIN - 10.0, "0"), (BEGIN + 60.0, "5"), (BEGIN + 120.0, "20"), (BEGIN + 180.0, "NaN"), (BEGIN + 240.0, "50")]
 
@@ -62,7 +62,7 @@ async def test_the_weight_that_flagger_had_set_is_that_of_each_tick(namespaced: 
     server = Telling()
     server.narrowest = narrowest
     server.gauges = (gauge(STEPS, **namespaced), gauge([(BEGIN, "99")], namespace="elsewhere"))
-    found = weights_of((await history(server).watched(RELEASE, begin=BEGIN, end=END)).samples)
+    found = weights_of((await only(history(server).watched(RELEASE, begin=BEGIN, end=END))).samples)
     assert [found[t] for t in (0.0, 50.0, 60.0, 70.0, 110.0, 130.0, 190.0, 240.0, 300.0)] == [0, 0, 0, 5, 5, 20, None, None, 50]
 
 
@@ -77,7 +77,7 @@ async def test_a_tick_has_the_mean_weight_of_the_time_that_it_covers() -> None:
 async def test_a_weight_that_is_no_more_told_is_not_known() -> None:
     server = Telling()
     server.gauges = (gauge([(BEGIN - 250.0, "30"), (BEGIN - 240.0, "120")], namespace="shop"),)
-    found = weights_of((await history(server).watched(RELEASE, begin=BEGIN, end=END)).samples)
+    found = weights_of((await only(history(server).watched(RELEASE, begin=BEGIN, end=END))).samples)
     assert set(found.values()) == {None}
 
 
@@ -85,12 +85,12 @@ async def test_a_weight_that_a_person_gives_stands() -> None:
     server = Telling()
     server.gauges = (gauge(STEPS, namespace="shop"),)
     steady = msgspec.structs.replace(RELEASE, weight=10.0)
-    found = weights_of((await history(server).watched(steady, begin=BEGIN, end=END)).samples)
+    found = weights_of((await only(history(server).watched(steady, begin=BEGIN, end=END))).samples)
     assert set(found.values()) == {None}, "it is in the release"
 
 
 async def counted_at(server: Server, *, late_seconds: float | None = None) -> list[float]:
-    watched = await history(server).watched(RELEASE, begin=BEGIN, end=END, late_seconds=late_seconds)
+    watched = await only(history(server).watched(RELEASE, begin=BEGIN, end=END, late_seconds=late_seconds))
     return [sample.t for sample in watched.samples if sample.canary is not None]
 
 

@@ -59,6 +59,36 @@ async def test_steps_are_met_once_each_however_little_is_given_at_once(most_step
     assert max(end - begin for _, begin, end in server.queries_asked) <= 60.0 * most_steps
 
 
+class Late(Steps):
+    """Has nothing before a moment."""
+
+    since = 12_345.6 * DAY
+
+    async def steps(self, query: str, *, begin: float, end: float, step_seconds: float) -> list[Item]:
+        await super().steps(query, begin=begin, end=end, step_seconds=step_seconds)
+        assert query.startswith("count(count_over_time({")
+        assert "[1d:5m]" in query
+        at = [begin + step_seconds * n for n in range(int((end - begin) / step_seconds) + 1)]
+        times = [(one, "1") for one in at if one >= self.since]
+        return [Item(metric=msgspec.Raw(b"{}"), numbers=times)] if times else []
+
+
+@pytest.mark.parametrize("most_steps", [11_000, 700])
+async def test_where_data_begin_is_asked_in_few_questions_however_far_back(most_steps: int) -> None:
+    server = Late(most_steps=most_steps)
+    begin = await versions(server).begin(0.0, 20_000 * DAY)
+    assert begin is not None
+    assert Late.since - DAY <= begin <= Late.since
+    assert len(server.queries_asked) <= (2 if most_steps == 11_000 else 20)
+
+
+async def test_what_begins_before_the_time_asked_for_is_looked_for_from_there_and_nothing_is_nothing() -> None:
+    assert await versions(Late()).begin(13_000.25 * DAY, 13_100 * DAY) == 13_000.25 * DAY
+    assert await versions(Late()).begin(0.0, 12_000 * DAY) is None
+    with pytest.raises(TooMuch):
+        await versions(Late(most_steps=0.5)).begin(0.0, 12_000 * DAY)
+
+
 async def test_a_server_that_does_not_give_an_hour_is_given_up() -> None:
     with pytest.raises(TooMuch):
         await versions(Steps(most_steps=5)).between(0.0, DAY)

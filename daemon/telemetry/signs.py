@@ -72,6 +72,7 @@ class ArmSign:
             for the matchers of the arms, and comes last in each selector; ``$by`` for the labels that tell them apart.
         series: without which nothing is known of it.
         several: what an arm's samples come to together.
+        against_baseline: where the first value of the baseline is half of the canary's or more, it is only said of the canary too.
         words: for a person; ``{whose}`` is the arm, ``{v0}`` the first value, rounded up, and ``{p0}`` the same of a part of one.
     """
 
@@ -82,12 +83,14 @@ class ArmSign:
     series: str
     several: Literal["sum", "max"]
     words: str
+    against_baseline: bool = False
 
-    def signal(self, values: Sequence[float], *, about: About) -> Signal:
-        """It stands, with these values."""
+    def signal(self, values: Sequence[float], *, about: About, baseline: float = 0.0) -> Signal:
+        """It stands, with these values. ``baseline``: the first one of the baseline; 0 where it does not stand there."""
         told = {f"v{at}": f"{math.ceil(value)}" for at, value in enumerate(values)}
         told |= {f"p{at}": percent(value) for at, value in enumerate(values)}
-        effect: Effect = self.effect if about == "canary" else "says"
+        alike = self.against_baseline and 2.0 * baseline >= values[0]
+        effect: Effect = self.effect if about == "canary" and not alike else "says"
         return Signal(kind=self.kind, about=about, effect=effect, words=self.words.format(whose=f"the {about}", **told))
 
 

@@ -90,6 +90,13 @@ class Proxy:
 
         return list(await asyncio.gather(*(one() for _ in range(often)))) if at_once else [await one() for _ in range(often)]
 
+    async def gives_up(self, arm: int, often: int) -> None:
+        """Clients that go long before there is an answer."""
+        for _ in range(often):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await self.send(arm, 1)
+
 
 @asynccontextmanager
 async def proxy(folder: Path) -> AsyncIterator[tuple[Proxy, str]]:
@@ -142,9 +149,44 @@ async def test_retries_that_hide_failures_are_told_with_what_users_saw_and_what_
     assert found.keys() == {("canary", "retries")}
     retries = found["canary", "retries"]
     assert retries.effect == "says"
-    said = re.fullmatch(r"the canary failed (\d+) % of the attempts within 2 min; with retries, users saw 0 % fail", retries.words)
+    said = re.fullmatch(
+        r"the canary failed (\d+) % of the attempts within 2 min \((\d+) % of those that were tried again by an answer, "
+        r"the others by none\); with retries, users saw 0 % fail",
+        retries.words,
+    )
     assert said, retries.words
     assert 45 <= int(said[1]) <= 55
+    assert int(said[2]) >= 95, "each of them was answered 503"
+
+
+async def test_clients_that_give_up_on_the_canary_and_not_on_the_baseline_hold_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signs, "WITHIN_SECONDS", 4)
+    async with proxy(tmp_path) as (it, url), asking(url, ARM_SIGNS) as one:
+        it.failing = False
+        async with asyncio.timeout(60.0):
+            for _ in range(12):
+                await it.send(0, 5)
+                await it.send(1, 5)
+                assert await told(one) == {}, "all are answered, one after the other"
+            it.slow_seconds = 0.5
+            found: dict[tuple[str, str], Signal] = {}
+            while ("canary", "gave_up") not in found:
+                it.slow_seconds = 0.0
+                await it.send(0, 3)
+                it.slow_seconds = 0.5
+                await it.gives_up(1, 3)
+                found = await told(one)
+            holds = found["canary", "gave_up"]
+            assert found.keys() == {("canary", "gave_up")}
+            assert holds.effect == "holds"
+            assert re.fullmatch(r"clients gave up on \d+ % of the requests to the canary within 2 min, .+", holds.words)
+            while ("baseline", "gave_up") not in found or found["canary", "gave_up"].effect == "holds":
+                for arm in (0, 1):
+                    await it.gives_up(arm, 3)
+                found = await told(one)
+    assert {signal.effect for signal in found.values()} == {"says"}, "the baseline's clients go as well"
 
 
 async def test_breakers_that_are_open_and_endpoints_that_are_ejected_are_told(tmp_path: Path) -> None:

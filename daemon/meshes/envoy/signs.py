@@ -10,6 +10,10 @@ from daemon.telemetry.signs import ArmSign, ArmSigns
 from daemon.telemetry.wire import literal
 
 
+_LEAST_GONE = 5
+"""Fewer clients that go are nobody's fault, whatever share they are of few requests."""
+
+
 def _sum(series: str) -> str:
     return f"sum by ($by) (increase({series}[$within]))"
 
@@ -34,10 +38,14 @@ def cluster_signs(*, response_class: str, failed: str) -> tuple[ArmSign, ...]:
             expressions=(
                 f"(({failures} + {retries}) / ({seen} + {retries}) and {retries} / {seen} > 0.001)",
                 f"({failures} / {seen})",
+                f"({_sum('envoy_cluster_retry_upstream_rq_xx{$those}')} / {retries})",
             ),
             series="envoy_cluster_upstream_rq_retry",
             several="max",
-            words="{whose} failed {p0} of the attempts within 2 min; with retries, users saw {p1} fail",
+            words=(
+                "{whose} failed {p0} of the attempts within 2 min ({p2} of those that were tried again by an answer, "
+                "the others by none); with retries, users saw {p1} fail"
+            ),
         ),
         ArmSign(
             kind="ejected",
@@ -63,6 +71,42 @@ def cluster_signs(*, response_class: str, failed: str) -> tuple[ArmSign, ...]:
             series="envoy_cluster_ssl_connection_error",
             words="{v0} TLS connections to {whose} failed within 2 min",
         ),
+    )
+
+
+def _given_up(response: str, *, offset: str = "") -> str:
+    """How many requests, since the proxies began, were sent and neither answered nor are still waited for, by their clients or by
+    the proxy: Envoy counts no answer for those whose clients have gone, and no reset where it speaks HTTP/1.
+
+    An attempt that is tried again is no request. What Envoy answers itself it has not sent: where that is much, less is told.
+    """
+
+    def total(name: str) -> str:
+        return f"sum by ($by) (envoy_cluster_upstream_rq_{name}{{$those}}{offset})"
+
+    return f"({total('total')} - {total('retry')} - {total('active')} - {response})"
+
+
+def _gave_up() -> ArmSign:
+    """Requests whose clients had gone before there was an answer, which no other counter of a plain Envoy has."""
+
+    def answered(offset: str = "") -> str:
+        every = "sum by ($by) (envoy_cluster_upstream_rq_{}{{$those}}{})"
+        return f"({every.format('xx', offset)} or 0 * {every.format('total', offset)})"
+
+    # Not by increase(): a class of answers that is new begins with its first scrape, and would be missing here.
+    before = " offset $within"
+    gone = f"({_given_up(answered())} - {_given_up(answered(before), offset=before)})"
+    ended = f"(({answered()} - {answered(before)} >= 0) + {gone})"
+    return ArmSign(
+        kind="gave_up",
+        effect="holds",
+        against_baseline=True,
+        by="cluster",
+        expressions=(f"(({gone} >= {_LEAST_GONE}) / {ended} > 0.05)",),
+        series="envoy_cluster_upstream_rq_total",
+        several="max",
+        words="clients gave up on {p0} of the requests to {whose} within 2 min, before there was an answer",
     )
 
 
@@ -97,7 +141,7 @@ def _cluster(release: Release, arm: ArmSpec) -> str | None:
 
 
 ARM_SIGNS = ArmSigns(
-    signs=cluster_signs(response_class="envoy_response_code_class", failed="5"),
+    signs=(*cluster_signs(response_class="envoy_response_code_class", failed="5"), _gave_up()),
     clusters=_cluster,
     install={"cluster": "keep envoy_cluster_.* where series are dropped; a cluster without outlier detection has none of it"},
 )

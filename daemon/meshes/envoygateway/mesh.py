@@ -2,6 +2,7 @@
 
 from config.settings import Mesh
 from daemon.meshes.envoy.controlplane import heard_of
+from daemon.meshes.envoy.signs import ARM_SIGNS
 from daemon.meshes.envoygateway.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind
 
@@ -14,6 +15,7 @@ ENVOY_GATEWAY = MeshKind(
     settings=EnvoyGatewayMesh,
     telemetry=SCHEMA,
     control_plane=heard_of("Envoy Gateway"),
+    arm_signs=ARM_SIGNS,
     arms="`service`: the cluster, as `httproute/shop/web/rule/0/backend/1`; a rule's backends must have clusters of their own",
     proven="Envoy with clusters of such names",
     from_proxies="requests and gRPC: pages and raw bins of an Envoy whose clusters have the names that it gives them",

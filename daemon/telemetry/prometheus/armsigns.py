@@ -10,10 +10,10 @@ from typing import Literal
 import msgspec
 
 from daemon.armpods import ArmPods
-from daemon.model import ArmSpec, Reading, Signal, Watch
+from daemon.model import ArmSpec, Reading, Watch
 from daemon.telemetry.prometheus.query import quoted
 from daemon.telemetry.prometheus.slowly import Question, Row, raw
-from daemon.telemetry.signs import KIND, ArmSigns, asked
+from daemon.telemetry.signs import KIND, ArmSign, ArmSigns, asked
 from daemon.telemetry.wire import literal
 
 _ARMS: Sequence[Literal["canary", "baseline"]] = ("canary", "baseline")
@@ -42,7 +42,12 @@ class ArmQuestions:
         of_mesh = self._signs.get(str(watch.release.mesh))
         if of_mesh is None or not self._asking.fresh:
             return reading
-        signals = [one for about in _ARMS for one in _stands(of_mesh, watch, about, self._asking.rows)]
+        stand = {about: dict(_stands(of_mesh, watch, about, self._asking.rows)) for about in _ARMS}
+        signals = [
+            sign.signal(values, about=about, baseline=stand["baseline"].get(sign, [0.0])[0])
+            for about, found in stand.items()
+            for sign, values in found.items()
+        ]
         return msgspec.structs.replace(reading, signals=(*reading.signals, *signals))
 
     def _parts(self, watches: Sequence[Watch]) -> Iterator[str]:
@@ -79,8 +84,10 @@ def _arm(watch: Watch, about: Literal["canary", "baseline"]) -> tuple[ArmSpec, A
     return getattr(watch.release, about), pods
 
 
-def _stands(of_mesh: ArmSigns, watch: Watch, about: Literal["canary", "baseline"], rows: Iterable[Row]) -> Iterator[Signal]:
-    """The signs that stand for an arm."""
+def _stands(
+    of_mesh: ArmSigns, watch: Watch, about: Literal["canary", "baseline"], rows: Iterable[Row]
+) -> Iterator[tuple[ArmSign, list[float]]]:
+    """The signs that stand for an arm, with their values."""
     spec, pods = _arm(watch, about)
     names = {(pod.namespace, pod.name) for pod in pods.pods or ()}
     pattern = of_mesh.clusters(watch.release, spec)
@@ -94,4 +101,4 @@ def _stands(of_mesh: ArmSigns, watch: Watch, about: Literal["canary", "baseline"
         found = [mine.get(f"{watch.release.mesh}/{sign.kind}/{at}", []) for at in range(len(sign.expressions))]
         if found[0]:
             together = sum if sign.several == "sum" else max
-            yield sign.signal([float(together(some)) if some else 0.0 for some in found], about=about)
+            yield sign, [float(together(some)) if some else 0.0 for some in found]

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import aiohttp
 from yarl import URL
@@ -25,6 +25,13 @@ from daemon.errors import InvalidInput, PermanentError, Refused, VerdictdError
 _WIRE_BYTES = 64 * 1024
 """Read ahead of one answer, at most twice as much."""
 R = TypeVar("R", bound=Reader)
+
+
+class WholeAnswer(NamedTuple):
+    """A body in one, and the headers that came with it, whose names are looked up in any case."""
+
+    body: bytes
+    headers: Mapping[str, str]
 
 
 class HttpClient:
@@ -145,18 +152,29 @@ class HttpClient:
 
     async def whole(self, url: URL) -> bytes:
         """The answer to a GET, in one. For what is short, or must not wait for room. Raises ``VerdictdError``."""
-        async with self._answer(url, by=self.deadline(), encoding="identity") as (response, _):
+        return (await self.exchange(url)).body
+
+    async def exchange(self, url: URL, *, put: bytes | None = None) -> WholeAnswer:
+        """The same with its headers. ``put``: JSON to PUT there; a GET where there is none. Raises ``VerdictdError``."""
+        async with self._answer(url, put=put, by=self.deadline(), encoding="identity") as (response, _):
             if encoding := response.headers.get("Content-Encoding"):
                 raise Refused(f"{_where(url)} answered in the encoding {encoding[:40]!r}, which was not asked for")
             body, ceiling = bytearray(), self._ceiling(url)
             while chunk := await response.content.readany():
                 ceiling(len(body) + len(chunk))
                 body += chunk
-            return bytes(body)
+            return WholeAnswer(bytes(body), response.headers)
 
     @asynccontextmanager
     async def _answer(
-        self, url: URL, *, by: float, encoding: str, form: Mapping[str, str] | None = None, question: bool = False
+        self,
+        url: URL,
+        *,
+        by: float,
+        encoding: str,
+        form: Mapping[str, str] | None = None,
+        put: bytes | None = None,
+        question: bool = False,
     ) -> AsyncIterator[tuple[aiohttp.ClientResponse, Exchange]]:
         """An answer with status 200, its body still to come."""
         exchange = Exchange(_where(url), credentials=self._identity.credentials, timeout_seconds=self._timeout_seconds)
@@ -167,7 +185,7 @@ class HttpClient:
                 exchange.reading_credentials = False
                 asked = self._asked(url, shown)
                 exchange.secrets = asked.secrets
-                async with self._sent(url, form, shown, encoding=encoding) as response:
+                async with self._sent(url, form if put is None else put, shown, encoding=encoding) as response:
                     try:
                         await self._check(response, asked, question=question)
                         yield response, exchange
@@ -176,13 +194,16 @@ class HttpClient:
                         raise
 
     def _sent(
-        self, url: URL, form: Mapping[str, str] | None, shown: Shown, *, encoding: str
+        self, url: URL, data: Mapping[str, str] | bytes | None, shown: Shown, *, encoding: str
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = {**self._headers, "Accept-Encoding": encoding}
         if shown.authorization is not None:
             headers["Authorization"] = shown.authorization
-        method = "GET" if form is None else "POST"
-        return self._opened().request(method, url.with_user(None), data=form, headers=headers, allow_redirects=False, ssl=shown.tls)
+        if isinstance(data, bytes):
+            method, headers["Content-Type"] = "PUT", "application/json"
+        else:
+            method = "GET" if data is None else "POST"
+        return self._opened().request(method, url.with_user(None), data=data, headers=headers, allow_redirects=False, ssl=shown.tls)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -219,6 +219,17 @@ async def test_a_token_file_that_is_no_file_is_told_and_holds_no_thread(tmp_path
         assert honest.asked == []
 
 
+async def test_what_is_put_goes_out_as_json_with_the_token_and_its_answer_comes_with_its_headers(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("tell-nobody")
+    async with server(says(b"true", X_Index="7")) as honest, client(token_file=str(tmp_path / "token")) as http:
+        answer = await http.exchange(honest.url, put=b"{}")
+    assert (answer.body, answer.headers["x-index"]) == (b"true", "7")
+    [asked] = honest.asked
+    assert asked.startswith("PUT ")
+    assert "Content-Type: application/json" in asked
+    assert "Authorization: Bearer tell-nobody" in asked
+
+
 async def test_cookies_are_not_kept() -> None:
     async with server(says(b"{}", Set_Cookie="id=1; Path=/")) as hostile, client() as http:
         for _ in range(2):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from daemon.meshes.consul.entries import RESOURCES, Entry, EntryKind, Target, edited, of_api, of_object
@@ -29,9 +29,10 @@ def router(*destinations: Json | None, name: str = "web") -> Json:
     return {"kind": "service-router", "name": name, "routes": routes}
 
 
-def resolver(name: str = "web", *, subsets: Sequence[str] = ("v1", "v2"), **fields: Any) -> Json:
-    """With a subset for each version."""
-    known = {one: {"filter": f"Service.Meta.version == {one}"} for one in subsets}
+def resolver(name: str = "web", *, subsets: Sequence[str] | Mapping[str, str] = ("v1", "v2"), **fields: Any) -> Json:
+    """With a subset for each version, or for these versions."""
+    versions = subsets if isinstance(subsets, Mapping) else {one: one for one in subsets}
+    known = {one: {"filter": f"Service.Meta.version == {version}"} for one, version in versions.items()}
     return {"kind": "service-resolver", "name": name, **({"subsets": known} if known else {}), **fields}
 
 

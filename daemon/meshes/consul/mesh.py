@@ -1,31 +1,81 @@
-"""Consul's service mesh: its row. Its telemetry is read; its routes are not steered."""
+"""Consul's service mesh, over its HTTP API: what is written of it in the settings, and its row."""
 
-from config.settings import Mesh
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from config.settings import BaseUrl, FileName, Mesh, Positive
 from daemon.meshes.consul.telemetry import SCHEMA
 from daemon.meshes.envoy.controlplane import heard_of
 from daemon.meshes.envoy.mesh import CONNECTIONS_NOTE, GRPC_NOTE
-from daemon.meshes.kind import MeshKind
+from daemon.meshes.kind import MeshKind, Router
+
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
+
+_Named = Annotated[str, Meta(min_length=1)]
 
 
 class ConsulMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="consul", tag_field="kind"):
-    """Consul's service mesh, observed only."""
+    """Consul's service mesh anywhere (machines, Nomad): config entries over its HTTP API, written with check-and-set."""
 
+    address: Annotated[BaseUrl, Meta(description="Base URL of an agent or a server, e.g. http://127.0.0.1:8500.")]
+    token_file: Annotated[FileName | None, Meta(description="A file holding an ACL token, read anew for each request.")] = None
+    ca_file: Annotated[FileName | None, Meta(description="PEM bundle to trust in place of the system's; read anew too.")] = None
+    client_certificate_file: Annotated[
+        FileName | None, Meta(description="PEM: what we show where it asks for certificates; read anew when it changes.")
+    ] = None
+    client_key_file: Annotated[
+        FileName | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
+    ] = None
+    datacenter: Annotated[
+        _Named | None, Meta(description="Whose config entries are read and written; default the agent's own datacenter.")
+    ] = None
+    namespace: Annotated[
+        _Named | None, Meta(description="Consul Enterprise: of the arms and of the entries that are read; default none is named.")
+    ] = None
+    partition: Annotated[
+        _Named | None, Meta(description="Consul Enterprise: of the arms and of the entries that are read; default none is named.")
+    ] = None
+    request_timeout_seconds: Annotated[Positive, Meta(description="Longest wait for an answer.")] = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse a key that nothing would be shown with."""
+        if self.client_key_file is not None and self.client_certificate_file is None:
+            raise ValueError("client_key_file is given and client_certificate_file is not; give both or none")
+
+
+def _router(settings: ConsulMesh, /, *, kube: "KubeClient", name: str) -> Router:
+    del kube  # there is no cluster
+    from daemon.meshes.consul.router import ConsulRouter
+
+    return ConsulRouter(settings, setting=f"meshes.{name}")
+
+
+FROM_PROXIES = (
+    "requests and latencies by service and subset: pages of Envoys that a Consul 1.14 has configured (a server that is "
+    "optional); gRPC too: raw bins of an Envoy with clusters of such names"
+)
+NOTES = (
+    GRPC_NOTE,
+    CONNECTIONS_NOTE,
+    "A split that no longer names a subset drops its counters at once; one of weight 0 keeps them.",
+    "A denied intention is a 403 at who asks, and counts as served.",
+)
 
 CONSUL = MeshKind(
     settings=ConsulMesh,
+    router=_router,
     telemetry=SCHEMA,
+    connections=11,
     control_plane=heard_of("Consul"),
+    routes=(
+        "config entries over HTTP: splits of service-splitter, destinations of service-router, redirects and default subsets of "
+        "service-resolver; failovers are named, and not touched; an entry of consul-k8s is refused"
+    ),
     arms="`subset` of the service, or `service`, at those who ask",
-    proven="Consul and its Envoys",
-    from_proxies=(
-        "requests and latencies by service and subset: pages of Envoys that a Consul 1.14 has configured (a server that is "
-        "optional); gRPC too: raw bins of an Envoy with clusters of such names"
-    ),
+    proven="Consul 1.14 (a server that is optional), its sidecars and their traffic",
+    from_proxies=FROM_PROXIES,
     from_records="connections",
-    notes=(
-        GRPC_NOTE,
-        CONNECTIONS_NOTE,
-        "A split that no longer names a subset drops its counters at once; one of weight 0 keeps them.",
-        "A denied intention is a 403 at who asks, and counts as served.",
-    ),
+    notes=NOTES,
 )

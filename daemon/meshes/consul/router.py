@@ -1,0 +1,275 @@
+"""Consul's router over its HTTP API: each config entry that names the canary is read, planned for and written with check-and-set.
+
+Entries are listed anew each time: three short answers say all that there is. Each entry is then a matter of its own: one that is
+refused, or that somebody else writes all the time, holds up no other. The release names the arms; what its resolvers say of them
+is read beside that, and where that cannot be done in time they are what they were when the watch began.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from daemon.aio.backoff import pauses
+from daemon.aio.singleflight import SingleFlight
+from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, TransientError, Unavailable, VerdictdError
+from daemon.meshes.consul import arms as naming
+from daemon.meshes.consul import instances, routes
+from daemon.meshes.consul.api import Access, ConsulApi, Entries, modify_index
+from daemon.meshes.consul.arms import Located
+from daemon.meshes.consul.elsewhere import elsewhere, resolver_of
+from daemon.meshes.consul.entries import DEFAULT, KINDS, Entry, EntryKind, Target, edited
+from daemon.meshes.consul.instances import Backing, Chosen
+from daemon.meshes.consul.routes import Arms, Rewrite
+from daemon.meshes.kuberouter import settled
+from daemon.meshes.kuberoutes import decode, encode
+from daemon.meshes.references import largest_percent, nearest, with_traffic
+from daemon.model import Release
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteReference, split_percent
+from daemon.standing import Standing
+
+log = logging.getLogger(__name__)
+
+_CONFLICTS = 5
+"""How often an entry that somebody else has written meanwhile is read and planned anew at once."""
+_CRD_WAY = "write its object in Kubernetes: have the release on a mesh of the kind consul-kubernetes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _There:
+    """The entries that could be read, what is hidden from us, and why a kind could not be read."""
+
+    entries: tuple[Entry, ...]
+    hidden: tuple[str, ...]
+    failed: tuple[tuple[EntryKind, VerdictdError], ...]
+
+
+class ConsulRouter:
+    """The config entries of one Consul. Implements ``TrafficRouter`` and ``RouteFollower``.
+
+    Args:
+        access: where it is.
+        setting: where that stands in the settings.
+    """
+
+    def __init__(self, access: Access, *, setting: str) -> None:
+        self._api = ConsulApi(access, setting=setting)
+        self._all = {kind: SingleFlight(partial(self._api.entries, kind)) for kind in KINDS}
+        self._named = partial(naming.named, namespace=access.namespace or DEFAULT, partition=access.partition or DEFAULT)
+        there = [f"{word} {name}" for word, name in (("namespace", access.namespace), ("partition", access.partition)) if name]
+        self._beyond = (f"config entries of others than {' and '.join(there)}",) if there else ()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def locate(self, release: Release) -> Placement:
+        """See ``TrafficRouter.locate``. ``release.route`` must be the name of an entry."""
+        there = await self._read()
+        if there.failed:
+            raise there.failed[0][1]
+        arms = naming.resolved(self._named(release), there.entries)
+        if release.route is not None and release.route not in (known := {one.name for one in there.entries}):
+            raise NotFound(f"there is no config entry {release.route!r} that routes ({nearest(release.route, known)})")
+        found = [one for entry in there.entries for one in _references(entry, arms)]
+        if not found:
+            raise NotFound(self._not_named(there, arms))
+        if all(one.owner for one in found):
+            owned = f"every config entry that names the canary is written by {found[0].owner}, which would undo what we write"
+            raise InvalidInput(owned, path="$.mesh", fix=_CRD_WAY)
+        baseline, canary = await self._backings(arms, there.entries, hidden=there.hidden)
+        if baseline.chosen.missing:
+            raise NotFound(f"the baseline, {arms.baseline}, is not there: {baseline.chosen.missing}")
+        if (same := instances.same(baseline, canary)) is not None:
+            raise InvalidInput(same, path="$.canary", fix="wait until the canary has instances of its own, or name those it has")
+        return Placement(
+            routes=tuple(found),
+            canary_percent=largest_percent(found),
+            baseline=instances.account(baseline, canary),
+            located=encode(Located(arms=arms, canary_filter=canary.chosen.expression)),
+            elsewhere=elsewhere(there.entries, arms=arms),
+            unread=(*there.hidden, *self._beyond),
+        )
+
+    async def check_baseline(self, release: Release, *, located: str = "") -> str:
+        """See ``TrafficRouter.check_baseline``: by the health of instances that Consul has now."""
+        before = decode(located, kind=Located)
+        resolvers = await self._all["service-resolver"]()
+        try:
+            arms = before.arms if before is not None else naming.resolved(self._named(release), resolvers.items)
+        except InvalidInput as error:
+            raise Blocked(f"there is nothing that the traffic could go back to: {error}") from error
+        baseline, canary = await self._backings(arms, resolvers.items, hidden=(resolvers.hidden,) * bool(resolvers.hidden))
+        harm = instances.harm(baseline, canary, convicted=None if before is None else before.canary_filter)
+        if harm is not None:
+            raise Blocked(harm)
+        return instances.account(baseline, canary)
+
+    async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+        """See ``TrafficRouter.revert``."""
+        there = await self._read()
+        arms = self._arms(release, located, there)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._take_back(one, arms)) for one in there.entries]
+        parts = [part for task in tasks if (part := task.result()) is not None]
+        now = time.time()
+        parts += [
+            PatchedObject(object=ObjectName(kind=kind, name=f"every {kind}"), failure=error, sent_at=now, acknowledged_at=now)
+            for kind, error in there.failed
+        ]
+        written = [one for one in parts if one.failure is None]
+        if not written:
+            if failures := [one.failure for one in parts if one.failure is not None]:
+                # What can be tried again is told before what cannot.
+                raise min(failures, key=lambda error: not isinstance(error, TransientError))
+            return PatchReceipt(nothing="no config entry gives the canary anything", sent_at=now, acknowledged_at=now)
+        return PatchReceipt(
+            parts=tuple(parts),
+            sent_at=min(one.sent_at for one in written),
+            acknowledged_at=max(one.acknowledged_at for one in written),
+        )
+
+    async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
+        """See ``TrafficRouter.canary_gets_traffic``: as Consul has it now; its proxies follow within a quarter of a second."""
+        there = await self._read()
+        arms = self._arms(release, located, there)
+        found = with_traffic(one for entry in there.entries for one in _references(entry, arms))
+        if found is None and there.failed:
+            raise there.failed[0][1]
+        return found
+
+    async def follow(self, changed: Callable[[], None]) -> None:
+        """See ``RouteFollower.follow``: each kind's entries are asked for until they change, again and again."""
+        async with asyncio.TaskGroup() as group:
+            for kind in KINDS:
+                group.create_task(self._follow(kind, changed), name=f"watch of {kind}")
+
+    async def weight(self, release: Release, *, located: str = "") -> float | None:
+        """See ``RouteFollower.weight``. A split behind another service's splitter is a part of a part, and says none."""
+        before = decode(located, kind=Located)
+        if before is None:
+            raise NotFound("its routes have not been located")
+        there = await self._read()
+        if there.failed:
+            raise there.failed[0][1]
+        naming_it = [(entry, one) for entry in there.entries for one in _references(entry, before.arms)]
+        if any(one.kind == "weight" and entry.name != release.service for entry, one in naming_it):
+            return None
+        return split_percent(one for _, one in naming_it)
+
+    async def _follow(self, kind: EntryKind, changed: Callable[[], None]) -> None:
+        standing, waits, index = Standing(f"watch of {kind}"), pauses(), 0
+        while True:
+            try:
+                now = await (self._api.changed(kind, since=index) if index else self._api.entries(kind))
+            except VerdictdError as error:
+                standing.fails(str(error))
+                await asyncio.sleep(next(waits))
+                continue
+            standing.works()
+            waits = pauses()
+            if now.index != index:
+                changed()
+            # An index that goes back is that of a Consul that was restored; without one nothing can be waited for.
+            index = now.index if now.index >= index else 0
+            if not now.index:
+                await asyncio.sleep(next(waits))
+
+    def _arms(self, release: Release, located: str, there: _There) -> Arms:
+        """The arms during a revert: as they were located, and else by what the entries say now."""
+        if (before := decode(located, kind=Located)) is not None:
+            return before.arms
+        named = self._named(release)
+        if not naming.is_outright(named) and (failed := dict(there.failed).get("service-resolver")) is not None:
+            raise failed
+        return naming.resolved(named, there.entries)
+
+    async def _read(self) -> _There:
+        """Every entry that routes and that we may read. Raises why none could be."""
+        results = dict(zip(KINDS, await settled(self._all[kind]() for kind in KINDS), strict=True))
+        failed = tuple((kind, one) for kind, one in results.items() if isinstance(one, VerdictdError))
+        if len(failed) == len(KINDS):
+            raise failed[0][1]
+        found = {kind: one for kind, one in results.items() if isinstance(one, Entries)}
+        hidden = tuple(f"of {kind} entries, {one.hidden}" for kind, one in found.items() if one.hidden)
+        return _There(entries=tuple(item for one in found.values() for item in one.items), hidden=hidden, failed=failed)
+
+    async def _backings(self, arms: Arms, entries: Sequence[Entry], *, hidden: tuple[str, ...]) -> tuple[Backing, Backing]:
+        both = (arms.baseline, arms.canary)
+        found = await settled(self._backing(one, entries, hidden="; ".join(hidden)) for one in both)
+        for one in found:
+            if isinstance(one, VerdictdError):
+                raise one
+        baseline, canary = (one for one in found if isinstance(one, Backing))
+        return baseline, canary
+
+    async def _backing(self, target: Target, entries: Sequence[Entry], *, hidden: str) -> Backing:
+        resolver = resolver_of(entries, target)
+        if resolver is None and target.subset and hidden:
+            return Backing(target=target, chosen=Chosen(expression=None), hidden=hidden)
+        chosen = instances.chosen(target, resolver)
+        if chosen.missing:
+            return Backing(target=target, chosen=chosen)
+        found = await self._api.instances(target.service, expression=chosen.expression or "")
+        ready = (one for one in found.items if one.takes_requests(only_passing=chosen.only_passing))
+        return Backing(
+            target=target,
+            chosen=chosen,
+            there=frozenset(one.name for one in found.items),
+            ready=frozenset(one.name for one in ready),
+            hidden=found.hidden,
+        )
+
+    async def _take_back(self, entry: Entry, arms: Arms) -> PatchedObject | None:
+        """Plan, write; read it anew and try again where somebody else was faster. Null where there is nothing to write."""
+        conflicts = 0
+        while True:
+            sent_at = time.time()
+            part = partial(PatchedObject, object=_name(entry), sent_at=sent_at)
+            try:
+                rewrite = _planned(entry, arms)
+                if not rewrite.edits:
+                    return None
+                if entry.owner:
+                    raise Refused(f"it is written by {entry.owner}, which would undo what we write; {_CRD_WAY}")
+                await self._api.write(edited(entry, rewrite.edits), index=modify_index(entry))
+                return part(changes=rewrite.changes, acknowledged_at=time.time())
+            except Conflict as error:
+                if conflicts == _CONFLICTS:
+                    return part(failure=error, acknowledged_at=time.time())
+                conflicts += 1
+            except VerdictdError as error:
+                return part(failure=error, acknowledged_at=time.time())
+            try:
+                entry = await self._api.entry(entry.kind, entry.name)
+            except NotFound:
+                return None
+            except VerdictdError as error:
+                return part(failure=error, acknowledged_at=time.time())
+
+    def _not_named(self, there: _There, arms: Arms) -> str:
+        known = {str(target) for entry in there.entries for target in routes.targets(entry)} - {str(arms.baseline)}
+        unread = f" (not read: {', '.join(there.hidden)})" if there.hidden else ""
+        named = f"; of what they send to, {nearest(str(arms.canary), known)}" if known else ""
+        return f"no service-router, service-splitter or service-resolver names the canary, {arms.canary}{named}{unread}"
+
+
+def _planned(entry: Entry, arms: Arms) -> Rewrite:
+    """A planner's defect is its entry's failure: in a group it would end what is written in the others."""
+    try:
+        return routes.revert(entry, arms=arms)
+    except VerdictdError:
+        raise
+    except Exception as error:
+        log.exception("a config entry could not be planned, through a defect", extra={"entry": f"{entry.kind} {entry.name}"})
+        raise Unavailable(f"what to write could not be planned, through a defect ({type(error).__name__})") from error
+
+
+def _references(entry: Entry, arms: Arms) -> tuple[RouteReference, ...]:
+    return routes.references(entry, arms=arms, object_name=_name(entry))
+
+
+def _name(entry: Entry) -> ObjectName:
+    return ObjectName(kind=entry.kind, name=entry.name, namespace="" if entry.namespace == DEFAULT else entry.namespace)

@@ -1,7 +1,7 @@
 """A whole Consul mesh on one machine: an agent, sidecars of two versions of a service and of their client, and requests."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.hand.servers import app_of, serving
+from tests.mesh.traffic import VERSION_HEADER, Traffic, traffic
 from tests.servers.consul import consul
 from tests.servers.envoy import envoy
 from tests.servers.run import LOOPBACK, free_ports, until
@@ -22,11 +23,13 @@ class ConsulWorld:
     """The client's way into the mesh, its sidecar's admin page, and what each version answered.
 
     Attributes:
+        agent: base URL of the agent's API.
         fail_every: which of the canary's answers are failures.
     """
 
     upstream_port: int
     admin: str
+    agent: str
     client: aiohttp.ClientSession
     served: list[int] = field(default_factory=lambda: [0, 0])
     failed: list[int] = field(default_factory=lambda: [0, 0])
@@ -37,6 +40,21 @@ class ConsulWorld:
         for _ in range(often):
             async with self.client.get(f"http://{LOOPBACK}:{self.upstream_port}/") as response:
                 await response.read()
+
+    def traffic(self, *, per_second: float) -> AbstractAsyncContextManager[Traffic]:
+        """Requests at a fixed rate, also to testers, whom a router knows by their header."""
+        paths = {"/": {}, "/testers": {"x-canary": "always"}}
+        return traffic(f"http://{LOOPBACK}:{self.upstream_port}", per_second=per_second, paths=paths)
+
+    async def put(self, entry: dict[str, Any]) -> None:
+        """Write a config entry, whatever is there."""
+        async with self.client.put(f"{self.agent}/v1/config", json=entry) as response:
+            assert await response.json() is True
+
+    async def get(self, kind: str) -> Any:
+        """The service's config entry of a kind."""
+        async with self.client.get(f"{self.agent}/v1/config/{kind}/web") as response:
+            return await response.json()
 
     async def reaches_both(self) -> bool:
         """Whether both versions have answered by now."""
@@ -52,11 +70,11 @@ async def consul_world(folder: Path) -> AsyncIterator[ConsulWorld]:
     admins, sidecars = free_ports(3), free_ports(3)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(aiohttp.ClientSession())
-        made = ConsulWorld(upstream, f"http://{LOOPBACK}:{admins[2]}", client)
-        for version, port in enumerate(backends):
-            await stack.enter_async_context(serving(app_of(_answering(made, version)), port=port))
         config = {"services": _services(backends, sidecars, upstream), "config_entries": {"bootstrap": _entries()}}
         agent = await stack.enter_async_context(consul(folder / "consul", config))
+        made = ConsulWorld(upstream, f"http://{LOOPBACK}:{admins[2]}", agent.url, client)
+        for version, port in enumerate(backends):
+            await stack.enter_async_context(serving(app_of(_answering(made, version)), port=port))
         for service, admin in zip(("web-1", "web-2", "client"), admins, strict=True):
             bootstrap = await agent.bootstrap(service, admin_port=admin)
             await stack.enter_async_context(envoy(folder / service, bootstrap, admin))
@@ -72,13 +90,15 @@ async def _reached(world: ConsulWorld) -> bool:
 
 
 def _answering(world: ConsulWorld, version: int) -> Any:
+    said = {VERSION_HEADER: f"v{version + 1}"}
+
     async def answer(request: web.Request) -> web.Response:
         del request
         world.served[version] += 1
         if version and world.fail_every and world.served[version] % world.fail_every == 0:
             world.failed[version] += 1
-            return web.Response(status=503)
-        return web.Response(text="ok")
+            return web.Response(status=503, headers=said)
+        return web.Response(text="ok", headers=said)
 
     return answer
 

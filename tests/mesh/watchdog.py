@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -76,12 +76,29 @@ async def verdictd(
     world: IstioWorld, folder: Path, *, policy: dict[str, Any] | None = None, more: dict[str, Any] | None = None
 ) -> AsyncIterator[Daemon]:
     """The daemon beside a broker, ready. ``more``: further settings."""
+    enforced = {"window_seconds": 60.0, "warmup_seconds": 0.0, "promotion": {"min_seconds": 10.0}} | (policy or {})
+
+    def written(*, nats_url: str, port: int) -> dict[str, Any]:
+        return settings(world, nats_url=nats_url, port=port, policy=enforced) | (more or {})
+
+    async with set_up(written, folder) as daemon:
+        yield daemon
+
+
+class Written(Protocol):
+    """Makes the settings of a daemon that listens on a port, beside a broker."""
+
+    def __call__(self, *, nats_url: str, port: int) -> dict[str, Any]: ...
+
+
+@asynccontextmanager
+async def set_up(written: Written, folder: Path) -> AsyncIterator[Daemon]:
+    """A daemon with these settings, ready."""
     (folder / "nats").mkdir()
     (port,) = free_ports(1)
-    enforced = {"window_seconds": 60.0, "warmup_seconds": 0.0, "promotion": {"min_seconds": 10.0}} | (policy or {})
     async with nats_server(folder / "nats") as broker:
         file = folder / "settings.json"
-        file.write_text(json.dumps(settings(world, nats_url=broker.url, port=port, policy=enforced) | (more or {})))
+        file.write_text(json.dumps(written(nats_url=broker.url, port=port)))
         argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
         async with (
             child("verdictd", argv, log=folder / "verdictd.log"),

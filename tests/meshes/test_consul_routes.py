@@ -275,8 +275,10 @@ def test_where_the_webhook_of_consul_k8s_added_up_to_a_hundred_it_does_so_afterw
     entry = splitter(*(split(weight, subset=name) for weight, name in zip(given, names, strict=True)))
     plain = [0, round(given[0] + given[1], 2), *given[2:]]
     assert _webhook(entry["splits"]) == 100.0 != _webhook([split(one) for one in plain]), "else it shows nothing"
-    changed = after(entry)["splits"]
+    one = of_object(resource(entry), kind="service-splitter", mirrored=False, partition="default")
+    changed = edited(one, routes.revert(one, arms=ARMS).edits)["splits"]
     assert _webhook(changed) == 100.0
+    assert [one["weight"] for one in after(entry)["splits"]] == plain, "Consul itself is given what is meant"
     assert [weights.hundredths(one["weight"]) for one in changed] == [weights.hundredths(one) for one in plain]
 
 

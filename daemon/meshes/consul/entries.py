@@ -103,8 +103,13 @@ class Entry:
         return _spelled(name, self._spelling) if found is None else found
 
     @property
+    def is_resource(self) -> bool:
+        """Whether it is a custom resource of Kubernetes, which the webhook of consul-k8s must admit."""
+        return self.body is not self.raw
+
+    @property
     def _spelling(self) -> _Spelling:
-        if self.body is not self.raw:
+        if self.is_resource:
             return "camel"
         return "pascal" if "Kind" in self.raw else "snake"
 

@@ -169,7 +169,7 @@ def _given(entry: Entry, split: _Split | None, now: float, others: dict[int, flo
     at = 1 + max(others) if split is None else split.at
     written = others | {at: now}
     order = sorted(written)
-    weight = weights.settled([written[one] for one in order], at=order.index(at))
+    weight = weights.settled([written[one] for one in order], at=order.index(at)) if entry.is_resource else now
     if split is not None:
         return _weight(entry, split, weight)
     added = {entry.key({}, "weight"): weight, **_named_as(entry, baseline)}

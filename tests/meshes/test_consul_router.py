@@ -15,7 +15,18 @@ from config.settings import Limits
 from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
 from daemon.engine.reverting import Reverting, RevertOutcome
-from daemon.errors import Blocked, Conflict, Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
+from daemon.errors import (
+    Blocked,
+    Conflict,
+    Failing,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Refused,
+    TimedOut,
+    Unavailable,
+    VerdictdError,
+)
 from daemon.meshes.consul.mesh import ConsulMesh
 from daemon.meshes.consul.router import ConsulRouter
 from daemon.meshes.references import Json
@@ -278,7 +289,7 @@ async def test_a_kind_that_cannot_be_read_holds_up_no_other_and_is_told(memory: 
         receipt = await routes.revert(RELEASE)
         assert await consul.weights() == {"v1": 100, "v2": 0}
         [failed] = receipt.failed
-        assert (failed.object.kind, type(failed.failure)) == ("service-router", Unavailable)
+        assert (failed.object.kind, type(failed.failure)) == ("service-router", Failing)
         memory.faults["GET /v1/config/service-router"] = [says("No cluster leader", status=500)] * 2
         with pytest.raises(Unavailable, match="No cluster leader"):
             await routes.canary_gets_traffic(RELEASE)
@@ -296,7 +307,7 @@ async def test_a_kind_that_cannot_be_read_holds_up_no_other_and_is_told(memory: 
     [
         (says("the sum of all split weights must be 100, not 70", status=500), Refused),
         (says("detected circular reference: [splitter:web -> splitter:web]", status=500), Refused),
-        (says("rpc error making call: EOF", status=500), Unavailable),
+        (says("rpc error making call: EOF", status=500), Failing),
         (says("Permission denied: lacks permission 'service:write'", status=403), Forbidden),
         (says("nonsense"), Unavailable),
     ],

@@ -23,9 +23,9 @@ from daemon.meshes.consul.elsewhere import elsewhere, resolver_of
 from daemon.meshes.consul.entries import DEFAULT, KINDS, Entry, EntryKind, Target, edited
 from daemon.meshes.consul.instances import Backing, Chosen
 from daemon.meshes.consul.routes import Arms, Rewrite
-from daemon.meshes.kuberouter import settled
 from daemon.meshes.kuberoutes import decode, encode
 from daemon.meshes.references import largest_percent, nearest, with_traffic
+from daemon.meshes.routereading import settled
 from daemon.model import Release
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteReference, split_percent
 from daemon.standing import Standing

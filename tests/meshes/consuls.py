@@ -110,6 +110,7 @@ class Memory:
         answers: dict[str, Any] = {
             "PUT config": lambda: self._written(body, request.query.get("cas")),
             "GET config": lambda kind, name="": self._read(kind, name),
+            "DELETE config": lambda kind, name: self.entries.pop((kind, name)),
             "GET health": lambda _, service: self._healthy(service, request.query.get("filter", "")),
             "PUT agent": lambda _, verb, name="": self._told(verb, name, body),
         }

@@ -31,6 +31,7 @@ from daemon.meshes.consul.mesh import ConsulMesh
 from daemon.meshes.consul.router import ConsulRouter
 from daemon.meshes.references import Json
 from daemon.model import Action, ArmSpec, Release
+from daemon.placement import ObjectName, Undo
 from tests.hand.servers import says, silence
 from tests.meshes import consuls
 from tests.meshes.consul_entries import pascal, resolver, router, split, splitter
@@ -262,7 +263,8 @@ async def test_what_may_still_reach_the_canary_is_named(consul: Consul, tmp_path
     await consul.put(resolver(failover={"v1": {"service_subset": "v2"}}))
     async with router_of(consul, tmp_path) as routes:
         placement = await routes.locate(RELEASE)
-    assert placement.elsewhere == ("service-resolver web: failover of subset v1 to web/v2",)
+        receipt = await routes.revert(RELEASE)
+    assert placement.elsewhere == receipt.elsewhere == ("service-resolver web: failover of subset v1 to web/v2",)
 
 
 async def test_the_baseline_may_be_whatever_the_default_subset_says(consul: Consul, tmp_path: Path) -> None:
@@ -270,6 +272,36 @@ async def test_the_baseline_may_be_whatever_the_default_subset_says(consul: Cons
     async with router_of(consul, tmp_path) as routes:
         await routes.revert(whole)
     assert await consul.weights() == {"v1": 100, "v2": 0}
+
+
+async def test_what_would_be_written_is_shown_and_what_was_written_is_put_back_while_nobody_has_changed_it(
+    consul: Consul, tmp_path: Path
+) -> None:
+    async with router_of(consul, tmp_path) as routes:
+        before = await consul.get("service-splitter", "web"), await consul.get("service-router", "web")
+        planned = await routes.plan(RELEASE)
+        assert [(str(one), one.failure) for one in planned] == [("service-router web", None), ("service-splitter web", None)]
+        assert [(one.path, one.before, one.after) for one in planned[1].values] == [
+            ("/Splits/0/Weight", "90", "100"),
+            ("/Splits/1/Weight", "10", "0"),
+        ]
+        assert await consul.weights() == {"v1": 90, "v2": 10}
+        undos = [one.undo for one in (await routes.revert(RELEASE)).parts if one.undo is not None]
+        assert await routes.plan(RELEASE) == ()
+        assert [one.values[0].before for one in await routes.plan_restore(undos)] == ['"v1"', "100"]
+        assert [one.failure for one in await routes.restore(undos)] == [None, None]
+        assert (await consul.get("service-splitter", "web"), await consul.get("service-router", "web")) == before
+        undos = [one.undo for one in (await routes.revert(RELEASE)).parts if one.undo is not None]
+        await consul.put(splitter(split(70, subset="v1"), split(30, subset="v2")))
+        await consul.ask("DELETE", "config/service-router/web")
+        said = [str(one.failure) for one in await routes.restore(undos)]
+        assert said == [str(one.failure) for one in await routes.plan_restore(undos)]
+        assert "web is not there any more" in said[0]
+        assert "/Splits/0/Weight is 70, and was left at 100" in said[1]
+        [refused] = await routes.plan_restore([Undo(object=ObjectName(kind="VirtualService", name="web"), values=())])
+        assert "which is no config entry that routes" in str(refused.failure)
+        examined = await routes.examine()
+    assert examined == "config entries that can be read: 0 service-router, 1 service-splitter, 1 service-resolver"
 
 
 # Faults, which are the small one's alone.
@@ -295,6 +327,10 @@ async def test_a_kind_that_cannot_be_read_holds_up_no_other_and_is_told(memory: 
             await routes.canary_gets_traffic(RELEASE)
         with pytest.raises(Unavailable, match="No cluster leader"):
             await routes.locate(RELEASE)
+        for looking in (routes.examine(), routes.plan(RELEASE)):
+            memory.faults["GET /v1/config/service-router"] = [says("No cluster leader", status=500)]
+            with pytest.raises(Unavailable, match="No cluster leader"):
+                await looking
         assert await routes.canary_gets_traffic(RELEASE) == "web route #0: 100 % of the traffic"
         for kind in consuls.KINDS:
             memory.faults[f"GET /v1/config/{kind}"] = [says("ACL not found", status=403)]
@@ -344,6 +380,14 @@ async def test_an_entry_that_is_written_all_the_time_is_given_up_and_one_that_is
         memory.faults["GET /v1/config/service-splitter/web"] = [says("no leader", status=500)]
         with pytest.raises(Unavailable):
             await routes.revert(RELEASE)
+
+
+async def test_an_entry_that_is_written_all_the_time_is_not_put_back_either(memory: Memory, tmp_path: Path) -> None:
+    async with consuls.small(memory) as consul, router_of(consul, tmp_path) as routes:
+        undos = [one.undo for one in (await routes.revert(RELEASE)).parts if one.undo is not None]
+        memory.faults["PUT /v1/config"] = [says("false")] * 8
+        assert [type(one.failure) for one in await routes.restore(undos)] == [Conflict, Conflict]
+        assert [one.failure for one in await routes.restore(undos)] == [None, None]
 
 
 async def test_a_defect_of_the_planner_is_its_entrys_failure(memory: Memory, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 
 from daemon.aio.backoff import pauses
 from daemon.aio.singleflight import SingleFlight
-from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, TransientError, Unavailable, VerdictdError
+from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.meshes.consul import arms as naming
 from daemon.meshes.consul import instances, routes
 from daemon.meshes.consul.api import Access, ConsulApi, Entries, modify_index
@@ -23,11 +23,13 @@ from daemon.meshes.consul.elsewhere import elsewhere, resolver_of
 from daemon.meshes.consul.entries import DEFAULT, KINDS, Entry, EntryKind, Target, edited
 from daemon.meshes.consul.instances import Backing, Chosen
 from daemon.meshes.consul.routes import Arms, Rewrite
+from daemon.meshes.consul.undoing import ConsulUndoing
 from daemon.meshes.kuberoutes import decode, encode
 from daemon.meshes.references import largest_percent, nearest, with_traffic
-from daemon.meshes.routereading import settled
+from daemon.meshes.routereading import first_error, settled
+from daemon.meshes.undoing import differences, undo_of
 from daemon.model import Release
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteReference, split_percent
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, PlannedObject, RouteReference, Undo, split_percent
 from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class _There:
 
 
 class ConsulRouter:
-    """The config entries of one Consul. Implements ``TrafficRouter`` and ``RouteFollower``.
+    """The config entries of one Consul. Implements ``TrafficRouter``, ``RouteEditor`` and ``RouteFollower``.
 
     Args:
         access: where it is.
@@ -56,6 +58,7 @@ class ConsulRouter:
 
     def __init__(self, access: Access, *, setting: str) -> None:
         self._api = ConsulApi(access, setting=setting)
+        self._undoing = ConsulUndoing(self._api)
         self._all = {kind: SingleFlight(partial(self._api.entries, kind)) for kind in KINDS}
         self._named = partial(naming.named, namespace=access.namespace or DEFAULT, partition=access.partition or DEFAULT)
         there = [f"{word} {name}" for word, name in (("namespace", access.namespace), ("partition", access.partition)) if name]
@@ -115,6 +118,7 @@ class ConsulRouter:
             tasks = [group.create_task(self._take_back(one, arms)) for one in there.entries]
         parts = [part for task in tasks if (part := task.result()) is not None]
         now = time.time()
+        beyond, unread = elsewhere(there.entries, arms=arms), (*there.hidden, *self._beyond)
         parts += [
             PatchedObject(object=ObjectName(kind=kind, name=f"every {kind}"), failure=error, sent_at=now, acknowledged_at=now)
             for kind, error in there.failed
@@ -122,14 +126,40 @@ class ConsulRouter:
         written = [one for one in parts if one.failure is None]
         if not written:
             if failures := [one.failure for one in parts if one.failure is not None]:
-                # What can be tried again is told before what cannot.
-                raise min(failures, key=lambda error: not isinstance(error, TransientError))
-            return PatchReceipt(nothing="no config entry gives the canary anything", sent_at=now, acknowledged_at=now)
+                raise first_error(failures)
+            nothing = f"no config entry{' that could be read' if unread else ''} gives the canary anything"
+            return PatchReceipt(nothing=nothing, sent_at=now, acknowledged_at=now, elsewhere=beyond, unread=unread)
         return PatchReceipt(
             parts=tuple(parts),
             sent_at=min(one.sent_at for one in written),
             acknowledged_at=max(one.acknowledged_at for one in written),
+            elsewhere=beyond,
+            unread=unread,
         )
+
+    async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
+        """See ``RouteEditor.plan``."""
+        there = await self._read()
+        arms = self._arms(release, located, there)
+        if there.failed:
+            raise there.failed[0][1]
+        return tuple(one for entry in there.entries if (one := _would_be(entry, arms)) is not None)
+
+    async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
+        """See ``RouteEditor.plan_restore``."""
+        return await self._undoing.plan(undos)
+
+    async def restore(self, undos: Sequence[Undo]) -> tuple[PatchedObject, ...]:
+        """See ``RouteEditor.restore``."""
+        return await self._undoing.restore(undos)
+
+    async def examine(self) -> str:
+        """See ``ExaminedRouter.examine``: config entries can be read, and whether all of them."""
+        there = await self._read()
+        if there.failed:
+            raise there.failed[0][1]
+        told = ", ".join(f"{sum(one.kind == kind for one in there.entries)} {kind}" for kind in KINDS)
+        return f"config entries that can be read: {told}" + (f"; not read: {'; '.join(there.hidden)}" if there.hidden else "")
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: as Consul has it now; its proxies follow within a quarter of a second."""
@@ -232,10 +262,10 @@ class ConsulRouter:
                 rewrite = _planned(entry, arms)
                 if not rewrite.edits:
                     return None
-                if entry.owner:
-                    raise Refused(f"it is written by {entry.owner}, which would undo what we write; {_CRD_WAY}")
-                await self._api.write(edited(entry, rewrite.edits), index=modify_index(entry))
-                return part(changes=rewrite.changes, acknowledged_at=time.time())
+                body = edited(entry, rewrite.edits)
+                await self._api.write(body, index=modify_index(entry))
+                undo = undo_of(entry.raw, body, of=_name(entry))
+                return part(changes=rewrite.changes, acknowledged_at=time.time(), undo=undo)
             except Conflict as error:
                 if conflicts == _CONFLICTS:
                     return part(failure=error, acknowledged_at=time.time())
@@ -256,15 +286,32 @@ class ConsulRouter:
         return f"no service-router, service-splitter or service-resolver names the canary, {arms.canary}{named}{unread}"
 
 
-def _planned(entry: Entry, arms: Arms) -> Rewrite:
-    """A planner's defect is its entry's failure: in a group it would end what is written in the others."""
+def _would_be(entry: Entry, arms: Arms) -> PlannedObject | None:
+    """What would be written in this entry; null where that is nothing."""
     try:
-        return routes.revert(entry, arms=arms)
+        rewrite = _planned(entry, arms)
+    except VerdictdError as error:
+        return PlannedObject(object=_name(entry), failure=error)
+    values = differences(entry.raw, edited(entry, rewrite.edits))
+    return PlannedObject(object=_name(entry), changes=rewrite.changes, values=values) if rewrite.edits else None
+
+
+def _planned(entry: Entry, arms: Arms) -> Rewrite:
+    """A planner's defect is its entry's failure: in a group it would end what is written in the others.
+
+    Raises:
+        Refused: as ``routes.revert``; or somebody would write it back.
+    """
+    try:
+        rewrite = routes.revert(entry, arms=arms)
     except VerdictdError:
         raise
     except Exception as error:
         log.exception("a config entry could not be planned, through a defect", extra={"entry": f"{entry.kind} {entry.name}"})
         raise Unavailable(f"what to write could not be planned, through a defect ({type(error).__name__})") from error
+    if rewrite.edits and entry.owner:
+        raise Refused(f"it is written by {entry.owner}, which would undo what we write; {_CRD_WAY}")
+    return rewrite
 
 
 def _references(entry: Entry, arms: Arms) -> tuple[RouteReference, ...]:

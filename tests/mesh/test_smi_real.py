@@ -12,7 +12,8 @@ from config.settings import Limits
 from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
 from daemon.cli import main
-from daemon.engine.guarding import PUT_BACK, Guarding
+from daemon.engine.guarding import Guarding
+from daemon.engine.reasserting import PUT_BACK
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Conflict
 from daemon.kube.client import KubeClient

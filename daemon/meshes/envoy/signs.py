@@ -9,7 +9,6 @@ from daemon.model import ArmSpec, Release
 from daemon.telemetry.signs import ArmSign, ArmSigns
 from daemon.telemetry.wire import literal
 
-
 _LEAST_GONE = 5
 """Fewer clients that go are nobody's fault, whatever share they are of few requests."""
 

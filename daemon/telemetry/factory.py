@@ -22,7 +22,8 @@ from daemon.telemetry.scrape.targets import StaticTargets
 from daemon.telemetry.scrape.text import PrometheusText
 from daemon.telemetry.spoken import spoken, with_streams
 
-_CONNECTIONS = 4
+_CONNECTIONS = 5
+"""For the questions of a tick, and one for what is asked beside them."""
 Through = Callable[[Source, SeriesIndex, Schema], Source]
 """What is put between a source and the frame around it."""
 log = logging.getLogger(__name__)
@@ -173,7 +174,10 @@ async def _prometheus(
             tick_seconds=settings.tick_seconds,
             stale_after_seconds=settings.stale_after_seconds,
         )
-        yield SampledTelemetry(through(source, index, schema), schema=schema, index=index, clock=clock)
+        try:
+            yield SampledTelemetry(through(source, index, schema), schema=schema, index=index, clock=clock)
+        finally:
+            await source.close()
 
 
 def _keep_seconds(tick_seconds: float) -> float:

@@ -81,7 +81,7 @@ async def _many_pods() -> list[Figure]:
                     assert all(reading.canary is not None and reading.canary.latency for reading in readings.values())
     what = f"read and difference {LARGE_RELEASES} releases of {PODS} pods, CPU s"
     waits = spread([1e3 * wait for wait in longest])
-    parts = f"{LARGE_RELEASES * PODS * (BOUNDS + 3)} series; the loop's longest wait a tick {waits} ms"
+    parts = f"{LARGE_RELEASES * PODS * (BOUNDS + 3)} series; the longest that the loop was away in a tick: {waits} ms"
     return [Figure(what=what, measured=spread(taken, digits=2), goal="<= 1, the loop within 20 ms", parts=parts)]
 
 

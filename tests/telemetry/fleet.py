@@ -35,6 +35,7 @@ class Scraper:
     Attributes:
         torn: answers (``503``) and buckets (``+Inf``) that come into the store later than the others of their scrape.
         torn_seconds: by so much.
+        lost: when there was a scrape that came to nothing.
     """
 
     every: float = 15.0
@@ -44,6 +45,7 @@ class Scraper:
     since: float = -1e9
     torn: tuple[str, ...] = ()
     torn_seconds: float = 0.0
+    lost: float = math.inf
 
 
 @dataclass(kw_only=True)
@@ -103,7 +105,7 @@ class Pod:
         number = int((since - scraper.phase) // scraper.every)
         late = scraper.late + (scraper.torn_seconds if part in scraper.torn else 0.0)
         while (at := number * scraper.every + scraper.phase) + late <= now:
-            if at > since and max(self.born, scraper.since) <= at < self.died:
+            if at > since and max(self.born, scraper.since) <= at < self.died and at != scraper.lost:
                 yield at
             number += 1
 
@@ -287,6 +289,7 @@ async def watched(
     while clock.time < START + seconds:
         made.add((await telemetry.read(watches))["web-1"], clock.time - START)
         clock.time += telemetry.wait_seconds or tick_seconds
+    await source.close()
     return made
 
 

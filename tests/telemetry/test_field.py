@@ -1,6 +1,7 @@
 """Situations of real monitoring, each with what a careful person would count: slow, late, summed, doubled, mixed, in parts."""
 
 import json
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -248,6 +249,48 @@ async def test_an_arm_that_begins_at_a_pod_that_was_scraped_before_counts_from_i
         assert made.requests[1] <= it.served("web-v2", 0.0, 4 * every)[0]
         if kept_up:
             assert made.requests[1] >= 10.0 * 0.4 * every, made.gaps
+
+
+def scraped_together(*, every: float, behind: float, begins: float = -1e9, lost: float = math.inf) -> Fleet:
+    """Two pods of the baseline that are scraped at one moment, once not at all; the canary's is scraped so long after them."""
+    together = (Scraper(every=every, lost=lost),)
+    baseline = [Pod(workload="web-v1", name=f"v1-{n}", scrapers=together) for n in range(2)]
+    canary = Pod(workload="web-v2", name="v2", scrapers=(Scraper(every=every, phase=behind),), begins=begins, fails=0.1)
+    return Fleet([*baseline, canary])
+
+
+def waited(it: Fleet, made: Watched, *, since: float = 0.0) -> list[float]:
+    """For how long each of the canary's scrapes that were counted had been there."""
+    (scraper,) = it.pods[-1].scrapers
+    counted = [at for at in made.counted_at if at >= since]
+    return [at - list(it.pods[-1].scrapes(scraper, at - 2 * scraper.every, at))[-1] for at in counted]
+
+
+@pytest.mark.parametrize("every", [5.0, 15.0, 30.0, 60.0])
+@pytest.mark.parametrize("behind", [0.03, 0.4, 0.9])
+@pytest.mark.parametrize("begin", [0.2, 0.95])
+async def test_a_canary_that_begins_waits_for_no_scrape_of_a_baseline_that_was_read_just_before(
+    every: float, behind: float, begin: float
+) -> None:
+    it = scraped_together(every=every, behind=behind * every, begins=1.3 * every)
+    made = await watched(it, 8 * every, begin=begin * every)
+    first, *others = waited(it, made)
+    assert first <= 5.0, made.gaps
+    assert max(others) <= 1.5, made.gaps
+    assert 10.0 * 5 * every <= made.requests[1] <= it.served("web-v2", 0.0, 8 * every)[0]
+    assert made.requests[0] <= it.served("web-v1", -every, 8 * every)[0]
+    assert made.latencies[1] > 0
+
+
+@pytest.mark.parametrize("every", [5.0, 15.0, 30.0, 60.0])
+async def test_a_canary_that_is_scraped_right_after_the_baseline_waits_for_its_next_scrape_once_at_most(every: float) -> None:
+    """The first reading was between the two, or a scrape of the baseline was lost: one tick has two of the canary's."""
+    for begin, lost in ((0.37, math.inf), (0.9 * every, 3 * every)):
+        it = scraped_together(every=every, behind=min(0.1 * every, 0.5 + begin), lost=lost)
+        made = await watched(it, 9 * every, begin=begin)
+        assert max(waited(it, made, since=4.1 * every)) <= 1.5, made.gaps
+        assert made.requests[1] >= 10.0 * 7 * every
+        assert made.requests[1] <= it.served("web-v2", -every, 9 * every)[0]
 
 
 @pytest.mark.parametrize("every", [5.0, 15.0, 30.0])

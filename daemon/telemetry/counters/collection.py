@@ -233,6 +233,10 @@ class Collection:
                 # It has not answered without a word of the arm: it is not looked at.
                 del self.answered[copy]
 
+    def shows(self, arm: ArmKey) -> bool:
+        """Whether there is a counter of it."""
+        return any(builder.counted for builder in self.builders.get(arm, {}).values())
+
     def unsettled(self) -> dict[str, float]:
         """Targets of whose newest scrape only a part is there yet, and when the newest was that is whole."""
         found: dict[str, float] = {}

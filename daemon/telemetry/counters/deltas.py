@@ -22,6 +22,8 @@ churned     series have gone and others have come: some have      as known
 renamed     all series have gone and others have come at once,    nothing: labels have changed, the new series hold the old
             with other labels                                     counts; counting starts here
 in parts    some series are a little behind the others            all of them up to where the last of them is (``settling``)
+apart       the baseline's, and there is no canary to count       nothing: the newest scrape is kept for the canary (``pairing``)
+torn        some buckets are a little behind the others           as silent, until they have come; not for two scrapes in a row
 late        silent, others of its arm are not, and it is a good   nothing now, and the others go on; what it has grown by when
             scrape behind the newest answer                       it is back is counted then
 overdue     silent, and behind the newest answer by more than     nothing: it is forgotten, and the others go on without it
@@ -227,7 +229,8 @@ def newer(snapshots: Mapping[str, ArmSnapshot], known: Mapping[str, TargetCounte
     for target, snapshot in snapshots.items():
         counters, spacing_seconds = known.get(target), snapshot.spacing_seconds
         if counters is not None:
-            news = snapshot.at > counters.at
+            seconds = snapshot.at - counters.at
+            news = seconds > (_LATE_SPACINGS * spacing_seconds if snapshot.torn else 0.0)
         else:
             news = not spacing_seconds or not this.overdue(target, snapshot.at, spacing_seconds=spacing_seconds)
         if news:

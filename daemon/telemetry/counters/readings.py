@@ -4,6 +4,7 @@ The one decision: a tick counts only when every target of the canary has answere
 nothing is consumed, so that the tick is null and the next one covers its time as well. Nothing is lost by waiting. The
 baseline's other targets are not waited for: each has a phase of its own, and what they have served is of the next tick. What
 stays away longer than its patience is given up: it carries no information, and the others go on.
+Which scrape of the baseline's that is, is ``pairing``'s to say.
 """
 
 import math
@@ -18,6 +19,7 @@ from daemon.model import Reading, Watch
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.deltas import ScrapeRound, TargetCounters, TargetDelta, begun, deltas, mean_seconds, newer, silent
 from daemon.telemetry.counters.histograms import ArmLatency, LatencyTracker
+from daemon.telemetry.counters.pairing import Pairing, Snapshots
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.counters.snapshot import ArmSnapshot
 
@@ -33,9 +35,6 @@ SUMS = "the counters are sums over several pods, which jump when one of them goe
 _ONE_CLUSTER = "set matchers of this telemetry to the one that counts, as in {cluster: prod}, or name it in the release"
 _MEND = "keep the labels pod and instance, or ask the Prometheus that scrapes the pods"
 
-Snapshots = Mapping[str, ArmSnapshot]
-"""Of one arm, by target."""
-
 
 class DeltaTracker:
     """One release's counters. ``advance`` is called once for each reading.
@@ -47,7 +46,18 @@ class DeltaTracker:
         server_side: targets are pods.
     """
 
-    __slots__ = ("_began", "_begun", "_known", "_latency", "_met", "_serial", "_server_side", "_without", "unusable")
+    __slots__ = (
+        "_began",
+        "_begun",
+        "_known",
+        "_latency",
+        "_met",
+        "_pairing",
+        "_serial",
+        "_server_side",
+        "_without",
+        "unusable",
+    )
 
     def __init__(self, *, server_side: bool = False) -> None:
         self._server_side = server_side
@@ -56,6 +66,7 @@ class DeltaTracker:
         self._met: tuple[set[str], set[str]] = (set(), set())
         self._begun: tuple[dict[str, float], dict[str, float]] = ({}, {})
         self._known: tuple[dict[str, TargetCounters], dict[str, TargetCounters]] = ({}, {})
+        self._pairing = Pairing()
         self._latency = LatencyTracker()
         self._without = False
         self.unusable = ""
@@ -104,17 +115,18 @@ class DeltaTracker:
                     began[target] = found
 
     def _count(self, arms: Sequence[Snapshots], this: ScrapeRound) -> Reading:
-        found = [newer(arms[arm], self._known[arm], this) for arm in (0, 1)]
-        for arm in (0, 1):
-            if (target := silent(self._known[arm], found[arm], this, some_do=arm == 0)) is not None:
-                return self.gap(this.failed.get(target) or f"{ARMS[arm]}: no new scrape of {target or 'its series'} yet")
-        counted = [deltas(self._known[arm], found[arm], begun=self._begun[arm]) for arm in (0, 1)]
+        found = self._found(arms, this)
+        if isinstance(found, str):
+            return self.gap(found)
+        counted = self._deltas(found)
         reasons = [_nothing(ARMS[arm], counted[arm], found[arm], this, known=bool(self._known[arm])) for arm in (0, 1)]
         # What has grown is asked only where both arms have.
         reason = reasons[0] or reasons[1] or _history(counted, this, watched_since=self._began)
         if reason := reason or (None if self._server_side else _alone(counted)):
-            self._commit(found, counted, this)
-            self._latency.restart(found)
+            # Who asks shows both arms in one scrape: no canary comes after it.
+            if self._server_side and reason == reasons[1]:
+                found = (self._pairing.without_canary(found[0], known=self._known[0]), found[1])
+            self._pass_over(found, this)
             return self.gap(reason)
         seconds = [mean_seconds(one) for one in counted]
         if max(seconds) > _GROSSLY_UNEQUAL * min(seconds):
@@ -122,6 +134,7 @@ class DeltaTracker:
         latency = self._folded(arms, counted, this)
         baseline, canary = (make_arm(arm, new, server_side=self._server_side) for arm, new in zip(counted, latency, strict=True))
         self._commit(found, counted, this)
+        self._pairing.counted()
         return Reading(
             seconds=round(sum(seconds) / 2, 6),
             baseline=baseline,
@@ -129,6 +142,30 @@ class DeltaTracker:
             bounds_ms=self._latency.bounds_ms,
             at=max(snapshot.at for arm in found for snapshot in arm.values()) + this.epoch_offset,
         )
+
+    def _found(self, arms: Sequence[Snapshots], this: ScrapeRound) -> tuple[Snapshots, Snapshots] | str:
+        """What is new of both arms, or who is waited for."""
+        baseline, canary = (newer(arm, known, this) for arm, known in zip(arms, self._known, strict=True))
+        target, other = (silent(self._known[0], baseline, this, some_do=True), silent(self._known[1], canary, this, some_do=False))
+        if target is not None and other is None:
+            self._pairing.waits(canary, now=this.now)
+        for arm, name in ((0, target), (1, other)):
+            if name is not None:
+                return this.failed.get(name) or f"{ARMS[arm]}: no new scrape of {name or 'its series'} yet"
+        if self._pairing.worth_waiting(canary, now=this.now):
+            return "canary: its next scrape is due, and is waited for"
+        passed, counted = self._pairing.with_canary(baseline, canary=canary, known=self._known[0], this=this)
+        if passed:
+            self._pass_over((passed, {}), this)
+        return counted, canary
+
+    def _deltas(self, found: Sequence[Snapshots]) -> list[list[TargetDelta]]:
+        return [deltas(self._known[arm], found[arm], begun=self._begun[arm]) for arm in (0, 1)]
+
+    def _pass_over(self, found: Sequence[Snapshots], this: ScrapeRound) -> None:
+        """Go on from here, and count nothing."""
+        self._commit(found, self._deltas(found), this)
+        self._latency.restart(found)
 
     def _folded(
         self, arms: Sequence[Snapshots], counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound
@@ -156,11 +193,11 @@ class DeltaTracker:
     def _commit(self, found: Sequence[Snapshots], counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound) -> None:
         """Take what was counted as the past. Targets that have said nothing new are forgotten when they are overdue, or gone."""
         known: list[dict[str, TargetCounters]] = []
-        for before, snapshots, arm in zip(self._known, found, counted, strict=True):
+        for before, kept_back, snapshots, arm in zip(self._known, (self._pairing.kept, {}), found, counted, strict=True):
             kept = {
                 target: one
                 for target, one in before.items()
-                if target not in snapshots and not this.gone(target) and not _overdue(target, one, this)
+                if target not in snapshots and not _overdue(target, kept_back.get(target, one), this)
             }
             for one in arm:
                 one.counters.advance(one.snapshot, restarted=one.grown.restarted)
@@ -312,8 +349,8 @@ def _too_old(arms: Sequence[Snapshots], this: ScrapeRound) -> str | None:
     return f"{STALE}the newest sample is {age:.0f} s old" if age > this.stale_after_seconds else None
 
 
-def _overdue(target: str, counters: TargetCounters, this: ScrapeRound) -> bool:
-    return this.gone(target) or this.overdue(target, counters.at, spacing_seconds=counters.spacing_seconds)
+def _overdue(target: str, last: TargetCounters | ArmSnapshot, this: ScrapeRound) -> bool:
+    return this.gone(target) or this.overdue(target, last.at, spacing_seconds=last.spacing_seconds)
 
 
 def _history(counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound, *, watched_since: float) -> str | None:

@@ -142,6 +142,7 @@ class ArmSnapshot(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         histograms: latencies by series.
         old_histograms: when those of them were taken that are of an earlier scrape than the newest.
         withheld: series of histograms of which parts have not come yet, or that cannot be used.
+        torn: there are some of which parts have not come yet.
         unusable: why a histogram cannot be used, and which.
         denied: requests denied by the target's policy filter, by series; null when that is not known.
         born: when the target's process began, where known.
@@ -157,6 +158,7 @@ class ArmSnapshot(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     histograms: dict[str, Histogram] = msgspec.field(default_factory=dict)
     old_histograms: Mapping[str, float] = msgspec.field(default_factory=dict)
     withheld: AbstractSet[str] = frozenset()
+    torn: bool = False
     unusable: InvalidInput | None = None
     denied: Mapping[str, int] | None = None
     born: float | None = None
@@ -321,6 +323,7 @@ class SnapshotBuilder(msgspec.Struct, gc=False, kw_only=True):
             histograms=found.histograms,
             old_histograms=found.old,
             withheld=torn.union(found.unusable),
+            torn=bool(torn),
             unusable=next(iter(found.unusable.values()), None),
             denied=metadata.denied_at(scrape.at, scraper=moment[1]) if denials_known else None,
             born=metadata.born,

@@ -1,9 +1,11 @@
 """What a store has near an arm of which it shows no series: a wrong namespace, a dropped label, another reporter, another name.
 
 "No series yet" has one right answer when the canary has had no request, and another one when it will never have any. The store
-knows which it is, and is asked now and then, release by release, until there is a series.
+knows which it is, and is asked now and then, release by release, until there is a series. No tick waits for its answer, which is
+told from the next one on.
 """
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from yarl import URL
 
 from daemon.aio.clock import Clock
 from daemon.aio.httpclient import HttpClient
+from daemon.aio.tasks import cancel_all
 from daemon.errors import VerdictdError
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.series import SeriesIndex
@@ -23,7 +26,7 @@ from daemon.telemetry.schema import Selector, View
 AGAIN_SECONDS = 60.0
 MOST = 50
 """Groups of series that one answer may hold."""
-_A_TICK = 2
+_AT_ONCE = 2
 _TOLD = 5
 _LOOK = "[1s:1s]"
 """Makes a subquery of a question, so that its answer has the one form that all others have."""
@@ -57,31 +60,41 @@ class Nearby:
         self._stale_after_seconds = stale_after_seconds
         self._missed: frozenset[tuple[str, int]] = frozenset()
         self._found: dict[tuple[str, int], _Found] = {}
+        self._looking: asyncio.Task[None] | None = None
 
-    async def look(self, collected: Collection) -> None:
-        """Say of each arm without a series, at the second reading, what is there instead: ``Collection.nearby``.
+    def look(self, collected: Collection) -> None:
+        """Say of each arm without a series what is there instead, as far as is known: ``Collection.nearby``.
 
-        Never raises for a store that fails.
+        From the second reading without it on the store is asked, beside the ticks.
         """
         missing = {
             (release_id, number): arm
             for release_id, arms in self._index.arms.items()
             for number, arm in enumerate(arms)
-            if arm not in collected.builders
+            if not collected.shows(arm)
         }
         self._found = {key: found for key, found in self._found.items() if key in missing and found.wanted == self._wanted(key)}
+        collected.nearby = {key: found.said for key, found in self._found.items()}
         now = self._clock.monotonic()
         missed, self._missed = self._missed, frozenset(missing)
         due = [key for key in missed & self._missed if key not in self._found or now - self._found[key].at >= AGAIN_SECONDS]
+        if due and (self._looking is None or self._looking.done()):
+            asked = {key: (missing[key].view, self._wanted(key)) for key in sorted(due)[:_AT_ONCE]}
+            self._looking = asyncio.create_task(self._look(asked), name="what is near arms without series")
+
+    async def close(self) -> None:
+        """Look no more."""
+        await cancel_all([] if self._looking is None else [self._looking])
+
+    async def _look(self, asked: Mapping[tuple[str, int], tuple[View, Selector]]) -> None:
+        """Ask for these. Never raises for a store that fails."""
         by = self._client.deadline()
-        for key in sorted(due)[:_A_TICK]:
-            wanted = self._wanted(key)
-            said = await self._looked(missing[key].view, wanted, by=by)
+        for key, (view, wanted) in asked.items():
+            said = await self._looked(view, wanted, by=by)
             if key not in self._found or self._found[key].said != said:
                 arm = "canary" if key[1] else "baseline"
                 log.info("no series of an arm is there", extra={"release": key[0], "arm": arm, "reason": said})
-            self._found[key] = _Found(at=now, wanted=wanted, said=said)
-        collected.nearby = {key: found.said for key, found in self._found.items()}
+            self._found[key] = _Found(at=self._clock.monotonic(), wanted=wanted, said=said)
 
     def _wanted(self, key: tuple[str, int]) -> Selector:
         """The labels by which the arm is known; where it has several, the first."""

@@ -87,12 +87,19 @@ class Rhythm(msgspec.Struct, gc=False):
             self.absent_seconds = max(self.absent_seconds, absent)
             self.there_seconds = min(self.there_seconds, there)
 
-    def expected(self) -> float:
-        """When to look for the next sample: when one is known to be there, or earlier while that is known roughly only."""
-        late = self.there_seconds
+    def wait_seconds(self, *, now: float, spacing_seconds: float, tick_seconds: float) -> float:
+        """How long until it is worth looking for the next sample, so far after the newest. One that is not there yet is looked
+        for again soon, and then less and less often: it comes some time, or never.
+        """
+        over = now - self._expected(spacing_seconds)
+        return max(tick_seconds / 5.0, -over) if over < 0.0 else min(tick_seconds, max(_FINE_SECONDS, over))
+
+    def _expected(self, spacing_seconds: float) -> float:
+        """When the next sample can be there: when one is known to be, or as early as may be while that is known roughly only."""
+        late = self.there_seconds if self.known else self.met - self.at
         if late - self.absent_seconds > _FINE_SECONDS:
-            late = (late + self.absent_seconds) / 2.0
-        return self.at + self.spacing_seconds + late + _MARGIN_SECONDS
+            late = min(late, max(self.absent_seconds, 0.0))
+        return self.at + spacing_seconds + late + _MARGIN_SECONDS
 
 
 class Pace:
@@ -237,14 +244,14 @@ class Pace:
         rhythms = self._rhythms.values()
         if not rhythms or len(rhythms) > _FOLLOWED_TARGETS:
             return None
-        if min(one.spacing_seconds for one in rhythms) < 0.9 * self._tick_seconds:
+        # One that has just come is taken to be as the others are.
+        spacings = {target: one.spacing_seconds or self.spacing_seconds for target, one in self._rhythms.items()}
+        if min(spacings.values()) < 0.9 * self._tick_seconds:
             return None
-        # One that was expected by now comes some time: it is looked for at every tick, and no longer when it is gone.
-        apart = self._tick_seconds / 5.0
         waits = [
-            max(apart, one.expected() - now) if one.known and one.expected() > now else self._tick_seconds
-            for one in rhythms
-            if now - one.at <= 4.0 * one.spacing_seconds + min(one.there_seconds, self._longest_seconds)
+            one.wait_seconds(now=now, spacing_seconds=spacings[target], tick_seconds=self._tick_seconds)
+            for target, one in self._rhythms.items()
+            if now - one.at <= 4.0 * spacings[target] + min(one.there_seconds, self._longest_seconds)
         ]
         return min(waits, default=self._tick_seconds)
 

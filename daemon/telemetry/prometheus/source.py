@@ -63,6 +63,7 @@ class PrometheusSource:
         self.pace = Pace(tick_seconds=tick_seconds, longest_seconds=stale_after_seconds)
         self._clocks = Clocks(str(url.origin()))
         self._watched: Sequence[Watch] = ()
+        self._awaited = False
         self._said: tuple[int, int, int] | None = None
         self._custom: dict[str, CustomBounds] = {}
         self._metadata = MetadataQuery(about=schema.about, clock=clock)
@@ -87,8 +88,12 @@ class PrometheusSource:
         await unless_small(partial(self._learn, collected), size=len(collected.answered))
         collected.cadence_of = partial(self.pace.cadence, ahead_seconds=self._clocks.ahead_seconds)
         self._say()
-        await self._nearby.look(collected)
+        self._nearby.look(collected)
         return collected
+
+    async def close(self) -> None:
+        """Ask no more."""
+        await self._nearby.close()
 
     async def asked(self, query: str) -> list[tuple[dict[str, str], float, float]]:
         """The newest sample of each series of an answer: labels, time and value. For questions beside those of a tick.
@@ -102,12 +107,13 @@ class PrometheusSource:
 
     @property
     def wait_seconds(self) -> float | None:
-        """How long there can be nothing new; null: it is asked at every interval."""
-        return self.pace.wait_seconds(now=self._clock.now())
+        """How long there can be nothing new; null: it is asked at every interval, as while nothing is known of an arm."""
+        return None if self._awaited else self.pace.wait_seconds(now=self._clock.now())
 
     def _learn(self, collected: Collection) -> None:
         """Keep what a whole answer says of its targets."""
         self.pace.settle(now=self._clock.now())
+        self._awaited = any(not collected.shows(arm) for arms in self._index.arms.values() for arm in arms)
         collected.late_seconds = self.pace.later_seconds
         self._metadata.settle(collected)
 

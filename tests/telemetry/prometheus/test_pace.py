@@ -76,3 +76,35 @@ def test_samples_of_which_only_one_can_be_seen_at_a_time_are_known_to_be_so_far_
             known.append(0.0 if cadence is None else cadence.spacing_seconds)
     assert known[0] == known[7] == 0.0
     assert known[-1] == 60.0
+
+
+def looks(pace: Pace, *, since: float, until: float) -> list[float]:
+    """When a source is asked that has nothing new."""
+    found = [since]
+    while found[-1] < until:
+        wait = pace.wait_seconds(now=found[-1])
+        assert wait is not None
+        found.append(round(found[-1] + wait, 3))
+    return found[1:]
+
+
+def test_the_next_sample_is_looked_for_as_soon_as_it_can_be_there_and_again_soon_and_then_less_and_less_often() -> None:
+    """How late it comes is not known yet: seen 12 s after it was taken, it may have been there at once."""
+    pace = Pace(tick_seconds=5.0, longest_seconds=300.0)
+    met(pace, {"p": (100.0, 85.0)}, now=112.0)
+    assert looks(pace, since=112.0, until=132.0) == [115.2, 116.2, 117.2, 119.2, 123.2, 128.2, 133.2]
+
+
+def test_samples_that_are_known_to_come_late_are_not_looked_for_before() -> None:
+    pace = Pace(tick_seconds=5.0, longest_seconds=300.0)
+    met(pace, {"p": (40.0, 25.0)}, now=100.0)
+    met(pace, {"p": (40.0, 25.0)}, now=112.2)
+    met(pace, {"p": (55.0, 40.0)}, now=115.0)
+    assert looks(pace, since=115.0, until=127.0) == [127.4], "57.2 s after it was taken it was not there yet"
+
+
+def test_a_target_that_has_just_come_is_taken_to_be_scraped_as_often_as_the_others() -> None:
+    pace = Pace(tick_seconds=5.0, longest_seconds=300.0)
+    met(pace, {"p": (100.0, 85.0)}, now=100.5)
+    met(pace, {"p": (100.0, 85.0), "new": (107.0, None)}, now=108.0)
+    assert looks(pace, since=115.5, until=122.0)[-1] == 122.2

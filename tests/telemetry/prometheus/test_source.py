@@ -1,5 +1,6 @@
 """The Prometheus adapter against answers a real one gives rarely: each fault is a gap with its reason, never a number."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -463,33 +464,80 @@ async def test_an_arm_that_istio_cannot_know_says_so_at_every_tick() -> None:
             assert "cannot tell the arms apart" in ((await it.read([workloads(canary="web-v1")])).gap or "")
 
 
+class Neighbourhood:
+    """A scene whose canary has no series, and whose store ``says`` something else to the question what is there instead."""
+
+    def __init__(self, it: Scene, says: Callable[[str], web.Response]) -> None:
+        self.it, self.says = it, says
+        self.asked: list[str] = []
+        self.may_say = asyncio.Event()
+        self.may_say.set()
+        it.server.does(self.answer)
+
+    async def answer(self, request: web.Request) -> web.Response:
+        query = str((await request.post())["query"])
+        if not query.startswith(("topk(", "(time()")):
+            return web.Response(body=self.it.exporter.answer(family(query)))
+        self.asked.append(query)
+        await self.may_say.wait()
+        return self.says(query)
+
+    async def read(self) -> str | None:
+        """The gap of one more reading."""
+        self.it.clock.time += 1
+        self.it.exporter.add(NAME, self.it.clock.time, 5, destination_workload="web-v1")
+        return (await self.it.read()).gap
+
+    async def reads_until(self, said: str) -> None:
+        """What is told some readings later."""
+        async with asyncio.timeout(30):
+            while await self.read() != said:
+                await asyncio.sleep(0.01)
+
+
 async def test_a_store_that_cannot_say_what_is_near_an_arm_costs_no_reading_and_is_asked_again_later() -> None:
     async with scene() as it:
-        asked: list[str] = []
-
-        async def answer(request: web.Request) -> web.Response:
-            query = str((await request.post())["query"])
-            if query.startswith("topk("):
-                asked.append(query)
-                return web.Response(status=422, text="subqueries are not for you")
-            return web.Response(body=it.exporter.answer(family(query)))
-
-        it.server.does(answer)
-        it.exporter.add(NAME, it.clock.time, 5, destination_workload="web-v1")
-        gaps = [(await it.read()).gap]
-        for _ in range(3):
-            it.clock.time += 1
-            it.exporter.add(NAME, it.clock.time, 5, destination_workload="web-v1")
-            gaps.append((await it.read()).gap)
-        assert gaps[0] == "first reading: counting starts here"
-        assert (
-            gaps[-1] == 'canary: no series yet: looked for destination_workload="web-v2", destination_workload_namespace="default"'
-        )
-        assert len(asked) == 1
+        near = Neighbourhood(it, lambda _: web.Response(status=422, text="subqueries are not for you"))
+        assert await near.read() == "first reading: counting starts here"
+        said = 'canary: no series yet: looked for destination_workload="web-v2", destination_workload_namespace="default"'
+        await near.reads_until(said)
+        assert len(near.asked) == 1
         it.clock.time += AGAIN_SECONDS
-        it.exporter.add(NAME, it.clock.time, 5, destination_workload="web-v1")
-        await it.read()
-        assert len(asked) == 2
+        async with asyncio.timeout(30):
+            while len(near.asked) < 2:
+                assert await near.read() == said
+                await asyncio.sleep(0.01)
+
+
+async def test_no_reading_waits_for_what_is_near_an_arm_and_a_store_that_does_not_say_is_not_asked_again_meanwhile() -> None:
+    async with scene() as it:
+        near = Neighbourhood(it, lambda _: web.json_response(json.loads(it.exporter.answer(()))))
+        near.may_say.clear()
+        for _ in range(8):
+            await near.read()
+        async with asyncio.timeout(30):
+            while not near.asked:
+                await asyncio.sleep(0.01)
+        assert await near.read() == "canary: no series yet"
+        assert len(near.asked) == 1
+        near.may_say.set()
+        looked = 'canary: no series yet: looked for destination_workload="web-v2", destination_workload_namespace="default"'
+        await near.reads_until(f"{looked}; there is no {NAME} at all")
+
+
+async def test_while_an_arm_is_not_there_the_source_is_asked_at_every_interval() -> None:
+    async with scene() as it:
+        for value in (10, 20, 30):
+            it.clock.time += 15
+            it.exporter.add(NAME, it.clock.time, value, destination_workload="web-v1")
+            await it.read()
+            assert it.telemetry.wait_seconds is None
+        for value in (10, 20, 30):
+            it.clock.time += 15
+            it.exporter.scrape(it.clock.time, baseline=100 + value, canary=value)
+            await it.read()
+        assert it.telemetry.wait_seconds is not None
+        assert it.telemetry.wait_seconds > 10.0
 
 
 async def test_a_pod_that_is_scraped_between_two_queries_of_a_tick_brings_no_history() -> None:
@@ -526,23 +574,15 @@ async def test_series_that_are_there_and_too_old_are_told_with_their_age(
     """Of the last minutes, or of the last hour: no query of a tick goes so far back."""
     async with scene() as it:
 
-        async def answer(request: web.Request) -> web.Response:
-            query, at = str((await request.post())["query"]), it.clock.time
+        def says(query: str) -> web.Response:
+            at = it.clock.time
             if query.startswith("topk("):
                 labels = {"reporter": "destination", "destination_workload_namespace": "default", "destination_workload": "web-v2"}
                 result = [{"metric": labels, "values": [[at, "1"]]}] if groups else []
-            elif query.startswith("(time()"):
+            else:
                 age = ages["[1h:1m]" in query]
                 result = [] if age is None else [{"metric": {}, "values": [[at, age]]}]
-            else:
-                return web.Response(body=it.exporter.answer(family(query)))
             return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": result}})
 
-        it.server.does(answer)
-        gap = None
-        for _ in range(3):
-            it.exporter.add(NAME, it.clock.time, 5, destination_workload="web-v1")
-            gap = (await it.read()).gap
-            it.clock.time += 1
         wanted = 'destination_workload="web-v2", destination_workload_namespace="default"'
-        assert gap == f"canary: no series yet: looked for {wanted}{said}"
+        await Neighbourhood(it, says).reads_until(f"canary: no series yet: looked for {wanted}{said}")

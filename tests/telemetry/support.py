@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from daemon.model import ArmSpec, Release, Watch
+from daemon.telemetry.counters.arms import LabelSet
 from daemon.telemetry.counters.deltas import ScrapeRound
-from daemon.telemetry.counters.series import LabelSet, SampleKind, Series
+from daemon.telemetry.counters.series import SampleKind, Series
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Histogram
 from daemon.telemetry.outcomes import Ending
 from daemon.telemetry.schema import Ended

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from daemon.model import Cadence
-from daemon.telemetry.counters.series import ArmKey, SampleKind, Series
+from daemon.telemetry.counters.arms import ArmKey
+from daemon.telemetry.counters.series import SampleKind, Series
 from daemon.telemetry.counters.settling import Samples
 from daemon.telemetry.counters.snapshot import ArmSnapshot, Buckets, Histogram, Native, SnapshotBuilder, TargetMetadata
 from daemon.telemetry.schema import Ended

@@ -1,7 +1,8 @@
 """Which series belong to which release and arm, learnt once for each series and looked up ever after.
 
 A series is known by its text (name and labels). What that text means is worked out when it is first met and kept, since the
-same text comes again at every tick. When releases begin or end, only the way from labels to arms is worked out anew.
+same text comes again at every tick. When releases begin or end, only what is theirs is worked out anew: there may be a thousand
+others, and the event loop waits.
 """
 
 import math
@@ -16,6 +17,7 @@ import msgspec
 from config.policy import Failures
 from daemon.errors import InvalidInput
 from daemon.model import Watch
+from daemon.telemetry.counters.arms import ArmKey, Arms, LabelSet
 from daemon.telemetry.identification import KnownArms, identify
 from daemon.telemetry.outcomes import Ending, Outcomes, ending_labels
 from daemon.telemetry.schema import Ended, Schema, Selector, Uptime, View, holds
@@ -43,38 +45,6 @@ class SampleKind(Enum):
     UPTIME = auto()
     STARTED_AT = auto()
     SCRAPED = auto()
-
-
-@dataclass(slots=True, eq=False)
-class ArmKey:
-    """One arm of one watched release.
-
-    Attributes:
-        specific: by how many labels it is known.
-        view: in which it is counted.
-        outcomes: how its requests ended, by the policy of its release.
-    """
-
-    release_id: str
-    arm: int
-    specific: int
-    view: View
-    outcomes: Outcomes
-
-
-class LabelSet(msgspec.Struct, eq=False, gc=False):
-    """The labels that series have in common, and so whose they are; shared by all of them.
-
-    Attributes:
-        views: those that the series may belong to.
-        labels: those that arms are known by.
-        arms: the arms, as of ``generation``.
-    """
-
-    views: tuple[View, ...]
-    labels: Mapping[str, str]
-    arms: tuple[ArmKey, ...] = ()
-    generation: int = -1
 
 
 class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
@@ -108,30 +78,6 @@ class Series(msgspec.Struct, frozen=True, eq=False, gc=False, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Arms:
-    """Arms by the labels they are known by: for every view and set of label names, from values to arms."""
-
-    shapes: dict[tuple[View, tuple[str, ...]], dict[tuple[str, ...], list[ArmKey]]] = field(default_factory=dict)
-
-    def add(self, labels: Selector, arm: ArmKey) -> None:
-        shape = (arm.view, tuple(name for name, _ in labels))
-        self.shapes.setdefault(shape, {}).setdefault(tuple(value for _, value in labels), []).append(arm)
-
-    def find(self, label_set: LabelSet) -> tuple[ArmKey, ...]:
-        """The arms of these labels. Where both arms of a release fit, the one that is known more exactly has it."""
-        found: dict[str, ArmKey] = {}
-        labels = label_set.labels
-        for (view, names), arms in self.shapes.items():
-            if view not in label_set.views:
-                continue
-            for arm in arms.get(tuple([labels.get(name, "") for name in names]), ()):
-                other = found.get(arm.release_id)
-                if other is None or arm.specific > other.specific:
-                    found[arm.release_id] = arm
-        return tuple(found.values())
-
-
-@dataclass(frozen=True, slots=True)
 class MetSeries:
     """Series in the order in which they came first, which is the order in which they come again.
 
@@ -140,7 +86,7 @@ class MetSeries:
 
     Attributes:
         keys: their texts.
-        series: what is known of each; null for those that are nobody's.
+        series: what is known of each; null for those that never concern us.
         places: where each text stands.
     """
 
@@ -152,7 +98,7 @@ class MetSeries:
         """Add a series that is not among them; where it stands now."""
         place = self.places[key] = len(self.keys)
         self.keys.append(key)
-        self.series.append(series if series is not None and (series.of_target or series.label_set.arms) else None)
+        self.series.append(series)
         return place
 
 
@@ -169,7 +115,7 @@ class SeriesIndex:
         known: the labels by which they are known.
         selectors: the labels by which arms are asked for, by view.
         unknowable: why the others cannot be counted.
-        met: the series of answers since the releases have changed.
+        met: the series of answers.
         outcomes: how requests end, by what the policies of the releases count as failed.
         by_pod: some arms are known by the names of their pods, and by nothing else.
     """
@@ -186,11 +132,9 @@ class SeriesIndex:
         self._denials = [(re.compile(counter.names), counter) for counter in schema.about.denials]
         self._known: dict[object, Series | None] = {}
         self.met = MetSeries()
-        self._label_sets: dict[tuple[tuple[View, ...], tuple[tuple[str, str], ...]], LabelSet] = {}
         self._endings: dict[tuple[Ended | None, tuple[tuple[str, str], ...]], Ending] = {}
         self._all_outcomes: dict[Failures, Outcomes] = {}
-        self._generation = 0
-        self._by_labels = _Arms()
+        self._by_labels = Arms()
         self._watches: dict[str, Watch] = {}
         self.watched: Sequence[Watch] = ()
         self.arms: dict[str, tuple[ArmKey, ArmKey]] = {}
@@ -202,33 +146,35 @@ class SeriesIndex:
 
     def watch(self, watches: Sequence[Watch]) -> None:
         """Look for the arms of these releases, and no others, from now on."""
-        if len(watches) == len(self._watches) and all(
-            (known := self._watches.get(watch.release_id)) is not None
-            and (known.release is watch.release or known.release == watch.release)
-            and (known.pods is watch.pods or known.pods == watch.pods)
-            for watch in watches
-        ):
+        come = [watch for watch in watches if not _same(self._watches.get(watch.release_id), watch)]
+        if not come and len(watches) == len(self._watches):
             return
         self.watched = tuple(watches)
-        self._watches = {watch.release_id: watch for watch in watches}
-        self._generation += 1
-        self._by_labels = _Arms()
-        self.met = MetSeries()
-        self.arms, self.known, self.selectors, self.unknowable = {}, {}, {}, {}
+        now = {watch.release_id: watch for watch in watches}
+        changed = {watch.release_id for watch in come}
+        for release_id in [one for one in self._watches if one not in now or one in changed]:
+            self._remove(release_id)
+        self._watches = now
         failures = dict.fromkeys(watch.failures for watch in watches)
         self._all_outcomes = {one: self._all_outcomes.get(one) or Outcomes(self._schema, one) for one in failures}
         self.outcomes = tuple(self._all_outcomes.values())
-        for watch in watches:
+        for watch in come:
             self._add(watch)
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        """What is asked of all releases together."""
+        self.selectors = {}
+        for release_id in self._watches:
+            if (known := self.known.get(release_id)) is not None:
+                asked = self.selectors.setdefault(self.arms[release_id][0].view, [])
+                asked.extend(known.baseline.asked)
+                asked.extend(known.canary.asked)
         self.by_pod = any(self._schema.target.pod in known.by for known in self.known.values())
 
     def __getitem__(self, key: object) -> Series | None:
-        """What is known of the series with this text, its arms brought up to date. ``KeyError``: it must be learnt first."""
-        series = self._known[key]
-        if series is not None and (label_set := series.label_set).generation != self._generation:
-            label_set.arms = self._by_labels.find(label_set)
-            label_set.generation = self._generation
-        return series
+        """What is known of the series with this text. ``KeyError``: it must be learnt first."""
+        return self._known[key]
 
     def learn(self, key: object, name: str, labels: Mapping[str, str]) -> Series | None:
         """Work out what a series means; null when it does not concern us, whatever is watched."""
@@ -240,7 +186,7 @@ class SeriesIndex:
         if len(self._known) > _FORGET_ABOVE * max(met, 256):
             self._known.clear()
             self.met = MetSeries()
-            self._label_sets.clear()
+            self._by_labels.forget()
             self._endings.clear()
             for outcomes in self.outcomes:
                 outcomes.forget()
@@ -260,10 +206,18 @@ class SeriesIndex:
             for one, arm in zip(both, (baseline, canary), strict=True):
                 for labels in one.series:
                     self._by_labels.add(labels, arm)
-                self.selectors.setdefault(view, []).extend(one.asked)
             self.arms[watch.release_id], self.known[watch.release_id] = (baseline, canary), known
             return
         self.unknowable[watch.release_id] = "; ".join(reasons)
+
+    def _remove(self, release_id: str) -> None:
+        """Count it no longer."""
+        self.unknowable.pop(release_id, None)
+        if (known := self.known.pop(release_id, None)) is None:
+            return
+        for one, arm in zip((known.baseline, known.canary), self.arms.pop(release_id), strict=True):
+            for labels in one.series:
+                self._by_labels.remove(labels, arm)
 
     def _identified(self, view: View, watch: Watch) -> KnownArms | str:
         """By what the arms are known in this view, or why they are not."""
@@ -330,7 +284,7 @@ class SeriesIndex:
             instance=instance,
             cluster=cluster,
             of_target=not views,
-            label_set=self._label_sets.setdefault((views, ours), LabelSet(views, dict(ours))),
+            label_set=self._by_labels.met(views, ours),
         )
 
     def _of_request(self, label: str) -> bool:
@@ -361,6 +315,15 @@ class SeriesIndex:
             return SampleKind.UPTIME if isinstance(age, Uptime) else SampleKind.STARTED_AT
         denied = any(names.fullmatch(name) is not None and counter.counts(labels) for names, counter in self._denials)
         return SampleKind.DENIED if denied else None
+
+
+def _same(known: Watch | None, watch: Watch) -> bool:
+    """Whether it is a watch of the same release and the same pods."""
+    return (
+        known is not None
+        and (known.release is watch.release or known.release == watch.release)
+        and (known.pods is watch.pods or known.pods == watch.pods)
+    )
 
 
 def _having(labels: Mapping[str, str], views: Sequence[View]) -> tuple[View, ...]:

@@ -249,6 +249,8 @@ class PrometheusSource:
             for at, text in values:
                 into.add_metadata(series, number(text, path=series.identity), target=series.target, at=at)
             return
+        if not series.label_set.arms:
+            return  # nobody's, now
         if series.kind is SampleKind.NATIVE:
             self._collect_native(series, natives, into)
             return

@@ -101,6 +101,10 @@ class RouteChange(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     place: str = ""
 
+    def __str__(self) -> str:
+        """``http #0: weight 10 of v2 -> v1``."""
+        return f"{self.place}: {self.detail}" if self.place else self.detail
+
 
 class ValueChange(msgspec.Struct, frozen=True, kw_only=True):
     """One value of an object that a patch changes.

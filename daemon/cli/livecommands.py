@@ -99,24 +99,57 @@ def revert(commands: "Commands[Parser]") -> None:
     parser = commands.add_parser(
         "revert",
         help="take the traffic back by hand, without a daemon",
-        epilog="Needs the mesh's credentials and nothing else: no daemon, no NATS, no telemetry. "
-        "Name the release by a file, or by --service, --baseline and --canary. Exits 0 the traffic is back (or, with --dry-run, "
-        "would be), 64 wrong usage, or nobody agreed, 66 no such route, or no credentials, 69 it could not be taken back, "
+        epilog="Needs the mesh's credentials and nothing else: no NATS, no telemetry, and a daemon only to say what an ID is. "
+        "Name the release by its id, by a file, or by --service, --baseline and --canary. "
+        "Exits 0 the traffic is back (or, with --dry-run, would be), 64 wrong usage, or nobody agreed, "
+        "66 no such release or route, or no credentials, 69 it could not be taken back (or, with --dry-run, could not be now), "
         f"{DEFECT}, 77 not allowed, 130 interrupted.",
     )
     parser.set_defaults(module="reverting")
-    parser.add_argument("--config", metavar="FILE", help="settings (default: $VERDICTD_CONFIG, else Istio through the kubeconfig)")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: what the settings say, else $KUBECONFIG, ~/.kube/config")
-    parser.add_argument("--context", help="context of the kubeconfig")
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", help="the release's id: the daemon is asked for it, else the recordings of the settings"
+    )
+    _steering_options(parser)
     parser.add_argument("--release", metavar="FILE", help="the release, as for submit; - is standard input")
-    parser.add_argument("--mesh", help="name of a configured mesh; needed when there are several")
     parser.add_argument("--service")
     parser.add_argument("--namespace")
     parser.add_argument("--route", help="a route object that must be there, by its name; it limits nothing")
     options.arms(parser)
-    parser.add_argument("--dry-run", action="store_true", help="show the routes that would be changed, and change nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show every value that would be changed, whose it is, and who would serve; change nothing",
+    )
+    parser.add_argument("--save", metavar="FILE", help="write what it takes to restore this into a new file")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--json", action="store_true", help="JSON on standard output")
+    options.client(parser)
+
+
+def restore(commands: "Commands[Parser]") -> None:
+    """And back again."""
+    parser = commands.add_parser(
+        "restore",
+        help="give the canary back the traffic that a revert took from it, while nobody has changed the routes since",
+        epilog="Needs the mesh's credentials. What was written is read from the daemon's record of the release, or from the file "
+        "of revert --save. Every value must still be as the revert left it, and the rule around it too: else nothing is written, "
+        "and what is there now is said. Exits 0 the routes are as they were (or, with --dry-run, would be), "
+        "64 wrong usage, or nobody agreed, 66 no such release, or nothing is kept of its revert, "
+        f"69 somebody has changed a route since, or it could not be written, {DEFECT}, 77 not allowed, 130 interrupted.",
+    )
+    parser.set_defaults(module="restoring")
+    parser.add_argument("id", metavar="ID", nargs="?", help="the release's id: the daemon is asked for its record")
+    parser.add_argument("--from", metavar="FILE", dest="file", help="what revert --save has written, in place of an id")
+    _steering_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show every value that would be changed, and change nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    options.client(parser)
+
+
+def _steering_options(parser: Parser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="settings (default: $VERDICTD_CONFIG, else Istio through the kubeconfig)")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: what the settings say, else $KUBECONFIG, ~/.kube/config")
+    parser.add_argument("--context", help="context of the kubeconfig")
+    parser.add_argument("--mesh", help="name of a configured mesh; needed when there are several")
 
 
 def doctor(commands: "Commands[Parser]") -> None:

@@ -17,7 +17,7 @@ from daemon.aio.clock import SystemClock
 from daemon.armpods import PodsByArm
 from daemon.cli.releasefile import load_release
 from daemon.cli.rendering import ProgressLine
-from daemon.cli.reverting import mesh_of
+from daemon.cli.steering import mesh_of
 from daemon.clusters import KubeClients
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.meshes.registry import need_kubernetes, schemas
@@ -49,7 +49,7 @@ def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
 
 
 async def _observe(settings: Settings, release: Release, *, failures: Failures, seconds: float) -> Service:
-    mesh = mesh_of(settings.meshes, release)
+    mesh = mesh_of(settings.meshes, release, source="verdictd plan")
     source = _source(settings, mesh.telemetry)
     pods = await _pods(settings, mesh, release)
     async with telemetry_from(source, clock=SystemClock(), schemas=schemas()) as telemetry:

@@ -19,6 +19,7 @@ def build() -> Parser:
     livecommands.wait(commands)
     livecommands.status(commands)
     livecommands.revert(commands)
+    livecommands.restore(commands)
     livecommands.doctor(commands)
     offlinecommands.explain(commands)
     offlinecommands.replay(commands)

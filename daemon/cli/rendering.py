@@ -103,12 +103,12 @@ def notices(verdict: Verdict, *, bare: bool) -> Iterator[str]:
         case Outcome.ROLLBACK, Action.FAILED | Action.BLOCKED:
             yield clean(
                 f"verdictd: THE CANARY STILL GETS TRAFFIC: the revert was {verdict.action}: {verdict.reason}; "
-                "take it back by hand: verdictd revert"
+                f"take it back by hand: verdictd revert {verdict.release_id}"
             )
         case Outcome.ROLLBACK, Action.NONE:
             yield (
                 "verdictd: the canary keeps its traffic: the rollback was observed only, as the policy's mode says; "
-                "verdictd revert takes it back"
+                f"verdictd revert {verdict.release_id} takes it back"
             )
         case Outcome.INCONCLUSIVE, _ if not bare and verdict.meaning in _TAKEN_FOR:
             yield f"verdictd: inconclusive, {_counted(verdict)}"

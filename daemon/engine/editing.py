@@ -12,41 +12,57 @@ from typing import TypeVar
 import msgspec
 
 from daemon.engine.fanout import Clusters, words_of
-from daemon.errors import NotFound, Refused, VerdictdError
+from daemon.errors import Blocked, NotFound, Refused, VerdictdError
 from daemon.model import Release
 from daemon.packages import defects_of
 from daemon.placement import PatchedObject, PlannedObject, Undo
-from daemon.ports.routing import RouteEditor
+from daemon.ports.routing import RouteEditor, TrafficRouter
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plans:
-    """What would be written, and of which clusters that is not known, a sentence each."""
+    """What would be written.
+
+    Attributes:
+        objects: in the order of their clusters.
+        unknown: of which clusters it is not known, and why, a sentence each.
+        blocked: why nothing would be written at all in some, since nobody would serve, a sentence each.
+    """
 
     objects: tuple[PlannedObject, ...]
     unknown: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is known that would stand in its way."""
+        return not self.blocked and all(one.failure is None for one in self.objects)
 
 
 async def plan(clusters: Clusters, release: Release, *, located: str) -> Plans:
     """What taking the traffic back would write now. Nothing is written."""
     words, several = words_of(clusters, located), len(clusters) > 1
-    home = next(iter(clusters))
 
-    async def one(name: str) -> tuple[PlannedObject, ...] | str:
+    async def one(name: str) -> Plans:
+        said = f"{name}: " if several else ""
         try:
             with defects_of("the mesh's adapter"):
                 planned = await _editor(clusters, name).plan(release, located=words[name])
         except VerdictdError as error:
             # In a further cluster there need not be anything of the release.
-            return () if name != home and isinstance(error, NotFound) else f"{name}: {error}" if several else str(error)
-        return tuple(msgspec.structs.replace(part, cluster=name) for part in planned) if several else planned
+            is_nothing = name != next(iter(clusters)) and isinstance(error, NotFound)
+            return Plans(objects=(), unknown=() if is_nothing else (f"{said}{error}",))
+        objects = tuple(msgspec.structs.replace(part, cluster=name if several else "") for part in planned)
+        harm = await _harm(clusters[name].router, release, located=words[name])
+        return Plans(objects=objects, blocked=(f"{said}{harm}",) if harm else ())
 
     found = await asyncio.gather(*map(one, clusters))
     return Plans(
-        objects=tuple(part for some in found if not isinstance(some, str) for part in some),
-        unknown=tuple(some for some in found if isinstance(some, str)),
+        objects=tuple(part for some in found for part in some.objects),
+        unknown=tuple(part for some in found for part in some.unknown),
+        blocked=tuple(part for some in found for part in some.blocked),
     )
 
 
@@ -74,6 +90,18 @@ async def restore(clusters: Clusters, undos: Sequence[Undo]) -> tuple[PatchedObj
             return [PatchedObject(object=undo.object, failure=error, sent_at=0.0, acknowledged_at=0.0) for undo in some]
 
     return _flat(await asyncio.gather(*(one(name, some) for name, some in _by_cluster(clusters, undos).items())))
+
+
+async def _harm(router: TrafficRouter, release: Release, *, located: str) -> str:
+    """Why the traffic would not be sent to the baseline; empty where that is not sure."""
+    try:
+        with defects_of("the mesh's adapter"):
+            await router.check_baseline(release, located=located)
+    except Blocked as error:
+        return str(error)
+    except VerdictdError:
+        pass  # what is not known of the baseline stands in the placement, and holds up no revert
+    return ""
 
 
 def _editor(clusters: Clusters, name: str) -> RouteEditor:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from config.errors import ConfigError
 from config.settings import EnvoyTelemetry, Settings, Telemetry
 from daemon.cli import main
 from daemon.cli.parser import build
-from daemon.cli.reverting import mesh_of, release_of
+from daemon.cli.reverting import release_of
+from daemon.cli.steering import mesh_of
 from daemon.kube import transport
 from daemon.meshes.envoy.mesh import EnvoyMesh
 from daemon.meshes.istio.mesh import IstioMesh
@@ -80,7 +82,29 @@ async def test_a_dry_run_shows_the_routes_and_changes_nothing(edge: Edge, capsys
     assert await revert(edge, *ARMS, "--dry-run", "--json") == 0
     shown = json.loads(capsys.readouterr().out)
     assert (len(shown["routes"]), shown["canary_percent"], shown["action"]) == (3, 30.0, None)
+    [written] = shown["objects"]
+    split = "/virtual_hosts/0/routes/2/route/weighted_clusters/clusters"
+    assert {"path": f"{split}/0/weight", "before": 70, "after": 100} in written["values"]
+    assert {"path": "/virtual_hosts/0/routes/2/route/request_mirror_policies", "before": [{"cluster": "v2"}]} in written["values"]
     assert edge.splits() == {"v1": 70, "v2": 30}
+
+
+@pytest.mark.live
+async def test_a_dry_run_shows_each_value_with_its_path_and_what_it_means(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await revert(edge, *ARMS, "--dry-run") == 0
+    out = capsys.readouterr().out.split("would be written:\n")[1]
+    target = "virtual_hosts[0].routes[2].route.weighted_clusters.clusters"
+    assert out.startswith("RouteConfiguration edge\n")
+    assert "  /web/split: weight 30 of v2 -> v1, now 100\n" in out
+    assert f"  - {target}[0].weight: 70\n  + {target}[0].weight: 100\n" in out
+    assert '  - virtual_hosts[0].routes[2].route.request_mirror_policies: [{"cluster":"v2"}]\n' in out
+
+
+@pytest.mark.live
+async def test_a_dry_run_says_that_nobody_would_serve_and_is_no_success(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    arms = ["--service", "web", "--baseline", "service=empty", "--canary", "service=v2"]
+    assert await revert(edge, *arms, "--dry-run") == 69
+    assert "would be blocked: the baseline has no ready endpoints" in capsys.readouterr().out
 
 
 @pytest.mark.live
@@ -174,17 +198,18 @@ def test_what_is_not_named_rightly_is_refused(argv: list[str], message: str) -> 
 
 
 def test_the_only_mesh_is_taken_and_of_several_one_must_be_named() -> None:
+    of = partial(mesh_of, source="verdictd revert")
     release = release_of(options(*ARMS))
     one = Settings(telemetry=TELEMETRY, meshes={"edge": EDGE})
     two = Settings(telemetry=TELEMETRY, meshes={"edge": EDGE, "other": IstioMesh(telemetry="t")})
-    assert mesh_of(one.meshes, release) == EDGE
+    assert of(one.meshes, release) == EDGE
     with pytest.raises(ConfigError, match="mesh: is not given; use one of: edge, other"):
-        mesh_of(two.meshes, release)
-    assert mesh_of(two.meshes, release_of(options(*ARMS, "--mesh", "other"))) == IstioMesh(telemetry="t")
+        of(two.meshes, release)
+    assert of(two.meshes, release_of(options(*ARMS, "--mesh", "other"))) == IstioMesh(telemetry="t")
     with pytest.raises(ConfigError, match="mesh: 'third' is not configured; use one of: edge, other"):
-        mesh_of(two.meshes, release_of(options(*ARMS, "--mesh", "third")))
+        of(two.meshes, release_of(options(*ARMS, "--mesh", "third")))
     with pytest.raises(ConfigError, match="mesh: is not given; configure it under meshes"):
-        mesh_of({}, release)
+        of({}, release)
 
 
 def test_without_a_cluster_it_says_so_and_exits_66(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -333,6 +333,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
     limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
     recordings: Annotated[Recordings, Meta(description="A recording per release.")] = Recordings()
+    kubernetes_events: Annotated[
+        bool,
+        Meta(description="Whether Kubernetes is told each verdict, by an Event on the canary's workload and on its routes."),
+    ] = True
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least important event that is logged.")
     ] = "info"

@@ -18,6 +18,7 @@ from config.settings import ConnectorSettings, Settings
 from daemon.aio.clock import Clock
 from daemon.errors import Defect, VerdictdError
 from daemon.kube.rights import Right
+from daemon.meshes.registry import need_kubernetes, written
 from daemon.packages import Rows, defects_of, with_installed
 from daemon.ports.events import EventSource
 
@@ -31,6 +32,9 @@ SINKS_GROUP = "verdictd.sinks"
 
 # What is on the broker is out two seconds after it is back, whatever came before.
 _BROKER_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
+
+# Nothing waits for it: its attempts end a moment after the verdict is out.
+_ASIDE: Mapping[str, Any] = {"pauses_seconds": (0.5, 2.0), "attempt_seconds": 5.0, "patience_seconds": 5.0, "says_itself": True}
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
@@ -115,9 +119,29 @@ def _cdevents(given: ConnectorContext) -> "AbstractAsyncContextManager[Sink]":
     return nullcontext(Sink(to=given.bus.cdevents, pauses_seconds=_BROKER_PAUSES_SECONDS))
 
 
+def _kubernetes_events(given: ConnectorContext) -> "AbstractAsyncContextManager[Sink | None]":
+    from daemon.engine.dependencies import Sink
+    from daemon.sinks.kubernetesevents import KubernetesEvents, Place
+
+    settings = given.settings
+    if not settings.kubernetes_events:
+        return nullcontext(None)
+    places = {
+        name: Place(kube=given.kubes[settings.clusters_of(mesh)[0]], routes=written(mesh)) if need_kubernetes([mesh]) else None
+        for name, mesh in settings.meshes.items()
+    }
+    if not any(places.values()):
+        return nullcontext(None)
+    return nullcontext(Sink(to=KubernetesEvents(places), **_ASIDE))
+
+
 SOURCES: tuple[Connector[EventSource], ...] = (Connector(name="nats", open=lambda given: nullcontext(given.bus.events)),)
 
-SINKS: "tuple[Connector[Sink], ...]" = (Connector(name="cdevents", open=_cdevents),)
+SINKS: "tuple[Connector[Sink], ...]" = (
+    Connector(name="cdevents", open=_cdevents),
+    # Its rights, and its connections, are those of the meshes' rows.
+    Connector(name="kubernetes-events", open=_kubernetes_events),
+)
 
 
 @functools.cache

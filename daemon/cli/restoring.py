@@ -21,7 +21,7 @@ from daemon.cli.stdio import words_only
 from daemon.engine import editing
 from daemon.engine.takenback import UNDO_NOT_KEPT
 from daemon.errors import Forbidden, NotFound, Refused
-from daemon.meshes.registry import kind_of
+from daemon.meshes.registry import written
 from daemon.model import Record, Release, Stage
 from daemon.placement import PatchedObject, PlannedObject, Undo
 
@@ -82,16 +82,12 @@ def _why_nothing(record: Record) -> str:
 def _that_steers(meshes: Mapping[str, Mesh], undos: Sequence[Undo]) -> Mapping[str, Mesh]:
     """The mesh whose routes these are. Raises ``ConfigError``."""
     wanted = {undo.resource for undo in undos} - {""}
-    found = {name: mesh for name, mesh in meshes.items() if wanted <= _written(mesh)}
+    found = {name: mesh for name, mesh in meshes.items() if wanted <= set(map(str, written(mesh)))}
     if len(found) == 1:
         return found
     said = f"no mesh here has the routes that were written: {', '.join(sorted(wanted)) or 'those of a file'}"
     problem = Fault(path="--mesh", message=said, fix="name the release's mesh, and its settings by --config")
     raise ConfigError((problem,), source=_SOURCE)
-
-
-def _written(mesh: Mesh) -> set[str]:
-    return {str(resource) for right in kind_of(mesh).rights if "patch" in right.verbs for resource in right.resources}
 
 
 async def _restore(options: argparse.Namespace, settings: Settings, meshes: Mapping[str, Mesh], undos: Sequence[Undo]) -> Exit:

@@ -53,12 +53,14 @@ class Sink:
         attempt_seconds: how long one attempt may take.
         patience_seconds: how long it is tried after the verdict was published; the release ends without it then, and its record
             says so.
+        says_itself: it logs by itself why it does not take verdicts; nobody else does.
     """
 
     to: VerdictSink
     pauses_seconds: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0)
     attempt_seconds: float = 30.0
     patience_seconds: float = 300.0
+    says_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

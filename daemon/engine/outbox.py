@@ -19,6 +19,7 @@ from daemon.engine.session import Session
 from daemon.errors import Defect, TimedOut, VerdictdError
 from daemon.model import Verdict
 from daemon.packages import defects_of
+from daemon.ports.durable import PlacedSink, VerdictSink
 from daemon.ports.service import Meter
 
 log = logging.getLogger(__name__)
@@ -67,10 +68,11 @@ class Outbox:
             self._meter.failed("sink", error)
             about = {"sink": name, "error": str(error)}
             if current.published_at is not None and now - current.published_at >= sink.patience_seconds:
-                log.error("a sink does not get the verdict", extra=about)
+                if not sink.says_itself:
+                    log.error("a sink does not get the verdict", extra=about)
                 self._note(lifecycle.not_delivered(current, name, str(error), now=now))
                 return
-            if str(error) != said:
+            if str(error) != said and not sink.says_itself:
                 said = str(error)
                 defect = error.__cause__ if isinstance(error, Defect) else None
                 log.warning("a sink has not taken the verdict yet", extra=about, exc_info=defect)
@@ -82,7 +84,7 @@ class Outbox:
         try:
             async with asyncio.timeout(sink.attempt_seconds):
                 with defects_of(f"sink {name}"):
-                    await sink.to.publish(session.release, session.verdict)
+                    await _publish(sink.to, session)
         except TimeoutError:
             return TimedOut(f"no acknowledgement within {sink.attempt_seconds:g} s")
         except VerdictdError as error:
@@ -92,3 +94,11 @@ class Outbox:
     def _note(self, session: Session) -> None:
         self._registry.put(session)
         self._checkpoints.save(session)
+
+
+async def _publish(to: VerdictSink, session: Session) -> None:
+    assert session.verdict is not None  # as above
+    if isinstance(to, PlacedSink):
+        await to.publish_at(session.release, session.verdict, routes=session.routes, workload=session.workload)
+    else:
+        await to.publish(session.release, session.verdict)

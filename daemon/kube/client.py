@@ -13,10 +13,11 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from config.settings import Kubernetes
-from daemon.errors import NotFound, TimedOut, Unavailable
+from daemon.errors import Forbidden, NotFound, TimedOut, Unavailable
 from daemon.kube import answers
 from daemon.kube.credentials import Authenticated, Query
 from daemon.kube.resources import Json, Resource
+from daemon.kube.rights import Verb, rule
 from daemon.kube.transport import Transport, connect
 from daemon.kube.versions import ServedVersions
 
@@ -56,7 +57,8 @@ class KubeClient:
     async def get(self, resource: Resource, *, name: str, namespace: str | None = None) -> Json:
         """One object, as it is now."""
         served = await self._versions.of(resource)
-        return await self._call("GET", served.path(namespace=namespace, name=name))
+        with _with_rule("get", resource, namespace=namespace):
+            return await self._call("GET", served.path(namespace=namespace, name=name))
 
     async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "") -> Listing:
         """All objects, page by page.
@@ -67,7 +69,8 @@ class KubeClient:
         """
         served = await self._versions.of(resource)
         try:
-            return await self._pages(served.path(namespace=namespace), labels=labels)
+            with _with_rule("list", resource, namespace=namespace):
+                return await self._pages(served.path(namespace=namespace), labels=labels)
         except NotFound:
             if not self._versions.forget(resource):
                 raise
@@ -107,7 +110,19 @@ class KubeClient:
         """
         query = [("fieldValidation", "Strict"), ("fieldManager", "verdictd")]
         path = (await self._versions.of(resource)).path(namespace=namespace, name=name)
-        return await self._call("PATCH", path, query=query, body=list(operations), content_type=_JSON_PATCH)
+        with _with_rule("patch", resource, namespace=namespace):
+            return await self._call("PATCH", path, query=query, body=list(operations), content_type=_JSON_PATCH)
+
+    async def create(self, resource: Resource, item: Json, *, namespace: str) -> Json:
+        """Make an object, and return it as it is then.
+
+        Raises:
+            Conflict: there is one of its name.
+            Refused: it would be invalid.
+        """
+        query = [("fieldValidation", "Strict"), ("fieldManager", "verdictd")]
+        with _with_rule("create", resource, namespace=namespace):
+            return await self._call("POST", resource.path(namespace=namespace), query=query, body=item)
 
     async def document(self, path: str) -> Json:
         """What stands at a path that is no object: ``/version``, or what a group of the API serves."""
@@ -149,7 +164,8 @@ class KubeClient:
         ]
         what = f"watch of {resource}"
         path = (await self._versions.of(resource)).path(namespace=namespace)
-        response = await self._opened(path, query=query, idle_seconds=idle_seconds, what=what)
+        with _with_rule("watch", resource, namespace=namespace):
+            response = await self._opened(path, query=query, idle_seconds=idle_seconds, what=what)
         try:
 
             async def line() -> bytes:
@@ -203,6 +219,18 @@ class KubeClient:
                         return answers.decoded(await _whole(response, what=what), what=what)
         except TimeoutError as error:
             raise TimedOut(f"{what}: no answer within {self._timeout:g} s") from error
+
+
+@contextmanager
+def _with_rule(verb: Verb, resource: Resource, *, namespace: str | None) -> Iterator[None]:
+    """A right that is missing is said with the rule that gives it. What else forbids, as a webhook or a quota, no rule mends."""
+    try:
+        yield
+    except Forbidden as error:
+        if f'cannot {verb} resource "{resource.plural}"' not in str(error):
+            raise
+        where = "a ClusterRole that is bound everywhere" if namespace is None else f"a role that is bound in namespace {namespace}"
+        raise Forbidden(f"{error}; to allow it, add to {where}: - {rule(verb, resource)}") from error
 
 
 async def _whole(response: aiohttp.ClientResponse, *, what: str) -> bytes:

@@ -57,6 +57,12 @@ class Resource:
 
 SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
 PODS = Resource(group="", version="v1", plural="pods", kind="Pod")
+EVENTS = Resource(group="events.k8s.io", version="v1", plural="events", kind="Event")
+WORKLOADS = (
+    Resource(group="apps", version="v1", plural="deployments", kind="Deployment"),
+    Resource(group="apps", version="v1", plural="statefulsets", kind="StatefulSet"),
+    Resource(group="apps", version="v1", plural="daemonsets", kind="DaemonSet"),
+)
 ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice")
 
 

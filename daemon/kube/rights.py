@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.kube.resources import PODS, Resource
+from daemon.kube.resources import EVENTS, PODS, WORKLOADS, Resource
 
-Verb = Literal["get", "list", "watch", "patch"]
+Verb = Literal["get", "list", "watch", "patch", "create"]
 Scope = Literal["everywhere", "watched", "enforced"]
 """Any namespace, to find routes; those where releases are watched; those where traffic may be taken back."""
+
+
+def rule(verb: Verb, resource: Resource) -> str:
+    """What allows it, as it stands under ``rules`` of a Role."""
+    return f'{{apiGroups: ["{resource.group}"], resources: [{resource.plural}], verbs: [{verb}]}}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +22,7 @@ class Right:
     Attributes:
         verbs: what is done.
         resources: to which kinds of objects.
-        scopes: where; only ``enforced`` may change anything, and does nothing else.
+        scopes: where; only ``enforced`` may change anything that is there, and does nothing else.
         purpose: what for, in the words of the documents.
         without: what comes of it when it is missing, where the daemon works nevertheless.
         sidecars: where telemetry is read from the arms' pods and from nowhere else, it does not.
@@ -44,6 +49,25 @@ WATCHING_PODS = Right(
     without="whether pods crash or are ready is not known, and what stands in for sidecars is read in their place",
     sidecars=True,
 )
+
+
+TELLING = (
+    Right(
+        verbs=("create",),
+        resources=(EVENTS,),
+        scopes=("watched",),
+        purpose="tell the verdict by an Event on the canary's workload and its routes",
+        without="the verdict is told by no Event",
+    ),
+    Right(
+        verbs=("get",),
+        resources=WORKLOADS,
+        scopes=("watched",),
+        purpose="know the canary's workload, on which the verdict is told by an Event",
+        without="the verdict is told by no Event on the canary's workload",
+    ),
+)
+"""To tell it where people look who know nothing of verdictd (``kubernetes_events``)."""
 
 
 def finding(*routes: Resource) -> Right:

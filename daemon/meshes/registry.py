@@ -12,6 +12,7 @@ from msgspec import structs
 
 from config.errors import ConfigError, Fault
 from config.settings import Mesh
+from daemon.kube.resources import Resource
 from daemon.meshes.consul.mesh import CONSUL
 from daemon.meshes.envoy.mesh import ENVOY
 from daemon.meshes.envoygateway.mesh import ENVOY_GATEWAY
@@ -71,6 +72,12 @@ def why_observed_only(mesh: Mesh) -> str:
     """Why nothing of this mesh can be taken back; empty where it can."""
     kind = kind_of(mesh)
     return "" if kind.router is not None else unsteered(kind.name)
+
+
+def written(mesh: Mesh) -> tuple[Resource, ...]:
+    """The kinds of objects of an API server in which its traffic is taken back."""
+    patched = (resource for right in kind_of(mesh).rights if "patch" in right.verbs for resource in right.resources)
+    return tuple(dict.fromkeys(patched))
 
 
 def need_kubernetes(meshes: Iterable[Mesh]) -> bool:

@@ -4,13 +4,14 @@ Every call returns when the other side has acknowledged, and raises when it has 
 again: each call is made so that twice is once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
 from daemon.model import Release, Verdict
+from daemon.placement import ObjectName
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,5 +81,20 @@ class VerdictSink(Protocol):
         """Tell it once, however often it is called, over restarts too; returns only when that is acknowledged.
 
         Raises when it is not: to be called again, with the same verdict.
+        """
+        ...
+
+
+@runtime_checkable
+class PlacedSink(VerdictSink, Protocol):
+    """One that tells it where the release is. ``publish`` is not called then."""
+
+    async def publish_at(self, release: Release, verdict: Verdict, *, routes: Sequence[ObjectName], workload: str) -> None:
+        """See ``VerdictSink.publish``.
+
+        Args:
+            release, verdict: as there.
+            routes: the objects whose routes named the canary, in the cluster where it was judged.
+            workload: the canary's, by name; empty where it is not known.
         """
         ...

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
@@ -17,13 +18,16 @@ from daemon.engine.reverting import Reverting
 from daemon.errors import Conflict, Forbidden, NotFound, Refused
 from daemon.kube.client import KubeClient
 from daemon.kube.listwatch import ApiSource, ListWatch
-from daemon.kube.resources import PODS, Json
+from daemon.kube.resources import EVENTS, PODS, Json
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
+from daemon.placement import ObjectName
+from daemon.sinks.kubernetesevents import KubernetesEvents, Place
 from tests.hand import istio_objects
 from tests.hand.istio_cluster import client_of, istio_cluster, post
 from tests.hand.istio_objects import NAMESPACE, SERVICE
+from tests.hand.samples import verdict
 from tests.servers.kube_apiserver import KubeApiServer
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.xdist_group("kube")]
@@ -253,3 +257,73 @@ async def test_the_watch_follows_a_real_server(kube: KubeClient) -> None:
     assert (change.kind, change.object["spec"]["http"][2]["route"][1]["weight"]) == ("modified", 12)
     assert watching.age_seconds is not None
     assert watching.age_seconds < 5.0
+
+
+async def test_what_is_shown_is_written_and_what_was_written_is_put_back(kube: KubeClient) -> None:
+    before = (await read(kube))["spec"]
+    router = IstioRouter(kube)
+    shown = await router.plan(RELEASE)
+    assert (await read(kube))["spec"] == before
+    receipt = await router.revert(RELEASE)
+    undos = [part.undo for part in receipt.parts if part.undo is not None]
+    assert [one.values for one in undos] == [one.values for one in shown]
+    assert [one.failure for one in await router.plan_restore(undos)] == [None]
+    assert [one.failure for one in await router.restore(undos)] == [None]
+    assert (await read(kube))["spec"] == before
+    await router.revert(RELEASE)
+    await patch(kube, {"op": "add", "path": "/spec/http/2/route/1/weight", "value": 3})
+    [refused] = await router.restore(undos)
+    assert "/spec/http/2/route/1/weight is 3, and was left at 0" in str(refused.failure)
+    assert (await read(kube))["spec"]["http"][2]["route"][1]["weight"] == 3
+
+
+async def test_a_right_that_is_missing_is_said_with_the_rule_that_gives_it(
+    api: KubeApiServer, kube: KubeClient, tmp_path: Path
+) -> None:
+    undos = [part.undo for part in (await IstioRouter(kube).revert(RELEASE)).parts if part.undo is not None]
+    rule = '- {apiGroups: ["networking.istio.io"], resources: [virtualservices], verbs: [patch]}'
+    async with account(api, tmp_path, "looker", [{**MAY_PATCH[0], "verbs": ["get", "list"]}]) as looker:
+        [one] = await IstioRouter(looker).restore(undos)
+        assert str(one.failure).endswith(f"add to a role that is bound in namespace {NAMESPACE}: {rule}")
+        with pytest.raises(Forbidden) as caught:
+            await looker.create(EVENTS, {}, namespace=NAMESPACE)
+    assert str(caught.value).endswith('- {apiGroups: ["events.k8s.io"], resources: [events], verbs: [create]}')
+    with_it = [{"apiGroups": ["networking.istio.io"], "resources": ["virtualservices"], "verbs": ["get", "patch"]}]
+    async with account(api, tmp_path, "writer", with_it) as writer:
+        [one] = await IstioRouter(writer).restore(undos)
+        assert one.failure is None
+
+
+async def test_a_verdict_is_one_event_on_each_object_that_describe_finds(
+    api: KubeApiServer, kube: KubeClient, tmp_path: Path
+) -> None:
+    labels = {"app": "web-v2"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "web"}]}}
+    spec = {"selector": {"matchLabels": labels}, "template": template}
+    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web-v2"}, "spec": spec}
+    made = await post(api, f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments", deployment)
+    may = [
+        {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
+        {"apiGroups": ["networking.istio.io"], "resources": ["virtualservices"], "verbs": ["get"]},
+    ]
+    told = verdict("web-1", reason="5 % of the canary's requests failed \u2014 " * 60)
+    routes = [ObjectName(kind="VirtualService", name=SERVICE, namespace=NAMESPACE)]
+    async with account(api, tmp_path, "teller", may) as teller:
+        sink = KubernetesEvents({"mesh": Place(kube=teller, routes=(VIRTUAL_SERVICES,))})
+        for _ in range(2):
+            await sink.publish_at(RELEASE, told, routes=routes, workload="web-v2")
+    events = [one for one in (await kube.list(EVENTS, namespace=NAMESPACE)).items if one["reportingController"] == "verdictd"]
+    assert sorted(one["regarding"]["kind"] for one in events) == ["Deployment", "VirtualService"]
+    uids = {made["metadata"]["uid"], (await read(kube))["metadata"]["uid"]}
+    assert {one["regarding"]["uid"] for one in events} == uids
+    [note] = {one["note"] for one in events}
+    assert note.startswith("rollback (action: revert) of release web-1: 5 % of the canary's requests failed")
+    assert len(note.encode()) <= 1024
+    # As kubectl describe asks for them.
+    selector = f"involvedObject.name=web-v2,involvedObject.kind=Deployment,involvedObject.uid={made['metadata']['uid']}"
+    async with api.session() as session:
+        path = f"/api/v1/namespaces/{NAMESPACE}/events?fieldSelector={quote(selector)}"
+        async with session.get(path) as response:
+            [described] = (await response.json())["items"]
+    assert (described["reason"], described["type"], described["message"]) == ("VerdictRollback", "Warning", note)

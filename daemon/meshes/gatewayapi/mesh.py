@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
-from daemon.kube.rights import WATCHING_PODS, Right, finding, following, taking_back
+from daemon.kube.rights import TELLING, WATCHING_PODS, Right, finding, following, taking_back
 from daemon.meshes.istio.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
@@ -50,6 +50,7 @@ READING_SERVICES = (
         purpose="who stands behind the baseline, and behind the canary",
     ),
     WATCHING_PODS,
+    *TELLING,
     Right(
         verbs=("list",),
         resources=(SERVICES,),

@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
-from daemon.kube.rights import WATCHING_PODS, Right, finding, following, taking_back
+from daemon.kube.rights import TELLING, WATCHING_PODS, Right, finding, following, taking_back
 from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.istio.controlplane import CONTROL_PLANE
 from daemon.meshes.istio.signs import ARM_SIGNS
@@ -74,6 +74,7 @@ _RIGHTS = (
         purpose="who stands behind the baseline, and behind the canary",
     ),
     WATCHING_PODS,
+    *TELLING,
     Right(
         verbs=("get", "list"),
         resources=(SERVICES,),

@@ -34,7 +34,7 @@ SINKS_GROUP = "verdictd.sinks"
 _BROKER_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 # Nothing waits for it: its attempts end a moment after the verdict is out.
-_ASIDE: Mapping[str, Any] = {"pauses_seconds": (0.5, 2.0), "attempt_seconds": 5.0, "patience_seconds": 5.0, "says_itself": True}
+_ASIDE: Mapping[str, Any] = {"pauses_seconds": (0.5, 2.0), "patience_seconds": 5.0, "says_itself": True}
 
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 

@@ -53,7 +53,7 @@ class Sink:
         attempt_seconds: how long one attempt may take.
         patience_seconds: how long it is tried after the verdict was published; the release ends without it then, and its record
             says so.
-        says_itself: it logs by itself why it does not take verdicts; nobody else does.
+        says_itself: it logs by itself why it does not take verdicts; nobody else does, but of a defect.
     """
 
     to: VerdictSink

@@ -66,13 +66,13 @@ class Outbox:
                 self._note(lifecycle.delivered(current, name, now=now))
                 return
             self._meter.failed("sink", error)
-            about = {"sink": name, "error": str(error)}
+            about, quiet = {"sink": name, "error": str(error)}, sink.says_itself and not isinstance(error, Defect)
             if current.published_at is not None and now - current.published_at >= sink.patience_seconds:
-                if not sink.says_itself:
+                if not quiet:
                     log.error("a sink does not get the verdict", extra=about)
                 self._note(lifecycle.not_delivered(current, name, str(error), now=now))
                 return
-            if str(error) != said and not sink.says_itself:
+            if str(error) != said and not quiet:
                 said = str(error)
                 defect = error.__cause__ if isinstance(error, Defect) else None
                 log.warning("a sink has not taken the verdict yet", extra=about, exc_info=defect)

@@ -39,8 +39,10 @@ def undo_operations(document: Json, undo: Undo) -> tuple[Json, ...]:
     """The JSON Patch that puts the values back, each of them tested first.
 
     Raises:
-        Refused: somebody has changed them, or the entries they are in; says what is there now.
+        Refused: somebody has changed them, or the entries they are in; says what is there now. Or the undo is not one that we made.
     """
+    if strange := [one.path for one in undo.values if not _is_ours(one)]:
+        raise Refused(f"{undo.object}: no revert changes {_shown(strange[0])} so")
     now = {one.path: _text(_at(document, one.path)) for one in undo.values}
     if changed := [one for one in undo.values if now[one.path] != one.after]:
         said = "; ".join(f"{one.path} is {_shown(now[one.path])}, and was left at {_shown(one.after)}" for one in changed)
@@ -78,6 +80,17 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[ValueChange]:
             yield ValueChange(path=path, before=was, after=now)
         case _:
             pass
+
+
+def _is_ours(change: ValueChange) -> bool:
+    """Whether a revert could have made this change: an undo comes from a file, or from whoever answers for the daemon."""
+    _, _, path = change.path.partition("/")
+    if not path or path.split("/")[0] in _NOT_OURS:
+        return False
+    try:
+        return [msgspec.json.decode(text) for text in (change.before, change.after) if text is not None] != []
+    except msgspec.DecodeError:
+        return False
 
 
 def _put_back(change: ValueChange) -> Iterator[Json]:

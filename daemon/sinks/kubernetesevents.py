@@ -4,6 +4,7 @@ They are an aside. What cannot be written holds up nothing and is logged once, u
 release and the object, so that a verdict that is told twice is one Event.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,10 @@ class KubernetesEvents:
         place = self._place(release)
         if place is None:
             return
-        errors = [await _tried(place, kinds, name, verdict) for kinds, name in _objects(place, release, routes, workload)]
-        if failed := [error for error in errors if error is not None]:
+        async with asyncio.TaskGroup() as group:
+            objects = _objects(place, release, routes, workload)
+            tasks = [group.create_task(_tried(place, kinds, name, verdict)) for kinds, name in objects]
+        if failed := [error for task in tasks if (error := task.result()) is not None]:
             self._standing.fails(str(failed[0]))
             raise failed[0]
         self._standing.works()

@@ -21,7 +21,7 @@ automountServiceAccountToken: false
 _OBSERVE = """# To watch releases of a namespace: where its routes are, what tells the two arms, which pods are behind them.
 """
 
-_ENFORCE = """# To take traffic back in a namespace: the only right to change anything.
+_ENFORCE = """# To take traffic back in a namespace: the only right to change anything that is there.
 """
 
 _FIND_ROUTES = """# To find routes that name a canary from another namespace, as the routes of a shared gateway do, and what tells

@@ -1,6 +1,7 @@
 """Sinks: each hears of a verdict by itself, once, and none of them holds up another, the guard, or the end for ever."""
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from daemon.engine.dependencies import Sink
 from daemon.errors import Forbidden, Unavailable
 from daemon.model import Outcome, Record, Release, Stage, Verdict
+from daemon.placement import ObjectName
 from tests.hand.ports import HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, healthy
 
@@ -220,3 +222,38 @@ async def test_a_newer_release_has_the_older_one_s_sinks_told_once_all_the_same(
         await verdict_of(engine)
     assert [verdict.release_id for _, verdict in good.told].count(ID) == 1
     assert [verdict.release_id for _, verdict in away.told].count(ID) == 1
+
+
+class Placing(HandSink):
+    """Implements ``PlacedSink``."""
+
+    def __init__(self, *, failing: BaseException | None = None) -> None:
+        super().__init__(failing=failing)
+        self.places: list[tuple[list[str], str]] = []
+
+    async def publish_at(self, release: Release, verdict: Verdict, *, routes: Sequence[ObjectName], workload: str) -> None:
+        self.places.append(([one.name for one in routes], workload))
+        await self.publish(release, verdict)
+
+
+async def test_a_sink_that_asks_for_it_is_told_where_the_release_is() -> None:
+    sink = Placing()
+    scene = scene_with(placing=sink)
+    release = msgspec.structs.replace(RELEASE, canary=msgspec.structs.replace(RELEASE.canary, workload="web-v2"))
+    async with running(scene) as engine:
+        await engine.submit(release, release_id=ID)
+        await verdict_of(engine)
+    assert sink.places == [([f"route of {RELEASE.service}"], "web-v2")]
+    assert len(sink.told) == 1
+
+
+@pytest.mark.parametrize(("failing", "logged"), [(Forbidden("not yours"), False), (ZeroDivisionError("division by zero"), True)])
+async def test_a_sink_that_says_itself_what_is_wrong_is_not_said_by_others_but_for_a_defect(
+    caplog: pytest.LogCaptureFixture, failing: BaseException, logged: bool
+) -> None:
+    scene = scene_with(aside=Sink(to=Placing(failing=failing), patience_seconds=1.0, says_itself=True))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await verdict_of(engine)
+    assert [step for step, _ in steps(scene)] == ["not_delivered", "published"]
+    assert ("a sink" in caplog.text) is logged

@@ -138,3 +138,19 @@ def test_a_patch_that_an_api_server_would_refuse_does_not_apply(operation: Json)
         jsonpatch.apply(BEFORE, [operation])
     with pytest.raises(Refused, match="does not apply at"):
         applied(BEFORE, [operation])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ValueChange(path="/metadata/name", before='"other"', after='"web"'),
+        ValueChange(path="/status", before="{}"),
+        ValueChange(path="", before="{}", after="{}"),
+        ValueChange(path="spec", before="{}", after="{}"),
+        ValueChange(path="/spec/http", before="{", after="[]"),
+        ValueChange(path="/spec/http"),
+    ],
+)
+def test_an_undo_that_no_revert_can_have_made_is_refused(change: ValueChange) -> None:
+    with pytest.raises(Refused, match="no revert changes"):
+        undo_operations(AFTER, msgspec.structs.replace(UNDO, values=(change,)))

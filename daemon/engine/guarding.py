@@ -22,6 +22,9 @@ from daemon.ports.routing import Owner, TrafficRouter
 
 GIVEN_UP: Final = "given_up"
 
+_RETRY_SECONDS: Final = (0.1, 0.2, 0.5, 0.8)
+"""However long a server was away, the patch is there within a second of its return."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -49,7 +52,7 @@ class Guarding:
         """
         end = self._clock.monotonic() + self._limits.insist_seconds
         steps: list[TimedStep] = []
-        for pause in pauses():
+        for pause in pauses(_RETRY_SECONDS):
             try:
                 receipt = await once_more(self.reverting, router, release, located=located, owners=owners, steps=steps)
                 if not receipt.failed:

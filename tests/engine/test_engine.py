@@ -58,6 +58,16 @@ async def test_a_policy_that_observes_changes_no_traffic() -> None:
     assert scene.router.patches == 0
 
 
+async def test_what_a_revert_could_not_read_is_in_the_verdict_though_it_succeeded() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.router.unread = ("parts/cart: 403",)
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
+    assert verdict.reason.endswith("; could not be read: parts/cart: 403")
+
+
 async def test_a_baseline_without_ready_endpoints_blocks_the_revert_loudly() -> None:
     scene = Scene(telemetry=HandTelemetry([failing()]))
     scene.router.ready = 0

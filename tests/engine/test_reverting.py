@@ -8,10 +8,10 @@ from config.settings import Limits
 from daemon.engine import reverting
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
-from daemon.model import Action, ArmSpec, Release
+from daemon.model import Action, ArmSpec, Release, TimedStep
 from daemon.placement import PatchReceipt
 from tests.hand.clock import HandClock
-from tests.hand.routers import FakeRouter, names_of, partly
+from tests.hand.routers import FakeRouter, names_of, partly, written
 
 RELEASE = Release(service="web", baseline=ArmSpec(service="v1"), canary=ArmSpec(service="v2"))
 LIMITS = Limits(revert_attempts=4, confirm_seconds=2.0, guard_seconds=10.0)
@@ -155,6 +155,25 @@ async def test_nothing_left_to_take_back_is_a_revert_that_says_so(clock: HandClo
     assert outcome.action is Action.REVERT
     assert reverting.NOTHING_TO_TAKE_BACK in names_of(outcome.steps)
     assert reverting.PATCH_SENT not in names_of(outcome.steps)
+
+
+async def test_what_is_not_touched_and_what_could_not_be_read_is_said_to_the_last_word(clock: HandClock) -> None:
+    receipt = PatchReceipt(
+        parts=(written(clock, "web"),), sent_at=1.0, acknowledged_at=2.0, elsewhere=("shop/other",), unread=("parts/cart: 403",)
+    )
+    outcome = await run(FakeRouter(clock, patches=[receipt]))
+    remarks = ("may still reach the canary, and is not touched: shop/other", "could not be read: parts/cart: 403")
+    assert (outcome.action, outcome.remarks) == (Action.REVERT, remarks)
+    assert outcome.reason.endswith(f"; no route that could be read sends to the canary; {'; '.join(remarks)}")
+    assert outcome.steps[-1] == TimedStep(step=reverting.TRAFFIC_LEFT, at=clock.time, detail="; ".join(remarks))
+
+
+async def test_what_a_second_try_could_not_read_is_said_with_what_the_first_one_wrote(clock: HandClock) -> None:
+    first = partly(clock, "web", api=Unavailable("500"))
+    second = PatchReceipt(nothing="nothing is left", sent_at=1.0, acknowledged_at=2.0, unread=("parts/cart: 403",))
+    outcome = await run(FakeRouter(clock, patches=[first, second]))
+    assert outcome.remarks == ("could not be read: parts/cart: 403",)
+    assert "web: v2 -> v1; no route that could be read" in outcome.reason
 
 
 async def test_weights_put_back_before_we_looked_are_taken_back_again(clock: HandClock) -> None:

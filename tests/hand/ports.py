@@ -85,6 +85,7 @@ class HandRouter:
         self.ready: int | None = 3
         self.missing: VerdictdError | None = None
         self.patches = 0
+        self.unread: tuple[str, ...] = ()
         self.told: set[str] = set()
         self.answers: list[BaseException] = []
         self.on_patch: Callable[[], None] = lambda: None
@@ -115,7 +116,7 @@ class HandRouter:
             return PatchReceipt(nothing="nothing is left", sent_at=1.0, acknowledged_at=2.0)
         changes = (RouteChange(detail="canary 10 -> 0"),)
         part = PatchedObject(object=ObjectName(kind="Route", name="route"), changes=changes, sent_at=1.0, acknowledged_at=2.0)
-        return PatchReceipt(parts=(part,), sent_at=1.0, acknowledged_at=2.0)
+        return PatchReceipt(parts=(part,), sent_at=1.0, acknowledged_at=2.0, unread=self.unread)
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         self.told.add(located)

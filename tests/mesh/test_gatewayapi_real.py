@@ -183,7 +183,7 @@ async def test_another_service_of_the_canarys_pods_is_taken_back_and_what_is_no_
     await create(api, HTTP_ROUTES, route({"backendRefs": [backend("preview")]}, {"backendRefs": [imported]}, name="others"))
     outcome = await reverted(kube)
     assert outcome.action is Action.REVERT, outcome.reason
-    assert "may still reach the canary: shop/others rule #1 (ServiceImport web.shop)" in outcome.reason
+    assert "may still reach the canary, and is not touched: shop/others rule #1 (ServiceImport web.shop)" in outcome.reason
     aliased, foreign = await read(kube, name="others")
     assert (weights(aliased), weights(foreign)) == ({"web-v1": 1}, {"web": 1})
     async with api.session() as session:

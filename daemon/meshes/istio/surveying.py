@@ -265,11 +265,11 @@ def _carrying(pods: Read, arm: Backing) -> Sequence[Json] | None:
 
 
 def _ports(arms: Arms, aliases: Sequence[Destination], services: Read) -> dict[str, tuple[Port, ...]]:
-    """Of the Services that are arms, where each has its own."""
-    if isinstance(services, VerdictdError) or arms.baseline.host == arms.canary.host:
+    """Of the Services that are arms, where there are several."""
+    named = {one.host: service_of(one.host) for one in (arms.baseline, arms.canary, *aliases)}
+    if isinstance(services, VerdictdError) or len(named) == 1:
         return {}
     there = {identity(one): one for one in services}
-    named = {one.host: service_of(one.host) for one in (arms.baseline, arms.canary, *aliases)}
     return {host: ports_of(there[name[1], name[0]]) for host, name in named.items() if name and (name[1], name[0]) in there}
 
 

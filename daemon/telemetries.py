@@ -8,7 +8,7 @@ from daemon.aio.clock import Clock
 from daemon.aio.parsing import ParserPool
 from daemon.clusters import KubeClients
 from daemon.errors import Unavailable
-from daemon.meshes.registry import kind_of, need_kubernetes, schemas
+from daemon.meshes.registry import kind_read, need_kubernetes, schemas
 from daemon.model import Release
 from daemon.pods.podsofarms import PodsOfArms
 from daemon.pods.podstates import PodSignals, WatchedStates
@@ -58,10 +58,12 @@ async def _of_the_store(
     settings: Settings, stack: AsyncExitStack, *, name: str, clock: Clock, pool: ParserPool
 ) -> list[SignalSource]:
     """What asks a source's store for more than counts; of sidecars, that of the store that stands in for them."""
-    entry, kinds = settings.telemetry[name], {key: kind_of(mesh) for key, mesh in settings.meshes.items() if mesh.telemetry == name}
+    entry = settings.telemetry[name]
     store = _fallback(settings, entry) if isinstance(entry, SidecarTelemetry) else entry
     if not isinstance(store, PrometheusTelemetry):
         return []
+    mine = {key: mesh for key, mesh in settings.meshes.items() if mesh.telemetry == name}
+    kinds = {key: kind_read(mesh, dialect=store.dialect) for key, mesh in mine.items()}
     planes = {kind.name: kind.control_plane for kind in kinds.values() if kind.control_plane is not None}
     signs = {key: kind.arm_signs for key, kind in kinds.items() if kind.arm_signs is not None}
     client, url = prometheus_client(store, entry=f"telemetry.{name}", pool=pool, connections=2, keep_seconds=2.0 * EVERY_SECONDS)

@@ -17,7 +17,7 @@ from daemon.doctor.diagnosis import Code, Diagnosis, Findings, worst_first
 from daemon.doctor.routes import Case, Placed
 from daemon.doctor.watching import Progress
 from daemon.errors import InvalidInput
-from daemon.meshes.registry import kind_of, need_kubernetes
+from daemon.meshes.registry import kind_of, kind_read, need_kubernetes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,8 @@ class Examination:
         here = [
             (self.cases[number], one.pods) for number, one in placed.items() if self._read_here(self.cases[number].mesh) == name
         ]
-        kinds = [kind_of(mesh) for mesh in self.settings.meshes.values() if self._read_here(mesh) == name]
+        read_here = [mesh for mesh in self.settings.meshes.values() if self._read_here(mesh) == name]
+        kinds = [kind_read(mesh, dialect=entry.dialect) for mesh in read_here]
         return await sources.examine(
             entry,
             name=name,

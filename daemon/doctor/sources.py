@@ -15,7 +15,7 @@ from daemon.doctor.witness import Witness
 from daemon.engine.admission import WITHOUT_THE_SLOW_END, never_shown
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.meshes.kind import MeshKind
-from daemon.meshes.registry import kind_of, schemas
+from daemon.meshes.registry import kind_read, schemas
 from daemon.model import Watch
 from daemon.ports import telemetry as port
 from daemon.telemetry.counters.collection import Source
@@ -73,7 +73,9 @@ async def examine(
             found += await _there(entry, witness, name=name, kind=kind, clock=clock)
             if any(one.code in SILENT for one in found):
                 return found
-            counted = await _watched(telemetry, witness, taken, where=where, seconds=seconds, clock=clock, progress=progress)
+            counted = await _watched(
+                telemetry, witness, taken, where=where, dialect=entry.dialect, seconds=seconds, clock=clock, progress=progress
+            )
             there = {one.code for one in found}
             follows = frozenset().union(*(_FOLLOWS.get(code, frozenset()) for code in there))
             return [*found, *(one for one in counted if one.code not in follows)]
@@ -118,6 +120,7 @@ async def _watched(
     cases: Cases,
     *,
     where: str,
+    dialect: str,
     seconds: float,
     clock: Clock,
     progress: Progress,
@@ -137,7 +140,7 @@ async def _watched(
         found += counting.diagnoses(
             counting.Watched(
                 case=case,
-                kind=kind_of(case.mesh),
+                kind=kind_read(case.mesh, dialect=dialect),
                 release_id=one.release_id,
                 where=where,
                 tally=tallies[one.release_id],

@@ -62,6 +62,16 @@ def kind_of(mesh: Mesh) -> MeshKind:
     return kinds()[str(mesh.__struct_config__.tag)]
 
 
+def kind_read(mesh: Mesh, *, dialect: str) -> MeshKind:
+    """The kind whose telemetry a mesh is read by: its own, or the first that has this dialect where that is another's.
+
+    Its routes may be another kind's than its proxies: those of the Gateway API are Istio's, Envoy Gateway's or Linkerd's.
+    """
+    own = kind_of(mesh)
+    there = (one for one in kinds().values() if one.telemetry.name == dialect)
+    return own if own.telemetry.name == dialect else next(there, own)
+
+
 def router_for(mesh: Mesh, *, kube: "KubeClient", name: str = "NAME") -> Router:
     """The router of one configured mesh, by its name in the settings. ``kube`` connects only when a mesh that needs it is used."""
     kind = kind_of(mesh)

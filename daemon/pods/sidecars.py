@@ -47,7 +47,7 @@ async def sidecars_from(
         InvalidInput: the settings cannot be honoured.
     """
     schema = schemas[settings.dialect]
-    index = SeriesIndex(schema, as_text=True)
+    index = SeriesIndex(schema, as_text=True, of_pods=True)
     targets = PodTargets(watch_of, port=_port(settings, schema, name=name), most=settings.max_pods)
     async with AsyncExitStack() as stack:
         source = await stack.enter_async_context(
@@ -85,9 +85,10 @@ def _port(settings: SidecarTelemetry, schema: Schema, *, name: str) -> int:
             path=f"telemetry.{name}.dialect",
             fix="name the proxies' endpoints with kind: envoy, or read a Prometheus",
         )
-    if not schema.views[0].on_page:
+    first = schema.views[0]
+    if not first.on_page and not any(label.fact == "pod" for label in first.arms.pods):
         raise InvalidInput(
-            f"{schema.name}'s proxies do not say on their own page whose they are",
+            f"{schema.name}'s proxies do not say on their own page whose they are, and their series do not know pods",
             path=f"telemetry.{name}.dialect",
             fix="read a Prometheus, which adds the labels of their pods",
         )

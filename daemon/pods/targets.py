@@ -66,6 +66,7 @@ class PodTargets:
                 name=f"{pod.namespace}/{pod.name}",
                 url=str(URL.build(scheme="http", host=pod.address, port=self._port)),
                 pod=pod.name,
+                namespace=pod.namespace,
                 started_at=pod.started_at,
                 leaving=pod.leaving,
             )

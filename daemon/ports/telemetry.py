@@ -67,7 +67,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: tells it from all others.
         url: its address, without a path.
-        pod: the pod beside which it stands, where that is known; else its own name stands for one.
+        pod: the pod beside which it stands, where that is known; else its own name stands for one. namespace: that pod's.
         started_at: when that pod's containers were started, in seconds since 1970, where known.
         leaving: it need not answer any more.
     """
@@ -75,6 +75,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     url: str
     pod: str = ""
+    namespace: str = ""
     started_at: float | None = None
     leaving: bool = False
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,27 @@ def test_a_package_that_ends_python_when_it_is_loaded_is_refused_and_no_command_
 def test_of_our_own_each_kind_is_known_by_its_name() -> None:
     assert list(registry.kinds()) == ["consul", "envoy", "envoy-gateway", "gateway-api", "istio", "linkerd", "osm"]
     assert registry.kind_of(IstioMesh(telemetry="t")) is registry.kinds()["istio"]
+
+
+def test_routes_of_the_gateway_api_have_the_signs_of_the_mesh_whose_proxies_are_read() -> None:
+    mesh, kinds = GatewayApiMesh(telemetry="t"), registry.kinds()
+    istios = registry.kind_read(mesh, dialect="istio")
+    assert istios is kinds["gateway-api"]
+    for told in ("build", "control_plane", "arm_signs", "mends"):
+        assert getattr(istios, told) == getattr(kinds["istio"], told)
+    assert registry.kind_read(mesh, dialect="envoy-gateway") is kinds["envoy-gateway"]
+    assert registry.kind_read(mesh, dialect="linkerd") is kinds["linkerd"]
+    assert registry.kind_read(mesh, dialect="nobodys") is kinds["gateway-api"]
+
+
+def test_a_backend_of_the_gateway_api_is_a_cluster_of_istios_clients() -> None:
+    release = Release(service="web", namespace="shop", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"))
+    signs = registry.kinds()["gateway-api"].arm_signs
+    assert signs is not None
+    pattern = signs.clusters(release, release.canary)
+    assert pattern is not None
+    assert re.fullmatch(pattern, "outbound|8080||web-v2.shop.svc.cluster.local")
+    assert not re.fullmatch(pattern, "outbound|8080||web-v1.shop.svc.cluster.local")
 
 
 def test_without_settings_every_mesh_that_needs_only_credentials_can_be_reverted() -> None:

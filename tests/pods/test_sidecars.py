@@ -1,5 +1,6 @@
 """Where a mesh's sidecars are asked: at the port that its telemetry names, or at one that is set; refused where there is none."""
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
@@ -28,20 +29,38 @@ def arm(workload: str) -> ArmPods:
     return ArmPods(pods=(one,), labels={"app": workload})
 
 
-class Sidecars:
-    """Both sidecars' pages in Istio's dialect, each at its pod's address."""
+def istios(workload: str, served: int) -> list[str]:
+    labels = f'destination_workload="{workload}",destination_workload_namespace="shop",response_code="200"'
+    return [f'istio_requests_total{{reporter="destination",{labels}}} {served}']
 
-    def __init__(self) -> None:
-        self.served = dict.fromkeys(ADDRESSES, 100)
+
+def linkerds(workload: str, served: int) -> list[str]:
+    """As linkerd-proxy writes it: nothing in it says whose page it is, and both arms' pages have the same series."""
+    del workload
+    labels = 'direction="inbound",target_addr="0.0.0.0:8080",target_port="8080",tls="true",srv_kind="default",route_name="default"'
+    asked = (
+        'direction="outbound",dst_deployment="db",dst_namespace="shop",dst_pod="db-0",status_code="200",classification="success"'
+    )
+    return [
+        f'response_total{{{labels},status_code="200",classification="success"}} {served}',
+        f'response_total{{{labels},status_code="503",classification="failure"}} {served // 7}',
+        f"response_total{{{asked}}} {100 * served}",
+    ]
+
+
+class Sidecars:
+    """Both sidecars' pages, each at its pod's address."""
+
+    def __init__(self, lines: Callable[[str, int], list[str]] = istios) -> None:
+        self.lines = lines
+        self.served = dict.fromkeys(ADDRESSES, 98)
 
     async def page(self, request: web.Request) -> web.Response:
         assert request.transport is not None
         address, _ = request.transport.get_extra_info("sockname")
         [workload] = [name for name, its in ADDRESSES.items() if its == address]
-        self.served[workload] += 7
-        labels = f'destination_workload="{workload}",destination_workload_namespace="shop",response_code="200"'
-        counted = f'istio_requests_total{{reporter="destination",{labels}}} {self.served[workload]}'
-        return web.Response(text=f"# TYPE istio_requests_total counter\n{counted}\n")
+        self.served[workload] += 7 if workload == "web-v2" else 21
+        return web.Response(text="\n".join([*self.lines(workload, self.served[workload]), ""]))
 
 
 async def read_at(port: int | None, *, dialect: str = "istio") -> list[Reading]:
@@ -75,7 +94,14 @@ async def test_sidecars_are_asked_at_the_port_that_is_set() -> None:
     assert [reading.canary.requests for reading in readings if reading.canary is not None] == [7, 7], readings
 
 
-@pytest.mark.parametrize(("dialect", "port"), [("istio", 15090), ("linked", 4191)])
+async def test_a_page_that_does_not_say_whose_it_is_is_its_pods() -> None:
+    async with serving(app_of(Sidecars(linkerds).page), addresses=2) as port:
+        _, *readings = await read_at(port, dialect="linkerd")
+    counted = [(arm.requests, arm.errors) for one in readings for arm in (one.baseline, one.canary) if arm is not None]
+    assert counted == [(24, 3), (8, 1)] * 2, readings
+
+
+@pytest.mark.parametrize(("dialect", "port"), [("istio", 15090), ("linked", 4191), ("linkerd", 4191)])
 async def test_without_one_they_are_asked_at_the_meshs_own(dialect: str, port: int) -> None:
     """Nobody listens there, and the reason says where that was."""
     first, *_ = await read_at(None, dialect=dialect)
@@ -86,7 +112,6 @@ async def test_without_one_they_are_asked_at_the_meshs_own(dialect: str, port: i
     ("dialect", "reason"),
     [
         ("consul", "consul telemetry is of those who ask, not of the pods that serve"),
-        ("linkerd", "linkerd's proxies do not say on their own page whose they are"),
         ("osm", "osm telemetry is of those who ask, not of the pods that serve"),
         ("envoy", "envoy telemetry is of those who ask, not of the pods that serve"),
     ],

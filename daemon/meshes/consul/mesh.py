@@ -60,6 +60,8 @@ NOTES = (
     GRPC_NOTE,
     CONNECTIONS_NOTE,
     "A split that no longer names a subset drops its counters at once; one of weight 0 keeps them.",
+    "`kind: sidecars` is refused: the pages of an arm's own pods tell what those ask of others.",
+    "Name the proxies of those who ask (`kind: envoy`, port 19000), or have a Prometheus scrape all of them (19000 or 20200).",
     "A denied intention is a 403 at who asks, and counts as served.",
 )
 

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.kube.rights import TELLING, WATCHING_PODS, Right, finding, following, taking_back
-from daemon.meshes.istio.telemetry import SCHEMA
+from daemon.meshes.istio.controlplane import BUILD, CONTROL_PLANE
+from daemon.meshes.istio.signs import ARM_SIGNS
+from daemon.meshes.istio.telemetry import MENDS, SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
 if TYPE_CHECKING:
@@ -72,5 +74,9 @@ GATEWAY_API = MeshKind(
         "what is no Service is named, and not touched"
     ),
     arms="`service`",
+    build=BUILD,
+    control_plane=CONTROL_PLANE,
+    arm_signs=ARM_SIGNS,
+    mends=MENDS,
     proven="kube-apiserver, istiod and Envoy (HTTPRoute, on a Service and on a Gateway); kube-apiserver (the other kinds)",
 )

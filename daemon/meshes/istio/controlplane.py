@@ -18,6 +18,9 @@ def _grown(series: str) -> str:
     return grown(series, uptime=_UPTIME)
 
 
+BUILD = 'istio_build{component="pilot"}'
+"""By which istiod says which version it is."""
+
 CONTROL_PLANE = ControlPlane(
     name="istiod",
     alive=f"sum({_UPTIME})",

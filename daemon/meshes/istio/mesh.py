@@ -8,9 +8,9 @@ from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.kube.rights import TELLING, WATCHING_PODS, Right, finding, following, taking_back
 from daemon.meshes.gatewayapi.mesh import ROUTES
-from daemon.meshes.istio.controlplane import CONTROL_PLANE
+from daemon.meshes.istio.controlplane import BUILD, CONTROL_PLANE
 from daemon.meshes.istio.signs import ARM_SIGNS
-from daemon.meshes.istio.telemetry import SCHEMA
+from daemon.meshes.istio.telemetry import MENDS, SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
 if TYPE_CHECKING:
@@ -108,17 +108,10 @@ ISTIO = MeshKind(
         "the Gateway API's routes beside them, where both arms are Services; what is not moved is named"
     ),
     arms="`subset` or `service`; or `version` or `labels`, by DestinationRules",
-    build='istio_build{component="pilot"}',
+    build=BUILD,
     control_plane=CONTROL_PLANE,
     arm_signs=ARM_SIGNS,
-    mends={
-        "ages": "have envoy_server_uptime scraped with the sidecars' other series (keep it in metric_relabel_configs)",
-        "denials": (
-            "let the sidecars tell them: annotation proxy.istio.io/config with proxyStatsMatcher.inclusionRegexps: "
-            '[".*rbac.*"], and keep them where series are dropped'
-        ),
-        "buckets": "add that bound to the sidecars' histograms (annotation sidecar.istio.io/statsHistogramBuckets)",
-    },
+    mends=MENDS,
     proven="kube-apiserver, istiod and Envoy",
     from_proxies="denials and ages: an Envoy with a policy filter, under the names of Istio's bootstrap",
     from_records=(

@@ -1,7 +1,9 @@
 """The telemetry of Istio's sidecars and gateways: its standard metrics, as the pod that served reports them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from daemon.meshes.kind import Mend
 from daemon.telemetry.schema import (
     ArmLabels,
     Begins,
@@ -87,6 +89,16 @@ def _seen_by(reporter: str, **always: str) -> tuple[View, View]:
         replace(_CONNECTIONS, always=labels, server_side=False, arms=arms),
     )
 
+
+MENDS: Mapping[Mend, str] = {
+    "ages": "have envoy_server_uptime scraped with the sidecars' other series (keep it in metric_relabel_configs)",
+    "denials": (
+        "let the sidecars tell them: annotation proxy.istio.io/config with proxyStatsMatcher.inclusionRegexps: "
+        '[".*rbac.*"], and keep them where series are dropped'
+    ),
+    "buckets": "add that bound to the sidecars' histograms (annotation sidecar.istio.io/statsHistogramBuckets)",
+}
+"""What Istio can be told so that its telemetry tells more, whichever routes steer it."""
 
 SCHEMA = Schema(
     name="istio",

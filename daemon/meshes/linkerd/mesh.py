@@ -23,7 +23,7 @@ LINKERD = MeshKind(
             "Linkerd's own configuration has it do."
         ),
         "The page of a proxy is `http://POD:4191/metrics`; a policy of default-deny must allow whoever scrapes it.",
-        "That page does not say whose it is: `kind: sidecars` is refused, `kind: prometheus` it is, which adds the pods' labels.",
+        "That page does not say whose it is: `kind: sidecars` knows, and counts pod by pod; a Prometheus adds the pods' labels.",
         "Requests to the proxy's own port, and probes, are left out; requests that policy denies are known at the pods.",
         "A series that was idle for 10 minutes is dropped by the proxy and begins anew.",
     ),

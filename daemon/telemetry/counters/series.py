@@ -16,7 +16,7 @@ import msgspec
 
 from config.policy import Failures
 from daemon.errors import InvalidInput
-from daemon.model import Watch
+from daemon.model import Release, Watch
 from daemon.telemetry.counters.arms import ArmKey, Arms, LabelSet
 from daemon.telemetry.identification import KnownArms, identify
 from daemon.telemetry.outcomes import Ending, Outcomes, ending_labels
@@ -108,6 +108,7 @@ class SeriesIndex:
     Args:
         as_text: the series are in Prometheus' format, or were.
         direct: they are the proxies' own, and nobody has added labels to them.
+        of_pods: they are the proxies' own, and it is known of which pods.
 
     Attributes:
         watched: the releases.
@@ -120,10 +121,11 @@ class SeriesIndex:
         by_pod: some arms are known by the names of their pods, and by nothing else.
     """
 
-    def __init__(self, schema: Schema, *, as_text: bool = False, direct: bool = False) -> None:
+    def __init__(self, schema: Schema, *, as_text: bool = False, direct: bool = False, of_pods: bool = False) -> None:
         self._schema = schema
         self._as_text = as_text
         self._direct = direct
+        self._of_pods = of_pods
         self._arm_labels = tuple(sorted(frozenset().union(*(view.arms.labels for view in schema.views))))
         self._scrapers = schema.scrapers | {schema.target.instance}
         self._families = _families(schema)
@@ -223,7 +225,8 @@ class SeriesIndex:
         """By what the arms are known in this view, or why they are not."""
         if self._direct and not view.on_page:
             return f"{self._schema.name}: a proxy's own page does not say whose it is; read it through Prometheus"
-        known = identify(view, watch.release, watch.pods, dialect=self._schema.name)
+        release = _without_workloads(watch.release) if self._of_pods and not view.on_page else watch.release
+        known = identify(view, release, watch.pods, dialect=self._schema.name)
         if isinstance(known, str):
             return known
         selectors = (*known.baseline.series, *known.canary.series)
@@ -324,6 +327,12 @@ def _same(known: Watch | None, watch: Watch) -> bool:
         and (known.release is watch.release or known.release == watch.release)
         and (known.pods is watch.pods or known.pods == watch.pods)
     )
+
+
+def _without_workloads(release: Release) -> Release:
+    """The release as it is known where only the pods' own names are: nobody adds those of their workloads."""
+    baseline, canary = (msgspec.structs.replace(arm, workload=None) for arm in (release.baseline, release.canary))
+    return msgspec.structs.replace(release, baseline=baseline, canary=canary)
 
 
 def _having(labels: Mapping[str, str], views: Sequence[View]) -> tuple[View, ...]:

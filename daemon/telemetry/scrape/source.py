@@ -140,6 +140,7 @@ class ScrapeSource:
                 pod=target.pod or target.name,
                 at=self._clock.monotonic(),
                 spacing_seconds=self.timing.tick_seconds,
+                namespace=target.namespace,
             )
             return self._page.reader(one, stamp)
 

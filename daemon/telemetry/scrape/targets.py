@@ -15,7 +15,7 @@ class ScrapeStamp:
 
     Attributes:
         target: name of the proxy.
-        pod: the pod beside which it stands, or what stands for one.
+        pod: the pod beside which it stands, or what stands for one. namespace: that pod's, where it is known.
         at: when it answered.
         spacing_seconds: how far apart its scrapes usually are.
     """
@@ -24,6 +24,7 @@ class ScrapeStamp:
     pod: str
     at: float
     spacing_seconds: float
+    namespace: str = ""
 
 
 class StaticTargets:

@@ -28,6 +28,9 @@ class PrometheusText:
     def __init__(self, index: SeriesIndex, schema: Schema) -> None:
         self.index = index
         self.pod_label = schema.target.pod
+        self.namespace_labels = sorted(
+            {str(view.arms.namespace) for view in schema.views if not view.on_page and view.arms.namespace}
+        )
         self.path = schema.scrape.path if isinstance(schema.scrape, TextPage) else "/stats/prometheus"
         self.query: dict[str, str] = {}
         names = [name for view in schema.views for name in view.names]
@@ -49,6 +52,8 @@ class TextReader:
         self._stamp = stamp
         self._lines = Lines()
         self._number = 1
+        # What a Prometheus would have added that had found the pod.
+        self._of_pod = {page.pod_label: stamp.pod, **dict.fromkeys(page.namespace_labels, stamp.namespace)}
 
     def feed(self, piece: bytes) -> None:
         """See ``Reader``."""
@@ -67,12 +72,12 @@ class TextReader:
         by_pod = index.by_pod
         for series_text, value in wanted_lines(text, wanted, first=self._number):
             # A page does not say whose it is: the same text is another series on another pod's.
-            key: object = (series_text, stamp.pod) if by_pod else series_text
+            key: object = (series_text, stamp.namespace, stamp.pod) if by_pod else series_text
             try:
                 series = index[key]
             except KeyError:
                 name, labels = parse_series(series_text)
-                series = index.learn(key, name, {**labels, self._page.pod_label: stamp.pod} if by_pod else labels)
+                series = index.learn(key, name, {**labels, **self._of_pod} if by_pod else labels)
             into.met += 1
             if series is None:
                 continue

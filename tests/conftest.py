@@ -1,5 +1,6 @@
 """What a test run says at its end: how long it took, and how long the tests of each layer, many of them side by side."""
 
+import os
 import signal
 import time
 
@@ -16,6 +17,27 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 LIMIT_MINUTES = 15
 """What all tests together may take on two idle cores."""
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage is not measured in the processes that the test starts: it doubles what each costs.
+
+    For tests that start the same over and over, or kill them and with them what was measured; what they run is measured elsewhere.
+    """
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, who may take longest begins first: one that begins last is waited for by all. The rest stays in its order."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=_may_take_seconds, reverse=True)
+
+
+def _may_take_seconds(item: pytest.Item) -> float:
+    allowed = item.get_closest_marker("timeout")
+    return 0.0 if allowed is None else float(allowed.args[0])
+
 
 _began_seconds = time.monotonic()
 _spent_seconds = {"unit": 0.0, "live": 0.0, "mesh": 0.0}

@@ -1,4 +1,4 @@
-"""Tests that share a server run in one process: in several, each would start a server of its own."""
+"""What running side by side rests on: tests that share a server run in one process, and none that is long begins last."""
 
 import os
 
@@ -10,3 +10,10 @@ import pytest
 def test_a_group_is_known_to_the_one_who_hands_out_the_tests(request: pytest.FixtureRequest) -> None:
     # It is told by the name alone. A pytest that keeps the name as it was breaks up all groups and says nothing.
     assert request.node.nodeid.endswith("@together")
+
+
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="one test after the other")
+def test_who_may_take_longest_begins_first(request: pytest.FixtureRequest) -> None:
+    allowed = [item.get_closest_marker("timeout") for item in request.session.items]
+    unmarked = [index for index, one in enumerate(allowed) if one is None]
+    assert all(one is None for one in allowed[unmarked[0] :])

@@ -10,7 +10,7 @@ from tests.cli.binary import Done, verdictd
 from tests.live.pastworld import Version, past, scrapes, write_past
 from tests.servers.prometheus import Prometheus
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180), pytest.mark.xdist_group("backtest")]
 
 START = 1_790_000_000.0
 OLD = Version(workload="checkout-v1", begin=0, end=4200, pods=2, load=30)

@@ -30,7 +30,7 @@ from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer, cluster
 from tests.servers.run import until
 
-pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("manifests")]
 
 RELEASE = Release(
     service="web", namespace="shop", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"), mesh="istio", weight=10.0

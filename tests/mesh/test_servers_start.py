@@ -20,7 +20,7 @@ from tests.servers.kube_apiserver import KubeApiServer, cluster
 from tests.servers.nats_server import nats_server
 from tests.servers.prometheus import prometheus
 
-pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("servers")]
 
 VIRTUAL_SERVICES = "/apis/networking.istio.io/v1/namespaces/default/virtualservices"
 

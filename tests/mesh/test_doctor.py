@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.xdist_group("doctor"),
 ]
 
-_AT_A_TIME = 4
+_AT_A_TIME = 8
 Found = Mapping[str, Findings | BaseException]
 
 

@@ -14,6 +14,7 @@ from config.errors import ConfigError, Fault
 from config.settings import Mesh
 from daemon.kube.resources import Resource
 from daemon.meshes.consul.mesh import CONSUL
+from daemon.meshes.consulkubernetes.mesh import CONSUL_KUBERNETES
 from daemon.meshes.envoy.mesh import ENVOY
 from daemon.meshes.envoygateway.mesh import ENVOY_GATEWAY
 from daemon.meshes.gatewayapi.mesh import GATEWAY_API
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 GROUP = "verdictd.meshes"
 
-BUILT_IN: tuple[MeshKind, ...] = (CONSUL, ENVOY, ENVOY_GATEWAY, GATEWAY_API, ISTIO, LINKERD, OSM)
+BUILT_IN: tuple[MeshKind, ...] = (CONSUL, CONSUL_KUBERNETES, ENVOY, ENVOY_GATEWAY, GATEWAY_API, ISTIO, LINKERD, OSM)
 
 
 @functools.cache

@@ -13,6 +13,8 @@ from config.settings import Kubernetes
 from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, Resource
+from daemon.meshes.consulkubernetes.mesh import SERVICE_SPLITTERS
+from daemon.meshes.consulkubernetes.router import ConsulKubernetesRouter
 from daemon.meshes.gatewayapi.mesh import HTTP_ROUTES
 from daemon.meshes.gatewayapi.router import GatewayApiRouter
 from daemon.meshes.gatewayapi.services import ServicePair
@@ -23,7 +25,7 @@ from daemon.meshes.smi.router import TrafficSplitRouter
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import ArmSpec, Release
 from daemon.ports.routing import TrafficRouter
-from tests.hand import gateway_objects, split_objects
+from tests.hand import consul_objects, gateway_objects, split_objects
 from tests.packaging.manifests import Json, collection, documents, the
 from tests.servers import locate
 from tests.servers.crds import install_crds
@@ -155,6 +157,25 @@ async def rights_grow(
     assert await router.canary_gets_traffic(release) is None
 
 
+async def test_the_same_roles_are_enough_for_consul(api: KubeApiServer, kube: KubeClient) -> None:
+    await install_crds(api, consul_objects.CRDS)
+    async with api.session() as admin:
+        await create(admin, "/api/v1/namespaces", {"metadata": {"name": "machines"}})
+        for kind, item in consul_objects.created():
+            await create(admin, kind.path(namespace="machines"), item)
+    router = ConsulKubernetesRouter(kube)
+    release = Release(service="web", namespace="machines", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"))
+    assert "EndpointSlices could not be read" in (await router.locate(release)).baseline
+    await watched(kube, SERVICE_SPLITTERS)
+    await bind(api, "verdictd-observe", namespace="machines")
+    await eventually(lambda: bound(router, release))
+    with pytest.raises(Forbidden, match="servicesplitters"):
+        await router.revert(release)
+    await bind(api, "verdictd-enforce", namespace="machines")
+    await eventually(lambda: router.revert(release))
+    assert await router.canary_gets_traffic(release) is None
+
+
 @pytest.mark.parametrize(
     ("verb", "group", "resource", "namespace"),
     [
@@ -174,6 +195,9 @@ async def rights_grow(
         ("patch", "gateway.networking.k8s.io", "referencegrants", "shop"),
         ("patch", "split.smi-spec.io", "trafficsplits", "default"),
         ("delete", "split.smi-spec.io", "trafficsplits", "shop"),
+        ("delete", "consul.hashicorp.com", "servicesplitters", "shop"),
+        ("patch", "consul.hashicorp.com", "servicesplitters", "default"),
+        ("patch", "consul.hashicorp.com", "servicedefaults", "shop"),
         ("patch", "", "services", "shop"),
         ("patch", "networking.istio.io", "virtualservices", "default"),
         ("list", "", "pods", "default"),

@@ -21,6 +21,7 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS
 from daemon.kube.rights import Right
 from daemon.meshes import registry
+from daemon.meshes.consulkubernetes.mesh import ConsulKubernetesMesh
 from daemon.meshes.gatewayapi.mesh import GatewayApiMesh
 from daemon.meshes.istio.mesh import IstioMesh
 from daemon.meshes.kind import MeshKind
@@ -39,7 +40,7 @@ __all__ = ["packages"]
 
 ARMS = ["--service", "web", "--namespace", "shop", "--baseline", "service=web-v1", "--canary", "service=web-v2"]
 ALL = "consul, envoy, envoy-gateway, istio, linkerd"
-KINDS = "consul, envoy, envoy-gateway, gateway-api, istio, linkerd"
+KINDS = "consul, consul-kubernetes, envoy, envoy-gateway, gateway-api, istio, linkerd"
 TELEMETRY = {"kind": "prometheus", "url": "http://127.0.0.1:9090", "dialect": "made-up"}
 
 
@@ -191,7 +192,16 @@ def test_a_package_that_ends_python_when_it_is_loaded_is_refused_and_no_command_
 
 
 def test_of_our_own_each_kind_is_known_by_its_name() -> None:
-    assert list(registry.kinds()) == ["consul", "envoy", "envoy-gateway", "gateway-api", "istio", "linkerd", "osm"]
+    assert list(registry.kinds()) == [
+        "consul",
+        "consul-kubernetes",
+        "envoy",
+        "envoy-gateway",
+        "gateway-api",
+        "istio",
+        "linkerd",
+        "osm",
+    ]
     assert registry.kind_of(IstioMesh(telemetry="t")) is registry.kinds()["istio"]
 
 
@@ -218,6 +228,7 @@ def test_a_backend_of_the_gateway_api_is_a_cluster_of_istios_clients() -> None:
 
 def test_without_settings_every_mesh_that_needs_only_credentials_can_be_reverted() -> None:
     assert registry.bare() == {
+        "consul-kubernetes": ConsulKubernetesMesh(telemetry=""),
         "gateway-api": GatewayApiMesh(telemetry=""),
         "istio": IstioMesh(telemetry=""),
         "osm": OsmMesh(telemetry=""),

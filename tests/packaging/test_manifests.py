@@ -68,8 +68,9 @@ def test_only_routes_and_the_status_of_their_owners_may_be_changed_and_no_rule_h
         for resource in rule["resources"]
         for verb in rule["verbs"]
     ]
+    consul = ("servicerouters", "servicesplitters", "serviceresolvers")
     routes = ("httproutes", "grpcroutes", "tlsroutes", "tcproutes", "virtualservices")
-    changed = (*routes, "trafficsplits", "rollouts/status", "canaries/status")
+    changed = (*consul, *routes, "trafficsplits", "rollouts/status", "canaries/status")
     assert [rule for rule in rules if rule[2] not in {"get", "list", "watch"}] == [
         ("verdictd-enforce", one, "patch") for one in changed
     ]

@@ -41,13 +41,14 @@ class Backing:
 def chosen(target: Target, resolver: Entry | None) -> Chosen:
     """By the resolver of its service, where it has one."""
     if resolver is None:
-        return Chosen(missing=f"{target.service} has no resolver, and no subset {target.subset}" if target.subset else "")
+        why = f"{target.service} has no resolver, and no subset {target.subset}"
+        return Chosen(expression=None, missing=why) if target.subset else Chosen()
     subset = target.subset or text(resolver.body, "default_subset")
     subsets = field(resolver.body, "subsets")
     known: Json = subsets if isinstance(subsets, dict) else {}
     if subset and subset not in known:
         there = f"it has {listed(known)}" if known else "it has none"
-        return Chosen(missing=f"the resolver of {target.service} has no subset {subset} ({there})")
+        return Chosen(expression=None, missing=f"the resolver of {target.service} has no subset {subset} ({there})")
     one = known.get(subset) or {}
     return Chosen(
         expression=text(one, "filter"),

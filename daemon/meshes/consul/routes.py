@@ -78,6 +78,11 @@ def references(entry: Entry, *, arms: Arms, object_name: ObjectName) -> tuple[Ro
     )
 
 
+def names_canary(entry: Entry, *, arms: Arms) -> bool:
+    """Whether any place does."""
+    return bool(_namings(entry, arms))
+
+
 def revert(entry: Entry, *, arms: Arms) -> Rewrite:
     """All that goes to the canary goes to the baseline; every other field stays as it is.
 

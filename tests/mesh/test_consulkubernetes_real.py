@@ -89,9 +89,9 @@ async def says(api: KubeApiServer, kind: Resource, name: str, *, synced: bool, n
     condition = {"type": "Synced", "status": "True" if synced else "False", **refused}
     headers = {"Content-Type": "application/merge-patch+json"}
     path = f"{kind.path(namespace=namespace, name=name)}/status"
-    async with api.session() as session:
-        async with session.patch(path, json={"status": {"conditions": [condition]}}, headers=headers) as response:
-            assert response.status == 200, await response.text()
+    body = {"status": {"conditions": [condition]}}
+    async with api.session() as session, session.patch(path, json=body, headers=headers) as response:
+        assert response.status == 200, await response.text()
 
 
 async def spec(kube: KubeClient, kind: Resource, name: str = "web", namespace: str = "shop") -> Any:
@@ -157,6 +157,14 @@ async def test_a_writer_of_twenty_times_a_second_holds_up_no_revert(kube: KubeCl
             await routes.restore([one.undo for one in receipt.parts if one.undo is not None])
         assert not (await routes.revert(RELEASE)).failed
     assert [one["weight"] for one in (await spec(kube, SERVICE_SPLITTERS))["splits"]] == [100, 0]
+
+
+async def test_another_process_says_what_may_still_reach_the_canary_by_what_was_kept(api: KubeApiServer, kube: KubeClient) -> None:
+    await written(api, resolver("api", subsets=(), failover={"*": {"service": "web", "service_subset": "v2"}}))
+    placement = await ConsulKubernetesRouter(kube).locate(RELEASE)
+    said = ("service-resolver api: failover of every subset to web/v2",)
+    assert placement.elsewhere == said
+    assert (await ConsulKubernetesRouter(kube).revert(RELEASE, located=placement.located)).elsewhere == said
 
 
 async def test_a_baseline_beside_which_none_was_is_added_as_a_split(api: KubeApiServer, kube: KubeClient) -> None:

@@ -25,10 +25,11 @@ from daemon.model import Release
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """The arms as they were when a watch began, and what may still reach the canary."""
+    """The arms as they were when a watch began, and the fields of the same names of ``Placement``."""
 
     arms: Arms
     elsewhere: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 class ConsulArms:
@@ -107,16 +108,16 @@ class ConsulSurvey:
         if double := same(self.arms, self.entries):
             raise InvalidInput(double, path="$.canary.subset", fix="give the canary's subset a filter of its own")
         others = elsewhere(self.entries, arms=self.arms)
-        unread = (
+        unread = tuple(
             f"what Consul has of {entry.raw.get('kind')} {'/'.join(identity(entry.raw))}, which is not synced: {why}"
             for entry in self.entries
             if routes.names_canary(entry, arms=self.arms) and (why := unsynced(entry.raw))
         )
         return Behind(
             account=account(self.arms, await self.source.ready(self.arms, self.release)),
-            located=encode(Located(arms=self.arms, elsewhere=others)),
+            located=encode(Located(arms=self.arms, elsewhere=others, unread=unread)),
             elsewhere=others,
-            unread=tuple(unread),
+            unread=unread,
         )
 
 

@@ -16,7 +16,7 @@ from daemon.meshes.consul.routes import Arms
 from daemon.meshes.consulkubernetes.arms import ConsulArms, Located
 from daemon.meshes.consulkubernetes.mesh import ROUTES
 from daemon.meshes.consulkubernetes.spoken import Spoken, is_refused
-from daemon.meshes.kuberouter import KubeRouter
+from daemon.meshes.kuberouter import Beyond, KubeRouter
 from daemon.meshes.kuberoutes import decode
 from daemon.meshes.references import Name, Plan, guarded, identity
 from daemon.model import Release
@@ -83,6 +83,6 @@ class ConsulRoutes:
         return self.spoken.entry(item, resource=self.resource)
 
 
-def _kept(located: str) -> tuple[str, ...]:
+def _kept(located: str) -> Beyond:
     before = decode(located, kind=Located)
-    return () if before is None else before.elsewhere
+    return Beyond() if before is None else Beyond(elsewhere=before.elsewhere, unread=before.unread)

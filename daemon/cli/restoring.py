@@ -21,6 +21,7 @@ from daemon.cli.stdio import words_only
 from daemon.engine import editing
 from daemon.engine.takenback import UNDO_NOT_KEPT
 from daemon.errors import Forbidden, NotFound, Refused
+from daemon.meshes.kubeundoing import keys_of
 from daemon.meshes.registry import written
 from daemon.model import Record, Release, Stage
 from daemon.placement import PatchedObject, PlannedObject, Undo
@@ -80,11 +81,13 @@ def _why_nothing(record: Record) -> str:
 
 
 def _that_steers(meshes: Mapping[str, Mesh], undos: Sequence[Undo]) -> Mapping[str, Mesh]:
-    """The mesh whose routes these are. Raises ``ConfigError``."""
-    wanted = {undo.resource for undo in undos} - {""}
-    found = {name: mesh for name, mesh in meshes.items() if wanted <= set(map(str, written(mesh)))}
-    if len(found) == 1:
-        return found
+    """The mesh whose routes these are; where none was named, the first that writes such. Raises ``ConfigError``."""
+    if len(meshes) == 1:
+        return meshes
+    wanted = {undo.resource for undo in undos}
+    for name, mesh in meshes.items():
+        if wanted <= keys_of(written(mesh)).keys():
+            return {name: mesh}
     said = f"no mesh here has the routes that were written: {', '.join(sorted(wanted)) or 'those of a file'}"
     problem = Fault(path="--mesh", message=said, fix="name the release's mesh, and its settings by --config")
     raise ConfigError((problem,), source=_SOURCE)

@@ -25,7 +25,7 @@ class KubeUndoing:
 
     def __init__(self, kube: KubeClient, resources: Iterable[Resource]) -> None:
         self._kube = kube
-        self._kinds = {key_of(one): one for resource in resources for one in (*resource.in_earlier_versions, resource)}
+        self._kinds = keys_of(resources)
 
     async def plan(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
         """What would be written in these objects, or why nothing can be."""
@@ -78,6 +78,11 @@ class KubeUndoing:
 def key_of(resource: Resource) -> str:
     """``Undo.resource``; with the version where it is written in no other: ``trafficsplits.v1alpha1.split.smi-spec.io``."""
     return f"{resource.plural}.{resource.version}.{resource.group}" if resource.only_version else str(resource)
+
+
+def keys_of(resources: Iterable[Resource]) -> dict[str, Resource]:
+    """The kinds, and each of their earlier versions, by what ``Undo.resource`` may say."""
+    return {key_of(one): one for resource in resources for one in (*resource.in_earlier_versions, resource)}
 
 
 _AS_BEFORE = RouteChange(detail="as it was before its traffic was taken back")

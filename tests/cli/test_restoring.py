@@ -173,12 +173,14 @@ class Daemon(Engine):
         return None if kept is None else msgspec.structs.replace(kept, undos=self.undos, marks=self.marks)
 
 
-async def restore_by_id(api: Cluster, *undos: Undo, stage: Stage = Stage.ENDED, marks: tuple[TimedStep, ...] = ()) -> int:
+async def restore_by_id(
+    api: Cluster, *undos: Undo, stage: Stage = Stage.ENDED, marks: tuple[TimedStep, ...] = (), mesh: str | None = "istio"
+) -> int:
     engine = Daemon(releases={"web-1": view("web-1", stage=stage)}, undos=undos, marks=marks)
     engine.end("web-1")
     async with serving(engine) as served:
         url = f"http://127.0.0.1:{served.server.address.port}"
-        return await run(api, "restore", "web-1", "--server", url, "--mesh", "istio", "--yes")
+        return await run(api, "restore", "web-1", "--server", url, *(("--mesh", mesh) if mesh else ()), "--yes")
 
 
 async def test_what_the_daemons_record_says_is_put_back(api: Cluster, saved: str) -> None:
@@ -201,11 +203,18 @@ async def test_a_record_without_anything_written_says_why(api: Cluster, capsys: 
     assert "it is too much" in capsys.readouterr().err
 
 
+async def test_without_a_mesh_the_one_that_writes_such_routes_is_found(api: Cluster, saved: str) -> None:
+    assert await restore_by_id(api, undo_of(saved), mesh=None) == 0
+    assert weights(api) == [90, 10]
+
+
 async def test_routes_that_are_of_no_mesh_here_are_refused(api: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     undo = Undo(
         object=ObjectName(kind="Split", name="web", namespace="shop"),
         values=(ValueChange(path="/spec/weight", before="1", after="0"),),
         resource="splits.made-up.example",
     )
-    assert await restore_by_id(api, undo) == 64
+    assert await restore_by_id(api, undo, mesh=None) == 64
     assert "no mesh here has the routes that were written: splits.made-up.example" in capsys.readouterr().err
+    assert await restore_by_id(api, undo) == 69
+    assert "which is no kind of this mesh's routes" in capsys.readouterr().out

@@ -10,7 +10,7 @@ from aiohttp import web
 from daemon.doctor.clusters import Namespaces, examine, rules
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, WORKLOADS
 from daemon.meshes.gatewayapi.mesh import GatewayApiMesh
 from daemon.meshes.istio.mesh import IstioMesh
 from tests.hand.servers import app_of, serving
@@ -20,6 +20,8 @@ ISTIO = {"istio": IstioMesh(telemetry="mesh")}
 SERVED = {
     "/apis/networking.istio.io/v1": ("virtualservices", "destinationrules", "workloadentries", "serviceentries"),
     "/apis/discovery.k8s.io/v1": ("endpointslices",),
+    "/apis/events.k8s.io/v1": ("events",),
+    "/apis/apps/v1": tuple(kind.plural for kind in WORKLOADS),
     "/apis/gateway.networking.k8s.io/v1beta1": ("httproutes", "referencegrants"),
 }
 

@@ -59,7 +59,7 @@ def test_the_grace_is_longer_than_the_daemon_takes_to_stop() -> None:
     assert pod()["terminationGracePeriodSeconds"] > 5
 
 
-def test_only_routes_and_the_status_of_their_owners_may_be_changed_and_no_rule_has_a_wildcard() -> None:
+def test_only_routes_and_the_status_of_their_owners_may_be_changed_and_events_written_and_no_rule_has_a_wildcard() -> None:
     rules = [
         (role["metadata"]["name"], resource, verb)
         for role in documents()
@@ -72,7 +72,8 @@ def test_only_routes_and_the_status_of_their_owners_may_be_changed_and_no_rule_h
     routes = ("httproutes", "grpcroutes", "tlsroutes", "tcproutes", "virtualservices")
     changed = (*consul, *routes, "trafficsplits", "rollouts/status", "canaries/status")
     assert [rule for rule in rules if rule[2] not in {"get", "list", "watch"}] == [
-        ("verdictd-enforce", one, "patch") for one in changed
+        ("verdictd-observe", "events", "create"),
+        *(("verdictd-enforce", one, "patch") for one in changed),
     ]
     assert not [rule for rule in rules if "*" in rule]
 

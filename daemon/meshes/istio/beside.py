@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.gatewayapi import routes as gateway
-from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.gatewayapi.rules import rules
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair
 from daemon.meshes.istio.hosts import Arms, Destination, service_of
+from daemon.meshes.istio.mesh import BESIDE
 from daemon.meshes.istio.routes import Use
 from daemon.meshes.references import Name, Plan
 from daemon.placement import RouteReference
@@ -45,7 +45,7 @@ class GatewayRoutes:
         return ""
 
 
-GATEWAY_ROUTES = tuple(GatewayRoutes(kind) for kind in ROUTES)
+GATEWAY_ROUTES = tuple(GatewayRoutes(kind) for kind in BESIDE)
 
 
 def service_pair(arms: Arms) -> ServicePair | None:

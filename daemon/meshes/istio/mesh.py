@@ -1,5 +1,6 @@
 """Istio: what is written of it in the settings, what it may do on the API server, and its row."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
@@ -52,6 +53,9 @@ def _router(settings: IstioMesh, /, *, kube: "KubeClient", name: str) -> Router:
     return IstioRouter(kube, root_namespace=settings.root_namespace, multi_cluster=settings.multi_cluster)
 
 
+BESIDE = tuple(replace(kind, optional=True) for kind in ROUTES)
+"""The Gateway API's routes, which a cluster of Istio's need not have."""
+
 _RIGHTS = (
     finding(VIRTUAL_SERVICES),
     following(VIRTUAL_SERVICES),
@@ -84,14 +88,14 @@ _RIGHTS = (
     taking_back(VIRTUAL_SERVICES),
     Right(
         verbs=("get", "list", "watch"),
-        resources=ROUTES,
+        resources=BESIDE,
         scopes=("everywhere",),
         purpose="find the Gateway API's routes to the canary, which istiod honours beside VirtualServices",
         without="the Gateway API's routes are not looked at, and each placement and revert says so",
     ),
     Right(
         verbs=("patch",),
-        resources=ROUTES,
+        resources=BESIDE,
         scopes=("enforced",),
         purpose="take the traffic back in them too, where both arms are Services",
         without="a revert fails where one of the Gateway API's routes sends to the canary",

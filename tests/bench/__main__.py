@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import apiserver, harm, istio, judging, mutations, replaying, sessions, sidecars, telemetry
+from tests.bench import apiserver, harm, istio, judging, mutations, phases, replaying, sessions, sidecars, telemetry
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -14,6 +14,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "telemetry": telemetry.figures,
     "sidecars": sidecars.figures,
     "harm": harm.figures,
+    "phases": phases.figures,
     "apiserver": apiserver.figures,
     "istio": istio.figures,
 }

@@ -4,7 +4,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -318,6 +318,14 @@ async def test_callers_that_live_for_one_scrape_are_counted() -> None:
     assert scrapes_counted(made, rate=10.0, seconds=260.0) >= 0.95, made.gaps
     assert made.requests[1] <= it.served("web-v2", -15.0, 300.0)[0]
     assert made.errors[1] == pytest.approx(0.1 * made.requests[1], rel=0.1)
+
+
+async def test_pods_whose_scrapers_name_them_in_the_place_of_their_address_are_counted() -> None:
+    it = fleet(every=15.0)
+    for pod in it.pods:
+        pod.scrapers = tuple(replace(scraper, labels=(("instance", pod.name),)) for scraper in pod.scrapers)
+    made = await watched(it, 120.0)
+    assert scrapes_counted(made, rate=10.0, seconds=90.0) >= 0.95, made.gaps
 
 
 async def test_of_two_clusters_in_one_store_the_releases_own_is_counted() -> None:

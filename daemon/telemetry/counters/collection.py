@@ -282,7 +282,8 @@ class Collection:
 
 def _copies(place: str, named: AbstractSet[str]) -> Iterator[tuple[str, AbstractSet[str]]]:
     """Targets that are others less fully named: the place alone, and a pod without its namespace; and which these are."""
-    yield place, named
+    if others := named - {place}:  # some name the pod where its address would be
+        yield place, others
     if len(named) > 1:
         for target in named:
             if full := {other for other in named if other.endswith(f"/{target}")}:

@@ -153,7 +153,7 @@ class DeltaTracker:
             if name is not None:
                 return this.failed.get(name) or f"{ARMS[arm]}: no new scrape of {name or 'its series'} yet"
         if self._pairing.worth_waiting(canary, now=this.now):
-            return "canary: its next scrape is due, and is waited for"
+            return "canary: no new scrape yet, and one is due: it is waited for"
         passed, counted = self._pairing.with_canary(baseline, canary=canary, known=self._known[0], this=this)
         if passed:
             self._pass_over((passed, {}), this)

@@ -71,7 +71,7 @@ def test_a_canary_that_was_there_long_before_the_baseline_is_waited_for_once() -
     one = table()
     one.read(1, baseline(0, 100), canary(-14, 10))
     assert one.read(1.2, baseline(0, 100), canary(1, 15)).gap == "baseline: no new scrape of a yet"
-    assert one.read(15.2, baseline(15, 110), canary(1, 15)).gap == "canary: its next scrape is due, and is waited for"
+    assert one.read(15.2, baseline(15, 110), canary(1, 15)).gap == "canary: no new scrape yet, and one is due: it is waited for"
     both = one.read(16.2, baseline(15, 110), canary(16, 22))
     assert counts(both) == ((20, 0), (12, 0))
     assert latencies(both) == ((20, 0, 0), (12, 0, 0))
@@ -83,7 +83,7 @@ def test_a_canary_that_does_not_come_again_is_not_waited_for_any_longer() -> Non
     one = table()
     one.read(1, baseline(0, 100), canary(-14, 10))
     one.read(1.2, baseline(0, 100), canary(1, 15))
-    assert one.read(17.2, baseline(15, 110), canary(1, 15)).gap == "canary: its next scrape is due, and is waited for"
+    assert one.read(17.2, baseline(15, 110), canary(1, 15)).gap == "canary: no new scrape yet, and one is due: it is waited for"
     assert counts(one.read(20, baseline(15, 110), canary(1, 15))) == ((20, 0), (5, 0))
 
 

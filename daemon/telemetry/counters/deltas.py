@@ -30,7 +30,8 @@ overdue     silent, and behind the newest answer by more than     nothing: it is
             its patience
 gone        silent, and surely there no more                      nothing: it is forgotten at once
 alone       those who ask show both arms, and the counters of one  nothing: the tick is null, and counting starts here
-            fell while the other's went on
+            fell while the other's went on, or rose at once by as
+            much as they had fallen so (``jumps``)
 copied      the pod was scraped by several: two ports, two        the scrape by the same scraper as before, no other; when that
             jobs, replicas of Prometheus                          one is overdue, counting starts at another
 twice       one scrape lists a series twice with two values       nothing, nor of any other target: the tick is null

@@ -19,21 +19,19 @@ from daemon.model import Reading, Watch
 from daemon.telemetry.counters.collection import Collection
 from daemon.telemetry.counters.deltas import ScrapeRound, TargetCounters, TargetDelta, begun, deltas, mean_seconds, newer, silent
 from daemon.telemetry.counters.histograms import ArmLatency, LatencyTracker
+from daemon.telemetry.counters.jumps import MEND, Jumps
 from daemon.telemetry.counters.pairing import Pairing, Snapshots
 from daemon.telemetry.counters.series import SeriesIndex
 from daemon.telemetry.counters.snapshot import ArmSnapshot
 
 ARMS = ("baseline", "canary")
 _GROSSLY_UNEQUAL = 3.0
-_TOO_MANY_FOR_A_TICK = 1000
-"""Requests that a process that has just begun has not had yet, so that its counters would stand where they stood before."""
 NO_SERIES = "no series yet"
 STALE = "stale: "
 SEVERAL_CLUSTERS = "its series are of several clusters"
 """Reasons of gaps begin so, or hold this."""
 SUMS = "the counters are sums over several pods, which jump when one of them goes or comes"
 _ONE_CLUSTER = "set matchers of this telemetry to the one that counts, as in {cluster: prod}, or name it in the release"
-_MEND = "keep the labels pod and instance, or ask the Prometheus that scrapes the pods"
 
 
 class DeltaTracker:
@@ -49,6 +47,7 @@ class DeltaTracker:
     __slots__ = (
         "_began",
         "_begun",
+        "_jumps",
         "_known",
         "_latency",
         "_met",
@@ -67,6 +66,7 @@ class DeltaTracker:
         self._begun: tuple[dict[str, float], dict[str, float]] = ({}, {})
         self._known: tuple[dict[str, TargetCounters], dict[str, TargetCounters]] = ({}, {})
         self._pairing = Pairing()
+        self._jumps = Jumps()
         self._latency = LatencyTracker()
         self._without = False
         self.unusable = ""
@@ -122,7 +122,7 @@ class DeltaTracker:
         reasons = [_nothing(ARMS[arm], counted[arm], found[arm], this, known=bool(self._known[arm])) for arm in (0, 1)]
         # What has grown is asked only where both arms have.
         reason = reasons[0] or reasons[1] or _history(counted, this, watched_since=self._began)
-        if reason := reason or (None if self._server_side else _alone(counted)):
+        if reason := reason or (None if self._server_side else self._jumps.reason(counted)):
             # Who asks shows both arms in one scrape: no canary comes after it.
             if self._server_side and reason == reasons[1]:
                 found = (self._pairing.without_canary(found[0], known=self._known[0]), found[1])
@@ -299,9 +299,9 @@ def _summed(arms: Sequence[Snapshots], collected: Collection, *, server_side: bo
     if not collected.labelled:
         return None
     if any(target in collected.summed for arm in arms for target in arm):
-        return f"{SUMS}: they carry neither pod nor instance; {_MEND}"
+        return f"{SUMS}: they carry neither pod nor instance; {MEND}"
     if server_side and (both := arms[0].keys() & arms[1].keys()):
-        return f"{SUMS}: {min(both)} shows both versions; {_MEND}"
+        return f"{SUMS}: {min(both)} shows both versions; {MEND}"
     return None
 
 
@@ -359,22 +359,6 @@ def _history(counted: Sequence[Sequence[TargetDelta]], this: ScrapeRound, *, wat
     if newest >= watched_since:
         return None
     return f"the newest samples are {this.now - newest:.0f} s old, of before the watch: they come so late, or the clocks differ"
-
-
-def _alone(counted: Sequence[Sequence[TargetDelta]]) -> str | None:
-    """Why a fall of one arm's counters alone is no restart, if so.
-
-    Those who ask have both arms' counters in one process, which begin anew together. Where they do not, a pod has gone from a
-    sum, or one arm was forgotten: nobody can tell whether what is left is history.
-    """
-    for one, other in (counted, counted[::-1]):
-        fell = {delta.target for delta in one if delta.grown.restarted}
-        for delta in other:
-            stood = sum(delta.counters.counters.get(series, 0) for series in delta.snapshot.counters)
-            if delta.target in fell and not delta.grown.restarted and stood >= _TOO_MANY_FOR_A_TICK:
-                said = f"the counters of one version alone fell at {delta.target}, which is no restart"
-                return f"{said}: are they sums over pods? {_MEND}"
-    return None
 
 
 def _nothing(arm: str, counted: Sequence[TargetDelta], found: Snapshots, this: ScrapeRound, *, known: bool) -> str | None:

@@ -87,6 +87,28 @@ def test_counters_of_one_arm_that_fall_alone_where_both_are_shown_are_no_restart
     assert both_null(table.one(4, shown(4, 60_100, 601), shown(4, 21_070, 213))), "of the baseline too"
 
 
+def test_a_pod_that_comes_back_into_a_sum_brings_no_requests() -> None:
+    table = Table()
+    table.one(1, shown(1, 90_000, 900), shown(1, 28_000, 280))
+    table.one(2, shown(2, 90_100, 901), shown(2, 21_050, 212))
+    assert counts(table.one(3, shown(3, 90_200, 901), shown(3, 21_060, 213))) == ((100, 0), (11, 1))
+    back = table.one(4, shown(4, 90_300, 901), shown(4, 28_090, 282))
+    assert both_null(back)
+    assert (back.gap or "").startswith(
+        "the counters at p rose at once by the 7018 that they had fallen by: are they sums over pods?"
+    )
+    assert counts(table.one(5, shown(5, 90_400, 902), shown(5, 28_100, 282))) == ((101, 1), (10, 0))
+
+
+def test_what_rises_by_less_than_had_fallen_or_by_nothing_that_was_much_is_requests() -> None:
+    table = Table()
+    table.one(1, shown(1, 90_000), shown(1, 900))
+    assert both_null(table.one(2, shown(2, 90_100), shown(2, 9))), "one arm was forgotten: it was idle for long"
+    assert counts(table.one(3, shown(3, 90_200), shown(3, 2_009))) == ((100, 0), (2_000, 0))
+    table.one(4, shown(4, 90_300), shown(4, 0))
+    assert counts(table.one(5, shown(5, 90_400), shown(5, 1_999))) == ((100, 0), (1_999, 0))
+
+
 def test_where_targets_are_pods_each_restarts_alone() -> None:
     table = Table(server_side=True)
     table.read(1, {"a": shown(1, 90_000)}, {"b": shown(1, 28_000)})

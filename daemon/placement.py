@@ -36,6 +36,7 @@ class RouteReference(msgspec.Struct, frozen=True, kw_only=True):
             which the canary gets as much as its pods are) or ``mirror``.
         percent: the canary's share of what comes by this place.
         owner: who writes the object by itself, for a person; empty where nobody is known to.
+        written: who wrote the object last, other than verdictd, and when; empty where that is not known.
         cluster: where it is, in a daemon that knows several clusters; else empty.
     """
 
@@ -44,6 +45,7 @@ class RouteReference(msgspec.Struct, frozen=True, kw_only=True):
     percent: float
     place: str = ""
     owner: str = ""
+    written: str = ""
     cluster: str = ""
 
     def __str__(self) -> str:
@@ -164,7 +166,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
 class PatchedObject(msgspec.Struct, frozen=True, kw_only=True):
     """What became of taking the traffic back in one object: its changes are written, or there is a failure. Seconds since 1970.
 
-    ``undo`` is what it takes to put it back, where the router can do that.
+    ``undo`` is what it takes to put it back, where the router can do that. ``owner`` applies the object by itself, for a person.
     """
 
     object: ObjectName
@@ -173,6 +175,7 @@ class PatchedObject(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[RouteChange, ...] = ()
     failure: VerdictdError | None = None
     undo: Undo | None = None
+    owner: str = ""
 
     def __str__(self) -> str:
         """``shop/web http #0: weight 10 of v2 -> v1``."""

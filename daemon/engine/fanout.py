@@ -196,9 +196,16 @@ async def _located(cluster: MeshCluster, release: Release, *, seconds: float | N
     except VerdictdError as error:
         return error
     claims = await claimed(cluster.owners, release, seconds=OWNER_SECONDS)
-    owner = ", ".join(f"{name} ({claim.object})" for name, claim in claims.items() if isinstance(claim, Claim))
+    told = {name: claim.object for name, claim in claims.items() if isinstance(claim, Claim)}
+    owners = [f"{name} ({of})" for name, of in told.items()]
+    known = {"", *(f"{of.kind} {of.name}" for of in told.values())}  # by the route's own word
+    unknown = tuple(claim for claim in claims.values() if isinstance(claim, str))
     return msgspec.structs.replace(
-        placement, routes=tuple(msgspec.structs.replace(route, owner=owner) for route in placement.routes)
+        placement,
+        routes=tuple(
+            msgspec.structs.replace(route, owner=", ".join([*owners, *({route.owner} - known)])) for route in placement.routes
+        ),
+        unread=(*placement.unread, *unknown),
     )
 
 

@@ -32,6 +32,8 @@ TRAFFIC_LEFT: Final = "confirmed"
 
 _LOOK_FIRST_SECONDS: Final = 0.005
 LOOK_CAP_SECONDS: Final = 0.5
+_APPLIED_SECONDS: Final = 5.0
+"""Within which Argo CD heals what it applies, where it is told to; Flux comes after minutes, and nobody waits for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +95,7 @@ class Reverting:
             return _not_taken_back(patched, steps)
         assert patched.receipt is not None  # there would be an error
         action, seen, reason = await self._confirm(router, release, patched.receipt, located=located)
-        remarks = patched.receipt.remarks
+        remarks = (*patched.receipt.remarks, *self._applied(patched.receipt))
         told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason, *remarks])
         return RevertOutcome(
             action=action,
@@ -101,16 +103,27 @@ class Reverting:
             attempts=patched.attempts,
             reason=told,
             remarks=remarks,
-            reacts_within_seconds=self.reaction_seconds(claims),
+            reacts_within_seconds=self.reaction_seconds(claims, patched.receipt),
         )
 
     @property
     def _tries(self) -> Tries:
         return Tries(clock=self.clock, limits=self.limits, random=self.random)
 
-    def reaction_seconds(self, claims: Claims) -> float:
+    def _applied(self, receipt: PatchReceipt) -> tuple[str, ...]:
+        """Whose objects come back as they were when they are applied again: what must change for that not to be so."""
+        for_seconds = f"until then the traffic is taken back again, for {self.limits.guard_seconds:g} s and no longer"
+        by_owner: dict[str, list[str]] = {}
+        for part in receipt.parts:
+            if part.owner and part.failure is None:
+                by_owner.setdefault(part.owner, []).append(str(part.object))
+        those = ((", ".join(them), owner) for owner, them in by_owner.items())
+        return tuple(f"{them}: applied by {owner}, whose source must change; {for_seconds}" for them, owner in those)
+
+    def reaction_seconds(self, claims: Claims, receipt: PatchReceipt | None = None) -> float:
         """How long to look whether these owners undo a revert: as the settings say, else as they take; 0: there are none."""
-        slowest = reaction_seconds(claims)
+        applied = receipt is not None and any(part.owner for part in receipt.parts)
+        slowest = max(reaction_seconds(claims), _APPLIED_SECONDS if applied else 0.0)
         wanted = self.limits.owner_reaction_seconds
         return slowest if wanted is None or not slowest else wanted
 

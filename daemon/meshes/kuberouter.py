@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Unavailable, VerdictdError
+from daemon.kube.applying import applied_by
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
 from daemon.meshes.kuberoutes import Arms, Objects, Routes
@@ -241,7 +242,8 @@ class KubeRouter(Generic[A]):
                 through = plan.through or resource
                 after = await self._kube.patch(through, namespace=namespace, name=name, operations=plan.operations)
                 acknowledged_at, undo = time.time(), undo_of(item, after, of=said, resource=key_of(through))
-                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=acknowledged_at, undo=undo)
+                owner = applied_by(item)
+                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=acknowledged_at, undo=undo, owner=owner)
             except VerdictdError as error:
                 if not isinstance(error, Conflict) or conflicts == _CONFLICTS:
                     return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())

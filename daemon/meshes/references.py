@@ -72,8 +72,9 @@ def largest_percent(found: Iterable[RouteReference]) -> float:
 
 
 def with_traffic(found: Iterable[RouteReference]) -> str | None:
-    """The places that send something to the canary now, in one line; null when there are none."""
-    return "; ".join(str(one) for one in found if one.percent > 0) or None
+    """The places that send something to the canary now, and who wrote them, in one line; null when there are none."""
+    told = (f"{one}, as written by {one.written}" if one.written else str(one) for one in found if one.percent > 0)
+    return "; ".join(told) or None
 
 
 def nearest(name: str, there: Iterable[str]) -> str:

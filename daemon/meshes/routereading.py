@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+import msgspec
+
 from daemon.aio.clock import SystemClock
 from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Forbidden, NotFound, TransientError, VerdictdError
+from daemon.kube import applying
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
 from daemon.kube.informer import Informer
@@ -47,8 +50,12 @@ class Route(Generic[A]):
         return self.kind.resource, identity(self.item)
 
     def references(self, arms: A) -> tuple[RouteReference, ...]:
-        """See ``Routes.references``."""
-        return self.kind.references(self.item, arms=arms)
+        """See ``Routes.references``; each says who applies the object, and who wrote it last."""
+        found = self.kind.references(self.item, arms=arms)
+        if not found:
+            return ()
+        owner, by = applying.applied_by(self.item) or applying.controlled_by(self.item), applying.written(self.item)
+        return tuple(msgspec.structs.replace(one, owner=owner, written=by) for one in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,11 +50,11 @@ def tended(api: Cluster, **spec: object) -> None:
     api.put(GARDENERS, {"metadata": metadata, "spec": {"tends": "web", **spec}})
 
 
-async def revert(api: Cluster, folder: Path, *argv: str) -> int:
+async def revert(api: Cluster, folder: Path, *argv: str, **limited: float) -> int:
     file = folder / "settings.json"
     telemetry = {"t": {"kind": "prometheus", "url": "http://127.0.0.1:9", "dialect": "istio"}}
     kube = {"auth": "kubeconfig", "kubeconfig": str(api.kubeconfig)}
-    limits = {"revert_attempts": 2, "confirm_seconds": 0.5}
+    limits = {"revert_attempts": 2, "confirm_seconds": 0.5, "guard_seconds": 2.0, **limited}
     meshes = {"mesh": {"kind": "istio", "telemetry": "t"}}
     file.write_text(json.dumps({"kubernetes": kube, "telemetry": telemetry, "meshes": meshes, "limits": limits}))
     return await asyncio.to_thread(main, ["revert", "--config", str(file), *ARMS, *argv])

@@ -37,6 +37,10 @@ NAMESPACES = "/api/v1/namespaces"
 _LABELS = {"app": "web"}
 _WITHIN_SECONDS = 60.0
 _POLL_SECONDS = 0.1
+_TICK_SECONDS = 10.0
+"""A look that has changed nothing by then, as of a workload that is not ready, is over."""
+_SETTLING_SECONDS = 0.5
+"""What a look writes after its last change of the status."""
 
 
 @dataclass(slots=True)
@@ -160,12 +164,44 @@ async def flagger_release(api: KubeApiServer, kube: KubeClient, namespace: str) 
         yield Owned(release=_release("web-primary", "web-canary", namespace), weights=weights, owner=canary, tick=tick)
 
 
+@contextlib.asynccontextmanager
+async def git_release(api: KubeApiServer, namespace: str) -> AsyncIterator[Owned]:
+    """A route that is applied as Flux's kustomize-controller applies it, on the server's side, with 10 % for the canary."""
+    await _namespace(api, namespace, baseline="web-stable", canary="web-canary", apart=True)
+    labels = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+    route = {**_route(canary_weight=10), "metadata": {"name": "web", "labels": labels}}
+    item = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", **route}
+    path = f"{VIRTUAL_SERVICES.path(namespace=namespace, name='web')}?fieldManager=kustomize-controller&force=true"
+
+    async def apply() -> None:
+        headers = {"Content-Type": "application/apply-patch+yaml"}
+        async with api.session() as session, session.patch(path, data=json.dumps(item), headers=headers) as response:
+            assert response.status in {200, 201}, await response.text()
+
+    async def nobody() -> Json:
+        return {}
+
+    await apply()
+    async with _watched(api, namespace) as weights:
+        await until(lambda: _is(weights.now == 10), within=_WITHIN_SECONDS)
+        yield Owned(release=_release("web-stable", "web-canary", namespace), weights=weights, owner=nobody, tick=apply)
+
+
 async def _ticked(tick: Callable[[], Awaitable[None]], holds: Callable[[Json], bool], read: Callable[[], Awaitable[Json]]) -> None:
-    """Have the controller look again until its object says so."""
-    async with asyncio.timeout(_WITHIN_SECONDS):
-        while not holds((await read()).get("status", {})):
+    """Have the controller look again until its object says so; one look after the other, each seen by what it changes."""
+
+    async def status() -> Json:
+        found: Json = (await read()).get("status", {})
+        return found
+
+    async with asyncio.timeout(2 * _WITHIN_SECONDS):
+        while not holds(before := await status()):
             await tick()
-            await asyncio.sleep(1.0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_SECONDS):
+                    while await status() == before:
+                        await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(_SETTLING_SECONDS)
 
 
 async def _until(holds: Callable[[Json], bool], read: Callable[[], Awaitable[Json]]) -> None:
@@ -179,15 +215,18 @@ async def _is(value: bool) -> bool:
     return value
 
 
-async def _namespace(api: KubeApiServer, namespace: str, *, baseline: str, canary: str) -> None:
-    """With a Service for each arm, unless the controller makes them, and somebody ready behind each; the daemon may act there."""
+async def _namespace(api: KubeApiServer, namespace: str, *, baseline: str, canary: str, apart: bool = False) -> None:
+    """With a Service for each arm, unless the controller makes them, and somebody ready behind each; the daemon may act there.
+
+    The Services' pods are ``apart`` from the beginning, unless it is the controller that tells them apart.
+    """
     async with api.session() as session, session.post(NAMESPACES, json={"metadata": {"name": namespace}}) as response:
         assert response.status == 201, await response.text()
     for role in ("verdictd-observe", "verdictd-enforce"):
         await bind(api, role, namespace)
     for number, name in enumerate((baseline, canary), start=1):
         if baseline != "web-primary":
-            spec = {"selector": _LABELS, "ports": [{"name": "http", "port": 80}]}
+            spec = {"selector": {**_LABELS, **({"arm": name} if apart else {})}, "ports": [{"name": "http", "port": 80}]}
             await create(api, SERVICES, namespace, {"metadata": {"name": name}, "spec": spec})
         labels = {"kubernetes.io/service-name": name}
         endpoint = {"addresses": [f"10.9.0.{number}"], "conditions": {"ready": True}}
@@ -206,8 +245,9 @@ def _workload(version: str) -> Json:
     return {"replicas": 2, "selector": {"matchLabels": _LABELS}, "template": template}
 
 
-def _route() -> Json:
-    targets = [{"destination": {"host": "web-stable"}, "weight": 100}, {"destination": {"host": "web-canary"}, "weight": 0}]
+def _route(*, canary_weight: int = 0) -> Json:
+    weights = {"web-stable": 100 - canary_weight, "web-canary": canary_weight}
+    targets = [{"destination": {"host": host}, "weight": weight} for host, weight in weights.items()]
     return {"metadata": {"name": "web"}, "spec": {"hosts": ["web"], "http": [{"name": "primary", "route": targets}]}}
 
 

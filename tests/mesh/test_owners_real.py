@@ -28,6 +28,7 @@ from tests.mesh.owners_world import (
     argo_release,
     becoming_ready,
     flagger_release,
+    git_release,
 )
 from tests.packaging.manifests import collection, documents
 from tests.servers.argorollouts import argo_rollouts
@@ -164,3 +165,22 @@ async def test_flagger_fails_first_and_the_weights_do_not_come_back(
         await until(has_failed, within=20.0)
         await owned.tick()
         assert owned.weights.since(start) == [0]
+
+
+async def test_what_git_applies_again_is_taken_back_and_the_last_word_says_who_and_when(
+    api: KubeApiServer, daemons: KubeClient
+) -> None:
+    async with git_release(api, "git") as owned:
+        router, start = IstioRouter(daemons), time.monotonic()
+        placement = await router.locate(owned.release)
+        assert [route.owner for route in placement.routes] == ["Flux (Kustomization flux-system/apps)"]
+        outcome = await revert(daemons, owned)
+        assert "git/web: applied by Flux (Kustomization flux-system/apps), whose source must change" in outcome.reason
+        assert outcome.reacts_within_seconds == 5.0
+        await owned.tick()
+        guarding = Guarding(reverting=replace(PROCEDURE, limits=Limits(guard_seconds=1.0)))
+        put_back, end = await guarding.reassert(router, owned.release, owners=owners_in(daemons))
+        assert put_back.step == PUT_BACK
+        assert "git/web http primary: 10 % of the traffic" in end.detail
+        assert "as written by kustomize-controller at 20" in end.detail
+        assert owned.weights.since(start) == [0, 10, 0]

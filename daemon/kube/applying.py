@@ -1,0 +1,68 @@
+"""Who applies an object of the API server by itself, as the object tells, and who wrote it last. Pure.
+
+Git's tools mark what they apply: Argo CD by a tracking id, Flux by labels. A mark that is about another object, as one that was
+copied with the rest, counts for nothing; nor does one that its tool is told to leave alone.
+"""
+
+from typing import Final
+
+from daemon.kube.resources import Json
+
+US: Final = "verdictd"
+
+_ARGO_ID: Final = "argocd.argoproj.io/tracking-id"
+_ARGO_LABELS: Final = ("argocd.argoproj.io/instance", "app.kubernetes.io/instance")
+_FLUX: Final = {"kustomize.toolkit.fluxcd.io": "Kustomization", "helm.toolkit.fluxcd.io": "HelmRelease"}
+_LEFT_ALONE: Final = {
+    "kustomize.toolkit.fluxcd.io/reconcile": {"disabled"},
+    "kustomize.toolkit.fluxcd.io/ssa": {"Ignore", "IfNotPresent"},
+    "helm.toolkit.fluxcd.io/driftDetection": {"disabled"},
+}
+
+
+def applied_by(item: Json) -> str:
+    """What of Git's applies it: ``Argo CD (Application shop)``, ``Flux (Kustomization flux-system/shop)``; empty: nothing known."""
+    return _argo(item) or _flux(item)
+
+
+def controlled_by(item: Json) -> str:
+    """The object whose controller writes it, as ``Canary web``; empty: there is none."""
+    references = item.get("metadata", {}).get("ownerReferences") or ()
+    return next((f"{one.get('kind')} {one.get('name')}" for one in references if one.get("controller")), "")
+
+
+def written(item: Json) -> str:
+    """Who wrote it last, other than us, and when, by its managed fields: ``kubectl at 2026-01-01T00:00:00Z``; empty: unknown."""
+    entries = [one for one in _managed(item) if one.get("manager") != US and not one.get("subresource")]
+    last = max(entries, key=lambda one: str(one.get("time", "")), default=None)
+    return f"{last.get('manager')} at {last.get('time')}" if last is not None else ""
+
+
+def _argo(item: Json) -> str:
+    metadata = item.get("metadata", {})
+    name, _, about = str(_of(item, "annotations").get(_ARGO_ID, "")).partition(":")
+    if name and about.endswith(f"/{item.get('kind')}:{metadata.get('namespace')}/{metadata.get('name')}"):
+        return f"Argo CD (Application {name})"
+    own, shared = (_of(item, "labels").get(label) for label in _ARGO_LABELS)
+    applies = any(str(one.get("manager", "")).startswith("argocd") for one in _managed(item))
+    if own or (shared and applies):  # the second label is many tools'
+        return f"Argo CD (Application {own or shared})"
+    return ""
+
+
+def _flux(item: Json) -> str:
+    annotations, labels = _of(item, "annotations"), _of(item, "labels")
+    for group, kind in _FLUX.items():
+        left_alone = any(annotations.get(key) in words for key, words in _LEFT_ALONE.items() if key.startswith(group))
+        if (name := labels.get(f"{group}/name")) and not left_alone:
+            return f"Flux ({kind} {labels.get(f'{group}/namespace', '')}/{name})"
+    return ""
+
+
+def _of(item: Json, what: str) -> Json:
+    found = item.get("metadata", {}).get(what)
+    return found if isinstance(found, dict) else {}
+
+
+def _managed(item: Json) -> list[Json]:
+    return [one for one in item.get("metadata", {}).get("managedFields") or () if isinstance(one, dict)]

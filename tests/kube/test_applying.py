@@ -1,0 +1,66 @@
+"""Who applies an object by itself, and who wrote it last: by the marks of Argo CD, Flux and controllers."""
+
+from typing import Any
+
+import pytest
+
+from daemon.kube.applying import applied_by, controlled_by, written
+
+ID = "argocd.argoproj.io/tracking-id"
+MINE = "networking.istio.io/VirtualService:shop/web"
+KUSTOMIZE = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
+HELM = {"helm.toolkit.fluxcd.io/name": "web", "helm.toolkit.fluxcd.io/namespace": "shop"}
+
+
+def route(*managers: dict[str, str], **metadata: Any) -> dict[str, Any]:
+    return {"kind": "VirtualService", "metadata": {"namespace": "shop", "name": "web", "managedFields": [*managers], **metadata}}
+
+
+@pytest.mark.parametrize(
+    ("item", "who"),
+    [
+        (route(annotations={ID: f"shop-app:{MINE}"}), "Argo CD (Application shop-app)"),
+        (route(annotations={ID: f"team_shop:{MINE}"}), "Argo CD (Application team_shop)"),
+        (route(labels={"argocd.argoproj.io/instance": "shop"}), "Argo CD (Application shop)"),
+        (route({"manager": "argocd-controller"}, labels={"app.kubernetes.io/instance": "shop"}), "Argo CD (Application shop)"),
+        (route(labels=KUSTOMIZE), "Flux (Kustomization flux-system/apps)"),
+        (route(labels=HELM), "Flux (HelmRelease shop/web)"),
+    ],
+)
+def test_what_git_applies_says_by_what(item: dict[str, Any], who: str) -> None:
+    assert applied_by(item) == who
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        route(),
+        route(labels=None, annotations=None),
+        route(annotations={ID: "shop-app:networking.istio.io/VirtualService:other/web"}),
+        route(annotations={ID: "shop-app:networking.istio.io/DestinationRule:shop/web"}),
+        route({"manager": "helm"}, labels={"app.kubernetes.io/instance": "shop"}),
+        route(labels=KUSTOMIZE, annotations={"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}),
+        route(labels=KUSTOMIZE, annotations={"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}),
+        route(labels=HELM, annotations={"helm.toolkit.fluxcd.io/driftDetection": "disabled"}),
+    ],
+)
+def test_a_mark_that_is_about_another_object_or_is_to_be_left_alone_counts_for_nothing(item: dict[str, Any]) -> None:
+    assert applied_by(item) == ""
+
+
+def test_an_object_that_a_controller_made_says_for_what() -> None:
+    mine = {"kind": "Canary", "name": "web", "controller": True}
+    assert controlled_by(route(ownerReferences=[{"kind": "Team", "name": "shop"}, mine])) == "Canary web"
+    assert controlled_by(route(ownerReferences=[{"kind": "Team", "name": "shop"}])) == ""
+    assert controlled_by(route()) == ""
+
+
+def test_who_wrote_it_last_is_the_newest_of_those_who_manage_it_and_not_us() -> None:
+    entries = (
+        {"manager": "kubectl", "time": "2026-01-01T00:00:00Z"},
+        {"manager": "rollouts-controller", "time": "2026-01-02T00:00:00Z"},
+        {"manager": "verdictd", "time": "2026-01-03T00:00:00Z"},
+        {"manager": "pilot-discovery", "time": "2026-01-04T00:00:00Z", "subresource": "status"},
+    )
+    assert written(route(*entries)) == "rollouts-controller at 2026-01-02T00:00:00Z"
+    assert written(route(entries[2])) == ""

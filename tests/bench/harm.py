@@ -17,7 +17,7 @@ from typing import Any
 from daemon.demo.backend import Behaviour
 from daemon.model import Outcome, Record
 from tests.bench.figures import Figure, percentile, spread
-from tests.live.field import Field, field_of
+from tests.live.field import POLICY, Field, field_of
 from tests.servers.prometheus import prometheus
 
 RUNS = 15
@@ -157,7 +157,8 @@ async def _source(place: Field, over: dict[str, Any] | None, *, every: int) -> A
             server = await stack.enter_async_context(prometheus(folder, [job], scrape_interval=f"{every}s"))
             quick = {"tick_seconds": 1.0, "timeout_seconds": 0.9} if every == 1 else {}
             source = {"kind": "prometheus", "url": server.url, "dialect": "envoy", **quick}
-            over = {"telemetry": {"edge": source}}
+            # Also a slow scrape is judged to the end, and not given up by a window that is made for quick ones.
+            over = {"telemetry": {"edge": source}, "policies": {"default": {**POLICY, "window_seconds": _LONGEST_SECONDS}}}
         place.settings_over = over
         yield
 

@@ -293,6 +293,22 @@ async def test_a_canary_that_is_scraped_right_after_the_baseline_waits_for_its_n
         assert made.requests[1] <= it.served("web-v2", -every, 9 * every)[0]
 
 
+@pytest.mark.parametrize("every", [15.0, 30.0, 60.0])
+@pytest.mark.parametrize("begin", [2.03, 2.3, 2.6, 2.9])
+@pytest.mark.parametrize("phases", [(0.1, 0.35, 0.8, 0.6), (0.5, 0.55, 0.6, 0.05)])
+async def test_of_a_canary_that_begins_with_its_watch_the_first_scrapes_are_counted(
+    every: float, begin: float, phases: tuple[float, ...]
+) -> None:
+    """Buckets are asked for only so far back that they do not show how far apart scrapes are, when they come first."""
+    it = fleet(every=every, phases=phases)
+    it.pods[3].begins = begin * every + 1.0
+    made = await watched(it, (begin + 2.4) * every, begin=begin * every)
+    assert not [gap for gap in made.gaps if "first sight" in gap or "vanished" in gap]
+    first, second, *_ = made.counted_at
+    assert first <= (begin + 1.1) * every + 5.0
+    assert second <= (begin + 2.1) * every + 5.0
+
+
 @pytest.mark.parametrize("every", [5.0, 15.0, 30.0])
 @pytest.mark.parametrize("kept_up", [True, False])
 async def test_a_store_that_writes_when_a_counter_began_shows_no_more_and_no_less(every: float, *, kept_up: bool) -> None:

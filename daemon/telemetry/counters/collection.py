@@ -148,6 +148,8 @@ class Collection:
             builder = self.builder(arm, target, spacing_seconds=spacing_seconds, pod=pod)
             match series.kind:
                 case SampleKind.COUNTER:
+                    # Buckets are not asked for as far back: where they come first, they do not know how far apart scrapes are.
+                    builder.spacing_seconds = spacing_seconds or builder.spacing_seconds
                     builder.count(series, arm.outcomes.counted(series.ending), value, at=at, before=before, samples=samples)
                 case SampleKind.SUM:
                     builder.sum(series, value, at=at, before=before)

@@ -263,6 +263,15 @@ def test_a_traffic_share_far_from_the_configured_weight_is_not_promoted() -> Non
     assert watch(terms(EARLY, weight=5.0, ticks=70), World().ticks(8, 70))[1].outcome == "promote"
 
 
+@pytest.mark.parametrize(("weight", "why"), [(10.0, "the traffic of its weight"), (None, "an error rate below 0.5 %")])
+def test_a_canary_that_gets_nothing_but_health_checks_is_not_promoted(weight: float | None, why: str) -> None:
+    """Two a second, all well, where 10 % of 100 were meant for it; without a weight it is too few to show anything."""
+    stream = (sample(float(t), canary=(2, 0), baseline=(100, 0)) for t in range(1, 301))
+    ruling = watch(terms(Policy(), weight=weight, timed=False), stream)[1]
+    assert ruling.outcome == "inconclusive"
+    assert why in ruling.reason
+
+
 def test_errors_of_a_bad_baseline_promote_by_comparison() -> None:
     """Both arms fail 3 %: the absolute limit cannot be shown, the relative one can."""
     policy = _tolerating(errors=ErrorTolerance(max_rate=0.005, above_baseline=0.02))
@@ -281,6 +290,19 @@ def test_strict_evidence_takes_longer_and_convicts_the_same_leg() -> None:
         assert (plain.outcome, strict.outcome) == ("rollback", "rollback")
         assert plain.leg == strict.leg
         assert plain.tick < strict.tick
+
+
+@pytest.mark.parametrize("faster", [1.0, 0.5])
+def test_strict_evidence_promotes_a_canary_that_is_as_fast_or_faster(faster: float) -> None:
+    assert watch(_strict(Policy()), World(factor=faster).ticks(11, 300))[1].outcome == "promote"
+
+
+def test_strict_evidence_promotes_a_canary_that_is_faster_in_the_body_and_as_slow_at_the_end() -> None:
+    """As a cache makes it: 97 of 100 requests are twice as fast, the others take as long as ever."""
+    bounds_ms = (5.0, 10.0, 25.0, 250.0)
+    quick, usual = latency((970, 0, 0, 30, 0), 9_000.0), latency((0, 970, 0, 30, 0), 13_000.0)
+    stream = (sample(float(t), canary=(1000, 1), baseline=(1000, 1), slow=(quick, usual)) for t in range(1, 301))
+    assert watch(terms(Policy(evidence="strict"), bounds_ms=bounds_ms), stream)[1].outcome == "promote"
 
 
 @pytest.mark.parametrize("bounds_ms", [(), (50.0,)], ids=["no buckets", "a single bound"])

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -10,10 +11,14 @@ from aiohttp import web
 from config.settings import PrometheusTelemetry
 from daemon.doctor import sources
 from daemon.doctor.diagnosis import Code, Diagnosis
+from daemon.meshes.registry import schemas
+from daemon.telemetry.factory import telemetry_from
 from tests.hand.clock import HandClock
 from tests.hand.servers import app_of, serving
+from tests.telemetry.support import workloads
 
 NOW = 1_700_000_000.0
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "telemetry.md").read_text(encoding="utf-8")
 
 
 @asynccontextmanager
@@ -69,6 +74,31 @@ async def test_a_server_that_tells_no_time_is_no_fault() -> None:
     async with store({}) as url:
         found = await examined(url)
     assert [one.found for one in found if one.code is Code.CLOCK] == ["the server does not tell its time"]
+
+
+async def test_a_store_that_takes_exact_names_of_metrics_only_is_told_as_one_that_refuses_and_nothing_is_counted() -> None:
+    """As Google Managed Prometheus does, which is documented as not supported."""
+    said = "regex matcher on the metric name (__name__) is not supported"
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        query = str((await request.post()).get("query") or request.query.get("query"))
+        if "__name__=~" in query:
+            return web.json_response({"status": "error", "errorType": "bad_data", "error": said}, status=400)
+        found = series(1.0, destination_service_name="web", destination_workload_namespace="shop")
+        return web.json_response({"status": "success", "data": {"resultType": "matrix", "result": found}})
+
+    async with serving(app_of(answer)) as port:
+        entry = PrometheusTelemetry(url=f"http://127.0.0.1:{port}", dialect="istio")
+        found = await sources.examine(
+            entry, name="gmp", kind=None, cases=[], seconds=1.0, clock=HandClock(NOW), progress=lambda _: None
+        )
+        async with telemetry_from(entry, clock=HandClock(NOW), schemas=schemas()) as telemetry:
+            gaps = [(await telemetry.read([workloads()]))["web-1"].gap or "" for _ in range(3)]
+    assert all(said in gap for gap in gaps), gaps
+    [refused] = [one for one in found if one.code is Code.TELEMETRY_REFUSED]
+    assert said in refused.found
+    assert "docs/telemetry.md" in refused.fix
+    assert "Google Managed Prometheus | **not supported**: it matches names of metrics exactly only" in PAGE
 
 
 async def test_many_services_are_told_up_to_a_bound() -> None:

@@ -37,6 +37,33 @@ def bounds(to: Mapping[str, str | None], *, workload: str = "web-v2", absent: bo
     return edit
 
 
+@dataclass
+class Warned(Fleet):
+    """A Thanos behind which a store is dead for a while, or for ever; it answers with what the others have."""
+
+    dead: tuple[float, float] = (0.0, 1e9)
+
+    def answer(self, query: str, *, now: float) -> bytes:
+        found = super().answer(query, now=now)
+        since, until = self.dead
+        return found[:-1] + b', "warnings": ["no answer from store-2"]}' if since <= now < until else found
+
+
+async def test_while_answers_are_never_whole_nothing_is_counted_and_every_reading_says_why() -> None:
+    made = await watched(Warned(fleet(every=5.0).pods), 120.0)
+    assert made.requests == [0, 0]
+    assert len(made.gaps) >= 8, "it is asked again and again"
+    assert all("the answer is not whole: no answer from store-2" in gap for gap in made.gaps)
+
+
+async def test_what_was_served_while_answers_were_not_whole_is_counted_once_they_are() -> None:
+    it = Warned(fleet(every=5.0).pods, dead=(40.0, 70.0))
+    made = await watched(it, 120.0)
+    assert any("is not whole" in gap for gap in made.gaps)
+    assert scrapes_counted(made, rate=10.0, seconds=110.0) >= 0.9, made.gaps
+    assert made.requests[1] <= it.served("web-v2", -5.0, 120.0)[0]
+
+
 BROKEN_HISTOGRAMS = {
     "no +Inf bucket": bounds({"+Inf": None}),
     "nothing but the +Inf bucket": bounds({"10": None, "100": None}),

@@ -1,10 +1,12 @@
 """Which mesh's routes send to a canary, where a command is told neither settings nor a mesh: every kind that needs none is asked.
 
-Routes of one kind are taken. Of two kinds, one would be left as it is and the last word would be false: a person says which.
+One mesh's are taken, where it has all of them. Of two that have others, some would be left as they are and the last word would be
+false: a person says which.
 """
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Mapping
 
 from config.errors import ConfigError, Fault
@@ -27,6 +29,8 @@ async def locate(meshes: Mapping[str, Clusters], release: Release, *, seconds: f
     results = dict(zip(meshes, looked, strict=True))
     found = {name: one for name, one in results.items() if isinstance(one, Placement)}
     errors = {name: one for name, one in results.items() if isinstance(one, VerdictdError)}
+    if len(found) > 1 and (covering := _covering(found)) is not None:
+        found = {covering: found[covering]}
     if len(found) > 1:
         problem = Fault(
             path="--mesh",
@@ -41,6 +45,12 @@ async def locate(meshes: Mapping[str, Clusters], release: Release, *, seconds: f
         if not isinstance(error, NotFound | InvalidInput):
             print(rendering.clean(f"verdictd: not looked at: routes of {other}: {error}"), file=sys.stderr)
     return meshes[name], placement
+
+
+def _covering(found: Mapping[str, Placement]) -> str | None:
+    """The first mesh that takes back every object which any of them would: meshes share kinds of routes."""
+    objects = {name: Counter((one.cluster, one.object) for one in placement.routes) for name, placement in found.items()}
+    return next((name for name, own in objects.items() if all(other <= own for other in objects.values())), None)
 
 
 async def _located(clusters: Clusters, release: Release, *, seconds: float) -> Placement | VerdictdError:

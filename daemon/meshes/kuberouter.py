@@ -27,7 +27,16 @@ from daemon.meshes.references import Plan, identity, largest_percent, with_traff
 from daemon.meshes.routereading import Found, Key, Route, RouteReader, first_error, settled
 from daemon.meshes.undoing import applied, differences, undo_of
 from daemon.model import Release
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, PlannedObject, Undo, split_percent
+from daemon.placement import (
+    ObjectName,
+    PatchedObject,
+    PatchReceipt,
+    Placement,
+    PlannedObject,
+    RouteReference,
+    Undo,
+    split_percent,
+)
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +132,7 @@ class KubeRouter(Generic[A]):
         beyond = Beyond(elsewhere=behind.elsewhere, unread=(*there.unread, *behind.unread))
         remember(self._beyond, _key(release), beyond)
         return Placement(
-            routes=tuple(found),
+            routes=tuple(self.owned(found, there.objects)),
             canary_percent=largest_percent(found),
             baseline=behind.account,
             located=behind.located,
@@ -186,6 +195,15 @@ class KubeRouter(Generic[A]):
         naming = self._naming(await self._all(release), arms, release)
         return with_traffic(one for route in naming for one in route.references(arms))
 
+    def waves(self, keys: Sequence[Key]) -> Sequence[Sequence[Key]]:
+        """Which objects are written at the same time: all, but in a mesh where some are copied from others."""
+        return (keys,)
+
+    def owned(self, found: Sequence[RouteReference], objects: Objects) -> Sequence[RouteReference]:
+        """The places with who writes their objects by themselves, in a mesh where somebody does."""
+        del objects
+        return found
+
     async def _objects(self, release: Release) -> Objects:
         return (await self._all(release)).objects
 
@@ -216,9 +234,11 @@ class KubeRouter(Generic[A]):
         return f"no {kinds} in {where} names the canary, {self._arms.canary(arms)}, as destination or mirror{hint}"
 
     async def _take_back(self, objects: Iterable[tuple[Key, Json | None]], arms: A) -> tuple[PatchedObject, ...]:
-        """All of these objects at the same time; those that there was nothing to write in are left out."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._take_back_one(key, item, arms)) for key, item in objects]
+        """All of these objects, those of a wave at the same time; those that there was nothing to write in are left out."""
+        items, tasks = dict(objects), []
+        for wave in self.waves(tuple(items)):
+            async with asyncio.TaskGroup() as group:
+                tasks += [group.create_task(self._take_back_one(key, items[key], arms)) for key in wave]
         return tuple(part for task in tasks if (part := task.result()) is not None)
 
     async def _take_back_one(self, key: Key, item: Json | None, arms: A) -> PatchedObject | None:

@@ -9,6 +9,7 @@ import pytest
 from daemon.cli import main
 from daemon.meshes.gatewayapi.mesh import GROUP, HTTP_ROUTES
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
+from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from tests.meshes.cluster import Cluster
 from tests.meshes.cluster import cluster as kubernetes
 from tests.meshes.objects import Json, behind, meta, pod, service, to, virtual_service
@@ -20,8 +21,12 @@ ARMS = ["--service", "web", "--namespace", "shop", "--baseline", "service=web-v1
 async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
     """Two versions behind Services of their own, and no route yet."""
     async with kubernetes(tmp_path) as running:
-        running.listed |= {"httproutes", "referencegrants"}
-        running.groups = {f"/apis/{GROUP}/v1": {"httproutes"}, f"/apis/{GROUP}/v1beta1": {"httproutes", "referencegrants"}}
+        running.listed |= {"httproutes", "referencegrants", "trafficsplits"}
+        running.groups = {
+            f"/apis/{GROUP}/v1": {"httproutes"},
+            f"/apis/{GROUP}/v1beta1": {"httproutes", "referencegrants"},
+            "/apis/split.smi-spec.io/v1alpha4": {"trafficsplits"},
+        }
         for version, name in (("v1", "a"), ("v2", "b")):
             running.put(*service(f"web-{version}", app="web", version=version))
             running.put(*pod(name, app="web", version=version))
@@ -32,6 +37,11 @@ async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
 def http_route() -> Json:
     backends = [{"name": "web-v1", "port": 80, "weight": 9}, {"name": "web-v2", "port": 80, "weight": 1}]
     return {"metadata": meta("web", "shop"), "spec": {"rules": [{"backendRefs": backends}]}}
+
+
+def split() -> Json:
+    backends = [{"service": "web-v1", "weight": 9}, {"service": "web-v2", "weight": 1}]
+    return {"metadata": meta("web", "shop"), "spec": {"service": "web", "backends": backends}}
 
 
 async def revert(api: Cluster, *argv: str) -> int:
@@ -55,16 +65,30 @@ async def test_routes_of_istio_are_taken_back(api: Cluster) -> None:
     assert [target["weight"] for target in route["route"]] == [100, 0]
 
 
-async def test_where_routes_of_two_meshes_name_the_canary_a_person_says_which(
+async def test_a_mesh_that_takes_back_all_that_another_one_would_is_taken(api: Cluster) -> None:
+    api.put(HTTP_ROUTES, http_route())
+    api.put(*virtual_service(to("web-v1", weight=90), to("web-v2", weight=10)))
+    assert await revert(api, "--yes") == 0
+    assert api.count("PATCH") == 2
+
+
+async def test_routes_and_splits_are_both_taken_back_where_one_mesh_has_them(api: Cluster) -> None:
+    api.put(HTTP_ROUTES, http_route())
+    api.put(TRAFFIC_SPLITS, split())
+    assert await revert(api, "--yes") == 0
+    assert api.count("PATCH") == 2
+
+
+async def test_where_routes_of_meshes_that_share_none_name_the_canary_a_person_says_which(
     api: Cluster, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.put(HTTP_ROUTES, http_route())
+    api.put(TRAFFIC_SPLITS, split())
     api.put(*virtual_service(to("web-v1", weight=90), to("web-v2", weight=10)))
     assert await revert(api, "--yes") == 64
     told = capsys.readouterr().err
-    assert "--mesh: routes of gateway-api and istio name the canary; name one of them, and then the other" in told
+    assert "--mesh: routes of istio and linkerd and osm name the canary; name one of them, and then the other" in told
     assert api.count("PATCH") == 0
-    assert await revert(api, "--yes", "--mesh", "gateway-api") == 0
+    assert await revert(api, "--yes", "--mesh", "osm") == 0
     assert await revert(api, "--yes", "--mesh", "istio") == 0
     assert api.count("PATCH") == 2
 

@@ -21,11 +21,13 @@ from daemon.meshes.gatewayapi.services import ServicePair
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.kuberouter import KubeRouter
+from daemon.meshes.linkerd.router import LinkerdRouter
+from daemon.meshes.linkerd.serviceprofile import SERVICE_PROFILES
 from daemon.meshes.smi.router import TrafficSplitRouter
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import ArmSpec, Release
 from daemon.ports.routing import TrafficRouter
-from tests.hand import consul_objects, gateway_objects, split_objects
+from tests.hand import consul_objects, gateway_objects, linkerd_objects, split_objects
 from tests.packaging.manifests import Json, collection, documents, the
 from tests.servers import locate
 from tests.servers.crds import install_crds
@@ -140,6 +142,17 @@ async def test_the_same_roles_are_enough_for_splits(api: KubeApiServer, kube: Ku
     await rights_grow(api, kube, TrafficSplitRouter(kube), TRAFFIC_SPLITS, namespace="osm")
 
 
+async def test_the_same_roles_are_enough_for_profiles_of_linkerd(api: KubeApiServer, kube: KubeClient) -> None:
+    await install_crds(api, locate.require_crds("linkerd-profiles"))
+    async with api.session() as admin:
+        await create(admin, "/api/v1/namespaces", {"metadata": {"name": "linkerd"}})
+        for version in ("v1", "v2"):
+            await create(admin, "/api/v1/namespaces/linkerd/services", service(f"web-{version}", version=version))
+        profile = linkerd_objects.profile(("web-v1", "900m"), ("web-v2", "100m"), namespace="linkerd")
+        await create(admin, linkerd_objects.profiles(namespace="linkerd"), profile)
+    await rights_grow(api, kube, LinkerdRouter(kube), SERVICE_PROFILES, namespace="linkerd")
+
+
 async def rights_grow(
     api: KubeApiServer, kube: KubeClient, router: KubeRouter[ServicePair], resource: Resource, *, namespace: str
 ) -> None:
@@ -194,6 +207,9 @@ async def test_the_same_roles_are_enough_for_consul(api: KubeApiServer, kube: Ku
         ("patch", "gateway.networking.k8s.io", "gateways", "shop"),
         ("patch", "gateway.networking.k8s.io", "referencegrants", "shop"),
         ("patch", "split.smi-spec.io", "trafficsplits", "default"),
+        ("patch", "policy.linkerd.io", "httproutes", "default"),
+        ("patch", "policy.linkerd.io", "servers", "shop"),
+        ("delete", "linkerd.io", "serviceprofiles", "shop"),
         ("delete", "split.smi-spec.io", "trafficsplits", "shop"),
         ("delete", "consul.hashicorp.com", "servicesplitters", "shop"),
         ("patch", "consul.hashicorp.com", "servicesplitters", "default"),

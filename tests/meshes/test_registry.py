@@ -26,6 +26,7 @@ from daemon.meshes.gatewayapi.mesh import GatewayApiMesh
 from daemon.meshes.istio.mesh import IstioMesh
 from daemon.meshes.kind import MeshKind
 from daemon.meshes.kuberouter import KubeRouter
+from daemon.meshes.linkerd.mesh import LinkerdMesh
 from daemon.meshes.osm.mesh import OsmMesh
 from daemon.model import ArmSpec, Release
 from daemon.settings import load_settings, settings_schema
@@ -231,6 +232,7 @@ def test_without_settings_every_mesh_that_needs_only_credentials_can_be_reverted
         "consul-kubernetes": ConsulKubernetesMesh(telemetry=""),
         "gateway-api": GatewayApiMesh(telemetry=""),
         "istio": IstioMesh(telemetry=""),
+        "linkerd": LinkerdMesh(telemetry=""),
         "osm": OsmMesh(telemetry=""),
     }
 

@@ -10,8 +10,8 @@ from daemon.cli import main
 from daemon.errors import Blocked
 from daemon.kube.client import KubeClient
 from daemon.meshes import registry
+from daemon.meshes.envoygateway.mesh import ENVOY_GATEWAY, EnvoyGatewayMesh
 from daemon.meshes.kind import MeshKind
-from daemon.meshes.linkerd.mesh import LINKERD, LinkerdMesh
 from daemon.model import ArmSpec, Release
 
 RELEASE = Release(service="web", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"))
@@ -31,15 +31,15 @@ async def test_its_watch_begins_at_once_and_nothing_of_it_is_ever_changed(kind: 
 
 def test_to_take_it_back_by_hand_is_refused_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "settings.json"
-    telemetry = {"kind": "prometheus", "url": "http://127.0.0.1:9090", "dialect": "linkerd"}
-    meshes = {"m": {"kind": "linkerd", "telemetry": "t"}}
+    telemetry = {"kind": "prometheus", "url": "http://127.0.0.1:9090", "dialect": "envoy-gateway"}
+    meshes = {"m": {"kind": "envoy-gateway", "telemetry": "t"}}
     file.write_text(json.dumps({"telemetry": {"t": telemetry}, "meshes": meshes}), encoding="utf-8")
     arms = ["--service", "web", "--baseline", "service=web-v1", "--canary", "service=web-v2"]
     assert main(["revert", "--config", str(file), *arms, "--yes"]) == 64
-    assert "routes of linkerd are not steered by this version: its releases are observed only" in capsys.readouterr().err
+    assert "routes of envoy-gateway are not steered by this version: its releases are observed only" in capsys.readouterr().err
 
 
 def test_a_kind_has_a_router_and_words_for_its_routes_or_neither() -> None:
-    assert registry.why_observed_only(LinkerdMesh(telemetry="t")).startswith("routes of linkerd")
+    assert registry.why_observed_only(EnvoyGatewayMesh(telemetry="t")).startswith("routes of envoy-gateway")
     with pytest.raises(TypeError, match="must have a router and the words for its routes, or neither"):
-        MeshKind(settings=LinkerdMesh, telemetry=LINKERD.telemetry, routes="HTTPRoutes", arms="x", proven="y")
+        MeshKind(settings=EnvoyGatewayMesh, telemetry=ENVOY_GATEWAY.telemetry, routes="HTTPRoutes", arms="x", proven="y")

@@ -70,7 +70,8 @@ def test_only_routes_and_the_status_of_their_owners_may_be_changed_and_events_wr
     ]
     consul = ("servicerouters", "servicesplitters", "serviceresolvers")
     routes = ("httproutes", "grpcroutes", "tlsroutes", "tcproutes", "virtualservices")
-    changed = (*consul, *routes, "trafficsplits", "rollouts/status", "canaries/status")
+    linkerd = ("httproutes", "serviceprofiles")
+    changed = (*consul, *routes, *linkerd, "trafficsplits", "rollouts/status", "canaries/status")
     assert [rule for rule in rules if rule[2] not in {"get", "list", "watch"}] == [
         ("verdictd-observe", "events", "create"),
         *(("verdictd-enforce", one, "patch") for one in changed),

@@ -1,21 +1,45 @@
-"""Linkerd: its row. Its telemetry is read; its routes are not steered."""
+"""Linkerd: what is written of it in the settings, what it may do on the API server, and its row."""
 
-from config.settings import Mesh
-from daemon.meshes.kind import MeshKind
+from typing import TYPE_CHECKING
+
+from config.settings import KubeMesh
+from daemon.kube.rights import finding, following, taking_back
+from daemon.meshes.gatewayapi.mesh import READING_GRANTS, READING_SERVICES
+from daemon.meshes.kind import MeshKind, Router
 from daemon.meshes.linkerd.controlplane import CONTROL_PLANE
+from daemon.meshes.linkerd.kinds import STEERING
 from daemon.meshes.linkerd.telemetry import SCHEMA
 
+if TYPE_CHECKING:
+    from daemon.kube.client import KubeClient
 
-class LinkerdMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="linkerd", tag_field="kind"):
-    """Linkerd, observed only."""
+
+class LinkerdMesh(KubeMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="linkerd", tag_field="kind"):
+    """Linkerd: HTTPRoutes, ServiceProfiles and TrafficSplits through the API server."""
+
+
+def _router(settings: LinkerdMesh, /, *, kube: "KubeClient", name: str) -> Router:
+    del settings, name  # none of its settings can be wrong here
+    from daemon.meshes.linkerd.router import LinkerdRouter
+
+    return LinkerdRouter(kube)
 
 
 LINKERD = MeshKind(
     settings=LinkerdMesh,
+    router=_router,
     telemetry=SCHEMA,
+    rights=(finding(*STEERING), following(*STEERING), READING_GRANTS, *READING_SERVICES, taking_back(*STEERING)),
+    routes=(
+        "HTTPRoute of the Gateway API and of `policy.linkerd.io`, GRPCRoute, TLSRoute, TCPRoute; `dstOverrides` of "
+        "ServiceProfiles; TrafficSplits of SMI; routes of a Server are left out"
+    ),
     control_plane=CONTROL_PLANE,
-    arms="`workload`, `version` or `labels` where Prometheus copies pods' labels; else `service` or `workload` at those who ask",
-    proven="nothing that runs",
+    arms=(
+        "`service`, which is enough for telemetry at those who ask; at the pods `workload`, `version` or `labels` beside it, "
+        "where Prometheus copies pods' labels"
+    ),
+    proven="kube-apiserver with its definitions (HTTPRoute, ServiceProfile, TrafficSplit); no proxy that runs",
     from_records="requests, latencies, denials, ages and connections, inbound and outbound: pages as its proxy wrote them in 2025",
     notes=(
         (

@@ -267,6 +267,21 @@ async def test_what_may_still_reach_the_canary_is_named(consul: Consul, tmp_path
     assert placement.elsewhere == receipt.elsewhere == ("service-resolver web: failover of subset v1 to web/v2",)
 
 
+async def test_a_subset_that_chooses_the_canarys_instances_among_others_is_named_where_it_is_sent_to(
+    consul: Consul, tmp_path: Path
+) -> None:
+    blue = {"filter": ""}
+    everything = resolver(default_subset="v1")
+    everything["subsets"] |= {"blue": blue, "unused": blue}
+    await consul.put(everything, splitter(split(80, subset="v1"), split(10, subset="v2"), split(10, subset="blue")))
+    async with router_of(consul, tmp_path) as routes:
+        placement = await routes.locate(RELEASE)
+        assert placement.elsewhere == ("web/blue, which chooses 1 of the canary's instances among others",)
+        wide = Release(service="web", baseline=ArmSpec(subset="blue"), canary=ArmSpec(subset="v2"))
+        shared = "; 1 of its 2 instances are the canary's too, which get their part of what goes back"
+        assert (await routes.locate(wide)).baseline == f"2 ready instances (the canary has 1){shared}"
+
+
 async def test_the_baseline_may_be_whatever_the_default_subset_says(consul: Consul, tmp_path: Path) -> None:
     whole = Release(service="web", baseline=ArmSpec(), canary=ArmSpec(subset="v2"))
     async with router_of(consul, tmp_path) as routes:
@@ -415,6 +430,14 @@ async def test_what_is_hidden_from_us_is_neither_good_news_nor_a_reason_to_block
     async with consuls.small(memory) as consul, router_of(consul, tmp_path, None) as routes:
         with pytest.raises(NotFound, match="may not be read without a token, which token_file would name"):
             await routes.locate(RELEASE)
+
+
+async def test_instances_that_cannot_be_asked_for_are_not_known_and_block_nothing(memory: Memory, tmp_path: Path) -> None:
+    async with consuls.small(memory) as consul, router_of(consul, tmp_path) as routes:
+        memory.faults["GET /v1/health/connect/web"] = [says("No cluster leader", status=500)] * 4
+        placement = await routes.locate(RELEASE)
+        assert "not known: there may be some, which could not be asked for" in placement.baseline
+        assert "No cluster leader" in await routes.check_baseline(RELEASE, located=placement.located)
 
 
 async def test_namespace_partition_and_datacenter_go_out_with_each_question(memory: Memory, tmp_path: Path) -> None:

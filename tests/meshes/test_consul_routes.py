@@ -159,8 +159,8 @@ def test_services_of_other_namespaces_and_datacenters_are_others() -> None:
     assert told(resolver("old", subsets=(), redirect=away)) == []
     one = of_object(resource(splitter(BASELINE, CANARY)), kind="service-splitter", mirrored=True, partition="default")
     assert routes.references(one, arms=ARMS, object_name=WEB) == ()
-    shop = {key: replace(value, namespace="shop") for key, value in (("baseline", ARMS.baseline), ("canary", ARMS.canary))}
-    assert len(routes.references(one, arms=Arms(**shop), object_name=WEB)) == 1
+    shop = Arms(baseline=replace(ARMS.baseline, namespace="shop"), canary=replace(ARMS.canary, namespace="shop"))
+    assert len(routes.references(one, arms=shop, object_name=WEB)) == 1
 
 
 def test_what_is_not_touched_is_named() -> None:
@@ -211,6 +211,22 @@ def test_arms_are_subsets_or_services_and_the_baseline_may_be_the_default_subset
         with pytest.raises(InvalidInput, match=why) as caught:
             naming.resolved(whole, [of_api(resolver(**default))])
         assert caught.value.path == "$.baseline.subset"
+
+
+def test_another_subset_with_the_canarys_filter_is_the_canary_too() -> None:
+    there = resolver(subsets={"v1": "v1", "v2": "v2", "beta": "v2", "other": "v3"}, default_subset="beta")
+    arms = naming.resolved(ARMS, [of_api(there)])
+    assert arms == replace(ARMS, aliases=("beta",))
+    assert after(splitter(split(80, subset="v1"), split(10, subset="beta"), split(10, subset="other")), arms=arms)["splits"] == [
+        split(90, subset="v1"),
+        split(0, subset="beta"),
+        split(10, subset="other"),
+    ]
+    assert after(there, arms=arms)["default_subset"] == "v1"
+    same = resolver(subsets={"v1": "v2", "v2": "v2"})
+    assert naming.resolved(ARMS, [of_api(same)]).aliases == (), "the baseline is not taken for the canary"
+    with pytest.raises(InvalidInput, match="the default subset of web is the canary's"):
+        naming.resolved(replace(ARMS, baseline=Target(service="web")), [of_api(there)])
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from daemon.errors import InvalidInput
-from daemon.meshes.consul.elsewhere import default_subset
-from daemon.meshes.consul.entries import DEFAULT, Entry, Target
+from daemon.meshes.consul.elsewhere import default_subset, resolver_of
+from daemon.meshes.consul.entries import DEFAULT, Entry, Target, field, text
 from daemon.meshes.consul.routes import Arms
 from daemon.model import ArmSpec, Release
 
@@ -50,16 +50,28 @@ def is_outright(arms: Arms) -> bool:
 
 
 def resolved(arms: Arms, entries: Sequence[Entry]) -> Arms:
-    """The same with the baseline's subset, where it is the released service's default one.
+    """The same with what resolvers say of them: the baseline's subset, where it is the default one, and the canary's other names.
 
     Raises:
         InvalidInput: the baseline is all of the service, or what its default subset is, and the canary is in it.
     """
+    arms = replace(arms, aliases=_aliases(arms, entries))
     if is_outright(arms):
         return arms
     default = default_subset(entries, arms.baseline)
-    if default in ("", arms.canary.subset):
+    if default in ("", arms.canary.subset, *arms.aliases):
         why = f"the default subset of {arms.baseline} is the canary's" if default else f"{arms.baseline} has no default subset"
         wrong = f"no subset is given, and {why}: the baseline would be the canary's instances too"
         raise InvalidInput(wrong, path="$.baseline.subset", fix="name the baseline's subset")
     return replace(arms, baseline=replace(arms.baseline, subset=default))
+
+
+def _aliases(arms: Arms, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The baseline is none, whatever its filter is."""
+    resolver = resolver_of(entries, arms.canary)
+    subsets = None if resolver is None else field(resolver.body, "subsets")
+    if not isinstance(subsets, dict) or arms.canary.subset not in subsets:
+        return ()
+    own = text(subsets[arms.canary.subset], "filter")
+    taken = {arms.canary.subset, arms.baseline.subset if arms.baseline.is_same_service(arms.canary) else None}
+    return tuple(sorted(name for name, one in subsets.items() if name not in taken and text(one, "filter") == own))

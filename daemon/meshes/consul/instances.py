@@ -89,6 +89,8 @@ def account(baseline: Backing, canary: Backing) -> str:
     else:
         told = f"{len(baseline.ready)} ready instances"
         told += "" if canary.hidden else f" (the canary has {len(canary.ready)})"
+    if shared := len(baseline.there & canary.there):
+        told += f"; {shared} of its {len(baseline.there)} instances are the canary's too, which get their part of what goes back"
     return told + (f"; {baseline.chosen.otherwise}" if baseline.chosen.otherwise and not baseline.ready else "")
 
 

@@ -1,51 +1,37 @@
 """Consul's router over its HTTP API: each config entry that names the canary is read, planned for and written with check-and-set.
 
 Entries are listed anew each time: three short answers say all that there is. Each entry is then a matter of its own: one that is
-refused, or that somebody else writes all the time, holds up no other. The release names the arms; what its resolvers say of them
-is read beside that, and where that cannot be done in time they are what they were when the watch began.
+refused, or that somebody else writes all the time, holds up no other. The arms are what they were when the watch began.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-from daemon.aio.backoff import pauses
-from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.meshes.consul import arms as naming
-from daemon.meshes.consul import instances, routes
-from daemon.meshes.consul.api import Access, ConsulApi, Entries, modify_index
+from daemon.meshes.consul import backings, instances, routes
+from daemon.meshes.consul.api import Access, ConsulApi, modify_index
 from daemon.meshes.consul.arms import Located
-from daemon.meshes.consul.elsewhere import elsewhere, resolver_of
-from daemon.meshes.consul.entries import DEFAULT, KINDS, Entry, EntryKind, Target, edited
-from daemon.meshes.consul.instances import Backing, Chosen
+from daemon.meshes.consul.elsewhere import elsewhere
+from daemon.meshes.consul.entries import DEFAULT, KINDS, Entry, edited
+from daemon.meshes.consul.reading import EntryReader, There
 from daemon.meshes.consul.routes import Arms, Rewrite
 from daemon.meshes.consul.undoing import ConsulUndoing
 from daemon.meshes.kuberoutes import decode, encode
 from daemon.meshes.references import largest_percent, nearest, with_traffic
-from daemon.meshes.routereading import first_error, settled
+from daemon.meshes.routereading import first_error
 from daemon.meshes.undoing import differences, undo_of
 from daemon.model import Release
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, PlannedObject, RouteReference, Undo, split_percent
-from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
 
 _CONFLICTS = 5
 """How often an entry that somebody else has written meanwhile is read and planned anew at once."""
 _CRD_WAY = "write its object in Kubernetes: have the release on a mesh of the kind consul-kubernetes"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _There:
-    """The entries that could be read, what is hidden from us, and why a kind could not be read."""
-
-    entries: tuple[Entry, ...]
-    hidden: tuple[str, ...]
-    failed: tuple[tuple[EntryKind, VerdictdError], ...]
 
 
 class ConsulRouter:
@@ -59,7 +45,7 @@ class ConsulRouter:
     def __init__(self, access: Access, *, setting: str) -> None:
         self._api = ConsulApi(access, setting=setting)
         self._undoing = ConsulUndoing(self._api)
-        self._all = {kind: SingleFlight(partial(self._api.entries, kind)) for kind in KINDS}
+        self._reader = EntryReader(self._api)
         self._named = partial(naming.named, namespace=access.namespace or DEFAULT, partition=access.partition or DEFAULT)
         there = [f"{word} {name}" for word, name in (("namespace", access.namespace), ("partition", access.partition)) if name]
         self._beyond = (f"config entries of others than {' and '.join(there)}",) if there else ()
@@ -70,9 +56,7 @@ class ConsulRouter:
 
     async def locate(self, release: Release) -> Placement:
         """See ``TrafficRouter.locate``. ``release.route`` must be the name of an entry."""
-        there = await self._read()
-        if there.failed:
-            raise there.failed[0][1]
+        there = (await self._reader.read()).whole()
         arms = naming.resolved(self._named(release), there.entries)
         if release.route is not None and release.route not in (known := {one.name for one in there.entries}):
             raise NotFound(f"there is no config entry {release.route!r} that routes ({nearest(release.route, known)})")
@@ -82,7 +66,7 @@ class ConsulRouter:
         if all(one.owner for one in found):
             owned = f"every config entry that names the canary is written by {found[0].owner}, which would undo what we write"
             raise InvalidInput(owned, path="$.mesh", fix=_CRD_WAY)
-        baseline, canary = await self._backings(arms, there.entries, hidden=there.hidden)
+        baseline, canary = await backings.of_arms(self._api, arms, there)
         if baseline.chosen.missing:
             raise NotFound(f"the baseline, {arms.baseline}, is not there: {baseline.chosen.missing}")
         if (same := instances.same(baseline, canary)) is not None:
@@ -92,19 +76,19 @@ class ConsulRouter:
             canary_percent=largest_percent(found),
             baseline=instances.account(baseline, canary),
             located=encode(Located(arms=arms, canary_filter=canary.chosen.expression)),
-            elsewhere=elsewhere(there.entries, arms=arms),
+            elsewhere=(*elsewhere(there.entries, arms=arms), *await backings.overlapping(self._api, arms, canary, there)),
             unread=(*there.hidden, *self._beyond),
         )
 
     async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """See ``TrafficRouter.check_baseline``: by the health of instances that Consul has now."""
         before = decode(located, kind=Located)
-        resolvers = await self._all["service-resolver"]()
+        there = await self._reader.read("service-resolver")
         try:
-            arms = before.arms if before is not None else naming.resolved(self._named(release), resolvers.items)
+            arms = before.arms if before is not None else naming.resolved(self._named(release), there.entries)
         except InvalidInput as error:
             raise Blocked(f"there is nothing that the traffic could go back to: {error}") from error
-        baseline, canary = await self._backings(arms, resolvers.items, hidden=(resolvers.hidden,) * bool(resolvers.hidden))
+        baseline, canary = await backings.of_arms(self._api, arms, there)
         harm = instances.harm(baseline, canary, convicted=None if before is None else before.canary_filter)
         if harm is not None:
             raise Blocked(harm)
@@ -112,7 +96,7 @@ class ConsulRouter:
 
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         """See ``TrafficRouter.revert``."""
-        there = await self._read()
+        there = await self._reader.read()
         arms = self._arms(release, located, there)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._take_back(one, arms)) for one in there.entries]
@@ -139,10 +123,8 @@ class ConsulRouter:
 
     async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan``."""
-        there = await self._read()
+        there = (await self._reader.read()).whole()
         arms = self._arms(release, located, there)
-        if there.failed:
-            raise there.failed[0][1]
         return tuple(one for entry in there.entries if (one := _would_be(entry, arms)) is not None)
 
     async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
@@ -155,59 +137,35 @@ class ConsulRouter:
 
     async def examine(self) -> str:
         """See ``ExaminedRouter.examine``: config entries can be read, and whether all of them."""
-        there = await self._read()
-        if there.failed:
-            raise there.failed[0][1]
+        there = (await self._reader.read()).whole()
         told = ", ".join(f"{sum(one.kind == kind for one in there.entries)} {kind}" for kind in KINDS)
         return f"config entries that can be read: {told}" + (f"; not read: {'; '.join(there.hidden)}" if there.hidden else "")
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: as Consul has it now; its proxies follow within a quarter of a second."""
-        there = await self._read()
+        there = await self._reader.read()
         arms = self._arms(release, located, there)
         found = with_traffic(one for entry in there.entries for one in _references(entry, arms))
-        if found is None and there.failed:
-            raise there.failed[0][1]
+        if found is None:
+            there.whole()
         return found
 
     async def follow(self, changed: Callable[[], None]) -> None:
         """See ``RouteFollower.follow``: each kind's entries are asked for until they change, again and again."""
-        async with asyncio.TaskGroup() as group:
-            for kind in KINDS:
-                group.create_task(self._follow(kind, changed), name=f"watch of {kind}")
+        await self._reader.follow(changed)
 
     async def weight(self, release: Release, *, located: str = "") -> float | None:
         """See ``RouteFollower.weight``. A split behind another service's splitter is a part of a part, and says none."""
         before = decode(located, kind=Located)
         if before is None:
             raise NotFound("its routes have not been located")
-        there = await self._read()
-        if there.failed:
-            raise there.failed[0][1]
+        there = (await self._reader.read()).whole()
         naming_it = [(entry, one) for entry in there.entries for one in _references(entry, before.arms)]
         if any(one.kind == "weight" and entry.name != release.service for entry, one in naming_it):
             return None
         return split_percent(one for _, one in naming_it)
 
-    async def _follow(self, kind: EntryKind, changed: Callable[[], None]) -> None:
-        standing, waits, index = Standing(f"watch of {kind}"), pauses(), 0
-        while True:
-            try:
-                now = await (self._api.changed(kind, since=index) if index else self._api.entries(kind))
-            except VerdictdError as error:
-                standing.fails(str(error))
-                await asyncio.sleep(next(waits))
-                continue
-            standing.works()
-            waits = pauses()
-            if now.index != index:
-                changed()
-            # An index that goes back is that of a Consul that was restored; without one nothing can be waited for.
-            index = now.index if now.index >= index else 0
-            if not now.index:
-                await asyncio.sleep(next(waits))
-
-    def _arms(self, release: Release, located: str, there: _There) -> Arms:
+    def _arms(self, release: Release, located: str, there: There) -> Arms:
         """The arms during a revert: as they were located, and else by what the entries say now."""
         if (before := decode(located, kind=Located)) is not None:
             return before.arms
@@ -215,42 +173,6 @@ class ConsulRouter:
         if not naming.is_outright(named) and (failed := dict(there.failed).get("service-resolver")) is not None:
             raise failed
         return naming.resolved(named, there.entries)
-
-    async def _read(self) -> _There:
-        """Every entry that routes and that we may read. Raises why none could be."""
-        results = dict(zip(KINDS, await settled(self._all[kind]() for kind in KINDS), strict=True))
-        failed = tuple((kind, one) for kind, one in results.items() if isinstance(one, VerdictdError))
-        if len(failed) == len(KINDS):
-            raise failed[0][1]
-        found = {kind: one for kind, one in results.items() if isinstance(one, Entries)}
-        hidden = tuple(f"of {kind} entries, {one.hidden}" for kind, one in found.items() if one.hidden)
-        return _There(entries=tuple(item for one in found.values() for item in one.items), hidden=hidden, failed=failed)
-
-    async def _backings(self, arms: Arms, entries: Sequence[Entry], *, hidden: tuple[str, ...]) -> tuple[Backing, Backing]:
-        both = (arms.baseline, arms.canary)
-        found = await settled(self._backing(one, entries, hidden="; ".join(hidden)) for one in both)
-        for one in found:
-            if isinstance(one, VerdictdError):
-                raise one
-        baseline, canary = (one for one in found if isinstance(one, Backing))
-        return baseline, canary
-
-    async def _backing(self, target: Target, entries: Sequence[Entry], *, hidden: str) -> Backing:
-        resolver = resolver_of(entries, target)
-        if resolver is None and target.subset and hidden:
-            return Backing(target=target, chosen=Chosen(expression=None), hidden=hidden)
-        chosen = instances.chosen(target, resolver)
-        if chosen.missing:
-            return Backing(target=target, chosen=chosen)
-        found = await self._api.instances(target.service, expression=chosen.expression or "")
-        ready = (one for one in found.items if one.takes_requests(only_passing=chosen.only_passing))
-        return Backing(
-            target=target,
-            chosen=chosen,
-            there=frozenset(one.name for one in found.items),
-            ready=frozenset(one.name for one in ready),
-            hidden=found.hidden,
-        )
 
     async def _take_back(self, entry: Entry, arms: Arms) -> PatchedObject | None:
         """Plan, write; read it anew and try again where somebody else was faster. Null where there is nothing to write."""
@@ -279,7 +201,7 @@ class ConsulRouter:
             except VerdictdError as error:
                 return part(failure=error, acknowledged_at=time.time())
 
-    def _not_named(self, there: _There, arms: Arms) -> str:
+    def _not_named(self, there: There, arms: Arms) -> str:
         known = {str(target) for entry in there.entries for target in routes.targets(entry)} - {str(arms.baseline)}
         unread = f" (not read: {', '.join(there.hidden)})" if there.hidden else ""
         named = f"; of what they send to, {nearest(str(arms.canary), known)}" if known else ""

@@ -19,14 +19,20 @@ from daemon.placement import ObjectName, RouteChange, RouteReference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arms:
-    """The two arms of a release, in one namespace and partition. A canary without a subset is all of its service."""
+    """The two arms of a release, in one namespace and partition. A canary without a subset is all of its service.
+
+    ``aliases`` are other subsets of the canary's service that choose by the same filter.
+    """
 
     baseline: Target
     canary: Target
+    aliases: tuple[str, ...] = ()
 
     def is_canary(self, target: Target) -> bool:
         """Whether these instances are the canary's, and no others."""
-        return target.is_same_service(self.canary) and self.canary.subset in (None, target.subset)
+        return target.is_same_service(self.canary) and (
+            self.canary.subset in (None, target.subset) or target.subset in self.aliases
+        )
 
     def is_baseline(self, target: Target) -> bool:
         """Whether they are named as the baseline is."""
@@ -208,7 +214,8 @@ def _in_resolver(entry: Entry, arms: Arms) -> Iterator[_Naming]:
             detail=f"redirect to {arms.canary} " + ("removed" if back else f"-> {arms.baseline}"),
         )
     default = text(entry.body, "default_subset")
-    if default and arms.canary.subset == default and entry.own.is_same_service(arms.canary):
+    # Of a canary that is all of its service the default subset leads nowhere else.
+    if default and arms.canary.subset is not None and arms.is_canary(entry.target({"service_subset": default})):
         yield _default_subset(entry, arms)
 
 
@@ -220,7 +227,7 @@ def _default_subset(entry: Entry, arms: Arms) -> _Naming:
     if subset not in (field(entry.body, "subsets") or {}):
         return _Naming(place=place, percent=100.0, refusal=f"{entry.name} has no subset {subset}")
     edit = Edit(op="set", at=(entry.key(entry.body, "default_subset"),), value=subset)
-    return _Naming(place=place, percent=100.0, edits=(edit,), detail=f"{arms.canary.subset} -> {subset}")
+    return _Naming(place=place, percent=100.0, edits=(edit,), detail=f"{text(entry.body, 'default_subset')} -> {subset}")
 
 
 def _pointed(entry: Entry, where: Path, holder: object, baseline: Target) -> Iterator[Edit]:

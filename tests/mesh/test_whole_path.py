@@ -10,9 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from daemon.kube.resources import EVENTS, Json
 from daemon.model import Action, ArmSpec, Outcome
 from tests.hand.daemons import published
-from tests.hand.istio_objects import CORE, SERVICE, VERSIONS
+from tests.hand.istio_cluster import client_of
+from tests.hand.istio_objects import CORE, NAMESPACE, SERVICE, VERSIONS
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
 from tests.mesh.watchdog import verdictd
@@ -41,6 +43,16 @@ async def _addressed(world: IstioWorld, address: str) -> None:
             assert answer.status == 200, await answer.text()
 
 
+async def _shown(world: IstioWorld, folder: Path) -> list[Json]:
+    """The Events that the daemon made."""
+    kube = client_of(world.api, folder / "events.json")
+    try:
+        found = (await kube.list(EVENTS, namespace=NAMESPACE)).items
+    finally:
+        await kube.close()
+    return [one for one in found if one["reportingController"] == "verdictd"]
+
+
 async def test_a_bad_canarys_event_leads_to_a_patched_virtualservice_and_no_further_canary_response(
     istio_world: IstioWorld, tmp_path: Path
 ) -> None:
@@ -58,8 +70,14 @@ async def test_a_bad_canarys_event_leads_to_a_patched_virtualservice_and_no_furt
         canary = [answer for answer in seen.answers if answer.version == "v2"]
         after = await istio_world.virtual_service()
         told = await published(daemon.broker)
+        shown = await _shown(istio_world, tmp_path)
     assert (record.verdict.outcome, record.verdict.action, record.verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")
     assert [(v.release_id, v.outcome) for v in told] == [(release_id, Outcome.ROLLBACK)]
+    assert [(one["regarding"]["kind"], one["regarding"]["name"], one["reason"]) for one in shown] == [
+        ("VirtualService", SERVICE, "VerdictRollback")
+    ]
+    assert shown[0]["note"].startswith(f"rollback (action: revert) of release {release_id}: {record.verdict.reason}"[:900])
+    assert [undo.object.name for undo in record.undos] == [SERVICE]
     # Requests under way when the patch arrived may still be answered; nothing is sent to the canary a second after it.
     assert max(answer.sent_at for answer in canary) < marks["patch_acknowledged"] + 1.0
     bad = [answer.at for answer in canary if answer.status >= 500]

@@ -133,6 +133,19 @@ async def test_a_profile_that_is_copied_from_a_split_is_said_to_be_and_written_a
     ]
 
 
+async def test_a_profile_that_linkerd_smi_leaves_alone_is_no_copy_and_who_else_writes_one_is_said_too(
+    api: Cluster, router: LinkerdRouter
+) -> None:
+    api.put(SPLITS, split(("web-v1", 9), ("web-v2", 1)))
+    by_hand = api.put(SERVICE_PROFILES, profile(("web-v1", 9), ("web-v2", 1), skip=True))
+    assert [one.owner for one in (await router.locate(RELEASE)).routes] == ["", ""]
+    owner = {"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "web", "controller": True}
+    metadata = {**by_hand["metadata"], "annotations": {}, "ownerReferences": [owner]}
+    api.put(SERVICE_PROFILES, {**by_hand, "metadata": metadata})
+    copied, _ = (await router.locate(RELEASE)).routes
+    assert copied.owner == "Canary web, linkerd-smi, from TrafficSplit shop/web"
+
+
 async def test_a_copy_that_follows_its_split_by_itself_is_left_nothing_to_write_in(api: Cluster, router: LinkerdRouter) -> None:
     api.put(SERVICE_PROFILES, profile(("web-v1", 10), ("web-v2", 0)))
     api.put(SPLITS, split(("web-v1", 9), ("web-v2", 1)))

@@ -259,7 +259,7 @@ def splitters(draw: st.DrawFn, name: str = "web", targets: list[tuple[str, str]]
     return splitter(*(split(part / 100, *target) for part, target in zip(parts, chosen, strict=True)), name=name)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(entry=splitters(), arms=st.sampled_from([ARMS, SERVICES]))
 def test_any_splitter_keeps_its_sum_its_splits_and_what_others_get(entry: Json, arms: Arms) -> None:
     for one in in_each_spelling(entry):
@@ -334,7 +334,7 @@ def meshes(draw: st.DrawFn) -> list[Json]:
     return found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     entries=meshes(), arms=st.sampled_from([ARMS, SERVICES, Arms(baseline=Target(service="web"), canary=Target(service="web-v2"))])
 )

@@ -29,7 +29,7 @@ from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement,
 
 log = logging.getLogger(__name__)
 
-_CONFLICTS = 5
+_CONFLICTS = 8
 """How often an entry that somebody else has written meanwhile is read and planned anew at once."""
 _CRD_WAY = "write its object in Kubernetes: have the release on a mesh of the kind consul-kubernetes"
 

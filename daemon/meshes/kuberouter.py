@@ -176,9 +176,9 @@ class KubeRouter(Generic[A]):
         )
 
     async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
-        """See ``RouteEditor.plan``."""
+        """See ``RouteEditor.plan``. Nothing is written, so that what is watched is good enough."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        naming = self._naming(await self._all(release), arms, release)
+        naming = self._naming(await self._reader.all(release.namespace, watched=True), arms, release)
         return tuple(one for route in naming if (one := _would_be(route, arms)) is not None)
 
     async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:

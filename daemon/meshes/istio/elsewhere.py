@@ -1,6 +1,6 @@
 """What may still send to the canary's pods, and is not touched: each place, for a person. Pure."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from daemon.meshes.backing import Backing
@@ -32,18 +32,18 @@ def places(objects: Objects) -> Iterator[Place]:
 
 
 def elsewhere(
-    objects: Objects, *, arms: Arms, among: Collection[Destination], baseline: Backing, canary: Backing
+    used: Iterable[Place], *, arms: Arms, among: Collection[Destination], baseline: Backing, canary: Backing
 ) -> tuple[str, ...]:
     """In the order of the objects, each place once; the baseline first, where it has pods of the canary's itself.
 
     Args:
-        objects: the routes of the cluster that may be read.
+        used: every place of the routes that may be read.
         arms: of the release.
         among: names with pods of the canary's among others.
         baseline, canary: who stands behind them.
     """
     found = list(_in_baseline(baseline, canary))
-    for place in places(objects):
+    for place in used:
         if said := _why(place, arms, among):
             use = place.use
             found.append(f"{place.name} {use.place} ({'copies to ' if use.copies else ''}{use.named}, {said})")

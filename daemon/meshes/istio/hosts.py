@@ -5,6 +5,7 @@ to the namespace of the object that it stands in. The cluster's domain is left o
 be configured.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -56,7 +57,11 @@ class Arms:
         """Whether this is the canary, by its name or by another one: a canary with a host of its own is so in every subset."""
         if _names(destination, self.canary, exactly=self.canary.host == self.baseline.host):
             return True
-        return any(_names(destination, alias, exactly=False) for alias in self.aliases) and not self.is_baseline(destination)
+        return (
+            bool(self.aliases)
+            and any(_names(destination, alias, exactly=False) for alias in self.aliases)
+            and not self.is_baseline(destination)
+        )
 
     def is_baseline(self, destination: Destination) -> bool:
         """Whether this is the baseline."""
@@ -71,6 +76,7 @@ class Arms:
         return (self.baseline, self.canary) == (other.baseline, other.canary)
 
 
+@functools.lru_cache(maxsize=10_000)
 def normal(host: str, *, namespace: str) -> str:
     """``service.namespace.svc`` for a Kubernetes service however it is written; any other host, and a wildcard, in lower case."""
     host = host.lower().rstrip(".")

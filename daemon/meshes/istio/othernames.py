@@ -13,6 +13,7 @@ from daemon.meshes.backing import Backing, PodSelector
 from daemon.meshes.istio.destinationrule import Subsets, subset_labels
 from daemon.meshes.istio.hosts import Arms, Destination, Shared, normal, service_of
 from daemon.meshes.members import Read, carries, selector_of
+from daemon.meshes.references import identity
 
 _MOST_ALIASES = 4
 """An ExternalName may name another one; somewhere that ends."""
@@ -36,62 +37,80 @@ class OtherNames:
     unread: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
     """Tells which pods a destination is.
 
-    Attributes:
+    Args:
         namespace: of the arms' Services, outside of which no Service chooses their pods.
         services: all of this namespace, or why they could not be read.
-        views: what clients go by.
     """
 
-    namespace: str
-    services: Read
-    views: Views
+    def __init__(self, *, namespace: str, services: Read) -> None:
+        self._namespace = namespace
+        self._unread = f"the Services of namespace {namespace}: {services}" if isinstance(services, VerdictdError) else ""
+        self._services = {} if isinstance(services, VerdictdError) else {identity(one)[1]: one for one in services}
 
-    def choosing(self, named: Destination) -> PodSelector | str | None:
-        """By what it chooses; a string: why that is not known; null: surely no pods of this namespace, by what is known."""
-        host = self._followed(named.host)
-        service = service_of(host)
-        if service is None or service[1] != self.namespace:
-            return None
-        if isinstance(self.services, VerdictdError):
-            return f"the Services of namespace {self.namespace}: {self.services}"
-        selector = selector_of(self._named(service[0]))
-        subset = subset_labels(replace(named, host=host), self.views(host))
+    def may_choose(self, named: Destination, *, canary: PodSelector) -> bool:
+        """Whether its Service may choose pods of the canary's, whatever its subset is; also where that is not known."""
+        whole = self._whole(named.host, canary)
+        return whole is not None and not (isinstance(whole, PodSelector) and whole.is_apart(canary))
+
+    def choosing(self, named: Destination, *, canary: PodSelector, views: Views) -> PodSelector | str | None:
+        """By what it chooses; a string: why that is not known; null: surely no pods of the canary's.
+
+        ``views``: what clients go by.
+        """
+        whole = self._whole(named.host, canary)
+        if not isinstance(whole, PodSelector):
+            return whole
+        subset = subset_labels(replace(named, host=whole.host), views(whole.host))
         if subset.labels is None:
             return f"which pods {named} is: {subset.unknown}" if subset.unknown else None
-        chosen = None if selector is None else (self.namespace, frozenset(selector.items()))
-        return PodSelector(host=host, labels=frozenset(subset.labels.items()), selector=chosen)
+        return replace(whole, labels=frozenset(subset.labels.items()))
+
+    def _whole(self, named: str, canary: PodSelector) -> PodSelector | str | None:
+        host = self._followed(named)
+        service = service_of(host)
+        if service is None or service[1] != self._namespace:
+            return None
+        if self._unread:
+            return self._unread
+        selector = selector_of(self._services.get(service[0]))
+        if selector is None and host != canary.host:
+            return None
+        chosen = None if selector is None else (self._namespace, frozenset(selector.items()))
+        return PodSelector(host=host, labels=frozenset(), selector=chosen)
 
     def _followed(self, host: str) -> str:
         """What the host is an ExternalName of, as istiod follows it; else itself."""
         for _ in range(_MOST_ALIASES):
             service = service_of(host)
-            item = self._named(service[0]) if service is not None and service[1] == self.namespace else None
+            item = self._services.get(service[0]) if service is not None and service[1] == self._namespace else None
             spec = (item or {}).get("spec") or {}
             if spec.get("type") != "ExternalName":
                 return host
-            host = normal(str(spec.get("externalName") or ""), namespace=self.namespace)
+            host = normal(str(spec.get("externalName") or ""), namespace=self._namespace)
         return host
-
-    def _named(self, name: str) -> Json | None:
-        there = () if isinstance(self.services, VerdictdError) else self.services
-        return next((one for one in there if one.get("metadata", {}).get("name") == name), None)
 
 
 def other_names(
-    named: Iterable[Destination], *, arms: Arms, canary: PodSelector | None, pods: Sequence[Json] | None, names: Names
+    named: Iterable[Destination],
+    *,
+    arms: Arms,
+    canary: PodSelector | None,
+    pods: Sequence[Json] | None,
+    names: Names,
+    views: Views,
 ) -> OtherNames:
     """Those of these destinations that are not the arms by their own names.
 
     Args:
-        named: what routes send to.
+        named: what routes send to, or what of it may be the canary.
         arms: of the release, by name.
         canary: which pods are the canary's by definition; null: it is not known.
         pods: those that are the canary's now; null: it is not known.
         names: tells which pods a destination is.
+        views: what clients go by.
     """
     aliases: list[Destination] = []
     among: set[Destination] = set()
@@ -99,7 +118,7 @@ def other_names(
     for one in dict.fromkeys(named):
         if canary is None or arms.is_canary(one) or arms.is_baseline(one):
             continue
-        other = names.choosing(one)
+        other = names.choosing(one, canary=canary, views=views)
         if isinstance(other, str):
             unread.append(other)
         elif other is not None and (other.is_same(canary) or other.is_within(canary)):

@@ -113,7 +113,7 @@ def uses(virtual_service: Json) -> Iterator[Use]:
     """Every place that sends something somewhere."""
     for route in routes(virtual_service):
         for target in route.targets:
-            if route.share(target) > 0:
+            if target.weight or route.share(target) > 0:
                 yield Use(place=route.place, named=target.named)
         for mirror in route.mirrors:
             if mirror.percent > 0:

@@ -19,12 +19,12 @@ from daemon.kube.client import KubeClient, Listing
 from daemon.kube.endpoints import endpoints
 from daemon.kube.resources import Json
 from daemon.meshes import backing
-from daemon.meshes.backing import Backing
+from daemon.meshes.backing import Backing, PodSelector
 from daemon.meshes.istio import arms as naming
 from daemon.meshes.istio import destinationrule, pods, reading
 from daemon.meshes.istio.arms import Located
 from daemon.meshes.istio.destinationrule import Rules
-from daemon.meshes.istio.elsewhere import elsewhere, places
+from daemon.meshes.istio.elsewhere import Place, elsewhere, places
 from daemon.meshes.istio.hosts import Arms, Destination, service_of
 from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.meshes.istio.othernames import Names, Views, completed, other_names
@@ -109,27 +109,30 @@ class IstioArms:
     async def behind(self, survey: "IstioSurvey") -> Behind[Arms]:
         """See ``Survey.behind``."""
         arms, discovered, clients = survey.arms, survey.discovered, survey.clients
-        (seen_baseline, seen_canary), services, rules = await asyncio.gather(
+        used = tuple(places(survey.objects))
+        (seen_baseline, seen_canary), services = await asyncio.gather(
             reading.observe(self._kube, arms, discovered=discovered, clients=clients, root=self._root, each_pod=True),
             reading.neighbours(self._kube, arms),
-            self._further_rules(survey),
         )
         baseline, canary = await self._backings(arms, seen_baseline, seen_canary)
         if baseline.missing:
             raise NotFound(f"the baseline, {arms.baseline}, is not there: {baseline.missing}")
         if (same := backing.same_pods(baseline, canary)) is not None:
             raise InvalidInput(same, path="$.canary", fix="wait until the canary has pods of its own, or name those it has")
+        names = Names(namespace=_namespace(arms), services=services)
+        candidates = _candidates(used, names, canary.selector)
         found = other_names(
-            (one.use.named for one in places(survey.objects)),
+            candidates,
             arms=arms,
             canary=canary.selector,
             pods=_carrying(seen_canary.pods, canary),
-            names=Names(namespace=_namespace(arms), services=services, views=self._views(rules, clients)),
+            names=names,
+            views=self._views(await self._further_rules(survey, candidates), clients),
         )
         arms = replace(arms, ports=_ports(arms, found.aliases, services))
         arms = completed(arms, found, baseline=baseline, canary=canary, host=_host_endpoints(discovered, arms))
         remember(self._seen, _key(survey.release), arms)
-        others = elsewhere(survey.objects, arms=arms, among=found.among, baseline=baseline, canary=canary)
+        others = elsewhere(used, arms=arms, among=found.among, baseline=baseline, canary=canary)
         unread = (*found.unread, *_canary_unknown(arms, canary))
         kept = replace(arms, shared=())
         located = Located(arms=kept, clients=clients, canary=canary.selector, elsewhere=others, unread=unread)
@@ -164,20 +167,19 @@ class IstioArms:
         views = self._views(discovered.rules, clients)
         subsets = {name for view in views(known.canary.host).values() for name in view.labels}
         named = [Destination(host=known.canary.host), *(Destination(host=known.canary.host, subset=one) for one in sorted(subsets))]
-        names = Names(namespace=_namespace(known), services=(), views=views)
-        found = other_names(named, arms=replace(known, aliases=()), canary=canary.selector, pods=None, names=names)
+        names = Names(namespace=_namespace(known), services=())
+        found = other_names(named, arms=replace(known, aliases=()), canary=canary.selector, pods=None, names=names, views=views)
         services = tuple(one for one in known.aliases if one.host != known.canary.host)
         found = replace(found, aliases=(*found.aliases, *services))
         return completed(known, found, baseline=baseline, canary=canary, host=host)
 
-    async def _further_rules(self, survey: "IstioSurvey") -> Rules:
-        """What the subsets of other hosts mean, that routes send to and that may have the canary's pods."""
-        namespace = _namespace(survey.arms)
-        named = (one.use.named for one in places(survey.objects) if one.use.named.subset is not None)
-        hosts = {one.host for one in named if (service_of(one.host) or ("", ""))[1] == namespace}
+    async def _further_rules(self, survey: "IstioSurvey", candidates: Iterable[Destination]) -> Rules:
+        """What the subsets of other hosts mean, where one of these is such; mostly none is, and nothing is asked."""
+        known = {survey.arms.baseline.host, survey.arms.canary.host} if naming.ruled_hosts(survey.release) else set()
+        hosts = sorted({one.host for one in candidates if one.subset is not None} - known)
         if not hosts:
             return survey.discovered.rules
-        further = await reading.rules(self._rules_of, hosts=sorted(hosts), clients=survey.clients, root=self._root)
+        further = await reading.rules(self._rules_of, hosts=hosts, clients=survey.clients, root=self._root)
         return {**further, **survey.discovered.rules}
 
     def _views(self, rules: Rules, clients: Sequence[str]) -> Views:
@@ -242,6 +244,12 @@ def _clients(objects: Objects, release: Release) -> tuple[str, ...]:
 
 def _unread(rules: Rules) -> bool:
     return any(isinstance(there, VerdictdError) for there in rules.values())
+
+
+def _candidates(used: Iterable[Place], names: Names, canary: PodSelector | None) -> list[Destination]:
+    """What routes send to that may be the canary's pods."""
+    named = dict.fromkeys(one.use.named for one in used)
+    return [] if canary is None else [one for one in named if names.may_choose(one, canary=canary)]
 
 
 def _no_longer_shared(before: Arms, now: Arms) -> str:

@@ -23,6 +23,10 @@ def references(virtual_service: Json, *, arms: Arms) -> tuple[RouteReference, ..
     found: list[RouteReference] = []
     for route in routes(virtual_service):
         named = [target for target in route.targets if arms.is_canary(target.named)]
+        both = [target for target in route.targets if arms.shared_percent(target.named) > 0] if arms.shared else []
+        mirrors = [mirror for mirror in route.mirrors if arms.is_canary(mirror.named)]
+        if not named and not both and not mirrors:
+            continue  # as nearly all routes of a cluster
         refusal = _shift(route, arms, virtual_service).refusal or _unshare(route, arms, virtual_service).refusal
         place = route.place + (" (no weights)" if route.is_without_weights else "")
         place += f" (it stays: {refusal})" if refusal else ""
@@ -30,13 +34,9 @@ def references(virtual_service: Json, *, arms: Arms) -> tuple[RouteReference, ..
             percent = sum(route.percent(target) for target in named)
             alone = len(named) == len(route.targets)
             found.append(RouteReference(object=item, place=place, kind="pin" if alone else "weight", percent=percent))
-        if shared := sum(route.percent(one) * arms.shared_percent(one.named) / 100.0 for one in route.targets):
+        if shared := sum(route.percent(one) * arms.shared_percent(one.named) / 100.0 for one in both):
             found.append(RouteReference(object=item, place=place, kind="shared", percent=shared))
-        found += [
-            RouteReference(object=item, place=route.place, kind="mirror", percent=mirror.percent)
-            for mirror in route.mirrors
-            if arms.is_canary(mirror.named)
-        ]
+        found += [RouteReference(object=item, place=route.place, kind="mirror", percent=one.percent) for one in mirrors]
     return tuple(found)
 
 

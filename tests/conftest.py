@@ -28,10 +28,19 @@ def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist takes the groups from the marks in this same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side, who may take longest begins first: one that begins last is waited for by all. The rest stays in its order."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=_may_take_seconds, reverse=True)
+    """Side by side, the tests of one file that share an event loop, and so servers, stay together, unless they say with whom else.
+
+    Who may take longest begins first: one that begins last is waited for by all. The rest stays in its order.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    for item in items:
+        loop = item.get_closest_marker("asyncio")
+        if loop is not None and loop.kwargs.get("loop_scope") == "module" and item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=_may_take_seconds, reverse=True)
 
 
 def _may_take_seconds(item: pytest.Item) -> float:

@@ -57,6 +57,13 @@ def client_of(api: KubeApiServer, path: Path, token: str | None = None) -> KubeC
     return KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(api.write_kubeconfig(path, token))))
 
 
+async def delete(api: KubeApiServer, path: str) -> None:
+    """As the administrator. The answer is read to its end: one that is left would hold its connection until it is collected."""
+    async with api.session() as session, session.delete(path) as response:
+        assert response.status == 200, await response.text()
+        await response.read()
+
+
 async def kubelet_says(api: KubeApiServer, pod: str, *, ready: bool = True, killed_for: str = "") -> None:
     """What a kubelet would say of a pod's one container; ``killed_for``: it was just killed, and runs again."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

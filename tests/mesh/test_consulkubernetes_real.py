@@ -23,7 +23,7 @@ from daemon.meshes.consulkubernetes.router import ConsulKubernetesRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.hand import consul_objects
 from tests.hand.consul_objects import unversioned
-from tests.hand.istio_cluster import client_of, cluster_of, post
+from tests.hand.istio_cluster import client_of, cluster_of, delete, post
 from tests.hand.istio_objects import SLICES
 from tests.meshes.consul_entries import resolver, router, split, splitter
 from tests.servers.kube_apiserver import KubeApiServer
@@ -57,11 +57,10 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApi
 async def kube(api: KubeApiServer, tmp_path: Path) -> AsyncIterator[KubeClient]:
     """The administrator's client, and the usual resources, which Consul has taken."""
     client = client_of(api, tmp_path / "admin.json")
-    async with api.session() as session:
-        for kind in ROUTES:
-            for item in (await client.list(kind)).items:
-                metadata = item["metadata"]
-                await session.delete(kind.path(namespace=metadata["namespace"], name=metadata["name"]))
+    for kind in ROUTES:
+        for item in (await client.list(kind)).items:
+            metadata = item["metadata"]
+            await delete(api, kind.path(namespace=metadata["namespace"], name=metadata["name"]))
     await written(api, resolver(default_subset="v1"), SPLITTER, ROUTER)
     yield client
     await client.close()

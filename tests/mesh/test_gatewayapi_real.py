@@ -23,7 +23,7 @@ from daemon.meshes.gatewayapi.router import GatewayApiRouter, GatewayApiRoutes, 
 from daemon.model import Action
 from tests.hand import gateway_objects
 from tests.hand.gateway_objects import ON_GATEWAY, RELEASE, backend, grant, http_route, mirror, route
-from tests.hand.istio_cluster import client_of, gateway_cluster, post
+from tests.hand.istio_cluster import client_of, delete, gateway_cluster, post
 from tests.hand.istio_objects import NAMESPACE
 from tests.servers.crds import DEFINITIONS
 from tests.servers.kube_apiserver import KubeApiServer
@@ -49,14 +49,12 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApi
 async def kube(api: KubeApiServer, tmp_path: Path) -> AsyncIterator[KubeClient]:
     """The administrator's client, and the objects as they were in the beginning."""
     client = client_of(api, tmp_path / "admin.json")
-    async with api.session() as session:
-        for kind in (*ROUTES, REFERENCE_GRANTS):
-            for item in (await client.list(kind)).items:
-                version = item["apiVersion"].rpartition("/")[2]
-                metadata = item["metadata"]
-                await session.delete(
-                    f"{gateway_objects.routes(kind.plural, version=version, namespace=metadata['namespace'])}/{metadata['name']}"
-                )
+    for kind in (*ROUTES, REFERENCE_GRANTS):
+        for item in (await client.list(kind)).items:
+            version = item["apiVersion"].rpartition("/")[2]
+            metadata = item["metadata"]
+            folder = gateway_objects.routes(kind.plural, version=version, namespace=metadata["namespace"])
+            await delete(api, f"{folder}/{metadata['name']}")
     await create(api, HTTP_ROUTES, http_route())
     yield client
     await client.close()
@@ -186,8 +184,7 @@ async def test_another_service_of_the_canarys_pods_is_taken_back_and_what_is_no_
     assert "may still reach the canary, and is not touched: shop/others rule #1 (ServiceImport web.shop)" in outcome.reason
     aliased, foreign = await read(kube, name="others")
     assert (weights(aliased), weights(foreign)) == ({"web-v1": 1}, {"web": 1})
-    async with api.session() as session:
-        await session.delete(f"{SERVICES.path(namespace=NAMESPACE)}/preview")
+    await delete(api, f"{SERVICES.path(namespace=NAMESPACE)}/preview")
 
 
 async def test_a_canary_that_is_given_traffic_again_is_taken_back_again(kube: KubeClient) -> None:

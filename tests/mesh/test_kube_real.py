@@ -25,7 +25,7 @@ from daemon.model import Action, ArmSpec, Release
 from daemon.placement import ObjectName
 from daemon.sinks.kubernetesevents import KubernetesEvents, Place
 from tests.hand import istio_objects
-from tests.hand.istio_cluster import client_of, istio_cluster, post
+from tests.hand.istio_cluster import client_of, delete, istio_cluster, post
 from tests.hand.istio_objects import NAMESPACE, SERVICE
 from tests.hand.samples import verdict
 from tests.servers.kube_apiserver import KubeApiServer
@@ -50,8 +50,7 @@ async def kube(api: KubeApiServer, tmp_path: Path) -> AsyncIterator[KubeClient]:
     client = client_of(api, tmp_path / "admin.json")
     for item in (await client.list(VIRTUAL_SERVICES)).items:
         if item["metadata"]["name"] != SERVICE:
-            async with api.session() as session:
-                await session.delete(VIRTUAL_SERVICES.path(namespace=item["metadata"]["namespace"], name=item["metadata"]["name"]))
+            await delete(api, VIRTUAL_SERVICES.path(namespace=item["metadata"]["namespace"], name=item["metadata"]["name"]))
     await write_spec(client, istio_objects.virtual_service()["spec"])
     yield client
     await client.close()

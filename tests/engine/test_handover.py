@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from msgspec.structs import replace
 
 from config.settings import Limits
-from daemon.engine import handover, reverting
+from daemon.engine import fanout, handover, reverting
+from daemon.engine.dependencies import MeshCluster
 from daemon.engine.guarding import Guarding
 from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, Unavailable
 from daemon.model import Action, Release
-from daemon.placement import ObjectName
+from daemon.placement import ObjectName, Placement
 from daemon.ports.routing import Claim
 from tests.engine.test_reverting import LIMITS, RELEASE
 from tests.hand.clock import HandClock
+from tests.hand.ports import HandRouter
 from tests.hand.routers import FakeRouter, names_of
 
 MINE = Claim(object=ObjectName(kind="Canary", namespace="shop", name="web"))
@@ -255,3 +258,29 @@ async def test_a_patch_waits_for_who_would_serve_and_whose_the_routes_are_side_b
     router = Waiting(clock)
     outcome = await run(router, Asked(router))
     assert "2 ready endpoints" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("written", "owner"),
+    [
+        ("", "flagger (shop/web)"),
+        ("Canary web", "flagger (shop/web)"),
+        ("Argo CD (Application shop)", "flagger (shop/web), Argo CD (Application shop)"),
+    ],
+)
+async def test_beside_a_route_stand_those_that_claim_it_and_who_the_route_itself_says_it_is_of(
+    router: FakeRouter, written: str, owner: str
+) -> None:
+    class Marked(HandRouter):
+        async def locate(self, release: Release) -> Placement:
+            placement = await super().locate(release)
+            return replace(placement, routes=tuple(replace(one, owner=written) for one in placement.routes))
+
+    found = await fanout.locate({"east": MeshCluster(router=Marked(), owners=(HandOwner(router),))}, RELEASE)
+    assert [route.owner for route in found.routes] == [owner]
+
+
+async def test_whose_the_routes_are_stands_among_what_could_not_be_read_where_it_is_not_known(router: FakeRouter) -> None:
+    owners = (HandOwner(router, answers=[Forbidden("no")]),)
+    found = await fanout.locate({"east": MeshCluster(router=HandRouter(), owners=owners)}, RELEASE)
+    assert found.unread == ("whether flagger owns the routes could not be asked (no)",)

@@ -151,7 +151,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="Rights are missing",
         found=(
-            (Code.PERMISSION_MISSING, "may not patch virtualservices in namespace shop"),
+            (Code.PERMISSION_MISSING, "may not patch virtualservices"),
             (Code.PERMISSION_NARROW, "in all namespaces"),
         ),
         also=(Code.NOT_EXAMINED, Code.ARMS_BY_NAME, Code.PERMISSION_MISSING),

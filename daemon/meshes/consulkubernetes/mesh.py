@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, Resource
-from daemon.kube.rights import Right, finding, following, taking_back
+from daemon.kube.rights import TELLING, Right, finding, following, taking_back
 from daemon.meshes.consul.entries import DEFAULT
 from daemon.meshes.consul.mesh import FROM_PROXIES, NOTES
 from daemon.meshes.consul.telemetry import SCHEMA
@@ -52,6 +52,7 @@ _RIGHTS = (
         purpose="whether anybody stands behind the baseline's Service",
         without="how many endpoints the baseline has is not known, and nothing is blocked for it",
     ),
+    *TELLING,
     taking_back(*ROUTES),
 )
 

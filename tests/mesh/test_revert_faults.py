@@ -18,8 +18,9 @@ from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
 from daemon.engine.guarding import Guarding
 from daemon.engine.reverting import PATCH_ACKNOWLEDGED, Reverting, RevertOutcome
-from daemon.kube.client import KubeClient
-from daemon.kube.resources import Json
+from daemon.errors import NotFound
+from daemon.kube.client import KubeClient, Listing
+from daemon.kube.resources import Json, Resource
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
@@ -257,3 +258,28 @@ async def test_other_names_of_the_canarys_pods_are_taken_back_and_all_of_both_ar
         {"host": SERVICE, "subset": "v1"},
         {"host": SERVICE, "subset": "v1", "port": {"number": istio_objects.PORT}},
     ]
+
+
+async def test_a_canary_is_found_as_the_routes_are_watched_and_the_last_word_is_a_listings(
+    kube: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[str] = []
+    listing = kube.list
+
+    async def recorded(resource: Resource, **more: Any) -> Listing:
+        listed.append(resource.plural)
+        return await listing(resource, **more)
+
+    monkeypatch.setattr(kube, "list", recorded)
+    router, heard = IstioRouter(kube), asyncio.Event()
+    async with background(router.follow(heard.set)):
+        await asyncio.wait_for(heard.wait(), 20.0)
+        listed.clear()
+        located = (await router.locate(RELEASE)).located
+        assert VIRTUAL_SERVICES.plural not in listed
+        assert await router.canary_gets_traffic(RELEASE, located=located) is not None
+        assert listed.count(VIRTUAL_SERVICES.plural) == 1
+        unknown = Release(service=SERVICE, namespace=NAMESPACE, baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v9"))
+        with pytest.raises(NotFound, match="in any namespace names the canary"):
+            await router.locate(unknown)
+        assert listed.count(VIRTUAL_SERVICES.plural) == 2, "nor is it said of what is watched that nothing is there"

@@ -150,7 +150,7 @@ async def reading_only(upstream: str, *, token: Callable[[], str], status: int) 
 
 @pytest.mark.parametrize("status", [403, 405])
 async def test_a_proxy_that_lets_only_reading_through_is_read_by_get(tmp_path: Path, status: int) -> None:
-    token = "t-1"
+    token = "opaque-one"
     file = tmp_path / "token"
     file.write_text(token, encoding="utf-8")
     async with prometheus(tmp_path / "server", []) as server, reading_only(server.url, token=lambda: token, status=status) as it:
@@ -165,9 +165,9 @@ async def test_a_proxy_that_lets_only_reading_through_is_read_by_get(tmp_path: P
             seen.clear()
             assert (await gap(telemetry)).startswith(NOTHING_YET)
             assert set(seen) == {"GET"}, "what it has learnt it keeps"
-            token = "t-2"
+            token = "opaque-two"
             assert f"answered 401: Unauthorized; it was shown the token in {file}" in (said := await gap(telemetry))
-            assert "t-1" not in said
+            assert "opaque-one" not in said
             file.write_text(token, encoding="utf-8")
             assert (await gap(telemetry)).startswith(NOTHING_YET)
         async with reached(url, token_file=str(file), query={"namespace": "shop"}, method="post") as telemetry:
@@ -181,8 +181,8 @@ async def test_the_past_behind_such_a_proxy_is_counted_all_the_same(tmp_path: Pa
     new = Version(workload="checkout-v2", version="v2", begin=0, end=600, pods=1)
     write_past(folder, [old, new], start=start)
     file = tmp_path / "token"
-    file.write_text("t-1", encoding="utf-8")
-    async with past(folder) as server, reading_only(server.url, token=lambda: "t-1", status=405) as (url, _):
+    file.write_text("opaque-one", encoding="utf-8")
+    async with past(folder) as server, reading_only(server.url, token=lambda: "opaque-one", status=405) as (url, _):
         made = PrometheusTelemetry(url=url, dialect="istio", token_file=str(file), query={"namespace": "shop"})
         schema = schemas()["istio"]
         async with history_from(

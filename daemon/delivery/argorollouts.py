@@ -1,17 +1,22 @@
 """Argo Rollouts: whose Rollout steps a release's weights, and how it is told to give the canary up.
 
 It puts back within half a second what others write to the routes of a Rollout that goes on. So it is told first, by
-``status.abort`` as its own command line does it; the weights that are written after that are those that it wants itself.
+``status.abort`` as its own command line does it; the weights that are written after that are those that it wants itself. It hears
+of a change of a route by another watch than of that of a Rollout, and may hear of it first: so it is waited for until it says that
+it has aborted, as long as that is no matter of a second.
 """
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from daemon.aio.backoff import pauses
 from daemon.delivery.claimed import Metadata, in_namespace, names_any, read, services_of, unchanged
 from daemon.delivery.ownerkind import OwnerKind
-from daemon.errors import NotFound, Refused
+from daemon.errors import NotFound, Refused, VerdictdError
 from daemon.kube.resources import Json, Resource
 from daemon.kube.rights import Right
 from daemon.model import Release
@@ -29,6 +34,9 @@ DESTINATION_RULES = Resource(
     group="networking.istio.io", version="v1", plural="destinationrules", kind="DestinationRule", optional=True
 )
 
+HEARD_WITHIN_SECONDS: Final = 0.8
+"""How long is waited for it to say that it has aborted; one that does not by then may not be running at all."""
+_LOOKS_SECONDS: Final = (0.02, 0.02, 0.05)
 REACTS_WITHIN_SECONDS: Final = 2.0
 """It hears of changes by watches, and corrects them after 0.4 s; a busy one takes longer."""
 
@@ -79,6 +87,7 @@ class _Status(msgspec.Struct, frozen=True, rename="camel"):
     """How far it is. The hashes are of the version that it brings, and of the one that has served so far."""
 
     abort: bool = False
+    aborted_at: str = ""
     promote_full: bool = False
     current_pod_hash: str = ""
     stable: str = msgspec.field(name="stableRS", default="")
@@ -122,8 +131,9 @@ class ArgoRollouts:
 
     name: Final = NAME
 
-    def __init__(self, kube: "KubeClient") -> None:
+    def __init__(self, kube: "KubeClient", *, heard_within_seconds: float = HEARD_WITHIN_SECONDS) -> None:
         self._kube = kube
+        self._heard_within_seconds = heard_within_seconds
 
     async def claims(self, release: Release) -> Claim | None:
         """See ``Owner.claims``: of several that name the release's objects, one that goes on."""
@@ -148,7 +158,22 @@ class ArgoRollouts:
                 f"it has made its newest version the stable one: take that back by `kubectl argo rollouts undo {at['name']}`"
             )
         await self._kube.patch(ROLLOUTS_STATUS, operations=_aborting(rollout), **at)
-        return "status.abort is set"
+        return f"status.abort is set{await self._heard(at)}"
+
+    async def _heard(self, at: Mapping[str, str]) -> str:
+        """Wait until it says that it has aborted; gives what is to be said of that. An answer that fails is as good as none."""
+        try:
+            async with asyncio.timeout(self._heard_within_seconds):
+                for pause in pauses(_LOOKS_SECONDS):
+                    status = read(await self._kube.get(ROLLOUTS, **at), kind=_Rollout).status
+                    if status is not None and status.aborted_at:
+                        break
+                    await asyncio.sleep(pause)
+        except TimeoutError:
+            return f", and it has not said within {self._heard_within_seconds:g} s that it has aborted"
+        except VerdictdError as error:
+            return f", and whether it has aborted could not be read ({error})"
+        return ", and it has aborted"
 
     async def _is_about(self, rollout: _Rollout, release: Release) -> bool:
         """Whether the Rollout names the release's Services; or subsets, those of the release, of a rule for one of them."""

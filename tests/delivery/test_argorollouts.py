@@ -1,5 +1,6 @@
 """Argo Rollouts: which Rollout a release's routes are of, what it says of itself, and what is written to have it abort."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from daemon.errors import Conflict, Refused
 from daemon.model import ArmSpec, Release
 from daemon.placement import ObjectName
 from daemon.ports.routing import Claim
+from tests.hand.servers import says
 from tests.kube.stub import status
 from tests.meshes.cluster import Cluster, cluster
 
@@ -41,7 +43,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Cluster]:
 @pytest.fixture
 async def owner(api: Cluster) -> AsyncIterator[ArgoRollouts]:
     client = api.client()
-    yield ArgoRollouts(client)
+    yield ArgoRollouts(client, heard_within_seconds=0.05)
     await client.close()
 
 
@@ -123,7 +125,8 @@ async def test_one_that_was_aborted_has_given_the_canary_up(api: Cluster, owner:
 async def test_it_is_told_by_its_status_and_by_nothing_else(api: Cluster, owner: ArgoRollouts) -> None:
     rollout(api, phase="Paused")
     before = api.get(ROLLOUTS, "shop", "web")
-    assert await owner.abort(HOSTS, claim()) == "status.abort is set"
+    unheard = "status.abort is set, and it has not said within 0.05 s that it has aborted"
+    assert await owner.abort(HOSTS, claim()) == unheard
     after = api.get(ROLLOUTS, "shop", "web")
     assert after["status"] == {**GOES_ON, "phase": "Paused", "abort": True}
     assert after["spec"] == before["spec"]
@@ -156,3 +159,27 @@ async def test_one_that_has_changed_since_it_was_read_may_be_about_another_versi
     api.faults["PATCH"] = [status(409, "the object has been modified")]
     with pytest.raises(Conflict):
         await owner.abort(HOSTS, claim())
+
+
+async def test_it_is_waited_for_until_it_says_that_it_has_aborted(api: Cluster) -> None:
+    """It may hear of the weights before it hears of the abort, and put them back."""
+    rollout(api)
+    client = api.client()
+    telling = asyncio.create_task(ArgoRollouts(client, heard_within_seconds=30.0).abort(HOSTS, claim()))
+    while api.count("GET") < 4:  # it looks again and again
+        assert not telling.done()
+        await asyncio.sleep(0.01)
+    rollout(api, abort=True, abortedAt="2026-01-01T00:00:00Z")
+    assert await telling == "status.abort is set, and it has aborted"
+    await client.close()
+
+
+async def test_where_it_cannot_be_read_whether_it_has_aborted_it_is_told_all_the_same(api: Cluster) -> None:
+    rollout(api)
+    client = api.client()
+    item = api.get(ROLLOUTS, "shop", "web")
+    api.faults["GET"] = [says(item), status(403, "may not read it")]
+    told = await ArgoRollouts(client, heard_within_seconds=30.0).abort(HOSTS, claim())
+    assert "whether it has aborted could not be read" in told
+    await client.close()
+    assert api.get(ROLLOUTS, "shop", "web")["status"]["abort"] is True

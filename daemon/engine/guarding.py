@@ -54,7 +54,7 @@ class Guarding:
         steps: list[TimedStep] = []
         for pause in pauses(_RETRY_SECONDS):
             try:
-                receipt = await once_more(self.reverting, router, release, located=located, owners=owners, steps=steps)
+                _, receipt = await once_more(self.reverting, router, release, located=located, owners=owners, steps=steps)
                 if not receipt.failed:
                     return (*steps, *receipt_steps(receipt))
                 steps += receipt_steps(receipt)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from daemon.engine.handover import Claims, claimed, once
+from daemon.engine.handover import OWNER_TOLD, Claims, claimed, once
 from daemon.engine.reverting import LOOK_CAP_SECONDS, Reverting, pause_after
 from daemon.errors import VerdictdError
 from daemon.model import Release, TimedStep
@@ -89,10 +89,11 @@ class Guard:
         if found is None:
             await self._look_at_owners()
             return None
-        receipt = await once_more(
+        told, receipt = await once_more(
             self.reverting, self.router, self.release, located=self.located, owners=self.owners, steps=self.steps
         )
-        return found if receipt.changed else None
+        # An owner that was told may have taken it back by itself.
+        return found if told or receipt.changed else None
 
     async def _look_at_owners(self) -> None:
         """Tell those again that have given the canary up and have it again. Raises why one of them cannot be told."""
@@ -119,15 +120,16 @@ async def once_more(
     located: str,
     owners: Sequence[Owner],
     steps: list[TimedStep],
-) -> PatchReceipt:
-    """One more try. Raises ``Blocked`` where nobody would serve, and why an owner that undoes patches cannot be told."""
+) -> tuple[bool, PatchReceipt]:
+    """One more try, and whether an owner had to be told. Raises ``Blocked``, and why an owner that undoes it cannot be told."""
     _, claims = await reverting.ask(router, release, located=located, owners=owners)
-    await _tell(reverting, owners, release, claims, steps=steps)
-    return await router.revert(release, located=located)
+    told = await _tell(reverting, owners, release, claims, steps=steps)
+    return told, await router.revert(release, located=located)
 
 
-async def _tell(reverting: Reverting, owners: Sequence[Owner], release: Release, claims: Claims, *, steps: list[TimedStep]) -> None:
+async def _tell(reverting: Reverting, owners: Sequence[Owner], release: Release, claims: Claims, *, steps: list[TimedStep]) -> bool:
     owned = await reverting.tell_owners(owners, release, claims, attempt=once)
     if owned.failure is not None:
         raise owned.failure
     steps += owned.steps[: max(0, STEPS_KEPT - len(steps))]
+    return any(step.step == OWNER_TOLD for step in owned.steps)

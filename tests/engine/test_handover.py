@@ -284,3 +284,9 @@ async def test_whose_the_routes_are_stands_among_what_could_not_be_read_where_it
     owners = (HandOwner(router, answers=[Forbidden("no")]),)
     found = await fanout.locate({"east": MeshCluster(router=HandRouter(), owners=owners)}, RELEASE)
     assert found.unread == ("whether flagger owns the routes could not be asked (no)",)
+
+
+async def test_what_an_owner_that_was_told_took_back_by_itself_was_put_back_all_the_same(clock: HandClock) -> None:
+    router = FakeRouter(clock, looks=["back at 95/5", None], patches=[False])
+    steps = await Guarding(reverting=procedure(clock)).reassert(router, RELEASE, owners=[HandOwner(router)])
+    assert names_of(steps) == [handover.OWNER_TOLD, PUT_BACK, GUARD_ENDED]

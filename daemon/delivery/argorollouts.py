@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from daemon.aio.backoff import pauses
-from daemon.delivery.claimed import Metadata, in_namespace, names_any, read, services_of, unchanged
+from daemon.delivery.claimed import Metadata, foremost, in_namespace, names_any, read, readable, services_of, unchanged
 from daemon.delivery.ownerkind import OwnerKind
 from daemon.errors import NotFound, Refused, VerdictdError
 from daemon.kube.resources import Json, Resource
@@ -141,9 +141,8 @@ class ArgoRollouts:
             listing = await self._kube.list(ROLLOUTS, namespace=release.namespace)
         except NotFound:  # the cluster does not know the kind
             return None
-        there = [read(item, kind=_Rollout) for item in listing.items]
-        claims = [one.claim for one in there if await self._is_about(one, release)]
-        return min(claims, key=lambda claim: claim.state != "active", default=None)
+        there, strange = readable(listing.items, kind=_Rollout)
+        return foremost([one.claim for one in there if await self._is_about(one, release)], strange=strange)
 
     async def abort(self, release: Release, claim: Claim) -> str:
         """See ``Owner.abort``. Raises ``Refused`` where the canary has become the stable version."""

@@ -1,6 +1,6 @@
 """What owners that are objects of the API server are asked and told by, whichever kind they are of."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from daemon.errors import Refused
 from daemon.kube.resources import Json
 from daemon.model import Release
+from daemon.ports.routing import Claim
 
 T = TypeVar("T")
 
@@ -27,6 +28,25 @@ def read(item: Json, *, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         name = item.get("metadata", {}).get("name")
         raise Refused(f"{item.get('kind', 'the object')} {name}: {error}") from error
+
+
+def readable(items: Iterable[Json], *, kind: type[T]) -> tuple[list[T], Refused | None]:
+    """Those of these objects that can be read, and why another one cannot: it need not be about the same release."""
+    found: list[T] = []
+    strange: Refused | None = None
+    for item in items:
+        try:
+            found.append(read(item, kind=kind))
+        except Refused as error:
+            strange = strange or error
+    return found, strange
+
+
+def foremost(claims: Sequence[Claim], *, strange: Refused | None) -> Claim | None:
+    """Of several that claim the same routes one that goes on; null: none does. Raises ``strange`` where that is not sure."""
+    if not claims and strange is not None:
+        raise strange
+    return min(claims, key=lambda claim: claim.state != "active", default=None)
 
 
 def services_of(release: Release) -> frozenset[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from config.values import duration_seconds
-from daemon.delivery.claimed import Metadata, names_any, read, services_of, unchanged
+from daemon.delivery.claimed import Metadata, foremost, names_any, read, readable, services_of, unchanged
 from daemon.delivery.ownerkind import OwnerKind
 from daemon.errors import NotFound, Refused
 from daemon.kube.resources import Json, Resource
@@ -114,14 +114,14 @@ class Flagger:
         self._kube = kube
 
     async def claims(self, release: Release) -> Claim | None:
-        """See ``Owner.claims``."""
+        """See ``Owner.claims``: of several that name the release's objects, one that goes on."""
         try:
             listing = await self._kube.list(CANARIES, namespace=release.namespace)
         except NotFound:  # the cluster does not know the kind
             return None
         services = services_of(release)
-        there = [read(item, kind=_Canary) for item in listing.items]
-        return next((one.claim for one in there if names_any(services, *one.services)), None)
+        there, strange = readable(listing.items, kind=_Canary)
+        return foremost([one.claim for one in there if names_any(services, *one.services)], strange=strange)
 
     async def abort(self, release: Release, claim: Claim) -> str:
         """See ``Owner.abort``. Raises ``Refused`` where checks do not count: the canary is promoted already, or without any."""

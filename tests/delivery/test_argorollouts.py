@@ -113,6 +113,8 @@ async def test_an_object_that_is_no_rollout_is_said_and_not_passed_over(api: Clu
     rollout(api, {"canary": {"canaryService": 7}})
     with pytest.raises(Refused, match="web: Expected `str`, got `int`"):
         await owner.claims(HOSTS)
+    rollout(api, name="another")
+    assert await owner.claims(HOSTS) == claim(object=ObjectName(kind="Rollout", namespace="shop", name="another"))
 
 
 async def test_one_that_was_aborted_has_given_the_canary_up(api: Cluster, owner: ArgoRollouts) -> None:

@@ -34,9 +34,9 @@ async def owner(api: Cluster) -> AsyncIterator[Flagger]:
     await client.close()
 
 
-def canary(api: Cluster, *, phase: str = "Progressing", failed_checks: int = 0, **spec: Any) -> None:
+def canary(api: Cluster, *, name: str = "web", phase: str = "Progressing", failed_checks: int = 0, **spec: Any) -> None:
     item = {
-        "metadata": {"name": "web", "namespace": "shop"},
+        "metadata": {"name": name, "namespace": "shop"},
         "spec": {"targetRef": {"kind": "Deployment", "name": "web"}, "analysis": ANALYSIS, **spec},
         "status": {"phase": phase, "failedChecks": failed_checks, "canaryWeight": 10},
     }
@@ -80,6 +80,20 @@ async def test_a_canary_of_another_service_has_nothing_to_do_with_it(
 ) -> None:
     canary(api, **spec)
     assert await owner.claims(release) is None
+
+
+async def test_of_two_that_name_the_same_service_it_is_the_one_that_goes_on(api: Cluster, owner: Flagger) -> None:
+    canary(api, phase="Failed")
+    canary(api, name="web-next")
+    assert await owner.claims(RELEASE) == claim(object=ObjectName(kind="Canary", namespace="shop", name="web-next"))
+
+
+async def test_one_that_cannot_be_read_hides_no_other_and_is_said_where_no_other_owns_them(api: Cluster, owner: Flagger) -> None:
+    canary(api, name="odd", service={"name": 7})
+    with pytest.raises(Refused, match="odd: Expected `str`, got `int`"):
+        await owner.claims(RELEASE)
+    canary(api)
+    assert await owner.claims(RELEASE) == claim()
 
 
 async def test_a_cluster_without_the_kind_has_no_canaries(api: Cluster, owner: Flagger) -> None:

@@ -13,8 +13,8 @@ from daemon.errors import Conflict, NotFound, Refused, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.references import guarded
-from daemon.meshes.undoing import applied, differences, undo_operations
-from daemon.placement import PatchedObject, PlannedObject, RouteChange, Undo
+from daemon.meshes.undoing import applied, differences, put_back, undo_operations
+from daemon.placement import PatchedObject, PlannedObject, Undo
 
 _CONFLICTS = 3
 """How often an object that somebody else has written meanwhile is read and looked at anew at once."""
@@ -43,7 +43,8 @@ class KubeUndoing:
         part = partial(PlannedObject, object=undo.object, cluster=undo.cluster)
         try:
             item = await self._read(undo)
-            return part(changes=(_AS_BEFORE,), values=differences(item, applied(item, undo_operations(item, undo))))
+            operations = undo_operations(item, undo)
+            return part(changes=(put_back(operations),), values=differences(item, applied(item, operations)))
         except VerdictdError as error:
             return part(failure=error)
 
@@ -53,11 +54,13 @@ class KubeUndoing:
             sent_at = time.time()
             try:
                 item = await self._read(undo)
-                plan = guarded(item, tests=(), writes=undo_operations(item, undo), changes=(_AS_BEFORE,))
+                writes = undo_operations(item, undo)
                 sent_at = time.time()
-                name = {"name": undo.object.name, "namespace": undo.object.namespace}
-                await self._kube.patch(self._kind(undo), **name, operations=plan.operations)
-                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=time.time())
+                if writes:
+                    operations = guarded(item, tests=(), writes=writes, changes=()).operations
+                    name = {"name": undo.object.name, "namespace": undo.object.namespace}
+                    await self._kube.patch(self._kind(undo), **name, operations=operations)
+                return part(changes=(put_back(writes),), sent_at=sent_at, acknowledged_at=time.time())
             except VerdictdError as error:
                 if not isinstance(error, Conflict) or conflicts == _CONFLICTS:
                     return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())
@@ -83,6 +86,3 @@ def key_of(resource: Resource) -> str:
 def keys_of(resources: Iterable[Resource]) -> dict[str, Resource]:
     """The kinds, and each of their earlier versions, by what ``Undo.resource`` may say."""
     return {key_of(one): one for resource in resources for one in (*resource.in_earlier_versions, resource)}
-
-
-_AS_BEFORE = RouteChange(detail="as it was before its traffic was taken back")

@@ -14,7 +14,7 @@ import msgspec
 
 from daemon.errors import Refused
 from daemon.meshes.references import Json
-from daemon.placement import ObjectName, Undo, ValueChange
+from daemon.placement import ObjectName, RouteChange, Undo, ValueChange
 
 _NOTHING = object()
 _NOT_OURS = frozenset({"apiVersion", "kind", "metadata", "status"})
@@ -36,7 +36,7 @@ def undo_of(before: Json, after: Json, *, of: ObjectName, resource: str = "") ->
 
 
 def undo_operations(document: Json, undo: Undo) -> tuple[Json, ...]:
-    """The JSON Patch that puts the values back, each of them tested first.
+    """The JSON Patch that puts the values back, each of them tested first; none where they have been put back already.
 
     Raises:
         Refused: somebody has changed them, or the entries they are in; says what is there now. Or the undo is not one that we made.
@@ -44,6 +44,8 @@ def undo_operations(document: Json, undo: Undo) -> tuple[Json, ...]:
     if strange := [one.path for one in undo.values if not _is_ours(one)]:
         raise Refused(f"{undo.object}: no revert changes {_shown(strange[0])} so")
     now = {one.path: _text(_at(document, one.path)) for one in undo.values}
+    if all(now[one.path] == one.before for one in undo.values) and _is_put_back(document, undo):
+        return ()
     if changed := [one for one in undo.values if now[one.path] != one.after]:
         said = "; ".join(f"{one.path} is {_shown(now[one.path])}, and was left at {_shown(one.after)}" for one in changed)
         raise Refused(f"{undo.object} was changed by somebody since: {said}")
@@ -51,6 +53,11 @@ def undo_operations(document: Json, undo: Undo) -> tuple[Json, ...]:
     if moved := dict.fromkeys(_entry(one.path) for one in undo.values if around[one.path] != one.around):
         raise Refused(f"{undo.object} was changed by somebody since, beside the values themselves, in {', '.join(moved)}")
     return tuple(operation for one in undo.values for operation in _put_back(one))
+
+
+def put_back(operations: Sequence[Json]) -> RouteChange:
+    """What these operations of ``undo_operations`` do, for a person."""
+    return RouteChange(detail="as it was before its traffic was taken back" + ("" if operations else ", already"))
 
 
 def applied(document: Json, operations: Sequence[Json]) -> Json:
@@ -96,10 +103,20 @@ def _is_ours(change: ValueChange) -> bool:
 def _put_back(change: ValueChange) -> Iterator[Json]:
     if change.after is not None:
         yield {"op": "test", "path": change.path, "value": msgspec.json.decode(change.after)}
-    if change.before is None:
-        yield {"op": "remove", "path": change.path}
-    else:
-        yield {"op": "add", "path": change.path, "value": msgspec.json.decode(change.before)}
+    yield _made(change.path, change.before, there=change.after)
+
+
+def _made(path: str, text: str | None, *, there: str | None) -> Json:
+    """What makes a value into another one; in a list ``add`` would put one more beside it."""
+    if text is None:
+        return {"op": "remove", "path": path}
+    return {"op": "add" if there is None else "replace", "path": path, "value": msgspec.json.decode(text)}
+
+
+def _is_put_back(document: Json, undo: Undo) -> bool:
+    """Whether values that are as they were before are so in the entries that the revert left, and in no others."""
+    left = applied(document, [_made(one.path, one.after, there=one.before) for one in undo.values])
+    return _around(left, undo.values) == {one.path: one.around for one in undo.values}
 
 
 def _around(document: Json, values: Iterable[ValueChange]) -> dict[str, str]:

@@ -89,10 +89,25 @@ async def test_a_rule_that_was_changed_around_the_weights_is_left_alone(
     assert weights(api) == [100, 0]
 
 
-async def test_it_is_put_back_once(api: Cluster, saved: str) -> None:
+async def test_what_has_been_put_back_is_said_to_be_and_not_written_again(
+    api: Cluster, saved: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert await run(api, "restore", "--from", saved, "--yes") == 0
-    assert await run(api, "restore", "--from", saved, "--yes") == 69
+    api.faults["PATCH"] = [status(403, "nothing is written any more")]
+    assert await run(api, "restore", "--from", saved, "--yes") == 0
+    assert "shop/web: as it was before its traffic was taken back, already" in capsys.readouterr().out
     assert weights(api) == [90, 10]
+
+
+async def test_what_was_put_back_in_part_is_put_back_by_the_next_try(api: Cluster, tmp_path: Path) -> None:
+    api.put(*virtual_service(to("web", "v1", 70), to("web", "v2", 30), name="beta"))
+    file = str(tmp_path / "undo.json")
+    assert await run(api, "revert", *ARMS, "--yes", "--save", file) == 0
+    api.faults["PATCH"] = [status(500, "one of them fails")]
+    assert await run(api, "restore", "--from", file, "--yes") == 69
+    assert await run(api, "restore", "--from", file, "--yes") == 0
+    beta = api.get(VIRTUAL_SERVICES, "shop", "beta")["spec"]["http"][0]["route"]
+    assert (weights(api), [one["weight"] for one in beta]) == ([90, 10], [70, 30])
 
 
 async def test_without_the_right_to_write_the_code_says_so(api: Cluster, saved: str) -> None:

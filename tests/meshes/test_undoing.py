@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from daemon.errors import Refused
 from daemon.meshes.undoing import applied, differences, undo_of, undo_operations
@@ -113,6 +115,32 @@ def test_another_rule_that_has_come_to_stand_in_its_place_is_not_taken_for_it() 
     undo = undo_of(document(rule("all", 90, 10)), document(rule("all", 100, 0)), of=WEB)
     with pytest.raises(Refused, match="beside the values themselves, in /spec/http/0"):
         undo_operations(document(rule("new", 100, 0), rule("all", 100, 0)), undo)
+
+
+def test_what_was_put_back_already_is_not_written_again() -> None:
+    assert undo_operations(applied(AFTER, undo_operations(AFTER, UNDO)), UNDO) == ()
+
+
+def test_a_rule_that_only_looks_like_the_one_that_was_put_back_is_not_taken_for_it() -> None:
+    undo = undo_of(document(rule("all", 90, 10)), document(rule("all", 100, 0)), of=WEB)
+    with pytest.raises(Refused, match="was changed by somebody since"):
+        undo_operations(document(rule("new", 90, 10), rule("all", 100, 0)), undo)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["", "a", "/", "~1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "0", "a/b", "~"]), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(before=JSON, after=JSON)
+def test_whatever_changed_is_put_back_as_it_was_and_then_known_to_be(before: object, after: object) -> None:
+    was, left = {"spec": {"x": before}}, {"spec": {"x": after}}
+    undo = undo_of(was, left, of=WEB)
+    operations = undo_operations(left, undo)
+    assert msgspec.json.encode(applied(left, operations), order="sorted") == msgspec.json.encode(was, order="sorted")
+    assert undo_operations(was, undo) == ()
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,11 @@ from daemon.meshes.consul.api import ConsulApi, modify_index
 from daemon.meshes.consul.entries import Entry, EntryKind
 from daemon.meshes.references import Json
 from daemon.meshes.routereading import settled
-from daemon.meshes.undoing import applied, differences, undo_operations
-from daemon.placement import PatchedObject, PlannedObject, RouteChange, Undo
+from daemon.meshes.undoing import applied, differences, put_back, undo_operations
+from daemon.placement import PatchedObject, PlannedObject, Undo
 
 _CONFLICTS = 3
 """How often an entry that somebody else has written meanwhile is read and looked at anew at once."""
-_AS_BEFORE = RouteChange(detail="as it was before its traffic was taken back")
 
 
 class ConsulUndoing:
@@ -43,17 +42,18 @@ class ConsulUndoing:
         while True:
             sent_at = time.time()
             try:
-                entry, body = await self._undone(undo)
+                entry, operations = await self._undone(undo)
                 sent_at = time.time()
-                await self._api.write(body, index=modify_index(entry))
-                return part(changes=(_AS_BEFORE,), sent_at=sent_at, acknowledged_at=time.time())
+                if operations:
+                    await self._api.write(applied(entry.raw, operations), index=modify_index(entry))
+                return part(changes=(put_back(operations),), sent_at=sent_at, acknowledged_at=time.time())
             except VerdictdError as error:
                 if not isinstance(error, Conflict) or conflicts == _CONFLICTS:
                     return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())
                 conflicts += 1
 
-    async def _undone(self, undo: Undo) -> tuple[Entry, Json]:
-        """The entry as it is now, and as it would be."""
+    async def _undone(self, undo: Undo) -> tuple[Entry, tuple[Json, ...]]:
+        """The entry as it is now, and what puts it back."""
         kinds: dict[str, EntryKind] = {kind: kind for kind in get_args(EntryKind)}
         if undo.resource or undo.object.kind not in kinds:
             raise Refused(f"{undo.object} is a {undo.object.kind}, which is no config entry that routes")
@@ -61,11 +61,12 @@ class ConsulUndoing:
             entry = await self._api.entry(kinds[undo.object.kind], undo.object.name)
         except NotFound as error:
             raise Refused(f"{undo.object} is not there any more") from error
-        return entry, applied(entry.raw, undo_operations(entry.raw, undo))
+        return entry, undo_operations(entry.raw, undo)
 
 
-def _planned(undo: Undo, found: tuple[Entry, Json] | VerdictdError) -> PlannedObject:
+def _planned(undo: Undo, found: tuple[Entry, tuple[Json, ...]] | VerdictdError) -> PlannedObject:
     if isinstance(found, VerdictdError):
         return PlannedObject(object=undo.object, failure=found, cluster=undo.cluster)
-    entry, body = found
-    return PlannedObject(object=undo.object, changes=(_AS_BEFORE,), values=differences(entry.raw, body), cluster=undo.cluster)
+    entry, operations = found
+    values = differences(entry.raw, applied(entry.raw, operations))
+    return PlannedObject(object=undo.object, changes=(put_back(operations),), values=values, cluster=undo.cluster)

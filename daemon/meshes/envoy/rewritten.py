@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from daemon.errors import Refused, VerdictdError
 from daemon.meshes.envoy import routes
 from daemon.meshes.references import Json
-from daemon.meshes.undoing import applied, differences, undo_operations
+from daemon.meshes.undoing import applied, differences, put_back, undo_operations
 from daemon.placement import ObjectName, PlannedObject, RouteChange, Undo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """A route configuration of a document, and what puts it back as it was; without operations it cannot be."""
+    """A route configuration of a document, and what puts it back as it was; without operations it cannot be, or is so already."""
 
     config: Json
     operations: tuple[Json, ...]
@@ -32,9 +32,9 @@ def undone(document: Json, undo: Undo) -> Undone:
             raise Refused(f"{undo.object} is not in the file any more")
         operations = undo_operations(config, undo)
         values, failure = differences(config, applied(config, operations)), None
+        changes: tuple[RouteChange, ...] = (put_back(operations),)
     except VerdictdError as error:
-        operations, values, failure = (), (), error
-    changes = (RouteChange(detail="as it was before its traffic was taken back"),) if operations else ()
+        operations, values, failure, changes = (), (), error, ()
     planned = PlannedObject(object=undo.object, changes=changes, values=values, failure=failure, cluster=undo.cluster)
     return Undone(config=config or {}, operations=operations, planned=planned)
 

@@ -227,7 +227,7 @@ def _with_rule(verb: Verb, resource: Resource, *, namespace: str | None) -> Iter
     try:
         yield
     except Forbidden as error:
-        if f'cannot {verb} resource "{resource.plural}"' not in str(error):
+        if f'cannot {verb} resource "{resource.ruled}"' not in str(error):
             raise
         where = "a ClusterRole that is bound everywhere" if namespace is None else f"a role that is bound in namespace {namespace}"
         raise Forbidden(f"{error}; to allow it, add to {where}: - {rule(verb, resource)}") from error

@@ -12,7 +12,7 @@ Scope = Literal["everywhere", "watched", "enforced"]
 
 def rule(verb: Verb, resource: Resource) -> str:
     """What allows it, as it stands under ``rules`` of a Role."""
-    return f'{{apiGroups: ["{resource.group}"], resources: [{resource.plural}], verbs: [{verb}]}}'
+    return f'{{apiGroups: ["{resource.group}"], resources: [{resource.ruled}], verbs: [{verb}]}}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

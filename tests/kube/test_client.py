@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from config.settings import Kubernetes
+from daemon.delivery.argorollouts import ROLLOUTS_STATUS
 from daemon.errors import Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
@@ -121,6 +122,24 @@ async def test_every_answer_has_its_meaning(tmp_path: Path, answer: Answer, erro
             await client.patch(VIRTUAL_SERVICES, name="web", namespace="shop", operations=[{"op": "x"}])
         await client.close()
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ('cannot patch resource "rollouts/status" in API group "argoproj.io"', "rollouts/status"),
+        ('cannot patch resource "rollouts" in API group "argoproj.io"', None),
+        ('admission webhook "quota" denied the request', None),
+    ],
+)
+async def test_the_rule_that_is_missing_names_the_part_that_is_written(tmp_path: Path, said: str, rule: str | None) -> None:
+    async with kube_stub(tmp_path, status(403, said)) as server:
+        client = server.client()
+        with pytest.raises(Forbidden, match=said) as caught:
+            await client.patch(ROLLOUTS_STATUS, name="web", namespace="shop", operations=[])
+        await client.close()
+    wanted = f'- {{apiGroups: ["argoproj.io"], resources: [{rule}], verbs: [patch]}}'
+    assert str(caught.value).endswith(wanted) is (rule is not None)
 
 
 async def test_an_error_that_quotes_a_large_object_is_read_whole_and_told_short(tmp_path: Path) -> None:

@@ -358,6 +358,10 @@ async def test_a_kind_that_cannot_be_read_holds_up_no_other_and_is_told(memory: 
             memory.faults[f"GET /v1/config/{kind}"] = [says("ACL not found", status=403)]
         with pytest.raises(Forbidden, match=r"ACL not found; it was shown the token in .*token"):
             await routes.revert(RELEASE)
+        for kind, answer in zip(consuls.KINDS, (says("ACL not found", status=403), *[says("EOF", status=500)] * 2), strict=True):
+            memory.faults[f"GET /v1/config/{kind}"] = [answer]
+        with pytest.raises(Failing, match="EOF"):  # what is worth another try is told before what is not
+            await routes.revert(RELEASE)
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,8 @@ async def test_what_consul_has_refused_is_not_taken_for_what_is_in_force(api: Ku
     assert outcome.action is Action.FAILED
     still = "ServiceSplitter shop/web, as Consul has it: it has refused what is written there now"
     assert f"but the canary still gets traffic: {still}" in outcome.reason
+    by_default = Release(service="web", namespace="shop", baseline=ArmSpec(), canary=ArmSpec(subset="v2"))
+    assert await routes.canary_gets_traffic(by_default) == still
     await says(api, SERVICE_SPLITTERS, "web", synced=True)
     assert await routes.canary_gets_traffic(RELEASE, located=placement.located) is None
     await written(api, splitter(split(100, service="web", subset="v2"), name="new"), synced=None)

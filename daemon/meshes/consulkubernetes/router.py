@@ -7,6 +7,7 @@ resource's status, so that one it has refused is not taken for what is in force.
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json, Resource
@@ -44,8 +45,8 @@ class ConsulKubernetesRouter(KubeRouter[Arms]):
         found = await super().canary_gets_traffic(release, located=located)
         if found is not None:
             return found
-        arms = self._arms.as_located(release, located=located)
-        naming_it = [one for one in (await self._all(release)).routes if arms is not None and one.references(arms)]
+        arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
+        naming_it = [one for one in (await self._all(release)).routes if one.references(arms)]
         refused = [f"{one.key[0].kind} {'/'.join(identity(one.item))}" for one in naming_it if is_refused(one.item)]
         return f"{', '.join(refused)}, as Consul has it: it has refused what is written there now" if refused else None
 

@@ -43,8 +43,8 @@ __all__ = [
 
 Text = Annotated[str, Meta(max_length=1024)]
 Protocol = Literal["http", "tcp"]
-Strategy = Literal["canary", "blue-green", "header", "mirror"]
 """What is counted of a release: requests (gRPC is HTTP too), or connections."""
+Strategy = Literal["canary", "blue-green", "header", "mirror"]
 
 
 class Outcome(StrEnum):

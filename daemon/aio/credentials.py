@@ -26,7 +26,8 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """Files, and a name. Each may be missing; a token and a name are not given together.
 
     Attributes:
-        token_file: holds a bearer token.
+        token_file: holds a token.
+        token_header: the header that a token stands in as it is; null: it is a bearer token.
         username: for basic authentication, with ``password_file``.
         ca_file: PEM bundle to trust in place of the system's.
         client_certificate_file: PEM, what we show; its key stands in ``client_key_file``, or in it too.
@@ -34,6 +35,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     token_file: str | None = None
+    token_header: str | None = None
     username: str | None = None
     password_file: str | None = None
     ca_file: str | None = None
@@ -54,11 +56,12 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shown(NamedTuple):
-    """What one request shows, and what of it must never be told."""
+    """What one request shows, in which header, and what of it must never be told."""
 
     authorization: str | None
     tls: ssl.SSLContext | bool
     secrets: tuple[str, ...]
+    header: str = "Authorization"
 
     def named(self, username: str, password: str) -> "Shown":
         """The same with basic authentication, as RFC 7617 has it."""
@@ -104,6 +107,8 @@ class Identity:
         one = self.credentials
         if one.token_file is not None:
             token = _secret(one.token_file, "token")
+            if one.token_header is not None:
+                return Shown(token, self._tls, (token,), one.token_header)
             return Shown(f"Bearer {token}", self._tls, (token,))
         if one.username is not None and one.password_file is not None:
             password = _secret(one.password_file, "password")

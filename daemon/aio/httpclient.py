@@ -198,7 +198,7 @@ class HttpClient:
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = {**self._headers, "Accept-Encoding": encoding}
         if shown.authorization is not None:
-            headers["Authorization"] = shown.authorization
+            headers[shown.header] = shown.authorization
         if isinstance(data, bytes):
             method, headers["Content-Type"] = "PUT", "application/json"
         else:

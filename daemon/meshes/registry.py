@@ -21,6 +21,7 @@ from daemon.meshes.gatewayapi.mesh import GATEWAY_API
 from daemon.meshes.istio.mesh import ISTIO
 from daemon.meshes.kind import MeshKind, Router
 from daemon.meshes.linkerd.mesh import LINKERD
+from daemon.meshes.nomad.mesh import NOMAD
 from daemon.meshes.osm.mesh import OSM
 from daemon.meshes.unsteered import UnsteeredRouter, unsteered
 from daemon.packages import Rows, with_installed
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 GROUP = "verdictd.meshes"
 
-BUILT_IN: tuple[MeshKind, ...] = (CONSUL, CONSUL_KUBERNETES, ENVOY, ENVOY_GATEWAY, GATEWAY_API, ISTIO, LINKERD, OSM)
+BUILT_IN: tuple[MeshKind, ...] = (CONSUL, CONSUL_KUBERNETES, ENVOY, ENVOY_GATEWAY, GATEWAY_API, ISTIO, LINKERD, NOMAD, OSM)
 
 
 @functools.cache

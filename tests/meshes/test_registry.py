@@ -41,7 +41,7 @@ __all__ = ["packages"]
 
 ARMS = ["--service", "web", "--namespace", "shop", "--baseline", "service=web-v1", "--canary", "service=web-v2"]
 ALL = "consul, envoy, envoy-gateway, istio, linkerd"
-KINDS = "consul, consul-kubernetes, envoy, envoy-gateway, gateway-api, istio, linkerd"
+KINDS = "consul, consul-kubernetes, envoy, envoy-gateway, gateway-api, istio, linkerd, nomad"
 TELEMETRY = {"kind": "prometheus", "url": "http://127.0.0.1:9090", "dialect": "made-up"}
 
 

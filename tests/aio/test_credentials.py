@@ -21,7 +21,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 async def test_a_request_without_credentials_shows_none_and_reads_nothing() -> None:
     identity = Identity(Credentials())
     assert not identity.kept_in_files
-    assert tuple(await identity.now()) == (None, True, ())
+    shown = await identity.now()
+    assert (shown.authorization, shown.tls, shown.secrets) == (None, True, ())
+
+
+async def test_a_token_is_a_bearer_token_unless_its_header_has_a_name_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("t0ken\n", encoding="utf-8")
+    bearer = await Identity(Credentials(token_file=str(file))).now()
+    assert (bearer.header, bearer.authorization) == ("Authorization", "Bearer t0ken")
+    own = await Identity(Credentials(token_file=str(file), token_header="X-Token")).now()
+    assert (own.header, own.authorization, own.secrets) == ("X-Token", "t0ken", ("t0ken",))
 
 
 async def test_a_name_and_a_password_go_out_as_rfc_7617_has_it_and_the_password_is_read_anew(tmp_path: Path) -> None:

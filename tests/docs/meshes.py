@@ -92,10 +92,14 @@ def _dialects(kinds: Iterable[MeshKind]) -> str:
     return "\n".join([head, *rows]) + "\n"
 
 
-def _proof(kinds: Iterable[MeshKind]) -> str:
-    told = {kind.telemetry.name: (kind.from_proxies or "nothing", kind.from_records or "nothing") for kind in kinds}
+def _proof(kinds: Sequence[MeshKind]) -> str:
+    """What one kind says of a dialect holds for all that have it."""
+    real, recorded = ({one.telemetry.name: "nothing" for one in kinds} for _ in range(2))
+    for one in kinds:
+        real[one.telemetry.name] = one.from_proxies or real[one.telemetry.name]
+        recorded[one.telemetry.name] = one.from_records or recorded[one.telemetry.name]
     head = "| dialect | from a real proxy | in a recorded form |\n|---|---|---|"
-    return "\n".join([head, *(f"| `{name}` | {real} | {recorded} |" for name, (real, recorded) in told.items())]) + "\n"
+    return "\n".join([head, *(f"| `{name}` | {real[name]} | {recorded[name]} |" for name in real)]) + "\n"
 
 
 def _notes(kinds: Iterable[MeshKind]) -> Iterable[str]:

@@ -201,6 +201,7 @@ def test_of_our_own_each_kind_is_known_by_its_name() -> None:
         "gateway-api",
         "istio",
         "linkerd",
+        "nomad",
         "osm",
     ]
     assert registry.kind_of(IstioMesh(telemetry="t")) is registry.kinds()["istio"]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from config.settings import BaseUrl, FileName, Mesh, Positive
+from daemon.meshes.envoy.signs import ARM_SIGNS
 from daemon.meshes.envoy.telemetry import SCHEMA
 from daemon.meshes.kind import MeshKind, Router
 
@@ -50,6 +51,7 @@ NOMAD = MeshKind(
     settings=NomadMesh,
     router=_router,
     telemetry=SCHEMA,
+    arm_signs=ARM_SIGNS,
     connections=CONNECTIONS,
     routes=(
         "a job's deployment with canaries, over HTTP: it is failed, and the job put back to its last stable version; one that has "

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analyzers.counts import Arm, Sample
+from analyzers.fitness import ENOUGH
 from daemon.aio.clock import Clock
 from daemon.doctor.witness import Witness
 from daemon.model import Reading, Watch
@@ -12,6 +13,8 @@ from daemon.ports.telemetry import Telemetry
 
 ENOUGH_TICKS = 2
 """Counted readings, so that a sample was seen to come and something was subtracted."""
+_FOR_BUCKETS_SECONDS = 10.0
+"""For so much of counted time it is waited for the latencies that tell what buckets can, where samples are near each other."""
 _LAST_WORDS = 4
 """A reason that was given so often in a row is taken for the last one, where it is none that passes."""
 _PASSING = ("first reading", "first sight", "no new scrape", "vanished", "of before the watch")
@@ -58,7 +61,8 @@ class Tally:
         """Whether waiting longer would tell no more."""
         gap = self.last.gap or ""
         hopeless = bool(gap) and self.repeated >= _LAST_WORDS and not any(word in gap for word in _PASSING)
-        return self.counted >= ENOUGH_TICKS or hopeless
+        shown = sum(self.seen.counts) >= ENOUGH or self.seen.seconds >= _FOR_BUCKETS_SECONDS
+        return (self.counted >= ENOUGH_TICKS and shown) or hopeless
 
 
 def _ageless(arm: Arm | None) -> list[str]:

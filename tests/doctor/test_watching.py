@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from analyzers.counts import Arm, Pod
+from analyzers.counts import Arm, Latency, Pod
 from daemon.doctor.watching import Tally, watch
 from daemon.doctor.witness import Witness
 from daemon.errors import Unavailable
@@ -85,6 +85,19 @@ async def test_two_readings_that_were_counted_are_enough() -> None:
     assert telemetry.asked == 3
     assert (tally.counted, tally.seen.baseline_requests, tally.seen.canary_requests) == (2, 180, 20)
     assert said == ["watching 1 of 1 releases, 60 s at most", "watching 1 of 1 releases, 55 s at most"]
+
+
+async def test_where_samples_are_near_each_other_it_is_waited_for_what_the_buckets_can_tell() -> None:
+    def reading(latencies: int) -> Reading:
+        latency = Latency(counts=(latencies, 0), sum_ms=10.0 * latencies)
+        return Reading(
+            seconds=1.0, baseline=Arm(requests=90, latency=latency), canary=Arm(requests=10, latency=latency), bounds_ms=(10.0,)
+        )
+
+    enough, few = Told(reading(70)), Told(reading(1))
+    await watched(enough)
+    await watched(few)
+    assert (enough.asked, few.asked) == (3, 10)
 
 
 async def test_a_reason_that_stays_the_same_is_the_last_word_and_one_that_passes_is_not() -> None:

@@ -96,7 +96,7 @@ def _is_ours(change: ValueChange) -> bool:
         return False
     try:
         return [msgspec.json.decode(text) for text in (change.before, change.after) if text is not None] != []
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
 
 

@@ -24,6 +24,7 @@ READERS = (
     ["plan", "--from"],
     ["plan", "--histogram"],
     ["status", "--token-file"],
+    ["restore", "--from"],
 )
 
 

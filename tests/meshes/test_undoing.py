@@ -176,6 +176,7 @@ def test_a_patch_that_an_api_server_would_refuse_does_not_apply(operation: Json)
         ValueChange(path="", before="{}", after="{}"),
         ValueChange(path="spec", before="{}", after="{}"),
         ValueChange(path="/spec/http", before="{", after="[]"),
+        ValueChange(path="/spec/http", before="[" * 100_000 + "]" * 100_000, after="[]"),
         ValueChange(path="/spec/http"),
     ],
 )

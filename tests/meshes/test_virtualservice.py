@@ -215,6 +215,15 @@ def test_weights_that_are_no_weights_are_refused_before_they_are_written() -> No
         virtualservice.revert(document, arms=SUBSETS)
 
 
+def test_weights_that_are_no_weights_hold_up_no_other_route_and_are_told_where_they_are() -> None:
+    odd = {"route": [to("stable", 90), to("canary", 40), to("other", -30)]}
+    document = vs(http=[odd, {"route": [to("stable", 90), to("canary", 10)]}])
+    places = [one.place for one in virtualservice.references(document, arms=SUBSETS)]
+    assert places == ["http #0 (it stays: the weights would become [130, 0, -30]: mend the VirtualService)", "http #1"]
+    after = jsonpatch.apply(document, virtualservice.revert(document, arms=SUBSETS).operations)["spec"]["http"]
+    assert (after[0], route_weights(after[1])) == (odd, [100, 0])
+
+
 def test_a_canary_of_negative_weight_gets_none() -> None:
     document = vs(http=[{"route": [to("stable", 130), to("canary", -30)]}])
     assert route_weights(taken_back(document)["spec"]["http"][0]) == [100, 0]

@@ -44,8 +44,8 @@ def revert(virtual_service: Json, *, arms: Arms) -> Plan:
     """All that goes to the canary goes to the baseline; every other route and field stays as it is.
 
     Raises:
-        Refused: the weights that would be written are not weights (the API server itself takes negative ones), or nothing can be
-            written here though the canary gets traffic: no port of the baseline's is surely the right one.
+        Refused: nothing can be written here though the canary gets traffic: the weights that would be written are none (the API
+            server itself takes negative ones), or no port of the baseline's is surely the right one.
     """
     steps: list[Step] = []
     refusals: list[str] = []
@@ -77,7 +77,7 @@ def _shift(route: Route, arms: Arms, virtual_service: Json) -> Step:
         return redirecting.redirect(route, canaries, arms, virtual_service)
     weights = [0 if target in canaries else route.share(target) + (moved if target is baseline else 0) for target in route.targets]
     if min(weights) < 0 or sum(weights) <= 0:
-        raise Refused(f"{route.place}: the weights would become {weights}: mend the VirtualService")
+        return Step(refusal=f"the weights would become {weights}: mend the VirtualService")
     return Step(
         tests=tuple(map(redirecting.same, route.targets)),
         writes=tuple(write(f"{target.pointer}/weight", weight) for target, weight in zip(route.targets, weights, strict=True)),

@@ -31,7 +31,12 @@ ROLLOUTS = Resource(group="argoproj.io", version="v1alpha1", plural="rollouts", 
 ROLLOUTS_STATUS = replace(ROLLOUTS, subresource="status")
 # Which host the subsets of a Rollout are of: Istio's, and named here since owners know no mesh.
 DESTINATION_RULES = Resource(
-    group="networking.istio.io", version="v1", plural="destinationrules", kind="DestinationRule", optional=True
+    group="networking.istio.io",
+    version="v1",
+    plural="destinationrules",
+    kind="DestinationRule",
+    earlier=("v1beta1", "v1alpha3"),
+    optional=True,
 )
 
 HEARD_WITHIN_SECONDS: Final = 0.8
@@ -141,8 +146,10 @@ class ArgoRollouts:
             listing = await self._kube.list(ROLLOUTS, namespace=release.namespace)
         except NotFound:  # the cluster does not know the kind
             return None
-        there, strange = readable(listing.items, kind=_Rollout)
-        return foremost([one.claim for one in there if await self._is_about(one, release)], strange=strange)
+        there, unsure = readable(listing.items, kind=_Rollout)
+        answers = await asyncio.gather(*(self._asked(one, release) for one in there))
+        unsure = next((answer for answer in answers if isinstance(answer, VerdictdError)), unsure)
+        return foremost([one.claim for one, answer in zip(there, answers, strict=True) if answer is True], unsure=unsure)
 
     async def abort(self, release: Release, claim: Claim) -> str:
         """See ``Owner.abort``. Raises ``Refused`` where the canary has become the stable version."""
@@ -173,6 +180,13 @@ class ArgoRollouts:
         except VerdictdError as error:
             return f", and whether it has aborted could not be read ({error})"
         return ", and it has aborted"
+
+    async def _asked(self, rollout: _Rollout, release: Release) -> bool | VerdictdError:
+        """Whether it is about the release, or why that is not known: that hides no other one."""
+        try:
+            return await self._is_about(rollout, release)
+        except VerdictdError as error:
+            return error
 
     async def _is_about(self, rollout: _Rollout, release: Release) -> bool:
         """Whether the Rollout names the release's Services; or subsets, those of the release, of a rule for one of them."""

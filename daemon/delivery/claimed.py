@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from daemon.errors import Refused
+from daemon.errors import Refused, VerdictdError
 from daemon.kube.resources import Json
 from daemon.model import Release
 from daemon.ports.routing import Claim
@@ -30,22 +30,22 @@ def read(item: Json, *, kind: type[T]) -> T:
         raise Refused(f"{item.get('kind', 'the object')} {name}: {error}") from error
 
 
-def readable(items: Iterable[Json], *, kind: type[T]) -> tuple[list[T], Refused | None]:
+def readable(items: Iterable[Json], *, kind: type[T]) -> tuple[list[T], VerdictdError | None]:
     """Those of these objects that can be read, and why another one cannot: it need not be about the same release."""
     found: list[T] = []
-    strange: Refused | None = None
+    unsure: VerdictdError | None = None
     for item in items:
         try:
             found.append(read(item, kind=kind))
         except Refused as error:
-            strange = strange or error
-    return found, strange
+            unsure = unsure or error
+    return found, unsure
 
 
-def foremost(claims: Sequence[Claim], *, strange: Refused | None) -> Claim | None:
-    """Of several that claim the same routes one that goes on; null: none does. Raises ``strange`` where that is not sure."""
-    if not claims and strange is not None:
-        raise strange
+def foremost(claims: Sequence[Claim], *, unsure: VerdictdError | None) -> Claim | None:
+    """Of several that claim the same routes one that goes on; null: none does. Raises ``unsure`` where that is not known."""
+    if not claims and unsure is not None:
+        raise unsure
     return min(claims, key=lambda claim: claim.state != "active", default=None)
 
 

@@ -120,8 +120,8 @@ class Flagger:
         except NotFound:  # the cluster does not know the kind
             return None
         services = services_of(release)
-        there, strange = readable(listing.items, kind=_Canary)
-        return foremost([one.claim for one in there if names_any(services, *one.services)], strange=strange)
+        there, unsure = readable(listing.items, kind=_Canary)
+        return foremost([one.claim for one in there if names_any(services, *one.services)], unsure=unsure)
 
     async def abort(self, release: Release, claim: Claim) -> str:
         """See ``Owner.abort``. Raises ``Refused`` where checks do not count: the canary is promoted already, or without any."""

@@ -1,6 +1,7 @@
 """Argo Rollouts: which Rollout a release's routes are of, what it says of itself, and what is written to have it abort."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from daemon.delivery.argorollouts import DESTINATION_RULES, ROLLOUTS, ArgoRollouts
-from daemon.errors import Conflict, Refused
+from daemon.errors import Conflict, Forbidden, Refused
 from daemon.model import ArmSpec, Release
 from daemon.placement import ObjectName
 from daemon.ports.routing import Claim
@@ -89,6 +90,23 @@ async def test_a_rollout_whose_subsets_are_of_the_releases_service_steps_their_w
     rollout(api, BY_SUBSETS)
     rule(api, host)
     assert await owner.claims(release) == claim()
+
+
+async def test_its_rule_is_found_in_an_istio_that_serves_an_earlier_version(api: Cluster, owner: ArgoRollouts) -> None:
+    api.groups = {"/apis/networking.istio.io/v1": {"gateways"}, "/apis/networking.istio.io/v1beta1": {"destinationrules"}}
+    rollout(api, BY_SUBSETS)
+    item = {"metadata": {"name": "web", "namespace": "shop"}, "spec": {"host": "web"}}
+    api.put(dataclasses.replace(DESTINATION_RULES, version="v1beta1"), item)
+    assert await owner.claims(SUBSETS) == claim()
+
+
+async def test_a_rule_that_may_not_be_read_hides_no_other_rollout(api: Cluster, owner: ArgoRollouts) -> None:
+    rollout(api, BY_SUBSETS, name="odd")
+    api.forbidden.add("/apis/networking.istio.io/v1/namespaces/shop/destinationrules/web")
+    with pytest.raises(Forbidden):
+        await owner.claims(HOSTS)
+    rollout(api)
+    assert await owner.claims(HOSTS) == claim()
 
 
 async def test_a_rollout_of_other_services_other_subsets_or_another_host_has_nothing_to_do_with_it(

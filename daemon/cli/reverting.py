@@ -59,7 +59,7 @@ class Reverted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(options: argparse.Namespace) -> Exit:
-    """The command: 0 when the traffic is back (or would be), 69 when it could not be taken back, whatever becomes of the words."""
+    """The command: 0 when the traffic is back (or would be), else 69 or, where nothing may be written, 77, whatever is printed."""
     settings = steering.settings_of(options)
     release = release_of(options, settings=settings)
     settings, meshes = steering.meshes_of(options, settings, release, source=_SOURCE)
@@ -138,7 +138,9 @@ async def _revert(options: argparse.Namespace, settings: Settings, meshes: Mappi
         else:
             print(rendering.clean(f"{outcome.action}: {outcome.reason}"))
             print("\n".join(rendering.step_lines(outcome.steps)))
-    return Exit.OK if outcome.action is Action.REVERT else Exit.UNAVAILABLE
+    if outcome.action is Action.REVERT:
+        return Exit.OK
+    return Exit.FORBIDDEN if outcome.is_forbidden else Exit.UNAVAILABLE
 
 
 def _show(placement: Placement) -> None:

@@ -249,6 +249,7 @@ def _together(outcomes: Mapping[str, tuple[RevertOutcome, tuple[TimedStep, ...]]
         reason="; ".join(f"{name}: {outcome.reason}" for name, (outcome, _) in outcomes.items()),
         reacts_within_seconds=max(outcome.reacts_within_seconds for outcome, _ in outcomes.values()),
         remarks=tuple(f"{name}: {said}" for name, (outcome, _) in outcomes.items() for said in outcome.remarks),
+        is_forbidden=all(outcome.is_forbidden for outcome, _ in outcomes.values()),
     )
 
 

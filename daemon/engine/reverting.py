@@ -17,7 +17,7 @@ from config.settings import Limits
 from daemon.aio.clock import Clock
 from daemon.engine.handover import Claims, HandedOver, Try, claimed, hand_over, reaction_seconds
 from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for
-from daemon.errors import Blocked, VerdictdError
+from daemon.errors import Blocked, Forbidden, VerdictdError
 from daemon.model import Action, Release, TimedStep
 from daemon.placement import PatchReceipt
 from daemon.ports.routing import Owner, TrafficRouter
@@ -47,6 +47,7 @@ class RevertOutcome:
         reason: one sentence for the verdict.
         remarks: what limits it though it succeeded: names of the canary that are not touched, what could not be read.
         reacts_within_seconds: how long whoever owns the routes may take to undo it; 0: nobody is known to.
+        is_forbidden: whether nothing was written, for want of rights.
     """
 
     action: Action
@@ -55,6 +56,7 @@ class RevertOutcome:
     reason: str
     remarks: tuple[str, ...] = ()
     reacts_within_seconds: float = 0.0
+    is_forbidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,8 +222,13 @@ def _not_taken_back(patched: Patched, steps: tuple[TimedStep, ...]) -> RevertOut
     reason = f"the traffic could not be taken back ({patched.attempts} tried): {patched.error}"
     if patched.receipt is not None:
         reason += f"; it was elsewhere: {patched.receipt}"
-    action = Action.BLOCKED if blocked else Action.FAILED
-    return RevertOutcome(action=action, steps=steps, attempts=patched.attempts, reason=reason)
+    return RevertOutcome(
+        action=Action.BLOCKED if blocked else Action.FAILED,
+        steps=steps,
+        attempts=patched.attempts,
+        reason=reason,
+        is_forbidden=isinstance(patched.error, Forbidden) and patched.receipt is None,
+    )
 
 
 def receipt_steps(receipt: PatchReceipt) -> list[TimedStep]:

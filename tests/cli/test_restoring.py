@@ -110,6 +110,15 @@ async def test_what_was_put_back_in_part_is_put_back_by_the_next_try(api: Cluste
     assert (weights(api), [one["weight"] for one in beta]) == ([90, 10], [70, 30])
 
 
+async def test_a_revert_without_the_right_to_write_says_so_by_its_code_too(api: Cluster, tmp_path: Path) -> None:
+    api.faults["PATCH"] = [status(403, "not yours")]
+    file = str(tmp_path / "undo.json")
+    assert await run(api, "revert", *ARMS, "--yes", "--save", file) == 77
+    api.faults["PATCH"] = []
+    assert await run(api, "restore", "--from", file, "--yes") == 66
+    assert weights(api) == [90, 10]
+
+
 async def test_without_the_right_to_write_the_code_says_so(api: Cluster, saved: str) -> None:
     api.faults["PATCH"] = [status(403, "not yours")]
     assert await run(api, "restore", "--from", saved, "--yes", "--json") == 77

@@ -98,23 +98,23 @@ class Entries:
 
 
 class _Check(msgspec.Struct, frozen=True, rename="pascal"):
-    status: str = ""
+    status: str
 
 
 class _Service(msgspec.Struct, frozen=True):
-    id: str = msgspec.field(name="ID", default="")
+    id: str = msgspec.field(name="ID")
 
 
 class _Node(msgspec.Struct, frozen=True, rename="pascal"):
-    node: str = ""
+    node: str
 
 
 class Instance(msgspec.Struct, frozen=True, rename="pascal"):
-    """One proxy (or native instance) of a service, as the mesh sends to it, with its checks."""
+    """One proxy (or native instance) of a service, as the mesh sends to it, with its checks; none of it is ever left out."""
 
-    node: _Node = _Node()
-    service: _Service = _Service()
-    checks: list[_Check] = []
+    node: _Node
+    service: _Service
+    checks: list[_Check]
 
     @property
     def name(self) -> str:

@@ -53,7 +53,8 @@ class Sink:
         attempt_seconds: how long one attempt may take.
         patience_seconds: how long it is tried after the verdict was published; the release ends without it then, and its record
             says so.
-        says_itself: it logs by itself why it does not take verdicts; nobody else does, but of a defect.
+        says_itself: it logs by itself why it does not take verdicts; nobody else does, but of a defect, and of
+            an attempt that took too long.
     """
 
     to: VerdictSink

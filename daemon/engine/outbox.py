@@ -66,7 +66,8 @@ class Outbox:
                 self._note(lifecycle.delivered(current, name, now=now))
                 return
             self._meter.failed("sink", error)
-            about, quiet = {"sink": name, "error": str(error)}, sink.says_itself and not isinstance(error, Defect)
+            about = {"sink": name, "error": str(error)}
+            quiet = sink.says_itself and not isinstance(error, Defect | _NotAcknowledged)
             if current.published_at is not None and now - current.published_at >= sink.patience_seconds:
                 if not quiet:
                     log.error("a sink does not get the verdict", extra=about)
@@ -86,7 +87,7 @@ class Outbox:
                 with defects_of(f"sink {name}"):
                     await _publish(sink.to, session)
         except TimeoutError:
-            return TimedOut(f"no acknowledgement within {sink.attempt_seconds:g} s")
+            return _NotAcknowledged(f"no acknowledgement within {sink.attempt_seconds:g} s")
         except VerdictdError as error:
             return error
         return None
@@ -94,6 +95,10 @@ class Outbox:
     def _note(self, session: Session) -> None:
         self._registry.put(session)
         self._checkpoints.save(session)
+
+
+class _NotAcknowledged(TimedOut):
+    """It was not waited for any longer: whoever was to take the verdict does not know of that, and cannot say it."""
 
 
 async def _publish(to: VerdictSink, session: Session) -> None:

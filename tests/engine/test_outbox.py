@@ -96,13 +96,17 @@ async def test_a_sink_that_fails_for_ever_holds_up_neither_the_others_nor_the_en
     assert len([record for record in caplog.records if record.message == "a sink has not taken the verdict yet"]) == 1
 
 
-async def test_a_sink_that_hangs_is_given_up_too() -> None:
+@pytest.mark.parametrize("says_itself", [False, True])
+async def test_a_sink_that_hangs_is_given_up_too_and_said_for_it_does_not_know(
+    caplog: pytest.LogCaptureFixture, says_itself: bool
+) -> None:
     hanging = HangingSink()
-    scene = scene_with(hanging=Sink(to=hanging, attempt_seconds=0.001, patience_seconds=3.0))
+    scene = scene_with(hanging=Sink(to=hanging, attempt_seconds=0.001, patience_seconds=3.0, says_itself=says_itself))
     async with running(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
         await verdict_of(engine)
     assert steps(scene) == [("not_delivered", "hanging: no acknowledgement within 0.001 s"), ("published", "")]
+    assert "a sink does not get the verdict" in caplog.text
 
 
 async def test_while_a_sink_fails_the_verdict_is_known_and_the_revert_is_guarded() -> None:

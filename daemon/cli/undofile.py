@@ -49,8 +49,12 @@ class UndoWriter:
     def noted(self, undos: Sequence[Undo]) -> None:
         """Write these as well. The traffic comes first: a disk that is full is a ``problem``, and stops nothing."""
         self._undos = joined(self._undos, undos)
+        # Beside it first: what is written already must outlive a disk that is full by now.
+        beside = self._path.with_name(f"{self._path.name}.new")
         try:
-            self._path.write_bytes(stored.encode(UndoFile(release=self._release, undos=self._undos), carried={}) + b"\n")
+            beside.touch(mode=0o600)
+            beside.write_bytes(stored.encode(UndoFile(release=self._release, undos=self._undos), carried={}) + b"\n")
+            beside.replace(self._path)
         except OSError as error:
             self.problem = f"what it takes to restore this could not be saved in {self._path}: {error.strerror}"
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.cli import main
-from daemon.cli.undofile import UndoFile
+from daemon.cli import main, undofile
+from daemon.cli.undofile import UndoFile, UndoWriter
 from daemon.engine.takenback import UNDO_NOT_KEPT
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.model import Record, Stage, TimedStep
 from daemon.placement import ObjectName, Undo, ValueChange
 from tests.hand.api import Engine, serving, view
+from tests.hand.samples import RELEASE
 from tests.kube.stub import status
 from tests.meshes.cluster import Cluster, cluster
 from tests.meshes.objects import service, to, two_versions, versions, virtual_service
@@ -162,6 +164,24 @@ async def test_a_file_that_is_no_undo_is_refused(
 
 def put(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
+
+
+def test_a_disk_that_is_full_by_now_takes_nothing_of_what_was_saved(tmp_path: Path) -> None:
+    file = tmp_path / "undo.json"
+    web, api = (Undo(object=ObjectName(kind="VirtualService", name=name), values=()) for name in ("web", "api"))
+    writer = UndoWriter(str(file), RELEASE, source="test")
+    writer.noted([web])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        writer.noted([api])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "could not be saved" in writer.problem
+    assert undofile.read(str(file)).undos == (web,)
+    writer.noted([])
+    assert undofile.read(str(file)).undos == (web, api)
+    assert (file.stat().st_mode & 0o777, list(tmp_path.iterdir())) == (0o600, [file])
 
 
 async def test_a_revert_that_wrote_nothing_has_nothing_to_put_back(

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import msgspec
+import pytest
 import yaml
 
 from daemon.meshes.nomad.mesh import NomadMesh
@@ -19,3 +20,8 @@ def test_the_settings_and_the_release_are_read(tmp_path: Path) -> None:
     (mesh,) = load_settings(tmp_path / "settings.yaml").meshes.values()
     assert isinstance(mesh, NomadMesh)
     assert msgspec.convert(yaml.safe_load(release), Release).canary.service == "web-canary"
+
+
+def test_a_key_without_a_certificate_is_refused() -> None:
+    with pytest.raises(ValueError, match="client_key_file is given and client_certificate_file is not"):
+        NomadMesh(telemetry="t", address="https://127.0.0.1:4646", client_key_file="/k")

@@ -141,7 +141,7 @@ async def test_without_auto_revert_the_deployment_is_failed_and_the_job_put_back
     assert nomad.latest["Status"] == "failed"
     assert (nomad.version, nomad.versions[-1]["Stable"]) == (2, True)
     assert [one.object.kind for one in receipt.parts] == ["deployment", "job"]
-    assert str(receipt).endswith("failed, which stops its canaries; web: version 1 -> what version 0 was")
+    assert str(receipt).endswith("the deployment is failed, which stops its canaries; web: version 1 -> what version 0 was")
 
 
 async def test_with_auto_revert_nomad_puts_the_job_back_and_nothing_more_is_written(nomad: Nomad) -> None:
@@ -245,7 +245,7 @@ async def test_a_plan_says_what_a_revert_would_do_and_writes_nothing(nomad: Noma
         nomad.latest["Status"] = "cancelled"
         assert await routes.plan(RELEASE, located=words) == ()
     assert [(one.object.kind, str(one.changes[0])) for one in first] == [
-        ("deployment", "failed, which stops its canaries"),
+        ("deployment", "the deployment is failed, which stops its canaries"),
         ("job", "version 1 -> what version 0 was"),
     ]
     assert [one.object.kind for one in by_itself] == ["deployment"]

@@ -220,7 +220,7 @@ class NomadRouter:
         return ObjectName(kind="job", name=arms.job, namespace=self._namespace)
 
 
-_FAILED = RouteChange(detail="failed, which stops its canaries")
+_FAILED = RouteChange(detail="the deployment is failed, which stops its canaries")
 
 
 def _name(arms: Located) -> ObjectName:

@@ -337,3 +337,12 @@ async def test_what_was_not_located_is_the_deployment_that_is_under_way(nomad: N
             await routes.weight(RELEASE)
         await routes.revert(RELEASE)
     assert nomad.latest["Status"] == "failed"
+
+
+async def test_the_canary_of_a_later_deployment_is_nobody_to_go_back_to(nomad: Nomad) -> None:
+    async with router_of(nomad) as routes:
+        words = await located(routes)
+        _without_baseline(nomad)
+        nomad.registers()
+        with pytest.raises(Blocked, match="none of its 2 is healthy"):
+            await routes.check_baseline(RELEASE, located=words)

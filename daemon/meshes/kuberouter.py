@@ -21,7 +21,7 @@ from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Unav
 from daemon.kube.applying import applied_by
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
-from daemon.meshes.kuberoutes import Arms, Objects, Routes
+from daemon.meshes.kuberoutes import Arms, Objects, Routes, decode
 from daemon.meshes.kubeundoing import KubeUndoing, key_of
 from daemon.meshes.references import Plan, identity, largest_percent, with_traffic
 from daemon.meshes.routereading import Found, Key, Route, RouteReader, first_error, settled
@@ -51,7 +51,10 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beyond:
-    """What is known of a release that its routes do not say; the fields are as in ``Placement``."""
+    """What is known of a release that its routes do not say; the fields are as in ``Placement``.
+
+    A process that has not located it reads them in ``located``, where the mesh's own words have fields of these names.
+    """
 
     elsewhere: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
@@ -67,7 +70,6 @@ class KubeRouter(Generic[A]):
         arms: what tells the arms.
         beside: kinds of another API that send to the same pods: what of them names the canary is taken back as well. A release is
             none of this mesh's where only they name it.
-        kept: what ``located`` says of what is beyond its routes, for a process that has not located the release itself.
     """
 
     def __init__(
@@ -77,11 +79,9 @@ class KubeRouter(Generic[A]):
         routes: Sequence[Routes[A]],
         arms: Arms[A],
         beside: Sequence[Routes[A]] = (),
-        kept: Callable[[str], Beyond] = lambda located: Beyond(),
     ) -> None:
         self._kube = kube
         self._arms = arms
-        self._kept = kept
         self._reader = RouteReader(kube, routes=routes, beside=beside)
         self._kinds = self._reader.kinds
         self._undoing = KubeUndoing(kube, self._kinds)
@@ -148,7 +148,7 @@ class KubeRouter(Generic[A]):
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         """See ``TrafficRouter.revert``."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        beyond = self._beyond.get(_key(release)) or self._kept(located)
+        beyond = self._beyond.get(_key(release)) or decode(located, kind=Beyond) or Beyond()
         parts = await self._take_back(((key, None) for key in self._known.get(_key(release), ())), arms)
         if not parts:
             there = await self._all(release)

@@ -14,11 +14,10 @@ from daemon.kube.resources import Json, Resource
 from daemon.meshes.consul import routes
 from daemon.meshes.consul.entries import DEFAULT, Entry, patch
 from daemon.meshes.consul.routes import Arms
-from daemon.meshes.consulkubernetes.arms import ConsulArms, Located
+from daemon.meshes.consulkubernetes.arms import ConsulArms
 from daemon.meshes.consulkubernetes.mesh import ROUTES
 from daemon.meshes.consulkubernetes.spoken import Spoken, is_refused
-from daemon.meshes.kuberouter import Beyond, KubeRouter
-from daemon.meshes.kuberoutes import decode
+from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.references import Name, Plan, guarded, identity
 from daemon.model import Release
 from daemon.placement import ObjectName, RouteReference
@@ -38,7 +37,7 @@ class ConsulKubernetesRouter(KubeRouter[Arms]):
     def __init__(self, kube: KubeClient, *, mirrored: bool = False, partition: str = DEFAULT) -> None:
         spoken = Spoken(mirrored=mirrored, partition=partition)
         kinds = [ConsulRoutes(resource, spoken) for resource in ROUTES]
-        super().__init__(kube, routes=kinds, arms=ConsulArms(kube, spoken), kept=_kept)
+        super().__init__(kube, routes=kinds, arms=ConsulArms(kube, spoken))
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: a resource that Consul has refused says nothing of what is in force."""
@@ -82,8 +81,3 @@ class ConsulRoutes:
 
     def _entry(self, item: Json) -> Entry:
         return self.spoken.entry(item, resource=self.resource)
-
-
-def _kept(located: str) -> Beyond:
-    before = decode(located, kind=Located)
-    return Beyond() if before is None else Beyond(elsewhere=before.elsewhere, unread=before.unread)

@@ -23,7 +23,7 @@ from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.gatewayapi.reading import Discovered, Reader
 from daemon.meshes.gatewayapi.rules import rules
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair
-from daemon.meshes.kuberouter import Beyond, KubeRouter, remember
+from daemon.meshes.kuberouter import KubeRouter, remember
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects, decode, encode
 from daemon.meshes.references import Name, Plan
 from daemon.model import Release
@@ -36,7 +36,7 @@ class GatewayApiRouter(KubeRouter[ServicePair]):
     """The routes of one cluster. Implements ``TrafficRouter``."""
 
     def __init__(self, kube: KubeClient) -> None:
-        super().__init__(kube, routes=[GatewayApiRoutes(kind) for kind in ROUTES], arms=ServiceArms(kube), kept=kept_elsewhere)
+        super().__init__(kube, routes=[GatewayApiRoutes(kind) for kind in ROUTES], arms=ServiceArms(kube))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +170,6 @@ class ServiceSurvey:
             elsewhere=others,
             unread=self.discovered.services.unread,
         )
-
-
-def kept_elsewhere(located: str) -> Beyond:
-    """What may still send to the canary, and what could not be read, as it was when located."""
-    before = decode(located, kind=Located)
-    return Beyond() if before is None else Beyond(elsewhere=before.elsewhere, unread=before.unread)
 
 
 def _key(release: Release) -> bytes:

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
 from daemon.meshes.istio import routes, virtualservice
-from daemon.meshes.istio.arms import Located
 from daemon.meshes.istio.beside import GATEWAY_ROUTES
 from daemon.meshes.istio.hosts import Arms, half_spelled
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.surveying import IstioArms
-from daemon.meshes.kuberouter import Beyond, KubeRouter
-from daemon.meshes.kuberoutes import decode
+from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.references import Name, Plan
 from daemon.placement import RouteReference
 
@@ -30,7 +28,7 @@ class IstioRouter(KubeRouter[Arms]):
 
     def __init__(self, kube: KubeClient, *, root_namespace: str = "istio-system", multi_cluster: bool = False) -> None:
         arms = IstioArms(kube, root_namespace=root_namespace, multi_cluster=multi_cluster)
-        super().__init__(kube, routes=[VirtualServices()], beside=GATEWAY_ROUTES, arms=arms, kept=_kept)
+        super().__init__(kube, routes=[VirtualServices()], beside=GATEWAY_ROUTES, arms=arms)
 
 
 class VirtualServices:
@@ -58,8 +56,3 @@ class VirtualServices:
             return ""
         outside = ", which Istio takes for a host outside the cluster" if half_spelled(named[close[0]].host) else ""
         return f"; the nearest that is named is {close[0]}{outside}"
-
-
-def _kept(located: str) -> Beyond:
-    before = decode(located, kind=Located)
-    return Beyond() if before is None else Beyond(elsewhere=before.elsewhere, unread=before.unread)

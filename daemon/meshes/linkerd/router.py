@@ -12,7 +12,7 @@ from msgspec import structs
 
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json, Resource
-from daemon.meshes.gatewayapi.router import GatewayApiRoutes, ServiceArms, kept_elsewhere
+from daemon.meshes.gatewayapi.router import GatewayApiRoutes, ServiceArms
 from daemon.meshes.gatewayapi.services import ServicePair
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.kuberoutes import Objects, Routes
@@ -34,7 +34,7 @@ class LinkerdRouter(KubeRouter[ServicePair]):
 
     def __init__(self, kube: KubeClient) -> None:
         routes: list[Routes[ServicePair]] = [*(LinkerdRoutes(kind) for kind in HTTP_LIKE), ServiceProfiles(), TrafficSplits(SPLITS)]
-        super().__init__(kube, routes=routes, arms=ServiceArms(kube, elsewhere=elsewhere), kept=kept_elsewhere)
+        super().__init__(kube, routes=routes, arms=ServiceArms(kube, elsewhere=elsewhere))
 
     def waves(self, keys: Sequence[Key]) -> Sequence[Sequence[Key]]:
         """See ``KubeRouter.waves``: a profile comes after the splits of its namespace."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.gatewayapi import arms as naming
-from daemon.meshes.gatewayapi.router import ServiceArms, kept_elsewhere
+from daemon.meshes.gatewayapi.router import ServiceArms
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair, Services
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.kuberoutes import Objects
@@ -51,7 +51,7 @@ class TrafficSplitRouter(KubeRouter[ServicePair]):
 
     def __init__(self, kube: KubeClient, *, named: Callable[[Release], ServicePair] = naming.named) -> None:
         arms = ServiceArms(kube, elsewhere=_elsewhere, named=named, on_gateways=False)
-        super().__init__(kube, routes=[TrafficSplits()], arms=arms, kept=kept_elsewhere)
+        super().__init__(kube, routes=[TrafficSplits()], arms=arms)
 
 
 def nearest_backend(splits: Sequence[Split], arms: ServicePair) -> str:

@@ -18,6 +18,7 @@ Name = tuple[str, str]
 """Namespace and name of an object."""
 
 _NAMES_TOLD = 10
+_CLOSE = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,11 @@ def nearest(name: str, there: Iterable[str]) -> str:
         return "there is none"
     close = difflib.get_close_matches(name, names, n=1)
     return f"there {'are' if len(names) > 1 else 'is'} {listed(names)}" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def nearly(name: str, there: Iterable[str]) -> str:
+    """The one of these that is nearly this name; empty where none is."""
+    return next(iter(difflib.get_close_matches(name, sorted(there), n=1, cutoff=_CLOSE)), "")
 
 
 def listed(names: Iterable[str]) -> str:

@@ -4,7 +4,6 @@ Only the resource may be written: consul-k8s writes its entry anew whenever they
 resource's status, so that one it has refused is not taken for what is in force.
 """
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,11 +17,9 @@ from daemon.meshes.consulkubernetes.arms import ConsulArms
 from daemon.meshes.consulkubernetes.mesh import ROUTES
 from daemon.meshes.consulkubernetes.spoken import Spoken, is_refused
 from daemon.meshes.kuberouter import KubeRouter
-from daemon.meshes.references import Name, Plan, guarded, identity
+from daemon.meshes.references import Name, Plan, guarded, identity, nearly
 from daemon.model import Release
 from daemon.placement import ObjectName, RouteReference
-
-_CLOSE = 0.8
 
 
 class ConsulKubernetesRouter(KubeRouter[Arms]):
@@ -76,8 +73,8 @@ class ConsulRoutes:
     def meant(self, items: Sequence[Json], *, arms: Arms) -> str:
         """See ``Routes.meant``: a target that is nearly the canary."""
         found = {str(target) for item in items for target in routes.targets(self._entry(item))} - {str(arms.baseline)}
-        close = difflib.get_close_matches(str(arms.canary), sorted(found), n=1, cutoff=_CLOSE)
-        return f"; the nearest that is named is {close[0]}" if close else ""
+        close = nearly(str(arms.canary), found)
+        return f"; the nearest that is named is {close}" if close else ""
 
     def _entry(self, item: Json) -> Entry:
         return self.spoken.entry(item, resource=self.resource)

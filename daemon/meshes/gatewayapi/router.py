@@ -4,7 +4,6 @@ The release names them, so that a revert needs nothing to be read first. What is
 route is pointed from one at the other, was read before it: when the baseline was looked at, or when the watch began.
 """
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -25,11 +24,9 @@ from daemon.meshes.gatewayapi.rules import rules
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair
 from daemon.meshes.kuberouter import KubeRouter, remember
 from daemon.meshes.kuberoutes import Behind, Objects, ReadObjects, decode, encode
-from daemon.meshes.references import Name, Plan
+from daemon.meshes.references import Name, Plan, nearly
 from daemon.model import Release
 from daemon.placement import RouteReference
-
-_CLOSE = 0.8
 
 
 class GatewayApiRouter(KubeRouter[ServicePair]):
@@ -61,8 +58,8 @@ class GatewayApiRoutes:
     def meant(self, items: Sequence[Json], *, arms: ServicePair) -> str:
         """See ``Routes.meant``: a Service that is nearly the canary."""
         found = {str(one.service) for item in items for rule in rules(item) for one in rule.backends if one.service is not None}
-        close = difflib.get_close_matches(str(arms.canary), sorted(found - {str(arms.baseline)}), n=1, cutoff=_CLOSE)
-        return f"; the nearest that is named is {close[0]}" if close else ""
+        close = nearly(str(arms.canary), found - {str(arms.baseline)})
+        return f"; the nearest that is named is {close}" if close else ""
 
 
 class ServiceArms:

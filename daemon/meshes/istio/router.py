@@ -1,6 +1,5 @@
 """Istio's router: its VirtualServices are planned for, and the Gateway API's routes beside them."""
 
-import difflib
 from collections.abc import Sequence
 
 from daemon.kube.client import KubeClient
@@ -11,10 +10,8 @@ from daemon.meshes.istio.hosts import Arms, half_spelled
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.surveying import IstioArms
 from daemon.meshes.kuberouter import KubeRouter
-from daemon.meshes.references import Name, Plan
+from daemon.meshes.references import Name, Plan, nearly
 from daemon.placement import RouteReference
-
-_CLOSE = 0.8
 
 
 class IstioRouter(KubeRouter[Arms]):
@@ -51,8 +48,8 @@ class VirtualServices:
     def meant(self, items: Sequence[Json], *, arms: Arms) -> str:
         """See ``Routes.meant``: a destination that is nearly the canary."""
         named = {str(one): one for item in items for one in routes.destinations(item)}
-        close = difflib.get_close_matches(str(arms.canary), sorted(named), n=1, cutoff=_CLOSE)
+        close = nearly(str(arms.canary), named)
         if not close:
             return ""
-        outside = ", which Istio takes for a host outside the cluster" if half_spelled(named[close[0]].host) else ""
-        return f"; the nearest that is named is {close[0]}{outside}"
+        outside = ", which Istio takes for a host outside the cluster" if half_spelled(named[close].host) else ""
+        return f"; the nearest that is named is {close}{outside}"

@@ -1,6 +1,5 @@
 """TrafficSplits as one kind of routes of a router, and the arms of a mesh that is steered by them alone."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,15 +10,13 @@ from daemon.meshes.gatewayapi.router import ServiceArms
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair, Services
 from daemon.meshes.kuberouter import KubeRouter
 from daemon.meshes.kuberoutes import Objects
-from daemon.meshes.references import Name, Plan
+from daemon.meshes.references import Name, Plan, nearly
 from daemon.meshes.smi import trafficsplit
 from daemon.meshes.smi.elsewhere import elsewhere
 from daemon.meshes.smi.splits import Split
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import Release
 from daemon.placement import RouteReference
-
-_CLOSE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +54,8 @@ class TrafficSplitRouter(KubeRouter[ServicePair]):
 def nearest_backend(splits: Sequence[Split], arms: ServicePair) -> str:
     """A Service that is nearly the canary, for ``Routes.meant``; or nothing."""
     found = {str(one.service) for split in splits for one in split.backends if one.service is not None}
-    close = difflib.get_close_matches(str(arms.canary), sorted(found - {str(arms.baseline)}), n=1, cutoff=_CLOSE)
-    return f"; the nearest that is named is {close[0]}" if close else ""
+    close = nearly(str(arms.canary), found - {str(arms.baseline)})
+    return f"; the nearest that is named is {close}" if close else ""
 
 
 def _elsewhere(objects: Objects, /, *, arms: ServicePair, released: ServiceName, services: Services) -> tuple[str, ...]:

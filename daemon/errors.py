@@ -26,7 +26,7 @@
 Retryable or fatal is a class, never a string or a flag.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self
 
 from config.errors import Fault, first_of
@@ -172,3 +172,8 @@ class Elsewhere(PermanentError):
 
 class Blocked(PermanentError):
     """Acting would do harm, for example revert to a baseline that has no ready endpoints."""
+
+
+def first_to_retry(errors: Iterable[VerdictdError]) -> VerdictdError:
+    """Of one or more the one to tell: what can be tried again before what cannot."""
+    return min(errors, key=lambda error: not isinstance(error, TransientError))

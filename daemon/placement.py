@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from daemon.armpods import PodsByArm
-from daemon.errors import VerdictdError
+from daemon.errors import VerdictdError, first_to_retry
 
 _PLACES_TOLD = 10
 
@@ -210,6 +210,12 @@ class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     def failed(self) -> tuple[PatchedObject, ...]:
         """The objects that could not be written."""
         return tuple(one for one in self.parts if one.failure is not None)
+
+    @property
+    def failure(self) -> VerdictdError | None:
+        """Why one of them could not be, what can be tried again before what cannot; null: all were."""
+        failures = [one.failure for one in self.parts if one.failure is not None]
+        return first_to_retry(failures) if failures else None
 
     @property
     def remarks(self) -> tuple[str, ...]:

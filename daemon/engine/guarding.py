@@ -13,7 +13,7 @@ from config.settings import Limits
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.engine.handover import claimed
-from daemon.engine.patching import asked_for, first_to_retry
+from daemon.engine.patching import asked_for
 from daemon.engine.reasserting import Guard, Undone, once_more
 from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, receipt_steps
 from daemon.errors import NotFound, VerdictdError
@@ -55,10 +55,10 @@ class Guarding:
         for pause in pauses(_RETRY_SECONDS):
             try:
                 _, receipt = await once_more(self.reverting, router, release, located=located, owners=owners, steps=steps)
-                if not receipt.failed:
+                if receipt.failure is None:
                     return (*steps, *receipt_steps(receipt))
                 steps += receipt_steps(receipt)
-                raise first_to_retry(receipt.failed)
+                raise receipt.failure
             except NotFound as error:
                 return (*steps, TimedStep(step=NOTHING_TO_TAKE_BACK, at=self._clock.now(), detail=str(error)))
             except VerdictdError as error:

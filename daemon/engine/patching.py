@@ -1,6 +1,6 @@
 """Trying a patch: which failures are worth another try and how soon, and what was written over all tries."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -49,8 +49,8 @@ class Tries:
             attempts += 1
             receipt = await router.revert(release, located=located)
             written.update({part.object: part for part in receipt.parts if part.failure is None})
-            if receipt.failed:
-                raise first_to_retry(receipt.failed)
+            if receipt.failure is not None:
+                raise receipt.failure
             return receipt
 
         last = await self.several(attempt)
@@ -86,12 +86,6 @@ class Tries:
             case _:
                 first, cap = _BACKOFF_FIRST_SECONDS, BACKOFF_CAP_SECONDS
                 return doubled(attempt, first_seconds=first, cap_seconds=cap, random=self.random)
-
-
-def first_to_retry(failed: Sequence[PatchedObject]) -> VerdictdError:
-    """What can be tried again is told before what cannot."""
-    failures = [one.failure for one in failed if one.failure is not None]
-    return min(failures, key=lambda error: not isinstance(error, TransientError))
 
 
 def asked_for(error: VerdictdError) -> float:

@@ -17,14 +17,14 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Unavailable, VerdictdError
+from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Unavailable, VerdictdError, first_to_retry
 from daemon.kube.applying import applied_by
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
 from daemon.meshes.kuberoutes import Arms, Objects, Routes, decode
 from daemon.meshes.kubeundoing import KubeUndoing, key_of
 from daemon.meshes.references import Plan, identity, largest_percent, with_traffic
-from daemon.meshes.routereading import Found, Key, Route, RouteReader, first_error, settled
+from daemon.meshes.routereading import Found, Key, Route, RouteReader, settled
 from daemon.meshes.undoing import applied, differences, undo_of
 from daemon.model import Release
 from daemon.placement import (
@@ -157,7 +157,7 @@ class KubeRouter(Generic[A]):
         written = [one for one in parts if one.failure is None]
         if not written:
             if errors := [one.failure for one in parts if one.failure is not None]:
-                raise first_error(errors)
+                raise first_to_retry(errors)
             now = time.time()
             nothing = "no route that could be read gives" if beyond.unread else "no route gives"
             return PatchReceipt(
@@ -216,7 +216,7 @@ class KubeRouter(Generic[A]):
         results = await settled(self._kube.get(resource, namespace=namespace, name=name) for resource in self._reader.own)
         errors = [one for one in results if isinstance(one, VerdictdError)]
         if len(errors) == len(results):
-            raise first_error(errors)
+            raise first_to_retry(errors)
 
     def _naming(self, there: Found[A], arms: A, release: Release) -> list[Route[A]]:
         """Those that name the canary; they are remembered for the first patch."""

@@ -15,7 +15,7 @@ import msgspec
 
 from daemon.aio.clock import SystemClock
 from daemon.aio.singleflight import SingleFlight
-from daemon.errors import Forbidden, NotFound, TransientError, VerdictdError
+from daemon.errors import Forbidden, NotFound, TransientError, VerdictdError, first_to_retry
 from daemon.kube import applying
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
@@ -127,7 +127,7 @@ class RouteReader(Generic[A]):
         errors = [one for resource, one in results.items() if isinstance(one, VerdictdError) and resource not in self._beside]
         serious = [one for one in errors if not isinstance(one, NotFound)]
         if serious or len(errors) == len(self.own):
-            raise first_error(serious or errors)
+            raise first_to_retry(serious or errors)
         unread = [said for one in found for said in one.unread]
         unread += [
             f"{resource.kind}s, which may send to the same pods: {error}"
@@ -213,11 +213,6 @@ async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdE
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(call)) for call in calls]
     return [task.result() for task in tasks]
-
-
-def first_error(errors: Sequence[VerdictdError]) -> VerdictdError:
-    """What can be tried again is told before what cannot."""
-    return min(errors, key=lambda error: not isinstance(error, TransientError))
 
 
 def _route_only(item: Json) -> Json:

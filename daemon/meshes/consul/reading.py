@@ -7,10 +7,10 @@ from functools import partial
 
 from daemon.aio.backoff import jittered, pauses
 from daemon.aio.singleflight import SingleFlight
-from daemon.errors import VerdictdError
+from daemon.errors import VerdictdError, first_to_retry
 from daemon.meshes.consul.api import ConsulApi, Entries
 from daemon.meshes.consul.entries import KINDS, Entry, EntryKind
-from daemon.meshes.routereading import first_error, settled
+from daemon.meshes.routereading import settled
 from daemon.standing import Standing
 
 _UNCHANGED_SECONDS = 0.2
@@ -44,7 +44,7 @@ class EntryReader:
         results = dict(zip(asked, await settled(self._all[kind]() for kind in asked), strict=True))
         failed = tuple((kind, one) for kind, one in results.items() if isinstance(one, VerdictdError))
         if len(failed) == len(asked):
-            raise first_error([error for _, error in failed])
+            raise first_to_retry([error for _, error in failed])
         found = {kind: one for kind, one in results.items() if isinstance(one, Entries)}
         return There(
             entries=tuple(item for one in found.values() for item in one.items),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
+from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, Unavailable, VerdictdError, first_to_retry
 from daemon.meshes.consul import arms as naming
 from daemon.meshes.consul import backings, instances, routes
 from daemon.meshes.consul.api import Access, ConsulApi, modify_index
@@ -22,7 +22,6 @@ from daemon.meshes.consul.routes import Arms, Rewrite
 from daemon.meshes.consul.undoing import ConsulUndoing
 from daemon.meshes.kuberoutes import decode, encode
 from daemon.meshes.references import largest_percent, nearest, with_traffic
-from daemon.meshes.routereading import first_error
 from daemon.meshes.undoing import differences, undo_of
 from daemon.model import Release
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, PlannedObject, RouteReference, Undo, split_percent
@@ -110,7 +109,7 @@ class ConsulRouter:
         written = [one for one in parts if one.failure is None]
         if not written:
             if failures := [one.failure for one in parts if one.failure is not None]:
-                raise first_error(failures)
+                raise first_to_retry(failures)
             nothing = f"no config entry{' that could be read' if unread else ''} gives the canary anything"
             return PatchReceipt(nothing=nothing, sent_at=now, acknowledged_at=now, elsewhere=beyond, unread=unread)
         return PatchReceipt(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -423,6 +424,14 @@ async def test_a_defect_of_the_planner_is_its_entrys_failure(memory: Memory, tmp
         receipt = await routes.revert(RELEASE)
         assert [str(one.failure) for one in receipt.failed] == ["what to write could not be planned, through a defect (TypeError)"]
         assert await consul.weights() == {"v1": 100, "v2": 0}
+
+
+@pytest.mark.parametrize("odd", [{}, {"Node": {"Node": "n"}, "Service": {"ID": "a"}}, {"Node": {}, "Service": {}, "Checks": []}])
+async def test_an_answer_without_names_or_checks_is_nobodys_readiness(memory: Memory, tmp_path: Path, odd: Json) -> None:
+    async with consuls.small(memory) as consul, router_of(consul, tmp_path) as routes:
+        memory.faults["GET /v1/health/connect/web"] = [says(json.dumps([odd]))] * 2
+        said = await routes.check_baseline(RELEASE)
+        assert said.startswith("how many instances the baseline has is not known: there may be some, which could not be asked for")
 
 
 async def test_what_is_hidden_from_us_is_neither_good_news_nor_a_reason_to_block(memory: Memory, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.errors import Refused
-from daemon.meshes.istio import routes, virtualservice
+from daemon.meshes.istio import redirecting, routes, virtualservice
 from daemon.meshes.istio.hosts import Arms, Destination, Shared, normal, service_of, spelled
 from daemon.meshes.ports import Port
 from daemon.meshes.references import Plan, largest_percent, with_traffic
@@ -437,3 +437,19 @@ def foreign(route: Json) -> Json:
 
 def total(route: Json) -> int:
     return sum(target.get("weight") or 0 for target in route["route"])
+
+
+def test_an_object_of_a_thousand_routes_is_read_once_and_not_once_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    http = [{"route": [to(host="web-canary", port=80)]} for _ in range(1000)]
+    read = 0
+
+    def counted(virtual_service: Json) -> Any:
+        nonlocal read
+        read += 1
+        return routes.routes(virtual_service)
+
+    for module in (redirecting, virtualservice):
+        monkeypatch.setattr(module, "routes", counted)
+    after = taken_back(vs(http=http), HOSTS)["spec"]["http"]
+    assert {one["route"][0]["destination"]["host"] for one in after} == {"web-stable"}
+    assert read < 10

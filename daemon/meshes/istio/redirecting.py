@@ -7,6 +7,7 @@ is kept and may tell a version is listed.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from daemon.meshes.istio.hosts import Arms, normal, spelled
 from daemon.meshes.istio.routes import Route, Target, domain_in, routes
@@ -25,13 +26,37 @@ class Step:
     refusal: str = ""
 
 
-def redirect(route: Route, targets: Sequence[Target], arms: Arms, virtual_service: Json) -> Step:
+class Around:
+    """What an object says of the baseline, whichever of its routes is asked about: read once, since there may be a thousand."""
+
+    def __init__(self, virtual_service: Json, arms: Arms) -> None:
+        self.namespace, _ = identity(virtual_service)
+        self._virtual_service = virtual_service
+        self._arms = arms
+
+    @cached_property
+    def domain(self) -> str:
+        """The cluster's, as the object or the release writes it; else empty."""
+        return domain_in(self._virtual_service) or self._arms.domain
+
+    def baselines(self, protocol: str) -> Sequence[Target]:
+        """Its entries of the baseline by this protocol."""
+        return self._baselines.get(protocol, ())
+
+    @cached_property
+    def _baselines(self) -> dict[str, list[Target]]:
+        found: dict[str, list[Target]] = {}
+        for route in routes(self._virtual_service):
+            found.setdefault(route.protocol, []).extend(one for one in route.targets if self._arms.is_baseline(one.named))
+        return found
+
+
+def redirect(route: Route, targets: Sequence[Target], arms: Arms, around: Around) -> Step:
     """These entries of the route name the baseline from now on."""
-    if refusals := [why for target in targets if (why := _why_not(route, target, arms, virtual_service))]:
+    if refusals := [why for target in targets if (why := _why_not(route, target, arms, around))]:
         return Step(refusal=refusals[0])
-    others = [one for other in routes(virtual_service) if other.protocol == route.protocol for one in other.targets]
-    baseline = next((one for one in others if arms.is_baseline(one.named)), None)
-    authority = _authority(route, arms, virtual_service)
+    baseline = next(iter(around.baselines(route.protocol)), None)
+    authority = _authority(route, arms, around)
     headers = [] if baseline is None else [one for target in targets for one in _request_headers(target, like=baseline)]
     kept = _kept(route, [] if baseline is not None else targets)
     named = " and ".join(dict.fromkeys(str(target.named) for target in targets))
@@ -40,7 +65,7 @@ def redirect(route: Route, targets: Sequence[Target], arms: Arms, virtual_servic
     return Step(
         tests=tuple(map(same, targets)),
         writes=(
-            *(write(f"{target.pointer}/destination", _to_baseline(route, target, arms, virtual_service)) for target in targets),
+            *(write(f"{target.pointer}/destination", _to_baseline(route, target, arms, around)) for target in targets),
             *authority,
             *headers,
         ),
@@ -53,27 +78,26 @@ def same(target: Target) -> Json:
     return {"op": "test", "path": f"{target.pointer}/destination", "value": target.raw["destination"]}
 
 
-def _to_baseline(route: Route, target: Target, arms: Arms, virtual_service: Json) -> Json:
-    namespace, _ = identity(virtual_service)
+def _to_baseline(route: Route, target: Target, arms: Arms, around: Around) -> Json:
     before: Json = target.raw["destination"]
     after = {key: value for key, value in before.items() if key != "subset"}
     if arms.baseline.subset is not None:
         after["subset"] = arms.baseline.subset
     if target.named.host == arms.baseline.host:
         return after
-    domain = domain_in(virtual_service) or arms.domain
-    after["host"] = spelled(arms.baseline.host, like=str(before.get("host", "")), namespace=namespace, domain=domain)
-    port = _port(route, target, arms, virtual_service)
+    like = str(before.get("host", ""))
+    after["host"] = spelled(arms.baseline.host, like=like, namespace=around.namespace, domain=around.domain)
+    port = _port(route, target, arms, around)
     after.pop("port", None)
     return {**after, "port": port} if port else after
 
 
-def _port(route: Route, target: Target, arms: Arms, virtual_service: Json) -> Json | None:
+def _port(route: Route, target: Target, arms: Arms, around: Around) -> Json | None:
     """Another Service may listen elsewhere: the object itself says where, if it names the baseline; else the Services do."""
     before: Json | None = target.raw["destination"].get("port")
     if target.named.host == arms.baseline.host:
         return before
-    ports = _named_ports(route, arms, virtual_service)
+    ports = _named_ports(route, around)
     if ports:
         return before if before in ports else ports[0]
     there, named = arms.ports.get(arms.baseline.host), arms.ports.get(target.named.host, ())
@@ -84,37 +108,29 @@ def _port(route: Route, target: Target, arms: Arms, virtual_service: Json) -> Js
     return None if found is None else {"number": found}
 
 
-def _why_not(route: Route, target: Target, arms: Arms, virtual_service: Json) -> str:
+def _why_not(route: Route, target: Target, arms: Arms, around: Around) -> str:
     """Why this entry cannot name the baseline, where that is sure; else empty."""
     before = target.raw["destination"].get("port")
-    if before is None or _named_ports(route, arms, virtual_service) or _port(route, target, arms, virtual_service) is not None:
+    if before is None or _named_ports(route, around) or _port(route, target, arms, around) is not None:
         return ""
     there = ", ".join(str(one.number) for one in arms.ports.get(arms.baseline.host, ()))
     here = f"{before.get('number')} of {target.named.host}"
     return f"which port of {arms.baseline.host} serves what {here} does is not clear ({there or 'none'})"
 
 
-def _named_ports(route: Route, arms: Arms, virtual_service: Json) -> list[Json | None]:
+def _named_ports(route: Route, around: Around) -> list[Json | None]:
     """On which ports the object sends to the baseline by the same protocol; null for an entry that does not say."""
-    return [
-        other.raw["destination"].get("port")
-        for one in routes(virtual_service)
-        if one.protocol == route.protocol
-        for other in one.targets
-        if arms.is_baseline(other.named)
-    ]
+    return [one.raw["destination"].get("port") for one in around.baselines(route.protocol)]
 
 
-def _authority(route: Route, arms: Arms, virtual_service: Json) -> list[Json]:
+def _authority(route: Route, arms: Arms, around: Around) -> list[Json]:
     """The canary's name as the authority of requests would be a name that the baseline need not know."""
-    namespace, _ = identity(virtual_service)
     rewrite = route.raw.get("rewrite")
     before = str(rewrite.get("authority") or "") if isinstance(rewrite, dict) else ""
     host, colon, port = before.partition(":")
-    if not before or arms.canary.host == arms.baseline.host or normal(host, namespace=namespace) != arms.canary.host:
+    if not before or arms.canary.host == arms.baseline.host or normal(host, namespace=around.namespace) != arms.canary.host:
         return []
-    domain = domain_in(virtual_service) or arms.domain
-    after = spelled(arms.baseline.host, like=host, namespace=namespace, domain=domain)
+    after = spelled(arms.baseline.host, like=host, namespace=around.namespace, domain=around.domain)
     return [write(f"{route.pointer}/rewrite/authority", f"{after}{colon}{port}")]
 
 

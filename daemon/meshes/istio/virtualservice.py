@@ -10,7 +10,7 @@ from daemon.errors import Refused
 from daemon.meshes.istio import redirecting
 from daemon.meshes.istio.hosts import Arms
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
-from daemon.meshes.istio.redirecting import Step
+from daemon.meshes.istio.redirecting import Around, Step
 from daemon.meshes.istio.routes import MIRROR_SHARES, Mirror, Route, Target, dicts, is_delegate, routes
 from daemon.meshes.references import Json, Plan, guarded, identity, write
 from daemon.placement import ObjectName, RouteChange, RouteReference
@@ -20,6 +20,7 @@ def references(virtual_service: Json, *, arms: Arms) -> tuple[RouteReference, ..
     """Every place that names the canary, those with a weight of 0 included; with why, where it cannot be pointed elsewhere."""
     namespace, name = identity(virtual_service)
     item = ObjectName(kind=VIRTUAL_SERVICES.kind, namespace=namespace, name=name)
+    around = Around(virtual_service, arms)
     found: list[RouteReference] = []
     for route in routes(virtual_service):
         named = [target for target in route.targets if arms.is_canary(target.named)]
@@ -27,7 +28,7 @@ def references(virtual_service: Json, *, arms: Arms) -> tuple[RouteReference, ..
         mirrors = [mirror for mirror in route.mirrors if arms.is_canary(mirror.named)]
         if not named and not both and not mirrors:
             continue  # as nearly all routes of a cluster
-        refusal = _shift(route, arms, virtual_service).refusal or _unshare(route, arms, virtual_service).refusal
+        refusal = _shift(route, arms, around).refusal or _unshare(route, arms, around).refusal
         place = route.place + (" (no weights)" if route.is_without_weights else "")
         place += f" (it stays: {refusal})" if refusal else ""
         if named:
@@ -47,10 +48,11 @@ def revert(virtual_service: Json, *, arms: Arms) -> Plan:
         Refused: nothing can be written here though the canary gets traffic: the weights that would be written are none (the API
             server itself takes negative ones), or no port of the baseline's is surely the right one.
     """
+    around = Around(virtual_service, arms)
     steps: list[Step] = []
     refusals: list[str] = []
     for route in routes(virtual_service):
-        shift, unshare = _shift(route, arms, virtual_service), _unshare(route, arms, virtual_service)
+        shift, unshare = _shift(route, arms, around), _unshare(route, arms, around)
         all_moved = bool(shift.writes) and _only_by_canary(route, arms)
         steps += [shift, unshare, _drop_mirrors(route, arms, virtual_service, all_moved=all_moved)]
         refusals += [f"{route.place}: {one.refusal}" for one in (shift, unshare) if one.refusal]
@@ -65,7 +67,7 @@ def revert(virtual_service: Json, *, arms: Arms) -> Plan:
     )
 
 
-def _shift(route: Route, arms: Arms, virtual_service: Json) -> Step:
+def _shift(route: Route, arms: Arms, around: Around) -> Step:
     canaries = [target for target in route.targets if arms.is_canary(target.named)]
     moved = sum(route.share(target) for target in canaries)
     if moved == 0:
@@ -74,7 +76,7 @@ def _shift(route: Route, arms: Arms, virtual_service: Json) -> Step:
     beside = [target for target in route.targets if arms.is_baseline(target.named)]
     baseline = max(beside, key=route.share, default=None)
     if baseline is None:
-        return redirecting.redirect(route, canaries, arms, virtual_service)
+        return redirecting.redirect(route, canaries, arms, around)
     weights = [0 if target in canaries else route.share(target) + (moved if target is baseline else 0) for target in route.targets]
     if min(weights) < 0 or sum(weights) <= 0:
         return Step(refusal=f"the weights would become {weights}: mend the VirtualService")
@@ -85,10 +87,10 @@ def _shift(route: Route, arms: Arms, virtual_service: Json) -> Step:
     )
 
 
-def _unshare(route: Route, arms: Arms, virtual_service: Json) -> Step:
+def _unshare(route: Route, arms: Arms, around: Around) -> Step:
     """What goes to the pods of both arms together goes to the baseline's alone."""
     shared = [one for one in route.targets if arms.shared_percent(one.named) > 0 and route.share(one) > 0]
-    return redirecting.redirect(route, shared, arms, virtual_service) if shared else Step()
+    return redirecting.redirect(route, shared, arms, around) if shared else Step()
 
 
 def _only_by_canary(route: Route, arms: Arms) -> bool:

@@ -58,6 +58,6 @@ NOMAD = MeshKind(
         "been promoted is refused"
     ),
     arms="`workload`: the job; what counts requests tells its arms by `service`: the cluster",
-    proven="a stub, by what an agent of 1.6.1 was seen to answer and by its documented API; no Nomad is built here, for its licence",
+    proven="a stub, by what an agent of 1.6.1 was seen to answer and its documented API; no Nomad is built here, for its licence",
     notes=NOTES,
 )

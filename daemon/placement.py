@@ -3,8 +3,8 @@
 Values that routers give and the engine keeps; each says itself in one line, where a person is told.
 """
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal, Self
 
 import msgspec
 
@@ -200,6 +200,29 @@ class PatchReceipt(msgspec.Struct, frozen=True, kw_only=True):
     nothing: str = ""
     elsewhere: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        parts: Sequence[PatchedObject],
+        *,
+        nothing: str,
+        now: float,
+        elsewhere: tuple[str, ...] = (),
+        unread: tuple[str, ...] = (),
+    ) -> Self:
+        """The receipt of these objects; of none it says ``nothing``, at ``now``. Raises why they failed, where all of them did."""
+        failures = [one.failure for one in parts if one.failure is not None]
+        if failures and len(failures) == len(parts):
+            raise first_to_retry(failures)
+        return cls(
+            parts=tuple(parts),
+            sent_at=min((one.sent_at for one in parts if one.failure is None), default=now),
+            acknowledged_at=max((one.acknowledged_at for one in parts if one.failure is None), default=now),
+            nothing="" if parts else nothing,
+            elsewhere=elsewhere,
+            unread=unread,
+        )
 
     @property
     def changed(self) -> bool:

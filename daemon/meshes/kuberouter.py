@@ -154,26 +154,8 @@ class KubeRouter(Generic[A]):
             there = await self._all(release)
             beyond = replace(beyond, unread=tuple(dict.fromkeys((*there.unread, *beyond.unread))))
             parts = await self._take_back(((one.key, one.item) for one in self._naming(there, arms, release)), arms)
-        written = [one for one in parts if one.failure is None]
-        if not written:
-            if errors := [one.failure for one in parts if one.failure is not None]:
-                raise first_to_retry(errors)
-            now = time.time()
-            nothing = "no route that could be read gives" if beyond.unread else "no route gives"
-            return PatchReceipt(
-                nothing=f"{nothing} the canary anything",
-                sent_at=now,
-                acknowledged_at=now,
-                elsewhere=beyond.elsewhere,
-                unread=beyond.unread,
-            )
-        return PatchReceipt(
-            parts=parts,
-            sent_at=min(one.sent_at for one in written),
-            acknowledged_at=max(one.acknowledged_at for one in written),
-            elsewhere=beyond.elsewhere,
-            unread=beyond.unread,
-        )
+        nothing = f"no route{' that could be read' if beyond.unread else ''} gives the canary anything"
+        return PatchReceipt.of(parts, nothing=nothing, now=time.time(), elsewhere=beyond.elsewhere, unread=beyond.unread)
 
     async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan``. Nothing is written, so that what is watched is good enough."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, Unavailable, VerdictdError, first_to_retry
+from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.meshes.consul import arms as naming
 from daemon.meshes.consul import backings, instances, routes
 from daemon.meshes.consul.api import Access, ConsulApi, modify_index
@@ -106,19 +106,8 @@ class ConsulRouter:
             PatchedObject(object=ObjectName(kind=kind, name=f"every {kind}"), failure=error, sent_at=now, acknowledged_at=now)
             for kind, error in there.failed
         ]
-        written = [one for one in parts if one.failure is None]
-        if not written:
-            if failures := [one.failure for one in parts if one.failure is not None]:
-                raise first_to_retry(failures)
-            nothing = f"no config entry{' that could be read' if unread else ''} gives the canary anything"
-            return PatchReceipt(nothing=nothing, sent_at=now, acknowledged_at=now, elsewhere=beyond, unread=unread)
-        return PatchReceipt(
-            parts=tuple(parts),
-            sent_at=min(one.sent_at for one in written),
-            acknowledged_at=max(one.acknowledged_at for one in written),
-            elsewhere=beyond,
-            unread=unread,
-        )
+        nothing = f"no config entry{' that could be read' if unread else ''} gives the canary anything"
+        return PatchReceipt.of(parts, nothing=nothing, now=now, elsewhere=beyond, unread=unread)
 
     async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan``."""

@@ -90,14 +90,8 @@ class NomadRouter:
             parts.append(part)
             if part.failure is not None:
                 break
-        written = [one for one in parts if one.failure is None]
-        if not written:
-            if (failure := next((one.failure for one in parts), None)) is not None:
-                raise failure
-            now = time.time()
-            nothing = f"job {arms.job} has gone on from version {arms.version}, or its deployment was ended"
-            return PatchReceipt(nothing=nothing, sent_at=now, acknowledged_at=now)
-        return PatchReceipt(parts=tuple(parts), sent_at=written[0].sent_at, acknowledged_at=written[-1].acknowledged_at)
+        nothing = f"job {arms.job} has gone on from version {arms.version}, or its deployment was ended"
+        return PatchReceipt.of(parts, nothing=nothing, now=time.time())
 
     async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan``."""

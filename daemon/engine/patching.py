@@ -41,14 +41,14 @@ class Tries:
 
     async def patch(self, router: TrafficRouter, release: Release, *, located: str) -> Patched:
         """Try until all is written, or what is left is sure to fail, or it was tried ``limits.revert_attempts`` times."""
-        written: dict[ObjectName, PatchedObject] = {}
+        written: dict[tuple[ObjectName, str], PatchedObject] = {}
         attempts = 0
 
         async def attempt() -> PatchReceipt:
             nonlocal attempts
             attempts += 1
             receipt = await router.revert(release, located=located)
-            written.update({part.object: part for part in receipt.parts if part.failure is None})
+            written.update({_which(part): part for part in receipt.parts if part.failure is None})
             if receipt.failure is not None:
                 raise receipt.failure
             return receipt
@@ -86,6 +86,11 @@ class Tries:
             case _:
                 first, cap = _BACKOFF_FIRST_SECONDS, BACKOFF_CAP_SECONDS
                 return doubled(attempt, first_seconds=first, cap_seconds=cap, random=self.random)
+
+
+def _which(part: PatchedObject) -> tuple[ObjectName, str]:
+    """Kinds of two groups may have one name, as HTTPRoute has."""
+    return part.object, part.undo.resource if part.undo is not None else ""
 
 
 def asked_for(error: VerdictdError) -> float:

@@ -1,5 +1,6 @@
 """The revert procedure against a router that answers what it is told, on a clock that nobody waits for."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from daemon.engine import reverting
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import Blocked, Conflict, Forbidden, NotFound, Refused, Throttled, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, ArmSpec, Release, TimedStep
-from daemon.placement import PatchReceipt
+from daemon.placement import PatchReceipt, Undo
 from tests.hand.clock import HandClock
 from tests.hand.routers import FakeRouter, names_of, partly, written
 
@@ -135,6 +136,16 @@ async def test_an_object_that_could_not_be_written_is_tried_again_and_all_that_w
     assert (outcome.action, outcome.attempts) == (Action.REVERT, 3)
     [sent] = [step for step in outcome.steps if step.step == reverting.PATCH_SENT]
     assert sent.detail == "one: v2 -> v1; three: v2 -> v1; web: v2 -> v1"
+
+
+async def test_objects_of_one_name_in_two_groups_are_both_told(clock: HandClock) -> None:
+    """As HTTPRoutes are, which are the Gateway API's and Linkerd's."""
+    one = written(clock, "web")
+    undos = [Undo(object=one.object, values=(), resource=f"httproutes.{group}") for group in ("gateway.example", "policy.example")]
+    both = PatchReceipt(parts=tuple(msgspec.structs.replace(one, undo=undo) for undo in undos), sent_at=1.0, acknowledged_at=1.0)
+    outcome = await run(FakeRouter(clock, patches=[both]))
+    [sent] = [step for step in outcome.steps if step.step == reverting.PATCH_SENT]
+    assert sent.detail == "web: v2 -> v1; web: v2 -> v1"
 
 
 async def test_what_was_written_stands_and_is_told_where_another_object_is_sure_to_fail(clock: HandClock) -> None:

@@ -59,7 +59,8 @@ FAULTS: tuple[Fault, ...] = (
         found=((Code.SLOW_SAMPLES, "samples are 21 s apart"),),
         interval="21s",
         scrapes=2,
-        observe_seconds=30.0,
+        # A canary's next scrape is waited for, once.
+        observe_seconds=50.0,
     ),
     Fault(
         name="Samples come late",

@@ -6,22 +6,21 @@ shorter list. And it answers 500 to what is merely invalid, as to a server witho
 
 import re
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 from yarl import URL
 
-from daemon.aio.credentials import Credentials, Identity
 from daemon.aio.httpclient import HttpClient, WholeAnswer, base_url
 from daemon.errors import Conflict, Refused, Unavailable
 from daemon.meshes.consul.entries import Entry, EntryKind, of_api, text
+from daemon.meshes.consul.mesh import CONNECTIONS, WATCHES, ConsulMesh
+from daemon.meshes.httpmesh import identity_of
 from daemon.meshes.references import Json
 
 WAIT_SECONDS = 60.0
 """How long a question for changes is held open where nothing changes; Consul adds up to a sixteenth."""
-CONNECTIONS = 8
-WATCHES = 3
 _MAX_BYTES = 64 * 1024 * 1024
 _CONSULS = frozenset({"createindex", "modifyindex", "hash"})
 """Fields that it adds to an entry, without underscores; they are not sent back."""
@@ -31,55 +30,6 @@ _INVALID = re.compile(
 )
 
 T = TypeVar("T")
-
-
-class Access(Protocol):
-    """Where Consul is and who we are to it, as the mesh's settings have it."""
-
-    @property
-    def address(self) -> str:
-        """Base URL of an agent or a server."""
-        ...
-
-    @property
-    def token_file(self) -> str | None:
-        """Holds an ACL token."""
-        ...
-
-    @property
-    def ca_file(self) -> str | None:
-        """PEM bundle to trust in place of the system's."""
-        ...
-
-    @property
-    def client_certificate_file(self) -> str | None:
-        """PEM, what we show."""
-        ...
-
-    @property
-    def client_key_file(self) -> str | None:
-        """PEM, its key."""
-        ...
-
-    @property
-    def datacenter(self) -> str | None:
-        """Whose entries; null: the agent's own."""
-        ...
-
-    @property
-    def namespace(self) -> str | None:
-        """Consul Enterprise's; null: none is named."""
-        ...
-
-    @property
-    def partition(self) -> str | None:
-        """Consul Enterprise's; null: none is named."""
-        ...
-
-    @property
-    def request_timeout_seconds(self) -> float:
-        """For one answer."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,19 +92,11 @@ class ConsulApi:
         InvalidInput: a setting cannot be used; its path begins with ``setting``.
     """
 
-    def __init__(self, access: Access, *, setting: str) -> None:
-        self._url = base_url(access.address, path=f"{setting}.address")
-        identity = Identity(
-            Credentials(
-                token_file=access.token_file,
-                ca_file=access.ca_file,
-                client_certificate_file=access.client_certificate_file,
-                client_key_file=access.client_key_file,
-                setting=setting,
-            )
-        )
-        self._is_anonymous = access.token_file is None
-        places = (("dc", access.datacenter), ("ns", access.namespace), ("partition", access.partition))
+    def __init__(self, settings: ConsulMesh, *, setting: str) -> None:
+        self._url = base_url(settings.address, path=f"{setting}.address")
+        identity = identity_of(settings, setting=setting)
+        self._is_anonymous = settings.token_file is None
+        places = (("dc", settings.datacenter), ("ns", settings.namespace), ("partition", settings.partition))
         self._places = {name: value for name, value in places if value is not None}
 
         def client(*, connections: int, seconds: float) -> HttpClient:
@@ -166,8 +108,8 @@ class ConsulApi:
                 identity=identity,
             )
 
-        self._client = client(connections=CONNECTIONS, seconds=access.request_timeout_seconds)
-        patience = WAIT_SECONDS * (1 + 1 / 16) + access.request_timeout_seconds
+        self._client = client(connections=CONNECTIONS, seconds=settings.request_timeout_seconds)
+        patience = WAIT_SECONDS * (1 + 1 / 16) + settings.request_timeout_seconds
         self._waiting = client(connections=WATCHES, seconds=patience)
 
     async def close(self) -> None:

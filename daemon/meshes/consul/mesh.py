@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from config.settings import BaseUrl, FileName, Mesh, Positive
+from config.settings import BaseUrl
 from daemon.meshes.consul.telemetry import SCHEMA
 from daemon.meshes.envoy.controlplane import heard_of
 from daemon.meshes.envoy.mesh import CONNECTIONS_NOTE, GRPC_NOTE
+from daemon.meshes.httpmesh import HttpMesh
 from daemon.meshes.kind import MeshKind, Router
 
 if TYPE_CHECKING:
@@ -16,18 +17,10 @@ if TYPE_CHECKING:
 _Named = Annotated[str, Meta(min_length=1)]
 
 
-class ConsulMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="consul", tag_field="kind"):
+class ConsulMesh(HttpMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="consul", tag_field="kind"):
     """Consul's service mesh anywhere (machines, Nomad): config entries over its HTTP API, written with check-and-set."""
 
     address: Annotated[BaseUrl, Meta(description="Base URL of an agent or a server, e.g. http://127.0.0.1:8500.")]
-    token_file: Annotated[FileName | None, Meta(description="A file holding an ACL token, read anew for each request.")] = None
-    ca_file: Annotated[FileName | None, Meta(description="PEM bundle to trust in place of the system's; read anew too.")] = None
-    client_certificate_file: Annotated[
-        FileName | None, Meta(description="PEM: what we show where it asks for certificates; read anew when it changes.")
-    ] = None
-    client_key_file: Annotated[
-        FileName | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
-    ] = None
     datacenter: Annotated[
         _Named | None, Meta(description="Whose config entries are read and written; default the agent's own datacenter.")
     ] = None
@@ -37,12 +30,6 @@ class ConsulMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
     partition: Annotated[
         _Named | None, Meta(description="Consul Enterprise: of the arms and of the entries that are read; default none is named.")
     ] = None
-    request_timeout_seconds: Annotated[Positive, Meta(description="Longest wait for an answer.")] = 5.0
-
-    def __post_init__(self) -> None:
-        """Refuse a key that nothing would be shown with."""
-        if self.client_key_file is not None and self.client_certificate_file is None:
-            raise ValueError("client_key_file is given and client_certificate_file is not; give both or none")
 
 
 def _router(settings: ConsulMesh, /, *, kube: "KubeClient", name: str) -> Router:
@@ -65,11 +52,14 @@ NOTES = (
     "A denied intention is a 403 at who asks, and counts as served.",
 )
 
+CONNECTIONS = 8
+WATCHES = 3
+
 CONSUL = MeshKind(
     settings=ConsulMesh,
     router=_router,
     telemetry=SCHEMA,
-    connections=11,
+    connections=CONNECTIONS + WATCHES,
     control_plane=heard_of("Consul"),
     routes=(
         "config entries over HTTP: splits of service-splitter, destinations of service-router, redirects and default subsets of "

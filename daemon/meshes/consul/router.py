@@ -13,10 +13,11 @@ from functools import partial
 from daemon.errors import Blocked, Conflict, InvalidInput, NotFound, Refused, Unavailable, VerdictdError
 from daemon.meshes.consul import arms as naming
 from daemon.meshes.consul import backings, instances, routes
-from daemon.meshes.consul.api import Access, ConsulApi, modify_index
+from daemon.meshes.consul.api import ConsulApi, modify_index
 from daemon.meshes.consul.arms import Located
 from daemon.meshes.consul.elsewhere import elsewhere
 from daemon.meshes.consul.entries import DEFAULT, KINDS, Entry, edited
+from daemon.meshes.consul.mesh import ConsulMesh
 from daemon.meshes.consul.reading import EntryReader, There
 from daemon.meshes.consul.routes import Arms, Rewrite
 from daemon.meshes.consul.undoing import ConsulUndoing
@@ -37,16 +38,16 @@ class ConsulRouter:
     """The config entries of one Consul. Implements ``TrafficRouter``, ``RouteEditor`` and ``RouteFollower``.
 
     Args:
-        access: where it is.
+        settings: where it is.
         setting: where that stands in the settings.
     """
 
-    def __init__(self, access: Access, *, setting: str) -> None:
-        self._api = ConsulApi(access, setting=setting)
+    def __init__(self, settings: ConsulMesh, *, setting: str) -> None:
+        self._api = ConsulApi(settings, setting=setting)
         self._undoing = ConsulUndoing(self._api)
         self._reader = EntryReader(self._api)
-        self._named = partial(naming.named, namespace=access.namespace or DEFAULT, partition=access.partition or DEFAULT)
-        there = [f"{word} {name}" for word, name in (("namespace", access.namespace), ("partition", access.partition)) if name]
+        self._named = partial(naming.named, namespace=settings.namespace or DEFAULT, partition=settings.partition or DEFAULT)
+        there = [f"{word} {name}" for word, name in (("namespace", settings.namespace), ("partition", settings.partition)) if name]
         self._beyond = (f"config entries of others than {' and '.join(there)}",) if there else ()
 
     async def close(self) -> None:

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import msgspec
 from yarl import URL
 
-from daemon.aio.credentials import Credentials, Identity
 from daemon.aio.httpclient import HttpClient, base_url
 from daemon.errors import Conflict, Failing, Forbidden, NotFound, Unreadable, VerdictdError
+from daemon.meshes.httpmesh import identity_of
 from daemon.meshes.nomad.mesh import CONNECTIONS, NomadMesh
 
 _OWN_HEADER: Final = "X-Nomad-Token"
@@ -96,20 +96,12 @@ class NomadApi:
         self._url = base_url(settings.address, path=f"{setting}.address")
         places = (("region", settings.region), ("namespace", settings.namespace))
         self._places = {name: value for name, value in places if value is not None}
-        credentials = Credentials(
-            token_file=settings.token_file,
-            token_header=_OWN_HEADER,
-            ca_file=settings.ca_file,
-            client_certificate_file=settings.client_certificate_file,
-            client_key_file=settings.client_key_file,
-            setting=setting,
-        )
         self._client = HttpClient(
             setting=f"{setting}.address",
             connections=CONNECTIONS,
             timeout_seconds=settings.request_timeout_seconds,
             max_answer_bytes=_MAX_BYTES,
-            identity=Identity(credentials),
+            identity=identity_of(settings, setting=setting, token_header=_OWN_HEADER),
         )
 
     async def close(self) -> None:

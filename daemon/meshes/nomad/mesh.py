@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from config.settings import BaseUrl, FileName, Mesh, Positive
+from config.settings import BaseUrl
 from daemon.meshes.envoy.signs import ARM_SIGNS
 from daemon.meshes.envoy.telemetry import SCHEMA
+from daemon.meshes.httpmesh import HttpMesh
 from daemon.meshes.kind import MeshKind, Router
 
 if TYPE_CHECKING:
@@ -15,26 +16,12 @@ if TYPE_CHECKING:
 _Named = Annotated[str, Meta(min_length=1)]
 
 
-class NomadMesh(Mesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="nomad", tag_field="kind"):
+class NomadMesh(HttpMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="nomad", tag_field="kind"):
     """Nomad's deployments with canaries, whose share is that of their allocations: failed over its HTTP API."""
 
     address: Annotated[BaseUrl, Meta(description="Base URL of an agent, e.g. http://127.0.0.1:4646.")]
-    token_file: Annotated[FileName | None, Meta(description="A file holding an ACL token, read anew for each request.")] = None
-    ca_file: Annotated[FileName | None, Meta(description="PEM bundle to trust in place of the system's; read anew too.")] = None
-    client_certificate_file: Annotated[
-        FileName | None, Meta(description="PEM: what we show where it asks for certificates; read anew when it changes.")
-    ] = None
-    client_key_file: Annotated[
-        FileName | None, Meta(description="PEM: its key, without a passphrase; default: it stands in client_certificate_file too.")
-    ] = None
     region: Annotated[_Named | None, Meta(description="Whose jobs; default the agent's own region.")] = None
     namespace: Annotated[_Named | None, Meta(description="Nomad's, of the jobs; default none is named.")] = None
-    request_timeout_seconds: Annotated[Positive, Meta(description="Longest wait for an answer.")] = 5.0
-
-    def __post_init__(self) -> None:
-        """Refuse a key that nothing would be shown with."""
-        if self.client_key_file is not None and self.client_certificate_file is None:
-            raise ValueError("client_key_file is given and client_certificate_file is not; give both or none")
 
 
 def _router(settings: NomadMesh, /, *, kube: "KubeClient", name: str) -> Router:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 
 async def publish(url: str, subject: bytes, body: bytes, *, headers: Mapping[bytes, bytes] | None = None) -> None:
-    """Publish one message; returns when the server has taken it."""
+    """Publish one message; returns when its stream has taken it."""
     block = None
     if headers is not None:
         block = b"NATS/1.0\r\n" + b"".join(b"%b: %b\r\n" % pair for pair in headers.items()) + b"\r\n"
@@ -13,17 +13,24 @@ async def publish(url: str, subject: bytes, body: bytes, *, headers: Mapping[byt
 
 
 async def publish_block(url: str, subject: bytes, body: bytes, *, block: bytes | None) -> None:
-    """Publish one message whose headers are these bytes, whatever they are."""
+    """Publish one message whose headers are these bytes, whatever they are; returns when its stream has taken it.
+
+    The broker's own "+OK" would be too early: what another connection sends then can still stand before it in the stream.
+    """
     host, _, port = url.removeprefix("nats://").rpartition(":")
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection(host, int(port))
         await reader.readline()
-        writer.write(b'CONNECT {"verbose":true,"headers":true,"protocol":1}\r\n')
-        assert await reader.readline() == b"+OK\r\n"
+        writer.write(b'CONNECT {"verbose":true,"headers":true,"protocol":1}\r\nSUB _INBOX.raw.taken 1\r\n')
         if block is None:
-            writer.write(b"PUB %b %d\r\n%b\r\n" % (subject, len(body), body))
+            writer.write(b"PUB %b _INBOX.raw.taken %d\r\n%b\r\n" % (subject, len(body), body))
         else:
-            writer.write(b"HPUB %b %d %d\r\n%b%b\r\n" % (subject, len(block), len(block) + len(body), block, body))
-        assert await reader.readline() == b"+OK\r\n"
+            sizes = b"%d %d" % (len(block), len(block) + len(body))
+            writer.write(b"HPUB %b _INBOX.raw.taken %b\r\n%b%b\r\n" % (subject, sizes, block, body))
+        for _ in ("connected", "subscribed", "published"):
+            assert await reader.readline() == b"+OK\r\n"
+        assert (await reader.readline()).startswith(b"MSG _INBOX.raw.taken 1 ")
+        answer = await reader.readline()
+        assert b'"stream":' in answer, answer
         writer.close()
         await writer.wait_closed()

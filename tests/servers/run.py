@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import fcntl
+import functools
 import os
 import random
 import signal
 import socket
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -82,12 +85,13 @@ class Process:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Loopback ports that nobody listens on, each given out once in this test run."""
+    """Loopback ports that nobody listens on. Each is this process's until it ends: also while nobody listens on it yet, or any
+    more, no other test process of this machine is given it."""
     chosen: list[int] = []
     for port in random.sample(PORTS, k=len(PORTS)):
         if len(chosen) == count:
             break
-        if port not in _given and _is_free(port):
+        if port not in _given and _reserved(port) and _is_free(port):
             _given.add(port)
             chosen.append(port)
     if len(chosen) < count:
@@ -197,6 +201,21 @@ def _exists(pid: int) -> bool:
         return False
     except PermissionError:
         return True
+    return True
+
+
+@functools.cache
+def _reservations() -> int:
+    """A file of which each port has a byte. It is never closed: with it all locks of this process would go."""
+    return os.open(Path(tempfile.gettempdir()) / f"verdictd-test-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+def _reserved(port: int) -> bool:
+    """Whether the port is ours now. The system gives the lock back when this process ends, however it does."""
+    try:
+        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
     return True
 
 

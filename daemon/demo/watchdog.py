@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import aiohttp
 import msgspec
@@ -26,12 +25,19 @@ _ANSWER_SECONDS = 5.0
 _T = TypeVar("_T")
 
 
-def settings(*, edge: Edge, folder: Path, port: int) -> dict[str, Any]:
+class _Started(msgspec.Struct):
+    """The line of its log that says where it listens."""
+
+    event: Literal["started"]
+    http: str
+
+
+def settings(*, edge: Edge, folder: Path) -> dict[str, Any]:
     """The settings document: one Envoy mesh, sampled four times a second, and a policy for people in a hurry."""
     return {
         "cluster": CLUSTER,
         "nats": {"url": "embedded", "data_dir": str(folder / "nats")},
-        "http": {"listen": f"127.0.0.1:{port}"},
+        "http": {"listen": "127.0.0.1:0"},
         "telemetry": {
             MESH: {"kind": "envoy", "endpoints": [edge.admin], "histograms": "bins", "tick_seconds": TICK_SECONDS},
         },
@@ -103,17 +109,14 @@ class Watchdog:
 @asynccontextmanager
 async def watchdog(*, edge: Edge, folder: Path) -> AsyncIterator[Watchdog]:
     """Run verdictd for the length of a ``with`` block."""
-    port = _free_port()
-    document = settings(edge=edge, folder=folder, port=port)
     file = folder / "verdictd.json"
-    file.write_text(json.dumps(document, indent=2) + "\n")
+    file.write_text(json.dumps(settings(edge=edge, folder=folder), indent=2) + "\n")
     timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
     async with (
         child("verdictd", command_line(file), log=folder / "verdictd.log") as process,
         aiohttp.ClientSession(timeout=timeout) as session,
     ):
-        url = f"http://127.0.0.1:{port}"
-        await _ready(process, session, url)
+        url = await _ready(process, session)
         nats_url = await asyncio.to_thread((folder / "nats" / "nats-url").read_text)
         yield Watchdog(process=process, url=url, nats_url=nats_url.strip(), recordings=folder / "recordings", session=session)
 
@@ -123,22 +126,25 @@ def command_line(settings_file: Path) -> list[str]:
     return [sys.executable, "-m", "daemon.cli", "run", "--config", str(settings_file)]
 
 
-def _free_port() -> int:
-    """A port of loopback that is free now. verdictd binds it a second later: the chance of a collision is taken."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def _ready(process: Child, session: aiohttp.ClientSession, url: str) -> None:
+async def _ready(process: Child, session: aiohttp.ClientSession) -> str:
+    """Wait until it is; gives its address."""
     try:
         async with asyncio.timeout(START_SECONDS):
-            while not await _is_ready(session, url):
+            while (url := await asyncio.to_thread(_address, process.log)) is None or not await _is_ready(session, url):
                 if process.process.returncode is not None:
                     raise process.failed(f"ended with code {process.process.returncode} at its start")
                 await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise process.failed(f"was not ready after {START_SECONDS:g} s") from error
+    return url
+
+
+def _address(log: Path) -> str | None:
+    """Where it listens: it takes a port of the system's choice, and says which. Null while it has not said it."""
+    for line in log.read_bytes().splitlines():
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(line, type=_Started).http
+    return None
 
 
 async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:

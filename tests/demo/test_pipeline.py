@@ -88,7 +88,7 @@ def test_two_runs_announce_different_releases_and_one_run_the_same() -> None:
 
 async def test_the_settings_are_ones_that_verdictd_takes(tmp_path: Path) -> None:
     edge = Edge(process=_nobody(tmp_path), url="http://127.0.0.1:1", admin="http://127.0.0.1:2", routes_file=tmp_path / "r.yaml")
-    document = settings(edge=edge, folder=tmp_path, port=8484)
+    document = settings(edge=edge, folder=tmp_path)
     taken = settings_of(document, source="demo")
     assert taken.policies["default"].mode == "enforce"
     assert list(taken.meshes) == ["edge"]

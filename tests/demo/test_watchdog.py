@@ -54,17 +54,17 @@ async def test_a_recording_that_cannot_be_read_is_an_error_and_one_that_was_not_
 
 
 @pytest.mark.parametrize(
-    ("program", "words"),
+    ("program", "seconds", "words"),
     [
-        ("import sys; sys.exit('no such policy')", r"ended with code 1 at its start(?s:.*)no such policy"),
-        ("import time; time.sleep(60)", r"was not ready after 1 s"),
+        ("import sys; sys.exit('no such policy')", 60.0, r"ended with code 1 at its start(?s:.*)no such policy"),
+        ("import time; time.sleep(60)", 1.0, r"was not ready after 1 s"),
     ],
 )
 async def test_a_verdictd_that_does_not_get_ready_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, seconds: float, words: str
 ) -> None:
     monkeypatch.setattr(module, "command_line", lambda _file: [sys.executable, "-c", program])
-    monkeypatch.setattr(module, "START_SECONDS", 1.0)
+    monkeypatch.setattr(module, "START_SECONDS", seconds)
     nobody = Child(name="nobody", process=None, log=tmp_path)  # type: ignore[arg-type]  # nothing is asked of it
     edge = Edge(process=nobody, url="http://127.0.0.1:1", admin="http://127.0.0.1:2", routes_file=tmp_path / "r.yaml")
     with pytest.raises(DemoError, match=words):

@@ -16,15 +16,27 @@ from config.settings import Http
 from daemon.cli import main
 from daemon.cli.waiting import Wait
 from daemon.errors import NotFound
-from daemon.model import Outcome, Stage
+from daemon.model import Outcome, ReleaseView, Stage
 from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, view
 from tests.hand.servers import says, stub
+from tests.hand.waiting import until
+from tests.servers.run import free_ports
 
 
 @pytest.fixture
 async def api() -> AsyncIterator[Api]:
     async with serving(Engine(releases={"shop-1": view("shop-1")})) as api:
         yield api
+
+
+class Forgetful(Engine):
+    """Does not know its releases yet, and counts who asks."""
+
+    asked = 0
+
+    async def view(self, release_id: str) -> ReleaseView:
+        self.asked += 1
+        return await super().view(release_id)
 
 
 class Terminal(io.StringIO):
@@ -74,9 +86,7 @@ async def test_wait_exits_3_when_the_time_is_over(api: Api, capsys: pytest.Captu
 
 
 async def test_wait_exits_69_when_the_daemon_cannot_be_reached(capsys: pytest.CaptureFixture[str]) -> None:
-    async with serving() as gone:
-        server = at(gone)
-    assert await command("wait", "shop-1", "--patience", "0", *server) == 69
+    assert await command("wait", "shop-1", "--patience", "0", "--server", "http://127.0.0.1:1") == 69
     assert "cannot be reached" in capsys.readouterr().err
 
 
@@ -93,22 +103,27 @@ async def test_an_id_of_another_form_is_not_even_asked_for(api: Api, name: str) 
 
 async def test_wait_survives_a_restart_of_the_daemon(capsys: pytest.CaptureFixture[str]) -> None:
     """Refused connections and, while its sessions are read back, a release that is not known for a moment."""
-    engine = Engine(releases={"shop-1": view("shop-1")})
+    said = ""
+
+    def heard(words: str) -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return words in said
+
+    [port] = free_ports(1)
+    listen = Http(listen=f"127.0.0.1:{port}")
+    before, after = Engine(releases={"shop-1": view("shop-1")}), Forgetful()
     async with asyncio.TaskGroup() as group:
-        async with serving(engine) as first:
-            port = first.server.address.port
+        async with serving(before, listen) as first:
             waiting = group.create_task(command("wait", "shop-1", *at(first)))
-            await engine.waited_for.wait()
-        await asyncio.sleep(0.3)
-        empty = Engine()
-        async with serving(empty, Http(listen=f"127.0.0.1:{port}")) as second:
-            await asyncio.sleep(0.6)
-            empty.releases["shop-1"] = view("shop-1")
-            second.engine.end("shop-1", Outcome.ROLLBACK)
-            while not waiting.done():
-                await asyncio.sleep(0.02)
+            await before.waited_for.wait()
+        await until(lambda: heard("cannot be reached"))
+        async with serving(after, listen):
+            await until(lambda: after.asked > 1)
+            after.releases["shop-1"] = view("shop-1")
+            after.end("shop-1", Outcome.ROLLBACK)
+            await asyncio.wait([waiting])
     assert waiting.result() == 1
-    assert "cannot be reached" in capsys.readouterr().err
 
 
 async def test_wait_polls_for_shorter_where_the_daemon_allows_no_longer_polls(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,9 +143,12 @@ async def test_on_a_terminal_the_progress_is_one_line(api: Api, monkeypatch: pyt
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr("daemon.cli.waiting._LIVE_POLL_SECONDS", 0.02)
-    assert await command("wait", "shop-1", "--timeout", "0.1", *at(api)) == 3
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(command("wait", "shop-1", *at(api)))
+        await until(lambda: screen.getvalue().count("\r\x1b[K") > 1)
+        api.engine.end("shop-1")
+    assert waiting.result() == 1
     lines = screen.getvalue().split("\r\x1b[K")
-    assert len(lines) > 2
     assert lines[1].startswith("shop-1 watching  tick 3")
     assert len({line for line in lines[1:] if line.startswith("shop-1")}) == 1
 
@@ -332,10 +350,10 @@ async def test_an_answer_that_drips_is_not_waited_for_for_ever(head: bytes, monk
         ended.set()
 
     server = await asyncio.start_server(dripping, "127.0.0.1", 0)
-    async with server, asyncio.timeout(20):
+    async with server, asyncio.timeout(60):
         port = server.sockets[0].getsockname()[1]
         asked = asyncio.ensure_future(command("status", "--server", f"http://127.0.0.1:{port}"))
-        done, _ = await asyncio.wait([asked], timeout=5.0)
+        done, _ = await asyncio.wait([asked], timeout=40.0)
         gone.set()
         await ended.wait()
         assert done, "it is still being read"

@@ -383,7 +383,7 @@ async def test_the_first_line_comes_at_once_where_nobody_looks_at_a_terminal(api
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(50):
         release_id = (await process.stdout.readline()).decode().strip()
         assert (await process.stderr.readline()).decode().startswith(f"{release_id} locating")
     api.engine.end(release_id)

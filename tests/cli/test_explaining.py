@@ -120,5 +120,5 @@ async def test_a_release_is_asked_of_the_daemon(bad: Told, capsys: pytest.Captur
         assert await asyncio.to_thread(main, ["explain", "web-2", *server]) == 66
         assert "no record yet" in capsys.readouterr().err
         assert await asyncio.to_thread(main, ["explain", "Web_2", *server]) == 64
-    assert await asyncio.to_thread(main, ["explain", "web-1", *server]) == 69
+    assert await asyncio.to_thread(main, ["explain", "web-1", "--server", "http://127.0.0.1:1"]) == 69
     assert await asyncio.to_thread(main, ["explain", "web-1", "--server", "nowhere"]) == 64

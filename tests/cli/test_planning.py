@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from daemon.cli import main
+from daemon.aio.clock import SystemClock
+from daemon.cli import main, observing
 from daemon.offline.plan.scenarios import Plan
 from tests.hand.servers import stub
 from tests.meshes.cluster import cluster
@@ -128,22 +129,32 @@ def test_a_histogram_that_is_none_exits_64(content: str, tmp_path: Path, capsys:
     assert str(file) in capsys.readouterr().err
 
 
-class Proxy:
-    """Envoy's page of a service that serves 100 requests between two readings, 2 of them failing."""
+TICK_SECONDS = 5.0
+
+
+class Proxy(SystemClock):
+    """Envoy's page of a service that serves 2200 requests between two readings, 40 of them failing; and the time, by which it is
+    a tick from one reading to the next, however long they take."""
 
     def __init__(self) -> None:
         self.readings = 0
+
+    def now(self) -> float:
+        return self.monotonic()
+
+    def monotonic(self) -> float:
+        return TICK_SECONDS * self.readings
 
     async def page(self, request: web.Request) -> web.Response:
         """Counters that grow."""
         self.readings += 1
         lines = ["# TYPE envoy_cluster_upstream_rq_xx counter"]
-        for name, number, failed in (("web-v1", 100, 2), ("web-v2", 10, 0)):
+        for name, number, failed in (("web-v1", 2000, 40), ("web-v2", 200, 0)):
             for code, count in ((2, number - failed), (5, failed)):
                 labels = f'envoy_response_code_class="{code}",envoy_cluster_name="{name}"'
                 lines.append(f"envoy_cluster_upstream_rq_xx{{{labels}}} {count * self.readings}")
         lines.append("# TYPE envoy_cluster_upstream_rq_time histogram")
-        for name, number in (("web-v1", 100 * self.readings), ("web-v2", 10 * self.readings)):
+        for name, number in (("web-v1", 2000 * self.readings), ("web-v2", 200 * self.readings)):
             cluster, metric = f'envoy_cluster_name="{name}"', "envoy_cluster_upstream_rq_time"
             for le, part in (("10", 0.2), ("50", 0.9), ("100", 1.0), ("+Inf", 1.0)):
                 lines.append(f'{metric}_bucket{{{cluster},le="{le}"}} {int(number * part)}')
@@ -151,45 +162,54 @@ class Proxy:
         return web.Response(text="\n".join(lines) + "\n")
 
 
-async def observe(tmp_path: Path, proxy: Proxy, *argv: str, **changed: str) -> int:
+async def observe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, proxy: Proxy, **changed: str) -> int:
+    monkeypatch.setattr(observing, "SystemClock", lambda: proxy)
+    monkeypatch.setattr(observing, "time", proxy)
     async with stub() as server:
         server.does(proxy.page)
         settings = {
-            "telemetry": {"t": {"kind": "envoy", "endpoints": [server.url], "tick_seconds": 0.25, "timeout_seconds": 0.2}},
+            "telemetry": {"t": {"kind": "envoy", "endpoints": [server.url], "tick_seconds": TICK_SECONDS, "timeout_seconds": 4.5}},
             "meshes": {"edge": {"kind": "envoy", "telemetry": "t", "routes_file": "r", "admin": server.url}},
-            "policies": {"default": {"alpha": 0.02, "window_seconds": 10, "warmup_seconds": 0, "promotion": {"min_seconds": 5}}},
+            "policies": {"default": {"alpha": 0.02, "window_seconds": 60, "warmup_seconds": 0, "promotion": {"min_seconds": 5}}},
         }
         (tmp_path / "s.json").write_text(json.dumps(settings), encoding="utf-8")
         release = {"service": "web", "baseline": {"service": "web-v1"}, "canary": {"service": "web-v2"}, "weight": 10}
         (tmp_path / "r.json").write_text(json.dumps({**release, **changed}), encoding="utf-8")
         files = ["--config", str(tmp_path / "s.json"), "--release", str(tmp_path / "r.json")]
-        return await asyncio.to_thread(main, ["plan", "--json", *QUICK, *files, "--observe", "1", *argv])
+        return await asyncio.to_thread(main, ["plan", "--json", *QUICK, *files, "--observe", "20"])
 
 
-async def test_a_running_service_is_observed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_running_service_is_observed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With the daemon's own telemetry. The baseline's failures and latencies, the requests of both."""
-    assert await observe(tmp_path, Proxy()) == 0
+    assert await observe(monkeypatch, tmp_path, Proxy()) == 0
     found = msgspec.json.decode(capsys.readouterr().out, type=Plan)
     service = found.scenarios[0].service
-    assert service.rps == pytest.approx(440.0, rel=0.25)
-    assert (service.errors, service.weight, service.tick_seconds, service.split) == (0.02, 10.0, 0.25, False)
+    assert service.rps == pytest.approx(440.0)
+    assert (service.errors, service.weight, service.tick_seconds, service.split) == (0.02, 10.0, TICK_SECONDS, False)
     assert service.bounds_ms == (10.0, 50.0, 100.0)
     assert 10.0 < service.median_ms < 50.0
     assert found.policy.alpha == 0.02
 
 
-async def test_a_service_that_is_not_there_is_said_to_be_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_service_that_is_not_there_is_said_to_be_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Empty(Proxy):
         async def page(self, request: web.Request) -> web.Response:
+            self.readings += 1
             return web.Response(text="# nothing\n")
 
-    assert await observe(tmp_path, Empty()) == 64
+    assert await observe(monkeypatch, tmp_path, Empty()) == 64
     assert "nothing was seen: baseline: no series yet" in capsys.readouterr().err
 
 
-async def test_connections_are_not_foretold_and_that_is_said_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_connections_are_not_foretold_and_that_is_said_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     proxy = Proxy()
-    assert await observe(tmp_path, proxy, protocol="tcp") == 64
+    assert await observe(monkeypatch, tmp_path, proxy, protocol="tcp") == 64
     assert "no latency is known of TCP, and what a watch would find is foretold from latencies too" in capsys.readouterr().err
     assert not proxy.readings
 

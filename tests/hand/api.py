@@ -63,7 +63,11 @@ def view(release_id: str, *, service: str = "shop", stage: Stage = Stage.WATCHIN
 
 @dataclass
 class Engine:
-    """The ports, with everything in sight of the test."""
+    """The ports, with everything in sight of the test.
+
+    Attributes:
+        waited_for: set once somebody waits for a verdict, and does not only look whether there is one.
+    """
 
     releases: dict[str, ReleaseView] = field(default_factory=dict)
     ends: dict[str, Verdict] = field(default_factory=dict)
@@ -116,7 +120,8 @@ class Engine:
 
     async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
         await self.view(release_id)
-        self.waited_for.set()
+        if seconds > 0.0:
+            self.waited_for.set()
         try:
             async with asyncio.timeout(seconds):
                 while release_id not in self.ends:

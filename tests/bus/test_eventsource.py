@@ -1,21 +1,26 @@
 """Events in: understood, refused, seen twice, and never lost."""
 
 import asyncio
+import contextlib
 import gc
 import json
 from contextlib import aclosing
 from typing import Any
 
 import pytest
+from nats.js.errors import NotFoundError
 
 from daemon import names
+from daemon.aio.tasks import background
 from daemon.bus import consuming, eventsource, subjects
+from daemon.bus.delivering import Waiting
 from daemon.bus.eventsource import NatsAnnouncement
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent
 from daemon.model import Command
 from tests.hand.broker import Broker
+from tests.hand.clock import HandClock
 from tests.hand.samples import DOCUMENT
 from tests.hand.waiting import until
 
@@ -38,6 +43,25 @@ async def take(bus: Bus, count: int, *, within: float = 30.0) -> list[NatsAnnoun
             if len(taken) == count:
                 break
     return taken
+
+
+async def consuming_begun(bus: Bus, *, cluster: str) -> None:
+    """Read until this cluster's consumer is there; no event for it is."""
+
+    async def there() -> bool:
+        with contextlib.suppress(NotFoundError):
+            return bool(await bus.connection.jetstream.consumer_info(subjects.RELEASES, f"verdictd-{cluster}"))
+        return False
+
+    async with asyncio.timeout(40), background(_read_nothing(bus)):
+        while not await there():
+            await asyncio.sleep(0.02)
+
+
+async def _read_nothing(bus: Bus) -> None:
+    async with aclosing(bus.events.announcements()) as announcements:
+        async for announcement in announcements:
+            raise AssertionError(announcement.release_id)
 
 
 async def outstanding(bus: Bus) -> int:
@@ -120,14 +144,17 @@ async def test_what_is_not_understood_is_rejected_with_its_reason_and_the_next_i
     assert json.loads(letters[1][1]) == bad
 
 
-async def test_what_was_not_answered_when_the_daemon_stopped_comes_at_once_to_the_next(nats_server: Broker) -> None:
+async def test_what_was_not_answered_when_the_daemon_stopped_comes_at_once_to_the_next(
+    nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 600.0)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         for _ in range(5):
             await announce(bus, DOCUMENT)
         held = await take(bus, 2)
         assert len(held) == 2
     async with open_bus(nats_server.settings, cluster="prod") as bus:
-        assert len(await take(bus, 5, within=3.0)) == 5
+        assert len(await take(bus, 5)) == 5
 
 
 async def test_events_sent_around_a_kill_of_the_server_all_arrive(nats_server: Broker, bus: Bus) -> None:
@@ -141,7 +168,7 @@ async def test_events_sent_around_a_kill_of_the_server_all_arrive(nats_server: B
                 if len(seen) == 2:
                     return
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(90), asyncio.TaskGroup() as group:
         group.create_task(watch())
         await announce(bus, {**DOCUMENT, "service": "before"})
         await until(lambda: bool(seen))
@@ -163,8 +190,7 @@ async def test_a_sender_s_message_id_names_the_event(bus: Bus) -> None:
 
 async def test_an_event_for_another_cluster_is_left_to_it(nats_server: Broker, bus: Bus) -> None:
     async with open_bus(nats_server.settings, cluster="other") as elsewhere:
-        with pytest.raises(TimeoutError):
-            await take(elsewhere, 1, within=0.5)
+        await consuming_begun(elsewhere, cluster="other")
     await announce(bus, {**DOCUMENT, "cluster": "other"})
     await announce(bus, {**DOCUMENT, "cluster": "prod"})
     [ours] = await take(bus, 1)
@@ -177,8 +203,8 @@ async def test_an_event_for_another_cluster_is_left_to_it(nats_server: Broker, b
 async def test_what_is_worked_on_is_held_and_what_is_dropped_comes_again(
     nats_server: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 1.0)
-    monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.3)
+    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 2.0)
+    monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.2)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         await announce(bus, DOCUMENT)
         held = await take(bus, 1)
@@ -187,7 +213,7 @@ async def test_what_is_worked_on_is_held_and_what_is_dropped_comes_again(
         release_id = held[0].release_id
         held.clear()
         gc.collect()
-        [again] = await take(bus, 1, within=5.0)
+        [again] = await take(bus, 1)
         assert again.release_id == release_id
 
 
@@ -214,7 +240,7 @@ async def test_a_letter_that_cannot_be_kept_comes_again_until_it_can(bus: Bus, m
     await bus.connection.jetstream.delete_stream(subjects.REJECTED)
     await announcement.reject("nonsense")
     assert await outstanding(bus) == 1
-    await ensure_streams(bus.connection.jetstream, replicas=1, patience_seconds=5.0)
+    await ensure_streams(bus.connection.jetstream, replicas=1, patience_seconds=20.0)
     [announcement] = await take(bus, 1)
     await announcement.reject("nonsense\r\nwith a line break and a ü")
     assert await outstanding(bus) == 0
@@ -275,7 +301,7 @@ async def test_commands_arrive_with_their_release_and_are_kept_while_nobody_list
 async def test_a_command_that_is_not_understood_is_rejected(bus: Bus, subject: str, body: bytes, reason: str) -> None:
     await bus.connection.jetstream.publish(subject, body)
     await bus.connection.jetstream.publish("verdictd.command.web-2", b'{"command":"cancel"}')
-    async with asyncio.timeout(10), aclosing(bus.commands.commands()) as commands:
+    async with asyncio.timeout(40), aclosing(bus.commands.commands()) as commands:
         assert await anext(commands) == ("web-2", Command(command="cancel"))
     [(headers, data)] = await dead_letters(bus)
     assert headers["Verdictd-Reason"].startswith(reason)
@@ -286,8 +312,8 @@ async def test_a_consumer_that_somebody_deletes_is_made_again(bus: Bus) -> None:
     await announce(bus, DOCUMENT)
     [announcement] = await take(bus, 1)
     await announcement.accept()
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        waiting = group.create_task(take(bus, 1, within=20.0))
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(take(bus, 1))
         await asyncio.sleep(0.3)
         await bus.connection.jetstream.delete_consumer(subjects.RELEASES, "verdictd-prod")
         await announce(bus, {**DOCUMENT, "service": "later"})
@@ -310,7 +336,7 @@ async def test_a_thousand_events_are_accepted(bus: Bus) -> None:
 async def test_a_postponed_event_comes_again_though_somebody_still_remembers_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.2)
     await announce(bus, DOCUMENT)
-    async with asyncio.timeout(8.0), aclosing(bus.events.announcements()) as announcements:
+    async with asyncio.timeout(40.0), aclosing(bus.events.announcements()) as announcements:
         first = await anext(announcements)
         await first.postpone()
         second = await anext(announcements)
@@ -325,7 +351,7 @@ async def test_an_outage_of_any_length_rejects_no_event(bus: Bus, monkeypatch: p
     monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(consuming, "FETCH_SECONDS", 0.1)
     await announce(bus, DOCUMENT)
-    async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+    async with asyncio.timeout(40.0), aclosing(bus.events.announcements()) as announcements:
         for _ in range(5):
             announcement = await anext(announcements)
             assert announcement.release().service == "web"
@@ -340,12 +366,12 @@ async def test_an_outage_of_any_length_rejects_no_event(bus: Bus, monkeypatch: p
 async def test_a_postponed_event_is_held_for_longer_than_the_server_waits(
     nats_server: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(consuming, "ACK_WAIT_SECONDS", 2.0)
     monkeypatch.setattr(consuming, "HEARTBEAT_SECONDS", 0.2)
     monkeypatch.setattr(eventsource, "RETRY_SECONDS", 2.5)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         await announce(bus, DOCUMENT)
-        async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+        async with asyncio.timeout(40.0), aclosing(bus.events.announcements()) as announcements:
             await (await anext(announcements)).postpone()
             again = await anext(announcements)
         assert again._delivery.message.metadata.num_delivered == 1
@@ -353,14 +379,16 @@ async def test_a_postponed_event_is_held_for_longer_than_the_server_waits(
 
 
 async def test_what_the_server_delivers_anew_takes_the_place_of_what_waits(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eventsource, "RETRY_SECONDS", 1.0)
+    clock = HandClock()
+    monkeypatch.setattr(bus.events.consumer, "_waiting", Waiting(monotonic=clock.monotonic))
     await announce(bus, DOCUMENT)
-    async with asyncio.timeout(20.0), aclosing(bus.events.announcements()) as announcements:
+    async with asyncio.timeout(40.0), aclosing(bus.events.announcements()) as announcements:
         first = await anext(announcements)
         await first.postpone()
         await first._delivery.message.nak()  # as after a connection that was lost for longer than the server waits
         second = await anext(announcements)
         assert second._delivery.message.metadata.num_delivered == 2
         await second.accept()
+        clock.time += 2 * eventsource.RETRY_SECONDS
         await announce(bus, {**DOCUMENT, "service": "next"})
         assert (await anext(announcements)).release().service == "next"

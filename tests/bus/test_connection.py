@@ -14,11 +14,13 @@ import msgspec
 import pytest
 
 from config.settings import Nats
+from daemon.bus import consuming
 from daemon.bus.address import BrokerAddress, address_of
 from daemon.bus.connection import Connection, connected
 from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Forbidden, InvalidInput, Unavailable
 from tests.bus.jwt import operator_files
+from tests.bus.test_publisher import published
 from tests.hand.broker import Broker, broker
 from tests.hand.samples import verdict
 from tests.hand.waiting import until
@@ -36,15 +38,15 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Broker]:
 async def test_the_right_token_opens_and_a_wrong_one_is_refused_at_once(guarded: Broker, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("s3cret\n")
-    settings = Nats(url=guarded.url, token_file=str(token), connect_timeout_seconds=5.0)
+    settings = Nats(url=guarded.url, token_file=str(token), connect_timeout_seconds=40.0)
     async with open_bus(settings, cluster="prod") as bus:
         assert bus.ready
     token.write_text("wrong")
-    began = time.monotonic()
-    with pytest.raises(Forbidden, match="does not let us in"):
-        async with open_bus(settings, cluster="prod"):
-            pass
-    assert time.monotonic() - began < 2.0
+    # At once: long before the time that it may try to connect is over.
+    async with asyncio.timeout(20.0):
+        with pytest.raises(Forbidden, match="does not let us in"):
+            async with open_bus(settings, cluster="prod"):
+                pass
 
 
 async def test_a_refusal_is_told_even_where_the_server_resets_the_connection_right_after_it() -> None:
@@ -59,7 +61,7 @@ async def test_a_refusal_is_told_even_where_the_server_resets_the_connection_rig
     async with await asyncio.start_server(refusing, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         with pytest.raises(Forbidden, match="does not let us in"):
-            async with open_bus(Nats(url=f"nats://127.0.0.1:{port}", connect_timeout_seconds=5.0), cluster="prod"):
+            async with open_bus(Nats(url=f"nats://127.0.0.1:{port}", connect_timeout_seconds=40.0), cluster="prod"):
                 pass
 
 
@@ -73,11 +75,9 @@ async def test_secrets_in_the_url_are_in_no_message(guarded: Broker) -> None:
 
 
 async def test_where_nobody_answers_the_time_is_bounded_and_told() -> None:
-    began = time.monotonic()
-    with pytest.raises(Unavailable, match=r"did not answer within 0\.5 s .*Connect call failed"):
-        async with open_bus(Nats(url="nats://127.0.0.1:1", connect_timeout_seconds=0.5), cluster="prod"):
+    with pytest.raises(Unavailable, match=r"did not answer within 1 s .*Connect call failed"):
+        async with open_bus(Nats(url="nats://127.0.0.1:1", connect_timeout_seconds=1.0), cluster="prod"):
             pass
-    assert time.monotonic() - began < 2.0
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_given_up() -> None:
@@ -109,7 +109,7 @@ async def test_a_token_that_was_rotated_is_read_anew(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text("old")
     async with broker(tmp_path / "one", flags=("--auth", "old")) as first:
-        settings = Nats(url=first.url, token_file=str(token), connect_timeout_seconds=1.0)
+        settings = Nats(url=first.url, token_file=str(token), connect_timeout_seconds=20.0)
         async with open_bus(settings, cluster="prod") as bus:
             await first.kill()
             first._flags = ("--auth", "new")
@@ -133,21 +133,28 @@ async def test_a_pause_while_the_connection_is_lost_ends_when_it_is_back(nats_se
     await until(lambda: not bus.ready)
     await bus.connection.rest(0.05)
     assert not bus.ready
-    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
-        group.create_task(bus.connection.rest(60.0))
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        group.create_task(bus.connection.rest(600.0))
         await nats_server.start()
     assert bus.ready
 
 
 async def test_there_is_a_pause_from_the_first_moment_of_a_loss(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connection, "state", "disconnected")  # before the library tells us
-    began = time.monotonic()
-    await bus.connection.rest(0.1)
-    assert time.monotonic() - began > 0.09
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "state", "disconnected")  # before the library tells us
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await bus.connection.rest(600.0)
 
 
-async def test_leaving_is_quick_while_fetches_are_under_way_and_loses_no_publication(nats_server: Broker) -> None:
+LATE_SECONDS = 5.0
+"""Less than leaving would take if it waited for what does not come: a fetch, or what the library waits for when it drains."""
+
+
+async def test_leaving_is_quick_while_fetches_are_under_way_and_loses_no_publication(
+    nats_server: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consuming, "FETCH_SECONDS", 60.0)
     async with open_bus(nats_server.settings, cluster="prod") as bus:
         async with asyncio.TaskGroup() as group:
             waiting = group.create_task(anext(bus.events.announcements()))
@@ -157,7 +164,9 @@ async def test_leaving_is_quick_while_fetches_are_under_way_and_loses_no_publica
             waiting.cancel()
             commands.cancel()
         began = time.monotonic()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < LATE_SECONDS
+    async with open_bus(nats_server.settings, cluster="prod") as bus:
+        assert len(await published(bus)) == 1
 
 
 async def test_leaving_is_quick_though_a_generator_was_left_open(nats_server: Broker) -> None:
@@ -166,17 +175,17 @@ async def test_leaving_is_quick_though_a_generator_was_left_open(nats_server: Br
         announcements = bus.events.announcements()
         await anext(announcements)
         began = time.monotonic()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < LATE_SECONDS
     await announcements.aclose()
 
 
-async def test_leaving_a_server_that_hangs_takes_under_three_seconds(nats_server: Broker) -> None:
+async def test_leaving_a_server_that_hangs_waits_for_it_no_longer_than_it_must(nats_server: Broker) -> None:
     async with open_bus(nats_server.settings, cluster="prod") as bus, aclosing(bus.events.announcements()) as announcements:
         await bus.connection.jetstream.publish("verdictd.release.x", b"{}")
         await anext(announcements)
         nats_server.signal(signal.SIGSTOP)
         began = time.monotonic()
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 1.5 + LATE_SECONDS
 
 
 async def test_leaving_a_server_that_is_gone_is_quick(nats_server: Broker) -> None:
@@ -184,7 +193,7 @@ async def test_leaving_a_server_that_is_gone_is_quick(nats_server: Broker) -> No
         await nats_server.kill()
         await until(lambda: not bus.ready)
         began = time.monotonic()
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < LATE_SECONDS
 
 
 @pytest.mark.parametrize("field", ["token_file", "credentials_file", "ca_file"])
@@ -229,14 +238,14 @@ async def test_a_certificate_nobody_signed_is_told(tmp_path: Path) -> None:
                 pass
         other = ssl.create_default_context()
         with pytest.raises(InvalidInput):
-            async with connected(BrokerAddress(servers=(url,), tls=other), name="t", connect_timeout_seconds=5.0):
+            async with connected(BrokerAddress(servers=(url,), tls=other), name="t", connect_timeout_seconds=40.0):
                 pass
 
 
 async def test_credentials_open_and_a_stranger_s_are_refused(tmp_path: Path) -> None:
     config, known, stranger = operator_files(tmp_path)
     async with broker(tmp_path / "nats", flags=("--config", str(config))) as running:
-        settings = Nats(url=running.url, credentials_file=str(known), connect_timeout_seconds=5.0)
+        settings = Nats(url=running.url, credentials_file=str(known), connect_timeout_seconds=40.0)
         async with open_bus(settings, cluster="prod") as bus:
             await bus.sessions.put("web-1", b"state")
         with pytest.raises(Forbidden, match="does not let us in"):

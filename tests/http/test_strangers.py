@@ -159,7 +159,7 @@ async def raw_status(api: Api, lines: bytes, body: bytes) -> int:
     """The status of a request that is sent as it is."""
     reader, writer = await asyncio.open_connection("127.0.0.1", api.server.address.port)
     writer.write(lines + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     await writer.wait_closed()

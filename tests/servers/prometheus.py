@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.servers.locate import require
-from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, listens, running
+from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, running
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ async def prometheus(
 ) -> AsyncIterator[Prometheus]:
     """Prometheus with these `scrape_configs`, as its own configuration spells them; `web` is its `--web.config.file`.
 
-    With a `web` nobody without credentials can ask whether it is ready: that it listens must do.
+    With a `web` nobody without credentials can ask whether it is ready, and it listens before it is: its log says it.
     """
     if port is None:
         (port,) = free_ports(1)
@@ -47,9 +47,13 @@ async def prometheus(
         file = folder / "web.yml"
         file.write_text(json.dumps(web), encoding="utf-8")
         argv.append(f"--web.config.file={file}")
-    ready = partial(http_ready, f"{url}/-/ready") if web is None else partial(listens, port)
+    ready = partial(http_ready, f"{url}/-/ready") if web is None else partial(_said, folder / "prometheus.log")
     async with running("prometheus", argv, folder=folder, ready=ready) as process:
         yield Prometheus(url, process)
+
+
+async def _said(log: Path) -> bool:
+    return "Server is ready to receive web requests" in log.read_text(encoding="utf-8", errors="replace")
 
 
 def _config(folder: Path, scrape_configs: Sequence[Mapping[str, object]], scrape_interval: str) -> Path:

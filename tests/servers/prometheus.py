@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import json
@@ -47,12 +48,12 @@ async def prometheus(
         file = folder / "web.yml"
         file.write_text(json.dumps(web), encoding="utf-8")
         argv.append(f"--web.config.file={file}")
-    ready = partial(http_ready, f"{url}/-/ready") if web is None else partial(_said, folder / "prometheus.log")
+    ready = partial(http_ready, f"{url}/-/ready") if web is None else partial(asyncio.to_thread, _said, folder / "prometheus.log")
     async with running("prometheus", argv, folder=folder, ready=ready) as process:
         yield Prometheus(url, process)
 
 
-async def _said(log: Path) -> bool:
+def _said(log: Path) -> bool:
     return "Server is ready to receive web requests" in log.read_text(encoding="utf-8", errors="replace")
 
 

@@ -30,6 +30,8 @@ RELEASE = Release(
     service="web", namespace="shop", mesh="edge", baseline=ArmSpec(service="web-v1"), canary=ArmSpec(service="web-v2"), weight=30.0
 )
 POLICY: dict[str, Any] = {"window_seconds": 60.0, "warmup_seconds": 0.0, "promotion": {"min_seconds": 20.0}}
+UNHURRIED: dict[str, Any] = {"policies": {"default": {**POLICY, "window_seconds": 900.0, "promotion": {"min_seconds": 600.0}}}}
+"""For a canary that is fine, and watched for as long as a test takes on any machine."""
 FAILING = Behaviour(error_rate=0.2)
 PATIENCE_SECONDS = 40.0
 
@@ -112,7 +114,12 @@ class Field(DaemonApi):
 
 @asynccontextmanager
 async def field_of(
-    folder: Path, *, canary: Behaviour, weights: Mapping[str, int] | None = None, rate: float = 200.0
+    folder: Path,
+    *,
+    canary: Behaviour,
+    weights: Mapping[str, int] | None = None,
+    rate: float = 200.0,
+    settings_over: dict[str, Any] | None = None,
 ) -> AsyncIterator[Field]:
     """Two versions behind an Envoy, with requests, for the length of a ``with`` block."""
     async with AsyncExitStack() as stack:
@@ -122,4 +129,5 @@ async def field_of(
         proxy = await stack.enter_async_context(edge(folder=folder, backends=ports, weights=shares))
         people = await stack.enter_async_context(users(url=proxy.url, rate=rate, seed=7, folder=folder))
         (port,) = free_ports(1)
-        yield Field(folder=folder, backends=running, edge=proxy, users=people, port=port)
+        over = settings_over or {}
+        yield Field(folder=folder, backends=running, edge=proxy, users=people, port=port, settings_over=over)

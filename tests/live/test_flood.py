@@ -13,7 +13,7 @@ import pytest
 from daemon.demo.backend import Behaviour
 from daemon.demo.children import child
 from daemon.model import Action, Outcome, Stage
-from tests.live.field import FAILING, Field, field_of
+from tests.live.field import FAILING, UNHURRIED, Field, field_of
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
 
@@ -63,7 +63,7 @@ async def flood(place: Field) -> AsyncIterator[None]:
 
 
 async def test_a_flood_of_idle_connections_stops_neither_the_revert_nor_its_readers(tmp_path: Path) -> None:
-    async with field_of(tmp_path, canary=Behaviour()) as place, limited_daemon(place):
+    async with field_of(tmp_path, canary=Behaviour(), settings_over=UNHURRIED) as place, limited_daemon(place):
         await place.ready()
         release_id = await place.submit()
         while (await place.view(release_id)).stage is not Stage.WATCHING:
@@ -72,7 +72,7 @@ async def test_a_flood_of_idle_connections_stops_neither_the_revert_nor_its_read
             # The flood is there before the first bad answer, and stays until everything is done and published.
             await place.backends["v2"].behave(FAILING)
             record = await place.record(release_id)
-            assert await place.get("/healthz") is not None
+            await place.until_answered("/healthz")
             assert await place.canary_is_silent()
             published = await place.published(place.embedded_url())
     assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)

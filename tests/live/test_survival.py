@@ -23,7 +23,7 @@ from daemon.demo.children import child
 from daemon.model import Action, Outcome, ReleaseView, Stage
 from daemon.offline.replay import replay_file
 from tests.live.crashing import POINTS
-from tests.live.field import FAILING, POLICY, RELEASE, Field, field_of
+from tests.live.field import FAILING, POLICY, RELEASE, UNHURRIED, Field, field_of
 from tests.servers.nats_server import nats_server
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180), pytest.mark.usefixtures("unmeasured")]
@@ -33,6 +33,18 @@ async def end_of(place: Field, release_id: str) -> None:
     async with asyncio.timeout(60):
         while (await place.view(release_id)).stage is not Stage.ENDED:
             await asyncio.sleep(0.1)
+
+
+async def no_longer_ready(place: Field) -> None:
+    async with asyncio.timeout(30.0):
+        while await place.get("/readyz") is not None:
+            await asyncio.sleep(0.1)
+
+
+def changes_of(component: str, *, log: Path) -> list[str]:
+    """What was said of how it stands, in order."""
+    said = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [one["event"] for one in said if one["logger"] == "daemon.standing" and one["component"] == component]
 
 
 async def number_of_cdevents(nats_url: str) -> int:
@@ -75,7 +87,7 @@ async def test_killed_at_any_stage_the_next_start_gives_the_same_verdict_once(tm
 
 
 async def test_a_terminal_that_closes_ends_the_daemon_in_order_and_signals_of_no_meaning_do_nothing(tmp_path: Path) -> None:
-    async with field_of(tmp_path, canary=Behaviour()) as place, place.daemon() as daemon:
+    async with field_of(tmp_path, canary=Behaviour(), settings_over=UNHURRIED) as place, place.daemon() as daemon:
         await place.ready()
         release_id = await place.submit()
         for number in (signal.SIGUSR1, signal.SIGUSR2):
@@ -92,7 +104,7 @@ async def test_a_terminal_that_closes_ends_the_daemon_in_order_and_signals_of_no
 
 
 async def test_a_broker_that_hangs_is_told_by_readiness_and_the_verdict_is_out_soon_after(tmp_path: Path) -> None:
-    async with field_of(tmp_path, canary=Behaviour()) as place:
+    async with field_of(tmp_path, canary=Behaviour(), settings_over=UNHURRIED) as place:
         folder = tmp_path / "broker"
         folder.mkdir()
         async with nats_server(folder) as broker:
@@ -103,23 +115,22 @@ async def test_a_broker_that_hangs_is_told_by_readiness_and_the_verdict_is_out_s
                 while (await place.view(release_id)).ticks < 4:
                     await asyncio.sleep(0.1)
                 broker.process.signal(signal.SIGSTOP)
-                async with asyncio.timeout(30.0):
-                    while await place.get("/readyz") is not None:
-                        await asyncio.sleep(0.1)
+                await no_longer_ready(place)
                 await place.backends["v2"].behave(FAILING)
                 assert await place.canary_is_silent()
                 while (await place.view(release_id)).stage is not Stage.PUBLISHING:
                     await asyncio.sleep(0.1)
                 await asyncio.sleep(5.0)
                 broker.process.signal(signal.SIGCONT)
-                async with asyncio.timeout(5.0):
+                async with asyncio.timeout(15.0):
                     await place.record(release_id)
                     await place.ready()
             published = await place.published(broker.url)
     assert [(v.release_id, v.action) for v in published] == [(release_id, Action.REVERT)]
-    said = [json.loads(line) for line in (tmp_path / "verdictd.log").read_text().splitlines() if line.startswith("{")]
-    changes = [(one["component"], one["event"]) for one in said if one["logger"] == "daemon.standing"]
-    assert changes.count(("nats", "does not work")) == changes.count(("nats", "works again")) == 1
+    changes = changes_of("nats", log=tmp_path / "verdictd.log")
+    # Once for each time that it hung: a machine that is busy may have it hang once more.
+    assert changes == ["does not work", "works again"] * (len(changes) // 2)
+    assert changes
 
 
 async def test_a_proxy_that_cannot_be_reached_is_told_while_the_watch_lasts_and_first_in_its_reason(tmp_path: Path) -> None:
@@ -143,12 +154,11 @@ async def test_a_proxy_that_cannot_be_reached_is_told_while_the_watch_lasts_and_
     assert 'verdictd_telemetry_last_success_timestamp_seconds{telemetry="edge"} 0.0' in metrics
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert re.match(r"(\d+) of \1 ticks had no information, the last one: .*did not answer", verdict.reason), verdict.reason
-    log = (tmp_path / "verdictd.log").read_text()
-    assert log.count("does not work") == 1
+    assert changes_of("telemetry edge", log=tmp_path / "verdictd.log") == ["does not work"]
 
 
 async def test_sigterm_stops_in_under_five_seconds_and_the_next_start_goes_on_watching(tmp_path: Path) -> None:
-    async with field_of(tmp_path, canary=Behaviour()) as place:
+    async with field_of(tmp_path, canary=Behaviour(), settings_over=UNHURRIED) as place:
         async with place.daemon() as daemon:
             await place.ready()
             release_id = await place.submit()
@@ -222,7 +232,7 @@ async def test_sigterm_while_nats_does_not_answer_at_the_start_ends_at_once(tmp_
         async with child("verdictd", argv, log=tmp_path / "verdictd.log") as daemon:
             await asked.wait()
             daemon.terminate()
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(15.0):
                 assert await daemon.process.wait() == 0
 
 
@@ -247,7 +257,7 @@ async def silent_server(asked: asyncio.Event | None = None) -> AsyncIterator[str
 
 
 async def test_nats_gone_for_half_a_minute_costs_no_release_and_no_verdict(tmp_path: Path) -> None:
-    async with field_of(tmp_path, canary=Behaviour()) as place:
+    async with field_of(tmp_path, canary=Behaviour(), settings_over=UNHURRIED) as place:
         folder = tmp_path / "broker"
         folder.mkdir()
         async with nats_server(folder) as first:
@@ -259,8 +269,7 @@ async def test_nats_gone_for_half_a_minute_costs_no_release_and_no_verdict(tmp_p
                 while (await place.view(release_id)).stage is not Stage.WATCHING:
                     await asyncio.sleep(0.1)
                 first.process.signal(signal.SIGKILL)
-                await asyncio.sleep(2)
-                assert await place.get("/readyz") is None
+                await no_longer_ready(place)
                 await place.backends["v2"].behave(FAILING)
                 # Nothing is published, but the traffic is taken back while the broker is away.
                 assert await place.canary_is_silent()
@@ -304,7 +313,7 @@ async def seen_to_have_stayed_ended(place: Field, records: dict[str, bytes]) -> 
 
 
 async def test_killed_together_with_its_broker_no_release_that_has_ended_comes_back(tmp_path: Path) -> None:
-    async with field_of(tmp_path, canary=Behaviour()) as place:
+    async with field_of(tmp_path, canary=Behaviour(), settings_over=UNHURRIED) as place:
         async with place.daemon() as daemon:
             await place.ready()
             records = await ended_releases(place)
@@ -319,7 +328,7 @@ async def test_killed_together_with_its_broker_no_release_that_has_ended_comes_b
 
 
 async def test_after_the_broker_alone_was_killed_no_release_that_has_ended_comes_back_at_the_next_start(tmp_path: Path) -> None:
-    async with field_of(tmp_path, canary=Behaviour()) as place:
+    async with field_of(tmp_path, canary=Behaviour(), settings_over=UNHURRIED) as place:
         folder = tmp_path / "broker"
         folder.mkdir()
         async with nats_server(folder) as first:

@@ -1,5 +1,6 @@
 """What a watch of a release has shown: whether it is counted and if not why, how soon, and what the judge could not know of it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ from analyzers.fitness import ENOUGH, resolutions
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.doctor.routes import Case
 from daemon.doctor.stores import let_through
-from daemon.doctor.watching import Tally
+from daemon.doctor.watching import Tally, passes
 from daemon.doctor.witness import Witness
 from daemon.meshes.kind import MeshKind
 from daemon.telemetry.counters.collection import Collection
@@ -19,6 +20,10 @@ from daemon.telemetry.prometheus.pace import Pace
 SLOW_SECONDS = 20.0
 """Samples further apart than these make a bad release be found late, whatever is done."""
 LATE_SECONDS = 10.0
+_SHORT_SECONDS = 60.0
+"""For so long it is looked unless somebody says otherwise; that is enough where samples are not far apart."""
+_SPACINGS = 3.0
+"""Both arms have a scrape within one, the canary's next is waited for within another, and one may be missed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,7 @@ class Watched:
         tally: what was read.
         witness: what the last reading was made of.
         tick_seconds: the sampling interval.
+        observed_seconds: how long it was looked at most.
     """
 
     case: Case
@@ -42,6 +48,7 @@ class Watched:
     tally: Tally
     witness: Witness
     tick_seconds: float
+    observed_seconds: float
 
 
 def diagnoses(one: Watched) -> Iterator[Diagnosis]:
@@ -93,10 +100,22 @@ def _uncounted(one: Watched) -> Diagnosis:
             f"mend the scrape, the remote write or the clocks; where they are always so late, raise {one.where}.stale_after_seconds"
         )
         return Diagnosis(code=Code.STALE_DATA, where=name, found=gap, fix=fix)
+    enough_seconds = _enough_seconds(one)
+    if passes(gap) and one.observed_seconds < enough_seconds:
+        found = f"{one.observed_seconds:.3g} s are too short for anything to be counted: {gap}"
+        return Diagnosis(code=Code.OBSERVED_TOO_SHORT, where=name, found=found, fix=f"look longer: --observe {enough_seconds:.0f}")
+    fix = "look at what is said in the store or the proxy itself: whether the release's pods are still scraped, and what they show"
+    return Diagnosis(code=Code.NOT_COUNTED, where=name, found=f"nothing was counted: {gap}", fix=fix)
+
+
+def _enough_seconds(one: Watched) -> float:
+    """For how many whole seconds to look so that samples as far apart and as late as those seen are counted."""
     pace = one.witness.pace
-    needed = 0.0 if pace is None else 3.0 * pace.spacing_seconds + pace.late_seconds
-    longer = f"look longer: --observe {max(60.0, needed + 2.0 * LATE_SECONDS):.0f}"
-    return Diagnosis(code=Code.NOT_COUNTED, where=name, found=f"nothing was counted: {gap}", fix=longer)
+    if pace is None:
+        return _SHORT_SECONDS
+    if not pace.spacing_seconds:
+        return max(_SHORT_SECONDS, math.ceil(2.0 * one.observed_seconds))
+    return max(_SHORT_SECONDS, math.ceil(_SPACINGS * pace.spacing_seconds + pace.late_seconds + 2.0 * LATE_SECONDS))
 
 
 def _counted(one: Watched) -> Iterator[Diagnosis]:

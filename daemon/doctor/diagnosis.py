@@ -50,6 +50,7 @@ class Code(StrEnum):
     NOT_EXAMINED = "not-examined"
 
     CLOCK_OFF = "clock-off"
+    OBSERVED_TOO_SHORT = "observed-too-short"
     SLOW_SAMPLES = "slow-samples"
     LATE_SAMPLES = "late-samples"
     PODS_TWICE = "pods-twice"

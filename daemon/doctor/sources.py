@@ -24,7 +24,9 @@ from daemon.telemetry.factory import telemetry_from
 from daemon.telemetry.schema import Schema
 
 _FOLLOWS: Mapping[Code, frozenset[Code]] = {
-    Code.CLOCK_SKEW: frozenset({Code.STALE_DATA, Code.ARM_WITHOUT_SERIES, Code.LATE_SAMPLES, Code.NOT_COUNTED}),
+    Code.CLOCK_SKEW: frozenset(
+        {Code.STALE_DATA, Code.ARM_WITHOUT_SERIES, Code.LATE_SAMPLES, Code.NOT_COUNTED, Code.OBSERVED_TOO_SHORT}
+    ),
     Code.CLOCK_OFF: frozenset({Code.LATE_SAMPLES}),
     Code.NO_SERIES: frozenset({Code.ARM_WITHOUT_SERIES, Code.ARMS_ALIKE}),
     Code.STALE_DATA: frozenset({Code.STALE_DATA, Code.ARM_WITHOUT_SERIES}),
@@ -146,6 +148,7 @@ async def _watched(
                 tally=tallies[one.release_id],
                 witness=witness,
                 tick_seconds=telemetry.tick_seconds,
+                observed_seconds=seconds,
             )
         )
     return found

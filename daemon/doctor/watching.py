@@ -60,9 +60,14 @@ class Tally:
     def settled(self) -> bool:
         """Whether waiting longer would tell no more."""
         gap = self.last.gap or ""
-        hopeless = bool(gap) and self.repeated >= _LAST_WORDS and not any(word in gap for word in _PASSING)
+        hopeless = bool(gap) and self.repeated >= _LAST_WORDS and not passes(gap)
         shown = sum(self.seen.counts) >= ENOUGH or self.seen.seconds >= _FOR_BUCKETS_SECONDS
         return (self.counted >= ENOUGH_TICKS and shown) or hopeless
+
+
+def passes(gap: str) -> bool:
+    """Whether this reason for counting nothing is over as soon as there are newer samples."""
+    return any(word in gap for word in _PASSING)
 
 
 def _ageless(arm: Arm | None) -> list[str]:

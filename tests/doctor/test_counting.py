@@ -35,7 +35,14 @@ def test_what_is_counted_is_called_by_its_name(protocol: Protocol, what: str) ->
     case = Case(release=release, mesh_name="edge", mesh=Mesh(telemetry="edge"), policy=Policy())
     witness = Witness(Nobody(), index, ENVOY.telemetry)
     watched = Watched(
-        case=case, kind=ENVOY, release_id="one", where="telemetry.edge", tally=tally, witness=witness, tick_seconds=1.0
+        case=case,
+        kind=ENVOY,
+        release_id="one",
+        where="telemetry.edge",
+        tally=tally,
+        witness=witness,
+        tick_seconds=1.0,
+        observed_seconds=60.0,
     )
     said = {one.code: one.found for one in diagnoses(watched)}
     assert said[Code.COUNTED] == f"90 {what}s of the baseline and 0 of the canary in 5 s; 0 of the baseline's failed"

@@ -59,8 +59,9 @@ FAULTS: tuple[Fault, ...] = (
         found=((Code.SLOW_SAMPLES, "samples are 21 s apart"),),
         interval="21s",
         scrapes=2,
-        # A canary's next scrape is waited for, once.
-        observe_seconds=50.0,
+        # How far apart they are is known at once; that nothing is counted before the next one is no fault.
+        also=(Code.OBSERVED_TOO_SHORT,),
+        observe_seconds=5.0,
     ),
     Fault(
         name="Samples come late",
@@ -109,7 +110,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="It was looked for too short a time",
-        found=((Code.NOT_COUNTED, "nothing was counted"),),
+        found=((Code.OBSERVED_TOO_SHORT, "too short for anything to be counted"),),
         observe_seconds=0.1,
     ),
     Fault(

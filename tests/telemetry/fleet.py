@@ -25,6 +25,7 @@ from tests.hand.clock import HandClock
 from tests.telemetry.support import workloads
 
 START = 1_000_000.0
+SCHEMA = schemas()["istio"]
 NAME, LATENCY, UPTIME = "istio_requests_total", "istio_request_duration_milliseconds", "envoy_server_uptime"
 
 
@@ -261,6 +262,19 @@ class _Client:
         made.close()
 
 
+def source_of(fleet: Fleet, index: SeriesIndex, *, clock: HandClock, tick_seconds: float = 5.0) -> PrometheusSource:
+    """A source that asks the fleet's store; whoever made it closes it."""
+    return PrometheusSource(
+        cast("HttpClient", _Client(fleet, clock)),
+        url=URL("http://store"),
+        schema=SCHEMA,
+        index=index,
+        clock=clock,
+        tick_seconds=tick_seconds,
+        stale_after_seconds=300.0,
+    )
+
+
 async def watched(
     fleet: Fleet,
     seconds: float,
@@ -272,18 +286,9 @@ async def watched(
 ) -> Watched:
     """Watch ``web-v1`` against ``web-v2`` for so long, as the ticker does, with other releases beside it."""
     clock = HandClock(START + begin)
-    schema = schemas()["istio"]
-    index = SeriesIndex(schema, as_text=True)
-    source = PrometheusSource(
-        cast("HttpClient", _Client(fleet, clock)),
-        url=URL("http://store"),
-        schema=schema,
-        index=index,
-        clock=clock,
-        tick_seconds=tick_seconds,
-        stale_after_seconds=300.0,
-    )
-    telemetry = SampledTelemetry(source, schema=schema, index=index, clock=clock)
+    index = SeriesIndex(SCHEMA, as_text=True)
+    source = source_of(fleet, index, clock=clock, tick_seconds=tick_seconds)
+    telemetry = SampledTelemetry(source, schema=SCHEMA, index=index, clock=clock)
     watches = [in_cluster(workloads(), cluster), *beside]
     made = Watched()
     while clock.time < START + seconds:

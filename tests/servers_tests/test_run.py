@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers import run
 
-PARENT = "import subprocess, time\nchild = subprocess.Popen(['/bin/sleep', '60'])\nprint(child.pid, flush=True)\ntime.sleep(60)\n"
+PARENT = "import subprocess, time\nchild = subprocess.Popen(['/bin/sleep', '600'])\nprint(child.pid, flush=True)\ntime.sleep(600)\n"
 """A server that starts a child of its own and says its number."""
 
 
@@ -21,13 +21,13 @@ async def test_a_server_that_crashes_leaves_no_children(tmp_path: Path) -> None:
         process.signal(signal.SIGKILL)
         await process.child.wait()
         assert command(child) == "sleep", "it is expected to be there until the server is stopped"
-    await run.until(lambda: is_gone(child), 10)
+    await run.until(lambda: is_gone(child), 60)
 
 
 async def test_the_children_of_a_server_end_with_it(tmp_path: Path) -> None:
     async with parent(tmp_path) as (process, child):
         assert process.returncode is None
-    await run.until(lambda: is_gone(child), 10)
+    await run.until(lambda: is_gone(child), 60)
 
 
 async def test_stopping_twice_ends_no_stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,13 +80,13 @@ async def is_gone(pid: int) -> bool:
 async def test_a_server_that_ends_too_soon_is_reported_with_its_log(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", "print('no such licence'); raise SystemExit(3)"]
     with pytest.raises(run.ServerFailed, match=r"ended with 3 before it was ready(.|\n)*no such licence"):
-        async with run.running("broken", argv, folder=tmp_path, ready=never, within=10):
+        async with run.running("broken", argv, folder=tmp_path, ready=never):
             pytest.fail("it was taken for ready")
 
 
 async def test_a_server_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "STOP_SECONDS", 0.2)
-    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 
     async def deaf() -> bool:
         return "deaf" in await asyncio.to_thread((tmp_path / "deaf.log").read_text)
@@ -104,10 +104,10 @@ async def test_a_server_dies_with_the_process_that_started_it(tmp_path: Path) ->
         "from tests.servers import run\n"
         "async def ready(): return True\n"
         "async def main():\n"
-        "    argv = ['/bin/sleep', '60']\n"
+        "    argv = ['/bin/sleep', '600']\n"
         "    async with run.running('it', argv, folder=pathlib.Path(sys.argv[1]), ready=ready) as server:\n"
         "        print(server.pid, flush=True)\n"
-        "        await asyncio.sleep(60)\n"
+        "        await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
     run_of_tests = await asyncio.create_subprocess_exec(sys.executable, "-c", script, str(tmp_path), stdout=asyncio.subprocess.PIPE)
@@ -117,10 +117,10 @@ async def test_a_server_dies_with_the_process_that_started_it(tmp_path: Path) ->
     async def sleeps() -> bool:
         return command(orphan) == "sleep"
 
-    await run.until(sleeps, 10)
+    await run.until(sleeps, 60)
     run_of_tests.kill()
     await run_of_tests.wait()
-    await run.until(lambda: is_gone(orphan), 10)
+    await run.until(lambda: is_gone(orphan), 60)
 
 
 async def never() -> bool:

@@ -71,7 +71,7 @@ async def test_a_state_that_is_waiting_is_replaced_by_a_newer_one_also_in_the_mi
         for n in range(100):
             checkpoints.save(session(f"web-{n}", ticks=2))
         store.open.set()
-        assert await checkpoints.flush(seconds=5.0)
+        assert await checkpoints.flush(seconds=40.0)
     last = dict(store.journal)
     assert set(last.values()) == {2}
     assert len(store.journal) < 200
@@ -85,7 +85,7 @@ async def test_what_somebody_waits_for_does_not_wait_for_a_long_turn() -> None:
         await until(lambda: len(store.journal) > 40)
         await checkpoints.saved(session("urgent-1"))
         assert len(store.journal) < 200
-        assert await checkpoints.flush(seconds=5.0)
+        assert await checkpoints.flush(seconds=40.0)
 
 
 async def test_a_removal_after_a_save_is_the_last_word_whatever_fails_between() -> None:
@@ -97,7 +97,7 @@ async def test_a_removal_after_a_save_is_the_last_word_whatever_fails_between() 
             await asyncio.sleep(0)
         checkpoints.remove("web-1")
         store.failing = None
-        assert await checkpoints.flush(seconds=5.0)
+        assert await checkpoints.flush(seconds=40.0)
     assert store.data == {}
 
 

@@ -27,7 +27,7 @@ def session(release_id: str, *, ticks: int = 0) -> Session:
 
 async def read(changes: AsyncIterator[ReleaseChange]) -> tuple[int, str, int, int]:
     """The next change in short: its number, the release, its ticks, and how many were missed before it."""
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(40.0):
         change = await anext(changes)
     return change.number, change.release.id, change.release.ticks, change.missed
 
@@ -93,7 +93,7 @@ async def test_a_release_can_be_followed_from_its_admission_to_its_end() -> None
         async for change in following:
             seen.append(change.release.stage)  # noqa: PERF401 - each when it comes: the test looks at them meanwhile
 
-    async with asyncio.timeout(30.0), running(scene) as engine:
+    async with asyncio.timeout(40.0), running(scene) as engine:
         with engine.subscribe(limit=10) as following:
             reader = asyncio.ensure_future(follow(following))
             await asyncio.sleep(0)

@@ -57,7 +57,9 @@ class HandOwner:
 
 
 def procedure(clock: HandClock, *, limits: Limits = LIMITS) -> Reverting:
-    return Reverting(clock=clock, limits=limits, random=lambda: 0.5, owner_seconds=0.01, owner_told_seconds=0.01)
+    return Reverting(
+        clock=clock, limits=limits, random=lambda: 0.5, baseline_seconds=40.0, owner_seconds=0.01, owner_told_seconds=0.01
+    )
 
 
 async def run(router: FakeRouter, *owned: HandOwner) -> RevertOutcome:
@@ -168,7 +170,7 @@ class Deaf(HandOwner):
 
 async def test_an_owner_that_hangs_when_it_is_told_is_an_owner_that_cannot_be_told(router: FakeRouter) -> None:
     owner = Deaf(router)
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(40.0):
         outcome = await run(router, owner)
     assert (outcome.action, owner.asked.count("abort")) == (Action.FAILED, LIMITS.revert_attempts)
     assert "flagger did not answer within 0.01 s" in outcome.reason
@@ -176,7 +178,7 @@ async def test_an_owner_that_hangs_when_it_is_told_is_an_owner_that_cannot_be_to
 
 async def test_one_that_surely_undoes_nothing_holds_no_patch_up_by_hanging(router: FakeRouter) -> None:
     owner = Deaf(router, answers=[LAZY])
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(40.0):
         outcome = await run(router, owner)
     assert (outcome.action, owner.asked.count("abort")) == (Action.REVERT, 1)
 
@@ -191,7 +193,7 @@ class StandingClock(HandClock):
 
 async def test_one_that_surely_undoes_nothing_holds_no_patch_up_by_being_tried_again() -> None:
     router = FakeRouter(StandingClock())
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(40.0):
         outcome = await run(router, HandOwner(router, answers=[LAZY], aborts=[Unavailable("away")]))
     assert outcome.action is Action.REVERT
     assert "flagger was not told within 0.01 s" in outcome.reason

@@ -147,6 +147,7 @@ async def test_missed_ticks_are_skipped_and_the_ticks_do_not_drift() -> None:
     assert ticks[:5] == [0.0, 1.0, 3.5, 4.0, 5.0]
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_what_was_judged_is_recorded_and_replays_to_the_same_ruling(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     unknown_bounds = msgspec.structs.replace(gap(), gap="no scrape yet")
@@ -212,6 +213,7 @@ async def test_a_source_with_nothing_new_is_not_read_but_a_new_release_does_not_
     assert clock.monotonic() - began <= 2.0
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_what_stands_beside_the_counts_puts_a_ruling_off_and_a_replay_of_the_recording_sees_it_too(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
     held = Signal(kind="crash_loop", about="canary", effect="holds", words="pods of the canary (web-v2-0) crash in a loop")

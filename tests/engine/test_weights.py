@@ -242,6 +242,7 @@ async def test_the_sample_that_is_judged_and_recorded_carries_the_weight_of_its_
     assert msgspec.json.decode(recordings.line(sample), type=Sample) == sample
 
 
+@pytest.mark.usefixtures("unhurried")
 async def test_a_running_watch_follows_the_weight_of_its_route(tmp_path: Path) -> None:
     scene = Scene(
         telemetry=HandTelemetry([healthy()]),

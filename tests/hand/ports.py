@@ -1,6 +1,7 @@
 """Our own ports, played by hand: the engine's tests decide what telemetry says, what the mesh answers and what time it is."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
@@ -294,13 +295,12 @@ class Scene:
         )
 
 
-async def until(condition: Callable[[], object], *, turns: int = 20_000) -> None:
-    """Let the loop turn until the condition holds."""
-    for _ in range(turns):
-        if condition():
-            return
+async def until(condition: Callable[[], object], *, within_seconds: float = 40.0) -> None:
+    """Let the loop turn until the condition holds, as often as it takes: threads beside it have a time of their own."""
+    end = time.monotonic() + within_seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
         await asyncio.sleep(0)
-    raise AssertionError("it never came true")
 
 
 @asynccontextmanager

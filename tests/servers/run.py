@@ -144,6 +144,18 @@ async def http_ready(url: str, *, context: ssl.SSLContext | None = None, token: 
         return False
 
 
+async def listens(port: int) -> bool:
+    """Whether somebody takes connections on this port of loopback now."""
+    try:
+        _, writer = await asyncio.open_connection(LOOPBACK, port)
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
 async def _started(name: str, argv: Sequence[str | Path], *, folder: Path, env: Mapping[str, str]) -> Process:
     log = _empty_log(folder, name)
     base = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder), "TMPDIR": str(folder)}

@@ -7,10 +7,9 @@ not held any longer.
 """
 
 import asyncio
-import contextlib
 import logging
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 from nats.aio.msg import Msg
@@ -23,7 +22,7 @@ from daemon.aio.throttle import LogThrottle
 from daemon.bus.connection import Connection, PullSubscription
 from daemon.bus.delivering import Delivery, Waiting
 from daemon.bus.translating import translated
-from daemon.errors import NotFound, VerdictdError
+from daemon.errors import VerdictdError
 
 logger = logging.getLogger(__name__)
 
@@ -72,19 +71,16 @@ HEARTBEAT_SECONDS = 3.0
 # A consumer made for a stream that is there already (another cluster's) begins with the last hour, not with the last week.
 LOOK_BACK_SECONDS = 3_600.0
 
-Repair = Callable[[], Awaitable[None]]
-
 
 class Consumer:
     """A durable consumer of one stream. ``keep`` is its task: the heartbeats of what is held.
 
-    ``repair`` brings the stream back when it is gone. ``gaps`` knows of messages that were gone before they came.
+    A stream that is gone is waited for. ``gaps`` knows of messages that were gone before they came.
     """
 
-    def __init__(self, connection: Connection, *, stream: str, durable: str, repair: Repair) -> None:
+    def __init__(self, connection: Connection, *, stream: str, durable: str) -> None:
         self.gaps = Gaps(stream)
         self._connection = connection
-        self._repair = repair
         self._complaints = LogThrottle()
         self._stream = stream
         self._durable = durable
@@ -108,7 +104,7 @@ class Consumer:
                             for rest in batch:
                                 await rest.put_back()
             except VerdictdError as error:
-                await self._recover(error)
+                self._complain(error)
                 await self._connection.rest(next(waits))
 
     async def keep(self) -> None:
@@ -157,15 +153,9 @@ class Consumer:
             logger.warning("a message came past the stream and is not read", extra={"subject": message.subject})
             return False
 
-    async def _recover(self, error: VerdictdError) -> None:
-        """A lost connection comes back by itself; a stream that somebody has deleted does not."""
-        if self._connection.state != "connected":
-            return
-        if self._complaints.due():
+    def _complain(self, error: VerdictdError) -> None:
+        if self._connection.state == "connected" and self._complaints.due():
             logger.warning("no events can be read", extra={"stream": self._stream, "error": str(error)})
-        if isinstance(error, NotFound):
-            with contextlib.suppress(VerdictdError):
-                await self._repair()
 
     async def _ensure(self) -> None:
         """Make the consumer, or bring it to what it must be; where it begins is decided once."""

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from daemon import names
 from daemon.bus import subjects
 from daemon.bus.connection import Connection
-from daemon.bus.consuming import Consumer, Repair
+from daemon.bus.consuming import Consumer
 from daemon.bus.deadletters import letter_of
 from daemon.bus.delivering import Delivery
 from daemon.bus.natsclient import UNREADABLE
@@ -88,9 +88,9 @@ class NatsEventSource:
         consumer: whose ``keep`` must run, and whose ``release`` ends the day.
     """
 
-    def __init__(self, connection: Connection, *, cluster: str, letters: DeadLetters, repair: Repair) -> None:
+    def __init__(self, connection: Connection, *, cluster: str, letters: DeadLetters) -> None:
         durable = durable_of(names.token(cluster, path="cluster"))
-        self.consumer = Consumer(connection, stream=subjects.RELEASES, durable=durable, repair=repair)
+        self.consumer = Consumer(connection, stream=subjects.RELEASES, durable=durable)
         self._letters = letters
         self._cluster = cluster
         self._served = Served(connection)
@@ -131,9 +131,9 @@ class NatsEventSource:
 class NatsCommandSource:
     """``CommandSource`` on JetStream: each cluster's daemon hears every command, and knows which are of its releases."""
 
-    def __init__(self, connection: Connection, *, cluster: str, letters: DeadLetters, repair: Repair) -> None:
+    def __init__(self, connection: Connection, *, cluster: str, letters: DeadLetters) -> None:
         durable = durable_of(names.token(cluster, path="cluster"))
-        self.consumer = Consumer(connection, stream=subjects.COMMANDS, durable=durable, repair=repair)
+        self.consumer = Consumer(connection, stream=subjects.COMMANDS, durable=durable)
         self._letters = letters
 
     async def commands(self) -> AsyncGenerator[tuple[str, Command], None]:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from config.settings import Nats
 from daemon.bus.address import address_of
-from daemon.bus.connection import connected
-from daemon.bus.streams import PLANS, unlike
+from daemon.bus.connection import Connection, connected
+from daemon.bus.streams import PLANS, StreamPlan, unlike
 from daemon.bus.translating import translated
 from daemon.errors import NotFound
 
@@ -25,13 +25,18 @@ async def look(settings: Nats, *, name: str) -> Mapping[str, StreamState]:
     """
     address = await asyncio.to_thread(address_of, settings)
     async with connected(address, name=name, connect_timeout_seconds=settings.connect_timeout_seconds) as connection:
-        found: dict[str, StreamState] = {}
-        for plan in PLANS:
-            try:
-                with translated(f"looking at the stream {plan.name}"):
-                    info = await connection.jetstream.stream_info(plan.name)
-            except NotFound:
-                found[plan.name] = "missing"
-            else:
-                found[plan.name] = "unlike" if unlike(info.config, plan, replicas=settings.replicas) else "fit"
-        return found
+        return {plan.name: await _state(connection, plan, replicas=settings.replicas) for plan in PLANS}
+
+
+async def missing(connection: Connection) -> list[str]:
+    """The streams that are not there. Raises ``Unavailable`` and ``TimedOut`` when that cannot be told."""
+    return [plan.name for plan in PLANS if await _state(connection, plan, replicas=1) == "missing"]
+
+
+async def _state(connection: Connection, plan: StreamPlan, *, replicas: int) -> StreamState:
+    try:
+        with translated(f"looking at the stream {plan.name}"):
+            info = await connection.jetstream.stream_info(plan.name)
+    except NotFound:
+        return "missing"
+    return "unlike" if unlike(info.config, plan, replicas=replicas) else "fit"

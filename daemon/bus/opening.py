@@ -20,6 +20,7 @@ from daemon.bus.pulse import Pulse
 from daemon.bus.room import Room
 from daemon.bus.store import KvStore, RolledStore
 from daemon.bus.streams import ensure_streams
+from daemon.bus.upkeep import keep_streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +72,20 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
 
         await make_streams()
         letters = NatsDeadLetters(connection)
-        events = NatsEventSource(connection, cluster=cluster, letters=letters, repair=make_streams)
-        commands = NatsCommandSource(connection, cluster=cluster, letters=letters, repair=make_streams)
+        events = NatsEventSource(connection, cluster=cluster, letters=letters)
+        commands = NatsCommandSource(connection, cluster=cluster, letters=letters)
         consumers = (events.consumer, commands.consumer)
         stack.push_async_callback(_release, consumers)
         sessions = KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster)
         roll = KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="running")
         pulse = Pulse(connection, sessions, where=address.shown, renew=renew)
         await stack.enter_async_context(
-            background(pulse.keep(), Room(connection).keep(), *(consumer.keep() for consumer in consumers))
+            background(
+                pulse.keep(),
+                Room(connection).keep(),
+                keep_streams(connection, make=make_streams),
+                *(consumer.keep() for consumer in consumers),
+            )
         )
         yield Bus(
             connection=connection,

@@ -233,6 +233,7 @@ async def test_an_event_that_is_never_accepted_is_rejected_in_the_end(bus: Bus, 
     assert await outstanding(bus) == 0
 
 
+@pytest.mark.usefixtures("unkept")
 async def test_a_letter_that_cannot_be_kept_comes_again_until_it_can(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(eventsource, "RETRY_SECONDS", 0.2)
     await announce(bus, b"nonsense")

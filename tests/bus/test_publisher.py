@@ -113,6 +113,7 @@ async def test_traffic_taken_back_is_also_told_as_a_cdevent_once(bus: Bus, monke
     assert await published(bus) == []
 
 
+@pytest.mark.usefixtures("unkept")
 async def test_a_cdevent_that_finds_no_stream_fails_and_is_made_good_by_the_next_attempt(bus: Bus) -> None:
     given, jetstream = verdict(), bus.connection.jetstream
     config = (await jetstream.stream_info(subjects.CDEVENTS)).config

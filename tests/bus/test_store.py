@@ -210,6 +210,7 @@ async def test_values_of_a_mebibyte_are_all_listed(bus: Bus) -> None:
     assert len(await bus.sessions.items()) == 120
 
 
+@pytest.mark.usefixtures("unkept")
 async def test_a_bucket_that_is_gone_is_trouble_that_can_pass(bus: Bus) -> None:
     await bus.connection.jetstream.delete_stream("KV_verdictd_sessions")
     await bus.sessions.delete("web-1")

@@ -329,6 +329,7 @@ async def test_where_the_clusters_cannot_be_listed_the_event_is_refused_without_
     assert caught.value.message == "no daemon serves the cluster 'elsewhere'"
 
 
+@pytest.mark.usefixtures("unkept")
 async def test_a_stream_that_is_gone_says_nothing_of_clusters(bus: Bus) -> None:
     await bus.connection.jetstream.delete_stream(subjects.RELEASES)
     with pytest.raises(NotFound):

@@ -32,6 +32,11 @@ def translated(doing: str) -> Iterator[None]:
         if _cancellations() > before:
             raise asyncio.CancelledError from error
         raise translate(error, doing) from error
+    except Exception as error:
+        # What the body itself has made of the library's error, which came in the place of the cancellation.
+        if _cancellations() > before:
+            raise asyncio.CancelledError from error
+        raise
     if _cancellations() > before:
         raise asyncio.CancelledError
 

@@ -1,6 +1,7 @@
 """What another try can cure is transient; what it cannot is permanent."""
 
 import asyncio
+import contextlib
 
 import nats.errors
 import pytest
@@ -8,7 +9,7 @@ from nats.js import errors
 
 from daemon.bus import subjects
 from daemon.bus.translating import translate, translated
-from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
+from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, Refused, TimedOut, TransientError, Unavailable, VerdictdError
 
 
 @pytest.mark.parametrize(
@@ -59,27 +60,26 @@ def test_subjects_are_made_of_checked_tokens() -> None:
                 subjects.release_subject(**{**place, field: bad})
 
 
-@pytest.mark.parametrize("fails", [False, True])
-async def test_a_cancellation_that_the_library_loses_is_raised_all_the_same(*, fails: bool) -> None:
+@pytest.mark.parametrize("error", [None, nats.errors.TimeoutError(), Unavailable("what a refusal was made into")])
+async def test_a_cancellation_that_the_library_loses_is_raised_all_the_same(error: Exception | None) -> None:
     """What ``asyncio.wait_for`` does before Python 3.12 when result and cancellation come in the same turn."""
 
     async def losing() -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            if fails:
-                raise nats.errors.TimeoutError from None
+            if error is not None:
+                raise error from None
 
     async def for_ever() -> None:
         while True:
-            with translated("fetching"):
+            with contextlib.suppress(TransientError), translated("fetching"):
                 await losing()
 
     task = asyncio.ensure_future(for_ever())
     await asyncio.sleep(0)
     task.cancel()
-    async with asyncio.timeout(5.0):
-        await asyncio.wait([task])
+    await asyncio.wait([task], timeout=5.0)
     assert task.cancelled()
 
 

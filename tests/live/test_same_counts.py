@@ -22,6 +22,9 @@ from tests.telemetry.support import workloads
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
 TRAFFIC_TICKS = 8
+QUIET_TICKS = 3
+"""After the last request has been seen, for the history to see it too."""
+PATIENCE_SECONDS = 60.0
 LAST_TICKS = 3
 """Of one request a pod: latencies wait for the other arm to move too, so that those of the end may wait for ever."""
 
@@ -38,15 +41,16 @@ async def test_a_history_that_is_read_equals_what_live_readings_of_the_same_scra
         await until(lambda: all_scraped(pods), within=30)
         settings = PrometheusTelemetry(url=server.url, dialect="istio", tick_seconds=1.0, timeout_seconds=10.0)
         live, begin, ticks = Sums(), time.time(), 0
-        async with telemetry_from(settings, clock=SystemClock(), schemas=schemas()) as telemetry:
+        async with telemetry_from(settings, clock=SystemClock(), schemas=schemas()) as telemetry, asyncio.timeout(PATIENCE_SECONDS):
             quiet = 0
-            while quiet < 4:
+            while quiet < QUIET_TICKS:
                 reading = (await telemetry.read([watch]))[watch.release_id]
                 live.add(reading)
                 if reading.gap is None and ticks < TRAFFIC_TICKS + LAST_TICKS:
                     ticks += 1
                     _serve(pods, last=ticks > TRAFFIC_TICKS)
-                quiet += ticks == TRAFFIC_TICKS + LAST_TICKS
+                all_is_seen = live.requests == _served(pods, failed=False)
+                quiet += ticks == TRAFFIC_TICKS + LAST_TICKS and all_is_seen
                 await asyncio.sleep(1.0)
         end = time.time()
         async with history_from(

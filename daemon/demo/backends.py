@@ -13,7 +13,7 @@ import msgspec
 from daemon.demo.backend import Behaviour
 from daemon.demo.children import START_SECONDS, Child, DemoError, child
 
-_CONTROL_SECONDS = 5.0
+_CONTROL_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from daemon.bus.connection import Connection, connected
 from daemon.bus.translating import translated
 from daemon.demo import routes
 from daemon.demo.acts import CANARY_PERCENT, Act
-from daemon.demo.children import DemoError
+from daemon.demo.children import START_SECONDS, DemoError
 from daemon.demo.watchdog import CLUSTER, MESH
 from daemon.errors import VerdictdError
 from daemon.events import cloudevents, verdicts
@@ -111,7 +111,9 @@ class Pipeline:
 @asynccontextmanager
 async def pipeline(nats_url: str, *, run: str) -> AsyncIterator[Pipeline]:
     """A pipeline that listens, for the length of a ``with`` block."""
-    async with connected(BrokerAddress(servers=(nats_url,)), name="verdictd demo", connect_timeout_seconds=10.0) as connection:
+    async with connected(
+        BrokerAddress(servers=(nats_url,)), name="verdictd demo", connect_timeout_seconds=START_SECONDS
+    ) as connection:
         made = Pipeline(connection, run=run)
         await made.listen()
         yield made

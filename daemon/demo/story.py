@@ -31,7 +31,7 @@ _INDENT = 20
 
 _PRELUDE_SECONDS = 2.0
 _REPORT_SECONDS = 2.0
-_RECORD_SECONDS = 5.0
+_RECORD_SECONDS = 20.0
 _PAUSE_SECONDS = 1.0
 # The log of the traffic is written some 50 ms behind, and slow answers come late.
 _STRAGGLERS_SECONDS = 0.5

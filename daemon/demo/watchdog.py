@@ -21,7 +21,7 @@ from daemon.model import Record, ReleaseView, Sample
 CLUSTER = "demo"
 MESH = "edge"
 TICK_SECONDS = 0.25
-_ANSWER_SECONDS = 5.0
+_ANSWER_SECONDS = 20.0
 _T = TypeVar("_T")
 
 

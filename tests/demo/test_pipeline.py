@@ -33,7 +33,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[tuple[Connection, str]]:
     async with embedded_server(tmp_path / "nats") as server:
         url = (tmp_path / "nats" / "nats-url").read_text().strip()
         async with connected(BrokerAddress(servers=(url,)), name="test", connect_timeout_seconds=10.0) as connection:
-            await ensure_streams(connection.jetstream, replicas=1, patience_seconds=5.0)
+            await ensure_streams(connection.jetstream, replicas=1, patience_seconds=30.0)
             yield connection, url
         assert server.pid is not None
 
@@ -58,7 +58,7 @@ async def test_a_verdict_is_heard_and_told_from_that_of_another_release(broker: 
         for one in (msgspec.structs.replace(verdict, release_id="other"), verdict):
             headers, body = cloudevents.to_structured(verdict_event(one))
             await connection.jetstream.publish(SUBJECT, body, headers=headers)
-        heard = await delivery.verdict("web-1", seconds=5.0)
+        heard = await delivery.verdict("web-1", seconds=30.0)
     assert (heard.release_id, heard.outcome) == ("web-1", Outcome.ROLLBACK)
 
 

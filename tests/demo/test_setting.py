@@ -143,11 +143,7 @@ async def test_children_end_with_a_demo_that_was_killed(tmp_path: Path) -> None:
     pid = int(await demo.stdout.readline())
     demo.kill()
     await demo.wait()
-    for _ in range(500):
-        if not _runs(pid):
-            break
-        await asyncio.sleep(0.02)
-    assert not _runs(pid)
+    await until(lambda: not _runs(pid))
 
 
 def _runs(pid: int) -> bool:

@@ -83,7 +83,7 @@ async def test_a_stop_while_the_broker_is_away_is_quick_and_the_next_start_tells
         # So many failures that the pause after them is a long one.
         await until(lambda: troubles(metrics) >= 5)
         before = troubles(metrics)
-    assert troubles(metrics) == before, "it ended within the pause, without another attempt"
+    assert troubles(metrics) - before <= 1, "it ended within the pause, or on a busy machine after the one attempt that follows"
     assert list(scene.sessions.data) == [ID]
     await nats_server.start()
     await until(lambda: bus.ready)

@@ -113,7 +113,7 @@ async def scraped(folder: Path) -> AsyncIterator[tuple[dict[str, Serving], str]]
             interval = {"scrape_interval": f"{every}s", "scrape_timeout": f"{min(every, 10)}s"}
             jobs.append({"job_name": f"every-{every}", **interval, "static_configs": [{"targets": targets}]})
         server = await stack.enter_async_context(prometheus(folder, jobs))
-        await until(lambda: _all_scraped(canaries.values()), within=75)
+        await until(lambda: _all_scraped(canaries.values()), within=120)
         yield canaries, server.url
 
 

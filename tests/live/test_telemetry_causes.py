@@ -35,6 +35,7 @@ from tests.servers.run import LOOPBACK, free_ports, until
 pytestmark = [pytest.mark.live, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("causes")]
 
 WINDOW_SECONDS = 40.0
+PATIENCE_SECONDS = 60.0
 SOON_SECONDS = 36.0
 """Within these a cause is said: half a minute, and a tick."""
 
@@ -86,8 +87,9 @@ CASES: Mapping[str, Case] = {
     ),
     "watch-too-short": Case(cause="a watch of 40 s sees too few of them; raise window_seconds", every=15),
     "summed": Case(cause="the counters are sums over several pods", drops="pod|instance"),
+    # Which they are: a scrape that failed just when the store was asked has none, and it is asked once a minute.
     "no-series": Case(
-        cause='the series of destination_workload_namespace="no-series" have destination_workload web-v1, web-v2', canary="web-v3"
+        cause='the series of destination_workload_namespace="no-series" have destination_workload web-v', canary="web-v3"
     ),
     "arms-alike": Case(cause="istio telemetry cannot tell the arms apart: both are", canary="web-v1"),
     "no-status": Case(cause="labels are missing", drops="response_code|grpc_response_status"),
@@ -127,11 +129,10 @@ async def watched(case: Case, namespace: str, *, url: str) -> Told:
         registry.put(_watching(case, namespace, clock=clock))
         ticking = asyncio.create_task(ticker.run())
         try:
-            for _ in range(int(WINDOW_SECONDS) + 20):
-                await asyncio.sleep(1.0)
-                if told.decided:
-                    break
-                told.early.append(view(registry.get("web-1")))
+            async with asyncio.timeout(WINDOW_SECONDS + PATIENCE_SECONDS):
+                while not told.decided:
+                    told.early.append(view(registry.get("web-1")))
+                    await asyncio.sleep(1.0)
         finally:
             ticking.cancel()
             await asyncio.gather(ticking, return_exceptions=True)

@@ -53,6 +53,9 @@ async def from_history(url: str, *, begin: float, end: float) -> dict[str, int]:
 @pytest.mark.parametrize("floats", [False, True])
 async def test_all_durations_are_counted_once_on_bounds_that_both_arms_have(tmp_path: Path, floats: bool) -> None:
     baseline, canary = (observed(f"web-v{arm + 1}", resolution=4 - 2 * arm, floats=floats) for arm in (0, 1))
+    for one in (baseline, canary):  # before anybody scrapes: these are history
+        one.durations_ms += spread(1.0, 1.3, 20)
+    began_at = time.time()
     exporter = NativeExporter([baseline, canary])
     (port,) = free_ports(1)
     scrape = {"job_name": "mesh", "static_configs": [{"targets": [f"{LOOPBACK}:{port}"]}]}
@@ -63,9 +66,6 @@ async def test_all_durations_are_counted_once_on_bounds_that_both_arms_have(tmp_
             PrometheusTelemetry(url=server.url, dialect="istio", tick_seconds=TICK), clock=SystemClock(), schemas=schemas()
         ) as telemetry,
     ):
-        began_at = time.time()
-        for one in (baseline, canary):
-            one.durations_ms += spread(1.0, 1.3, 20)
         counted: dict[str, int] = {"baseline": 0, "canary": 0}
         timed: dict[str, list[int]] = {}
         sums: dict[str, float] = {"baseline": 0.0, "canary": 0.0}

@@ -127,10 +127,10 @@ async def test_envoy_through_prometheus_adds_up_to_what_the_backends_served(tmp_
             for _ in range(20):
                 await asyncio.gather(it.send(ARMS[0], 10), it.send(ARMS[1], 3), asyncio.sleep(0.1))
                 sums.add((await source.read(watches))["web-1"])
-            await read_up_to(source, watches, sums, canary=60)
+            await read_up_to(source, watches, sums, canary=60, baseline=200)
             assert sums.requests == [200, 60]
             assert sums.errors == [0, it.backends[ARMS[1]].failed]
-            while sums.latencies[1] < 60:
+            while sums.latencies[0] < 200 or sums.latencies[1] < 60:
                 await counted(source, watches, sums)
             assert sums.latencies == [200, 60]
             assert not source.split

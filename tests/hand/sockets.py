@@ -32,11 +32,13 @@ class Server:
 async def server(answer: Callable[[Server, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[Server]:
     """One connection, one answer."""
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
+        writers.append(writer)
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -56,6 +58,9 @@ async def server(answer: Callable[[Server, asyncio.StreamWriter], Awaitable[None
             task.cancel()
         if tasks:
             await asyncio.wait(list(tasks))
+        for writer in writers:
+            writer.transport.abort()  # what nobody has read is not waited for
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 def head(status: str = "200 OK", **headers: str) -> bytes:

@@ -87,9 +87,10 @@ async def test_names_cannot_break_out_of_the_filter() -> None:
 async def test_no_more_proxies_are_asked_at_once_than_the_pool_holds() -> None:
     """One server that is many proxies: its port under many loopback addresses."""
     async with stub(addresses=20) as server:
-        port = server.url.rpartition(":")[2]
+        port, four = server.url.rpartition(":")[2], asyncio.Barrier(4)
 
         async def answer(request: web.Request) -> web.Response:
+            await four.wait()  # so many are there; now is the time for a fifth
             await asyncio.sleep(0.01)
             return web.Response(text=page(1, 1))
 

@@ -58,6 +58,13 @@ class Weights:
         """What was written since then, each weight once until there is another one."""
         return [weight for weight, _ in itertools.groupby(weight for at, weight in self.seen if at >= start)]
 
+    async def until(self, holds: Callable[[Weights], bool]) -> None:
+        """Wait until what was seen is so: a watch may be told of a write later than whoever reads what was written."""
+        try:
+            await until(lambda: _is(holds(self)), within=_WITHIN_SECONDS)
+        except TimeoutError:
+            raise AssertionError([weight for _, weight in self.seen]) from None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Owned:
@@ -130,7 +137,7 @@ async def argo_release(api: KubeApiServer, kube: KubeClient, namespace: str) -> 
     await _until(lambda status: status.get("phase") == "Healthy", rollout)
     async with _watched(api, namespace) as weights:
         await merge(api, ROLLOUTS.path(namespace=namespace, name="web"), {"spec": {"template": _workload("v2")["template"]}})
-        await until(lambda: _is(weights.now == 10), within=_WITHIN_SECONDS)
+        await weights.until(lambda seen: seen.now == 10)
         await _until(lambda status: status.get("phase") == "Paused", rollout)
         yield Owned(release=_release("web-stable", "web-canary", namespace), weights=weights, owner=rollout, tick=tick)
 
@@ -183,7 +190,7 @@ async def git_release(api: KubeApiServer, namespace: str) -> AsyncIterator[Owned
 
     await apply()
     async with _watched(api, namespace) as weights:
-        await until(lambda: _is(weights.now == 10), within=_WITHIN_SECONDS)
+        await weights.until(lambda seen: seen.now == 10)
         yield Owned(release=_release("web-stable", "web-canary", namespace), weights=weights, owner=nobody, tick=apply)
 
 

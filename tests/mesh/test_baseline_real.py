@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from config.settings import Kubernetes, Limits
-from daemon.aio.clock import SystemClock
+from config.settings import Kubernetes
 from daemon.cli import main
-from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.engine.reverting import RevertOutcome
 from daemon.errors import InvalidInput, NotFound
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import SERVICES, Json, Resource
@@ -22,6 +21,7 @@ from daemon.model import Action, ArmSpec, Release
 from tests.hand import istio_objects
 from tests.hand.istio_cluster import istio_cluster, post
 from tests.hand.istio_objects import NAMESPACE, SERVICE
+from tests.hand.procedures import reverting
 from tests.servers.kube_apiserver import KubeApiServer
 
 pytestmark = [
@@ -71,8 +71,7 @@ async def routes(kube: KubeClient) -> Any:
 
 
 async def revert(router: IstioRouter, release: Release, *, located: str = "") -> RevertOutcome:
-    limits = Limits(confirm_seconds=2.0)
-    return await Reverting(clock=SystemClock(), limits=limits, random=lambda: 0.5).run(router, release, located=located)
+    return await reverting(confirm_seconds=2.0).run(router, release, located=located)
 
 
 async def command(kubeconfig: Path, *argv: str) -> int:

@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from config.settings import Limits
-from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
-from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.engine.reverting import RevertOutcome
 from daemon.errors import Blocked, InvalidInput, NotFound
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json, Resource
@@ -25,6 +23,7 @@ from tests.hand import consul_objects
 from tests.hand.consul_objects import unversioned
 from tests.hand.istio_cluster import client_of, cluster_of, delete, post
 from tests.hand.istio_objects import SLICES
+from tests.hand.procedures import reverting
 from tests.meshes.consul_entries import resolver, router, split, splitter
 from tests.servers.kube_apiserver import KubeApiServer
 
@@ -100,8 +99,7 @@ async def spec(kube: KubeClient, kind: Resource, name: str = "web", namespace: s
 async def reverted(routes: ConsulKubernetesRouter, release: Release = RELEASE) -> RevertOutcome:
     """By the daemon's own procedure, from looking to seeing the traffic leave."""
     located = (await routes.locate(release)).located
-    limits = Limits(confirm_seconds=0.5)
-    return await Reverting(clock=SystemClock(), limits=limits, random=lambda: 0.5).run(routes, release, located=located)
+    return await reverting(confirm_seconds=0.5).run(routes, release, located=located)
 
 
 async def test_the_canary_is_located_with_who_would_serve(kube: KubeClient) -> None:

@@ -8,13 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from config.settings import Limits
-from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
 from daemon.cli import main
-from daemon.engine.guarding import Guarding
 from daemon.engine.reasserting import PUT_BACK
-from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.engine.reverting import RevertOutcome
 from daemon.errors import Conflict
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import SERVICES, Json, Resource
@@ -25,6 +22,7 @@ from tests.hand import gateway_objects
 from tests.hand.gateway_objects import ON_GATEWAY, RELEASE, backend, grant, http_route, mirror, route
 from tests.hand.istio_cluster import client_of, delete, gateway_cluster, post
 from tests.hand.istio_objects import NAMESPACE
+from tests.hand.procedures import guarded, reverting
 from tests.servers.crds import DEFINITIONS
 from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.run import until
@@ -76,8 +74,7 @@ async def reverted(kube: KubeClient) -> RevertOutcome:
     """By the daemon's own procedure, from looking to seeing the traffic leave."""
     router = GatewayApiRouter(kube)
     located = (await router.locate(RELEASE)).located
-    limits = Limits(confirm_seconds=1.0)
-    return await Reverting(clock=SystemClock(), limits=limits, random=lambda: 0.5).run(router, RELEASE, located=located)
+    return await reverting(confirm_seconds=1.0).run(router, RELEASE, located=located)
 
 
 def weights(rule: Json) -> dict[str, int]:
@@ -190,15 +187,14 @@ async def test_another_service_of_the_canarys_pods_is_taken_back_and_what_is_no_
 async def test_a_canary_that_is_given_traffic_again_is_taken_back_again(kube: KubeClient) -> None:
     router = GatewayApiRouter(kube)
     located = (await router.locate(RELEASE)).located
-    reverting = Reverting(clock=SystemClock(), limits=Limits(guard_seconds=4.0), random=lambda: 0.5)
-    assert (await reverting.run(router, RELEASE, located=located)).action is Action.REVERT
+    assert (await reverting().run(router, RELEASE, located=located)).action is Action.REVERT
 
     async def meddle() -> None:
         await asyncio.sleep(0.5)
         operations = [{"op": "replace", "path": "/spec", "value": http_route(canary_weight=40)["spec"]}]
         await kube.patch(HTTP_ROUTES, name="web", namespace=NAMESPACE, operations=operations)
 
-    _, steps = await asyncio.gather(meddle(), Guarding(reverting=reverting).reassert(router, RELEASE, located=located))
+    _, steps = await asyncio.gather(meddle(), guarded(router, RELEASE, located=located))
     assert PUT_BACK in [step.step for step in steps]
     assert weights((await read(kube))[2]) == {"web-v1": 100, "web-v2": 0}
 
@@ -212,13 +208,13 @@ async def test_a_changed_weight_is_heard_of_and_known_without_being_read(kube: K
         return await router.weight(RELEASE, located=located) == percent
 
     async with background(router.follow(changed.set)):
-        await until(lambda: weighs(10.0), 20)
+        await until(lambda: weighs(10.0), 60)
         changed.clear()
         operations = [{"op": "replace", "path": "/spec", "value": http_route(canary_weight=50)["spec"]}]
         await kube.patch(HTTP_ROUTES, name="web", namespace=NAMESPACE, operations=operations)
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(60.0):
             await changed.wait()
-        await until(lambda: weighs(50.0), 20)
+        await until(lambda: weighs(50.0), 60)
 
 
 async def test_a_route_that_somebody_else_wrote_meanwhile_is_read_and_planned_anew(kube: KubeClient) -> None:
@@ -271,7 +267,7 @@ async def test_a_version_that_is_no_longer_served_is_left_for_an_earlier_one(api
                 async with session.get(path) as response:
                     return (response.status == 200) is served
 
-            await until(is_so, 20)
+            await until(is_so, 60)
 
     await serve("v1", served=False)
     try:

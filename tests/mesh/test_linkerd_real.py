@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from config.settings import Limits
-from daemon.aio.clock import SystemClock
 from daemon.cli import main
-from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.engine.reverting import RevertOutcome
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json, Resource
 from daemon.meshes.linkerd.kinds import HTTP_LIKE, POLICY_ROUTES, SPLITS
@@ -24,6 +22,7 @@ from tests.hand.gateway_objects import RELEASE, backend
 from tests.hand.istio_cluster import client_of, cluster_of, post
 from tests.hand.istio_objects import NAMESPACE
 from tests.hand.linkerd_objects import ON_SERVER, PROFILE, policy_route, policy_routes, profile, profiles
+from tests.hand.procedures import reverting
 from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require_crds
 
@@ -79,8 +78,7 @@ async def spec(kube: KubeClient, kind: Resource, name: str = "web") -> Json:
 async def reverted(router: LinkerdRouter) -> RevertOutcome:
     """By the daemon's own procedure, from looking to seeing the traffic leave."""
     located = (await router.locate(RELEASE)).located
-    reverting = Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=1.0), random=lambda: 0.5)
-    return await reverting.run(router, RELEASE, located=located)
+    return await reverting(confirm_seconds=1.0).run(router, RELEASE, located=located)
 
 
 async def test_routes_of_both_groups_are_taken_back_and_nothing_else_is_written(

@@ -266,7 +266,7 @@ async def eventually(call: Callable[[], Awaitable[Any]]) -> None:
             return False
         return True
 
-    await until(allowed, 10)
+    await until(allowed, 60)
 
 
 async def create(session: aiohttp.ClientSession, path: str, body: Json) -> Json:

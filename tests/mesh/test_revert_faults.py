@@ -6,6 +6,7 @@ import signal
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from config.settings import Kubernetes, Limits
-from daemon.aio.clock import SystemClock
+from config.settings import Kubernetes
 from daemon.aio.tasks import background
 from daemon.engine.guarding import Guarding
-from daemon.engine.reverting import PATCH_ACKNOWLEDGED, Reverting, RevertOutcome
+from daemon.engine.reverting import PATCH_ACKNOWLEDGED, RevertOutcome
 from daemon.errors import NotFound
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import Json, Resource
@@ -28,8 +28,9 @@ from tests.hand import istio_objects
 from tests.hand.certificates import Authority
 from tests.hand.istio_cluster import client_of, istio_cluster, post
 from tests.hand.istio_objects import CORE, HOST, ISTIO, NAMESPACE, SERVICE, VIRTUAL_SERVICE
+from tests.hand.procedures import reverting
 from tests.servers.kube_apiserver import KubeApiServer
-from tests.servers.run import LOOPBACK, free_ports
+from tests.servers.run import LOOPBACK
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.xdist_group("kube")]
 
@@ -58,14 +59,10 @@ async def delete(api: KubeApiServer, path: str) -> None:
         assert response.status in {200, 404}
 
 
-def procedure(**limits: Any) -> Reverting:
-    return Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=2.0, **limits), random=lambda: 0.5)
-
-
 async def reverted(kube: KubeClient) -> RevertOutcome:
     router = IstioRouter(kube)
     located = (await router.locate(RELEASE)).located
-    return await procedure().run(router, RELEASE, located=located)
+    return await reverting(confirm_seconds=2.0).run(router, RELEASE, located=located)
 
 
 async def split(kube: KubeClient, name: str = SERVICE, *, at: int = 2) -> list[int]:
@@ -84,7 +81,7 @@ async def test_somebody_who_writes_twenty_times_a_second_does_not_keep_the_traff
             await asyncio.sleep(0.05)
 
     async with background(annotate()):
-        outcome = await procedure().run(router, RELEASE, located=located)
+        outcome = await reverting(confirm_seconds=2.0).run(router, RELEASE, located=located)
     assert outcome.action is Action.REVERT, outcome.reason
     assert await split(kube) == [100, 0]
 
@@ -106,8 +103,8 @@ async def refusing(api: KubeApiServer, folder: Path) -> AsyncIterator[None]:
     app.router.add_post("/", review)
     runner = web.AppRunner(app)
     await runner.setup()
-    (port,) = free_ports(1)
-    await web.TCPSite(runner, LOOPBACK, port, ssl_context=context).start()
+    await web.TCPSite(runner, LOOPBACK, 0, ssl_context=context).start()
+    port = runner.addresses[0][1]
     hook = {
         "name": "freeze.example.com",
         "clientConfig": {"url": f"https://{LOOPBACK}:{port}/", "caBundle": _base64(authority.pair.certificate)},
@@ -122,9 +119,11 @@ async def refusing(api: KubeApiServer, folder: Path) -> AsyncIterator[None]:
     item = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": "freeze"}, "webhooks": [hook]}
     await post(api, collection, item)
     try:
+        await until_refused(api)
         yield
     finally:
         await delete(api, f"{collection}/freeze")
+        await until_refused(api, refused=False)
         await runner.cleanup()
 
 
@@ -133,13 +132,13 @@ def _base64(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-async def until_refused(api: KubeApiServer) -> None:
-    """A new webhook is asked from a moment on."""
+async def until_refused(api: KubeApiServer, *, refused: bool = True) -> None:
+    """A new webhook is asked from a moment on, and one that is gone until a moment later."""
     merge = {"Content-Type": "application/merge-patch+json"}
-    async with asyncio.timeout(20.0), api.session() as session:
+    async with asyncio.timeout(60.0), api.session() as session:
         while True:
             async with session.patch(VIRTUAL_SERVICE, json={"metadata": {"labels": {"a": "b"}}}, headers=merge) as response:
-                if response.status != 200:
+                if (response.status != 200) is refused:
                     return
             await asyncio.sleep(0.1)
 
@@ -148,7 +147,6 @@ async def test_a_webhook_that_refuses_is_told_in_its_own_words_and_not_tried_wit
     api: KubeApiServer, kube: KubeClient, tmp_path: Path
 ) -> None:
     async with refusing(api, tmp_path / "webhook"):
-        await until_refused(api)
         outcome = await reverted(kube)
     assert outcome.action is Action.FAILED
     assert "routes are frozen on Fridays" in outcome.reason
@@ -160,7 +158,7 @@ async def test_an_object_that_is_deleted_in_between_leaves_nothing_to_take_back(
     router = IstioRouter(kube)
     located = (await router.locate(RELEASE)).located
     await delete(api, VIRTUAL_SERVICE)
-    outcome = await procedure().run(router, RELEASE, located=located)
+    outcome = await reverting(confirm_seconds=2.0).run(router, RELEASE, located=located)
     assert outcome.action is Action.REVERT
     assert "no route gives the canary anything" in outcome.reason
 
@@ -217,17 +215,17 @@ async def test_a_server_that_was_stopped_is_patched_as_soon_as_it_goes_on(
     """How soon is shown on a clock that nobody waits for, where the guard is."""
     config = str(api.write_kubeconfig(tmp_path / "hasty.json"))
     hasty = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=config, request_timeout_seconds=0.5))
-    router = IstioRouter(hasty)
-    located = (await router.locate(RELEASE)).located
-    reverting = procedure(revert_attempts=2, insist_seconds=60.0)
+    await hasty.connect()
+    located = (await IstioRouter(kube).locate(RELEASE)).located
+    procedure = replace(reverting(revert_attempts=2, insist_seconds=60.0), baseline_seconds=1.0)
     api.process.signal(signal.SIGSTOP)
     try:
-        outcome = await reverting.run(router, RELEASE, located=located)
+        outcome = await procedure.run(IstioRouter(hasty), RELEASE, located=located)
     finally:
         api.process.signal(signal.SIGCONT)
-    assert outcome.action is Action.FAILED, outcome.reason
-    steps = await Guarding(reverting=reverting).keep_retrying(router, RELEASE, located=located)
     await hasty.close()
+    assert outcome.action is Action.FAILED, outcome.reason
+    steps = await Guarding(reverting=procedure).keep_retrying(IstioRouter(kube), RELEASE, located=located)
     assert steps[-1].step == PATCH_ACKNOWLEDGED
     assert await split(kube) == [100, 0]
 
@@ -273,7 +271,7 @@ async def test_a_canary_is_found_as_the_routes_are_watched_and_the_last_word_is_
     monkeypatch.setattr(kube, "list", recorded)
     router, heard = IstioRouter(kube), asyncio.Event()
     async with background(router.follow(heard.set)):
-        await asyncio.wait_for(heard.wait(), 20.0)
+        await asyncio.wait_for(heard.wait(), 60.0)
         listed.clear()
         located = (await router.locate(RELEASE)).located
         assert VIRTUAL_SERVICES.plural not in listed

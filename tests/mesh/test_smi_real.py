@@ -8,13 +8,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from config.settings import Limits
-from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
 from daemon.cli import main
-from daemon.engine.guarding import Guarding
 from daemon.engine.reasserting import PUT_BACK
-from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.engine.reverting import RevertOutcome
 from daemon.errors import Conflict
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
@@ -28,6 +25,7 @@ from daemon.model import Action
 from tests.hand.gateway_objects import RELEASE
 from tests.hand.istio_cluster import client_of, cluster_of, post
 from tests.hand.istio_objects import NAMESPACE
+from tests.hand.procedures import guarded, reverting
 from tests.hand.split_objects import created, split, splits
 from tests.servers.crds import DEFINITIONS, install_crds
 from tests.servers.kube_apiserver import KubeApiServer
@@ -71,7 +69,7 @@ async def whose(server: KubeApiServer, request: pytest.FixtureRequest) -> AsyncI
             async with session.get(f"{DEFINITIONS}/{TRAFFIC_SPLITS}") as response:
                 return response.status == 404
 
-        await until(is_gone, 30)
+        await until(is_gone, 60)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -103,8 +101,7 @@ async def read(kube: KubeClient, name: str = "web") -> list[tuple[str, Any]]:
 async def reverted(router: TrafficSplitRouter) -> RevertOutcome:
     """By the daemon's own procedure, from looking to seeing the traffic leave."""
     located = (await router.locate(RELEASE)).located
-    reverting = Reverting(clock=SystemClock(), limits=Limits(confirm_seconds=1.0), random=lambda: 0.5)
-    return await reverting.run(router, RELEASE, located=located)
+    return await reverting(confirm_seconds=1.0).run(router, RELEASE, located=located)
 
 
 async def test_the_weight_goes_to_the_baseline_and_nothing_else_is_written(
@@ -210,14 +207,13 @@ async def test_a_changed_weight_is_heard_of_and_a_canary_that_is_given_it_again_
         await kube.patch(TRAFFIC_SPLITS, name="web", namespace=NAMESPACE, operations=heavier)
 
     async with background(router.follow(changed.set)):
-        await until(lambda: weighs(10.0), 20)
-        reverting = Reverting(clock=SystemClock(), limits=Limits(guard_seconds=3.0), random=lambda: 0.5)
-        assert (await reverting.run(router, RELEASE, located=located)).action is Action.REVERT
+        await until(lambda: weighs(10.0), 60)
+        assert (await reverting().run(router, RELEASE, located=located)).action is Action.REVERT
         changed.clear()
-        _, steps = await asyncio.gather(meddle(), Guarding(reverting=reverting).reassert(router, RELEASE, located=located))
+        _, steps = await asyncio.gather(meddle(), guarded(router, RELEASE, located=located))
         assert PUT_BACK in [step.step for step in steps]
-        assert changed.is_set()
-        await until(lambda: weighs(0.0), 20)
+        await asyncio.wait_for(changed.wait(), 60.0)
+        await until(lambda: weighs(0.0), 60)
     assert await read(kube) == [("web-v1", 100), ("web-v2", 0)]
 
 

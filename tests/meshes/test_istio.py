@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.settings import Kubernetes, Limits
-from daemon.aio.clock import SystemClock
-from daemon.engine.reverting import Reverting, RevertOutcome
+from config.settings import Kubernetes
+from daemon.engine.reverting import RevertOutcome
 from daemon.errors import Conflict, InvalidInput, NotFound, Unavailable
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import ENDPOINT_SLICES, PODS
@@ -21,6 +19,7 @@ from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES, IstioM
 from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.registry import router_for
 from daemon.model import Action, ArmSpec, Release
+from tests.hand.procedures import reverting
 from tests.hand.servers import Answer, says, silence
 from tests.kube.stub import status
 from tests.meshes.cluster import Cluster
@@ -70,21 +69,13 @@ def api(api: Cluster) -> Cluster:
     return api
 
 
-@pytest.fixture
-async def kube(api: Cluster) -> AsyncIterator[KubeClient]:
-    client = api.client(timeout_seconds=2.0)
-    yield client
-    await client.close()
-
-
 def weights(api: Cluster, name: str = "web", namespace: str = "shop") -> list[int]:
     found = api.get(VIRTUAL_SERVICES, namespace, name)
     return [target["weight"] for target in found["spec"]["http"][0]["route"]]
 
 
 async def revert(router: IstioRouter, release: Release = SUBSETS) -> RevertOutcome:
-    limits = Limits(confirm_seconds=2.0, revert_attempts=4)
-    return await Reverting(clock=SystemClock(), limits=limits, random=lambda: 0.5).run(router, release)
+    return await reverting(confirm_seconds=2.0, revert_attempts=4).run(router, release)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +88,6 @@ async def revert(router: IstioRouter, release: Release = SUBSETS) -> RevertOutco
         ([says({}, status=429, Retry_After="0")], 2),
         ([status(429, "slow", retryAfterSeconds=1)], 2),
         ([status(500, "etcd is away"), says("bad gateway", status=502)], 3),
-        ([silence()], 2),
     ],
 )
 async def test_a_fault_of_the_api_server_only_costs_a_try(
@@ -108,6 +98,17 @@ async def test_a_fault_of_the_api_server_only_costs_a_try(
     outcome = await revert(router)
     assert outcome.action is Action.REVERT, outcome.reason
     assert outcome.attempts == attempts
+    assert weights(api) == [100, 0]
+
+
+async def test_an_answer_that_does_not_come_costs_a_try_too(api: Cluster) -> None:
+    kube = api.client(timeout_seconds=2.0)
+    router = IstioRouter(kube)
+    api.faults["PATCH"] = [silence()]
+    outcome = await revert(router)
+    await kube.close()
+    assert outcome.action is Action.REVERT, outcome.reason
+    assert outcome.attempts >= 2
     assert weights(api) == [100, 0]
 
 

@@ -5,9 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from config.settings import Limits
-from daemon.aio.clock import SystemClock
-from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.engine.reverting import RevertOutcome
 from daemon.errors import InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
@@ -19,6 +17,7 @@ from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.kuberoutes import decode, encode
 from daemon.meshes.ports import Port
 from daemon.model import Action, ArmSpec, Release
+from tests.hand.procedures import reverting
 from tests.hand.servers import silence
 from tests.kube.stub import status
 from tests.meshes.cluster import Cluster
@@ -52,9 +51,7 @@ def weights(api: Cluster) -> list[int]:
 
 
 async def revert(router: IstioRouter, release: Release, *, located: str = "") -> RevertOutcome:
-    limits = Limits(confirm_seconds=2.0, revert_attempts=4)
-    procedure = Reverting(clock=SystemClock(), limits=limits, baseline_seconds=20.0, random=lambda: 0.5)
-    return await procedure.run(router, release, located=located)
+    return await reverting(confirm_seconds=2.0, revert_attempts=4).run(router, release, located=located)
 
 
 async def assert_stopped(

@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from config.settings import Limits
-from daemon.aio.clock import SystemClock
-from daemon.engine.reverting import Reverting, RevertOutcome
+from daemon.engine.reverting import RevertOutcome
 from daemon.errors import InvalidInput, NotFound
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, SERVICES
@@ -16,6 +14,7 @@ from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from daemon.placement import Placement
+from tests.hand.procedures import reverting
 from tests.meshes.cluster import Cluster
 from tests.meshes.objects import Item, behind, meta, pod, rule, service, to, two_versions, versions, virtual_service
 
@@ -47,9 +46,7 @@ async def taken_back(api: Cluster, kube: KubeClient, release: Release, *items: I
     for resource, item in items:
         api.put(resource, item)
     placement = await IstioRouter(kube).locate(release)
-    limits = Limits(confirm_seconds=0.1, revert_attempts=1)
-    procedure = Reverting(clock=SystemClock(), limits=limits, baseline_seconds=20.0, random=lambda: 0.5)
-    outcome = await procedure.run(IstioRouter(kube), release, located=placement.located)
+    outcome = await reverting(confirm_seconds=0.1, revert_attempts=1).run(IstioRouter(kube), release, located=placement.located)
     return Taken(placement=placement, outcome=outcome, api=api)
 
 

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from config.settings import Limits
-from daemon.aio.clock import SystemClock
-from daemon.engine.reverting import TRAFFIC_LEFT, Reverting
+from daemon.engine.reverting import TRAFFIC_LEFT
 from daemon.errors import (
     Blocked,
     Conflict,
@@ -29,6 +27,7 @@ from daemon.meshes.nomad.mesh import NomadMesh
 from daemon.meshes.nomad.router import NomadRouter
 from daemon.model import Action, ArmSpec, Release
 from daemon.placement import ObjectName, Undo
+from tests.hand.procedures import reverting
 from tests.hand.servers import Answer, says, silence
 from tests.meshes.nomads import TOKEN, Nomad, running
 
@@ -166,11 +165,10 @@ async def test_the_canary_gets_traffic_until_its_allocations_are_stopped(nomad: 
 
 
 async def test_a_revert_by_the_daemons_own_procedure_ends_when_the_canary_is_stopped(nomad: Nomad) -> None:
-    limits = Limits(confirm_seconds=0.5, revert_attempts=2)
     async with router_of(nomad) as routes:
         words = await located(routes)
         nomad.before["PUT job/web/revert"] = nomad.stopped
-        outcome = await Reverting(clock=SystemClock(), limits=limits, random=lambda: 0.0).run(routes, RELEASE, located=words)
+        outcome = await reverting(confirm_seconds=0.5, revert_attempts=2).run(routes, RELEASE, located=words)
     assert outcome.action is Action.REVERT
     assert outcome.steps[-1].step == TRAFFIC_LEFT
 
@@ -284,8 +282,9 @@ async def test_who_changes_it_all_the_time_is_given_up_on_for_now(nomad: Nomad) 
     ],
 )
 async def test_its_words_tell_what_a_500_means(nomad: Nomad, answer: Answer, kind: type[VerdictdError]) -> None:
-    async with router_of(nomad, request_timeout_seconds=0.2) as routes:
+    async with router_of(nomad, request_timeout_seconds=20.0) as routes:
         words = await located(routes)
+    async with router_of(nomad, request_timeout_seconds=0.2 if kind is TimedOut else 20.0) as routes:
         nomad.faults[f"GET deployment/{nomad.latest['ID']}"] = [answer]
         with pytest.raises(kind):
             await routes.revert(RELEASE, located=words)

@@ -33,5 +33,5 @@ async def shared_istio_world(module_istio_world: IstioWorld) -> IstioWorld:
     module_istio_world.break_canary()
     await module_istio_world.replace_spec(istio_objects.virtual_service()["spec"])
     async with module_istio_world.traffic(per_second=50.0) as seen:
-        await seen.until(lambda traffic: traffic.counts().get("v2", 0) > 0, within=30.0)
+        await seen.until(lambda traffic: traffic.counts().get("v2", 0) > 0, within=60.0)
     return module_istio_world

@@ -175,5 +175,5 @@ async def _until_ready(world: IstioWorld) -> None:
                 return len(document["data"]["result"]) == len(VERSIONS)
 
     async with world.traffic(per_second=50.0) as seen:
-        await seen.until(both_answered, within=30.0)
-        await until(both_scraped, within=20.0)
+        await seen.until(both_answered, within=60.0)
+        await until(both_scraped, within=60.0)

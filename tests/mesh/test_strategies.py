@@ -10,8 +10,8 @@ import pytest
 from daemon.model import Action, Outcome, Record, Strategy
 from tests.hand.istio_objects import PORT, SERVICE, virtual_service
 from tests.mesh.istio_world import IstioWorld
-from tests.mesh.traffic import Traffic
 from tests.mesh.watchdog import Daemon, verdictd
+from tests.servers.run import until
 
 pytestmark = [
     pytest.mark.mesh,
@@ -42,16 +42,6 @@ async def announced(world: IstioWorld, daemon: Daemon, strategy: Strategy) -> st
     return await daemon.announce(release, event_id=f"{strategy}-1")
 
 
-async def left(seen: Traffic, version: str, *, path: str = "") -> int:
-    """Wait until a hundred answers in a row, those at this path, are of this version; how many there have been."""
-
-    def has_left(traffic: Traffic) -> bool:
-        return {one.version for one in traffic.answers[-100:] if one.path.startswith(path)} == {version}
-
-    await seen.until(has_left, within=20.0)
-    return len(seen.answers)
-
-
 def taken_back(record: Record, *, saying: str) -> None:
     verdict = record.verdict
     assert (verdict.outcome, verdict.action, verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors"), verdict.reason
@@ -65,12 +55,12 @@ async def test_a_bad_canary_behind_a_header_is_taken_from_the_testers_and_nobody
     world = shared_istio_world
     await world.replace_spec(routed({"route": [to("v1")]}, testers=True))
     async with world.traffic(per_second=RATE, paths=TESTERS) as seen, verdictd(world, tmp_path) as daemon:
-        since = await left(seen, "v1", path="/users")
+        since = await seen.only("v1", path="/users")
         release_id = await announced(world, daemon, "header")
         await asyncio.sleep(3.0)
         world.break_canary(error_rate=0.2)
         record = await daemon.record(release_id)
-        await left(seen, "v1")
+        await seen.only("v1")
     taken_back(record, saying="compared are requests that the canary's rule picks out with all others: who sends them may differ")
     assert {one.version for one in seen.answers[since:] if one.path == "/users"} == {"v1"}
     pinned, *_, primary = (await world.virtual_service())["spec"]["http"]
@@ -86,16 +76,20 @@ async def test_a_bad_canary_behind_a_mirror_gets_no_copies_any_more_and_no_user_
     await world.replace_spec(routed({"route": [to("v1")], "mirrors": [copy]}))
     canary = world.backends["v2"]
     async with world.traffic(per_second=RATE) as seen, verdictd(world, tmp_path) as daemon:
-        since = await left(seen, "v1")
+        since = await seen.only("v1")
         before = canary.served
         release_id = await announced(world, daemon, "mirror")
         await asyncio.sleep(3.0)
         world.break_canary(error_rate=0.2)
         record = await daemon.record(release_id)
-        await asyncio.sleep(1.0)
-        copies, answers = canary.served, len(seen.answers)
-        await seen.until(lambda traffic: len(traffic.answers) > answers + RATE)
-        assert (copies > before, canary.served) == (True, copies)
+        assert canary.served > before
+
+        async def is_quiet() -> bool:
+            copies, answers = canary.served, len(seen.answers)
+            await seen.until(lambda traffic: len(traffic.answers) > answers + RATE)
+            return canary.served == copies
+
+        await until(is_quiet, within=60.0)
     taken_back(record, saying="compared are copies of requests: no user had an answer of the canary's")
     assert {(one.version, one.status) for one in seen.answers[since:]} == {("v1", 200)}
     primary = (await world.virtual_service())["spec"]["http"][-1]
@@ -108,14 +102,14 @@ async def test_a_bad_green_is_switched_back_to_the_blue_that_it_is_compared_with
     world = shared_istio_world
     await world.replace_spec(routed({"route": [to("v1", weight=100), to("v2", weight=0)]}))
     async with world.traffic(per_second=RATE) as seen, verdictd(world, tmp_path) as daemon:
-        await left(seen, "v1")
+        since = await seen.only("v1")
         release_id = await announced(world, daemon, "blue-green")
         await asyncio.sleep(5.0)
         world.break_canary(error_rate=0.2)
         await world.replace_spec(routed({"route": [to("v1", weight=0), to("v2", weight=100)]}))
-        await left(seen, "v2")
+        await seen.until(lambda traffic: any(one.version == "v2" for one in traffic.answers[since:]))
         record = await daemon.record(release_id)
-        await left(seen, "v1")
+        await seen.only("v1")
     taken_back(record, saying="once the baseline serves nothing, the canary is compared with what that had served")
     primary = (await world.virtual_service())["spec"]["http"][-1]
     assert [(one["destination"]["subset"], one["weight"]) for one in primary["route"]] == [("v1", 100), ("v2", 0)]

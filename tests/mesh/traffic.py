@@ -102,8 +102,20 @@ class Traffic:
         bad = (answer for answer in self.answers if answer.at >= since and answer.version == version and answer.status >= 500)
         return next(bad, None)
 
-    async def until(self, condition: Callable[[Traffic], bool], *, within: float = 10.0) -> None:
-        """Wait until the answers satisfy the condition; TimeoutError after ``within`` seconds."""
+    async def only(self, *versions: str, of_last: int = 300, path: str = "") -> int:
+        """Wait until so many answers in a row, to requests of this path, are of these versions; gives how many there are by then.
+
+        How soon that is, is the proxies' to say: what is asked for is that it comes to be so.
+        """
+
+        def those() -> list[Answer]:
+            return [one for one in self.answers[-10 * of_last :] if one.path.startswith(path)][-of_last:]
+
+        await self.until(lambda _: len(those()) == of_last and {one.version for one in those()} <= set(versions))
+        return len(self.answers)
+
+    async def until(self, condition: Callable[[Traffic], bool], *, within: float = 60.0) -> None:
+        """Wait until the answers satisfy the condition; TimeoutError after ``within`` seconds, far longer than it takes."""
 
         async def holds() -> bool:
             return condition(self)

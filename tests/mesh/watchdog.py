@@ -67,7 +67,7 @@ def settings(world: IstioWorld, *, nats_url: str, port: int, policy: dict[str, A
         },
         "meshes": {"istio": {"kind": "istio", "telemetry": "mesh"}},
         "policies": {"default": policy},
-        "limits": {"guard_seconds": 3.0, "locate_seconds": 3.0},
+        "limits": {"guard_seconds": 3.0},
     }
 
 

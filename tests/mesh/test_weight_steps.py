@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import aiohttp
 import msgspec
 import pytest
 
@@ -12,6 +11,7 @@ from daemon.model import Outcome
 from tests.hand import istio_objects
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.watchdog import verdictd
+from tests.servers.run import until
 
 pytestmark = [pytest.mark.mesh, pytest.mark.timeout(240)]
 
@@ -37,15 +37,20 @@ async def test_a_canary_stepped_from_5_to_50_percent_is_promoted_though_5_were_a
         release_id = await daemon.announce(release, event_id="stepped-1")
         await asyncio.sleep(12.0)
         await istio_world.replace_spec(istio_objects.virtual_service(canary_weight=50)["spec"])
-        await asyncio.sleep(6.0)
-        async with aiohttp.ClientSession() as session, session.get(f"{daemon.url}/metrics") as answer:
-            metrics = await answer.text()
+
+        async def is_stepped() -> bool:
+            metrics = (await daemon.until_answered("/metrics")).decode().splitlines()
+            weight, share = (
+                float(line.split()[1])
+                for name in ("weight", "share")
+                for line in metrics
+                if line.startswith(f"verdictd_release_{name}_ratio{{")
+            )
+            return weight == 0.5 and 0.3 < share < 0.7
+
+        await until(is_stepped, within=60.0)
         record = await daemon.record(release_id)
     assert record.verdict.outcome is Outcome.PROMOTE, record.verdict.reason
-    [weight] = [float(line.split()[1]) for line in metrics.splitlines() if line.startswith("verdictd_release_weight_ratio{")]
-    [share] = [float(line.split()[1]) for line in metrics.splitlines() if line.startswith("verdictd_release_share_ratio{")]
-    assert weight == 0.5
-    assert 0.3 < share < 0.7
     _, samples = recordings.read(kept / f"{release_id}.jsonl")
     weights = [sample.weight for sample in samples if sample.gap is None]
     assert {5.0, 50.0} <= set(weights)

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import sys
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +14,7 @@ import pytest
 
 from config.errors import ConfigError
 from config.settings import EnvoyTelemetry, Settings, Telemetry
-from daemon.cli import main
+from daemon.cli import main, meshfinding
 from daemon.cli.parser import build
 from daemon.cli.reverting import release_of
 from daemon.cli.steering import mesh_of
@@ -220,22 +219,24 @@ def test_without_a_cluster_it_says_so_and_exits_66(tmp_path: Path, capsys: pytes
 
 
 async def test_the_first_call_does_not_pay_for_an_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A library that takes longer to import than the routes may take to be read, as on a busy machine."""
-    import kubernetes_asyncio
+    """A library may take longer to import, on a busy machine, than the routes may take to be read: it is there before they are."""
+    order: list[str] = []
+    imported, located = transport._import, meshfinding.locate
 
-    def slow() -> object:
-        time.sleep(0.8)
-        return kubernetes_asyncio
+    def importing() -> object:
+        order.append("import")
+        return imported()
 
-    monkeypatch.setattr(transport, "_import", slow)
+    async def locating(*args: Any, **options: Any) -> Any:
+        order.append("read")
+        return await located(*args, **options)
+
+    monkeypatch.setattr(transport, "_import", importing)
+    monkeypatch.setattr(meshfinding, "locate", locating)
     async with kubernetes(tmp_path) as api:
         objects = [virtual_service(to("web", "v1", 50), to("web", "v2", 50)), versions("v1", "v2"), service("web", app="web")]
         for resource, item in (*objects, *two_versions()):
             api.put(resource, item)
-        settings = tmp_path / "settings.json"
-        kube = {"auth": "kubeconfig", "kubeconfig": str(api.kubeconfig), "request_timeout_seconds": 0.6}
-        telemetry = {"t": {"kind": "prometheus", "url": "http://127.0.0.1:9", "dialect": "istio"}}
-        document = {"kubernetes": kube, "telemetry": telemetry, "meshes": {"mesh": {"kind": "istio", "telemetry": "t"}}}
-        settings.write_text(json.dumps(document | {"limits": {"locate_seconds": 0.7}}))
         argv = ["--service", "web", "--namespace", "shop", "--baseline", "subset=v1", "--canary", "subset=v2", "--dry-run"]
-        assert await asyncio.to_thread(main, ["revert", "--config", str(settings), *argv]) == 0
+        assert await asyncio.to_thread(main, ["revert", "--kubeconfig", str(api.kubeconfig), *argv]) == 0
+    assert order == ["import", "read"]

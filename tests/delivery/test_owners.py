@@ -54,7 +54,7 @@ async def revert(api: Cluster, folder: Path, *argv: str, **limited: float) -> in
     file = folder / "settings.json"
     telemetry = {"t": {"kind": "prometheus", "url": "http://127.0.0.1:9", "dialect": "istio"}}
     kube = {"auth": "kubeconfig", "kubeconfig": str(api.kubeconfig)}
-    limits = {"revert_attempts": 2, "confirm_seconds": 0.5, "guard_seconds": 2.0, **limited}
+    limits = {"revert_attempts": 2, "confirm_seconds": 20.0, "guard_seconds": 2.0, **limited}
     meshes = {"mesh": {"kind": "istio", "telemetry": "t"}}
     file.write_text(json.dumps({"kubernetes": kube, "telemetry": telemetry, "meshes": meshes, "limits": limits}))
     return await asyncio.to_thread(main, ["revert", "--config", str(file), *ARMS, *argv])

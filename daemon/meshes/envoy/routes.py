@@ -86,12 +86,11 @@ def revert(document: Json, *, baseline: str, canary: str) -> Rewrite:
     canary's entry is pointed at it, with its headers and filters as they are.
     """
     after = copy.deepcopy(document)
-    changes: dict[str, tuple[RouteChange, ...]] = {}
+    changes: dict[str, list[RouteChange]] = {}
 
     def note(where: _Where, details: list[str]) -> None:
-        noted = tuple(RouteChange(place=where.place, detail=one) for one in details)
-        if noted:
-            changes[where.config] = changes.get(where.config, ()) + noted
+        if details:
+            changes.setdefault(where.config, []).extend(RouteChange(place=where.place, detail=one) for one in details)
 
     for where, action in _actions(after):
         if action.get("cluster") == canary:
@@ -100,7 +99,7 @@ def revert(document: Json, *, baseline: str, canary: str) -> Rewrite:
         note(where, _shift_weights(action, baseline=baseline, canary=canary))
     for where, holder in _mirror_holders(after):
         note(where, _drop_mirrors(holder, canary=canary))
-    return Rewrite(document=after, changes=changes)
+    return Rewrite(document=after, changes={config: tuple(those) for config, those in changes.items()})
 
 
 def _shift_weights(action: Json, *, baseline: str, canary: str) -> list[str]:

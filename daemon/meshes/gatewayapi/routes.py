@@ -31,11 +31,12 @@ def references(kind: Resource, route: Json, *, arms: ServicePair) -> tuple[Route
     namespace, name = identity(route)
     item = ObjectName(kind=kind.kind, namespace=namespace, name=name)
     found: list[RouteReference] = []
+    ungranted = _ungranted(kind, route, arms)
     for rule in rules(route):
         named = [backend for backend in rule.backends if arms.is_canary(backend.service)]
         if named:
             share = sum(backend.weight for backend in named)
-            refusal = _shift(kind, route, rule, arms).refusal
+            refusal = _shift(rule, arms, ungranted).refusal
             found.append(
                 RouteReference(
                     object=item,
@@ -62,8 +63,9 @@ def revert(kind: Resource, route: Json, *, arms: ServicePair) -> Plan:
     writes: list[Json] = []
     changes: list[RouteChange] = []
     refusals: list[str] = []
+    ungranted = _ungranted(kind, route, arms)
     for rule in rules(route):
-        for step in (_shift(kind, route, rule, arms), _drop_mirrors(rule, arms)):
+        for step in (_shift(rule, arms, ungranted), _drop_mirrors(rule, arms)):
             tests += step.tests
             writes += step.writes
             changes += step.changes
@@ -73,7 +75,7 @@ def revert(kind: Resource, route: Json, *, arms: ServicePair) -> Plan:
     return guarded(route, tests=tests, writes=writes, changes=changes)
 
 
-def _shift(kind: Resource, route: Json, rule: Rule, arms: ServicePair) -> _Step:
+def _shift(rule: Rule, arms: ServicePair, ungranted: str) -> _Step:
     canaries = [backend for backend in rule.backends if arms.is_canary(backend.service) and backend.weight > 0]
     if not canaries:
         return _Step()
@@ -82,7 +84,7 @@ def _shift(kind: Resource, route: Json, rule: Rule, arms: ServicePair) -> _Step:
     # Of several entries the one that serves: another one may be a leftover that nobody stands behind.
     baseline = max(beside, key=lambda backend: backend.weight, default=None)
     if baseline is None or baseline.weight + moved > MOST_WEIGHT:
-        return _point(kind, route, rule, canaries, arms)
+        return _point(rule, canaries, arms, ungranted)
     return _Step(
         tests=tuple(_same(backend) for backend in (baseline, *canaries)),
         writes=(_weight(baseline, baseline.weight + moved), *(_weight(backend, 0) for backend in canaries)),
@@ -90,9 +92,9 @@ def _shift(kind: Resource, route: Json, rule: Rule, arms: ServicePair) -> _Step:
     )
 
 
-def _point(kind: Resource, route: Json, rule: Rule, canaries: list[Backend], arms: ServicePair) -> _Step:
+def _point(rule: Rule, canaries: list[Backend], arms: ServicePair, ungranted: str) -> _Step:
     """The canary's own entries name the baseline from now on; weight and filters stay."""
-    refusals = [said for backend in canaries if (said := _why_not(kind, route, backend, arms))]
+    refusals = [said for backend in canaries if (said := ungranted or _why_not(backend, arms))]
     if refusals:
         return _Step(refusal=refusals[0])
     return _Step(
@@ -107,13 +109,18 @@ def _point(kind: Resource, route: Json, rule: Rule, canaries: list[Backend], arm
     )
 
 
-def _why_not(kind: Resource, route: Json, backend: Backend, arms: ServicePair) -> str:
-    """Why this entry cannot name the baseline, where that is sure; else empty."""
+def _ungranted(kind: Resource, route: Json, arms: ServicePair) -> str:
+    """Why no entry of this object can name the baseline, where that is sure; else empty. There may be hundreds of entries."""
     namespace, _ = identity(route)
     # Only Gateways ask for grants: a route on a Service says how clients of its own namespace, or the Service's, are served.
     on_gateway = any(parent is None for parent in parents(route))
     if on_gateway and not arms.may_name_baseline(kind=kind.kind, namespace=namespace):
         return f"no ReferenceGrant in {arms.baseline.namespace} lets a {kind.kind} of {namespace} name {arms.baseline}"
+    return ""
+
+
+def _why_not(backend: Backend, arms: ServicePair) -> str:
+    """Why this entry cannot name the baseline, where that is sure; else empty."""
     port = backend.raw.get("port")
     if isinstance(port, int) and backend.service is not None and arms.baseline_port(port, of=backend.service) is None:
         there = ", ".join(str(one.number) for one in arms.ports.get(str(arms.baseline), ())) or "none"

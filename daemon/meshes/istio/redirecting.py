@@ -43,6 +43,16 @@ class Around:
         """Its entries of the baseline by this protocol."""
         return self._baselines.get(protocol, ())
 
+    def baseline_ports(self, protocol: str) -> Sequence[Json | None]:
+        """On which ports it sends to the baseline by this protocol, each once; null for an entry that does not say."""
+        return self._ports.get(protocol, ())
+
+    @cached_property
+    def _ports(self) -> dict[str, list[Json | None]]:
+        # A port is an object, which no set takes.
+        each = {protocol: [one.raw["destination"].get("port") for one in found] for protocol, found in self._baselines.items()}
+        return {protocol: list({repr(port): port for port in ports}.values()) for protocol, ports in each.items()}
+
     @cached_property
     def _baselines(self) -> dict[str, list[Target]]:
         found: dict[str, list[Target]] = {}
@@ -97,7 +107,7 @@ def _port(route: Route, target: Target, arms: Arms, around: Around) -> Json | No
     before: Json | None = target.raw["destination"].get("port")
     if target.named.host == arms.baseline.host:
         return before
-    ports = _named_ports(route, around)
+    ports = around.baseline_ports(route.protocol)
     if ports:
         return before if before in ports else ports[0]
     there, named = arms.ports.get(arms.baseline.host), arms.ports.get(target.named.host, ())
@@ -111,16 +121,11 @@ def _port(route: Route, target: Target, arms: Arms, around: Around) -> Json | No
 def _why_not(route: Route, target: Target, arms: Arms, around: Around) -> str:
     """Why this entry cannot name the baseline, where that is sure; else empty."""
     before = target.raw["destination"].get("port")
-    if before is None or _named_ports(route, around) or _port(route, target, arms, around) is not None:
+    if before is None or around.baseline_ports(route.protocol) or _port(route, target, arms, around) is not None:
         return ""
     there = ", ".join(str(one.number) for one in arms.ports.get(arms.baseline.host, ()))
     here = f"{before.get('number')} of {target.named.host}"
     return f"which port of {arms.baseline.host} serves what {here} does is not clear ({there or 'none'})"
-
-
-def _named_ports(route: Route, around: Around) -> list[Json | None]:
-    """On which ports the object sends to the baseline by the same protocol; null for an entry that does not say."""
-    return [one.raw["destination"].get("port") for one in around.baselines(route.protocol)]
 
 
 def _authority(route: Route, arms: Arms, around: Around) -> list[Json]:

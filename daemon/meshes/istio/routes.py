@@ -6,6 +6,7 @@ takes everything, whatever its weight. HTTP mirrors besides, in two ways of writ
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from daemon.meshes.istio.hosts import Destination, domain_of, normal
 from daemon.meshes.references import Json, identity
@@ -34,9 +35,9 @@ class Mirror:
     share: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Route:
-    """One route of the object; only those of HTTP have mirrors."""
+    """One route of the object; only those of HTTP have mirrors. It may have thousands of targets: their sum is worked out once."""
 
     protocol: str
     place: str
@@ -45,7 +46,7 @@ class Route:
     targets: tuple[Target, ...]
     mirrors: tuple[Mirror, ...]
 
-    @property
+    @cached_property
     def is_without_weights(self) -> bool:
         """Whether nothing says who gets what: several destinations, and no weight. istiod refuses it, where it is asked."""
         return len(self.targets) > 1 and not any(target.weight for target in self.targets)
@@ -58,8 +59,11 @@ class Route:
 
     def percent(self, target: Target) -> float:
         """Its part of what comes by the route."""
-        total = sum(self.share(one) for one in self.targets)
-        return 100.0 * self.share(target) / total if total > 0 else 0.0
+        return 100.0 * self.share(target) / self._total if self._total > 0 else 0.0
+
+    @cached_property
+    def _total(self) -> int:
+        return sum(self.share(one) for one in self.targets)
 
 
 def routes(virtual_service: Json) -> Iterator[Route]:

@@ -77,7 +77,10 @@ def _shift(route: Route, arms: Arms, around: Around) -> Step:
     baseline = max(beside, key=route.share, default=None)
     if baseline is None:
         return redirecting.redirect(route, canaries, arms, around)
-    weights = [0 if target in canaries else route.share(target) + (moved if target is baseline else 0) for target in route.targets]
+    emptied = {target.pointer for target in canaries}
+    weights = [
+        0 if target.pointer in emptied else route.share(target) + (moved if target is baseline else 0) for target in route.targets
+    ]
     if min(weights) < 0 or sum(weights) <= 0:
         return Step(refusal=f"the weights would become {weights}: mend the VirtualService")
     return Step(
@@ -100,7 +103,7 @@ def _only_by_canary(route: Route, arms: Arms) -> bool:
 
 def _drop_mirrors(route: Route, arms: Arms, virtual_service: Json, *, all_moved: bool) -> Step:
     """Copies to the canary end; and those to the baseline, where it gets from now on the very requests that are copied."""
-    doubled = [one for one in route.mirrors if all_moved and arms.is_baseline(one.named) and one.percent > 0]
+    doubled = {one for one in route.mirrors if all_moved and arms.is_baseline(one.named) and one.percent > 0}
     dropped = [one for one in route.mirrors if one in doubled or (arms.is_canary(one.named) and one.percent > 0)]
     if not dropped:
         return Step()

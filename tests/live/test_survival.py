@@ -143,7 +143,7 @@ async def test_a_proxy_that_cannot_be_reached_is_told_while_the_watch_lasts_and_
         async with place.daemon():
             await place.ready()
             release_id = await place.submit()
-            while (await place.view(release_id)).ticks < 4:
+            while (await place.view(release_id)).ticks < 1:
                 await asyncio.sleep(0.1)
             ready = json.loads(await place.until_answered("/readyz"))
             metrics = (await place.until_answered("/metrics")).decode()

@@ -17,7 +17,7 @@ _FOR_BUCKETS_SECONDS = 10.0
 """For so much of counted time it is waited for the latencies that tell what buckets can, where samples are near each other."""
 _LAST_WORDS = 4
 """A reason that was given so often in a row is taken for the last one, where it is none that passes."""
-_PASSING = ("first reading", "first sight", "no new scrape", "vanished", "of before the watch")
+_PASSING = ("first reading", "first sight", "no new scrape", "vanished", "of before the watch", "unequal clocks")
 _FAILURES = 2
 _LEAST_SECONDS = 0.2
 

@@ -74,6 +74,13 @@ async def test_what_a_look_was_too_short_for_is_no_fault_and_is_counted_in_the_t
     assert Code.OBSERVED_TOO_SHORT not in found
 
 
+async def test_arms_scraped_so_unequally_often_that_they_cannot_be_compared_yet_are_in_the_time_that_is_said() -> None:
+    fleet = Fleet([*scraped(every=15.0, phases=(0.9, 0.9)).pods[:1], *scraped(every=60.0, phases=(0.28, 0.28)).pods[1:]])
+    short = (await looked(fleet, seconds=20.0))[Code.OBSERVED_TOO_SHORT]
+    assert "unequal clocks: the baseline covers 15 s, the canary 60 s" in short.found
+    assert Code.COUNTED in await looked(fleet, seconds=float(short.fix.rpartition(" ")[2]))
+
+
 async def test_where_nobody_knows_how_far_apart_samples_are_it_is_looked_twice_as_long() -> None:
     found = await looked(scraped(every=900.0, phases=(0.0, 0.0)), seconds=90.0)
     assert found[Code.OBSERVED_TOO_SHORT].fix == "look longer: --observe 180"

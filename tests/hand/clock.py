@@ -1,6 +1,11 @@
-"""A clock that a test moves. Whoever has a real server on the other side takes ``daemon.aio.clock.SystemClock``."""
+"""A clock that a test moves. Whoever has a real server on the other side takes ``daemon.aio.clock.SystemClock``.
+
+Limits of time that an event loop keeps are tested on its own time: what must not run out is long, and what must runs out at once.
+"""
 
 import asyncio
+
+import pytest
 
 
 class HandClock:
@@ -27,3 +32,17 @@ class HandClock:
         self.slept.append(seconds)
         self.time += seconds
         await asyncio.sleep(0)
+
+
+class LoopTime:
+    """The time of the running event loop, which passes as it does, and when a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self._passed = 0.0
+        self._real = loop.time
+        monkeypatch.setattr(loop, "time", lambda: self._real() + self._passed)
+
+    def passes(self, seconds: float) -> None:
+        """Limits that run out meanwhile have run out as soon as the loop looks."""
+        self._passed += seconds

@@ -19,6 +19,7 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, Resource, selector_of_either
 from daemon.kube.transport import Transport, connect
 from daemon.meshes.istio import mesh as istio
+from tests.hand.clock import LoopTime
 from tests.hand.servers import Answer, lines, says, silence
 from tests.kube.stub import kube_stub, status, write_kubeconfig
 
@@ -37,16 +38,23 @@ async def test_an_object_is_read_from_its_path_with_the_token(tmp_path: Path) ->
     assert server.tokens == ["Bearer one"]
 
 
-async def test_the_time_of_a_call_begins_when_it_is_connected(tmp_path: Path) -> None:
+LIMIT_SECONDS, LONGER_SECONDS = 20.0, 25.0
+"""Of a call, and what is longer, but not too long for credentials."""
+
+
+async def test_the_time_of_a_call_begins_when_it_is_connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first connection imports a large library, and may run a plug-in: the API server is not to blame for that."""
+    time = LoopTime(monkeypatch)
 
     async def slow(settings: Kubernetes) -> Transport:
-        await asyncio.sleep(0.4)
+        time.passes(LONGER_SECONDS)
+        for _ in range(10):
+            await asyncio.sleep(0)
         return await connect(settings)
 
     async with kube_stub(tmp_path, says({"kind": "VirtualService"})) as server:
         for ask in ("get", "watch"):
-            settings = Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig), request_timeout_seconds=0.3)
+            settings = Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig), request_timeout_seconds=LIMIT_SECONDS)
             client = KubeClient(settings, connector=slow)
             if ask == "get":
                 assert await client.get(VIRTUAL_SERVICES, name="web", namespace="shop")
@@ -193,13 +201,21 @@ async def test_throttling_says_for_how_long(tmp_path: Path, answer: Answer, seco
     assert caught.value.retry_after_seconds == seconds
 
 
-async def test_a_half_open_connection_is_given_up_in_time(tmp_path: Path) -> None:
-    async with kube_stub(tmp_path, silence()) as server:
-        client = server.client(timeout_seconds=0.2)
-        began = asyncio.get_running_loop().time()
+def silent_for(time: LoopTime, seconds: float) -> Answer:
+    """A half-open connection after so long."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        time.passes(seconds)
+        return await silence()(request)
+
+    return answer
+
+
+async def test_a_half_open_connection_is_given_up_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with kube_stub(tmp_path, silent_for(LoopTime(monkeypatch), LONGER_SECONDS)) as server:
+        client = server.client(timeout_seconds=LIMIT_SECONDS)
         with pytest.raises(TimedOut):
             await client.get(PODS, name="a", namespace="b")
-        assert asyncio.get_running_loop().time() - began < 2.0
         await client.close()
 
 
@@ -280,7 +296,10 @@ class Refusing:
         self.closed += 1
 
 
-async def test_credentials_that_take_longer_than_a_call_may_are_there_for_the_next(tmp_path: Path) -> None:
+async def test_credentials_that_take_longer_than_a_call_may_are_there_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time, given_up = LoopTime(monkeypatch), asyncio.Event()
     made = []
 
     async def slow_plugin(settings: Kubernetes) -> Transport:
@@ -288,14 +307,16 @@ async def test_credentials_that_take_longer_than_a_call_may_are_there_for_the_ne
         if len(made) > 1:
             port = int(json.loads(server.kubeconfig.read_text())["clusters"][0]["cluster"]["server"].rpartition(":")[2])
             write_kubeconfig(server.kubeconfig, port=port, user="two")
-            await asyncio.sleep(0.5)
+            time.passes(LONGER_SECONDS)
+            await given_up.wait()
         return await connect(settings)
 
     async with kube_stub(tmp_path, status(401), says({"n": 1})) as server:
-        settings = Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig), request_timeout_seconds=0.4)
+        settings = Kubernetes(auth="kubeconfig", kubeconfig=str(server.kubeconfig), request_timeout_seconds=LIMIT_SECONDS)
         client = KubeClient(settings, connector=slow_plugin)
         with pytest.raises(TimedOut):
             await client.get(PODS, name="a", namespace="b")
+        given_up.set()
         assert await client.get(PODS, name="a", namespace="b") == {"n": 1}
         await client.close()
     assert server.tokens == ["Bearer one", "Bearer two"]
@@ -373,14 +394,16 @@ async def test_a_watch_that_is_refused_raises(tmp_path: Path, answer: Answer, er
         await client.close()
 
 
-async def test_a_watch_that_never_begins_and_one_that_goes_silent_time_out(tmp_path: Path) -> None:
-    async with kube_stub(tmp_path, silence(), lines({"n": 1}, then="silence")) as server:
-        client = server.client(timeout_seconds=0.2)
+async def test_a_watch_that_never_begins_and_one_that_goes_silent_time_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = LoopTime(monkeypatch)
+    async with kube_stub(tmp_path, silent_for(time, LONGER_SECONDS), lines({"n": 1}, then="silence")) as server:
+        client = server.client(timeout_seconds=LIMIT_SECONDS)
         with pytest.raises(TimedOut):
-            async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=0.2):
+            async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=100.0):
                 pass
-        async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=0.2) as line:
+        async with client.watch(PODS, resource_version="7", timeout_seconds=240, idle_seconds=LIMIT_SECONDS) as line:
             assert await line() == b'{"n": 1}\n'
+            asyncio.get_running_loop().call_soon(time.passes, LONGER_SECONDS)
             with pytest.raises(TimedOut):
                 await line()
         await client.close()

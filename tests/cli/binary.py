@@ -31,7 +31,7 @@ async def verdictd(*argv: str, then: str = "", environ: dict[str, str] | None = 
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env=os.environ | (environ or {}),
     )  # fmt: skip
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(100):
         out, err = await process.communicate(stdin)
     assert process.returncode is not None
     return Done(process.returncode, out.decode(), err.decode())

@@ -17,6 +17,7 @@ from daemon.cli import main
 from daemon.errors import VerdictdError
 from daemon.meshes.envoy.mesh import EnvoyMesh
 from tests.hand.packages import install, packages
+from tests.servers.run import free_ports
 
 __all__ = ["packages"]
 
@@ -77,9 +78,10 @@ class Door:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self._file = folder / "settings.json"
         self._capsys = capsys
-        self._broker = create_server(("127.0.0.1", 0))
+        [port] = free_ports(1)  # nobody else asks there, as somebody may whose own server had this port of the system's choice
+        self._broker = create_server(("127.0.0.1", port))
         self._broker.settimeout(0.0)
-        self.nats = f"nats://127.0.0.1:{self._broker.getsockname()[1]}"
+        self.nats = f"nats://127.0.0.1:{port}"
 
     def told(self, document: Mapping[str, Any], *command: str) -> list[str]:
         """What is said of these settings, a line each; they are refused."""

@@ -9,6 +9,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from tests.servers.run import free_ports
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -145,7 +147,12 @@ def app_of(handle: Answer) -> web.Application:
 
 @asynccontextmanager
 async def serving(app: web.Application, *, port: int = 0, addresses: int = 1) -> AsyncIterator[int]:
-    """Run an application on 127.0.0.1 and as many of the loopback addresses after it as asked for; gives its port."""
+    """Run an application on 127.0.0.1 and as many of the loopback addresses after it as asked for; gives its port.
+
+    It is of the system's choice, but for several addresses: what it finds free on one may be taken on another.
+    """
+    if addresses > 1 and port == 0:
+        [port] = free_ports(1)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:

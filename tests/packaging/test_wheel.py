@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.live, pytest.mark.timeout(400), pytest.mark.xdist_grou
 
 T = TypeVar("T")
 
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 STOP_SECONDS = 5.0
 LINUX = sys.platform == "linux"
 

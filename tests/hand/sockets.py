@@ -44,9 +44,11 @@ async def server(answer: Callable[[Server, asyncio.StreamWriter], Awaitable[None
                 head = await reader.readuntil(b"\r\n\r\n")
                 made.asked.append(head.decode())
                 await answer(made, writer)
+                writer.close()
+                await writer.wait_closed()
         finally:
             tasks.discard(task)
-            writer.close()
+            writer.transport.abort()  # whoever does not read what is left keeps no connection open
 
     listening = await asyncio.start_server(handle, "127.0.0.1", 0)
     made = Server(URL(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/"))

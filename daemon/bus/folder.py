@@ -56,10 +56,11 @@ async def _take_lock(folder: Path, name: str) -> int:
     """Wait a moment for the lock: the child of a daemon that was just killed holds it until it has put its files in order."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
+        late = time.monotonic() > deadline  # looked at first: however long we are put aside, there is a try after it
         lock = await asyncio.to_thread(_try_lock, folder / name)
         if lock is not None:
             return lock
-        if time.monotonic() > deadline:
+        if late:
             raise InvalidInput(
                 f"the folder {str(folder)!r} is in use by another verdictd",
                 path="nats.data_dir",

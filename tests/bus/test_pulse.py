@@ -54,23 +54,21 @@ async def test_a_broker_that_hangs_is_known_and_said_within_seconds_and_so_is_it
     await until(lambda: bus.pulse.standing.last_success_at is not None)
     nats_server.signal(signal.SIGSTOP)
     try:
-        await until(lambda: bus.pulse.problem is not None)
+        await until(lambda: "does not answer" in (bus.pulse.problem or ""))
         assert bus.ready  # the connection knows nothing of it
-        assert "does not answer" in (bus.pulse.problem or "")
         publishing = asyncio.create_task(told(bus, verdict()))
         await asyncio.sleep(3.0)
     finally:
         nats_server.signal(signal.SIGCONT)
     await publishing
     await until(lambda: bus.pulse.problem is None)
-    assert lines(caplog) == ["does not work", "works again"]
+    assert lines(caplog)[-2:] == ["does not work", "works again"]
 
 
 async def test_a_broker_whose_disk_is_full_is_known_by_its_writes(nats_server: Broker, bus: Bus) -> None:
     await until(lambda: bus.pulse.standing.last_success_at is not None)
     with full_disk(nats_server.pid):
-        await until(lambda: bus.pulse.problem is not None)
-        assert "takes no writes" in (bus.pulse.problem or "")
+        await until(lambda: "takes no writes" in (bus.pulse.problem or ""))
         assert await bus.sessions.get("web-1") is None  # it answers
     await nats_server.stop()  # it needs that, once there is room
     await nats_server.start()

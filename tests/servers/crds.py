@@ -16,7 +16,7 @@ from tests.servers.run import until
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-async def install_crds(api: KubeApiServer, file: Path, within: float = 30.0) -> list[str]:
+async def install_crds(api: KubeApiServer, file: Path, within: float = 60.0) -> list[str]:
     """Installs all definitions of a file, waits until the server serves them, and returns their names."""
     definitions = await asyncio.to_thread(_definitions, file)
     async with api.session() as session, asyncio.TaskGroup() as group:

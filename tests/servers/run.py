@@ -106,7 +106,7 @@ async def running(
     *,
     folder: Path,
     ready: Callable[[], Awaitable[bool]],
-    within: float = 30.0,
+    within: float = 60.0,
     env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """Starts a server in this folder, waits until `ready` says so, and ends it.

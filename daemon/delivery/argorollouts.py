@@ -58,6 +58,16 @@ class _Istio(msgspec.Struct, frozen=True, rename="camel"):
     destination_rule: _Subsets | None = None
 
 
+class _Ruled(msgspec.Struct, frozen=True):
+    host: str = ""
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    """Such a DestinationRule."""
+
+    spec: _Ruled = _Ruled()
+
+
 class _Routing(msgspec.Struct, frozen=True):
     istio: _Istio | None = None
 
@@ -199,10 +209,10 @@ class ArgoRollouts:
         if named and not named & {subsets.canary_subset_name, subsets.stable_subset_name}:
             return False
         try:
-            rule = await self._kube.get(DESTINATION_RULES, namespace=release.namespace, name=subsets.name)
+            rule = read(await self._kube.get(DESTINATION_RULES, namespace=release.namespace, name=subsets.name), kind=_Rule)
         except NotFound:
             return False
-        return names_any(services, in_namespace(str(rule.get("spec", {}).get("host", "")), namespace=release.namespace))
+        return names_any(services, in_namespace(rule.spec.host, namespace=release.namespace))
 
 
 def _aborting(rollout: _Rollout) -> tuple[Json, ...]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from daemon.errors import Refused, VerdictdError
-from daemon.kube.resources import Json
+from daemon.kube.resources import Json, metadata_of
 from daemon.model import Release
 from daemon.ports.routing import Claim
 
@@ -26,7 +26,7 @@ def read(item: Json, *, kind: type[T]) -> T:
     try:
         return msgspec.convert(item, kind)
     except msgspec.ValidationError as error:
-        name = item.get("metadata", {}).get("name")
+        name = metadata_of(item).get("name")
         raise Refused(f"{item.get('kind', 'the object')} {name}: {error}") from error
 
 

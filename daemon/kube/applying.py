@@ -6,7 +6,7 @@ copied with the rest, counts for nothing; nor does one that its tool is told to 
 
 from typing import Final
 
-from daemon.kube.resources import Json
+from daemon.kube.resources import Json, metadata_of
 
 US: Final = "verdictd"
 
@@ -27,7 +27,7 @@ def applied_by(item: Json) -> str:
 
 def controlled_by(item: Json) -> str:
     """The object whose controller writes it, as ``Canary web``; empty: there is none."""
-    references = item.get("metadata", {}).get("ownerReferences") or ()
+    references = metadata_of(item).get("ownerReferences") or ()
     return next((f"{one.get('kind')} {one.get('name')}" for one in references if one.get("controller")), "")
 
 
@@ -39,7 +39,7 @@ def written(item: Json) -> str:
 
 
 def _argo(item: Json) -> str:
-    metadata = item.get("metadata", {})
+    metadata = metadata_of(item)
     name, _, about = str(_of(item, "annotations").get(_ARGO_ID, "")).partition(":")
     if name and about.endswith(f"/{item.get('kind')}:{metadata.get('namespace')}/{metadata.get('name')}"):
         return f"Argo CD (Application {name})"
@@ -60,9 +60,9 @@ def _flux(item: Json) -> str:
 
 
 def _of(item: Json, what: str) -> Json:
-    found = item.get("metadata", {}).get(what)
+    found = metadata_of(item).get(what)
     return found if isinstance(found, dict) else {}
 
 
 def _managed(item: Json) -> list[Json]:
-    return [one for one in item.get("metadata", {}).get("managedFields") or () if isinstance(one, dict)]
+    return [one for one in metadata_of(item).get("managedFields") or () if isinstance(one, dict)]

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from daemon.aio.clock import Clock
 from daemon.errors import Unavailable, VerdictdError
 from daemon.kube.listwatch import ListWatch, ObjectChange, Source
-from daemon.kube.resources import Json
+from daemon.kube.resources import Json, metadata_of
 
 T = TypeVar("T")
 
@@ -86,7 +86,7 @@ class Informer(Generic[T]):
         return self._objects
 
     def _take(self, change: ObjectChange) -> None:
-        metadata = change.object.get("metadata") or {}
+        metadata = metadata_of(change.object)
         key = (str(metadata.get("namespace", "")), str(metadata.get("name", "")))
         if change.kind == "deleted":
             self._objects.pop(key, None)

@@ -18,7 +18,7 @@ from daemon.errors import Unavailable, VerdictdError
 from daemon.kube import answers
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient, Listing
-from daemon.kube.resources import Json, Resource
+from daemon.kube.resources import Json, Resource, metadata_of
 
 _WATCH_SECONDS = (240.0, 290.0)
 _IDLE_SECONDS = 90.0
@@ -190,12 +190,12 @@ def _decoded(line: bytes) -> Json:
 
 
 def _key(item: Json) -> tuple[str, str]:
-    metadata = item.get("metadata") or {}
+    metadata = metadata_of(item)
     return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
 
 
 def _identity(item: Json) -> _Known:
-    metadata = item.get("metadata") or {}
+    metadata = metadata_of(item)
     return _Known(uid=str(metadata.get("uid", "")), resource_version=str(metadata.get("resourceVersion", "")))
 
 

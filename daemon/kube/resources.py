@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 Json = dict[str, Any]
 
 
@@ -19,6 +21,7 @@ class Resource:
         kind: what people and the objects themselves call it.
         earlier: versions that serve as well where the API server has not this one, the best first.
         optional: whether a cluster may do without it.
+        form: the types of what is read of an object (``daemon.kube.forms``); null: no more is known of it than of any.
         only_version: whether an object is not to be written in another version than this one, though the kind has others.
         subresource: the part of an object that is written on its own, with rights of its own, as ``status``; empty: the object.
     """
@@ -31,6 +34,7 @@ class Resource:
     optional: bool = False
     subresource: str = ""
     only_version: bool = False
+    form: type[msgspec.Struct] | None = None
 
     @property
     def in_earlier_versions(self) -> tuple["Resource", ...]:
@@ -64,6 +68,12 @@ WORKLOADS = (
     Resource(group="apps", version="v1", plural="daemonsets", kind="DaemonSet"),
 )
 ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice")
+
+
+def metadata_of(item: Json) -> Json:
+    """An object's metadata; nothing, where there is none."""
+    metadata = item.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def selector_of_either(sets: Sequence[Mapping[str, str]]) -> str:

@@ -17,14 +17,15 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Unavailable, VerdictdError, first_to_retry
+from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Refused, Unavailable, VerdictdError, first_to_retry
 from daemon.kube.applying import applied_by
 from daemon.kube.client import KubeClient
+from daemon.kube.forms import require_all
 from daemon.kube.resources import Json
 from daemon.meshes.kuberoutes import Arms, Objects, Routes, decode
 from daemon.meshes.kubeundoing import KubeUndoing, key_of
-from daemon.meshes.references import Plan, identity, largest_percent, with_traffic
-from daemon.meshes.routereading import Found, Key, Route, RouteReader, settled
+from daemon.meshes.references import Plan, identity, largest_percent, listed, with_traffic
+from daemon.meshes.routereading import Found, Key, Naming, Route, RouteReader, settled
 from daemon.meshes.undoing import applied, differences, undo_of
 from daemon.model import Release
 from daemon.placement import (
@@ -101,7 +102,7 @@ class KubeRouter(Generic[A]):
         if all(watched):
             routes = [Route(kind=self._kinds[key[0]], item=item) for key, item in zip(keys, watched, strict=True) if item]
         else:
-            routes = self._naming(await self._all(release), arms, release)
+            return split_percent(self._naming(await self._all(release), arms, release).references)
         return split_percent(one for route in routes for one in route.references(arms))
 
     async def close(self) -> None:
@@ -124,12 +125,14 @@ class KubeRouter(Generic[A]):
         if release.route is not None and not any(one.key[1][1] == release.route for one in there.routes):
             await self._require(release.namespace, release.route)
         survey = await self._arms.survey(release, objects=there.objects)
-        if not any(one.references(survey.arms) for one in there.routes if one.key[0] in self._reader.own):
-            raise NotFound(self._not_named(there, survey.arms, release))
+        named = self._naming(there, survey.arms, release)
+        if not any(route.key[0] in self._reader.own for route, _ in named.routes):
+            raise NotFound(self._not_named(there, survey.arms, release, unread=named.unread))
         behind = await survey.behind()
-        arms = survey.arms if behind.arms is None else behind.arms
-        found = [one for route in self._naming(there, arms, release) for one in route.references(arms)]
-        beyond = Beyond(elsewhere=behind.elsewhere, unread=(*there.unread, *behind.unread))
+        if behind.arms is not None:
+            named = self._naming(there, behind.arms, release)
+        found = named.references
+        beyond = Beyond(elsewhere=behind.elsewhere, unread=(*there.unread, *named.unread, *behind.unread))
         remember(self._beyond, _key(release), beyond)
         return Placement(
             routes=tuple(self.owned(found, there.objects)),
@@ -152,8 +155,9 @@ class KubeRouter(Generic[A]):
         parts = await self._take_back(((key, None) for key in self._known.get(_key(release), ())), arms)
         if not parts:
             there = await self._all(release)
-            beyond = replace(beyond, unread=tuple(dict.fromkeys((*there.unread, *beyond.unread))))
-            parts = await self._take_back(((one.key, one.item) for one in self._naming(there, arms, release)), arms)
+            named = self._naming(there, arms, release)
+            beyond = replace(beyond, unread=tuple(dict.fromkeys((*there.unread, *named.unread, *beyond.unread))))
+            parts = await self._take_back(((route.key, route.item) for route, _ in named.routes), arms)
         nothing = f"no route{' that could be read' if beyond.unread else ''} gives the canary anything"
         return PatchReceipt.of(parts, nothing=nothing, now=time.time(), elsewhere=beyond.elsewhere, unread=beyond.unread)
 
@@ -161,7 +165,7 @@ class KubeRouter(Generic[A]):
         """See ``RouteEditor.plan``. Nothing is written, so that what is watched is good enough."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
         naming = self._naming(await self._reader.all(release.namespace, watched=True), arms, release)
-        return tuple(one for route in naming if (one := _would_be(route, arms)) is not None)
+        return tuple(one for route, _ in naming.routes if (one := _would_be(route, arms)) is not None)
 
     async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan_restore``."""
@@ -174,8 +178,15 @@ class KubeRouter(Generic[A]):
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter.canary_gets_traffic``: as the API server has it now; proxies follow a moment later."""
         arms = await self._arms.now(release, located=located, objects=partial(self._objects, release))
-        naming = self._naming(await self._all(release), arms, release)
-        return with_traffic(one for route in naming for one in route.references(arms))
+        named = self._naming(await self._all(release), arms, release)
+        if (found := with_traffic(named.references)) is not None:
+            return found
+        # Of one that named the canary it is not to be said that it does not any more.
+        known = set(self._known.get(_key(release), ()))
+        for one in named.misread:
+            if (one.resource, (one.namespace, one.name)) in known:
+                raise Refused(f"whether the canary still gets traffic is not known: {one}")
+        return None
 
     def waves(self, keys: Sequence[Key]) -> Sequence[Sequence[Key]]:
         """Which objects are written at the same time: all, but in a mesh where some are copied from others."""
@@ -200,20 +211,23 @@ class KubeRouter(Generic[A]):
         if len(errors) == len(results):
             raise first_to_retry(errors)
 
-    def _naming(self, there: Found[A], arms: A, release: Release) -> list[Route[A]]:
-        """Those that name the canary; they are remembered for the first patch."""
-        naming = [one for one in there.routes if one.references(arms)]
-        remember(self._known, _key(release), tuple(one.key for one in naming))
-        return naming
+    def _naming(self, there: Found[A], arms: A, release: Release) -> Naming[A]:
+        """Those that name the canary; they are remembered for the first patch, and those that did when they could be read."""
+        named = self._reader.naming(there, arms)
+        misread = {(one.resource, (one.namespace, one.name)) for one in named.misread}
+        before = [key for key in self._known.get(_key(release), ()) if key in misread]
+        remember(self._known, _key(release), (*(route.key for route, _ in named.routes), *before))
+        return named
 
-    def _not_named(self, there: Found[A], arms: A, release: Release) -> str:
+    def _not_named(self, there: Found[A], arms: A, release: Release, *, unread: Sequence[str]) -> str:
         """What was looked for and where, and what is written there that may be meant."""
         near = f"namespace {release.namespace} (and delegates; the rest of the cluster may not be read)"
         kinds = " or ".join(resource.kind for resource in self._reader.own)
         objects = there.objects
         hint = "".join(kind.meant(objects.get(resource, ()), arms=arms) for resource, kind in self._kinds.items())
         where = "any namespace" if there.everywhere else near
-        return f"no {kinds} in {where} names the canary, {self._arms.canary(arms)}, as destination or mirror{hint}"
+        told = f"; could not be read: {listed(unread)}" if unread else ""
+        return f"no {kinds} in {where} names the canary, {self._arms.canary(arms)}, as destination or mirror{hint}{told}"
 
     async def _take_back(self, objects: Iterable[tuple[Key, Json | None]], arms: A) -> tuple[PatchedObject, ...]:
         """All of these objects, those of a wave at the same time; those that there was nothing to write in are left out."""
@@ -270,7 +284,12 @@ def _object(key: Key) -> ObjectName:
 
 
 def _planned(kind: Routes[A], item: Json, arms: A) -> Plan:
-    """A planner's defect is its object's failure: in a group it would end the other objects' patches."""
+    """A planner's defect is its object's failure: in a group it would end the other objects' patches.
+
+    Raises:
+        Refused: as ``Routes.revert``; or the object has come to be of another form than its kind's.
+    """
+    require_all(kind.resource, [item])
     try:
         return kind.revert(item, arms=arms)
     except VerdictdError:

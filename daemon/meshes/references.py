@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.errors import Refused
-from daemon.kube.resources import Resource
+from daemon.kube.resources import Resource, metadata_of
 from daemon.placement import RouteChange, RouteReference
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ class Plan:
 
 def identity(item: Json) -> Name:
     """Namespace and name of an object of the API server."""
-    metadata = item.get("metadata", {})
+    metadata = metadata_of(item)
     return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
 
 
@@ -50,7 +50,7 @@ def guarded(item: Json, *, tests: Sequence[Json], writes: Sequence[Json], change
     """
     if not writes:
         return Plan(operations=(), changes=())
-    version = item.get("metadata", {}).get("resourceVersion")
+    version = metadata_of(item).get("resourceVersion")
     if not isinstance(version, str):
         raise Refused("the object has no resourceVersion: it was not read from an API server")
     lock = {"op": "replace", "path": "/metadata/resourceVersion", "value": version}

@@ -6,6 +6,7 @@ the canary" is said of a listing only, since a connection that has died without 
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,17 +16,20 @@ import msgspec
 
 from daemon.aio.clock import SystemClock
 from daemon.aio.singleflight import SingleFlight
-from daemon.errors import Forbidden, NotFound, TransientError, VerdictdError, first_to_retry
+from daemon.errors import Forbidden, NotFound, Refused, TransientError, VerdictdError, first_to_retry
 from daemon.kube import applying
 from daemon.kube.answers import Expired
 from daemon.kube.client import KubeClient
+from daemon.kube.forms import Misread, well_formed
 from daemon.kube.informer import Informer
 from daemon.kube.listwatch import ApiSource
-from daemon.kube.resources import Json, Resource
+from daemon.kube.resources import Json, Resource, metadata_of
 from daemon.meshes.kuberoutes import Objects, Routes
 from daemon.meshes.references import Name, identity
 from daemon.placement import RouteReference
 from daemon.standing import Standing
+
+log = logging.getLogger(__name__)
 
 _HEARD_SECONDS = 100.0
 """A watch that is alive is heard of once a minute, if nothing happens."""
@@ -60,9 +64,10 @@ class Route(Generic[A]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found(Generic[A]):
-    """The routes that may be read; what of the cluster's may not; and whether the mesh's own could be listed everywhere."""
+    """The routes that can be read, and those that cannot; what may not be; and whether its own could be listed everywhere."""
 
     routes: tuple[Route[A], ...]
+    misread: tuple[Misread, ...] = ()
     unread: tuple[str, ...] = ()
     everywhere: bool = True
 
@@ -73,6 +78,24 @@ class Found(Generic[A]):
         for one in self.routes:
             found.setdefault(one.kind.resource, []).append(one.item)
         return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming(Generic[A]):
+    """The routes that name a canary, each with the places where it does; and those of which that cannot be told."""
+
+    routes: tuple[tuple[Route[A], tuple[RouteReference, ...]], ...]
+    misread: tuple[Misread, ...] = ()
+
+    @property
+    def references(self) -> tuple[RouteReference, ...]:
+        """Every place."""
+        return tuple(one for _, references in self.routes for one in references)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Those that cannot be read, for a person."""
+        return tuple(map(str, self.misread))
 
 
 class RouteReader(Generic[A]):
@@ -89,7 +112,8 @@ class RouteReader(Generic[A]):
         self.kinds: Mapping[Resource, Routes[A]] = {kind.resource: kind for kind in (*routes, *beside)}
         self._beside = frozenset(kind.resource for kind in beside)
         self._everything = {resource: SingleFlight(partial(kube.list, resource)) for resource in self.kinds}
-        self._watched: dict[Resource, Informer[Json]] = {}
+        self._watched: dict[Resource, Informer[Json | Misread]] = {}
+        self._defects: set[Key] = set()
 
     @property
     def own(self) -> tuple[Resource, ...]:
@@ -113,8 +137,8 @@ class RouteReader(Generic[A]):
 
     def seen(self, key: Key) -> Json | None:
         """An object as its watch has it now; null where that is not known, or it is not there."""
-        there = self._all_seen(key[0])
-        return None if there is None else there.get(key[1])
+        there = (self._all_seen(key[0]) or {}).get(key[1])
+        return None if isinstance(there, Misread) else there
 
     async def all(self, namespace: str, *, watched: bool = False) -> Found[A]:
         """Every route that we may read, for a release of this namespace; with ``watched``, as the watches have them where they can.
@@ -137,9 +161,26 @@ class RouteReader(Generic[A]):
         own = [one for resource, one in results.items() if isinstance(one, Found) and resource not in self._beside]
         return Found(
             routes=tuple(route for one in found for route in one.routes),
+            misread=tuple(misread for one in found for misread in one.misread),
             unread=tuple(unread),
             everywhere=all(one.everywhere for one in own),
         )
+
+    def naming(self, there: Found[A], arms: A) -> "Naming[A]":
+        """Which of these routes name the canary. One that our reader breaks on is told with those that cannot be read."""
+        found, misread = [], list(there.misread)
+        for route in there.routes:
+            try:
+                if references := route.references(arms):
+                    found.append((route, references))
+            except Exception as error:
+                resource, (namespace, name) = route.key
+                why = f"it cannot be read, through a defect ({type(error).__name__})"
+                misread.append(Misread(resource=resource, namespace=namespace, name=name, why=why))
+                if route.key not in self._defects:
+                    self._defects.add(route.key)
+                    log.exception("a route cannot be read, through a defect", extra={"object": f"{namespace}/{name}"})
+        return Naming(routes=tuple(found), misread=tuple(misread))
 
     async def read(self, keys: Iterable[Key]) -> tuple[list[Route[A]], dict[Key, VerdictdError]]:
         """Each object as it is now, and those that we may not read, with why; one that is gone is neither."""
@@ -149,19 +190,26 @@ class RouteReader(Generic[A]):
             if isinstance(result, TransientError):
                 raise result
         read = list(zip(asked, results, strict=True))
-        routes = [Route(kind=self.kinds[key[0]], item=one) for key, one in read if isinstance(one, dict)]
-        return routes, {key: one for key, one in read if isinstance(one, VerdictdError) and not isinstance(one, NotFound)}
+        routes, failed = [], {key: one for key, one in read if isinstance(one, VerdictdError) and not isinstance(one, NotFound)}
+        for key, one in read:
+            if isinstance(one, dict):
+                good, misread = well_formed(key[0], [one])
+                routes += [Route(kind=self.kinds[key[0]], item=item) for item in good]
+                if misread:
+                    failed[key] = Refused(str(misread[0]))
+        return routes, failed
 
     async def _of_kind(self, kind: Routes[A], namespace: str, *, watched: bool) -> Found[A]:
         if watched and (seen := self._all_seen(kind.resource)) is not None:
-            return Found(routes=_routes(kind, seen.values()))
+            good = (Route(kind=kind, item=one) for one in seen.values() if not isinstance(one, Misread))
+            return Found(routes=tuple(good), misread=tuple(one for one in seen.values() if isinstance(one, Misread)))
         try:
-            return Found(routes=_routes(kind, (await self._everything[kind.resource]()).items))
+            return _found(kind, (await self._everything[kind.resource]()).items)
         except Forbidden:
-            near = _routes(kind, (await self._kube.list(kind.resource, namespace=namespace)).items)
-            delegates, unread = await self._delegates(kind, near)
+            near = _found(kind, (await self._kube.list(kind.resource, namespace=namespace)).items)
+            delegates, unread = await self._delegates(kind, near.routes)
             others = f"{kind.resource.kind}s of other namespaces than {namespace}, which may not be listed"
-            return Found(routes=near + delegates, unread=(others, *unread), everywhere=False)
+            return Found(routes=near.routes + delegates, misread=near.misread, unread=(others, *unread), everywhere=False)
 
     async def _delegates(self, kind: Routes[A], near: Collection[Route[A]]) -> tuple[tuple[Route[A], ...], list[str]]:
         """The objects that these hand requests on to, and of which of them that is not known."""
@@ -175,7 +223,7 @@ class RouteReader(Generic[A]):
         ]
         return tuple(routes), said
 
-    def _all_seen(self, resource: Resource) -> Mapping[Name, Json] | None:
+    def _all_seen(self, resource: Resource) -> Mapping[Name, Json | Misread] | None:
         informer = self._watched.get(resource)
         if informer is None or informer.failure is not None:
             return None
@@ -184,7 +232,7 @@ class RouteReader(Generic[A]):
         except VerdictdError:
             return None
 
-    def _informer(self, resource: Resource, changed: Callable[[], None]) -> Informer[Json]:
+    def _informer(self, resource: Resource, changed: Callable[[], None]) -> Informer[Json | Misread]:
         """One kind's; why it cannot be watched is said once."""
         standing = Standing(f"watch of {resource}")
 
@@ -198,7 +246,7 @@ class RouteReader(Generic[A]):
             changed()
 
         source = ApiSource(kube=self._kube, resource=resource)
-        return Informer(source, kept=_route_only, clock=SystemClock(), changed=heard, failed=failed)
+        return Informer(source, kept=partial(_route_only, resource), clock=SystemClock(), changed=heard, failed=failed)
 
 
 async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdError]:
@@ -215,10 +263,14 @@ async def settled(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T | VerdictdE
     return [task.result() for task in tasks]
 
 
-def _route_only(item: Json) -> Json:
-    """Without what a watched object carries along for others: it may be kept a thousand times."""
-    return {**item, "metadata": {key: value for key, value in item.get("metadata", {}).items() if key != "managedFields"}}
+def _route_only(resource: Resource, item: Json) -> Json | Misread:
+    """Without what a watched object carries along for others, since it may be kept a thousand times; or that it cannot be read."""
+    good, misread = well_formed(resource, [item])
+    if not good:
+        return misread[0]
+    return {**item, "metadata": {key: value for key, value in metadata_of(item).items() if key != "managedFields"}}
 
 
-def _routes(kind: Routes[A], items: Iterable[Json]) -> tuple[Route[A], ...]:
-    return tuple(Route(kind=kind, item=item) for item in items)
+def _found(kind: Routes[A], items: Iterable[Json]) -> Found[A]:
+    good, misread = well_formed(kind.resource, items)
+    return Found(routes=tuple(Route(kind=kind, item=item) for item in good), misread=tuple(misread))

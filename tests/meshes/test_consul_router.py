@@ -26,8 +26,11 @@ from daemon.errors import (
     Unavailable,
     VerdictdError,
 )
+from daemon.meshes.consul import routes as routes_of_consul
+from daemon.meshes.consul.entries import Entry
 from daemon.meshes.consul.mesh import ConsulMesh
 from daemon.meshes.consul.router import ConsulRouter
+from daemon.meshes.consul.routes import Arms, Rewrite
 from daemon.meshes.references import Json
 from daemon.model import Action, ArmSpec, Release
 from daemon.placement import ObjectName, Undo
@@ -415,12 +418,29 @@ async def test_an_entry_that_is_written_all_the_time_is_not_put_back_either(memo
         assert [one.failure for one in await routes.restore(undos)] == [None, None]
 
 
-async def test_a_defect_of_the_planner_is_its_entrys_failure(memory: Memory, tmp_path: Path) -> None:
-    memory.entries["service-resolver", "web"]["Subsets"] = 7
-    memory.entries["service-resolver", "web"]["DefaultSubset"] = "v2"
+async def test_a_defect_of_the_planner_is_its_entrys_failure(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = routes_of_consul.revert
+
+    def broken(entry: Entry, *, arms: Arms) -> Rewrite:
+        if entry.kind == "service-router":
+            raise TypeError(entry.name)
+        return planned(entry, arms=arms)
+
+    monkeypatch.setattr(routes_of_consul, "revert", broken)
     async with consuls.small(memory) as consul, router_of(consul, tmp_path) as routes:
         receipt = await routes.revert(RELEASE)
         assert [str(one.failure) for one in receipt.failed] == ["what to write could not be planned, through a defect (TypeError)"]
+        assert await consul.weights() == {"v1": 100, "v2": 0}
+
+
+async def test_an_entry_of_another_form_is_named_and_holds_up_no_other(memory: Memory, tmp_path: Path) -> None:
+    memory.entries["service-resolver", "web"] |= {"Subsets": 7, "DefaultSubset": "v2"}
+    async with consuls.small(memory) as consul, router_of(consul, tmp_path) as routes:
+        receipt = await routes.revert(RELEASE)
+        said = "service-resolver web, which is not of its kind's form: Expected `object | null`, got `int` - at `$.Subsets`"
+        assert (receipt.unread, receipt.failed) == ((said,), ())
         assert await consul.weights() == {"v1": 100, "v2": 0}
 
 

@@ -14,13 +14,16 @@ from yarl import URL
 
 from daemon.aio.httpclient import HttpClient, WholeAnswer, base_url
 from daemon.errors import Conflict, Refused, Unavailable
+from daemon.kube.forms import fault
 from daemon.meshes.consul.entries import Entry, EntryKind, of_api, text
+from daemon.meshes.consul.forms import ENTRIES
 from daemon.meshes.consul.mesh import CONNECTIONS, WATCHES, ConsulMesh
 from daemon.meshes.httpmesh import identity_of
 from daemon.meshes.references import Json
 
 WAIT_SECONDS = 60.0
 """How long a question for changes is held open where nothing changes; Consul adds up to a sixteenth."""
+_LONGEST_NAME = 300
 _MAX_BYTES = 64 * 1024 * 1024
 _CONSULS = frozenset({"createindex", "modifyindex", "hash"})
 """Fields that it adds to an entry, without underscores; they are not sent back."""
@@ -39,12 +42,14 @@ class Entries:
     Attributes:
         items: those that we may read.
         hidden: why there may be more; empty: these are all.
+        misread: those that are of another form than their kind's, each with why, for a person.
         index: with which to ask for the next change.
     """
 
     items: tuple[Entry, ...]
     hidden: str
     index: int
+    misread: tuple[str, ...] = ()
 
 
 class _Check(msgspec.Struct, frozen=True, rename="pascal"):
@@ -129,7 +134,10 @@ class ConsulApi:
     async def entry(self, kind: EntryKind, name: str) -> Entry:
         """One of them. Raises ``NotFound`` where it is not there."""
         answer = await self._client.exchange(self._at("config", kind, name))
-        return of_api(_decoded(answer.body, Json, where=self._where))
+        raw = _decoded(answer.body, Json, where=self._where)
+        if why := fault(raw, form=ENTRIES[kind]):
+            raise Refused(_misread(kind, raw, why))
+        return of_api({**raw, "Kind": kind})
 
     async def write(self, body: Json, *, index: int) -> None:
         """Replace an entry by this one, as long as it is the one that was read with this ``ModifyIndex``.
@@ -156,12 +164,13 @@ class ConsulApi:
         return Instances(items=tuple(found), hidden=self._hidden(answer))
 
     def _entries(self, answer: WholeAnswer, kind: EntryKind) -> Entries:
-        found = _decoded(answer.body, list[Json], where=self._where)
+        found = [(one, fault(one, form=ENTRIES[kind])) for one in _decoded(answer.body, list[Json], where=self._where)]
         index = answer.headers.get("X-Consul-Index", "")
         return Entries(
-            items=tuple(of_api({"Kind": kind, **one}) for one in found),
+            items=tuple(of_api({**one, "Kind": kind}) for one, why in found if not why),
             hidden=self._hidden(answer),
             index=int(index) if index.isascii() and index.isdigit() else 0,
+            misread=tuple(_misread(kind, one, why) for one, why in found if why),
         )
 
     def _hidden(self, answer: WholeAnswer) -> str:
@@ -179,6 +188,10 @@ class ConsulApi:
     @property
     def _where(self) -> str:
         return f"{self._url.host}:{self._url.port}"
+
+
+def _misread(kind: EntryKind, raw: Json, why: str) -> str:
+    return f"{kind} {str(raw.get('Name'))[:_LONGEST_NAME]}, which is not of its kind's form: {why}"
 
 
 def modify_index(entry: Entry) -> int:

@@ -48,7 +48,10 @@ class EntryReader:
         found = {kind: one for kind, one in results.items() if isinstance(one, Entries)}
         return There(
             entries=tuple(item for one in found.values() for item in one.items),
-            hidden=tuple(f"of {kind} entries, {one.hidden}" for kind, one in found.items() if one.hidden),
+            hidden=(
+                *(f"of {kind} entries, {one.hidden}" for kind, one in found.items() if one.hidden),
+                *(said for one in found.values() for said in one.misread),
+            ),
             failed=failed,
         )
 

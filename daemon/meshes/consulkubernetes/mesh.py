@@ -7,7 +7,8 @@ from msgspec import Meta
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, Resource
 from daemon.kube.rights import TELLING, Right, finding, following, taking_back
-from daemon.meshes.consul.entries import DEFAULT
+from daemon.meshes.consul import forms
+from daemon.meshes.consul.entries import DEFAULT, RESOURCES
 from daemon.meshes.consul.mesh import FROM_PROXIES, NOTES
 from daemon.meshes.consul.telemetry import SCHEMA
 from daemon.meshes.envoy.controlplane import heard_of
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
 
 _GROUP, _VERSION = "consul.hashicorp.com", "v1alpha1"
 
-SERVICE_ROUTERS = Resource(group=_GROUP, version=_VERSION, plural="servicerouters", kind="ServiceRouter")
-SERVICE_SPLITTERS = Resource(group=_GROUP, version=_VERSION, plural="servicesplitters", kind="ServiceSplitter")
-SERVICE_RESOLVERS = Resource(group=_GROUP, version=_VERSION, plural="serviceresolvers", kind="ServiceResolver")
+
+def _kind(plural: str, kind: str) -> Resource:
+    return Resource(group=_GROUP, version=_VERSION, plural=plural, kind=kind, form=forms.RESOURCES[RESOURCES[kind]])
+
+
+SERVICE_ROUTERS = _kind("servicerouters", "ServiceRouter")
+SERVICE_SPLITTERS = _kind("servicesplitters", "ServiceSplitter")
+SERVICE_RESOLVERS = _kind("serviceresolvers", "ServiceResolver")
 ROUTES = (SERVICE_ROUTERS, SERVICE_SPLITTERS, SERVICE_RESOLVERS)
 
 

@@ -6,6 +6,7 @@ weighted targets, and as a mirror at the route, its virtual host or the whole co
 """
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -172,11 +173,7 @@ def _targets(action: Json) -> list[Json]:
 
 
 def _weight(target: Json) -> int:
-    value = target.get("weight", 0)
-    try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise Refused(f"weight {value!r} of cluster {target.get('name')!r} is not a number") from error
+    return int(_number(target.get("weight", 0), f"weight of cluster {target.get('name')!r}"))
 
 
 _DENOMINATORS = {"HUNDRED": 100, "TEN_THOUSAND": 10_000, "MILLION": 1_000_000}
@@ -187,7 +184,19 @@ def _mirror_percent(policy: Json) -> float:
     default = _field(fraction, "default_value") if isinstance(fraction, dict) else None
     if not isinstance(default, dict):
         return 100.0
-    return 100.0 * float(default.get("numerator", 0)) / _DENOMINATORS.get(str(default.get("denominator", "HUNDRED")), 100)
+    numerator = _number(default.get("numerator", 0), f"numerator of the mirror to {policy.get('cluster')!r}")
+    return 100.0 * numerator / _DENOMINATORS.get(str(default.get("denominator", "HUNDRED")), 100)
+
+
+def _number(value: object, what: str) -> float:
+    """Protobuf's JSON may have a number as text. Raises ``Refused`` for what is none."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise Refused(f"the {what}, {value!r}, is not a number")
+    return number
 
 
 def _key(mapping: Json, snake: str) -> str | None:

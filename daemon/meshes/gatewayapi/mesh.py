@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from config.settings import KubeMesh
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.kube.rights import TELLING, WATCHING_PODS, Right, finding, following, taking_back
+from daemon.meshes.gatewayapi.forms import ReferenceGrant, Route
 from daemon.meshes.istio.controlplane import BUILD, CONTROL_PLANE
 from daemon.meshes.istio.signs import ARM_SIGNS
 from daemon.meshes.istio.telemetry import MENDS, SCHEMA
@@ -15,15 +16,25 @@ if TYPE_CHECKING:
 
 GROUP = "gateway.networking.k8s.io"
 
-HTTP_ROUTES = Resource(group=GROUP, version="v1", plural="httproutes", kind="HTTPRoute", earlier=("v1beta1",))
-GRPC_ROUTES = Resource(group=GROUP, version="v1", plural="grpcroutes", kind="GRPCRoute", earlier=("v1alpha2",), optional=True)
-TLS_ROUTES = Resource(
-    group=GROUP, version="v1", plural="tlsroutes", kind="TLSRoute", earlier=("v1alpha3", "v1alpha2"), optional=True
+HTTP_ROUTES = Resource(group=GROUP, version="v1", plural="httproutes", kind="HTTPRoute", earlier=("v1beta1",), form=Route)
+GRPC_ROUTES = Resource(
+    group=GROUP, version="v1", plural="grpcroutes", kind="GRPCRoute", earlier=("v1alpha2",), optional=True, form=Route
 )
-TCP_ROUTES = Resource(group=GROUP, version="v1", plural="tcproutes", kind="TCPRoute", earlier=("v1alpha2",), optional=True)
+TLS_ROUTES = Resource(
+    group=GROUP, version="v1", plural="tlsroutes", kind="TLSRoute", earlier=("v1alpha3", "v1alpha2"), optional=True, form=Route
+)
+TCP_ROUTES = Resource(
+    group=GROUP, version="v1", plural="tcproutes", kind="TCPRoute", earlier=("v1alpha2",), optional=True, form=Route
+)
 ROUTES = (HTTP_ROUTES, GRPC_ROUTES, TLS_ROUTES, TCP_ROUTES)
 REFERENCE_GRANTS = Resource(
-    group=GROUP, version="v1", plural="referencegrants", kind="ReferenceGrant", earlier=("v1beta1",), optional=True
+    group=GROUP,
+    version="v1",
+    plural="referencegrants",
+    kind="ReferenceGrant",
+    earlier=("v1beta1",),
+    optional=True,
+    form=ReferenceGrant,
 )
 
 

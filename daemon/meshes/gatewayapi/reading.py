@@ -12,6 +12,7 @@ from daemon.aio.singleflight import SingleFlight
 from daemon.errors import NotFound
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.endpoints import of_service
+from daemon.kube.forms import require_all
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resource, selector_of_either
 from daemon.meshes.gatewayapi.arms import completed
 from daemon.meshes.gatewayapi.mesh import REFERENCE_GRANTS
@@ -83,7 +84,7 @@ class Reader:
         if not self._on_gateways:
             return ()
         try:
-            return await self._listed(REFERENCE_GRANTS, namespace)
+            return require_all(REFERENCE_GRANTS, await self._listed(REFERENCE_GRANTS, namespace))
         except NotFound:
             return ()
 

@@ -107,7 +107,7 @@ def _percent(mirror: Json) -> float:
     """All of them, where it does not say."""
     fraction = mirror.get("fraction")
     if isinstance(fraction, dict):
-        return 100.0 * int(fraction.get("numerator", 0)) / int(fraction.get("denominator") or 100)
+        return 100.0 * int(fraction.get("numerator") or 0) / int(fraction.get("denominator") or 100)
     percent = mirror.get("percent")
     return 100.0 if percent is None else float(percent)
 

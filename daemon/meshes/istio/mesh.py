@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from config.settings import KubeMesh
+from daemon.kube.forms import Form
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
 from daemon.kube.rights import TELLING, WATCHING_PODS, Right, finding, following, taking_back
 from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.istio.controlplane import BUILD, CONTROL_PLANE
+from daemon.meshes.istio.forms import DestinationRule, ServiceEntry, VirtualService, WorkloadEntry
 from daemon.meshes.istio.signs import ARM_SIGNS
 from daemon.meshes.istio.telemetry import MENDS, SCHEMA
 from daemon.meshes.kind import MeshKind, Router
@@ -23,14 +25,14 @@ _EARLIER = ("v1beta1", "v1alpha3")
 """Before Istio 1.22, in the same words."""
 
 
-def _kind(plural: str, kind: str) -> Resource:
-    return Resource(group=_GROUP, version=_VERSION, plural=plural, kind=kind, earlier=_EARLIER)
+def _kind(plural: str, form: type[Form]) -> Resource:
+    return Resource(group=_GROUP, version=_VERSION, plural=plural, kind=form.__name__, earlier=_EARLIER, form=form)
 
 
-VIRTUAL_SERVICES = _kind("virtualservices", "VirtualService")
-DESTINATION_RULES = _kind("destinationrules", "DestinationRule")
-WORKLOAD_ENTRIES = _kind("workloadentries", "WorkloadEntry")
-SERVICE_ENTRIES = _kind("serviceentries", "ServiceEntry")
+VIRTUAL_SERVICES = _kind("virtualservices", VirtualService)
+DESTINATION_RULES = _kind("destinationrules", DestinationRule)
+WORKLOAD_ENTRIES = _kind("workloadentries", WorkloadEntry)
+SERVICE_ENTRIES = _kind("serviceentries", ServiceEntry)
 
 
 class IstioMesh(KubeMesh, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="istio", tag_field="kind"):

@@ -13,6 +13,7 @@ from typing import Any
 from daemon.errors import NotFound, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.endpoints import of_service
+from daemon.kube.forms import require_all, well_formed
 from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resource, selector_of_either
 from daemon.meshes.istio import destinationrule
 from daemon.meshes.istio.destinationrule import Labels, Rules, SubsetLabels, looked_everywhere, subset_labels
@@ -104,7 +105,7 @@ async def observe(
 async def workloads(kube: KubeClient, arm: Destination) -> Read:
     """The WorkloadEntries of the arm's namespace: machines that its Service may choose as it chooses pods."""
     try:
-        return await _listed(kube, WORKLOAD_ENTRIES, namespace=_namespace(arm.host))
+        return require_all(WORKLOAD_ENTRIES, await _listed(kube, WORKLOAD_ENTRIES, namespace=_namespace(arm.host)))
     except NotFound:
         return ()
     except VerdictdError as error:
@@ -137,7 +138,11 @@ async def _looked_everywhere(kube: KubeClient, baseline: Destination, found: Sub
     if not found.missing:
         return found
     (listed,) = await settled([kube.list(DESTINATION_RULES)])
-    return looked_everywhere(baseline, found, listed if isinstance(listed, VerdictdError) else listed.items)
+    if isinstance(listed, VerdictdError):
+        return looked_everywhere(baseline, found, listed)
+    rules, misread = well_formed(DESTINATION_RULES, listed.items)
+    there = looked_everywhere(baseline, found, rules)
+    return SubsetLabels(unknown=f"{found.missing}; {misread[0]}") if there.missing and misread else there
 
 
 async def _pods(
@@ -176,7 +181,7 @@ async def _entries(kube: KubeClient, lost: Collection[str]) -> Read:
     if not lost:
         return ()
     try:
-        return (await kube.list(SERVICE_ENTRIES)).items
+        return require_all(SERVICE_ENTRIES, (await kube.list(SERVICE_ENTRIES)).items)
     except NotFound:
         return ()
     except VerdictdError as error:

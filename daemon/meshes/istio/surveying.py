@@ -17,6 +17,7 @@ from daemon.armpods import PodsByArm
 from daemon.errors import Blocked, InvalidInput, NotFound, TransientError, VerdictdError
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.endpoints import endpoints
+from daemon.kube.forms import Misread, well_formed
 from daemon.kube.resources import Json
 from daemon.meshes import backing
 from daemon.meshes.backing import Backing, PodSelector
@@ -49,6 +50,7 @@ class IstioArms:
         self._root = root_namespace
         self._multi_cluster = multi_cluster
         self._rules: dict[str, SingleFlight[Listing]] = {}
+        self._misread: dict[str, list[Misread]] = {}
         self._seen: dict[bytes, Arms] = {}
 
     def canary(self, arms: Arms) -> str:
@@ -133,7 +135,8 @@ class IstioArms:
         arms = completed(arms, found, baseline=baseline, canary=canary, host=_host_endpoints(discovered, arms))
         remember(self._seen, _key(survey.release), arms)
         others = elsewhere(used, arms=arms, among=found.among, baseline=baseline, canary=canary)
-        unread = (*found.unread, *_canary_unknown(arms, canary))
+        misread = [str(one) for namespace in discovered.rules for one in self._misread.get(namespace, ())]
+        unread = (*found.unread, *misread, *_canary_unknown(arms, canary))
         kept = replace(arms, shared=())
         located = Located(arms=kept, clients=clients, canary=canary.selector, elsewhere=others, unread=unread)
         beside = services if arms.baseline.host != arms.canary.host else ()
@@ -218,7 +221,8 @@ class IstioArms:
         """A thousand guarded releases of a namespace ask for them at the same time."""
         if namespace not in self._rules:
             remember(self._rules, namespace, SingleFlight(partial(self._kube.list, DESTINATION_RULES, namespace=namespace)))
-        return (await self._rules[namespace]()).items
+        rules, self._misread[namespace] = well_formed(DESTINATION_RULES, (await self._rules[namespace]()).items)
+        return rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

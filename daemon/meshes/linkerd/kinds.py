@@ -7,12 +7,19 @@ attached to a Server says who may call it, and sends nobody anywhere.
 from dataclasses import replace
 
 from daemon.kube.resources import Json, Resource
+from daemon.meshes.gatewayapi.forms import Route
 from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.linkerd.serviceprofile import SERVICE_PROFILES
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 
 POLICY_ROUTES = Resource(
-    group="policy.linkerd.io", version="v1beta3", plural="httproutes", kind="HTTPRoute", earlier=("v1beta2",), optional=True
+    group="policy.linkerd.io",
+    version="v1beta3",
+    plural="httproutes",
+    kind="HTTPRoute",
+    earlier=("v1beta2",),
+    optional=True,
+    form=Route,
 )
 """Versions before these have no weights, and steer nothing."""
 HTTP_LIKE = (*(replace(one, optional=True) for one in ROUTES), POLICY_ROUTES)

@@ -10,11 +10,17 @@ from daemon.kube.resources import Json, Resource
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair
 from daemon.meshes.references import Plan, identity
 from daemon.meshes.smi import splits
+from daemon.meshes.smi.forms import ServiceProfile
 from daemon.meshes.smi.splits import Backend, Rename, Split, backend, service_of
 from daemon.placement import ObjectName, RouteReference
 
 SERVICE_PROFILES = Resource(
-    group="linkerd.io", version="v1alpha2", plural="serviceprofiles", kind="ServiceProfile", earlier=("v1alpha1",)
+    group="linkerd.io",
+    version="v1alpha2",
+    plural="serviceprofiles",
+    kind="ServiceProfile",
+    earlier=("v1alpha1",),
+    form=ServiceProfile,
 )
 
 

@@ -13,6 +13,7 @@ from daemon.kube.resources import Json, Resource
 from daemon.meshes.gatewayapi.services import ServiceName, ServicePair
 from daemon.meshes.references import Plan, identity
 from daemon.meshes.smi import splits
+from daemon.meshes.smi.forms import TrafficSplit
 from daemon.meshes.smi.splits import Backend, Rename, Split, backend, service_of
 from daemon.placement import ObjectName, RouteReference
 
@@ -22,6 +23,7 @@ TRAFFIC_SPLITS = Resource(
     plural="trafficsplits",
     kind="TrafficSplit",
     earlier=("v1alpha3", "v1alpha2", "v1alpha1"),
+    form=TrafficSplit,
 )
 WITH_QUANTITIES = TRAFFIC_SPLITS.in_earlier_versions[-1]
 """In v1alpha1."""

@@ -32,7 +32,7 @@ async def broker(tmp_path: Path) -> AsyncIterator[tuple[Connection, str]]:
     """A NATS server with the streams of verdictd, a connection to it, and its URL with the token."""
     async with embedded_server(tmp_path / "nats") as server:
         url = (tmp_path / "nats" / "nats-url").read_text().strip()
-        async with connected(BrokerAddress(servers=(url,)), name="test", connect_timeout_seconds=10.0) as connection:
+        async with connected(BrokerAddress(servers=(url,)), name="test", connect_timeout_seconds=30.0) as connection:
             await ensure_streams(connection.jetstream, replicas=1, patience_seconds=30.0)
             yield connection, url
         assert server.pid is not None
@@ -76,7 +76,7 @@ async def test_an_event_that_nobody_keeps_is_an_error(tmp_path: Path) -> None:
     """A broker without the streams takes the message and keeps nothing: that must not look like an announcement."""
     async with embedded_server(tmp_path / "nats"):
         url = (tmp_path / "nats" / "nats-url").read_text().strip()
-        async with connected(BrokerAddress(servers=(url,)), name="test", connect_timeout_seconds=10.0) as connection:
+        async with connected(BrokerAddress(servers=(url,)), name="test", connect_timeout_seconds=30.0) as connection:
             with pytest.raises(DemoError, match="could not be published"):
                 await Pipeline(connection, run="r1").announce(ACTS[0])
 

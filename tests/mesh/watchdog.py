@@ -102,7 +102,7 @@ async def set_up(written: Written, folder: Path) -> AsyncIterator[Daemon]:
         argv = [sys.executable, "-m", "daemon.cli", "run", "--config", str(file)]
         async with (
             child("verdictd", argv, log=folder / "verdictd.log"),
-            connected(BrokerAddress(servers=(broker.url,)), name="test", connect_timeout_seconds=5.0) as connection,
+            connected(BrokerAddress(servers=(broker.url,)), name="test", connect_timeout_seconds=30.0) as connection,
         ):
             daemon = Daemon(port=port, broker=connection)
             await daemon.ready()

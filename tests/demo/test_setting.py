@@ -20,6 +20,7 @@ from tests.hand.waiting import until
 
 RATE = 200.0
 FAST = Behaviour(median_ms=5.0, p99_ms=20.0, error_rate=0.0)
+SLOW = FAST.slower(20.0)
 
 live = pytest.mark.live
 
@@ -37,7 +38,7 @@ def versions(traffic: TrafficLog, *, since: float = 0.0) -> dict[str, int]:
 async def test_traffic_follows_the_routes_and_the_behaviour_of_the_versions(tmp_path: Path) -> None:
     """Through a real Envoy: the rate, the shares, the latency, and errors that begin when a version is told to fail."""
     async with (
-        backends({"v1": FAST, "v2": FAST.slower(3.0)}, folder=tmp_path, seed=1) as running,
+        backends({"v1": FAST, "v2": SLOW}, folder=tmp_path, seed=1) as running,
         edge(folder=tmp_path, backends={v: b.port for v, b in running.items()}, weights={"v1": 50, "v2": 50}) as proxy,
     ):
         async with users(url=proxy.url, rate=RATE, seed=1, folder=tmp_path) as people:
@@ -54,9 +55,9 @@ async def test_traffic_follows_the_routes_and_the_behaviour_of_the_versions(tmp_
     assert math.isclose(len(traffic), (starts[-1] - starts[0]) * RATE, rel_tol=0.25)
     early = [answer for answer in traffic if answer.end < before]
     assert 0.35 < sum(a.version == "v2" for a in early) / len(early) < 0.65
-    # What a busy machine adds is the same for both.
+    # What a busy machine adds is much the same for both.
     medians = {v: median(a.seconds for a in early if a.version == v) for v in ("v1", "v2")}
-    assert medians["v2"] - medians["v1"] > FAST.median_ms / 1e3
+    assert medians["v2"] - medians["v1"] > SLOW.median_ms / 2e3
     assert {a.status for a in traffic if a.version == "v2" and a.start > told} == {500}
 
 

@@ -13,6 +13,7 @@ from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer, cluster
 from tests.servers.locate import require_crds
 
+_PATIENCE_SECONDS = 20.0
 _EXPERIMENTAL = Path(__file__).parent / "crds" / "gateway-api-experimental.yaml"
 
 
@@ -54,7 +55,8 @@ async def post(api: KubeApiServer, collection: str, item: Json) -> Json:
 
 def client_of(api: KubeApiServer, path: Path, token: str | None = None) -> KubeClient:
     """The administrator's client, or that of whoever has the token; ``path`` is where its kubeconfig is written."""
-    return KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(api.write_kubeconfig(path, token))))
+    kubeconfig = str(api.write_kubeconfig(path, token))
+    return KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=kubeconfig, request_timeout_seconds=_PATIENCE_SECONDS))
 
 
 async def delete(api: KubeApiServer, path: str) -> None:

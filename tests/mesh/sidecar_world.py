@@ -19,11 +19,11 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from config.settings import Kubernetes
 from daemon.kube.client import KubeClient
 from daemon.model import ArmSpec, Release
 from daemon.telemetry.schema import ArmLabels, Begins, Ended, EnvoyStats, PodLabel, Rule, Schema, View
 from tests.hand import istio_objects
+from tests.hand.istio_cluster import client_of
 from tests.hand.istio_objects import CORE, NAMESPACE, SERVICE, SLICES, Json
 from tests.hand.servers import app_of, serving
 from tests.servers.crds import install_crds
@@ -181,8 +181,7 @@ async def sidecar_world(folder: Path) -> AsyncIterator[SidecarWorld]:
         backend_port = await stack.enter_async_context(serving(app_of(answer)))
         api = await stack.enter_async_context(cluster(folder / "cluster"))
         await install_crds(api, crds)
-        kubeconfig = api.write_kubeconfig(folder / "kubeconfig.json")
-        kube = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(kubeconfig)))
+        kube = client_of(api, folder / "kubeconfig.json")
         stack.push_async_callback(kube.close)
         client = await stack.enter_async_context(aiohttp.ClientSession())
         world = SidecarWorld(api, kube, folder, client, backend_port)

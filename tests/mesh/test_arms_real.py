@@ -9,13 +9,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from config.settings import Kubernetes
 from daemon.armpods import ArmPods, PodsByArm
-from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
 from daemon.meshes.istio.telemetry import SCHEMA
 from daemon.model import ArmSpec, Release
 from daemon.telemetry.identification import KnownArms, identify
+from tests.hand.istio_cluster import client_of
 from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer, cluster
 from tests.servers.locate import require_crds
@@ -40,7 +39,7 @@ async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApi
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def router(api: KubeApiServer, tmp_path: Path) -> AsyncIterator[IstioRouter]:
-    client = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(api.write_kubeconfig(tmp_path / "admin.json"))))
+    client = client_of(api, tmp_path / "admin.json")
     yield IstioRouter(client)
     await client.close()
 

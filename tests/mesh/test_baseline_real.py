@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from config.settings import Kubernetes
 from daemon.cli import main
 from daemon.engine.reverting import RevertOutcome
 from daemon.errors import InvalidInput, NotFound
@@ -19,7 +18,7 @@ from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, ArmSpec, Release
 from tests.hand import istio_objects
-from tests.hand.istio_cluster import istio_cluster, post
+from tests.hand.istio_cluster import client_of, istio_cluster, post
 from tests.hand.istio_objects import NAMESPACE, SERVICE
 from tests.hand.procedures import reverting
 from tests.servers.kube_apiserver import KubeApiServer
@@ -47,9 +46,9 @@ async def kubeconfig(api: KubeApiServer, tmp_path: Path) -> Path:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def kube(kubeconfig: Path) -> AsyncIterator[KubeClient]:
+async def kube(api: KubeApiServer, kubeconfig: Path) -> AsyncIterator[KubeClient]:
     """The administrator's client, and the objects as they were in the beginning."""
-    client = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(kubeconfig)))
+    client = client_of(api, kubeconfig)
     await write(client, VIRTUAL_SERVICES, istio_objects.virtual_service()["spec"])
     await write_subsets(client, v1={"version": "v1"}, v2={"version": "v2"})
     yield client

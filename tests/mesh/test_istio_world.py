@@ -3,17 +3,17 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from config.settings import Kubernetes
 from daemon.engine.reasserting import PUT_BACK
 from daemon.engine.reverting import PATCH_ACKNOWLEDGED, PATCH_SENT
-from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action
 from tests.hand import istio_objects
+from tests.hand.istio_cluster import client_of
 from tests.hand.procedures import guarded, reverting
 from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
@@ -30,8 +30,8 @@ PATHS = {"/": {}, "/tested": {"x-canary": "always"}, "/reports/1": {}}
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def router(shared_istio_world: IstioWorld) -> AsyncIterator[IstioRouter]:
-    kube = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(shared_istio_world.kubeconfig)))
+async def router(shared_istio_world: IstioWorld, tmp_path: Path) -> AsyncIterator[IstioRouter]:
+    kube = client_of(shared_istio_world.api, tmp_path / "admin.json")
     yield IstioRouter(kube)
     await kube.close()
 

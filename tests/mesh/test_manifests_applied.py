@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from config.settings import Kubernetes
 from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, Resource
@@ -28,6 +27,7 @@ from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import ArmSpec, Release
 from daemon.ports.routing import TrafficRouter
 from tests.hand import consul_objects, gateway_objects, linkerd_objects, split_objects
+from tests.hand.istio_cluster import client_of
 from tests.packaging.manifests import Json, collection, documents, the
 from tests.servers import locate
 from tests.servers.crds import install_crds
@@ -69,8 +69,7 @@ async def token(api: KubeApiServer) -> str:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def kube(api: KubeApiServer, token: str, tmp_path: Path) -> AsyncIterator[KubeClient]:
-    kubeconfig = api.write_kubeconfig(tmp_path / "kubeconfig", token=token)
-    client = KubeClient(Kubernetes(auth="kubeconfig", kubeconfig=str(kubeconfig)))
+    client = client_of(api, tmp_path / "kubeconfig", token)
     yield client
     await client.close()
 

@@ -130,7 +130,7 @@ async def traffic(
     """Send requests at a fixed rate, whatever the answers (open loop), to each of the paths with its headers in turn."""
     seen = Traffic()
     wanted = list((paths or {"/": {}}).items())
-    timeout = aiohttp.ClientTimeout(total=5.0)
+    timeout = aiohttp.ClientTimeout(total=20.0)
     connector = aiohttp.TCPConnector(limit=64)
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session, asyncio.TaskGroup() as group:
         generator = group.create_task(_generate(group, session, url, wanted, host, per_second, seen))

@@ -37,7 +37,7 @@ class KubeApiServer:
             self.url,
             headers={"Authorization": f"Bearer {token or self.token}"},
             connector=aiohttp.TCPConnector(ssl=self.ssl_context()),
-            timeout=aiohttp.ClientTimeout(total=10.0),
+            timeout=aiohttp.ClientTimeout(total=60.0),
         ) as session:
             yield session
 

@@ -149,13 +149,14 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         changes: in words.
         values: value by value.
-        cluster: as of ``Undo``.
+        resource, cluster: as of ``Undo``.
     """
 
     object: ObjectName
     changes: tuple[RouteChange, ...] = ()
     values: tuple[ValueChange, ...] = ()
     failure: VerdictdError | None = None
+    resource: str = ""
     cluster: str = ""
 
     def __str__(self) -> str:

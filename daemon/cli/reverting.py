@@ -25,7 +25,7 @@ from daemon.cli.stdio import words_only
 from daemon.cli.undofile import UndoWriter
 from daemon.engine import editing
 from daemon.engine.editing import Plans
-from daemon.engine.fanout import FanOut, Noted
+from daemon.engine.fanout import NOWHERE, FanOut
 from daemon.engine.reverting import Reverting, RevertOutcome
 from daemon.errors import NotFound, Unavailable
 from daemon.model import Action, Release
@@ -122,14 +122,14 @@ async def _revert(options: argparse.Namespace, settings: Settings, meshes: Mappi
             return Exit.OK if plans is None or plans.is_whole else Exit.UNAVAILABLE
         save = None if options.save is None else UndoWriter(options.save, release, source=_SOURCE)
         reverting = FanOut(reverting=Reverting(clock=SystemClock(), limits=settings.limits, random=random.random))
-        noted: Noted = (lambda undos: None) if save is None else save.noted
-        outcome = await reverting.run(clusters, release, located=placement.located, noted=noted)
+        undo_log = NOWHERE if save is None else save.log
+        outcome = await reverting.run(clusters, release, located=placement.located, undo_log=undo_log)
         if outcome.action is Action.REVERT and outcome.reacts_within_seconds > 0:
             seconds = outcome.reacts_within_seconds
             print(
                 f"verdictd: the traffic is back; looking for {seconds:g} s whether the routes' owner undoes that", file=sys.stderr
             )
-            outcome = await reverting.hold(clusters, release, outcome, located=placement.located, noted=noted)
+            outcome = await reverting.hold(clusters, release, outcome, located=placement.located, undo_log=undo_log)
     with words_only(debug=options.debug):
         if save is not None and save.problem:
             print(rendering.clean(f"verdictd: {save.problem}"), file=sys.stderr)

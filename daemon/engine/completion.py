@@ -23,6 +23,7 @@ from daemon.engine.outbox import Outbox
 from daemon.engine.reasserting import GUARD_ENDED
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
+from daemon.engine.takenback import UndoLog
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Stage, TimedStep
@@ -81,7 +82,7 @@ class Completion:
             session.release,
             located=session.located,
             overtaken=lambda: self._current(session).superseded_by is not None,
-            noted=lambda undos: self._note(session, undos),
+            undo_log=self._undo_log(session),
         )
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "; ".join(outcome.remarks) if outcome.action is Action.REVERT else outcome.reason
@@ -130,7 +131,7 @@ class Completion:
             session.release,
             located=session.located,
             failed=failed,
-            noted=lambda undos: self._note(session, undos),
+            undo_log=self._undo_log(session),
             undone=lambda step: self._undone(session, step),
         )
 
@@ -139,9 +140,23 @@ class Completion:
         log.warning("somebody undid the revert, and it was done again", extra={"found": step.detail})
         self._meter.undone(session.release)
 
-    def _note(self, session: Session, undos: tuple[Undo, ...]) -> None:
-        """It goes out with the session's next checkpoint: a patch waits for none."""
-        self._put(takenback.noted(self._current(session), undos, now=self._clock.now()))
+    def _undo_log(self, session: Session) -> UndoLog:
+        """What a patch is about to change is kept before it; what it has changed goes out with the session's next checkpoint."""
+
+        async def intends(intents: tuple[Undo, ...]) -> None:
+            now = self._put(takenback.intended(self._current(session), intents))
+            if self._checkpoints.standing.problem is None:
+                await self._checkpoints.saved(now)
+            else:  # it is written when the store works again: nobody waits for that now
+                self._checkpoints.save(now)
+
+        def changed(undos: tuple[Undo, ...]) -> None:
+            self._put(takenback.noted(self._current(session), undos, now=self._clock.now()))
+
+        def settled(intents: tuple[Undo, ...]) -> None:
+            self._put(takenback.settled(self._current(session), intents))
+
+        return UndoLog(intends=intends, changed=changed, settled=settled, intents=self._current(session).intents)
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""

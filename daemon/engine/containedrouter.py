@@ -1,35 +1,48 @@
-"""A mesh's router as the engine calls it: a defect of it is an error that is retried and told, as any other of the mesh.
+"""A mesh's router as the engine calls it: its defects are errors, and what its reverts are about to change is noted before.
 
-Who plugs a mesh in may get it wrong, and a revert must not depend on that: the next attempt may go well, and other clusters' and
-other releases' tasks go on.
+A defect is an error that is retried and told, as any other of the mesh. Who plugs a mesh in may get it wrong, and a revert must not
+depend on that: the next attempt may go well, and other clusters' and other releases' tasks go on.
+
+What a patch will change is worked out and noted beside the question who would serve, which stands before each patch anyway: the
+patch waits for it no longer than a moment. What of it no receipt has answered, since an answer was lost or the daemon died, is
+looked for in the routes when the next patch finds nothing left to do there.
 """
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from daemon.errors import Defect
+from daemon.aio.tasks import background
+from daemon.engine.takenback import UndoLog, intents_of
+from daemon.errors import Defect, PermanentError, VerdictdError
 from daemon.model import Release
 from daemon.packages import defects_of
-from daemon.placement import PatchReceipt, Placement, Undo
-from daemon.ports.routing import TrafficRouter
+from daemon.placement import ObjectName, PatchReceipt, Placement, Undo
+from daemon.ports.routing import RouteEditor, TrafficRouter
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+NOTED_WITHIN_SECONDS: Final = 0.05
+"""How long a patch waits, once it is known who would serve, for what it will change to be safe: a store that is slow costs harm."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainedRouter:
-    """Implements ``TrafficRouter``. Each defect is logged once with its trace.
-
-    ``noted`` is told of each revert what it takes to undo it.
-    """
+    """Implements ``TrafficRouter``. Each defect is logged once with its trace. ``undo_log`` is told what reverts change."""
 
     router: TrafficRouter
-    noted: Callable[[tuple[Undo, ...]], None] = lambda undos: None
+    undo_log: UndoLog = field(default_factory=UndoLog)
     said: set[str] = field(default_factory=set)
+    intents: dict[tuple[str, ObjectName], Undo] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Begin with what an earlier process was about to change."""
+        self._intend(self.undo_log.intents)
 
     async def locate(self, release: Release) -> Placement:
         """See ``TrafficRouter``."""
@@ -37,18 +50,69 @@ class ContainedRouter:
 
     async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """See ``TrafficRouter``."""
-        return await self._tried(lambda: self.router.check_baseline(release, located=located))
+        is_noted = asyncio.Event()
+        async with background(self._note_plan(release, located, is_noted)):
+            serves = await self._tried(lambda: self.router.check_baseline(release, located=located))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NOTED_WITHIN_SECONDS):
+                    await is_noted.wait()
+        return serves
 
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         """See ``TrafficRouter``."""
-        receipt = await self._tried(lambda: self.router.revert(release, located=located))
+        try:
+            receipt = await self._tried(lambda: self.router.revert(release, located=located))
+        except PermanentError:
+            await self._settle(tuple(self.intents.values()))
+            raise
         if undos := tuple(part.undo for part in receipt.parts if part.undo is not None):
-            self.noted(undos)
+            self.undo_log.changed(undos)
+        for undo in undos:
+            self.intents.pop(_which(undo), None)
+        # Of what failed and will be tried again it is seen then.
+        again = {part.object for part in receipt.failed if not isinstance(part.failure, PermanentError)}
+        await self._settle(tuple(one for one in self.intents.values() if one.object not in again))
         return receipt
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """See ``TrafficRouter``."""
         return await self._tried(lambda: self.router.canary_gets_traffic(release, located=located))
+
+    async def _note_plan(self, release: Release, located: str, is_noted: asyncio.Event) -> None:
+        """What cannot be worked out, or kept, is no reason not to revert: the revert itself says what is wrong."""
+        router = self.router
+        try:
+            with defects_of("the mesh's adapter, or of what keeps what it would change"):
+                if isinstance(router, RouteEditor) and (intents := intents_of(await router.plan(release, located=located))):
+                    self._intend(intents)
+                    await self.undo_log.intends(intents)
+        except VerdictdError as error:
+            log.info("what is about to be changed could not be noted", extra={"reason": str(error)})
+        finally:
+            is_noted.set()
+
+    async def _settle(self, unanswered: tuple[Undo, ...]) -> None:
+        """Nothing is left to try in these objects: what was intended is in force, or was not done. What is not seen stays open."""
+        router = self.router
+        if not unanswered or not isinstance(router, RouteEditor):
+            return
+        try:
+            with defects_of("the mesh's adapter"):
+                found = await router.plan_restore(unanswered)
+        except VerdictdError as error:
+            log.info("whether it was changed could not be seen", extra={"reason": str(error)})
+            return
+        looked = list(zip(unanswered, found, strict=True))
+        # Without a value to put back it is as it was before.
+        if in_force := tuple(undo for undo, one in looked if one.failure is None and one.values):
+            self.undo_log.changed(in_force)
+        if over := tuple(undo for undo, one in looked if one.failure is None or isinstance(one.failure, PermanentError)):
+            self.undo_log.settled(over)
+        for undo in over:
+            self.intents.pop(_which(undo), None)
+
+    def _intend(self, intents: tuple[Undo, ...]) -> None:
+        self.intents.update({_which(one): one for one in intents})
 
     async def _tried(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -59,3 +123,7 @@ class ContainedRouter:
                 self.said.add(str(defect))
                 log.error("a mesh failed by a defect of its adapter", exc_info=defect.__cause__)  # noqa: TRY400 - the cause's trace
             raise
+
+
+def _which(undo: Undo) -> tuple[str, ObjectName]:
+    return undo.resource, undo.object

@@ -19,9 +19,10 @@ from daemon.engine.guarding import Guarding, Held
 from daemon.engine.handover import claimed
 from daemon.engine.reasserting import GUARD_ENDED, Undone
 from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, RevertOutcome
+from daemon.engine.takenback import UndoLog
 from daemon.errors import NotFound, TimedOut, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.placement import Placement, Undo
+from daemon.placement import Placement
 from daemon.ports.routing import Claim
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,7 @@ T = TypeVar("T")
 Clusters = Mapping[str, MeshCluster]
 """By name, the one where releases are judged first."""
 
-Noted = Callable[[tuple[Undo, ...]], None]
-"""Is told what it takes to undo what was written, as soon as it is."""
+NOWHERE = UndoLog()
 
 FURTHER_SECONDS = 5.0
 """How long a watch waits for what is routed to the canary in further clusters; a revert looks for it anew."""
@@ -83,13 +83,13 @@ class FanOut:
         *,
         located: str = "",
         overtaken: Callable[[], bool] = lambda: False,
-        noted: Noted = lambda undos: None,
+        undo_log: UndoLog = NOWHERE,
     ) -> RevertOutcome:
         """See ``Reverting.run``: the action is that of all clusters where they agree, else ``failed``.
 
         What was taken back in one is guarded while others are still tried, until the release is ``overtaken`` by a newer one.
         """
-        words, clusters = words_of(clusters, located), _contained(clusters, noted=noted)
+        words, clusters = words_of(clusters, located), _contained(clusters, undo_log=undo_log)
         left = set(clusters)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[RevertOutcome, tuple[TimedStep, ...]]:
@@ -111,14 +111,14 @@ class FanOut:
         *,
         located: str,
         failed: bool,
-        noted: Noted = lambda undos: None,
+        undo_log: UndoLog = NOWHERE,
         undone: Undone = lambda step: None,
     ) -> tuple[TimedStep, ...]:
         """Keep the traffic where it was taken back; where that has ``failed``, first go on with it.
 
         ``undone`` is told at once each time that somebody has put traffic back.
         """
-        words, clusters = words_of(clusters, located), _contained(clusters, noted=noted)
+        words, clusters = words_of(clusters, located), _contained(clusters, undo_log=undo_log)
 
         async def one(name: str, cluster: MeshCluster) -> tuple[TimedStep, ...]:
             router, owners, said = cluster.router, cluster.owners, words[name]
@@ -130,13 +130,13 @@ class FanOut:
         return _in_order(await _each(clusters, one))
 
     async def hold(
-        self, clusters: Clusters, release: Release, outcome: RevertOutcome, *, located: str, noted: Noted = lambda undos: None
+        self, clusters: Clusters, release: Release, outcome: RevertOutcome, *, located: str, undo_log: UndoLog = NOWHERE
     ) -> RevertOutcome:
         """Look on after a revert until nobody has undone it for as long as the owners of the routes take to.
 
         ``failed`` where somebody puts the traffic back again and again.
         """
-        words, clusters = words_of(clusters, located), _contained(clusters, noted=noted)
+        words, clusters = words_of(clusters, located), _contained(clusters, undo_log=undo_log)
         seconds = outcome.reacts_within_seconds
 
         async def one(name: str, cluster: MeshCluster) -> Held:
@@ -175,15 +175,12 @@ class FanOut:
         return RevertOutcome(action=Action.REVERT, steps=(step,), attempts=outcome.attempts, reason=said)
 
 
-def _contained(clusters: Clusters, *, noted: Noted = lambda undos: None) -> Clusters:
-    """So that a defect in one ends no other's task, nor the release's own. What is ``noted`` says its cluster, among several."""
-
-    def noted_of(name: str) -> Noted:
-        cluster = name if len(clusters) > 1 else ""
-        return lambda undos: noted(tuple(msgspec.structs.replace(one, cluster=cluster) for one in undos))
-
+def _contained(clusters: Clusters, *, undo_log: UndoLog = NOWHERE) -> Clusters:
+    """So that a defect in one ends no other's task, nor the release's own."""
+    several = len(clusters) > 1
     return {
-        name: replace(cluster, router=ContainedRouter(cluster.router, noted=noted_of(name))) for name, cluster in clusters.items()
+        name: replace(cluster, router=ContainedRouter(cluster.router, undo_log.of_cluster(name, several=several)))
+        for name, cluster in clusters.items()
     }
 
 

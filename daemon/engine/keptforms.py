@@ -15,6 +15,7 @@ from analyzers.judge import JudgeState
 from daemon import stored
 from daemon.engine import lifecycle
 from daemon.engine.session import Session
+from daemon.engine.takenback import undos_of
 from daemon.model import Record
 
 
@@ -80,7 +81,7 @@ def record_of(session: Session) -> Record:
         canary_requests=session.canary_requests,
         baseline_requests=session.baseline_requests,
         gaps=session.gaps,
-        undos=session.undos,
+        undos=undos_of(session),
     )
 
 

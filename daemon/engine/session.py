@@ -79,6 +79,7 @@ class Session:
         routes: the objects, in the cluster where it is judged, whose routes named the canary when it was located; the first 50.
         workload: the name of the canary's workload, as its mesh and its pods say it; empty where they do not.
         undos: what it takes to put the traffic back where the revert took it from.
+        intents: the same of what patches were about to change, of which it is not known whether they did.
         carried: what a newer version keeps of it and this one does not know; written back as it is.
     """
 
@@ -122,6 +123,7 @@ class Session:
     routes: tuple[ObjectName, ...] = ()
     workload: str = ""
     undos: tuple[Undo, ...] = ()
+    intents: tuple[Undo, ...] = ()
     carried: Mapping[str, Any] = field(default_factory=dict)
 
     @property

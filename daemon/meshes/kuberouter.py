@@ -273,7 +273,8 @@ def _would_be(route: Route[A], arms: A) -> PlannedObject | None:
         if not plan.operations:
             return None
         values = differences(route.item, applied(route.item, plan.operations))
-        return PlannedObject(object=_object(route.key), changes=plan.changes, values=values)
+        through = key_of(plan.through or route.kind.resource)
+        return PlannedObject(object=_object(route.key), changes=plan.changes, values=values, resource=through)
     except VerdictdError as error:
         return PlannedObject(object=_object(route.key), failure=error)
 

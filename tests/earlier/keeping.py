@@ -14,7 +14,7 @@ from config.policy import Failures
 from config.settings import Limits
 from daemon.errors import Unavailable
 from daemon.model import Cadence, Reading, Release, Signal, Verdict, Watch
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, RouteChange, Undo, ValueChange
+from daemon.placement import ObjectName, PatchedObject, PatchReceipt, PlannedObject, RouteChange, Undo, ValueChange
 from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, killed, running, until
 from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy
 
@@ -91,6 +91,16 @@ class ManyRouter(HandRouter):
         changes = (RouteChange(detail="canary 10 -> 0"),)
         part = PatchedObject(object=_ROUTE, changes=changes, sent_at=1.0, acknowledged_at=2.0, undo=_UNDO)
         return PatchReceipt(parts=(part,), sent_at=1.0, acknowledged_at=2.0)
+
+    async def plan(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
+        left = release.service not in self.patched
+        return (PlannedObject(object=_ROUTE, values=_UNDO.values, resource=_UNDO.resource),) if left else ()
+
+    async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
+        return tuple(PlannedObject(object=one.object, values=one.values) for one in undos)
+
+    async def restore(self, undos: Sequence[Undo]) -> tuple[PatchedObject, ...]:
+        raise NotImplementedError
 
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         return None if release.service in self.patched else "the route"

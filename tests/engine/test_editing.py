@@ -3,6 +3,7 @@
 import pytest
 
 from daemon.engine import editing, fanout
+from daemon.engine.takenback import UndoLog
 from daemon.errors import Forbidden, NotFound, Refused, VerdictdError
 from daemon.placement import Undo
 from tests.engine.test_fanout import clusters, fan_out
@@ -45,7 +46,7 @@ async def test_what_was_taken_back_in_each_cluster_is_put_back_there(clock: Hand
     there = clusters(east=east, west=west)
     noted: list[Undo] = []
     placement = await fanout.locate(there, RELEASE)
-    await fan_out(clock).run(there, RELEASE, located=placement.located, noted=noted.extend)
+    await fan_out(clock).run(there, RELEASE, located=placement.located, undo_log=UndoLog(changed=noted.extend))
     assert sorted((one.cluster, one.values[0].before) for one in noted) == [("east", "10"), ("west", "30")]
     assert [one.failure for one in await editing.plan_restore(there, noted)] == [None, None]
     assert [one.failure for one in await editing.restore(there, noted)] == [None, None]
@@ -54,7 +55,7 @@ async def test_what_was_taken_back_in_each_cluster_is_put_back_there(clock: Hand
 
 async def test_what_was_changed_since_in_one_cluster_is_that_clusters_failure() -> None:
     east, west = EditingRouter(), EditingRouter()
-    east.canary_percent = 0.0
+    east.canary_percent, west.canary_percent = 0.0, 25.0
     there = clusters(east=east, west=west)
     undos = [undo(cluster="east"), undo(cluster="west"), undo(cluster="north")]
     found = {one.cluster: one.failure for one in await editing.plan_restore(there, undos)}

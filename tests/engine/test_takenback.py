@@ -57,6 +57,12 @@ def test_what_is_too_much_to_be_kept_is_left_out_and_said(session: Session, monk
     assert "cannot be undone" in after.marks[-1].detail
 
 
+def test_intents_that_are_too_much_are_not_kept_beforehand(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert takenback.intended(session, [undo()]).intents == (undo(),)
+    monkeypatch.setattr(takenback, "_MOST_BYTES", 10)
+    assert takenback.intended(session, [undo()]).intents == ()
+
+
 async def test_the_record_of_a_revert_says_what_it_takes_to_undo_it() -> None:
     scene = Scene(router=EditingRouter(), telemetry=HandTelemetry([failing()]))
     async with running(scene) as engine:

@@ -29,12 +29,18 @@ class EditingRouter(HandRouter):
         self.told.add(located)
         if self.failing is not None:
             raise self.failing
-        return (PlannedObject(object=ROUTE, values=undo(before=self.canary_percent).values),)
+        return (PlannedObject(object=ROUTE, values=undo(before=self.canary_percent).values),) if self.canary_percent else ()
 
     async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
         if self.failing is not None:
             raise self.failing
-        return tuple(PlannedObject(object=one.object, cluster=one.cluster, failure=self._changed()) for one in undos)
+        return tuple(self._planned(one) for one in undos)
+
+    def _planned(self, one: Undo) -> PlannedObject:
+        """Put back already, in force, or changed by somebody."""
+        if f"{self.canary_percent:g}" == one.values[0].before:
+            return PlannedObject(object=one.object, cluster=one.cluster)
+        return PlannedObject(object=one.object, cluster=one.cluster, values=one.values, failure=self._changed())
 
     async def restore(self, undos: Sequence[Undo]) -> tuple[PatchedObject, ...]:
         [one] = undos

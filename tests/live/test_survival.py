@@ -76,6 +76,8 @@ async def test_killed_at_any_stage_the_next_start_gives_the_same_verdict_once(tm
         assert (cdevents, steps.count(("delivered", "cdevents"))) == (1, 1)
         assert (record.verdict.outcome, record.verdict.action) == (Outcome.ROLLBACK, Action.REVERT)
         assert record.verdict.leg == "errors"
+        [taken] = record.undos
+        assert [(one.before, one.after) for one in taken.values if one.before != one.after] == [("70", "100"), ("30", "0")]
         recording = tmp_path / "recordings" / f"{release_id}.jsonl"
         replayed, digest = replay_file(recording), ""
         for line in recording.read_bytes().splitlines()[1:]:

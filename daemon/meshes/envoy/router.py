@@ -5,6 +5,7 @@ word and answers 503, and refuses a broken one silently, keeping the old routes.
 """
 
 import asyncio
+import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ class EnvoyRouter:
         # Releases of several services share one file; ours wait for each other, so that only strangers conflict.
         self._writing = asyncio.Lock()
         self._file = OwnThread("routes file")
+        self._parsed: tuple[bytes, dict[str, Any]] | None = None
 
     async def close(self) -> None:
         """Close the connections to the admin endpoint."""
@@ -132,6 +134,7 @@ class EnvoyRouter:
         """See ``RouteEditor.restore``. The file is written once, with all that can be put back."""
         async with self._writing:
             snapshot, document = await self._read()
+            document = copy.deepcopy(document)
             undone = [rewritten.undone(document, undo) for undo in undos]
             for one in undone:
                 one.put_back()
@@ -181,8 +184,11 @@ class EnvoyRouter:
             raise Blocked(f"{_unknown(baseline, known)}: sending the traffic there would answer 503 to all of it")
 
     async def _read(self) -> tuple[guardedfile.Snapshot, dict[str, Any]]:
+        """As it is now; parsed once while it stays so, since what a revert will write is looked at just before it is written."""
         snapshot = await self._file.run(guardedfile.read, self._path)
-        return snapshot, _decode(snapshot.content, path=self._path)
+        if self._parsed is None or self._parsed[0] != snapshot.content:
+            self._parsed = snapshot.content, _decode(snapshot.content, path=self._path)
+        return snapshot, self._parsed[1]
 
 
 def _arms(release: Release) -> tuple[str, str]:

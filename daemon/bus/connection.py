@@ -36,6 +36,7 @@ REQUEST_SECONDS = 3.0
 WRITE_SECONDS = 2.0
 FLUSH_SECONDS = 1  # of the library's type
 CLOSE_SECONDS = 0.5
+LOOK_SECONDS = 1.0
 
 
 class Connection:
@@ -134,9 +135,9 @@ class Connection:
         self._up.set()
 
     async def keep(self) -> None:
-        """Replace the client whenever the server has shut it out; for ever."""
+        """Replace the client whenever the server has shut it out, or it has left off reconnecting; for ever."""
         while True:
-            await self._ended.wait()
+            await self._client_has_ended()
             for pause in pauses():
                 await asyncio.sleep(pause)
                 self._client = NatsClient()
@@ -147,6 +148,17 @@ class Connection:
                 else:
                     await self._on_reconnected()
                     break
+
+    async def _client_has_ended(self) -> None:
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._ended.wait()
+            reconnecting = self._client._reconnection_task  # noqa: SLF001 - there is no public way to it
+            if not self._client.is_connected and reconnecting is not None and reconnecting.done():
+                # What the library does not foresee, or a cancellation, ends its attempts without a word.
+                await self._discard()
+                return
 
     async def close(self) -> None:
         """Send what is queued and close; takes at most 1.5 s, whatever the server does."""

@@ -128,6 +128,18 @@ async def test_an_error_line_that_closes_the_client_does_not_close_the_bus(bus: 
     await bus.sessions.put("web-1", b"state")
 
 
+async def test_a_client_that_has_left_off_reconnecting_is_replaced(nats_server: Broker, bus: Bus) -> None:
+    client = bus.connection.client
+    await nats_server.kill()
+    await until(lambda: not bus.ready)
+    assert client._reconnection_task is not None
+    client._reconnection_task.cancel()  # the library takes it for the end of its attempts, and tells nobody
+    await nats_server.start()
+    await until(lambda: bus.ready)
+    assert bus.connection.client is not client
+    await bus.sessions.put("web-1", b"state")
+
+
 async def test_a_pause_while_the_connection_is_lost_ends_when_it_is_back(nats_server: Broker, bus: Bus) -> None:
     await nats_server.kill()
     await until(lambda: not bus.ready)

@@ -5,6 +5,7 @@
     VerdictdError
     ├── InvalidInput            somebody gave us something wrong: says where, what, and how to mend it
     │   └── InvalidEvent        ... in a deployment event: it goes to the dead letters with the reason
+    │       └── NoRelease       ... which is as it should be, and announces nothing that could be watched
     ├── TransientError          trying again can help
     │   ├── Unavailable         not reachable, connection lost
     │   │   ├── Failing         it is reached, and answers 5xx
@@ -100,6 +101,10 @@ def _short(text: str) -> str:
 
 class InvalidEvent(InvalidInput):
     """A deployment event that cannot be understood."""
+
+
+class NoRelease(InvalidEvent):
+    """An event that is as it should be, and announces nothing that could be watched: of another type, or without arms."""
 
 
 class TransientError(VerdictdError):

@@ -7,7 +7,7 @@ comes in a CloudEvent. Each gives an origin, the name of the event for all time,
 from collections.abc import Mapping
 
 from config.errors import one_of
-from daemon.errors import InvalidEvent
+from daemon.errors import NoRelease
 from daemon.events import cdevents, cloudevents, decoding, releaseform
 from daemon.events.announced import Announced, EventData, Reader
 
@@ -19,7 +19,8 @@ def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
 
     Raises:
         InvalidEvent: with every fault of the release and of its envelope; each has its path and how to mend it. What is in an
-            envelope that does not say of which type it is, or of one that is not known here, is not looked at.
+            envelope that does not say of which type it is, or of one that is not known here, is not looked at. It is a
+            ``NoRelease`` where nothing is wrong but that the event announces none.
     """
     with decoding.netted("an event"):
         for reader in READERS:
@@ -45,7 +46,7 @@ def _read_data(event: cloudevents.CloudEvent, *, type_at: str) -> Announced:
         if (announced := data.read(event)) is not None:
             return announced
     known = one_of(name for data in EVENT_DATA for name in data.types)
-    raise InvalidEvent(f"{event.type[:100]!r} is not known here", path=type_at, fix=f"send {known}")
+    raise NoRelease(f"{event.type[:100]!r} is not known here", path=type_at, fix=f"send {known}")
 
 
 # What none of them knows is taken for a bare release, which says what is wrong with it.

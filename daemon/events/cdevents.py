@@ -10,7 +10,8 @@ whatever else only a canary has, are read from ``customData.verdictd``, an objec
      "customDataContentType": "application/json"}
 
 ``subject.id`` is the service, or namespace and service with a slash between; the environment is the cluster; the artifact is the
-artifact. What ``customData.verdictd`` says of service, namespace, cluster or artifact goes before that.
+artifact. What ``customData.verdictd`` says of service, namespace, cluster or artifact goes before that. An event about something
+else, such as the end of a pipeline's run, announces a release where ``customData.verdictd`` is the whole of one.
 """
 
 import re
@@ -23,7 +24,7 @@ from msgspec.structs import replace
 
 from config import walking
 from config.errors import Fault
-from daemon.errors import InvalidEvent, InvalidInput
+from daemon.errors import InvalidEvent, InvalidInput, NoRelease
 from daemon.events import decoding
 from daemon.events.announced import Announced, EventData, origin
 from daemon.events.cloudevents import CloudEvent
@@ -40,7 +41,10 @@ _PLACES = {
     "cluster": "subject.content.environment.id",
     "artifact": "subject.content.artifactId",
 }
-_ANNOUNCING = re.compile(r"dev\.cdevents\.service\.(?:deployed|upgraded)\.(\d+)\.\d+\.\d+(?:-draft)?")
+_CDEVENT = re.compile(r"dev\.cdevents\.([a-z]+\.[a-z]+)\.(\d+)\.\d+\.\d+(?:-draft)?")
+_DEPLOYED = frozenset({"service.deployed", "service.upgraded"})
+_ENDED = frozenset({"service.removed", "service.rolledback"})
+"""What tells that a version is gone announces none; verdictd's own events are among them."""
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +83,13 @@ class CDEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     custom_data: Any = None
 
 
+class CDEventOfAnything(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One event about something else than a service that was deployed: what it is about is not read."""
+
+    context: Context
+    custom_data: Any = None
+
+
 def read(_headers: Mapping[str, str], body: bytes) -> Announced | None:
     """The release that a CDEvent without an envelope announces; null for what is none. Raises ``InvalidEvent``."""
     try:
@@ -91,9 +102,10 @@ def read(_headers: Mapping[str, str], body: bytes) -> Announced | None:
 
 
 def _read_event(event: CloudEvent) -> Announced | None:
-    if _ANNOUNCING.fullmatch(event.type) is None:
+    match = _CDEVENT.fullmatch(event.type)
+    if match is None or match.group(1) in _ENDED:
         return None
-    fix = "send a CDEvent about a service as one JSON object: https://cdevents.dev"
+    fix = "send a CDEvent as one JSON object: https://cdevents.dev"
     return _announced(decoding.decode(event.data, path="$.data", fix=fix), path="$.data", envelope=event)
 
 
@@ -102,48 +114,68 @@ EVENT_DATA: Final = EventData(types=("dev.cdevents.service.deployed", "dev.cdeve
 
 def _announced(document: object, *, path: str, envelope: CloudEvent | None = None) -> Announced:
     """The release that the event announces. Raises ``InvalidEvent`` with every fault of the event and of the release."""
-    faults, event, release = Gathering(walking.faults(document, CDEvent, path=path)), None, None
+    context = document.get("context") if isinstance(document, Mapping) else None
+    said = _words_of(context) if isinstance(context, Mapping) else {}
+    kind = match.group(1) if (match := _CDEVENT.fullmatch(said.get("type", ""))) is not None else ""
+    # What is not known to be about something else is told what is wrong with it as an event about a service.
+    model = CDEventOfAnything if kind and kind not in _DEPLOYED | _ENDED else CDEvent
+    faults, release = Gathering(walking.faults(document, model, path=path)), None
     if isinstance(document, Mapping):
-        context = document.get("context")
-        if isinstance(context, Mapping):
-            faults.faults += _context_faults(context, path=f"{path}.context", envelope=envelope)
-        release = _read_release(document, faults, path=path)
+        faults.faults += _unlike(envelope, said, path=f"{path}.context")
+        with faults:
+            _check_type(said.get("type"), path=f"{path}.context.type")
+        release = _read_release(document, faults, about_service=model is CDEvent, path=path)
     faults.refuse()
-    event = msgspec.convert(document, CDEvent)
     assert release is not None  # else there is a fault
-    cluster_path = _place_of("cluster", _custom(event.custom_data, path=path), path=path)
-    return Announced(release=release, origin=origin(event.context.source, event.context.id), cluster_path=cluster_path)
+    custom = _custom(document["customData"], path=path)  # type: ignore[index]  # a mapping, else there is a fault
+    cluster_path = _place_of("cluster", custom, path=path) if model is CDEvent else f"{path}.customData.verdictd.cluster"
+    return Announced(release=release, origin=origin(said["source"], said["id"]), cluster_path=cluster_path)
 
 
-def _context_faults(context: Mapping[str, Any], *, path: str, envelope: CloudEvent | None) -> Iterator[Fault]:
-    """What is wrong with what the event says of itself; what is no text has been told by then."""
-    said = {name: value for name in ("id", "source", "type") if isinstance(value := context.get(name), str)}
+def _words_of(context: Mapping[str, Any]) -> dict[str, str]:
+    """What the event says of itself, where that is text."""
+    return {name: value for name in ("id", "source", "type") if isinstance(value := context.get(name), str)}
+
+
+def _unlike(envelope: CloudEvent | None, said: Mapping[str, str], *, path: str) -> Iterator[Fault]:
+    """Where the envelope says something else."""
     for name, value in said.items():
         if envelope is not None and getattr(envelope, name) not in {"", value}:
             other = f"{value[:100]!r} is not what the envelope says"
             yield Fault(path=f"{path}.{name}", message=other, fix=f"make it equal to the CloudEvent's {name}")
-    match = _ANNOUNCING.fullmatch(said.get("type", ""))
-    if "type" in said and (match is None or match.group(1) != "0"):
-        unknown = f"{said['type'][:100]!r} announces no release that we know"
+
+
+def _check_type(event_type: str | None, *, path: str) -> None:
+    """Raise ``NoRelease`` for a type that announces none; one that is no text has been told by then."""
+    if event_type is None:
+        return
+    match = _CDEVENT.fullmatch(event_type)
+    if match is None or match.group(1) in _ENDED or (match.group(1) in _DEPLOYED and match.group(2) != "0"):
         fix = "send dev.cdevents.service.deployed or .upgraded, version 0.x"
-        yield Fault(path=f"{path}.type", message=unknown, fix=fix)
+        raise NoRelease(f"{event_type[:100]!r} announces no release that we know", path=path, fix=fix)
 
 
-def _read_release(document: Mapping[str, Any], faults: Gathering, *, path: str) -> Release | None:
+def _read_release(document: Mapping[str, Any], faults: Gathering, *, about_service: bool, path: str) -> Release | None:
     """The release in the event, by the convention in the module's docstring; null where it adds a fault to ``faults``."""
     custom: dict[str, Any] | None = None
     with faults:
         custom = _custom(document.get("customData"), path=f"{path}.customData")
     inside, before = f"{path}.customData.verdictd", Gathering(faults.faults)
+    places = _PLACES if about_service else {}
+    # What other tools call their services is their own, as long as nothing of it is for us.
+    kind, found = NoRelease if custom is None and faults.only_announces_nothing else InvalidEvent, []
     try:
-        return decode_release({**_own_words(document), **(custom or {})}, path=inside)
+        return decode_release({**(_own_words(document) if about_service else {}), **(custom or {})}, path=inside)
     except InvalidInput as error:
         for fault in error.faults:
             field = fault.path.removeprefix(f"{inside}.")
-            where = _place_of(field, custom or {}, path=path) if field in _PLACES else fault.path
+            where = _place_of(field, custom or {}, path=path) if field in places else fault.path
             # Without the object what is missing in it is no fault of its own, nor is what stands in something that is wrong.
-            if (custom is not None or field in _PLACES) and not before.tells_of(where):
-                faults.faults.append(replace(fault, path=where))
+            if (custom is not None or field in places) and not before.tells_of(where):
+                found.append(replace(fault, path=where))
+    if found:
+        with faults:
+            raise kind.of(found)
     return None
 
 
@@ -213,7 +245,7 @@ def _custom(data: Any, *, path: str) -> dict[str, Any]:
             raise InvalidEvent(f"neither an object nor Base64 of one: {error.message}", path=path, fix=error.fix) from error
     found = data.get("verdictd") if isinstance(data, dict) else None
     if not isinstance(found, dict):
-        raise InvalidEvent(
+        raise (NoRelease if found is None else InvalidEvent)(
             "the event does not say which versions to compare",
             path=f"{path}.verdictd",
             fix='give an object with at least "baseline" and "canary", as {"baseline":{"subset":"v1"},"canary":{"subset":"v2"}}',

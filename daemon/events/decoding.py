@@ -16,7 +16,7 @@ import msgspec
 
 from config import walking
 from config.errors import Fault, placed
-from daemon.errors import InvalidEvent, InvalidInput
+from daemon.errors import InvalidEvent, InvalidInput, NoRelease
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ class Gathering:
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self.faults: list[Fault] = [*faults]
+        self._no_release: list[Fault] = []
 
     def __enter__(self) -> None:
         pass
@@ -46,16 +47,23 @@ class Gathering:
         if not isinstance(error, InvalidInput):
             return False
         self.faults += error.faults
+        if isinstance(error, NoRelease):
+            self._no_release += error.faults
         return True
+
+    @property
+    def only_announces_nothing(self) -> bool:
+        """Whether all that is wrong so far is that the event announces no release."""
+        return bool(self.faults) and len(self.faults) == len(self._no_release)
 
     def tells_of(self, path: str) -> bool:
         """Whether something there, or what it stands in, is a fault already."""
         return any(path == one.path or path.startswith((f"{one.path}.", f"{one.path}[")) for one in self.faults)
 
     def refuse(self) -> None:
-        """Raise ``InvalidEvent`` with every fault, if there is one."""
+        """Raise ``InvalidEvent`` with every fault, if there is one; ``NoRelease`` where that is all that is wrong."""
         if self.faults:
-            raise InvalidEvent.of(self.faults)
+            raise (NoRelease if self.only_announces_nothing else InvalidEvent).of(self.faults)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daemon.errors import InvalidEvent
+from daemon.errors import InvalidEvent, NoRelease
 from daemon.events.announced import Announced, origin
 from daemon.events.announcing import read_release
 from daemon.events.releaseform import RELEASE_TYPE
@@ -78,6 +78,7 @@ def test_a_bare_release_is_a_release_whose_origin_only_the_transport_knows() -> 
         cdevent(event_type="dev.cdevents.service.deployed.0.4.0-draft"),
         cdevent(custom=base64.b64encode(json.dumps(CUSTOM).encode()).decode()),
         cdevent(subject="web", custom={"verdictd": {**CUSTOM["verdictd"], "namespace": "shop"}}),
+        {**cdevent(event_type="dev.cdevents.pipelinerun.finished.0.2.0", custom={"verdictd": RELEASE}), "subject": {"id": "run/7"}},
     ],
 )
 def test_every_envelope_gives_the_same_release_and_origin(document: dict[str, Any]) -> None:
@@ -170,6 +171,40 @@ def test_origins_of_different_events_differ() -> None:
 def test_what_cannot_be_understood_says_where_and_why(document: Any, message: str) -> None:
     with pytest.raises(InvalidEvent, match=message):
         read(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        cloudevent({}, event_type="dev.tekton.event.pipelinerun.successful.v1"),
+        cloudevent(cdevent(), event_type="dev.cdevents.service.removed.0.3.0"),
+        cdevent(event_type="dev.cdevents.service.rolledback.0.3.0"),
+        cdevent(event_type="dev.cdevents.service.deployed.1.0.0"),
+        cdevent(event_type="dev.cdevents.taskrun.finished.0.2.0", custom=None),
+        cdevent(custom=None),
+        cdevent(custom={"theirs": 1}, subject="/namespace/shop/web"),
+    ],
+)
+def test_an_event_that_is_right_and_announces_nothing_is_told_from_one_that_is_wrong(document: Any) -> None:
+    with pytest.raises(NoRelease):
+        read(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        cloudevent({}, event_type="dev.tekton.event.pipelinerun.successful.v1", id=""),
+        cdevent(custom={"verdictd": 5}),
+        cdevent(custom={"verdictd": {}}),
+        {**cdevent(custom=None), "subject": {"id": "web"}},
+        cdevent(event_type="dev.cdevents.pipelinerun.finished.0.2.0"),
+        RELEASE | {"canary": 5},
+    ],
+)
+def test_an_event_that_is_wrong_is_wrong_whatever_it_announces(document: Any) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        read(document)
+    assert not isinstance(caught.value, NoRelease)
 
 
 FAULTY = {**RELEASE, "service": "we b", "weight": "10%", "colour": "blue", "canary": {"subset": "v/2", "labels": {"a/b/c": "x"}}}

@@ -21,7 +21,7 @@ from daemon.errors import Defect, PermanentError, VerdictdError
 from daemon.model import Release
 from daemon.packages import defects_of
 from daemon.placement import ObjectName, PatchReceipt, Placement, Undo
-from daemon.ports.routing import RouteEditor, TrafficRouter
+from daemon.ports.routing import QuickPlanner, RouteEditor, TrafficRouter
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,10 @@ class ContainedRouter:
         router = self.router
         try:
             with defects_of("the mesh's adapter, or of what keeps what it would change"):
-                if isinstance(router, RouteEditor) and (intents := intents_of(await router.plan(release, located=located))):
+                if not isinstance(router, RouteEditor):
+                    return
+                plan = router.plan_known if isinstance(router, QuickPlanner) else router.plan
+                if intents := intents_of(await plan(release, located=located)):
                     self._intend(intents)
                     await self.undo_log.intends(intents)
         except VerdictdError as error:

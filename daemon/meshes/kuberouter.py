@@ -167,6 +167,16 @@ class KubeRouter(Generic[A]):
         naming = self._naming(await self._reader.all(release.namespace, watched=True), arms, release)
         return tuple(one for route, _ in naming.routes if (one := _would_be(route, arms)) is not None)
 
+    async def plan_known(self, release: Release, *, located: str = "") -> tuple[PlannedObject, ...]:
+        """See ``QuickPlanner.plan_known``: a question for each object at most, and none where they are watched."""
+        arms, keys = self._arms.as_located(release, located=located), self._known.get(_key(release), ())
+        if arms is None or not keys:
+            return await self.plan(release, located=located)
+        watched = {key: item for key in keys if (item := self._reader.seen(key)) is not None}
+        read, _ = await self._reader.read(key for key in keys if key not in watched)
+        routes = [*(Route(kind=self._kinds[key[0]], item=item) for key, item in watched.items()), *read]
+        return tuple(one for route in routes if (one := _would_be(route, arms)) is not None)
+
     async def plan_restore(self, undos: Sequence[Undo]) -> tuple[PlannedObject, ...]:
         """See ``RouteEditor.plan_restore``."""
         return await self._undoing.plan(undos)

@@ -279,3 +279,18 @@ async def test_an_object_of_another_mesh_is_refused(router: KubeRouter[Pair]) ->
     [undo, _] = await reverted(router)
     [one] = await router.plan_restore([msgspec.structs.replace(undo, resource="routes.other.example")])
     assert str(one.failure) == "shop/web is of routes.other.example, which is no kind of this mesh's routes"
+
+
+async def test_what_the_first_patch_will_write_is_planned_by_reading_only_what_is_known(api: Cluster, kube: KubeClient) -> None:
+    router, fresh = made_up_router(kube), made_up_router(kube)
+    located = (await router.locate(RELEASE)).located
+    api.put(REDIRECTS, redirect("late"))
+    api.requests.clear()
+    known = await router.plan_known(RELEASE, located=located)
+    assert [(str(one.object), one.resource) for one in known] == [("shop/web", str(SPLITS)), ("edge/beta", str(REDIRECTS))]
+    assert {path for _, path in api.requests} == {
+        SPLITS.path(namespace="shop", name="web"),
+        REDIRECTS.path(namespace="edge", name="beta"),
+    }
+    whole = await fresh.plan_known(RELEASE, located=located)
+    assert [str(one.object) for one in whole] == ["shop/web", "edge/beta", "edge/late"]

@@ -127,7 +127,7 @@ class KubeRouter(Generic[A]):
         survey = await self._arms.survey(release, objects=there.objects)
         named = self._naming(there, survey.arms, release)
         if not any(route.key[0] in self._reader.own for route, _ in named.routes):
-            raise NotFound(self._not_named(there, survey.arms, release, unread=named.unread))
+            raise NotFound(self._not_named(there, survey.arms, release, named=named))
         behind = await survey.behind()
         if behind.arms is not None:
             named = self._naming(there, behind.arms, release)
@@ -192,10 +192,9 @@ class KubeRouter(Generic[A]):
         if (found := with_traffic(named.references)) is not None:
             return found
         # Of one that named the canary it is not to be said that it does not any more.
-        known = set(self._known.get(_key(release), ()))
-        for one in named.misread:
-            if (one.resource, (one.namespace, one.name)) in known:
-                raise Refused(f"whether the canary still gets traffic is not known: {one}")
+        known = named.unreadable.keys() & set(self._known.get(_key(release), ()))
+        for key in known:
+            raise Refused(f"whether the canary still gets traffic is not known: {named.unreadable[key]}")
         return None
 
     def waves(self, keys: Sequence[Key]) -> Sequence[Sequence[Key]]:
@@ -224,19 +223,19 @@ class KubeRouter(Generic[A]):
     def _naming(self, there: Found[A], arms: A, release: Release) -> Naming[A]:
         """Those that name the canary; they are remembered for the first patch, and those that did when they could be read."""
         named = self._reader.naming(there, arms)
-        misread = {(one.resource, (one.namespace, one.name)) for one in named.misread}
-        before = [key for key in self._known.get(_key(release), ()) if key in misread]
+        before = [key for key in self._known.get(_key(release), ()) if key in named.unreadable]
         remember(self._known, _key(release), (*(route.key for route, _ in named.routes), *before))
         return named
 
-    def _not_named(self, there: Found[A], arms: A, release: Release, *, unread: Sequence[str]) -> str:
+    def _not_named(self, there: Found[A], arms: A, release: Release, *, named: Naming[A]) -> str:
         """What was looked for and where, and what is written there that may be meant."""
         near = f"namespace {release.namespace} (and delegates; the rest of the cluster may not be read)"
         kinds = " or ".join(resource.kind for resource in self._reader.own)
-        objects = there.objects
+        readable = replace(there, routes=tuple(one for one in there.routes if one.key not in named.unreadable))
+        objects = readable.objects
         hint = "".join(kind.meant(objects.get(resource, ()), arms=arms) for resource, kind in self._kinds.items())
         where = "any namespace" if there.everywhere else near
-        told = f"; could not be read: {listed(unread)}" if unread else ""
+        told = f"; could not be read: {listed(named.unread)}" if named.misread else ""
         return f"no {kinds} in {where} names the canary, {self._arms.canary(arms)}, as destination or mirror{hint}{told}"
 
     async def _take_back(self, objects: Iterable[tuple[Key, Json | None]], arms: A) -> tuple[PatchedObject, ...]:

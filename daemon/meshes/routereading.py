@@ -93,8 +93,13 @@ class Naming(Generic[A]):
         return tuple(one for _, references in self.routes for one in references)
 
     @property
+    def unreadable(self) -> Mapping[Key, Misread]:
+        """Those that cannot be read."""
+        return {(one.resource, (one.namespace, one.name)): one for one in self.misread}
+
+    @property
     def unread(self) -> tuple[str, ...]:
-        """Those that cannot be read, for a person."""
+        """The same, for a person."""
         return tuple(map(str, self.misread))
 
 

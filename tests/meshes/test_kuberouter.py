@@ -281,6 +281,19 @@ async def test_an_object_of_another_mesh_is_refused(router: KubeRouter[Pair]) ->
     assert str(one.failure) == "shop/web is of routes.other.example, which is no kind of this mesh's routes"
 
 
+async def test_an_object_that_a_defect_keeps_from_being_read_is_named_and_holds_up_no_other(
+    api: Cluster, router: KubeRouter[Pair]
+) -> None:
+    """The made-up reader expects a spec."""
+    api.put(SPLITS, {"metadata": {"name": "odd", "namespace": "shop"}})
+    said = "Split shop/odd, which is not of its kind's form: it cannot be read, through a defect (KeyError)"
+    placement = await router.locate(RELEASE)
+    assert (len(placement.routes), placement.unread) == (2, (said,))
+    other = msgspec.structs.replace(RELEASE, canary=ArmSpec(service="web-v9"))
+    with pytest.raises(NotFound, match=r"Splits name web-v2; could not be read: Split shop/odd"):
+        await router.locate(other)
+
+
 async def test_what_the_first_patch_will_write_is_planned_by_reading_only_what_is_known(api: Cluster, kube: KubeClient) -> None:
     router, fresh = made_up_router(kube), made_up_router(kube)
     located = (await router.locate(RELEASE)).located

@@ -3,8 +3,9 @@
 Definitions were looser once, are loosened by hand, or are of another version: whatever an API server or a Consul keeps may come.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,11 @@ from yarl import URL
 
 from config.settings import Kubernetes
 from daemon.aio.httpclient import HttpClient, WholeAnswer
+from daemon.aio.tasks import background
 from daemon.delivery.argorollouts import DESTINATION_RULES as RULES_OF_ROLLOUTS
 from daemon.delivery.argorollouts import ROLLOUTS, ArgoRollouts
 from daemon.delivery.flagger import CANARIES, Flagger
-from daemon.errors import Blocked, NotFound, VerdictdError
+from daemon.errors import Blocked, NotFound, Refused, VerdictdError
 from daemon.kube.client import KubeClient, Listing
 from daemon.kube.resources import Resource, metadata_of
 from daemon.meshes.consul.mesh import ConsulMesh
@@ -269,8 +271,7 @@ async def test_beside_an_object_of_another_form_the_good_route_is_found_and_the_
 
 async def _read(place: World, kind: Resource, item: Json) -> Placement:
     """All that a router does of an object without writing."""
-    beside = [(one, {**there, "metadata": {**there["metadata"], "resourceVersion": "1"}}) for one, there in place.beside]
-    router = place.router(InMemory([*beside, (kind, item)]))
+    router = place.router(InMemory([*_with_versions(place.beside), (kind, item)]))
     placement = await router.locate(place.release)
     for located in (placement.located, ""):
         planned = await router.plan(place.release, located=located)
@@ -399,3 +400,64 @@ def test_a_file_of_routes_that_is_not_envoys_is_read_as_far_as_it_goes_or_refuse
             envoy.references(mutant.item, canary="web-v2")
             envoy.clusters_with_traffic(mutant.item)
             envoy.revert(mutant.item, baseline="web-v1", canary="web-v2")
+
+
+class Changing(InMemory):
+    """Somebody makes an object into one of another form."""
+
+    def spoil(self, name: str) -> None:
+        self.items = [(kind, {**one, "spec": 7} if one["metadata"]["name"] == name else one) for kind, one in self.items]
+
+    @contextlib.asynccontextmanager
+    async def watch(self, resource: Resource, **_: Any) -> AsyncIterator[Callable[[], Awaitable[bytes]]]:
+        """Nothing happens."""
+        yield asyncio.Event().wait  # type: ignore[misc]  # it never ends
+
+
+def _with_versions(items: Sequence[Item]) -> list[Item]:
+    return [(kind, {**one, "metadata": {**one["metadata"], "resourceVersion": "1"}}) for kind, one in items]
+
+
+async def test_of_a_route_that_named_the_canary_and_cannot_be_read_any_more_it_is_not_said_that_it_does_not() -> None:
+    kube = Changing(
+        _with_versions([*PODS, versions("v1", "v2"), virtual_service(to("web", "v1", 90), to("web", "v2", 10), name="good")])
+    )
+    routes = IstioRouter(kube)
+    located = (await routes.locate(SUBSETS)).located
+    kube.spoil("good")
+    said = "VirtualService shop/good, which is not of its kind's form: Expected `object | null`, got `int` - at `$.spec`"
+    for _ in range(2):
+        with pytest.raises(Refused) as unseen:
+            await routes.canary_gets_traffic(SUBSETS, located=located)
+        assert str(unseen.value) == f"whether the canary still gets traffic is not known: {said}"
+        with pytest.raises(Refused) as unwritten:
+            await routes.revert(SUBSETS, located=located)
+        assert str(unwritten.value) == said
+    receipt = await IstioRouter(kube).revert(SUBSETS, located=located)
+    assert (str(receipt), receipt.unread) == ("no route that could be read gives the canary anything", (said,))
+    with pytest.raises(NotFound, match=r"could not be read: VirtualService shop/good, which is not of its kind's form"):
+        await IstioRouter(kube).locate(SUBSETS)
+
+
+async def test_a_subset_that_only_a_rule_of_another_form_may_define_is_not_surely_missing() -> None:
+    kube = Changing(
+        _with_versions([*PODS, versions("v1", "v2"), virtual_service(to("web", "v1", 90), to("web", "v2", 10), name="good")])
+    )
+    kube.items = [(kind, {**one, "spec": 7} if kind == DESTINATION_RULES else one) for kind, one in kube.items]
+    placement = await IstioRouter(kube).locate(SUBSETS)
+    assert "not of its kind's form" in placement.baseline
+    assert any("DestinationRule shop/web" in one for one in placement.unread)
+
+
+async def test_of_what_is_watched_it_is_told_too_what_cannot_be_read() -> None:
+    kube = Changing(
+        _with_versions([*PODS, versions("v1", "v2"), virtual_service(to("web", "v1", 90), to("web", "v2", 10), name="good")])
+    )
+    kube.items = [*kube.items, (VIRTUAL_SERVICES, {"metadata": {"name": NAME, "namespace": "shop"}, "spec": 7})]
+    routes, heard = IstioRouter(kube), asyncio.Event()
+    async with background(routes.follow(heard.set)):
+        await heard.wait()
+        placement = await routes.locate(SUBSETS)
+        assert ([str(one.object) for one in placement.routes], is_told(placement)) == (["shop/good"], True)
+        assert await routes.weight(SUBSETS, located=placement.located) == 10.0
+        assert [str(one.object) for one in await routes.plan_known(SUBSETS, located=placement.located)] == ["shop/good"]

@@ -67,6 +67,30 @@ def test_a_canary_that_begins_to_fail_is_no_clump() -> None:
     assert (bursts.successive_dispersion(ring, newest) > 1.0).mean() < 0.25
 
 
+@pytest.mark.parametrize(
+    ("errors", "requests"),
+    [
+        ((1, 33, 31, 36), (652, 772, 724, 705)),
+        ((0, 12, 31, 36), (652, 772, 724, 705)),
+        ((1, 2, 1, 20, 36), (650, 700, 690, 772, 724)),
+    ],
+)
+def test_the_step_of_a_canary_that_begins_to_fail_after_a_few_ticks_is_no_clump(errors: list[int], requests: list[int]) -> None:
+    ring = np.zeros((1, CANARY_RING, 2))
+    ring[0, : len(errors)] = np.array((errors, requests)).T
+    assert bursts.successive_dispersion(ring, np.array([len(errors) - 1])).tolist() == [1.0]
+
+
+def test_clumps_of_the_canary_are_seen_for_their_size_and_independent_errors_for_none() -> None:
+    rng = np.random.default_rng(5)
+    requests = np.full((400, CANARY_RING), 500.0)
+    newest = np.full(400, CANARY_RING - 1)
+    single = np.stack([rng.poisson(5.0, requests.shape).astype(float), requests], axis=-1)
+    clumped = np.stack([5.0 * rng.poisson(1.0, requests.shape), requests], axis=-1)
+    assert (bursts.successive_dispersion(single, newest) > 1.0).mean() < 0.03
+    assert np.median(bursts.successive_dispersion(clumped, newest)) == pytest.approx(5.0, abs=1.0)
+
+
 def _blocks(z: np.ndarray) -> float:
     """Dispersion after the standardised statistics ``z`` of successive ticks, through a judge's rows."""
     from analyzers.layout import Rows, blank

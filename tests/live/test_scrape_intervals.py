@@ -34,7 +34,7 @@ from tests.servers.run import free_ports, until
 pytestmark = pytest.mark.live
 
 EVERY_SECONDS = (5, 15, 30, 60)
-WATCHED_SECONDS = 190.0
+WATCHED_SECONDS = 220.0
 SLACK_SECONDS = 20.0
 """Beyond the scrapes themselves, for a machine that has other tests to run; how long it takes is for ``make bench`` to say."""
 RATE = 20.0
@@ -191,8 +191,9 @@ async def test_at_every_usual_scrape_interval_almost_all_is_counted_and_a_bad_ca
         if release_id in decided:
             assert decided[release_id] - counted.began <= 3 * every + SLACK_SECONDS, f"{release_id}: {decided}"
             continue
-        # A canary's scrape waits for the baseline's where the first of the baseline's came less than half of the time after it.
-        known = [total for when, total in pod.shown if when <= ended - every / 2 - SLACK_SECONDS]
+        # A canary's scrape can wait for the baseline's, and for its own next one.
+        known = [total for when, total in pod.shown if when <= ended - every - SLACK_SECONDS]
         got = counted.requests[release_id]
+        assert known[-1] > started, f"{release_id}: nothing to count"
         assert got <= pod.shown[-1][1] - first, f"{release_id}: more than was served"
         assert got >= 0.95 * (known[-1] - started), f"{release_id}: {got} of {known[-1] - started}"

@@ -270,6 +270,28 @@ class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     """What a source of events or a sink of verdicts is told that has settings. Each kind adds a tag, ``kind``, and its own keys."""
 
 
+class Hook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may announce releases at ``/hooks/NAME``, with secrets of its own ([hooks.md](hooks.md))."""
+
+    sender: Annotated[
+        Literal["cloudevents", "github", "gitlab", "flux", "template"], Meta(description="Whose words are understood.")
+    ]
+    secret_files: Annotated[
+        list[FileName],
+        Meta(
+            description="Files with what its requests show or are signed with; each is right, so that one can be changed without a "
+            "gap. Read anew while the daemon runs. None: the daemon's token, http.token_file, is asked for."
+        ),
+    ] = []
+
+    def __post_init__(self) -> None:
+        """Refuse a sender that signs what it sends, and nothing to check that by."""
+        if self.sender in {"github", "gitlab"} and not self.secret_files:
+            raise ValueError(
+                f"secret_files is empty, and {self.sender} cannot show the daemon's token; name the file of its secret"
+            )
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds of one daemon. What does not fit is refused with the reason, never dropped."""
 
@@ -330,6 +352,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sinks: Annotated[
         dict[Name, ConnectorSettings], Meta(description="Further places that are told of verdicts, by a name of your own.")
     ] = {}
+    hooks: Annotated[dict[Name, Hook], Meta(description="Who may announce releases at /hooks/NAME, by a name of your own.")] = {}
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
     limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
     recordings: Annotated[Recordings, Meta(description="A recording per release.")] = Recordings()

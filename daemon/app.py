@@ -29,6 +29,7 @@ from daemon.errors import Defect, InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
 from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.guard import read_token
+from daemon.http.hooks.configured import read_secrets
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import why_observed_only
@@ -99,6 +100,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     clock = clock or SystemClock()
     connections = capacity(settings, connectors=connectors.connections(settings), all_clusters=connectors.ask_api_servers(settings))
     read_token(settings.http)
+    read_secrets(settings.hooks)
     metrics = Metrics(now=clock.now)
     metrics.expect_telemetry(settings.telemetry)
     async with AsyncExitStack() as stack:
@@ -128,6 +130,9 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 verdicts=engine,
                 feed=engine,
                 dead_letters=bus.dead_letters,
+                event_log=bus.event_log,
+                hooks=settings.hooks,
+                now=clock.now,
                 metrics=metrics,
                 readiness=readiness,
                 http=settings.http,

@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 
 from daemon.bus import subjects
 from daemon.bus.connection import WRITE_SECONDS, Connection
+from daemon.bus.eventlog import HEADROOM_BYTES
 from daemon.bus.translating import translated
 from daemon.ports.events import DeadLetter
 
@@ -23,8 +24,6 @@ ORIGINAL_PREFIX = "Verdictd-Header-"
 
 # All faults of a release that has thirty, and not of one that has thousands of bytes in each.
 MAX_REASON_CHARACTERS = 4_096
-# The server closes a connection on which headers and data together are over its limit; headers are small, this is smaller.
-_HEADROOM_BYTES = 16 * 1024
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -46,7 +45,7 @@ class NatsDeadLetters:
         if letter.place:
             headers[SEQUENCE] = _printable(letter.place)
         data = letter.body
-        limit = self._connection.client.max_payload - _HEADROOM_BYTES
+        limit = self._connection.client.max_payload - HEADROOM_BYTES
         if len(data) > limit:
             headers[TRUNCATED] = f"{len(data)} bytes" + (f"; the whole is at {headers[SEQUENCE]}" if letter.place else "")
             data = data[:limit]
@@ -79,7 +78,7 @@ def _original(headers: Mapping[str, str]) -> dict[str, str]:
     for key, value in headers.items():
         written = _printable(value)
         size += len(ORIGINAL_PREFIX) + len(key) + len(written)
-        if _KEY.fullmatch(key) is not None and size <= _HEADROOM_BYTES // 2:
+        if _KEY.fullmatch(key) is not None and size <= HEADROOM_BYTES // 2:
             kept[ORIGINAL_PREFIX + key] = written
     return kept
 

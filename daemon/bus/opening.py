@@ -14,6 +14,7 @@ from daemon.bus.connection import Connection, connected
 from daemon.bus.consuming import Consumer
 from daemon.bus.deadletters import NatsDeadLetters
 from daemon.bus.embedded import embedded_server
+from daemon.bus.eventlog import NatsEventLog
 from daemon.bus.eventsource import NatsCommandSource, NatsEventSource
 from daemon.bus.publisher import CDEvents, Publisher
 from daemon.bus.pulse import Pulse
@@ -30,6 +31,7 @@ class Bus:
     connection: Connection
     events: NatsEventSource
     commands: NatsCommandSource
+    event_log: NatsEventLog
     dead_letters: NatsDeadLetters
     verdicts: Publisher
     cdevents: CDEvents
@@ -91,6 +93,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             connection=connection,
             events=events,
             commands=commands,
+            event_log=NatsEventLog(connection, cluster=cluster),
             dead_letters=letters,
             verdicts=Publisher(connection, cluster=cluster),
             cdevents=CDEvents(connection),

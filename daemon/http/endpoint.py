@@ -3,6 +3,7 @@
 A group of endpoints is one module of ``daemon/http/api`` and one row of its table; it says what it has and who may ask for it.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -11,12 +12,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from config.settings import Http
+from config.settings import Hook, Http
+from daemon.http.bounds import BoundOf
 from daemon.http.guard import Guard
 from daemon.http.metrics import Metrics
 from daemon.http.problems import Handler
 from daemon.http.waiting import Waiting
-from daemon.ports.events import DeadLetters
+from daemon.ports.events import DeadLetters, EventLog
 from daemon.ports.service import Feed, ReleaseService, Verdicts
 
 TEXT: Final = "text/plain"
@@ -44,6 +46,7 @@ class Endpoint:
             else, or null for a problem document.
         body: an example of the request's body, if it has one; ``events`` says that CloudEvents are understood as well.
         about: by status, what it means.
+        bound: how many of its requests are read at a time; null: as many as there are connections.
         strict: query parameters that it does not know are refused. Those of probes and scrapers are not ours to say.
     """
 
@@ -59,6 +62,7 @@ class Endpoint:
     body_required: bool = True
     events: bool = False
     about: Mapping[int, str] = field(default_factory=dict)
+    bound: BoundOf | None = None
     strict: bool = True
 
 
@@ -80,6 +84,9 @@ class ApiPorts:
     Attributes:
         feed: the changes of releases, for what streams them.
         dead_letters: for what an endpoint has taken and cannot use.
+        event_log: for events that an endpoint has taken, and whose sender is answered when they are kept.
+        hooks: by name.
+        now: seconds since 1970.
     """
 
     releases: ReleaseService
@@ -89,6 +96,9 @@ class ApiPorts:
     metrics: Metrics
     readiness: Readiness
     http: Http
+    event_log: EventLog
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    now: Callable[[], float] = time.time
     waiting: Waiting = field(default_factory=Waiting)
 
 

@@ -17,8 +17,9 @@ from config import address
 from config.address import Address
 from config.settings import Http
 from daemon.errors import Unavailable
-from daemon.http import guard, openapi
+from daemon.http import bounds, guard, openapi
 from daemon.http.api import GROUPS
+from daemon.http.bounds import BoundOf
 from daemon.http.capacity import ACCEPTED_AT_ONCE, Capacity
 from daemon.http.connections import Connections
 from daemon.http.endpoint import ApiPorts, Endpoint, Group
@@ -40,7 +41,9 @@ def create_app(ports: ApiPorts, *, groups: Sequence[Group] = GROUPS) -> web.Appl
     token = guard.read_token(ports.http)
     guards: dict[web.AbstractRoute, Guard] = {}
     guarded = guard.middleware(lambda request: guards.get(request.match_info.route), token=token)
-    app = web.Application(client_max_size=ports.http.max_body_bytes, middlewares=[problems, guarded])
+    of_routes: dict[web.AbstractRoute, BoundOf] = {}
+    bounded = bounds.middleware(lambda request: of_routes.get(request.match_info.route, _unbounded)(request))
+    app = web.Application(client_max_size=ports.http.max_body_bytes, middlewares=[problems, bounded, guarded])
     table = [(group, group.endpoints(ports)) for group in groups]
     app[openapi.DOCUMENT] = openapi.document(table)
     for endpoint in (one for _, of_group in table for one in of_group):
@@ -48,12 +51,17 @@ def create_app(ports: ApiPorts, *, groups: Sequence[Group] = GROUPS) -> web.Appl
         for method in ("GET", "HEAD") if endpoint.method == "GET" else (endpoint.method,):
             route = app.router.add_route(method, endpoint.path, handler, expect_handler=expected)
             guards[route] = endpoint.guard
+            of_routes[route] = endpoint.bound or _unbounded
 
     async def let_go(_app: web.Application) -> None:
         ports.waiting.close()
 
     app.on_shutdown.append(let_go)
     return app
+
+
+def _unbounded(_request: web.Request) -> None:
+    """Of most endpoints: what they read is little, or the guard's word comes first."""
 
 
 def _strict(endpoint: Endpoint) -> Handler:

@@ -100,3 +100,31 @@ class DeadLetters(Protocol):
             TransientError: it may be kept or not: the message must come again.
         """
         ...
+
+
+class IncomingEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that has come in where whoever sent it waits for an answer.
+
+    Attributes:
+        headers, body: a message that our readers of events understand, and read as ``release``.
+        key: the same for the same event, however often it is sent.
+        release: what it announces.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    key: str
+    release: Release
+
+
+class EventLog(Protocol):
+    """Where deployment events are kept until a source brings them: who was answered after that need not send again."""
+
+    async def keep(self, event: IncomingEvent) -> bool:
+        """Keep it; returns when that is durable, and whether it was new. Events with one key are kept once, over restarts too.
+
+        Raises:
+            InvalidInput: it is too large, or a name in it cannot be used.
+            TransientError: it may be kept or not, or there is no room: it must be sent again.
+        """
+        ...

@@ -1,7 +1,7 @@
 """A desk, verdicts, a feed and dead letters without an engine behind them: our own ports, so that what they do is ours to say."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,7 +9,7 @@ from typing import Any, Literal
 import aiohttp
 
 from config.policy import Policy
-from config.settings import Http
+from config.settings import Hook, Http
 from daemon.errors import NotFound, Refused
 from daemon.http.api import GROUPS
 from daemon.http.capacity import Capacity
@@ -17,7 +17,7 @@ from daemon.http.endpoint import ApiPorts, Components, Group
 from daemon.http.metrics import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
-from daemon.ports.events import DeadLetter
+from daemon.ports.events import DeadLetter, IncomingEvent
 from daemon.ports.service import ReleaseChange
 from tests.hand import samples
 
@@ -28,6 +28,7 @@ RELEASE: dict[str, Any] = {
     "canary": {"subset": "v2"},
     "weight": 10,
 }
+NOW = 1_800_000_000.0
 TOKEN = "0123456789abcdef0123456789abcdef"
 
 MEANINGS: dict[Outcome, Literal["promote", "rollback", "hold"]] = {
@@ -76,12 +77,19 @@ class Engine:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     waited_for: asyncio.Event = field(default_factory=asyncio.Event)
     letters: list[DeadLetter] = field(default_factory=list)
+    events: dict[str, IncomingEvent] = field(default_factory=dict)
     coming: asyncio.Queue[ReleaseChange] = field(default_factory=asyncio.Queue)
     full: bool = False
     broken: Exception | None = None
 
-    async def keep(self, letter: DeadLetter) -> None:
-        self.letters.append(letter)
+    @property
+    def dead_letters(self) -> "Letters":
+        return Letters(self)
+
+    async def keep(self, event: IncomingEvent) -> bool:
+        if self.broken is not None:
+            raise self.broken
+        return self.events.setdefault(event.key, event) is event
 
     @contextmanager
     def subscribe(self, *, limit: int) -> Iterator[AsyncIterator[ReleaseChange]]:
@@ -151,6 +159,16 @@ class Engine:
 
 
 @dataclass(frozen=True)
+class Letters:
+    """Implements ``DeadLetters``."""
+
+    engine: Engine
+
+    async def keep(self, letter: DeadLetter) -> None:
+        self.engine.letters.append(letter)
+
+
+@dataclass(frozen=True)
 class Api:
     """A listening API and a client of it."""
 
@@ -170,13 +188,21 @@ class Api:
 
 
 def ports_of(
-    engine: Engine, http: Http, *, metrics: Metrics | None = None, readiness: Callable[[], Components] = Components
+    engine: Engine,
+    http: Http,
+    *,
+    metrics: Metrics | None = None,
+    readiness: Callable[[], Components] = Components,
+    hooks: Mapping[str, Hook] | None = None,
 ) -> ApiPorts:
     return ApiPorts(
         releases=engine,
         verdicts=engine,
         feed=engine,
-        dead_letters=engine,
+        dead_letters=engine.dead_letters,
+        event_log=engine,
+        hooks=hooks or {},
+        now=lambda: NOW,
         metrics=metrics or Metrics(),
         readiness=readiness,
         http=http,
@@ -191,6 +217,7 @@ async def serving(
     connections: int = 100,
     per_peer: int = 100,
     groups: Sequence[Group] = GROUPS,
+    hooks: Mapping[str, Hook] | None = None,
 ) -> AsyncIterator[Api]:
     """A real server on a port of the system's choice."""
     engine = Engine() if engine is None else engine
@@ -198,7 +225,7 @@ async def serving(
     metrics = Metrics()
     components: dict[str, str | None] = {}
     helpful: dict[str, str | None] = {}
-    ports = ports_of(engine, http, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful))
+    ports = ports_of(engine, http, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful), hooks=hooks)
     app = create_app(ports, groups=groups)
     async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:
         timeout = aiohttp.ClientTimeout(total=60)

@@ -45,6 +45,8 @@ async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -
     """Code is generated from these names: they are never changed."""
     named = {operation["operationId"]: f"{method} {path}" for method, path, operation in operations(await described())}
     assert named == {
+        "sendEvent": "POST /hooks/{name}",
+        "inviteEvents": "OPTIONS /hooks/{name}",
         "submitRelease": "POST /v1/releases",
         "listReleases": "GET /v1/releases",
         "getRelease": "GET /v1/releases/{id}",
@@ -64,7 +66,7 @@ async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -
 async def test_every_operation_stands_under_a_tag_that_is_explained() -> None:
     document = await described()
     used = Counter(tag for _, _, operation in operations(document) for tag in operation["tags"])
-    assert used == {"releases": 8, "operations": 4}
+    assert used == {"releases": 8, "hooks": 2, "operations": 4}
     assert [tag["name"] for tag in document["tags"] if tag["description"]] == list(used)
 
 
@@ -83,9 +85,10 @@ async def test_what_is_in_a_path_is_described_as_its_parameter() -> None:
 
 async def test_what_changes_something_is_said_to_need_the_token() -> None:
     document = await described()
-    assert document["components"]["securitySchemes"].keys() == {"token"}
-    for method, _, operation in operations(document):
-        assert operation.get("security") == ([{"token": []}, {}] if method == "POST" else None)
+    assert document["components"]["securitySchemes"].keys() == {"token", "hook"}
+    for method, path, operation in operations(document):
+        shown = "hook" if path.startswith("/hooks/") else "token"
+        assert operation.get("security") == ([{shown: []}, {}] if method == "POST" else None)
         assert ("401" in operation["responses"]) == (method == "POST")
 
 

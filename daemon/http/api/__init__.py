@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from daemon.http.api import operations, releases
+from daemon.http.api import hooks, operations, releases
 from daemon.http.endpoint import Group
 
-GROUPS: Final[tuple[Group, ...]] = (releases.GROUP, operations.GROUP)
+GROUPS: Final[tuple[Group, ...]] = (releases.GROUP, hooks.GROUP, operations.GROUP)

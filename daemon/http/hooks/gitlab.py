@@ -1,0 +1,62 @@
+"""GitLab: a webhook whose custom template carries the release, https://docs.gitlab.com/user/project/integrations/webhooks/.
+
+GitLab's own deployment event says commit and environment and nothing of two versions. All events of one deployment are one
+release, where the template names the deployment; else each delivery is, which is known by its id.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from daemon.errors import InvalidEvent, NoRelease
+from daemon.events import decoding
+from daemon.http.hooks.understanding import Received, Understood, json_body, mapped
+
+TOKEN: Final = "X-Gitlab-Token"  # noqa: S105 - a header's name
+_DELIVERIES = ("webhook-id", "idempotency-key", "x-gitlab-event-uuid")
+_STARTED = frozenset({"running", "success"})
+_FIX = 'write "verdictd": {"service": ..., "baseline": {...}, "canary": {...}} into the webhook\'s custom template'
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose deployment it is."""
+
+    web_url: str
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a webhook's body, what is read. A template may leave out all of it."""
+
+    object_kind: str | None = None
+    status: str | None = None
+    deployment_id: int | str | None = None
+    short_sha: str | None = None
+    project: Project | None = None
+    verdictd: Any = None
+
+
+def read(received: Received) -> Understood:
+    """The release that a webhook carries. Raises ``InvalidEvent``, and ``NoRelease``."""
+    hook = decoding.checked(json_body(received), Hook, path="$")
+    if hook.status is not None and hook.status not in _STARTED:
+        reason = f"a deployment that is {hook.status[:40]!r} takes no traffic yet, or no more"
+        raise NoRelease(reason, path="$.status", fix="it is announced by running or success")
+    source = received.headers.get("x-gitlab-instance", "gitlab") if hook.project is None else hook.project.web_url
+    return mapped(
+        hook.verdictd,
+        path="$.verdictd",
+        words={"artifact": hook.short_sha},
+        source=source,
+        event_id=_attempt(hook, received),
+        fix=_FIX,
+    )
+
+
+def _attempt(hook: Hook, received: Received) -> str:
+    if hook.deployment_id is not None and hook.project is not None:
+        return f"deployments/{hook.deployment_id}"
+    delivery = next((found for name in _DELIVERIES if (found := received.headers.get(name))), None)
+    if delivery is None:
+        fix = "have GitLab send it, or name deployment_id and project.web_url in the template"
+        raise InvalidEvent("is missing", path="headers.Idempotency-Key", fix=fix)
+    return f"deliveries/{delivery}"

@@ -1,0 +1,96 @@
+"""What the senders of one hook share with us, in files of a Secret: read anew while we run, so that one can be changed at any time.
+
+Every file's secret is right, which makes a change without a gap possible: add the new one, tell the sender, remove the old one.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from config import files
+from config.errors import ConfigError, Fault
+from daemon.aio.threads import OwnThread
+from daemon.errors import Unavailable
+from daemon.http.guard import MIN_TOKEN_CHARACTERS
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 5.0
+_MAX_BYTES = 64 * 1024
+
+Check = Callable[[bytes], str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The secrets that could be read; ``unread`` says why others could not."""
+
+    values: tuple[bytes, ...]
+    unread: tuple[Fault, ...] = ()
+
+
+class Secrets:
+    """The secrets of one hook.
+
+    Args:
+        paths: the files.
+        setting: where they are named in the settings.
+        check: what is wrong with a secret by its sender's rules; null when nothing is.
+        now: seconds, on a clock that is never set.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], *, setting: str, check: Check = lambda _: None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._paths = paths
+        self._setting = setting
+        self._check = check
+        self._now = now
+        self._reading = OwnThread("secrets")
+        self._known: Known | None = None
+        self._read_at = 0.0
+
+    def read(self) -> Known:
+        """All of them, as they are now. For the start: waits for the files. Raises ``ConfigError`` for what cannot be used."""
+        known = self._read()
+        if known.unread:
+            raise ConfigError(known.unread, source="settings")
+        return known
+
+    async def now(self) -> Known:
+        """What was read within the last ``REFRESH_SECONDS``. Raises ``Unavailable`` when there is no secret any more."""
+        if self._known is None or self._now() - self._read_at >= REFRESH_SECONDS:
+            asked_at = self._now()
+            known = await self._reading.run(self._read)
+            if known.unread and (self._known is None or known.unread != self._known.unread):
+                log.error("secrets of a hook cannot be used", extra={"reason": " | ".join(map(str, known.unread))})
+            self._known, self._read_at = known, asked_at
+        if not self._known.values:
+            raise Unavailable(f"no secret of {self._setting} can be read now; the log has the reason")
+        return self._known
+
+    def _read(self) -> Known:
+        values, unread = [], []
+        for index, path in enumerate(self._paths):
+            found = _secret(path, check=self._check, setting=f"{self._setting}[{index}]")
+            if isinstance(found, Fault):
+                unread.append(found)
+            else:
+                values.append(found)
+        return Known(values=tuple(values), unread=tuple(unread))
+
+
+def _secret(path: str, *, check: Check, setting: str) -> bytes | Fault:
+    try:
+        secret = files.read_bytes(Path(path), limit_bytes=_MAX_BYTES).strip()
+    except files.Unreadable as error:
+        return Fault(path=setting, message=f"{path} {error.message}", fix=error.fix)
+    if len(secret) < MIN_TOKEN_CHARACTERS:
+        fix = f"write at least {MIN_TOKEN_CHARACTERS} characters into it, for example of openssl rand -hex 32"
+        return Fault(path=setting, message=f"{path} holds no usable secret: it is missing or too short", fix=fix)
+    if (wrong := check(secret)) is not None:
+        return Fault(path=setting, message=f"{path} holds no usable secret: {wrong}", fix="copy it from the sender's settings")
+    return secret

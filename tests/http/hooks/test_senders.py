@@ -1,0 +1,204 @@
+"""What each sender's payload becomes: the release that it carries, and a name by which it is known when it comes again."""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+import pytest
+from msgspec.structs import fields
+
+from config.settings import Hook
+from daemon.errors import InvalidEvent, NoRelease
+from daemon.events.announcing import read_release
+from daemon.http.hooks import flux, github, gitlab, template
+from daemon.http.hooks.senders import SENDERS
+from daemon.http.hooks.understanding import Received, Understood
+from daemon.model import ArmSpec, Release
+
+OURS: dict[str, Any] = {"service": "web", "namespace": "shop", "baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
+
+Read = Callable[[Received], Understood]
+
+
+def released(artifact: str | None) -> Release:
+    return Release(service="web", namespace="shop", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"), artifact=artifact)
+
+
+def received(document: Any, headers: Mapping[str, str] | None = None) -> Received:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return Received(hook="ci", headers=headers or {}, body=body)
+
+
+def deployment(*, payload: Any = None, number: int = 7) -> dict[str, Any]:
+    return {
+        "action": "created",
+        "deployment": {
+            "url": "https://api.github.com/repos/octo/web/deployments/7",
+            "id": number,
+            "sha": "f95f852bd8fca8fcc58a9a2d6c842781e32a215e",
+            "ref": "main",
+            "task": "deploy",
+            "payload": {"verdictd": OURS} if payload is None else payload,
+            "environment": "production",
+            "production_environment": True,
+            "creator": {"login": "octocat"},
+        },
+        "repository": {"full_name": "octo/web", "html_url": "https://github.com/octo/web"},
+        "sender": {"login": "octocat"},
+    }
+
+
+def status(state: str, **changes: Any) -> dict[str, Any]:
+    return {**deployment(**changes), "deployment_status": {"id": 1, "state": state, "environment": "production"}}
+
+
+GITHUB = {"x-github-event": "deployment", "x-github-delivery": "72d3162e"}
+GITHUB_STATUS = {**GITHUB, "x-github-event": "deployment_status"}
+GITLAB = {"x-gitlab-event": "Deployment Hook", "webhook-id": "f0f5", "x-gitlab-instance": "https://gitlab.example.com"}
+FILLED = {"object_kind": "deployment", "status": "running", "short_sha": "279484c0", "verdictd": OURS}
+NAMED = {"deployment_id": 15, "project": {"web_url": "https://gitlab.example.com/shop/web"}}
+
+
+def applied(*, reason: str = "ReconciliationSucceeded", **metadata: str) -> dict[str, Any]:
+    return {
+        "involvedObject": {"kind": "Kustomization", "namespace": "flux-system", "name": "web", "uid": "9ab0", "apiVersion": "x/v1"},
+        "severity": "info",
+        "timestamp": "2026-11-26T09:00:00Z",
+        "message": "Applied revision: main@sha1:279484c0",
+        "reason": reason,
+        "reportingController": "kustomize-controller",
+        "metadata": {"revision": "main@sha1:279484c0", "verdictd": json.dumps(OURS), **metadata},
+    }
+
+
+STRAIGHT = {
+    **applied(),
+    "metadata": {
+        "kustomize.toolkit.fluxcd.io/revision": "main@sha1:279484c0",
+        "event.toolkit.fluxcd.io/verdictd": json.dumps(OURS),
+    },
+}
+SHA = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"
+
+
+def test_every_sender_that_can_be_named_has_its_room() -> None:
+    [of_sender] = [field.type for field in fields(Hook) if field.name == "sender"]
+    assert set(get_args(get_args(of_sender)[0])) == SENDERS.keys()
+
+
+@pytest.mark.parametrize(
+    ("read", "document", "headers", "artifact"),
+    [
+        (github.read, deployment(), GITHUB, SHA),
+        (github.read, deployment(payload=json.dumps({"verdictd": OURS})), GITHUB, SHA),
+        (github.read, deployment(payload={"verdictd": {**OURS, "artifact": "ours"}}), GITHUB, "ours"),
+        (github.read, status("in_progress"), GITHUB_STATUS, SHA),
+        (github.read, status("success"), GITHUB_STATUS, SHA),
+        (gitlab.read, FILLED, GITLAB, "279484c0"),
+        (gitlab.read, {**FILLED, **NAMED, "status": "success"}, GITLAB, "279484c0"),
+        (gitlab.read, {"verdictd": json.dumps(OURS)}, GITLAB, None),
+        (flux.read, applied(), {}, "main@sha1:279484c0"),
+        (flux.read, applied(reason="UpgradeSucceeded"), {}, "main@sha1:279484c0"),
+        (flux.read, STRAIGHT, {}, "main@sha1:279484c0"),
+        (template.read, {"attempt": "uid/1", "verdictd": OURS}, {}, None),
+        (template.read, {"attempt": "uid/1", "verdictd": json.dumps(OURS), "artifact": "web:2", "else": [1]}, {}, "web:2"),
+    ],
+)
+def test_what_a_payload_carries_is_the_release_that_our_readers_find_on_the_stream(
+    read: Read, document: Any, headers: dict[str, str], artifact: str | None
+) -> None:
+    understood = read(received(document, headers))
+    assert understood.release == released(artifact)
+    kept = read_release(understood.headers, understood.body)
+    assert (kept.release, kept.origin) == (understood.release, understood.origin)
+
+
+@pytest.mark.parametrize(
+    ("read", "one", "same", "other"),
+    [
+        (github.read, deployment(), status("success"), deployment(number=8)),
+        (gitlab.read, {**FILLED, **NAMED}, {**FILLED, **NAMED, "status": "success"}, {**FILLED, **NAMED, "deployment_id": 16}),
+        (flux.read, applied(), STRAIGHT, applied(revision="main@sha1:00000000")),
+        (
+            template.read,
+            {"attempt": "a", "verdictd": OURS},
+            {"attempt": "a", "verdictd": OURS, "artifact": "web:2"},
+            {"attempt": "b", "verdictd": OURS},
+        ),
+    ],
+)
+def test_one_attempt_is_one_release_however_often_it_is_told(read: Read, one: Any, same: Any, other: Any) -> None:
+    def named(document: Any) -> tuple[str, str]:
+        headers = {**GITLAB, **(GITHUB_STATUS if "deployment_status" in document else GITHUB)}
+        understood = read(received(document, headers))
+        return understood.release_id, understood.incoming.key
+
+    assert named(one) == named(same) != named(other)
+
+
+def test_a_delivery_of_gitlab_that_names_no_deployment_is_known_by_its_id() -> None:
+    def key(headers: dict[str, str]) -> str:
+        return gitlab.read(received(FILLED, headers)).incoming.key
+
+    assert key({"webhook-id": "a"}) == key({"webhook-id": "a", "x-gitlab-event-uuid": "z"}) != key({"webhook-id": "b"})
+    with pytest.raises(InvalidEvent, match=r"headers\.Idempotency-Key: is missing"):
+        key({})
+
+
+@pytest.mark.parametrize(
+    ("read", "document", "headers", "path"),
+    [
+        (github.read, {"zen": "Keep it logically awesome.", "hook_id": 1}, {"x-github-event": "ping"}, "headers.X-GitHub-Event"),
+        (github.read, {}, {"x-github-event": "workflow_run"}, "headers.X-GitHub-Event"),
+        (github.read, status("failure"), GITHUB_STATUS, "$.deployment_status.state"),
+        (github.read, deployment(payload={}), GITHUB, "$.deployment.payload.verdictd"),
+        (github.read, deployment(payload=""), GITHUB, "$.deployment.payload.verdictd"),
+        (gitlab.read, {**FILLED, "status": "failed"}, GITLAB, "$.status"),
+        (gitlab.read, {**FILLED, "verdictd": None}, GITLAB, "$.verdictd"),
+        (gitlab.read, {"object_kind": "pipeline"}, GITLAB, "$.verdictd"),
+        (flux.read, applied(reason="HealthCheckFailed"), {}, "$.reason"),
+        (flux.read, {**applied(), "metadata": {}}, {}, "$.metadata.verdictd"),
+        (template.read, {"attempt": "a", "verdictd": None}, {}, "$.verdictd"),
+        (template.read, {"attempt": "a", "verdictd": ""}, {}, "$.verdictd"),
+    ],
+)
+def test_what_is_right_and_announces_nothing_says_why(read: Read, document: Any, headers: dict[str, str], path: str) -> None:
+    with pytest.raises(NoRelease) as caught:
+        read(received(document, headers))
+    [fault] = caught.value.faults
+    assert fault.path == path
+    assert fault.message
+    assert fault.fix
+
+
+@pytest.mark.parametrize(
+    ("read", "document", "headers", "paths"),
+    [
+        (github.read, deployment(), {}, ["headers.X-GitHub-Event"]),
+        (github.read, b"{", GITHUB, ["$"]),
+        (github.read, {"deployment": {"id": "7"}}, GITHUB, ["$.deployment.id", "$.deployment.sha", "$.repository"]),
+        (github.read, deployment(payload="{"), GITHUB, ["$.deployment.payload"]),
+        (github.read, deployment(payload={"verdictd": 5}), GITHUB, ["$.deployment.payload.verdictd"]),
+        (
+            github.read,
+            deployment(payload={"verdictd": {"service": "we b", "canary": {"subset": "v2"}}}),
+            GITHUB,
+            ["$.deployment.payload.verdictd.baseline", "$.deployment.payload.verdictd.service"],
+        ),
+        (gitlab.read, {**FILLED, "verdictd": {**OURS, "weight": "10%"}}, GITLAB, ["$.verdictd.weight"]),
+        (gitlab.read, {**FILLED, "verdictd": "{"}, GITLAB, ["$.verdictd"]),
+        (flux.read, {"reason": "ReconciliationSucceeded"}, {}, ["$.involvedObject"]),
+        (flux.read, applied(verdictd="[]"), {}, ["$.metadata.verdictd"]),
+        (flux.read, {**applied(), "metadata": {"verdictd": json.dumps(OURS)}}, {}, ["$.metadata.revision"]),
+        (template.read, {"verdictd": OURS}, {}, ["$.attempt"]),
+        (template.read, {"attempt": "a", "verdictd": [1]}, {}, ["$.verdictd"]),
+    ],
+)
+def test_what_is_wrong_says_where_it_stands_in_what_was_sent(
+    read: Read, document: Any, headers: dict[str, str], paths: list[str]
+) -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        read(received(document, headers))
+    assert not isinstance(caught.value, NoRelease)
+    assert sorted(fault.path for fault in caught.value.faults) == sorted(paths)
+    assert all(fault.message and fault.fix for fault in caught.value.faults)

@@ -69,6 +69,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"sources": {"a": {"kind": "nowhere"}}}, "sources.a.kind"),
     ({"sinks": {"a": {}}}, "sinks.a.kind"),
     ({"sinks": {"a": "x"}}, "sinks.a"),
+    ({"hooks": {"a": {}}}, "hooks.a.sender"),
+    ({"hooks": {"a": {"sender": "gitea"}}}, "hooks.a.sender"),
+    ({"hooks": {"a": {"sender": "github"}}}, "hooks.a.secret_files"),
+    ({"hooks": {"a": {"sender": "gitlab", "secret_files": [""]}}}, "hooks.a.secret_files[0]"),
+    ({"hooks": {"a/b": {"sender": "flux"}}}, "hooks.a/b"),
 ]
 
 
@@ -119,6 +124,15 @@ def test_check_and_run_refuse_the_same_in_the_same_words_and_nats_is_not_asked(
     assert f": {path}: " in checked[0]
     assert "; " in checked[0], "it says how to mend it"
     assert door.told(document, "run", "--config") == checked
+    assert not door.asked
+
+
+def test_a_secret_of_a_hook_that_is_not_there_ends_the_daemon_before_it_asks_nats(door: Door, tmp_path: Path) -> None:
+    (tmp_path / "short").write_text("0123456789\n")
+    hooks = {"ci": {"sender": "cloudevents", "secret_files": ["/nowhere", str(tmp_path / "short")]}}
+    said = "\n".join(door.told({"hooks": hooks}, "run", "--config"))
+    assert "hooks.ci.secret_files[0]: /nowhere cannot be read" in said
+    assert "hooks.ci.secret_files[1]" in said
     assert not door.asked
 
 

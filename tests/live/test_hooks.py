@@ -4,18 +4,23 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from config.settings import Hook, Http
+from daemon.app import serve
 from daemon.bus.opening import Bus, open_bus
 from daemon.http.capacity import Capacity
 from daemon.http.endpoint import ApiPorts
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Release
+from daemon.settings import settings_of
 from tests.hand.api import Engine, ports_of
 from tests.hand.broker import Broker, nats_server
+from tests.hand.daemons import DaemonApi
+from tests.servers.run import free_ports
 
 __all__ = ["nats_server"]
 
@@ -98,3 +103,48 @@ async def test_of_a_flood_what_was_answered_is_on_the_stream_once_though_the_bro
         assert info.state.last_seq == EVENTS
     assert refused
     assert set(refused) == {"1"}
+
+
+@asynccontextmanager
+async def daemon(broker: Broker, folder: Path, port: int) -> AsyncIterator[DaemonApi]:
+    """The whole daemon, with a mesh that it never reaches, and a hook."""
+    settings = settings_of(
+        {
+            "nats": {"url": broker.url},
+            "http": {"listen": f"127.0.0.1:{port}"},
+            "telemetry": {"t": {"kind": "envoy", "endpoints": ["http://127.0.0.1:9"]}},
+            "meshes": {
+                "edge": {"kind": "envoy", "telemetry": "t", "routes_file": str(folder / "rds"), "admin": "http://127.0.0.1:9"}
+            },
+            "hooks": {"ci": {"sender": "cloudevents"}},
+        },
+        source="test",
+        environ={},
+    )
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(serve(settings, stop=stop))
+        api = DaemonApi(port=port)
+        try:
+            await api.ready()
+            yield api
+        finally:
+            stop.set()
+            await running
+
+
+async def test_what_comes_by_a_hook_is_the_daemon_s_release_and_the_same_one_after_a_restart(
+    nats_server: Broker, tmp_path: Path
+) -> None:
+    [port] = free_ports(1)
+    told: list[str] = []
+    for status in (202, 200):
+        async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:
+            headers = {"Content-Type": "application/cloudevents+json"}
+            async with client.post("/hooks/ci", data=event(7), headers=headers) as response:
+                assert response.status == status, await response.read()
+                told.append((await response.json())["release"])
+            await api.until_answered(f"/v1/releases/{told[0]}")
+            async with client.get("/v1/releases") as response:
+                assert [one["id"] for one in (await response.json())["releases"]] == told[:1]
+    assert told[0] == told[1]

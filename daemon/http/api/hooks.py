@@ -6,6 +6,7 @@ among the dead letters too, for those who look there rather than at the sender's
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Final, Literal
@@ -24,6 +25,8 @@ from daemon.http.guard import Open
 from daemon.http.hooks.configured import Configured, OfItsSender, configured
 from daemon.http.hooks.understanding import Received, Understood
 from daemon.ports.events import DeadLetter
+
+log = logging.getLogger(__name__)
 
 ALLOWED_RATE: Final = 10_000
 """Events in a minute, as senders are told that ask."""
@@ -113,7 +116,7 @@ class _Hooks:
             if parts == [received]:
                 return _answer(await self._heard(hook, received))
         except InvalidInput as error:
-            await self._bury(received, str(error))
+            await self._keep_with_reason(received, str(error))
             raise
         return await self._batch(hook, parts)
 
@@ -140,7 +143,7 @@ class _Hooks:
             try:
                 heard.append(await self._heard(hook, part))
             except InvalidInput as error:
-                await self._bury(part, str(error))
+                await self._keep_with_reason(part, str(error))
                 heard.append(Heard(outcome="refused", reason=str(error)))
         status = HTTPStatus.ACCEPTED if any(one.outcome == "taken" for one in heard) else HTTPStatus.OK
         if heard and all(one.outcome == "refused" for one in heard):
@@ -153,12 +156,16 @@ class _Hooks:
             with decoding.netted("an event of a hook"):
                 understood: Understood = hook.sender.read(received)
         except NoRelease as error:
+            log.info("an event of a hook announces nothing", extra={"hook": hook.name, "reason": str(error)})
             return Heard(outcome="passed", reason=str(error))
         new = await self._event_log.keep(understood.incoming)
-        return Heard(outcome="taken" if new else "known", release=understood.release_id)
+        heard = Heard(outcome="taken" if new else "known", release=understood.release_id)
+        log.info("an event of a hook is kept", extra={"hook": hook.name, "release": heard.release, "outcome": heard.outcome})
+        return heard
 
-    async def _bury(self, received: Received, reason: str) -> None:
+    async def _keep_with_reason(self, received: Received, reason: str) -> None:
         """Keep what cannot be used, without what its sender has shown us."""
+        log.warning("event rejected", extra={"hook": received.hook, "reason": reason})
         headers = {name: value for name, value in received.headers.items() if SECRET_NAME.search(name) is None}
         digest = hashlib.sha256(received.body).hexdigest()
         key, sent_to = f"hook-{received.hook}-{digest}", f"POST /hooks/{received.hook}"

@@ -136,3 +136,23 @@ def check(commands: "Commands[Parser]") -> None:
     )
     parser.add_argument("--schema", choices=("settings", "policy", "release"), help="print the JSON Schema and exit")
     parser.add_argument("--json", action="store_true", help="one line of JSON a file")
+
+
+def hook(commands: "Commands[Parser]") -> None:
+    """Payloads of hooks."""
+    parser = commands.add_parser(
+        "hook",
+        help="say what a payload that is sent to a hook would become",
+        epilog=f"Exits 0 it can be used, or announces nothing, 65 it would be refused, 64 wrong usage, {DEFECT}.",
+    )
+    parser.set_defaults(module="hooking")
+    parser.add_argument("--explain", metavar="FILE", required=True, help="the body as it is sent; - is standard input")
+    parser.add_argument(
+        "--sender",
+        choices=("cloudevents", "github", "gitlab", "flux", "template"),
+        default="cloudevents",
+        help="whose words they are, as hooks.NAME.sender in the settings (default cloudevents)",
+    )
+    parser.add_argument("--name", metavar="NAME", help="the hook's, which names what has no better name (default the sender)")
+    parser.add_argument("--header", metavar="NAME: VALUE", action="append", default=[], help="sent with it; may be given again")
+    parser.add_argument("--json", action="store_true", help="one line of JSON an event")

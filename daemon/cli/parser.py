@@ -26,6 +26,7 @@ def build() -> Parser:
     offlinecommands.backtest(commands)
     offlinecommands.plan(commands)
     offlinecommands.check(commands)
+    offlinecommands.hook(commands)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

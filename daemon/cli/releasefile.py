@@ -16,7 +16,7 @@ def load_release(name: str) -> Release:
     if name != "-":
         return checked_release(documents.read(Path(name)), source=name)
     source = "standard input"
-    return checked_release(documents.parse(_standard_input(source), source=source), source=source)
+    return checked_release(documents.parse(standard_input(source), source=source), source=source)
 
 
 def checked_release(document: object, *, source: str) -> Release:
@@ -32,7 +32,7 @@ def refused(error: InvalidInput, *, source: str) -> ConfigError:
     return ConfigError((Fault(path=error.path.removeprefix("$."), message=error.message, fix=error.fix),), source=source)
 
 
-def _standard_input(source: str) -> str:
+def standard_input(source: str) -> str:
     """All of it, up to the size that a file may have."""
     try:
         return files.as_text(files.read_stream(sys.stdin.buffer, limit_bytes=documents.MAX_BYTES))

@@ -1,0 +1,73 @@
+"""What a payload would become is said before it is sent: the release, why there is none, or what is wrong with it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daemon.cli import main
+from daemon.cli.parser import build
+from daemon.http.hooks.senders import SENDERS
+
+OURS = {"service": "web", "namespace": "shop", "baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
+REPOSITORY = {"html_url": "https://github.com/octo/web"}
+DEPLOYMENT: dict[str, Any] = {"id": 7, "sha": "f95f852b", "payload": {"verdictd": OURS}}
+EVENT = {"specversion": "1.0", "id": "7", "source": "/ci", "type": "io.verdictd.release.v1", "data": OURS}
+BATCH = "Content-Type: application/cloudevents-batch+json"
+GITHUB = ("--sender", "github", "--header", "X-GitHub-Event: deployment")
+
+
+@pytest.fixture
+def payload(tmp_path: Path) -> Path:
+    return tmp_path / "payload.json"
+
+
+def explained(payload: Path, document: Any, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str]:
+    payload.write_text(json.dumps(document))
+    code = main(["hook", "--explain", str(payload), *options])
+    return code, capsys.readouterr().out
+
+
+def test_a_payload_that_carries_a_release_is_shown_as_that_release(payload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = explained(payload, {"deployment": DEPLOYMENT, "repository": REPOSITORY}, capsys, *GITHUB)
+    first, _, release = said.partition("\n")
+    assert code == 0
+    assert first.startswith(f"{payload}: announces the release web-")
+    assert {**OURS, "artifact": "f95f852b"}.items() <= json.loads(release).items()
+    assert "null" not in release
+
+
+def test_one_that_announces_nothing_says_why_and_how_it_would(payload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    event = {"deployment": {**DEPLOYMENT, "payload": {}}, "repository": REPOSITORY}
+    code, said = explained(payload, event, capsys, *GITHUB)
+    assert code == 0
+    assert "announces nothing: $.deployment.payload.verdictd: " in said
+    assert 'make the deployment with "payload"' in said
+
+
+def test_one_that_would_be_refused_is_told_every_fault(payload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = explained(payload, {**EVENT, "id": "", "data": {**OURS, "weight": "10%"}}, capsys)
+    assert code == 65
+    assert [line.removeprefix(f"{payload}: ").partition(":")[0] for line in said.splitlines()] == ["$.id", "$.data.weight"]
+    assert explained(payload, EVENT, capsys, "--header", BATCH)[0] == 65
+
+
+def test_each_event_of_a_batch_is_a_line_for_a_program(payload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    batch = [EVENT, {**EVENT, "type": "theirs"}, {**EVENT, "source": ""}]
+    code, said = explained(payload, batch, capsys, "--json", "--header", BATCH)
+    assert code == 65
+    told = [json.loads(line) for line in said.splitlines()]
+    assert [one["outcome"] for one in told] == ["taken", "passed", "refused"]
+    assert told[0]["release"]["service"] == "web"
+    assert told[2]["problems"][0]["path"] == "$.source"
+
+
+def test_what_is_no_header_and_no_file_is_wrong_usage(payload: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert explained(payload, EVENT, capsys, "--header", "nothing")[0] == 64
+    assert main(["hook", "--explain", str(payload.parent / "absent")]) == 64
+
+
+def test_every_sender_of_hooks_can_be_explained() -> None:
+    for sender in SENDERS:
+        assert build().parse_args(["hook", "--explain", "-", "--sender", sender]).sender == sender

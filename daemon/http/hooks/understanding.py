@@ -71,6 +71,10 @@ def mapped(ours: object, *, path: str, words: Mapping[str, object], source: str,
         NoRelease: nothing is said.
         InvalidEvent: with every fault, its path and how to mend it.
     """
+    try:
+        f"{source}{event_id}".encode()
+    except UnicodeEncodeError as error:  # of a header: two names would become one
+        raise InvalidEvent("hold bytes that are not UTF-8 where the event is named", path="headers", fix="send UTF-8") from error
     if isinstance(ours, str) and ours:
         ours = decoding.decode(ours.encode(), path=path, fix=fix)
     if ours is None or ours == "":

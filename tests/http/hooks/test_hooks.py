@@ -179,7 +179,7 @@ async def test_a_hook_takes_its_own_secret_and_not_the_daemon_s_token(hook: Writ
             ("nobody", TOKEN, 404),
         ):
             assert (await send(api, name, EVENT, {"Authorization": f"bearer {shown}"}))[0] == status
-        for wrong in ({}, {"Authorization": f"Basic {SECRET}"}, {"Authorization": SECRET}, {"Authorization": "Bearer "}):
+        for wrong in ({}, {"Authorization": f"Basic  {SECRET}"}, {"Authorization": SECRET}, {"Authorization": "Bearer "}):
             assert (await send(api, "ci", EVENT, wrong))[0] == 401
         assert (await api.call("POST", "/v1/releases", json=RELEASE, headers=BEARER))[0] == 401
 

@@ -145,6 +145,12 @@ def test_a_delivery_of_gitlab_that_names_no_deployment_is_known_by_its_id() -> N
         key({})
 
 
+@pytest.mark.parametrize("name", ["webhook-id", "x-gitlab-instance"])
+def test_bytes_that_are_no_text_name_no_event(name: str) -> None:
+    with pytest.raises(InvalidEvent, match="headers: hold bytes that are not UTF-8"):
+        gitlab.read(received(FILLED, {**GITLAB, name: "a\udcff"}))
+
+
 @pytest.mark.parametrize(
     ("read", "document", "headers", "path"),
     [

@@ -64,7 +64,7 @@ def mapped(ours: object, *, path: str, words: Mapping[str, object], source: str,
         ours: the fields of a release, as an object or as JSON in a string; null: there are none.
         path: where it stands in what was sent.
         words: what the sender says of the release by itself; ``ours`` goes before it.
-        source, event_id: name the attempt for all time.
+        source, event_id: name the attempt for all time, among those to release this service in this cluster.
         fix: how the sender is made to say it.
 
     Raises:
@@ -86,6 +86,8 @@ def mapped(ours: object, *, path: str, words: Mapping[str, object], source: str,
         release = decode_release(said, path=path)
     except InvalidInput as error:
         raise InvalidEvent.of(error.faults) from error
+    # Whoever names attempts may name those of several services alike, and send to the daemons of several clusters on one broker.
+    event_id = "/".join((event_id, release.cluster or "", release.namespace, release.service))
     data = msgspec.json.encode(said)
     event = CloudEvent(id=event_id, source=source, type=RELEASE_TYPE, datacontenttype="application/json", data=data)
     headers, body = to_structured(event)

@@ -67,7 +67,10 @@ def test_argo_s_template_filled_in_is_a_release() -> None:
         filled = filled.replace(f"{{{{.app.{name}}}}}", value)
     assert "{{" not in filled
     understood = template.read(Received(hook="argocd", headers={}, body=filled.encode()))
-    assert (understood.release.service, understood.origin) == ("shop", 'event\n["/hooks/argocd","9ab0/2026-11-26T09:00:00Z"]')
+    assert (understood.release.service, understood.origin) == (
+        "shop",
+        'event\n["/hooks/argocd","9ab0/2026-11-26T09:00:00Z//web/shop"]',
+    )
 
 
 def foreign_event(event_id: str) -> CloudEvent:

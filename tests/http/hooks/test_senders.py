@@ -136,6 +136,18 @@ def test_one_attempt_is_one_release_however_often_it_is_told(read: Read, one: An
     assert named(one) == named(same) != named(other)
 
 
+def test_attempts_of_different_services_and_clusters_are_different_however_they_are_named() -> None:
+    others: tuple[dict[str, str], ...] = (
+        {},
+        {"service": "api"},
+        {"namespace": "lab"},
+        {"cluster": "prod-eu"},
+        {"cluster": "prod-us"},
+    )
+    keys = {template.read(received({"attempt": "build-7", "verdictd": {**OURS, **other}})).incoming.key for other in others}
+    assert len(keys) == len(others)
+
+
 def test_a_delivery_of_gitlab_that_names_no_deployment_is_known_by_its_id() -> None:
     def key(headers: dict[str, str]) -> str:
         return gitlab.read(received(FILLED, headers)).incoming.key

@@ -124,7 +124,7 @@ def test_the_words_have_a_line_for_each_release_and_end_with_the_answers(tmp_pat
     text = list(lines(told(tmp_path)))
     assert text[0].split() == ["FROM", "(UTC)", "SERVICE", "BASELINE", "->", "CANARY", "IT", "WAS", "strict", "lenient"]
     assert text[1].split()[:7] == ["2026-09-21", "14:13:20", "default/web", "v1", "->", "v2", "bad"]
-    assert text[1].endswith(" rollback at 100 s  promote at 300 s")
+    assert text[1].endswith(" rollback at 70 s  promote at 300 s")
     assert text[2].split()[-4:] == ["not", "judged", "not", "judged"]
     assert text[-4].startswith("Would it have caught")
     assert max(map(len, text[5:-4])) <= 100

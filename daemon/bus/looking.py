@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Literal
 
+from nats.js.api import StreamInfo
+
 from config.settings import Nats
 from daemon.bus.address import address_of
 from daemon.bus.connection import Connection, connected
@@ -25,18 +27,25 @@ async def look(settings: Nats, *, name: str) -> Mapping[str, StreamState]:
     """
     address = await asyncio.to_thread(address_of, settings)
     async with connected(address, name=name, connect_timeout_seconds=settings.connect_timeout_seconds) as connection:
-        return {plan.name: await _state(connection, plan, replicas=settings.replicas) for plan in PLANS}
+        found: dict[str, StreamState] = {}
+        for plan in PLANS:
+            info = await _info(connection, plan)
+            if info is None:
+                found[plan.name] = "missing"
+            else:
+                found[plan.name] = "unlike" if unlike(info.config, plan, replicas=settings.replicas) else "fit"
+        return found
 
 
 async def missing(connection: Connection) -> list[str]:
     """The streams that are not there. Raises ``Unavailable`` and ``TimedOut`` when that cannot be told."""
-    return [plan.name for plan in PLANS if await _state(connection, plan, replicas=1) == "missing"]
+    return [plan.name for plan in PLANS if await _info(connection, plan) is None]
 
 
-async def _state(connection: Connection, plan: StreamPlan, *, replicas: int) -> StreamState:
+async def _info(connection: Connection, plan: StreamPlan) -> StreamInfo | None:
+    """The stream as it is; null where it is not there."""
     try:
         with translated(f"looking at the stream {plan.name}"):
-            info = await connection.jetstream.stream_info(plan.name)
+            return await connection.jetstream.stream_info(plan.name)
     except NotFound:
-        return "missing"
-    return "unlike" if unlike(info.config, plan, replicas=replicas) else "fit"
+        return None

@@ -14,7 +14,8 @@ import msgspec
 from daemon.errors import Refused
 from daemon.kube.resources import Json, Resource, metadata_of
 
-_LONGEST_NAME = 300
+LONGEST_NAME = 300
+"""What is no name may be a book."""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -53,7 +54,12 @@ class Misread:
 
     def __str__(self) -> str:
         """``VirtualService shop/web, which is not of its kind's form: Expected `array`, got `int` - at `$.spec.http```."""
-        return f"{self.resource.kind} {self.namespace}/{self.name}, which is not of its kind's form: {self.why}"
+        return misread(self.resource.kind, f"{self.namespace}/{self.name}", why=self.why)
+
+
+def misread(kind: str, name: str, *, why: str) -> str:
+    """What is said of an object of this kind and name that is not of its kind's form."""
+    return f"{kind} {name}, which is not of its kind's form: {why}"
 
 
 def fault(item: Json, *, form: type[msgspec.Struct]) -> str:
@@ -67,20 +73,20 @@ def fault(item: Json, *, form: type[msgspec.Struct]) -> str:
 
 def require_all(resource: Resource, items: Iterable[Json]) -> list[Json]:
     """These objects, where nothing may be left out. Raises ``Refused`` where one cannot be read."""
-    good, misread = well_formed(resource, items)
-    if misread:
-        raise Refused(str(misread[0]))
+    good, bad = well_formed(resource, items)
+    if bad:
+        raise Refused(str(bad[0]))
     return good
 
 
 def well_formed(resource: Resource, items: Iterable[Json]) -> tuple[list[Json], list[Misread]]:
     """Those of these objects that can be read, and those that cannot."""
-    form, good, misread = resource.form or Form, list[Json](), list[Misread]()
+    form, good, bad = resource.form or Form, list[Json](), list[Misread]()
     for item in items:
         if why := fault(item, form=form):
             metadata = metadata_of(item)
-            namespace, name = (str(metadata.get(key, ""))[:_LONGEST_NAME] for key in ("namespace", "name"))
-            misread.append(Misread(resource=resource, namespace=namespace, name=name, why=why))
+            namespace, name = (str(metadata.get(key, ""))[:LONGEST_NAME] for key in ("namespace", "name"))
+            bad.append(Misread(resource=resource, namespace=namespace, name=name, why=why))
         else:
             good.append(item)
-    return good, misread
+    return good, bad

@@ -99,10 +99,9 @@ class KubeRouter(Generic[A]):
         if arms is None or not keys:
             raise NotFound("its routes have not been located")
         watched = [self._reader.seen(key) for key in keys]
-        if all(watched):
-            routes = [Route(kind=self._kinds[key[0]], item=item) for key, item in zip(keys, watched, strict=True) if item]
-        else:
+        if not all(watched):
             return split_percent(self._naming(await self._all(release), arms, release).references)
+        routes = [Route(kind=self._kinds[key[0]], item=item) for key, item in zip(keys, watched, strict=True) if item]
         return split_percent(one for route in routes for one in route.references(arms))
 
     async def close(self) -> None:
@@ -192,9 +191,9 @@ class KubeRouter(Generic[A]):
         if (found := with_traffic(named.references)) is not None:
             return found
         # Of one that named the canary it is not to be said that it does not any more.
-        known = named.unreadable.keys() & set(self._known.get(_key(release), ()))
-        for key in known:
-            raise Refused(f"whether the canary still gets traffic is not known: {named.unreadable[key]}")
+        unreadable = named.unreadable
+        if hidden := [unreadable[key] for key in self._known.get(_key(release), ()) if key in unreadable]:
+            raise Refused(f"whether the canary still gets traffic is not known: {hidden[0]}")
         return None
 
     def waves(self, keys: Sequence[Key]) -> Sequence[Sequence[Key]]:
@@ -223,7 +222,8 @@ class KubeRouter(Generic[A]):
     def _naming(self, there: Found[A], arms: A, release: Release) -> Naming[A]:
         """Those that name the canary; they are remembered for the first patch, and those that did when they could be read."""
         named = self._reader.naming(there, arms)
-        before = [key for key in self._known.get(_key(release), ()) if key in named.unreadable]
+        unreadable = named.unreadable
+        before = [key for key in self._known.get(_key(release), ()) if key in unreadable]
         remember(self._known, _key(release), (*(route.key for route, _ in named.routes), *before))
         return named
 
@@ -231,7 +231,8 @@ class KubeRouter(Generic[A]):
         """What was looked for and where, and what is written there that may be meant."""
         near = f"namespace {release.namespace} (and delegates; the rest of the cluster may not be read)"
         kinds = " or ".join(resource.kind for resource in self._reader.own)
-        readable = replace(there, routes=tuple(one for one in there.routes if one.key not in named.unreadable))
+        unreadable = named.unreadable
+        readable = replace(there, routes=tuple(one for one in there.routes if one.key not in unreadable))
         objects = readable.objects
         hint = "".join(kind.meant(objects.get(resource, ()), arms=arms) for resource, kind in self._kinds.items())
         where = "any namespace" if there.everywhere else near

@@ -14,7 +14,7 @@ from yarl import URL
 
 from daemon.aio.httpclient import HttpClient, WholeAnswer, base_url
 from daemon.errors import Conflict, Refused, Unavailable
-from daemon.kube.forms import fault
+from daemon.kube.forms import LONGEST_NAME, fault, misread
 from daemon.meshes.consul.entries import Entry, EntryKind, of_api, text
 from daemon.meshes.consul.forms import ENTRIES
 from daemon.meshes.consul.mesh import CONNECTIONS, WATCHES, ConsulMesh
@@ -23,7 +23,6 @@ from daemon.meshes.references import Json
 
 WAIT_SECONDS = 60.0
 """How long a question for changes is held open where nothing changes; Consul adds up to a sixteenth."""
-_LONGEST_NAME = 300
 _MAX_BYTES = 64 * 1024 * 1024
 _CONSULS = frozenset({"createindex", "modifyindex", "hash"})
 """Fields that it adds to an entry, without underscores; they are not sent back."""
@@ -191,7 +190,7 @@ class ConsulApi:
 
 
 def _misread(kind: EntryKind, raw: Json, why: str) -> str:
-    return f"{kind} {str(raw.get('Name'))[:_LONGEST_NAME]}, which is not of its kind's form: {why}"
+    return misread(kind, str(raw.get("Name"))[:LONGEST_NAME], why=why)
 
 
 def modify_index(entry: Entry) -> int:

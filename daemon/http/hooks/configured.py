@@ -13,8 +13,8 @@ from config.settings import Hook
 from daemon.errors import Unavailable
 from daemon.http.bounds import Bound
 from daemon.http.guard import Bearer, Scheme
-from daemon.http.hooks.secrets import Secrets
 from daemon.http.hooks.senders import SENDERS, Now, Sender
+from daemon.http.secrets import Secrets
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from config.errors import ConfigError
 from config.settings import Hook, Http
 from daemon.errors import Unavailable
 from daemon.events.announcing import read_release
+from daemon.http import secrets
 from daemon.http.bounds import Bound
-from daemon.http.hooks import secrets
 from daemon.http.hooks.configured import AT_A_TIME, read_secrets
-from daemon.http.hooks.secrets import Secrets
+from daemon.http.secrets import Secrets
 from tests.hand.api import NOW, RELEASE, TOKEN, Api, Engine, serving
 
 SECRET = "It's a Secret to Everybody"

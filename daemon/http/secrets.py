@@ -1,6 +1,6 @@
-"""What the senders of one hook share with us, in files of a Secret: read anew while we run, so that one can be changed at any time.
+"""What those who may ask share with us, in files of a Secret: read anew while we run, so that one can be changed at any time.
 
-Every file's secret is right, which makes a change without a gap possible: add the new one, tell the sender, remove the old one.
+Every file's secret is right, which makes a change without a gap possible: add the new one, tell the other side, remove the old one.
 """
 
 import logging
@@ -33,7 +33,7 @@ class Known:
 
 
 class Secrets:
-    """The secrets of one hook.
+    """The secrets of one hook or gate.
 
     Args:
         paths: the files.
@@ -66,7 +66,7 @@ class Secrets:
             asked_at = self._now()
             known = await self._reading.run(self._read)
             if known.unread and (self._known is None or known.unread != self._known.unread):
-                log.error("secrets of a hook cannot be used", extra={"reason": " | ".join(map(str, known.unread))})
+                log.error("secrets cannot be used", extra={"setting": self._setting, "reason": " | ".join(map(str, known.unread))})
             self._known, self._read_at = known, asked_at
         if not self._known.values:
             raise Unavailable(f"no secret of {self._setting} can be read now; the log has the reason")
@@ -92,5 +92,5 @@ def _secret(path: str, *, check: Check, setting: str) -> bytes | Fault:
         fix = f"write at least {MIN_TOKEN_CHARACTERS} characters into it, for example of openssl rand -hex 32"
         return Fault(path=setting, message=f"{path} holds no usable secret: it is missing or too short", fix=fix)
     if (wrong := check(secret)) is not None:
-        return Fault(path=setting, message=f"{path} holds no usable secret: {wrong}", fix="copy it from the sender's settings")
+        return Fault(path=setting, message=f"{path} holds no usable secret: {wrong}", fix="copy it from the other side's settings")
     return secret

@@ -292,6 +292,28 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             )
 
 
+class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may ask at this gate, with secrets of its own ([gates.md](gates.md))."""
+
+    secret_files: Annotated[
+        list[FileName],
+        Meta(
+            description="Files with the secrets of who asks, shown as a bearer token or as the password of basic authentication; "
+            "each is right. Read anew while the daemon runs. None: the daemon's token, http.token_file, is asked for."
+        ),
+    ] = []
+
+
+class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where controllers and pipelines ask whether to go on, each in its own words ([gates.md](gates.md))."""
+
+    http: Annotated[Gate, Meta(description="A status or JSON, for whoever can send a request.")] = Gate()
+    argo: Annotated[Gate, Meta(description="The web metric of Argo Rollouts.")] = Gate()
+    flagger: Annotated[Gate, Meta(description="The webhooks of Flagger.")] = Gate()
+    prometheus: Annotated[Gate, Meta(description="What a MetricTemplate of Flagger asks Prometheus.")] = Gate()
+    kayenta: Annotated[Gate, Meta(description="What Argo Rollouts and Spinnaker ask Kayenta.")] = Gate()
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds of one daemon. What does not fit is refused with the reason, never dropped."""
 
@@ -353,6 +375,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dict[Name, ConnectorSettings], Meta(description="Further places that are told of verdicts, by a name of your own.")
     ] = {}
     hooks: Annotated[dict[Name, Hook], Meta(description="Who may announce releases at /hooks/NAME, by a name of your own.")] = {}
+    gates: Annotated[Gates, Meta(description="Where controllers and pipelines ask whether to go on.")] = Gates()
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
     limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
     recordings: Annotated[Recordings, Meta(description="A recording per release.")] = Recordings()

@@ -28,6 +28,7 @@ from daemon.engine.engine import Engine
 from daemon.errors import Defect, InvalidInput, VerdictdError
 from daemon.http.capacity import capacity
 from daemon.http.endpoint import ApiPorts, Components
+from daemon.http.gates import access
 from daemon.http.guard import read_token
 from daemon.http.hooks.configured import read_secrets
 from daemon.http.metrics import Metrics
@@ -101,6 +102,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     connections = capacity(settings, connectors=connectors.connections(settings), all_clusters=connectors.ask_api_servers(settings))
     read_token(settings.http)
     read_secrets(settings.hooks)
+    access.read_secrets(settings.gates)
     metrics = Metrics(now=clock.now)
     metrics.expect_telemetry(settings.telemetry)
     async with AsyncExitStack() as stack:
@@ -132,6 +134,8 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 dead_letters=bus.dead_letters,
                 event_log=bus.event_log,
                 hooks=settings.hooks,
+                gates=settings.gates,
+                policies=sorted({"default", *settings.policies}),
                 now=clock.now,
                 metrics=metrics,
                 readiness=readiness,

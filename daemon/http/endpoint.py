@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from config.settings import Hook, Http
+from config.settings import Gates, Hook, Http
 from daemon.http.bounds import BoundOf
 from daemon.http.guard import Guard
 from daemon.http.metrics import Metrics
@@ -33,6 +33,16 @@ class Parameter:
     where: str
     description: str
     schema: Mapping[str, Any]
+
+
+def wait_parameter(max_wait_seconds: float) -> Parameter:
+    """``wait`` as the description of an endpoint has it."""
+    return Parameter(
+        name="wait",
+        where="query",
+        description="Seconds to wait for the verdict, at most http.max_wait_seconds.",
+        schema={"type": "number", "minimum": 0, "maximum": max_wait_seconds, "default": 0},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +96,8 @@ class ApiPorts:
         dead_letters: for what an endpoint has taken and cannot use.
         event_log: for events that an endpoint has taken, and whose sender is answered when they are kept.
         hooks: by name.
+        gates: who may ask at which.
+        policies: their names.
         now: seconds since 1970.
     """
 
@@ -98,6 +110,8 @@ class ApiPorts:
     http: Http
     event_log: EventLog
     hooks: Mapping[str, Hook] = field(default_factory=dict)
+    gates: Gates = field(default_factory=Gates)
+    policies: Sequence[str] = ("default",)
     now: Callable[[], float] = time.time
     waiting: Waiting = field(default_factory=Waiting)
 

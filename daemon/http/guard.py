@@ -178,9 +178,14 @@ def _at_the_door(request: web.Request, *, reading: bool, token: bytes | None) ->
             path="Host",
             fix="use http://127.0.0.1 or http://localhost, or set http.token_file",
         )
-    if not reading and _from_foreign_page(request):
-        return answer(HTTPStatus.FORBIDDEN, "a page of another site may not change anything here", path="Origin")
+    if not reading and from_foreign_page(request):
+        return foreign()
     return None
+
+
+def foreign() -> web.Response:
+    """What a page of another site is told."""
+    return answer(HTTPStatus.FORBIDDEN, "a page of another site may not change anything here", path="Origin")
 
 
 def _unusable(message: str, fix: str) -> ConfigError:
@@ -199,8 +204,8 @@ def _names_loopback(host: str) -> bool:
         return False
 
 
-def _from_foreign_page(request: web.Request) -> bool:
-    """Browsers say where a page's request comes from; programs send none of these headers."""
+def from_foreign_page(request: web.Request) -> bool:
+    """Whether a page of another site asks. Browsers say where a request comes from; programs send none of these headers."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in {"same-origin", "none"}:
         return True
     origin = request.headers.get("Origin")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import aiohttp
 
 from config.policy import Policy
-from config.settings import Hook, Http
+from config.settings import Gates, Hook, Http
 from daemon.errors import NotFound, Refused
 from daemon.http.api import GROUPS
 from daemon.http.capacity import Capacity
@@ -194,6 +194,8 @@ def ports_of(
     metrics: Metrics | None = None,
     readiness: Callable[[], Components] = Components,
     hooks: Mapping[str, Hook] | None = None,
+    gates: Gates | None = None,
+    policies: Sequence[str] = ("default",),
 ) -> ApiPorts:
     return ApiPorts(
         releases=engine,
@@ -202,6 +204,8 @@ def ports_of(
         dead_letters=engine.dead_letters,
         event_log=engine,
         hooks=hooks or {},
+        gates=gates or Gates(),
+        policies=policies,
         now=lambda: NOW,
         metrics=metrics or Metrics(),
         readiness=readiness,
@@ -218,6 +222,8 @@ async def serving(
     per_peer: int = 100,
     groups: Sequence[Group] = GROUPS,
     hooks: Mapping[str, Hook] | None = None,
+    gates: Gates | None = None,
+    policies: Sequence[str] = ("default",),
 ) -> AsyncIterator[Api]:
     """A real server on a port of the system's choice."""
     engine = Engine() if engine is None else engine
@@ -225,7 +231,15 @@ async def serving(
     metrics = Metrics()
     components: dict[str, str | None] = {}
     helpful: dict[str, str | None] = {}
-    ports = ports_of(engine, http, metrics=metrics, readiness=lambda: Components(needed=components, helpful=helpful), hooks=hooks)
+    ports = ports_of(
+        engine,
+        http,
+        metrics=metrics,
+        readiness=lambda: Components(needed=components, helpful=helpful),
+        hooks=hooks,
+        gates=gates,
+        policies=policies,
+    )
     app = create_app(ports, groups=groups)
     async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:
         timeout = aiohttp.ClientTimeout(total=60)

@@ -14,8 +14,8 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "null": (type(None),),
 }
 _KNOWN = {
-    *("$ref", "anyOf", "type", "enum", "const", "properties", "required", "additionalProperties", "items", "minItems"),
-    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "maxLength"),
+    *("$ref", "anyOf", "type", "enum", "const", "properties", "required", "additionalProperties", "items", "minItems", "maxItems"),
+    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "minLength", "maxLength"),
     *("title", "description", "default", "discriminator", "prefixItems", "propertyNames"),
 }
 
@@ -35,9 +35,16 @@ def faults(instance: Any, schema: Mapping[str, Any], *, document: Mapping[str, A
     yield from _bounds(instance, schema, path)
     if isinstance(instance, dict):
         yield from _object(instance, schema, document, path)
+    if isinstance(instance, list) and not schema.get("minItems", 0) <= len(instance) <= schema.get("maxItems", len(instance)):
+        yield f"{path}: {len(instance)} are not as many as there may be"
     if isinstance(instance, list) and "items" in schema:
+        first = schema.get("prefixItems", [])
         for index, item in enumerate(instance):
-            yield from faults(item, schema["items"], document=document, path=f"{path}[{index}]")
+            of_item = first[index] if index < len(first) else schema["items"]
+            if of_item is False:
+                yield f"{path}[{index}]: there may be no such item"
+            else:
+                yield from faults(item, of_item, document=document, path=f"{path}[{index}]")
 
 
 def resolved(reference: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,6 +64,8 @@ def _bounds(instance: Any, schema: Mapping[str, Any], path: str) -> Iterator[str
         yield f"{path}: {instance!r} does not match"
     if isinstance(instance, str) and len(instance) > schema.get("maxLength", len(instance)):
         yield f"{path}: is too long"
+    if isinstance(instance, str) and len(instance) < schema.get("minLength", 0):
+        yield f"{path}: is too short"
     if isinstance(instance, int | float) and not (
         schema.get("minimum", instance) <= instance <= schema.get("maximum", instance)
         and schema.get("exclusiveMinimum", instance - 1) < instance < schema.get("exclusiveMaximum", instance + 1)

@@ -119,7 +119,7 @@ async def test_its_endpoints_are_served_guarded_and_described() -> None:
         _, document = await api.call("GET", "/openapi.json")
     operation = document["paths"]["/hooks/flags/{colour}"]["post"]
     assert (operation["operationId"], operation["tags"], operation["security"]) == ("showFlag", ["flags"], [{"navySignature": []}])
-    assert document["components"]["securitySchemes"].keys() == {"token", "hook", "navySignature"}
+    assert document["components"]["securitySchemes"].keys() == {"token", "hook", "gate", "navySignature"}
     assert document["components"]["securitySchemes"]["navySignature"]["name"] == "X-Navy-Signature"
     assert {"name": "flags", "description": "Made up."} in document["tags"]
     assert document["paths"].keys() >= {"/v1/releases", "/hooks/flags"}

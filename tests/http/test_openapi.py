@@ -47,6 +47,15 @@ async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -
     assert named == {
         "sendEvent": "POST /hooks/{name}",
         "inviteEvents": "OPTIONS /hooks/{name}",
+        "askGate": "POST /gates/http",
+        "measureForArgo": "POST /gates/argo",
+        "askForFlagger": "POST /gates/flagger/{type}",
+        "queryForFlagger": "GET /gates/prometheus/api/v1/query",
+        "listCanaryConfigs": "GET /gates/kayenta/canaryConfig",
+        "listCredentials": "GET /gates/kayenta/credentials",
+        "startExecution": "POST /gates/kayenta/canary/{config}",
+        "getExecution": "GET /gates/kayenta/canary/{id}",
+        "cancelExecution": "PUT /gates/kayenta/pipelines/{id}/cancel",
         "submitRelease": "POST /v1/releases",
         "listReleases": "GET /v1/releases",
         "getRelease": "GET /v1/releases/{id}",
@@ -66,7 +75,7 @@ async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -
 async def test_every_operation_stands_under_a_tag_that_is_explained() -> None:
     document = await described()
     used = Counter(tag for _, _, operation in operations(document) for tag in operation["tags"])
-    assert used == {"releases": 8, "hooks": 2, "operations": 4}
+    assert used == {"releases": 8, "hooks": 2, "gates": 3, "facades": 6, "operations": 4}
     assert [tag["name"] for tag in document["tags"] if tag["description"]] == list(used)
 
 
@@ -85,11 +94,12 @@ async def test_what_is_in_a_path_is_described_as_its_parameter() -> None:
 
 async def test_what_changes_something_is_said_to_need_the_token() -> None:
     document = await described()
-    assert document["components"]["securitySchemes"].keys() == {"token", "hook"}
+    assert document["components"]["securitySchemes"].keys() == {"token", "hook", "gate"}
     for method, path, operation in operations(document):
-        shown = "hook" if path.startswith("/hooks/") else "token"
-        assert operation.get("security") == ([{shown: []}, {}] if method == "POST" else None)
-        assert ("401" in operation["responses"]) == (method == "POST")
+        shown = {"hooks": "hook", "gates": "gate"}.get(path.split("/")[1], "token")
+        guarded = method == "POST" or shown == "gate"  # to ask at a gate begins a release
+        assert operation.get("security") == ([{shown: []}, {}] if guarded else None)
+        assert ("401" in operation["responses"]) == guarded
 
 
 async def test_the_body_of_a_command_does_not_ask_for_the_word_in_the_address() -> None:

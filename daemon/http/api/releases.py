@@ -10,7 +10,7 @@ from config.errors import one_of
 from daemon.errors import InvalidInput, NotFound, Refused, Unavailable
 from daemon.http import intake, paging
 from daemon.http.api import examples
-from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
+from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply, wait_parameter
 from daemon.http.guard import Bearer, Open
 from daemon.http.problems import Handler
 from daemon.model import ReleaseView, Stage
@@ -106,7 +106,7 @@ def _of_one(handlers: "_Releases", *, max_wait_seconds: float) -> list[Endpoint]
             handler=handlers.verdict,
             guard=Open(),
             summary="The verdict, waiting for it.",
-            parameters=(_ID, _wait(max_wait_seconds)),
+            parameters=(_ID, wait_parameter(max_wait_seconds)),
             answers={200: examples.VERDICT, 202: examples.VIEW, 400: None, 404: None, 409: None},
             about={202: "There is none yet: the release as it stands.", 409: _ELSEWHERE},
         ),
@@ -223,12 +223,3 @@ def _command(handlers: _Releases, word: str) -> Endpoint:
 def _filter(name: str) -> Parameter:
     schema: dict[str, Any] = {"type": "string", "enum": [stage.value for stage in Stage]} if name == "stage" else {"type": "string"}
     return Parameter(name=name, where="query", description=f"Only this {name}.", schema=schema)
-
-
-def _wait(max_wait_seconds: float) -> Parameter:
-    return Parameter(
-        name="wait",
-        where="query",
-        description="Seconds to wait for the verdict, at most http.max_wait_seconds.",
-        schema={"type": "number", "minimum": 0, "maximum": max_wait_seconds, "default": 0},
-    )

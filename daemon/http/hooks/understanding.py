@@ -75,6 +75,17 @@ def mapped(ours: object, *, path: str, words: Mapping[str, object], source: str,
         f"{source}{event_id}".encode()
     except UnicodeEncodeError as error:  # of a header: two names would become one
         raise InvalidEvent("hold bytes that are not UTF-8 where the event is named", path="headers", fix="send UTF-8") from error
+    said, release = said_of(ours, path=path, words=words, fix=fix)
+    # Whoever names attempts may name those of several services alike, and send to the daemons of several clusters on one broker.
+    event_id = "/".join((event_id, release.cluster or "", release.namespace, release.service))
+    data = msgspec.json.encode(said)
+    event = CloudEvent(id=event_id, source=source, type=RELEASE_TYPE, datacontenttype="application/json", data=data)
+    headers, body = to_structured(event)
+    return Understood(release=release, origin=origin(source, event_id), headers=headers, body=body)
+
+
+def said_of(ours: object, *, path: str, words: Mapping[str, object], fix: str) -> tuple[dict[str, object], Release]:
+    """What is said of a release in all, and that release; the arguments and errors are those of ``mapped``."""
     if isinstance(ours, str) and ours:
         ours = decoding.decode(ours.encode(), path=path, fix=fix)
     if ours is None or ours == "":
@@ -83,12 +94,6 @@ def mapped(ours: object, *, path: str, words: Mapping[str, object], source: str,
         raise InvalidEvent("is no object", path=path, fix=fix)
     said = {name: value for name, value in words.items() if value is not None} | dict(ours)
     try:
-        release = decode_release(said, path=path)
+        return said, decode_release(said, path=path)
     except InvalidInput as error:
         raise InvalidEvent.of(error.faults) from error
-    # Whoever names attempts may name those of several services alike, and send to the daemons of several clusters on one broker.
-    event_id = "/".join((event_id, release.cluster or "", release.namespace, release.service))
-    data = msgspec.json.encode(said)
-    event = CloudEvent(id=event_id, source=source, type=RELEASE_TYPE, datacontenttype="application/json", data=data)
-    headers, body = to_structured(event)
-    return Understood(release=release, origin=origin(source, event_id), headers=headers, body=body)

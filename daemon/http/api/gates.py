@@ -1,0 +1,162 @@
+"""Gates: controllers and pipelines ask whether to go on, each answered by its own rules.
+
+To ask about an attempt that nobody has asked about begins its watch, so that the question is the whole integration. While the
+daemon cannot answer it says 503, and never a yes: what that does is the asker's rule (docs/gates.md).
+"""
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from config.errors import one_of
+from daemon.errors import InvalidInput
+from daemon.events import decoding
+from daemon.http import intake
+from daemon.http.api import examples
+from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply, wait_parameter
+from daemon.http.gates import access, flagger
+from daemon.http.gates.asking import Attempt, Desk, Told, Word, attempt
+from daemon.model import Release
+
+log = logging.getLogger(__name__)
+
+STATUSES: Final = {
+    Word.PROMOTE: HTTPStatus.OK,
+    Word.PENDING: HTTPStatus.ACCEPTED,
+    Word.ROLLBACK: HTTPStatus.FORBIDDEN,
+    Word.HOLD: HTTPStatus.CONFLICT,
+}
+_ANSWERS = ("json", "status")
+_FIX = 'send {"attempt": ..., "verdictd": {"service": ..., "baseline": {...}, "canary": {...}}}, as in docs/gates.md'
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An attempt to release something: ``attempt`` is the same each time it is asked about, ``verdictd`` a release."""
+
+    attempt: Annotated[str, Meta(min_length=1, max_length=500)]
+    verdictd: Release
+
+
+class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """As it is read: the release may be JSON in a string, and its faults are told by its own check."""
+
+    attempt: Annotated[str, Meta(min_length=1, max_length=500)]
+    verdictd: Any = None
+
+
+_QUESTION = Question(attempt="checkout/7c9d5f", verdictd=examples.RELEASE)
+TOLD: Final = Told(
+    verdict=Word.ROLLBACK,
+    release=examples.VIEW.id,
+    reason=examples.VERDICT.reason,
+    outcome=examples.VERDICT.outcome,
+    evidence=140.0,
+    boundary=100.0,
+    canary_requests=412,
+    baseline_requests=3730,
+    submitted_at=examples.VIEW.submitted_at,
+    decided_at=examples.VERDICT.decided_at,
+)
+
+
+def endpoints(ports: ApiPorts) -> Sequence[Endpoint]:
+    """A gate for whoever can send a request, Argo Rollouts' web metric, and Flagger's webhooks."""
+    handlers = _Gates(ports)
+    return [
+        Endpoint(
+            name="askGate",
+            method="POST",
+            path="/gates/http",
+            handler=handlers.http,
+            guard=access.guard(ports.gates, "http"),
+            summary="Ask what to do about an attempt, as JSON or by the status.",
+            parameters=(
+                _query("answer", "json: 200 with the verdict. status: 200 promote, 202 pending, 403 rollback, 409 hold.", _ANSWERS),
+                wait_parameter(ports.http.max_wait_seconds),
+            ),
+            body=_QUESTION,
+            answers={200: TOLD, 202: TOLD, 400: None, 403: TOLD, 409: TOLD, 503: None},
+            about={202: "pending, where the status was asked for.", 403: "rollback, so.", 409: "hold, so.", 503: _AWAY},
+        ),
+        Endpoint(
+            name="measureForArgo",
+            method="POST",
+            path="/gates/argo",
+            handler=handlers.argo,
+            guard=access.guard(ports.gates, "argo"),
+            summary="The web metric of Argo Rollouts.",
+            body=_QUESTION,
+            answers={200: TOLD, 400: None, 503: None},
+            about={200: "Whatever the verdict is; the metric's conditions tell them apart.", 503: _AWAY},
+        ),
+        Endpoint(
+            name="askForFlagger",
+            method="POST",
+            path="/gates/flagger/{type}",
+            handler=handlers.flagger,
+            guard=access.guard(ports.gates, "flagger"),
+            summary="A webhook of Flagger.",
+            parameters=(
+                Parameter(
+                    name="type", where="path", description="Of the webhook.", schema={"type": "string", "enum": [*flagger.YES]}
+                ),
+            ),
+            body=flagger.Payload(name="checkout", namespace="shop", checksum="85d557f47b"),
+            answers={200: "text/plain", 400: None, 403: "text/plain", 503: None},
+            about={200: "Yes.", 403: "No, with the reason.", 503: _AWAY},
+        ),
+    ]
+
+
+_AWAY: Final = "It cannot be answered now: ask again"
+GROUP: Final = Group(name="gates", about="Where controllers and pipelines ask whether to go on.", endpoints=endpoints)
+
+
+class _Gates:
+    """The handlers."""
+
+    def __init__(self, ports: ApiPorts) -> None:
+        self._desk = Desk(ports.releases, ports.verdicts, ports.waiting)
+        self._max_wait_seconds = ports.http.max_wait_seconds
+
+    async def http(self, request: web.Request) -> web.Response:
+        """JSON, or the status too."""
+        how = request.query.get("answer", "json")
+        if how not in _ANSWERS:
+            raise InvalidInput(f"{how[:40]!r} is no way to answer", path="?answer", fix=f"use {one_of(_ANSWERS)}")
+        wait_seconds = intake.wait_seconds(request, maximum=self._max_wait_seconds)
+        told = await self._desk.ask(await _asked(request), wait_seconds=wait_seconds)
+        return reply(told, status=STATUSES[told.verdict] if how == "status" else HTTPStatus.OK)
+
+    async def argo(self, request: web.Request) -> web.Response:
+        """200 whatever it is: other statuses are errors of the measurement, and JSON since the conditions read it."""
+        return reply(await self._desk.ask(await _asked(request)))
+
+    async def flagger(self, request: web.Request) -> web.Response:
+        """Yes or no, with the reason as plain text, which Flagger shows as it is."""
+        kind = request.match_info["type"]
+        if (yes := flagger.YES.get(kind)) is None:
+            raise InvalidInput(f"{kind[:40]!r} is no type of webhook here", path="type", fix=f"use {one_of(flagger.YES)}")
+        asked = flagger.read(await intake.raw_body(request))
+        if kind == flagger.BEFORE_THE_ATTEMPT:
+            return web.Response(text="the watch begins when the canary's analysis does\n")
+        told = await self._desk.ask(asked)
+        status = HTTPStatus.OK if told.verdict in yes else HTTPStatus.FORBIDDEN
+        return web.Response(status=status, text=f"{told.verdict}: {told.reason} (release {told.release})\n")
+
+
+async def _asked(request: web.Request) -> Attempt:
+    body = decoding.decode(await intake.raw_body(request), path="$", fix=_FIX)
+    asked = decoding.checked(body, _Asked, path="$")
+    return attempt(asked.verdictd, key=asked.attempt, path="$.verdictd", words={}, fix=_FIX)
+
+
+def _query(name: str, description: str, values: Sequence[str]) -> Parameter:
+    return Parameter(
+        name=name, where="query", description=description, schema={"type": "string", "enum": [*values], "default": values[0]}
+    )

@@ -1,0 +1,128 @@
+"""What all gates do: an attempt to release something is asked about, and begins to be watched when it is asked about first.
+
+An attempt is named by whoever asks. The same name for the same service is the same release for all time, at whichever gate and
+however often it is asked, also at once and after a restart.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from daemon import names
+from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
+from daemon.events.announced import origin
+from daemon.http.hooks.understanding import said_of
+from daemon.http.waiting import Waiting
+from daemon.model import Outcome, Release, ReleaseView, Verdict
+from daemon.ports.service import ReleaseService, Verdicts
+
+
+class Word(StrEnum):
+    """What whoever asks should do: as the verdict means it, or wait while there is none."""
+
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+    HOLD = "hold"
+    PENDING = "pending"
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an attempt stands.
+
+    ``verdict`` is what to do, ``pending`` while nothing is decided; ``outcome`` is what was found, which a policy may have another
+    meaning for. ``reason`` is why, or what is waited for. Times are in seconds since 1970.
+    """
+
+    verdict: Word
+    release: str
+    reason: str
+    outcome: Outcome | None = None
+    evidence: float
+    boundary: float | None = None
+    canary_requests: int
+    baseline_requests: int
+    submitted_at: float
+    decided_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A release, and its id."""
+
+    release: Release
+    release_id: str
+
+
+def attempt(ours: object, *, key: str, path: str, words: dict[str, object], fix: str) -> Attempt:
+    """The attempt that a request is about.
+
+    Args:
+        ours: the fields of a release, as an object or as JSON in a string.
+        key: names the attempt among those of its service.
+        path: where ``ours`` stands in what was sent.
+        words: what else is said of the release; ``ours`` goes before it.
+        fix: how whoever asks is made to say it.
+
+    Raises:
+        InvalidInput: with every fault, its path and how to mend it.
+    """
+    _, release = said_of(ours, path=path, words=words, fix=fix)
+    event_id = msgspec.json.encode((release.namespace, release.service, key)).decode()
+    return Attempt(release=release, release_id=names.new_release_id(release.service, origin=origin("/gates", event_id)))
+
+
+class Desk:
+    """Where the gates ask, through the engine's ports."""
+
+    def __init__(self, releases: ReleaseService, verdicts: Verdicts, waiting: Waiting) -> None:
+        self.releases = releases
+        self._verdicts = verdicts
+        self._waiting = waiting
+
+    async def ask(self, asked: Attempt, *, wait_seconds: float = 0.0) -> Told:
+        """How an attempt stands, after its verdict has been waited for; its watch is begun where there is none.
+
+        Raises:
+            InvalidInput: it cannot be watched.
+            Unavailable: the daemon is full, stopping, cannot keep the release now, or the release is another verdictd's.
+        """
+        try:
+            return await self.known(asked.release_id, wait_seconds=wait_seconds)
+        except NotFound:
+            await self.begin(asked)
+            return await self.known(asked.release_id, wait_seconds=wait_seconds)
+
+    async def begin(self, asked: Attempt) -> None:
+        """Begin watching, or nothing where it is being watched. Raises as ``ask``."""
+        try:
+            await self.releases.submit(asked.release, release_id=asked.release_id)
+        except (Refused, Elsewhere) as error:  # full, or not ours: the same question may be answered later, or elsewhere
+            raise Unavailable(str(error)) from error
+
+    async def known(self, release_id: str, *, wait_seconds: float = 0.0) -> Told:
+        """How a release stands. Raises ``NotFound``, and ``Unavailable`` as ``ask``."""
+        verdict = None
+        try:
+            async with self._waiting.open():
+                verdict = await self._verdicts.wait(release_id, seconds=0.0 if self._waiting.closing else wait_seconds)
+            return told(await self.releases.view(release_id), verdict)
+        except Elsewhere as error:
+            raise Unavailable(str(error)) from error
+
+
+def told(view: ReleaseView, verdict: Verdict | None) -> Told:
+    """A release as a gate tells it. Without a verdict that is durable nothing is decided, whatever the view says."""
+    waited_for = view.waiting_for or f"the release is {view.stage}"
+    return Told(
+        verdict=Word.PENDING if verdict is None else Word(verdict.meaning),
+        release=view.id,
+        reason=waited_for if verdict is None else verdict.reason,
+        outcome=None if verdict is None else verdict.outcome,
+        evidence=view.evidence,
+        boundary=view.boundary,
+        canary_requests=view.canary_requests,
+        baseline_requests=view.baseline_requests,
+        submitted_at=view.submitted_at,
+        decided_at=None if verdict is None else verdict.decided_at,
+    )

@@ -1,0 +1,68 @@
+"""Which attempt is meant by who names a service and no attempt: the one that is under way, or was while it was asked about.
+
+While a release of the service is running, whoever began it, that one is meant. An ended one is meant for as long as the questions
+go on; after a silence whoever asks does so about another attempt. How long nobody has asked is not kept over restarts, nor is an
+ended release in memory then: a gate whose askers name their attempts should be asked beside this one.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+from weakref import WeakValueDictionary
+
+from daemon import names
+from daemon.http import paging
+from daemon.http.gates.asking import Attempt, Desk, Told
+from daemon.model import Release, ReleaseView
+
+_MOST_SERVICES: Final = 10_000
+"""Whose last question is remembered; the longest silent ones are forgotten first."""
+
+
+class Current:
+    """The attempts under way. ``now``: seconds since 1970."""
+
+    def __init__(self, desk: Desk, *, now: Callable[[], float]) -> None:
+        self._desk = desk
+        self._now = now
+        self._asked_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._one_at_a_time: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def ask(self, release: Release, *, silence_seconds: float) -> Told:
+        """How the current attempt of the release's service stands; ``release`` is watched where there is none.
+
+        Raises as ``Desk.ask``.
+        """
+        lock = self._one_at_a_time.setdefault((release.namespace, release.service), asyncio.Lock())
+        async with lock:  # two that ask at once must not begin two
+            newest = await self._newest(release)
+            asked_at = self._asked_now(release)
+            if newest is not None and (newest.verdict is None or self._now() - _last(newest, asked_at) <= silence_seconds):
+                release_id = newest.id
+            else:
+                release_id = names.new_release_id(release.service)
+                await self._desk.begin(Attempt(release=release, release_id=release_id))
+        return await self._desk.known(release_id)
+
+    async def _newest(self, release: Release) -> ReleaseView | None:
+        """The newest of the service that is in memory."""
+        async for view in paging.in_turns(self._desk.releases.views()):
+            if (view.release.namespace, view.release.service) == (release.namespace, release.service):
+                return view
+        return None
+
+    def _asked_now(self, release: Release) -> float | None:
+        """When it was asked before; null: not that it is remembered."""
+        key = (release.namespace, release.service)
+        before = self._asked_at.pop(key, None)
+        self._asked_at[key] = self._now()
+        while len(self._asked_at) > _MOST_SERVICES:
+            self._asked_at.popitem(last=False)
+        return before
+
+
+def _last(ended: ReleaseView, asked_at: float | None) -> float:
+    """When the attempt was last seen to be under way, in seconds since 1970."""
+    decided_at = ended.submitted_at if ended.verdict is None else ended.verdict.decided_at
+    return max(decided_at, asked_at or 0.0)

@@ -1,0 +1,88 @@
+"""Gates of a whole daemon on a real broker: the first question begins the watch, and its answer outlives the daemon."""
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.hand.broker import Broker, nats_server
+from tests.live.test_hooks import daemon
+from tests.servers.run import free_ports
+
+__all__ = ["nats_server"]
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
+
+QUESTION = {
+    "attempt": "web/85d557f47b",
+    "verdictd": {
+        "service": "web",
+        "namespace": "shop",
+        "baseline": {"service": "web-primary"},
+        "canary": {"service": "web-canary"},
+    },
+}
+HOOK = {"name": "web", "namespace": "shop", "phase": "Progressing", "checksum": "85d557f47b"}
+SAMPLE = "/gates/prometheus/api/v1/query"
+
+
+async def ask(client: aiohttp.ClientSession, path: str, document: Any) -> tuple[int, str]:
+    async with client.post(path, json=document) as response:
+        return response.status, await response.text()
+
+
+async def hooked(client: aiohttp.ClientSession) -> dict[str, int]:
+    """What Flagger's webhooks are answered."""
+    kinds = ("rollback", "rollout", "confirm-promotion")
+    return {kind: (await ask(client, f"/gates/flagger/{kind}", HOOK))[0] for kind in kinds}
+
+
+async def sample(client: aiohttp.ClientSession) -> tuple[str, str]:
+    """The release that is meant, and the value."""
+    query = {"query": 'verdictd_gate{namespace="shop",workload="web"}'}
+    async with client.get(SAMPLE, params=query) as response:
+        [series] = (await response.json())["data"]["result"]
+        return series["metric"]["release"], series["value"][1]
+
+
+async def listed(client: aiohttp.ClientSession) -> list[str]:
+    async with client.get("/v1/releases") as response:
+        return [one["id"] for one in (await response.json())["releases"]]
+
+
+async def test_an_attempt_is_one_release_over_restarts_and_its_verdict_is_every_gate_s(nats_server: Broker, tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:
+        status, text = await ask(client, "/gates/http?answer=status", QUESTION)
+        assert status == 202, text
+        [release_id] = await listed(client)
+        assert release_id in text
+    async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:
+        assert (await ask(client, "/gates/http?answer=status", QUESTION))[0] == 202
+        assert await sample(client) == (release_id, "1")
+        assert await listed(client) == [release_id]
+        async with client.post(f"/v1/releases/{release_id}/rollback", json={}) as response:
+            assert response.status == 202
+        status, text = await ask(client, "/gates/http?answer=status&wait=60", QUESTION)
+        assert status == 403, text
+        assert '"verdict":"rollback"' in text
+        assert await sample(client) == (release_id, "0")
+    async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:
+        assert (await ask(client, "/gates/http?answer=status", QUESTION))[0] == 403
+        status, text = await ask(client, "/gates/argo", QUESTION)
+        assert (status, '"verdict":"rollback"' in text, release_id in text) == (200, True, True)
+
+
+async def test_flagger_s_webhooks_are_answered_by_one_release_that_they_began(nats_server: Broker, tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:
+        assert (await ask(client, "/gates/flagger/confirm-rollout", HOOK))[0] == 200
+        assert await listed(client) == []
+        assert await hooked(client) == {"rollback": 403, "rollout": 200, "confirm-promotion": 403}
+        [release_id] = await listed(client)
+        async with client.post(f"/v1/releases/{release_id}/promote", json={}) as response:
+            assert response.status == 202
+        await api.until_answered(f"/v1/releases/{release_id}/record")
+        assert await hooked(client) == {"rollback": 403, "rollout": 200, "confirm-promotion": 200}
+        assert await listed(client) == [release_id]

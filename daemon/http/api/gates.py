@@ -14,7 +14,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from config.errors import one_of
-from daemon.errors import InvalidInput
+from daemon.errors import InvalidInput, Unavailable
 from daemon.events import decoding
 from daemon.http import intake
 from daemon.http.api import examples
@@ -123,6 +123,8 @@ class _Gates:
     def __init__(self, ports: ApiPorts) -> None:
         self._desk = Desk(ports.releases, ports.verdicts, ports.waiting)
         self._max_wait_seconds = ports.http.max_wait_seconds
+        self._readiness = ports.readiness
+        self._policies = ports.policies
 
     async def http(self, request: web.Request) -> web.Response:
         """JSON, or the status too."""
@@ -144,10 +146,18 @@ class _Gates:
             raise InvalidInput(f"{kind[:40]!r} is no type of webhook here", path="type", fix=f"use {one_of(flagger.YES)}")
         asked = flagger.read(await intake.raw_body(request))
         if kind == flagger.BEFORE_THE_ATTEMPT:
+            self._check_that_it_could_begin(asked.release)
             return web.Response(text="the watch begins when the canary's analysis does\n")
         told = await self._desk.ask(asked)
         status = HTTPStatus.OK if told.verdict in yes else HTTPStatus.FORBIDDEN
         return web.Response(status=status, text=f"{told.verdict}: {told.reason} (release {told.release})\n")
+
+    def _check_that_it_could_begin(self, release: Release) -> None:
+        """As far as can be told before: what cannot be watched shall not begin. Raises ``InvalidInput``, and ``Unavailable``."""
+        if release.policy not in self._policies:
+            raise InvalidInput(f"no policy {release.policy!r}", path="$.metadata.policy", fix=f"use {one_of(self._policies)}")
+        if broken := [f"{name}: {why}" for name, why in self._readiness().needed.items() if why is not None]:
+            raise Unavailable(f"nothing could be watched now: {broken[0]}")
 
 
 async def _asked(request: web.Request) -> Attempt:

@@ -25,9 +25,9 @@ _LABEL = re.compile(r'\s*(?P<name>[a-z]+)\s*=\s*"(?P<value>[A-Za-z0-9._-]{1,253}
 _NEEDED = ("namespace", "workload")
 _OPTIONAL = ("service", "mesh", "policy", "interval")
 _FIX = f'ask {METRIC}{{namespace="{{{{ namespace }}}}",workload="{{{{ target }}}}"}}'
-_INTERVAL_SECONDS = 60.0
-"""Flagger's own where a Canary says none."""
 _SILENT_INTERVALS = 3
+_SHORTEST_SILENCE_SECONDS = 600.0
+"""Rather is the last verdict told for too long than a bad one forgotten: Flagger looks every few minutes at most."""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,13 +81,14 @@ def read(query: str) -> Question:
     labels = _labels(found["labels"])
     if missing := [name for name in _NEEDED if name not in labels]:
         raise InvalidInput(f"the label {missing[0]} is missing", path="?query", fix=_FIX)
-    interval = duration_seconds(labels["interval"]) if "interval" in labels else _INTERVAL_SECONDS
+    interval = duration_seconds(labels["interval"]) if "interval" in labels else 0.0
     if interval is None:
         raise InvalidInput(f"the label interval is no duration: {labels['interval']!r}", path="?query", fix='write "30s" or "1m"')
     words = {name: labels.get(name) for name in ("mesh", "policy")}
     made = made_of(labels.get("service", labels["workload"]), namespace=labels["namespace"])
     _, release = said_of({}, path="?query", words={**words, **made}, fix=_FIX)
-    return Question(labels=labels, release=release, silence_seconds=_SILENT_INTERVALS * interval)
+    silence_seconds = max(_SHORTEST_SILENCE_SECONDS, _SILENT_INTERVALS * interval)
+    return Question(labels=labels, release=release, silence_seconds=silence_seconds)
 
 
 def probed(*, at: float) -> QueryAnswer:

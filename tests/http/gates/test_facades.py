@@ -85,11 +85,11 @@ async def test_flagger_s_probe_is_answered_and_what_is_no_question_is_refused_as
 
 
 def test_a_question_may_say_service_mesh_policy_and_interval_in_any_order_and_with_blanks() -> None:
-    text = ' verdictd_gate{ policy="strict", workload="shop" ,mesh="edge",service="till",interval="2m",namespace="web", } '
+    text = ' verdictd_gate{ policy="strict", workload="shop" ,mesh="edge",service="till",interval="5m",namespace="web", } '
     question = prometheus.read(text)
     assert (question.release.service, question.release.mesh, question.release.policy) == ("till", "edge", "strict")
-    assert question.silence_seconds == 360.0
-    assert prometheus.read(QUERY).silence_seconds == 180.0
+    assert question.silence_seconds == 900.0
+    assert prometheus.read(QUERY).silence_seconds == 600.0
 
 
 class World:

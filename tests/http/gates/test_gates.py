@@ -101,6 +101,10 @@ async def test_before_flagger_s_rollout_it_is_said_that_it_may_begin_whatever_th
         assert (await ask(api, "/gates/flagger/confirm-rollout", {**HOOK, "checksum": "new"}))[0] == 200
         assert len(api.engine.submitted) == 1
         assert (await ask(api, "/gates/flagger/confirm-rollout", {**HOOK, "metadata": {"verdictd": "{}]"}}))[0] == 400
+        unknown = {**HOOK, "metadata": {"policy": "strict"}}
+        assert (await ask(api, "/gates/flagger/confirm-rollout", unknown))[1]["path"] == "$.metadata.policy"
+        api.components["nats"] = "no write has succeeded for 12 s"
+        assert (await ask(api, "/gates/flagger/confirm-rollout", HOOK))[0] == 503
         assert (await ask(api, "/gates/flagger/pre-rollout", HOOK))[1]["fix"].startswith("use confirm-rollout,")
     assert set(YES) == {"confirm-rollout", "rollout", "confirm-traffic-increase", "confirm-promotion", "rollback"}
 

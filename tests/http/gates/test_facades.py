@@ -15,7 +15,7 @@ from daemon.http.gates import kayenta, prometheus
 from daemon.http.gates.asking import Attempt, Desk, Word
 from daemon.http.gates.current import Current
 from daemon.http.waiting import Waiting
-from daemon.model import Release, Stage
+from daemon.model import Release, ReleaseView, Stage
 from tests.hand.api import NOW, Api, Engine, ports_of, release, serving, verdict
 from tests.http.gates.test_gates import SECRET, WriteGate, found, gate
 
@@ -92,12 +92,21 @@ def test_a_question_may_say_service_mesh_policy_and_interval_in_any_order_and_wi
     assert prometheus.read(QUERY).silence_seconds == 600.0
 
 
+class Unhurried(Engine):
+    """It takes its turns to keep a release, as the engine does."""
+
+    async def submit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> ReleaseView:
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await super().submit(release, release_id=release_id, announced_at=announced_at)
+
+
 class World:
     """A gate whose clock is the test's."""
 
     def __init__(self) -> None:
         self.now = NOW
-        self.engine = Engine()
+        self.engine = Unhurried()
         ports = ports_of(self.engine, http=NotImplemented)
         self.current = Current(Desk(ports.releases, ports.verdicts, Waiting()), now=lambda: self.now)
 

@@ -14,10 +14,11 @@ from config.settings import Gate, Gates, Http
 from daemon.errors import Elsewhere, Unavailable
 from daemon.http.api.gates import STATUSES
 from daemon.http.gates import access
-from daemon.http.gates.asking import Word
+from daemon.http.gates.asking import Desk, Word
 from daemon.http.gates.flagger import YES
+from daemon.http.waiting import Waiting
 from daemon.model import Outcome, Verdict
-from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, verdict
+from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, verdict, view
 
 SECRET = "shared with the controller"
 QUESTION = {"attempt": "shop/7c9d5f", "verdictd": RELEASE}
@@ -165,6 +166,15 @@ async def test_a_verdict_is_waited_for_as_long_as_is_asked_and_let_go_when_the_d
         await engine.waited_for.wait()
         group.create_task(api.server.__aexit__(None, None, None))
         assert (await let_go)[0] == 202
+
+
+async def test_while_the_daemon_stops_nothing_is_waited_for() -> None:
+    waiting = Waiting()
+    waiting.close()
+    engine = Engine(releases={"shop-1": view("shop-1")})
+    async with asyncio.timeout(20):
+        told = await Desk(engine, engine, waiting).known("shop-1", wait_seconds=3600.0)
+    assert told.verdict is Word.PENDING
 
 
 @pytest.mark.parametrize("path", ["/gates/http?answer=status", "/gates/argo", "/gates/flagger/rollback", "/gates/flagger/rollout"])

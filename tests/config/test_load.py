@@ -66,7 +66,7 @@ def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
     ("text", "path", "message", "fix"),
     [
         ("htp: {}", "htp", "is not a known key", "did you mean http?"),
-        ("zzz: 1", "zzz", "is not a known key", "remove it; known here: cluster, hooks, http"),
+        ("zzz: 1", "zzz", "is not a known key", "remove it; known here: cluster, gates, hooks, http"),
         ("http: {Listen: x}", "http.Listen", "is not a known key", "did you mean listen?"),
         ("cluster: 12", "cluster", "12 is not text", 'write it in quotes: "12"'),
         ('cluster: "a\\n"', "cluster", '"a\\n" has a form that cannot be used', "use 1 to 63 letters"),

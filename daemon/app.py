@@ -135,6 +135,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 event_log=bus.event_log,
                 hooks=settings.hooks,
                 gates=settings.gates,
+                cluster=settings.cluster,
                 policies=sorted({"default", *settings.policies}),
                 now=clock.now,
                 metrics=metrics,

@@ -98,6 +98,7 @@ class ApiPorts:
         hooks: by name.
         gates: who may ask at which.
         policies: their names.
+        cluster: the daemon's own.
         now: seconds since 1970.
     """
 
@@ -112,6 +113,7 @@ class ApiPorts:
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     gates: Gates = field(default_factory=Gates)
     policies: Sequence[str] = ("default",)
+    cluster: str = "default"
     now: Callable[[], float] = time.time
     waiting: Waiting = field(default_factory=Waiting)
 

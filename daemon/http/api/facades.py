@@ -30,7 +30,7 @@ _KAYENTA = "/gates/kayenta"
 
 def endpoints(ports: ApiPorts) -> Sequence[Endpoint]:
     """One question of Prometheus' API, and five of Kayenta's."""
-    desk = Desk(ports.releases, ports.verdicts, ports.waiting)
+    desk = Desk(ports.releases, ports.verdicts, ports.waiting, cluster=ports.cluster)
     return [_of_prometheus(ports, desk), *_of_kayenta(ports, _Kayenta(ports, desk))]
 
 
@@ -160,9 +160,9 @@ class _Kayenta:
             raise NotFound(f"no policy {config[:63]!r}; policies are named under policies in the settings")
         application, parent = request.query.get(_APPLICATION, ""), request.query.get(_PARENT)
         body = await intake.raw_body(request)
-        asked, execution_id = kayenta.read(body, config=config, application=application, parent=parent or None)
-        await self._desk.ask(asked)
-        return reply(kayenta.Started(canary_execution_id=execution_id))
+        asked, between = kayenta.read(body, config=config, application=application, parent=parent or None)
+        told = await self._desk.ask(asked)
+        return reply(kayenta.Started(canary_execution_id=kayenta.execution_name(told.release, between=between)))
 
     async def execution(self, request: web.Request) -> web.Response:
         """How it stands."""

@@ -121,7 +121,7 @@ class _Gates:
     """The handlers."""
 
     def __init__(self, ports: ApiPorts) -> None:
-        self._desk = Desk(ports.releases, ports.verdicts, ports.waiting)
+        self._desk = Desk(ports.releases, ports.verdicts, ports.waiting, cluster=ports.cluster)
         self._max_wait_seconds = ports.http.max_wait_seconds
         self._readiness = ports.readiness
         self._policies = ports.policies

@@ -48,10 +48,10 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A release, and its id."""
+    """A release, and what names the attempt among those of its service in its cluster."""
 
     release: Release
-    release_id: str
+    key: str
 
 
 def attempt(ours: object, *, key: str, path: str, words: dict[str, object], fix: str) -> Attempt:
@@ -59,7 +59,7 @@ def attempt(ours: object, *, key: str, path: str, words: dict[str, object], fix:
 
     Args:
         ours: the fields of a release, as an object or as JSON in a string.
-        key: names the attempt among those of its service.
+        key: names the attempt among those of its service in its cluster.
         path: where ``ours`` stands in what was sent.
         words: what else is said of the release; ``ours`` goes before it.
         fix: how whoever asks is made to say it.
@@ -68,14 +68,17 @@ def attempt(ours: object, *, key: str, path: str, words: dict[str, object], fix:
         InvalidInput: with every fault, its path and how to mend it.
     """
     _, release = said_of(ours, path=path, words=words, fix=fix)
-    event_id = msgspec.json.encode((release.namespace, release.service, key)).decode()
-    return Attempt(release=release, release_id=names.new_release_id(release.service, origin=origin("/gates", event_id)))
+    return Attempt(release=release, key=key)
 
 
 class Desk:
-    """Where the gates ask, through the engine's ports."""
+    """Where the gates ask, through the engine's ports.
 
-    def __init__(self, releases: ReleaseService, verdicts: Verdicts, waiting: Waiting) -> None:
+    Daemons of several clusters may share a broker, and the same attempt may be made in each: ``cluster`` tells them apart.
+    """
+
+    def __init__(self, releases: ReleaseService, verdicts: Verdicts, waiting: Waiting, *, cluster: str) -> None:
+        self._cluster = cluster
         self.releases = releases
         self._verdicts = verdicts
         self._waiting = waiting
@@ -87,16 +90,19 @@ class Desk:
             InvalidInput: it cannot be watched.
             Unavailable: the daemon is full, stopping, cannot keep the release now, or the release is another verdictd's.
         """
+        release = asked.release
+        event_id = msgspec.json.encode((self._cluster, release.namespace, release.service, asked.key)).decode()
+        release_id = names.new_release_id(release.service, origin=origin("/gates", event_id))
         try:
-            return await self.known(asked.release_id, wait_seconds=wait_seconds)
+            return await self.known(release_id, wait_seconds=wait_seconds)
         except NotFound:
-            await self.begin(asked)
-            return await self.known(asked.release_id, wait_seconds=wait_seconds)
+            await self.begin(release, release_id=release_id)
+            return await self.known(release_id, wait_seconds=wait_seconds)
 
-    async def begin(self, asked: Attempt) -> None:
+    async def begin(self, release: Release, *, release_id: str) -> None:
         """Begin watching, or nothing where it is being watched. Raises as ``ask``."""
         try:
-            await self.releases.submit(asked.release, release_id=asked.release_id)
+            await self.releases.submit(release, release_id=release_id)
         except (Refused, Elsewhere) as error:  # full, or not ours: the same question may be answered later, or elsewhere
             raise Unavailable(str(error)) from error
 

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 from daemon import names
 from daemon.http import paging
-from daemon.http.gates.asking import Attempt, Desk, Told
+from daemon.http.gates.asking import Desk, Told
 from daemon.model import Release, ReleaseView
 
 _MOST_SERVICES: Final = 10_000
@@ -42,7 +42,7 @@ class Current:
                 release_id = newest.id
             else:
                 release_id = names.new_release_id(release.service)
-                await self._desk.begin(Attempt(release=release, release_id=release_id))
+                await self._desk.begin(release, release_id=release_id)
         return await self._desk.known(release_id)
 
     async def _newest(self, release: Release) -> ReleaseView | None:

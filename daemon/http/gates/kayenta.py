@@ -134,8 +134,8 @@ class ExecutionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     result: ExecutionResult | None = None
 
 
-def read(body: bytes, *, config: str, application: str, parent: str | None) -> tuple[Attempt, str]:
-    """The attempt that is to be judged, and by which name it is asked about.
+def read(body: bytes, *, config: str, application: str, parent: str | None) -> tuple[Attempt, int]:
+    """The attempt that is to be judged, and the score of a verdict to hold.
 
     Args:
         config: the policy.
@@ -159,7 +159,12 @@ def read(body: bytes, *, config: str, application: str, parent: str | None) -> t
     ours: object = (experiment.extended_scope_params or {}).get("verdictd") or {}
     path = f"{here}.experimentScope"
     asked = attempt(ours, key=_key(pair, parent=parent), path=path, words=words, fix="write the release's fields as JSON")
-    return asked, f"{asked.release_id}.{_between(execution.thresholds)}"
+    return asked, _between(execution.thresholds)
+
+
+def execution_name(release_id: str, *, between: int) -> str:
+    """By which name an execution is asked about."""
+    return f"{release_id}.{between}"
 
 
 def execution_of(text: str) -> tuple[str, int]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from config.settings import Gates
 from daemon.errors import Elsewhere, Unavailable
 from daemon.http.gates import kayenta, prometheus
-from daemon.http.gates.asking import Attempt, Desk, Word
+from daemon.http.gates.asking import Desk, Word
 from daemon.http.gates.current import Current
 from daemon.http.waiting import Waiting
 from daemon.model import Release, ReleaseView, Stage
@@ -108,7 +108,7 @@ class World:
         self.now = NOW
         self.engine = Unhurried()
         ports = ports_of(self.engine, http=NotImplemented)
-        self.current = Current(Desk(ports.releases, ports.verdicts, Waiting()), now=lambda: self.now)
+        self.current = Current(Desk(ports.releases, ports.verdicts, Waiting(), cluster="prod"), now=lambda: self.now)
 
     async def ask(self, about: Release | None = None) -> str:
         return (await self.current.ask(about or release(), silence_seconds=60.0)).release
@@ -142,7 +142,7 @@ async def test_who_names_no_attempt_joins_a_release_that_another_has_begun_and_t
     assert len(together) == len(world.engine.submitted) == 1
     world.end(together.pop())
     world.now += 100.0
-    await Desk(world.engine, world.engine, Waiting()).begin(Attempt(release=release(), release_id="shop-2"))
+    await Desk(world.engine, world.engine, Waiting(), cluster="prod").begin(release(), release_id="shop-2")
     world.engine.releases["shop-2"] = replace(world.engine.releases["shop-2"], submitted_at=world.now)
     assert await world.ask() == "shop-2"
 
@@ -304,5 +304,6 @@ async def test_to_ask_by_get_needs_the_secret_too_and_no_page_of_another_site_ma
 def test_the_score_to_hold_is_more_than_marginal_which_one_client_takes_for_a_failure() -> None:
     for marginal, between in ((75.0, 76), (75.9, 76), (0.5, 1)):
         document = json.dumps(execution(marginal=marginal)).encode()
-        _, name = kayenta.read(document, config="default", application="shop", parent=None)
-        assert kayenta.execution_of(name)[1] == between
+        _, held = kayenta.read(document, config="default", application="shop", parent=None)
+        assert held == between
+        assert kayenta.execution_of(kayenta.execution_name("shop-1", between=held)) == ("shop-1", between)

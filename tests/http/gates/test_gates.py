@@ -14,11 +14,11 @@ from config.settings import Gate, Gates, Http
 from daemon.errors import Elsewhere, Unavailable
 from daemon.http.api.gates import STATUSES
 from daemon.http.gates import access
-from daemon.http.gates.asking import Desk, Word
+from daemon.http.gates.asking import Attempt, Desk, Word
 from daemon.http.gates.flagger import YES
 from daemon.http.waiting import Waiting
 from daemon.model import Outcome, Verdict
-from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, verdict, view
+from tests.hand.api import RELEASE, TOKEN, Api, Engine, release, serving, verdict, view
 
 SECRET = "shared with the controller"
 QUESTION = {"attempt": "shop/7c9d5f", "verdictd": RELEASE}
@@ -168,12 +168,19 @@ async def test_a_verdict_is_waited_for_as_long_as_is_asked_and_let_go_when_the_d
         assert (await let_go)[0] == 202
 
 
+async def test_the_same_attempt_in_two_clusters_is_two_releases() -> None:
+    engine = Engine()
+    asked = Attempt(release=release(), key="7c9d5f")
+    told = [await Desk(engine, engine, Waiting(), cluster=cluster).ask(asked) for cluster in ("east", "west", "east")]
+    assert told[0].release == told[2].release != told[1].release
+
+
 async def test_while_the_daemon_stops_nothing_is_waited_for() -> None:
     waiting = Waiting()
     waiting.close()
     engine = Engine(releases={"shop-1": view("shop-1")})
     async with asyncio.timeout(20):
-        told = await Desk(engine, engine, waiting).known("shop-1", wait_seconds=3600.0)
+        told = await Desk(engine, engine, waiting, cluster="prod").known("shop-1", wait_seconds=3600.0)
     assert told.verdict is Word.PENDING
 
 

@@ -25,7 +25,7 @@ RUN python -m venv /opt/build \
  && PIP_REQUIRE_HASHES=0 pip --python /opt/venv/bin/python install --no-index --no-deps /opt/wheels/*.whl
 
 # Our own wheel is built without a network and installed without one.
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY config config
 COPY analyzers analyzers
 COPY daemon daemon

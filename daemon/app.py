@@ -46,10 +46,18 @@ EXIT_UNAVAILABLE = 69
 EXIT_DEFECT = 70
 
 
-def run(settings: Settings) -> int:
-    """Run until SIGTERM, SIGINT or SIGHUP. Returns the process's exit code; what went wrong is said in the log."""
+def run(settings: Settings, *, file: str | None = None) -> int:
+    """Run until SIGTERM, SIGINT or SIGHUP. Returns the process's exit code; what went wrong is said in the log.
+
+    ``file``: where the settings were read from, for the log.
+    """
     logs.set_up(level=settings.log_level)
-    log.info("starting", extra={"version": __version__, "cluster": settings.cluster, "http": settings.http.listen})
+    log.info(
+        "starting",
+        extra={"version": __version__, "cluster": settings.cluster, "http": settings.http.listen, "settings": file or "defaults"},
+    )
+    if not settings.meshes:
+        log.warning("nothing can be watched: no mesh is configured", extra={"fix": "see verdictd check --example settings"})
     interpreter.settle()
     try:
         asyncio.run(_serve_until_told(settings))

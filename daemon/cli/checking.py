@@ -7,6 +7,7 @@ import argparse
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,11 @@ def run(options: argparse.Namespace) -> Exit:
     if options.schema is not None:
         print(rendering.as_indented_json(schema(options.schema)))
         return Exit.OK
+    if options.example is not None:
+        print(example(options.example), end="")
+        return Exit.OK
     if not options.files:
-        problem = Fault(path="FILE", message="is missing", fix="name files to check, or use --schema")
+        problem = Fault(path="FILE", message="is missing", fix="name files to check, or use --schema or --example")
         raise ConfigError((problem,), source="verdictd check")
     code = Exit.OK
     for found in (one for name in options.files for one in _all_checked(name, options.kind)):
@@ -70,6 +74,11 @@ def schema(kind: str) -> dict[str, Any]:
 
         return settings_schema()
     return policy_schema() if kind == "policy" else json_schema(Release, title="verdictd release")
+
+
+def example(kind: str) -> str:
+    """A file of that kind for a person to begin with, as YAML with comments: settings, policy or release."""
+    return (resources.files("daemon.cli") / "examples" / f"{kind}.yaml").read_text(encoding="utf-8")
 
 
 def _all_checked(name: str, kind: str | None) -> Iterator[_Checked]:

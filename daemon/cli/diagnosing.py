@@ -15,6 +15,7 @@ from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import load_release, refused
 from daemon.cli.rendering import ProgressLine
+from daemon.cli.settingsfile import settings_file
 from daemon.doctor.diagnosis import Diagnosis, Findings
 from daemon.doctor.examination import Examination
 from daemon.doctor.routes import Case, case_of
@@ -24,7 +25,7 @@ from daemon.settings import load_settings
 
 def run(options: argparse.Namespace) -> Exit:
     """The command: 0 nothing is wrong, 65 something is."""
-    config = options.config or os.environ.get("VERDICTD_CONFIG")
+    config = settings_file(options.config, environ=os.environ)
     settings = load_settings(config, environ=os.environ)
     # What the parts would log is among what they are asked for.
     logging.getLogger("daemon").addHandler(logging.NullHandler())

@@ -1,11 +1,11 @@
 """The options of the commands that run the daemon or speak to it, and of the one that acts in its place.
 
-Their exit codes are what pipelines read, so each says its own below its help. Nothing is imported here but argparse, as in
-``parser``.
+Their exit codes are what pipelines read, so each says its own below its help. Nothing heavy is imported here, as in ``parser``.
 """
 
 from daemon.cli import options
 from daemon.cli.options import DEFECT, OF_THE_API, Commands, Parser
+from daemon.cli.settingsfile import DEFAULT
 
 _OF_A_VERDICT = (
     "Exits 0 promote, 1 rollback (also one that was observed only: stderr says that the canary keeps its traffic), "
@@ -26,7 +26,7 @@ def run(commands: "Commands[Parser]") -> None:
         f"69 the broker, the credentials or the address to listen on cannot be had, {DEFECT}.",
     )
     parser.set_defaults(module="running")
-    parser.add_argument("--config", metavar="FILE", help="settings, YAML or JSON (default: $VERDICTD_CONFIG, else the defaults)")
+    parser.add_argument("--config", metavar="FILE", help=f"settings, YAML or JSON (default: {DEFAULT}, else the defaults)")
     parser.add_argument("--policies", metavar="DIR", help="a folder of policies; a file's name is the policy's")
     parser.add_argument("--nats", metavar="URL", help="nats://..., or embedded")
     parser.add_argument("--http-listen", metavar="HOST:PORT", help="where the API listens; port 0 takes a free one")
@@ -146,7 +146,7 @@ def restore(commands: "Commands[Parser]") -> None:
 
 
 def _steering_options(parser: Parser) -> None:
-    parser.add_argument("--config", metavar="FILE", help="settings (default: $VERDICTD_CONFIG, else Istio through the kubeconfig)")
+    parser.add_argument("--config", metavar="FILE", help=f"settings (default: {DEFAULT}, else Istio through the kubeconfig)")
     parser.add_argument("--kubeconfig", metavar="FILE", help="default: what the settings say, else $KUBECONFIG, ~/.kube/config")
     parser.add_argument("--context", help="context of the kubeconfig")
     parser.add_argument("--mesh", help="name of a configured mesh; needed when there are several")
@@ -162,7 +162,7 @@ def doctor(commands: "Commands[Parser]") -> None:
         f"{DEFECT}.",
     )
     parser.set_defaults(module="diagnosing")
-    parser.add_argument("--config", metavar="FILE", help="settings, YAML or JSON (default: $VERDICTD_CONFIG, else the defaults)")
+    parser.add_argument("--config", metavar="FILE", help=f"settings, YAML or JSON (default: {DEFAULT}, else the defaults)")
     parser.add_argument(
         "--release",
         metavar="FILE",

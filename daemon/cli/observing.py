@@ -17,6 +17,7 @@ from daemon.aio.clock import SystemClock
 from daemon.armpods import PodsByArm
 from daemon.cli.releasefile import load_release
 from daemon.cli.rendering import ProgressLine
+from daemon.cli.settingsfile import settings_file
 from daemon.cli.steering import mesh_of
 from daemon.clusters import KubeClients
 from daemon.errors import InvalidInput, VerdictdError
@@ -39,7 +40,7 @@ def observed(options: argparse.Namespace) -> tuple[Service, Policy]:
         ConfigError: the settings or the release cannot be used.
         InvalidInput: nothing was seen, with the reason.
     """
-    config = options.config or os.environ.get("VERDICTD_CONFIG")
+    config = settings_file(options.config, environ=os.environ)
     if config is None:
         problem = Fault(path="--config", message="is missing", fix="name the settings that say where the telemetry is")
         raise ConfigError((problem,), source="verdictd plan")

@@ -124,7 +124,7 @@ def check(commands: "Commands[Parser]") -> None:
     """Documents."""
     parser = commands.add_parser(
         "check",
-        help="check settings, policies, releases and recordings, or print schemas",
+        help="check settings, policies, releases and recordings, or print schemas and examples",
         epilog=f"Exits 0 every file can be used, 64 one or more cannot, {DEFECT}.",
     )
     parser.set_defaults(module="checking")
@@ -135,6 +135,7 @@ def check(commands: "Commands[Parser]") -> None:
         help="what the files are (default: seen from their names and keys)",
     )
     parser.add_argument("--schema", choices=("settings", "policy", "release"), help="print the JSON Schema and exit")
+    parser.add_argument("--example", choices=("settings", "policy", "release"), help="print a file to begin with and exit")
     parser.add_argument("--json", action="store_true", help="one line of JSON a file")
 
 

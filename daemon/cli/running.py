@@ -13,6 +13,7 @@ from config.load import load_policies
 from config.settings import Settings
 from daemon import settings as known
 from daemon.cli.exits import Exit
+from daemon.cli.settingsfile import settings_file
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     from daemon import app
 
     try:
-        return app.run(settings)
+        return app.run(settings, file=settings_file(options.config, environ=os.environ))
     except Exception:
         log.exception("ended by a defect of verdictd")
         return Exit.DEFECT
@@ -35,7 +36,7 @@ def settings_of(options: argparse.Namespace, *, environ: Mapping[str, str]) -> S
     # An option is the strongest form of its variable; JSON text keeps YAML from reading a number into it.
     environ = {**environ, **{name: json.dumps(value, ensure_ascii=False) for name, value in given.items()}}
     try:
-        settings = known.load_settings(options.config or environ.get("VERDICTD_CONFIG"), environ=environ)
+        settings = known.load_settings(settings_file(options.config, environ=environ), environ=environ)
     except ConfigError as error:
         raise _by_option(error, {name: _overrides(options)[name][0] for name in given}) from error
     if options.policies is None:

@@ -15,6 +15,7 @@ from config.errors import ConfigError, Fault
 from config.settings import Mesh, Settings
 from daemon import names
 from daemon.cli.releasefile import refused
+from daemon.cli.settingsfile import settings_file
 from daemon.clusters import KubeClients
 from daemon.engine.fanout import Clusters
 from daemon.errors import InvalidInput
@@ -24,8 +25,8 @@ from daemon.settings import load_settings
 
 
 def settings_of(options: argparse.Namespace) -> Settings | None:
-    """The settings that are named; null where none are. Raises ``ConfigError``."""
-    config = options.config or os.environ.get("VERDICTD_CONFIG")
+    """The settings that are named or found; null where none are. Raises ``ConfigError``."""
+    config = settings_file(options.config, environ=os.environ)
     return None if config is None else load_settings(config, environ=os.environ)
 
 

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from daemon.cli import main
+from config.load import policy_of
+from config.policy import Policy
+from daemon.cli import checking, main
 from daemon.cli.checking import schema
 
 GOOD = {
@@ -73,3 +76,16 @@ def test_every_field_of_a_release_is_described() -> None:
     for name in ("Release", "ArmSpec"):
         fields = schema("release")["$defs"][name]["properties"]
         assert [key for key, field in fields.items() if not field.get("description")] == []
+
+
+@pytest.mark.parametrize("kind", ["settings", "policy", "release"])
+def test_what_it_gives_to_begin_with_it_takes_as_usable(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--example", kind]) == 0
+    file = tmp_path / "example.yaml"
+    file.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: a usable {kind} file\n"
+
+
+def test_the_figures_of_the_example_of_a_policy_are_the_defaults() -> None:
+    assert policy_of(yaml.safe_load(checking.example("policy")), source="example") == Policy()

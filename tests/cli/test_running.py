@@ -8,7 +8,7 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import Settings
 from daemon import app
-from daemon.cli import main
+from daemon.cli import main, settingsfile
 from daemon.cli.parser import build
 from daemon.cli.running import settings_of
 
@@ -31,6 +31,27 @@ def test_the_file_can_be_named_by_a_variable(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("cluster: eu", encoding="utf-8")
     assert settings_of(build().parse_args(["run"]), environ={"VERDICTD_CONFIG": str(file)}).cluster == "eu"
+
+
+def test_a_file_that_lies_where_people_put_it_is_read_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = tmp_path / "etc" / "verdictd.yaml"
+    monkeypatch.setattr(settingsfile, "PLACES", ("verdictd.yaml", str(system)))
+    monkeypatch.chdir(tmp_path)
+    assert settings_of(build().parse_args(["run"]), environ={}).cluster == "default"
+    system.parent.mkdir()
+    system.write_text("cluster: system", encoding="utf-8")
+    assert settings_of(build().parse_args(["run"]), environ={}).cluster == "system"
+    (tmp_path / "verdictd.yaml").write_text("cluster: here", encoding="utf-8")
+    assert settings_of(build().parse_args(["run"]), environ={}).cluster == "here"
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml: \$: cannot be read"):  # a slip is no reason to read another
+        settings_of(build().parse_args(["run", "--config", "nowhere.yaml"]), environ={})
+
+
+def test_one_that_lies_there_and_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "verdictd.yaml").symlink_to("away.yaml")
+    with pytest.raises(ConfigError, match=r"verdictd\.yaml: \$: cannot be read"):
+        settings_of(build().parse_args(["run"]), environ={})
 
 
 def test_policies_of_a_folder_join_those_of_the_file(tmp_path: Path) -> None:
@@ -59,7 +80,7 @@ def test_a_wrong_option_is_refused_by_its_own_name() -> None:
 def test_a_defect_of_the_daemon_is_70_and_its_traceback_is_in_the_log(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(_settings: Settings) -> int:
+    def broken(_settings: Settings, *, file: str | None) -> int:
         raise ExceptionGroup("the daemon's tasks", [ZeroDivisionError("x")])
 
     monkeypatch.setattr(app, "run", broken)

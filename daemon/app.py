@@ -31,7 +31,7 @@ from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.gates import access
 from daemon.http.guard import read_token
 from daemon.http.hooks.configured import read_secrets
-from daemon.http.metrics import Metrics
+from daemon.http.metrics.meter import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import why_observed_only
 from daemon.ports.telemetry import Telemetry

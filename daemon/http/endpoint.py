@@ -15,7 +15,7 @@ from aiohttp import web
 from config.settings import Gates, Hook, Http
 from daemon.http.bounds import BoundOf
 from daemon.http.guard import Guard
-from daemon.http.metrics import Metrics
+from daemon.http.metrics.meter import Metrics
 from daemon.http.problems import Handler
 from daemon.http.waiting import Waiting
 from daemon.ports.events import DeadLetters, EventLog

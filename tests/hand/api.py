@@ -14,7 +14,7 @@ from daemon.errors import NotFound, Refused
 from daemon.http.api import GROUPS
 from daemon.http.capacity import Capacity
 from daemon.http.endpoint import ApiPorts, Components, Group
-from daemon.http.metrics import Metrics
+from daemon.http.metrics.meter import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
 from daemon.ports.events import DeadLetter, IncomingEvent

@@ -10,7 +10,7 @@ import pytest
 from daemon.aio.clock import SystemClock
 from daemon.bus.opening import Bus, open_bus
 from daemon.engine.engine import Engine
-from daemon.http.metrics import Metrics
+from daemon.http.metrics.meter import Metrics
 from daemon.model import Stage, Verdict
 from tests.bus.test_publisher import published
 from tests.hand.broker import Broker, nats_server

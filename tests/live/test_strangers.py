@@ -10,7 +10,7 @@ import pytest
 
 from daemon.bus.opening import Bus, open_bus
 from daemon.engine.engine import Engine
-from daemon.http.metrics import Metrics
+from daemon.http.metrics.meter import Metrics
 from tests.bus import raw
 from tests.bus.test_eventsource import announce, dead_letters
 from tests.bus.test_strangers import BODIES

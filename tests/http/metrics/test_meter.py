@@ -7,7 +7,7 @@ import msgspec
 from analyzers.counts import Arm
 from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
-from daemon.http.metrics import Metrics
+from daemon.http.metrics.meter import Metrics
 from daemon.model import Cadence, Outcome, Reading, Signal, TimedStep, Watch
 from tests.hand.api import release, verdict
 

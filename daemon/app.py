@@ -7,7 +7,7 @@ are answered from the first second; ``/readyz`` says what is still missing.
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from config.errors import ConfigError
 from config.policy import Policy
 from config.settings import Settings
 from daemon import __version__, connectors, logs
-from daemon.aio import interpreter
+from daemon.aio import interpreter, looplag
 from daemon.aio.clock import Clock, SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import until_set
@@ -31,6 +31,7 @@ from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.gates import access
 from daemon.http.guard import read_token
 from daemon.http.hooks.configured import read_secrets
+from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import why_observed_only
@@ -128,7 +129,12 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         ports = _ports(settings, bus=bus, connected=connected, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics)
         engine = Engine(ports)
         metrics.watch_nats(
-            connected=lambda: bus.ready, last_write_at=lambda: bus.pulse.standing.last_success_at, lost=lambda: bus.lost
+            Broker(
+                connected=lambda: bus.ready,
+                last_write_at=lambda: bus.pulse.standing.last_success_at,
+                lost=lambda: bus.lost,
+                rejected=lambda: bus.dead_letters.kept,
+            )
         )
 
         def readiness() -> Components:
@@ -155,18 +161,20 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
         log.info(
             "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}
         )
-        await _run_until(stop, engine)
+        await _run_until(stop, engine, lagged=metrics.lagged)
     log.info("stopped")
 
 
-async def _run_until(stop: asyncio.Event, engine: Engine) -> None:
+async def _run_until(stop: asyncio.Event, engine: Engine, *, lagged: Callable[[float], None]) -> None:
     async with asyncio.TaskGroup() as group:
+        lag = group.create_task(looplag.measured(lagged), name="loop lag")
         running = group.create_task(engine.run(), name="engine")
         asked = group.create_task(stop.wait(), name="stop")
         await asyncio.wait([running, asked], return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         log.info("stopping")
         engine.stop()
+        lag.cancel()
 
 
 async def _open_meshes(settings: Settings, kubes: KubeClients) -> dict[str, Mesh]:

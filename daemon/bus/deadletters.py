@@ -32,6 +32,8 @@ class NatsDeadLetters:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.kept = 0
+        """How many were acknowledged."""
 
     async def keep(self, letter: DeadLetter) -> None:
         """Publish it; see ``ports.events.DeadLetters``. Raises ``Unavailable`` and ``TimedOut`` when that is not acknowledged."""
@@ -53,6 +55,7 @@ class NatsDeadLetters:
             await self._connection.jetstream.publish(
                 subjects.REJECTED_SUBJECT, data, timeout=WRITE_SECONDS, stream=subjects.REJECTED, headers=headers
             )
+        self.kept += 1
 
 
 def letter_of(message: Msg, reason: str) -> DeadLetter:

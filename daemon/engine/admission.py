@@ -78,6 +78,7 @@ class Admission:
         await self._keep(session)
         log.info("submitted", extra={"service": release.service, "namespace": release.namespace, "mesh": session.release.mesh})
         self._registry.put(session)
+        self._ports.meter.admitted(release_id, session.release)
         if self._supervisor.supersede_rivals(session):
             self._supervisor.begin(release_id)
 

@@ -214,6 +214,7 @@ class Engine:
     def _leave(self, release_id: str) -> None:
         """The release is another verdictd's: nothing more is done about it here."""
         session = self._registry.leave(release_id)
+        self._ports.meter.left(release_id)
         if session is not None and self._at_work is not None:
             self._at_work.supervisor.leave(session)
 

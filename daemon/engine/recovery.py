@@ -59,6 +59,7 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
             ports.meter.failed("recovery", VerdictdError(gone))
             continue
         registry.put(session)
+        ports.meter.admitted(session.release_id, session.release)
         supervisor.supersede_rivals(session)
         if session.stage is Stage.WATCHING and _split(ports, session) != session.split:
             # What was folded so far and what would follow cannot be compared: no evidence either way.

@@ -110,6 +110,7 @@ class Ticker:
         due = self._registry.sampled(self._meshes)
         if not due:
             self.standing.rests()
+            self._meter.rests(self.name)
             return
         began = self._clock.monotonic()
         readings = await self._read([self._watch(session) for session in due])

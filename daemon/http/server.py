@@ -17,7 +17,7 @@ from config import address
 from config.address import Address
 from config.settings import Http
 from daemon.errors import Unavailable
-from daemon.http import bounds, guard, openapi
+from daemon.http import bounds, guard, measuring, openapi
 from daemon.http.api import GROUPS
 from daemon.http.bounds import BoundOf
 from daemon.http.capacity import ACCEPTED_AT_ONCE, Capacity
@@ -43,7 +43,8 @@ def create_app(ports: ApiPorts, *, groups: Sequence[Group] = GROUPS) -> web.Appl
     guarded = guard.middleware(lambda request: guards.get(request.match_info.route), token=token)
     of_routes: dict[web.AbstractRoute, BoundOf] = {}
     bounded = bounds.middleware(lambda request: of_routes.get(request.match_info.route, _unbounded)(request))
-    app = web.Application(client_max_size=ports.http.max_body_bytes, middlewares=[problems, bounded, guarded])
+    measured = measuring.middleware(ports.metrics.answered)
+    app = web.Application(client_max_size=ports.http.max_body_bytes, middlewares=[measured, problems, bounded, guarded])
     table = [(group, group.endpoints(ports)) for group in groups]
     app[openapi.DOCUMENT] = openapi.document(table)
     for endpoint in (one for _, of_group in table for one in of_group):

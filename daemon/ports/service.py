@@ -83,16 +83,28 @@ class Feed(Protocol):
 class Meter(Protocol):
     """Where the engine's measurements go."""
 
+    def admitted(self, release_id: str, release: Release) -> None:
+        """A release is watched from now on, or again after a restart."""
+        ...
+
+    def left(self, release_id: str) -> None:
+        """A release is another daemon's, and not watched here any more."""
+        ...
+
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         """A release has been sampled and judged (ruling is null when there was nothing to judge yet)."""
         ...
 
     def ended(self, release: Release, verdict: Verdict, marks: Sequence[TimedStep]) -> None:
-        """A release has its verdict, done and published; its series may go."""
+        """A release has its verdict, done and published."""
         ...
 
     def round(self, telemetry: str, *, releases: int, sampling_seconds: float, judging_seconds: float) -> None:
         """A tick of all releases on one telemetry source has been done."""
+        ...
+
+    def rests(self, telemetry: str) -> None:
+        """No release is on that telemetry source: there is nothing to read."""
         ...
 
     def cadence(self, telemetry: str, cadence: Cadence) -> None:

@@ -81,6 +81,7 @@ async def test_nothing_is_read_when_nothing_is_watched() -> None:
     await shop.ticker.tick()
     assert shop.scene.telemetry.asked == []
     assert shop.scene.meter.rounds == 0
+    assert shop.scene.meter.pauses == 1
 
 
 async def test_a_decision_is_handed_on_in_the_same_tick() -> None:

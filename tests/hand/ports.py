@@ -222,11 +222,23 @@ class MemoryMeter:
     def __init__(self) -> None:
         self.ticks: list[Ruling | None] = []
         self.ends: list[Verdict] = []
+        self.begun: list[str] = []
+        self.gone: list[str] = []
         self.failures: list[tuple[str, Exception]] = []
         self.cadences: list[Cadence] = []
         self.rounds = 0
         self.answers = 0
         self.undos = 0
+        self.pauses = 0
+
+    def admitted(self, release_id: str, release: Release) -> None:
+        self.begun.append(release_id)
+
+    def left(self, release_id: str) -> None:
+        self.gone.append(release_id)
+
+    def rests(self, telemetry: str) -> None:
+        self.pauses += 1
 
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         self.ticks.append(ruling)

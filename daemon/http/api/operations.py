@@ -17,7 +17,6 @@ from daemon.http.guard import Open
 from daemon.http.openapi import DOCUMENT
 from daemon.http.paging import in_turns
 from daemon.http.problems import Handler
-from daemon.model import Stage
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,10 +81,8 @@ class _Operations:
         """
         async with self._one_scrape:
             # The service belongs to the event loop: it is asked here, and only the numbers go to the thread.
-            counts = dict.fromkeys(Stage, 0)
-            async for view in in_turns(self._ports.releases.views()):
-                counts[view.stage] += 1
-            self._ports.metrics.set_stages(counts)
+            stages = {view.id: view.stage async for view in in_turns(self._ports.releases.views())}
+            self._ports.metrics.set_stages(stages)
             found = self._ports.readiness()
             self._ports.metrics.set_components({name: why is None for name, why in {**found.needed, **found.helpful}.items()})
             encoder, content_type = choose_encoder(request.headers.get("Accept", ""))

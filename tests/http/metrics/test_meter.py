@@ -3,12 +3,15 @@
 import re
 
 import msgspec
+from prometheus_client.samples import Sample
 
 from analyzers.counts import Arm
 from analyzers.ruling import LegNow, Ruling
 from daemon.errors import TimedOut
+from daemon.http.metrics import watched
+from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
-from daemon.model import Cadence, Outcome, Reading, Signal, TimedStep, Watch
+from daemon.model import Cadence, Outcome, Reading, Signal, Stage, TimedStep, Watch
 from tests.hand.api import release, verdict
 
 WATCH = Watch(release_id="shop-1", release=release())
@@ -39,8 +42,8 @@ def test_a_watched_release_shows_evidence_effect_and_sampling() -> None:
     assert value("verdictd_release_evidence_boundary", LABELS) == 100.0
     assert value("verdictd_leg_evidence", {**LABELS, "leg": "errors"}) == 12.5
     assert value("verdictd_leg_beyond", {**LABELS, "leg": "errors"}) == 3.5
-    assert value("verdictd_leg_effect", {**LABELS, "leg": "errors"}) == 0.04
-    assert value("verdictd_leg_effect", {**LABELS, "leg": "slow_end"}) is None
+    assert value("verdictd_leg_effect_points", {**LABELS, "leg": "errors"}) == 0.04
+    assert value("verdictd_leg_effect_ratio", {**LABELS, "leg": "slow_end"}) is None
     assert value("verdictd_release_requests_total", {**LABELS, "arm": "canary"}) == 10
     assert value("verdictd_release_requests_total", {**LABELS, "arm": "baseline"}) == 90
     assert value("verdictd_release_ticks_total", LABELS) == 2
@@ -77,14 +80,71 @@ def test_what_stands_beside_the_counts_is_a_series_each_while_it_stands() -> Non
     assert value("verdictd_release_signal", labels) is None
 
 
-def test_a_releases_series_go_when_it_ends_and_do_not_come_back() -> None:
-    """After a revert the counters are still read for a while, under the guard."""
-    metrics = Metrics()
+def test_a_releases_series_stay_for_minutes_after_its_verdict_and_then_go() -> None:
+    """Scrapes are further apart than ticks are; and after a revert the counters are still read for a while, under the guard."""
+    now = [1000.0]
+    metrics = Metrics(now=lambda: now[0])
+    value = metrics.registry.get_sample_value
     metrics.ticked(WATCH, READING, RULING)
-    metrics.ended(release(), verdict("shop-1"), [])
+    final = msgspec.structs.replace(verdict("shop-1"), evidence=140.0)
+    metrics.ended(release(), final, [])
     metrics.ticked(WATCH, READING, None)
-    labelled = [sample for family in metrics.registry.collect() for sample in family.samples if "release" in sample.labels]
-    assert labelled == []
+    now[0] = 1299.0
+    metrics.set_stages({})
+    assert value("verdictd_release_evidence", LABELS) == 140.0
+    assert value("verdictd_release_ticks_total", LABELS) == 1
+    assert value("verdictd_release_verdict", {**LABELS, "outcome": "rollback", "action": "revert"}) == 1.0
+    assert value("verdictd_release_stage", {**LABELS, "stage": "ended"}) == 1.0
+    assert value("verdictd_release_telemetry_age_seconds", LABELS) is None, "nobody reads it any more"
+    now[0] = 1301.0
+    metrics.set_stages({})
+    assert of_releases(metrics) == []
+
+
+def test_how_many_ended_releases_are_shown_is_bounded() -> None:
+    metrics = Metrics(now=lambda: 1000.0)
+    for number in range(watched.MOST_ENDED + 50):
+        metrics.ended(release(), verdict(f"shop-{number}"), [])
+    shown = {sample.labels["release"] for sample in of_releases(metrics)}
+    assert len(shown) == watched.MOST_ENDED
+    assert "shop-49" not in shown
+
+
+def test_a_thousand_releases_an_hour_leave_as_many_series_as_a_hundred_do() -> None:
+    """What is shown grows with services, and with what has ended in the last minutes; never with what was ever watched."""
+    now, sizes = [0.0], []
+    metrics = Metrics(now=lambda: now[0])
+    for number in range(1_000):
+        now[0] += 3.6
+        watch = Watch(release_id=f"shop-{number}", release=msgspec.structs.replace(release(), service=f"shop-{number % 20}"))
+        metrics.admitted(watch.release_id, watch.release)
+        metrics.ticked(watch, READING, RULING)
+        metrics.ended(watch.release, verdict(watch.release_id), marks(watching=2, decided=9))
+        if number in {99, 999}:
+            metrics.set_stages({})
+            sizes.append(sum(len(family.samples) for family in metrics.registry.collect()))
+    assert sizes[1] == sizes[0]
+
+
+def test_a_release_shows_what_it_is_from_its_admission_and_the_stage_it_is_in() -> None:
+    metrics = Metrics()
+    value = metrics.registry.get_sample_value
+    metrics.admitted("shop-1", msgspec.structs.replace(release(), cluster="eu", mesh="edge"))
+    about = {**LABELS, "cluster": "eu", "mesh": "edge", "policy": "default"}
+    assert value("verdictd_release_info", about) == 1.0
+    metrics.set_stages({"shop-1": Stage.WATCHING, "shop-2": Stage.ENDED})
+    assert value("verdictd_release_stage", {**LABELS, "stage": "watching"}) == 1.0
+    assert value("verdictd_releases", {"stage": "ended"}) == 1.0
+    assert value("verdictd_releases", {"stage": "reverting"}) == 0.0
+    metrics.set_stages({"shop-1": Stage.REVERTING})
+    assert value("verdictd_release_stage", {**LABELS, "stage": "watching"}) is None
+    assert value("verdictd_release_stage", {**LABELS, "stage": "reverting"}) == 1.0
+    metrics.left("shop-1")
+    assert of_releases(metrics) == [], "it is another daemon's"
+
+
+def of_releases(metrics: Metrics) -> list[Sample]:
+    return [sample for family in metrics.registry.collect() for sample in family.samples if "release" in sample.labels]
 
 
 def test_a_verdict_is_counted_with_its_durations() -> None:
@@ -93,8 +153,9 @@ def test_a_verdict_is_counted_with_its_durations() -> None:
     metrics.ended(release(), verdict("shop-1"), [*steps, *marks(patch_sent=12.1, confirmed=12.2)])
     metrics.ended(release(), verdict("shop-2", Outcome.PROMOTE), marks(watching=2, decided=62, published=62.1))
     value = metrics.registry.get_sample_value
-    assert value("verdictd_verdicts_total", {"outcome": "rollback", "action": "revert", "by": "judge"}) == 1
-    assert value("verdictd_verdicts_total", {"outcome": "promote", "action": "none", "by": "judge"}) == 1
+    service = {"cluster": "", "namespace": "web", "service": "shop"}
+    assert value("verdictd_verdicts_total", {**service, "outcome": "rollback", "action": "revert", "by": "judge"}) == 1
+    assert value("verdictd_verdicts_total", {**service, "outcome": "promote", "action": "none", "by": "judge"}) == 1
     sums = {
         name: value(f"verdictd_{name}_seconds_sum", {"outcome": "rollback"}) for name in ("detection", "patch", "revert", "publish")
     }
@@ -109,9 +170,9 @@ def test_a_verdict_is_counted_with_its_durations() -> None:
 
 
 def test_rounds_show_how_long_they_take_and_how_far_apart_they_are() -> None:
-    times = iter([100.0, 101.25])
-    metrics = Metrics(now=lambda: next(times))
-    for _ in range(2):
+    now = [100.0]
+    metrics = Metrics(now=lambda: now[0])
+    for now[0] in (100.0, 101.25):
         metrics.round("prom", releases=3, sampling_seconds=0.02, judging_seconds=0.001)
     value, labels = metrics.registry.get_sample_value, {"telemetry": "prom"}
     assert value("verdictd_sampling_seconds_count", labels) == 2
@@ -119,6 +180,12 @@ def test_rounds_show_how_long_they_take_and_how_far_apart_they_are() -> None:
     assert value("verdictd_round_releases", labels) == 3
     assert value("verdictd_round_timestamp_seconds", labels) == 101.25
     assert value("verdictd_round_interval_seconds", labels) == 1.25
+    metrics.rests("prom")
+    for name in ("releases", "timestamp_seconds", "interval_seconds"):
+        assert value(f"verdictd_round_{name}", labels) == 0.0, "nothing is late while there is nothing to read"
+    now[0] = 4000.0
+    metrics.round("prom", releases=1, sampling_seconds=0.02, judging_seconds=0.001)
+    assert value("verdictd_round_interval_seconds", labels) == 0.0, "the rest before it was no lag"
 
 
 def test_troubles_are_counted_by_kind() -> None:
@@ -131,6 +198,7 @@ def test_names_follow_the_rules_of_prometheus() -> None:
     """Our prefix, lower case, base units, and ``_total`` on counters only."""
     metrics = Metrics()
     metrics.ticked(WATCH, READING, RULING)
+    metrics.answered("GET", "/healthz", 200, 0.1)
     for family in metrics.registry.collect():
         if family.name.startswith("process_"):
             continue
@@ -139,11 +207,11 @@ def test_names_follow_the_rules_of_prometheus() -> None:
         assert family.documentation.endswith("."), family.name
 
 
-def test_the_memory_of_ended_releases_is_bounded() -> None:
+def test_no_series_tells_when_another_one_began() -> None:
     metrics = Metrics()
-    for number in range(20_050):
-        metrics.ended(release(), verdict(f"shop-{number}"), [])
-    assert len(metrics._ended) == 20_000
+    metrics.ended(release(), verdict("shop-1"), marks(watching=2, decided=9))
+    names = {sample.name for family in metrics.registry.collect() for sample in family.samples}
+    assert not [name for name in names if name.endswith("_created")]
 
 
 def test_how_the_samples_of_each_source_come_can_be_scraped() -> None:
@@ -157,12 +225,13 @@ def test_how_the_samples_of_each_source_come_can_be_scraped() -> None:
 def test_how_nats_and_telemetry_stand_can_be_scraped() -> None:
     metrics, connected = Metrics(now=lambda: 1000.5), [True]
     value = metrics.registry.get_sample_value
-    metrics.watch_nats(connected=lambda: connected[0], last_write_at=lambda: 999.0, lost=lambda: 3)
+    metrics.watch_nats(Broker(connected=lambda: connected[0], last_write_at=lambda: 999.0, lost=lambda: 3, rejected=lambda: 2))
     metrics.expect_telemetry(["edge", "prom"])
     metrics.telemetry_answered("edge")
     assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "prom"}) == 0.0
     assert value("verdictd_nats_connected") == 1.0
     assert value("verdictd_events_lost_total") == 3.0
+    assert value("verdictd_dead_letters_total") == 2.0
     assert value("verdictd_nats_last_write_timestamp_seconds") == 999.0
     assert value("verdictd_telemetry_last_success_timestamp_seconds", {"telemetry": "edge"}) == 1000.5
     connected[0] = False

@@ -208,6 +208,7 @@ def _ports(
         sinks=connected.sinks,
         sessions=bus.sessions,
         records=bus.records,
+        aliases=bus.aliases,
         clock=clock,
         meter=metrics,
         limits=settings.limits,

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+import msgspec
 from nats.aio.msg import Msg
 
 from daemon import names
@@ -48,6 +49,12 @@ class NatsAnnouncement:
         if isinstance(self._content, InvalidEvent):
             return None
         return names.new_release_id(self._content.release.service, origin=self._content.origin)
+
+    @property
+    def sender(self) -> str:
+        """Its source, where it is an event that says one."""
+        source = "" if isinstance(self._content, InvalidEvent) else self._content.source
+        return f"event {source}" if source else "event"
 
     @property
     def announced_at(self) -> float:
@@ -181,7 +188,7 @@ def _read(message: Msg) -> Announced:
     announced = read_release(message.headers or {}, message.data)
     if announced.origin is not None:
         return announced
-    return Announced(release=announced.release, origin=_origin(message), cluster_path=announced.cluster_path)
+    return msgspec.structs.replace(announced, origin=_origin(message))
 
 
 def _origin(message: Msg) -> str:

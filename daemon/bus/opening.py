@@ -37,6 +37,7 @@ class Bus:
     cdevents: CDEvents
     sessions: RolledStore
     records: KvStore
+    aliases: KvStore
     pulse: Pulse
     where: str
 
@@ -99,6 +100,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             cdevents=CDEvents(connection),
             sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
+            aliases=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="aliases"),
             pulse=pulse,
             where=address.shown,
         )

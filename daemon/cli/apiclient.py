@@ -99,7 +99,7 @@ class ApiClient:
         if status != http.client.OK:
             return _decoded(body, ReleaseView)
         verdict = _decoded(body, Verdict)
-        if verdict.release_id != release_id:
+        if verdict.release_id != release_id and verdict.release_id != self.release(release_id).id:  # nor the one that it joined
             raise Unavailable(f"the answer is a verdict on another release: {verdict.release_id}")
         return verdict
 

@@ -1,32 +1,43 @@
-"""Admission: a release is checked, made durable, and only then there for everybody else.
+"""Admission: a release is checked, made durable, and only then there for everybody else; or it joins the one of its canary.
 
 One that cannot be watched is refused here, with the reason and the fix, before anything is kept. Until its first checkpoint is
 safe a release is in no registry: nobody can speak to it, supersede it or count on it. The work belongs to the engine, not to who
 asked: a client that hangs up leaves a release that is watched all the same, and whoever asks for the same id meanwhile waits for
-the same answer.
+the same answer. The announcements of one service have their turns, so that two of one canary cannot both begin. One that joins is
+kept too before it is answered: the release with what it adds, then the id by which its sender knows it.
 """
 
 import asyncio
 import logging
+from collections.abc import Awaitable
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from config.identity import policy_hash
 from config.policy import Policy
 from daemon import names
-from daemon.engine import lifecycle, strategies
+from daemon.armpods import PodsByArm
+from daemon.engine import fanout, joining, lifecycle, strategies
+from daemon.engine.aliases import Aliases
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
+from daemon.engine.joining import Arms, Newcomer
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.supervisor import Supervisor
-from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
 from daemon.logs import release_bound
-from daemon.model import Release
+from daemon.model import Release, Stage
 
 log = logging.getLogger(__name__)
 
 _ACCEPT_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
+"""For the pods of two releases whose words do not tell whether they are one."""
+_MOST_UNDER_WAY = 1_000
+_MOST_ATTEMPTS = 20
+"""Senders of one release that are kept."""
 WITHOUT_THE_SLOW_END = "name a policy that does not require it"
 
 
@@ -34,66 +45,161 @@ class Admission:
     """Admits one release at a time for each id. The work belongs to ``group``."""
 
     def __init__(
-        self, ports: Ports, *, registry: Registry, checkpoints: Checkpoints, supervisor: Supervisor, group: asyncio.TaskGroup
+        self,
+        ports: Ports,
+        *,
+        registry: Registry,
+        aliases: Aliases,
+        checkpoints: Checkpoints,
+        supervisor: Supervisor,
+        group: asyncio.TaskGroup,
     ) -> None:
         self._ports = ports
         self._registry = registry
+        self._aliases = aliases
         self._checkpoints = checkpoints
         self._supervisor = supervisor
         self._group = group
-        self._under_way: dict[str, asyncio.Task[Exception | None]] = {}
+        self._under_way: dict[str, asyncio.Task[str | Exception]] = {}
+        self._beginning = 0
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @property
-    def tasks(self) -> list[asyncio.Task[Exception | None]]:
+    def tasks(self) -> list[asyncio.Task[str | Exception]]:
         """The admissions under way."""
         return list(self._under_way.values())
 
-    async def admit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> None:
-        """Admit the release, unless it is in, or was. Raises as ``ReleaseService.submit``, and ``Unavailable``."""
+    async def admit(self, newcomer: Newcomer) -> str:
+        """Admit the release, unless it is in, or was; gives the id of the one that is meant.
+
+        Raises as ``ReleaseService.submit``, and ``Unavailable``.
+        """
+        release_id = newcomer.release_id
         task = self._under_way.get(release_id)
         if task is None:
-            task = self._group.create_task(self._outcome(release, release_id, announced_at), name=f"admission {release_id}")
+            if len(self._under_way) >= _MOST_UNDER_WAY:
+                raise Refused(f"{len(self._under_way)} announcements are being looked at already; try again later")
+            task = self._group.create_task(self._outcome(newcomer), name=f"admission {release_id}")
             self._under_way[release_id] = task
             task.add_done_callback(lambda _: self._under_way.pop(release_id))
         await asyncio.wait([task])
         if task.cancelled():
             raise Unavailable("the daemon is stopping; try again")
-        if (error := task.result()) is not None:
-            raise error
+        if isinstance(outcome := task.result(), Exception):
+            raise outcome
+        return outcome
 
-    async def _outcome(self, release: Release, release_id: str, announced_at: float | None) -> Exception | None:
-        """What ``_admit`` raised, as a value: in a group, an error that gets out ends everything."""
-        with release_bound(release_id):
+    async def _outcome(self, newcomer: Newcomer) -> str | Exception:
+        """What ``_admit`` gave or raised, as a value: in a group, an error that gets out ends everything."""
+        with release_bound(newcomer.release_id):
             try:
-                await self._admit(release, release_id, announced_at)
+                return await self._admit(newcomer)
             except Exception as error:  # noqa: BLE001 - raised again for whoever asked
                 return error
-        return None
 
-    async def _admit(self, release: Release, release_id: str, announced_at: float | None) -> None:
+    async def _admit(self, newcomer: Newcomer) -> str:
+        release_id, release = newcomer.release_id, newcomer.release
         if await self._ports.records.get(release_id) is not None:
-            return
-        running = len(self._registry) + len(self._under_way) - 1
-        session = admitted(self._ports, release, release_id=release_id, running=running, announced_at=announced_at)
-        await self._keep(session)
-        log.info("submitted", extra={"service": release.service, "namespace": release.namespace, "mesh": session.release.mesh})
+            return release_id
+        if (meant := await self._aliases.meant_by(release_id)) is not None:
+            return meant
+        async with self._turns.setdefault((release.namespace, release.service), asyncio.Lock()):
+            if release_id in self._registry:
+                return release_id
+            if (session := await self._met(newcomer)) is not None:
+                return await self._join(session, newcomer)
+            await self._begin(newcomer)
+        return release_id
+
+    async def _begin(self, newcomer: Newcomer) -> None:
+        """A release of its own, which supersedes what else of its service is being watched."""
+        running = len(self._registry) + self._beginning
+        session = admitted(
+            self._ports,
+            newcomer.release,
+            release_id=newcomer.release_id,
+            running=running,
+            announced_at=newcomer.announced_at,
+            sender=newcomer.sender,
+        )
+        self._beginning += 1
+        try:
+            await self._keep(session)
+        finally:
+            self._beginning -= 1
+        about = {"service": session.release.service, "namespace": session.release.namespace, "mesh": session.release.mesh}
+        log.info("submitted", extra={**about, "sender": newcomer.sender})
         self._registry.put(session)
         self._ports.meter.admitted(release_id, session.release)
         if self._supervisor.supersede_rivals(session):
-            self._supervisor.begin(release_id)
+            self._supervisor.begin(newcomer.release_id)
+
+    async def _met(self, newcomer: Newcomer) -> Session | None:
+        """The release that the newcomer means; null: it is another one."""
+        sessions = self._registry.of_service(newcomer.release)
+        for session, arms in joining.candidates(newcomer, sessions, now=self._ports.clock.now()):
+            if arms is Arms.SAME or await self._are_same(newcomer.release, session.release):
+                return session
+        return None
+
+    async def _are_same(self, one: Release, other: Release) -> bool:
+        """Whether the arms are the same pods. Where that cannot be looked at now, it is not known that they are."""
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS), asyncio.TaskGroup() as group:
+                looks = [group.create_task(self._pods(release)) for release in (one, other)]
+        except TimeoutError:
+            return False
+        return joining.same_pods(*(look.result() for look in looks))
+
+    async def _pods(self, release: Release) -> PodsByArm | None:
+        try:
+            mesh = self._ports.meshes[names.mesh(release.mesh, configured=self._ports.meshes)]
+            return (await fanout.locate(mesh.clusters, release)).pods
+        except VerdictdError:
+            return None
+
+    async def _join(self, session: Session, newcomer: Newcomer) -> str:
+        """What the newcomer adds is kept with the release, and then that its id is the release's."""
+        release_id, sender = session.release_id, newcomer.sender
+        session = self._registry.get(release_id)  # the pods may have been looked at meanwhile
+        together = joining.together(session, newcomer)
+        attempts = session.attempts
+        if attempts.get(sender) != newcomer.release_id:
+            if len(attempts) >= _MOST_ATTEMPTS:
+                raise Refused(f"release {release_id} of this canary was announced by {len(attempts)} senders already")
+            now = self._ports.clock.now()
+            if session.stage in {Stage.LOCATING, Stage.WATCHING} and together != session.release:
+                as_new = admitted(self._ports, together, release_id=release_id, running=0, sender=sender)
+                session = lifecycle.added(session, as_new=as_new, sender=sender, now=now)
+            self._registry.put(lifecycle.joined(session, release_id=newcomer.release_id, sender=sender, now=now))
+        if (current := self._registry.find_running(release_id)) is not None:
+            await _in_time(self._checkpoints.saved(current))
+        await _in_time(self._aliases.keep(newcomer.release_id, release_id=release_id))
+        log.info("joined", extra={"joins": release_id, "sender": sender})
+        return release_id
 
     async def _keep(self, session: Session) -> None:
         try:
-            async with asyncio.timeout(_ACCEPT_SECONDS):
-                await self._checkpoints.saved(session)
-        except TimeoutError as error:
+            await _in_time(self._checkpoints.saved(session))
+        except Unavailable:
             self._checkpoints.remove(session.release_id)
-            raise Unavailable("the store did not take the release in time; nothing is being watched; try again") from error
+            raise
         except Refused as error:
             raise InvalidInput(f"the release cannot be kept: {error}", fix="shorten it, or mend what the store says") from error
 
 
-def admitted(ports: Ports, release: Release, *, release_id: str, running: int, announced_at: float | None = None) -> Session:
+async def _in_time(kept: Awaitable[object]) -> None:
+    """Wait until it is kept. Raises ``Unavailable`` where that takes too long."""
+    try:
+        async with asyncio.timeout(_ACCEPT_SECONDS):
+            await kept
+    except TimeoutError as error:
+        raise Unavailable("the store did not take the release in time; nothing is being watched; try again") from error
+
+
+def admitted(
+    ports: Ports, release: Release, *, release_id: str, running: int, announced_at: float | None = None, sender: str = ""
+) -> Session:
     """A session for this release, with what it left out filled in. ``announced_at``, in seconds since 1970; null: now.
 
     Raises:
@@ -128,6 +234,7 @@ def admitted(ports: Ports, release: Release, *, release_id: str, running: int, a
         split=telemetry.split,
         timed=telemetry.timed(release),
         announced_at=announced_at,
+        sender=sender,
         now=ports.clock.now(),
     )
     _check_terms(session)

@@ -14,7 +14,7 @@ from analyzers.ruling import Ruling
 from config.policy import Policy
 from daemon.engine import strategies
 from daemon.engine.hindrances import causes
-from daemon.engine.session import FALLBACK, SIGNAL, By, Decision, Session, signal_name
+from daemon.engine.session import EVIDENCE_LOST, FALLBACK, POLICY_TAKEN, SIGNAL, By, Decision, Session, signal_name
 from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
 
 
@@ -104,7 +104,11 @@ def decided(session: Session, decision: Decision) -> Session:
 
 
 def _since(session: Session) -> str:
-    return f"evidence counts from {session.evidence_from:g} s on: what another version gathered before could not be read"
+    taken = [mark for mark in session.marks if mark.step in {EVIDENCE_LOST, POLICY_TAKEN}]
+    why = "what another version gathered before could not be read"
+    if taken and taken[-1].step == POLICY_TAKEN:
+        why = f"the {taken[-1].detail} was taken then"
+    return f"evidence counts from {session.evidence_from:g} s on: {why}"
 
 
 def _stood(session: Session) -> str:

@@ -66,7 +66,10 @@ class Sink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """The ports, and what the settings say of this daemon."""
+    """The ports, and what the settings say of this daemon.
+
+    ``aliases`` keeps, by the id that an announcement would have had, that of the release that it joined.
+    """
 
     cluster: str
     meshes: Mapping[str, Mesh]
@@ -77,6 +80,7 @@ class Ports:
     verdicts: VerdictLog
     sessions: SessionStore
     records: Store
+    aliases: Store
     clock: Clock
     meter: Meter
     limits: Limits

@@ -14,10 +14,12 @@ from daemon import stored
 from daemon.aio.tasks import cancel_all
 from daemon.engine import deciding
 from daemon.engine.admission import Admission
+from daemon.engine.aliases import Aliases
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer, Upkeep
 from daemon.engine.feed import view
+from daemon.engine.joining import Newcomer
 from daemon.engine.keptforms import decode_record, record_of
 from daemon.engine.recovery import recover
 from daemon.engine.registry import Registry
@@ -29,6 +31,7 @@ from daemon.ports.service import ReleaseChange
 
 log = logging.getLogger(__name__)
 
+_SENDER_CHARACTERS = 200
 _FINISH_REVERTS_SECONDS = 2.0
 _FLUSH_SECONDS = 0.5
 _RECOVERY_PATIENCE_SECONDS = 5.0
@@ -51,6 +54,7 @@ class Engine:
         self._checkpoints = Checkpoints(
             ports.sessions, records=ports.records, clock=ports.clock, meter=ports.meter, leave=self._leave
         )
+        self._aliases = Aliases(ports.aliases)
         self._tickers: list[Ticker] = []
         self._sources: list[Upkeep] = []
         self._at_work: _AtWork | None = None
@@ -68,7 +72,12 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             supervisor = Supervisor(self._ports, registry=self._registry, checkpoints=self._checkpoints, group=group)
             admission = Admission(
-                self._ports, registry=self._registry, checkpoints=self._checkpoints, supervisor=supervisor, group=group
+                self._ports,
+                registry=self._registry,
+                aliases=self._aliases,
+                checkpoints=self._checkpoints,
+                supervisor=supervisor,
+                group=group,
             )
             self._at_work = _AtWork(supervisor=supervisor, admission=admission)
             writer = group.create_task(self._checkpoints.run(), name="checkpoints")
@@ -107,16 +116,22 @@ class Engine:
 
     # --- ReleaseService -------------------------------------------------------------------------------------------------------
 
-    async def submit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> ReleaseView:
+    async def submit(
+        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+    ) -> ReleaseView:
         """Begin watching; see ``ports.service.ReleaseService``. Raises ``Unavailable`` while it cannot be made durable."""
         at_work = await self._working()
         if release_id not in self._registry:
-            await at_work.admission.admit(release, release_id=release_id, announced_at=announced_at)
+            newcomer = Newcomer(
+                release=release, release_id=release_id, sender=sender[:_SENDER_CHARACTERS], announced_at=announced_at
+            )
+            release_id = await at_work.admission.admit(newcomer)
         return await self.view(release_id)
 
     async def command(self, release_id: str, command: Command) -> ReleaseView:
         """Carry out a person's word; see ``ports.service.ReleaseService``."""
         at_work = await self._working()
+        release_id = await self._meant_by(release_id)
         session = self._registry.find_running(release_id)
         if session is None or session.stage not in {Stage.LOCATING, Stage.WATCHING}:
             raise Refused(f"release {release_id} is decided already: {await self._decision(release_id)}")
@@ -131,6 +146,7 @@ class Engine:
     async def view(self, release_id: str) -> ReleaseView:
         """One release, running or ended."""
         await self._working()
+        release_id = await self._meant_by(release_id)
         if release_id in self._registry:
             return view(self._registry.get(release_id))
         record = await self._kept_record(release_id)
@@ -160,6 +176,7 @@ class Engine:
     async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
         """The verdict, waiting for it at most so long."""
         await self._working()
+        release_id = await self._meant_by(release_id)
         if release_id in self._registry:
             return await self._registry.wait(release_id, seconds=seconds)
         return (await self._kept_record(release_id)).verdict
@@ -167,6 +184,7 @@ class Engine:
     async def record(self, release_id: str) -> Record | None:
         """The decision record; null while there is no verdict. It may grow while the revert is guarded, and never after."""
         await self._working()
+        release_id = await self._meant_by(release_id)
         session = self._registry.find_running(release_id)
         if session is not None:
             return record_of(session) if session.stage is Stage.GUARDING else None
@@ -174,6 +192,12 @@ class Engine:
             return await self._kept_record(release_id)
         self._registry.get(release_id)
         return None
+
+    async def _meant_by(self, release_id: str) -> str:
+        """The release that is known by this id: its own, or that of an announcement which joined it."""
+        if release_id in self._registry:
+            return release_id
+        return await self._aliases.meant_by(release_id) or release_id
 
     async def _kept_record(self, release_id: str) -> Record:
         kept = await self._ports.records.get(release_id)

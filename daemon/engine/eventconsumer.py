@@ -16,7 +16,7 @@ from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.errors import Defect, Elsewhere, InvalidInput, Refused, TransientError, VerdictdError
 from daemon.packages import defects_of
-from daemon.ports.events import Announcement, CommandSource, EventSource
+from daemon.ports.events import Announcement, CommandSource, EventSource, SentAnnouncement
 from daemon.ports.service import Meter, ReleaseService
 from daemon.standing import Standing
 
@@ -144,8 +144,9 @@ class EventConsumer:
         try:
             with defects_of(self.upkeep.component):
                 release, release_id, announced_at = announcement.release(), announcement.release_id, announcement.announced_at
+                sender = announcement.sender if isinstance(announcement, SentAnnouncement) else self._name
             assert release_id is not None  # it was understood
-            await self._releases.submit(release, release_id=release_id, announced_at=announced_at)
+            await self._releases.submit(release, release_id=release_id, sender=sender, announced_at=announced_at)
             answer = announcement.accept
         except Elsewhere as error:  # the event has done what it is for: its release is kept
             self._meter.failed("event", error)

@@ -10,7 +10,20 @@ from dataclasses import replace
 from analyzers.judge import start
 from config.policy import Policy
 from daemon import recordings
-from daemon.engine.session import DELIVERED, DIRECT, FALLBACK, NOT_DELIVERED, SIGNAL, SIGNAL_OVER, Session, signal_name
+from daemon.engine.session import (
+    DELIVERED,
+    DIRECT,
+    EVIDENCE_LOST,
+    FALLBACK,
+    JOINED,
+    NOT_DELIVERED,
+    POLICY_TAKEN,
+    SIGNAL,
+    SIGNAL_OVER,
+    SUBMITTED,
+    Session,
+    signal_name,
+)
 from daemon.model import Action, Reading, Release, Sample, Stage, TimedStep, Verdict
 from daemon.placement import ObjectName, Placement
 
@@ -32,8 +45,9 @@ def admitted(
     timed: bool = True,
     now: float,
     announced_at: float | None = None,
+    sender: str = "",
 ) -> Session:
-    """A release has been accepted; its canary and its routes are looked for next."""
+    """A release of this sender has been accepted; its canary and its routes are looked for next."""
     return Session(
         release_id=release_id,
         release=release,
@@ -48,8 +62,35 @@ def admitted(
         timed=timed,
         boundary=1.0 / policy.alpha,
         waiting_for="looking for the canary and its routes",
-        marks=(TimedStep(step="submitted", at=now),),
+        marks=(TimedStep(step=SUBMITTED, at=now, detail=sender),),
     )
+
+
+def joined(session: Session, *, release_id: str, sender: str, now: float) -> Session:
+    """Another sender has announced the same canary, and knows the release by this id."""
+    return session.marked(JOINED, at=now, detail=f"{release_id} by {sender}")
+
+
+def added(session: Session, *, as_new: Session, sender: str, now: float) -> Session:
+    """What a sender that joins has added to the release is in ``as_new``, which is the release as it would begin now.
+
+    Under another policy what was gathered says nothing: the evidence is gathered anew, within the same window.
+    """
+    after = replace(session, release=as_new.release)
+    if as_new.policy_hash == session.policy_hash:
+        return after
+    anew = replace(
+        after,
+        policy=as_new.policy,
+        policy_hash=as_new.policy_hash,
+        boundary=as_new.boundary,
+        judge=None if session.started_at is None else start(as_new.terms),
+        evidence=1.0,
+        evidence_from=session.t,
+        unresolved=(),
+        fitted_at=0,
+    )
+    return anew.marked(POLICY_TAKEN, at=now, detail=f"policy {as_new.release.policy} of {sender}")
 
 
 def located(session: Session, placement: Placement, *, now: float) -> Session:
@@ -126,7 +167,7 @@ def _beside(session: Session, sample: Sample, *, now: float) -> Session:
 def evidence_lost(session: Session, *, now: float) -> Session:
     """What the judge had gathered cannot be read: it begins anew, in what is left of the window, and the verdict will say so."""
     began = f"{session.ticks} ticks of {session.t:g} s were judged by another version, whose evidence cannot be read"
-    return replace(session, judge=None, evidence_from=session.t).marked("evidence_lost", at=now, detail=began)
+    return replace(session, judge=None, evidence_from=session.t).marked(EVIDENCE_LOST, at=now, detail=began)
 
 
 def aftermath(session: Session, reading: Reading, *, now: float) -> Session:

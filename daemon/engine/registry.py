@@ -85,6 +85,11 @@ class Registry:
             if s.release_id != release_id and (s.release.namespace, s.release.service) == (release.namespace, release.service)
         ]
 
+    def of_service(self, release: Release) -> list[Session]:
+        """Sessions of the same service, running or ended and still in memory."""
+        of = (release.namespace, release.service)
+        return [s for s in (*self._running.values(), *self._ended.values()) if (s.release.namespace, s.release.service) == of]
+
     def views(self) -> Sequence[ReleaseView]:
         """Everything that is in memory now, newest first."""
         sessions = [*self._ended.values(), *self._running.values()]

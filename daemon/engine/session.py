@@ -21,6 +21,12 @@ from config.policy import Policy
 from daemon.model import Action, Cadence, Outcome, Release, Signal, Stage, TimedStep, Verdict
 from daemon.placement import ObjectName, Undo
 
+SUBMITTED: Final = "submitted"
+JOINED: Final = "joined"
+"""The steps that tell who announced it: the detail is the sender, of those that joined after ``ID by``."""
+EVIDENCE_LOST: Final = "evidence_lost"
+POLICY_TAKEN: Final = "policy_taken"
+"""The steps from which on its evidence counts: an older one could not be read, or one that joined has said the policy."""
 DELIVERED: Final = "delivered"
 NOT_DELIVERED: Final = "not_delivered"
 """The steps that tell what became of a sink; their detail begins with its name."""
@@ -75,7 +81,8 @@ class Session:
         told: its verdict was found published when it was taken up again: nothing is done any more but to keep the record.
         signals: what stood beside the counts at the last tick.
         cadence: how far apart and how late its samples are, as far as that is known.
-        evidence_from: the watch's seconds from which its evidence counts: more than 0 where what came before was lost.
+        evidence_from: the watch's seconds from which its evidence counts: more than 0 where what came before was lost, or was
+            gathered under another policy.
         routes: the objects, in the cluster where it is judged, whose routes named the canary when it was located; the first 50.
         workload: the name of the canary's workload, as its mesh and its pods say it; empty where they do not.
         undos: what it takes to put the traffic back where the revert took it from.
@@ -152,6 +159,18 @@ class Session:
     def done_with(self) -> frozenset[str]:
         """The sinks that have the verdict, or were given up."""
         return frozenset(mark.detail.partition(":")[0] for mark in self.marks if mark.step in {DELIVERED, NOT_DELIVERED})
+
+    @property
+    def attempts(self) -> Mapping[str, str]:
+        """Who has announced it, each with the id by which it knows it. One without a name is an older version's."""
+        found: dict[str, str] = {}
+        for mark in self.marks:
+            if mark.step == SUBMITTED:
+                found[mark.detail] = self.release_id
+            elif mark.step == JOINED:
+                release_id, _, sender = mark.detail.partition(" by ")
+                found[sender] = release_id
+        return found
 
     @property
     def fallback(self) -> str:

@@ -15,11 +15,13 @@ from daemon.model import Release
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
     """A release, and the origin of its event; null when only the transport can tell one event from another.
 
-    ``cluster_path`` is where in the message the release's cluster is said, for whoever has to refuse it.
+    ``source`` is who sent it, by the event's own word; empty where it says none. ``cluster_path`` is where in the message the
+    release's cluster is said, for whoever has to refuse it.
     """
 
     release: Release
     origin: str | None
+    source: str = ""
     cluster_path: str = "$.cluster"
 
 

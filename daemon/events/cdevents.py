@@ -129,7 +129,8 @@ def _announced(document: object, *, path: str, envelope: CloudEvent | None = Non
     assert release is not None  # else there is a fault
     custom = _custom(document["customData"], path=path)  # type: ignore[index]  # a mapping, else there is a fault
     cluster_path = _place_of("cluster", custom, path=path) if model is CDEvent else f"{path}.customData.verdictd.cluster"
-    return Announced(release=release, origin=origin(said["source"], said["id"]), cluster_path=cluster_path)
+    name = origin(said["source"], said["id"])
+    return Announced(release=release, origin=name, source=said["source"], cluster_path=cluster_path)
 
 
 def _words_of(context: Mapping[str, Any]) -> dict[str, str]:

@@ -22,7 +22,8 @@ def _read_event(event: CloudEvent) -> Announced | None:
     if event.type != RELEASE_TYPE:
         return None
     release = _release(event.data, path="$.data")
-    return Announced(release=release, origin=origin(event.source, event.id), cluster_path="$.data.cluster")
+    name = origin(event.source, event.id)
+    return Announced(release=release, origin=name, source=event.source, cluster_path="$.data.cluster")
 
 
 def _release(body: bytes, *, path: str) -> Release:

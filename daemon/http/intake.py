@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import msgspec
 from aiohttp import web
@@ -47,11 +48,21 @@ def wait_seconds(request: web.Request, *, maximum: float) -> float:
     return seconds
 
 
-async def submission(request: web.Request) -> tuple[Release, str]:
-    """The release in a request (bare, or in a CloudEvent or CDEvent) and its id.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A release, its id, and who has announced it."""
+
+    release: Release
+    release_id: str
+    sender: str
+
+
+async def submission(request: web.Request, *, cluster: str) -> Submission:
+    """The release in a request: bare, or in a CloudEvent or CDEvent.
 
     An event names itself; a bare release can be named by the header Idempotency-Key, so that sending it again after a lost
-    answer does not start it twice. The key stands for this very release: with another body it is another release.
+    answer does not start it twice. The key stands for this very release in this cluster: with another body it is another release,
+    and a pipeline may send the same to the daemons of several clusters on one broker.
     """
     body = await _body(request, types=("application/json", "application/cloudevents+json"))
     announced = read_release(request.headers, body)
@@ -62,8 +73,10 @@ async def submission(request: web.Request) -> tuple[Release, str]:
             raise InvalidInput(
                 "is not usable", path="Idempotency-Key", fix=f"use 1 to {_KEY_CHARACTERS} printable characters, for example a UUID"
             )
-        origin = f"idempotency-key\n{key}\n{hashlib.sha256(msgspec.json.encode(announced.release)).hexdigest()}"
-    return announced.release, names.new_release_id(announced.release.service, origin=origin)
+        origin = f"idempotency-key\n{cluster}\n{key}\n{hashlib.sha256(msgspec.json.encode(announced.release)).hexdigest()}"
+    release_id = names.new_release_id(announced.release.service, origin=origin)
+    sender = f"event {announced.source}" if announced.source else "api"
+    return Submission(release=announced.release, release_id=release_id, sender=sender)
 
 
 async def command(request: web.Request, word: str) -> Command:

@@ -5,7 +5,7 @@ so nothing is lost between a source and the engine; what can never be used is ke
 """
 
 from collections.abc import AsyncGenerator, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -47,6 +47,16 @@ class Announcement(Protocol):
 
     async def put_back(self) -> None:
         """It failed by a defect of ours: it shall come again in a while, but not for ever."""
+        ...
+
+
+@runtime_checkable
+class SentAnnouncement(Announcement, Protocol):
+    """One of a source that hears several senders. Else its source's name is its sender's."""
+
+    @property
+    def sender(self) -> str:
+        """Who sent it: two announcements of one sender are two attempts, and those of two senders may be one."""
         ...
 
 

@@ -17,11 +17,15 @@ from daemon.model import Cadence, Command, Reading, Record, Release, ReleaseView
 class ReleaseService(Protocol):
     """What the API may ask of the engine."""
 
-    async def submit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> ReleaseView:
+    async def submit(
+        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+    ) -> ReleaseView:
         """Begin watching; the same id twice is the same release. Raises ``InvalidInput``; ``Refused`` when full.
 
-        ``announced_at``, in seconds since 1970, is now where it is not given. A release that was announced before another of its
-        service that is in already is superseded by it at once, and gets that verdict.
+        A canary that another ``sender`` has announced already has its release, which is given: its id is another one, and this id
+        is known as that one's from then on, to every call here. ``announced_at``, in seconds since 1970, is now where it is not
+        given. A release that was announced before another of its service that is in already is superseded by it at once, and gets
+        that verdict.
         """
         ...
 

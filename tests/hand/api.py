@@ -100,7 +100,9 @@ class Engine:
         assert limit > 0
         yield changes()
 
-    async def submit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> ReleaseView:
+    async def submit(
+        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+    ) -> ReleaseView:
         if self.full:
             raise Refused("10000 releases are being watched already")
         if self.broken is not None:

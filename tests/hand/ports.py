@@ -272,6 +272,7 @@ class Scene:
     sink: MemorySink = field(default_factory=MemorySink)
     sessions: MemoryStore = field(default_factory=MemoryStore)
     records: MemoryStore = field(default_factory=MemoryStore)
+    aliases: MemoryStore = field(default_factory=MemoryStore)
     events: HandEvents = field(default_factory=HandEvents)
     more_events: dict[str, EventSource] = field(default_factory=dict)
     sinks: dict[str, Sink] = field(default_factory=dict)
@@ -300,6 +301,7 @@ class Scene:
             sinks=self.sinks,
             sessions=self.sessions,
             records=self.records,
+            aliases=self.aliases,
             clock=self.clock,
             meter=self.meter,
             limits=self.limits,

@@ -132,12 +132,12 @@ class _Gates:
         if how not in _ANSWERS:
             raise InvalidInput(f"{how[:40]!r} is no way to answer", path="?answer", fix=f"use {one_of(_ANSWERS)}")
         wait_seconds = intake.wait_seconds(request, maximum=self._max_wait_seconds)
-        told = await self._desk.ask(await _asked(request), wait_seconds=wait_seconds)
+        told = await self._desk.ask(await _asked(request, gate="http"), wait_seconds=wait_seconds)
         return reply(told, status=STATUSES[told.verdict] if how == "status" else HTTPStatus.OK)
 
     async def argo(self, request: web.Request) -> web.Response:
         """200 whatever it is: other statuses are errors of the measurement, and JSON since the conditions read it."""
-        return reply(await self._desk.ask(await _asked(request)))
+        return reply(await self._desk.ask(await _asked(request, gate="argo")))
 
     async def flagger(self, request: web.Request) -> web.Response:
         """Yes or no, with the reason as plain text, which Flagger shows as it is."""
@@ -160,10 +160,10 @@ class _Gates:
             raise Unavailable(f"nothing could be watched now: {broken[0]}")
 
 
-async def _asked(request: web.Request) -> Attempt:
+async def _asked(request: web.Request, *, gate: str) -> Attempt:
     body = decoding.decode(await intake.raw_body(request), path="$", fix=_FIX)
     asked = decoding.checked(body, _Asked, path="$")
-    return attempt(asked.verdictd, key=asked.attempt, path="$.verdictd", words={}, fix=_FIX)
+    return attempt(gate, asked.verdictd, key=asked.attempt, path="$.verdictd", words={}, fix=_FIX)
 
 
 def _query(name: str, description: str, values: Sequence[str]) -> Parameter:

@@ -70,8 +70,13 @@ def _of_all(handlers: "_Releases") -> list[Endpoint]:
             body=examples.RELEASE,
             events=True,
             parameters=(_IDEMPOTENCY,),
-            answers={202: examples.VIEW, 400: None, 409: None, 415: None, 503: None},
-            about={202: "It is being watched (or was already).", 409: _ELSEWHERE, 503: "The daemon is full; ask again later."},
+            answers={200: examples.VIEW, 202: examples.VIEW, 400: None, 409: None, 415: None, 503: None},
+            about={
+                200: "Somebody else has announced this canary, and this is its release.",
+                202: "It is being watched (or was already).",
+                409: _ELSEWHERE,
+                503: "The daemon is full; ask again later.",
+            },
         ),
         Endpoint(
             name="listReleases",
@@ -133,18 +138,20 @@ class _Releases:
     def __init__(self, ports: ApiPorts) -> None:
         self._service = ports.releases
         self._verdicts = ports.verdicts
+        self._cluster = ports.cluster
         self._waiting = ports.waiting
         self._max_wait_seconds = ports.http.max_wait_seconds
 
     async def submit(self, request: web.Request) -> web.Response:
         """Begin watching."""
-        release, release_id = await intake.submission(request)
+        said = await intake.submission(request, cluster=self._cluster)
         try:
-            view = await self._service.submit(release, release_id=release_id)
+            view = await self._service.submit(said.release, release_id=said.release_id, sender=said.sender)
         except Refused as error:
             # The daemon is full: the same request can succeed later, which a 409 would deny.
             raise Unavailable(str(error)) from error
-        return reply(view, status=HTTPStatus.ACCEPTED, headers={"Location": f"/v1/releases/{view.id}"})
+        status = HTTPStatus.ACCEPTED if view.id == said.release_id else HTTPStatus.OK
+        return reply(view, status=status, headers={"Location": f"/v1/releases/{view.id}"})
 
     async def listing(self, request: web.Request) -> web.Response:
         """Those that are running or ended lately, filtered, a page at a time."""

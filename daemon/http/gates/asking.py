@@ -48,16 +48,18 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A release, and what names the attempt among those of its service in its cluster."""
+    """A release, what names the attempt among those of its service in its cluster, and the kind of gate that asks."""
 
     release: Release
     key: str
+    gate: str
 
 
-def attempt(ours: object, *, key: str, path: str, words: dict[str, object], fix: str) -> Attempt:
+def attempt(gate: str, ours: object, *, key: str, path: str, words: dict[str, object], fix: str) -> Attempt:
     """The attempt that a request is about.
 
     Args:
+        gate: whose askers name attempts in one way.
         ours: the fields of a release, as an object or as JSON in a string.
         key: names the attempt among those of its service in its cluster.
         path: where ``ours`` stands in what was sent.
@@ -68,7 +70,7 @@ def attempt(ours: object, *, key: str, path: str, words: dict[str, object], fix:
         InvalidInput: with every fault, its path and how to mend it.
     """
     _, release = said_of(ours, path=path, words=words, fix=fix)
-    return Attempt(release=release, key=key)
+    return Attempt(release=release, key=key, gate=gate)
 
 
 class Desk:
@@ -96,13 +98,13 @@ class Desk:
         try:
             return await self.known(release_id, wait_seconds=wait_seconds)
         except NotFound:
-            await self.begin(release, release_id=release_id)
-            return await self.known(release_id, wait_seconds=wait_seconds)
+            meant = await self.begin(release, release_id=release_id, gate=asked.gate)
+            return await self.known(meant, wait_seconds=wait_seconds)
 
-    async def begin(self, release: Release, *, release_id: str) -> None:
-        """Begin watching, or nothing where it is being watched. Raises as ``ask``."""
+    async def begin(self, release: Release, *, release_id: str, gate: str) -> str:
+        """Begin watching, or nothing where that canary is being watched; gives its release's id. Raises as ``ask``."""
         try:
-            await self.releases.submit(release, release_id=release_id)
+            return (await self.releases.submit(release, release_id=release_id, sender=f"gate {gate}")).id
         except (Refused, Elsewhere) as error:  # full, or not ours: the same question may be answered later, or elsewhere
             raise Unavailable(str(error)) from error
 

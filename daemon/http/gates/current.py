@@ -42,7 +42,7 @@ class Current:
                 release_id = newest.id
             else:
                 release_id = names.new_release_id(release.service)
-                await self._desk.begin(release, release_id=release_id)
+                release_id = await self._desk.begin(release, release_id=release_id, gate="prometheus")
         return await self._desk.known(release_id)
 
     async def _newest(self, release: Release) -> ReleaseView | None:

@@ -44,6 +44,7 @@ def read(body: bytes) -> Attempt:
     said = payload.metadata
     service = said.get("service", payload.name)
     return attempt(
+        "flagger",
         said.get("verdictd") or {},
         key=f"{payload.name}/{payload.checksum}",
         path="$.metadata.verdictd",

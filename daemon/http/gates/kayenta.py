@@ -158,7 +158,9 @@ def read(body: bytes, *, config: str, application: str, parent: str | None) -> t
     }
     ours: object = (experiment.extended_scope_params or {}).get("verdictd") or {}
     path = f"{here}.experimentScope"
-    asked = attempt(ours, key=_key(pair, parent=parent), path=path, words=words, fix="write the release's fields as JSON")
+    asked = attempt(
+        "kayenta", ours, key=_key(pair, parent=parent), path=path, words=words, fix="write the release's fields as JSON"
+    )
     return asked, _between(execution.thresholds)
 
 

@@ -95,10 +95,12 @@ def test_a_question_may_say_service_mesh_policy_and_interval_in_any_order_and_wi
 class Unhurried(Engine):
     """It takes its turns to keep a release, as the engine does."""
 
-    async def submit(self, release: Release, *, release_id: str, announced_at: float | None = None) -> ReleaseView:
+    async def submit(
+        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+    ) -> ReleaseView:
         for _ in range(5):
             await asyncio.sleep(0)
-        return await super().submit(release, release_id=release_id, announced_at=announced_at)
+        return await super().submit(release, release_id=release_id, sender=sender, announced_at=announced_at)
 
 
 class World:
@@ -142,7 +144,7 @@ async def test_who_names_no_attempt_joins_a_release_that_another_has_begun_and_t
     assert len(together) == len(world.engine.submitted) == 1
     world.end(together.pop())
     world.now += 100.0
-    await Desk(world.engine, world.engine, Waiting(), cluster="prod").begin(release(), release_id="shop-2")
+    await Desk(world.engine, world.engine, Waiting(), cluster="prod").begin(release(), release_id="shop-2", gate="http")
     world.engine.releases["shop-2"] = replace(world.engine.releases["shop-2"], submitted_at=world.now)
     assert await world.ask() == "shop-2"
 

@@ -170,7 +170,7 @@ async def test_a_verdict_is_waited_for_as_long_as_is_asked_and_let_go_when_the_d
 
 async def test_the_same_attempt_in_two_clusters_is_two_releases() -> None:
     engine = Engine()
-    asked = Attempt(release=release(), key="7c9d5f")
+    asked = Attempt(release=release(), key="7c9d5f", gate="http")
     told = [await Desk(engine, engine, Waiting(), cluster=cluster).ask(asked) for cluster in ("east", "west", "east")]
     assert told[0].release == told[2].release != told[1].release
 

@@ -1,10 +1,12 @@
 """Verdicts out: on the stream exactly once, whatever crashes.
 
 Every attempt carries the same message id, and within the stream's duplicate window (an hour) the server itself tells attempts
-apart, over restarts too. A window ends, though, and a verdict decided before a long outage is published after it. So once a
-verdict is older than half the window, the subject is searched for it first, and the publication is made conditional on the
-subject not having moved since: nobody can have published it in between. The fast way costs one round trip, the slow one a reading.
-A key-value note "published" would do neither better: between the publication and the note there is always room for a crash.
+apart, over restarts too. It is the event's source and id, as in CloudEvents: one event that daemons of several clusters hear on
+one broker gives a release of the same id in each. A window ends, though, and a verdict decided before a long outage is published
+after it. So once a verdict is older than half the window, the subject is searched for it first, and the publication is made
+conditional on the subject not having moved since: nobody can have published it in between. The fast way costs one round trip, the
+slow one a reading. A key-value note "published" would do neither better: between the publication and the note there is always room
+for a crash.
 
 One call is one attempt. Trying again is left to the caller, who does so with everything at a release's end, and counts it.
 """
@@ -51,10 +53,11 @@ class _Once:
     async def publish(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
         """Publish an event that may be there already, if it was published since then. Raises what ``VerdictLog.publish`` does."""
         headers, body = to_structured(event)
-        headers[MESSAGE_ID] = event.id
+        message_id = f"{event.source} {event.id}"
+        headers[MESSAGE_ID] = message_id
         if abs(time.time() - since) > FRESH_SECONDS:
             last = await self._last_sequence(stream, subject)
-            if await self._is_there(stream, subject, event.id, since=since):
+            if await self._is_there(stream, subject, {message_id, event.id}, since=since):
                 return
             headers[EXPECTED_LAST] = str(last)
         with translated(f"publishing {event.id}"):
@@ -71,10 +74,10 @@ class _Once:
             except NotFoundError:
                 return 0
 
-    async def _is_there(self, stream: str, subject: str, event_id: str, *, since: float) -> bool:
+    async def _is_there(self, stream: str, subject: str, message_ids: AbstractSet[str], *, since: float) -> bool:
         async with aclosing(self.read_since(stream, subject, since, headers_only=True)) as batches:
             async for messages in batches:
-                if any((message.headers or {}).get(MESSAGE_ID) == event_id for message in messages):
+                if any((message.headers or {}).get(MESSAGE_ID) in message_ids for message in messages):
                     return True
         return False
 

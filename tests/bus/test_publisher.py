@@ -57,6 +57,14 @@ async def test_publishing_again_adds_nothing(bus: Bus) -> None:
     assert len(await published(bus)) == 1
 
 
+async def test_two_clusters_on_one_broker_tell_their_verdicts_of_one_event_which_gave_them_one_id(bus: Bus) -> None:
+    for cluster in ("prod", "test"):
+        await bus.verdicts.publish(verdict(cluster=cluster))
+        await bus.cdevents.publish(RELEASE, verdict(cluster=cluster))
+    assert [subject for subject, _ in await published(bus)] == ["verdictd.verdict.prod.shop.web", "verdictd.verdict.test.shop.web"]
+    assert (await bus.connection.jetstream.stream_info(subjects.CDEVENTS)).state.messages == 2
+
+
 async def test_publishing_again_after_the_duplicate_window_adds_nothing(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publisher, "MESSAGE_ID", "X-Msg-Id")  # as if the server had forgotten its ids
     given = verdict(decided_at=verdict().decided_at - 2 * publisher.FRESH_SECONDS)

@@ -198,6 +198,7 @@ def ports_of(
     hooks: Mapping[str, Hook] | None = None,
     gates: Gates | None = None,
     policies: Sequence[str] = ("default",),
+    cluster: str = "default",
 ) -> ApiPorts:
     return ApiPorts(
         releases=engine,
@@ -208,6 +209,7 @@ def ports_of(
         hooks=hooks or {},
         gates=gates or Gates(),
         policies=policies,
+        cluster=cluster,
         now=lambda: NOW,
         metrics=metrics or Metrics(),
         readiness=readiness,
@@ -226,6 +228,7 @@ async def serving(
     hooks: Mapping[str, Hook] | None = None,
     gates: Gates | None = None,
     policies: Sequence[str] = ("default",),
+    cluster: str = "default",
 ) -> AsyncIterator[Api]:
     """A real server on a port of the system's choice."""
     engine = Engine() if engine is None else engine
@@ -241,6 +244,7 @@ async def serving(
         hooks=hooks,
         gates=gates,
         policies=policies,
+        cluster=cluster,
     )
     app = create_app(ports, groups=groups)
     async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:

@@ -47,6 +47,15 @@ async def test_the_same_key_and_body_is_the_same_release_and_another_body_is_not
         assert len(api.engine.releases) == 2
 
 
+async def test_a_key_that_is_sent_to_the_daemons_of_two_clusters_is_a_release_of_its_own_in_each() -> None:
+    ids = set()
+    for cluster in ("prod", "test", "prod"):
+        async with serving(cluster=cluster) as api:
+            _, created = await api.call("POST", "/v1/releases", json=RELEASE, headers={"Idempotency-Key": "run-17"})
+            ids.add((cluster, created["id"]))
+    assert len(ids) == len({release_id for _, release_id in ids}) == 2
+
+
 async def test_a_cloudevent_is_one_release_in_either_mode() -> None:
     binary = {"ce-specversion": "1.0", "ce-id": "e-1", "ce-source": "/ci", "ce-type": "io.verdictd.release.v1"}
     structured = {"Content-Type": "application/cloudevents+json"}

@@ -130,17 +130,18 @@ class Admission:
         about = {"service": session.release.service, "namespace": session.release.namespace, "mesh": session.release.mesh}
         log.info("submitted", extra={**about, "sender": newcomer.sender})
         self._registry.put(session)
-        self._ports.meter.admitted(release_id, session.release)
+        self._ports.meter.admitted(newcomer.release_id, session.release)
         if self._supervisor.supersede_rivals(session):
             self._supervisor.begin(newcomer.release_id)
 
     async def _met(self, newcomer: Newcomer) -> Session | None:
         """The release that the newcomer means; null: it is another one."""
         sessions = self._registry.of_service(newcomer.release)
-        for session, arms in joining.candidates(newcomer, sessions, now=self._ports.clock.now()):
-            if arms is Arms.SAME or await self._are_same(newcomer.release, session.release):
-                return session
-        return None
+        found = joining.candidate(newcomer, sessions, now=self._ports.clock.now())
+        if found is None:
+            return None
+        session, arms = found
+        return session if arms is Arms.SAME or await self._are_same(newcomer.release, session.release) else None
 
     async def _are_same(self, one: Release, other: Release) -> bool:
         """Whether the arms are the same pods. Where that cannot be looked at now, it is not known that they are."""

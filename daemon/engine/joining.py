@@ -6,7 +6,7 @@ attempts apart is believed. What is known on one side only contradicts nothing, 
 supersedes. In doubt it is another one: that costs a watch begun anew, and the other mistake a verdict that is about something else.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -46,20 +46,23 @@ class Arms(Enum):
     UNTOLD = auto()
 
 
-def candidates(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) -> Iterator[tuple[Session, Arms]]:
-    """The releases that may be meant, the newest first, each with what the arms' words say: not ``OTHERS``.
+def candidate(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) -> tuple[Session, Arms] | None:
+    """The release that may be meant, and what the arms' words say: not ``OTHERS``. Null: it is another canary.
+
+    It is the newest one: what came before that is over, whatever it was about.
 
     Args:
         sessions: those of the newcomer's service, running or ended.
         now: in seconds since 1970.
     """
-    for session in sorted(sessions, key=lambda one: one.age, reverse=True):
+    newest_first = sorted(sessions, key=lambda one: one.age, reverse=True)
+    for session in newest_first:
         if session.attempts.get(newcomer.sender) == newcomer.release_id:
-            yield session, Arms.SAME
-        elif _may_be_meant(newcomer, session, now=now):
-            arms = compared(newcomer.release, session.release)
-            if arms is not Arms.OTHERS:
-                yield session, arms
+            return session, Arms.SAME
+    if not newest_first or not _may_be_meant(newcomer, newest_first[0], now=now):
+        return None
+    arms = compared(newcomer.release, newest_first[0].release)
+    return None if arms is Arms.OTHERS else (newest_first[0], arms)
 
 
 def compared(one: Release, other: Release) -> Arms:

@@ -200,6 +200,14 @@ class HandAnnouncement:
         self.answer = "put back"
 
 
+class SentByHand(HandAnnouncement):
+    """One whose sender its source knows."""
+
+    def __init__(self, release_id: str | None, release: Release | VerdictdError, *, sender: str) -> None:
+        super().__init__(release_id, release)
+        self.sender = sender
+
+
 class HandEvents:
     """Queues in place of a broker."""
 

@@ -74,6 +74,29 @@ async def test_an_attempt_is_one_release_over_restarts_and_its_verdict_is_every_
         assert (status, '"verdict":"rollback"' in text, release_id in text) == (200, True, True)
 
 
+async def test_who_announces_a_canary_that_a_gate_began_joins_it_and_is_known_after_a_restart(
+    nats_server: Broker, tmp_path: Path
+) -> None:
+    [port] = free_ports(1)
+    event = {"specversion": "1.0", "id": "7", "source": "/ci", "type": "io.verdictd.release.v1", "data": QUESTION["verdictd"]}
+    async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:
+        await ask(client, "/gates/http", QUESTION)
+        [release_id] = await listed(client)
+        async with client.post("/hooks/ci", json=event, headers={"Content-Type": "application/cloudevents+json"}) as response:
+            alias = (await response.json())["release"]
+        await api.until_answered(f"/v1/releases/{alias}")
+        async with client.post("/v1/releases", json=QUESTION["verdictd"], headers={"Idempotency-Key": "7"}) as response:
+            assert (response.status, (await response.json())["id"]) == (200, release_id)
+        assert await listed(client) == [release_id]
+    async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:
+        async with client.post(f"/v1/releases/{alias}/rollback", json={}) as response:
+            assert response.status == 202
+        async with client.get(f"/v1/releases/{alias}/verdict?wait=60") as response:
+            assert (await response.json())["release_id"] == release_id
+        assert (await ask(client, "/gates/http?answer=status", QUESTION))[0] == 403
+        assert (await ask(client, "/gates/flagger/rollback", HOOK))[0] == 200, "it asks for the first time"
+
+
 async def test_flagger_s_webhooks_are_answered_by_one_release_that_they_began(nats_server: Broker, tmp_path: Path) -> None:
     [port] = free_ports(1)
     async with daemon(nats_server, tmp_path, port) as api, aiohttp.ClientSession(api.url) as client:

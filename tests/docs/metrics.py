@@ -40,6 +40,11 @@ def page() -> str:
     return f"{_INTRODUCTION}\n{head}\n{rows}\n{rest}"
 
 
+def names() -> frozenset[str]:
+    """Of every series that is scraped."""
+    return frozenset(sample.name for family in _families() for sample in family.samples)
+
+
 def _families() -> Iterator[Metric]:
     metrics = _used()
     yield from (family for family in metrics.registry.collect() if not family.name.startswith(_OUTSIDE))
@@ -69,6 +74,7 @@ def _used() -> Metrics:
     metrics.set_stages({"running": Stage.WATCHING})
     steps = ("watching", "decided", "patch_sent", "confirmed", "published")
     metrics.ended(view.release, examples.VERDICT, [TimedStep(step=step, at=1.0) for step in steps])
+    metrics.expect_telemetry(["prometheus"])
     metrics.set_components({"nats": True})
     metrics.round("prometheus", releases=1, sampling_seconds=0.1, judging_seconds=0.1)
     metrics.cadence("prometheus", Cadence(spacing_seconds=1.0, late_seconds=1.0, longest_seconds=1.0, ahead_seconds=0.0))

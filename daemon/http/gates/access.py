@@ -15,12 +15,10 @@ from http import HTTPStatus
 import msgspec
 from aiohttp import web
 
-from config.errors import ConfigError, Fault
 from config.settings import Gate, Gates
-from daemon.errors import Unavailable
 from daemon.http.guard import Scheme, foreign, from_foreign_page
 from daemon.http.problems import answer
-from daemon.http.secrets import Known, Secrets
+from daemon.http.secrets import Known, Secrets, read_all
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +47,7 @@ class OfTheGate:
         right = [hmac.compare_digest(secret, shown) for secret in known.values]  # each, whichever is right
         if any(right):
             return None
-        if known.unread:
-            raise Unavailable("what was shown is none of the secrets that can be read now; the log says which cannot")
+        known.check_all_read()
         log.warning("a request to a gate was refused", extra={"gate": self.gate, "peer": request.remote})
         return answer(
             HTTPStatus.UNAUTHORIZED,
@@ -70,15 +67,7 @@ def guard(gates: Gates, name: str, *, now: Callable[[], float] = time.monotonic)
 
 def read_secrets(gates: Gates) -> None:
     """Whether all secrets are there, for the start. Raises ``ConfigError`` with every one that is not."""
-    faults: list[Fault] = []
-    for field in msgspec.structs.fields(gates):
-        try:
-            if (secrets := guard(gates, field.name).secrets) is not None:
-                secrets.read()
-        except ConfigError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigError(faults, source="settings")
+    read_all(guard(gates, field.name).secrets for field in msgspec.structs.fields(gates))
 
 
 def _shown(request: web.Request) -> bytes:

@@ -8,13 +8,11 @@ from typing import Final
 
 from aiohttp import web
 
-from config.errors import ConfigError, Fault
 from config.settings import Hook
-from daemon.errors import Unavailable
 from daemon.http.bounds import Bound
 from daemon.http.guard import Bearer, Scheme
 from daemon.http.hooks.senders import SENDERS, Now, Sender
-from daemon.http.secrets import Secrets
+from daemon.http.secrets import Secrets, read_all
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +40,7 @@ def configured(hooks: Mapping[str, Hook], *, monotonic: Callable[[], float] = ti
 
 def read_secrets(hooks: Mapping[str, Hook]) -> None:
     """Whether all secrets are there, for the start. Raises ``ConfigError`` with every one that is not."""
-    faults: list[Fault] = []
-    for name, hook in hooks.items():
-        try:
-            if (secrets := _secrets(name, hook, time.monotonic)) is not None:
-                secrets.read()
-        except ConfigError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigError(faults, source="settings")
+    read_all(_secrets(name, hook, time.monotonic) for name, hook in hooks.items())
 
 
 def _secrets(name: str, hook: Hook, monotonic: Callable[[], float]) -> Secrets | None:
@@ -83,7 +73,6 @@ class OfItsSender:
         refusal = await hook.sender.guard(request, known.values, self.now).refusal(request, token=token)
         if refusal is None:
             return None
-        if known.unread:
-            raise Unavailable("what was shown is none of the secrets that can be read now; the log says which cannot")
+        known.check_all_read()
         log.warning("a request to a hook was refused", extra={"hook": hook.name, "peer": request.remote})
         return refusal

@@ -1,6 +1,6 @@
 """Who can send to a hook: a row for each, with how it shows who it is and the room that reads what it sends.
 
-A new one is a module beside this one, a row here, and its word in ``config.settings.Hook``.
+A new one is a module beside this one, a row here, and its word in ``config.hooksenders``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Final
 
 from aiohttp import web
 
+from config.hooksenders import HookSender
 from daemon.http.guard import Guard, Hmac
 from daemon.http.hooks import events, flux, github, gitlab, template
 from daemon.http.hooks.proofs import WEBHOOK_SIGNATURE, StandardWebhooks, Token, is_signing_secret, signing_key
@@ -68,7 +69,7 @@ def _signing(secret: bytes) -> str | None:
     return None
 
 
-SENDERS: Final[Mapping[str, Sender]] = {
+SENDERS: Final[Mapping[HookSender, Sender]] = {
     "cloudevents": Sender(read=events.read, parts=events.parts, guard=_bearer, invites=True),
     "github": Sender(read=github.read, guard=_github),
     "gitlab": Sender(read=gitlab.read, guard=_gitlab, check=_signing),

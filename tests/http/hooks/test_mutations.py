@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from config.hooksenders import HookSender
 from daemon.errors import InvalidEvent
 from daemon.events.announcing import read_release
 from daemon.http.hooks.events import BATCH
@@ -31,7 +32,7 @@ MESSAGES: dict[str, tuple[Message, ...]] = {
 
 
 @pytest.mark.parametrize("name", SENDERS)
-def test_a_thousand_mutated_messages_of_each_sender_are_read_or_refused_with_our_own_errors(name: str) -> None:
+def test_a_thousand_mutated_messages_of_each_sender_are_read_or_refused_with_our_own_errors(name: HookSender) -> None:
     read = refused = 0
     for number in range(COUNT):
         headers, body = mutated(number, MESSAGES[name])

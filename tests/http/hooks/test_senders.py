@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import fields
 
+from config.hooksenders import HOOK_SENDERS, HookSender
 from config.settings import Hook
 from daemon.errors import InvalidEvent, NoRelease
 from daemon.events.announcing import read_release
@@ -81,9 +82,10 @@ STRAIGHT = {
 SHA = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"
 
 
-def test_every_sender_that_can_be_named_has_its_room() -> None:
+def test_every_sender_that_can_be_named_has_its_room_and_stands_in_one_list() -> None:
+    assert tuple(SENDERS) == HOOK_SENDERS
     [of_sender] = [field.type for field in fields(Hook) if field.name == "sender"]
-    assert set(get_args(get_args(of_sender)[0])) == SENDERS.keys()
+    assert get_args(of_sender)[0] is HookSender
 
 
 @pytest.mark.parametrize(

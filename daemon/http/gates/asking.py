@@ -12,6 +12,7 @@ import msgspec
 from daemon import names
 from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
 from daemon.events.announced import origin
+from daemon.http.gates.pace import Pace
 from daemon.http.hooks.understanding import said_of
 from daemon.http.waiting import Waiting
 from daemon.model import Outcome, Release, ReleaseView, Verdict
@@ -84,13 +85,15 @@ class Desk:
         self.releases = releases
         self._verdicts = verdicts
         self._waiting = waiting
+        self._pace = Pace()
 
     async def ask(self, asked: Attempt, *, wait_seconds: float = 0.0) -> Told:
         """How an attempt stands, after its verdict has been waited for; its watch is begun where there is none.
 
         Raises:
             InvalidInput: it cannot be watched.
-            Unavailable: the daemon is full, stopping, cannot keep the release now, or the release is another verdictd's.
+            Unavailable: the daemon is full, stopping, cannot keep the release now, or the release is another verdictd's; or too
+                many attempts of its service have begun of late.
         """
         release = asked.release
         event_id = msgspec.json.encode((self._cluster, release.namespace, release.service, asked.key)).decode()
@@ -104,7 +107,8 @@ class Desk:
     async def begin(self, release: Release, *, release_id: str, gate: str) -> str:
         """Begin watching, or nothing where that canary is being watched; gives its release's id. Raises as ``ask``."""
         try:
-            return (await self.releases.submit(release, release_id=release_id, sender=f"gate {gate}")).id
+            with self._pace.turn((release.namespace, release.service)):
+                return (await self.releases.submit(release, release_id=release_id, sender=f"gate {gate}")).id
         except (Refused, Elsewhere) as error:  # full, or not ours: the same question may be answered later, or elsewhere
             raise Unavailable(str(error)) from error
 

@@ -8,7 +8,7 @@ SIDE_BY_SIDE ?= --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 .PHONY: demo test unit servers check lint types bench calibration lock clean format
 
 demo: $(VENV)/.demo
-	$(BIN)/verdictd demo
+	$(BIN)/verdictd demo$(if $(MESH), --mesh $(MESH))
 
 test: $(VENV)/.dev
 	$(BIN)/python -m tests.servers status

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -47,8 +47,9 @@ async def start(
     stdout: int | IO[bytes] = DEVNULL,
     stderr: int | IO[bytes] = DEVNULL,
     pass_fds: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Process:
-    """Start a child, tied to this process by SIGTERM, without an input.
+    """Start a child, tied to this process by SIGTERM, without an input. ``env``: its environment; none: ours.
 
     It is in a session of its own, so that Ctrl-C ends us first and lets us end our children in order.
     """
@@ -59,6 +60,7 @@ async def start(
         stderr=stderr,
         start_new_session=True,
         pass_fds=tuple(pass_fds),
+        env=env,
     )
 
 

@@ -44,6 +44,7 @@ class Played:
     Attributes:
         began: the canary was given its share.
         ended: the observation of what followed the verdict was over.
+        settle_seconds: how long the mesh may take to follow what was acknowledged.
         shifted_at: the pipeline gave a promoted canary everything.
         samples: what verdictd sampled, with the time of each sample's end.
     """
@@ -53,6 +54,7 @@ class Played:
     began: float
     ended: float
     record: Record
+    settle_seconds: float
     shifted_at: float | None = None
     samples: tuple[tuple[float, Sample], ...] = ()
 
@@ -92,8 +94,6 @@ ACTS = (
 )
 
 
-# The proxy takes a moved file within milliseconds; a busy machine may need longer.
-SETTLE_SECONDS = 0.5
 HOLD_SECONDS = 3.0
 _MIN_ANSWERS = 50
 
@@ -111,7 +111,7 @@ def objections(played: Played, traffic: TrafficLog) -> list[str]:
 def _promoted(played: Played, traffic: TrafficLog) -> list[str]:
     if played.shifted_at is None:
         return [f"{played.act.canary}: was never given 100 %"]
-    answers = _sent_between(traffic, played.shifted_at + SETTLE_SECONDS, played.ended)
+    answers = _sent_between(traffic, played.shifted_at + played.settle_seconds, played.ended)
     found = _enough(played.act.canary, answers, version=played.act.canary)
     others = [a for a in answers if a.version != played.act.canary]
     if others:
@@ -126,7 +126,7 @@ def _taken_back(played: Played, traffic: TrafficLog) -> list[str]:
         return [f"{canary}: the record tells of no acknowledged patch (action {played.record.verdict.action})"]
     if played.ended - patched < HOLD_SECONDS:
         return [f"{canary}: watched for only {played.ended - patched:.1f} s after the patch"]
-    answers = _sent_between(traffic, patched + SETTLE_SECONDS, played.ended)
+    answers = _sent_between(traffic, patched + played.settle_seconds, played.ended)
     found = _enough(canary, answers, version=baseline)
     if not any(a.version == canary for a in traffic.between(played.began, patched)):
         found.append(f"{canary}: never answered a request, so nothing was taken back")

@@ -1,8 +1,9 @@
 """One version of the demo's service, a process of its own: ``python -m daemon.demo.backend --version v1 --seed 1``.
 
 Written on bare asyncio protocols, because the demo shares a small machine with everything else and a web framework's cost
-per request would be most of it. A second port takes a new behaviour at run time (``PUT /`` with its JSON). It prints
-``{"port": ..., "control": ...}`` when it listens, and ends on SIGTERM.
+per request would be most of it. A second port takes a new behaviour at run time (``PUT /`` with its JSON), and shows what was
+answered as the sidecar of Istio would (any GET): the stock Envoy before it cannot. It prints ``{"port": ..., "control": ...}`` when
+it listens, and ends on SIGTERM.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from statistics import NormalDist
 import msgspec
 
 from daemon.demo.children import until_told
+from daemon.demo.istiocounters import IstioExporter
+from daemon.demo.routes import NAMESPACE, SERVICE, cluster, latency_bounds_ms
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,15 +77,16 @@ class Service:
 
     def __init__(self, *, version: str, behaviour: Behaviour, dice: Dice) -> None:
         self.behaviour = behaviour
+        self.counters = IstioExporter(SERVICE, NAMESPACE, cluster(version), version, bounds_ms=latency_bounds_ms())
         self._dice = dice
         head = f"content-type: text/plain\r\ncontent-length: {len(_BODY)}\r\nx-version: {version}\r\n\r\n".encode()
         self._good = b"HTTP/1.1 200 OK\r\n" + head + _BODY
         self._bad = b"HTTP/1.1 500 Internal Server Error\r\n" + head + _BODY
 
-    def answer(self) -> tuple[float, bytes]:
-        """The next answer and how many seconds it takes."""
+    def answer(self) -> tuple[float, int, bytes]:
+        """How many seconds the next answer takes, its status, and itself."""
         seconds, failed = self._dice.draw(self.behaviour)
-        return seconds, self._bad if failed else self._good
+        return seconds, *((500, self._bad) if failed else (200, self._good))
 
 
 class Requests(asyncio.Protocol):
@@ -107,16 +111,18 @@ class Requests(asyncio.Protocol):
         self._received += data
         while b"\r\n\r\n" in self._received:
             _, _, self._received = self._received.partition(b"\r\n\r\n")
-            seconds, answer = self._service.answer()
-            asyncio.get_running_loop().call_later(seconds, self._send, answer)
+            seconds, status, answer = self._service.answer()
+            loop = asyncio.get_running_loop()
+            loop.call_later(seconds, self._send, loop.time(), status, answer)
 
-    def _send(self, answer: bytes) -> None:
+    def _send(self, began: float, status: int, answer: bytes) -> None:
+        self._service.counters.observe(status, asyncio.get_running_loop().time() - began)
         if self._transport is not None:
             self._transport.write(answer)
 
 
 async def control(service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take one new behaviour: 204, or 400 with the reason."""
+    """Show what was counted; or take one new behaviour: 204, or 400 with the reason."""
     try:
         async with asyncio.timeout(5.0):
             head = await reader.readuntil(b"\r\n\r\n")
@@ -124,18 +130,23 @@ async def control(service: Service, reader: asyncio.StreamReader, writer: asynci
                 (int(line.split(b":")[1]) for line in head.splitlines() if line.lower().startswith(b"content-length:")), 0
             )
             body = await reader.readexactly(length)
-        try:
-            service.behaviour = msgspec.json.decode(body, type=Behaviour)
-            status, reason = "204 No Content", ""
-        except msgspec.DecodeError as error:
-            status, reason = "400 Bad Request", str(error)
-        text = reason.encode()
+        status, said = ("200 OK", service.counters.text()) if head.startswith(b"GET ") else _told(service, body)
+        text = said.encode()
         writer.write(f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {len(text)}\r\n\r\n".encode() + text)
         await writer.drain()
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, TimeoutError, ValueError):
         pass  # a broken request to the control port changes nothing; its sender sees the connection close
     finally:
         writer.close()
+
+
+def _told(service: Service, body: bytes) -> tuple[str, str]:
+    """The answer to a new behaviour: its status and what it says."""
+    try:
+        service.behaviour = msgspec.json.decode(body, type=Behaviour)
+    except msgspec.DecodeError as error:
+        return "400 Bad Request", str(error)
+    return "204 No Content", ""
 
 
 async def serve(*, version: str, seed: str, behaviour: Behaviour) -> None:

@@ -8,13 +8,16 @@ never a traceback.
 import asyncio
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from daemon.aio import process
 from daemon.errors import VerdictdError
+
+T = TypeVar("T")
 
 
 class DemoError(VerdictdError):
@@ -40,6 +43,7 @@ class DemoError(VerdictdError):
 
 START_SECONDS = 60.0
 """For one of the demo's parts, on a machine that is busy with other things. One that ends instead is noticed at once."""
+_LOOK_SECONDS = 0.03
 _STOP_SECONDS = 6.0
 _TAIL_BYTES = 4096
 _TAIL_LINES = 15
@@ -71,6 +75,18 @@ class Child:
             raise self.failed("ended at its start")
         return line
 
+    async def until(self, look: Callable[[], Awaitable[T | None]]) -> T:
+        """What a look gives, once that is something true. Raises ``DemoError`` when the child ends before, or takes too long."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not (found := await look()):
+                    if self.process.returncode is not None:
+                        raise self.failed(f"ended with code {self.process.returncode} at its start")
+                    await asyncio.sleep(_LOOK_SECONDS)
+        except TimeoutError as error:
+            raise self.failed(f"was not ready after {START_SECONDS:g} s") from error
+        return found
+
     async def ended(self) -> None:
         """Wait for the end of a child that should live as long as the demo, then raise ``DemoError``."""
         code = await self.process.wait()
@@ -90,7 +106,9 @@ class Child:
 
 
 @asynccontextmanager
-async def child(name: str, argv: Sequence[str], *, log: Path, stdout: bool = False) -> AsyncIterator[Child]:
+async def child(
+    name: str, argv: Sequence[str], *, log: Path, stdout: bool = False, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Child]:
     """Run a process for the length of a ``with`` block.
 
     Args:
@@ -98,9 +116,10 @@ async def child(name: str, argv: Sequence[str], *, log: Path, stdout: bool = Fal
         argv: absolute path of the program, and its arguments.
         log: the file that takes its standard error, and its standard output unless ``stdout``.
         stdout: read its standard output through a pipe (limit of a line: 64 KiB).
+        env: its environment; none: that of the demo.
     """
     with log.open("ab") as log_file:
-        started = await process.start(argv, stdout=PIPE if stdout else log_file, stderr=log_file)
+        started = await process.start(argv, stdout=PIPE if stdout else log_file, stderr=log_file, env=env)
     try:
         yield Child(name=name, process=started, log=log)
     finally:

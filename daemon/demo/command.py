@@ -14,6 +14,7 @@ from typing import NoReturn
 from daemon.demo.acts import ACTS, Played, objections
 from daemon.demo.charts import page, picture
 from daemon.demo.children import DemoError
+from daemon.demo.meshsorts import SORTS
 from daemon.demo.overview import plot
 from daemon.demo.story import LiveAccount, Setting, play, setting
 from daemon.demo.timeline import timeline, turns
@@ -58,10 +59,12 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="verdictd demo",
-        description="A real proxy, a real broker and real traffic on this machine: two bad canaries taken back in half a minute.",
+        description="A real mesh, a real broker and real traffic on this machine: two bad canaries taken back in half a minute.",
         epilog="Exits 0 when every outcome was seen in the traffic itself, 1 when one was not, 64 wrong usage, "
         "69 a part of the demo could not be had or ended, 70 a defect of verdictd, 130 interrupted.",
     )
+    meshes = "; ".join(f"{name}: {sort.made_of}" for name, sort in SORTS.items())
+    parser.add_argument("--mesh", choices=[*SORTS], default="envoy", help=f"what steers the traffic ({meshes}; default envoy)")
     parser.add_argument("--rate", type=_rate, default=300.0, help="requests a second (default 300)")
     parser.add_argument("--seed", type=int, default=1, help="of the traffic and of the versions' behaviour (default 1)")
     parser.add_argument("--out", type=Path, default=Path("demo-out"), metavar="DIR", help="takes the plot (default demo-out)")
@@ -89,12 +92,16 @@ async def _interruptible(options: argparse.Namespace) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
+    sort = SORTS[options.mesh]
+    sort.require_programs()
     await asyncio.to_thread(_make_output, options.out)
     account = LiveAccount(colours=sys.stdout.isatty())
     folder = Path(tempfile.mkdtemp(prefix="verdictd-demo-"))
     try:
-        account.heading(f"verdictd demo: a real Envoy, a real NATS, {options.rate:g} requests a second")
-        async with setting(folder=folder, rate=options.rate, seed=options.seed, run=f"seed-{options.seed}") as running:
+        account.heading(f"verdictd demo: {sort.made_of}, a real NATS, {options.rate:g} requests a second")
+        if sort.starts_in:
+            account.says("demo", f"starts all that; it takes {sort.starts_in}")
+        async with setting(sort=sort, folder=folder, rate=options.rate, seed=options.seed, run=f"seed-{options.seed}") as running:
             _introduce(running, account)
             played = await play(running, account)
             if options.keep_running:
@@ -115,7 +122,8 @@ def _make_output(out: Path) -> None:
 
 
 def _introduce(running: Setting, account: LiveAccount) -> None:
-    account.says("edge", f"Envoy on {running.edge.url}, admin on {running.edge.admin.removeprefix('http://')}")
+    for who, what in running.mesh.introduced:
+        account.says(who, what)
     account.says("service", f"versions {', '.join(running.backends)}, a process each")
     account.says("verdictd", f"API on {running.watchdog.url}, with a NATS server of its own")
     limits = policy()["tolerances"]

@@ -1,4 +1,7 @@
-"""The edge proxy: an Envoy from its wheel as a child process, ready when it answers on ports of its own choice."""
+"""The edge proxy: an Envoy from its wheel as a child process, ready when it answers on ports of its own choice.
+
+With its routes in a file it is a mesh of its own, without a control plane.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -9,8 +12,12 @@ from pathlib import Path
 import aiohttp
 
 from daemon.demo import routes
-from daemon.demo.children import START_SECONDS, Child, DemoError, child
+from daemon.demo.backends import Backend
+from daemon.demo.children import Child, DemoError, child
+from daemon.demo.commandlines import envoy
+from daemon.demo.demomesh import DemoMesh, Shares
 from daemon.demo.routes import LISTENER, bootstrap
+from daemon.model import ArmSpec
 
 _INSTALL = "install the demo's programs: `pip install 'verdictd[demo]'`, or run `make demo`, which does it"
 
@@ -33,6 +40,38 @@ class Edge:
     def route(self, weights: Mapping[str, int], *, version_info: str) -> None:
         """Share the traffic out, in percent by version."""
         routes.install(self.routes_file, routes.render(weights, version_info=version_info))
+
+
+NAME = "edge"
+_SETTLE_SECONDS = 0.5
+"""It takes a moved file within milliseconds."""
+
+
+@asynccontextmanager
+async def edge_mesh(*, folder: Path, backends: Mapping[str, Backend], first: str) -> AsyncIterator[DemoMesh]:
+    """Run an edge proxy as a mesh for the length of a ``with`` block; all traffic goes to the version ``first``."""
+    ports = {version: backend.port for version, backend in backends.items()}
+    async with edge(folder=folder, backends=ports, weights={first: 100}) as proxy:
+
+        async def share(shares: Shares) -> None:
+            proxy.route(shares, version_info=" ".join(f"{version}={share}" for version, share in shares.items()))
+
+        yield DemoMesh(
+            name=NAME,
+            url=proxy.url,
+            introduced=((NAME, f"Envoy on {proxy.url}, admin on {proxy.admin.removeprefix('http://')}"),),
+            children=(proxy.process,),
+            telemetry={"endpoints": [proxy.admin], "histograms": "bins"},
+            steering={"kind": "envoy", "routes_file": str(proxy.routes_file), "admin": proxy.admin},
+            settle_seconds=_SETTLE_SECONDS,
+            arm=lambda version: ArmSpec(service=routes.cluster(version), version=version),
+            share=share,
+        )
+
+
+def require_programs() -> None:
+    """Raises ``DemoError`` with what is missing, and how to get it."""
+    envoy_path()
 
 
 def envoy_path() -> str:
@@ -62,28 +101,16 @@ async def edge(*, folder: Path, backends: Mapping[str, int], weights: Mapping[st
     bootstrap_file = folder / "envoy.json"
     bootstrap_file.write_text(bootstrap(backends=backends, routes_file=routes_file))
     address_file = folder / "envoy-admin"
-    argv = [
-        *(envoy_path(), "--config-path", str(bootstrap_file), "--admin-address-path", str(address_file)),
-        *("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"),
-    ]
+    argv = envoy(envoy_path(), bootstrap=bootstrap_file, address_file=address_file)
     async with child("Envoy", argv, log=folder / "envoy.log") as process:
-        admin, url = await _ready(process, address_file)
+        admin, url = await ready(process, address_file)
         yield Edge(process=process, url=url, admin=admin, routes_file=routes_file)
 
 
-async def _ready(process: Child, address_file: Path) -> tuple[str, str]:
-    """Wait until it has its ports and its routes; return the admin's base URL and the edge's."""
-    timeout = aiohttp.ClientTimeout(total=1.0)
-    try:
-        async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession(timeout=timeout) as session:
-            while process.process.returncode is None:
-                found = await _look(session, address_file)
-                if found is not None:
-                    return found
-                await asyncio.sleep(0.03)
-    except TimeoutError as error:
-        raise process.failed(f"was not ready after {START_SECONDS:g} s") from error
-    raise process.failed("ended at its start")
+async def ready(process: Child, address_file: Path) -> tuple[str, str]:
+    """Wait until an Envoy has its ports and its routes; return the admin's base URL and the edge's."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=1.0)) as session:
+        return await process.until(lambda: _look(session, address_file))
 
 
 async def _look(session: aiohttp.ClientSession, address_file: Path) -> tuple[str, str] | None:

@@ -103,7 +103,7 @@ def parse_head(head: bytes) -> tuple[int, str, int]:
 class Generator:
     """Sends requests at random times and writes a line for each answer."""
 
-    def __init__(self, *, host: str, port: int, rate: float, seed: str, out: Callable[[str], None]) -> None:
+    def __init__(self, *, host: str, port: int, service: str, rate: float, seed: str, out: Callable[[str], None]) -> None:
         self._host, self._port, self._rate = host, port, rate
         self._random = Random(seed)  # noqa: S311  # traffic, not secrets
         self._out = out
@@ -112,7 +112,7 @@ class Generator:
         self._under_way = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
-        self._request = f"GET / HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode()
+        self._request = f"GET / HTTP/1.1\r\nhost: {service}\r\n\r\n".encode()
 
     async def run(self, told: Callable[[], Awaitable[None]]) -> None:
         """Send until told to stop, then wait for the answers under way."""
@@ -190,6 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Send requests until told to stop."""
     parser = argparse.ArgumentParser(prog="daemon.demo.load", description="The demo's load generator.")
     parser.add_argument("--url", required=True, help="http://host:port of the edge")
+    parser.add_argument("--host", default="", help="what the service is called in the requests; default: as the URL has it")
     parser.add_argument("--rate", type=float, default=300.0, help="requests a second")
     parser.add_argument("--seed", default="1", help="the same seed gives the same gaps between requests")
     options = parser.parse_args(argv)
@@ -200,7 +201,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
 
     generator = Generator(
-        host=address.hostname or "127.0.0.1", port=address.port or 80, rate=options.rate, seed=options.seed, out=out
+        host=address.hostname or "127.0.0.1",
+        port=address.port or 80,
+        service=options.host or address.netloc,
+        rate=options.rate,
+        seed=options.seed,
+        out=out,
     )
     asyncio.run(generator.run(until_told))
     return 0

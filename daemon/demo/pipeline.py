@@ -17,34 +17,34 @@ from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
 from daemon.bus.translating import translated
-from daemon.demo import routes
 from daemon.demo.acts import CANARY_PERCENT, Act
 from daemon.demo.children import START_SECONDS, DemoError
-from daemon.demo.watchdog import CLUSTER, MESH
+from daemon.demo.demomesh import DemoMesh
+from daemon.demo.routes import NAMESPACE, SERVICE
+from daemon.demo.watchdog import CLUSTER
 from daemon.errors import VerdictdError
 from daemon.events import cloudevents, verdicts
 from daemon.events.announced import origin
 from daemon.events.cloudevents import CloudEvent
 from daemon.events.releaseform import RELEASE_TYPE
-from daemon.model import ArmSpec, Release, Verdict
+from daemon.model import Release, Verdict
 
-SERVICE = "web"
-NAMESPACE = "default"
 _SOURCE = "/demo/pipeline"
 
 
-def deployment_event(act: Act, *, run: str) -> tuple[str, CloudEvent]:
+def deployment_event(act: Act, *, mesh: DemoMesh, run: str) -> tuple[str, CloudEvent]:
     """The event that announces an act's canary, and the id its release will have.
 
     Args:
+        mesh: where the canary is.
         run: tells the events of one run of the demo from those of another.
     """
     release = Release(
         service=SERVICE,
         namespace=NAMESPACE,
-        mesh=MESH,
-        baseline=ArmSpec(service=routes.cluster(act.baseline), version=act.baseline),
-        canary=ArmSpec(service=routes.cluster(act.canary), version=act.canary),
+        mesh=mesh.name,
+        baseline=mesh.arm(act.baseline),
+        canary=mesh.arm(act.canary),
         weight=float(CANARY_PERCENT),
         artifact=f"demo/web:{act.canary}",
     )
@@ -64,8 +64,9 @@ def deployment_event(act: Act, *, run: str) -> tuple[str, CloudEvent]:
 class Pipeline:
     """A pipeline with its connection to the broker."""
 
-    def __init__(self, connection: Connection, *, run: str) -> None:
+    def __init__(self, connection: Connection, *, mesh: DemoMesh, run: str) -> None:
         self._connection = connection
+        self._mesh = mesh
         self._run = run
         self._verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
 
@@ -78,7 +79,7 @@ class Pipeline:
 
     async def announce(self, act: Act) -> str:
         """Publish the deployment event; returns when the broker has it. Gives the release's id."""
-        release_id, event = deployment_event(act, run=self._run)
+        release_id, event = deployment_event(act, mesh=self._mesh, run=self._run)
         headers, body = cloudevents.to_structured(event)
         subject = subjects.release_subject(cluster=CLUSTER, namespace=NAMESPACE, service=SERVICE)
         try:
@@ -109,11 +110,11 @@ class Pipeline:
 
 
 @asynccontextmanager
-async def pipeline(nats_url: str, *, run: str) -> AsyncIterator[Pipeline]:
+async def pipeline(nats_url: str, *, mesh: DemoMesh, run: str) -> AsyncIterator[Pipeline]:
     """A pipeline that listens, for the length of a ``with`` block."""
     async with connected(
         BrokerAddress(servers=(nats_url,)), name="verdictd demo", connect_timeout_seconds=START_SECONDS
     ) as connection:
-        made = Pipeline(connection, run=run)
+        made = Pipeline(connection, mesh=mesh, run=run)
         await made.listen()
         yield made

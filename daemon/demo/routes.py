@@ -7,19 +7,22 @@ other version out of the file altogether, as a pipeline does at the end of a rol
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-ROUTE_CONFIG = "web"
+SERVICE = "web"
+NAMESPACE = "default"
+ROUTE_CONFIG = SERVICE
+Json = dict[str, Any]
 TYPE_URL = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
 
 def cluster(version: str) -> str:
     """The Envoy cluster of a version."""
-    return f"web-{version}"
+    return f"{SERVICE}-{version}"
 
 
 def render(weights: Mapping[str, int], *, version_info: str) -> str:
@@ -35,7 +38,7 @@ def render(weights: Mapping[str, int], *, version_info: str) -> str:
     if sum(weights.values()) != 100 or min(weights.values()) < 0:
         raise ValueError(f"shares must be positive and add up to 100, these are {dict(weights)}")
     shares = [{"name": cluster(version), "weight": weight} for version, weight in weights.items() if weight]
-    document: dict[str, Any] = {
+    document: Json = {
         "version_info": version_info,
         "resources": [
             {
@@ -78,6 +81,8 @@ def install(path: Path, text: str) -> None:
 
 
 LISTENER = "edge"
+FLUSH_INTERVAL = "0.1s"
+"""How often an Envoy has new counts of how long its answers took."""
 _MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
@@ -91,52 +96,32 @@ def latency_bounds_ms() -> list[float]:
 
 
 def bootstrap(*, backends: Mapping[str, int], routes_file: Path) -> str:
-    """The bootstrap document (JSON).
+    """The bootstrap document (JSON) of an edge that has its routes from a file.
 
     Args:
         backends: port on loopback by version.
         routes_file: where the routes come from; its folder is watched for files moved in.
     """
-    document = {
+    source = {"path_config_source": {"path": str(routes_file), "watched_directory": {"path": str(routes_file.parent)}}}
+    clusters = [static_cluster(cluster(version), port) for version, port in backends.items()]
+    return json.dumps(edge_document(clusters, route_config=ROUTE_CONFIG, source=source), indent=1)
+
+
+def edge_document(clusters: Sequence[Json], *, route_config: str, source: Json) -> Json:
+    """An edge with these clusters and one listener. ``source``: where the routes of this name come from."""
+    return {
         "node": {"id": "edge", "cluster": "demo"},
         "admin": {"address": _address(0)},
-        "stats_flush_interval": "0.1s",
+        "stats_flush_interval": FLUSH_INTERVAL,
         "stats_config": {
             "histogram_bucket_settings": [{"match": {"prefix": "cluster."}, "buckets": latency_bounds_ms()}],
         },
-        "static_resources": {
-            "listeners": [_listener(routes_file)],
-            "clusters": [_cluster(version, port) for version, port in backends.items()],
-        },
-    }
-    return json.dumps(document, indent=1)
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def _listener(routes_file: Path) -> dict[str, Any]:
-    source = {
-        "path_config_source": {"path": str(routes_file), "watched_directory": {"path": str(routes_file.parent)}},
-        "resource_api_version": "V3",
-    }
-    manager = {
-        "@type": _MANAGER,
-        "stat_prefix": "edge",
-        "generate_request_id": False,
-        "rds": {"route_config_name": ROUTE_CONFIG, "config_source": source},
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
-    }
-    return {
-        "name": LISTENER,
-        "address": _address(0),
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+        "static_resources": {"listeners": [_listener(route_config, source)], "clusters": list(clusters)},
     }
 
 
-def _cluster(version: str, port: int) -> dict[str, Any]:
-    name = cluster(version)
+def static_cluster(name: str, port: int) -> Json:
+    """An Envoy cluster with one endpoint on loopback."""
     return {
         "name": name,
         "type": "STATIC",
@@ -145,4 +130,23 @@ def _cluster(version: str, port: int) -> dict[str, Any]:
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(port)}}]}],
         },
+    }
+
+
+def _address(port: int) -> Json:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def _listener(route_config: str, source: Json) -> Json:
+    manager = {
+        "@type": _MANAGER,
+        "stat_prefix": "edge",
+        "generate_request_id": False,
+        "rds": {"route_config_name": route_config, "config_source": {**source, "resource_api_version": "V3"}},
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
+    }
+    return {
+        "name": LISTENER,
+        "address": _address(0),
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
     }

@@ -1,6 +1,6 @@
 """The three acts, played one after the other in one setting, with a live account of who does what.
 
-The setting is everything the acts are played in (the versions, the edge, the users, verdictd and the pipeline), ended in reverse
+The setting is everything the acts are played in (the versions, the mesh, the users, verdictd and the pipeline), ended in reverse
 order.
 """
 
@@ -14,10 +14,11 @@ from pathlib import Path
 from statistics import median
 
 from daemon.aio.tasks import background
-from daemon.demo.acts import ACTS, CANARY_PERCENT, HEALTHY, HOLD_SECONDS, SETTLE_SECONDS, Act, Played
+from daemon.demo.acts import ACTS, CANARY_PERCENT, HEALTHY, HOLD_SECONDS, Act, Played
 from daemon.demo.backends import Backend, backends
 from daemon.demo.children import DemoError
-from daemon.demo.edge import Edge, edge
+from daemon.demo.demomesh import DemoMesh
+from daemon.demo.meshsorts import MeshSort
 from daemon.demo.pipeline import Pipeline, pipeline
 from daemon.demo.timeline import lines, timeline
 from daemon.demo.traffic import Answer, Users, users
@@ -88,17 +89,18 @@ class Setting:
     """All parts, running."""
 
     backends: dict[str, Backend]
-    edge: Edge
+    mesh: DemoMesh
     watchdog: Watchdog
     pipeline: Pipeline
     users: Users
 
 
 @asynccontextmanager
-async def setting(*, folder: Path, rate: float, seed: int, run: str) -> AsyncIterator[Setting]:
+async def setting(*, sort: MeshSort, folder: Path, rate: float, seed: int, run: str) -> AsyncIterator[Setting]:
     """Run everything for the length of a ``with`` block; a child that dies meanwhile ends the block with ``DemoError``.
 
     Args:
+        sort: the mesh that is run.
         folder: takes settings, logs and state.
         rate: requests a second.
         seed: of behaviour and traffic.
@@ -107,21 +109,19 @@ async def setting(*, folder: Path, rate: float, seed: int, run: str) -> AsyncIte
     versions = {ACTS[0].baseline: HEALTHY} | {act.canary: act.behaviour for act in ACTS}
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(backends(versions, folder=folder, seed=seed))
-        ports = {version: backend.port for version, backend in running.items()}
-        first = {ACTS[0].baseline: 100}
-        proxy = await stack.enter_async_context(edge(folder=folder, backends=ports, weights=first))
-        judge = await stack.enter_async_context(watchdog(edge=proxy, folder=folder))
-        delivery = await stack.enter_async_context(pipeline(judge.nats_url, run=run))
-        people = await stack.enter_async_context(users(url=proxy.url, rate=rate, seed=seed, folder=folder))
-        children = [proxy.process, judge.process, people.process, *(backend.process for backend in running.values())]
+        mesh = await stack.enter_async_context(sort.run(folder=folder, backends=running, first=ACTS[0].baseline))
+        judge = await stack.enter_async_context(watchdog(mesh=mesh, folder=folder))
+        delivery = await stack.enter_async_context(pipeline(judge.nats_url, mesh=mesh, run=run))
+        people = await stack.enter_async_context(users(url=mesh.url, host=mesh.host, rate=rate, seed=seed, folder=folder))
+        children = [*mesh.children, judge.process, people.process, *(backend.process for backend in running.values())]
         await stack.enter_async_context(background(*(process.ended() for process in children)))
-        yield Setting(backends=running, edge=proxy, watchdog=judge, pipeline=delivery, users=people)
+        yield Setting(backends=running, mesh=mesh, watchdog=judge, pipeline=delivery, users=people)
 
 
 async def play(setting: Setting, account: LiveAccount) -> list[Played]:
     """Play all acts; prints the account of each and its timeline."""
     account.heading("Before: everybody gets v1")
-    account.says("users", "send their requests to the edge")
+    account.says("users", f"send their requests to the {setting.mesh.introduced[-1][0]}")
     async with background(_report(setting, account, {})):
         await asyncio.sleep(_PRELUDE_SECONDS + 0.1)
     played = []
@@ -136,29 +136,38 @@ async def _play(act: Act, setting: Setting, account: LiveAccount) -> Played:
     current: dict[str, str] = {}
     async with background(_report(setting, account, current)):
         began = time.time()
-        setting.edge.route({act.baseline: 100 - CANARY_PERCENT, act.canary: CANARY_PERCENT}, version_info=f"canary {act.canary}")
+        await setting.mesh.share({act.baseline: 100 - CANARY_PERCENT, act.canary: CANARY_PERCENT})
         release_id = current["release"] = await setting.pipeline.announce(act)
         account.says("pipeline", f"gives {act.canary} {CANARY_PERCENT} % of the traffic and announces it on NATS")
         verdict = await setting.pipeline.verdict(release_id, seconds=policy()["window_seconds"] + 15.0)
         current.clear()
-        shifted_at = _act_on(verdict, act, setting, account)
-        await asyncio.sleep(SETTLE_SECONDS + HOLD_SECONDS)
+        shifted_at = await _act_on(verdict, act, setting, account)
+        await asyncio.sleep(setting.mesh.settle_seconds + HOLD_SECONDS)
         ended = time.time()
         record = await _record(setting, release_id)
         await asyncio.sleep(_STRAGGLERS_SECONDS)
     samples = await asyncio.to_thread(setting.watchdog.samples, record)
-    played = Played(act=act, release_id=release_id, began=began, ended=ended, record=record, shifted_at=shifted_at, samples=samples)
+    played = Played(
+        act=act,
+        release_id=release_id,
+        began=began,
+        ended=ended,
+        record=record,
+        settle_seconds=setting.mesh.settle_seconds,
+        shifted_at=shifted_at,
+        samples=samples,
+    )
     account.lines(["", *lines(timeline(played, setting.users.traffic))])
     return played
 
 
-def _act_on(verdict: Verdict, act: Act, setting: Setting, account: LiveAccount) -> float | None:
+async def _act_on(verdict: Verdict, act: Act, setting: Setting, account: LiveAccount) -> float | None:
     """What a pipeline does with a verdict; gives the time at which a promoted canary got everything."""
     done = f" (done: {verdict.action})" if verdict.outcome is Outcome.ROLLBACK else ""
     account.says("verdictd", f"{verdict.outcome}{done}: {verdict.reason}")
     if verdict.outcome is Outcome.PROMOTE:
+        await setting.mesh.share({act.canary: 100})
         shifted_at = time.time()
-        setting.edge.route({act.canary: 100}, version_info=f"{act.canary} for all")
         account.says("pipeline", f"gives {act.canary} 100 %")
         return shifted_at
     return None

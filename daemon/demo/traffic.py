@@ -97,9 +97,13 @@ class Users:
 
 
 @asynccontextmanager
-async def users(*, url: str, rate: float, seed: int, folder: Path) -> AsyncIterator[Users]:
-    """Send requests for the length of a ``with`` block. At its end the answers under way are waited for and counted."""
+async def users(*, url: str, rate: float, seed: int, folder: Path, host: str = "") -> AsyncIterator[Users]:
+    """Send requests for the length of a ``with`` block. At its end the answers under way are waited for and counted.
+
+    ``host``: what they call the service; empty: as the URL has it.
+    """
     argv = [sys.executable, "-m", "daemon.demo.load", "--url", url, "--rate", f"{rate:g}", "--seed", str(seed)]
+    argv += ["--host", host] if host else []
     traffic, complete = TrafficLog(), asyncio.Event()
     async with (
         child("load generator", argv, log=folder / "load.log", stdout=True) as process,

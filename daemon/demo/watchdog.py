@@ -13,13 +13,12 @@ import aiohttp
 import msgspec
 
 from daemon import recordings
-from daemon.demo.children import START_SECONDS, Child, DemoError, child
-from daemon.demo.edge import Edge
+from daemon.demo.children import Child, DemoError, child
+from daemon.demo.demomesh import DemoMesh
 from daemon.errors import InvalidInput
 from daemon.model import Record, ReleaseView, Sample
 
 CLUSTER = "demo"
-MESH = "edge"
 TICK_SECONDS = 0.25
 _ANSWER_SECONDS = 20.0
 _T = TypeVar("_T")
@@ -32,16 +31,15 @@ class _Started(msgspec.Struct):
     http: str
 
 
-def settings(*, edge: Edge, folder: Path) -> dict[str, Any]:
-    """The settings document: one Envoy mesh, sampled four times a second, and a policy for people in a hurry."""
+def settings(*, mesh: DemoMesh, folder: Path) -> dict[str, Any]:
+    """The settings document: one mesh, sampled four times a second, and a policy for people in a hurry."""
     return {
         "cluster": CLUSTER,
         "nats": {"url": "embedded", "data_dir": str(folder / "nats")},
         "http": {"listen": "127.0.0.1:0"},
-        "telemetry": {
-            MESH: {"kind": "envoy", "endpoints": [edge.admin], "histograms": "bins", "tick_seconds": TICK_SECONDS},
-        },
-        "meshes": {MESH: {"kind": "envoy", "telemetry": MESH, "routes_file": str(edge.routes_file), "admin": edge.admin}},
+        "telemetry": {mesh.name: {"kind": "envoy", **mesh.telemetry, "tick_seconds": TICK_SECONDS}},
+        "meshes": {mesh.name: {"telemetry": mesh.name, **mesh.steering}},
+        **({"kubernetes": mesh.kubernetes} if mesh.kubernetes else {}),
         "policies": {"default": policy()},
         "limits": {"guard_seconds": 2.0},
         "recordings": {"directory": str(folder / "recordings")},
@@ -107,10 +105,10 @@ class Watchdog:
 
 
 @asynccontextmanager
-async def watchdog(*, edge: Edge, folder: Path) -> AsyncIterator[Watchdog]:
+async def watchdog(*, mesh: DemoMesh, folder: Path) -> AsyncIterator[Watchdog]:
     """Run verdictd for the length of a ``with`` block."""
     file = folder / "verdictd.json"
-    file.write_text(json.dumps(settings(edge=edge, folder=folder), indent=2) + "\n")
+    file.write_text(json.dumps(settings(mesh=mesh, folder=folder), indent=2) + "\n")
     timeout = aiohttp.ClientTimeout(total=_ANSWER_SECONDS)
     async with (
         child("verdictd", command_line(file), log=folder / "verdictd.log") as process,
@@ -128,15 +126,12 @@ def command_line(settings_file: Path) -> list[str]:
 
 async def _ready(process: Child, session: aiohttp.ClientSession) -> str:
     """Wait until it is; gives its address."""
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            while (url := await asyncio.to_thread(_address, process.log)) is None or not await _is_ready(session, url):
-                if process.process.returncode is not None:
-                    raise process.failed(f"ended with code {process.process.returncode} at its start")
-                await asyncio.sleep(0.05)
-    except TimeoutError as error:
-        raise process.failed(f"was not ready after {START_SECONDS:g} s") from error
-    return url
+
+    async def look() -> str | None:
+        url = await asyncio.to_thread(_address, process.log)
+        return url if url is not None and await _is_ready(session, url) else None
+
+    return await process.until(look)
 
 
 def _address(log: Path) -> str | None:

@@ -11,13 +11,13 @@ from config.settings import SidecarTelemetry
 from daemon.aio.clock import SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
+from daemon.demo.istiocounters import BOUNDS_MS
 from daemon.meshes.registry import schemas
 from daemon.model import ArmSpec, Release, Watch
 from daemon.pods.sidecars import sidecars_from
 from daemon.pods.watching import PodWatch
 from daemon.ports.telemetry import Telemetry
 from tests.bench.figures import Figure, spread
-from tests.mesh.istio_exporter import BOUNDS_MS
 from tests.pods.cluster import PodCluster
 from tests.pods.objects import pod
 from tests.servers.run import free_ports

@@ -1,10 +1,12 @@
 """TrafficLog and acts made up for the tests of what the demo says about them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from analyzers.counts import Arm, Latency, Sample
 from config.policy import Policy
 from daemon.demo.acts import ACTS, Act, Played
+from daemon.demo.demomesh import DemoMesh, Shares
 from daemon.demo.traffic import Answer, TrafficLog
 from daemon.model import Action, ArmSpec, Outcome, Record, Release, TimedStep
 from tests.hand.samples import verdict
@@ -69,6 +71,34 @@ def taken_back(act: Act = ACTS[1], *, samples: tuple[tuple[float, Sample], ...] 
     return _played(act, marks, changes, samples=samples)
 
 
+def mesh(
+    folder: Path,
+    *,
+    name: str = "edge",
+    telemetry: Mapping[str, object] | None = None,
+    steering: Mapping[str, object] | None = None,
+    kubernetes: Mapping[str, object] | None = None,
+) -> DemoMesh:
+    """A mesh that nobody runs, an edge if nothing else is said."""
+    admin = "http://127.0.0.1:2"
+
+    async def share(shares: Shares) -> None:
+        raise AssertionError(f"nobody is to be given {shares}")
+
+    return DemoMesh(
+        name=name,
+        url="http://127.0.0.1:1",
+        introduced=(("edge", "Envoy"),),
+        children=(),
+        telemetry=telemetry or {"endpoints": [admin]},
+        steering=steering or {"kind": "envoy", "routes_file": str(folder / "r.yaml"), "admin": admin},
+        kubernetes=kubernetes or {},
+        settle_seconds=0.5,
+        arm=lambda version: ArmSpec(service=f"web-{version}"),
+        share=share,
+    )
+
+
 def _played(
     act: Act,
     marks: dict[str, float],
@@ -85,6 +115,7 @@ def _played(
         began=BEGAN,
         ended=ended or BEGAN + 9.0,
         record=record(act, marks, outcome=outcome if isinstance(outcome, Outcome) else None),
+        settle_seconds=0.5,
         shifted_at=shifted_at,
         samples=samples,
     )

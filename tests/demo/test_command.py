@@ -20,7 +20,7 @@ from daemon.errors import Unavailable
 from tests.demo.samples import BEGAN, steady, taken_back, traffic
 
 
-@pytest.mark.parametrize("argv", [["--rate", "1"], ["--rate", "many"], ["--what"]])
+@pytest.mark.parametrize("argv", [["--rate", "1"], ["--rate", "many"], ["--what"], ["--mesh", "linkerd"]])
 def test_what_it_cannot_do_is_refused_as_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         demo.main(argv)
@@ -96,7 +96,7 @@ async def test_a_demo_that_is_kept_running_ends_when_told(capsys: pytest.Capture
     process = Child(name="nobody", process=None, log=tmp_path)  # type: ignore[arg-type]  # nothing is asked of it
     async with aiohttp.ClientSession() as session:
         watchdog = Watchdog(process=process, url="http://here", nats_url="", recordings=tmp_path, session=session)
-        setting = Setting(backends={}, edge=None, watchdog=watchdog, pipeline=None, users=None)  # type: ignore[arg-type]  # nor of these
+        setting = Setting(backends={}, mesh=None, watchdog=watchdog, pipeline=None, users=None)  # type: ignore[arg-type]  # nor of these
         asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
         # A handler of the test's own, in case the demo has none yet when the signal comes.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: None)

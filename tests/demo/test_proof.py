@@ -58,5 +58,5 @@ def test_a_short_look_proves_nothing() -> None:
 
 def test_a_rollback_without_a_patch_is_an_objection() -> None:
     played = promoted(outcome=Outcome.ROLLBACK)
-    acted = type(played)(act=ACTS[1], release_id="web-1", began=BEGAN, ended=BEGAN + 9.0, record=played.record)
+    acted = type(played)(act=ACTS[1], release_id="web-1", began=BEGAN, ended=BEGAN + 9.0, record=played.record, settle_seconds=0.5)
     assert objections(acted, traffic([])) == ["v3: the record tells of no acknowledged patch (action none)"]

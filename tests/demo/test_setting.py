@@ -157,7 +157,7 @@ def _runs(pid: int) -> bool:
 
 @live
 async def test_an_edge_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
-    with pytest.raises(DemoError, match=r"Envoy \(pid \d+\) ended at its start(?s:.*)What to do:"):
+    with pytest.raises(DemoError, match=r"Envoy \(pid \d+\) ended with code 1 at its start(?s:.*)What to do:"):
         async with edge(folder=tmp_path, backends={"v1": 99999}, weights={"v1": 100}):
             pass
 

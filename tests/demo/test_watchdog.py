@@ -8,14 +8,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from daemon.demo import children
 from daemon.demo import watchdog as module
 from daemon.demo.acts import ACTS
 from daemon.demo.backend import Behaviour
 from daemon.demo.backends import Backend
-from daemon.demo.children import Child, DemoError, child
-from daemon.demo.edge import Edge
+from daemon.demo.children import DemoError, child
 from daemon.demo.watchdog import Watchdog, watchdog
-from tests.demo.samples import record
+from tests.demo.samples import mesh, record
 from tests.hand.servers import says, stub
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -64,11 +64,9 @@ async def test_a_verdictd_that_does_not_get_ready_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, seconds: float, words: str
 ) -> None:
     monkeypatch.setattr(module, "command_line", lambda _file: [sys.executable, "-c", program])
-    monkeypatch.setattr(module, "START_SECONDS", seconds)
-    nobody = Child(name="nobody", process=None, log=tmp_path)  # type: ignore[arg-type]  # nothing is asked of it
-    edge = Edge(process=nobody, url="http://127.0.0.1:1", admin="http://127.0.0.1:2", routes_file=tmp_path / "r.yaml")
+    monkeypatch.setattr(children, "START_SECONDS", seconds)
     with pytest.raises(DemoError, match=words):
-        async with watchdog(edge=edge, folder=tmp_path):
+        async with watchdog(mesh=mesh(tmp_path), folder=tmp_path):
             pass
 
 

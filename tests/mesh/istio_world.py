@@ -15,12 +15,12 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from daemon.demo.istiocounters import IstioExporter
 from daemon.model import ArmSpec, Release
 from tests.hand import istio_objects
 from tests.hand.istio_cluster import istio_cluster, kubelet_says
 from tests.hand.istio_objects import NAMESPACE, PORT, SERVICE, VERSIONS, Json
 from tests.hand.servers import serving
-from tests.mesh.istio_exporter import IstioExporter
 from tests.mesh.traffic import Backend, Fault, Traffic, backend, traffic
 from tests.servers.envoy import Envoy, envoy
 from tests.servers.istiod import Istiod, istiod

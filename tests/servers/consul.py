@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from daemon.demo import commandlines
 from tests.servers.locate import require
 from tests.servers.run import LOOPBACK, Process, ServerFailed, free_ports, http_ready, running
 
@@ -26,9 +27,8 @@ class Consul:
     async def bootstrap(self, service_id: str, *, admin_port: int) -> Path:
         """The file with which an Envoy becomes this service's sidecar."""
         child = await asyncio.create_subprocess_exec(
-            str(require("consul")),
-            *("connect", "envoy", "-sidecar-for", service_id, "-admin-bind", f"{LOOPBACK}:{admin_port}", "-bootstrap"),
-            env={"CONSUL_HTTP_ADDR": self.url, "CONSUL_GRPC_ADDR": f"{LOOPBACK}:{self.grpc_port}", "PATH": "/usr/bin:/bin"},
+            *commandlines.consul_bootstrap(require("consul"), service_id, admin_port=admin_port),
+            env=commandlines.consul_environment(url=self.url, grpc_port=self.grpc_port),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -45,18 +45,14 @@ class Consul:
 async def consul(folder: Path, config: Mapping[str, Any]) -> AsyncIterator[Consul]:
     """An agent on loopback with these services and configuration entries, its state in memory."""
     http, grpc, server, serf = free_ports(4)
-    ports = {"http": http, "grpc": grpc, "server": server, "serf_lan": serf}
     url = f"http://{LOOPBACK}:{http}"
-    argv: list[str | Path] = [require("consul"), "agent", "-dev", "-config-file", _config(folder, ports, config)]
+    told = commandlines.consul_config(config, http=http, grpc=grpc, server=server, serf=serf)
+    argv = commandlines.consul(require("consul"), config=_written(folder / "agent.json", told))
     async with running("consul", argv, folder=folder, ready=lambda: http_ready(f"{url}/v1/config/proxy-defaults")) as process:
         yield Consul(url, grpc, folder, process)
 
 
-def _config(folder: Path, ports: Mapping[str, int], config: Mapping[str, Any]) -> Path:
-    """Only what is needed listens, and on loopback."""
-    unused = dict.fromkeys(("https", "grpc_tls", "dns", "serf_wan"), -1)
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "agent.json"
-    fixed = {"bind_addr": LOOPBACK, "client_addr": LOOPBACK, "disable_update_check": True}
-    file.write_text(json.dumps({"ports": {**ports, **unused}, **fixed, **config}), encoding="utf-8")
+def _written(file: Path, config: Mapping[str, Any]) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(config), encoding="utf-8")
     return file

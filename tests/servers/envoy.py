@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from daemon.demo import commandlines
 from tests.servers.locate import require
 from tests.servers.run import LOOPBACK, Process, http_ready, running
 
@@ -20,15 +21,8 @@ class Envoy:
 
 @contextlib.asynccontextmanager
 async def envoy(folder: Path, bootstrap: Path, admin_port: int) -> AsyncIterator[Envoy]:
-    """Envoy with this bootstrap, whose admin interface must be on `admin_port` (see `free_ports`) of loopback.
-
-    Hot restart is off because its abstract sockets are shared by all Envoys of a machine; one worker, as each costs
-    memory and a test's traffic needs no more.
-    """
+    """Envoy with this bootstrap, whose admin interface must be on `admin_port` (see `free_ports`) of loopback."""
     admin = f"http://{LOOPBACK}:{admin_port}"
-    argv: list[str | Path] = [
-        *(require("envoy"), "--config-path", bootstrap),
-        *("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"),
-    ]
+    argv = commandlines.envoy(require("envoy"), bootstrap=bootstrap)
     async with running("envoy", argv, folder=folder, ready=lambda: http_ready(f"{admin}/ready")) as process:
         yield Envoy(admin, process)

@@ -8,11 +8,10 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from daemon.demo import commandlines
 from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require
 from tests.servers.run import LOOPBACK, Process, free_ports, http_ready, running
-
-NAMESPACE = "istio-system"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,32 +34,22 @@ async def istiod(
     await _create_namespace(api)
     grpc_port, http_port, free_port = free_ports(3)
     grpc, http, monitoring = (f"{LOOPBACK}:{port}" for port in (grpc_port, http_port, monitoring_port or free_port))
-    argv: list[str | Path] = [
-        *(require("istiod"), "discovery"),
-        *("--kubeconfig", _kubeconfig(folder, api)),
-        *("--meshConfig", _mesh_file(folder, mesh_config or {})),
-        *("--httpAddr", http),
-        *("--grpcAddr", grpc),
-        *("--monitoringAddr", monitoring),
-        *("--httpsAddr", "", "--secureGRPCAddr", "", "--ctrlz_port", "0"),
-        *("--registries", "Kubernetes"),
-    ]
-    env = {
-        "POD_NAME": "istiod",
-        "POD_NAMESPACE": NAMESPACE,
-        "REVISION": "default",
-        # Neither certificates nor webhooks: nothing in these tests could reach them.
-        "ENABLE_CA_SERVER": "false",
-        "VALIDATION_WEBHOOK_CONFIG_NAME": "",
-        "INJECTION_WEBHOOK_CONFIG_NAME": "",
-    }
+    argv = commandlines.istiod(
+        require("istiod"),
+        kubeconfig=_kubeconfig(folder, api),
+        mesh_config=_mesh_file(folder, mesh_config or {}),
+        grpc=grpc,
+        http=http,
+        monitoring=monitoring,
+    )
+    env = commandlines.ISTIOD_ENVIRONMENT
     url = f"http://{http}"
     async with running("istiod", argv, folder=folder, ready=lambda: http_ready(f"{url}/ready"), within=60.0, env=env) as process:
         yield Istiod(grpc, url, f"http://{monitoring}", process)
 
 
 async def _create_namespace(api: KubeApiServer) -> None:
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": commandlines.ISTIO_NAMESPACE}}
     async with api.session() as session, session.post("/api/v1/namespaces", json=namespace) as response:
         if response.status != 409:
             response.raise_for_status()

@@ -5,29 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import fcntl
-import functools
 import os
-import random
 import signal
-import socket
-import ssl
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-import aiohttp
-
 from daemon.aio.process import with_parent_death_signal
+from daemon.demo.apiserver import http_ready
+from daemon.demo.freeports import LOOPBACK, free_ports
 
-LOOPBACK = "127.0.0.1"
+__all__ = [
+    "LOOPBACK",
+    "POLL_SECONDS",
+    "STOP_SECONDS",
+    "Process",
+    "ServerFailed",
+    "free_ports",
+    "http_ready",
+    "listens",
+    "running",
+    "until",
+]
+
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.05
-PORTS = range(20000, 32000)
-"""Below the ports that Linux hands to outgoing connections, which would otherwise now and then take a chosen one
-between the choice and the server's start."""
-
-_given: set[int] = set()
 
 
 class ServerFailed(Exception):
@@ -84,21 +85,6 @@ class Process:
             os.killpg(self.child.pid, signal.SIGKILL)
 
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Loopback ports that nobody listens on. Each is this process's until it ends: also while nobody listens on it yet, or any
-    more, no other test process of this machine is given it."""
-    chosen: list[int] = []
-    for port in random.sample(PORTS, k=len(PORTS)):
-        if len(chosen) == count:
-            break
-        if port not in _given and _reserved(port) and _is_free(port):
-            _given.add(port)
-            chosen.append(port)
-    if len(chosen) < count:
-        raise ServerFailed(f"no {count} free ports in {PORTS}")
-    return tuple(chosen)
-
-
 @contextlib.asynccontextmanager
 async def running(
     name: str,
@@ -129,19 +115,6 @@ async def until(condition: Callable[[], Awaitable[bool]], within: float) -> None
             if await condition():
                 return
             await asyncio.sleep(POLL_SECONDS)
-
-
-async def http_ready(url: str, *, context: ssl.SSLContext | None = None, token: str | None = None) -> bool:
-    """Whether a GET of this URL answers 200 now."""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2.0)) as session,
-            session.get(url, headers=headers, ssl=context or True) as response,
-        ):
-            return response.status == 200
-    except (aiohttp.ClientError, TimeoutError):
-        return False
 
 
 async def listens(port: int) -> bool:
@@ -201,28 +174,4 @@ def _exists(pid: int) -> bool:
         return False
     except PermissionError:
         return True
-    return True
-
-
-@functools.cache
-def _reservations() -> int:
-    """A file of which each port has a byte. It is never closed: with it all locks of this process would go."""
-    return os.open(Path(tempfile.gettempdir()) / f"verdictd-test-ports-{os.getuid()}", os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def _reserved(port: int) -> bool:
-    """Whether the port is ours now. The system gives the lock back when this process ends, however it does."""
-    try:
-        fcntl.lockf(_reservations(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except OSError:
-        return False
-    return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
     return True

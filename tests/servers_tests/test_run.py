@@ -41,27 +41,6 @@ async def test_stopping_twice_ends_no_stranger(tmp_path: Path, monkeypatch: pyte
         assert killed == []
 
 
-def test_no_port_is_given_out_twice() -> None:
-    first, second = set(run.free_ports(20)), set(run.free_ports(20))
-    assert len(first | second) == 40
-
-
-async def test_a_port_is_no_other_test_processs_until_this_one_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also while nobody listens on it: between the choice and the server's start, and while a server is down."""
-    script = "from tests.servers import run; print(*run.free_ports(20), flush=True); input()"
-    other = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    assert other.stdout is not None
-    theirs = [int(word) for word in (await other.stdout.readline()).split()]
-    (ours,) = run.free_ports(1)
-    monkeypatch.setattr(run, "PORTS", [*theirs, ours])
-    with pytest.raises(run.ServerFailed, match="no 1 free ports"):
-        run.free_ports(1)
-    await other.communicate(b"\n")
-    assert set(run.free_ports(20)) == set(theirs)
-
-
 @contextlib.asynccontextmanager
 async def parent(folder: Path) -> AsyncIterator[tuple[run.Process, int]]:
     """A running server, and the number of its child."""

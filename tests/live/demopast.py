@@ -22,7 +22,7 @@ from daemon.demo import routes
 from daemon.demo.acts import ACTS, CANARY_PERCENT, HEALTHY, Act
 from daemon.demo.backends import backends
 from daemon.demo.edge import edge
-from daemon.demo.pipeline import NAMESPACE, SERVICE
+from daemon.demo.routes import NAMESPACE, SERVICE
 from daemon.demo.traffic import users
 from daemon.demo.watchdog import policy
 from daemon.model import Outcome

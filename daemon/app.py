@@ -144,6 +144,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             ApiPorts(
                 releases=engine,
                 verdicts=engine,
+                freezes=engine,
                 feed=engine,
                 dead_letters=bus.dead_letters,
                 event_log=bus.event_log,
@@ -209,6 +210,7 @@ def _ports(
         sessions=bus.sessions,
         records=bus.records,
         aliases=bus.aliases,
+        freezes=bus.freezes,
         clock=clock,
         meter=metrics,
         limits=settings.limits,

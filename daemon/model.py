@@ -243,6 +243,23 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: Text = ""
 
 
+class Freeze(msgspec.Struct, frozen=True, kw_only=True):
+    """For a while nothing is taken back.
+
+    Attributes:
+        namespace: where; null: everywhere.
+        by, reason: who has said so, and why.
+        since: in seconds since 1970.
+        until: likewise; null: until it is thawed.
+    """
+
+    namespace: str | None = None
+    by: Text = "unknown"
+    reason: Text = ""
+    since: float
+    until: float | None = None
+
+
 class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person's (or pipeline's) word about a running release."""
 

@@ -38,6 +38,7 @@ class Bus:
     sessions: RolledStore
     records: KvStore
     aliases: KvStore
+    freezes: KvStore
     pulse: Pulse
     where: str
 
@@ -101,6 +102,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
             aliases=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="aliases"),
+            freezes=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="freezes"),
             pulse=pulse,
             where=address.shown,
         )

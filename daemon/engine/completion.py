@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable
 from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
-from daemon.engine import deciding, lifecycle, takenback
+from daemon.engine import deciding, freezing, lifecycle, takenback
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
+from daemon.engine.freezing import Freezes
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
 from daemon.engine.reasserting import GUARD_ENDED
@@ -26,7 +27,7 @@ from daemon.engine.session import Session
 from daemon.engine.takenback import UndoLog
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
-from daemon.model import Action, Stage, TimedStep
+from daemon.model import Action, Freeze, Stage, TimedStep
 from daemon.placement import Undo
 from daemon.ports.durable import Store, VerdictLog
 from daemon.ports.service import Meter
@@ -52,12 +53,14 @@ class Completion:
         records: Store,
         clock: Clock,
         meter: Meter,
+        freezes: Freezes,
         forget: Callable[[Session], None],
     ) -> None:
         self._registry = registry
         self._checkpoints = checkpoints
         self._reverting = reverting
         self._clusters = clusters
+        self._freezes = freezes
         self._verdicts = verdicts
         self._outbox = outbox
         self._records = records
@@ -77,6 +80,10 @@ class Completion:
 
     async def _revert(self, session: Session) -> Session:
         self._checkpoints.save(session)
+        if (freeze := self._frozen(session)) is not None:
+            told = freezing.words(freeze)
+            log.warning("not reverted", extra={"reason": told})
+            return self._put(deciding.reverted(self._current(session), Action.NONE, (), reason=told))
         outcome = await self._reverting.run(
             self._clusters(session),
             session.release,
@@ -87,6 +94,12 @@ class Completion:
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "; ".join(outcome.remarks) if outcome.action is Action.REVERT else outcome.reason
         return self._put(deciding.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
+
+    def _frozen(self, session: Session) -> Freeze | None:
+        """What forbids the revert; null also for a person's word, and for one that was begun before."""
+        if session.intents or session.undos or (session.decision is not None and session.decision.by == "person"):
+            return None
+        return self._freezes.over(session.release.namespace)
 
     async def _tell_and_guard(self, session: Session) -> Session:
         """All at once: a broker that does not take the verdict must not leave the traffic without its guard."""

@@ -68,7 +68,8 @@ class Sink:
 class Ports:
     """The ports, and what the settings say of this daemon.
 
-    ``aliases`` keeps, by the id that an announcement would have had, that of the release that it joined.
+    ``aliases`` keeps, by the id that an announcement would have had, that of the release that it joined;
+    ``freezes`` what is frozen.
     """
 
     cluster: str
@@ -81,6 +82,7 @@ class Ports:
     sessions: SessionStore
     records: Store
     aliases: Store
+    freezes: Store
     clock: Clock
     meter: Meter
     limits: Limits

@@ -19,14 +19,15 @@ from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer, Upkeep
 from daemon.engine.feed import view
+from daemon.engine.freezing import Freezes
 from daemon.engine.joining import Newcomer
 from daemon.engine.keptforms import decode_record, record_of
-from daemon.engine.recovery import recover
+from daemon.engine.recovery import answered, recover
 from daemon.engine.registry import Registry
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.ticker import Ticker
 from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
-from daemon.model import Command, Record, Release, ReleaseView, Stage, Verdict
+from daemon.model import Command, Freeze, Record, Release, ReleaseView, Stage, Verdict
 from daemon.ports.service import ReleaseChange
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Engine:
             ports.sessions, records=ports.records, clock=ports.clock, meter=ports.meter, leave=self._leave
         )
         self._aliases = Aliases(ports.aliases)
+        self._freezes = Freezes(ports.freezes, ports.clock)
         self._tickers: list[Ticker] = []
         self._sources: list[Upkeep] = []
         self._at_work: _AtWork | None = None
@@ -70,7 +72,9 @@ class Engine:
 
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            supervisor = Supervisor(self._ports, registry=self._registry, checkpoints=self._checkpoints, group=group)
+            supervisor = Supervisor(
+                self._ports, registry=self._registry, checkpoints=self._checkpoints, freezes=self._freezes, group=group
+            )
             admission = Admission(
                 self._ports,
                 registry=self._registry,
@@ -165,6 +169,23 @@ class Engine:
             verdict=record.verdict,
         )
 
+    # --- FreezeService ------------------------------------------------------------------------------------------------------
+
+    @property
+    def freezes(self) -> Sequence[Freeze]:
+        """Those that are in force."""
+        return self._freezes.current
+
+    async def freeze(self, freeze: Freeze) -> None:
+        """Keep it; see ``ports.service.FreezeService``."""
+        await self._working()
+        await self._freezes.freeze(freeze)
+
+    async def thaw(self, namespace: str | None, *, by: str, reason: str) -> Freeze:
+        """End one; see ``ports.service.FreezeService``."""
+        await self._working()
+        return await self._freezes.thaw(namespace, by=by, reason=reason)
+
     # --- Feed -------------------------------------------------------------------------------------------------------
 
     def subscribe(self, *, limit: int) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
@@ -245,6 +266,7 @@ class Engine:
     # --- loops ------------------------------------------------------------------------------------------------------
 
     async def _watch(self, supervisor: Supervisor) -> None:
+        await answered(self._ports, self._freezes.load)
         await recover(self._ports, registry=self._registry, checkpoints=self._checkpoints, supervisor=supervisor)
         self._recovered.set()
         self._tickers = self._made_tickers(supervisor)

@@ -39,9 +39,9 @@ PATIENCE_SECONDS = 2.0
 
 async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints, supervisor: Supervisor) -> None:
     """Take up every session that was kept and has not ended; tries for ever while the store does not answer."""
-    kept = await _answered(ports, checkpoints.kept.load)
+    kept = await answered(ports, checkpoints.kept.load)
     await _report_lost(ports, checkpoints)
-    records = await _answered(ports, lambda: _records(ports.records, [session.release_id for session in kept]))
+    records = await answered(ports, lambda: _records(ports.records, [session.release_id for session in kept]))
     ended = {session.release_id for session in kept if _has_ended(session, records.get(session.release_id))}
     for session in kept:
         if session.release_id in ended:
@@ -101,8 +101,8 @@ def _split(ports: Ports, session: Session) -> bool:
 
 async def _report_lost(ports: Ports, checkpoints: Checkpoints) -> None:
     """Say of which running releases nothing is kept any more: somebody has emptied the store."""
-    lost = await _answered(ports, ports.sessions.lost)
-    records = await _answered(ports, lambda: _records(ports.records, lost))
+    lost = await answered(ports, ports.sessions.lost)
+    records = await answered(ports, lambda: _records(ports.records, lost))
     for release_id in lost:
         if release_id not in records:
             gone = "it was being watched, and nothing is kept of it any more: it gets no verdict unless it is announced again"
@@ -152,7 +152,7 @@ async def _with_what_was_told(ports: Ports, checkpoints: Checkpoints, sessions: 
         return []
     ids = frozenset(session.release_id for session in sessions)
     since = min(session.submitted_at for session in sessions)
-    told = await _answered(ports, lambda: ports.verdicts.published(ids, since=since))
+    told = await answered(ports, lambda: ports.verdicts.published(ids, since=since))
     newer = {release_id for release_id, verdict in told.items() if verdict is None}
     for release_id in newer:
         checkpoints.kept.leave_alone(release_id, "its verdict is out, in words of a newer version of verdictd")
@@ -170,7 +170,8 @@ def _as_told(session: Session, told: Verdict | None) -> Session:
     return lifecycle.told(session, told)
 
 
-async def _answered(ports: Ports, attempt: Callable[[], Awaitable[T]]) -> T:
+async def answered(ports: Ports, attempt: Callable[[], Awaitable[T]]) -> T:
+    """What the store says, asked until it answers."""
     for pause in pauses():
         try:
             return await attempt()

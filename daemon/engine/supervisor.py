@@ -18,6 +18,7 @@ from daemon.engine.completion import Completion
 from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.fanout import FanOut
+from daemon.engine.freezing import Freezes
 from daemon.engine.outbox import Outbox
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
@@ -38,7 +39,9 @@ class Supervisor:
         weights: what was seen of the routes of located releases, by the telemetry that counts them.
     """
 
-    def __init__(self, ports: Ports, *, registry: Registry, checkpoints: Checkpoints, group: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, ports: Ports, *, registry: Registry, checkpoints: Checkpoints, freezes: Freezes, group: asyncio.TaskGroup
+    ) -> None:
         self._ports = ports
         self._registry = registry
         self._checkpoints = checkpoints
@@ -63,6 +66,7 @@ class Supervisor:
             records=ports.records,
             clock=ports.clock,
             meter=ports.meter,
+            freezes=freezes,
             forget=self._forget,
         )
 

@@ -19,7 +19,7 @@ from daemon.http.metrics.meter import Metrics
 from daemon.http.problems import Handler
 from daemon.http.waiting import Waiting
 from daemon.ports.events import DeadLetters, EventLog
-from daemon.ports.service import Feed, ReleaseService, Verdicts
+from daemon.ports.service import Feed, FreezeService, ReleaseService, Verdicts
 
 TEXT: Final = "text/plain"
 JSON: Final = "application/json"
@@ -104,6 +104,7 @@ class ApiPorts:
 
     releases: ReleaseService
     verdicts: Verdicts
+    freezes: FreezeService
     feed: Feed
     dead_letters: DeadLetters
     metrics: Metrics

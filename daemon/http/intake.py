@@ -81,12 +81,21 @@ async def submission(request: web.Request, *, cluster: str) -> Submission:
 
 async def command(request: web.Request, word: str) -> Command:
     """A person's word; its body, with who and why, may be left out."""
-    body = await _body(request, types=("application/json",)) if request.can_read_body else b"{}"
+    return msgspec.convert({**msgspec.to_builtins(await said(request)), "command": word}, Command)
+
+
+async def said(request: web.Request) -> Said:
+    """Who says what the address says, and why; the body may be left out."""
+    body = await json_body(request) if request.can_read_body else b"{}"
     document = decoding.decode(body or b"{}", path="$", fix='send {"by": "...", "reason": "..."}', like=Said)
     if isinstance(document, dict) and "command" in document:
         raise InvalidInput("is given by the address already", path="$.command", fix="leave it out")
-    said = decoding.checked(document, Said, path="$")
-    return msgspec.convert({**msgspec.to_builtins(said), "command": word}, Command)
+    return decoding.checked(document, Said, path="$")
+
+
+async def json_body(request: web.Request) -> bytes:
+    """A body that is JSON, by its header. Raises ``HTTPUnsupportedMediaType`` for another, else as ``raw_body``."""
+    return await _body(request, types=("application/json",))
 
 
 async def raw_body(request: web.Request) -> bytes:

@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 from analyzers.ruling import Ruling
-from daemon.model import Cadence, Command, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
+from daemon.model import Cadence, Command, Freeze, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
 
 
 class ReleaseService(Protocol):
@@ -42,6 +42,23 @@ class ReleaseService(Protocol):
 
     async def view(self, release_id: str) -> ReleaseView:
         """One release, running or ended. Raises ``NotFound``."""
+        ...
+
+
+class FreezeService(Protocol):
+    """What the API may ask about freezes."""
+
+    @property
+    def freezes(self) -> Sequence[Freeze]:
+        """Those that are in force."""
+        ...
+
+    async def freeze(self, freeze: Freeze) -> None:
+        """Keep it; in force when this returns, in place of another one of the namespace. Raises ``Refused``, ``Unavailable``."""
+        ...
+
+    async def thaw(self, namespace: str | None, *, by: str, reason: str) -> Freeze:
+        """End one, and give it. Raises ``NotFound``, ``Unavailable``."""
         ...
 
 

@@ -79,6 +79,7 @@ def _used() -> Metrics:
     metrics.round("prometheus", releases=1, sampling_seconds=0.1, judging_seconds=0.1)
     metrics.cadence("prometheus", Cadence(spacing_seconds=1.0, late_seconds=1.0, longest_seconds=1.0, ahead_seconds=0.0))
     metrics.telemetry_answered("prometheus")
+    metrics.set_frozen(["shop"])
     metrics.failed("publish", TimedOut(""))
     metrics.answered("GET", "/healthz", 200, 0.1)
     return metrics

@@ -16,7 +16,7 @@ from daemon.http.capacity import Capacity
 from daemon.http.endpoint import ApiPorts, Components, Group
 from daemon.http.metrics.meter import Metrics
 from daemon.http.server import HttpServer, create_app
-from daemon.model import Action, ArmSpec, Command, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
+from daemon.model import Action, ArmSpec, Command, Freeze, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
 from daemon.ports.events import DeadLetter, IncomingEvent
 from daemon.ports.service import ReleaseChange
 from tests.hand import samples
@@ -79,6 +79,7 @@ class Engine:
     letters: list[DeadLetter] = field(default_factory=list)
     events: dict[str, IncomingEvent] = field(default_factory=dict)
     coming: asyncio.Queue[ReleaseChange] = field(default_factory=asyncio.Queue)
+    freezes: list[Freeze] = field(default_factory=list)
     full: bool = False
     broken: Exception | None = None
 
@@ -110,6 +111,16 @@ class Engine:
         self.submitted.append((release_id, release))
         one = ReleaseView(id=release_id, release=release, stage=Stage.LOCATING, submitted_at=1.0)
         return self.releases.setdefault(release_id, one)
+
+    async def freeze(self, freeze: Freeze) -> None:
+        self.freezes.append(freeze)
+
+    async def thaw(self, namespace: str | None, *, by: str, reason: str) -> Freeze:
+        for freeze in self.freezes:
+            if freeze.namespace == namespace:
+                self.freezes.remove(freeze)
+                return freeze
+        raise NotFound(f"not frozen, {by}: {reason}")
 
     async def command(self, release_id: str, command: Command) -> ReleaseView:
         await self.view(release_id)
@@ -203,6 +214,7 @@ def ports_of(
     return ApiPorts(
         releases=engine,
         verdicts=engine,
+        freezes=engine,
         feed=engine,
         dead_letters=engine.dead_letters,
         event_log=engine,

@@ -281,6 +281,7 @@ class Scene:
     sessions: MemoryStore = field(default_factory=MemoryStore)
     records: MemoryStore = field(default_factory=MemoryStore)
     aliases: MemoryStore = field(default_factory=MemoryStore)
+    freezes: MemoryStore = field(default_factory=MemoryStore)
     events: HandEvents = field(default_factory=HandEvents)
     more_events: dict[str, EventSource] = field(default_factory=dict)
     sinks: dict[str, Sink] = field(default_factory=dict)
@@ -310,6 +311,7 @@ class Scene:
             sessions=self.sessions,
             records=self.records,
             aliases=self.aliases,
+            freezes=self.freezes,
             clock=self.clock,
             meter=self.meter,
             limits=self.limits,

@@ -83,6 +83,7 @@ class _Operations:
             # The service belongs to the event loop: it is asked here, and only the numbers go to the thread.
             stages = {view.id: view.stage async for view in in_turns(self._ports.releases.views())}
             self._ports.metrics.set_stages(stages)
+            self._ports.metrics.set_frozen(freeze.namespace or "" for freeze in self._ports.freezes.freezes)
             found = self._ports.readiness()
             self._ports.metrics.set_components({name: why is None for name, why in {**found.needed, **found.helpful}.items()})
             encoder, content_type = choose_encoder(request.headers.get("Accept", ""))

@@ -49,6 +49,9 @@ class Metrics:
         }
         self._stages = self._gauge("releases", "Releases by stage; ended: those still in memory.", "stage")
         self._components = self._gauge("component_up", "Whether a component works, as /readyz says it.", "component")
+        self._frozen = self._gauge(
+            "frozen", "Always 1, where nothing is taken back for a while; of all namespaces the label is empty.", "namespace"
+        )
         self._troubles = Counter("verdictd_troubles", "Failures that are being retried.", ("what", "error"), registry=self.registry)
         self._undone = Counter(
             "verdictd_reverts_undone", "Times that somebody undid a revert, which was then done again.", registry=self.registry
@@ -83,6 +86,12 @@ class Metrics:
         """Which components work."""
         for component, up in works.items():
             self._components.labels(component).set(up)
+
+    def set_frozen(self, namespaces: Iterable[str]) -> None:
+        """Where nothing is taken back; empty for everywhere."""
+        self._frozen.clear()
+        for namespace in namespaces:
+            self._frozen.labels(namespace).set(1)
 
     def admitted(self, release_id: str, release: Release) -> None:
         """A release is watched from now on, or again."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import aiohttp
 import pytest
 
-from config.settings import Hook, Http
+from config.settings import Gates, Hook, Http
 from daemon import names
 from daemon.cli.apiclient import ApiClient
 from daemon.engine.engine import Engine
@@ -94,12 +94,13 @@ class World:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
+async def world(gates: Gates | None = None) -> AsyncIterator[World]:
+    """An engine in which nothing is decided until somebody does, behind its API."""
     scene, watch, http = watching(), HandEvents(), Http(listen="127.0.0.1:0")
     scene.policies["strict"] = scene.policies["default"]
     scene.more_events["watch"] = watch
     async with running(scene) as engine:
-        ports = ports_of(Desk(), http, hooks={"ci": Hook(sender="template")})
+        ports = ports_of(Desk(), http, hooks={"ci": Hook(sender="template")}, gates=gates)
         ports = replace(ports, releases=engine, verdicts=engine, feed=engine, event_log=Stream(events=scene.events))
         async with (
             HttpServer(create_app(ports), http=http, capacity=Capacity(connections=500, per_peer=500)) as server,

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.run import until
 
 Json = dict[str, Any]
+Beside = Sequence[tuple[Resource, Json]]
 
 DEPLOYMENTS = Resource(group="apps", version="v1", plural="deployments", kind="Deployment")
 REPLICA_SETS = Resource(group="apps", version="v1", plural="replicasets", kind="ReplicaSet")
@@ -118,12 +119,17 @@ async def becoming_ready(api: KubeApiServer, kube: KubeClient, resource: Resourc
 
 
 @contextlib.asynccontextmanager
-async def argo_release(api: KubeApiServer, kube: KubeClient, namespace: str) -> AsyncIterator[Owned]:
-    """A Rollout that gives its second version 10 % and waits."""
+async def argo_release(
+    api: KubeApiServer, kube: KubeClient, namespace: str, *, analysis: Json | None = None, beside: Beside = ()
+) -> AsyncIterator[Owned]:
+    """A Rollout that gives its second version 10 % and waits, with this analysis and these objects ``beside`` it."""
     await _namespace(api, namespace, baseline="web-stable", canary="web-canary")
+    for resource, item in beside:
+        await create(api, resource, namespace, item)
     await create(api, VIRTUAL_SERVICES, namespace, _route())
     routing = {"istio": {"virtualService": {"name": "web"}}}
-    canary = {"canaryService": "web-canary", "stableService": "web-stable", "trafficRouting": routing}
+    canary: Json = {"canaryService": "web-canary", "stableService": "web-stable", "trafficRouting": routing}
+    canary |= {"analysis": analysis} if analysis is not None else {}
     strategy = {"canary": {**canary, "steps": [{"setWeight": 10}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]}}
     await create(api, ROLLOUTS, namespace, {"metadata": {"name": "web"}, "spec": {**_workload("v1"), "strategy": strategy}})
 
@@ -143,11 +149,15 @@ async def argo_release(api: KubeApiServer, kube: KubeClient, namespace: str) -> 
 
 
 @contextlib.asynccontextmanager
-async def flagger_release(api: KubeApiServer, kube: KubeClient, namespace: str) -> AsyncIterator[Owned]:
-    """A Canary whose analysis has given its second version 10 %."""
+async def flagger_release(
+    api: KubeApiServer, kube: KubeClient, namespace: str, *, analysis: Json | None = None, beside: Beside = ()
+) -> AsyncIterator[Owned]:
+    """A Canary whose analysis, with this in it, has given its second version 10 %, and these objects ``beside`` it."""
     await _namespace(api, namespace, baseline="web-primary", canary="web-canary")
+    for resource, item in beside:
+        await create(api, resource, namespace, item)
     await create(api, DEPLOYMENTS, namespace, {"metadata": {"name": "web"}, "spec": _workload("v1")})
-    analysis = {"interval": "600s", "threshold": 3, "maxWeight": 50, "stepWeight": 10, "metrics": []}
+    analysis = {"interval": "600s", "threshold": 3, "maxWeight": 50, "stepWeight": 10, "metrics": [], **(analysis or {})}
     spec = {
         "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
         "service": {"port": 80},

@@ -1,10 +1,12 @@
 """Routes of Argo Rollouts and Flagger themselves: told nothing they undo a revert; told first, it stays, and they end as failed.
 
-What verdictd does here it does with the rights of the manifest.
+What verdictd does here it does with the rights of the manifest. The gates' tests are here for the controllers that run already:
+they ask by the templates of docs/gates.md.
 """
 
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -15,9 +17,10 @@ from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import RevertOutcome
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
-from daemon.model import Action
+from daemon.model import Action, Command
 from tests.hand.istio_cluster import client_of, cluster_of, post
 from tests.hand.procedures import guarded, reverting
+from tests.mesh.gates_world import argo_s_question, flagger_s_questions, gated, measured
 from tests.mesh.owners_world import (
     DEPLOYMENTS,
     REPLICA_SETS,
@@ -159,6 +162,42 @@ async def test_flagger_fails_first_and_the_weights_do_not_come_back(
         await owned.tick()
         await owned.weights.until(lambda seen: seen.now == 0)
         assert owned.weights.since(start) == [0]
+
+
+@pytest.mark.usefixtures("argo")
+async def test_argo_rollouts_asks_at_the_gate_by_the_page_s_template_goes_on_meanwhile_and_aborts_by_the_verdict(
+    api: KubeApiServer, kube: KubeClient, tmp_path: Path
+) -> None:
+    async with gated(tmp_path) as gates:
+        analysis, beside = argo_s_question(gates.url)
+        async with argo_release(api, kube, "argo-gate", analysis=analysis, beside=beside) as owned:
+            await until(lambda: measured(kube, "argo-gate", at_least=2), within=60.0)
+            [asked] = gates.engine.views()
+            assert (asked.release.namespace, asked.release.canary.subset, asked.verdict) == ("argo-gate", "canary", None)
+            await gates.engine.command(asked.id, Command(command="rollback", by="anna"))
+            await owned.weights.until(lambda seen: seen.now == 0)
+            assert (await owned.owner())["status"]["abort"]
+        assert [asked.id] == [view.id for view in gates.engine.views()]
+
+
+@pytest.mark.usefixtures("flaggers")
+async def test_flagger_asks_by_the_page_s_webhooks_and_its_metric_of_one_release_goes_on_meanwhile_and_rolls_back_by_the_verdict(
+    api: KubeApiServer, kube: KubeClient, tmp_path: Path
+) -> None:
+    async with gated(tmp_path) as gates:
+        analysis, beside = flagger_s_questions(gates.url, namespace="flagger-gate")
+        async with flagger_release(api, kube, "flagger-gate", analysis=analysis, beside=beside) as owned:
+            await owned.tick()
+            await owned.weights.until(lambda seen: seen.now == 20)
+            [asked] = gates.engine.views()
+            assert (asked.release.canary.service, asked.verdict) == ("web-canary", None)
+            await gates.engine.command(asked.id, Command(command="rollback", by="anna"))
+            await owned.tick()
+            await owned.weights.until(lambda seen: seen.now == 0)
+        record = await gates.engine.record(asked.id)
+        assert record is not None
+        senders = {mark.detail.rpartition("gate ")[2] for mark in record.marks if mark.step in {"submitted", "joined"}}
+        assert senders == {"flagger", "prometheus"}
 
 
 async def test_what_git_applies_again_is_taken_back_and_the_last_word_says_who_and_when(

@@ -43,6 +43,17 @@ def argo_s_question(url: str) -> tuple[Json, Beside]:
     return analysis, [(SECRETS, _secret("argo")), (ANALYSIS_TEMPLATES, _bare(template))]
 
 
+def kayenta_s_question(url: str, *, namespace: str) -> Json:
+    """An analysis by the provider kayenta of a Rollout in this namespace. It asks how it stands 15 s after it has begun."""
+    [metric] = [one for one in documents() if "provider" in one]
+    settings = metric["provider"]["kayenta"]
+    settings["address"] = _at(url, settings["address"])
+    for scope in settings["scopes"]:
+        for arm in ("controlScope", "experimentScope"):
+            scope[arm]["region"] = namespace
+    return {"metadata": {"name": "by-kayenta"}, "spec": {"args": [{"name": "canary", "value": "7c9d5f"}], "metrics": [metric]}}
+
+
 def flagger_s_questions(url: str, *, namespace: str) -> tuple[Json, Beside]:
     """The webhooks of a Canary and the metric of its analysis, and what these need beside it."""
     [canary] = [one for one in documents() if "analysis" in one]
@@ -54,6 +65,19 @@ def flagger_s_questions(url: str, *, namespace: str) -> tuple[Json, Beside]:
     metric["templateRef"] = {"name": template["metadata"]["name"], "namespace": namespace}
     beside = [(SECRETS, _secret("token")), (METRIC_TEMPLATES, _bare(template))]
     return {"webhooks": webhooks, "metrics": [metric]}, beside
+
+
+async def has_begun(kube: KubeClient, namespace: str, name: str) -> bool:
+    """Whether an analysis has begun to measure."""
+    run = await kube.get(ANALYSIS_RUNS, namespace=namespace, name=name)
+    return any(one.get("measurements") for one in run.get("status", {}).get("metricResults", []))
+
+
+async def has_failed(kube: KubeClient, namespace: str, name: str) -> bool:
+    """Whether an analysis says that the canary is bad, and not that it could not be asked about."""
+    status = (await kube.get(ANALYSIS_RUNS, namespace=namespace, name=name)).get("status", {})
+    assert status.get("phase") != "Error", status
+    return bool(status.get("phase") == "Failed")
 
 
 async def measured(kube: KubeClient, namespace: str, *, at_least: int) -> bool:

@@ -240,12 +240,16 @@ def _arm(text: str, *, path: str) -> dict[str, Any]:
 
 
 def _key(pair: ScopePair, *, parent: str | None) -> str:
-    """What names the attempt: the run that it is a part of, else its time, where that is said; and the arms."""
+    """What names the attempt: the run that it is a part of, else what a scope says, else its time; and the arms.
+
+    Argo Rollouts writes the time of each measurement into scopes that say none.
+    """
     if parent is not None and not (parent.isascii() and parent.isprintable() and 0 < len(parent) <= _PARENT_CHARACTERS):
         fix = f"use 1 to {_PARENT_CHARACTERS} printable characters"
         raise InvalidInput("is not usable", path="?parentPipelineExecutionId", fix=fix)
     control, experiment = pair.control_scope, pair.experiment_scope
-    times = (control.start, control.end, experiment.start, experiment.end)
+    is_named = any(part.partition("=")[0].strip() == _ATTEMPT for scope in (control, experiment) for part in scope.scope.split(","))
+    times = () if is_named else (control.start, control.end, experiment.start, experiment.end)
     return msgspec.json.encode(("kayenta", parent or times, control.scope, experiment.scope)).decode()
 
 

@@ -120,9 +120,11 @@ async def test_flagger_s_metric_template_filled_in_has_its_sample(gate: WriteGat
 
 async def test_argo_s_kayenta_provider_goes_its_way_from_config_to_score(gate: WriteGate) -> None:
     """Each question as the provider makes it of its settings."""
-    [settings] = [one["kayenta"] for one in documents() if "kayenta" in one]
+    [metric] = [one for one in documents() if "provider" in one]
+    settings = metric["provider"]["kayenta"]
     accounts = {f"{name}AccountName": settings[f"{name}AccountName"] for name in ("metrics", "configuration", "storage")}
     scopes = yaml.safe_load(filled(yaml.safe_dump(settings["scopes"]), canary="7c9d5f"))
+    assert metric["interval"], "it is asked for where the scopes say no time"
     body = {"scopes": {one.pop("name"): one for one in scopes}, "thresholds": settings["threshold"]}
     about = {"application": settings["application"]}
     async with serving(gates=Gates(kayenta=gate(SECRET))) as api:

@@ -187,7 +187,9 @@ async def test_an_execution_has_a_score_for_each_word(word: str, complete: bool,
 
 async def test_each_interval_of_one_pipeline_s_run_is_one_release_and_another_run_or_time_is_another() -> None:
     later = execution()
-    later["scopes"]["default"]["experimentScope"]["end"] = "2026-11-26T11:00:00Z"
+    named = execution(experiment="service=shop-v3,attempt=7")
+    for document in (later, named):
+        document["scopes"]["default"]["experimentScope"]["end"] = "2026-11-26T11:00:00Z"
     async with serving() as api:
         for path, document, releases in (
             (f"{START}&parentPipelineExecutionId=run-1", execution(), 1),
@@ -197,6 +199,8 @@ async def test_each_interval_of_one_pipeline_s_run_is_one_release_and_another_ru
             (START, execution(marginal=60.0), 3),
             (START, later, 4),
             (START, execution(experiment="service=shop-v3"), 5),
+            (START, execution(experiment="service=shop-v3,attempt=7"), 6),
+            (START, named, 6),
         ):
             assert (await start(api, document, path))[0] == 200
             assert len(api.engine.releases) == releases

@@ -1,11 +1,14 @@
 """What a test run says at its end: how long it took, and how long the tests of each layer, many of them side by side."""
 
+import gc
 import os
 import signal
 import time
+from collections.abc import Generator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from coverage import Coverage
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 # A property fails by what it finds, not by how busy the machine is; the rest is as hypothesis sets it, which repeats itself in CI.
 settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -19,13 +22,50 @@ LIMIT_MINUTES = 15
 """What all tests together may take on two idle cores."""
 
 
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Coverage is not measured in the processes that the test starts: it doubles what each costs.
+MEASURING = "COVERAGE_PROCESS_CONFIG"
+"""What tells a process that it is measured, and how."""
 
-    For tests that start the same over and over, or kill them and with them what was measured; what they run is measured elsewhere.
+_how_to_measure: list[str] = []
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Coverage is measured in the processes that the test starts, which makes each of them dearer by half.
+
+    For tests that start what no other test runs in its own process; in all others nothing is measured but themselves.
     """
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+    for how in _how_to_measure:
+        monkeypatch.setenv(MEASURING, how)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Function) -> Generator[None, object, object]:
+    """What is tried over and over is not measured: others run the same code, and to be looked at makes all Python two or three times as slow.
+
+    That is each property, and what is marked ``broad``; not of the mathematics, of which each branch is to be seen.
+    """
+    looking = Coverage.current()
+    property_ = is_hypothesis_test(item.obj) and not item.nodeid.startswith("tests/analyzers/")
+    if looking is None or not (property_ or item.get_closest_marker("broad")):
+        return (yield)
+    looking.stop()
+    try:
+        return (yield)
+    finally:
+        looking.start()
+
+
+# What is collected stays to the end: there is nothing to be found in it, neither while it is collected nor each time afterwards.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is something to be found, and processes are started."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    if how := os.environ.pop(MEASURING, None):
+        _how_to_measure.append(how)
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist takes the groups from the marks in this same hook

@@ -19,7 +19,7 @@ from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, verdict, view
 from tests.hand.servers import says, stub
 
 # Some three hundred processes: too many for the layer that takes seconds.
-pytestmark = [pytest.mark.live, pytest.mark.usefixtures("unmeasured"), needs_dev_full]
+pytestmark = [pytest.mark.live, needs_dev_full]
 
 Meaning = Literal["promote", "rollback", "hold"]
 

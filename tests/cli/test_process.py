@@ -13,6 +13,8 @@ from daemon.cli import main, status
 from tests.cli import binary
 from tests.cli.binary import needs_dev_full
 
+pytestmark = pytest.mark.usefixtures("measured")
+
 HEAVY = ("scipy", "numpy", "nats", "kubernetes_asyncio", "aiohttp", "prometheus_client", "asyncio")
 
 

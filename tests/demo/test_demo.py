@@ -87,6 +87,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("measured")
 async def test_the_whole_story_ends_well(tmp_path: Path) -> None:
     """Exit code 0, each outcome told and drawn, with nothing left in the temporary folder but the output."""
     async with demo("--out", str(tmp_path / "out"), "--seed", "7") as process:

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.binary import needs_dev_full, verdictd
 from tests.live.field import FAILING, POLICY, RELEASE, field_of
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(120), needs_dev_full]
+pytestmark = [pytest.mark.live, pytest.mark.timeout(120), pytest.mark.usefixtures("measured"), needs_dev_full]
 
 
 async def test_a_rollback_exits_1_whoever_reads_and_says_where_the_traffic_is(tmp_path: Path) -> None:

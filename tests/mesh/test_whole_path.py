@@ -57,6 +57,7 @@ async def _shown(world: IstioWorld, folder: Path, *, events: int) -> list[Json]:
         await kube.close()
 
 
+@pytest.mark.usefixtures("measured")
 async def test_a_bad_canarys_event_leads_to_a_patched_virtualservice_and_no_further_canary_response(
     istio_world: IstioWorld, tmp_path: Path
 ) -> None:

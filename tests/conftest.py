@@ -40,7 +40,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Function) -> Generator[None, object, object]:
-    """What is tried over and over is not measured: others run the same code, and to be looked at makes all Python two or three times as slow.
+    """What is tried over and over is not measured: others run the same code, and measuring makes all Python twice as slow.
 
     That is each property, and what is marked ``broad``; not of the mathematics, of which each branch is to be seen.
     """

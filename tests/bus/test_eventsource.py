@@ -321,6 +321,7 @@ async def test_a_consumer_that_somebody_deletes_is_made_again(bus: Bus) -> None:
     assert len(waiting.result()) == 1
 
 
+@pytest.mark.broad
 async def test_a_thousand_events_are_accepted(bus: Bus) -> None:
     for number in range(1_000):
         await announce(bus, {**DOCUMENT, "service": f"web-{number}"})

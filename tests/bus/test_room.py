@@ -1,11 +1,16 @@
 """A full stream of events refuses new ones; what everybody has answered does not fill it."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
 import pytest
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo
 from nats.js.errors import APIError
 
 from daemon.bus import room, subjects
+from daemon.bus.eventsource import NatsAnnouncement
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.room import Room
 from tests.bus.test_gaps import read
@@ -21,6 +26,23 @@ async def filled(bus: Bus, *, messages: int) -> None:
     await jetstream.update_stream(config.evolve(max_msgs=10))
     for _ in range(messages):
         await jetstream.publish("verdictd.release.x", b"{}")
+
+
+class Reader:
+    """Somebody who has been given events, and answers some of them now and the rest later."""
+
+    def __init__(self, announcements: AsyncIterator[NatsAnnouncement]) -> None:
+        self._announcements = announcements
+
+    async def answers(self, count: int) -> None:
+        for _ in range(count):
+            await (await anext(self._announcements)).accept()
+
+
+@asynccontextmanager
+async def reader(bus: Bus) -> AsyncIterator[Reader]:
+    async with asyncio.timeout(40), aclosing(bus.events.announcements()) as announcements:
+        yield Reader(announcements)
 
 
 async def kept(bus: Bus) -> int:
@@ -44,10 +66,11 @@ async def test_what_every_daemon_has_answered_makes_room(bus: Bus, nats_server: 
     async with open_bus(nats_server.settings, cluster="second") as second:
         await filled(bus, messages=8)
         await read(bus, 8)
-        await read(second, 3)
-        await Room(bus.connection).tidy(subjects.RELEASES)
-        assert await kept(bus) == 5
-        await read(second, 5)
+        async with reader(second) as slow:
+            await slow.answers(3)
+            await Room(bus.connection).tidy(subjects.RELEASES)
+            assert await kept(bus) == 5
+            await slow.answers(5)
         await filled(bus, messages=4)
         await Room(bus.connection).tidy(subjects.RELEASES)
         assert await kept(bus) == 4
@@ -70,10 +93,11 @@ async def test_what_a_daemon_on_a_later_page_has_not_answered_stays(
     async with open_bus(nats_server.settings, cluster="zz-last") as last:
         await filled(bus, messages=8)
         await read(bus, 8)
-        await read(last, 3)
-        await Room(bus.connection).tidy(subjects.RELEASES)
-        assert await kept(bus) == 5
-        await read(last, 5)
+        async with reader(last) as slow:
+            await slow.answers(3)
+            await Room(bus.connection).tidy(subjects.RELEASES)
+            assert await kept(bus) == 5
+            await slow.answers(5)
 
 
 async def test_a_stream_that_is_less_than_half_full_is_left_as_it_is(bus: Bus) -> None:

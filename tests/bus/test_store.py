@@ -92,6 +92,7 @@ async def test_values_up_to_a_mebibyte_are_kept_and_larger_ones_refused(bus: Bus
     assert bus.ready
 
 
+@pytest.mark.broad
 async def test_ten_thousand_keys_are_read_whole_while_others_are_written(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "READ_SECONDS", 600.0)  # it is about which are read, not about how fast
 
@@ -202,6 +203,7 @@ async def test_a_last_message_lost_on_the_way_fails_a_reading(bus: Bus, monkeypa
         await bus.sessions.items()
 
 
+@pytest.mark.broad
 async def test_values_of_a_mebibyte_are_all_listed(bus: Bus) -> None:
     value = bytes(1024 * 1024)
     for number in range(120):

@@ -13,8 +13,6 @@ from daemon.cli import main, status
 from tests.cli import binary
 from tests.cli.binary import needs_dev_full
 
-pytestmark = pytest.mark.usefixtures("measured")
-
 HEAVY = ("scipy", "numpy", "nats", "kubernetes_asyncio", "aiohttp", "prometheus_client", "asyncio")
 
 
@@ -45,6 +43,7 @@ def test_wrong_usage_exits_64(argv: list[str]) -> None:
     assert done.stderr.startswith("usage: verdictd")
 
 
+@pytest.mark.usefixtures("measured")
 def test_the_version_is_told() -> None:
     assert verdictd("--version").stdout.startswith("verdictd ")
 
@@ -106,6 +105,7 @@ def test_judging_again_needs_the_mathematics_and_nothing_heavier(command: str) -
     assert done.stdout == "['scipy', 'numpy']\n"
 
 
+@pytest.mark.usefixtures("measured")
 def test_settings_that_cannot_be_used_stop_the_daemon_with_all_reasons(tmp_path: Path) -> None:
     file = tmp_path / "settings.yaml"
     file.write_text("htp: {}\nhttp: {listen: '0.0.0.0:80'}\npolicies: {p: {alpha: 1%}}", encoding="utf-8")

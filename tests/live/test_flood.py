@@ -15,7 +15,7 @@ from daemon.demo.children import child
 from daemon.model import Action, Outcome, Stage
 from tests.live.field import FAILING, UNHURRIED, Field, field_of
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live, pytest.mark.broad, pytest.mark.timeout(180)]
 
 DESCRIPTORS = 256
 CONNECTIONS = 1100

@@ -26,7 +26,7 @@ from tests.live.crashing import POINTS
 from tests.live.field import FAILING, POLICY, RELEASE, UNHURRIED, Field, field_of
 from tests.servers.nats_server import nats_server
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.live, pytest.mark.broad, pytest.mark.timeout(180)]
 
 
 async def end_of(place: Field, release_id: str) -> None:

@@ -19,7 +19,7 @@ from tests.mesh.consul_world import ConsulWorld, consul_world
 from tests.mesh.traffic import Traffic, said
 from tests.mesh.watchdog import set_up
 
-pytestmark = [pytest.mark.mesh, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.mesh, pytest.mark.broad, pytest.mark.timeout(240), pytest.mark.asyncio(loop_scope="module")]
 
 RATE = 300.0
 REVERTS = 5

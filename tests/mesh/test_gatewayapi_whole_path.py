@@ -19,7 +19,7 @@ from tests.mesh.istio_world import IstioWorld, istio_world
 from tests.mesh.traffic import said
 from tests.mesh.watchdog import verdictd
 
-pytestmark = [pytest.mark.mesh, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.mesh, pytest.mark.broad, pytest.mark.timeout(240)]
 
 RATE = 300.0
 MESH: dict[str, Any] = {"gateway-api": {"kind": "gateway-api", "telemetry": "mesh"}}

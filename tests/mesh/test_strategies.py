@@ -15,6 +15,7 @@ from tests.servers.run import until
 
 pytestmark = [
     pytest.mark.mesh,
+    pytest.mark.broad,
     pytest.mark.timeout(180),
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.xdist_group("strategies"),

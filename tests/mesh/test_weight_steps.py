@@ -13,7 +13,7 @@ from tests.mesh.istio_world import IstioWorld
 from tests.mesh.watchdog import verdictd
 from tests.servers.run import until
 
-pytestmark = [pytest.mark.mesh, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.mesh, pytest.mark.broad, pytest.mark.timeout(240)]
 
 RATE = 300.0
 

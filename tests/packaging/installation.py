@@ -82,7 +82,7 @@ def install(folder: Path) -> Installation:
     """Builds and installs as the Dockerfile does: everything fetched has its hash in a lock, and nothing else is fetched."""
     venv, build, wheels, own = (folder / name for name in ("venv", "build", "wheels", "own"))
     _run(sys.executable, "-m", "venv", "--without-pip", build)
-    _pip(build, "install", "--require-hashes", "--only-binary", ":all:", "-r", LOCKS / "build.lock")
+    _pip(build, "install", "--no-compile", "--require-hashes", "--only-binary", ":all:", "-r", LOCKS / "build.lock")
     making = ("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir")
     locked = ("--require-hashes", "--only-binary", ":all:", "--no-binary", "nkeys", "-r", LOCKS / "embedded.lock")
     _pip(build, *making, wheels, *locked)

@@ -81,7 +81,10 @@ class Pod:
 
     def counters(self, at: float) -> tuple[int, int]:
         """Requests served and failed, as its process counts them at this time."""
-        began = max([self.born, *(restart for restart in self.restarts if restart <= at)])
+        began = self.born
+        for restart in self.restarts:
+            if began < restart <= at:
+                began = restart
         total = int(self.rate * max(0.0, at - max(began, self.begins)))
         failed = int(total * self.fails)
         old = self.history if began == self.born else (0, 0)
@@ -105,8 +108,9 @@ class Pod:
         """When it was scraped, as far as that part of it is in the store by now."""
         number = int((since - scraper.phase) // scraper.every)
         late = scraper.late + (scraper.torn_seconds if part in scraper.torn else 0.0)
+        begin = max(self.born, scraper.since)
         while (at := number * scraper.every + scraper.phase) + late <= now:
-            if at > since and max(self.born, scraper.since) <= at < self.died and at != scraper.lost:
+            if at > since and begin <= at < self.died and at != scraper.lost:
                 yield at
             number += 1
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.telemetry.fleet import NAME, Fleet, Pod, Scraper, Watched, watched
 from tests.telemetry.support import workloads
 
+pytestmark = pytest.mark.broad
+
 INTERVALS = (5.0, 10.0, 15.0, 30.0, 60.0)
 
 

@@ -25,6 +25,7 @@ def _tested() -> list[object]:
     ]
 
 
+@pytest.mark.broad
 @pytest.mark.timeout(300)  # seconds of one core that nobody else wants; a busy one needs more than the usual limit
 @pytest.mark.parametrize("row", _tested())
 def test_the_judge_does_what_is_wanted(row: Row) -> None:

@@ -1,7 +1,9 @@
 """What a test run says at its end: how long it took, and how long the tests of each layer, many of them side by side."""
 
 import gc
+import importlib
 import os
+import pkgutil
 import signal
 import time
 from collections.abc import Generator
@@ -9,6 +11,10 @@ from collections.abc import Generator
 import pytest
 from coverage import Coverage
 from hypothesis import HealthCheck, is_hypothesis_test, settings
+
+import analyzers
+import config
+import daemon
 
 # A property fails by what it finds, not by how busy the machine is; the rest is as hypothesis sets it, which repeats itself in CI.
 settings.register_profile("patient", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,9 +65,24 @@ def pytest_runtest_call(item: pytest.Function) -> Generator[None, object, object
 gc.disable()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """While tests are collected only the import of the product is measured: the rest is pytest's own work."""
+    looking = Coverage.current()
+    if looking is None:
+        return (yield)
+    for package in (config, analyzers, daemon):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    looking.stop()
+    try:
+        return (yield)
+    finally:
+        looking.start()
+
+
 def pytest_collection_finish() -> None:
     """From here on there is something to be found, and processes are started."""
-    gc.collect()
     gc.freeze()
     gc.enable()
     if how := os.environ.pop(MEASURING, None):

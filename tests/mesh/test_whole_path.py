@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import pytest_asyncio
 
 from daemon.kube.resources import EVENTS, Json
 from daemon.model import Action, ArmSpec, Outcome
@@ -19,10 +20,24 @@ from tests.mesh.istio_world import IstioWorld
 from tests.mesh.traffic import said
 from tests.mesh.watchdog import verdictd
 
-pytestmark = [pytest.mark.mesh, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.mesh,
+    pytest.mark.broad,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.timeout(180),
+    pytest.mark.xdist_group("whole path"),
+]
 
 RATE = 300.0
 NOBODY = "127.255.255.1"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def istio_world(shared_istio_world: IstioWorld) -> IstioWorld:
+    """One for all: what each changes of the routes, the canary and its proxies' names is as it was for the next."""
+    for version, exporter in shared_istio_world.exporters.items():
+        exporter.version = version
+    return shared_istio_world
 
 
 async def _addressed(world: IstioWorld, address: str) -> None:
@@ -119,10 +134,36 @@ async def test_arms_named_by_their_subsets_only_are_counted_by_the_pods_behind_t
     assert (record.verdict.outcome, record.verdict.action, record.verdict.leg) == (Outcome.ROLLBACK, Action.REVERT, "errors")
 
 
+async def test_a_healthy_canary_is_promoted_and_its_virtualservice_left_alone(istio_world: IstioWorld, tmp_path: Path) -> None:
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    before = await istio_world.virtual_service()
+    lenient = {"tolerances": {"errors": {"max_rate": 0.05, "above_baseline": 0.05}, "latency": {"typical": 1.5, "slow_end": 2.0}}}
+    async with istio_world.traffic(per_second=RATE), verdictd(istio_world, folder, policy=lenient) as daemon:
+        release_id = await daemon.announce(istio_world.release, event_id="good-1")
+        record = await daemon.record(release_id)
+        assert await istio_world.virtual_service() == before
+    assert (record.verdict.outcome, record.verdict.action) == (Outcome.PROMOTE, Action.NONE)
+
+
+async def test_a_canary_that_is_in_no_route_is_inconclusive_and_nothing_is_patched(istio_world: IstioWorld, tmp_path: Path) -> None:
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    before = await istio_world.virtual_service()
+    absent = msgspec.structs.replace(istio_world.release, canary=ArmSpec(workload="web-v9", version="v9", subset="v9"))
+    soon = {"limits": {"locate_seconds": 3.0}}
+    async with istio_world.traffic(per_second=50.0), verdictd(istio_world, folder, more=soon) as daemon:
+        release_id = await daemon.announce(absent, event_id="absent-1")
+        record = await daemon.record(release_id)
+        assert await istio_world.virtual_service() == before
+    assert (record.verdict.outcome, record.verdict.action) == (Outcome.INCONCLUSIVE, Action.NONE)
+    assert "v9" in record.verdict.reason
+
+
 async def test_sidecars_that_cannot_be_reached_are_read_from_prometheus_and_the_daemon_says_so_everywhere(
     istio_world: IstioWorld, tmp_path: Path
 ) -> None:
-    """As behind a NetworkPolicy: the API server knows the pods, and nobody answers at their addresses."""
+    """As behind a NetworkPolicy: nobody answers at the pods' addresses. They keep them, so that this is the last one."""
     folder = tmp_path / "daemon"
     folder.mkdir()
     await _addressed(istio_world, NOBODY)
@@ -149,29 +190,3 @@ async def test_sidecars_that_cannot_be_reached_are_read_from_prometheus_and_the_
     assert any(mark.step == "telemetry_fallback" for mark in record.marks)
     log = (folder / "verdictd.log").read_text(encoding="utf-8")
     assert "telemetry mesh is read instead, for 1 releases" in log
-
-
-async def test_a_healthy_canary_is_promoted_and_its_virtualservice_left_alone(istio_world: IstioWorld, tmp_path: Path) -> None:
-    folder = tmp_path / "daemon"
-    folder.mkdir()
-    before = await istio_world.virtual_service()
-    lenient = {"tolerances": {"errors": {"max_rate": 0.05, "above_baseline": 0.05}, "latency": {"typical": 1.5, "slow_end": 2.0}}}
-    async with istio_world.traffic(per_second=RATE), verdictd(istio_world, folder, policy=lenient) as daemon:
-        release_id = await daemon.announce(istio_world.release, event_id="good-1")
-        record = await daemon.record(release_id)
-        assert await istio_world.virtual_service() == before
-    assert (record.verdict.outcome, record.verdict.action) == (Outcome.PROMOTE, Action.NONE)
-
-
-async def test_a_canary_that_is_in_no_route_is_inconclusive_and_nothing_is_patched(istio_world: IstioWorld, tmp_path: Path) -> None:
-    folder = tmp_path / "daemon"
-    folder.mkdir()
-    before = await istio_world.virtual_service()
-    absent = msgspec.structs.replace(istio_world.release, canary=ArmSpec(workload="web-v9", version="v9", subset="v9"))
-    soon = {"limits": {"locate_seconds": 3.0}}
-    async with istio_world.traffic(per_second=50.0), verdictd(istio_world, folder, more=soon) as daemon:
-        release_id = await daemon.announce(absent, event_id="absent-1")
-        record = await daemon.record(release_id)
-        assert await istio_world.virtual_service() == before
-    assert (record.verdict.outcome, record.verdict.action) == (Outcome.INCONCLUSIVE, Action.NONE)
-    assert "v9" in record.verdict.reason

@@ -3,15 +3,17 @@
 A defect is an error that is retried and told, as any other of the mesh. Who plugs a mesh in may get it wrong, and a revert must not
 depend on that: the next attempt may go well, and other clusters' and other releases' tasks go on.
 
-What a patch will change is worked out and noted beside the question who would serve, which stands before each patch anyway: the
-patch waits for it no longer than a moment. What of it no receipt has answered, since an answer was lost or the daemon died, is
+What a patch will change is worked out and noted beside the question who would serve, which stands before the first patch anyway;
+where nobody has asked it since the last try (a try that failed, a second patch), before the patch itself. Either way the patch
+waits for it no longer than a moment. What of it no receipt has answered, since an answer was lost or the daemon died, is
 looked for in the routes when the next patch finds nothing left to do there.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -39,6 +41,8 @@ class ContainedRouter:
     undo_log: UndoLog = field(default_factory=UndoLog)
     said: set[str] = field(default_factory=set)
     intents: dict[tuple[str, ObjectName], Undo] = field(default_factory=dict)
+    noted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while what the next patch changes has been noted, as far as that was possible in time."""
 
     def __post_init__(self) -> None:
         """Begin with what an earlier process was about to change."""
@@ -50,16 +54,15 @@ class ContainedRouter:
 
     async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """See ``TrafficRouter``."""
-        is_noted = asyncio.Event()
-        async with background(self._note_plan(release, located, is_noted)):
-            serves = await self._tried(lambda: self.router.check_baseline(release, located=located))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(NOTED_WITHIN_SECONDS):
-                    await is_noted.wait()
-        return serves
+        async with self._noting(release, located):
+            return await self._tried(lambda: self.router.check_baseline(release, located=located))
 
     async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
         """See ``TrafficRouter``."""
+        if not self.noted.is_set():
+            async with self._noting(release, located):
+                pass
+        self.noted.clear()
         try:
             receipt = await self._tried(lambda: self.router.revert(release, located=located))
         except PermanentError:
@@ -78,7 +81,18 @@ class ContainedRouter:
         """See ``TrafficRouter``."""
         return await self._tried(lambda: self.router.canary_gets_traffic(release, located=located))
 
-    async def _note_plan(self, release: Release, located: str, is_noted: asyncio.Event) -> None:
+    @asynccontextmanager
+    async def _noting(self, release: Release, located: str) -> AsyncIterator[None]:
+        """Note what a patch will change beside what is done in the block, and a moment longer where that is not enough."""
+        is_over = asyncio.Event()
+        async with background(self._note_plan(release, located, is_over)):
+            yield
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NOTED_WITHIN_SECONDS):
+                    await is_over.wait()
+        self.noted.set()
+
+    async def _note_plan(self, release: Release, located: str, is_over: asyncio.Event) -> None:
         """What cannot be worked out, or kept, is no reason not to revert: the revert itself says what is wrong."""
         router = self.router
         try:
@@ -92,7 +106,7 @@ class ContainedRouter:
         except VerdictdError as error:
             log.info("what is about to be changed could not be noted", extra={"reason": str(error)})
         finally:
-            is_noted.set()
+            is_over.set()
 
     async def _settle(self, unanswered: tuple[Undo, ...]) -> None:
         """Nothing is left to try in these objects: what was intended is in force, or was not done. What is not seen stays open."""

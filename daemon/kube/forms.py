@@ -3,6 +3,9 @@
 An API server sees to the form of what it keeps, as far as the definition goes that is installed now: what was written under an
 older one, or a loosened one, stays. An object of another form may mean anything, or raise where it is read; so it is told from the
 others by its form before anybody reads it, and named.
+
+Kinds that are built in (pods, Services, ReplicaSets, EndpointSlices) have no form of their own: an API server decodes them into its
+own types before it keeps them, and encodes what it gives from these, so that none of another form comes from one.
 """
 
 from collections.abc import Iterable

@@ -61,6 +61,40 @@ async def test_what_a_patch_changes_is_in_the_store_before_it_is_sent() -> None:
     assert undone(scene) == (undo(before=10.0),)
 
 
+async def test_what_a_second_patch_changes_is_in_the_store_before_it_too() -> None:
+    """Somebody gives the canary traffic again before we look, and nobody asks who would serve before that is taken back."""
+    scene, seen = Scene(router=EditingRouter(), telemetry=HandTelemetry([failing()])), list[tuple[Undo, ...]]()
+
+    def put_back() -> None:
+        seen.append(kept(scene))
+        scene.router.canary_percent = 25.0 if len(seen) == 1 else 0.0
+
+    scene.router.on_patch = put_back
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await verdict_of(engine)
+    assert seen == [(undo(before=10.0),), (undo(before=25.0),)]
+    assert undone(scene) == (undo(before=10.0),)
+
+
+async def test_what_a_try_after_a_failed_one_changes_is_noted_anew() -> None:
+    """Somebody else may have written in between, and the next try then changes something else."""
+
+    class Changed(EditingRouter):
+        async def revert(self, release: Release, *, located: str = "") -> PatchReceipt:
+            if self.canary_percent == 10.0:
+                self.canary_percent = 25.0
+                raise Unavailable("away")
+            return await super().revert(release, located=located)
+
+    scene, seen = Scene(router=Changed(), telemetry=HandTelemetry([failing()])), list[tuple[Undo, ...]]()
+    scene.router.on_patch = lambda: seen.append(kept(scene))
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await verdict_of(engine)
+    assert seen == [(undo(before=25.0),)]
+
+
 @pytest.mark.parametrize("dies", ["before", "after"])
 @pytest.mark.parametrize("meanwhile", [None, 25.0])
 async def test_after_a_crash_beside_the_patch_the_next_daemon_knows_how_to_undo_it(dies: str, meanwhile: float | None) -> None:

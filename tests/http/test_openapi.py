@@ -64,6 +64,9 @@ async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -
         "rollbackRelease": "POST /v1/releases/{id}/rollback",
         "promoteRelease": "POST /v1/releases/{id}/promote",
         "cancelRelease": "POST /v1/releases/{id}/cancel",
+        "listFreezes": "GET /v1/freezes",
+        "freeze": "POST /v1/freezes",
+        "thaw": "DELETE /v1/freezes",
         "getHealth": "GET /healthz",
         "getReadiness": "GET /readyz",
         "getMetrics": "GET /metrics",
@@ -75,7 +78,7 @@ async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -
 async def test_every_operation_stands_under_a_tag_that_is_explained() -> None:
     document = await described()
     used = Counter(tag for _, _, operation in operations(document) for tag in operation["tags"])
-    assert used == {"releases": 8, "hooks": 2, "gates": 3, "facades": 6, "operations": 4}
+    assert used == {"releases": 8, "freezes": 3, "hooks": 2, "gates": 3, "facades": 6, "operations": 4}
     assert [tag["name"] for tag in document["tags"] if tag["description"]] == list(used)
 
 
@@ -97,7 +100,7 @@ async def test_what_changes_something_is_said_to_need_the_token() -> None:
     assert document["components"]["securitySchemes"].keys() == {"token", "hook", "gate"}
     for method, path, operation in operations(document):
         shown = {"hooks": "hook", "gates": "gate"}.get(path.split("/")[1], "token")
-        guarded = method == "POST" or shown == "gate"  # to ask at a gate begins a release
+        guarded = method in {"POST", "DELETE"} or shown == "gate"  # to ask at a gate begins a release
         assert operation.get("security") == ([{shown: []}, {}] if guarded else None)
         assert ("401" in operation["responses"]) == guarded
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from daemon.delivery import owners
 from daemon.meshes.registry import BUILT_IN
-from tests.docs import api, commands, lines, links, meshes, metrics, modules, paths, rbac, reference
+from tests.docs import api, commands, dashboards, lines, links, meshes, metrics, modules, paths, rbac, reference
 
 ROOT = Path(__file__).resolve().parents[2]
 FIGURES = frozenset({"docs/calibration.md"})
@@ -41,6 +41,7 @@ def made(root: Path) -> dict[str, str]:
         reference.PAGE: reference.page(BUILT_IN),
         api.PAGE: api.page(),
         metrics.PAGE: metrics.page(),
+        **dashboards.made(),
         meshes.PAGE: meshes.page(BUILT_IN),
         meshes.RIGHTS_PAGE: meshes.with_rights(
             about.read_text(encoding="utf-8") if about.exists() else "", [*BUILT_IN, *owners.BUILT_IN]

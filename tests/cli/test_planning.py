@@ -17,7 +17,7 @@ from tests.meshes.objects import behind, pod, rule, to, virtual_service
 from tests.offline.replay.recorded import HEALTHY, record
 
 QUICK = ["--runs", "5", "--regression", "latency=2", "--processes", "1"]
-FIGURES = ["--rps", "200", "--median-ms", "40", "--p99-ms", "240"]
+FIGURES = ["--rps", "200", "--median-ms", "40", "--p99-ms", "240", "--tick", "30"]
 
 
 def planned(capsys: pytest.CaptureFixture[str], *argv: str) -> Plan:
@@ -51,7 +51,7 @@ def test_figures(capsys: pytest.CaptureFixture[str]) -> None:
         "--denied",
         "1%",
         "--tick",
-        "2",
+        "20",
         "--bounds-ms",
         "10,50,500",
         "--unsplit",
@@ -61,7 +61,7 @@ def test_figures(capsys: pytest.CaptureFixture[str]) -> None:
         "4%",
     )
     service = found.scenarios[0].service
-    assert (service.weight, service.errors, service.denied, service.tick_seconds) == (20.0, 0.01, 0.01, 2.0)
+    assert (service.weight, service.errors, service.denied, service.tick_seconds) == (20.0, 0.01, 0.01, 20.0)
     assert (service.bounds_ms, service.split, found.releases, found.seed) == ((10.0, 50.0, 500.0), False, 5, 1)
     assert (service.burst, service.jitter) == (3, 0.04)
     assert [row.label for row in found.rows] == ["all latency x2"]

@@ -11,8 +11,8 @@ from daemon.offline.plan.scenarios import Plan, plan, scenarios_for
 from daemon.offline.plan.service import Service, resolved
 from daemon.offline.plan.words import lines
 
-BROAD = Service(rps=100.0, weight=10.0, median_ms=40.0, p99_ms=240.0)
-NARROW = Service(rps=100.0, weight=10.0, median_ms=370.0, p99_ms=430.0)
+BROAD = Service(rps=100.0, weight=10.0, median_ms=40.0, p99_ms=240.0, tick_seconds=30.0)
+NARROW = Service(rps=100.0, weight=10.0, median_ms=370.0, p99_ms=430.0, tick_seconds=30.0)
 SEEN = Histogram(bounds_ms=(10.0, 100.0, 250.0), counts=(500.0, 465.0, 34.0, 1.0))
 
 

@@ -137,6 +137,7 @@ def test_a_file_that_is_not_there_or_cut_off_is_named(tmp_path: Path) -> None:
         list(recordings.read(cut)[1])
 
 
+@pytest.mark.broad
 def test_a_recording_cut_off_at_any_byte_gives_its_whole_ticks_and_says_that_the_last_line_is_torn(tmp_path: Path) -> None:
     gap = {"t": 3.0, "seconds": 1.0, "baseline": None, "canary": None, "gap": "proxies away: \u00e9\u20ac"}
     content = write(tmp_path / "r.jsonl", tick(), tick(t=2.0), gap, tick(t=4.0)).read_bytes()

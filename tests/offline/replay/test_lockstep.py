@@ -118,6 +118,7 @@ def test_a_killed_worker_is_told_and_not_waited_for(mixed: list[Path], monkeypat
         list(judge_all(mixed, processes=2))
 
 
+@pytest.mark.broad
 def test_memory_does_not_grow_with_a_recordings_length(tmp_path: Path) -> None:
     import tracemalloc
 
@@ -133,6 +134,7 @@ def test_memory_does_not_grow_with_a_recordings_length(tmp_path: Path) -> None:
     assert peaks[1] < 2.0 * peaks[0]
 
 
+@pytest.mark.broad
 def test_a_core_replays_thousands_of_ticks_a_second(tmp_path: Path) -> None:
     """The goal is 3000 a core and is measured by the bench; here only that nothing is slower by an order of magnitude."""
     paths = record(tmp_path, number=64, ticks=60)

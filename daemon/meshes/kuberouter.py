@@ -128,7 +128,7 @@ class KubeRouter(Generic[A]):
         if not any(route.key[0] in self._reader.own for route, _ in named.routes):
             raise NotFound(self._not_named(there, survey.arms, release, named=named))
         behind = await survey.behind()
-        if behind.arms is not None:
+        if behind.arms not in (None, survey.arms):
             named = self._naming(there, behind.arms, release)
         found = named.references
         beyond = Beyond(elsewhere=behind.elsewhere, unread=(*there.unread, *named.unread, *behind.unread))

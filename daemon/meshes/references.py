@@ -4,15 +4,16 @@ The one shape that every mesh reports in.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from daemon.errors import Refused
 from daemon.kube.resources import Resource, metadata_of
 from daemon.placement import RouteChange, RouteReference
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 Name = tuple[str, str]
 """Namespace and name of an object."""
@@ -31,6 +32,25 @@ class Plan:
     operations: tuple[Json, ...]
     changes: tuple[RouteChange, ...]
     through: Resource | None = None
+
+
+class Watched(dict[str, Any]):
+    """An object as a watch has it, which nobody changes: what was read of it is kept with it, since it is read again and again."""
+
+    __slots__ = ("read",)
+
+    def __init__(self, item: Json) -> None:
+        super().__init__(item)
+        self.read: dict[Callable[[Json], Iterable[Any]], tuple[Any, ...]] = {}
+
+
+def read_once(item: Json, how: Callable[[Json], Iterable[T]]) -> tuple[T, ...]:
+    """What ``how`` reads of an object; of one that is watched it is worked out once. ``how`` is a function of a module."""
+    if not isinstance(item, Watched):
+        return tuple(how(item))
+    if how not in item.read:
+        item.read[how] = tuple(how(item))
+    return item.read[how]
 
 
 def identity(item: Json) -> Name:

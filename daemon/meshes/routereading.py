@@ -25,7 +25,7 @@ from daemon.kube.informer import Informer
 from daemon.kube.listwatch import ApiSource
 from daemon.kube.resources import Json, Resource, metadata_of
 from daemon.meshes.kuberoutes import Objects, Routes
-from daemon.meshes.references import Name, identity
+from daemon.meshes.references import Name, Watched, identity
 from daemon.placement import RouteReference
 from daemon.standing import Standing
 
@@ -273,7 +273,8 @@ def _route_only(resource: Resource, item: Json) -> Json | Misread:
     good, misread = well_formed(resource, [item])
     if not good:
         return misread[0]
-    return {**item, "metadata": {key: value for key, value in metadata_of(item).items() if key != "managedFields"}}
+    metadata = {key: value for key, value in metadata_of(item).items() if key != "managedFields"}
+    return Watched({**item, "metadata": metadata})
 
 
 def _found(kind: Routes[A], items: Iterable[Json]) -> Found[A]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from daemon.kube.resources import Json
 from daemon.meshes.gatewayapi.services import ServiceName, service_named
-from daemon.meshes.references import identity
+from daemon.meshes.references import identity, read_once
 
 ABSENT_WEIGHT = 1
 MOST_WEIGHT = 1_000_000
@@ -63,8 +63,12 @@ class Rule:
         return sum(backend.weight for backend in self.backends)
 
 
-def rules(route: Json) -> Iterator[Rule]:
+def rules(route: Json) -> tuple[Rule, ...]:
     """Every rule of the object, in its order."""
+    return read_once(route, _rules)
+
+
+def _rules(route: Json) -> Iterator[Rule]:
     namespace, _ = identity(route)
     for index, raw in _numbered(_spec(route).get("rules")):
         pointer = f"/spec/rules/{index}"

@@ -4,12 +4,12 @@ HTTP, TCP and TLS have this in common: ``route``, a list of destinations of whic
 takes everything, whatever its weight. HTTP mirrors besides, in two ways of writing, and may hand requests on to another object.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from daemon.meshes.istio.hosts import Destination, domain_of, normal
-from daemon.meshes.references import Json, identity
+from daemon.meshes.references import Json, identity, read_once
 
 MIRROR_SHARES = ("mirrorPercentage", "mirrorPercent", "mirror_percent")
 _PROTOCOLS = ("http", "tcp", "tls")
@@ -66,8 +66,12 @@ class Route:
         return sum(self.share(one) for one in self.targets)
 
 
-def routes(virtual_service: Json) -> Iterator[Route]:
+def routes(virtual_service: Json) -> tuple[Route, ...]:
     """Every route of the object, in its order."""
+    return read_once(virtual_service, _routes)
+
+
+def _routes(virtual_service: Json) -> Iterator[Route]:
     namespace, _ = identity(virtual_service)
     for protocol in _PROTOCOLS:
         for index, raw in enumerate(virtual_service.get("spec", {}).get(protocol) or ()):
@@ -97,11 +101,15 @@ def is_delegate(virtual_service: Json) -> bool:
 
 def destinations(virtual_service: Json) -> tuple[Destination, ...]:
     """Everything that it sends or mirrors requests to, each once, in the order of the object."""
+    return read_once(virtual_service, _destinations)
+
+
+def _destinations(virtual_service: Json) -> Iterable[Destination]:
     found: list[Destination] = []
     for route in routes(virtual_service):
         found += [target.named for target in route.targets]
         found += [mirror.named for mirror in route.mirrors]
-    return tuple(dict.fromkeys(found))
+    return dict.fromkeys(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +121,12 @@ class Use:
     copies: bool = False
 
 
-def uses(virtual_service: Json) -> Iterator[Use]:
+def uses(virtual_service: Json) -> tuple[Use, ...]:
     """Every place that sends something somewhere."""
+    return read_once(virtual_service, _uses)
+
+
+def _uses(virtual_service: Json) -> Iterator[Use]:
     for route in routes(virtual_service):
         for target in route.targets:
             if target.weight or route.share(target) > 0:

@@ -8,7 +8,8 @@ from daemon.delivery.owners import owners_in
 from daemon.engine.dependencies import MeshCluster
 from daemon.kube.client import KubeClient
 from daemon.meshes.kind import FollowingRouter, Router
-from daemon.meshes.registry import kind_of, kinds, need_kubernetes, router_for
+from daemon.meshes.podarms import PodsRouter
+from daemon.meshes.registry import kind_of, kinds, knows_pods, need_kubernetes, router_for
 from daemon.packages import defects_of
 
 
@@ -57,7 +58,9 @@ class KubeClients:
             router = router_for(mesh, kube=kube, name=name)
         self._stack.push_async_callback(_close, router, whose)
         follower = router if isinstance(router, FollowingRouter) else None
-        return MeshCluster(router=router, owners=owners_in(kube) if need_kubernetes([mesh]) else (), follower=follower)
+        pods = PodsRouter(kube) if knows_pods(mesh) else None
+        owners = owners_in(kube) if need_kubernetes([mesh]) else ()
+        return MeshCluster(router=router, owners=owners, follower=follower, pods=pods)
 
 
 async def _close(router: Router, whose: str) -> None:

@@ -44,7 +44,7 @@ __all__ = [
 Text = Annotated[str, Meta(max_length=1024)]
 Protocol = Literal["http", "tcp"]
 """What is counted of a release: requests (gRPC is HTTP too), or connections."""
-Strategy = Literal["canary", "blue-green", "header", "mirror"]
+Strategy = Literal["canary", "blue-green", "header", "mirror", "pods"]
 
 
 class Outcome(StrEnum):

@@ -4,12 +4,15 @@ Values that routers give and the engine keeps; each says itself in one line, whe
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import msgspec
 
 from daemon.armpods import PodsByArm
 from daemon.errors import VerdictdError, first_to_retry
+
+BY_HAND: Final = "take the change back where it was made (the revision, the proxy, the policy), and restart the pods that have it"
+"""What to do about a change of the mesh itself, from which no route leads away."""
 
 _PLACES_TOLD = 10
 

@@ -20,6 +20,7 @@ from daemon.cli.rendering import ProgressLine
 from daemon.cli.settingsfile import settings_file
 from daemon.cli.steering import mesh_of
 from daemon.clusters import KubeClients
+from daemon.engine.dependencies import clusters_of
 from daemon.errors import InvalidInput, VerdictdError
 from daemon.meshes.registry import need_kubernetes, schemas
 from daemon.model import Reading, Release, Sample, Watch
@@ -82,7 +83,8 @@ async def _pods(settings: Settings, mesh: Mesh, release: Release) -> PodsByArm |
         return None
     try:
         async with AsyncExitStack() as stack:
-            home, *_ = KubeClients(settings, stack).open_mesh(mesh, name="NAME").values()
+            clusters = KubeClients(settings, stack).open_mesh(mesh, name="NAME")
+            home, *_ = clusters_of(clusters, release.strategy).values()
             return (await home.router.locate(release)).pods
     except VerdictdError as error:
         print(f"verdictd: the arms are taken for what the release says, since their pods are not known: {error}", file=sys.stderr)

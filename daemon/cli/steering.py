@@ -17,10 +17,12 @@ from daemon import names
 from daemon.cli.releasefile import refused
 from daemon.cli.settingsfile import settings_file
 from daemon.clusters import KubeClients
+from daemon.engine import strategies
 from daemon.engine.fanout import Clusters
 from daemon.errors import InvalidInput
 from daemon.meshes.registry import bare, why_observed_only
 from daemon.model import Release
+from daemon.placement import BY_HAND
 from daemon.settings import load_settings
 
 
@@ -34,6 +36,8 @@ def meshes_of(
     options: argparse.Namespace, settings: Settings | None, release: Release, *, source: str
 ) -> tuple[Settings, Mapping[str, Mesh]]:
     """The meshes that the release may be of, by name, in the clusters that the options name. Raises ``ConfigError``."""
+    if reason := strategies.observed_only(release.strategy):
+        raise ConfigError((Fault(path="$.strategy", message=reason, fix=BY_HAND),), source=source)
     if settings is None and release.mesh is None:
         meshes = dict(bare())
     else:

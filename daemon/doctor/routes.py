@@ -9,8 +9,8 @@ from config.settings import Mesh, Settings
 from daemon import names
 from daemon.armpods import PodsByArm
 from daemon.doctor.diagnosis import Code, Diagnosis
-from daemon.engine import fanout
-from daemon.engine.dependencies import MeshCluster
+from daemon.engine import fanout, strategies
+from daemon.engine.dependencies import MeshCluster, clusters_of
 from daemon.errors import Blocked, InvalidInput, NotFound, TimedOut, VerdictdError
 from daemon.meshes.kind import ExaminedRouter
 from daemon.meshes.registry import why_observed_only
@@ -64,14 +64,20 @@ class Placed:
 
 async def examine(case: Case, clusters: Mapping[str, MeshCluster], *, seconds: float) -> Placed:
     """Where the canary gets traffic from, in all clusters. ``seconds``: how long it may take."""
-    if reason := why_observed_only(case.mesh):
+    strategy = case.release.strategy
+    without_routes = strategies.observed_only(strategy)
+    reason = why_observed_only(case.mesh) or without_routes
+    if reason and (not without_routes or case.policy.mode == "enforce"):
         return Placed(diagnoses=[_observed_only(case, reason)])
     try:
         async with asyncio.timeout(seconds):
+            clusters = clusters_of(clusters, strategy)
             placement = await fanout.locate(clusters, case.release)
-            found = [_route(case, placement)]
             home, *_ = clusters.values()
-            found += await _baseline(case, home, placement)
+            if without_routes:
+                found = [_observed_only(case, reason, more=(placement.baseline,))]
+            else:
+                found = [_route(case, placement), *await _baseline(case, home, placement)]
     except TimeoutError:
         return Placed(diagnoses=[_unknown(case, TimedOut(f"the routes could not be read within {seconds:g} s"))])
     except (NotFound, InvalidInput) as error:
@@ -100,11 +106,11 @@ async def examine_mesh(name: str, clusters: Mapping[str, MeshCluster], *, second
     return [Diagnosis(code=Code.MESH_UNREACHABLE, where=where, found=said, fix=fix)]
 
 
-def _observed_only(case: Case, reason: str) -> Diagnosis:
-    """Of a mesh that is not steered: no route is looked for, and there is no revert that could be blocked."""
+def _observed_only(case: Case, reason: str, *, more: tuple[str, ...] = ()) -> Diagnosis:
+    """Of what is not steered: no route is looked for, and there is no revert that could be blocked."""
     if case.policy.mode == "observe":
         found = f"{reason}; its verdict is told, and nothing is taken back"
-        return Diagnosis(code=Code.OBSERVED_ONLY, where=case.name, found=found)
+        return Diagnosis(code=Code.OBSERVED_ONLY, where=case.name, found=found, more=more)
     fix = f"name a policy whose mode is observe (policies.{case.release.policy}.mode is {case.policy.mode})"
     return Diagnosis(code=Code.REFUSED, where=case.name, found=reason, fix=fix)
 

@@ -223,6 +223,7 @@ def admitted(
         wrong, _, fix = untold[0].rpartition("; ")
         raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {wrong}", path="$.policy", fix=fix)
     strategies.check(release, policy)
+    mesh.of(release.strategy)  # one that does not know its arms is refused
     if reason := never_shown(policy, timed=telemetry.timed(release)):
         raise InvalidInput(f"policy {release.policy!r} cannot be honoured: {reason}", path="$.policy", fix=WITHOUT_THE_SLOW_END)
     session = lifecycle.admitted(

@@ -95,7 +95,7 @@ def decided(session: Session, decision: Decision) -> Session:
         said = f"for some of the time, from {since:.0f} s on, it was {stood_in[0].detail}"
         decision = replace(decision, reason=f"{decision.reason}; {said}")
     if decision.by in {"judge", "deadline"}:
-        decision = replace(decision, reason=decision.reason + _stood(session) + strategies.compared(session))
+        decision = replace(decision, reason=decision.reason + _stood(session) + strategies.compared(session, decision.outcome))
     after = replace(session, decision=decision).marked("decided", at=decision.at, detail=decision.reason)
     act = decision.outcome is Outcome.ROLLBACK and (session.policy.mode == "enforce" or decision.by == "person")
     if act:

@@ -1,11 +1,13 @@
 """What the engine depends on, as one frozen value of ports: what the composition root hands over."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from config.policy import Policy
 from config.settings import Limits
 from daemon.aio.clock import Clock
+from daemon.errors import InvalidInput
+from daemon.model import Strategy
 from daemon.ports.durable import SessionStore, Store, VerdictLog, VerdictSink
 from daemon.ports.events import CommandSource, EventSource
 from daemon.ports.routing import Owner, RouteFollower, TrafficRouter
@@ -16,11 +18,33 @@ from daemon.recorder import Recorder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshCluster:
-    """A mesh in one cluster: how to change its traffic, who may own the routes there, and who says weights without delay."""
+    """A mesh in one cluster: how to change its traffic, who may own the routes there, and who says weights without delay.
+
+    ``pods`` knows arms that no route tells apart, and takes nothing back; null: nobody there does.
+    """
 
     router: TrafficRouter
     owners: tuple[Owner, ...] = ()
     follower: RouteFollower | None = None
+    pods: TrafficRouter | None = None
+
+
+def clusters_of(clusters: Mapping[str, MeshCluster], strategy: Strategy) -> Mapping[str, MeshCluster]:
+    """The clusters as releases of this strategy meet them: of arms that no route tells apart, the pods of the first one are all.
+
+    Raises:
+        InvalidInput: the mesh does not know pods.
+    """
+    if strategy != "pods":
+        return clusters
+    name, home = next(iter(clusters.items()))
+    if home.pods is None:
+        raise InvalidInput(
+            "the mesh's pods are not known here, and nothing else tells these arms apart",
+            path="$.strategy",
+            fix="name a mesh of Kubernetes, or arms that its routes name and their strategy",
+        )
+    return {name: MeshCluster(router=home.pods)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +60,10 @@ class Mesh:
     clusters: Mapping[str, MeshCluster]
     telemetry: str
     observed_only: str = ""
+
+    def of(self, strategy: Strategy) -> "Mesh":
+        """The mesh as releases of this strategy meet it; raises as ``clusters_of``."""
+        return self if strategy != "pods" else replace(self, clusters=clusters_of(self.clusters, strategy))
 
     @property
     def home(self) -> MeshCluster:

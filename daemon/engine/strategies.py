@@ -8,6 +8,7 @@ header       those whom a rule picks out   their requests with all others: wheth
 mirror       nobody: copies go to it       the copies with all others: what its answers would have done is not known
 blue-green   nobody, then everybody        after the switch with what the baseline had served while it was watched, which is
                                            of another time of the day
+pods         as each pod gets its part     pods of one application, some of which have a change of the mesh, in the same seconds
 ===========  ============================  ===============================================================================
 
 Only a canary's share is held against a weight. A release whose routes are those of another strategy is not watched under a wrong
@@ -20,8 +21,8 @@ from typing import assert_never
 from config.policy import Policy
 from daemon.engine.session import Session
 from daemon.errors import InvalidInput
-from daemon.model import Release, Strategy
-from daemon.placement import RouteReference
+from daemon.model import Outcome, Release, Strategy
+from daemon.placement import BY_HAND, RouteReference
 
 
 def misfit(strategy: Strategy, routes: Sequence[RouteReference]) -> str:
@@ -39,14 +40,29 @@ def misfit(strategy: Strategy, routes: Sequence[RouteReference]) -> str:
             wrong += [] if copies else ["no copies are sent to the canary; name the strategy canary"]
         case "blue-green":
             wrong = shares
+        case "pods":
+            wrong = []
         case _:
             assert_never(strategy)
     return f"the routes are not those of the strategy {strategy}: {wrong[0]}" if wrong else ""
 
 
+def observed_only(strategy: Strategy) -> str:
+    """Why nothing can be taken back by this strategy, whatever the mesh; empty where it can."""
+    return "by the strategy pods no route tells the arms apart: its releases are observed only" if strategy == "pods" else ""
+
+
 def check(release: Release, policy: Policy) -> None:
     """Refuse what contradicts the strategy of a release. Raises ``InvalidInput``."""
     strategy = release.strategy
+    if (reason := observed_only(strategy)) and policy.mode == "enforce":
+        raise InvalidInput(reason, path="$.strategy", fix="name a policy whose mode is observe")
+    if strategy == "pods" and (named := _subsets(release)):
+        raise InvalidInput(
+            "is a destination of routes, and by the strategy pods the arms are pods",
+            path=f"$.{named}.subset",
+            fix="name labels, a workload or a Service; what a route can move is released by the strategy canary",
+        )
     if strategy != "canary" and release.weight is not None:
         wrong = f"is the canary's share of all requests, and by the strategy {strategy} it has none of its own"
         raise InvalidInput(wrong, path="$.weight", fix="leave it out")
@@ -62,13 +78,13 @@ def has_weight(strategy: Strategy) -> bool:
     match strategy:
         case "canary" | "blue-green":
             return True
-        case "header" | "mirror":
+        case "header" | "mirror" | "pods":
             return False
         case _:
             assert_never(strategy)
 
 
-def compared(session: Session) -> str:
+def compared(session: Session, outcome: Outcome) -> str:
     """What a verdict must say of the comparison, beginning with ``; ``; empty where it is a plain one, or there was none."""
     if session.started_at is None:
         return ""
@@ -85,6 +101,9 @@ def compared(session: Session) -> str:
         case "blue-green":
             said = _after_the_switch(session)
             nothing = "the traffic was never switched to the canary"
+        case "pods":
+            said = _of_pods(session, outcome)
+            nothing = "no request came to the canary's pods"
         case never:
             assert_never(never)
     return f"; {said if some else nothing}"
@@ -94,3 +113,14 @@ def _after_the_switch(session: Session) -> str:
     if session.baseline_requests == 0:
         return "the baseline served nothing while it was watched: there is nothing to compare latency with"
     return "once the baseline serves nothing, the canary is compared with what that had served while it was watched"
+
+
+def _of_pods(session: Session, outcome: Outcome) -> str:
+    several = "pods of several workloads together: where their mix differs, so do the arms; name a workload to compare it alone"
+    said = f"compared are {f'pods of {session.workload}' if session.workload else several}"
+    return f"{said}; {BY_HAND}" if outcome is Outcome.ROLLBACK else said
+
+
+def _subsets(release: Release) -> str:
+    """The first arm that names one; empty where none does."""
+    return next((name for name, arm in (("baseline", release.baseline), ("canary", release.canary)) if arm.subset is not None), "")

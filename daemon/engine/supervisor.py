@@ -16,7 +16,7 @@ from daemon.engine import deciding, fanout, lifecycle, strategies
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
 from daemon.engine.containedrouter import ContainedRouter
-from daemon.engine.dependencies import Mesh, Ports
+from daemon.engine.dependencies import Mesh, MeshCluster, Ports
 from daemon.engine.fanout import FanOut
 from daemon.engine.freezing import Freezes
 from daemon.engine.outbox import Outbox
@@ -50,7 +50,7 @@ class Supervisor:
         looked_at = {name: _contained(mesh) for name, mesh in ports.meshes.items()}
         self.weights = {
             name: Weights(
-                mesh=lambda session: looked_at[str(session.release.mesh)],
+                mesh=lambda session: looked_at[str(session.release.mesh)].of(session.release.strategy),
                 clock=ports.clock,
                 followers=_followers(ports, telemetry=name),
             )
@@ -176,7 +176,7 @@ class Supervisor:
 
     def _mesh(self, session: Session) -> Mesh:
         assert session.release.mesh is not None  # admission has filled it in
-        return self._ports.meshes[session.release.mesh]
+        return self._ports.meshes[session.release.mesh].of(session.release.strategy)
 
     def _forget(self, session: Session) -> None:
         self._ports.telemetry[self._mesh(session).telemetry].forget(session.release_id)
@@ -201,5 +201,9 @@ def _followers(ports: Ports, *, telemetry: str) -> list[RouteFollower]:
 
 def _contained(mesh: Mesh) -> Mesh:
     """The mesh, of whose routers no defect ends a look at the others' routes."""
-    clusters = {name: replace(cluster, router=ContainedRouter(cluster.router)) for name, cluster in mesh.clusters.items()}
-    return replace(mesh, clusters=clusters)
+
+    def contained(cluster: MeshCluster) -> MeshCluster:
+        pods = None if cluster.pods is None else ContainedRouter(cluster.pods)
+        return replace(cluster, router=ContainedRouter(cluster.router), pods=pods)
+
+    return replace(mesh, clusters={name: contained(cluster) for name, cluster in mesh.clusters.items()})

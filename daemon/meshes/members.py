@@ -33,12 +33,27 @@ def members(named: Mapping[str, Json], behind: Mapping[str, Endpoint]) -> tuple[
         if one.pod is None or one.pod not in named:
             continue
         before = found.get(one.pod)
-        found[one.pod] = _pod(
+        found[one.pod] = arm_pod(
             named[one.pod],
             address=address if before is None else before.address,
             ready=one.ready or (before is not None and before.ready),
         )
     return tuple(found[name] for name in sorted(found))
+
+
+def arm_pod(pod: Json, *, address: str, ready: bool) -> ArmPod:
+    """The pod as telemetry may call it."""
+    metadata, labels = pod["metadata"], pod["metadata"].get("labels") or {}
+    return ArmPod(
+        name=str(metadata["name"]),
+        namespace=str(metadata.get("namespace", "")),
+        address=address,
+        ready=ready,
+        workloads=workloads(pod),
+        revision=revision(labels),
+        version=str(labels.get("version", "")),
+        started_at=_started_at(pod),
+    )
 
 
 def alone(service: str, pods: Sequence[Json], neighbours: Read) -> str:
@@ -93,20 +108,6 @@ def _of_replica_set(name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
             template = name.removesuffix(f"-{value}")
             return (template,) if key == _HASHES[0] else (template, name)
     return (name,)
-
-
-def _pod(pod: Json, *, address: str, ready: bool) -> ArmPod:
-    metadata, labels = pod["metadata"], pod["metadata"].get("labels") or {}
-    return ArmPod(
-        name=str(metadata["name"]),
-        namespace=str(metadata.get("namespace", "")),
-        address=address,
-        ready=ready,
-        workloads=workloads(pod),
-        revision=revision(labels),
-        version=str(labels.get("version", "")),
-        started_at=_started_at(pod),
-    )
 
 
 def _started_at(pod: Json) -> float | None:

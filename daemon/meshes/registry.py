@@ -12,7 +12,7 @@ from msgspec import structs
 
 from config.errors import ConfigError, Fault
 from config.settings import Mesh
-from daemon.kube.resources import Resource
+from daemon.kube.resources import PODS, Resource
 from daemon.meshes.consul.mesh import CONSUL
 from daemon.meshes.consulkubernetes.mesh import CONSUL_KUBERNETES
 from daemon.meshes.envoy.mesh import ENVOY
@@ -90,6 +90,11 @@ def written(mesh: Mesh) -> tuple[Resource, ...]:
     """The kinds of objects of an API server in which its traffic is taken back."""
     patched = (resource for right in kind_of(mesh).rights if "patch" in right.verbs for resource in right.resources)
     return tuple(dict.fromkeys(patched))
+
+
+def knows_pods(mesh: Mesh) -> bool:
+    """Whether it may list the pods that serve its requests."""
+    return any("list" in right.verbs and PODS in right.resources for right in kind_of(mesh).rights)
 
 
 def need_kubernetes(meshes: Iterable[Mesh]) -> bool:

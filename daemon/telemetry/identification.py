@@ -129,7 +129,7 @@ def _by_pods(arms: ArmLabels, pods: PodsByArm, *, dialect: str) -> KnownArms | s
 
 def _separate(pods: PodsByArm) -> tuple[Sequence[ArmPod], Sequence[ArmPod]] | str:
     """The pods of each arm, those that are in both counted to the arm that is chosen more narrowly; or why that is none."""
-    baseline, canary = ({pod.name: pod for pod in arm.pods or ()} for arm in (pods.baseline, pods.canary))
+    baseline, canary = ({(pod.namespace, pod.name): pod for pod in arm.pods or ()} for arm in (pods.baseline, pods.canary))
     for name, found, arm in (("baseline", baseline, pods.baseline), ("canary", canary, pods.canary)):
         if not found:
             chosen = ", ".join(f"{key}={value}" for key, value in sorted(arm.labels.items()))
@@ -137,10 +137,11 @@ def _separate(pods: PodsByArm) -> tuple[Sequence[ArmPod], Sequence[ArmPod]] | st
     both = baseline.keys() & canary.keys()
     if both and both in (baseline.keys(), canary.keys()) and baseline.keys() != canary.keys():
         wider = baseline if len(baseline) > len(canary) else canary
-        for name in both:
-            del wider[name]
+        for one in both:
+            del wider[one]
     elif both:
-        return f"baseline and canary are the same pods ({', '.join(sorted(both)[:_SHOWN])}): there is nothing to compare"
+        names = ", ".join(sorted(name for _, name in both)[:_SHOWN])
+        return f"baseline and canary are the same pods ({names}): there is nothing to compare"
     return tuple(baseline.values()), tuple(canary.values())
 
 

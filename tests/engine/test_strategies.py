@@ -2,21 +2,22 @@
 
 import re
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
 
 from daemon.engine import deciding, lifecycle, strategies
 from daemon.engine.session import Session
-from daemon.errors import InvalidInput
-from daemon.model import Command, Outcome, Strategy
-from daemon.placement import ObjectName, Placement, RouteReference
+from daemon.errors import InvalidInput, NotFound
+from daemon.meshes.unsteered import UnsteeredRouter
+from daemon.model import Action, ArmSpec, Command, Outcome, Reading, Stage, Strategy
+from daemon.placement import BY_HAND, ObjectName, Placement, RouteReference
 from tests.engine.test_session import ruling
 from tests.engine.test_weights import weights_of
 from tests.hand.clock import HandClock
-from tests.hand.ports import HandRouter, Scene, running, until
-from tests.hand.samples import POLICY, RELEASE
+from tests.hand.ports import HandRouter, HandTelemetry, Scene, running, until, verdict_of
+from tests.hand.samples import ID, POLICY, RELEASE, arm, failing, healthy
 
 
 def reference(kind: Literal["weight", "pin", "mirror"], percent: float) -> RouteReference:
@@ -38,6 +39,7 @@ PIN, COPY, NO_COPY = reference("pin", 100.0), reference("mirror", 100.0), refere
         ("mirror", (COPY, NONE)),
         ("blue-green", (NONE, COPY)),
         ("blue-green", (ALL, PIN)),
+        ("pods", ()),
     ],
 )
 def test_routes_of_a_strategy_are_watched(strategy: Strategy, routes: tuple[RouteReference, ...]) -> None:
@@ -138,3 +140,78 @@ async def test_a_rules_weight_is_no_share_of_all_requests() -> None:
         weights = weights_of(HandRouter(), clock)
         await weights.look([watching(msgspec.convert(strategy, Strategy))])
         assert weights.of("web-1", since=clock.now(), until=clock.now()) == weight
+
+
+REVISIONS = msgspec.structs.replace(
+    RELEASE,
+    strategy="pods",
+    weight=None,
+    policy="observe",
+    baseline=ArmSpec(labels={"istio.io/rev": "1-24"}),
+    canary=ArmSpec(labels={"istio.io/rev": "1-25"}),
+)
+
+
+def of_pods(reading: Reading) -> Scene:
+    """A mesh whose routes name no such arms."""
+    scene = Scene(telemetry=HandTelemetry([reading]), pods=UnsteeredRouter(kind="pods"))
+    scene.policies["observe"] = msgspec.structs.replace(POLICY, mode="observe")
+    scene.router.missing = NotFound("no route names them")
+    return scene
+
+
+@pytest.mark.parametrize(
+    ("reading", "outcome", "said"),
+    [
+        (failing(), Outcome.ROLLBACK, f"name a workload to compare it alone; {BY_HAND}"),
+        (healthy(), Outcome.PROMOTE, "name a workload to compare it alone"),
+        (msgspec.structs.replace(healthy(), canary=arm(0)), Outcome.INCONCLUSIVE, "no request came to the canary's pods"),
+    ],
+)
+async def test_a_change_of_the_mesh_is_judged_by_pods_and_what_to_do_is_said_since_no_route_leads_away(
+    reading: Reading, outcome: Outcome, said: str
+) -> None:
+    async with running(of_pods(reading)) as engine:
+        await engine.submit(REVISIONS, release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (outcome, Action.NONE)
+    assert verdict.reason.endswith(said)
+
+
+def test_a_workload_that_is_compared_alone_is_named() -> None:
+    session = replace(watching("pods"), canary_requests=10, baseline_requests=10, workload="web")
+    assert strategies.compared(session, Outcome.PROMOTE) == "; compared are pods of web"
+
+
+async def test_a_person_who_takes_a_change_of_the_mesh_back_is_told_that_no_route_can() -> None:
+    async with running(of_pods(healthy())) as engine:
+        await engine.submit(REVISIONS, release_id=ID)
+        await until(lambda: engine.views()[0].stage is Stage.WATCHING)
+        await engine.command(ID, Command(command="rollback", by="me"))
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (Outcome.ROLLBACK, Action.BLOCKED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "fix"),
+    [
+        ({"policy": "default"}, "$.strategy", "name a policy whose mode is observe"),
+        ({"canary": ArmSpec(subset="v2")}, "$.canary.subset", "name labels, a workload or a Service"),
+        ({"weight": 5.0}, "$.weight", "leave it out"),
+    ],
+)
+async def test_what_contradicts_arms_that_are_pods_is_refused(changes: dict[str, Any], path: str, fix: str) -> None:
+    async with running(of_pods(healthy())) as engine:
+        with pytest.raises(InvalidInput) as caught:
+            await engine.submit(msgspec.structs.replace(REVISIONS, **changes), release_id=ID)
+    assert caught.value.path == path
+    assert caught.value.fix.startswith(fix)
+
+
+async def test_arms_that_are_pods_are_refused_on_a_mesh_that_knows_none() -> None:
+    scene = of_pods(healthy())
+    scene.pods = None
+    async with running(scene) as engine:
+        with pytest.raises(InvalidInput, match="the mesh's pods are not known here") as caught:
+            await engine.submit(REVISIONS, release_id=ID)
+    assert caught.value.path == "$.strategy"

@@ -18,6 +18,7 @@ from daemon.model import Cadence, Command, Reading, Release, Stage, TimedStep, V
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
 from daemon.ports.durable import Kept
 from daemon.ports.events import EventSource
+from daemon.ports.routing import TrafficRouter
 from daemon.recorder import Recorder
 from tests.hand.clock import HandClock
 from tests.hand.samples import ID, POLICY, healthy
@@ -290,6 +291,7 @@ class Scene:
     limits: Limits = field(default_factory=lambda: Limits(guard_seconds=0.0, locate_seconds=5.0))
     recorder: Recorder | None = None
     observed_only: str = ""
+    pods: TrafficRouter | None = None
 
     def ports(self) -> Ports:
         """The ports as the engine wants them."""
@@ -297,7 +299,11 @@ class Scene:
             cluster="test",
             meshes={
                 "edge": Mesh(
-                    clusters={"test": MeshCluster(router=UnsteeredRouter(kind="made-up") if self.observed_only else self.router)},
+                    clusters={
+                        "test": MeshCluster(
+                            router=UnsteeredRouter(kind="made-up") if self.observed_only else self.router, pods=self.pods
+                        )
+                    },
                     telemetry="hand",
                     observed_only=self.observed_only,
                 )

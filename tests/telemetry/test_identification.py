@@ -191,3 +191,16 @@ def test_at_the_clients_side_a_service_tells_an_arm_only_where_no_other_has_its_
     else:
         assert isinstance(found, str)
         assert "their pods share destination_workload web" in found
+
+
+def test_pods_of_one_name_in_two_namespaces_are_two() -> None:
+    """As those of a StatefulSet are, which a change of the mesh reaches in one namespace first."""
+    trial = replace(pod("web-0", "web"), namespace="trial")
+    found = known(PodsByArm(baseline=arm(pod("web-0", "web")), canary=arm(trial)))
+    [selector] = found.canary.series
+    assert dict(selector) == {"destination_workload": "web", "destination_workload_namespace": "trial"}
+
+
+def test_pods_of_one_workload_that_only_a_change_of_the_mesh_tells_apart_are_known_one_by_one() -> None:
+    found = known(PodsByArm(baseline=arm(pod("a", "web")), canary=arm(pod("b", "web"))))
+    assert (told(found), found.by) == ([[{"pod": "a"}], [{"pod": "b"}]], ("pod",))

@@ -35,11 +35,26 @@ def named(release: Release) -> ServicePair:
     """
     if release.canary.service is None:
         raise InvalidInput("is not given: an arm of the Gateway API is a Service", path="$.canary.service", fix=_FIX)
-    baseline = _service(release.baseline, release, path="$.baseline.service")
-    canary = _service(release.canary, release, path="$.canary.service")
+    baseline = service(release.baseline, release, path="$.baseline.service")
+    canary = service(release.canary, release, path="$.canary.service")
     if baseline == canary:
         raise InvalidInput(f"baseline and canary are both {canary}", path="$.canary.service", fix="give it a Service of its own")
     return ServicePair(baseline=baseline, canary=canary)
+
+
+def service(arm: ArmSpec, release: Release, *, path: str) -> ServiceName:
+    """The arm's Service, or the released one: ``web``, or as DNS has it in full.
+
+    Raises:
+        InvalidInput: it is written otherwise; half of DNS' name might as well be the name of something else.
+    """
+    written = arm.service or release.service
+    name, *rest = written.lower().rstrip(".").split(".")
+    if not rest:
+        return ServiceName(namespace=release.namespace, name=name)
+    if len(rest) >= 2 and rest[1] == "svc":
+        return ServiceName(namespace=rest[0], name=name)
+    raise InvalidInput(f"{written!r} is not the name of a Service", path=path, fix=_FIX)
 
 
 def completed(arms: ServicePair, *, services: Services, grants: Read) -> ServicePair:
@@ -58,17 +73,6 @@ def completed(arms: ServicePair, *, services: Services, grants: Read) -> Service
         ports={str(one): ports_of(found) for one, found in known.items()},
         grants=None if isinstance(grants, VerdictdError) else tuple(_granted(grants, arms.baseline)),
     )
-
-
-def _service(arm: ArmSpec, release: Release, *, path: str) -> ServiceName:
-    """``web``, or as DNS has it in full: half of it might as well be the name of something else."""
-    written = arm.service or release.service
-    name, *rest = written.lower().rstrip(".").split(".")
-    if not rest:
-        return ServiceName(namespace=release.namespace, name=name)
-    if len(rest) >= 2 and rest[1] == "svc":
-        return ServiceName(namespace=rest[0], name=name)
-    raise InvalidInput(f"{written!r} is not the name of a Service", path=path, fix=_FIX)
 
 
 def _aliases(arms: ServicePair, services: Services) -> tuple[ServiceName, ...]:

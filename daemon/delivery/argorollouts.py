@@ -15,7 +15,8 @@ import msgspec
 
 from daemon.aio.backoff import pauses
 from daemon.delivery.claimed import Metadata, foremost, in_namespace, names_any, read, readable, services_of, unchanged
-from daemon.delivery.ownerkind import OwnerKind
+from daemon.delivery.ownerkind import OwnerKind, Owning
+from daemon.discovery.owned import Owned
 from daemon.errors import NotFound, Refused, VerdictdError
 from daemon.kube.resources import Json, Resource
 from daemon.kube.rights import Right
@@ -224,6 +225,12 @@ def _aborting(rollout: _Rollout) -> tuple[Json, ...]:
     return (unchanged(rollout.metadata), *steps)
 
 
+def _owned(item: Json) -> Owned:
+    from daemon.delivery.rolloutarms import owned
+
+    return owned(item)
+
+
 def _owner(kube: "KubeClient", /) -> Owner:
     return ArgoRollouts(kube)
 
@@ -231,6 +238,7 @@ def _owner(kube: "KubeClient", /) -> Owner:
 ARGO_ROLLOUTS = OwnerKind(
     name=NAME,
     owner=_owner,
+    owning=Owning(resource=ROLLOUTS, read=_owned),
     rights=(
         Right(
             verbs=("get", "list"),

@@ -12,7 +12,8 @@ import msgspec
 
 from config.values import duration_seconds
 from daemon.delivery.claimed import Metadata, foremost, names_any, read, readable, services_of, unchanged
-from daemon.delivery.ownerkind import OwnerKind
+from daemon.delivery.ownerkind import OwnerKind, Owning
+from daemon.discovery.owned import Owned
 from daemon.errors import NotFound, Refused
 from daemon.kube.resources import Json, Resource
 from daemon.kube.rights import Right
@@ -150,6 +151,12 @@ def _failing(canary: _Canary) -> tuple[Json, ...]:
     return (unchanged(canary.metadata), {"op": "add", "path": "/status/failedChecks", "value": canary.threshold})
 
 
+def _owned(item: Json) -> Owned:
+    from daemon.delivery.flaggerarms import owned
+
+    return owned(item)
+
+
 def _owner(kube: "KubeClient", /) -> Owner:
     return Flagger(kube)
 
@@ -157,6 +164,7 @@ def _owner(kube: "KubeClient", /) -> Owner:
 FLAGGER = OwnerKind(
     name=NAME,
     owner=_owner,
+    owning=Owning(resource=CANARIES, read=_owned),
     rights=(
         Right(
             verbs=("get", "list"),

@@ -1,8 +1,11 @@
 """What a kind of owner is to the rest of the house: one row, which the owner's own module gives."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from daemon.discovery.owned import Owned
+from daemon.kube.resources import Json, Resource
 from daemon.kube.rights import Right
 from daemon.ports.routing import Owner
 
@@ -19,6 +22,19 @@ class MakeOwner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owning:
+    """How discovery reads an owner's objects.
+
+    Attributes:
+        resource: their kind.
+        read: the arms that one says. Raises ``Refused``: it is not of its kind's form.
+    """
+
+    resource: Resource
+    read: Callable[[Json], Owned]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerKind:
     """One kind of owner.
 
@@ -26,11 +42,13 @@ class OwnerKind:
         name: unique, for people.
         owner: makes one for a cluster.
         rights: on the API server, to ask and to tell it.
+        owning: how discovery reads its objects; null: they do not say which arms there are.
     """
 
     name: str
     owner: MakeOwner
     rights: tuple[Right, ...] = ()
+    owning: Owning | None = None
 
     def __post_init__(self) -> None:
         """Refuse what has no name, or makes nothing."""

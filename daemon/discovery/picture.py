@@ -6,7 +6,7 @@ pins (a header, a cookie) say who asks. Two destinations that differ by a condit
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from daemon.placement import ObjectName
@@ -135,17 +135,15 @@ def uses(picture: Picture) -> Uses:
     """What each destination of the picture gets."""
     found: dict[Destination, Use] = {}
     for entry in picture.entries:
-        for share in entry.shares:
-            was = found.get(share.to, UNUSED)
-            found[share.to] = Use(
-                percent=was.percent if entry.pins else max(was.percent, share.percent),
-                is_pinned=was.is_pinned or (bool(entry.pins) and share.percent > 0),
-                mirrored_percent=was.mirrored_percent,
-            )
-        for mirror in entry.mirrors:
-            was = found.get(mirror.to, UNUSED)
-            percent = max(was.mirrored_percent, mirror.percent)
-            found[mirror.to] = Use(percent=was.percent, is_pinned=was.is_pinned, mirrored_percent=percent)
+        for to, percent in _summed(entry.shares).items():
+            was = found.get(to, UNUSED)
+            if entry.pins:
+                found[to] = replace(was, is_pinned=was.is_pinned or percent > 0)
+            else:
+                found[to] = replace(was, percent=max(was.percent, percent))
+        for to, percent in _summed(entry.mirrors).items():
+            was = found.get(to, UNUSED)
+            found[to] = replace(was, mirrored_percent=max(was.mirrored_percent, percent))
     return found
 
 
@@ -161,6 +159,14 @@ def reached(entries: Iterable[Entry], *, first_wins: bool) -> tuple[Entry, ...]:
         if not any(one.takes_all_of(entry) and (first_wins or entry.takes_all_of(one)) for one in kept):
             kept.append(entry)
     return tuple(kept)
+
+
+def _summed(shares: Iterable[Share]) -> dict[Destination, float]:
+    """What each gets by one way in: a destination may be named twice."""
+    found: dict[Destination, float] = {}
+    for share in shares:
+        found[share.to] = found.get(share.to, 0.0) + share.percent
+    return found
 
 
 def percentages(weights: Sequence[int]) -> tuple[float, ...]:

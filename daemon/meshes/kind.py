@@ -4,11 +4,14 @@ Nothing outside that folder knows a mesh by name. From the rows come the setting
 API server, the schemas that telemetry may speak and the tables of the documents (``daemon.meshes.registry`` finds them).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from config.settings import KubeMesh, Mesh
+from daemon.discovery.picture import Picture
+from daemon.errors import VerdictdError
+from daemon.kube.resources import Json, Resource
 from daemon.kube.rights import Right
 from daemon.ports.routing import RouteFollower, TrafficRouter
 from daemon.telemetry.schema import Schema
@@ -56,6 +59,35 @@ class MakeRouter(Protocol):
         ...
 
 
+class MakePicture(Protocol):
+    """Makes of one route object what discovery looks at. Pure. What it imports it imports then, as ``MakeRouter`` does."""
+
+    def __call__(
+        self, settings: Any, /, *, kind: Resource, item: Json, beside: Mapping[Resource, Sequence[Json] | VerdictdError]
+    ) -> Picture:
+        """``settings`` as for ``MakeRouter``; ``beside``: all objects of the kinds that ``Pictured`` wants, or why not.
+
+        Raises:
+            Refused: the object is not of its kind's form.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pictured:
+    """How a mesh's routes are read by discovery.
+
+    Attributes:
+        routes: the kinds of objects that are routes.
+        beside: the kinds that say what is meant in them.
+        picture: reads one of them.
+    """
+
+    routes: tuple[Resource, ...]
+    beside: tuple[Resource, ...] = ()
+    picture: MakePicture
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeshKind:
     """One kind of mesh.
@@ -75,6 +107,7 @@ class MeshKind:
         control_plane: by which series of its own it is known to work; null: by none.
         arm_signs: what may stand between an arm and those who ask it; null: nothing that is known.
         mends: what to do in the mesh so that its telemetry tells more, by what is missing.
+        pictured: how discovery reads its routes; null: its releases must be announced with their arms.
         notes: what a person must know of its telemetry, a sentence or two each, for the documents.
     """
 
@@ -92,6 +125,7 @@ class MeshKind:
     control_plane: ControlPlane | None = None
     arm_signs: ArmSigns | None = None
     mends: Mapping[Mend, str] = field(default_factory=dict)
+    pictured: Pictured | None = None
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -16,7 +16,9 @@ COOKIE = Pin(by="cookie", name="cookie", value="tester")
 HEADER = Pin(by="header", name="x-tester", value="yes")
 
 
-def at(subset: str = "", *, service: str = "web", namespace: str = NAMESPACE, labels: Mapping[str, str] | None = None) -> Destination:
+def at(
+    subset: str = "", *, service: str = "web", namespace: str = NAMESPACE, labels: Mapping[str, str] | None = None
+) -> Destination:
     """A subset of a Service, which asks for a label ``version`` of its name unless told otherwise."""
     asked = labels if labels is not None else {"version": subset} if subset else {}
     return Destination(namespace=namespace, host=f"{service}.{namespace}.svc", service=service, subset=subset, labels=asked)
@@ -26,7 +28,9 @@ def path(value: str) -> Condition:
     return Condition(of="path", value=value)
 
 
-def entry(*shares: tuple[Destination, float], pins: Iterable[Pin] = (), on: Iterable[Condition] = (), place: str = "http #0") -> Entry:
+def entry(
+    *shares: tuple[Destination, float], pins: Iterable[Pin] = (), on: Iterable[Condition] = (), place: str = "http #0"
+) -> Entry:
     """A way in, by what each destination gets in percent."""
     told = tuple(Share(to=to, percent=percent) for to, percent in shares)
     return Entry(place=place, conditions=frozenset(on), pins=frozenset(pins), shares=told)
@@ -47,9 +51,11 @@ def split(*shares: tuple[Destination, float]) -> Picture:
     return route(entry(*shares))
 
 
-def workload(name: str, *, runs: str = "", replicas: int = 1, created_at: str = "", **labels: str) -> Workload:
-    """One of the application ``web``, unless its labels say otherwise."""
-    told = {"app": "web", **labels}
+def workload(
+    name: str, *, runs: str = "", replicas: int = 1, created_at: str = "", more: Mapping[str, str] | None = None, **labels: str
+) -> Workload:
+    """One of the application ``web``, unless its labels say otherwise. ``more``: labels whose keys are no names."""
+    told = {"app": "web", **labels, **(more or {})}
     return Workload(
         kind="Deployment",
         namespace=NAMESPACE,
@@ -63,8 +69,8 @@ def workload(name: str, *, runs: str = "", replicas: int = 1, created_at: str = 
 
 def around(*workloads: Workload, owned: Iterable[Owned] = (), **selectors: Mapping[str, str]) -> Surroundings:
     """The Service ``web`` selects the application ``web``; others as they are given, with ``_`` for ``-``."""
-    services = {(NAMESPACE, "web"): {"app": "web"}}
-    services |= {(NAMESPACE, name.replace("_", "-")): dict(selector) for name, selector in selectors.items()}
+    services: dict[tuple[str, str], Mapping[str, str]] = {(NAMESPACE, "web"): {"app": "web"}}
+    services |= {(NAMESPACE, name.replace("_", "-")): selector for name, selector in selectors.items()}
     return Surroundings(services=services, workloads=workloads, owned=tuple(owned))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -19,7 +20,9 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 NAMESPACE = "market"
 
 
+@functools.cache
 def read(path: Path) -> dict[str, Any]:
+    """A case; who changes something in it copies it before."""
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 

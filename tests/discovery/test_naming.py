@@ -67,7 +67,14 @@ def test_a_name_longer_than_any_object_has_says_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("canary", "baseline"),
-    [("canary", "stable"), ("web-canary", "web"), ("web", "web-primary"), ("preview", "active"), ("v2-beta", "v1"), ("next", "current")],
+    [
+        ("canary", "stable"),
+        ("web-canary", "web"),
+        ("web", "web-primary"),
+        ("preview", "active"),
+        ("v2-beta", "v1"),
+        ("next", "current"),
+    ],
 )
 def test_words_say_which_is_the_canary(canary: str, baseline: str) -> None:
     assert speaks_of(canary, baseline) == 1

@@ -5,40 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from daemon.delivery import flaggerarms, rolloutarms
+from daemon.delivery.owners import kinds as owner_kinds
 from daemon.discovery.picture import Picture
 from daemon.discovery.surroundings import Surroundings, selectors, workload
-from daemon.meshes.gatewayapi import picturing as gateway_api
-from daemon.meshes.gatewayapi.mesh import ROUTES
-from daemon.meshes.istio import picturing as istio
+from daemon.meshes.istio.mesh import ISTIO, IstioMesh
 
 Json = dict[str, Any]
-ROOT = "istio-system"
 
-_OWNERS = {"Canary": flaggerarms.owned, "Rollout": rolloutarms.owned}
+_MESH = IstioMesh(telemetry="")
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet")
-_GATEWAY_ROUTES = {kind.kind: kind for kind in ROUTES}
 
 
 def surroundings(objects: Sequence[Json]) -> Surroundings:
     """What stands behind destinations."""
+    owning = {kind.owning.resource.kind: kind.owning.read for kind in owner_kinds().values() if kind.owning is not None}
     return Surroundings(
         services=selectors(one for one in objects if one["kind"] == "Service"),
         workloads=tuple(workload(one, kind=one["kind"]) for one in objects if one["kind"] in _WORKLOADS),
-        owned=tuple(_OWNERS[one["kind"]](one) for one in objects if one["kind"] in _OWNERS),
+        owned=tuple(owning[one["kind"]](one) for one in objects if one["kind"] in owning),
     )
 
 
 def pictures(objects: Sequence[Json], *, rules: Sequence[Json] = ()) -> tuple[Picture, ...]:
     """Every route as discovery looks at it. ``rules``: further DestinationRules."""
-    by_namespace: dict[str, list[Json]] = {}
-    for one in (*objects, *rules):
-        if one["kind"] == "DestinationRule":
-            by_namespace.setdefault(one["metadata"]["namespace"], []).append(one)
-    found = []
-    for one in objects:
-        if one["kind"] == "VirtualService":
-            found.append(istio.picture(one, rules=by_namespace, root=ROOT))
-        elif one["kind"] in _GATEWAY_ROUTES:
-            found.append(gateway_api.picture(_GATEWAY_ROUTES[one["kind"]], one))
-    return tuple(found)
+    pictured = ISTIO.pictured
+    assert pictured is not None
+    (rule,) = pictured.beside
+    beside = {rule: [one for one in (*objects, *rules) if one["kind"] == rule.kind]}
+    found = ((kind, one) for one in objects for kind in pictured.routes if one["kind"] == kind.kind)
+    return tuple(pictured.picture(_MESH, kind=kind, item=one, beside=beside) for kind, one in found)

@@ -1,15 +1,18 @@
 """The Gateway API: what is written of it in the settings, what it may do on the API server, and its row."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from config.settings import KubeMesh
-from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.discovery.picture import Picture
+from daemon.errors import VerdictdError
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resource
 from daemon.kube.rights import TELLING, WATCHING_PODS, Right, finding, following, taking_back
 from daemon.meshes.gatewayapi.forms import ReferenceGrant, Route
 from daemon.meshes.istio.controlplane import BUILD, CONTROL_PLANE
 from daemon.meshes.istio.signs import ARM_SIGNS
 from daemon.meshes.istio.telemetry import MENDS, SCHEMA
-from daemon.meshes.kind import MeshKind, Router
+from daemon.meshes.kind import MeshKind, Pictured, Router
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -49,6 +52,15 @@ def _router(settings: GatewayApiMesh, /, *, kube: "KubeClient", name: str) -> Ro
     return GatewayApiRouter(kube)
 
 
+def _picture(
+    settings: GatewayApiMesh, /, *, kind: Resource, item: Json, beside: Mapping[Resource, Sequence[Json] | VerdictdError]
+) -> Picture:
+    del settings, beside  # a route of this API says all itself
+    from daemon.meshes.gatewayapi.picturing import picture
+
+    return picture(kind, item)
+
+
 READING_GRANTS = Right(
     verbs=("list",),
     resources=(REFERENCE_GRANTS,),
@@ -78,6 +90,7 @@ _RIGHTS = (finding(*ROUTES), following(*ROUTES), READING_GRANTS, *READING_SERVIC
 GATEWAY_API = MeshKind(
     settings=GatewayApiMesh,
     router=_router,
+    pictured=Pictured(routes=ROUTES, picture=_picture),
     telemetry=SCHEMA,
     rights=_RIGHTS,
     routes=(

@@ -1,20 +1,23 @@
 """Istio: what is written of it in the settings, what it may do on the API server, and its row."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
 from config.settings import KubeMesh
+from daemon.discovery.picture import Picture
+from daemon.errors import VerdictdError
 from daemon.kube.forms import Form
-from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Resource
+from daemon.kube.resources import ENDPOINT_SLICES, PODS, SERVICES, Json, Resource
 from daemon.kube.rights import TELLING, WATCHING_PODS, Right, finding, following, taking_back
 from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.istio.controlplane import BUILD, CONTROL_PLANE
 from daemon.meshes.istio.forms import DestinationRule, ServiceEntry, VirtualService, WorkloadEntry
 from daemon.meshes.istio.signs import ARM_SIGNS
 from daemon.meshes.istio.telemetry import MENDS, SCHEMA
-from daemon.meshes.kind import MeshKind, Router
+from daemon.meshes.kind import MeshKind, Pictured, Router
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -53,6 +56,17 @@ def _router(settings: IstioMesh, /, *, kube: "KubeClient", name: str) -> Router:
     from daemon.meshes.istio.router import IstioRouter
 
     return IstioRouter(kube, root_namespace=settings.root_namespace, multi_cluster=settings.multi_cluster)
+
+
+def _picture(
+    settings: IstioMesh, /, *, kind: Resource, item: Json, beside: Mapping[Resource, Sequence[Json] | VerdictdError]
+) -> Picture:
+    from daemon.meshes.gatewayapi import picturing as gatewayapi
+    from daemon.meshes.istio import picturing
+
+    if kind != VIRTUAL_SERVICES:
+        return gatewayapi.picture(kind, item)
+    return picturing.picture(item, rules=beside.get(DESTINATION_RULES, ()), root=settings.root_namespace)
 
 
 BESIDE = tuple(replace(kind, optional=True) for kind in ROUTES)
@@ -107,6 +121,7 @@ _RIGHTS = (
 ISTIO = MeshKind(
     settings=IstioMesh,
     router=_router,
+    pictured=Pictured(routes=(VIRTUAL_SERVICES, *BESIDE), beside=(DESTINATION_RULES,), picture=_picture),
     telemetry=SCHEMA,
     rights=_RIGHTS,
     routes=(

@@ -14,7 +14,7 @@ from daemon.discovery.picture import Condition, Destination, Entry, Picture, Pin
 from daemon.errors import Refused, VerdictdError
 from daemon.meshes.istio import routes
 from daemon.meshes.istio.arms import clients
-from daemon.meshes.istio.destinationrule import Rules, subset_labels, subsets_for
+from daemon.meshes.istio.destinationrule import Labels, Rules, subset_labels, subsets_for
 from daemon.meshes.istio.hosts import Destination as Named
 from daemon.meshes.istio.hosts import service_of
 from daemon.meshes.istio.mesh import DESTINATION_RULES, VIRTUAL_SERVICES
@@ -96,12 +96,12 @@ class _DestinationRule(msgspec.Struct, frozen=True):
     spec: _RuleSpec
 
 
-def picture(virtual_service: Json, *, rules: Rules, root: str) -> Picture:
+def picture(virtual_service: Json, *, rules: Sequence[Json] | VerdictdError, root: str) -> Picture:
     """What the object sends where.
 
     Args:
         virtual_service: as the API server has it.
-        rules: the DestinationRules that may say what its subsets mean, by namespace.
+        rules: the DestinationRules of the cluster, which say what its subsets mean, or why they could not be read.
         root: the mesh's root namespace.
 
     Raises:
@@ -109,7 +109,7 @@ def picture(virtual_service: Json, *, rules: Rules, root: str) -> Picture:
     """
     read(virtual_service, form=_VirtualService, kind=VIRTUAL_SERVICES.kind)
     namespace, name = identity(virtual_service)
-    meaning = _Meaning(virtual_service, _readable(rules), root=root)
+    meaning = _Meaning(virtual_service, rules, root=root)
     entries = [entry for route in routes.routes(virtual_service) for entry in _entries(route, meaning)]
     return Picture(
         route=ObjectName(kind=VIRTUAL_SERVICES.kind, namespace=namespace, name=name),
@@ -121,8 +121,8 @@ def picture(virtual_service: Json, *, rules: Rules, root: str) -> Picture:
 class _Meaning:
     """What destinations of one object are to the clients that go by it."""
 
-    def __init__(self, virtual_service: Json, rules: Rules, *, root: str) -> None:
-        self._rules = rules
+    def __init__(self, virtual_service: Json, rules: Sequence[Json] | VerdictdError, *, root: str) -> None:
+        self._rules = None if isinstance(rules, VerdictdError) else _by_namespace(rules)
         self._root = root
         namespace, _ = identity(virtual_service)
         hosts = [named.host for named in routes.destinations(virtual_service)]
@@ -131,24 +131,30 @@ class _Meaning:
     def of(self, named: Named) -> Destination:
         """The destination as discovery knows it, with its subset's labels as far as they are known."""
         service = service_of(named.host)
-        views = {client: subsets_for(client, self._rules, host=named.host, root=self._root) for client in self._clients}
         name, namespace = service or ("", "")
-        labels = subset_labels(named, views).labels
+        labels = self._labels(named)
         return Destination(namespace=namespace, host=named.host, subset=named.subset or "", service=name, labels=labels)
 
+    def _labels(self, named: Named) -> Labels | None:
+        if named.subset is None or self._rules is None:
+            return {} if named.subset is None else None
+        views = {client: subsets_for(client, self._rules, host=named.host, root=self._root) for client in self._clients}
+        return subset_labels(named, views).labels
 
-def _readable(rules: Rules) -> Rules:
-    """Rules in whose form we can trust; those of a namespace with another one could not be read."""
-    found: dict[str, Sequence[Json] | VerdictdError] = {}
-    for namespace, there in rules.items():
+
+def _by_namespace(rules: Sequence[Json]) -> Rules:
+    """Rules in whose form we can trust; those of a namespace with another one count as unread."""
+    found: dict[str, list[Json]] = {}
+    failed: dict[str, Refused] = {}
+    for rule in rules:
+        metadata = rule.get("metadata")
+        namespace = str(metadata.get("namespace", "")) if isinstance(metadata, dict) else ""
         try:
-            if not isinstance(there, VerdictdError):
-                for rule in there:
-                    read(rule, form=_DestinationRule, kind=DESTINATION_RULES.kind)
-            found[namespace] = there
+            read(rule, form=_DestinationRule, kind=DESTINATION_RULES.kind)
         except Refused as error:
-            found[namespace] = error
-    return found
+            failed[namespace] = error
+        found.setdefault(namespace, []).append(rule)
+    return {**found, **failed}
 
 
 def _entries(route: Route, meaning: _Meaning) -> Iterator[Entry]:

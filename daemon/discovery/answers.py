@@ -63,10 +63,6 @@ class FoundArm:
     version: str = ""
     percent: float = 0.0
 
-    def __str__(self) -> str:
-        """``v4 (70 %)``."""
-        return f"{self.name} ({self.percent:.4g} %)"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundArms:
@@ -98,14 +94,13 @@ class Ask:
         candidates: among which.
         missing: the fields of the release that are not known.
         why: a sentence, which asks.
-        canary, baseline: the one of them that is known all the same.
+        canary: the one of them that is known to be it all the same.
     """
 
     candidates: tuple[FoundArm, ...]
     missing: tuple[Missing, ...]
     why: str
     canary: FoundArm | None = None
-    baseline: FoundArm | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

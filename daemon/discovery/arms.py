@@ -206,12 +206,14 @@ def _found(
     why: str,
     confidence: Confidence | None = None,
 ) -> FoundArms:
+    # Whoever could not be read might have said otherwise, and the owner's word is the only one that goes before all others.
+    unread = contest.unread if said.sign is not Sign.OWNER else ()
     return FoundArms(
         baseline=arm(baseline),
         canary=arm(said.canary),
-        confidence=confidence or said.confidence,
+        confidence=Confidence.MEDIUM if unread else confidence or said.confidence,
         by=(said.sign, *agreeing),
-        why=why,
+        why="; ".join((why, *unread)),
         strategy=_strategy(said.canary),
         owner=contest.owned[0].owner if contest.owned else None,
     )

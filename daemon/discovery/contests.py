@@ -66,6 +66,7 @@ class Contest:
         by_path: whether they differ by the path that is asked for.
         unclear: why it is not known who gets what; empty where it is.
         owned: the arms that a controller says; none, or several where controllers contend.
+        unread: what could not be read of what stands around, a sentence each.
     """
 
     route: ObjectName
@@ -74,6 +75,7 @@ class Contest:
     by_path: bool = False
     unclear: str = ""
     owned: tuple[Owned, ...] = ()
+    unread: tuple[str, ...] = ()
 
     @property
     def live(self) -> tuple[Candidate, ...]:
@@ -137,6 +139,7 @@ def _contest(picture: Picture, group: Iterable[Destination], around: Surrounding
         by_path=by_path,
         unclear=unclear[0] if unclear else "",
         owned=owned,
+        unread=around.unread,
     )
 
 

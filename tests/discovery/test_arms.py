@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -118,10 +119,30 @@ class TestWhatWasBefore:
         assert "called a canary" in asked(answer).why
 
 
+class TestWhatCouldNotBeRead:
+    UNREAD = ("the Canaries of Flagger could not be read: forbidden",)
+
+    def test_whoever_could_not_be_read_may_say_otherwise_so_that_it_is_only_observed(self) -> None:
+        there = replace(around(), unread=self.UNREAD)
+        answer = found(told(split((at("a"), 90), (at("b"), 10)), there, before=split((at("a"), 100))))
+        assert answer.confidence == "medium"
+        assert "could not be read" in answer.why
+
+    def test_the_owners_own_word_is_certain_all_the_same(self) -> None:
+        there = replace(around(owned=[owner()], **OF_FLAGGER), unread=self.UNREAD)
+        assert found(told(OWNED_SPLIT, there)).confidence == "certain"
+
+
 class TestCopiesAndPins:
     def test_what_gets_copies_only_is_the_canary(self) -> None:
         answer = found(told(route(mirrored(at("a"), copies=at("b"), percent=10))))
         assert (answer.canary.name, answer.strategy, answer.confidence) == ("b", "mirror", "strong")
+
+    def test_copies_for_another_service_of_the_same_application_are_a_release(self) -> None:
+        workloads = workload("web-a", half="a"), workload("web-b", half="b")
+        there = around(*workloads, shadow={"app": "web", "half": "a"})
+        answer = found(told(route(mirrored(at("b", labels={"half": "b"}), copies=at(service="shadow"))), there))
+        assert answer.canary.name == "shadow"
 
     def test_copies_for_the_older_version_are_asked_about(self) -> None:
         asked(told(route(mirrored(at("v2"), copies=at("v1"))), versions("v1", "v2")))

@@ -10,7 +10,7 @@ import pytest
 from daemon.discovery.answers import Answer, Ask, FoundArms, NoRelease
 from daemon.discovery.arms import arms
 from daemon.discovery.owned import Owned, OwnedArm, OwnerState
-from daemon.discovery.picture import Destination, Picture, Use, uses
+from daemon.discovery.picture import Destination, Entry, Picture, Share, Use, uses
 from daemon.discovery.surroundings import Surroundings
 from daemon.placement import ObjectName
 from tests.discovery.hand import COOKIE, HEADER, around, at, entry, mirrored, path, route, split, the_contest, versions, workload
@@ -156,6 +156,10 @@ class TestCopiesAndPins:
         assert answer.canary.name == "c"
         assert answer.missing == ("baseline",)
 
+    def test_copies_back_to_one_that_serves_say_nothing(self) -> None:
+        back = Entry(place="", shares=entry((at("a"), 90), (at("b"), 10)).shares, mirrors=(Share(to=at("a"), percent=100.0),))
+        asked(told(route(back)))
+
     def test_two_that_get_copies_are_asked_about(self) -> None:
         first, second = mirrored(at("a"), copies=at("b")), mirrored(at("a"), copies=at("c"))
         both = type(first)(place="", shares=first.shares, mirrors=(*first.mirrors, *second.mirrors))
@@ -177,6 +181,10 @@ class TestCopiesAndPins:
     def test_a_pinned_test_double_is_asked_about(self) -> None:
         now = route(entry((at("mock"), 100), pins=[HEADER]), entry((at("v1"), 100)))
         assert "test double" in asked(told(now, before=split((at("v1"), 100)))).why
+
+    def test_one_with_copies_and_one_that_is_pinned_are_asked_about(self) -> None:
+        now = route(mirrored(at("a"), copies=at("b")), entry((at("c"), 100), pins=[HEADER]))
+        assert "which is new" in asked(told(now)).why
 
     def test_a_pinned_one_beside_two_that_share_asks_for_the_baseline(self) -> None:
         now = route(entry((at("v3"), 100), pins=[HEADER]), entry((at("v1"), 50), (at("v2"), 50)))

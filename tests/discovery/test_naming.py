@@ -89,6 +89,10 @@ def test_words_that_both_have_or_that_are_parts_of_others_do_not_count(one: str,
     assert speaks_of(one, other) == 0
 
 
+def test_of_names_with_a_word_in_common_the_others_count() -> None:
+    assert speaks_of("canary-new", "canary") == 1
+
+
 def test_a_word_is_not_found_inside_another() -> None:
     assert "rack" not in words("track")
     assert not is_place("track", ["canary", "stable"])

@@ -182,6 +182,11 @@ def test_two_subsets_by_gateway_are_no_release() -> None:
     assert contests(of_istio(virtual_service(http=entries)), around=THERE) == ()
 
 
+def test_who_is_pinned_on_one_path_is_no_canary_of_another_path() -> None:
+    now = route(entry((V2, 100), pins=[hand.COOKIE], on=[path("/a")]), entry((V1, 100), on=[path("/b")]))
+    assert contests(now, around=THERE) == ()
+
+
 def test_two_applications_by_path_are_no_release() -> None:
     now = route(entry((at(service="till"), 100), on=[path("/till")]), entry((at(), 100)))
     assert contests(now, around=around(till={"app": "till"})) == ()

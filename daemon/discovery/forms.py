@@ -14,5 +14,5 @@ def read(item: Json, *, form: type[T], kind: str) -> T:
     """What of an object is of interest. Raises ``Refused`` with the path to what is wrong; ``kind`` is what people call it."""
     try:
         return msgspec.convert(item, form)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise Refused(f"the {kind} cannot be read: {error}") from error

@@ -10,37 +10,11 @@ import msgspec
 
 from daemon.discovery.forms import read
 from daemon.discovery.picture import Condition, Destination, Entry, Picture, Pin, Share, percentages, reached
+from daemon.kube.forms import require_all
 from daemon.kube.resources import Resource
 from daemon.meshes.gatewayapi.rules import Backend, Rule, rules
 from daemon.meshes.references import Json, identity
 from daemon.placement import ObjectName
-
-
-class _Reference(msgspec.Struct, frozen=True):
-    name: str
-    namespace: str | None = None
-    kind: str | None = None
-    group: str | None = None
-
-
-class _Fraction(msgspec.Struct, frozen=True):
-    numerator: int
-    denominator: int | None = None
-
-
-class _Mirrored(msgspec.Struct, frozen=True, rename="camel"):
-    backend_ref: _Reference
-    percent: int | None = None
-    fraction: _Fraction | None = None
-
-
-class _Filter(msgspec.Struct, frozen=True, rename="camel"):
-    request_mirror: _Mirrored | None = None
-
-
-class _Backend(_Reference, frozen=True):
-    weight: int | None = None
-    filters: list[_Filter] | None = None
 
 
 class _Matched(msgspec.Struct, frozen=True):
@@ -55,11 +29,8 @@ class _Match(msgspec.Struct, frozen=True, rename="camel"):
     query_params: list[_Matched] | None = None
 
 
-class _Rule(msgspec.Struct, frozen=True, rename="camel"):
-    name: str | None = None
+class _Rule(msgspec.Struct, frozen=True):
     matches: list[_Match] | None = None
-    backend_refs: list[_Backend] | None = None
-    filters: list[_Filter] | None = None
 
 
 class _Spec(msgspec.Struct, frozen=True):
@@ -67,18 +38,15 @@ class _Spec(msgspec.Struct, frozen=True):
     rules: list[_Rule] | None = None
 
 
-class _Metadata(msgspec.Struct, frozen=True):
-    name: str
-    namespace: str
-
-
 class _Route(msgspec.Struct, frozen=True):
-    metadata: _Metadata
+    """What discovery reads of a route that nothing else does: which requests a rule is for."""
+
     spec: _Spec
 
 
 def picture(kind: Resource, route: Json) -> Picture:
     """What the object sends where. Raises ``Refused``: it is not of such a route's form."""
+    require_all(kind, [route])
     found = read(route, form=_Route, kind=kind.kind)
     namespace, name = identity(route)
     matches = [one.matches or [_Match()] for one in found.spec.rules or ()]

@@ -12,6 +12,7 @@ import msgspec
 from daemon.discovery.forms import read
 from daemon.discovery.picture import Condition, Destination, Entry, Picture, Pin, Share, reached
 from daemon.errors import Refused, VerdictdError
+from daemon.kube.forms import require_all, well_formed
 from daemon.meshes.istio import routes
 from daemon.meshes.istio.arms import clients
 from daemon.meshes.istio.destinationrule import Labels, Rules, subset_labels, subsets_for
@@ -28,20 +29,6 @@ _NO_CONDITIONS = frozenset({"headers", "queryParams", "sourceLabels", "name", "i
 _EVERY_PATH = {"prefix": "/"}
 
 
-class _To(msgspec.Struct, frozen=True):
-    host: str
-    subset: str | None = None
-
-
-class _Target(msgspec.Struct, frozen=True):
-    destination: _To
-    weight: int | None = None
-
-
-class _Mirror(msgspec.Struct, frozen=True):
-    destination: _To
-
-
 class _Match(msgspec.Struct, frozen=True, rename="camel"):
     """What is read of an alternative; a field that is not here is a condition like any other."""
 
@@ -51,49 +38,19 @@ class _Match(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Entry(msgspec.Struct, frozen=True):
-    name: str | None = None
     match: list[_Match] | None = None
-    route: list[_Target] | None = None
-    mirror: _To | None = None
-    mirrors: list[_Mirror] | None = None
 
 
 class _Spec(msgspec.Struct, frozen=True):
-    hosts: list[str] | None = None
-    gateways: list[str] | None = None
     http: list[_Entry] | None = None
     tcp: list[_Entry] | None = None
     tls: list[_Entry] | None = None
 
 
-class _Metadata(msgspec.Struct, frozen=True):
-    name: str
-    namespace: str
+class _Matched(msgspec.Struct, frozen=True):
+    """What discovery reads of a VirtualService that nothing else does: which requests an entry is for."""
 
-
-class _VirtualService(msgspec.Struct, frozen=True):
-    metadata: _Metadata
     spec: _Spec
-
-
-class _Subset(msgspec.Struct, frozen=True):
-    name: str
-    labels: dict[str, str] | None = None
-
-
-class _RuleSpec(msgspec.Struct, frozen=True, rename="camel"):
-    host: str
-    subsets: list[_Subset] | None = None
-    export_to: list[str] | None = None
-
-
-class _RuleMetadata(_Metadata, frozen=True, rename="camel"):
-    creation_timestamp: str | None = None
-
-
-class _DestinationRule(msgspec.Struct, frozen=True):
-    metadata: _RuleMetadata
-    spec: _RuleSpec
 
 
 def picture(virtual_service: Json, *, rules: Sequence[Json] | VerdictdError, root: str) -> Picture:
@@ -107,7 +64,8 @@ def picture(virtual_service: Json, *, rules: Sequence[Json] | VerdictdError, roo
     Raises:
         Refused: it is not of a VirtualService's form.
     """
-    read(virtual_service, form=_VirtualService, kind=VIRTUAL_SERVICES.kind)
+    require_all(VIRTUAL_SERVICES, [virtual_service])
+    read(virtual_service, form=_Matched, kind=VIRTUAL_SERVICES.kind)
     namespace, name = identity(virtual_service)
     meaning = _Meaning(virtual_service, rules, root=root)
     entries = [entry for route in routes.routes(virtual_service) for entry in _entries(route, meaning)]
@@ -143,18 +101,12 @@ class _Meaning:
 
 
 def _by_namespace(rules: Sequence[Json]) -> Rules:
-    """Rules in whose form we can trust; those of a namespace with another one count as unread."""
+    """Rules by namespace; all of one that has a rule of another form count as unread."""
+    good, misread = well_formed(DESTINATION_RULES, rules)
     found: dict[str, list[Json]] = {}
-    failed: dict[str, Refused] = {}
-    for rule in rules:
-        metadata = rule.get("metadata")
-        namespace = str(metadata.get("namespace", "")) if isinstance(metadata, dict) else ""
-        try:
-            read(rule, form=_DestinationRule, kind=DESTINATION_RULES.kind)
-        except Refused as error:
-            failed[namespace] = error
-        found.setdefault(namespace, []).append(rule)
-    return {**found, **failed}
+    for rule in good:
+        found.setdefault(identity(rule)[0], []).append(rule)
+    return {**found, **{one.namespace: Refused(str(one)) for one in misread}}
 
 
 def _entries(route: Route, meaning: _Meaning) -> Iterator[Entry]:

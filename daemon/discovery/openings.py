@@ -19,7 +19,9 @@ from daemon.discovery.signs import entered
 from daemon.discovery.surroundings import Surroundings
 from daemon.placement import ObjectName
 
-End = Literal["promoted", "taken back", "gone"]
+End = Literal["promoted", "taken back", "superseded", "gone", "unknown"]
+"""How a release ended: its canary has all of it; its baseline has; its owner tries another version; neither gets anything; or one
+has all of it, and whether that is the old version or the new one only an owner could say that is not there to be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ class GoesOn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """A release is over. ``how``: its canary has all of it, its baseline has, or neither gets anything any more."""
+    """A release is over."""
 
     release: OpenRelease
     how: End
@@ -102,9 +104,9 @@ def outcomes(
     for release in opened:
         owned = _owner_of(release, after.route, around)
         if owned is not None and release.attempt and owned.attempt and release.attempt != owned.attempt:
-            found.append(Ends(release=release, how="gone"))
+            found.append(Ends(release=release, how="superseded"))
             continue
-        found.append(_of_open(release, now, owned))
+        found.append(_of_open(release, now, owned, is_owner_lost=owned is None and bool(release.attempt or around.unread)))
         taken += [one for one in there if one.at(release.canary) and not _newcomers(one, release, was)]
     rest = [one for one in there if one not in taken]
     found += [_of_contest(one, was, announcement if one in concerned else None) for one in rest]
@@ -113,7 +115,7 @@ def outcomes(
     return tuple(found) or (Quiet(why=why_none(after, around=around)),)
 
 
-def _of_open(release: OpenRelease, now: Uses, owned: Owned | None) -> Outcome:
+def _of_open(release: OpenRelease, now: Uses, owned: Owned | None, *, is_owner_lost: bool) -> Outcome:
     """What became of an open release. Its owner knows: after a promotion Flagger's routes look like one that was taken back."""
     canary, baseline = now.get(release.canary, UNUSED), now.get(release.baseline, UNUSED)
     match owned.state if owned is not None else "idle":
@@ -125,9 +127,11 @@ def _of_open(release: OpenRelease, now: Uses, owned: Owned | None) -> Outcome:
             pass  # the picture says
     if canary.is_live and baseline.is_live:
         return GoesOn(release=release, percent=canary.percent)
-    if canary.is_live:
-        return Ends(release=release, how="promoted")
-    return Ends(release=release, how="taken back" if baseline.is_live else "gone")
+    if not canary.is_live and not baseline.is_live:
+        return Ends(release=release, how="gone")
+    if is_owner_lost:
+        return Ends(release=release, how="unknown")
+    return Ends(release=release, how="promoted" if canary.is_live else "taken back")
 
 
 def _owner_of(release: OpenRelease, route: ObjectName, around: Surroundings) -> Owned | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from daemon.discovery.announced import Notice
@@ -210,10 +212,18 @@ class TestOwners:
         after = split((PRIMARY, 100), (CANARY, 0))
         assert the_one(None, after, owned("idle"), opened=OF_OWNER) == Ends(release=OF_OWNER, how="taken back")
 
+    def test_without_the_owner_that_it_had_nobody_knows_how_it_ended(self) -> None:
+        after = split((PRIMARY, 100), (CANARY, 0))
+        assert the_one(None, after, around(), opened=OF_OWNER) == Ends(release=OF_OWNER, how="unknown")
+
+    def test_nor_where_an_owner_could_not_be_read(self) -> None:
+        there = replace(THERE, unread=("the Canaries of Flagger could not be read: forbidden",))
+        assert the_one(None, split((V1, 100), (V2, 0)), there, opened=OPENED) == Ends(release=OPENED, how="unknown")
+
     def test_another_attempt_of_the_owner_ends_one_release_and_opens_the_next(self) -> None:
         standing = split((PRIMARY, 50), (CANARY, 50))
         ends, opens = outcomes(standing, standing, around=owned("stepping", attempt="2"), opened=[OF_OWNER])
-        assert ends == Ends(release=OF_OWNER, how="gone")
+        assert ends == Ends(release=OF_OWNER, how="superseded")
         assert isinstance(opens, Opens)
         assert opens.attempt == "2"
 

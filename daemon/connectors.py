@@ -8,7 +8,7 @@ verdicts and the sessions are no rows: they are NATS, since they must survive th
 
 import functools
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -21,6 +21,9 @@ from daemon.kube.rights import Right
 from daemon.meshes.registry import need_kubernetes, written
 from daemon.packages import Rows, defects_of, with_installed
 from daemon.ports.events import EventSource
+from daemon.watcher.rights import RIGHTS as WATCHER_RIGHTS
+from daemon.watcher.settings import KubernetesSource
+from daemon.watcher.settings import faults as watcher_faults
 
 if TYPE_CHECKING:  # settings are checked by the rows alone
     from daemon.bus.opening import Bus
@@ -39,6 +42,10 @@ _ASIDE: Mapping[str, Any] = {"pauses_seconds": (0.5, 2.0), "patience_seconds": 5
 _NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 T = TypeVar("T")
+
+
+def _no_faults(_own: Any, _settings: Settings) -> Iterator[Fault]:
+    return iter(())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +79,7 @@ class Connector(Generic[T]):
         open: what is entered when the daemon starts and left when it stops; gives nothing where there is nothing to do.
             Raises ``ConfigError`` and ``VerdictdError``; anything else ends the daemon as a defect of the row's package.
         settings: what a person writes of one, a struct whose tag under ``kind`` is the row's name; null where it needs none.
+        faults: what is wrong with such settings beside the daemon's others, with paths below their own.
         rights: on the API servers of all clusters; none: it asks none of them.
         connections: that it holds open at a time, beside those to API servers.
     """
@@ -79,6 +87,7 @@ class Connector(Generic[T]):
     name: str
     open: Callable[[ConnectorContext], AbstractAsyncContextManager[T | None]]
     settings: type[ConnectorSettings] | None = None
+    faults: Callable[[Any, Settings], Iterable[Fault]] = _no_faults
     rights: tuple[Right, ...] = ()
     connections: int = 0
 
@@ -135,7 +144,16 @@ def _kubernetes_events(given: ConnectorContext) -> "AbstractAsyncContextManager[
     return nullcontext(Sink(to=KubernetesEvents(places), **_ASIDE))
 
 
-SOURCES: tuple[Connector[EventSource], ...] = (Connector(name="nats", open=lambda given: nullcontext(given.bus.events)),)
+def _kubernetes(given: ConnectorContext) -> "AbstractAsyncContextManager[EventSource]":
+    from daemon.watcher.opening import opened
+
+    return nullcontext(opened(given.own, settings=given.settings, kubes=given.kubes, bus=given.bus, clock=given.clock))
+
+
+SOURCES: tuple[Connector[EventSource], ...] = (
+    Connector(name="nats", open=lambda given: nullcontext(given.bus.events)),
+    Connector(name="kubernetes", open=_kubernetes, settings=KubernetesSource, faults=watcher_faults, rights=WATCHER_RIGHTS),
+)
 
 SINKS: "tuple[Connector[Sink], ...]" = (
     Connector(name="cdevents", open=_cdevents),
@@ -157,12 +175,15 @@ def sinks() -> "Rows[Connector[Sink]]":
 
 
 def problems(settings: Settings) -> Iterator[Fault]:
-    """What is wrong with the names that the settings give to sources and sinks."""
+    """What is wrong with what the settings say of sources and sinks, beside their form."""
     for place, rows, named in (("sources", sources(), settings.sources), ("sinks", sinks(), settings.sinks)):
-        for name in named:
+        for name, own in named.items():
             if name in rows and rows[name].settings is None:
                 message = f"is the name of one that is always there, of the package {rows.package(name)}"
                 yield Fault(path=f"{place}.{name}", message=message, fix="give it another name")
+            for fault in rows[_kind(own)].faults(own, settings):
+                path = f"{place}.{name}.{fault.path}".rstrip(".")
+                yield Fault(path=path, message=fault.message, fix=fault.fix)
 
 
 def connections(settings: Settings) -> int:

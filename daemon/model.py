@@ -113,6 +113,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         artifact: what was deployed, for the record (an image, a package URL).
         route: name of a route object that must be there; all others that name the canary are taken back all the same.
         deadline: longest watch in seconds; overrides the policy's window when shorter.
+        observe: whether nothing is done about its verdict, whatever the policy's mode is.
     """
 
     service: str
@@ -128,6 +129,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     artifact: Text | None = None
     route: str | None = None
     deadline: Annotated[float, Meta(gt=0.0)] | None = None
+    observe: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -39,6 +39,7 @@ class Bus:
     records: KvStore
     aliases: KvStore
     freezes: KvStore
+    routes: KvStore
     pulse: Pulse
     where: str
 
@@ -102,7 +103,8 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
             aliases=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="aliases"),
-            freezes=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="freezes"),
+            freezes=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster, section="freezes"),
+            routes=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster),
             pulse=pulse,
             where=address.shown,
         )

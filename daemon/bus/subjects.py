@@ -16,6 +16,7 @@ CDEVENTS: Final = "VERDICTD_CDEVENTS"
 
 SESSIONS: Final = "verdictd_sessions"
 RECORDS: Final = "verdictd_records"
+ROUTES: Final = "verdictd_routes"
 
 RELEASE_SUBJECTS: Final = "verdictd.release.>"
 VERDICT_SUBJECTS: Final = "verdictd.verdict.>"

@@ -33,6 +33,7 @@ class Sign(StrEnum):
     """What tells the arms apart, in the order in which it is heeded."""
 
     OWNER = "owner"
+    ANNOTATION = "annotation"
     ANNOUNCED = "announced"
     BEFORE = "before"
     MIRROR = "mirror"

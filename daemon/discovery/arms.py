@@ -1,7 +1,8 @@
 """Which arm is which: the signs in their order, the first that speaks decides, and a later one may gainsay it. Pure.
 
-Owner, announcement, what was before, copies and pins, words, versions. The share decides nothing: past half a canary looks like a
-baseline, and at the end of a migration the smaller one is the old. Where signs contradict each other nobody is called, but asked.
+Owner, annotation, announcement, what was before, copies and pins, words, versions. The share decides nothing: past half a canary
+looks like a baseline, and at the end of a migration the smaller one is the old. Where signs contradict each other nobody is called,
+but asked.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,26 +15,31 @@ from daemon.discovery.contests import Candidate, Contest
 from daemon.discovery.naming import is_double
 from daemon.discovery.picture import Uses
 from daemon.discovery.signs import MOST_PERCENT, Saying
+from daemon.discovery.word import Word, by_word
 
-_BEFORE_ALL: tuple[Sign, ...] = (Sign.OWNER, Sign.ANNOUNCED, Sign.BEFORE)
+_BEFORE_ALL: tuple[Sign, ...] = (Sign.OWNER, Sign.ANNOTATION, Sign.ANNOUNCED, Sign.BEFORE)
 """What can name both arms among more than two."""
 
 
-def arms(contest: Contest, *, before: Uses | None = None, announcement: Notice | None = None) -> Answer:
+def arms(contest: Contest, *, before: Uses | None = None, announcement: Notice | None = None, word: Word | None = None) -> Answer:
     """Which of these candidates is the canary, and which the baseline.
 
     Args:
         contest: they and what they get.
         before: what each got before the change; null: not known, as after a restart.
         announcement: what was announced of this service; null: nothing.
+        word: what was written beside the route; null: nothing.
     """
     if contest.owned:
         return _by_owner(contest)
-    refusal = _beyond_signs(contest, announced=announcement is not None)
+    written = by_word(contest, word, before) if word is not None and word.is_about(contest) else None
+    refusal = _beyond_signs(contest, announced=announcement is not None or written is not None)
     if refusal is not None:
         return refusal
-    said = _announced(contest, announcement, before) if announcement is not None else None
-    if isinstance(said, Ask):
+    said: Saying | Ask | NoRelease | None = written
+    if said is None and announcement is not None:
+        said = _announced(contest, announcement, before)
+    if isinstance(said, Ask | NoRelease):
         return said
     if said is None and (reason := _no_answer(contest, before)) is not None:
         return reason
@@ -157,7 +163,7 @@ def _may_gainsay(one: Saying, said: Saying, before: Uses | None) -> bool:
     """Whether a weaker sign casts doubt: names on all but an announcement, the share on names where nothing is known of before."""
     match one.sign:
         case Sign.WORDS | Sign.VERSIONS:
-            return said.sign is not Sign.ANNOUNCED
+            return said.sign not in {Sign.ANNOTATION, Sign.ANNOUNCED}
         case Sign.SHARE:
             return said.sign is Sign.VERSIONS and before is None
         case _:

@@ -17,6 +17,7 @@ from daemon.discovery.owned import Owned
 from daemon.discovery.picture import UNUSED, Destination, Picture, Uses, uses
 from daemon.discovery.signs import entered
 from daemon.discovery.surroundings import Surroundings
+from daemon.discovery.word import Word
 from daemon.placement import ObjectName
 
 End = Literal["promoted", "taken back", "superseded", "gone", "unknown"]
@@ -80,23 +81,26 @@ Outcome = Opens | GoesOn | Ends | Asks | Quiet
 
 
 def outcomes(
-    before: Picture | None,
+    before: Picture | Uses | None,
     after: Picture,
     *,
     around: Surroundings,
     opened: Sequence[OpenRelease] = (),
     announcement: Notice | None = None,
+    word: Word | None = None,
 ) -> tuple[Outcome, ...]:
     """What a change of one route means: first for what is open, then for each contest of the route; at least one outcome.
 
     Args:
-        before: the route as it was when it was last looked at; null: that is not known. Without entries: it was not there.
+        before: the route as it was when it was last looked at, or what each destination got then; null: that is not known. Without
+            entries: it was not there.
         after: the route as it is now.
         around: what stands behind its destinations now.
         opened: the releases of this route that are open.
         announcement: what was announced of a service; null: it was the change that brought us here.
+        word: what somebody has written beside the route; null: nothing.
     """
-    was, now = None if before is None else uses(before), uses(after)
+    was, now = uses(before) if isinstance(before, Picture) else before, uses(after)
     there = contests(after, around=around)
     concerned = [one for one in there if announcement is not None and concerns(announcement, one)]
     found: list[Outcome] = []
@@ -109,7 +113,7 @@ def outcomes(
         found.append(_of_open(release, now, owned, is_owner_lost=owned is None and bool(release.attempt or around.unread)))
         taken += [one for one in there if one.at(release.canary) and not _newcomers(one, release, was)]
     rest = [one for one in there if one not in taken]
-    found += [_of_contest(one, was, announcement if one in concerned else None) for one in rest]
+    found += [_of_contest(one, was, announcement if one in concerned else None, word) for one in rest]
     if announcement is not None and not concerned:
         return (*found, Quiet(why=f"the route sends to no two versions of {announcement.service}"))
     return tuple(found) or (Quiet(why=why_none(after, around=around)),)
@@ -146,13 +150,15 @@ def _newcomers(contest: Contest, release: OpenRelease, was: Uses | None) -> bool
     return any(one.destination not in (release.baseline, release.canary) for one in new)
 
 
-def _of_contest(contest: Contest, was: Uses | None, announcement: Notice | None) -> Outcome:
+def _of_contest(contest: Contest, was: Uses | None, announcement: Notice | None, word: Word | None) -> Outcome:
     """What destinations of which no release is open mean."""
-    answer = arms(contest, before=was, announcement=announcement)
+    answer = arms(contest, before=was, announcement=announcement, word=word)
     owned = contest.owned[0] if len(contest.owned) == 1 else None
     if owned is not None:
         return _of_owned(owned, contest, answer)
     if announcement is not None:
+        return _as_answered(answer)
+    if word is not None and word.is_about(contest) and (was is None or word.is_answer):
         return _as_answered(answer)
     if was is None:
         return _never_seen(answer)

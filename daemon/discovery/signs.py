@@ -53,7 +53,7 @@ def by_before(contest: Contest, before: Uses) -> Saying | None:
     if len(new) != 1:
         return None
     had = {one.destination: before.get(one.destination, UNUSED).percent for one in contest.live if one is not new[0]}
-    most = _largest([one for one in contest.live if had.get(one.destination, 0.0) > 0], had)
+    most = largest([one for one in contest.live if had.get(one.destination, 0.0) > 0], had)
     beside = f", when {most.destination.short} had {had[most.destination]:.4g} %" if most is not None else ""
     why = f"{new[0]} got nothing before{beside}"
     return Saying(sign=Sign.BEFORE, canary=new[0], baseline=most, confidence=Confidence.STRONG, why=why)
@@ -148,7 +148,7 @@ def _open(contest: Contest, besides: Candidate) -> Candidate | None:
     return found[0] if len(found) == 1 else None
 
 
-def _largest(candidates: Sequence[Candidate], had: Mapping[Destination, float]) -> Candidate | None:
+def largest(candidates: Sequence[Candidate], had: Mapping[Destination, float]) -> Candidate | None:
     """The one that had most; null: nobody had anything, or two had as much."""
     ranked = sorted(candidates, key=lambda one: -had[one.destination])
     if not ranked or (len(ranked) > 1 and had[ranked[0].destination] == had[ranked[1].destination]):

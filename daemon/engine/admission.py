@@ -254,7 +254,7 @@ def _policy(ports: Ports, release: Release) -> Policy:
     policy = ports.policies.get(release.policy)
     if policy is None:
         raise InvalidInput(f"no policy {release.policy!r}", path="$.policy", fix=f"use one of: {', '.join(sorted(ports.policies))}")
-    return policy
+    return msgspec.structs.replace(policy, mode="observe") if release.observe else policy
 
 
 def _check_terms(session: Session) -> None:

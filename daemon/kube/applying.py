@@ -38,6 +38,18 @@ def written(item: Json) -> str:
     return f"{last.get('manager')} at {last.get('time')}" if last is not None else ""
 
 
+def wrote_last(item: Json) -> bool:
+    """Whether it was us who last wrote what the object is to do (``spec``), by its managed fields.
+
+    Who writes a list takes all of it, and with it the field from whoever had it. Only where parts of an object are others' does
+    the time tell, which goes by whole seconds: who writes at the same time as we do is taken for us.
+    """
+    specs = [one for one in _managed(item) if not one.get("subresource") and "f:spec" in (one.get("fieldsV1") or {})]
+    ours = [str(one.get("time", "")) for one in specs if one.get("manager") == US]
+    others = [str(one.get("time", "")) for one in specs if one.get("manager") != US]
+    return bool(ours) and max(ours) >= max(others, default="")
+
+
 def _argo(item: Json) -> str:
     metadata = metadata_of(item)
     name, _, about = str(_of(item, "annotations").get(_ARGO_ID, "")).partition(":")

@@ -7,6 +7,7 @@ whoever asks to say, by the time since the API server was last heard of.
 import random
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from daemon.aio.clock import Clock
@@ -28,6 +29,7 @@ class Informer(Generic[T]):
         kept: what is remembered of an object.
         changed: hears of each change once it is taken up, by the object's key.
         failed: hears of what failed and is retried.
+        known: uids by key, see ``ListWatch``.
         random: gives numbers in [0, 1).
     """
 
@@ -39,9 +41,10 @@ class Informer(Generic[T]):
         clock: Clock,
         changed: Callable[[Key], None] = lambda _key: None,
         failed: Callable[[VerdictdError], None] = lambda _error: None,
+        known: Mapping[Key, str] = MappingProxyType({}),
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._loop = ListWatch(source=source, clock=clock, random=random, failed=self._failed)
+        self._loop = ListWatch(source=source, clock=clock, random=random, failed=self._failed, known=known)
         self._kept = kept
         self._changed = changed
         self._tell = failed
@@ -67,6 +70,11 @@ class Informer(Generic[T]):
         age = self.age_seconds
         heard = age is not None and self._clock.monotonic() - age > self._failed_at
         return None if heard else self._failure
+
+    @property
+    def known(self) -> Mapping[Key, T]:
+        """What there was when the API server was last heard of, however long ago; nothing before the first listing."""
+        return self._objects
 
     def objects(self, *, within_seconds: float) -> Mapping[Key, T]:
         """What there is, by namespace and name.

@@ -5,9 +5,10 @@ version to go on from and what is known (identities and versions, no objects), f
 changes that were missed.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 import msgspec
@@ -82,15 +83,28 @@ class _Known:
 
 @dataclass(slots=True, kw_only=True)
 class ListWatch:
-    """The loop over one source. ``random`` gives numbers in [0, 1); ``failed`` hears of what failed and is retried."""
+    """The loop over one source.
+
+    Attributes:
+        source, clock: of the loop.
+        random: gives numbers in [0, 1).
+        failed: hears of what failed and is retried.
+        known: the uids of objects that were there when somebody last looked, by namespace and name: one that is gone at the first
+            listing is told as deleted.
+    """
 
     source: Source
     clock: Clock
     random: Callable[[], float]
     failed: Callable[[VerdictdError], None] = lambda _error: None
+    known: InitVar[Mapping[tuple[str, str], str]] = MappingProxyType({})
     _version: str | None = None
     _known: dict[tuple[str, str], _Known] = field(default_factory=dict)
     _heard_at: float | None = None
+
+    def __post_init__(self, known: Mapping[tuple[str, str], str]) -> None:
+        """No object has an empty version, so that each one that is there is told once."""
+        self._known = {key: _Known(uid=uid, resource_version="") for key, uid in known.items()}
 
     @property
     def age_seconds(self) -> float | None:

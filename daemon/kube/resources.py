@@ -67,6 +67,7 @@ WORKLOADS = (
     Resource(group="apps", version="v1", plural="statefulsets", kind="StatefulSet"),
     Resource(group="apps", version="v1", plural="daemonsets", kind="DaemonSet"),
 )
+REPLICA_SETS = Resource(group="apps", version="v1", plural="replicasets", kind="ReplicaSet")
 ENDPOINT_SLICES = Resource(group="discovery.k8s.io", version="v1", plural="endpointslices", kind="EndpointSlice")
 
 

@@ -1,0 +1,361 @@
+"""A look at one route: what is to be announced, what must be asked, and what is to be kept of it. Pure.
+
+What was before stays what it was until all that is announced is safe, so that a look can be repeated: it finds the same releases
+under the same ids. Our own writes announce nothing: a canary that we have taken back ends its release, and one that is restored is
+that release again. One that somebody else gives back at once is the revert undone, which whoever guards the revert sees to first.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, assert_never
+
+import msgspec
+
+from config.errors import one_of
+from daemon.discovery.answers import Ask, FoundArm
+from daemon.discovery.openings import Asks, Ends, GoesOn, OpenRelease, Opens, Outcome, Quiet, outcomes
+from daemon.discovery.picture import Destination, Labels, Picture, Uses, uses
+from daemon.discovery.word import Word
+from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
+from daemon.kube.resources import Json
+from daemon.model import Release
+from daemon.watcher import announcing
+from daemon.watcher.annotations import BASELINE, CANARY, Annotated, Wishes, wishes
+from daemon.watcher.announcing import Terms
+from daemon.watcher.kept import KeptRelease, KeptRoute, RouteKey, used
+from daemon.watcher.reading import Around
+from daemon.watcher.settings import Mode
+
+_MOST_REVERTED: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A route as it is now.
+
+    Attributes:
+        key: which.
+        uid, version: of the object; empty: it is not there.
+        picture: what it sends where.
+        annotations: its own.
+        is_ours: whether it was verdictd that wrote last what it sends where.
+    """
+
+    key: RouteKey
+    uid: str = ""
+    version: str = ""
+    picture: Picture
+    annotations: Labels = field(default_factory=dict)
+    is_ours: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How routes of a mesh are watched.
+
+    Attributes:
+        mesh, policy: names in the settings.
+        mode: whether anything may be taken back.
+        guard_seconds: for how long whoever has taken a canary back puts it back where somebody undoes that.
+    """
+
+    mesh: str
+    policy: str
+    mode: Mode
+    guard_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A release to be announced. ``mark``: tells it from another one that would be announced in its place."""
+
+    release: Release
+    kept: KeptRelease
+    why: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What somebody must say or mend. ``seen`` is what it is about, ``mark`` tells it from other questions."""
+
+    error: InvalidInput
+    seen: Json
+    mark: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What comes of a look.
+
+    Attributes:
+        after: what is to be kept once everybody has been told; null: nothing of the route is.
+        openings: to be announced.
+        questions: to be asked.
+        again_in_seconds: when it must be looked at again though nothing changes; null: it need not be.
+        why: of what comes to nothing, a sentence each.
+    """
+
+    after: KeptRoute | None
+    openings: tuple[Opening, ...] = ()
+    questions: tuple[Question, ...] = ()
+    again_in_seconds: float | None = None
+    why: tuple[str, ...] = ()
+
+    def refused(self, marks: Sequence[str], *, before: KeptRoute | None) -> KeptRoute | None:
+        """What is to be kept where some of its openings were refused: what was before, so that mended ones are announced yet."""
+        if not marks or self.after is None:
+            return self.after
+        still = before or msgspec.structs.replace(self.after, opened=())
+        return msgspec.structs.replace(still, refused=tuple(dict.fromkeys((*self.after.refused, *marks))), asked=self.after.asked)
+
+
+def is_quiet(kept: KeptRoute | None, seen: Seen) -> bool:
+    """Whether nothing can come of a look, so that nothing around need be read: no two destinations, or nothing has changed."""
+    now = uses(seen.picture)
+    if kept is None or kept.opened or kept.asked or kept.refused:
+        return kept is None and len(now) < 2
+    return len(now) < 2 or (kept.before == now and _said(seen) == ())
+
+
+def unasked(kept: KeptRoute | None, seen: Seen) -> KeptRoute | None:
+    """What is to be kept of a route of which nothing can come."""
+    if not seen.uid:
+        return None
+    still = kept or KeptRoute(key=seen.key)
+    return msgspec.structs.replace(still, uid=seen.uid, version=seen.version, uses=used(uses(seen.picture)))
+
+
+def look(
+    kept: KeptRoute | None,
+    seen: Seen,
+    around: Around,
+    *,
+    manner: Manner,
+    known: Callable[[OpenRelease], str | None],
+    now: float,
+) -> Step:
+    """What a route that is so now means, against what was kept of it.
+
+    Args:
+        kept: null: nothing, so that it is not known what was before.
+        seen: the route.
+        around: what stands around it.
+        manner: how its mesh is watched.
+        known: the id of a release of these arms that another route has opened; null: there is none.
+        now: seconds since 1970.
+    """
+    return _Look(kept, seen, around, manner=manner, known=known, now=now).step()
+
+
+class _Look:
+    """One look, with what it has found so far."""
+
+    def __init__(
+        self,
+        kept: KeptRoute | None,
+        seen: Seen,
+        around: Around,
+        *,
+        manner: Manner,
+        known: Callable[[OpenRelease], str | None],
+        now: float,
+    ) -> None:
+        self.kept = kept
+        self.was = kept or KeptRoute(key=seen.key)
+        self.seen = seen
+        self.around = around.surroundings
+        self.manner = manner
+        self.known = known
+        self.now = now
+        self.uses = uses(seen.picture)
+        self.wishes = _wishes(seen, around, self.uses)
+        self.opened: list[KeptRelease] = []
+        self.reverted = list(self.was.reverted)
+        self.asked: list[str] = []
+        self.refused: list[str] = []
+        self.openings: list[Opening] = []
+        self.questions: list[Question] = []
+        self.again: float | None = None
+        self.why: list[str] = []
+
+    def step(self) -> Step:
+        """The whole of it."""
+        before = self.uses if self.seen.is_ours else None if self.kept is None else self.kept.before
+        opened = [one.arms for one in self.was.opened]
+        for outcome in outcomes(before, self.seen.picture, around=self.around, opened=opened, word=self._word()):
+            self._take(outcome)
+        self._tell_faults()
+        self._restored()
+        if self.kept is not None and not self.asked and not self.openings and self.kept.before == self.uses:
+            self.asked = list(self.kept.asked)
+        return Step(
+            after=self._after(),
+            openings=tuple(self.openings),
+            questions=tuple(self.questions),
+            again_in_seconds=self.again,
+            why=tuple(self.why),
+        )
+
+    def _word(self) -> Word | None:
+        if self.wishes.canary is None and self.wishes.baseline is None:
+            return None
+        return Word(canary=self.wishes.canary, baseline=self.wishes.baseline, is_answer=bool(self.was.asked or self.was.refused))
+
+    def _take(self, outcome: Outcome) -> None:
+        match outcome:
+            case Opens():
+                self._opens(outcome)
+            case GoesOn(release=release):
+                self.opened += [one for one in self.was.opened if one.arms == release]
+            case Ends(release=release, how=how):
+                self.why.append(f"the release of {release.canary} beside {release.baseline} has ended: {how}")
+                if self.seen.is_ours and how in {"taken back", "gone"}:
+                    ended = [one for one in self.was.opened if one.arms == release]
+                    self.reverted += [msgspec.structs.replace(one, reverted_at=self.now) for one in ended]
+            case Asks(ask=ask):
+                self._asks(ask)
+            case Quiet(why=why):
+                self.why.append(why)
+            case _:
+                assert_never(outcome)
+
+    def _opens(self, opens: Opens) -> None:
+        if self._is_silent() or self.wishes.faults:
+            return
+        try:
+            arms = announcing.arms_of(opens.found, attempt=opens.attempt)
+            runs = announcing.runs(opens.found, self.around)
+            if (left := self._guarded(arms, runs)) > 0:
+                self.why.append(f"{arms.canary} was taken back, and whoever undoes that is answered first")
+                self.again = max(left, self.again or 0.0)
+                return
+            terms = self._terms()
+            release = announcing.release_of(opens.found, picture=self.seen.picture, around=self.around, terms=terms)
+        except InvalidInput as error:
+            self._refuse(error)
+            return
+        except VerdictdError as error:
+            self.why.append(str(error))
+            return
+        mark = _mark(msgspec.to_builtins(release))
+        if mark in self.was.refused:
+            self.refused.append(mark)
+            return
+        since = "" if self.kept is None else self.kept.version
+        release_id = self.known(arms) or announcing.release_id(
+            release.service, key=self.seen.key, uid=self.seen.uid, since=since, arms=arms
+        )
+        kept = KeptRelease(arms=arms, release_id=release_id, runs=runs)
+        self.openings.append(Opening(release=release, kept=kept, why=opens.found.why, mark=mark))
+        self.opened.append(kept)
+        self.reverted = [one for one in self.reverted if one.arms.canary != arms.canary]
+
+    def _asks(self, ask: Ask) -> None:
+        if self._is_silent():
+            return
+        mark = _mark([sorted(one.name for one in ask.candidates), ask.missing])
+        self.asked.append(mark)
+        if mark not in self.was.asked:
+            error = InvalidEvent(ask.why, path=str(self.seen.key), fix=_how_to_answer(ask))
+            self.questions.append(Question(error=error, seen=_about(self.seen, ask), mark=mark))
+
+    def _refuse(self, error: InvalidInput) -> None:
+        mark = _mark(str(error))
+        self.refused.append(mark)
+        if mark not in self.was.refused:
+            self.questions.append(Question(error=InvalidEvent.of(error.faults), seen=_about(self.seen, None), mark=mark))
+
+    def _tell_faults(self) -> None:
+        if self.wishes.faults:
+            self._refuse(InvalidInput.of(self.wishes.faults))
+
+    def _restored(self) -> None:
+        """What we have taken back, and have given its traffic again, is the release that it was."""
+        if not self.seen.is_ours:
+            return
+        back = [one for one in self.reverted if self._is_live(one.arms.canary) and self._is_live(one.arms.baseline)]
+        self.opened += [msgspec.structs.replace(one, reverted_at=None) for one in back]
+        self.reverted = [one for one in self.reverted if one not in back]
+
+    def _is_silent(self) -> bool:
+        """Whether nobody is to hear of it."""
+        return self.seen.is_ours or self.wishes.watch == "off"
+
+    def _is_live(self, destination: Destination) -> bool:
+        return destination in self.uses and self.uses[destination].is_live
+
+    def _guarded(self, arms: OpenRelease, runs: str) -> float:
+        """For how many seconds a revert of this canary is still guarded; another content under its name is another canary."""
+        ends = [
+            (one.reverted_at or 0.0) + self.manner.guard_seconds - self.now
+            for one in self.reverted
+            if one.arms.canary == arms.canary and one.arms.attempt == arms.attempt and one.runs == runs
+        ]
+        return max(ends, default=0.0)
+
+    def _terms(self) -> Terms:
+        mode = self.wishes.watch or self.manner.mode
+        return Terms(mesh=self.manner.mesh, policy=self.wishes.policy or self.manner.policy, observe=mode != "enforce")
+
+    def _after(self) -> KeptRoute | None:
+        if not self.seen.uid:
+            return None
+        moved = KeptRoute(
+            key=self.seen.key,
+            uid=self.seen.uid,
+            version=self.seen.version,
+            uses=used(self.uses),
+            opened=tuple(self.opened),
+            reverted=tuple(self.reverted[-_MOST_REVERTED:]),
+            asked=tuple(dict.fromkeys(self.asked)),
+            refused=tuple(dict.fromkeys(self.refused)),
+        )
+        if not self.refused and self.again is None:
+            return moved
+        if self.kept is None:
+            return None if self.again is not None else moved
+        return msgspec.structs.replace(moved, version=self.kept.version, uses=self.kept.uses)
+
+
+def _wishes(seen: Seen, around: Around, now: Uses) -> Wishes:
+    named = dict.fromkeys((one.namespace, one.service) for one in sorted(now) if one.service)
+    services = [
+        Annotated(said=f"Service {namespace}/{name}", annotations=around.annotations.get((namespace, name), {}))
+        for namespace, name in named
+    ]
+    return wishes(Annotated(said=str(seen.key), annotations=seen.annotations), services, destinations=now)
+
+
+def _said(seen: Seen) -> tuple[str, ...]:
+    """What of ours is written on the route."""
+    return tuple(f"{key}={value}" for key, value in sorted(seen.annotations.items()) if key.startswith("verdictd.io/"))
+
+
+def _how_to_answer(ask: Ask) -> str:
+    words = {"canary": CANARY, "baseline": BASELINE, "baseline.subset": BASELINE}
+    keys = one_of(dict.fromkeys(words[one] for one in ask.missing))
+    return (
+        f"annotate the route with {keys}: {one_of(one.name for one in ask.candidates)}, or with verdictd.io/watch: off; "
+        "or announce the release"
+    )
+
+
+def _about(seen: Seen, ask: Ask | None) -> Json:
+    found: Json = {"route": str(seen.key), "version": seen.version}
+    if ask is not None:
+        found |= {"missing": list(ask.missing), "candidates": [_told(one) for one in ask.candidates]}
+    return found
+
+
+def _told(candidate: FoundArm) -> Json:
+    there = candidate.destination
+    said: Json = {"name": candidate.name, "percent": candidate.percent}
+    if there is not None:
+        said |= {"service": there.service, "namespace": there.namespace, "subset": there.subset}
+    return {**said, "workloads": list(candidate.workloads or ()), "labels": dict(candidate.labels or {})}
+
+
+def _mark(content: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]

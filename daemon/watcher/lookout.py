@@ -1,0 +1,233 @@
+"""One life of the watch: from reading what was kept, over every change of a route, to its end.
+
+Whatever changes, its routes are looked at as they are then, one look at a time for each. A look that cannot be finished is done
+again later; nothing is remembered but what is kept in the store. So a watch that is cut, a daemon that is restarted, and a store
+that is away for an hour all lead to the same looks.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from daemon.aio.backoff import doubled
+from daemon.aio.clock import Clock
+from daemon.discovery.openings import OpenRelease
+from daemon.discovery.picture import Picture, uses
+from daemon.errors import Conflict, Refused, VerdictdError
+from daemon.kube.resources import Resource
+from daemon.ports.events import DeadLetters
+from daemon.standing import Standing
+from daemon.watcher import looking
+from daemon.watcher.due import Due
+from daemon.watcher.kept import KeptRoutes, RouteKey
+from daemon.watcher.looking import Seen, Step
+from daemon.watcher.notices import Look, RouteNotice
+from daemon.watcher.reading import Around, Cluster, together
+from daemon.watcher.watches import Beside, Watched, Watches
+
+log = logging.getLogger(__name__)
+
+_AGAIN_SECONDS: Final = (0.5, 30.0)
+_COALESCED_SECONDS: Final = 0.05
+"""What changes together is looked at together: a step of a controller writes several objects."""
+_AT_A_TIME: Final = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchedCluster:
+    """A cluster, and what is watched of it."""
+
+    cluster: Cluster
+    kinds: Mapping[Resource, Watched]
+    namespaces: Sequence[str] = ()
+
+
+class Lookout:
+    """One life of the source, from reading what was kept to its end."""
+
+    def __init__(
+        self,
+        clusters: Mapping[str, WatchedCluster],
+        *,
+        kept: KeptRoutes,
+        letters: DeadLetters,
+        clock: Clock,
+        random: Callable[[], float],
+        tell: Callable[[RouteNotice], None],
+    ) -> None:
+        self._clusters = clusters
+        self._kept = kept
+        self._letters = letters
+        self._clock = clock
+        self._random = random
+        self._tell = tell
+        self._due = Due(clock)
+        self._failures: dict[RouteKey, int] = {}
+        self._defects: dict[str, int] = {}
+        self._announced: dict[RouteKey, tuple[looking.Opening, ...]] = {}
+        self._forced: set[RouteKey] = set()
+        self._standing = Standing("what stands around routes", now=clock.now)
+        self._watches = {name: self._watches_of(name, watched) for name, watched in clusters.items()}
+
+    async def run(self) -> None:
+        """Watch and look, for ever."""
+        await self._kept.load()
+        known = {one.key: one.uid for one in self._kept.all()}
+        async with asyncio.TaskGroup() as group:
+            for watches in self._watches.values():
+                group.create_task(watches.run(known), name="routes watched for releases")
+            while True:
+                await self._due.wait()
+                await self._clock.sleep(_COALESCED_SECONDS)
+                await self._look_at(self._due.take())
+
+    def _watches_of(self, name: str, watched: WatchedCluster) -> Watches:
+        return Watches(
+            name,
+            kinds=watched.kinds,
+            owning=watched.cluster.owning,
+            namespaces=watched.namespaces,
+            source=watched.cluster.source,
+            clock=self._clock,
+            changed=lambda key: self._due.soon([key]),
+            owner_changed=lambda namespace: self._owner_changed(name, namespace),
+        )
+
+    def _owner_changed(self, cluster: str, namespace: str) -> None:
+        """Routes that a controller may own, and that may mean something else now, though they are what they were."""
+        keys = [
+            one.key
+            for one in self._kept.all()
+            if one.key.cluster == cluster and len(one.uses) > 1 and any(use.to.namespace == namespace for use in one.uses)
+        ]
+        self._forced.update(keys)
+        self._due.soon(keys)
+
+    async def _look_at(self, keys: Sequence[RouteKey]) -> None:
+        """Each of these routes; what stands around them is read once for all."""
+        asked: list[tuple[RouteKey, Seen]] = []
+        for key in keys:
+            seen = self._seen(key, {})
+            if seen is None:
+                self._due.free(key)
+            elif key not in self._forced and looking.is_quiet(self._kept.get(key), seen):
+                await self._settle(key, Step(after=looking.unasked(self._kept.get(key), seen)))
+            else:
+                asked.append((key, seen))
+        self._forced.difference_update(keys)
+        if asked:
+            await self._ask_around(asked)
+
+    def _seen(self, key: RouteKey, beside: Beside) -> Seen | None:
+        """A route as it is; null where it cannot be read, which is said, and looked at when it changes."""
+        watches = self._watches[key.cluster]
+        try:
+            return watches.seen(key, beside={**watches.unread(key), **beside})
+        except Refused as error:
+            log.warning("a route cannot be read", extra={"route": str(key), "reason": str(error)})
+            return None
+
+    async def _ask_around(self, asked: Sequence[tuple[RouteKey, Seen]]) -> None:
+        """Read what is needed, each part once, and look."""
+        places = asyncio.Semaphore(_AT_A_TIME)
+        beside = {(key.cluster, resource) for key, _ in asked for resource in self._watches[key.cluster].beside(key)}
+        around = {(key.cluster, name) for key, seen in asked for name in _namespaces(seen.picture)}
+
+        async def of_kind(cluster: str, resource: Resource) -> Beside | VerdictdError:
+            try:
+                async with places:
+                    return await self._clusters[cluster].cluster.beside(resource)
+            except VerdictdError as error:
+                return error
+
+        async def of_namespace(cluster: str, namespace: str) -> Around | VerdictdError:
+            try:
+                async with places:
+                    return await self._clusters[cluster].cluster.around(namespace)
+            except VerdictdError as error:
+                return error
+
+        ordered, namespaces = sorted(beside, key=str), sorted(around)
+        rules = dict(zip(ordered, await asyncio.gather(*(of_kind(*one) for one in ordered)), strict=True))
+        read = dict(zip(namespaces, await asyncio.gather(*(of_namespace(*one) for one in namespaces)), strict=True))
+        for key, seen in asked:
+            wanted = [rules[key.cluster, one] for one in self._watches[key.cluster].beside(key)]
+            parts = [read[key.cluster, name] for name in _namespaces(seen.picture)]
+            failed = [one for one in (*wanted, *parts) if isinstance(one, VerdictdError)]
+            if failed:
+                self._standing.fails(str(failed[0]))
+                self._put_off(key)
+                continue
+            found = [one for one in parts if isinstance(one, Around)]
+            told = {kind: items for one in wanted if not isinstance(one, VerdictdError) for kind, items in one.items()}
+            await self._look(key, told, together(found))
+        if all(isinstance(one, Around) for one in read.values()):
+            self._standing.works()
+
+    async def _look(self, key: RouteKey, beside: Beside, around: Around) -> None:
+        seen = self._seen(key, beside)
+        if seen is None:
+            self._due.free(key)
+            return
+        watched = self._clusters[key.cluster].kinds[self._watches[key.cluster].resource(key)]
+        step = looking.look(self._kept.get(key), seen, around, manner=watched.manner, known=self._known, now=self._clock.now())
+        for why in step.why:
+            log.debug("a route was looked at", extra={"route": str(key), "reason": why})
+        if not step.openings and not step.questions:
+            await self._settle(key, step)
+            return
+        self._announced[key] = step.openings
+        look = Look(key=key, step=step, ended=self._ended)
+        told: list[looking.Opening | looking.Question] = [*step.openings, *step.questions]
+        for one in told:
+            self._tell(RouteNotice(look, one, letters=self._letters, announced_at=self._clock.now(), failures=self._defects))
+
+    def _known(self, arms: OpenRelease) -> str | None:
+        """The id under which another route has opened a release of these arms, or is about to."""
+        opened = [one for route in self._kept.all() for one in route.opened]
+        opened += [one.kept for openings in self._announced.values() for one in openings]
+        return next((one.release_id for one in opened if one.arms == arms), None)
+
+    async def _ended(self, look: Look) -> None:
+        """All that was found in a look has been answered."""
+        self._announced.pop(look.key, None)
+        if not look.is_safe:
+            self._put_off(look.key)
+            return
+        after = look.step.refused(look.refused, before=self._kept.get(look.key))
+        await self._settle(look.key, Step(after=after, again_in_seconds=look.step.again_in_seconds))
+
+    async def _settle(self, key: RouteKey, step: Step) -> None:
+        """Keep what is known now, and be done with the route until it changes."""
+        try:
+            if step.after is None:
+                await self._kept.remove(key)
+            else:
+                await self._kept.put(step.after)
+        except Conflict:
+            self._due.free(key)
+            self._due.soon([key])
+            return
+        except VerdictdError as error:
+            log.debug("a route could not be kept", extra={"route": str(key), "reason": str(error)})
+            self._put_off(key)
+            return
+        self._failures.pop(key, None)
+        if step.again_in_seconds is not None:
+            self._due.after(key, step.again_in_seconds)
+        self._due.free(key)
+
+    def _put_off(self, key: RouteKey) -> None:
+        """Look again later, and later each time."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        first, cap = _AGAIN_SECONDS
+        self._forced.add(key)
+        self._due.after(key, doubled(failures, first_seconds=first, cap_seconds=cap, random=self._random))
+        self._due.free(key)
+
+
+def _namespaces(picture: Picture) -> list[str]:
+    """Where its destinations are, as far as they are of the cluster."""
+    return sorted({one.namespace for one in uses(picture) if one.namespace})

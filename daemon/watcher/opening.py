@@ -1,0 +1,34 @@
+"""The watch of routes put together from the settings."""
+
+from collections.abc import Mapping
+
+from config.settings import Settings
+from daemon.aio.clock import Clock
+from daemon.bus.opening import Bus
+from daemon.delivery import owners
+from daemon.kube.client import KubeClient
+from daemon.meshes.registry import kind_of
+from daemon.watcher.looking import Manner
+from daemon.watcher.lookout import WatchedCluster
+from daemon.watcher.reading import Cluster
+from daemon.watcher.settings import KubernetesSource, watched
+from daemon.watcher.source import RouteWatcher
+from daemon.watcher.watches import Watched, watched_kinds
+
+
+def opened(own: KubernetesSource, *, settings: Settings, kubes: Mapping[str, KubeClient], bus: Bus, clock: Clock) -> RouteWatcher:
+    """The watch of the routes of all meshes that are to be watched, each in the cluster where its releases are judged."""
+    owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
+    by_cluster: dict[str, list[Watched]] = {}
+    for name in watched(own, settings):
+        mesh = settings.meshes[name]
+        pictured = kind_of(mesh).pictured
+        assert pictured is not None  # its settings are refused otherwise
+        manner = Manner(mesh=name, policy=own.policy, mode=own.mode, guard_seconds=settings.limits.guard_seconds)
+        cluster = settings.clusters_of(mesh)[0]
+        by_cluster.setdefault(cluster, []).append(Watched(mesh=mesh, manner=manner, pictured=pictured))
+    clusters = {
+        name: WatchedCluster(cluster=Cluster(kubes[name], owning=owning), kinds=watched_kinds(meshes), namespaces=own.namespaces)
+        for name, meshes in by_cluster.items()
+    }
+    return RouteWatcher(clusters, store=bus.routes, letters=bus.dead_letters, clock=clock)

@@ -1,0 +1,58 @@
+"""What is written in the settings to have the routes of Kubernetes watched, and what is wrong with it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from config.errors import Fault
+from config.settings import ConnectorSettings, Name, Settings
+from daemon.meshes.kind import MeshKind
+from daemon.meshes.registry import kind_of
+
+Mode = Literal["observe", "enforce"]
+
+
+class KubernetesSource(
+    ConnectorSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="kubernetes", tag_field="kind"
+):
+    """Releases that nobody announces, noticed where a route begins to send to another version ([watching.md](watching.md))."""
+
+    mode: Annotated[
+        Mode,
+        Meta(
+            description="observe: verdicts are told, and nothing is taken back. enforce: the policy's mode counts, where it is "
+            "sure which version is new."
+        ),
+    ] = "observe"
+    policy: Annotated[Name, Meta(description="A name under policies, for releases whose route and Services name none.")] = "default"
+    meshes: Annotated[
+        tuple[Name, ...], Meta(description="Names under meshes, of those whose routes are watched; none: all that can be.")
+    ] = ()
+    namespaces: Annotated[tuple[Name, ...], Meta(description="Where routes are watched; none: in the whole cluster.")] = ()
+
+
+def watched(own: KubernetesSource, settings: Settings) -> Sequence[str]:
+    """The meshes whose routes are watched, by their names."""
+    return own.meshes or [name for name, mesh in settings.meshes.items() if _can_be(kind_of(mesh))]
+
+
+def faults(own: KubernetesSource, settings: Settings) -> Iterator[Fault]:
+    """What is wrong with it beside the other settings; paths are those below its own."""
+    can_be = [name for name, mesh in settings.meshes.items() if _can_be(kind_of(mesh))]
+    known = f"write one of {', '.join(can_be)}" if can_be else "there is none that can be watched; add one under meshes"
+    for index, name in enumerate(own.meshes):
+        if name not in settings.meshes:
+            yield Fault(path=f"meshes[{index}]", message=f"names {name!r}, which is not under meshes", fix=known)
+        elif name not in can_be:
+            kind = kind_of(settings.meshes[name]).name
+            yield Fault(path=f"meshes[{index}]", message=f"names {name!r}, and routes of {kind} cannot be watched", fix=known)
+    if not own.meshes and not can_be:
+        yield Fault(path="", message="finds no mesh whose routes can be watched", fix="add one under meshes, or remove this source")
+    if own.policy not in {"default", *settings.policies}:
+        there = ", ".join(sorted({"default", *settings.policies}))
+        yield Fault(path="policy", message=f"names {own.policy!r}, which is not under policies", fix=f"write one of {there}")
+
+
+def _can_be(kind: MeshKind) -> bool:
+    return kind.needs_kubernetes and kind.pictured is not None

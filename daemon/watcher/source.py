@@ -1,0 +1,75 @@
+"""A source of events that needs no sender: routes are watched, and a release is announced where one opens."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+from daemon.aio.clock import Clock
+from daemon.aio.tasks import background
+from daemon.errors import Defect, VerdictdError
+from daemon.ports.durable import Store
+from daemon.ports.events import DeadLetters
+from daemon.watcher.kept import KeptRoutes
+from daemon.watcher.lookout import Lookout, WatchedCluster
+from daemon.watcher.notices import RouteNotice
+
+
+class RouteWatcher:
+    """``EventSource`` on routes.
+
+    Args:
+        clusters: by their names in the settings.
+        store: where routes are kept.
+        letters: where questions go.
+        random: gives numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        clusters: Mapping[str, WatchedCluster],
+        *,
+        store: Store,
+        letters: DeadLetters,
+        clock: Clock,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._clusters = clusters
+        self._store = store
+        self._letters = letters
+        self._clock = clock
+        self._random = random
+
+    async def announcements(self) -> AsyncGenerator[RouteNotice, None]:
+        """What is found, for ever; see ``EventSource``. Raises what makes it begin anew."""
+        found: asyncio.Queue[RouteNotice | VerdictdError] = asyncio.Queue()
+        run = Lookout(
+            self._clusters,
+            kept=KeptRoutes(self._store),
+            letters=self._letters,
+            clock=self._clock,
+            random=self._random,
+            tell=found.put_nowait,
+        )
+        async with background(_reported(run, found.put_nowait)):
+            while True:
+                one = await found.get()
+                if isinstance(one, VerdictdError):
+                    raise one
+                yield one
+
+
+async def _reported(run: Lookout, tell: Callable[[VerdictdError], None]) -> None:
+    """Whatever ends it is told, and raised where the source is read: a task that fails would end whoever reads."""
+    try:
+        await run.run()
+    except* VerdictdError as errors:
+        tell(_first(errors))
+    except* Exception as errors:  # noqa: BLE001 - told as a defect, with its cause
+        defect = Defect("a defect of the watch of routes")
+        defect.__cause__ = errors
+        tell(defect)
+
+
+def _first(errors: BaseExceptionGroup[VerdictdError]) -> VerdictdError:
+    first = errors.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

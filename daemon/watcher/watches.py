@@ -1,0 +1,208 @@
+"""The routes of one cluster as their watches have them, and who is told when one changes, or a controller that owns some.
+
+A route is watched once, though several meshes go by it: by the first of them in the settings.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from config.settings import Mesh
+from daemon.aio.clock import Clock
+from daemon.delivery.ownerkind import Owning
+from daemon.discovery.owned import Owned
+from daemon.discovery.picture import Picture
+from daemon.errors import NotFound, Refused, Unavailable, VerdictdError
+from daemon.kube.answers import Expired
+from daemon.kube.applying import wrote_last
+from daemon.kube.forms import Misread, well_formed
+from daemon.kube.informer import Informer
+from daemon.kube.listwatch import Source
+from daemon.kube.resources import Json, Resource, metadata_of
+from daemon.meshes.kind import Pictured
+from daemon.placement import ObjectName
+from daemon.standing import Standing
+from daemon.watcher.kept import RouteKey, key_of
+from daemon.watcher.looking import Manner, Seen
+from daemon.watcher.reading import annotations_of
+
+Beside = Mapping[Resource, Sequence[Json] | VerdictdError]
+
+UNREAD: Final = Unavailable("it was not read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """Of a kind of route: the mesh that goes by it, how that is watched, and how its routes are read."""
+
+    mesh: Mesh
+    manner: Manner
+    pictured: Pictured
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    item: Json
+    is_ours: bool
+
+
+class Watches:
+    """All watches of one cluster.
+
+    Args:
+        cluster: its name in the settings.
+        kinds: the kinds of routes.
+        owning: the kinds of controllers.
+        namespaces: where; none: everywhere.
+        source: where objects of a kind are listed and watched, in a namespace or, null, in all.
+        changed: hears of each route that has changed.
+        owner_changed: hears of each namespace where a controller says something else than before.
+    """
+
+    def __init__(
+        self,
+        cluster: str,
+        *,
+        kinds: Mapping[Resource, Watched],
+        owning: Sequence[Owning],
+        namespaces: Sequence[str],
+        source: Callable[[Resource, str | None], Source],
+        clock: Clock,
+        changed: Callable[[RouteKey], None],
+        owner_changed: Callable[[str], None],
+    ) -> None:
+        self._cluster = cluster
+        self.kinds = kinds
+        self._places: Sequence[str | None] = list(namespaces) or [None]
+        self._owning = owning
+        self._source = source
+        self._clock = clock
+        self._changed = changed
+        self._owner_changed = owner_changed
+        self._routes: dict[tuple[Resource, str | None], Informer[_Route | Misread]] = {}
+
+    async def run(self, known: Mapping[RouteKey, str]) -> None:
+        """Watch for ever; cancel it to end it. ``known``: the uids of routes that were there when they were last looked at."""
+        async with asyncio.TaskGroup() as group:
+            for place in self._places:
+                for resource in self.kinds:
+                    self._routes[resource, place] = informer = self._informer(resource, place, known)
+                    group.create_task(informer.run(), name=f"watch of {resource}")
+                for owning in self._owning:
+                    group.create_task(self._owners(owning, place).run(), name=f"watch of {owning.resource}")
+
+    def seen(self, key: RouteKey, *, beside: Beside) -> Seen:
+        """A route as its watch has it now. Raises ``Refused``: it is not of its kind's form."""
+        resource = self.resource(key)
+        watched, found = self.kinds[resource], self._found(resource, key)
+        if isinstance(found, Misread):
+            raise Refused(str(found))
+        if found is None:
+            name = ObjectName(kind=key.kind, namespace=key.namespace, name=key.name)
+            return Seen(key=key, picture=Picture(route=name))
+        settings: Any = watched.mesh
+        metadata = metadata_of(found.item)
+        return Seen(
+            key=key,
+            uid=str(metadata.get("uid", "")),
+            version=str(metadata.get("resourceVersion", "")),
+            picture=watched.pictured.picture(settings, kind=resource, item=found.item, beside=beside),
+            annotations=annotations_of(found.item),
+            is_ours=found.is_ours,
+        )
+
+    def resource(self, key: RouteKey) -> Resource:
+        """The kind of a route that is watched."""
+        return next(one for one in self.kinds if (one.group, one.kind) == (key.group, key.kind))
+
+    def beside(self, key: RouteKey) -> tuple[Resource, ...]:
+        """The kinds that say what is meant in a route."""
+        return self.kinds[self.resource(key)].pictured.beside
+
+    def unread(self, key: RouteKey) -> Beside:
+        """As if none of them could be read."""
+        return dict.fromkeys(self.beside(key), UNREAD)
+
+    def _found(self, resource: Resource, key: RouteKey) -> _Route | Misread | None:
+        for (kind, place), informer in self._routes.items():
+            if kind == resource and place in {None, key.namespace}:
+                return informer.known.get((key.namespace, key.name))
+        return None
+
+    def _informer(self, resource: Resource, place: str | None, known: Mapping[RouteKey, str]) -> Informer[_Route | Misread]:
+        standing = self._standing(resource, place)
+
+        def changed(name: tuple[str, str]) -> None:
+            standing.works()
+            self._changed(key_of(resource, cluster=self._cluster, namespace=name[0], name=name[1]))
+
+        return Informer(
+            self._source(resource, place),
+            kept=partial(_route, resource),
+            clock=self._clock,
+            changed=changed,
+            failed=partial(_failed, standing),
+            known={
+                (key.namespace, key.name): uid
+                for key, uid in known.items()
+                if (key.cluster, key.group, key.kind) == (self._cluster, resource.group, resource.kind)
+                and place in {None, key.namespace}
+            },
+        )
+
+    def _owners(self, owning: Owning, place: str | None) -> Informer[None]:
+        """A watch that keeps what each controller's object said, so as to tell when it says something else."""
+        standing = self._standing(owning.resource, place)
+        said: dict[tuple[str, str], Owned | None] = {}
+
+        def heard(item: Json) -> None:
+            metadata = metadata_of(item)
+            key = (str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+            try:
+                says = owning.read(item)
+            except Refused:
+                says = None
+            if key not in said or said[key] != says:
+                said[key] = says
+                self._owner_changed(key[0])
+
+        return Informer(
+            self._source(owning.resource, place),
+            kept=heard,
+            clock=self._clock,
+            changed=lambda _: standing.works(),
+            failed=partial(_failed, standing),
+        )
+
+    def _standing(self, resource: Resource, place: str | None) -> Standing:
+        where = f"{self._cluster}/{place}" if place is not None else self._cluster
+        return Standing(f"watch of {resource} in {where} for releases", now=self._clock.now)
+
+
+def _failed(standing: Standing, error: VerdictdError) -> None:
+    # A kind that the cluster does not know has no objects; a version that has grown too old is how a watch goes on.
+    if not isinstance(error, NotFound | Expired):
+        standing.fails(str(error))
+
+
+def _route(resource: Resource, item: Json) -> _Route | Misread:
+    """Without what a watched object carries along for others, since it may be kept a thousand times; or that it cannot be read."""
+    good, misread = well_formed(resource, [item])
+    if not good:
+        return misread[0]
+    metadata = {key: value for key, value in metadata_of(item).items() if key != "managedFields"}
+    return _Route({**item, "metadata": metadata}, wrote_last(item))
+
+
+def watched_kinds(meshes: Sequence[Watched]) -> dict[Resource, Watched]:
+    """Each kind of route with the first mesh that goes by it."""
+    found: dict[Resource, Watched] = {}
+    seen: set[tuple[str, str]] = set()
+    for watched in meshes:
+        for resource in watched.pictured.routes:
+            if (resource.group, resource.kind) not in seen:
+                seen.add((resource.group, resource.kind))
+                found[resource] = watched
+    return found

@@ -84,7 +84,11 @@ def same_pods(one: PodsByArm | None, other: PodsByArm | None) -> bool:
 
 
 def together(session: Session, newcomer: Newcomer) -> Release:
-    """The release with what the newcomer adds. Raises ``InvalidInput`` where both name a policy, and not the same."""
+    """The release with what the newcomer adds: it is observed only where both say so.
+
+    Raises:
+        InvalidInput: both name a policy, and not the same.
+    """
     ours, theirs = session.release, newcomer.release
     unsaid, policy = UNSAID.policy, ours.policy
     if unsaid not in {ours.policy, theirs.policy} and ours.policy != theirs.policy:
@@ -95,7 +99,7 @@ def together(session: Session, newcomer: Newcomer) -> Release:
     if policy == unsaid:
         policy = theirs.policy
     added = {name: getattr(theirs, name) for name in _ADDED if getattr(ours, name) is None}
-    return msgspec.structs.replace(ours, policy=policy, **added)
+    return msgspec.structs.replace(ours, policy=policy, observe=ours.observe and theirs.observe, **added)
 
 
 def _may_be_meant(newcomer: Newcomer, session: Session, *, now: float) -> bool:

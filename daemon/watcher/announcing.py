@@ -43,13 +43,12 @@ def release_of(found: FoundArms, *, picture: Picture, around: Surroundings, term
     arms = arms_of(found, attempt="")
     namespace = arms.canary.namespace
     service = _service(arms, picture=picture, around=around)
-    told_apart = found.baseline.version != found.canary.version
     said: dict[str, object] = {
         "service": service,
         "namespace": namespace,
         "mesh": terms.mesh,
-        "baseline": _arm(found.baseline, service=service, namespace=namespace, told_apart=told_apart),
-        "canary": _arm(found.canary, service=service, namespace=namespace, told_apart=told_apart),
+        "baseline": _arm(found.baseline, service=service, namespace=namespace),
+        "canary": _arm(found.canary, service=service, namespace=namespace),
         "strategy": found.strategy,
         "policy": terms.policy,
         "observe": terms.observe or not found.confidence.may_revert,
@@ -105,7 +104,7 @@ def _shared(one: str, other: str) -> str:
     return "-".join(words)
 
 
-def _arm(found: FoundArm, *, service: str, namespace: str, told_apart: bool) -> dict[str, object]:
+def _arm(found: FoundArm, *, service: str, namespace: str) -> dict[str, object]:
     """By where its requests go and by its pods' labels. Its workload is for the pods to say, which may be of another tomorrow."""
     there = found.destination
     assert there is not None  # ``arms_of`` has looked
@@ -114,8 +113,6 @@ def _arm(found: FoundArm, *, service: str, namespace: str, told_apart: bool) -> 
         said["subset"] = there.subset
     if there.service != service or there.namespace != namespace or not there.subset:
         said["service"] = there.service if there.namespace == namespace else f"{there.service}.{there.namespace}.svc"
-    if found.version and told_apart:
-        said["version"] = found.version
     if found.labels and len(found.labels) <= MOST_LABELS:
         said["labels"] = dict(found.labels)
     return said

@@ -27,6 +27,7 @@ from daemon.watcher.kept import KeptRelease, KeptRoute, RouteKey, used
 from daemon.watcher.reading import Around
 from daemon.watcher.settings import Mode
 
+UNSAID_POLICY: Final = "default"
 _MOST_REVERTED: Final = 8
 
 
@@ -55,13 +56,12 @@ class Manner:
     """How routes of a mesh are watched.
 
     Attributes:
-        mesh, policy: names in the settings.
+        mesh: its name in the settings.
         mode: whether anything may be taken back.
         guard_seconds: for how long whoever has taken a canary back puts it back where somebody undoes that.
     """
 
     mesh: str
-    policy: str
     mode: Mode
     guard_seconds: float
 
@@ -297,7 +297,7 @@ class _Look:
 
     def _terms(self) -> Terms:
         mode = self.wishes.watch or self.manner.mode
-        return Terms(mesh=self.manner.mesh, policy=self.wishes.policy or self.manner.policy, observe=mode != "enforce")
+        return Terms(mesh=self.manner.mesh, policy=self.wishes.policy or UNSAID_POLICY, observe=mode != "enforce")
 
     def _after(self) -> KeptRoute | None:
         if not self.seen.uid:

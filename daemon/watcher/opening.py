@@ -24,7 +24,7 @@ def opened(own: KubernetesSource, *, settings: Settings, kubes: Mapping[str, Kub
         mesh = settings.meshes[name]
         pictured = kind_of(mesh).pictured
         assert pictured is not None  # its settings are refused otherwise
-        manner = Manner(mesh=name, policy=own.policy, mode=own.mode, guard_seconds=settings.limits.guard_seconds)
+        manner = Manner(mesh=name, mode=own.mode, guard_seconds=settings.limits.guard_seconds)
         cluster = settings.clusters_of(mesh)[0]
         by_cluster.setdefault(cluster, []).append(Watched(mesh=mesh, manner=manner, pictured=pictured))
     clusters = {

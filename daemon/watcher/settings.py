@@ -25,7 +25,6 @@ class KubernetesSource(
             "sure which version is new."
         ),
     ] = "observe"
-    policy: Annotated[Name, Meta(description="A name under policies, for releases whose route and Services name none.")] = "default"
     meshes: Annotated[
         tuple[Name, ...], Meta(description="Names under meshes, of those whose routes are watched; none: all that can be.")
     ] = ()
@@ -49,9 +48,6 @@ def faults(own: KubernetesSource, settings: Settings) -> Iterator[Fault]:
             yield Fault(path=f"meshes[{index}]", message=f"names {name!r}, and routes of {kind} cannot be watched", fix=known)
     if not own.meshes and not can_be:
         yield Fault(path="", message="finds no mesh whose routes can be watched", fix="add one under meshes, or remove this source")
-    if own.policy not in {"default", *settings.policies}:
-        there = ", ".join(sorted({"default", *settings.policies}))
-        yield Fault(path="policy", message=f"names {own.policy!r}, which is not under policies", fix=f"write one of {there}")
 
 
 def _can_be(kind: MeshKind) -> bool:

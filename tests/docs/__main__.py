@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from daemon import connectors
 from daemon.delivery import owners
 from daemon.meshes.registry import BUILT_IN
 from tests.docs import api, commands, dashboards, lines, links, meshes, metrics, modules, paths, rbac, reference
@@ -44,9 +45,9 @@ def made(root: Path) -> dict[str, str]:
         **dashboards.made(),
         meshes.PAGE: meshes.page(BUILT_IN),
         meshes.RIGHTS_PAGE: meshes.with_rights(
-            about.read_text(encoding="utf-8") if about.exists() else "", [*BUILT_IN, *owners.BUILT_IN]
+            about.read_text(encoding="utf-8") if about.exists() else "", [*BUILT_IN, *owners.BUILT_IN, *connectors.SOURCES]
         ),
-        rbac.FILE: rbac.manifest([*BUILT_IN, *owners.BUILT_IN]),
+        rbac.FILE: rbac.manifest([*BUILT_IN, *owners.BUILT_IN, *connectors.SOURCES]),
         modules.PAGE: modules.page(root),
     }
 

@@ -1,7 +1,9 @@
 """docs/meshes.md, made from the meshes' rows, and the table of rights in deploy/README.md, made from theirs and the owners'."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from daemon.connectors import Connector
 from daemon.delivery.ownerkind import OwnerKind
 from daemon.kube.rights import Right, Scope
 from daemon.meshes.kind import MeshKind
@@ -133,7 +135,7 @@ def rights(found: Iterable[Right]) -> str:
     return "| right | where | what for |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
-def with_rights(text: str, kinds: Iterable[MeshKind | OwnerKind]) -> str:
+def with_rights(text: str, kinds: Iterable[MeshKind | OwnerKind | Connector[Any]]) -> str:
     """A page with its table of rights as it must be; the page marks where it is."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)

@@ -1,14 +1,16 @@
 """deploy/manifests/10-rbac.yaml, made from the rights in the meshes' rows, and the owners'."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from daemon.connectors import Connector
 from daemon.delivery.ownerkind import OwnerKind
 from daemon.kube.rights import Right, Scope
 from daemon.meshes.kind import MeshKind
 
 FILE = "deploy/manifests/10-rbac.yaml"
 
-_ACCOUNT = """# Made from the meshes' rows by `python -m tests.docs --write`; do not edit.
+_ACCOUNT = """# Made from the rows of meshes, owners and sources by `python -m tests.docs --write`; do not edit.
 # What the daemon may do. It may read and patch nothing until a namespace is bound to the roles below, see ../README.md.
 apiVersion: v1
 kind: ServiceAccount
@@ -51,7 +53,7 @@ subjects:
 """
 
 
-def manifest(kinds: Sequence[MeshKind | OwnerKind]) -> str:
+def manifest(kinds: Sequence[MeshKind | OwnerKind | Connector[Any]]) -> str:
     """The account, its roles, and the one binding that is there from the start."""
     rights = [right for kind in kinds for right in kind.rights]
     roles = [_role(name, words, [one for one in rights if scope in one.scopes]) for name, scope, words in _ROLES]

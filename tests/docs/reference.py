@@ -9,6 +9,7 @@ from msgspec import inspect
 from config import values
 from config.errors import one_of, shown
 from config.policy import Policy
+from daemon import connectors
 from daemon.meshes.kind import MeshKind
 from daemon.settings import model_of
 
@@ -45,7 +46,8 @@ as it can be known: once 200 latencies of the baseline were seen, in the log, in
 
 def page(kinds: Sequence[MeshKind]) -> str:
     """The whole page, where there are these kinds of mesh."""
-    settings, policy = inspect.type_info(model_of(kinds)), inspect.type_info(Policy)
+    sources = [row.settings for row in connectors.SOURCES if row.settings is not None]
+    settings, policy = inspect.type_info(model_of(kinds, sources=sources)), inspect.type_info(Policy)
     assert isinstance(settings, inspect.StructType)
     assert isinstance(policy, inspect.StructType)
     parts = [_INTRODUCTION, "## Settings\n", *_sections(settings, ""), _POLICY, *_sections(policy, "")]

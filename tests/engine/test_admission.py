@@ -32,6 +32,15 @@ async def test_on_a_mesh_that_is_not_steered_a_bad_canary_is_told_and_nothing_is
     assert (verdict.outcome, verdict.action) == (Outcome.ROLLBACK, Action.NONE)
 
 
+async def test_a_release_that_is_to_be_observed_only_is_told_and_nothing_is_done_whatever_its_policy_says() -> None:
+    scene = Scene(telemetry=HandTelemetry([failing()]))
+    scene.policies["default"] = msgspec.structs.replace(POLICY, mode="enforce")
+    async with running(scene) as engine:
+        await engine.submit(msgspec.structs.replace(RELEASE, observe=True), release_id=ID)
+        verdict = await verdict_of(engine)
+    assert (verdict.outcome, verdict.action) == (Outcome.ROLLBACK, Action.NONE)
+
+
 async def test_a_person_who_takes_back_what_is_not_steered_is_told_why_it_cannot_be() -> None:
     async with running(unsteered(mode="observe", readings=HandTelemetry([healthy()]))) as engine:
         await engine.submit(RELEASE, release_id=ID)

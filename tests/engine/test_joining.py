@@ -194,6 +194,12 @@ def test_one_that_joins_adds_what_nobody_has_said_and_a_second_policy_is_refused
     )
 
 
+@pytest.mark.parametrize(("one", "other", "both"), [(True, True, True), (True, False, False), (False, True, False)])
+def test_a_release_is_observed_only_where_all_who_announce_it_say_so(one: bool, other: bool, both: bool) -> None:
+    watched = session(msgspec.structs.replace(RELEASE, observe=one))
+    assert joining.together(watched, says(observe=other)).observe is both
+
+
 def test_under_a_policy_that_is_said_later_the_evidence_counts_from_then_and_the_verdict_says_so() -> None:
     strict = msgspec.structs.replace(RELEASE, policy="strict")
     watched = replace(session(), started_at=BEGAN, t=12.0, evidence=40.0)

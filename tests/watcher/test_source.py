@@ -26,8 +26,8 @@ async def test_a_weight_that_leaves_0_is_announced_with_arms_image_and_mesh_and_
         await world.settled()
     (release,) = world.releases
     assert (release.service, release.namespace, release.mesh, release.policy) == ("web", "shop", "istio", "default")
-    assert release.baseline == ArmSpec(subset="blue", version="blue", labels=BLUE)
-    assert release.canary == ArmSpec(subset="green", version="green", labels=GREEN)
+    assert release.baseline == ArmSpec(subset="blue", labels=BLUE)
+    assert release.canary == ArmSpec(subset="green", labels=GREEN)
     assert (release.strategy, release.artifact, release.observe) == ("canary", "reg/web:green", True)
 
 

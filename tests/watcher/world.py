@@ -211,7 +211,7 @@ class World:
     def watcher(self) -> RouteWatcher:
         pictured = ISTIO.pictured
         assert pictured is not None
-        manner = Manner(mesh="istio", policy="default", mode=self.mode, guard_seconds=self.guard_seconds)
+        manner = Manner(mesh="istio", mode=self.mode, guard_seconds=self.guard_seconds)
         watched = Watched(mesh=IstioMesh(telemetry=""), manner=manner, pictured=pictured)
         cluster: Any = self.cluster
         there = {HOME: WatchedCluster(cluster=cluster, kinds={VIRTUAL_SERVICES: watched})}

@@ -18,7 +18,7 @@ import msgspec
 
 from config import address, files
 from daemon import names, stored
-from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
+from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, TransientError, Unavailable, VerdictdError
 from daemon.model import Record, Release, ReleaseView, Verdict
 
 _ANSWER_SECONDS = 10.0
@@ -99,9 +99,19 @@ class ApiClient:
         if status != http.client.OK:
             return _decoded(body, ReleaseView)
         verdict = _decoded(body, Verdict)
-        if verdict.release_id != release_id and verdict.release_id != self.release(release_id).id:  # nor the one that it joined
-            raise Unavailable(f"the answer is a verdict on another release: {verdict.release_id}")
+        if verdict.release_id != release_id:
+            self._check_joined(release_id, verdict)
         return verdict
+
+    def _check_joined(self, release_id: str, verdict: Verdict) -> None:
+        """Whether the announcement with this id has joined the verdict's release. Raises ``Unavailable`` where it has not."""
+        told = f"the answer is a verdict on another release: {verdict.release_id}"
+        try:
+            joined = self.release(release_id)
+        except TransientError as error:
+            raise Unavailable(f"{told}; {error}") from error
+        if joined.id != verdict.release_id:
+            raise Unavailable(told)
 
     def record(self, release_id: str) -> Record:
         """The decision record. ``NotFound`` also while there is no verdict."""

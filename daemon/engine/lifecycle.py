@@ -7,6 +7,8 @@ located, sampled, published already, and puts down here what came of it.
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
 from analyzers.judge import start
 from config.policy import Policy
 from daemon import recordings
@@ -16,6 +18,7 @@ from daemon.engine.session import (
     EVIDENCE_LOST,
     FALLBACK,
     JOINED,
+    MODE_TAKEN,
     NOT_DELIVERED,
     POLICY_TAKEN,
     SIGNAL,
@@ -74,17 +77,22 @@ def joined(session: Session, *, release_id: str, sender: str, now: float) -> Ses
 def added(session: Session, *, as_new: Session, sender: str, now: float) -> Session:
     """What a sender that joins has added to the release is in ``as_new``, which is the release as it would begin now.
 
-    Under another policy what was gathered says nothing: the evidence is gathered anew, within the same window.
+    Under another policy what was gathered says nothing: the evidence is gathered anew, within the same window. It stays where all
+    that changes is whether something is done about it.
     """
     after = replace(session, release=as_new.release)
     if as_new.policy_hash == session.policy_hash:
         return after
+    judges_alike = msgspec.structs.replace(session.policy, mode=as_new.policy.mode) == as_new.policy
+    if judges_alike:
+        taken = replace(after, policy=as_new.policy, policy_hash=as_new.policy_hash)
+        return taken.marked(MODE_TAKEN, at=now, detail=f"{as_new.policy.mode} of {sender}")
     anew = replace(
         after,
         policy=as_new.policy,
         policy_hash=as_new.policy_hash,
         boundary=as_new.boundary,
-        judge=None if session.started_at is None else start(as_new.terms),
+        judge=None,
         evidence=1.0,
         evidence_from=session.t,
         unresolved=(),

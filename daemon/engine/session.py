@@ -24,6 +24,8 @@ from daemon.placement import ObjectName, Undo
 SUBMITTED: Final = "submitted"
 JOINED: Final = "joined"
 """The steps that tell who announced it: the detail is the sender, of those that joined after ``ID by``."""
+MODE_TAKEN: Final = "mode_taken"
+"""The step that one that joined has said whether something is done about it."""
 EVIDENCE_LOST: Final = "evidence_lost"
 POLICY_TAKEN: Final = "policy_taken"
 """The steps from which on its evidence counts: an older one could not be read, or one that joined has said the policy."""

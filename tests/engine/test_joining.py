@@ -215,6 +215,18 @@ def test_under_a_policy_that_is_said_later_the_evidence_counts_from_then_and_the
     assert by_hand.reason == "promoted by anna"
 
 
+def test_who_joins_with_power_to_act_gives_it_and_the_evidence_stays() -> None:
+    observed = session(msgspec.structs.replace(RELEASE, observe=True))
+    policy = msgspec.structs.replace(POLICY, mode="observe")
+    watched = replace(observed, policy=policy, policy_hash="sha256:o", started_at=BEGAN, t=12.0, evidence=40.0)
+    both = joining.together(watched, says())
+    after = lifecycle.added(watched, as_new=replace(session(both), policy=POLICY), sender="api", now=BEGAN + 12.0)
+    assert (after.policy, after.policy_hash, after.release.observe) == (POLICY, "sha256:x", False)
+    assert (after.evidence, after.evidence_from) == (40.0, 0.0)
+    assert after.marks[-1].detail == "enforce of api"
+    assert joining.together(watched, says(observe=True)).observe
+
+
 def pods(*, baseline: str, canary: str) -> PodsByArm:
     def arm(names: str) -> ArmPods:
         return ArmPods(pods=tuple(ArmPod(name=one, namespace="shop", address="10.0.0.1", ready=True) for one in names))

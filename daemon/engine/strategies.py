@@ -15,8 +15,8 @@ Only a canary's share is held against a weight. A release whose routes are those
 name: what its verdict says of the comparison would not be true.
 """
 
-from collections.abc import Sequence
-from typing import assert_never
+from collections.abc import Mapping, Sequence
+from typing import Final, assert_never
 
 from config.policy import Policy
 from daemon.engine.session import Session
@@ -88,31 +88,38 @@ def compared(session: Session, outcome: Outcome) -> str:
     """What a verdict must say of the comparison, beginning with ``; ``; empty where it is a plain one, or there was none."""
     if session.started_at is None:
         return ""
-    some = session.canary_requests > 0
+    if session.canary_requests == 0:
+        said = _NOTHING_CAME[session.release.strategy]
+    elif session.baseline_requests == 0:
+        said = "the baseline served nothing while it was watched: there is nothing to compare latency with"
+    else:
+        said = _of_both(session, outcome)
+    return f"; {said}" if said else ""
+
+
+_NOTHING_CAME: Final[Mapping[Strategy, str]] = {
+    "canary": "",  # what was asked for promotion says so, in numbers
+    "header": "no request came that the canary's rule picks out",
+    "mirror": "no copy of a request came",
+    "blue-green": "the traffic was never switched to the canary",
+    "pods": "no request came to the canary's pods",
+}
+
+
+def _of_both(session: Session, outcome: Outcome) -> str:
     match session.release.strategy:
         case "canary":
             return ""
         case "header":
-            said = "compared are requests that the canary's rule picks out with all others: who sends them may differ"
-            nothing = "no request came that the canary's rule picks out"
+            return "compared are requests that the canary's rule picks out with all others: who sends them may differ"
         case "mirror":
-            said = "compared are copies of requests: no user had an answer of the canary's"
-            nothing = "no copy of a request came"
+            return "compared are copies of requests: no user had an answer of the canary's"
         case "blue-green":
-            said = _after_the_switch(session)
-            nothing = "the traffic was never switched to the canary"
+            return "once the baseline serves nothing, the canary is compared with what that had served while it was watched"
         case "pods":
-            said = _of_pods(session, outcome)
-            nothing = "no request came to the canary's pods"
+            return _of_pods(session, outcome)
         case never:
             assert_never(never)
-    return f"; {said if some else nothing}"
-
-
-def _after_the_switch(session: Session) -> str:
-    if session.baseline_requests == 0:
-        return "the baseline served nothing while it was watched: there is nothing to compare latency with"
-    return "once the baseline serves nothing, the canary is compared with what that had served while it was watched"
 
 
 def _of_pods(session: Session, outcome: Outcome) -> str:

@@ -13,7 +13,7 @@ from tests.mesh.istio_world import IstioWorld, istio_world
 from tests.mesh.traffic import Traffic
 from tests.mesh.watchdog import Daemon, verdictd
 
-RUNS = 10
+RUNS = 20
 RATE = 500.0
 _HEALTHY_SECONDS = 4.0
 _AFTER_SECONDS = 1.5
@@ -23,7 +23,7 @@ def figures() -> list[Figure]:
     """Detection through Prometheus, and the revert through istiod."""
     harms = asyncio.run(_series(RUNS))
     total = "Istio, errors 5 %, 50 canary requests/s, Prometheus scraping every 1 s: first bad to last canary response, s"
-    return [figure(total, harms, goal="median <= 3"), *reverting("istiod", harms, goal_ms=200)]
+    return [figure(total, harms, goal="median <= 3"), *reverting("istiod", harms, goal_ms=150)]
 
 
 async def _series(runs: int) -> list[Harm]:

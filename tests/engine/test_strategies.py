@@ -89,6 +89,9 @@ def watching(strategy: Strategy) -> Session:
     ("strategy", "canary", "baseline", "said"),
     [
         ("canary", 10, 10, ""),
+        ("canary", 0, 10, ""),
+        ("canary", 10, 0, "; the baseline served nothing while it was watched: there is nothing to compare latency with"),
+        ("header", 10, 0, "; the baseline served nothing while it was watched: there is nothing to compare latency with"),
         ("header", 0, 10, "; no request came that the canary's rule picks out"),
         ("header", 10, 10, "; compared are requests that the canary's rule picks out with all others: who sends them may differ"),
         ("mirror", 0, 10, "; no copy of a request came"),

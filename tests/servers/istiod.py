@@ -27,10 +27,15 @@ class Istiod:
 
 @contextlib.asynccontextmanager
 async def istiod(
-    folder: Path, api: KubeApiServer, mesh_config: Mapping[str, object] | None = None, *, monitoring_port: int | None = None
+    folder: Path,
+    api: KubeApiServer,
+    mesh_config: Mapping[str, object] | None = None,
+    *,
+    monitoring_port: int | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Istiod]:
     """istiod on this API server. Istio's definitions must be installed before, and those of the Gateway API where
-    they matter: it looks for them as it starts."""
+    they matter: it looks for them as it starts. ``env``: further switches of it."""
     await _create_namespace(api)
     grpc_port, http_port, free_port = free_ports(3)
     grpc, http, monitoring = (f"{LOOPBACK}:{port}" for port in (grpc_port, http_port, monitoring_port or free_port))
@@ -42,9 +47,11 @@ async def istiod(
         http=http,
         monitoring=monitoring,
     )
-    env = commandlines.ISTIOD_ENVIRONMENT
+    switches = {**commandlines.ISTIOD_ENVIRONMENT, **(env or {})}
     url = f"http://{http}"
-    async with running("istiod", argv, folder=folder, ready=lambda: http_ready(f"{url}/ready"), within=60.0, env=env) as process:
+    async with running(
+        "istiod", argv, folder=folder, ready=lambda: http_ready(f"{url}/ready"), within=60.0, env=switches
+    ) as process:
         yield Istiod(grpc, url, f"http://{monitoring}", process)
 
 

@@ -74,14 +74,11 @@ def check(release: Release, policy: Policy) -> None:
 
 
 def has_weight(strategy: Strategy) -> bool:
-    """Whether the weight of a route is the canary's share of all requests."""
-    match strategy:
-        case "canary" | "blue-green":
-            return True
-        case "header" | "mirror" | "pods":
-            return False
-        case _:
-            assert_never(strategy)
+    """Whether the weight of a route is the canary's share of all requests, while it is watched.
+
+    A switch is none: it falls into one tick, of which no mean weight says how many requests came before it.
+    """
+    return strategy == "canary"
 
 
 def compared(session: Session, outcome: Outcome) -> str:
@@ -105,6 +102,8 @@ _NOTHING_CAME: Final[Mapping[Strategy, str]] = {
     "pods": "no request came to the canary's pods",
 }
 
+_BOTH_SERVE: Final = "what is asked for a promotion is shown only in seconds in which both serve"
+
 
 def _of_both(session: Session, outcome: Outcome) -> str:
     match session.release.strategy:
@@ -115,7 +114,8 @@ def _of_both(session: Session, outcome: Outcome) -> str:
         case "mirror":
             return "compared are copies of requests: no user had an answer of the canary's"
         case "blue-green":
-            return "once the baseline serves nothing, the canary is compared with what that had served while it was watched"
+            said = "once the baseline serves nothing, the canary is compared with what that had served while it was watched"
+            return f"{said}; {_BOTH_SERVE}" if outcome is Outcome.INCONCLUSIVE else said
         case "pods":
             return _of_pods(session, outcome)
         case never:

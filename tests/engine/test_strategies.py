@@ -137,9 +137,12 @@ async def test_a_release_whose_routes_are_never_those_of_its_strategy_is_not_wat
 
 
 async def test_a_rules_weight_is_no_share_of_all_requests() -> None:
-    """Else a canary that gets all of a few testers' requests would be told to lose nearly all that it is given."""
+    """Else a canary that gets all of a few testers' requests would be told to lose nearly all that it is given.
+
+    A switch falls into a tick, of which no mean weight says how many requests it had before.
+    """
     clock = HandClock()
-    for strategy, weight in (("canary", 10.0), ("header", None), ("blue-green", 10.0)):
+    for strategy, weight in (("canary", 10.0), ("header", None), ("blue-green", None)):
         weights = weights_of(HandRouter(), clock)
         await weights.look([watching(msgspec.convert(strategy, Strategy))])
         assert weights.of("web-1", since=clock.now(), until=clock.now()) == weight
@@ -179,6 +182,14 @@ async def test_a_change_of_the_mesh_is_judged_by_pods_and_what_to_do_is_said_sin
         verdict = await verdict_of(engine)
     assert (verdict.outcome, verdict.action) == (outcome, Action.NONE)
     assert verdict.reason.endswith(said)
+
+
+def test_a_green_that_was_switched_to_at_once_is_told_why_it_is_not_promoted() -> None:
+    session = replace(watching("blue-green"), canary_requests=10, baseline_requests=10)
+    said = "; once the baseline serves nothing, the canary is compared with what that had served while it was watched"
+    assert strategies.compared(session, Outcome.ROLLBACK) == said
+    shown = "; what is asked for a promotion is shown only in seconds in which both serve"
+    assert strategies.compared(session, Outcome.INCONCLUSIVE) == said + shown
 
 
 def test_a_workload_that_is_compared_alone_is_named() -> None:

@@ -52,7 +52,6 @@ PROTOCOLS: Mapping[Resource, Json] = {
     TCP_ROUTES: {"protocol": "TCP"},
     TLS_ROUTES: {"protocol": "TLS", "tls": {"mode": "Passthrough"}},
 }
-HELD = {TLS_ROUTES: {"hostnames": [HOST]}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,9 @@ class World:
         """A route of this kind, for the listener of its name."""
         version = "v1" if kind is GRPC_ROUTES else "v1alpha2"
         parent = {**gateway_objects.ON_GATEWAY, "sectionName": kind.plural}
-        item = route(rule, kind=kind.kind, parentRefs=[parent], **HELD.get(kind, {}))
+        item = route(rule, kind=kind.kind, parentRefs=[parent])
+        if kind is TLS_ROUTES:
+            item["spec"]["hostnames"] = [HOST]
         collection = gateway_objects.routes(kind.plural, version=version)
         await post(self.api, collection, {**item, "apiVersion": f"{gateway_objects.GROUP}/{version}"})
 

@@ -102,5 +102,5 @@ GATEWAY_API = MeshKind(
     control_plane=CONTROL_PLANE,
     arm_signs=ARM_SIGNS,
     mends=MENDS,
-    proven="kube-apiserver, istiod and Envoy (HTTPRoute, on a Service and on a Gateway); kube-apiserver (the other kinds)",
+    proven="kube-apiserver, istiod and Envoy (HTTPRoute on a Service and on a Gateway; GRPCRoute, TLSRoute, TCPRoute on a Gateway)",
 )

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from daemon.kube.client import KubeClient
 from daemon.meshes.gatewayapi.mesh import HTTP_ROUTES
+from daemon.meshes.gatewayapi.status import hindrance
 from daemon.model import Action, Outcome
 from tests.hand import gateway_objects
 from tests.hand.daemons import published
@@ -18,6 +20,7 @@ from tests.hand.istio_objects import NAMESPACE, SERVICE
 from tests.mesh.istio_world import IstioWorld, istio_world
 from tests.mesh.traffic import said
 from tests.mesh.watchdog import verdictd
+from tests.servers.run import until
 
 pytestmark = [pytest.mark.mesh, pytest.mark.broad, pytest.mark.timeout(240)]
 
@@ -92,10 +95,16 @@ async def taken_back(world: IstioWorld, tmp_path: Path) -> None:
     assert after == before
 
 
+async def status_says(kube: KubeClient, why: str) -> bool:
+    """Whether this is what istiod has written of the route."""
+    route = await kube.get(HTTP_ROUTES, name=SERVICE, namespace=NAMESPACE)
+    return bool(route["status"]["parents"]) and hindrance(route) == why
+
+
 async def test_a_rule_of_weight_nothing_fails_every_request_and_the_one_that_is_pointed_at_the_baseline_none(
     world: IstioWorld, tmp_path: Path
 ) -> None:
-    """What the planner's one decision rests on, shown on the mesh itself."""
+    """What the planner's one decision rests on, shown on the mesh itself; and istiod says in the status what it cannot send."""
     kube = client_of(world.api, tmp_path / "writer.json")
     backend = "/spec/rules/0/backendRefs/0"
 
@@ -110,5 +119,10 @@ async def test_a_rule_of_weight_nothing_fails_every_request_and_the_one_that_is_
             await seen.until(lambda traffic: traffic.answers[-1].status == 500, within=60.0)
             await written(weight=1, name="web-v1")
             await seen.until(lambda traffic: (traffic.answers[-1].version, traffic.answers[-1].status) == ("v1", 200), within=60.0)
+            await until(partial(status_says, kube, ""), 60.0)
+            await written(name="web-v9")
+            await until(
+                partial(status_says, kube, "istio.io/gateway-controller cannot resolve what it names: BackendNotFound"), 60.0
+            )
     finally:
         await kube.close()

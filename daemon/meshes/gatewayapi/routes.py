@@ -8,10 +8,13 @@ all. The patch names single fields by their index: the lists are atomic for merg
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from daemon.errors import Refused
 from daemon.kube.resources import Resource
 from daemon.meshes.gatewayapi.rules import MOST_WEIGHT, Backend, Mirror, Rule, parents, rules
 from daemon.meshes.gatewayapi.services import ServicePair
+from daemon.meshes.gatewayapi.status import hindrance
 from daemon.meshes.references import Json, Plan, guarded, identity, write
 from daemon.placement import ObjectName, RouteChange, RouteReference
 
@@ -31,7 +34,7 @@ def references(kind: Resource, route: Json, *, arms: ServicePair) -> tuple[Route
     namespace, name = identity(route)
     item = ObjectName(kind=kind.kind, namespace=namespace, name=name)
     found: list[RouteReference] = []
-    ungranted = _ungranted(kind, route, arms)
+    ungranted, said = _ungranted(kind, route, arms), _in_force(route)
     for rule in rules(route):
         named = [backend for backend in rule.backends if arms.is_canary(backend.service)]
         if named:
@@ -40,13 +43,13 @@ def references(kind: Resource, route: Json, *, arms: ServicePair) -> tuple[Route
             found.append(
                 RouteReference(
                     object=item,
-                    place=rule.place + (f" (it stays: {refusal})" if refusal else ""),
+                    place=rule.place + (f" (it stays: {refusal})" if refusal else "") + said,
                     kind="pin" if len(named) == len(rule.backends) else "weight",
                     percent=100.0 * share / rule.total if rule.total else 0.0,
                 )
             )
         found += [
-            RouteReference(object=item, place=rule.place, kind="mirror", percent=mirror.percent)
+            RouteReference(object=item, place=rule.place + said, kind="mirror", percent=mirror.percent)
             for mirror in rule.mirrors
             if arms.is_canary(mirror.backend.service)
         ]
@@ -72,7 +75,15 @@ def revert(kind: Resource, route: Json, *, arms: ServicePair) -> Plan:
             refusals += [f"{rule.place}: {step.refusal}"] if step.refusal else []
     if refusals and not writes:
         raise Refused("; ".join(refusals))
-    return guarded(route, tests=tests, writes=writes, changes=changes)
+    said = _in_force(route)
+    told = [msgspec.structs.replace(one, detail=one.detail + said) for one in changes]
+    return guarded(route, tests=tests, writes=writes, changes=told)
+
+
+def _in_force(route: Json) -> str:
+    """The end of what is said of a place, where proxies may not go by it as it is written; else empty."""
+    why = hindrance(route)
+    return f" (may not be in force: {why})" if why else ""
 
 
 def _shift(rule: Rule, arms: ServicePair, ungranted: str) -> _Step:

@@ -14,7 +14,7 @@ from config.documents import join
 from config.errors import Fault
 
 PREFIX = "VERDICTD_"
-COMMAND_VARIABLES = frozenset({"VERDICTD_SERVER", "VERDICTD_TOKEN_FILE", "VERDICTD_CONFIG"})
+COMMAND_VARIABLES = frozenset({"VERDICTD_SERVER", "VERDICTD_TOKEN", "VERDICTD_TOKEN_FILE", "VERDICTD_CA_FILE", "VERDICTD_CONFIG"})
 _SERVICE_LINK = re.compile(
     r"VERDICTD_(?:[A-Z0-9]+_)*(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
 )

@@ -4,26 +4,25 @@ Redirects are not followed (they would carry the token along), and proxies are n
 """
 
 import http.client
+import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import Message
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from config import address, files
+from config import address
 from daemon import names, stored
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, TransientError, Unavailable, VerdictdError
-from daemon.model import Record, Release, ReleaseView, Verdict
+from daemon.model import Record, Release, ReleaseView, Said, Verdict
 
 _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
-_TOKEN_BYTES = 64 * 1024
 _KEY_CHARACTERS = 255
 # Of a hundred releases each: many times what a daemon may be set to watch and to remember.
 _MOST_PAGES = 10_000
@@ -57,12 +56,17 @@ class ApiClient:
     ``InvalidInput`` and ``Refused`` as it says.
     """
 
-    def __init__(self, server: str, *, token: str | None = None) -> None:
+    def __init__(self, server: str, *, token: str | None = None, tls: ssl.SSLContext | None = None) -> None:
+        """``tls``: whose certificates are trusted; the system's authorities', where null."""
         host = _host(server)
         self._server = server.rstrip("/")
         self._headers = {"Accept": "application/json"} | ({} if token is None else {"Authorization": f"Bearer {token}"})
         proxies = urllib.request.ProxyHandler({} if address.is_loopback(host) else None)
-        self._opener = urllib.request.build_opener(_NoRedirect, proxies)
+        self._opener = urllib.request.build_opener(_NoRedirect, proxies, urllib.request.HTTPSHandler(context=tls))
+
+    def address(self, release_id: str) -> str:
+        """Where a release can be read."""
+        return f"{self._server}{_path(release_id)}"
 
     def submit(self, release: Release, *, key: str) -> ReleaseView:
         """Announce a release; the same key and release is the same submission. Raises ``InvalidInput`` for an unusable key."""
@@ -117,6 +121,11 @@ class ApiClient:
         """The decision record. ``NotFound`` also while there is no verdict."""
         return self._call("GET", f"{_path(release_id)}/record", Record)
 
+    def command(self, release_id: str, word: str, said: Said) -> ReleaseView:
+        """A person's word: rollback, promote or cancel. ``Refused`` where it has its verdict already."""
+        headers = {"Content-Type": "application/json"}
+        return self._call("POST", f"{_path(release_id)}/{word}", ReleaseView, body=msgspec.json.encode(said), headers=headers)
+
     def _call(
         self, method: str, path: str, model: type[_T], *, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> _T:
@@ -141,6 +150,9 @@ class ApiClient:
             raise TimedOut(f"{self._server} did not answer in {timeout:g} s") from error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):
+                fix = "name the certificates of the authority that signed it with --ca-file"
+                raise InvalidInput(f"its certificate is not trusted: {reason.verify_message}", path="--server", fix=fix) from error
             raise Unavailable(f"{self._server} cannot be reached: {reason}") from error
         except ValueError as error:
             # The address and the headers were looked at: what is left is a proxy's address.
@@ -180,25 +192,6 @@ class ApiClient:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.headers, error.read(_MAX_BYTES)
-
-
-def client(server: str, *, token_file: str | None) -> ApiClient:
-    """A client with the token of a file, if one is given. Raises ``InvalidInput``."""
-    return ApiClient(server, token=None if token_file is None else _token(token_file))
-
-
-def _token(file: str) -> str:
-    """The token in a file. It is never part of what is said about it."""
-    fix = "give the file that holds the token, and nothing else"
-    try:
-        token = files.read_text(Path(file), limit_bytes=_TOKEN_BYTES).strip()
-    except files.Unreadable as error:
-        raise InvalidInput(f"{file!r} cannot be read: {error}", path="--token-file", fix=fix) from error
-    if not token:
-        raise InvalidInput(f"{file!r} is empty", path="--token-file", fix=fix)
-    if not (token.isascii() and token.isprintable() and " " not in token):
-        raise InvalidInput(f"{file!r} holds no token: it is one line of printable ASCII", path="--token-file", fix=fix)
-    return token
 
 
 def _host(server: str) -> str:

@@ -62,14 +62,18 @@ def _where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="settings that name the server, with its credentials")
     parser.add_argument("--telemetry", metavar="NAME", help="which of the settings' telemetries, where there are several")
     parser.add_argument(
-        "--tick", type=options.seconds, metavar="SECONDS", help="the sampling interval (default: as far apart as the samples are)"
+        "--tick", type=options.seconds, metavar="DURATION", help="the sampling interval (default: as far apart as the samples are)"
     )
     parser.add_argument(
         "--late",
         type=options.seconds,
-        metavar="SECONDS",
+        metavar="DURATION",
         help="how long after its time a sample could be read (default: as long as its scrape took, where that is known)",
     )
     parser.add_argument(
-        "--pause", type=options.seconds, default=0.1, metavar="SECONDS", help="wait so long after each query (default %(default)g)"
+        "--pause",
+        type=options.seconds,
+        default=0.1,
+        metavar="DURATION",
+        help="wait so long after each query (default %(default)g s)",
     )

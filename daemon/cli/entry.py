@@ -82,7 +82,7 @@ def _only_prints(options: argparse.Namespace) -> bool:
         case "checking":
             return options.schema is not None
         case module:
-            return module in {"status", "explaining", "planning", "backtesting", "hooking"}
+            return module in {"status", "explaining", "planning", "backtesting", "hooking", "completing"}
 
 
 def _told(error: BaseException, *, debug: bool) -> Exit:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config.errors import ConfigError, Fault
 from daemon.cli import rendering
-from daemon.cli.apiclient import client
+from daemon.cli.contact import client
 from daemon.cli.exits import Exit
 from daemon.errors import InvalidInput
 from daemon.model import Record
@@ -19,7 +19,7 @@ from daemon.recordings import torn_words
 
 def run(options: argparse.Namespace) -> Exit:
     """The command. A file that cannot be used, or a recording that does not support the record, exits 65."""
-    fetched = None if _is_file(options.target) else client(options.server, token_file=options.token_file).record(options.target)
+    fetched = None if _is_file(options.target) else client(options).record(options.target)
     try:
         told = _account(options, fetched)
     except InvalidInput as error:

@@ -7,6 +7,11 @@ from daemon.cli import options
 from daemon.cli.options import DEFECT, OF_THE_API, Commands, Parser
 from daemon.cli.settingsfile import DEFAULT
 
+_WORDS = {
+    "promote": "call a canary that is being watched good now",
+    "rollback": "have the daemon take a canary's traffic back now",
+    "cancel": "stop watching a release; its verdict is inconclusive",
+}
 _OF_A_VERDICT = (
     "Exits 0 promote, 1 rollback (also one that was observed only: stderr says that the canary keeps its traffic), "
     "2 inconclusive, 3 no verdict in time, 4 rollback, but the canary still gets traffic (the revert failed or was blocked); "
@@ -64,14 +69,14 @@ def wait(commands: "Commands[Parser]") -> None:
 
 def _waiting_options(parser: Parser) -> None:
     parser.add_argument(
-        "--timeout", type=options.seconds, default=3600.0, metavar="SECONDS", help="wait at most so long (default %(default)g)"
+        "--timeout", type=options.seconds, default=3600.0, metavar="DURATION", help="wait at most so long (default %(default)g s)"
     )
     parser.add_argument(
         "--patience",
         type=options.seconds,
         default=60.0,
-        metavar="SECONDS",
-        help="give up when the daemon does not answer for so long (default %(default)g)",
+        metavar="DURATION",
+        help="give up when the daemon does not answer for so long (default %(default)g s)",
     )
     parser.add_argument(
         "--exit",
@@ -79,6 +84,13 @@ def _waiting_options(parser: Parser) -> None:
         default="meaning",
         help="what an inconclusive verdict exits with: what the policy takes it for (meaning, the default), or always 2 (outcome)",
     )
+    parser.add_argument(
+        "--output",
+        choices=("github", "gitlab", "junit"),
+        help="tell the pipeline's tool too: github a summary, outputs and an annotation of the step; gitlab verdictd.env (dotenv) "
+        "and verdictd.xml (JUnit); junit the latter only",
+    )
+    parser.add_argument("--output-dir", default=".", metavar="DIR", help="takes the files of --output (default here)")
 
 
 def status(commands: "Commands[Parser]") -> None:
@@ -91,6 +103,31 @@ def status(commands: "Commands[Parser]") -> None:
     parser.add_argument("--service", help="only this service")
     parser.add_argument("--namespace", help="only this namespace")
     parser.add_argument("--stage", help="only this stage")
+    parser.add_argument("--outcome", choices=("promote", "rollback", "inconclusive"), help="only with this verdict")
+    parser.add_argument(
+        "--since", type=options.seconds, metavar="DURATION", help="only what was watched in so long a time up to now, such as 2h"
+    )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="go on until interrupted, or until the one release that is named has its verdict: on a terminal a table that is kept "
+        "up to date, else a line for each change",
+    )
+    options.client(parser)
+
+
+def command(commands: "Commands[Parser]", word: str) -> None:
+    """What a person or a pipeline says of a release that is being watched: ``promote``, ``rollback`` or ``cancel``."""
+    parser = commands.add_parser(
+        word,
+        help=_WORDS[word],
+        epilog=f"Exits 0 the daemon has heard it (verdictd wait ID tells what became of it); {OF_THE_API} "
+        "69 is also the code where the release has its verdict already, which never changes.",
+    )
+    parser.set_defaults(module="commanding", word=word)
+    parser.add_argument("id", metavar="ID", help="the release's id")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why: it stands in the verdict and in the record")
+    parser.add_argument("--by", metavar="NAME", help="who says so (default: whom the pipeline names, else the user)")
     options.client(parser)
 
 
@@ -174,8 +211,8 @@ def doctor(commands: "Commands[Parser]") -> None:
         "--observe",
         type=options.seconds,
         default=60.0,
-        metavar="SECONDS",
-        help="how long to watch the releases at most; less when enough is known (default %(default)g)",
+        metavar="DURATION",
+        help="how long to watch the releases at most; less when enough is known (default %(default)g s)",
     )
     parser.add_argument("--strict", action="store_true", help="a warning counts as a fault")
     parser.add_argument("--json", action="store_true", help="one line of JSON")

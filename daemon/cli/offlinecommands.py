@@ -81,7 +81,7 @@ def plan(commands: "Commands[Parser]") -> None:
     parser.add_argument("--config", metavar="FILE", help="settings; with --release: the service's own telemetry is observed")
     parser.add_argument("--release", metavar="FILE", help="a release, as for submit, of which both versions take traffic now")
     parser.add_argument(
-        "--observe", type=options.seconds, default=60.0, metavar="SECONDS", help="how long to observe (default %(default)g)"
+        "--observe", type=options.seconds, default=60.0, metavar="DURATION", help="how long to observe (default %(default)g s)"
     )
     parser.add_argument("--policy", metavar="FILE", help="the policy (default: the recording's, else the defaults)")
     parser.add_argument(
@@ -117,7 +117,7 @@ def _service_options(parser: Parser) -> None:
     parser.add_argument(
         "--jitter", metavar="SHARE", help="how much the latency of a version moves from tick to tick by itself (default 0)"
     )
-    parser.add_argument("--tick", type=options.seconds, metavar="SECONDS", help="the sampling interval (default 5)")
+    parser.add_argument("--tick", type=options.seconds, metavar="DURATION", help="the sampling interval (default 5)")
     parser.add_argument("--unsplit", action="store_true", help="the histograms hold failed requests too")
 
 
@@ -158,3 +158,15 @@ def hook(commands: "Commands[Parser]") -> None:
     parser.add_argument("--name", metavar="NAME", help="the hook's, which names what has no better name (default the sender)")
     parser.add_argument("--header", metavar="NAME: VALUE", action="append", default=[], help="sent with it; may be given again")
     parser.add_argument("--json", action="store_true", help="one line of JSON an event")
+
+
+def completion(commands: "Commands[Parser]") -> None:
+    """For the shell."""
+    parser = commands.add_parser(
+        "completion",
+        help="print what completes this command line in a shell",
+        epilog="bash: source <(verdictd completion bash); zsh: source <(verdictd completion zsh); "
+        f"fish: verdictd completion fish | source. Exits 0 printed, 64 wrong usage, {DEFECT}.",
+    )
+    parser.set_defaults(module="completing")
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))

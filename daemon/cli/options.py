@@ -52,9 +52,14 @@ def client(parser: Parser) -> None:
     )
     parser.add_argument(
         "--token-file",
-        default=os.environ.get("VERDICTD_TOKEN_FILE"),
         metavar="FILE",
-        help="holds the bearer token (default: $VERDICTD_TOKEN_FILE)",
+        help="holds the bearer token (default: $VERDICTD_TOKEN, the token itself, else $VERDICTD_TOKEN_FILE)",
+    )
+    parser.add_argument(
+        "--ca-file",
+        default=os.environ.get("VERDICTD_CA_FILE") or None,
+        metavar="FILE",
+        help="who must have signed the server's certificate, PEM (default: $VERDICTD_CA_FILE, else the system's authorities)",
     )
     parser.add_argument("--json", action="store_true", help="JSON on standard output")
 
@@ -71,13 +76,15 @@ def processes(parser: Parser) -> None:
 
 
 def seconds(text: str) -> float:
-    """A time. Raises ``ArgumentTypeError``, as all of these."""
+    """A time, in seconds or with units. Raises ``ArgumentTypeError``, as all of these."""
     try:
-        number = float(text)
+        number: float | None = float(text)
     except ValueError:
-        number = math.nan
-    if number < 0.0 or not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r}: give seconds as a number, 0 or more")
+        from config.values import duration_seconds  # for who writes units only
+
+        number = duration_seconds(text)
+    if number is None or number < 0.0 or not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: give seconds (90), or numbers with units (90s, 5m, 1h30m)")
     return number
 
 

@@ -18,6 +18,8 @@ def build() -> Parser:
     livecommands.submit(commands)
     livecommands.wait(commands)
     livecommands.status(commands)
+    for word in ("promote", "rollback", "cancel"):
+        livecommands.command(commands, word)
     livecommands.revert(commands)
     livecommands.restore(commands)
     livecommands.doctor(commands)
@@ -27,6 +29,7 @@ def build() -> Parser:
     offlinecommands.plan(commands)
     offlinecommands.check(commands)
     offlinecommands.hook(commands)
+    offlinecommands.completion(commands)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

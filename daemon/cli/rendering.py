@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import sys
 import time
@@ -15,22 +16,28 @@ from daemon.errors import VerdictdError
 from daemon.model import Action, Outcome, ReleaseView, Stage, TimedStep, Verdict
 
 _BAR = 20
-_HEARTBEAT_SECONDS = 30.0
+_HEARTBEAT_SECONDS = 14.0
+_COMMAND = re.compile(r"##(?=\w*\[)")
 _TAKEN_FOR = {"promote": "a promotion", "rollback": "a rollback"}
 """What a policy can take an inconclusive verdict for."""
 
 
 def clean(text: str) -> str:
-    """The text on one line, with what could move the cursor or colour the terminal shown as a question mark."""
-    return "".join(one if one.isprintable() else " " if one.isspace() else "?" for one in text).rstrip()
+    """The text on one line, with what could move the cursor or colour the terminal shown as a question mark.
+
+    ``##[`` and ``##vso[`` are commands to the runners of some CIs wherever in a line they stand: these are words of ours only.
+    """
+    line = "".join(one if one.isprintable() else " " if one.isspace() else "?" for one in text).rstrip()
+    return _COMMAND.sub("#?", line)
 
 
 def as_json(value: Any) -> str:
-    """One line of JSON. The name of a file need not be text: what is none stands there as an escape."""
+    """One line of JSON. The name of a file need not be text: what is none is escaped, as what ``clean`` changes is."""
     try:
-        return msgspec.json.encode(value).decode()
+        text = msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
-        return json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
+        text = json.dumps(msgspec.to_builtins(value), separators=(",", ":"))
+    return _COMMAND.sub(r"#\\u0023", text)
 
 
 def as_indented_json(value: Any) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from config.errors import ConfigError, Fault
 from config.settings import Mesh, Settings
 from daemon.cli import rendering, shownplan, steering, undofile
-from daemon.cli.apiclient import client
+from daemon.cli.contact import client
 from daemon.cli.exits import Exit
 from daemon.cli.shownplan import ShownObject
 from daemon.cli.stdio import words_only
@@ -59,7 +59,7 @@ def _saved(file: str) -> tuple[Release, tuple[Undo, ...]]:
 
 def _recorded(options: argparse.Namespace) -> tuple[Release, tuple[Undo, ...]]:
     """By the daemon's record. Raises ``NotFound`` where nothing is kept, and ``Refused`` while the daemon would undo it."""
-    api = client(options.server, token_file=options.token_file)
+    api = client(options)
     view = api.release(options.id)
     if view.stage is not Stage.ENDED:
         waiting = f", waiting for {view.waiting_for}" if view.waiting_for else ""

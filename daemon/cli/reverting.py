@@ -17,7 +17,7 @@ from config.errors import ConfigError, Fault
 from config.settings import Mesh, Settings
 from daemon.aio.clock import SystemClock
 from daemon.cli import meshfinding, releaselookup, rendering, shownplan, steering
-from daemon.cli.apiclient import client
+from daemon.cli.contact import client
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import checked_release, load_release
 from daemon.cli.shownplan import ReadyPods, ShownObject
@@ -80,7 +80,7 @@ def release_of(options: argparse.Namespace, *, settings: Settings | None = None)
     source = options.release or _SOURCE
     if options.id is not None:
         try:
-            api = client(options.server, token_file=options.token_file)
+            api = client(options)
             told = msgspec.to_builtins(releaselookup.find(options.id, api=api, settings=settings))
             source = f"release {options.id}"
         except (NotFound, Unavailable) as error:

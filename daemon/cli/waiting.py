@@ -5,22 +5,25 @@ The daemon keeps its releases over a restart, so a connection that is refused, a
 """
 
 import argparse
+import os
 import random
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daemon.cli import rendering
-from daemon.cli.apiclient import ApiClient, client
+from daemon.cli import ending, jobreports, rendering
+from daemon.cli.apiclient import ApiClient
+from daemon.cli.contact import client
 from daemon.cli.exits import Exit, of_verdict
+from daemon.cli.jobreports import JobReports
 from daemon.cli.rendering import ProgressLine
 from daemon.cli.stdio import words_only
 from daemon.errors import InvalidInput, NotFound, TransientError
 from daemon.model import ReleaseView, Verdict
 
-# Twice this long is a sign of life, where nobody looks at a terminal: well under what a CI lets a job be silent for.
-_POLL_SECONDS = 15.0
+# Where nobody looks at a terminal every second poll is a sign of life, and one that is not answered by then is within 30 s too.
+_POLL_SECONDS = 8.0
 _LIVE_POLL_SECONDS = 1.0
 _UNSEEN_SECONDS = 5.0
 _PAUSE_FIRST_SECONDS = 0.2
@@ -29,27 +32,35 @@ _PAUSE_CAP_SECONDS = 5.0
 
 def run(options: argparse.Namespace) -> Exit:
     """The command."""
-    return wait(client(options.server, token_file=options.token_file), options.id, options, known=False)
+    reports = jobreports.chosen(options, environ=os.environ)
+    return wait(client(options), options.id, options, known=False, reports=reports)
 
 
-def wait(api: ApiClient, release_id: str, options: argparse.Namespace, *, known: bool) -> Exit:
+def wait(api: ApiClient, release_id: str, options: argparse.Namespace, *, known: bool, reports: JobReports) -> Exit:
     """Wait, show, and say the outcome as an exit code. Raises what ``Wait.run`` raises."""
+    url = api.address(release_id)
     line = ProgressLine()
     waiting = Wait(api, release_id, timeout=options.timeout, patience=options.patience, line=line, known=known)
     try:
         verdict = waiting.run()
     finally:
         line.end()
+    view = waiting.view
     if verdict is None:
         with words_only(debug=options.debug):
-            print(rendering.no_verdict(release_id, waiting.view, seconds=options.timeout, away=waiting.away), file=sys.stderr)
+            why = rendering.no_verdict(release_id, view, seconds=options.timeout, away=waiting.away)
+            print(why, file=sys.stderr)
+            reports.tell(ending.without_verdict(release_id, view, code=Exit.TIMEOUT, reason=why, url=url))
         return Exit.TIMEOUT
     bare = options.exit == "outcome"
+    code = of_verdict(verdict, bare=bare)
     with words_only(debug=options.debug):
         print(rendering.as_json(verdict) if options.json else "\n".join(rendering.verdict_lines(verdict)))
-        for notice in rendering.notices(verdict, bare=bare):
+        notices = list(rendering.notices(verdict, bare=bare))
+        for notice in notices:
             print(notice, file=sys.stderr)
-    return of_verdict(verdict, bare=bare)
+        reports.tell(ending.of_verdict(verdict, view, code=code, url=url, notices=notices))
+    return code
 
 
 @dataclass(kw_only=True)

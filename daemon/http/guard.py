@@ -81,7 +81,7 @@ class Bearer:
             HTTPStatus.UNAUTHORIZED,
             "this needs the bearer token of http.token_file",
             path="Authorization",
-            fix="send Authorization: Bearer TOKEN (the commands: --token-file or VERDICTD_TOKEN_FILE)",
+            fix="send Authorization: Bearer TOKEN (the commands: --token-file, VERDICTD_TOKEN or VERDICTD_TOKEN_FILE)",
             headers={"WWW-Authenticate": 'Bearer realm="verdictd"'},
         )
 

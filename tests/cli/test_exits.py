@@ -193,7 +193,7 @@ async def test_only_a_time_out_is_3(api: Api, streams: str) -> None:
         ["wait", "going", "--server", ""],
         ["wait", "\u20ac"],
         ["wait", "x" * 5000],
-        ["wait", "going", "--timeout", "5m"],
+        ["wait", "going", "--timeout", "5 minutes"],
         ["wait"],
         [],
         ["nothing"],

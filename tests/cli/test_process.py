@@ -34,6 +34,8 @@ def verdictd(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         ["plan", "--seed", "-1"],
         ["plan", "--processes", "9" * 400],
         ["plan", "--runs", "many"],
+        ["completion", "tcsh"],
+        ["status", "--outcome", "good"],
     ],
 )
 def test_wrong_usage_exits_64(argv: list[str]) -> None:
@@ -48,7 +50,13 @@ def test_the_version_is_told() -> None:
     assert verdictd("--version").stdout.startswith("verdictd ")
 
 
-@pytest.mark.parametrize("command", ["run", "demo", "submit", "wait", "status", "revert", "explain", "replay", "plan", "check"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("run", "demo", "submit", "wait", "status", "promote", "rollback", "cancel", "revert", "explain", "replay", "plan"),
+        *("check", "completion"),
+    ],
+)
 def test_every_command_has_a_help(command: str) -> None:
     done = verdictd(command, "--help")
     assert done.returncode == 0

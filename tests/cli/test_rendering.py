@@ -1,6 +1,7 @@
 """What a person reads."""
 
 import io
+import json
 from itertools import pairwise
 
 import msgspec
@@ -8,7 +9,9 @@ import pytest
 
 from analyzers.ruling import Finding
 from daemon.cli import rendering
+from daemon.cli.apiclient import _ANSWER_SECONDS
 from daemon.cli.rendering import ProgressLine
+from daemon.cli.waiting import _POLL_SECONDS
 from daemon.errors import Unavailable
 from daemon.model import Action, Cadence, Outcome, Signal, Stage, TimedStep
 from tests.hand.api import verdict, view
@@ -26,6 +29,15 @@ def test_control_characters_of_others_do_not_reach_the_terminal() -> None:
     assert rendering.clean("a\x1b[31m\nb\x9b") == "a?[31m b?"
     rows = rendering.table([view("shop-1", service="\x1b[2J")])
     assert all(row.isprintable() for row in rows)
+
+
+def test_what_a_ci_s_runner_takes_for_a_command_wherever_it_stands_is_none_of_ours() -> None:
+    """GitHub's, Azure's, TeamCity's; in JSON it is the same text to who reads it."""
+    for words in ("a ##[set-output name=outcome]promote", "##vso[task.complete]", "x ##teamcity[buildStatus]"):
+        assert "##" not in rendering.clean(words)
+        assert "##" not in rendering.as_json({"reason": words})
+        assert json.loads(rendering.as_json({"reason": words})) == {"reason": words}
+    assert rendering.clean("## [x] ##") == "## [x] ##"
 
 
 def test_a_verdict_says_what_was_done_and_every_finding() -> None:
@@ -94,19 +106,20 @@ def test_without_a_terminal_there_is_a_line_for_each_stage() -> None:
     assert stream.getvalue() == "a\nc\n"
 
 
-def test_without_a_terminal_there_is_a_sign_of_life_within_a_minute() -> None:
-    """A CI ends a job that says nothing for too long."""
+@pytest.mark.parametrize("poll_seconds", [_POLL_SECONDS, _POLL_SECONDS + _ANSWER_SECONDS + 1.0, 0.3])
+def test_without_a_terminal_there_is_a_sign_of_life_every_half_minute(poll_seconds: float) -> None:
+    """A CI ends a job that says nothing for too long. Also where each answer comes at the last moment, or none does."""
     stream, now = io.StringIO(), 0.0
     line = ProgressLine(stream, monotonic=lambda: now)
     said = []
-    for poll in range(240):  # an hour of polls
-        now = 15.0 * poll
+    for poll in range(240):
+        now = poll_seconds * poll
         before = len(stream.getvalue())
         line.show("watching", stage="watching")
         if len(stream.getvalue()) > before:
             said.append(now)
     assert said[0] == 0.0
-    assert {later - earlier for earlier, later in pairwise(said)} == {30.0}
+    assert max(later - earlier for earlier, later in pairwise(said)) < 30.0
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,8 @@ def test_variables_that_kubernetes_and_the_commands_set_are_no_settings() -> Non
             "VERDICTD_NATS_PORT_4222_TCP": "tcp://10.0.0.2:4222",
             "VERDICTD_SERVER": "http://127.0.0.1:8484",
             "VERDICTD_TOKEN_FILE": "/token",
+            "VERDICTD_TOKEN": "secret",
+            "VERDICTD_CA_FILE": "/ca.pem",
         },
     )
 

@@ -11,13 +11,16 @@ from daemon.cli.exits import Exit
 def document(ending: Ending) -> str:
     """``verdictd.xml``."""
     kind = _kind(ending.code)
-    counts = {
-        plural: str(int(kind == name)) for plural, name in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped"))
+    counts = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    about = {
+        "name": "verdictd",
+        "tests": "1",
+        "time": f"{ending.seconds:.1f}",
+        **{of: str(int(kind == one)) for of, one in counts.items()},
     }
-    seconds = f"{ending.seconds:.1f}"
-    suites = ET.Element("testsuites", name="verdictd", tests="1", time=seconds, **counts)
-    suite = ET.SubElement(suites, "testsuite", name="verdictd", tests="1", time=seconds, **counts)
-    case = ET.SubElement(suite, "testcase", classname=ending.service.replace("/", "."), name="verdict", time=seconds)
+    suites = ET.Element("testsuites", about)
+    suite = ET.SubElement(suites, "testsuite", about)
+    case = ET.SubElement(suite, "testcase", classname=ending.service.replace("/", "."), name="verdict", time=about["time"])
     if kind is not None:
         ET.SubElement(case, kind, message=ending.reason, type=ending.outcome)
     ET.SubElement(case, "system-out").text = "\n".join([ending.reason, *ending.findings, ending.url])

@@ -107,9 +107,10 @@ def test_a_terminal_has_the_table_anew_each_time(monkeypatch: pytest.MonkeyPatch
         def isatty(self) -> bool:
             return True
 
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
     assert Looks([view("shop-1")]).follow() == 0
-    assert sys.stdout.getvalue().count("\x1b[H\x1b[2JID ") == 2  # type: ignore[attr-defined]
+    assert terminal.getvalue().count("\x1b[H\x1b[2JID ") == 2
 
 
 def test_a_daemon_that_restarts_is_waited_for_and_one_that_stays_away_is_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,14 +14,14 @@ from aiohttp import web
 from msgspec import Meta
 
 from config.errors import one_of
-from daemon.errors import InvalidInput, Unavailable
+from daemon.errors import InvalidInput, NotFound, Unavailable
 from daemon.events import decoding
 from daemon.http import intake
 from daemon.http.api import examples
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply, wait_parameter
 from daemon.http.gates import access, flagger
 from daemon.http.gates.asking import Attempt, Desk, Told, Word, attempt
-from daemon.model import Release
+from daemon.model import ArmSpec, Release
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ STATUSES: Final = {
     Word.HOLD: HTTPStatus.CONFLICT,
 }
 _ANSWERS = ("json", "status")
+_STAGE_FIX = 'send {"baseline": {...}, "canary": {...}}, and what else is said of the release, as in docs/gates.md'
 _FIX = 'send {"attempt": ..., "verdictd": {"service": ..., "baseline": {...}, "canary": {...}}}, as in docs/gates.md'
 
 
@@ -47,6 +48,13 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     attempt: Annotated[str, Meta(min_length=1, max_length=500)]
     verdictd: Any = None
+
+
+class StagedRelease(msgspec.Struct, frozen=True, kw_only=True):
+    """A release without what the address says."""
+
+    baseline: ArmSpec
+    canary: ArmSpec
 
 
 _QUESTION = Question(attempt="checkout/7c9d5f", verdictd=examples.RELEASE)
@@ -83,6 +91,7 @@ def endpoints(ports: ApiPorts) -> Sequence[Endpoint]:
             answers={200: TOLD, 202: TOLD, 400: None, 403: TOLD, 409: TOLD, 503: None},
             about={202: "pending, where the status was asked for.", 403: "rollback, so.", 409: "hold, so.", 503: _AWAY},
         ),
+        *_of_a_stage(handlers, ports),
         Endpoint(
             name="measureForArgo",
             method="POST",
@@ -113,6 +122,39 @@ def endpoints(ports: ApiPorts) -> Sequence[Endpoint]:
     ]
 
 
+def _of_a_stage(handlers: "_Gates", ports: ApiPorts) -> list[Endpoint]:
+    """Spinnaker's webhook stage asks by POST once, and by GET at the same address from then on."""
+    words = {"service": "The service.", "namespace": "Where it runs.", "attempt": "Names the attempt: the pipeline's run."}
+    parameters = tuple(Parameter(name=name, where="query", description=text, schema=_TEXT) for name, text in words.items())
+    guard = access.guard(ports.gates, "http")
+    return [
+        Endpoint(
+            name="beginStage",
+            method="POST",
+            path="/gates/stage",
+            guard=guard,
+            parameters=parameters,
+            handler=handlers.begin_stage,
+            summary="Ask about an attempt that the address names; the body is the rest of the release.",
+            body=StagedRelease(baseline=examples.RELEASE.baseline, canary=examples.RELEASE.canary),
+            answers={200: TOLD, 400: None, 503: None},
+            about={503: _AWAY},
+        ),
+        Endpoint(
+            name="getStage",
+            method="GET",
+            path="/gates/stage",
+            guard=guard,
+            parameters=parameters,
+            handler=handlers.stage,
+            summary="How that attempt stands; one that is not known yet is asked for again.",
+            answers={200: TOLD, 400: None, 503: None},
+            about={503: _AWAY},
+        ),
+    ]
+
+
+_TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 253}
 _AWAY: Final = "It cannot be answered now: ask again"
 GROUP: Final = Group(name="gates", about="Where controllers and pipelines ask whether to go on.", endpoints=endpoints)
 
@@ -134,6 +176,25 @@ class _Gates:
         wait_seconds = intake.wait_seconds(request, maximum=self._max_wait_seconds)
         told = await self._desk.ask(await _asked(request, gate="http"), wait_seconds=wait_seconds)
         return reply(told, status=STATUSES[told.verdict] if how == "status" else HTTPStatus.OK)
+
+    async def begin_stage(self, request: web.Request) -> web.Response:
+        """The first question of a stage."""
+        words, key = _named(request)
+        body = decoding.decode(await intake.raw_body(request), path="$", fix=_STAGE_FIX)
+        asked = attempt("stage", body, key=key, path="$", words=words, fix=_STAGE_FIX)
+        if (asked.release.service, asked.release.namespace) != (words["service"], words["namespace"]):
+            raise InvalidInput(
+                "names another service than the address", path="$", fix="leave service and namespace out of the body"
+            )
+        return reply(await self._desk.ask(asked))
+
+    async def stage(self, request: web.Request) -> web.Response:
+        """The others. A stage takes 404 for its end, and 503 for a reason to ask again: right after a restart nothing is known."""
+        words, key = _named(request)
+        try:
+            return reply(await self._desk.again(str(words["service"]), namespace=str(words["namespace"]), key=key))
+        except NotFound as error:
+            raise Unavailable(f"{error}: it was not begun, or is being read back") from error
 
     async def argo(self, request: web.Request) -> web.Response:
         """200 whatever it is: other statuses are errors of the measurement, and JSON since the conditions read it."""
@@ -158,6 +219,16 @@ class _Gates:
             raise InvalidInput(f"no policy {release.policy!r}", path="$.metadata.policy", fix=f"use {one_of(self._policies)}")
         if broken := [f"{name}: {why}" for name, why in self._readiness().needed.items() if why is not None]:
             raise Unavailable(f"nothing could be watched now: {broken[0]}")
+
+
+def _named(request: web.Request) -> tuple[dict[str, object], str]:
+    """What the address says of a release, and the attempt. Raises ``InvalidInput``."""
+    words: dict[str, object] = {"namespace": "default", **request.query}
+    key = str(words.pop("attempt", ""))
+    for name, value in (("attempt", key), ("service", words.get("service", ""))):
+        if not value:
+            raise InvalidInput("is missing", path=f"?{name}", fix="ask /gates/stage?service=...&namespace=...&attempt=...")
+    return words, key
 
 
 async def _asked(request: web.Request, *, gate: str) -> Attempt:

@@ -1,4 +1,4 @@
-"""What operators and their machines read: probes, metrics, the description of the API.
+"""What operators and their machines read: probes, metrics, the description of the API, the thin client of it.
 
 Is the process alive, and does everything it needs work? Two questions: a broker that is away is no reason to restart.
 """
@@ -6,12 +6,14 @@ Is the process alive, and does everything it needs work? Two questions: a broker
 import asyncio
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
+from daemon import thinclient
 from daemon.http.endpoint import JSON, TEXT, ApiPorts, Endpoint, Group, reply
 from daemon.http.guard import Open
 from daemon.http.openapi import DOCUMENT
@@ -26,6 +28,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
     components: dict[str, str]
 
 
+_PYTHON: Final = "text/x-python"
 _READY = Ready(ready=True, components={"nats": "ok", "engine": "ok", "telemetry prom": "ok"})
 _NOT_READY = Ready(ready=False, components={"nats": "no write has succeeded for 12 s", "engine": "ok", "telemetry prom": "ok"})
 
@@ -48,10 +51,17 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
             handlers.metrics, name="getMetrics", path="/metrics", summary="Metrics in the Prometheus format.", answers={200: TEXT}
         ),
         _open(_describe, name="getDescription", path="/openapi.json", summary="This document.", answers={200: JSON}),
+        _open(
+            handlers.client,
+            name="getClient",
+            path="/client",
+            summary="The thin client: one file that needs Python 3.9 and nothing else.",
+            answers={200: _PYTHON},
+        ),
     ]
 
 
-GROUP: Final = Group(name="operations", about="Probes, metrics, this document.", endpoints=endpoints)
+GROUP: Final = Group(name="operations", about="Probes, metrics, this document, the thin client.", endpoints=endpoints)
 
 
 class _Operations:
@@ -60,6 +70,7 @@ class _Operations:
     def __init__(self, ports: ApiPorts) -> None:
         self._ports = ports
         self._one_scrape = asyncio.Lock()
+        self._client = Path(thinclient.__file__).read_bytes()
 
     async def alive(self, _request: web.Request) -> web.Response:
         """The event loop turns: that is all a liveness probe should ask."""
@@ -73,6 +84,10 @@ class _Operations:
         ready = not any(found.needed.values())
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return reply(Ready(ready=ready, components=components), status=status)
+
+    async def client(self, _request: web.Request) -> web.Response:
+        """The file, as it was when the daemon started: client and daemon are of one version."""
+        return web.Response(body=self._client, content_type=_PYTHON)
 
     async def metrics(self, request: web.Request) -> web.Response:
         """All metrics, in the format that the scraper asks for.

@@ -96,13 +96,20 @@ class Desk:
                 many attempts of its service have begun of late.
         """
         release = asked.release
-        event_id = msgspec.json.encode((self._cluster, release.namespace, release.service, asked.key)).decode()
-        release_id = names.new_release_id(release.service, origin=origin("/gates", event_id))
+        release_id = self._named(release.service, namespace=release.namespace, key=asked.key)
         try:
             return await self.known(release_id, wait_seconds=wait_seconds)
         except NotFound:
             meant = await self.begin(release, release_id=release_id, gate=asked.gate)
             return await self.known(meant, wait_seconds=wait_seconds)
+
+    async def again(self, service: str, *, namespace: str, key: str) -> Told:
+        """How an attempt stands that was asked about before. Raises ``NotFound`` where it is not known, and as ``ask``."""
+        return await self.known(self._named(service, namespace=namespace, key=key))
+
+    def _named(self, service: str, *, namespace: str, key: str) -> str:
+        event_id = msgspec.json.encode((self._cluster, namespace, service, key)).decode()
+        return names.new_release_id(service, origin=origin("/gates", event_id))
 
     async def begin(self, release: Release, *, release_id: str, gate: str) -> str:
         """Begin watching, or nothing where that canary is being watched; gives its release's id. Raises as ``ask``."""

@@ -153,6 +153,22 @@ SERVERS: tuple[Server, ...] = (
         binary="consul",
         optional=True,
     ),
+    GoServer(
+        name="actionlint",
+        version="1.7.12",
+        folder="actionlint",
+        package="github.com/rhysd/actionlint/cmd/actionlint",
+        binary="actionlint",
+        optional=True,
+    ),
+    GoServer(
+        name="act",
+        version="0.2.89",
+        folder="act",
+        package="github.com/nektos/act",
+        binary="act",
+        optional=True,
+    ),
     GoDefinitions(
         name="definitions",
         version="1",

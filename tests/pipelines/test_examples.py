@@ -112,8 +112,8 @@ def test_the_gates_templates_are_those_of_the_page_about_gates_where_they_are_as
     web, kayenta = of_kind("argo-rollouts.yaml", "AnalysisTemplate")
     [template] = [one for one in page if one.get("kind") == "AnalysisTemplate"]
     assert web["spec"] == template["spec"]
-    [provider] = [one["kayenta"] for one in page if "kayenta" in one]
-    assert kayenta["spec"]["metrics"][0]["provider"]["kayenta"] == named(provider, "web", "checkout")
+    [metric] = [one for one in page if "kayenta" in one.get("provider", {})]
+    assert kayenta["spec"]["metrics"] == [named(metric, "web", "checkout")]
     [metric] = of_kind("flagger.yaml", "MetricTemplate")
     assert metric["spec"] == next(one for one in page if one.get("kind") == "MetricTemplate")["spec"]
     [canary] = of_kind("flagger.yaml", "Canary")

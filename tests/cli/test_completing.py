@@ -43,6 +43,17 @@ def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixtur
     assert completed(text, "verdictd", "submit", "")[:3] == ["compopt", "-o", "default"]
 
 
+def test_fish_completes_commands_options_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    program = shutil.which("fish")
+    if program is None:
+        pytest.skip("fish is not installed")
+    asked = ("verdictd re", "verdictd wait --ti", "verdictd wait --exit ", "verdictd completion b")
+    text = script("fish", capsys) + "".join(f"complete -C '{line}'\n" for line in asked)
+    done = subprocess.run([program, "-N"], input=text, capture_output=True, text=True, check=False, timeout=30)
+    offered = [line.partition("\t")[0] for line in done.stdout.splitlines()]
+    assert offered == ["replay", "restore", "revert", "--timeout", "meaning", "outcome", "bash"], done.stderr
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_command_and_every_option_of_the_parser_is_known(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = script(shell, capsys)

@@ -16,18 +16,19 @@ from daemon.recordings import Header, chained, header_line
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """Where a file ends: its digest and size, and the bounds in its header."""
+    """Where a file ends: its digest and size; and its header."""
 
     digest: str
     size: int
-    bounds_ms: tuple[float, ...]
+    header: Header
 
 
 class Recorder:
     """Appends lines to one file per release. Blocking file I/O: call it from a thread.
 
     The bounds of the buckets may be unknown when the watch begins (a proxy shows a histogram only after its first use);
-    the header is then written without them, and once more, by atomic rename, when they are known.
+    the header is then written without them, and once more, by atomic rename, when they are known. So it is where an announcement
+    that joins the release adds something to it.
 
     Raises:
         InvalidInput: the folder cannot be had.
@@ -60,7 +61,7 @@ class Recorder:
         try:
             if end is None or end.digest != before:
                 end = _cut(path, header, before)
-            if end.bounds_ms != header.bounds_ms:
+            if end.header != header:
                 end = _with_header(path, header, path.read_bytes().split(b"\n", 1)[1], digest=before)
             self._ends[release_id] = _append(path, line, end, digest=after)
         except OSError as error:
@@ -82,7 +83,7 @@ def _append(path: Path, line: bytes, end: _End, *, digest: str) -> _End:
         with contextlib.suppress(OSError):  # no half line may stay
             _truncate(path, end.size)
         raise
-    return _End(digest=digest, size=end.size + len(written), bounds_ms=end.bounds_ms)
+    return _End(digest=digest, size=end.size + len(written), header=end.header)
 
 
 def _cut(path: Path, header: Header, digest: str) -> _End:
@@ -112,7 +113,7 @@ def _with_header(path: Path, header: Header, body: bytes, *, digest: str) -> _En
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(first + body)
     temporary.replace(path)
-    return _End(digest=digest, size=len(first) + len(body), bounds_ms=header.bounds_ms)
+    return _End(digest=digest, size=len(first) + len(body), header=header)
 
 
 def _truncate(path: Path, size: int) -> None:

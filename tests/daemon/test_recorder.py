@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Self
 
+import msgspec
 import pytest
 
 from analyzers.counts import Arm, Latency, Sample
@@ -39,6 +40,16 @@ def written(folder: Path) -> list[float]:
     header, samples = recordings.read(folder / "web-1.jsonl")
     assert header == HEADER
     return [sample.t for sample in samples]
+
+
+def test_the_header_says_what_was_added_to_the_release_and_its_policy_later_and_no_line_is_lost(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    later = msgspec.structs.replace(HEADER, policy=Policy(alpha=0.001), release={**RELEASE, "artifact": "web:v2"})
+    write(recorder, 1.0)
+    write(recorder, 1.0, 2.0, header=later)
+    header, samples = recordings.read(tmp_path / "web-1.jsonl")
+    assert header == later
+    assert [sample.t for sample in samples] == [1.0, 2.0]
 
 
 def test_the_header_may_get_its_bounds_later_and_no_line_is_lost(tmp_path: Path) -> None:

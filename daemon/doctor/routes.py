@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from config.policy import Policy
 from config.settings import Mesh, Settings
 from daemon import names
@@ -51,7 +53,10 @@ def case_of(settings: Settings, release: Release) -> Case:
     if release.policy not in policies:
         fix = f"use one of: {', '.join(sorted(policies))}"
         raise InvalidInput(f"no policy {release.policy!r}", path="$.policy", fix=fix)
-    return Case(release=release, mesh_name=name, mesh=settings.meshes[name], policy=policies[release.policy])
+    policy = policies[release.policy]
+    if release.observe:
+        policy = msgspec.structs.replace(policy, mode="observe")
+    return Case(release=release, mesh_name=name, mesh=settings.meshes[name], policy=policy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ def check(release: Release, policy: Policy) -> None:
     """Refuse what contradicts the strategy of a release. Raises ``InvalidInput``."""
     strategy = release.strategy
     if (reason := observed_only(strategy)) and policy.mode == "enforce":
-        raise InvalidInput(reason, path="$.strategy", fix="name a policy whose mode is observe")
+        raise InvalidInput(reason, path="$.strategy", fix="set observe: true, or name a policy whose mode is observe")
     if strategy == "pods" and (named := _subsets(release)):
         raise InvalidInput(
             "is a destination of routes, and by the strategy pods the arms are pods",

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from config.policy import Policy
+from config.settings import PrometheusTelemetry, Settings
 from daemon.doctor import routes
 from daemon.doctor.diagnosis import Code
 from daemon.doctor.routes import Case
@@ -57,3 +58,11 @@ async def test_arms_that_are_pods_on_a_mesh_that_knows_none_are_told() -> None:
     there = {"test": MeshCluster(router=HandRouter())}
     [one] = (await routes.examine(replace(case(ISTIO, "observe"), release=release), there, seconds=5.0)).diagnoses
     assert (one.code, "the mesh's pods are not known here" in one.found) == (Code.NO_ROUTE, True)
+
+
+def test_a_release_that_is_only_observed_is_examined_as_one_whatever_its_policy_does() -> None:
+    telemetry = PrometheusTelemetry(url="http://127.0.0.1:9090", dialect="istio")
+    settings = Settings(telemetry={"t": telemetry}, meshes={"m": ISTIO.settings(telemetry="t")})
+    release = msgspec.structs.replace(RELEASE, mesh="m")
+    assert routes.case_of(settings, release).policy.mode == "enforce"
+    assert routes.case_of(settings, msgspec.structs.replace(release, observe=True)).policy.mode == "observe"

@@ -209,7 +209,7 @@ async def test_a_person_who_takes_a_change_of_the_mesh_back_is_told_that_no_rout
 @pytest.mark.parametrize(
     ("changes", "path", "fix"),
     [
-        ({"policy": "default"}, "$.strategy", "name a policy whose mode is observe"),
+        ({"policy": "default"}, "$.strategy", "set observe: true, or name a policy whose mode is observe"),
         ({"canary": ArmSpec(subset="v2")}, "$.canary.subset", "name labels, a workload or a Service"),
         ({"weight": 5.0}, "$.weight", "leave it out"),
     ],

@@ -8,7 +8,7 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.message import Message
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -19,11 +19,12 @@ import msgspec
 from config import address
 from daemon import names, stored
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, TransientError, Unavailable, VerdictdError
-from daemon.model import Record, Release, ReleaseView, Said, Verdict
+from daemon.model import Freeze, Record, Release, ReleaseView, Said, Verdict
 
 _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
 _KEY_CHARACTERS = 255
+_FREEZES = "/v1/freezes"
 # Of a hundred releases each: many times what a daemon may be set to watch and to remember.
 _MOST_PAGES = 10_000
 _T = TypeVar("_T")
@@ -42,6 +43,10 @@ class _List(msgspec.Struct, kw_only=True):
 
     releases: list[ReleaseView]
     next: str | None = None
+
+
+class _Freezes(msgspec.Struct, kw_only=True):
+    freezes: tuple[Freeze, ...]
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -125,6 +130,25 @@ class ApiClient:
         """A person's word: rollback, promote or cancel. ``Refused`` where it has its verdict already."""
         headers = {"Content-Type": "application/json"}
         return self._call("POST", f"{_path(release_id)}/{word}", ReleaseView, body=msgspec.json.encode(said), headers=headers)
+
+    def freezes(self) -> Sequence[Freeze]:
+        """What is frozen; of a daemon that knows no freezes, nothing."""
+        try:
+            return self._call("GET", _FREEZES, _Freezes).freezes
+        except NotFound:
+            return ()
+
+    def freeze(self, namespace: str | None, *, seconds: float | None, said: Said) -> Freeze:
+        """Have nothing taken back in a namespace (null: in all) for so long (null: until it is thawed)."""
+        wanted = {"namespace": namespace, "seconds": seconds, "by": said.by, "reason": said.reason}
+        headers = {"Content-Type": "application/json"}
+        return self._call("POST", _FREEZES, Freeze, body=msgspec.json.encode(wanted), headers=headers)
+
+    def thaw(self, namespace: str | None, said: Said) -> Freeze:
+        """End one, and give it. ``NotFound`` where none is in force there."""
+        path = _FREEZES if namespace is None else f"{_FREEZES}?{urlencode({'namespace': namespace})}"
+        headers = {"Content-Type": "application/json"}
+        return self._call("DELETE", path, Freeze, body=msgspec.json.encode(said), headers=headers)
 
     def _call(
         self, method: str, path: str, model: type[_T], *, body: bytes | None = None, headers: Mapping[str, str] | None = None

@@ -21,14 +21,19 @@ _PERSONS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")
 
 def run(options: argparse.Namespace) -> Exit:
     """The command."""
+    view = client(options).command(options.id, options.word, said_of(options))
+    told = f"{view.id} {view.stage}: {options.word} is heard; verdictd wait {view.id} tells what becomes of it"
+    print(rendering.as_json(view) if options.json else rendering.clean(told))
+    return Exit.OK
+
+
+def said_of(options: argparse.Namespace) -> Said:
+    """Who says it, and why. Raises ``InvalidInput``."""
     by = _who(os.environ) if options.by is None else options.by
     for name, text in (("--reason", options.reason), ("--by", by)):
         if len(text) > _MOST_CHARACTERS:
             raise InvalidInput(f"has {len(text)} characters", path=name, fix=f"use {_MOST_CHARACTERS} at most")
-    view = client(options).command(options.id, options.word, Said(by=by, reason=options.reason))
-    told = f"{view.id} {view.stage}: {options.word} is heard; verdictd wait {view.id} tells what becomes of it"
-    print(rendering.as_json(view) if options.json else rendering.clean(told))
-    return Exit.OK
+    return Said(by=by, reason=options.reason)
 
 
 def _who(environ: Mapping[str, str]) -> str:

@@ -126,7 +126,36 @@ def command(commands: "Commands[Parser]", word: str) -> None:
     )
     parser.set_defaults(module="commanding", word=word)
     parser.add_argument("id", metavar="ID", help="the release's id")
-    parser.add_argument("--reason", default="", metavar="TEXT", help="why: it stands in the verdict and in the record")
+    _said(parser, where="the verdict and in the record")
+
+
+def freeze(commands: "Commands[Parser]") -> None:
+    """For a while nothing is taken back, and the end of that."""
+    parser = commands.add_parser(
+        "freeze",
+        help="have the daemon take nothing back for a while: watches go on, and end in verdicts",
+        epilog=f"Exits 0 it is frozen; {OF_THE_API}",
+    )
+    parser.set_defaults(module="freezing", word="freeze")
+    parser.add_argument("namespace", metavar="NAMESPACE", nargs="?", help="where; without: everywhere")
+    parser.add_argument(
+        "--for",
+        dest="seconds",
+        type=options.seconds,
+        metavar="DURATION",
+        help="for so long, such as 2h (default: until it is thawed)",
+    )
+    _said(parser, where="the verdicts and in the log")
+    parser = commands.add_parser(
+        "thaw", help="end a freeze", epilog=f"Exits 0 it is ended, 66 none is in force there; {OF_THE_API}"
+    )
+    parser.set_defaults(module="freezing", word="thaw")
+    parser.add_argument("namespace", metavar="NAMESPACE", nargs="?", help="where; without: the freeze of everything")
+    _said(parser, where="the log")
+
+
+def _said(parser: Parser, *, where: str) -> None:
+    parser.add_argument("--reason", default="", metavar="TEXT", help=f"why: it stands in {where}")
     parser.add_argument("--by", metavar="NAME", help="who says so (default: whom the pipeline names, else the user)")
     options.client(parser)
 

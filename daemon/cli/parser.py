@@ -20,6 +20,7 @@ def build() -> Parser:
     livecommands.status(commands)
     for word in ("promote", "rollback", "cancel"):
         livecommands.command(commands, word)
+    livecommands.freeze(commands)
     livecommands.revert(commands)
     livecommands.restore(commands)
     livecommands.doctor(commands)

@@ -13,7 +13,7 @@ import msgspec
 
 from analyzers.ruling import Finding
 from daemon.errors import VerdictdError
-from daemon.model import Action, Outcome, ReleaseView, Stage, TimedStep, Verdict
+from daemon.model import Action, Freeze, Outcome, ReleaseView, Stage, TimedStep, Verdict
 
 _BAR = 20
 _HEARTBEAT_SECONDS = 14.0
@@ -91,6 +91,19 @@ def telemetry_lines(view: ReleaseView) -> list[str]:
 def fallback_lines(view: ReleaseView) -> list[str]:
     """From where its telemetry is read for now, where that is not as it should be."""
     return [clean(f"  telemetry is {view.fallback}")] if view.fallback else []
+
+
+def frozen_where(freeze: Freeze) -> str:
+    """What is frozen, in words."""
+    return "everything" if freeze.namespace is None else f"namespace {freeze.namespace}"
+
+
+def frozen_line(freeze: Freeze) -> str:
+    """A freeze, for whoever wonders why nothing is taken back."""
+    end = "it is thawed" if freeze.until is None else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(freeze.until))
+    because = f": {freeze.reason}" if freeze.reason else ""
+    where = "" if freeze.namespace is None else f" in namespace {freeze.namespace}"
+    return clean(f"FROZEN until {end}: nothing is taken back{where} (by {freeze.by}{because})")
 
 
 def signal_lines(view: ReleaseView) -> list[str]:

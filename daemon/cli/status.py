@@ -27,7 +27,9 @@ def run(options: argparse.Namespace) -> Exit:
     elif options.json:
         print(rendering.as_json(views))
     else:
-        print("\n".join(rendering.table(views)) if views else "no releases")
+        table = rendering.table(views) if views else ["no releases"]
+        lines = [*(rendering.frozen_line(freeze) for freeze in api.freezes()), *table]
+        print("\n".join(lines))
     return Exit.OK
 
 

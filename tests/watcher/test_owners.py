@@ -1,0 +1,143 @@
+"""Releases that a controller steps: its word goes before all signs, and each of its attempts is one release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daemon.delivery.argorollouts import ROLLOUTS
+from daemon.delivery.flagger import CANARIES
+from daemon.model import ArmSpec
+from tests.watcher.world import NAMESPACE, World, deployment, service
+
+Json = dict[str, Any]
+
+
+def route(stable: int, canary: int, *, baseline: str = "web-stable") -> Json:
+    targets = [{"destination": {"host": host}, "weight": weight} for host, weight in ((baseline, stable), ("web-canary", canary))]
+    return {
+        "kind": "VirtualService",
+        "metadata": {"name": "web", "namespace": NAMESPACE},
+        "spec": {"hosts": ["web"], "http": [{"route": targets}]},
+    }
+
+
+def rollout(current: str, *, stable: str = "111", abort: bool = False) -> Json:
+    canary = {"stableService": "web-stable", "canaryService": "web-canary"}
+    return {
+        "kind": "Rollout",
+        "metadata": {"name": "web", "namespace": NAMESPACE},
+        "spec": {"strategy": {"canary": canary}},
+        "status": {"stableRS": stable, "currentPodHash": current, "abort": abort},
+    }
+
+
+def replica_set(revision: str) -> Json:
+    made = deployment(f"web-{revision}", image=f"reg/web:{revision}", **{"rollouts-pod-template-hash": revision})
+    return {**made, "kind": "ReplicaSet"}
+
+
+def canary(phase: str, *, applied: str = "1") -> Json:
+    return {
+        "kind": "Canary",
+        "metadata": {"name": "web", "namespace": NAMESPACE},
+        "spec": {"targetRef": {"name": "web"}},
+        "status": {"phase": phase, "lastAppliedSpec": applied},
+    }
+
+
+@pytest.fixture
+def argo() -> World:
+    world = World(mode="enforce")
+    world.cluster.around_objects += [service("web-stable", app="web"), service("web-canary", app="web")]
+    world.cluster.around_objects += [replica_set("111"), replica_set("222"), replica_set("333")]
+    return world
+
+
+@pytest.fixture
+def flagger() -> World:
+    world = World(mode="enforce")
+    world.cluster.around_objects += [service("web", app="web"), service("web-canary", app="web")]
+    world.cluster.around_objects += [service("web-primary", app="web-primary")]
+    world.cluster.around_objects += [
+        deployment("web", image="reg/web:2"),
+        deployment("web-primary", image="reg/web:1", app="web-primary"),
+    ]
+    return world
+
+
+async def test_a_rollouts_step_is_a_release_of_its_two_services_with_the_image_that_is_new(argo: World) -> None:
+    rollouts = argo.cluster.feed(ROLLOUTS)
+    rollouts.put(rollout("111"))
+    argo.cluster.routes.put(route(100, 0))
+    async with argo.running():
+        await argo.settled()
+        rollouts.put(rollout("222"))
+        argo.cluster.routes.put(route(90, 10))
+        await argo.settled()
+    (release,) = argo.releases
+    assert (release.service, release.observe, release.artifact) == ("web", False, "reg/web:222")
+    assert release.baseline == ArmSpec(service="web-stable", labels={"app": "web", "rollouts-pod-template-hash": "111"})
+    assert release.canary == ArmSpec(service="web-canary", labels={"app": "web", "rollouts-pod-template-hash": "222"})
+
+
+async def test_a_rollout_that_steps_when_the_watch_begins_is_a_release_since_its_owner_says_so(argo: World) -> None:
+    argo.cluster.feed(ROLLOUTS).put(rollout("222"))
+    argo.cluster.routes.put(route(70, 30))
+    for _ in range(2):
+        async with argo.running():
+            await argo.settled()
+            await argo.turns()
+    assert len(argo.submitted) == 1
+
+
+async def test_a_rollout_that_tries_another_version_in_the_middle_is_a_release_of_its_own(argo: World) -> None:
+    rollouts = argo.cluster.feed(ROLLOUTS)
+    rollouts.put(rollout("222"))
+    argo.cluster.routes.put(route(90, 10))
+    async with argo.running():
+        await argo.settled()
+        rollouts.put(rollout("333"))
+        await argo.turns()
+    assert [one.artifact for one in argo.releases] == ["reg/web:222", "reg/web:333"]
+
+
+async def test_an_aborted_rollout_that_tries_the_same_version_again_is_a_release_of_its_own(argo: World) -> None:
+    rollouts = argo.cluster.feed(ROLLOUTS)
+    rollouts.put(rollout("222"))
+    argo.cluster.routes.put(route(90, 10))
+    async with argo.running():
+        await argo.settled()
+        rollouts.put(rollout("222", abort=True))
+        argo.cluster.routes.put(route(100, 0))
+        await argo.settled()
+        rollouts.put(rollout("222"))
+        argo.cluster.routes.put(route(90, 10))
+        await argo.settled()
+    assert len(argo.submitted) == 2
+
+
+async def test_flaggers_release_is_of_its_primary_and_ends_by_its_word_though_the_route_did_not_change(flagger: World) -> None:
+    canaries = flagger.cluster.feed(CANARIES)
+    canaries.put(canary("Initialized", applied="0"))
+    flagger.cluster.routes.put(route(100, 0, baseline="web-primary"))
+    async with flagger.running():
+        await flagger.settled()
+        canaries.put(canary("Progressing"))
+        flagger.cluster.routes.put(route(90, 10, baseline="web-primary"))
+        await flagger.settled()
+        flagger.cluster.routes.put(route(100, 0, baseline="web-primary"))
+        canaries.put(canary("Finalising"))
+        await flagger.settled()
+        await flagger.turns()
+        assert [len(one.opened) for one in flagger.kept() if one] == [1]
+        canaries.put(canary("Succeeded"))
+        await flagger.turns()
+        assert [len(one.opened) for one in flagger.kept() if one] == [0]
+        canaries.put(canary("Progressing"))
+        flagger.cluster.routes.put(route(90, 10, baseline="web-primary"))
+        await flagger.settled()
+    assert [(one.service, one.baseline.service, one.canary.service) for one in flagger.releases] == [
+        ("web", "web-primary", "web-canary")
+    ] * 2

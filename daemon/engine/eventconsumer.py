@@ -16,7 +16,7 @@ from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.errors import Defect, Elsewhere, InvalidInput, Refused, TransientError, VerdictdError
 from daemon.packages import defects_of
-from daemon.ports.events import Announcement, CommandSource, EventSource, SentAnnouncement
+from daemon.ports.events import Announcement, CommandSource, EventSource, ExaminedSource, SentAnnouncement
 from daemon.ports.service import Meter, ReleaseService
 from daemon.standing import Standing
 
@@ -34,8 +34,9 @@ class Upkeep:
     A defect of it takes nothing else with it. It never ends, so that an end is a failure too.
     """
 
-    def __init__(self, component: str, *, clock: Clock, meter: Meter) -> None:
+    def __init__(self, component: str, *, clock: Clock, meter: Meter, examine: Callable[[], str | None] = lambda: None) -> None:
         self.component = component
+        self._examine = examine
         self._standing = Standing(component, now=clock.now)
         self._clock = clock
         self._meter = meter
@@ -95,7 +96,7 @@ class EventConsumer:
         self._source = source
         self._releases = releases
         self._meter = meter
-        self.upkeep = Upkeep(f"source {name}", clock=clock, meter=meter)
+        self.upkeep = Upkeep(f"source {name}", clock=clock, meter=meter, examine=self._problem)
         self._under_way: set[asyncio.Task[None]] = set()
         self._newest: dict[tuple[str, str], asyncio.Task[None]] = {}
 
@@ -103,6 +104,9 @@ class EventConsumer:
         """Take events until cancelled."""
         async with asyncio.TaskGroup() as group:
             await self.upkeep.run(lambda: self._take_all(group))
+
+    def _problem(self) -> str | None:
+        return self._source.problem if isinstance(self._source, ExaminedSource) else None
 
     async def _take_all(self, group: asyncio.TaskGroup) -> None:
         async with aclosing(self._source.announcements()) as announcements:

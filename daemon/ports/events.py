@@ -71,6 +71,16 @@ class EventSource(Protocol):
         ...
 
 
+@runtime_checkable
+class ExaminedSource(EventSource, Protocol):
+    """A source that goes on though something of it does not work, and says what."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why some events may not be heard of now; null where all are."""
+        ...
+
+
 class CommandSource(Protocol):
     """Where a person's or a pipeline's words about running releases come from, besides the API."""
 

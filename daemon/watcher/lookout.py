@@ -71,6 +71,13 @@ class Lookout:
         self._standing = Standing("what stands around routes", now=clock.now)
         self._watches = {name: self._watches_of(name, watched) for name, watched in clusters.items()}
 
+    @property
+    def problem(self) -> str | None:
+        """Why some releases may not be noticed now; null where all are."""
+        said = [watches.problem for watches in self._watches.values()]
+        reading = self._standing.problem
+        return next((one for one in said if one), None) or (f"{self._standing.component}: {reading}" if reading else None)
+
     async def run(self) -> None:
         """Watch and look, for ever."""
         await self._kept.load()

@@ -38,11 +38,17 @@ class RouteWatcher:
         self._letters = letters
         self._clock = clock
         self._random = random
+        self._run: Lookout | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """See ``ExaminedSource``."""
+        return None if self._run is None else self._run.problem
 
     async def announcements(self) -> AsyncGenerator[RouteNotice, None]:
         """What is found, for ever; see ``EventSource``. Raises what makes it begin anew."""
         found: asyncio.Queue[RouteNotice | VerdictdError] = asyncio.Queue()
-        run = Lookout(
+        self._run = run = Lookout(
             self._clusters,
             kept=KeptRoutes(self._store),
             letters=self._letters,

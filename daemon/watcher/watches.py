@@ -82,6 +82,17 @@ class Watches:
         self._changed = changed
         self._owner_changed = owner_changed
         self._routes: dict[tuple[Resource, str | None], Informer[_Route | Misread]] = {}
+        self._owners: list[tuple[Resource, Informer[None]]] = []
+
+    @property
+    def problem(self) -> str | None:
+        """Why some changes may not be seen now; null where all are. A kind that the cluster does not know changes nothing."""
+        routes = [(resource, informer.failure) for (resource, _), informer in self._routes.items()]
+        failures = [*routes, *((resource, informer.failure) for resource, informer in self._owners)]
+        serious = [(what, why) for what, why in failures if why is not None and not isinstance(why, NotFound | Expired)]
+        if not serious and routes and all(isinstance(why, NotFound) for _, why in routes):
+            serious = [(what, why) for what, why in routes if why is not None]
+        return next((f"watch of {what} in {self._cluster}: {why}" for what, why in serious), None)
 
     async def run(self, known: Mapping[RouteKey, str]) -> None:
         """Watch for ever; cancel it to end it. ``known``: the uids of routes that were there when they were last looked at."""
@@ -91,7 +102,9 @@ class Watches:
                     self._routes[resource, place] = informer = self._informer(resource, place, known)
                     group.create_task(informer.run(), name=f"watch of {resource}")
                 for owning in self._owning:
-                    group.create_task(self._owners(owning, place).run(), name=f"watch of {owning.resource}")
+                    follower = self._follower(owning, place)
+                    self._owners.append((owning.resource, follower))
+                    group.create_task(follower.run(), name=f"watch of {owning.resource}")
 
     def seen(self, key: RouteKey, *, beside: Beside) -> Seen:
         """A route as its watch has it now. Raises ``Refused``: it is not of its kind's form."""
@@ -152,7 +165,7 @@ class Watches:
             },
         )
 
-    def _owners(self, owning: Owning, place: str | None) -> Informer[None]:
+    def _follower(self, owning: Owning, place: str | None) -> Informer[None]:
         """A watch that keeps what each controller's object said, so as to tell when it says something else."""
         standing = self._standing(owning.resource, place)
         said: dict[tuple[str, str], Owned | None] = {}

@@ -233,9 +233,11 @@ class World:
         else:
             await notice.accept()
 
-    async def follow(self, take: Callable[[RouteNotice], Awaitable[None]] | None = None) -> None:
+    async def follow(
+        self, take: Callable[[RouteNotice], Awaitable[None]] | None = None, *, watcher: RouteWatcher | None = None
+    ) -> None:
         """A daemon's life."""
-        async with aclosing(self.watcher().announcements()) as notices:
+        async with aclosing((watcher or self.watcher()).announcements()) as notices:
             async for notice in notices:
                 await (take or self.take)(notice)
 

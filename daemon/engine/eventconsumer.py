@@ -47,7 +47,7 @@ class Upkeep:
         """Why the source does not work; null while it does."""
         if self._is_steady:
             self._standing.works()
-        return self._standing.problem
+        return self._standing.problem or self._examine()
 
     def works(self) -> None:
         """It has brought something."""
@@ -106,7 +106,11 @@ class EventConsumer:
             await self.upkeep.run(lambda: self._take_all(group))
 
     def _problem(self) -> str | None:
-        return self._source.problem if isinstance(self._source, ExaminedSource) else None
+        try:
+            with defects_of(f"source {self._name}"):
+                return self._source.problem if isinstance(self._source, ExaminedSource) else None
+        except VerdictdError as error:
+            return str(error)
 
     async def _take_all(self, group: asyncio.TaskGroup) -> None:
         async with aclosing(self._source.announcements()) as announcements:

@@ -97,7 +97,7 @@ async def _listed(kube: KubeClient, resource: Resource, namespace: str, unread: 
     except NotFound:
         return ()  # the cluster has no such kind
     except PermanentError as error:
-        unread.append(f"the {resource.kind}s of {namespace} could not be read: {error}")
+        unread.append(f"{resource} of {namespace} could not be read: {error}")
         return ()
 
 

@@ -78,6 +78,25 @@ async def test_a_source_that_never_says_anything_delays_no_other() -> None:
     assert good.answer == "accepted"
 
 
+async def test_what_a_source_says_of_itself_is_told_of_it_while_it_goes_on() -> None:
+    class Examined(HandEvents):
+        said: str | None = "it may not watch"
+
+        @property
+        def problem(self) -> str | None:
+            return self.said
+
+    scene, source, _ = two_sources(Examined())
+    async with running(scene) as engine:
+        await until(lambda: engine.handicaps.get("source first"))
+        assert engine.handicaps["source first"] == "it may not watch"
+        good = event(1)
+        source.queue.put_nowait(good)
+        await until(lambda: good.answer)
+        Examined.said = None
+        assert engine.handicaps["source first"] is None
+
+
 @pytest.mark.parametrize("defect", [ZeroDivisionError(), SystemExit(0), asyncio.CancelledError()], ids=repr)
 async def test_a_source_that_breaks_is_begun_anew_and_what_it_had_under_way_is_answered(
     defect: BaseException, caplog: pytest.LogCaptureFixture

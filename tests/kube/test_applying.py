@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from daemon.kube.applying import applied_by, controlled_by, written
+from daemon.kube.applying import applied_by, controlled_by, written, wrote_last
 
 ID = "argocd.argoproj.io/tracking-id"
 MINE = "networking.istio.io/VirtualService:shop/web"
@@ -64,3 +64,25 @@ def test_who_wrote_it_last_is_the_newest_of_those_who_manage_it_and_not_us() -> 
     )
     assert written(route(*entries)) == "rollouts-controller at 2026-01-02T00:00:00Z"
     assert written(route(entries[2])) == ""
+
+
+def wrote(manager: str, *, at: int = 1, field: str = "f:spec", **more: str) -> dict[str, Any]:
+    return {"manager": manager, "time": f"2026-01-0{at}T00:00:00Z", "fieldsV1": {field: {}}, **more}
+
+
+@pytest.mark.parametrize(
+    ("entries", "ours"),
+    [
+        ([], False),
+        ([wrote("kubectl")], False),
+        ([wrote("verdictd")], True),
+        ([wrote("kubectl"), wrote("verdictd", at=2)], True),
+        ([wrote("kubectl", at=2), wrote("verdictd", at=1)], False),
+        ([wrote("kubectl"), wrote("verdictd")], True),
+        ([wrote("kubectl", at=3, field="f:metadata"), wrote("verdictd")], True),
+        ([wrote("istiod", at=3, subresource="status"), wrote("verdictd")], True),
+        ([wrote("kubectl"), wrote("verdictd", at=3, field="f:metadata")], False),
+    ],
+)
+def test_what_we_wrote_last_is_ours_until_somebody_else_writes_it(entries: list[dict[str, Any]], ours: bool) -> None:
+    assert wrote_last(route(*entries)) is ours

@@ -231,3 +231,11 @@ async def test_over_a_real_socket(tmp_path: Path) -> None:
             told = [brief(await anext(changes)) for _ in range(5)]
         await client.close()
     assert told == [("added", "a"), ("added", "c"), ("deleted", "a"), ("deleted", "c"), ("added", "b")]
+
+
+async def test_what_was_known_before_the_first_listing_and_is_gone_by_then_is_told_and_what_is_there_is_told_once() -> None:
+    source = FakeSource([listing(7, pod("a", 3), pod("b", 4, uid="b-2"))])
+    known = {("shop", "a"): "a", ("shop", "b"): "b-1", ("shop", "c"): "c"}
+    loop = ListWatch(source=source, clock=HandClock(), random=lambda: 0.5, known=known)
+    found = [(one.kind, one.object["metadata"]["name"], one.object["metadata"]["uid"]) async for one in loop.cycle()]
+    assert found == [("deleted", "c", "c"), ("modified", "a", "a"), ("deleted", "b", "b-1"), ("added", "b", "b-2")]

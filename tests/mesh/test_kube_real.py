@@ -15,6 +15,7 @@ import pytest_asyncio
 from config.settings import Kubernetes
 from daemon.aio.clock import SystemClock
 from daemon.errors import Conflict, Forbidden, NotFound, Refused
+from daemon.kube.applying import wrote_last
 from daemon.kube.client import KubeClient
 from daemon.kube.listwatch import ApiSource, ListWatch
 from daemon.kube.resources import EVENTS, PODS, Json
@@ -252,6 +253,27 @@ async def test_the_watch_follows_a_real_server(kube: KubeClient) -> None:
     assert (change.kind, change.object["spec"]["http"][2]["route"][1]["weight"]) == ("modified", 12)
     assert watching.age_seconds is not None
     assert watching.age_seconds < 5.0
+
+
+async def test_who_wrote_last_what_a_route_sends_where_is_told_by_its_fields_within_a_second_too(
+    api: KubeApiServer, kube: KubeClient
+) -> None:
+    async def theirs(operation: Json) -> Json:
+        headers = {"Content-Type": "application/json-patch+json"}
+        url = f"{istio_objects.VIRTUAL_SERVICE}?fieldManager=argocd-controller"
+        async with api.session() as session, session.patch(url, json=[operation], headers=headers) as response:
+            found: Json = await response.json()
+            return found
+
+    def weighed(canary: int) -> Json:
+        http = istio_objects.virtual_service(canary_weight=canary)["spec"]["http"]
+        return {"op": "replace", "path": "/spec/http", "value": http}
+
+    assert not wrote_last(await theirs(weighed(20)))
+    assert wrote_last(await patch(kube, weighed(0)))
+    assert not wrote_last(await theirs(weighed(30)))
+    assert wrote_last(await patch(kube, weighed(0)))
+    assert wrote_last(await theirs({"op": "add", "path": "/metadata/annotations/example.com~1seen", "value": "yes"}))
 
 
 async def test_what_is_shown_is_written_and_what_was_written_is_put_back(kube: KubeClient) -> None:

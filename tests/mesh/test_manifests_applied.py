@@ -9,9 +9,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from daemon.delivery import owners
+from daemon.delivery.argorollouts import ROLLOUTS
+from daemon.delivery.flagger import CANARIES
 from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import PODS, Resource
+from daemon.kube.resources import PODS, REPLICA_SETS, Resource
 from daemon.meshes.consulkubernetes.mesh import SERVICE_SPLITTERS
 from daemon.meshes.consulkubernetes.router import ConsulKubernetesRouter
 from daemon.meshes.gatewayapi.mesh import HTTP_ROUTES
@@ -26,6 +29,7 @@ from daemon.meshes.smi.router import TrafficSplitRouter
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import ArmSpec, Release
 from daemon.ports.routing import TrafficRouter
+from daemon.watcher.reading import around
 from tests.hand import consul_objects, gateway_objects, linkerd_objects, split_objects
 from tests.hand.istio_cluster import client_of
 from tests.packaging.manifests import Json, collection, documents, the
@@ -186,6 +190,35 @@ async def test_the_same_roles_are_enough_for_consul(api: KubeApiServer, kube: Ku
     await bind(api, "verdictd-enforce", namespace="machines")
     await eventually(lambda: router.revert(release))
     assert await router.canary_gets_traffic(release) is None
+
+
+async def test_the_same_role_is_enough_to_notice_releases_that_nobody_announces(api: KubeApiServer, kube: KubeClient) -> None:
+    for name in ("argo-rollouts", "flagger"):
+        await install_crds(api, locate.require_crds(name))
+    async with api.session() as admin:
+        await create(admin, "/api/v1/namespaces", {"metadata": {"name": "noticed"}})
+        await create(admin, "/api/v1/namespaces/noticed/services", service())
+    owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
+    kinds = (
+        "services",
+        "rollouts.argoproj.io",
+        "canaries.flagger.app",
+        *(f"{one}s.apps" for one in ("deployment", "statefulset", "daemonset")),
+    )
+    unread = (await around(kube, "noticed", owning=owning)).surroundings.unread
+    assert sorted(one.split()[0] for one in unread) == sorted(kinds)
+    with pytest.raises(Forbidden, match="rollouts"):
+        await watched(kube, ROLLOUTS, namespace="noticed")
+    await bind(api, "verdictd-observe", namespace="noticed")
+
+    async def all_read() -> None:
+        if said := (await around(kube, "noticed", owning=owning)).surroundings.unread:
+            raise Forbidden(said[0])
+
+    await eventually(all_read)
+    for resource in (ROLLOUTS, CANARIES):
+        await watched(kube, resource, namespace="noticed")
+    assert (await kube.list(REPLICA_SETS, namespace="noticed")).items == ()
 
 
 @pytest.mark.parametrize(

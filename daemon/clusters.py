@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 
 from config.settings import Kubernetes, Mesh, Settings
+from daemon.delivery.gittools import ClusterGitTools
 from daemon.delivery.owners import owners_in
 from daemon.engine.dependencies import MeshCluster
 from daemon.kube.client import KubeClient
@@ -58,9 +59,10 @@ class KubeClients:
             router = router_for(mesh, kube=kube, name=name)
         self._stack.push_async_callback(_close, router, whose)
         follower = router if isinstance(router, FollowingRouter) else None
+        if not need_kubernetes([mesh]):
+            return MeshCluster(router=router, follower=follower)
         pods = PodsRouter(kube) if knows_pods(mesh) else None
-        owners = owners_in(kube) if need_kubernetes([mesh]) else ()
-        return MeshCluster(router=router, owners=owners, follower=follower, pods=pods)
+        return MeshCluster(router=router, owners=owners_in(kube), git=ClusterGitTools(kube), follower=follower, pods=pods)
 
 
 async def _close(router: Router, whose: str) -> None:

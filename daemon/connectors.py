@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from config.errors import ConfigError, Fault
-from config.settings import ConnectorSettings, Settings
+from config.settings import ConnectorSettings, Mesh, Settings
 from daemon.aio.clock import Clock
 from daemon.errors import Defect, VerdictdError
 from daemon.kube.rights import Right
@@ -129,16 +129,21 @@ def _cdevents(given: ConnectorContext) -> "AbstractAsyncContextManager[Sink]":
 
 
 def _kubernetes_events(given: ConnectorContext) -> "AbstractAsyncContextManager[Sink | None]":
+    from daemon.delivery import owners
     from daemon.engine.dependencies import Sink
     from daemon.sinks.kubernetesevents import KubernetesEvents, Place
 
     settings = given.settings
     if not settings.kubernetes_events:
         return nullcontext(None)
-    places = {
-        name: Place(kube=given.kubes[settings.clusters_of(mesh)[0]], routes=written(mesh)) if need_kubernetes([mesh]) else None
-        for name, mesh in settings.meshes.items()
-    }
+    told = owners.objects()
+
+    def place(mesh: Mesh) -> Place | None:
+        if not need_kubernetes([mesh]):
+            return None
+        return Place(kube=given.kubes[settings.clusters_of(mesh)[0]], routes=(*written(mesh), *told))
+
+    places = {name: place(mesh) for name, mesh in settings.meshes.items()}
     if not any(places.values()):
         return nullcontext(None)
     return nullcontext(Sink(to=KubernetesEvents(places), **_ASIDE))

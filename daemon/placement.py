@@ -29,6 +29,24 @@ class ObjectName(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
+class Applier(msgspec.Struct, frozen=True, kw_only=True):
+    """What of Git's applies an object, as the object's own marks say it.
+
+    Attributes:
+        tool: ``Argo CD`` or ``Flux``.
+        object: what it does so by, as a Kustomization; the namespace is empty where it is the tool's own.
+        left_alone: the mark by which it is told to leave the object as it is; empty: there is none.
+    """
+
+    tool: str
+    object: ObjectName
+    left_alone: str = ""
+
+    def __str__(self) -> str:
+        """``Flux (Kustomization flux-system/apps)``."""
+        return f"{self.tool} ({self.object.kind} {self.object})"
+
+
 class RouteReference(msgspec.Struct, frozen=True, kw_only=True):
     """One place that names the canary.
 
@@ -39,6 +57,7 @@ class RouteReference(msgspec.Struct, frozen=True, kw_only=True):
             which the canary gets as much as its pods are) or ``mirror``.
         percent: the canary's share of what comes by this place.
         owner: who writes the object by itself, for a person; empty where nobody is known to.
+        applier: what of Git's applies it, whether it writes over what others write or not; null where nothing is known to.
         written: who wrote the object last, other than verdictd, and when; empty where that is not known.
         cluster: where it is, in a daemon that knows several clusters; else empty.
     """
@@ -48,6 +67,7 @@ class RouteReference(msgspec.Struct, frozen=True, kw_only=True):
     percent: float
     place: str = ""
     owner: str = ""
+    applier: Applier | None = None
     written: str = ""
     cluster: str = ""
 
@@ -63,6 +83,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         routes: each place that sends to the canary.
+        owners: the objects by which controllers write these routes by themselves, as a Rollout.
         canary_percent: the canary's largest weight.
         baseline: what is known of who stands behind the baseline, in a line.
         located: what the arms were, in words of the router's own; to be kept, and brought along whenever it is asked again.
@@ -75,6 +96,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     canary_percent: float
     baseline: str = ""
     located: str = ""
+    owners: tuple[ObjectName, ...] = ()
     pods: PodsByArm | None = None
     elsewhere: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
@@ -170,7 +192,7 @@ class PlannedObject(msgspec.Struct, frozen=True, kw_only=True):
 class PatchedObject(msgspec.Struct, frozen=True, kw_only=True):
     """What became of taking the traffic back in one object: its changes are written, or there is a failure. Seconds since 1970.
 
-    ``undo`` is what it takes to put it back, where the router can do that. ``owner`` applies the object by itself, for a person.
+    ``undo`` is what it takes to put it back, where the router can do that. ``applier`` is what of Git's may write over it.
     """
 
     object: ObjectName
@@ -179,7 +201,7 @@ class PatchedObject(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[RouteChange, ...] = ()
     failure: VerdictdError | None = None
     undo: Undo | None = None
-    owner: str = ""
+    applier: Applier | None = None
 
     def __str__(self) -> str:
         """``shop/web http #0: weight 10 of v2 -> v1``."""

@@ -18,7 +18,7 @@ from daemon.delivery.claimed import Metadata, foremost, in_namespace, names_any,
 from daemon.delivery.ownerkind import OwnerKind, Owning
 from daemon.discovery.owned import Owned
 from daemon.errors import NotFound, Refused, VerdictdError
-from daemon.kube.resources import Json, Resource
+from daemon.kube.resources import ROLLOUTS, Json, Resource
 from daemon.kube.rights import Right
 from daemon.model import Release
 from daemon.placement import ObjectName
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
 
 NAME: Final = "Argo Rollouts"
-ROLLOUTS = Resource(group="argoproj.io", version="v1alpha1", plural="rollouts", kind="Rollout", optional=True)
 ROLLOUTS_STATUS = replace(ROLLOUTS, subresource="status")
 # Which host the subsets of a Rollout are of: Istio's, and named here since owners know no mesh.
 DESTINATION_RULES = Resource(

@@ -42,7 +42,7 @@ class OwnerKind:
         name: unique, for people.
         owner: makes one for a cluster.
         rights: on the API server, to ask and to tell it.
-        owning: how discovery reads its objects; null: they do not say which arms there are.
+        owning: how discovery reads its objects, on which a verdict is told too; null: they do not say which arms there are.
     """
 
     name: str

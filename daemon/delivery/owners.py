@@ -11,6 +11,7 @@ from daemon.delivery.argorollouts import ARGO_ROLLOUTS
 from daemon.delivery.flagger import FLAGGER
 from daemon.delivery.ownerkind import OwnerKind
 from daemon.errors import Defect
+from daemon.kube.resources import Resource
 from daemon.packages import Rows, defects_of, with_installed
 from daemon.ports.routing import Owner
 
@@ -26,6 +27,11 @@ BUILT_IN: tuple[OwnerKind, ...] = (ARGO_ROLLOUTS, FLAGGER)
 def kinds() -> Rows[OwnerKind]:
     """Every kind by its name. Raises ``ConfigError`` when a package that is installed gives no usable one."""
     return with_installed(BUILT_IN, group=GROUP, row=OwnerKind, what="an owner of the kind")
+
+
+def objects() -> tuple[Resource, ...]:
+    """The kinds of objects by which routes are owned. Raises as ``kinds``."""
+    return tuple(kind.owning.resource for kind in kinds().values() if kind.owning is not None)
 
 
 def owners_in(kube: "KubeClient") -> tuple[Owner, ...]:

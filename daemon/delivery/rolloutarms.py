@@ -8,11 +8,10 @@ from typing import Final
 
 import msgspec
 
-from daemon.delivery.argorollouts import ROLLOUTS
 from daemon.delivery.claimed import Metadata
 from daemon.discovery.forms import read
 from daemon.discovery.owned import Owned, OwnedArm, OwnerState
-from daemon.kube.resources import Json
+from daemon.kube.resources import ROLLOUTS, Json
 from daemon.placement import ObjectName
 
 HASH_LABEL: Final = "rollouts-pod-template-hash"

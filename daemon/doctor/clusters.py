@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from config.settings import Mesh
-from daemon.delivery import owners
+from daemon.delivery import gittools, owners
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.errors import Forbidden, VerdictdError
 from daemon.kube import asking
@@ -75,6 +75,7 @@ async def examine(
             for right in kind_of(mesh).rights
         ]
         rights += [right for kind in owners.kinds().values() for right in kind.rights]
+        rights += [right for kind in gittools.BUILT_IN for right in kind.rights]
         found = [*await _served(kube, meshes), *await _rights(kube, where=where, rights=rights, namespaces=namespaces)]
     except Forbidden as error:
         fix = f"set {where}.kubeconfig and context (or auth) to credentials that this API server takes"

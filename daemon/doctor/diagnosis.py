@@ -55,6 +55,7 @@ class Code(StrEnum):
     LATE_SAMPLES = "late-samples"
     PODS_TWICE = "pods-twice"
     ARMS_BY_NAME = "arms-by-name"
+    GIT_PUTS_BACK = "git-puts-back"
     NO_REQUESTS = "no-requests"
     NO_LATENCY = "no-latency"
     BLUNT_BUCKETS = "blunt-buckets"
@@ -77,6 +78,7 @@ class Code(StrEnum):
     PERMISSIONS = "permissions"
     MESH = "mesh"
     ROUTE = "route"
+    GIT_LEAVES_ALONE = "git-leaves-alone"
     OBSERVED_ONLY = "observed-only"
     BROKER = "broker"
 

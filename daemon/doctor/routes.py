@@ -10,6 +10,7 @@ from config.policy import Policy
 from config.settings import Mesh, Settings
 from daemon import names
 from daemon.armpods import PodsByArm
+from daemon.doctor import gitowned
 from daemon.doctor.diagnosis import Code, Diagnosis
 from daemon.engine import fanout, strategies
 from daemon.engine.dependencies import MeshCluster, clusters_of
@@ -83,6 +84,7 @@ async def examine(case: Case, clusters: Mapping[str, MeshCluster], *, seconds: f
                 found = [_observed_only(case, reason, more=(placement.baseline,))]
             else:
                 found = [_route(case, placement), *await _baseline(case, home, placement)]
+                found += await gitowned.examine(placement.routes, clusters, where=case.name, seconds=fanout.OWNER_SECONDS)
     except TimeoutError:
         return Placed(diagnoses=[_unknown(case, TimedOut(f"the routes could not be read within {seconds:g} s"))])
     except (NotFound, InvalidInput) as error:

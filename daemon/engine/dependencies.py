@@ -10,7 +10,7 @@ from daemon.errors import InvalidInput
 from daemon.model import Strategy
 from daemon.ports.durable import SessionStore, Store, VerdictLog, VerdictSink
 from daemon.ports.events import CommandSource, EventSource
-from daemon.ports.routing import Owner, RouteFollower, TrafficRouter
+from daemon.ports.routing import GitTools, Owner, RouteFollower, TrafficRouter
 from daemon.ports.service import Meter
 from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder
@@ -20,11 +20,13 @@ from daemon.recorder import Recorder
 class MeshCluster:
     """A mesh in one cluster: how to change its traffic, who may own the routes there, and who says weights without delay.
 
-    ``pods`` knows arms that no route tells apart, and takes nothing back; null: nobody there does.
+    ``git`` says where what Git's tools apply comes from. ``pods`` knows arms that no route tells apart, and takes nothing back.
+    Null: nobody there does.
     """
 
     router: TrafficRouter
     owners: tuple[Owner, ...] = ()
+    git: GitTools | None = None
     follower: RouteFollower | None = None
     pods: TrafficRouter | None = None
 

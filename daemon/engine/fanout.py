@@ -15,6 +15,7 @@ import msgspec
 
 from daemon.engine.containedrouter import ContainedRouter
 from daemon.engine.dependencies import MeshCluster
+from daemon.engine.gitsources import from_where, sources
 from daemon.engine.guarding import Guarding, Held
 from daemon.engine.handover import claimed
 from daemon.engine.reasserting import GUARD_ENDED, Undone
@@ -22,7 +23,7 @@ from daemon.engine.reverting import NOTHING_TO_TAKE_BACK, Reverting, RevertOutco
 from daemon.engine.takenback import UndoLog
 from daemon.errors import NotFound, TimedOut, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.placement import Placement
+from daemon.placement import Placement, RouteReference
 from daemon.ports.routing import Claim
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ async def locate(clusters: Clusters, release: Release) -> Placement:
         canary_percent=first.canary_percent,
         baseline="; ".join(f"{name}: {one.baseline if isinstance(one, Placement) else one}" for name, one in found.items()),
         located=msgspec.json.encode(_ByCluster(words={name: one.located for name, one in placed.items()})).decode(),
+        owners=first.owners,
         pods=first.pods,
         elsewhere=tuple(f"{name}: {said}" for name, one in placed.items() for said in one.elsewhere),
         unread=tuple(f"{name}: {said}" for name, one in placed.items() for said in one.unread),
@@ -160,7 +162,7 @@ class FanOut:
     async def _one(self, name: str, clusters: Clusters, release: Release, *, located: str) -> RevertOutcome:
         """In a further cluster there need not be anything of the release: where nothing is routed to it, all is done."""
         one = clusters[name]
-        outcome = await self.reverting.run(one.router, release, located=located, owners=one.owners)
+        outcome = await self.reverting.run(one.router, release, located=located, owners=one.owners, git=one.git)
         if name == next(iter(clusters)) or outcome.action is Action.REVERT:
             return outcome
         try:
@@ -192,16 +194,27 @@ async def _located(cluster: MeshCluster, release: Release, *, seconds: float | N
         return TimedOut(f"what is routed to the canary was not known within {seconds or 0.0:g} s")
     except VerdictdError as error:
         return error
-    claims = await claimed(cluster.owners, release, seconds=OWNER_SECONDS)
+    async with asyncio.TaskGroup() as group:
+        appliers = (route.applier for route in placement.routes if route.applier is not None and not route.applier.left_alone)
+        reading = group.create_task(sources(cluster.git, appliers, seconds=OWNER_SECONDS))
+        claims = await claimed(cluster.owners, release, seconds=OWNER_SECONDS)
+    git = reading.result()
     told = {name: claim.object for name, claim in claims.items() if isinstance(claim, Claim)}
     owners = [f"{name} ({of})" for name, of in told.items()]
     known = {"", *(f"{of.kind} {of.name}" for of in told.values())}  # by the route's own word
-    unknown = tuple(claim for claim in claims.values() if isinstance(claim, str))
+    unknown = [claim for claim in claims.values() if isinstance(claim, str)]
+    unknown += [f"the source of {one} ({said})" for one, said in git.items() if isinstance(said, str)]
+
+    def owned(route: RouteReference) -> RouteReference:
+        by = ", ".join([*owners, *({route.owner} - known)])
+        if route.applier is not None:
+            by = by.replace(str(route.applier), from_where(route.applier, git))
+        return msgspec.structs.replace(route, owner=by)
+
     return msgspec.structs.replace(
         placement,
-        routes=tuple(
-            msgspec.structs.replace(route, owner=", ".join([*owners, *({route.owner} - known)])) for route in placement.routes
-        ),
+        routes=tuple(map(owned, placement.routes)),
+        owners=tuple(told.values()),
         unread=(*placement.unread, *unknown),
     )
 

@@ -119,9 +119,10 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
 
 
 def _objects(placement: Placement) -> tuple[ObjectName, ...]:
-    """Those of the first cluster, which is where it is judged."""
+    """On which the verdict is told: the routes of the first cluster, which is where it is judged, and who owns them there."""
     home = placement.routes[0].cluster if placement.routes else ""
-    return tuple(dict.fromkeys(one.object for one in placement.routes if one.cluster == home))[:_MOST_OBJECTS]
+    routes = [one.object for one in placement.routes if one.cluster == home]
+    return tuple(dict.fromkeys([*placement.owners, *routes]))[:_MOST_OBJECTS]
 
 
 def _workload(placement: Placement) -> str:

@@ -15,12 +15,13 @@ from typing import Final
 
 from config.settings import Limits
 from daemon.aio.clock import Clock
+from daemon.engine.gitsources import Sources, must_change, sources
 from daemon.engine.handover import Claims, HandedOver, Try, claimed, hand_over, reaction_seconds
 from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_for
 from daemon.errors import Blocked, Forbidden, VerdictdError
 from daemon.model import Action, Release, TimedStep
-from daemon.placement import PatchReceipt
-from daemon.ports.routing import Owner, TrafficRouter
+from daemon.placement import Applier, PatchReceipt
+from daemon.ports.routing import GitTools, Owner, TrafficRouter
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +76,15 @@ class Reverting:
     owner_told_seconds: float = 5.0
 
     async def run(
-        self, router: TrafficRouter, release: Release, *, located: str = "", owners: Sequence[Owner] = ()
+        self,
+        router: TrafficRouter,
+        release: Release,
+        *,
+        located: str = "",
+        owners: Sequence[Owner] = (),
+        git: GitTools | None = None,
     ) -> RevertOutcome:
-        """Take all traffic back to the baseline and watch it leave the canary.
+        """Take all traffic back to the baseline and watch it leave the canary; meanwhile read what in Git must change.
 
         Never raises a ``VerdictdError``: whatever the mesh answers becomes the outcome. Cancellation passes through.
         """
@@ -96,8 +103,11 @@ class Reverting:
         if patched.error is not None:
             return _not_taken_back(patched, steps)
         assert patched.receipt is not None  # there would be an error
-        action, seen, reason = await self._confirm(router, release, patched.receipt, located=located)
-        remarks = (*patched.receipt.remarks, *self._applied(patched.receipt))
+        async with asyncio.TaskGroup() as group:
+            appliers = (part.applier for part in patched.receipt.parts)
+            read = group.create_task(sources(git, appliers, seconds=self.owner_seconds))
+            action, seen, reason = await self._confirm(router, release, patched.receipt, located=located)
+        remarks = (*patched.receipt.remarks, *self._applied(patched.receipt, read.result()))
         told = "; ".join([asked.detail, *owned.said, str(patched.receipt), reason, *remarks])
         return RevertOutcome(
             action=action,
@@ -112,19 +122,18 @@ class Reverting:
     def _tries(self) -> Tries:
         return Tries(clock=self.clock, limits=self.limits, random=self.random)
 
-    def _applied(self, receipt: PatchReceipt) -> tuple[str, ...]:
+    def _applied(self, receipt: PatchReceipt, found: Sources) -> tuple[str, ...]:
         """Whose objects come back as they were when they are applied again: what must change for that not to be so."""
         for_seconds = f"until then the traffic is taken back again, for {self.limits.guard_seconds:g} s and no longer"
-        by_owner: dict[str, list[str]] = {}
+        by_applier: dict[Applier, list[str]] = {}
         for part in receipt.parts:
-            if part.owner and part.failure is None:
-                by_owner.setdefault(part.owner, []).append(str(part.object))
-        those = ((", ".join(them), owner) for owner, them in by_owner.items())
-        return tuple(f"{them}: applied by {owner}, whose source must change; {for_seconds}" for them, owner in those)
+            if part.applier is not None and part.failure is None:
+                by_applier.setdefault(part.applier, []).append(str(part.object))
+        return tuple(f"{', '.join(them)}: {must_change(one, found)}; {for_seconds}" for one, them in by_applier.items())
 
     def reaction_seconds(self, claims: Claims, receipt: PatchReceipt | None = None) -> float:
         """How long to look whether these owners undo a revert: as the settings say, else as they take; 0: there are none."""
-        applied = receipt is not None and any(part.owner for part in receipt.parts)
+        applied = receipt is not None and any(part.applier for part in receipt.parts)
         slowest = max(reaction_seconds(claims), _APPLIED_SECONDS if applied else 0.0)
         wanted = self.limits.owner_reaction_seconds
         return slowest if wanted is None or not slowest else wanted

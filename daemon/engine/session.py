@@ -85,7 +85,8 @@ class Session:
         cadence: how far apart and how late its samples are, as far as that is known.
         evidence_from: the watch's seconds from which its evidence counts: more than 0 where what came before was lost, or was
             gathered under another policy.
-        routes: the objects, in the cluster where it is judged, whose routes named the canary when it was located; the first 50.
+        routes: the objects, in the cluster where it is judged, that owned the routes when it was located, and those whose routes
+            named the canary; the first 50.
         workload: the name of the canary's workload, as its mesh and its pods say it; empty where they do not.
         undos: what it takes to put the traffic back where the revert took it from.
         intents: the same of what patches were about to change, of which it is not known whether they did.

@@ -1,28 +1,38 @@
 """Who applies an object of the API server by itself, as the object tells, and who wrote it last. Pure.
 
 Git's tools mark what they apply: Argo CD by a tracking id, Flux by labels. A mark that is about another object, as one that was
-copied with the rest, counts for nothing; nor does one that its tool is told to leave alone.
+copied with the rest, counts for nothing.
 """
 
 from typing import Final
 
 from daemon.kube.resources import Json, metadata_of
+from daemon.placement import Applier, ObjectName
 
 US: Final = "verdictd"
+ARGO_CD: Final = "Argo CD"
+FLUX: Final = "Flux"
 
 _ARGO_ID: Final = "argocd.argoproj.io/tracking-id"
 _ARGO_LABELS: Final = ("argocd.argoproj.io/instance", "app.kubernetes.io/instance")
 _FLUX: Final = {"kustomize.toolkit.fluxcd.io": "Kustomization", "helm.toolkit.fluxcd.io": "HelmRelease"}
 _LEFT_ALONE: Final = {
     "kustomize.toolkit.fluxcd.io/reconcile": {"disabled"},
-    "kustomize.toolkit.fluxcd.io/ssa": {"Ignore", "IfNotPresent"},
+    "kustomize.toolkit.fluxcd.io/ssa": {"ignore", "ifnotpresent"},
     "helm.toolkit.fluxcd.io/driftDetection": {"disabled"},
 }
+"""Labels or annotations, and their values, whose case Flux does not look at."""
 
 
-def applied_by(item: Json) -> str:
-    """What of Git's applies it: ``Argo CD (Application shop)``, ``Flux (Kustomization flux-system/shop)``; empty: nothing known."""
+def applied_by(item: Json) -> Applier | None:
+    """What of Git's applies it; null: nothing known."""
     return _argo(item) or _flux(item)
+
+
+def put_back_by(item: Json) -> Applier | None:
+    """The same, where it is not told to leave the object as it is: what others write is undone."""
+    applier = applied_by(item)
+    return applier if applier is not None and not applier.left_alone else None
 
 
 def controlled_by(item: Json) -> str:
@@ -50,25 +60,28 @@ def wrote_last(item: Json) -> bool:
     return bool(ours) and max(ours) >= max(others, default="")
 
 
-def _argo(item: Json) -> str:
+def _argo(item: Json) -> Applier | None:
     metadata = metadata_of(item)
     name, _, about = str(_of(item, "annotations").get(_ARGO_ID, "")).partition(":")
-    if name and about.endswith(f"/{item.get('kind')}:{metadata.get('namespace')}/{metadata.get('name')}"):
-        return f"Argo CD (Application {name})"
-    own, shared = (_of(item, "labels").get(label) for label in _ARGO_LABELS)
-    applies = any(str(one.get("manager", "")).startswith("argocd") for one in _managed(item))
-    if own or (shared and applies):  # the second label is many tools'
-        return f"Argo CD (Application {own or shared})"
-    return ""
+    if not (name and about.endswith(f"/{item.get('kind')}:{metadata.get('namespace')}/{metadata.get('name')}")):
+        own, shared = (_of(item, "labels").get(label) for label in _ARGO_LABELS)
+        applies = any(str(one.get("manager", "")).startswith("argocd") for one in _managed(item))
+        name = str(own or (shared if applies else "") or "")  # the second label is many tools'
+    # One that is not in Argo CD's own namespace is known by both names.
+    namespace, _, name = name.rpartition("_")
+    return Applier(tool=ARGO_CD, object=ObjectName(kind="Application", namespace=namespace, name=name)) if name else None
 
 
-def _flux(item: Json) -> str:
-    annotations, labels = _of(item, "annotations"), _of(item, "labels")
+def _flux(item: Json) -> Applier | None:
+    labels = _of(item, "labels")
+    marks = {**labels, **_of(item, "annotations")}
     for group, kind in _FLUX.items():
-        left_alone = any(annotations.get(key) in words for key, words in _LEFT_ALONE.items() if key.startswith(group))
-        if (name := labels.get(f"{group}/name")) and not left_alone:
-            return f"Flux ({kind} {labels.get(f'{group}/namespace', '')}/{name})"
-    return ""
+        if name := labels.get(f"{group}/name"):
+            told = (key for key, words in _LEFT_ALONE.items() if key.startswith(group) and str(marks.get(key)).lower() in words)
+            left_alone = next((f"{key}: {marks[key]}" for key in told), "")
+            named = ObjectName(kind=kind, namespace=str(labels.get(f"{group}/namespace", "")), name=str(name))
+            return Applier(tool=FLUX, object=named, left_alone=left_alone)
+    return None
 
 
 def _of(item: Json, what: str) -> Json:

@@ -60,8 +60,8 @@ class KubeClient:
         with _with_rule("get", resource, namespace=namespace):
             return await self._call("GET", served.path(namespace=namespace, name=name))
 
-    async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "") -> Listing:
-        """All objects, page by page.
+    async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "", fields: str = "") -> Listing:
+        """All objects that these selectors fit, page by page.
 
         Raises:
             Expired: the list grew old between two pages.
@@ -70,17 +70,18 @@ class KubeClient:
         served = await self._versions.of(resource)
         try:
             with _with_rule("list", resource, namespace=namespace):
-                return await self._pages(served.path(namespace=namespace), labels=labels)
+                return await self._pages(served.path(namespace=namespace), labels=labels, fields=fields)
         except NotFound:
             if not self._versions.forget(resource):
                 raise
         # Another version may be served since.
         served = await self._versions.of(resource)
-        return await self._pages(served.path(namespace=namespace), labels=labels)
+        return await self._pages(served.path(namespace=namespace), labels=labels, fields=fields)
 
-    async def _pages(self, path: str, *, labels: str) -> Listing:
+    async def _pages(self, path: str, *, labels: str, fields: str) -> Listing:
         items: list[Json] = []
-        query = [("limit", str(_PAGE)), *([("labelSelector", labels)] if labels else [])]
+        selectors = [(name, text) for name, text in (("labelSelector", labels), ("fieldSelector", fields)) if text]
+        query = [("limit", str(_PAGE)), *selectors]
         more, seen = "", set[str]()
         while len(seen) < _MOST_PAGES:
             page = await self._call("GET", path, query=[*query, *([("continue", more)] if more else [])])

@@ -62,6 +62,8 @@ class Resource:
 SERVICES = Resource(group="", version="v1", plural="services", kind="Service")
 PODS = Resource(group="", version="v1", plural="pods", kind="Pod")
 EVENTS = Resource(group="events.k8s.io", version="v1", plural="events", kind="Event")
+ROLLOUTS = Resource(group="argoproj.io", version="v1alpha1", plural="rollouts", kind="Rollout", optional=True)
+"""Of Argo Rollouts, in a Deployment's stead."""
 WORKLOADS = (
     Resource(group="apps", version="v1", plural="deployments", kind="Deployment"),
     Resource(group="apps", version="v1", plural="statefulsets", kind="StatefulSet"),

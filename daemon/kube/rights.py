@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.kube.resources import EVENTS, PODS, WORKLOADS, Resource
+from daemon.kube.resources import EVENTS, PODS, ROLLOUTS, WORKLOADS, Resource
 
 Verb = Literal["get", "list", "watch", "patch", "create"]
 Scope = Literal["everywhere", "watched", "enforced"]
@@ -61,7 +61,7 @@ TELLING = (
     ),
     Right(
         verbs=("get",),
-        resources=WORKLOADS,
+        resources=(*WORKLOADS, ROLLOUTS),
         scopes=("watched",),
         purpose="know the canary's workload, on which the verdict is told by an Event",
         without="the verdict is told by no Event on the canary's workload",

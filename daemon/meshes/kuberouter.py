@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from daemon.errors import Conflict, InvalidInput, NotFound, PermanentError, Refused, Unavailable, VerdictdError, first_to_retry
-from daemon.kube.applying import applied_by
+from daemon.kube.applying import put_back_by
 from daemon.kube.client import KubeClient
 from daemon.kube.forms import require_all
 from daemon.kube.resources import Json
@@ -268,8 +268,8 @@ class KubeRouter(Generic[A]):
                 through = plan.through or resource
                 after = await self._kube.patch(through, namespace=namespace, name=name, operations=plan.operations)
                 acknowledged_at, undo = time.time(), undo_of(item, after, of=said, resource=key_of(through))
-                owner = applied_by(item)
-                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=acknowledged_at, undo=undo, owner=owner)
+                applier = put_back_by(item)
+                return part(changes=plan.changes, sent_at=sent_at, acknowledged_at=acknowledged_at, undo=undo, applier=applier)
             except VerdictdError as error:
                 if not isinstance(error, Conflict) or conflicts == _CONFLICTS:
                     return part(failure=error, sent_at=sent_at, acknowledged_at=time.time())

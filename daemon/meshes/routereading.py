@@ -58,8 +58,9 @@ class Route(Generic[A]):
         found = self.kind.references(self.item, arms=arms)
         if not found:
             return ()
-        owner, by = applying.applied_by(self.item) or applying.controlled_by(self.item), applying.written(self.item)
-        return tuple(msgspec.structs.replace(one, owner=owner, written=by) for one in found)
+        applier, by = applying.applied_by(self.item), applying.written(self.item)
+        owner = applying.controlled_by(self.item) if applier is None or applier.left_alone else str(applier)
+        return tuple(msgspec.structs.replace(one, owner=owner, applier=applier, written=by) for one in found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

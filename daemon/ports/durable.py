@@ -94,7 +94,7 @@ class PlacedSink(VerdictSink, Protocol):
 
         Args:
             release, verdict: as there.
-            routes: the objects whose routes named the canary, in the cluster where it was judged.
+            routes: the objects whose routes named the canary, and that owned those, in the cluster where it was judged.
             workload: the canary's, by name; empty where it is not known.
         """
         ...

@@ -1,16 +1,17 @@
-"""What changes traffic: a mesh's routes, and the controllers that may own them.
+"""What changes traffic: a mesh's routes, and the controllers that may own them; and Git, of which it is asked what it applies.
 
-A revert goes through these two and nothing else. Each call can be made again: what was done stays done, and only what is left
+A revert goes through the first two and nothing else. Each call can be made again: what was done stays done, and only what is left
 is tried. An owner is told before the router patches, since it would put back what it does not know of.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from daemon.model import Release
-from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, PlannedObject, Undo
+from daemon.placement import Applier, ObjectName, PatchedObject, PatchReceipt, Placement, PlannedObject, Undo
 
 
 class TrafficRouter(Protocol):
@@ -128,5 +129,68 @@ class Owner(Protocol):
         """Have it give the canary up, in its own terms; returns when that is acknowledged, with what it was told.
 
         Doing it twice is doing it once.
+        """
+        ...
+
+
+class Spared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool of Git's is told to leave as it is in the cluster.
+
+    Attributes:
+        kind, namespace, name: regular expressions, of which an object must match all.
+        paths: in such an object, in the tool's own words.
+    """
+
+    paths: tuple[str, ...]
+    kind: str = ".*"
+    namespace: str = ".*"
+    name: str = ".*"
+
+    def is_in(self, one: ObjectName) -> bool:
+        """Whether it is about this object; an expression that is none is about nothing."""
+        try:
+            pairs = ((self.kind, one.kind), (self.namespace, one.namespace), (self.name, one.name))
+            return all(re.fullmatch(wanted, said) for wanted, said in pairs)
+        except re.error:
+            return False
+
+
+class GitSource(msgspec.Struct, frozen=True, kw_only=True):
+    """Where what a tool of Git's applies comes from, in the words of its own object.
+
+    Attributes:
+        of: ``GitRepository flux-system/apps, ./shop``.
+        revision: the one that is applied, as the tool writes it; empty: none is.
+        applied_again: when the tool undoes what others write: ``it is applied again at each reconciliation, every 10m``.
+        declared: where the tool's own object comes from, when that is applied too; else empty.
+        spares: what it is told to leave alone.
+        unspared: why it writes over that all the same; empty: it does not.
+    """
+
+    of: str
+    revision: str
+    applied_again: str
+    declared: str = ""
+    spares: tuple[Spared, ...] = ()
+    unspared: str = ""
+
+    def spared(self, one: ObjectName) -> tuple[str, ...]:
+        """The paths of an object that are left as they are."""
+        return tuple(path for spared in self.spares if spared.is_in(one) for path in spared.paths)
+
+    def __str__(self) -> str:
+        """``GitRepository flux-system/apps, ./shop, at revision main@sha1:4f2a``."""
+        at = f"at revision {self.revision}" if self.revision else "of which no revision is applied"
+        return f"{self.of}, {at}" + (f"; {self.declared}" if self.declared else "")
+
+
+class GitTools(Protocol):
+    """The tools that apply in one cluster what is in Git: asked where that comes from, and told nothing."""
+
+    async def source(self, applier: Applier) -> GitSource:
+        """What must change for what it applies to change; a few reads, never a listing of the cluster.
+
+        Raises:
+            VerdictdError: it is not known.
         """
         ...

@@ -1,4 +1,4 @@
-"""Verdicts as Events of Kubernetes: on the canary's workload and on its routes, where ``kubectl describe`` shows them.
+"""Verdicts as Events of Kubernetes: on the canary's workload, on its routes and on their owners, where ``kubectl describe`` shows.
 
 They are an aside. What cannot be written holds up nothing and is logged once, until it works again. An Event's name comes from the
 release and the object, so that a verdict that is told twice is one Event.
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from daemon import names
 from daemon.errors import Conflict, Forbidden, InvalidInput, NotFound, VerdictdError
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import EVENTS, WORKLOADS, Json, Resource
+from daemon.kube.resources import EVENTS, ROLLOUTS, WORKLOADS, Json, Resource
 from daemon.model import Outcome, Release, Verdict
 from daemon.placement import ObjectName
 from daemon.standing import Standing
@@ -26,7 +26,7 @@ _CUT = "..."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The cluster where a mesh's releases are judged: its client, and the kinds of its routes."""
+    """The cluster where a mesh's releases are judged: its client, and the kinds of its routes and of their owners."""
 
     kube: KubeClient
     routes: tuple[Resource, ...]
@@ -99,7 +99,7 @@ def _objects(
     """What the verdict is told on, each with the kinds that it may be of."""
     found = [(tuple(one for one in place.routes if one.kind == route.kind), route) for route in routes]
     if workload:
-        found.append((WORKLOADS, ObjectName(kind="workload", name=workload, namespace=release.namespace)))
+        found.append(((*WORKLOADS, ROLLOUTS), ObjectName(kind="workload", name=workload, namespace=release.namespace)))
     return found
 
 

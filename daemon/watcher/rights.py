@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from daemon.delivery.argorollouts import ROLLOUTS
 from daemon.delivery.flagger import CANARIES
-from daemon.kube.resources import REPLICA_SETS, SERVICES, WORKLOADS
+from daemon.kube.resources import REPLICA_SETS, ROLLOUTS, SERVICES, WORKLOADS
 from daemon.kube.rights import Right
 
 RIGHTS: Final = (

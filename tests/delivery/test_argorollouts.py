@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from daemon.delivery.argorollouts import DESTINATION_RULES, ROLLOUTS, ArgoRollouts
+from daemon.delivery.argorollouts import DESTINATION_RULES, ArgoRollouts
 from daemon.errors import Conflict, Forbidden, Refused
+from daemon.kube.resources import ROLLOUTS
 from daemon.model import ArmSpec, Release
 from daemon.placement import ObjectName
 from daemon.ports.routing import Claim

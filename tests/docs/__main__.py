@@ -3,13 +3,24 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from daemon import connectors
-from daemon.delivery import owners
+from daemon.connectors import Connector
+from daemon.delivery import gittools, owners
+from daemon.delivery.gittoolkind import GitToolKind
+from daemon.delivery.ownerkind import OwnerKind
+from daemon.meshes.kind import MeshKind
 from daemon.meshes.registry import BUILT_IN
 from tests.docs import api, commands, dashboards, lines, links, meshes, metrics, modules, paths, rbac, reference
 
 ROOT = Path(__file__).resolve().parents[2]
+_WITH_RIGHTS: Sequence[MeshKind | OwnerKind | GitToolKind | Connector[Any]] = (
+    *BUILT_IN,
+    *owners.BUILT_IN,
+    *gittools.BUILT_IN,
+    *connectors.SOURCES,
+)
 FIGURES = frozenset({"docs/calibration.md"})
 """Written by what measures for hours; its lines are as long as they are."""
 
@@ -44,10 +55,8 @@ def made(root: Path) -> dict[str, str]:
         metrics.PAGE: metrics.page(),
         **dashboards.made(),
         meshes.PAGE: meshes.page(BUILT_IN),
-        meshes.RIGHTS_PAGE: meshes.with_rights(
-            about.read_text(encoding="utf-8") if about.exists() else "", [*BUILT_IN, *owners.BUILT_IN, *connectors.SOURCES]
-        ),
-        rbac.FILE: rbac.manifest([*BUILT_IN, *owners.BUILT_IN, *connectors.SOURCES]),
+        meshes.RIGHTS_PAGE: meshes.with_rights(about.read_text(encoding="utf-8") if about.exists() else "", _WITH_RIGHTS),
+        rbac.FILE: rbac.manifest(_WITH_RIGHTS),
         modules.PAGE: modules.page(root),
     }
 

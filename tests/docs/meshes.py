@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from daemon.connectors import Connector
+from daemon.delivery.gittoolkind import GitToolKind
 from daemon.delivery.ownerkind import OwnerKind
 from daemon.kube.rights import Right, Scope
 from daemon.meshes.kind import MeshKind
@@ -135,7 +136,7 @@ def rights(found: Iterable[Right]) -> str:
     return "| right | where | what for |\n|---|---|---|\n" + "\n".join(rows) + "\n"
 
 
-def with_rights(text: str, kinds: Iterable[MeshKind | OwnerKind | Connector[Any]]) -> str:
+def with_rights(text: str, kinds: Iterable[MeshKind | OwnerKind | GitToolKind | Connector[Any]]) -> str:
     """A page with its table of rights as it must be; the page marks where it is."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)

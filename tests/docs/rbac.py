@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from daemon.connectors import Connector
+from daemon.delivery.gittoolkind import GitToolKind
 from daemon.delivery.ownerkind import OwnerKind
 from daemon.kube.rights import Right, Scope
 from daemon.meshes.kind import MeshKind
@@ -53,7 +54,7 @@ subjects:
 """
 
 
-def manifest(kinds: Sequence[MeshKind | OwnerKind | Connector[Any]]) -> str:
+def manifest(kinds: Sequence[MeshKind | OwnerKind | GitToolKind | Connector[Any]]) -> str:
     """The account, its roles, and the one binding that is there from the start."""
     rights = [right for kind in kinds for right in kind.rights]
     roles = [_role(name, words, [one for one in rights if scope in one.scopes]) for name, scope, words in _ROLES]

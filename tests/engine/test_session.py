@@ -13,7 +13,7 @@ from daemon.engine import deciding, keptforms, lifecycle
 from daemon.engine.feed import view
 from daemon.engine.session import Session
 from daemon.model import Action, Command, Outcome, Reading, Signal, Stage, TimedStep
-from daemon.placement import Placement
+from daemon.placement import ObjectName, Placement
 from tests.hand.ports import route
 from tests.hand.samples import BOUNDS, POLICY, RELEASE, arm, gap, healthy
 
@@ -44,6 +44,14 @@ def ruling(outcome: str) -> Ruling:
         },
         Ruling,
     )
+
+
+def test_the_verdict_is_told_on_who_owns_the_routes_and_then_on_the_routes(locating: Session) -> None:
+    rollout = ObjectName(kind="Rollout", namespace="shop", name="web")
+    placement = Placement(routes=(route("a"), route("b")), canary_percent=10.0, owners=(rollout,))
+    located = lifecycle.located(locating, placement, now=101.0)
+    assert [one.name for one in located.routes] == ["web", "a", "b"]
+    assert located.routes[0] == rollout
 
 
 def test_the_watch_begins_when_the_routes_are_known(watching: Session) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from daemon.kube.applying import applied_by, controlled_by, written, wrote_last
+from daemon.kube.applying import applied_by, controlled_by, put_back_by, written, wrote_last
 
 ID = "argocd.argoproj.io/tracking-id"
 MINE = "networking.istio.io/VirtualService:shop/web"
@@ -20,7 +20,7 @@ def route(*managers: dict[str, str], **metadata: Any) -> dict[str, Any]:
     ("item", "who"),
     [
         (route(annotations={ID: f"shop-app:{MINE}"}), "Argo CD (Application shop-app)"),
-        (route(annotations={ID: f"team_shop:{MINE}"}), "Argo CD (Application team_shop)"),
+        (route(annotations={ID: f"team_shop:{MINE}"}), "Argo CD (Application team/shop)"),
         (route(labels={"argocd.argoproj.io/instance": "shop"}), "Argo CD (Application shop)"),
         (route({"manager": "argocd-controller"}, labels={"app.kubernetes.io/instance": "shop"}), "Argo CD (Application shop)"),
         (route(labels=KUSTOMIZE), "Flux (Kustomization flux-system/apps)"),
@@ -28,7 +28,8 @@ def route(*managers: dict[str, str], **metadata: Any) -> dict[str, Any]:
     ],
 )
 def test_what_git_applies_says_by_what(item: dict[str, Any], who: str) -> None:
-    assert applied_by(item) == who
+    assert str(applied_by(item)) == who
+    assert put_back_by(item) == applied_by(item)
 
 
 @pytest.mark.parametrize(
@@ -39,13 +40,41 @@ def test_what_git_applies_says_by_what(item: dict[str, Any], who: str) -> None:
         route(annotations={ID: "shop-app:networking.istio.io/VirtualService:other/web"}),
         route(annotations={ID: "shop-app:networking.istio.io/DestinationRule:shop/web"}),
         route({"manager": "helm"}, labels={"app.kubernetes.io/instance": "shop"}),
-        route(labels=KUSTOMIZE, annotations={"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}),
-        route(labels=KUSTOMIZE, annotations={"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}),
-        route(labels=HELM, annotations={"helm.toolkit.fluxcd.io/driftDetection": "disabled"}),
+        route(labels={"kustomize.toolkit.fluxcd.io/namespace": "flux-system"}),
     ],
 )
-def test_a_mark_that_is_about_another_object_or_is_to_be_left_alone_counts_for_nothing(item: dict[str, Any]) -> None:
-    assert applied_by(item) == ""
+def test_a_mark_that_is_about_another_object_counts_for_nothing(item: dict[str, Any]) -> None:
+    assert applied_by(item) is None
+    assert put_back_by(item) is None
+
+
+@pytest.mark.parametrize(
+    ("item", "mark"),
+    [
+        (
+            route(labels=KUSTOMIZE, annotations={"kustomize.toolkit.fluxcd.io/reconcile": "disabled"}),
+            "kustomize.toolkit.fluxcd.io/reconcile: disabled",
+        ),
+        (
+            route(labels=KUSTOMIZE, annotations={"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}),
+            "kustomize.toolkit.fluxcd.io/ssa: IfNotPresent",
+        ),
+        (route(labels={**KUSTOMIZE, "kustomize.toolkit.fluxcd.io/ssa": "ignore"}), "kustomize.toolkit.fluxcd.io/ssa: ignore"),
+        (
+            route(labels=HELM, annotations={"helm.toolkit.fluxcd.io/driftDetection": "disabled"}),
+            "helm.toolkit.fluxcd.io/driftDetection: disabled",
+        ),
+    ],
+)
+def test_what_git_applies_and_is_told_to_leave_alone_puts_nothing_back(item: dict[str, Any], mark: str) -> None:
+    applier = applied_by(item)
+    assert applier is not None
+    assert applier.left_alone == mark
+    assert put_back_by(item) is None
+
+
+def test_a_mark_for_one_of_fluxs_tools_is_none_for_the_other() -> None:
+    assert put_back_by(route(labels=HELM, annotations={"kustomize.toolkit.fluxcd.io/ssa": "Ignore"})) is not None
 
 
 def test_an_object_that_a_controller_made_says_for_what() -> None:

@@ -18,10 +18,9 @@ from typing import Any
 import aiohttp
 
 from daemon.aio.tasks import background
-from daemon.delivery.argorollouts import ROLLOUTS
 from daemon.delivery.flagger import CANARIES
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import ENDPOINT_SLICES, SERVICES, Resource
+from daemon.kube.resources import ENDPOINT_SLICES, ROLLOUTS, SERVICES, Resource
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.model import ArmSpec, Release
 from tests.servers.kube_apiserver import KubeApiServer

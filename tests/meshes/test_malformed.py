@@ -17,11 +17,11 @@ from config.settings import Kubernetes
 from daemon.aio.httpclient import HttpClient, WholeAnswer
 from daemon.aio.tasks import background
 from daemon.delivery.argorollouts import DESTINATION_RULES as RULES_OF_ROLLOUTS
-from daemon.delivery.argorollouts import ROLLOUTS, ArgoRollouts
+from daemon.delivery.argorollouts import ArgoRollouts
 from daemon.delivery.flagger import CANARIES, Flagger
 from daemon.errors import Blocked, NotFound, Refused, VerdictdError
 from daemon.kube.client import KubeClient, Listing
-from daemon.kube.resources import Resource, metadata_of
+from daemon.kube.resources import ROLLOUTS, Resource, metadata_of
 from daemon.meshes.consul.mesh import ConsulMesh
 from daemon.meshes.consul.router import ConsulRouter
 from daemon.meshes.consulkubernetes.mesh import SERVICE_RESOLVERS, SERVICE_ROUTERS, SERVICE_SPLITTERS
@@ -63,7 +63,7 @@ class InMemory(KubeClient):
                 return one
         raise NotFound(name)
 
-    async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "") -> Listing:
+    async def list(self, resource: Resource, *, namespace: str | None = None, labels: str = "", fields: str = "") -> Listing:
         of = labels.partition("service-name=")[2]
         found = [one for kind, one in self.items if str(kind) == str(resource) and (not of or _labels(one).get(_OF) == of)]
         return Listing(items=tuple(found), resource_version="1")

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from daemon.errors import Forbidden, Unavailable
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import EVENTS, WORKLOADS, Resource
+from daemon.kube.resources import EVENTS, ROLLOUTS, WORKLOADS, Resource
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.model import Outcome, Release
 from daemon.placement import ObjectName
@@ -85,11 +85,13 @@ async def test_the_verdict_is_told_on_its_routes_and_on_the_canarys_workload(api
     assert len({one["metadata"]["name"] for one in taken}) == 2
 
 
-async def test_a_workload_may_be_of_another_kind(api: Cluster, sink: KubernetesEvents) -> None:
-    put(api, STATEFUL_SETS, "db-v2", "shop", uid="u3")
+@pytest.mark.parametrize("kind", [STATEFUL_SETS, ROLLOUTS], ids=str)
+async def test_a_workload_may_be_of_another_kind(api: Cluster, sink: KubernetesEvents, kind: Resource) -> None:
+    put(api, kind, "db-v2", "shop", uid="u3")
     taken = takes(api, "edge", "shop")
     await tell(sink, workload="db-v2")
-    assert {one["regarding"]["kind"] for one in taken} == {"VirtualService", "StatefulSet"}
+    assert {one["regarding"]["kind"] for one in taken} == {"VirtualService", kind.kind}
+    assert {one["regarding"]["apiVersion"] for one in taken} == {"networking.istio.io/v1", f"{kind.group}/{kind.version}"}
 
 
 async def test_on_what_is_gone_nothing_is_told(api: Cluster, sink: KubernetesEvents) -> None:

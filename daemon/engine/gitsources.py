@@ -1,0 +1,58 @@
+"""What in Git must change for a revert to stay: asked beside the rest, within bounds, and in nobody's way."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+
+from daemon.errors import VerdictdError
+from daemon.placement import Applier
+from daemon.ports.routing import GitSource, GitTools
+
+log = logging.getLogger(__name__)
+
+Sources = Mapping[Applier, GitSource | str]
+"""By what of Git's applies something, where that comes from, or why it is not known."""
+
+
+async def sources(git: GitTools | None, appliers: Iterable[Applier | None], *, seconds: float) -> Sources:
+    """Where each of these, and of none nothing, applies from; side by side, for so long at most."""
+    wanted = dict.fromkeys(one for one in appliers if one is not None)
+    if git is None or not wanted:
+        return {}
+    async with asyncio.TaskGroup() as group:
+        tasks = {one: group.create_task(_source(git, one, seconds=seconds)) for one in wanted}
+    return {one: task.result() for one, task in tasks.items()}
+
+
+def from_where(applier: Applier, found: Sources) -> str:
+    """``Flux (Kustomization flux-system/apps, from GitRepository ...)``, or without the end of it where that is not known."""
+    source = found.get(applier)
+    if not isinstance(source, GitSource):
+        return str(applier)
+    return f"{applier.tool} ({applier.object.kind} {applier.object}, from {source})"
+
+
+def must_change(applier: Applier, found: Sources) -> str:
+    """Who applies it, and what must change for it not to be undone, in the words of a verdict."""
+    source = found.get(applier)
+    said = f"applied by {applier}, whose source must change"
+    match source:
+        case GitSource():
+            return f"{said}: {source}; {source.applied_again}"
+        case str():
+            return f"{said}, which is not known ({source})"
+        case None:
+            return said
+
+
+async def _source(git: GitTools, applier: Applier, *, seconds: float) -> GitSource | str:
+    try:
+        async with asyncio.timeout(seconds):
+            return await git.source(applier)
+    except TimeoutError:
+        return f"it did not answer within {seconds:g} s"
+    except VerdictdError as error:
+        return str(error)
+    except Exception as error:
+        log.exception("what Git's tool applies could not be read, through a defect of ours", extra={"applier": str(applier)})
+        return f"through a defect of verdictd: {type(error).__name__}"

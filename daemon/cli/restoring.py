@@ -21,7 +21,7 @@ from daemon.cli.stdio import words_only
 from daemon.engine import editing
 from daemon.engine.takenback import UNDO_NOT_KEPT
 from daemon.errors import Forbidden, NotFound, Refused
-from daemon.meshes.kubeundoing import keys_of
+from daemon.meshes.kubedocuments import keys_of
 from daemon.meshes.registry import written
 from daemon.model import Record, Release, Stage
 from daemon.placement import PatchedObject, PlannedObject, Undo

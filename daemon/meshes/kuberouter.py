@@ -22,8 +22,9 @@ from daemon.kube.applying import put_back_by
 from daemon.kube.client import KubeClient
 from daemon.kube.forms import require_all
 from daemon.kube.resources import Json
+from daemon.meshes.documentundoing import DocumentUndoing
+from daemon.meshes.kubedocuments import KubeDocuments, key_of
 from daemon.meshes.kuberoutes import Arms, Objects, Routes, decode
-from daemon.meshes.kubeundoing import KubeUndoing, key_of
 from daemon.meshes.references import Plan, identity, largest_percent, listed, with_traffic
 from daemon.meshes.routereading import Found, Key, Naming, Route, RouteReader, settled
 from daemon.meshes.undoing import applied, differences, undo_of
@@ -85,7 +86,7 @@ class KubeRouter(Generic[A]):
         self._arms = arms
         self._reader = RouteReader(kube, routes=routes, beside=beside)
         self._kinds = self._reader.kinds
-        self._undoing = KubeUndoing(kube, self._kinds)
+        self._undoing = DocumentUndoing(KubeDocuments(kube, self._kinds))
         self._known: dict[bytes, tuple[Key, ...]] = {}
         self._beyond: dict[bytes, Beyond] = {}
 

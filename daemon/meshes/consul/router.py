@@ -15,12 +15,13 @@ from daemon.meshes.consul import arms as naming
 from daemon.meshes.consul import backings, instances, routes
 from daemon.meshes.consul.api import ConsulApi, modify_index
 from daemon.meshes.consul.arms import Located
+from daemon.meshes.consul.documents import ConsulDocuments
 from daemon.meshes.consul.elsewhere import elsewhere
 from daemon.meshes.consul.entries import DEFAULT, KINDS, Entry, edited
 from daemon.meshes.consul.mesh import ConsulMesh
 from daemon.meshes.consul.reading import EntryReader, There
 from daemon.meshes.consul.routes import Arms, Rewrite
-from daemon.meshes.consul.undoing import ConsulUndoing
+from daemon.meshes.documentundoing import DocumentUndoing
 from daemon.meshes.kuberoutes import decode, encode
 from daemon.meshes.references import largest_percent, nearest, with_traffic
 from daemon.meshes.undoing import differences, undo_of
@@ -44,7 +45,7 @@ class ConsulRouter:
 
     def __init__(self, settings: ConsulMesh, *, setting: str) -> None:
         self._api = ConsulApi(settings, setting=setting)
-        self._undoing = ConsulUndoing(self._api)
+        self._undoing = DocumentUndoing(ConsulDocuments(self._api))
         self._reader = EntryReader(self._api)
         self._named = partial(naming.named, namespace=settings.namespace or DEFAULT, partition=settings.partition or DEFAULT)
         there = [f"{word} {name}" for word, name in (("namespace", settings.namespace), ("partition", settings.partition)) if name]

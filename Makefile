@@ -19,8 +19,9 @@ test: $(VENV)/.dev
 unit: $(VENV)/.dev
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not live and not mesh"
 
+# `make servers ALL=1`: those too that the catalog calls optional, whose builds take minutes each.
 servers: $(VENV)/.dev
-	$(BIN)/python -m tests.servers build
+	$(BIN)/python -m tests.servers build $(if $(ALL),--all)
 
 check: lint types
 	$(BIN)/lint-imports

@@ -14,13 +14,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     builder = commands.add_parser("build", help="build or install what is not there yet")
+    builder.add_argument("--all", action="store_true", help="the optional ones too")
     builder.add_argument("names", nargs="*", metavar="name", help="only these (default: all but the optional ones)")
     commands.add_parser("status", help="say what is there, and what is missing and why")
     arguments = parser.parse_args()
     if arguments.command == "status":
         return _status()
     try:
-        chosen = [server(name) for name in arguments.names] or list(USUAL)
+        chosen = [server(name) for name in arguments.names] or list(SERVERS if arguments.all else USUAL)
     except KeyError as error:
         parser.error(str(error.args[0]))
     outcomes = build.build_all(chosen)

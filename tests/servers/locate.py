@@ -26,11 +26,9 @@ def find(name: str) -> Path | Missing:
 
 def find_crds(name: str) -> Path | Missing:
     """The file of custom resource definitions of this name, which was kept when the server they belong to was built."""
-    for row in SERVERS:
-        if isinstance(row, GoServer | GoDefinitions) and any(crds.name == name for crds in row.crds):
-            kept = cache.crd_file(cache.entry(row), name)
-            return kept if kept.is_file() else _not_built(row)
-    raise KeyError(f"no server in the table brings definitions called {name!r}")
+    row = _bringing(name)
+    kept = cache.crd_file(cache.entry(row), name)
+    return kept if kept.is_file() else _not_built(row)
 
 
 def require(name: str) -> Path:
@@ -40,7 +38,15 @@ def require(name: str) -> Path:
 
 def require_crds(name: str) -> Path:
     """The file of custom resource definitions of this name, or the end of this test, as with `require`."""
-    return _or_end(f"{name} CRDs", find_crds(name))
+    return _or_end(f"{name} CRDs", find_crds(name), optional=_bringing(name) not in USUAL)
+
+
+def _bringing(crds: str) -> Kept:
+    """The row that has these definitions."""
+    for row in SERVERS:
+        if isinstance(row, GoServer | GoDefinitions) and any(one.name == crds for one in row.crds):
+            return row
+    raise KeyError(f"no server in the table brings definitions called {crds!r}")
 
 
 def _find(row: Server) -> Path | Missing:
@@ -65,7 +71,7 @@ def _built(row: GoServer) -> Path | Missing:
 
 
 def _not_built(row: Kept) -> Missing:
-    how = "" if row not in USUAL else "`make servers`, or "
+    how = "`make servers`, or " if row in USUAL else "`make servers ALL=1`, or "
     return Missing(f"not built: {how}python -m tests.servers build {row.name}")
 
 

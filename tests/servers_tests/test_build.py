@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers import __main__ as command
 from tests.servers import build, locate, steps, toolchain
-from tests.servers.catalog import SERVERS, GoServer, Server, server
+from tests.servers.catalog import SERVERS, USUAL, GoServer, Server, server
 from tests.servers.steps import StepFailed
 from tests.servers_tests.conftest import FakeGo
 
@@ -178,6 +178,24 @@ def test_status_builds_nothing_and_says_what_is_missing(
     assert command.main() == 0
     assert "not built: `make servers`, or python -m tests.servers build etcd" in capsys.readouterr().out
     assert go.asked() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "servers"), [((), USUAL), (("--all",), SERVERS), (("consul",), (server("consul"),))], ids=["usual", "all", "named"]
+)
+def test_the_optional_ones_are_built_when_all_or_they_are_asked_for(
+    options: tuple[str, ...], servers: tuple[Server, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Server] = []
+
+    def build_all(chosen: list[Server]) -> list[build.Outcome]:
+        asked.extend(chosen)
+        return []
+
+    monkeypatch.setattr(build, "build_all", build_all)
+    monkeypatch.setattr(sys, "argv", ["servers", "build", *options])
+    assert command.main() == 0
+    assert asked == list(servers)
 
 
 def test_a_name_that_is_not_in_the_table_is_a_usage_error(

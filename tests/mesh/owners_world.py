@@ -125,7 +125,7 @@ async def argo_release(
     await _namespace(api, namespace, baseline="web-stable", canary="web-canary")
     for resource, item in beside:
         await create(api, resource, namespace, item)
-    await create(api, VIRTUAL_SERVICES, namespace, _route())
+    await create(api, VIRTUAL_SERVICES, namespace, route_with(0))
     routing = {"istio": {"virtualService": {"name": "web"}}}
     canary: Json = {"canaryService": "web-canary", "stableService": "web-stable", "trafficRouting": routing}
     canary |= {"analysis": analysis} if analysis is not None else {}
@@ -140,11 +140,11 @@ async def argo_release(
         await merge(api, ROLLOUTS.path(namespace=namespace, name="web"), {"metadata": {"annotations": {"at": str(time.time())}}})
 
     await _until(lambda status: status.get("phase") == "Healthy", rollout)
-    async with _watched(api, namespace) as weights:
+    async with watched(api, namespace) as weights:
         await merge(api, ROLLOUTS.path(namespace=namespace, name="web"), {"spec": {"template": _workload("v2")["template"]}})
         await weights.until(lambda seen: seen.now == 10)
         await _until(lambda status: status.get("phase") == "Paused", rollout)
-        yield Owned(release=_release("web-stable", "web-canary", namespace), weights=weights, owner=rollout, tick=tick)
+        yield Owned(release=arms_release(namespace), weights=weights, owner=rollout, tick=tick)
 
 
 @contextlib.asynccontextmanager
@@ -174,18 +174,18 @@ async def flagger_release(
         await merge(api, path, {"spec": {"analysis": {"interval": f"{next(intervals)}s"}}})
 
     await _ticked(tick, lambda status: status.get("phase") == "Initialized", canary)
-    async with _watched(api, namespace) as weights:
+    async with watched(api, namespace) as weights:
         await merge(api, DEPLOYMENTS.path(namespace=namespace, name="web"), {"spec": {"template": _workload("v2")["template"]}})
         await _ticked(tick, lambda status: status.get("canaryWeight") == 10, canary)
-        yield Owned(release=_release("web-primary", "web-canary", namespace), weights=weights, owner=canary, tick=tick)
+        yield Owned(release=arms_release(namespace, baseline="web-primary"), weights=weights, owner=canary, tick=tick)
 
 
 @contextlib.asynccontextmanager
 async def git_release(api: KubeApiServer, namespace: str) -> AsyncIterator[Owned]:
     """A route that is applied as Flux's kustomize-controller applies it, on the server's side, with 10 % for the canary."""
-    await _namespace(api, namespace, baseline="web-stable", canary="web-canary", apart=True)
+    await namespaced(api, namespace)
     labels = {"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}
-    route = {**_route(canary_weight=10), "metadata": {"name": "web", "labels": labels}}
+    route = {**route_with(10), "metadata": {"name": "web", "labels": labels}}
     item = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", **route}
     path = f"{VIRTUAL_SERVICES.path(namespace=namespace, name='web')}?fieldManager=kustomize-controller&force=true"
 
@@ -198,9 +198,9 @@ async def git_release(api: KubeApiServer, namespace: str) -> AsyncIterator[Owned
         return {}
 
     await apply()
-    async with _watched(api, namespace) as weights:
+    async with watched(api, namespace) as weights:
         await weights.until(lambda seen: seen.now == 10)
-        yield Owned(release=_release("web-stable", "web-canary", namespace), weights=weights, owner=nobody, tick=apply)
+        yield Owned(release=arms_release(namespace), weights=weights, owner=nobody, tick=apply)
 
 
 async def _ticked(tick: Callable[[], Awaitable[None]], holds: Callable[[Json], bool], read: Callable[[], Awaitable[Json]]) -> None:
@@ -231,6 +231,11 @@ async def _is(value: bool) -> bool:
     return value
 
 
+async def namespaced(api: KubeApiServer, namespace: str) -> None:
+    """A namespace with both Services, whose pods are apart from the beginning."""
+    await _namespace(api, namespace, baseline="web-stable", canary="web-canary", apart=True)
+
+
 async def _namespace(api: KubeApiServer, namespace: str, *, baseline: str, canary: str, apart: bool = False) -> None:
     """With a Service for each arm, unless the controller makes them, and somebody ready behind each; the daemon may act there.
 
@@ -250,8 +255,9 @@ async def _namespace(api: KubeApiServer, namespace: str, *, baseline: str, canar
         await create(api, ENDPOINT_SLICES, namespace, item)
 
 
-def _release(baseline: str, canary: str, namespace: str) -> Release:
-    return Release(service="web", namespace=namespace, baseline=ArmSpec(service=baseline), canary=ArmSpec(service=canary))
+def arms_release(namespace: str, *, baseline: str = "web-stable") -> Release:
+    """Of the two Services of the namespace."""
+    return Release(service="web", namespace=namespace, baseline=ArmSpec(service=baseline), canary=ArmSpec(service="web-canary"))
 
 
 def _workload(version: str) -> Json:
@@ -261,7 +267,8 @@ def _workload(version: str) -> Json:
     return {"replicas": 2, "selector": {"matchLabels": _LABELS}, "template": template}
 
 
-def _route(*, canary_weight: int = 0) -> Json:
+def route_with(canary_weight: int) -> Json:
+    """A route whose canary is a Service of its own."""
     weights = {"web-stable": 100 - canary_weight, "web-canary": canary_weight}
     targets = [{"destination": {"host": host}, "weight": weight} for host, weight in weights.items()]
     return {"metadata": {"name": "web"}, "spec": {"hosts": ["web"], "http": [{"name": "primary", "route": targets}]}}
@@ -280,7 +287,7 @@ def _all_ready(item: Json) -> Json:
 
 
 @contextlib.asynccontextmanager
-async def _watched(api: KubeApiServer, namespace: str) -> AsyncIterator[Weights]:
+async def watched(api: KubeApiServer, namespace: str) -> AsyncIterator[Weights]:
     """All that is written to the namespace's route, as it happens."""
     weights = Weights()
 

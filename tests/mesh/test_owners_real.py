@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from daemon.delivery.gittools import ClusterGitTools
 from daemon.delivery.owners import owners_in
+from daemon.engine import fanout
+from daemon.engine.dependencies import MeshCluster
 from daemon.engine.handover import OWNER_TOLD
 from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import RevertOutcome
@@ -20,6 +23,7 @@ from daemon.meshes.istio.router import IstioRouter
 from daemon.model import Action, Command
 from tests.hand.istio_cluster import client_of, cluster_of, post
 from tests.hand.procedures import guarded, reverting
+from tests.mesh.flux_world import FLUX_SYSTEM, REVISION, flux_release, install_sources
 from tests.mesh.gates_world import (
     ANALYSIS_RUNS,
     argo_s_question,
@@ -32,6 +36,7 @@ from tests.mesh.gates_world import (
 )
 from tests.mesh.owners_world import (
     DEPLOYMENTS,
+    NAMESPACES,
     REPLICA_SETS,
     Owned,
     argo_release,
@@ -42,9 +47,11 @@ from tests.mesh.owners_world import (
 )
 from tests.packaging.manifests import collection, documents
 from tests.servers.argorollouts import argo_rollouts
+from tests.servers.crds import install_crds
 from tests.servers.flagger import flagger
+from tests.servers.flux import kustomize_controller
 from tests.servers.kube_apiserver import KubeApiServer
-from tests.servers.locate import require_crds
+from tests.servers.locate import require, require_crds
 from tests.servers.run import until
 
 RIGHTS = {"Namespace", "ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
@@ -94,12 +101,22 @@ async def flaggers(api: KubeApiServer, kube: KubeClient, tmp_path_factory: pytes
         yield
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def flux(api: KubeApiServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[None]:
+    require("kustomize-controller")
+    await install_crds(api, require_crds("flux-kustomizations"))
+    await install_sources(api, tmp_path_factory.mktemp("sources"))
+    await post(api, NAMESPACES, {"metadata": {"name": FLUX_SYSTEM}})
+    async with kustomize_controller(tmp_path_factory.mktemp("flux"), api):
+        yield
+
+
 async def revert(kube: KubeClient, owned: Owned, *, told: bool = True) -> RevertOutcome:
     """The release's, as the daemon does it. Who is told nothing may put the weights back before anybody looks whether they left."""
     router = IstioRouter(kube)
     placement = await router.locate(owned.release)
-    owners = owners_in(kube) if told else ()
-    outcome = await reverting(confirm_seconds=2.0).run(router, owned.release, located=placement.located, owners=owners)
+    owners, git = owners_in(kube) if told else (), ClusterGitTools(kube)
+    outcome = await reverting(confirm_seconds=2.0).run(router, owned.release, located=placement.located, owners=owners, git=git)
     assert (outcome.action is Action.REVERT) if told else (outcome.attempts > 0), outcome.reason
     return outcome
 
@@ -227,3 +244,44 @@ async def test_what_git_applies_again_is_taken_back_and_the_last_word_says_who_a
         assert "git/web http primary: 10 % of the traffic" in end.detail
         assert "as written by kustomize-controller at 20" in end.detail
         await owned.weights.until(lambda seen: seen.since(start) == [0, 10, 0])
+
+
+@pytest.mark.usefixtures("flux")
+async def test_what_flux_applies_again_is_taken_back_while_the_guard_stands_and_the_verdict_names_the_revision(
+    api: KubeApiServer, kube: KubeClient, daemons: KubeClient
+) -> None:
+    async with flux_release(api, kube, "flux") as owned:
+        router, start = IstioRouter(daemons), time.monotonic()
+        there = {"only": MeshCluster(router=router, git=ClusterGitTools(daemons))}
+        source = f"GitRepository flux-system/flux, ./, at revision {REVISION}"
+        [route] = (await fanout.locate(there, owned.release)).routes
+        assert route.owner == f"Flux (Kustomization flux-system/flux, from {source})"
+        outcome = await revert(daemons, owned)
+        assert (
+            f"flux/web: applied by Flux (Kustomization flux-system/flux), whose source must change: {source}; "
+            "it is applied again at each reconciliation, every 10m; until then"
+        ) in outcome.reason
+
+        await owned.tick()
+        put_back, end = await guarded(router, owned.release, owners=owners_in(daemons))
+        assert put_back.step == PUT_BACK
+        assert "as written by kustomize-controller at 20" in end.detail
+        await owned.weights.until(lambda seen: seen.since(start) == [0, 10, 0])
+        await owned.tick()
+        await owned.weights.until(lambda seen: seen.since(start) == [0, 10, 0, 10])
+        assert await router.canary_gets_traffic(owned.release) is not None
+
+
+@pytest.mark.usefixtures("flux")
+async def test_flux_leaves_alone_what_it_is_told_to_make_once(api: KubeApiServer, kube: KubeClient, daemons: KubeClient) -> None:
+    once = {"kustomize.toolkit.fluxcd.io/ssa": "IfNotPresent"}
+    async with flux_release(api, kube, "flux-once", annotations=once) as owned:
+        router, start = IstioRouter(daemons), time.monotonic()
+        [route] = (await router.locate(owned.release)).routes
+        assert route.applier is not None
+        assert (route.owner, route.applier.left_alone) == ("", "kustomize.toolkit.fluxcd.io/ssa: IfNotPresent")
+        outcome = await revert(daemons, owned)
+        assert "must change" not in outcome.reason
+        await owned.tick()
+        assert owned.weights.since(start) == [0]
+        assert await router.canary_gets_traffic(owned.release) is None

@@ -169,6 +169,16 @@ SERVERS: tuple[Server, ...] = (
         binary="act",
         optional=True,
     ),
+    GoServer(
+        name="kustomize-controller",
+        # The last one that Go 1.26 builds.
+        version="1.9.6",
+        folder="flux",
+        package="github.com/fluxcd/kustomize-controller",
+        binary="kustomize-controller",
+        crds=(Crds("flux-kustomizations", "github.com/fluxcd/kustomize-controller", "config/crd/bases/*.yaml"),),
+        optional=True,
+    ),
     GoDefinitions(
         name="definitions",
         version="1",

@@ -84,3 +84,5 @@ def test_a_server_that_is_optional_skips_its_tests_in_ci_too_with_the_reason(
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.skip.Exception, match="consul: not built: `make servers ALL=1`, or"):
         locate.require("consul")
+    with pytest.raises(pytest.skip.Exception, match="flux-kustomizations CRDs: not built: `make servers ALL=1`, or"):
+        locate.require_crds("flux-kustomizations")

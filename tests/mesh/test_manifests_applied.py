@@ -10,11 +10,10 @@ import pytest
 import pytest_asyncio
 
 from daemon.delivery import owners
-from daemon.delivery.argorollouts import ROLLOUTS
 from daemon.delivery.flagger import CANARIES
 from daemon.errors import Blocked, Forbidden
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import PODS, REPLICA_SETS, Resource
+from daemon.kube.resources import PODS, REPLICA_SETS, ROLLOUTS, Resource
 from daemon.meshes.consulkubernetes.mesh import SERVICE_SPLITTERS
 from daemon.meshes.consulkubernetes.router import ConsulKubernetesRouter
 from daemon.meshes.gatewayapi.mesh import HTTP_ROUTES

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from daemon.delivery.argorollouts import ROLLOUTS
 from daemon.delivery.flagger import CANARIES
+from daemon.kube.resources import ROLLOUTS
 from daemon.model import ArmSpec
 from tests.watcher.world import NAMESPACE, World, deployment, service
 

@@ -68,6 +68,7 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     listen: Annotated[str, Meta(description="host:port; port 0 takes a free one.")] = "127.0.0.1:8484"
     token_file: Annotated[FileName | None, Meta(description="A file holding the bearer token.")] = None
+    public_url: Annotated[BaseUrl | None, Meta(description="Where people reach it, for links in what sinks tell.")] = None
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 1_048_576
     max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0
     max_connections: Annotated[

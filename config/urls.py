@@ -54,6 +54,21 @@ def base_url(text: str) -> "URL":
     return url
 
 
+def callback_url(text: str) -> "URL":
+    """An address that somebody from outside names, to be told something. Raises ``Unusable``."""
+    from yarl import URL  # as above
+
+    fix = "write http://host/path or https://host/path, without a name or a password"
+    try:
+        url = URL(text)
+        whole = url.scheme in {"http", "https"} and bool(url.host) and bool(url.port) and _BLANKS.search(text) is None
+    except ValueError as error:
+        raise Unusable("is no address that can be told something", fix=fix) from error
+    if not whole or url.user is not None or url.password is not None or url.raw_fragment:
+        raise Unusable("is no address that can be told something", fix=fix)
+    return url
+
+
 def names_somebody(text: str) -> bool:
     """Whether a base URL holds a name or a password; one that cannot be used does not."""
     try:

@@ -121,7 +121,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             telemetry = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
             meshes = await _open_meshes(settings, kubes)
             bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
-            given = ConnectorContext(settings=settings, bus=bus, clock=clock, kubes=kubes.clients)
+            given = ConnectorContext(settings=settings, bus=bus, clock=clock, kubes=kubes.clients, meter=metrics.notices)
             connected = await stack.enter_async_context(connectors.open_connectors(given))
         if opening.expired():
             log.info("stopped before anything was begun")

@@ -15,12 +15,17 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from config.errors import ConfigError, Fault
 from config.settings import ConnectorSettings, Mesh, Settings
+from daemon import couriers
 from daemon.aio.clock import Clock
 from daemon.errors import Defect, VerdictdError
 from daemon.kube.rights import Right
 from daemon.meshes.registry import need_kubernetes, written
 from daemon.packages import Rows, defects_of, with_installed
 from daemon.ports.events import EventSource
+from daemon.ports.notices import Backlog, NoticeMeter
+from daemon.sinks.apprise import AppriseSettings
+from daemon.sinks.channel import ChannelKind
+from daemon.sinks.channels import CHANNELS
 from daemon.watcher.rights import RIGHTS as WATCHER_RIGHTS
 from daemon.watcher.settings import KubernetesSource
 from daemon.watcher.settings import faults as watcher_faults
@@ -33,9 +38,6 @@ if TYPE_CHECKING:  # settings are checked by the rows alone
 SOURCES_GROUP = "verdictd.sources"
 SINKS_GROUP = "verdictd.sinks"
 
-# What is on the broker is out two seconds after it is back, whatever came before.
-_BROKER_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
-
 # Nothing waits for it: its attempts end a moment after the verdict is out.
 _ASIDE: Mapping[str, Any] = {"pauses_seconds": (0.5, 2.0), "patience_seconds": 5.0, "says_itself": True}
 
@@ -46,6 +48,22 @@ T = TypeVar("T")
 
 def _no_faults(_own: Any, _settings: Settings) -> Iterator[Fault]:
     return iter(())
+
+
+class Unmeasured:
+    """``NoticeMeter`` where nobody looks."""
+
+    def told(self, channel: str) -> None:
+        """Not counted."""
+
+    def failed(self, channel: str, error: Exception) -> None:
+        """Not counted."""
+
+    def gave_up(self, channel: str) -> None:
+        """Not counted."""
+
+    def waits(self, channel: str, backlog: Backlog) -> None:
+        """Not kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +78,7 @@ class ConnectorContext:
             connector's to close.
         name: the connector's own, which the settings give it, or its row.
         own: its settings, of the row's struct; null where the row names none.
+        meter: where channels' measurements go.
     """
 
     settings: Settings
@@ -68,6 +87,7 @@ class ConnectorContext:
     kubes: "Mapping[str, KubeClient]" = field(default_factory=dict)
     name: str = ""
     own: Any = None
+    meter: NoticeMeter = field(default_factory=Unmeasured)
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: with them, Python 3.11 cannot make a Connector[EventSource](...)
@@ -125,7 +145,7 @@ class Connectors:
 def _cdevents(given: ConnectorContext) -> "AbstractAsyncContextManager[Sink]":
     from daemon.engine.dependencies import Sink
 
-    return nullcontext(Sink(to=given.bus.cdevents, pauses_seconds=_BROKER_PAUSES_SECONDS))
+    return nullcontext(Sink(to=given.bus.cdevents, pauses_seconds=couriers.BROKER_PAUSES_SECONDS))
 
 
 def _kubernetes_events(given: ConnectorContext) -> "AbstractAsyncContextManager[Sink | None]":
@@ -155,6 +175,13 @@ def _kubernetes(given: ConnectorContext) -> "AbstractAsyncContextManager[EventSo
     return nullcontext(opened(given.own, settings=given.settings, kubes=given.kubes, bus=given.bus, clock=given.clock))
 
 
+def _told(given: ConnectorContext, *, kind: ChannelKind | None) -> "AbstractAsyncContextManager[Sink]":
+    """A channel by its row, or Apprise (null)."""
+    return couriers.opened(
+        kind, name=given.name, own=given.own, settings=given.settings, bus=given.bus, clock=given.clock, meter=given.meter
+    )
+
+
 SOURCES: tuple[Connector[EventSource], ...] = (
     Connector(name="nats", open=lambda given: nullcontext(given.bus.events)),
     Connector(name="kubernetes", open=_kubernetes, settings=KubernetesSource, faults=watcher_faults, rights=WATCHER_RIGHTS),
@@ -164,6 +191,16 @@ SINKS: "tuple[Connector[Sink], ...]" = (
     Connector(name="cdevents", open=_cdevents),
     # Its rights, and its connections, are those of the meshes' rows.
     Connector(name="kubernetes-events", open=_kubernetes_events),
+    *(
+        Connector["Sink"](
+            name=kind.name,
+            open=functools.partial(_told, kind=kind),
+            settings=kind.settings,
+            connections=4,
+        )
+        for kind in CHANNELS
+    ),
+    Connector(name="apprise", open=functools.partial(_told, kind=None), settings=AppriseSettings, connections=4),
 )
 
 

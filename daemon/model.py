@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from analyzers.counts import Arm, Sample, Signal
 from analyzers.ruling import Finding
+from config import urls
 from config.policy import Failures, Policy
 from daemon.armpods import PodsByArm
 from daemon.placement import Undo
@@ -24,6 +25,8 @@ __all__ = [
     "Cadence",
     "Command",
     "Finding",
+    "GitHubDeployment",
+    "GitLabCommit",
     "Outcome",
     "PodsState",
     "Protocol",
@@ -95,6 +98,33 @@ class ArmSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     labels: dict[str, str] = {}
 
 
+class GitHubDeployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The deployment of GitHub that a release is: ``owner/name``, and its number."""
+
+    repository: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$",
+            extra={"fix": "write owner/name, as in acme/shop"},
+        ),
+    ]
+    deployment: Annotated[int, Meta(ge=1)]
+
+
+class GitLabCommit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The commit of GitLab that a release is of: the project's path or number, and the whole hash."""
+
+    project: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\d{1,18}|[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+)$",
+            max_length=400,
+            extra={"fix": "write group/project, or the project's number in quotes"},
+        ),
+    ]
+    commit: Annotated[str, Meta(pattern=r"^[0-9a-f]{40,64}$", extra={"fix": "write the whole hash, in lower case"})]
+
+
 class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One attempt to bring a version of a service into traffic; what a deployment event announces.
 
@@ -114,6 +144,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         route: name of a route object that must be there; all others that name the canary are taken back all the same.
         deadline: longest watch in seconds; overrides the policy's window when shorter.
         observe: whether nothing is done about its verdict, whatever the policy's mode is.
+        callback: an address that is told the verdict, if a sink of kind ``callback`` allows its host.
+        github, gitlab: what it is there, for sinks that tell these.
     """
 
     service: str
@@ -130,6 +162,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     route: str | None = None
     deadline: Annotated[float, Meta(gt=0.0)] | None = None
     observe: bool = False
+    callback: Annotated[str, Meta(max_length=2048, extra={"check": urls.callback_url})] | None = None
+    github: GitHubDeployment | None = None
+    gitlab: GitLabCommit | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import aiohttp
 from yarl import URL
 
 from config import urls
+from daemon.aio.addressguard import AddressGuard
 from daemon.aio.credentials import Credentials, Identity, Shown, secret_values
 from daemon.aio.httpanswers import Asked, refusal, web_page
 from daemon.aio.httpexchange import Exchange
@@ -34,6 +35,15 @@ class WholeAnswer(NamedTuple):
     headers: Mapping[str, str]
 
 
+class Sending(NamedTuple):
+    """Something to be told: ``secrets`` of it are never shown."""
+
+    method: str
+    body: bytes
+    headers: Mapping[str, str]
+    secrets: tuple[str, ...] = ()
+
+
 class HttpClient:
     """Requests to servers named in the settings. Close it in the event loop that it was used in.
 
@@ -48,6 +58,7 @@ class HttpClient:
         identity: who we are, and whom we trust.
         questions: how they are asked.
         keep_seconds: how long an idle connection is kept.
+        guard: of the addresses that may be asked, where a stranger names them; all may, where there is none.
     """
 
     def __init__(
@@ -63,6 +74,7 @@ class HttpClient:
         identity: Identity | None = None,
         questions: Questions | None = None,
         keep_seconds: float = 15.0,
+        guard: AddressGuard | None = None,
     ) -> None:
         self._setting = setting
         self._connections = connections
@@ -74,6 +86,7 @@ class HttpClient:
         self._identity = Identity(Credentials()) if identity is None else identity
         self._questions = Questions() if questions is None else questions
         self._keep_seconds = keep_seconds
+        self._guard = guard
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -165,6 +178,11 @@ class HttpClient:
                 body += chunk
             return WholeAnswer(bytes(body), response.headers)
 
+    async def send(self, url: URL, sending: Sending) -> None:
+        """Tell something; returns when it was taken, by any 2xx. What else is answered is not read. Raises ``VerdictdError``."""
+        async with self._answer(url, sending=sending, by=self.deadline(), encoding="identity") as (response, _):
+            response.close()
+
     @asynccontextmanager
     async def _answer(
         self,
@@ -174,32 +192,40 @@ class HttpClient:
         encoding: str,
         form: Mapping[str, str] | None = None,
         put: bytes | None = None,
+        sending: Sending | None = None,
         question: bool = False,
     ) -> AsyncIterator[tuple[aiohttp.ClientResponse, Exchange]]:
-        """An answer with status 200, its body still to come."""
+        """An answer with status 200, or to what was told with any 2xx, its body still to come."""
         exchange = Exchange(_where(url), credentials=self._identity.credentials, timeout_seconds=self._timeout_seconds)
         with exchange.translated():
             async with asyncio.timeout_at(by):
                 exchange.reading_credentials = True
                 shown = _with_address(await self._identity.now(), url)
                 exchange.reading_credentials = False
+                if self._guard is not None:
+                    self._guard.check_literal(url.host or "")
+                if sending is not None:
+                    shown = shown._replace(secrets=(*shown.secrets, *sending.secrets))
                 asked = self._asked(url, shown)
                 exchange.secrets = asked.secrets
-                async with self._sent(url, form if put is None else put, shown, encoding=encoding) as response:
+                async with self._sent(url, sending or (form if put is None else put), shown, encoding=encoding) as response:
                     try:
-                        await self._check(response, asked, question=question)
+                        if sending is None or not 200 <= response.status < 300:
+                            await self._check(response, asked, question=question)
                         yield response, exchange
                     except BaseException:
                         response.close()  # whatever is still to come of it
                         raise
 
     def _sent(
-        self, url: URL, data: Mapping[str, str] | bytes | None, shown: Shown, *, encoding: str
+        self, url: URL, data: Mapping[str, str] | bytes | Sending | None, shown: Shown, *, encoding: str
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         headers = {**self._headers, "Accept-Encoding": encoding}
         if shown.authorization is not None:
             headers[shown.header] = shown.authorization
-        if isinstance(data, bytes):
+        if isinstance(data, Sending):
+            method, headers, data = data.method, {**headers, **data.headers}, data.body
+        elif isinstance(data, bytes):
             method, headers["Content-Type"] = "PUT", "application/json"
         else:
             method = "GET" if data is None else "POST"
@@ -208,7 +234,7 @@ class HttpClient:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=self._keep_seconds),
+                connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=self._keep_seconds, resolver=self._guard),
                 # One time limit over the whole exchange, asyncio's, and not aiohttp's several.
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
                 cookie_jar=aiohttp.DummyCookieJar(),

@@ -75,15 +75,17 @@ LOOK_BACK_SECONDS = 3_600.0
 class Consumer:
     """A durable consumer of one stream. ``keep`` is its task: the heartbeats of what is held.
 
-    A stream that is gone is waited for. ``gaps`` knows of messages that were gone before they came.
+    A stream that is gone is waited for. ``gaps`` knows of messages that were gone before they came; of a work queue, on which
+    one subject is consumed from its beginning and others' messages lie between, nothing is told.
     """
 
-    def __init__(self, connection: Connection, *, stream: str, durable: str) -> None:
+    def __init__(self, connection: Connection, *, stream: str, durable: str, queue_subject: str | None = None) -> None:
         self.gaps = Gaps(stream)
         self._connection = connection
         self._complaints = LogThrottle()
         self._stream = stream
         self._durable = durable
+        self._queue_subject = queue_subject
         self._held: weakref.WeakSet[Delivery] = weakref.WeakSet()
         self._waiting = Waiting()
 
@@ -132,7 +134,8 @@ class Consumer:
             return self._waiting.take()
         fetched = [Delivery(message, waiting=self._waiting) for message in await self._fetch(subscription)]
         for one in fetched:
-            self.gaps.seen(one.number, delivery=one.message.metadata.sequence.consumer)
+            if self._queue_subject is None:
+                self.gaps.seen(one.number, delivery=one.message.metadata.sequence.consumer)
             self._waiting.replace(one)
         self._held.update(fetched)
         return [*self._waiting.take(), *fetched]
@@ -167,6 +170,7 @@ class Consumer:
             # Without end: a limit would let a message stop coming without a word. Poison goes to the dead letters instead.
             max_deliver=-1,
             max_ack_pending=1_000,
+            filter_subject=self._queue_subject,
         )
         with translated(f"creating the consumer {self._durable}"):
             try:
@@ -175,11 +179,19 @@ class Consumer:
                 start = {"deliver_policy": current.deliver_policy, "opt_start_time": current.opt_start_time}
             except NotFoundError:
                 delivered = None
-                begin = datetime.now(UTC) - timedelta(seconds=LOOK_BACK_SECONDS)
-                start = {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": begin}
+                start = self._start()
             await jetstream.add_consumer(self._stream, wanted.evolve(**start))
+            if self._queue_subject is not None:
+                return
             if delivered is None:
                 self.gaps.begin(delivered=None, deliveries=None)
             else:
                 self.gaps.begin(delivered=delivered.stream_seq, deliveries=delivered.consumer_seq)
             self.gaps.next_is((await jetstream.stream_info(self._stream)).state.first_seq)
+
+    def _start(self) -> dict[str, api.DeliverPolicy | datetime]:
+        """Where a new one begins."""
+        if self._queue_subject is not None:
+            return {"deliver_policy": api.DeliverPolicy.ALL}
+        begin = datetime.now(UTC) - timedelta(seconds=LOOK_BACK_SECONDS)
+        return {"deliver_policy": api.DeliverPolicy.BY_START_TIME, "opt_start_time": begin}

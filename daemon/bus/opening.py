@@ -16,6 +16,7 @@ from daemon.bus.deadletters import NatsDeadLetters
 from daemon.bus.embedded import embedded_server
 from daemon.bus.eventlog import NatsEventLog
 from daemon.bus.eventsource import NatsCommandSource, NatsEventSource
+from daemon.bus.noticequeue import NatsNoticeQueue
 from daemon.bus.publisher import CDEvents, Publisher
 from daemon.bus.pulse import Pulse
 from daemon.bus.room import Room
@@ -29,6 +30,7 @@ class Bus:
     """The ports that NATS implements, and how it stands. ``where`` is the servers' addresses, without secrets, for logs."""
 
     connection: Connection
+    cluster: str
     events: NatsEventSource
     commands: NatsCommandSource
     event_log: NatsEventLog
@@ -52,6 +54,16 @@ class Bus:
     def lost(self) -> int:
         """How many events and commands were gone from their streams before they could be read, since the start."""
         return sum(consumer.gaps.lost for consumer in (self.events.consumer, self.commands.consumer))
+
+    @asynccontextmanager
+    async def notices(self, channel: str) -> AsyncIterator[NatsNoticeQueue]:
+        """The notices of this channel; those that are unanswered at the end are put back."""
+        queue = NatsNoticeQueue(self.connection, cluster=self.cluster, channel=channel, letters=self.dead_letters)
+        async with background(queue.consumer.keep()):
+            try:
+                yield queue
+            finally:
+                await queue.consumer.release()
 
 
 @asynccontextmanager
@@ -94,6 +106,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
         )
         yield Bus(
             connection=connection,
+            cluster=cluster,
             events=events,
             commands=commands,
             event_log=NatsEventLog(connection, cluster=cluster),

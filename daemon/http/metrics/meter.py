@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 import daemon
 from analyzers.ruling import Ruling
 from daemon.http.metrics.broker import Broker
+from daemon.http.metrics.notices import NoticeMetrics
 from daemon.http.metrics.rounds import Rounds
 from daemon.http.metrics.verdicts import Verdicts
 from daemon.http.metrics.watched import Releases
@@ -71,6 +72,7 @@ class Metrics:
         )
         self._gauge("build_info", "Always 1.", "version").labels(daemon.__version__).set(1)
         ProcessCollector(registry=self.registry)
+        self.notices = NoticeMetrics(self.registry, now=now)
         self.registry.register(self._verdicts)
         self.registry.register(self._releases)
 

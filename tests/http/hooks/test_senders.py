@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from msgspec.structs import fields
 
@@ -14,7 +15,7 @@ from daemon.events.announcing import read_release
 from daemon.http.hooks import flux, github, gitlab, template
 from daemon.http.hooks.senders import SENDERS
 from daemon.http.hooks.understanding import Received, Understood
-from daemon.model import ArmSpec, Release
+from daemon.model import ArmSpec, GitHubDeployment, GitLabCommit, Release
 
 OURS: dict[str, Any] = {"service": "web", "namespace": "shop", "baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
 
@@ -23,6 +24,26 @@ Read = Callable[[Received], Understood]
 
 def released(artifact: str | None) -> Release:
     return Release(service="web", namespace="shop", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"), artifact=artifact)
+
+
+def but_where_to_tell(release: Release) -> Release:
+    return msgspec.structs.replace(release, github=None, gitlab=None)
+
+
+@pytest.mark.parametrize("name", ["octo/web", "octo_corp/web.js"])
+def test_a_deployment_of_github_says_where_its_status_is_told(name: str) -> None:
+    document = {**deployment(), "repository": {"full_name": name, "html_url": "https://github.com/octo/web"}}
+    assert github.read(received(document, GITHUB)).release.github == GitHubDeployment(repository=name, deployment=7)
+    document["repository"] = {"full_name": "no name", "html_url": "https://github.com/octo/web"}
+    assert github.read(received(document, GITHUB)).release.github is None
+
+
+def test_a_deployment_of_gitlab_says_where_its_commit_s_status_is_told() -> None:
+    commit_url = f"https://gitlab.example.com/shop/web/-/commit/{'a' * 40}"
+    project = {"web_url": "https://gitlab.example.com/shop/web", "path_with_namespace": "shop/web"}
+    told = gitlab.read(received({**FILLED, "commit_url": commit_url, "project": project}, GITLAB)).release.gitlab
+    assert told == GitLabCommit(project="shop/web", commit="a" * 40)
+    assert gitlab.read(received({**FILLED, "project": project}, GITLAB)).release.gitlab is None
 
 
 def received(document: Any, headers: Mapping[str, str] | None = None) -> Received:
@@ -110,7 +131,7 @@ def test_what_a_payload_carries_is_the_release_that_our_readers_find_on_the_stre
     read: Read, document: Any, headers: dict[str, str], artifact: str | None
 ) -> None:
     understood = read(received(document, headers))
-    assert understood.release == released(artifact)
+    assert but_where_to_tell(understood.release) == released(artifact)
     kept = read_release(understood.headers, understood.body)
     assert (kept.release, kept.origin) == (understood.release, understood.origin)
 

@@ -1,0 +1,114 @@
+"""GitHub: the deployment's status, and an event that starts a workflow, by its REST API of 2022-11-28.
+
+Contracts: https://docs.github.com/en/rest/deployments/statuses#create-a-deployment-status (201) and
+https://docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event (204; at most 10 properties).
+"""
+
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from config.settings import BaseUrl
+from daemon.errors import InvalidInput
+from daemon.model import Verdict
+from daemon.ports.notices import Notice
+from daemon.sinks import pipelines
+from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
+from daemon.sinks.wording import link, neutral
+
+DESCRIPTION_CHARACTERS: Final = 140
+Repository = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9*][A-Za-z0-9*_-]{0,38}/[A-Za-z0-9*._-]{1,100}$",
+        extra={"fix": "write owner/name, or owner/* for all of an owner"},
+    ),
+]
+_DescribedUrl = Annotated[BaseUrl, Meta(description="Of the REST API; GitHub Enterprise Server: https://HOST/api/v3.")]
+
+
+class DeploymentSettings(
+    HttpChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="github-deployment", tag_field="kind"
+):
+    """The status of the GitHub deployment that a release is. The secret is a token with `deployments: write`."""
+
+    url: _DescribedUrl = "https://api.github.com"
+    repositories: Annotated[
+        list[Repository],
+        Meta(min_length=1, description="Whose deployments may be told, whatever a release names: acme/shop, acme/*."),
+    ]
+
+
+class DispatchSettings(
+    HttpChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="github-dispatch", tag_field="kind"
+):
+    """A `repository_dispatch` event, which starts a workflow. The secret is a token with `contents: write`."""
+
+    url: _DescribedUrl = "https://api.github.com"
+    repository: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}$",
+            description="Whose workflows: owner/name.",
+            extra={"fix": "write owner/name"},
+        ),
+    ]
+    event_type: Annotated[
+        str, Meta(min_length=1, max_length=100, description="What the workflow names in on.repository_dispatch.types.")
+    ] = "verdictd"
+
+
+def deployment(notice: Notice, telling: Telling) -> Message:
+    """The status. Raises ``InvalidInput`` for a repository that is not allowed."""
+    settings: DeploymentSettings = telling.settings
+    there = notice.release.github
+    if there is None or not any(fnmatchcase(there.repository.lower(), one.lower()) for one in settings.repositories):
+        named = "none" if there is None else there.repository
+        raise InvalidInput(f"{named} may not be told", path="release.github.repository", fix="name it in the sink's repositories")
+    document: dict[str, Any] = {
+        "state": state(notice.verdict),
+        "description": neutral(f"{notice.verdict.outcome}: {notice.verdict.reason}", longest=DESCRIPTION_CHARACTERS),
+        # Other deployments of the environment are not ours to end.
+        "auto_inactive": False,
+    }
+    if to := link(notice.verdict, public_url=telling.public_url):
+        document["log_url"] = to
+    return _message(telling, f"/repos/{there.repository}/deployments/{there.deployment}/statuses", document)
+
+
+def state(verdict: Verdict) -> Literal["success", "failure", "error"]:
+    """In GitHub's words; what was not decided is neither of the first two."""
+    match verdict.meaning:
+        case "promote":
+            return "success"
+        case "rollback":
+            return "failure"
+        case "hold":
+            return "error"
+
+
+def dispatch(notice: Notice, telling: Telling) -> Message:
+    """The event."""
+    settings: DispatchSettings = telling.settings
+    document = {"event_type": settings.event_type, "client_payload": pipelines.told(notice, public_url=telling.public_url)}
+    return _message(telling, f"/repos/{settings.repository}/dispatches", document)
+
+
+def _message(telling: Telling, path: str, document: dict[str, Any]) -> Message:
+    headers = {
+        "Accept": "application/vnd.github+json",
+        "Content-Type": "application/json",
+        "X-GitHub-Api-Version": "2022-11-28",
+        **({"Authorization": f"Bearer {telling.secret}"} if telling.secret else {}),
+    }
+    return Message(url=telling.settings.url.rstrip("/") + path, body=msgspec.json.encode(document), headers=headers)
+
+
+def _is_deployment(_settings: DeploymentSettings, notice: Notice) -> bool:
+    return notice.release.github is not None
+
+
+DEPLOYMENT: Final = ChannelKind(name="github-deployment", settings=DeploymentSettings, message=deployment, concerns=_is_deployment)
+DISPATCH: Final = ChannelKind(name="github-dispatch", settings=DispatchSettings, message=dispatch)

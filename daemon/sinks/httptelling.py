@@ -1,0 +1,115 @@
+"""Notices over HTTP, as a channel's row makes requests of them: one client, bounded in time, bytes and connections."""
+
+from contextlib import AbstractAsyncContextManager
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from yarl import URL
+
+from config import files
+from daemon.aio.addressguard import Address, AddressGuard
+from daemon.aio.clock import Clock
+from daemon.aio.credentials import Credentials, Identity
+from daemon.aio.httpclient import HttpClient, Sending
+from daemon.aio.threads import OwnThread
+from daemon.errors import Refused, Unavailable
+from daemon.ports.notices import Notice
+from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Telling
+from daemon.sinks.courier import AT_A_TIME
+
+CONNECTIONS: Final = AT_A_TIME
+_ANSWER_BYTES = 64 * 1024
+_SECRET_BYTES = 16 * 1024
+_FILE_SECONDS = 5.0
+_CALLBACK_KEEP_SECONDS = 1.0
+
+
+class HttpTeller(AbstractAsyncContextManager["HttpTeller"]):
+    """Implements ``Teller``; close it in the event loop that it was used in.
+
+    Args:
+        kind: the channel's row.
+        name: the channel's name.
+        settings: its settings.
+        public_url: where people find this daemon; empty where nobody has said.
+        clock: the daemon's.
+
+    Raises:
+        InvalidInput: the settings' certificates cannot be used.
+    """
+
+    def __init__(self, kind: ChannelKind, *, name: str, settings: HttpChannelSettings, public_url: str, clock: Clock) -> None:
+        self._kind = kind
+        self._settings = settings
+        self._public_url = public_url
+        self._clock = clock
+        self._reading = OwnThread(f"secret of the sink {name}")
+        hosts = None if kind.hosts is None else kind.hosts(settings)
+        setting = f"sinks.{name}"
+        self._http = HttpClient(
+            setting=f"{setting}.url" if hosts is None else "the release's callback",
+            connections=CONNECTIONS,
+            timeout_seconds=settings.timeout_seconds,
+            max_answer_bytes=_ANSWER_BYTES,
+            identity=Identity(Credentials(ca_file=settings.ca_file, setting=setting)),
+            guard=None if hosts is None else AddressGuard(allowed=_addresses(hosts)),
+            keep_seconds=15.0 if hosts is None else _CALLBACK_KEEP_SECONDS,
+        )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def __aenter__(self) -> Self:
+        """Nothing is to be done: connections are opened when they are needed."""
+        return self
+
+    @property
+    def attempt_seconds(self) -> float:
+        """See ``Teller.attempt_seconds``: the request's own time, and some for the secret's file."""
+        return self._settings.timeout_seconds + _FILE_SECONDS
+
+    async def tell(self, notice: Notice) -> None:
+        """See ``Teller.tell``."""
+        secret = await self._reading.run(self._secret)
+        telling = Telling(settings=self._settings, secret=secret, public_url=self._public_url, now=self._clock.now())
+        message = self._kind.message(notice, telling)
+        secrets = (secret, secret.rpartition(" ")[2]) if secret else ()
+        try:
+            await self._http.send(
+                URL(message.url, encoded="%2F" in message.url),
+                Sending(method=message.method, body=message.body, headers=message.headers, secrets=secrets),
+            )
+        except Refused as error:
+            if not self._kind.told_before(str(error)):
+                raise
+
+    def _secret(self) -> str:
+        """Raises ``Unavailable``: who renews it may be about to."""
+        file = self._settings.secret_file
+        if file is None:
+            return ""
+        try:
+            text = files.read_bytes(Path(file), limit_bytes=_SECRET_BYTES).decode("ascii").strip()
+        except files.Unreadable as error:
+            raise Unavailable(f"{file} {error.message}") from error
+        except UnicodeDecodeError as error:
+            raise Unavailable(f"{file} holds no secret of ASCII letters") from error
+        if not text or not text.isprintable():
+            raise Unavailable(f"{file} holds no secret of one line")
+        return text
+
+
+def _addresses(hosts: tuple[str, ...]) -> frozenset[Address]:
+    """Those hosts that are addresses: whoever writes one down means it."""
+    found: set[Address] = set()
+    for host in hosts:
+        try:
+            found.add(ip_address(host))
+        except ValueError:
+            continue
+    return frozenset(found)

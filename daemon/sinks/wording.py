@@ -1,0 +1,109 @@
+"""What a verdict is in a few sentences for people, in letters that are markup nowhere.
+
+A reason may quote strangers: names, labels, what somebody gave as a reason for a command. Channels render what they get as HTML,
+as Markdown, or as something of their own, and pass it on to others that do. So one rule serves all: what begins a tag, a mention,
+a link or a format in any of them is replaced by a letter that looks like it.
+"""
+
+import re
+import unicodedata
+from typing import Final, assert_never
+
+import msgspec
+
+from daemon.model import Action, Outcome, Verdict
+from daemon.ports.notices import Notice
+
+_LOOKALIKES: Final = str.maketrans(
+    {
+        "<": "‹",
+        ">": "›",
+        "&": "＆",
+        "@": "＠",
+        "*": "∗",
+        "_": "ˍ",
+        "~": "∼",
+        "`": "ˋ",
+        "[": "⟦",
+        "]": "⟧",
+        "|": "¦",
+        "#": "＃",
+        "\\": "＼",
+        "$": "＄",
+        "{": "❴",
+        "}": "❵",
+        "!": "ǃ",
+    }
+)
+_ADDRESS = re.compile(r"(?i)(?<=[a-z0-9])(:)(?=//)|(?<=\bwww)(\.)|(?<=\bmailto)(:)")
+_CUT = "..."
+LONGEST: Final = 2_000
+"""Characters of a sentence: more than any reason that was meant to be read has."""
+
+
+class Wording(msgspec.Struct, frozen=True, kw_only=True):
+    """A sentence each; ``link`` and ``command`` are empty where there is none."""
+
+    title: str
+    reason: str
+    traffic: str
+    link: str
+    command: str
+
+    @property
+    def text(self) -> str:
+        """All of it, a line each."""
+        lines = (self.reason, self.traffic, self.link, f"Run: {self.command}")
+        return "\n".join(line for line in lines if line)
+
+
+def neutral(text: str, *, longest: int = LONGEST) -> str:
+    """One line of at most so many characters that is markup nowhere, hides nothing and links nowhere."""
+    shown = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in text[: 4 * longest])
+    shown = _ADDRESS.sub(" ", " ".join(shown.split())).translate(_LOOKALIKES)
+    shown = " ".join(shown.split())
+    return shown if len(shown) <= longest else shown[: longest - len(_CUT)] + _CUT
+
+
+def worded(notice: Notice, *, public_url: str) -> Wording:
+    """The verdict for people."""
+    verdict = notice.verdict
+    what = neutral(f"{verdict.service} in {verdict.namespace} ({verdict.cluster})", longest=200)
+    return Wording(
+        title=f"verdictd: {verdict.outcome}: {what}",
+        reason=neutral(verdict.reason),
+        traffic=traffic(verdict),
+        link=link(verdict, public_url=public_url),
+        command=command(verdict),
+    )
+
+
+def traffic(verdict: Verdict) -> str:
+    """Where the canary's traffic is, as far as the verdict says."""
+    match verdict.action:
+        case Action.REVERT:
+            return "The canary's traffic was taken back to the baseline."
+        case Action.ABORT:
+            return "Who owns the routes was told to give the canary up."
+        case Action.PROMOTE:
+            return "The canary is promoted."
+        case Action.BLOCKED | Action.FAILED:
+            return (
+                f"THE CANARY STILL GETS TRAFFIC: taking it back {'failed' if verdict.action is Action.FAILED else 'was blocked'}."
+            )
+        case Action.NONE:
+            return "The traffic was left as it was."
+        case _:
+            assert_never(verdict.action)
+
+
+def command(verdict: Verdict) -> str:
+    """What to run next."""
+    if verdict.outcome is Outcome.ROLLBACK and verdict.action in {Action.BLOCKED, Action.FAILED, Action.NONE}:
+        return f"verdictd revert {verdict.release_id}"
+    return f"verdictd explain {verdict.release_id}"
+
+
+def link(verdict: Verdict, *, public_url: str) -> str:
+    """Where the release is to be read; empty where nobody has said how this daemon is reached."""
+    return f"{public_url.rstrip('/')}/v1/releases/{verdict.release_id}" if public_url else ""

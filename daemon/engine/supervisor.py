@@ -168,9 +168,10 @@ class Supervisor:
                 pause = next(back_off)
                 hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)
                 if hopeless or ports.clock.monotonic() + pause >= give_up_at:
-                    return deciding.not_located(session, str(error), now=ports.clock.now())
+                    return deciding.not_located(self._registry.get(session.release_id), str(error), now=ports.clock.now())
                 await ports.clock.sleep(pause)
             else:
+                session = self._registry.get(session.release_id)  # others may have joined meanwhile
                 self.weights[self._mesh(session).telemetry].saw(session, placement)
                 return lifecycle.located(session, placement, now=ports.clock.now())
 

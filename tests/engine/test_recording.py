@@ -29,9 +29,13 @@ def digest(path: Path) -> str:
 
 
 async def killed_when_decided(scene: Scene) -> bytes:
-    """Kill an engine as soon as its decision is durable; returns what was kept of the session."""
+    """Kill an engine as soon as its decision is durable, in its fourth tick or later; returns what was kept of the session."""
+    scene.telemetry.readings = [healthy()]
     async with killed(scene) as engine:
         await engine.submit(RELEASE, release_id=ID)
+        while engine.views()[0].ticks < 3:
+            await asyncio.sleep(0)
+        scene.telemetry.readings = [failing()]
         while b'"last_tick":{' not in scene.sessions.data.get(ID, b""):
             await asyncio.sleep(0)
         return scene.sessions.data[ID]
@@ -79,8 +83,7 @@ async def test_a_recording_made_across_a_kill_replays_to_the_verdict_and_has_its
 @pytest.mark.parametrize("written", [False, True])
 async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(tmp_path: Path, written: bool) -> None:
     """It is written beside the revert, so that the decision can be durable before it is."""
-    telemetry = HandTelemetry([healthy(), healthy(), healthy(), failing()])
-    scene = Scene(telemetry=telemetry, policies={"default": LONG}, recorder=Recorder(tmp_path))
+    scene = Scene(policies={"default": LONG}, recorder=Recorder(tmp_path))
     kept = await killed_when_decided(scene)
     await nothing_is_written()
     path, decided = tmp_path / f"{ID}.jsonl", msgspec.json.decode(kept)["session"]["digest"]
@@ -98,7 +101,7 @@ async def test_the_tick_that_decided_is_in_the_recording_whenever_the_kill_came(
 
 
 async def test_a_folder_that_hangs_at_the_start_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene = Scene(telemetry=HandTelemetry([healthy(), failing()]), policies={"default": LONG}, recorder=Recorder(tmp_path))
+    scene = Scene(policies={"default": LONG}, recorder=Recorder(tmp_path))
     await killed_when_decided(scene)
     await nothing_is_written()
     hanging = Hanging(tmp_path)
@@ -111,7 +114,7 @@ async def test_a_folder_that_hangs_at_the_start_keeps_nobody_waiting(tmp_path: P
 
 
 async def test_a_recording_that_lacks_earlier_ticks_is_reported_at_the_start_and_left(tmp_path: Path) -> None:
-    scene = Scene(telemetry=HandTelemetry([healthy(), healthy(), healthy(), failing()]), policies={"default": LONG})
+    scene = Scene(policies={"default": LONG})
     await killed_when_decided(scene)
     scene.recorder = Recorder(tmp_path)
     async with running(scene) as engine:

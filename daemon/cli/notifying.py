@@ -19,6 +19,7 @@ from daemon import names
 from daemon.aio.clock import SystemClock
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
+from daemon.cli.settingsfile import settings_file
 from daemon.couriers import opened_teller
 from daemon.errors import Forbidden, InvalidInput, VerdictdError
 from daemon.model import Action, ArmSpec, GitHubDeployment, GitLabCommit, Outcome, Release, Verdict
@@ -39,7 +40,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(options: argparse.Namespace) -> Exit:
     """The command: 0 it was taken, 65 it can never be told there, 69 it was not taken, 77 who we are is not believed."""
-    config = options.config or os.environ.get("VERDICTD_CONFIG")
+    config = settings_file(options.config, environ=os.environ)
     settings = load_settings(config, environ=os.environ)
     _check(settings, options.test, source=config or "environment")
     logging.getLogger("daemon").addHandler(logging.NullHandler())

@@ -6,6 +6,7 @@ Nothing is imported here but argparse, as in ``parser``.
 from config.hooksenders import HOOK_SENDERS
 from daemon.cli import backtestoptions, options
 from daemon.cli.options import DEFECT, Commands, Parser
+from daemon.cli.settingsfile import DEFAULT
 
 
 def explain(commands: "Commands[Parser]") -> None:
@@ -183,7 +184,7 @@ def notify(commands: "Commands[Parser]") -> None:
     )
     parser.set_defaults(module="notifying")
     parser.add_argument("--test", metavar="NAME", required=True, help="the channel's name under sinks")
-    parser.add_argument("--config", metavar="FILE", help="settings (default: $VERDICTD_CONFIG)")
+    parser.add_argument("--config", metavar="FILE", help=f"settings (default: {DEFAULT})")
     parser.add_argument("--callback", metavar="URL", help="for a sink of kind callback: the release's callback")
     parser.add_argument("--github", metavar="OWNER/NAME/DEPLOYMENT", help="for one of kind github-deployment")
     parser.add_argument("--gitlab", metavar="GROUP/PROJECT/COMMIT", help="for one of kind gitlab-status")

@@ -13,7 +13,7 @@ from daemon.engine import deciding, joining, lifecycle
 from daemon.engine.joining import LATE_SECONDS, Arms, Newcomer
 from daemon.engine.session import Decision, Session
 from daemon.errors import InvalidInput
-from daemon.model import ArmSpec, Command, Outcome, Release
+from daemon.model import ArmSpec, Command, GitHubDeployment, GitLabCommit, Outcome, Release
 from tests.hand.samples import POLICY, RELEASE
 
 BEGAN = 1_000.0
@@ -192,6 +192,13 @@ def test_one_that_joins_adds_what_nobody_has_said_and_a_second_policy_is_refused
         "$.policy: 'lax' is not 'strict', under which release web-1 of this canary is watched already; "
         "name the same policy wherever it is announced, or name it in one place only"
     )
+
+
+def test_one_that_joins_adds_whom_to_tell_and_the_first_who_said_it_stays() -> None:
+    hub, lab = GitHubDeployment(repository="acme/shop", deployment=42), GitLabCommit(project="acme/shop", commit="a" * 40)
+    both = joining.together(session(), says(callback="https://ci.example/1", github=hub, gitlab=lab))
+    assert (both.callback, both.github, both.gitlab) == ("https://ci.example/1", hub, lab)
+    assert joining.together(session(both), says(callback="https://ci.example/2")) == both
 
 
 @pytest.mark.parametrize(("one", "other", "both"), [(True, True, True), (True, False, False), (False, True, False)])

@@ -1,7 +1,7 @@
 """What is written in the settings to have the routes of Kubernetes watched, and what is wrong with it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -11,6 +11,9 @@ from daemon.meshes.kind import MeshKind
 from daemon.meshes.registry import kind_of
 
 Mode = Literal["observe", "enforce"]
+
+MOST_NAMESPACES: Final = 8
+"""A client has a hundred connections to an API server, and each kind of route and of owner is watched by one in each namespace."""
 
 
 class KubernetesSource(
@@ -28,7 +31,12 @@ class KubernetesSource(
     meshes: Annotated[
         tuple[Name, ...], Meta(description="Names under meshes, of those whose routes are watched; none: all that can be.")
     ] = ()
-    namespaces: Annotated[tuple[Name, ...], Meta(description="Where routes are watched; none: in the whole cluster.")] = ()
+    namespaces: Annotated[
+        tuple[Name, ...],
+        Meta(
+            description="Where routes are watched, at most 8, since each has connections of its own; none: in the whole cluster.",
+        ),
+    ] = ()
 
 
 def watched(own: KubernetesSource, settings: Settings) -> Sequence[str]:
@@ -46,6 +54,10 @@ def faults(own: KubernetesSource, settings: Settings) -> Iterator[Fault]:
         elif name not in can_be:
             kind = kind_of(settings.meshes[name]).name
             yield Fault(path=f"meshes[{index}]", message=f"names {name!r}, and routes of {kind} cannot be watched", fix=known)
+    if len(own.namespaces) > MOST_NAMESPACES:
+        wrong = f"names {len(own.namespaces)}, and each is watched by connections of its own to the API server"
+        fix = f"name at most {MOST_NAMESPACES}, or none to watch the whole cluster"
+        yield Fault(path="namespaces", message=wrong, fix=fix)
     if not own.meshes and not can_be:
         yield Fault(path="", message="finds no mesh whose routes can be watched", fix="add one under meshes, or remove this source")
 

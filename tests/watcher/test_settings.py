@@ -72,6 +72,14 @@ def test_some_meshes_may_be_named() -> None:
             {},
             "sources.cluster: finds no mesh whose routes can be watched; add one under meshes, or remove this source",
         ),
+        (
+            ["istio"],
+            {"namespaces": [f"shop-{number}" for number in range(9)]},
+            (
+                "sources.cluster.namespaces: names 9, and each is watched by connections of its own to the API server; "
+                "name at most 8, or none to watch the whole cluster"
+            ),
+        ),
         (["istio"], {"mode": "watch"}, 'sources.cluster.mode: "watch" is not one of them; write enforce or observe'),
     ],
 )

@@ -1,11 +1,12 @@
 """Routes of Argo Rollouts and Flagger themselves: told nothing they undo a revert; told first, it stays, and they end as failed.
 
 What verdictd does here it does with the rights of the manifest. The gates' tests are here for the controllers that run already:
-they ask by the templates of docs/gates.md.
+they ask by the templates of docs/gates.md. Releases are noticed meanwhile by a watch of the routes: each once, whatever a revert
+does.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest_asyncio
 
 from daemon.delivery.gittools import ClusterGitTools
 from daemon.delivery.owners import owners_in
+from daemon.delivery.rolloutarms import HASH_LABEL
 from daemon.engine import fanout
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.handover import OWNER_TOLD
@@ -20,7 +22,7 @@ from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK
 from daemon.engine.reverting import RevertOutcome
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.router import IstioRouter
-from daemon.model import Action, Command
+from daemon.model import Action, Command, Release
 from tests.hand.istio_cluster import client_of, cluster_of, post
 from tests.hand.procedures import guarded, reverting
 from tests.mesh.flux_world import FLUX_SYSTEM, REVISION, flux_release, install_sources
@@ -34,6 +36,7 @@ from tests.mesh.gates_world import (
     kayenta_s_question,
     measured,
 )
+from tests.mesh.noticed import noticed
 from tests.mesh.owners_world import (
     DEPLOYMENTS,
     NAMESPACES,
@@ -121,6 +124,15 @@ async def revert(kube: KubeClient, owned: Owned, *, told: bool = True) -> Revert
     return outcome
 
 
+def some(releases: Mapping[str, Release]) -> Callable[[], Awaitable[bool]]:
+    """Whether a release has been noticed."""
+
+    async def noticed_one() -> bool:
+        return bool(releases)
+
+    return noticed_one
+
+
 @pytest.mark.usefixtures("argo")
 async def test_argo_rollouts_puts_the_weights_of_a_rollout_back_when_it_is_told_nothing(
     api: KubeApiServer, kube: KubeClient, daemons: KubeClient
@@ -144,7 +156,8 @@ async def test_argo_rollouts_puts_the_weights_of_a_rollout_back_when_it_is_told_
 async def test_argo_rollouts_aborts_first_and_the_weights_do_not_come_back(
     api: KubeApiServer, kube: KubeClient, daemons: KubeClient
 ) -> None:
-    async with argo_release(api, kube, "argo-told") as owned:
+    async with noticed(kube, "argo-told") as releases, argo_release(api, kube, "argo-told") as owned:
+        await until(some(releases), within=60.0)
         start = time.monotonic()
         outcome = await revert(daemons, owned)
         assert "was told to give the canary up" in outcome.reason
@@ -157,6 +170,10 @@ async def test_argo_rollouts_aborts_first_and_the_weights_do_not_come_back(
         await owned.tick()
         await owned.weights.until(lambda seen: seen.now == 0)
         assert owned.weights.since(start) == [0]
+    (release,) = releases.values()
+    assert (release.baseline.service, release.canary.service, release.observe) == ("web-stable", "web-canary", False)
+    assert release.artifact == "example.com/web:v2"
+    assert release.baseline.labels[HASH_LABEL] != release.canary.labels[HASH_LABEL]
 
 
 @pytest.mark.usefixtures("flaggers")
@@ -176,7 +193,8 @@ async def test_flagger_begins_its_analysis_anew_when_it_is_told_nothing(
 async def test_flagger_fails_first_and_the_weights_do_not_come_back(
     api: KubeApiServer, kube: KubeClient, daemons: KubeClient
 ) -> None:
-    async with flagger_release(api, kube, "flagger-told") as owned:
+    async with noticed(kube, "flagger-told") as releases, flagger_release(api, kube, "flagger-told") as owned:
+        await until(some(releases), within=60.0)
         start = time.monotonic()
         outcome = await revert(daemons, owned)
         assert "was told to give the canary up" in outcome.reason
@@ -189,6 +207,9 @@ async def test_flagger_fails_first_and_the_weights_do_not_come_back(
         await owned.tick()
         await owned.weights.until(lambda seen: seen.now == 0)
         assert owned.weights.since(start) == [0]
+    (release,) = releases.values()
+    assert (release.baseline.service, release.canary.service, release.observe) == ("web-primary", "web-canary", False)
+    assert (release.service, release.artifact) == ("web", "example.com/web:v2")
 
 
 @pytest.mark.usefixtures("argo")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from daemon.aio.tasks import background
 from daemon.errors import InvalidInput, Unavailable
 from daemon.model import ArmSpec, Release
 from daemon.watcher.notices import RouteNotice
-from tests.watcher.world import World, deployment, key, service, two_versions, virtual_service
+from tests.watcher.world import Json, World, deployment, key, service, two_versions, virtual_service
 
 BLUE = {"app": "web", "version": "blue"}
 GREEN = {"app": "web", "version": "green"}
@@ -314,3 +316,35 @@ async def test_a_route_with_one_destination_costs_no_question_to_the_cluster(wor
     async with world.running():
         await world.settled()
     assert world.cluster.read == 0
+
+
+async def test_two_daemons_beside_one_store_announce_a_release_under_one_id(world: World) -> None:
+    world.cluster.routes.put(virtual_service(blue=100, green=0))
+    async with world.running(), world.running():
+        await world.settled()
+        for green in (10, 40, 0, 10):
+            world.cluster.routes.put(virtual_service(blue=100 - green, green=green))
+            await world.settled()
+            await world.turns()
+    assert [one.canary.subset for one in world.releases] == ["green", "green"]
+    assert not world.letters.kept
+
+
+async def test_a_canary_of_some_users_or_of_copies_is_announced_with_its_strategy(world: World) -> None:
+    def split(**entry: Any) -> Json:
+        item = virtual_service(blue=100)
+        to = {"destination": {"host": "web", "subset": "green"}}
+        http = {
+            "header": [{"match": [{"headers": {"x-me": {"exact": "yes"}}}], "route": [to]}, *item["spec"]["http"]],
+            "mirror": [{**item["spec"]["http"][0], "mirror": to["destination"]}],
+            "canary": item["spec"]["http"],
+        }[entry["strategy"]]
+        return {**item, "spec": {"hosts": ["web"], "http": http}}
+
+    async with world.running():
+        for strategy in ("header", "mirror"):
+            world.cluster.routes.put(split(strategy="canary"))
+            await world.settled()
+            world.cluster.routes.put(split(strategy=strategy))
+            await world.settled()
+    assert [one.strategy for one in world.releases] == ["header", "mirror"]

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from daemon.delivery import owners
-from daemon.delivery.argorollouts import ROLLOUTS
 from daemon.errors import TransientError, VerdictdError
 from daemon.kube.client import KubeClient
-from daemon.kube.resources import PODS, REPLICA_SETS, SERVICES, WORKLOADS
+from daemon.kube.resources import PODS, REPLICA_SETS, ROLLOUTS, SERVICES, WORKLOADS
 from daemon.meshes.istio.mesh import DESTINATION_RULES
 from daemon.watcher.reading import Around, Cluster, together
 from tests.meshes.cluster import Cluster as Stub

@@ -68,6 +68,7 @@ class Lookout:
         self._defects: dict[str, int] = {}
         self._announced: dict[RouteKey, tuple[looking.Opening, ...]] = {}
         self._forced: set[RouteKey] = set()
+        self._owners_changed: set[tuple[str, str]] = set()
         self._standing = Standing("what stands around routes", now=clock.now)
         self._watches = {name: self._watches_of(name, watched) for name, watched in clusters.items()}
 
@@ -88,6 +89,9 @@ class Lookout:
             while True:
                 await self._due.wait()
                 await self._clock.sleep(_COALESCED_SECONDS)
+                owned = self._owned()
+                self._forced |= owned
+                self._due.soon(owned)
                 await self._look_at(self._due.take())
 
     def _watches_of(self, name: str, watched: WatchedCluster) -> Watches:
@@ -103,27 +107,35 @@ class Lookout:
         )
 
     def _owner_changed(self, cluster: str, namespace: str) -> None:
-        """Routes that a controller may own, and that may mean something else now, though they are what they were."""
-        keys = [
-            one.key
-            for one in self._kept.all()
-            if one.key.cluster == cluster and len(one.uses) > 1 and any(use.to.namespace == namespace for use in one.uses)
-        ]
-        self._forced.update(keys)
-        self._due.soon(keys)
+        self._owners_changed.add((cluster, namespace))
+        self._due.soon([])
+
+    def _owned(self) -> set[RouteKey]:
+        """Routes whose owners say something else, so that they may mean something else, though they are what they were."""
+        changed, self._owners_changed = self._owners_changed, set()
+        several = (one for one in self._kept.all() if len(one.uses) > 1) if changed else ()
+        return {one.key for one in several if any((one.key.cluster, use.to.namespace) in changed for use in one.uses)}
 
     async def _look_at(self, keys: Sequence[RouteKey]) -> None:
         """Each of these routes; what stands around them is read once for all."""
         asked: list[tuple[RouteKey, Seen]] = []
+        quiet: list[tuple[RouteKey, Step]] = []
         for key in keys:
             seen = self._seen(key, {})
             if seen is None:
                 self._due.free(key)
             elif key not in self._forced and looking.is_quiet(self._kept.get(key), seen):
-                await self._settle(key, Step(after=looking.unasked(self._kept.get(key), seen)))
+                quiet.append((key, Step(after=looking.unasked(self._kept.get(key), seen))))
             else:
                 asked.append((key, seen))
         self._forced.difference_update(keys)
+        places = asyncio.Semaphore(_AT_A_TIME)
+
+        async def settle(key: RouteKey, step: Step) -> None:
+            async with places:
+                await self._settle(key, step)
+
+        await asyncio.gather(*(settle(*one) for one in quiet))
         if asked:
             await self._ask_around(asked)
 
@@ -134,7 +146,9 @@ class Lookout:
             return watches.seen(key, beside={**watches.unread(key), **beside})
         except Refused as error:
             log.warning("a route cannot be read", extra={"route": str(key), "reason": str(error)})
-            return None
+        except Exception:
+            log.exception("a route cannot be read, through a defect", extra={"route": str(key)})
+        return None
 
     async def _ask_around(self, asked: Sequence[tuple[RouteKey, Seen]]) -> None:
         """Read what is needed, each part once, and look."""
@@ -179,7 +193,12 @@ class Lookout:
             self._due.free(key)
             return
         watched = self._clusters[key.cluster].kinds[self._watches[key.cluster].resource(key)]
-        step = looking.look(self._kept.get(key), seen, around, manner=watched.manner, known=self._known, now=self._clock.now())
+        try:
+            step = looking.look(self._kept.get(key), seen, around, manner=watched.manner, known=self._known, now=self._clock.now())
+        except Exception:  # the others are looked at all the same
+            log.exception("a route cannot be looked at, through a defect", extra={"route": str(key)})
+            self._due.free(key)
+            return
         for why in step.why:
             log.debug("a route was looked at", extra={"route": str(key), "reason": why})
         if not step.openings and not step.questions:

@@ -4,6 +4,7 @@ Reading is cheap beside watching all of it for ever: routes change some times a 
 that was found may take traffic back; what could not be read for now is asked again, since nothing missing is taken for not there.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +18,8 @@ from daemon.errors import NotFound, PermanentError, Refused, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.listwatch import ApiSource, Source
 from daemon.kube.resources import REPLICA_SETS, SERVICES, WORKLOADS, Json, Resource, metadata_of
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -104,11 +107,15 @@ async def _listed(kube: KubeClient, resource: Resource, namespace: str, unread: 
 def _read(items: Iterable[Json], read: Callable[[Json], T], resource: Resource, unread: list[str]) -> list[T]:
     found = []
     for item in items:
+        metadata = metadata_of(item)
+        which = f"{resource.kind} {metadata.get('namespace')}/{metadata.get('name')}"
         try:
             found.append(read(item))
         except Refused as error:
-            metadata = metadata_of(item)
-            unread.append(f"{resource.kind} {metadata.get('namespace')}/{metadata.get('name')}: {error}")
+            unread.append(f"{which}: {error}")
+        except Exception as error:  # the rest is read all the same
+            log.exception("an object cannot be read, through a defect", extra={"object": which})
+            unread.append(f"{which} cannot be read, through a defect ({type(error).__name__})")
     return found
 
 

@@ -4,6 +4,7 @@ A route is watched once, though several meshes go by it: by the first of them in
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,8 @@ from daemon.standing import Standing
 from daemon.watcher.kept import RouteKey, key_of
 from daemon.watcher.looking import Manner, Seen
 from daemon.watcher.reading import annotations_of
+
+log = logging.getLogger(__name__)
 
 Beside = Mapping[Resource, Sequence[Json] | VerdictdError]
 
@@ -173,10 +176,13 @@ class Watches:
         def heard(item: Json) -> None:
             metadata = metadata_of(item)
             key = (str(metadata.get("namespace", "")), str(metadata.get("name", "")))
+            says = None
             try:
                 says = owning.read(item)
             except Refused:
-                says = None
+                pass  # said where it is read
+            except Exception:
+                log.exception("an owner cannot be read, through a defect", extra={"object": f"{key[0]}/{key[1]}"})
             if key not in said or said[key] != says:
                 said[key] = says
                 self._owner_changed(key[0])

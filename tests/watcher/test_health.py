@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from daemon.aio.tasks import background
+from daemon.delivery.ownerkind import Owning
+from daemon.discovery.owned import Owned
+from daemon.discovery.picture import Picture
 from daemon.errors import Forbidden, NotFound, Unavailable, VerdictdError
+from daemon.kube.resources import ROLLOUTS
+from daemon.meshes.istio.mesh import ISTIO
+from daemon.watcher import looking
+from daemon.watcher.kept import KeptRoute
+from daemon.watcher.looking import Seen, Step
+from daemon.watcher.reading import Around
 from tests.hand.clock import HandClock
+from tests.watcher.test_owners import rollout
 from tests.watcher.world import World, two_versions, virtual_service
 
 
@@ -71,3 +83,40 @@ async def test_a_defect_of_the_watch_is_told_as_one_with_its_cause(world: World,
     world.cluster.routes.put(virtual_service(blue=100, green=0))
     with pytest.raises(VerdictdError, match="a defect of the watch of routes"):
         await world.follow()
+
+
+async def test_a_route_or_an_owner_that_meets_a_defect_of_its_reader_stops_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    right = looking.look
+
+    def look(kept: KeptRoute | None, seen: Seen, around: Around, **more: Any) -> Step:
+        if seen.key.name == "cart":
+            raise ZeroDivisionError
+        return right(kept, seen, around, **more)
+
+    def unreadable(item: Any) -> Owned:
+        raise ZeroDivisionError
+
+    def pictured(settings: Any, /, *, kind: Any, item: Any, beside: Any) -> Picture:
+        if item["metadata"]["name"] == "mail":
+            raise ZeroDivisionError
+        assert ISTIO.pictured is not None
+        return ISTIO.pictured.picture(settings, kind=kind, item=item, beside=beside)
+
+    monkeypatch.setattr(looking, "look", look)
+    world.cluster.owning = [Owning(resource=ROLLOUTS, read=unreadable)]
+    world.cluster.feed(ROLLOUTS).put(rollout("222"))
+    world.picture = pictured
+    async with world.running():
+        for green in (0, 10):
+            for name in ("cart", "mail", "web"):
+                world.cluster.routes.put(virtual_service(name, blue=100 - green, green=green))
+            await world.turns()
+            await world.settled("web")
+    assert [one.service for one in world.releases] == ["web"]
+    assert {record.message for record in caplog.records if record.exc_info} == {
+        "a route cannot be read, through a defect",
+        "a route cannot be looked at, through a defect",
+        "an owner cannot be read, through a defect",
+    }

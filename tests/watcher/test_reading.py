@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from daemon.delivery import owners
+from daemon.delivery.ownerkind import Owning
+from daemon.discovery.owned import Owned
 from daemon.errors import TransientError, VerdictdError
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, REPLICA_SETS, ROLLOUTS, SERVICES, WORKLOADS
@@ -79,6 +81,17 @@ async def test_what_may_not_be_read_or_has_another_form_is_said_and_the_rest_is_
     rollouts, deployments = found.unread
     assert rollouts.startswith("Rollout shop/web: the Rollout cannot be read: ")
     assert deployments.startswith("deployments.apps of shop could not be read: ")
+
+
+async def test_an_owner_whose_reader_has_a_defect_is_said_and_the_rest_is_read(stub: Stub, kube: KubeClient) -> None:
+    def unreadable(item: Any) -> Owned:
+        raise ZeroDivisionError
+
+    stub.put(SERVICES, service())
+    stub.put(ROLLOUTS, rollout("222"))
+    found = (await Cluster(kube, owning=[Owning(resource=ROLLOUTS, read=unreadable)]).around(NAMESPACE)).surroundings
+    assert found.services
+    assert found.unread == ("Rollout shop/web cannot be read, through a defect (ZeroDivisionError)",)
 
 
 async def test_what_the_api_server_does_not_say_now_is_not_taken_for_not_there(stub: Stub, kube: KubeClient) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from daemon import stored
@@ -18,6 +18,7 @@ from daemon.kube.client import Listing
 from daemon.kube.listwatch import Source
 from daemon.kube.resources import Resource
 from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
+from daemon.meshes.kind import MakePicture
 from daemon.model import Release
 from daemon.ports.events import DeadLetter
 from daemon.watcher.kept import KeptRoute, RouteKey, key_of
@@ -207,11 +208,14 @@ class World:
     submitted: dict[str, Release] = field(default_factory=dict)
     refuse: Callable[[Release], None] = lambda _release: None
     guard_seconds: float = 30.0
+    picture: MakePicture | None = None
 
     def watcher(self) -> RouteWatcher:
         pictured = ISTIO.pictured
         assert pictured is not None
         manner = Manner(mesh="istio", mode=self.mode, guard_seconds=self.guard_seconds)
+        if self.picture is not None:
+            pictured = replace(pictured, picture=self.picture)
         watched = Watched(mesh=IstioMesh(telemetry=""), manner=manner, pictured=pictured)
         cluster: Any = self.cluster
         there = {HOME: WatchedCluster(cluster=cluster, kinds={VIRTUAL_SERVICES: watched})}

@@ -1,0 +1,58 @@
+"""Which kinds of routes are watched, and for which mesh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daemon.aio.tasks import background
+from daemon.meshes.gatewayapi.mesh import GATEWAY_API, HTTP_ROUTES, ROUTES, GatewayApiMesh
+from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
+from daemon.watcher.looking import Manner
+from daemon.watcher.lookout import WatchedCluster
+from daemon.watcher.source import RouteWatcher
+from daemon.watcher.watches import Watched, watched_kinds
+from tests.watcher.world import HOME, NAMESPACE, Json, World, deployment, service
+
+
+def watched(name: str) -> Watched:
+    mesh, kind = {"istio": (IstioMesh(telemetry=""), ISTIO), "gamma": (GatewayApiMesh(telemetry=""), GATEWAY_API)}[name]
+    pictured: Any = kind.pictured
+    return Watched(mesh=mesh, manner=Manner(mesh=name, mode="observe", guard_seconds=30.0), pictured=pictured)
+
+
+def http_route(**weights: int) -> Json:
+    backends = [{"name": name.replace("_", "-"), "port": 80, "weight": weight} for name, weight in weights.items()]
+    parent = {"group": "", "kind": "Service", "name": "web"}
+    metadata = {"name": "web", "namespace": NAMESPACE}
+    return {"kind": "HTTPRoute", "metadata": metadata, "spec": {"parentRefs": [parent], "rules": [{"backendRefs": backends}]}}
+
+
+def test_a_kind_that_several_meshes_go_by_is_watched_once_for_the_first_of_them() -> None:
+    kinds = watched_kinds([watched("istio"), watched("gamma")])
+    assert {(one.kind, by.manner.mesh) for one, by in kinds.items()} == {
+        (VIRTUAL_SERVICES.kind, "istio"),
+        *((one.kind, "istio") for one in ROUTES),
+    }
+    assert {by.manner.mesh for by in watched_kinds([watched("gamma"), watched("istio")]).values()} == {"gamma", "istio"}
+
+
+async def test_a_route_of_the_gateway_api_that_begins_to_send_to_another_service_is_a_release_of_both() -> None:
+    world = World()
+    world.cluster.around_objects += [service("web", app="web")]
+    for version in ("v1", "v2"):
+        world.cluster.around_objects += [
+            service(f"web-{version}", app="web", version=version),
+            deployment(f"web-{version}", image=f"reg/web:{version}", version=version),
+        ]
+    cluster: Any = world.cluster
+    there = {HOME: WatchedCluster(cluster=cluster, kinds={HTTP_ROUTES: watched("gamma")})}
+    watcher = RouteWatcher(there, store=world.store, letters=world.letters, clock=world.clock, random=lambda: 0.5)
+    routes = world.cluster.feed(HTTP_ROUTES)
+    async with background(world.follow(watcher=watcher)):
+        routes.put(http_route(web_v1=100, web_v2=0))
+        await world.turns()
+        routes.put(http_route(web_v1=95, web_v2=5))
+        await world.turns()
+    (release,) = world.releases
+    assert (release.service, release.mesh, release.artifact) == ("web", "gamma", "reg/web:v2")
+    assert (release.baseline.service, release.canary.service) == ("web-v1", "web-v2")

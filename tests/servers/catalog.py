@@ -145,6 +145,18 @@ SERVERS: tuple[Server, ...] = (
         crds=(Crds("flagger", "github.com/fluxcd/flagger", "artifacts/flagger/crd.yaml"),),
     ),
     GoServer(
+        name="helm",
+        version="3.22.0",
+        folder="helm",
+        package="helm.sh/helm/v3/cmd/helm",
+        binary="helm",
+        stamps=(
+            "helm.sh/helm/v3/internal/version.version=v3.22.0",
+            *(f"helm.sh/helm/v3/pkg/{package}.k8sVersionMajor=1" for package in ("lint/rules", "chartutil")),
+            *(f"helm.sh/helm/v3/pkg/{package}.k8sVersionMinor=36" for package in ("lint/rules", "chartutil")),
+        ),
+    ),
+    GoServer(
         name="consul",
         # The last version under MPL-2.0; old, so for tests only.
         version="1.14.11",

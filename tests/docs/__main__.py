@@ -3,19 +3,17 @@
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+from config.schema import settings_schema
+from config.settings import Settings
 from daemon import connectors
-from daemon.connectors import Connector
 from daemon.delivery import gittools, owners
-from daemon.delivery.gittoolkind import GitToolKind
-from daemon.delivery.ownerkind import OwnerKind
-from daemon.meshes.kind import MeshKind
 from daemon.meshes.registry import BUILT_IN
-from tests.docs import api, commands, dashboards, lines, links, meshes, metrics, modules, paths, rbac, reference
+from daemon.settings import model_of
+from tests.docs import api, chart, commands, dashboards, lines, links, meshes, metrics, modules, paths, rbac, reference
 
 ROOT = Path(__file__).resolve().parents[2]
-_WITH_RIGHTS: Sequence[MeshKind | OwnerKind | GitToolKind | Connector[Any]] = (
+_WITH_RIGHTS: Sequence[rbac.WithRights] = (
     *BUILT_IN,
     *owners.BUILT_IN,
     *gittools.BUILT_IN,
@@ -57,8 +55,15 @@ def made(root: Path) -> dict[str, str]:
         meshes.PAGE: meshes.page(BUILT_IN),
         meshes.RIGHTS_PAGE: meshes.with_rights(about.read_text(encoding="utf-8") if about.exists() else "", _WITH_RIGHTS),
         rbac.FILE: rbac.manifest(_WITH_RIGHTS),
+        **chart.made(root, _WITH_RIGHTS, settings=settings_schema(_written())),
         modules.PAGE: modules.page(root),
     }
+
+
+def _written() -> type[Settings]:
+    """What a person may write where nothing is installed but verdictd."""
+    sources, sinks = ([row.settings for row in rows if row.settings is not None] for rows in (connectors.SOURCES, connectors.SINKS))
+    return model_of(BUILT_IN, sources=sources, sinks=sinks)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """deploy/manifests/10-rbac.yaml, made from the rights in the meshes' rows, and the owners'."""
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -8,6 +9,9 @@ from daemon.delivery.gittoolkind import GitToolKind
 from daemon.delivery.ownerkind import OwnerKind
 from daemon.kube.rights import Right, Scope
 from daemon.meshes.kind import MeshKind
+
+WithRights = MeshKind | OwnerKind | GitToolKind | Connector[Any]
+"""A row that says what it needs of the API server."""
 
 FILE = "deploy/manifests/10-rbac.yaml"
 
@@ -54,21 +58,31 @@ subjects:
 """
 
 
-def manifest(kinds: Sequence[MeshKind | OwnerKind | GitToolKind | Connector[Any]]) -> str:
+def manifest(kinds: Sequence[WithRights]) -> str:
     """The account, its roles, and the one binding that is there from the start."""
-    rights = [right for kind in kinds for right in kind.rights]
-    roles = [_role(name, words, [one for one in rights if scope in one.scopes]) for name, scope, words in _ROLES]
+    found = rules(kinds)
+    roles = [_role(name, words, found[name]) for name, _, words in _ROLES]
     return "---\n".join([_ACCOUNT, *roles, _BINDING])
 
 
-def _role(name: str, words: str, rights: Iterable[Right]) -> str:
+def rules(kinds: Sequence[WithRights]) -> dict[str, str]:
+    """The rules of each role by its name, as items of a list in YAML."""
+    rights = [right for kind in kinds for right in kind.rights]
+    return {name: _rules([one for one in rights if scope in one.scopes]) for name, scope, _ in _ROLES}
+
+
+def _role(name: str, words: str, rules: str) -> str:
+    indented = textwrap.indent(rules, "  ")
+    return f"{words}apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\nrules:\n{indented}"
+
+
+def _rules(rights: Iterable[Right]) -> str:
     """Objects of one group of the API of which the same may be done are one rule."""
-    rules: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
+    found: dict[tuple[str, tuple[str, ...]], dict[str, None]] = {}
     for one in rights:
         for resource in one.resources:
-            rules.setdefault((resource.group, one.verbs), {})[resource.ruled] = None
-    head = f"{words}apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata:\n  name: {name}\nrules:\n"
-    return head + "".join(
-        f"  - apiGroups: [{group or chr(34) * 2}]\n    resources: [{', '.join(plurals)}]\n    verbs: [{', '.join(verbs)}]\n"
-        for (group, verbs), plurals in rules.items()
+            found.setdefault((resource.group, one.verbs), {})[resource.ruled] = None
+    return "".join(
+        f"- apiGroups: [{group or chr(34) * 2}]\n  resources: [{', '.join(plurals)}]\n  verbs: [{', '.join(verbs)}]\n"
+        for (group, verbs), plurals in found.items()
     )

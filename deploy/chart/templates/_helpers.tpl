@@ -1,0 +1,107 @@
+{{- define "verdictd.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Short enough for what is put behind it. */}}
+{{- define "verdictd.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains (include "verdictd.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "verdictd.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "verdictd.selector" -}}
+app.kubernetes.io/name: {{ include "verdictd.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "verdictd.daemon" -}}
+{{ include "verdictd.selector" . }}
+app.kubernetes.io/component: daemon
+{{- end -}}
+
+{{- define "verdictd.labels" -}}
+{{ include "verdictd.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: verdictd
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "verdictd.account" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "verdictd.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "verdictd.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "verdictd.account" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{/* Whether the daemon runs its own broker: "true", or nothing. */}}
+{{- define "verdictd.embedded" -}}
+{{- if eq (dig "nats" "url" "embedded" .Values.config) "embedded" -}}true{{- end -}}
+{{- end -}}
+
+{{- define "verdictd.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{- printf "%s@%s" .repository .digest -}}
+{{- else -}}
+{{- $usual := printf "%s%s" $.Chart.AppVersion (ternary "-embedded" "" (eq (include "verdictd.embedded" $) "true")) -}}
+{{- printf "%s:%s" .repository (default $usual .tag) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "verdictd.token" -}}
+{{- default (printf "%s-token" (include "verdictd.fullname" .)) .Values.token.existingSecret -}}
+{{- end -}}
+
+{{- define "verdictd.port" -}}
+{{- .Values.config.http.listen | splitList ":" | last -}}
+{{- end -}}
+
+{{- define "verdictd.settings" -}}
+verdictd.yaml: |
+{{ toYaml .Values.config | indent 2 }}
+{{- end -}}
+
+{{- define "verdictd.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "verdictd.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* The ports of all addresses in the settings, as JSON. */}}
+{{- define "verdictd.ports" -}}
+{{- $ports := .Values.networkPolicy.egressPorts -}}
+{{- if not (include "verdictd.embedded" .) -}}{{- $ports = append $ports 4222 -}}{{- end -}}
+{{- range regexFindAll "[a-z]+://[^][/,\"'\\s]+" (toJson .Values.config) -1 -}}
+{{- $usual := get (dict "https" "443" "nats" "4222" "tls" "4222") (. | splitList "://" | first) | default "80" -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default $usual | int) -}}
+{{- end -}}
+{{- range .Values.config.telemetry -}}
+{{- if eq .kind "sidecars" -}}{{- $ports = append $ports (.port | default 15090 | int) -}}{{- end -}}
+{{- end -}}
+{{- $numbers := list -}}
+{{- range $ports -}}{{- $numbers = append $numbers (int .) -}}{{- end -}}
+{{- $numbers | uniq | toJson -}}
+{{- end -}}

@@ -1,0 +1,171 @@
+"""The chart: it grants what the plain manifests grant, runs what they run, and refuses what the daemon would."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from daemon import __version__
+from daemon.settings import load_settings
+from tests.packaging import manifests
+from tests.packaging.chart import CHART, NAMESPACE, VARIANTS, helm, objects, one, pods, rendered, variant
+from tests.packaging.manifests import Json
+from tests.servers.locate import require
+
+pytestmark = [pytest.mark.mesh, pytest.mark.xdist_group("chart")]
+
+
+@pytest.fixture(scope="module")
+def default() -> list[Json]:
+    return rendered()
+
+
+def without_names(document: Json) -> Json:
+    return {key: value for key, value in document.items() if key != "metadata"} | {"name": document["metadata"]["name"]}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_lint_has_nothing_to_warn_of(name: str) -> None:
+    assert "1 chart(s) linted, 0 chart(s) failed" in helm("lint", "--strict", CHART, "--values", CHART / "ci" / name)
+
+
+def test_the_versions_are_those_of_verdictd() -> None:
+    said = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert (said["version"], said["appVersion"]) == (__version__, __version__)
+    (change, *_) = yaml.safe_load(said["annotations"]["artifacthub.io/changes"])
+    assert set(change) == {"kind", "description"}
+
+
+def test_its_rights_are_those_of_the_plain_manifests_and_to_observe_everywhere(default: list[Json]) -> None:
+    """Bound beside them is only the role to observe, which the manifests' reader binds in a namespace by hand."""
+    plain = [one for one in manifests.documents() if one["kind"].startswith("ClusterRole")]
+    ours = [one for one in default if one["kind"].startswith("ClusterRole")]
+    beside = [one for one in ours if one["kind"] == "ClusterRoleBinding" and one["metadata"]["name"] == "verdictd-observe"]
+    assert [without_names(one) for one in ours if one not in beside] == [without_names(one) for one in plain]
+    assert [one["roleRef"]["name"] for one in beside] == ["verdictd-observe"]
+    assert not [one for one in default if one["kind"] == "RoleBinding"]
+
+
+def test_namespaces_that_are_named_are_bound_and_no_others() -> None:
+    found = variant("enforce-values.yaml")
+    bound = [
+        (each["metadata"].get("namespace", "*"), each["roleRef"]["name"]) for each in found if each["kind"].endswith("Binding")
+    ]
+    assert sorted(bound) == [
+        ("*", "verdictd-find-routes"),
+        ("blog", "verdictd-observe"),
+        ("shop", "verdictd-enforce"),
+        ("shop", "verdictd-observe"),
+    ]
+    subjects = [each["subjects"] for each in found if each["kind"].endswith("Binding")]
+    assert subjects == [[{"kind": "ServiceAccount", "name": "verdictd", "namespace": NAMESPACE}]] * len(bound)
+
+
+def test_the_daemon_runs_as_in_the_plain_manifests_and_may_be_slower_to_start(default: list[Json]) -> None:
+    plain = manifests.the("Deployment")["spec"]["template"]["spec"]
+    ours = one(default, "Deployment")["spec"]["template"]["spec"]
+    assert {key: ours[key] for key in plain if key not in {"containers", "volumes"}} == {
+        key: value for key, value in plain.items() if key not in {"containers", "volumes"}
+    }
+    (container,) = ours["containers"]
+    same = ("args", "ports", "securityContext", "livenessProbe", "readinessProbe")
+    assert {key: container[key] for key in same} == {key: plain["containers"][0][key] for key in same}
+    assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] == 120
+    assert container["resources"]["limits"]["ephemeral-storage"]
+    assert one(default, "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_pod_is_held_to_the_same(name: str) -> None:
+    plain = manifests.the("Deployment")["spec"]["template"]["spec"]
+    for pod in pods(variant(name)):
+        assert pod["spec"]["securityContext"] == plain["securityContext"]
+        (container,) = pod["spec"]["containers"]
+        assert container["securityContext"] == plain["containers"][0]["securityContext"]
+        assert container["resources"]["limits"].keys() == {"memory", "ephemeral-storage"}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_the_settings_are_settings_and_what_they_name_is_mounted(name: str, tmp_path: Path) -> None:
+    """The daemon itself reads them, and refuses every key that it does not know."""
+    found = variant(name)
+    (text,) = {each["data"]["verdictd.yaml"] for each in found if each["kind"] == "ConfigMap" and "verdictd.yaml" in each["data"]}
+    file = tmp_path / "verdictd.yaml"
+    file.write_text(text, encoding="utf-8")
+    settings = load_settings(file)
+    assert settings.policies["default"].mode == ("enforce" if name.startswith("enforce") else "observe")
+    (daemon,) = (each["spec"]["template"]["spec"] for each in found if each["kind"] == "Deployment")
+    mounts = {mount["mountPath"]: mount["name"] for mount in daemon["containers"][0]["volumeMounts"]}
+    assert set(mounts.values()) == {volume["name"] for volume in daemon["volumes"]}
+    assert str(Path(settings.http.token_file or "").parent) in mounts
+    assert (settings.nats.data_dir in mounts) == (settings.nats.url == "embedded")
+
+
+def test_a_change_of_the_settings_is_a_new_pod(default: list[Json]) -> None:
+    changed = rendered("--set", "config.log_level=debug")
+    first, second = (one(each, "Deployment")["spec"]["template"]["metadata"]["annotations"] for each in (default, changed))
+    assert first["checksum/config"] != second["checksum/config"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("replicas=2", "one daemon watches a cluster, and two at once would both take traffic back"),
+        ("config.nats.urls=x", "additional properties 'urls' not allowed"),
+        ("config.policies.default.mode=enforced", "value must be one of 'enforce', 'observe'"),
+        ("config.log_level=loud", "/config/log_level"),
+        ("enforcement=1", "additional properties 'enforcement' not allowed"),
+        ("enforce.namespaces={Shop}", "/enforce/namespaces/0"),
+    ],
+)
+def test_what_the_daemon_would_refuse_is_refused_before_anything_is_installed(wrong: str, said: str) -> None:
+    with pytest.raises(AssertionError) as refused:
+        rendered("--set", wrong)
+    assert said in str(refused.value)
+
+
+def test_only_what_the_settings_name_may_be_reached() -> None:
+    (policy,) = (each for each in variant("nats-values.yaml") if each["kind"] == "NetworkPolicy")
+    names, addresses = policy["spec"]["egress"]
+    assert [port["port"] for port in names["ports"]] == [53, 53]
+    assert {port["port"] for port in addresses["ports"]} == {443, 6443, 4222, 4223, 15090}
+
+
+def test_with_an_embedded_broker_no_port_of_one_is_open(default: list[Json]) -> None:
+    assert [port["port"] for port in one(default, "NetworkPolicy")["spec"]["egress"][1]["ports"]] == [443, 6443, 9090]
+
+
+def test_the_broker_has_a_volume_that_outlives_the_release_and_the_image_that_holds_it(default: list[Json]) -> None:
+    claim = one(default, "PersistentVolumeClaim")
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    images = {pod["spec"]["containers"][0]["image"] for pod in pods(default)}
+    assert images == {f"verdictd:{__version__}-embedded"}
+    given = variant("nats-values.yaml")
+    assert not [each for each in given if each["kind"] == "PersistentVolumeClaim"]
+    assert {pod["spec"]["containers"][0]["image"] for pod in pods(given)} == {f"verdictd:{__version__}"}
+
+
+def test_alerts_and_dashboards_come_with_it_when_asked_for(tmp_path: Path) -> None:
+    found = variant("everything-values.yaml")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(yaml.safe_dump(one(found, "PrometheusRule", "watchdog")["spec"]), encoding="utf-8")
+    subprocess.run([require("promtool"), "check", "rules", rules], capture_output=True, timeout=30, check=True)
+    boards = one(found, "ConfigMap", "watchdog-dashboards")
+    assert set(boards["data"]) == {"fleet.json", "health.json", "release.json"}
+    assert boards["metadata"]["labels"]["grafana_dashboard"] == "1"
+    labels = one(found, "Service", "watchdog")["metadata"]["labels"]
+    monitored = one(found, "ServiceMonitor", "watchdog")["spec"]["selector"]["matchLabels"]
+    assert monitored.items() <= labels.items()
+
+
+def test_out_of_the_box_there_is_nothing_that_a_bare_cluster_does_not_know(default: list[Json]) -> None:
+    assert not [each["kind"] for each in default if each["apiVersion"].startswith("monitoring.coreos.com")]
+
+
+def test_what_is_packed_has_everything_that_is_rendered(default: list[Json], tmp_path: Path) -> None:
+    """The token differs: it is made anew where there is no cluster that has one."""
+    helm("package", CHART, "--destination", tmp_path)
+    (archive,) = tmp_path.glob("*.tgz")
+    packed = list(objects(helm("template", "verdictd", archive, "--namespace", NAMESPACE)))
+    assert [each for each in packed if each["kind"] != "Secret"] == [each for each in default if each["kind"] != "Secret"]

@@ -19,8 +19,15 @@ HELM_SECONDS = 120.0
 
 
 def helm(*words: str | Path, kubeconfig: Path | None = None) -> str:
-    """What Helm says, run where the checkout is; AssertionError with its complaint where it fails."""
-    done = subprocess.run(
+    """What Helm says; AssertionError with its complaint where it fails."""
+    done = asked(*words, kubeconfig=kubeconfig)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def asked(*words: str | Path, kubeconfig: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Helm run to its end where the checkout is, whatever comes of it."""
+    return subprocess.run(
         [require("helm"), *map(str, words)],
         cwd=ROOT,
         env=environment(kubeconfig),
@@ -29,8 +36,6 @@ def helm(*words: str | Path, kubeconfig: Path | None = None) -> str:
         timeout=HELM_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stderr + done.stdout
-    return done.stdout
 
 
 def environment(kubeconfig: Path | None) -> dict[str, str]:

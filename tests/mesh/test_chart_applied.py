@@ -1,0 +1,132 @@
+"""The chart on a real API server: what it renders is taken, and Helm installs, refuses and upgrades it.
+
+No kubelet runs here: what the pods would run is run as processes (``tests.mesh.kubelet``).
+"""
+
+import asyncio
+import base64
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.hand.istio_cluster import post
+from tests.mesh.kubelet import get, played_check
+from tests.packaging.chart import CHART, NAMESPACE, RELEASE, VARIANTS, asked, helm, pods, variant
+from tests.packaging.manifests import Json, the
+from tests.servers.kube_apiserver import KubeApiServer, cluster
+
+pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("chart")]
+
+CORE = f"/api/v1/namespaces/{NAMESPACE}"
+DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/verdictd"
+_PLURALS = {"NetworkPolicy": "networkpolicies"}
+_CLUSTERS = {"ClusterRole", "ClusterRoleBinding"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApiServer]:
+    """A bare cluster with the manifests' own namespace, which holds pods to what they need, and two that are watched."""
+    async with cluster(tmp_path_factory.mktemp("cluster")) as server:
+        await post(server, "/api/v1/namespaces", the("Namespace"))
+        for name in ("shop", "blog"):
+            await post(server, "/api/v1/namespaces", {"metadata": {"name": name}})
+        yield server
+
+
+@pytest.fixture
+def kubeconfig(api: KubeApiServer, tmp_path: Path) -> Path:
+    return api.write_kubeconfig(tmp_path / "kubeconfig")
+
+
+def path_of(document: Json) -> str:
+    kind, version, metadata = document["kind"], document["apiVersion"], document["metadata"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    within = "" if kind in _CLUSTERS else f"/namespaces/{metadata['namespace']}"
+    return f"{root}{within}/{_PLURALS.get(kind, kind.lower() + 's')}/{metadata['name']}"
+
+
+async def applied(api: KubeApiServer, document: Json) -> None:
+    """What `kubectl apply --server-side --dry-run=server` would do, with unknown fields refused."""
+    headers = {"Content-Type": "application/apply-patch+yaml"}
+    query = {"dryRun": "All", "fieldManager": "test", "fieldValidation": "Strict"}
+    async with (
+        api.session() as session,
+        session.patch(path_of(document), params=query, json=document, headers=headers) as answer,
+    ):
+        assert answer.status in {200, 201}, (document["kind"], await answer.text())
+        await answer.read()
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+async def test_the_api_server_takes_all_of_it_and_admits_the_pods_at_the_strictest_level(api: KubeApiServer, name: str) -> None:
+    found = await asyncio.to_thread(variant, name)
+    for document in found:
+        if not document["apiVersion"].startswith("monitoring.coreos.com"):
+            await applied(api, document)
+    for number, pod in enumerate(pods(found)):
+        # The account is made by the same release, which is not there in a dry run.
+        spec = {key: value for key, value in pod["spec"].items() if key != "serviceAccountName"} | {"serviceAccountName": "default"}
+        metadata = {**pod["metadata"], "name": f"pod-{number}", "namespace": NAMESPACE}
+        await applied(api, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+
+
+async def installed(
+    api: KubeApiServer, kubeconfig: Path, folder: Path, *words: str | Path
+) -> tuple["subprocess.CompletedProcess[str]", tuple[int, str]]:
+    """Helm's answer, and how the check that it waits for has ended and what it said."""
+    words = ("install", words[0], CHART, "--namespace", NAMESPACE, *words[1:])
+    async with asyncio.TaskGroup() as both:
+        installing = both.create_task(asyncio.to_thread(asked, *words, kubeconfig=kubeconfig))
+        checking = both.create_task(played_check(api, namespace=NAMESPACE, folder=folder))
+    return installing.result(), checking.result()
+
+
+async def test_settings_that_only_the_daemon_knows_to_be_wrong_stop_the_installation(
+    api: KubeApiServer, kubeconfig: Path, tmp_path: Path
+) -> None:
+    wrong = ("--set", "config.meshes.istio.telemetry=elsewhere", "--set", "fullnameOverride=verdictd")
+    done, (code, said) = await installed(api, kubeconfig, tmp_path, "wrong", *wrong)
+    assert code == 64
+    assert "meshes.istio.telemetry names 'elsewhere', which is not under telemetry (prometheus); add it there" in said
+    assert done.returncode != 0
+    assert "job verdictd-check failed" in done.stderr
+    async with api.session() as session, session.get(DEPLOYMENT) as answer:
+        await answer.read()
+        assert answer.status == 404
+
+
+async def test_an_upgrade_binds_and_the_token_is_kept_as_the_volume_is_over_upgrades_and_what_is_uninstalled(
+    api: KubeApiServer, kubeconfig: Path, tmp_path: Path
+) -> None:
+    done, (code, said) = await installed(api, kubeconfig, tmp_path, RELEASE)
+    assert (code, said.strip()[-24:], done.returncode) == (0, ": a usable settings file", 0)
+    the_notes_end_with_the_two_commands_that_are_needed_next(done.stdout)
+    before = (await get(api, f"{CORE}/secrets/verdictd-token"))["data"]["token"]
+    assert len(base64.b64decode(before)) == 64
+    within = ("--namespace", NAMESPACE)
+    more = ("--reuse-values", "--no-hooks", "--set", "enforce.namespaces={shop}")
+    await asyncio.to_thread(helm, "upgrade", RELEASE, CHART, *within, *more, kubeconfig=kubeconfig)
+    assert (await get(api, f"{CORE}/secrets/verdictd-token"))["data"]["token"] == before
+    bound = await get(api, "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings")
+    assert [one["roleRef"]["name"] for one in bound["items"]] == ["verdictd-enforce"]
+    await asyncio.to_thread(helm, "uninstall", RELEASE, *within, kubeconfig=kubeconfig)
+    left = [
+        f"{one['metadata']['name']} {kind}"
+        for kind in ("secrets", "persistentvolumeclaims", "configmaps", "services", "serviceaccounts")
+        for one in (await get(api, f"{CORE}/{kind}"))["items"]
+        if one["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == RELEASE
+    ]
+    assert left == ["verdictd-token secrets", "verdictd persistentvolumeclaims"]
+    await asyncio.to_thread(helm, "install", RELEASE, CHART, *within, "--no-hooks", kubeconfig=kubeconfig)
+    assert (await get(api, f"{CORE}/secrets/verdictd-token"))["data"]["token"] == before
+
+
+def the_notes_end_with_the_two_commands_that_are_needed_next(said: str) -> None:
+    notes = said.split("NOTES:")[1].strip()
+    exec_in = f"  kubectl -n {NAMESPACE} exec deploy/verdictd -- verdictd"
+    commands = [line for line in notes.splitlines() if line.startswith("  kubectl ")]
+    assert commands == [f"{exec_in} doctor --config /etc/verdictd/verdictd.yaml", f"{exec_in} status"]
+    assert notes.endswith(commands[-1])

@@ -11,7 +11,11 @@ import pytest
 from daemon.cli import main
 from tests.hand.certificates import Authority
 
-ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 28\r\nConnection: close\r\n\r\n{"releases":[],"freezes":[]}'
+BODY = b'{"releases":[],"freezes":[]}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (
+    len(BODY),
+    BODY,
+)
 
 
 @asynccontextmanager

@@ -59,6 +59,7 @@ class Connection:
         self._up = asyncio.Event()
         self._lost_at: float | None = None
         self._complaints = LogThrottle()
+        self._denials = LogThrottle()
         self._closing = False
 
     @property
@@ -74,6 +75,11 @@ class Connection:
     def last_error(self) -> str | None:
         """What the connection last complained of, for the readiness page."""
         return None if self._last_error is None else str(self._last_error) or type(self._last_error).__name__
+
+    @property
+    def denied(self) -> list[str]:
+        """The rights that our user has missed in the last seconds, the newest last."""
+        return self._client.denied
 
     @property
     def client(self) -> NatsClient:
@@ -220,8 +226,8 @@ class Connection:
             # Trying again will not help: end the first connect now, with the reason.
             self._refused = True
             self._scope.reschedule(asyncio.get_running_loop().time())
-        elif "permissions violation" in str(error).lower():
-            logger.error("NATS does not permit this", extra={"error": str(error)})
+        elif (denied := self.denied) and self._denials.due():
+            logger.error("NATS does not permit what we need", extra={"rights": denied})
 
     async def _on_disconnected(self) -> None:
         self._up.clear()

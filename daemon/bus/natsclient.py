@@ -6,18 +6,43 @@ ends: the connection looks alive and nobody is heard any more. The broker would 
 And it knows the broker's own words ("no messages", "the consumer is gone") by a header that any sender can write. Taken for them,
 a message ends the fetch that brought it and all that came with it, and is never seen by whoever counts how often it came. So
 what is in a stream, which is known by the address to answer it at, never has that header under that name.
+
+And a right that its user lacks is told beside the request that needs it, which the library then lets wait for an answer in vain.
+Here the request fails at once, and says which right.
 """
 
+import asyncio
+import re
+import time
+import weakref
 from typing import Any
 
 import nats.aio.client
+import nats.errors
 from nats.js.api import Header
+from nats.protocol.parser import ERR_RE
 
 # No sender can write it: the library leaves out names with a space.
 UNREADABLE = "headers that cannot be read"
 _STORED = b"$JS.ACK."
 _OWN_WORDS = (Header.STATUS.value, Header.DESCRIPTION.value)
 _SHOWN_BYTES = 100
+_DENIAL = re.compile(r"permissions violation for (publish|subscription) to \"(.*?)\"", re.IGNORECASE)
+# What is denied is tried again sooner than this, by whoever needs it.
+DENIED_SECONDS = 15.0
+_DENIALS_REMEMBERED = 100
+
+
+class Denied(nats.errors.Error):
+    """NATS lets us in, and does not let us do this.
+
+    Args:
+        right: as ``publish to SUBJECT``.
+    """
+
+    def __init__(self, right: str) -> None:
+        super().__init__(f"NATS does not permit our user to {right}; give it this right")
+        self.right = right
 
 
 class NatsClient(nats.aio.client.Client):
@@ -26,6 +51,44 @@ class NatsClient(nats.aio.client.Client):
     Bytes of a subject that are not UTF-8 are written as ``\\xff``. Headers that cannot be read become one, ``UNREADABLE``, with
     their beginning. ``Status`` and ``Description`` of a message that is in a stream are in lower case.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: weakref.WeakKeyDictionary[asyncio.Future[Any], str] = weakref.WeakKeyDictionary()
+        self._denials: dict[str, float] = {}
+
+    @property
+    def denied(self) -> list[str]:
+        """The rights that our user has missed in the last seconds, the newest last."""
+        since = time.monotonic() - DENIED_SECONDS
+        return [right for right, at in self._denials.items() if at >= since]
+
+    async def publish(self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, Any] | None = None) -> None:
+        """Publish; of a request it is noted what it asks."""
+        answer = self._resp_map.get(reply.rpartition(".")[2])
+        if answer is not None:
+            self._asked[answer] = subject
+        await super().publish(subject, payload, reply, headers)
+
+    async def _process_err(self, err_msg: str) -> None:
+        # The library hands it over in lower case; what it was read from is still there.
+        line = ERR_RE.match(self._ps.buf)
+        denial = _DENIAL.search(err_msg if line is None else line[1].decode("utf-8", "backslashreplace"))
+        if denial is not None:
+            self._deny(kind=denial[1].lower(), subject=denial[2])
+        await super()._process_err(err_msg)
+
+    def _deny(self, *, kind: str, subject: str) -> None:
+        error = Denied(f"publish to {subject}" if kind == "publish" else f"subscribe to {subject}")
+        self._denials.pop(error.right, None)
+        self._denials[error.right] = time.monotonic()
+        if len(self._denials) > _DENIALS_REMEMBERED:
+            del self._denials[next(iter(self._denials))]
+        if kind == "subscription":
+            self._resp_sub_prefix = None  # where answers come: asked for anew with the next request
+        for answer, asked in list(self._asked.items()):
+            if not answer.done() and (asked == subject or kind == "subscription"):
+                answer.set_exception(error)
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         try:

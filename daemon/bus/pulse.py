@@ -47,6 +47,8 @@ class Pulse:
         """Why NATS does not work; null when it does. A lost connection is known at once, the rest at the next beat."""
         if self._connection.state != "connected":
             return f"not connected to {self._where}"
+        if self.standing.problem is None and (denied := self._connection.denied):
+            return f"{self._where} does not permit our user to {denied[-1]}; give it this right"
         return self.standing.problem
 
     async def keep(self) -> NoReturn:

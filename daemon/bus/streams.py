@@ -14,8 +14,9 @@ from nats.js.errors import APIError
 
 from daemon.aio.backoff import pauses
 from daemon.bus import subjects
+from daemon.bus.natsclient import Denied
 from daemon.bus.translating import translate, translated
-from daemon.errors import InvalidInput, TransientError, Unavailable
+from daemon.errors import Forbidden, InvalidInput, TransientError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -142,6 +143,7 @@ async def ensure_streams(jetstream: JetStreamContext, *, replicas: int, patience
 
     Raises:
         InvalidInput: the broker cannot give what the settings ask for, or somebody else's stream is in the way.
+        Forbidden: our user lacks a right, which is named.
         Unavailable, TimedOut: JetStream did not answer.
     """
     waits = pauses()
@@ -153,6 +155,8 @@ async def ensure_streams(jetstream: JetStreamContext, *, replicas: int, patience
                     for plan in PLANS:
                         await _ensure(jetstream, plan, replicas=replicas)
                 except TransientError as error:
+                    if isinstance(error.__cause__, Denied):
+                        raise Forbidden(str(error)) from error
                     last = error
                     await asyncio.sleep(next(waits))
                 else:

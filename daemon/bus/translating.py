@@ -64,7 +64,7 @@ def translate(error: Exception, doing: str) -> VerdictdError:
             return Refused(text)
         case nats.js.errors.NoStreamResponseError() | nats.errors.NoRespondersError():
             return Unavailable(f"{doing}: JetStream does not answer (no stream for it, or the server is just starting)")
-        case _:
+        case _:  # a right denied as well: it may be given at any moment, and what could not be written is then still to be written
             return Unavailable(text)
 
 

@@ -1,7 +1,7 @@
 """A real nats-server for tests, which can be killed and brought back with its streams. Import the fixture ``nats_server``."""
 
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from tests.servers.nats_server import nats_server as running_server
 class Broker:
     """A nats-server on one port and one store for the whole test."""
 
-    def __init__(self, folder: Path, *, flags: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, *, flags: Sequence[str] = (), env: Mapping[str, str] | None = None) -> None:
         self._folder = folder
         self._flags = flags
+        self._env = env
         self._server: NatsServer | None = None
         self._stack = AsyncExitStack()
         self._port: int | None = None
@@ -26,6 +27,10 @@ class Broker:
     def url(self) -> str:
         """``nats://127.0.0.1:port``; the same after a restart."""
         return f"nats://127.0.0.1:{self._port}"
+
+    def url_of(self, user: str, *, password: str) -> str:
+        """The same with a user in it."""
+        return f"nats://{user}:{password}@127.0.0.1:{self._port}"
 
     @property
     def settings(self) -> Nats:
@@ -40,7 +45,7 @@ class Broker:
 
     async def start(self) -> None:
         """Start, again on the same port and store after ``kill`` or ``stop``."""
-        self._server = await self._stack.enter_async_context(running_server(self._folder, self._port, self._flags))
+        self._server = await self._stack.enter_async_context(running_server(self._folder, self._port, self._flags, env=self._env))
         self._port = int(self._server.url.rpartition(":")[2])
 
     async def kill(self) -> None:
@@ -60,9 +65,9 @@ class Broker:
 
 
 @asynccontextmanager
-async def broker(folder: Path, *, flags: Sequence[str] = ()) -> AsyncIterator[Broker]:
+async def broker(folder: Path, *, flags: Sequence[str] = (), env: Mapping[str, str] | None = None) -> AsyncIterator[Broker]:
     """A started broker, ended with the body."""
-    running = Broker(folder, flags=flags)
+    running = Broker(folder, flags=flags, env=env)
     await running.start()
     try:
         yield running

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.servers.locate import require
@@ -20,7 +20,9 @@ class NatsServer:
 
 
 @contextlib.asynccontextmanager
-async def nats_server(folder: Path, port: int | None = None, flags: Sequence[str] = ()) -> AsyncIterator[NatsServer]:
+async def nats_server(
+    folder: Path, port: int | None = None, flags: Sequence[str] = (), *, env: Mapping[str, str] | None = None
+) -> AsyncIterator[NatsServer]:
     """nats-server that keeps its streams in the folder: started there again, on the same port, it has them still."""
     chosen, monitoring = (port, *free_ports(1)) if port else free_ports(2)
     argv: list[str | Path] = [
@@ -29,5 +31,5 @@ async def nats_server(folder: Path, port: int | None = None, flags: Sequence[str
         *flags,
     ]
     url = f"http://{LOOPBACK}:{monitoring}"
-    async with running("nats-server", argv, folder=folder, ready=lambda: http_ready(f"{url}/healthz")) as process:
+    async with running("nats-server", argv, folder=folder, env=env, ready=lambda: http_ready(f"{url}/healthz")) as process:
         yield NatsServer(f"nats://{LOOPBACK}:{chosen}", url, process)

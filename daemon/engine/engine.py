@@ -18,7 +18,7 @@ from daemon.engine.aliases import Aliases
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer, Upkeep
-from daemon.engine.feed import view
+from daemon.engine.feed import view, whole_view
 from daemon.engine.freezing import Freezes
 from daemon.engine.joining import Newcomer
 from daemon.engine.keptforms import decode_record, record_of
@@ -152,7 +152,7 @@ class Engine:
         await self._working()
         release_id = await self._meant_by(release_id)
         if release_id in self._registry:
-            return view(self._registry.get(release_id))
+            return whole_view(self._registry.get(release_id))
         record = await self._kept_record(release_id)
         return ReleaseView(
             id=release_id,
@@ -161,6 +161,7 @@ class Engine:
             submitted_at=record.marks[0].at,
             ticks=record.verdict.ticks,
             seconds=record.seconds or 0.0,
+            steps=record.marks,
             canary_requests=record.canary_requests or 0,
             baseline_requests=record.baseline_requests or 0,
             gaps=record.gaps or 0,
@@ -188,9 +189,11 @@ class Engine:
 
     # --- Feed -------------------------------------------------------------------------------------------------------
 
-    def subscribe(self, *, limit: int) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
-        """Follow all releases; see ``ports.service.Feed``."""
-        return self._registry.changes.subscribe(limit=limit)
+    def subscribe(
+        self, *, limit: int, after: int | None = None, release_id: str | None = None
+    ) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
+        """Follow all releases, or one; see ``ports.service.Feed``."""
+        return self._registry.changes.subscribe(limit=limit, after=after, release_id=release_id)
 
     # --- Verdicts ---------------------------------------------------------------------------------------------------
 

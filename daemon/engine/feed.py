@@ -6,8 +6,10 @@ costs next to nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+import msgspec
 
 from daemon.engine.hindrances import hindrances
 from daemon.engine.session import Session
@@ -19,27 +21,38 @@ MOST_SUBSCRIBERS = 64
 
 
 class Changes:
-    """``Feed`` of the sessions that it is told of."""
+    """``Feed`` of the sessions that it is told of. ``sessions`` are those in memory now."""
 
-    def __init__(self) -> None:
+    def __init__(self, sessions: Callable[[], Iterable[Session]] = tuple) -> None:
+        self._sessions = sessions
         self._number = 0
+        self._numbers: dict[str, int] = {}
         self._subscribers: set[_Subscriber] = set()
         self._closed = False
 
     def tell(self, session: Session) -> None:
         """This is the release's state now."""
         self._number += 1
+        self._numbers[session.release_id] = self._number
         for subscriber in self._subscribers:
             subscriber.put(self._number, session)
 
+    def forget(self, release_id: str) -> None:
+        """It is not in memory any more."""
+        self._numbers.pop(release_id, None)
+
     @contextmanager
-    def subscribe(self, *, limit: int) -> Iterator[AsyncIterator[ReleaseChange]]:
+    def subscribe(
+        self, *, limit: int, after: int | None = None, release_id: str | None = None
+    ) -> Iterator[AsyncIterator[ReleaseChange]]:
         """Follow; see ``ports.service.Feed``."""
         if limit < 1:
             raise ValueError(f"a limit of {limit} changes: 1 or more are needed")
         if len(self._subscribers) >= MOST_SUBSCRIBERS:
             raise Refused(f"{MOST_SUBSCRIBERS} follow the releases already; try again later")
-        subscriber = _Subscriber(limit)
+        subscriber = _Subscriber(limit, release_id)
+        if after is not None:
+            self._catch_up(subscriber, after)
         if self._closed:
             subscriber.close()
         self._subscribers.add(subscriber)
@@ -47,6 +60,11 @@ class Changes:
             yield subscriber
         finally:
             self._subscribers.discard(subscriber)
+
+    def _catch_up(self, subscriber: "_Subscriber", after: int) -> None:
+        numbered = [(self._numbers.get(one.release_id, 0), one) for one in self._sessions()]
+        for number, session in sorted((one for one in numbered if one[0] > after), key=lambda one: one[0]):
+            subscriber.put(number, session)
 
     def close(self) -> None:
         """Nothing changes any more: who follows reads what waits, and is done."""
@@ -56,16 +74,19 @@ class Changes:
 
 
 class _Subscriber:
-    """What waits for one reader, the oldest change first."""
+    """What waits for one reader, the oldest change first; of one release alone where it is named."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, release_id: str | None) -> None:
         self._limit = limit
+        self._of = release_id
         self._waiting: dict[str, tuple[int, Session]] = {}
         self._missed = 0
         self._closed = False
         self._wake = asyncio.Event()
 
     def put(self, number: int, session: Session) -> None:
+        if self._of not in {None, session.release_id}:
+            return
         self._waiting.pop(session.release_id, None)
         if len(self._waiting) >= self._limit:
             del self._waiting[next(iter(self._waiting))]
@@ -92,7 +113,7 @@ class _Subscriber:
 
 
 def view(session: Session) -> ReleaseView:
-    """What the API shows of a session."""
+    """What the API shows of a session, beside others."""
     return ReleaseView(
         id=session.release_id,
         release=session.release,
@@ -100,6 +121,7 @@ def view(session: Session) -> ReleaseView:
         submitted_at=session.submitted_at,
         ticks=session.ticks,
         seconds=session.t,
+        window_seconds=session.window_seconds,
         evidence=session.evidence,
         boundary=session.boundary,
         waiting_for=session.waiting_for,
@@ -113,3 +135,8 @@ def view(session: Session) -> ReleaseView:
         unresolved=() if session.decision is not None else session.unresolved,
         verdict=session.verdict if session.settled else None,
     )
+
+
+def whole_view(session: Session) -> ReleaseView:
+    """What the API shows of a session that is asked for by itself: its steps too."""
+    return msgspec.structs.replace(view(session), steps=session.marks)

@@ -22,7 +22,7 @@ class Registry:
         self._ended: OrderedDict[str, Session] = OrderedDict()
         self._max_ended = max_ended
         self._waiters: dict[str, list[asyncio.Future[Verdict]]] = {}
-        self.changes = Changes()
+        self.changes = Changes(self._all)
 
     def __len__(self) -> int:
         """Number of running sessions."""
@@ -53,7 +53,7 @@ class Registry:
             self._running.pop(session.release_id, None)
             self._ended[session.release_id] = session
             while len(self._ended) > self._max_ended:
-                self._ended.popitem(last=False)
+                self.changes.forget(self._ended.popitem(last=False)[0])
         else:
             self._running[session.release_id] = session
         self.changes.tell(session)
@@ -67,6 +67,7 @@ class Registry:
         for waiter in self._waiters.pop(release_id, []):
             if not waiter.done():
                 waiter.set_exception(Elsewhere(f"release {release_id} is another verdictd's by now; ask there"))
+        self.changes.forget(release_id)
         return self._running.pop(release_id, None)
 
     def running(self) -> list[Session]:
@@ -88,12 +89,14 @@ class Registry:
     def of_service(self, release: Release) -> list[Session]:
         """Sessions of the same service, running or ended and still in memory."""
         of = (release.namespace, release.service)
-        return [s for s in (*self._running.values(), *self._ended.values()) if (s.release.namespace, s.release.service) == of]
+        return [s for s in self._all() if (s.release.namespace, s.release.service) == of]
 
     def views(self) -> Sequence[ReleaseView]:
         """Everything that is in memory now, newest first."""
-        sessions = [*self._ended.values(), *self._running.values()]
-        return _Views(sorted(sessions, key=lambda s: (s.submitted_at, s.release_id), reverse=True))
+        return _Views(sorted(self._all(), key=lambda s: (s.submitted_at, s.release_id), reverse=True))
+
+    def _all(self) -> list[Session]:
+        return [*self._ended.values(), *self._running.values()]
 
     async def wait(self, release_id: str, *, seconds: float) -> Verdict | None:
         """The verdict of a session in memory, waiting for it at most so long. Raises ``NotFound``."""

@@ -92,8 +92,13 @@ class ReleaseChange(msgspec.Struct, frozen=True, kw_only=True):
 class Feed(Protocol):
     """Changes of releases, as they happen."""
 
-    def subscribe(self, *, limit: int) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
+    def subscribe(
+        self, *, limit: int, after: int | None = None, release_id: str | None = None
+    ) -> AbstractContextManager[AsyncIterator[ReleaseChange]]:
         """Follow all releases from now until the body ends; the iteration ends when the engine stops.
+
+        With ``after`` those in memory that have changed since that number come first, all of them with 0. With ``release_id`` this
+        release alone is followed.
 
         At most ``limit`` releases (1 or more) wait to be read; whoever reads too slowly is told what was missed, and holds up
         nobody. Raises ``Refused`` where too many follow already.

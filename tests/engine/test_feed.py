@@ -117,3 +117,26 @@ async def test_readers_that_never_read_hold_up_no_release() -> None:
             await verdict_of(engine, "other-1")
             change = await anext(asleep)
             assert (change.release.stage, change.missed > 0) == (Stage.ENDED, True)
+
+
+async def test_who_comes_back_reads_what_has_changed_meanwhile_and_who_comes_first_reads_everything() -> None:
+    kept = {name: session(name) for name in ("web-1", "web-2", "web-3")}
+    changes = Changes(lambda: list(kept.values()))
+    for one in kept.values():
+        changes.tell(one)
+    changes.tell(kept["web-1"])
+    with changes.subscribe(limit=10, after=2) as back, changes.subscribe(limit=10, after=0) as first:
+        assert [await read(back) for _ in range(2)] == [(3, "web-3", 0, 0), (4, "web-1", 0, 0)]
+        assert [(await read(first))[1] for _ in range(3)] == ["web-2", "web-3", "web-1"]
+    changes.forget("web-2")
+    del kept["web-2"]
+    with changes.subscribe(limit=10, after=0) as later:
+        assert [(await read(later))[1] for _ in range(2)] == ["web-3", "web-1"]
+
+
+async def test_one_release_may_be_followed_alone() -> None:
+    changes = Changes()
+    with changes.subscribe(limit=1, release_id="web-1") as following:
+        changes.tell(session("web-1"))
+        changes.tell(session("web-2"))
+        assert await read(following) == (1, "web-1", 0, 0)

@@ -93,12 +93,21 @@ class Engine:
         return self.events.setdefault(event.key, event) is event
 
     @contextmanager
-    def subscribe(self, *, limit: int) -> Iterator[AsyncIterator[ReleaseChange]]:
+    def subscribe(
+        self, *, limit: int, after: int | None = None, release_id: str | None = None
+    ) -> Iterator[AsyncIterator[ReleaseChange]]:
         async def changes() -> AsyncIterator[ReleaseChange]:
+            for number, one in enumerate(self.views(), start=1):
+                if after is not None and number > after:
+                    yield ReleaseChange(number=number, release=one)
             while True:
-                yield await self.coming.get()
+                change = await self.coming.get()
+                if release_id in {None, change.release.id}:
+                    yield change
 
         assert limit > 0
+        if self.full:
+            raise Refused("64 follow the releases already; try again later")
         yield changes()
 
     async def submit(

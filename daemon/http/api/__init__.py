@@ -2,7 +2,16 @@
 
 from typing import Final
 
-from daemon.http.api import facades, freezes, gates, hooks, operations, releases
+from daemon.http.api import events, facades, freezes, gates, hooks, operations, releases, ui
 from daemon.http.endpoint import Group
 
-GROUPS: Final[tuple[Group, ...]] = (releases.GROUP, freezes.GROUP, hooks.GROUP, gates.GROUP, facades.GROUP, operations.GROUP)
+GROUPS: Final[tuple[Group, ...]] = (
+    releases.GROUP,
+    events.GROUP,
+    freezes.GROUP,
+    hooks.GROUP,
+    gates.GROUP,
+    facades.GROUP,
+    operations.GROUP,
+    ui.GROUP,
+)

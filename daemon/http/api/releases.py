@@ -31,7 +31,7 @@ class ReleaseList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     next: str | None = None
 
 
-_ID = Parameter(
+ID = Parameter(
     name="id",
     where="path",
     description="The release's id.",
@@ -100,7 +100,7 @@ def _of_one(handlers: "_Releases", *, max_wait_seconds: float) -> list[Endpoint]
             handler=handlers.read,
             guard=Open(),
             summary="One release as it stands.",
-            parameters=(_ID,),
+            parameters=(ID,),
             answers={200: examples.VIEW, 400: None, 404: None, 409: None},
             about={409: _ELSEWHERE},
         ),
@@ -111,7 +111,7 @@ def _of_one(handlers: "_Releases", *, max_wait_seconds: float) -> list[Endpoint]
             handler=handlers.verdict,
             guard=Open(),
             summary="The verdict, waiting for it.",
-            parameters=(_ID, wait_parameter(max_wait_seconds)),
+            parameters=(ID, wait_parameter(max_wait_seconds)),
             answers={200: examples.VERDICT, 202: examples.VIEW, 400: None, 404: None, 409: None},
             about={202: "There is none yet: the release as it stands.", 409: _ELSEWHERE},
         ),
@@ -122,7 +122,7 @@ def _of_one(handlers: "_Releases", *, max_wait_seconds: float) -> list[Endpoint]
             handler=handlers.record,
             guard=Open(),
             summary="The decision record: inputs, evidence, action, a time for each step.",
-            parameters=(_ID,),
+            parameters=(ID,),
             answers={200: examples.RECORD, 400: None, 404: None, 409: None},
             about={409: _ELSEWHERE},
         ),
@@ -219,7 +219,7 @@ def _command(handlers: _Releases, word: str) -> Endpoint:
         handler=handlers.command(word),
         guard=Bearer(),
         summary=_WORDS[word],
-        parameters=(_ID,),
+        parameters=(ID,),
         body=examples.SAID,
         body_required=False,
         answers={202: examples.VIEW, 400: None, 404: None, 409: None},

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 import daemon
 from analyzers.ruling import Ruling
+from daemon.http.courses import Courses
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.notices import NoticeMetrics
 from daemon.http.metrics.rounds import Rounds
@@ -41,6 +42,7 @@ class Metrics:
 
     def __init__(self, *, now: Callable[[], float] = time.time) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
+        self.courses = Courses()
         self._verdicts = Verdicts()
         self._releases = Releases(now)
         self._rounds = Rounds(self.registry, now)
@@ -103,14 +105,17 @@ class Metrics:
     def left(self, release_id: str) -> None:
         """A release is another daemon's, and not watched here any more."""
         self._releases.leave(release_id)
+        self.courses.left(release_id)
 
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         """A release has been sampled and judged; what is read under the guard, after its verdict, is left out."""
         self._releases.ticked(watch.release_id, watch.release, reading, ruling)
+        self.courses.ticked(watch.release_id, reading, ruling)
 
     def ended(self, release: Release, verdict: Verdict, marks: Sequence[TimedStep]) -> None:
         """A release has its verdict: it is counted, with how long it took."""
         self._releases.end(release, verdict)
+        self.courses.ended(verdict.release_id)
         self._verdicts.count(release, verdict)
         at: dict[str, float] = {}
         for mark in marks:

@@ -1,0 +1,43 @@
+// In which state a release is for whoever looks for what is wrong: the urgent ones first. Each has a sign and a word beside its colour.
+
+export const NEAR = 0.5;
+/** From this part of the way to its boundary on (on a logarithmic scale) evidence is near it. */
+
+export const STATES = {
+  failed: { order: 0, sign: "✕", words: "revert failed" },
+  blocked: { order: 0, sign: "⊘", words: "revert blocked" },
+  reverting: { order: 1, sign: "↩", words: "reverting" },
+  near: { order: 2, sign: "▲", words: "near" },
+  waiting: { order: 3, sign: "◌", words: "no data" },
+  locating: { order: 3, sign: "◌", words: "locating" },
+  watching: { order: 4, sign: "●", words: "watched" },
+  guarding: { order: 4, sign: "◆", words: "guarded" },
+  publishing: { order: 4, sign: "◇", words: "telling" },
+  promote: { order: 5, sign: "✓", words: "promoted" },
+  rollback: { order: 5, sign: "↩", words: "rolled back" },
+  inconclusive: { order: 5, sign: "?", words: "inconclusive" },
+};
+
+/** How far evidence is on its way to the boundary, 0 to 1 and beyond, on a logarithmic scale. */
+export function way(evidence, boundary) {
+  if (!(boundary > 1) || !(evidence > 1)) return 0;
+  return Math.log(evidence) / Math.log(boundary);
+}
+
+/** The name of a release's state; `tick` is its last tick in short, where there was one. */
+export function stateOf(view, tick) {
+  const action = view.verdict?.action;
+  if (action === "failed" || action === "blocked") return action;
+  switch (view.stage) {
+    case "watching":
+      if (way(view.evidence, view.boundary) >= NEAR) return "near";
+      return tick?.gap || view.hindrances.length > 0 || view.ticks === 0 ? "waiting" : "watching";
+    case "ended":
+      return view.verdict?.outcome ?? "inconclusive";
+    default:
+      return view.stage;
+  }
+}
+
+/** Whether it belongs among those of now: a revert that failed stays there when its release has ended. */
+export const isOpen = (view, state) => view.stage !== "ended" || STATES[state].order === 0;

@@ -250,8 +250,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now.
     ``cadence`` is how far apart and how late its samples are, ``hindrances`` what keeps it from being judged, a sentence each with
     its cause; both while it is watched. ``window_seconds`` is the longest watch, null of a release that only its record tells of.
-    ``steps`` are given where the release is asked for by itself. Of a release that 0.1 kept the record of, ``seconds``, requests and
-    ``gaps`` are not known, and 0.
+    ``steps`` are given where the release is asked for by itself. Of a release that 0.1 kept the record of, ``seconds``, requests
+    and ``gaps`` are not known, and 0.
     """
 
     id: str

@@ -172,7 +172,7 @@ class Engine:
             bounds_ms=(5.0, 10.0),
             sample_digest="0",
             fixed_horizon=None,
-            marks=(TimedStep(step="submitted", at=1.0),),
+            marks=self.releases[release_id].steps or (TimedStep(step="submitted", at=1.0),),
         )
 
     def end(self, release_id: str, outcome: Outcome = Outcome.ROLLBACK) -> None:

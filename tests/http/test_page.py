@@ -1,0 +1,244 @@
+"""The page in a real browser: urgent first, text stays text, nothing is asked of anybody else, and it fits where it is read."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from yarl import URL
+
+from config.settings import Http
+from daemon.model import Action, ArmSpec, Freeze, Outcome, ReleaseView, Stage, TimedStep
+from daemon.ports.service import ReleaseChange
+from tests.hand.api import NOW, Api, Engine, release, serving, verdict, view
+from tests.hand.browser import Page, browser
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
+
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>"\'&\u202e${7*7}'
+SPILLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+NAMES = "[...document.querySelectorAll('#open tbody tr td.service a')].map((one) => one.textContent).join()"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def tab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    async with browser(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(tab: Page) -> Page:
+    """The tab without anything of the test before."""
+    await tab.open("about:blank")
+    tab.troubles.clear()
+    return tab
+
+
+def failed(release_id: str, service: str, *, action: Action = Action.FAILED) -> ReleaseView:
+    said = msgspec.structs.replace(verdict(release_id), action=action)
+    return msgspec.structs.replace(view(release_id, service=service, stage=Stage.GUARDING), verdict=said)
+
+
+def engine_of(*views: ReleaseView) -> Engine:
+    return Engine(releases={one.id: one for one in views}, ends={one.id: one.verdict for one in views if one.verdict})
+
+
+def address(api: Api, path: str) -> str:
+    return f"http://127.0.0.1:{api.server.address.port}{path}"
+
+
+@asynccontextmanager
+async def prefixed(api: Api) -> AsyncIterator[str]:
+    """A proxy that has the API under a path of its own, and nothing else."""
+
+    async def passed_on(request: web.Request) -> web.StreamResponse:
+        async with api.client.get(URL(f"/{request.match_info['rest']}", encoded=True), allow_redirects=False) as answer:
+            kept = {name: answer.headers[name] for name in ("Content-Type", "Location") if name in answer.headers}
+            response = web.StreamResponse(status=answer.status, headers=kept)
+            await response.prepare(request)
+            async for part in answer.content.iter_any():
+                await response.write(part)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/tools/verdictd/{rest:.*}", passed_on)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def told(api: Api, one: ReleaseView, number: int = 1000) -> None:
+    """The release is so from now on, and whoever follows hears of it."""
+    api.engine.releases[one.id] = one
+    api.engine.coming.put_nowait(ReleaseChange(number=number, release=one))
+
+
+async def test_what_is_urgent_stands_first_and_moves_when_it_changes(page: Page) -> None:
+    views = [
+        view("a-1", service="steady"),
+        msgspec.structs.replace(view("b-1", service="near"), evidence=60.0),
+        failed("c-1", "failed"),
+        view("d-1", service="reverting", stage=Stage.REVERTING),
+        msgspec.structs.replace(view("e-1", service="silent"), evidence=1.0, hindrances=("no samples",)),
+    ]
+    views[0] = msgspec.structs.replace(views[0], evidence=1.0)
+    async with serving(engine_of(*views)) as api:
+        await page.open(address(api, "/ui/"))
+        await page.until(f"{NAMES} === 'failed,reverting,near,silent,steady'")
+        assert await page.ask("document.title") == "(2) verdictd: releases"
+        told(api, msgspec.structs.replace(views[0], stage=Stage.REVERTING, submitted_at=5.0))
+        await page.until(f"{NAMES} === 'failed,reverting,steady,near,silent'")
+        told(api, msgspec.structs.replace(views[2], stage=Stage.ENDED))
+        told(api, msgspec.structs.replace(view("c-2", service="failed"), submitted_at=9.0, evidence=1.0))
+        await page.until(f"{NAMES} === 'reverting,steady,near,silent,failed'")
+        assert await page.ask("document.querySelectorAll('#ended tbody tr').length") == 1, "a newer release has taken its place"
+        assert page.troubles == []
+
+
+async def test_filters_are_in_the_address_and_are_read_from_it(page: Page) -> None:
+    views = [view("a-1", service="web"), view("b-1", service="cart", stage=Stage.REVERTING)]
+    async with serving(engine_of(*views)) as api:
+        await page.open(address(api, "/ui/?state=reverting"))
+        await page.until(f"{NAMES} === 'cart'")
+        await page.ask("filters.elements.state.value = ''; filters.elements.service.value = 'we'")
+        await page.ask("filters.dispatchEvent(new Event('input', {bubbles: true}))")
+        await page.until(f"{NAMES} === 'web'")
+        assert await page.ask("location.search") == "?service=we"
+        assert page.troubles == []
+
+
+@pytest.mark.parametrize("path", ["/ui/", "/ui/release/web-1"])
+async def test_names_from_outside_stay_text(page: Page, path: str) -> None:
+    hostile = replace_release(view("web-1"), HOSTILE)
+    engine = engine_of(msgspec.structs.replace(hostile, hindrances=(HOSTILE,), waiting_for=HOSTILE))
+    engine.freezes.append(Freeze(namespace="web", by=HOSTILE, reason=HOSTILE, since=NOW))
+    async with serving(engine) as api:
+        await page.open(address(api, path))
+        await page.until(f"document.querySelector('main').textContent.includes({json.dumps(HOSTILE)})")
+        await page.until(f"document.getElementById('notices').textContent.includes({json.dumps(HOSTILE)})")
+        assert await page.ask("window.hacked") is None
+        assert await page.ask("document.querySelectorAll('main img, #notices img, main script').length") == 0
+        if "release" in path:
+            assert "'--service=<img src=x" in await page.ask("document.getElementById('command').textContent")
+        assert page.troubles == []
+
+
+def replace_release(one: ReleaseView, name: str) -> ReleaseView:
+    arms = {"baseline": ArmSpec(version=name), "canary": ArmSpec(version=name)}
+    return msgspec.structs.replace(one, release=msgspec.structs.replace(release(name), artifact=name, **arms))
+
+
+async def test_an_ended_release_says_what_was_decided_done_and_why(page: Page) -> None:
+    marks = [("submitted", 1000.0), ("watching", 1001.0), ("decided", 1010.0), ("confirmed", 1010.4), ("canary_silent", 1011.5)]
+    steps = tuple(TimedStep(step=step, at=at) for step, at in marks)
+    ended = msgspec.structs.replace(view("shop-1", stage=Stage.ENDED), verdict=verdict("shop-1"), steps=steps)
+    async with serving(engine_of(ended)) as api:
+        await page.open(address(api, "/ui/release/shop-1"))
+        await page.until("document.getElementById('links').childElementCount === 2")
+        assert await page.ask("document.getElementById('lead').textContent") == "↩ Rolled back: errors: 5 % against 0.1 %."
+        assert await page.ask("document.getElementById('traffic').textContent") == (
+            "The traffic was taken back to the baseline, and has left: the canary got nothing more 1.5 s after the decision."
+        )
+        assert await page.ask("document.querySelectorAll('#steps tr').length") == 5
+        assert await page.ask("document.getElementById('command').textContent") == (
+            "verdictd revert --service=shop --namespace=web --baseline=subset=v1 --canary=subset=v2"
+        )
+        assert page.troubles == []
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+async def test_a_verdict_comes_without_a_reload(page: Page, outcome: Outcome) -> None:
+    async with serving(engine_of(view("shop-1"))) as api:
+        await page.open(address(api, "/ui/release/shop-1"))
+        await page.until("document.body.dataset.state === 'near'")
+        await page.ask("window.same = true")
+        api.engine.end("shop-1", outcome)
+        told(api, msgspec.structs.replace(view("shop-1", stage=Stage.ENDED), verdict=verdict("shop-1", outcome)))
+        await page.until(f"document.body.dataset.state === '{outcome.value}'")
+        assert await page.ask("window.same") is True
+        assert page.troubles == []
+
+
+async def test_a_release_that_is_not_there_says_so(page: Page) -> None:
+    async with serving() as api:
+        await page.open(address(api, "/ui/release/shop-9"))
+        await page.until("document.getElementById('lead').textContent === \"no release 'shop-9'.\"")
+
+
+async def test_the_page_says_since_when_it_is_stale_and_goes_on_by_itself(page: Page) -> None:
+    async with serving(engine_of(view("shop-1"))) as api:
+        await page.open(address(api, "/ui/"))
+        await page.until(f"{NAMES} === 'shop'")
+        assert await page.ask("document.querySelector('.stale').hidden") is True
+        port = api.server.address.port
+    await page.until("document.querySelector('.stale').textContent.startsWith('Stale since')")
+    async with serving(engine_of(view("web-1", service="web")), Http(listen=f"127.0.0.1:{port}")):
+        await page.until(f"{NAMES} === 'web'")
+        assert await page.ask("document.querySelector('.stale').hidden") is True
+    page.troubles.clear()  # that the daemon is away is an error to the browser, and is meant to be
+
+
+async def test_it_works_under_the_path_that_a_proxy_puts_before_it(page: Page) -> None:
+    async with serving(engine_of(view("shop-1"))) as api, prefixed(api) as url:
+        await page.open(f"{url}/tools/verdictd/ui")
+        await page.until(f"{NAMES} === 'shop'")
+        await page.ask("document.querySelector('td.service a').click()")
+        await page.until("document.getElementById('lead')?.textContent.includes('Near') ?? false")
+        assert await page.ask("location.pathname") == "/tools/verdictd/ui/release/shop-1"
+        assert page.troubles == []
+
+
+@pytest.mark.parametrize("path", ["/ui/", "/ui/release/web-1"])
+async def test_nothing_spills_out_of_a_telephone(page: Page, path: str) -> None:
+    long = "a-very-long-name-of-a-service-that-somebody-has-made-up-without-a-thought-of-the-screen"
+    one = replace_release(view("web-1"), long)
+    engine = engine_of(msgspec.structs.replace(one, hindrances=("x" * 300,)), failed("shop-1", "shop"))
+    async with serving(engine) as api:
+        await page.open(address(api, path), width=390, height=844)
+        await page.until(f"document.querySelector('main').textContent.includes('{long}')")
+        assert await page.ask(SPILLS) == 0
+        assert page.troubles == []
+
+
+async def test_a_thousand_rows_are_painted_a_frame_at_a_time(page: Page) -> None:
+    views = [
+        msgspec.structs.replace(view(f"shop-{number:04}", service=f"s{number:04}"), submitted_at=float(number), evidence=1.0)
+        for number in range(1500)
+    ]
+    async with serving(engine_of(*views)) as api:
+        await page.open(address(api, "/ui/"))
+        await page.until("document.querySelectorAll('#open tbody tr').length === 1000")
+        assert await page.ask("document.querySelectorAll('#open-pages a').length") == 2
+        await page.ask("performance.clearMeasures('paint'); window.first = document.querySelector('#open tbody tr'); true")
+        for number, one in enumerate(views, start=2000):
+            told(api, msgspec.structs.replace(one, evidence=1.2), number)
+        await page.until("document.querySelector('#open tbody tr:nth-child(1000) td.evidence').textContent === '1.2 of 100'")
+        assert await page.ask("document.querySelector('#open tbody tr') === window.first"), "rows are changed, not made anew"
+        paints = await page.ask("performance.getEntriesByName('paint').map((one) => one.duration)")
+        assert len(paints) < 1500, "changes that come together are painted together"
+        assert page.troubles == []
+
+
+async def test_what_a_browser_may_do_with_it_is_said_with_each_file(page: Page) -> None:
+    async with serving() as api:
+        for path in ("/ui", "/ui/", "/ui/release/shop-1", "/ui/files/many.js"):
+            async with api.client.get(path, allow_redirects=False) as response:
+                assert response.status == (308 if path == "/ui" else 200)
+                assert response.headers["Content-Security-Policy"].startswith("default-src 'self'; ")
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
+                body = await response.text()
+                assert "style=" not in body or path.endswith(".js")
+                assert "http://" not in body.replace("http://www.w3.org", "")
+        async with api.client.get("/ui/files/many.js") as first:
+            tag = first.headers["ETag"]
+        async with api.client.get("/ui/files/many.js", headers={"If-None-Match": tag}) as again:
+            assert again.status == 304
+        for path in ("/ui/files/page.py", "/ui/files/..%2Fserver.py", "/ui/release/UPPER"):
+            assert (await api.call("GET", path))[0] in {400, 404}

@@ -219,6 +219,7 @@ def ports_of(
     gates: Gates | None = None,
     policies: Sequence[str] = ("default",),
     cluster: str = "default",
+    now: Callable[[], float] = lambda: NOW,
 ) -> ApiPorts:
     return ApiPorts(
         releases=engine,
@@ -231,7 +232,7 @@ def ports_of(
         gates=gates or Gates(),
         policies=policies,
         cluster=cluster,
-        now=lambda: NOW,
+        now=now,
         metrics=metrics or Metrics(),
         readiness=readiness,
         http=http,
@@ -250,6 +251,7 @@ async def serving(
     gates: Gates | None = None,
     policies: Sequence[str] = ("default",),
     cluster: str = "default",
+    now: Callable[[], float] = lambda: NOW,
 ) -> AsyncIterator[Api]:
     """A real server on a port of the system's choice."""
     engine = Engine() if engine is None else engine
@@ -266,6 +268,7 @@ async def serving(
         gates=gates,
         policies=policies,
         cluster=cluster,
+        now=now,
     )
     app = create_app(ports, groups=groups)
     async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:

@@ -2,8 +2,11 @@
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
+import os
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +32,10 @@ _FLAGS: Final = (
 )
 
 
+class Unanswered(AssertionError):
+    """The browser could not answer: a page that goes elsewhere meanwhile, say."""
+
+
 class Page:
     """One tab. ``troubles`` has what its console said that is no good: errors, refusals of its policy, exceptions."""
 
@@ -47,7 +54,8 @@ class Page:
         await self._socket.send_json(message)
         async with asyncio.timeout(PATIENCE_SECONDS):
             said = await answer
-        assert "error" not in said, (method, said)
+        if "error" in said:
+            raise Unanswered(f"{method}: {said['error']}")
         result: dict[str, Any] = said["result"]
         return result
 
@@ -79,23 +87,28 @@ class Page:
     async def ask(self, script: str) -> Any:
         """The value of an expression, awaited if it is a promise."""
         said = await self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in said, said
+        if "exceptionDetails" in said:
+            raise Unanswered(said["exceptionDetails"]["exception"]["description"])
         return said["result"].get("value")
 
     async def until(self, script: str) -> Any:
-        """The value of an expression once it is true."""
+        """The value of an expression once it is true; one that fails is not true yet."""
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while not (found := await self.ask(script)):
+                while True:
+                    with contextlib.suppress(Unanswered):
+                        if found := await self.ask(script):
+                            return found
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
             seen = await self.ask("document.body.innerText")
             raise AssertionError(f"never true: {script}\n{self.troubles}\n{seen}") from error
-        return found
 
-    async def picture(self, file: Path, *, whole: bool = False) -> None:
-        """A picture of what is seen, or of the page to its end."""
-        said = await self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+    async def picture(self, file: Path, *, width: int = 1280, height: int = 800) -> None:
+        """A picture of what a window of this size shows."""
+        await self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        await self.ask("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        said = await self.send("Page.captureScreenshot", format="png")
         await asyncio.to_thread(file.write_bytes, base64.b64decode(said["data"]))
 
 
@@ -109,18 +122,29 @@ async def browser(folder: Path) -> AsyncIterator[Page]:
         return await asyncio.to_thread(lambda: told.is_file() and told.read_text().count("\n") == 1)
 
     command = [str(require("chromium")), f"--user-data-dir={profile}", *_FLAGS]
-    async with running("chromium", command, folder=folder, ready=ready), aiohttp.ClientSession() as client:
-        port, path = (await asyncio.to_thread(told.read_text)).split("\n")
-        async with client.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0) as socket:
-            page = Page(socket)
-            listening = asyncio.create_task(page.listen())
-            try:
-                target = await page.send("Target.createTarget", url="about:blank")
-                attached = await page.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-                page.session = attached["sessionId"]
-                for domain in ("Page", "Runtime", "Log"):
-                    await page.send(f"{domain}.enable")
-                yield page
-            finally:
-                listening.cancel()
-                await asyncio.wait([listening])
+    with tempfile.TemporaryDirectory(prefix="browser-") as short:  # it puts a socket there, whose path may not be long
+        async with (
+            running("chromium", command, folder=folder, ready=ready, env={"TMPDIR": short}),
+            aiohttp.ClientSession() as client,
+        ):
+            port, path = (await asyncio.to_thread(told.read_text)).split("\n")
+            async with client.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0) as socket:
+                page = Page(socket)
+                listening = asyncio.create_task(page.listen())
+                try:
+                    target = await page.send("Target.createTarget", url="about:blank")
+                    attached = await page.send("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+                    page.session = attached["sessionId"]
+                    for domain in ("Page", "Runtime", "Log"):
+                        await page.send(f"{domain}.enable")
+                    yield page
+                finally:
+                    listening.cancel()
+                    await asyncio.wait([listening])
+
+
+async def keep_picture(page: Page, name: str) -> None:
+    """A picture for the documents, to its end; only where ``VERDICTD_PICTURES`` names a folder for it."""
+    if folder := os.environ.get("VERDICTD_PICTURES"):
+        height = await page.ask("document.documentElement.scrollHeight")
+        await page.picture(Path(folder) / f"{name}.png", height=height)

@@ -1,7 +1,8 @@
 """The page in a real browser: urgent first, text stays text, nothing is asked of anybody else, and it fits where it is read."""
 
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -10,11 +11,13 @@ import pytest_asyncio
 from aiohttp import web
 from yarl import URL
 
+from analyzers.counts import Arm
+from analyzers.ruling import LegNow, Ruling
 from config.settings import Http
-from daemon.model import Action, ArmSpec, Freeze, Outcome, ReleaseView, Stage, TimedStep
+from daemon.model import Action, ArmSpec, Freeze, Outcome, Reading, Release, ReleaseView, Stage, TimedStep, Watch
 from daemon.ports.service import ReleaseChange
 from tests.hand.api import NOW, Api, Engine, release, serving, verdict, view
-from tests.hand.browser import Page, browser
+from tests.hand.browser import Page, browser, keep_picture
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
@@ -242,3 +245,59 @@ async def test_what_a_browser_may_do_with_it_is_said_with_each_file(page: Page) 
             assert again.status == 304
         for path in ("/ui/files/page.py", "/ui/files/..%2Fserver.py", "/ui/release/UPPER"):
             assert (await api.call("GET", path))[0] in {400, 404}
+
+
+async def test_a_busy_hour_is_read_at_a_glance(page: Page) -> None:
+    """What the picture in the documents shows."""
+    now = time.time()
+    async with serving(engine_of(*busy(now)), now=time.time) as api:
+        api.engine.freezes.append(Freeze(namespace="billing", by="ana", reason="database migration", since=now, until=now + 5400.0))
+        for one in api.engine.releases.values():
+            watch = Watch(release_id=one.id, release=one.release)
+            legs = {"errors": LegNow(one.evidence, 0.01), "typical": LegNow(1.1, 1.02)}
+            ruling = Ruling(
+                outcome="continue", tick=1, t=1.0, evidence=one.evidence, boundary=100.0, legs=legs, leg=None, reason=""
+            )
+            counted = Reading(seconds=5.0, baseline=Arm(requests=880), canary=Arm(requests=112), weight=one.release.weight)
+            api.metrics.ticked(watch, counted, ruling)
+        await page.open(address(api, "/ui/"))
+        await page.until("document.querySelectorAll('#open tbody tr').length === 7")
+        await page.until("document.querySelectorAll('#ended tbody tr').length === 3")
+        await page.until("document.getElementById('notices').textContent.includes('billing')")
+        assert await page.ask("document.querySelector('#open tbody tr td.state').textContent") == "✕ revert failed"
+        assert await page.ask(SPILLS) == 0
+        await keep_picture(page, "page-many")
+        assert page.troubles == []
+
+
+def busy(now: float) -> Iterator[ReleaseView]:
+    """Releases in every state."""
+    failing = "4.1 % of the canary's 612 requests failed since the start (95 % sure: at least 1.9 %), 0.1 % of the baseline's"
+    more = "more requests of the canary are needed: 312 of 500"
+
+    def one(service: str, *, age: float, evidence: float = 1.0, stage: Stage = Stage.WATCHING, **over: object) -> ReleaseView:
+        arms = {"baseline": ArmSpec(version="2.4.0"), "canary": ArmSpec(version="2.4.1")}
+        about = Release(service=service, namespace=str(over.pop("namespace", "shop")), weight=10.0, **arms)
+        made = ReleaseView(
+            id=f"{service}-5d41402abc4b2a76", release=about, stage=stage, submitted_at=now - age, evidence=evidence, boundary=100.0
+        )
+        ticks = {"ticks": int(age / 5.0), "seconds": age, "window_seconds": 1800.0, "waiting_for": more}
+        return msgspec.structs.replace(made, **{**ticks, **over})
+
+    def ended(service: str, outcome: Outcome, action: Action, reason: str, *, age: float, **over: object) -> ReleaseView:
+        said = msgspec.structs.replace(verdict(service, outcome), reason=reason, action=action, decided_at=now - age)
+        return one(service, age=age + 300.0, **{"stage": Stage.ENDED, "verdict": said, "waiting_for": "", **over})
+
+    no_rights = f"{failing}; not taken back: the API server refuses to patch virtualservices in namespace payments"
+    yield ended(
+        "payments", Outcome.ROLLBACK, Action.FAILED, no_rights, age=70.0, stage=Stage.GUARDING, evidence=340.0, namespace="payments"
+    )
+    yield one("checkout", age=95.0, evidence=130.0, stage=Stage.REVERTING, waiting_for=f"the revert: {failing}")
+    yield one("search", age=240.0, evidence=38.0)
+    yield one("invoices", age=400.0, namespace="billing", gaps=14, hindrances=("no sample since 70 s: Prometheus does not answer",))
+    yield one("cart", age=610.0, evidence=2.3)
+    yield one("catalog", age=45.0)
+    yield one("profile", age=1300.0, evidence=1.4, gaps=3)
+    yield ended("web", Outcome.ROLLBACK, Action.REVERT, failing, age=1300.0, evidence=128.0)
+    yield ended("mail", Outcome.PROMOTE, Action.NONE, "within every tolerance, 95 % sure each", age=2400.0)
+    yield ended("reports", Outcome.INCONCLUSIVE, Action.NONE, "the window ended; too few requests: 41 of 500", age=5200.0)

@@ -96,13 +96,14 @@ export function interval({ about, width, none, effect, low, high, tolerance, lab
   const x = (value) => 6 + ((value - from) / (to - from)) * (width - 12);
   const svg = picture(width, height, about);
   svg.append(shape("line", { class: "axis", x1: 6, x2: width - 6, y1: middle, y2: middle }));
-  const stroke = (value, kind, words, row) => {
+  const stroke = (value, kind, words) => {
     svg.append(shape("line", { class: kind, x1: x(value), x2: x(value), y1: 4, y2: 28 }));
     const anchor = x(value) < 60 ? "start" : x(value) > width - 60 ? "end" : "middle";
-    svg.append(shape("text", { x: x(value), y: row, "text-anchor": anchor }, words));
+    svg.append(shape("text", { x: x(value), y: height - 3, "text-anchor": anchor }, words));
   };
-  stroke(none, "axis", label(none), 41);
-  if (tolerance !== null && tolerance !== undefined) stroke(tolerance, "limit", `≤ ${label(tolerance)}`, 41);
+  const limited = tolerance !== null && tolerance !== undefined;
+  stroke(none, "axis", limited && Math.abs(x(tolerance) - x(none)) < 70 ? "" : label(none));
+  if (limited) stroke(tolerance, "limit", `≤ ${label(tolerance)}`);
   if (low !== null || high !== null) {
     const [start, end] = [low === null ? 6 : x(low), high === null ? width - 6 : x(high)];
     svg.append(shape("rect", { class: "sure", x: start, y: middle - 5, width: Math.max(1, end - start), height: 10, rx: 2 }));

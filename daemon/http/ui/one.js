@@ -18,10 +18,11 @@ function paint() {
   if (view === null) return;
   const { release } = view;
   const name = `${release.namespace}/${release.service}: ${armName(release.canary)} ← ${armName(release.baseline)}`;
-  const which = STATES[stateOf(view, state.tick)];
+  const named = stateToShow(view);
+  const which = STATES[named];
   setText(part("title"), name);
   document.title = `${which.words}: ${name}`;
-  document.body.dataset.state = stateOf(view, state.tick);
+  document.body.dataset.state = named;
   setText(part("lead"), sentence(view, which));
   setText(part("traffic"), traffic());
   facts();
@@ -32,9 +33,18 @@ function paint() {
   byHand();
 }
 
+/** The verdict, once there is one, whatever is still being done about it; that nothing could be done is more than the verdict. */
+function stateToShow(view) {
+  const found = stateOf(view, state.tick);
+  return view.verdict === null || STATES[found].order === 0 ? found : view.verdict.outcome;
+}
+
+/** One sentence's end, whether it has it already or not. */
+const stopped = (text) => `${text.replace(/\.+$/, "")}.`;
+
 function sentence(view, { sign, words }) {
   const why = view.verdict?.reason ?? [...view.hindrances, view.waiting_for].filter((one) => one !== "").join("; ");
-  return `${sign} ${words[0].toUpperCase()}${words.slice(1)}${why === "" ? "" : `: ${why}`}.`;
+  return stopped(`${sign} ${words[0].toUpperCase()}${words.slice(1)}${why === "" ? "" : `: ${why}`}`);
 }
 
 const marks = () => state.record?.marks ?? state.view.steps;
@@ -139,7 +149,7 @@ function judged(finding, size) {
   const about = `${finding.leg}: ${finding.sentence}`;
   const bar = drawn ? "" : interval({ ...finding, about, width: size, none: NONE[finding.unit], label });
   const head = el("p", {}, el("b", {}, finding.leg.replaceAll("_", " ")), " ", el("span", { class: `standing ${standing}` }, STANDINGS[standing]));
-  return el("div", { class: "leg" }, head, bar, el("p", {}, `${finding.sentence}. Evidence ${amount(finding.e_value)}.`));
+  return el("div", { class: "leg" }, head, bar, el("p", {}, `${stopped(finding.sentence)} Evidence ${amount(finding.e_value)}.`));
 }
 
 function going({ leg, words, unit, effect, log_evidence: evidence, log_beyond: beyond }) {
@@ -280,7 +290,7 @@ async function begin() {
     heard({ release: await ask(`v1/releases/${encodeURIComponent(asked)}`), now: null });
   } catch (error) {
     if (error.status !== undefined && error.status < 500) {
-      setText(part("lead"), `${error.message}.`);
+      setText(part("lead"), stopped(error.message));
       return;
     }
   }

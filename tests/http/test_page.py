@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -275,18 +276,18 @@ def busy(now: float) -> Iterator[ReleaseView]:
     failing = "4.1 % of the canary's 612 requests failed since the start (95 % sure: at least 1.9 %), 0.1 % of the baseline's"
     more = "more requests of the canary are needed: 312 of 500"
 
-    def one(service: str, *, age: float, evidence: float = 1.0, stage: Stage = Stage.WATCHING, **over: object) -> ReleaseView:
-        arms = {"baseline": ArmSpec(version="2.4.0"), "canary": ArmSpec(version="2.4.1")}
-        about = Release(service=service, namespace=str(over.pop("namespace", "shop")), weight=10.0, **arms)
+    def one(service: str, *, age: float, evidence: float = 1.0, stage: Stage = Stage.WATCHING, **over: Any) -> ReleaseView:
+        old, new = ArmSpec(version="2.4.0"), ArmSpec(version="2.4.1")
+        about = Release(service=service, namespace=over.pop("namespace", "shop"), weight=10.0, baseline=old, canary=new)
         made = ReleaseView(
             id=f"{service}-5d41402abc4b2a76", release=about, stage=stage, submitted_at=now - age, evidence=evidence, boundary=100.0
         )
         ticks = {"ticks": int(age / 5.0), "seconds": age, "window_seconds": 1800.0, "waiting_for": more}
         return msgspec.structs.replace(made, **{**ticks, **over})
 
-    def ended(service: str, outcome: Outcome, action: Action, reason: str, *, age: float, **over: object) -> ReleaseView:
+    def ended(service: str, outcome: Outcome, action: Action, reason: str, *, age: float, **over: Any) -> ReleaseView:
         said = msgspec.structs.replace(verdict(service, outcome), reason=reason, action=action, decided_at=now - age)
-        return one(service, age=age + 300.0, **{"stage": Stage.ENDED, "verdict": said, "waiting_for": "", **over})
+        return one(service, age=age + 300.0, stage=Stage.ENDED, **{"verdict": said, "waiting_for": "", **over})
 
     no_rights = f"{failing}; not taken back: the API server refuses to patch virtualservices in namespace payments"
     yield ended(

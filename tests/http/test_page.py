@@ -287,7 +287,8 @@ def busy(now: float) -> Iterator[ReleaseView]:
 
     def ended(service: str, outcome: Outcome, action: Action, reason: str, *, age: float, **over: Any) -> ReleaseView:
         said = msgspec.structs.replace(verdict(service, outcome), reason=reason, action=action, decided_at=now - age)
-        return one(service, age=age + 300.0, stage=Stage.ENDED, **{"verdict": said, "waiting_for": "", **over})
+        about: dict[str, Any] = {"stage": Stage.ENDED, "verdict": said, "waiting_for": "", **over}
+        return one(service, age=age + 300.0, **about)
 
     no_rights = f"{failing}; not taken back: the API server refuses to patch virtualservices in namespace payments"
     yield ended(

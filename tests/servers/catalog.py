@@ -164,7 +164,6 @@ SERVERS: tuple[Server, ...] = (
         folder="consul",
         package="github.com/hashicorp/consul",
         binary="consul",
-        optional=True,
     ),
     GoServer(
         name="actionlint",

@@ -66,7 +66,7 @@ CONSUL = MeshKind(
         "service-resolver; failovers are named, and not touched; an entry of consul-k8s is refused"
     ),
     arms="`subset` of the service, or `service`, at those who ask",
-    proven="Consul 1.14 (a server that is optional), its sidecars and their traffic",
+    proven="Consul 1.14, its sidecars and their traffic",
     from_proxies=FROM_PROXIES,
     from_records="connections",
     notes=NOTES,

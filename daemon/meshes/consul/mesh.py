@@ -40,8 +40,8 @@ def _router(settings: ConsulMesh, /, *, kube: "KubeClient", name: str) -> Router
 
 
 FROM_PROXIES = (
-    "requests and latencies by service and subset: pages of Envoys that a Consul 1.14 has configured (a server that is "
-    "optional); gRPC too: raw bins of an Envoy with clusters of such names"
+    "requests and latencies by service and subset: pages of Envoys that a Consul 1.14 has configured; "
+    "gRPC too: raw bins of an Envoy with clusters of such names"
 )
 NOTES = (
     GRPC_NOTE,

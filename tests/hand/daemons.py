@@ -34,9 +34,9 @@ class DaemonApi:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
-    async def until_answered(self, path: str) -> bytes:
-        """Ask until there is an answer."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
+    async def until_answered(self, path: str, *, within: float = PATIENCE_SECONDS) -> bytes:
+        """Ask until there is an answer; ``within``: seconds."""
+        async with asyncio.timeout(within):
             while (found := await self.get(path)) is None:
                 await asyncio.sleep(0.05)
         return found
@@ -49,9 +49,9 @@ class DaemonApi:
         """How a release stands."""
         return msgspec.json.decode(await self.until_answered(f"/v1/releases/{release_id}"), type=ReleaseView)
 
-    async def record(self, release_id: str) -> Record:
-        """The record, once it is there."""
-        return msgspec.json.decode(await self.until_answered(f"/v1/releases/{release_id}/record"), type=Record)
+    async def record(self, release_id: str, *, within: float = PATIENCE_SECONDS) -> Record:
+        """The record, once it is there; ``within``: seconds."""
+        return msgspec.json.decode(await self.until_answered(f"/v1/releases/{release_id}/record", within=within), type=Record)
 
 
 async def published(connection: Connection) -> list[Verdict]:

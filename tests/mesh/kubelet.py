@@ -11,7 +11,7 @@ import re
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ if where := os.environ.get("ACCOUNT_FOLDER"):
 from daemon.cli import main
 sys.exit(main())
 """
+_ENTRY = (sys.executable, "-c", _ENTRYPOINT)
 _ENDS_SECONDS = 120.0
 
 
@@ -41,10 +42,12 @@ class Program:
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
+    elsewhere: Mapping[str, str]
+    """Where on this machine what it calls so is."""
 
     def also(self, *arguments: str) -> "Program":
         """What `kubectl exec` runs beside it: the same program with other arguments."""
-        return Program(argv=(*_entry(), *arguments), env=self.env)
+        return replace(self, argv=(*_ENTRY, *(_rewritten(word, self.elsewhere) for word in arguments)))
 
     async def ended(self) -> tuple[int, str]:
         """Run it to its end; gives its exit code and what it said."""
@@ -86,7 +89,8 @@ async def laid_out(
         said |= await _account(api, pod["spec"]["serviceAccountName"], namespace=namespace, folder=folder)
     arguments = [_rewritten(word, elsewhere) for word in container["args"]]
     path = f"{sysconfig.get_path('scripts')}:{os.environ['PATH']}"
-    return Program(argv=(*_entry(), *arguments), env={"PATH": path, "HOME": "/nonexistent", "PYTHONPATH": str(ROOT), **said})
+    env = {"PATH": path, "HOME": "/nonexistent", "PYTHONPATH": str(ROOT), **said}
+    return Program(argv=(*_ENTRY, *arguments), env=env, elsewhere=elsewhere)
 
 
 async def played_check(api: KubeApiServer, *, namespace: str, folder: Path) -> tuple[int, str]:
@@ -164,10 +168,6 @@ async def get(api: KubeApiServer, path: str) -> Json:
         found: Json = await answer.json()
         assert answer.status == 200, found
         return found
-
-
-def _entry() -> tuple[str, ...]:
-    return sys.executable, "-c", _ENTRYPOINT
 
 
 def _image_env(image: str) -> dict[str, str]:

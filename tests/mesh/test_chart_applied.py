@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import yaml
 
 from tests.hand.istio_cluster import post
 from tests.mesh.kubelet import get, played_check
-from tests.packaging.chart import CHART, NAMESPACE, RELEASE, VARIANTS, asked, helm, pods, variant
+from tests.packaging.chart import CHART, NAMESPACE, RELEASE, VARIANTS, asked, commands, helm, pods, variant
 from tests.packaging.manifests import Json, the
 from tests.servers.kube_apiserver import KubeApiServer, cluster
 
@@ -107,8 +108,10 @@ async def test_an_upgrade_binds_and_the_token_is_kept_as_the_volume_is_over_upgr
     before = (await get(api, f"{CORE}/secrets/verdictd-token"))["data"]["token"]
     assert len(base64.b64decode(before)) == 64
     within = ("--namespace", NAMESPACE)
-    more = ("--reuse-values", "--no-hooks", "--set", "enforce.namespaces={shop}")
-    await asyncio.to_thread(helm, "upgrade", RELEASE, CHART, *within, *more, kubeconfig=kubeconfig)
+    (upgrade,) = commands("helm upgrade")
+    await asyncio.to_thread(helm, *upgrade[1:], "--no-hooks", kubeconfig=kubeconfig)
+    settings = yaml.safe_load((await get(api, f"{CORE}/configmaps/verdictd"))["data"]["verdictd.yaml"])
+    assert (settings["sources"]["cluster"]["mode"], settings["policies"]["default"]["mode"]) == ("enforce", "enforce")
     assert (await get(api, f"{CORE}/secrets/verdictd-token"))["data"]["token"] == before
     bound = await get(api, "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings")
     assert [one["roleRef"]["name"] for one in bound["items"]] == ["verdictd-enforce"]

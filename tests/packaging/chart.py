@@ -1,6 +1,8 @@
 """The chart, as Helm renders and installs it."""
 
 import os
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,6 +55,14 @@ def rendered(*words: str | Path) -> list[Json]:
 def variant(name: str) -> list[Json]:
     """What comes of one of the chart's ci files."""
     return rendered("--values", CHART / "ci" / name)
+
+
+def commands(beginning: str) -> list[list[str]]:
+    """Those of docs/install.md that begin so, in order, in words."""
+    text = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith(beginning)]
 
 
 def objects(text: str) -> Iterator[Json]:

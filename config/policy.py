@@ -203,6 +203,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["hold", "promote", "rollback"],
         Meta(description="What an inconclusive verdict means for the pipeline. One cancelled or superseded always means hold."),
     ] = "hold"
+    return_days: Annotated[
+        float,
+        Meta(
+            ge=0.0,
+            le=90.0,
+            description="A canary whose artifact was promoted so many days ago at most, and not taken back since, is a return: "
+            "gates say yes at once, and no minimum is asked of its promotion. 0: none is.",
+        ),
+    ] = 7.0
     failures: Annotated[Failures, Meta(description="What counts as a failed request.")] = Failures()
     tolerances: Annotated[Tolerances, Meta(description="How much worse the canary may be.")] = Tolerances()
     promotion: Annotated[Promotion, Meta(description="What must be shown before a canary is called good.")] = Promotion()

@@ -211,6 +211,7 @@ def _ports(
         records=bus.records,
         aliases=bus.aliases,
         freezes=bus.freezes,
+        promotions=bus.promotions,
         clock=clock,
         meter=metrics,
         limits=settings.limits,

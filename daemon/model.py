@@ -248,6 +248,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     ``unresolved`` says, a sentence each and while the release is watched, which of the policy's latency tolerances are finer than
     the latency buckets can tell, and where one more bound would help. ``fallback`` says from where its telemetry is read for now,
     and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now.
+    ``returns`` says to which version that was promoted before it goes back; empty where it does not, and once it is decided.
     ``cadence`` is how far apart and how late its samples are, ``hindrances`` what keeps it from being judged, a sentence each with
     its cause; both while it is watched. ``window_seconds`` is the longest watch, null of a release that only its record tells of.
     ``steps`` are given where the release is asked for by itself. Of a release that 0.1 kept the record of, ``seconds``, requests
@@ -268,6 +269,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     gaps: int = 0
     unresolved: tuple[str, ...] = ()
     fallback: str = ""
+    returns: str = ""
     signals: tuple[Signal, ...] = ()
     cadence: Cadence | None = None
     hindrances: tuple[str, ...] = ()

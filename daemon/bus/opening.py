@@ -41,6 +41,7 @@ class Bus:
     records: KvStore
     aliases: KvStore
     freezes: KvStore
+    promotions: KvStore
     routes: KvStore
     pulse: Pulse
     where: str
@@ -117,6 +118,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
             aliases=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="aliases"),
             freezes=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster, section="freezes"),
+            promotions=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="promotions"),
             routes=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster),
             pulse=pulse,
             where=address.shown,

@@ -9,7 +9,8 @@ kept too before it is answered: the release with what it adds, then the id by wh
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -18,11 +19,12 @@ from config.identity import policy_hash
 from config.policy import Policy
 from daemon import names
 from daemon.armpods import PodsByArm
-from daemon.engine import fanout, joining, lifecycle, strategies
+from daemon.engine import fanout, joining, lifecycle, promotions, strategies
 from daemon.engine.aliases import Aliases
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Ports
 from daemon.engine.joining import Arms, Newcomer
+from daemon.engine.promotions import Promotions, Told
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.supervisor import Supervisor
@@ -31,6 +33,8 @@ from daemon.logs import release_bound
 from daemon.model import Release, Stage
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 _ACCEPT_SECONDS = 5.0
 _LOOK_SECONDS = 2.0
@@ -50,6 +54,7 @@ class Admission:
         *,
         registry: Registry,
         aliases: Aliases,
+        promotions: Promotions,
         checkpoints: Checkpoints,
         supervisor: Supervisor,
         group: asyncio.TaskGroup,
@@ -57,6 +62,7 @@ class Admission:
         self._ports = ports
         self._registry = registry
         self._aliases = aliases
+        self._promotions = promotions
         self._checkpoints = checkpoints
         self._supervisor = supervisor
         self._group = group
@@ -124,15 +130,31 @@ class Admission:
         )
         self._beginning += 1
         try:
+            session = self._returning(session, told=await self._told(session.release))
             await self._keep(session)
         finally:
             self._beginning -= 1
         about = {"service": session.release.service, "namespace": session.release.namespace, "mesh": session.release.mesh}
+        if session.returns:
+            about["returns"] = session.returns
         log.info("submitted", extra={**about, "sender": newcomer.sender})
         self._registry.put(session)
         self._ports.meter.admitted(newcomer.release_id, session.release)
         if self._supervisor.supersede_rivals(session):
             self._supervisor.begin(newcomer.release_id)
+
+    async def _told(self, release: Release) -> tuple[Told, ...]:
+        """What was promoted of its service. Raises ``Unavailable``."""
+        return await _in_time(self._promotions.of(release))
+
+    def _returning(self, session: Session, *, told: Sequence[Told], to: str = "") -> Session:
+        """It as a return, where it is one; ``to`` is what is known already of the release."""
+        now = self._ports.clock.now()
+        if not to:
+            others = self._registry.of_service(session.release)
+            promotion = promotions.standing(session.release, session.policy, told=told, sessions=others, now=now)
+            to = promotions.words(promotion) if promotion is not None else ""
+        return lifecycle.returning(session, to, now=now) if to else session
 
     async def _met(self, newcomer: Newcomer) -> Session | None:
         """The release that the newcomer means; null: it is another one."""
@@ -162,6 +184,7 @@ class Admission:
     async def _join(self, session: Session, newcomer: Newcomer) -> str:
         """What the newcomer adds is kept with the release, and then that its id is the release's."""
         release_id, sender = session.release_id, newcomer.sender
+        told = await self._told(newcomer.release)
         session = self._registry.get(release_id)  # the pods may have been looked at meanwhile
         together = joining.together(session, newcomer)
         attempts = session.attempts
@@ -171,6 +194,7 @@ class Admission:
             now = self._ports.clock.now()
             if session.stage in {Stage.LOCATING, Stage.WATCHING} and together != session.release:
                 as_new = admitted(self._ports, together, release_id=release_id, running=0, sender=sender)
+                as_new = self._returning(as_new, told=told, to=session.returns)
                 session = lifecycle.added(session, as_new=as_new, sender=sender, now=now)
             self._registry.put(lifecycle.joined(session, release_id=newcomer.release_id, sender=sender, now=now))
         if (current := self._registry.find_running(release_id)) is not None:
@@ -189,11 +213,11 @@ class Admission:
             raise InvalidInput(f"the release cannot be kept: {error}", fix="shorten it, or mend what the store says") from error
 
 
-async def _in_time(kept: Awaitable[object]) -> None:
-    """Wait until it is kept. Raises ``Unavailable`` where that takes too long."""
+async def _in_time(kept: Awaitable[Answer]) -> Answer:
+    """Wait until it is kept, or read. Raises ``Unavailable`` where that takes too long."""
     try:
         async with asyncio.timeout(_ACCEPT_SECONDS):
-            await kept
+            return await kept
     except TimeoutError as error:
         raise Unavailable("the store did not take the release in time; nothing is being watched; try again") from error
 

@@ -36,6 +36,18 @@ def same(one: str | None, other: str | None) -> bool | None:
     return next((answer for answer in told if answer is not None), None)
 
 
+def is_lasting(text: str | None) -> bool:
+    """Whether a name means the same for good, as far as names do: ``latest`` is another artifact every day.
+
+    A digest and a commit do; so does a version, which has a digit.
+    """
+    if text is None:
+        return False
+    said = _read(text)
+    version = text if said == _Name() else said.tag
+    return bool(said.digest or said.commit) or any(character.isdigit() for character in version)
+
+
 def _by_digest(one: _Name, other: _Name) -> bool | None:
     return one.digest == other.digest if one.digest and other.digest else None
 

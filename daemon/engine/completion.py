@@ -21,6 +21,7 @@ from daemon.engine.fanout import Clusters, FanOut
 from daemon.engine.freezing import Freezes
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
+from daemon.engine.promotions import Promotions
 from daemon.engine.reasserting import GUARD_ENDED
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
@@ -54,6 +55,7 @@ class Completion:
         clock: Clock,
         meter: Meter,
         freezes: Freezes,
+        promotions: Promotions,
         forget: Callable[[Session], None],
     ) -> None:
         self._registry = registry
@@ -61,6 +63,7 @@ class Completion:
         self._reverting = reverting
         self._clusters = clusters
         self._freezes = freezes
+        self._promotions = promotions
         self._verdicts = verdicts
         self._outbox = outbox
         self._records = records
@@ -106,6 +109,7 @@ class Completion:
         async with asyncio.TaskGroup() as group:
             guard = group.create_task(self._guard(session))
             if session.stage is Stage.PUBLISHING:
+                await self._until_done("promotions", lambda: self._noted(session))
                 await self._settle(session)
             group.create_task(self._outbox.tell(session))
             if session.stage is Stage.PUBLISHING:
@@ -125,6 +129,15 @@ class Completion:
             self._meter.ended(session.release, verdict, session.marks)
         if session.stage is Stage.GUARDING or still_to_tell:
             self._checkpoints.save(session)
+
+    async def _noted(self, session: Session) -> None:
+        """What a return is told by, before anybody can act on the verdict. What the store refuses for good is said and left."""
+        assert session.verdict is not None  # the stage says so
+        try:
+            await self._promotions.keep(session.release, session.verdict)
+        except Refused as error:
+            self._meter.failed("promotions", error)
+            log.error("what was promoted cannot be kept", extra={"reason": str(error)})  # noqa: TRY400 - the reason says it
 
     async def _settle(self, session: Session) -> None:
         """Make the decision durable. Where the store refuses it for good, telling it is all that is left to do."""

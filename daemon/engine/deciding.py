@@ -95,7 +95,8 @@ def decided(session: Session, decision: Decision) -> Session:
         said = f"for some of the time, from {since:.0f} s on, it was {stood_in[0].detail}"
         decision = replace(decision, reason=f"{decision.reason}; {said}")
     if decision.by in {"judge", "deadline"}:
-        decision = replace(decision, reason=decision.reason + _stood(session) + strategies.compared(session, decision.outcome))
+        said = _stood(session) + strategies.compared(session, decision.outcome) + _returned(session)
+        decision = replace(decision, reason=decision.reason + said)
     after = replace(session, decision=decision).marked("decided", at=decision.at, detail=decision.reason)
     act = decision.outcome is Outcome.ROLLBACK and (session.policy.mode == "enforce" or decision.by == "person")
     if act:
@@ -109,6 +110,10 @@ def _since(session: Session) -> str:
     if taken and taken[-1].step == POLICY_TAKEN:
         why = f"the {taken[-1].detail} was taken then"
     return f"evidence counts from {session.evidence_from:g} s on: {why}"
+
+
+def _returned(session: Session) -> str:
+    return f"; {session.returns}: no minimum was asked of its promotion" if session.returns else ""
 
 
 def _stood(session: Session) -> str:

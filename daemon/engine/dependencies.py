@@ -99,7 +99,7 @@ class Ports:
     """The ports, and what the settings say of this daemon.
 
     ``aliases`` keeps, by the id that an announcement would have had, that of the release that it joined;
-    ``freezes`` what is frozen.
+    ``freezes`` what is frozen, and ``promotions`` what was promoted of each service and what was taken back.
     """
 
     cluster: str
@@ -113,6 +113,7 @@ class Ports:
     records: Store
     aliases: Store
     freezes: Store
+    promotions: Store
     clock: Clock
     meter: Meter
     limits: Limits

@@ -22,6 +22,7 @@ from daemon.engine.feed import view, whole_view
 from daemon.engine.freezing import Freezes
 from daemon.engine.joining import Newcomer
 from daemon.engine.keptforms import decode_record, record_of
+from daemon.engine.promotions import Promotions
 from daemon.engine.recovery import answered, recover
 from daemon.engine.registry import Registry
 from daemon.engine.supervisor import Supervisor
@@ -57,6 +58,7 @@ class Engine:
         )
         self._aliases = Aliases(ports.aliases)
         self._freezes = Freezes(ports.freezes, ports.clock)
+        self._promotions = Promotions(ports.promotions)
         self._tickers: list[Ticker] = []
         self._sources: list[Upkeep] = []
         self._at_work: _AtWork | None = None
@@ -73,12 +75,18 @@ class Engine:
     async def _run(self) -> None:
         async with asyncio.TaskGroup() as group:
             supervisor = Supervisor(
-                self._ports, registry=self._registry, checkpoints=self._checkpoints, freezes=self._freezes, group=group
+                self._ports,
+                registry=self._registry,
+                checkpoints=self._checkpoints,
+                freezes=self._freezes,
+                promotions=self._promotions,
+                group=group,
             )
             admission = Admission(
                 self._ports,
                 registry=self._registry,
                 aliases=self._aliases,
+                promotions=self._promotions,
                 checkpoints=self._checkpoints,
                 supervisor=supervisor,
                 group=group,

@@ -10,6 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from analyzers.judge import start
+from config.identity import policy_hash as hash_of
 from config.policy import Policy
 from daemon import recordings
 from daemon.engine.session import (
@@ -21,6 +22,7 @@ from daemon.engine.session import (
     MODE_TAKEN,
     NOT_DELIVERED,
     POLICY_TAKEN,
+    RETURN,
     SIGNAL,
     SIGNAL_OVER,
     SUBMITTED,
@@ -69,6 +71,17 @@ def admitted(
     )
 
 
+def returning(session: Session, to: str, *, now: float) -> Session:
+    """It goes back to a version that was promoted before (``to``, in words): no minimum is asked of its promotion."""
+    policy = _without_minima(session.policy)
+    return replace(session, policy=policy, policy_hash=hash_of(policy)).marked(RETURN, at=now, detail=to)
+
+
+def _without_minima(policy: Policy) -> Policy:
+    promotion = msgspec.structs.replace(policy.promotion, min_requests=0, min_seconds=0.0)
+    return msgspec.structs.replace(policy, promotion=promotion)
+
+
 def joined(session: Session, *, release_id: str, sender: str, now: float) -> Session:
     """Another sender has announced the same canary, and knows the release by this id."""
     return session.marked(JOINED, at=now, detail=f"{release_id} by {sender}")
@@ -78,14 +91,18 @@ def added(session: Session, *, as_new: Session, sender: str, now: float) -> Sess
     """What a sender that joins has added to the release is in ``as_new``, which is the release as it would begin now.
 
     Under another policy what was gathered says nothing: the evidence is gathered anew, within the same window. It stays where all
-    that changes is whether something is done about it.
+    that changes is whether something is done about it, or that it is known to be a return.
     """
     after = replace(session, release=as_new.release)
+    if as_new.returns and not session.returns:
+        after = after.marked(RETURN, at=now, detail=as_new.returns)
     if as_new.policy_hash == session.policy_hash:
         return after
-    judges_alike = msgspec.structs.replace(session.policy, mode=as_new.policy.mode) == as_new.policy
-    if judges_alike:
+    ours = _without_minima(session.policy) if as_new.returns else session.policy
+    if msgspec.structs.replace(ours, mode=as_new.policy.mode) == as_new.policy:
         taken = replace(after, policy=as_new.policy, policy_hash=as_new.policy_hash)
+        if as_new.policy.mode == session.policy.mode:
+            return taken
         return taken.marked(MODE_TAKEN, at=now, detail=f"{as_new.policy.mode} of {sender}")
     anew = replace(
         after,

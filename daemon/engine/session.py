@@ -29,6 +29,8 @@ MODE_TAKEN: Final = "mode_taken"
 EVIDENCE_LOST: Final = "evidence_lost"
 POLICY_TAKEN: Final = "policy_taken"
 """The steps from which on its evidence counts: an older one could not be read, or one that joined has said the policy."""
+RETURN: Final = "return"
+"""The step that it goes back to a version that was promoted before; the detail says to which."""
 DELIVERED: Final = "delivered"
 NOT_DELIVERED: Final = "not_delivered"
 """The steps that tell what became of a sink; their detail begins with its name."""
@@ -180,6 +182,11 @@ class Session:
         """From where it is read now, and why not from where it should be; empty where it is."""
         last = next((mark for mark in reversed(self.marks) if mark.step in {FALLBACK, DIRECT}), None)
         return last.detail if last is not None and last.step == FALLBACK else ""
+
+    @property
+    def returns(self) -> str:
+        """To which version that was promoted before it goes back, in words; empty where it does not."""
+        return next((mark.detail for mark in self.marks if mark.step == RETURN), "")
 
     @property
     def terms(self) -> Terms:

@@ -20,6 +20,7 @@ from daemon.engine.dependencies import Mesh, MeshCluster, Ports
 from daemon.engine.fanout import FanOut
 from daemon.engine.freezing import Freezes
 from daemon.engine.outbox import Outbox
+from daemon.engine.promotions import Promotions
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
@@ -40,7 +41,14 @@ class Supervisor:
     """
 
     def __init__(
-        self, ports: Ports, *, registry: Registry, checkpoints: Checkpoints, freezes: Freezes, group: asyncio.TaskGroup
+        self,
+        ports: Ports,
+        *,
+        registry: Registry,
+        checkpoints: Checkpoints,
+        freezes: Freezes,
+        promotions: Promotions,
+        group: asyncio.TaskGroup,
     ) -> None:
         self._ports = ports
         self._registry = registry
@@ -67,6 +75,7 @@ class Supervisor:
             clock=ports.clock,
             meter=ports.meter,
             freezes=freezes,
+            promotions=promotions,
             forget=self._forget,
         )
 
@@ -168,12 +177,16 @@ class Supervisor:
                 pause = next(back_off)
                 hopeless = isinstance(error, PermanentError) and not isinstance(error, NotFound)
                 if hopeless or ports.clock.monotonic() + pause >= give_up_at:
-                    return deciding.not_located(self._registry.get(session.release_id), str(error), now=ports.clock.now())
+                    return deciding.not_located(self._current(session), str(error), now=ports.clock.now())
                 await ports.clock.sleep(pause)
             else:
-                session = self._registry.get(session.release_id)  # others may have joined meanwhile
-                self.weights[self._mesh(session).telemetry].saw(session, placement)
-                return lifecycle.located(session, placement, now=ports.clock.now())
+                current = self._current(session)
+                self.weights[self._mesh(current).telemetry].saw(current, placement)
+                return lifecycle.located(current, placement, now=ports.clock.now())
+
+    def _current(self, session: Session) -> Session:
+        """The newest value: somebody may have joined it while its canary was looked for."""
+        return self._registry.get(session.release_id)
 
     def _mesh(self, session: Session) -> Mesh:
         assert session.release.mesh is not None  # admission has filled it in

@@ -63,6 +63,23 @@ async def test_another_sender_s_id_is_the_release_s_own_to_every_question_and_ov
             await engine.view("web-4")
 
 
+async def test_what_joins_while_the_canary_is_looked_for_is_not_lost() -> None:
+    scene, found = watching(), asyncio.Event()
+
+    class SlowRouter(HandRouter):
+        async def locate(self, release: Release) -> Placement:
+            await found.wait()
+            return await super().locate(release)
+
+    scene.router = SlowRouter()
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID, sender="watch")
+        await engine.submit(msgspec.structs.replace(RELEASE, artifact="web:v2"), release_id="web-2", sender="gate flagger")
+        found.set()
+        await until(lambda: engine.views()[0].stage is Stage.WATCHING)
+        assert (await engine.view(ID)).release.artifact == "web:v2"
+
+
 async def test_two_that_announce_one_canary_at_once_have_one_release() -> None:
     scene = watching()
     async with running(scene) as engine:

@@ -283,6 +283,7 @@ class Scene:
     records: MemoryStore = field(default_factory=MemoryStore)
     aliases: MemoryStore = field(default_factory=MemoryStore)
     freezes: MemoryStore = field(default_factory=MemoryStore)
+    promotions: MemoryStore = field(default_factory=MemoryStore)
     events: HandEvents = field(default_factory=HandEvents)
     more_events: dict[str, EventSource] = field(default_factory=dict)
     sinks: dict[str, Sink] = field(default_factory=dict)
@@ -318,6 +319,7 @@ class Scene:
             records=self.records,
             aliases=self.aliases,
             freezes=self.freezes,
+            promotions=self.promotions,
             clock=self.clock,
             meter=self.meter,
             limits=self.limits,

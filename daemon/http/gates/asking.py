@@ -31,8 +31,9 @@ class Word(StrEnum):
 class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an attempt stands.
 
-    ``verdict`` is what to do, ``pending`` while nothing is decided; ``outcome`` is what was found, which a policy may have another
-    meaning for. ``reason`` is why, or what is waited for. Times are in seconds since 1970.
+    ``verdict`` is what to do, ``pending`` while nothing is decided, but ``promote`` of a return that nothing speaks against;
+    ``outcome`` is what was found, which a policy may have another meaning for. ``reason`` is why, or what is waited for.
+    Times are in seconds since 1970.
     """
 
     verdict: Word
@@ -124,17 +125,26 @@ class Desk:
         verdict = None
         try:
             async with self._waiting.open():
-                verdict = await self._verdicts.wait(release_id, seconds=0.0 if self._waiting.closing else wait_seconds)
+                at_once = self._waiting.closing or (wait_seconds > 0.0 and goes_on(await self.releases.view(release_id)))
+                verdict = await self._verdicts.wait(release_id, seconds=0.0 if at_once else wait_seconds)
             return told(await self.releases.view(release_id), verdict)
         except Elsewhere as error:
             raise Unavailable(str(error)) from error
 
 
+def goes_on(view: ReleaseView) -> bool:
+    """Whether nobody has to wait for the verdict: a version that was promoted before comes back, and nothing speaks against it."""
+    return bool(view.returns) and not any(signal.effect != "says" for signal in view.signals)
+
+
 def told(view: ReleaseView, verdict: Verdict | None) -> Told:
     """A release as a gate tells it. Without a verdict that is durable nothing is decided, whatever the view says."""
     waited_for = view.waiting_for or f"the release is {view.stage}"
+    undecided = Word.PENDING
+    if goes_on(view):
+        undecided, waited_for = Word.PROMOTE, f"{view.returns}; it is watched all the same: {waited_for}"
     return Told(
-        verdict=Word.PENDING if verdict is None else Word(verdict.meaning),
+        verdict=undecided if verdict is None else Word(verdict.meaning),
         release=view.id,
         reason=waited_for if verdict is None else verdict.reason,
         outcome=None if verdict is None else verdict.outcome,

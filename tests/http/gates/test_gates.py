@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from analyzers.counts import Effect, Signal
 from config.errors import ConfigError
 from config.settings import Gate, Gates, Http
 from daemon.errors import Elsewhere, Unavailable
@@ -166,6 +167,25 @@ async def test_a_verdict_is_waited_for_as_long_as_is_asked_and_let_go_when_the_d
         await engine.waited_for.wait()
         group.create_task(api.server.__aexit__(None, None, None))
         assert (await let_go)[0] == 202
+
+
+@pytest.mark.parametrize("effect", [None, "says", "holds", "excuses"])
+async def test_a_return_is_told_to_go_on_at_once_but_where_something_speaks_against_it(effect: Effect | None) -> None:
+    signals = () if effect is None else (Signal(kind="not_ready", about="canary", effect=effect, words="no pod is ready"),)
+    back = replace(view("shop-1"), returns="a return to shop:v1, which release shop-0 promoted on 2026-01-02", signals=signals)
+    engine = Engine(releases={"shop-1": back})
+    desk = Desk(engine, engine, Waiting(), cluster="prod")
+    told = await desk.known("shop-1")
+    assert told.outcome is None
+    if effect in {"holds", "excuses"}:
+        assert told.verdict is Word.PENDING
+        return
+    assert told.verdict is Word.PROMOTE
+    assert told.reason.startswith("a return to shop:v1, which release shop-0 promoted on 2026-01-02; it is watched all the same: ")
+    async with asyncio.timeout(20):
+        assert await desk.known("shop-1", wait_seconds=3600.0) == told
+    engine.end("shop-1")
+    assert (await desk.known("shop-1")).verdict is Word.ROLLBACK
 
 
 async def test_the_same_attempt_in_two_clusters_is_two_releases() -> None:

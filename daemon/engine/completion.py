@@ -11,6 +11,7 @@ The record is the end: it is written once, when nothing is left to do, and whoev
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from daemon import stored
 from daemon.aio.backoff import pauses
@@ -188,7 +189,8 @@ class Completion:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""
         record = encode_record(session)
         await self._until_done("record", lambda: self._keep(session.release_id, record))
-        self._put(session)
+        late = (mark for mark in self._current(session).marks if mark not in session.marks)  # somebody may have joined meanwhile
+        self._put(replace(session, marks=(*session.marks, *late)))
         self._checkpoints.remove(session.release_id)
         self._counted.discard(session.release_id)
         self._forget(session)

@@ -52,10 +52,10 @@ def candidate(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) ->
     It is the newest one: what came before that is over, whatever it was about.
 
     Args:
-        sessions: those of the newcomer's service, running or ended.
+        sessions: those of the newcomer's service, running or ended, as they came in.
         now: in seconds since 1970.
     """
-    newest_first = sorted(sessions, key=lambda one: one.age, reverse=True)
+    newest_first = sorted(reversed(list(sessions)), key=lambda one: one.age, reverse=True)  # of one moment: the later one in
     for session in newest_first:
         if session.attempts.get(newcomer.sender) == newcomer.release_id:
             return session, Arms.SAME

@@ -126,6 +126,7 @@ def _introduce(running: Setting, account: LiveAccount) -> None:
         account.says(who, what)
     account.says("service", f"versions {', '.join(running.backends)}, a process each")
     account.says("verdictd", f"API on {running.watchdog.url}, with a NATS server of its own")
+    account.says("page", f"{running.watchdog.url}/ui/ in a browser shows all of it as it happens")
     limits = policy()["tolerances"]
     errors, typical = 100 * limits["errors"]["max_rate"], 100 * (limits["latency"]["typical"] - 1)
     account.says("policy", f"a canary may fail {errors:.0f} % of its requests and be {typical:.0f} % slower than the old version")
@@ -134,7 +135,9 @@ def _introduce(running: Setting, account: LiveAccount) -> None:
 async def _linger(running: Setting, account: LiveAccount) -> None:
     """Until Ctrl-C or SIGTERM, which here is the expected end and not an interruption."""
     account.heading("Everything is left running; Ctrl-C ends it.")
-    account.lines([f"API {running.watchdog.url}/v1/releases", f"metrics {running.watchdog.url}/metrics"])
+    account.lines(
+        [f"page {running.watchdog.url}/ui/", f"API {running.watchdog.url}/v1/releases", f"metrics {running.watchdog.url}/metrics"]
+    )
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)

@@ -106,7 +106,7 @@ function fillOpen(one) {
   setText(age, aged(view));
   const weight = tick?.weight ?? view.release.weight;
   setText(share, `${weight === null || weight === undefined ? "–" : `${amount(weight)} %`}, ${percent(tick?.share)}`);
-  const worst = tick?.words && view.evidence > 1.5 && view.verdict === null ? `${tick.words}: ` : "";
+  const worst = tick?.words && view.evidence > 1.5 && view.stage === "watching" ? `${tick.words}: ` : "";
   const why = view.verdict?.reason ?? view.hindrances[0] ?? view.waiting_for;
   setText(row.cells[6].firstChild, `${worst}${why}`);
   setText(row.cells[6].lastChild, view.gaps > 0 ? `${amount(view.gaps)} of ${amount(view.ticks)} ticks without data` : "");

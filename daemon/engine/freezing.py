@@ -5,6 +5,7 @@ under a policy that observes. A person's own word is still carried out, and a re
 of a revert is worse than either. All freezes of a cluster are kept as one value, so that what is kept is what is in force.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from typing import Final
@@ -35,6 +36,7 @@ class Freezes:
         self._store = store
         self._clock = clock
         self._freezes: tuple[Freeze, ...] = ()
+        self._turn = asyncio.Lock()
 
     async def load(self) -> None:
         """Read them back. What cannot be understood is no freeze, and said. Raises as the store does."""
@@ -70,19 +72,21 @@ class Freezes:
         return ended
 
     async def _change(self, *, without: str | None, added: Freeze | None = None) -> None:
-        for _ in range(_TRIES):
-            self._freezes, revision = await self._read()
-            freezes = tuple(freeze for freeze in self.current if freeze.namespace != without)
-            if added is not None:
-                if len(freezes) >= MOST:
-                    raise Refused(f"{len(freezes)} namespaces are frozen already; freeze all of them at once")
-                freezes = (*freezes, added)
-            try:
-                await self._store.put(_KEY, msgspec.json.encode(_Kept(freezes=freezes)), over=revision)
-            except Conflict:
-                continue  # another daemon of this cluster wrote meanwhile
-            self._freezes = freezes
-            return
+        """One change at a time: what was read before another one was written must not be what is known after it."""
+        async with self._turn:
+            for _ in range(_TRIES):
+                self._freezes, revision = await self._read()
+                freezes = tuple(freeze for freeze in self.current if freeze.namespace != without)
+                if added is not None:
+                    if len(freezes) >= MOST:
+                        raise Refused(f"{len(freezes)} namespaces are frozen already; freeze all of them at once")
+                    freezes = (*freezes, added)
+                try:
+                    await self._store.put(_KEY, msgspec.json.encode(_Kept(freezes=freezes)), over=revision)
+                except Conflict:
+                    continue  # another daemon of this cluster wrote meanwhile
+                self._freezes = freezes
+                return
         raise Conflict("others change what is frozen at the same time; do it again")
 
     async def _read(self) -> tuple[tuple[Freeze, ...], int]:

@@ -1,11 +1,14 @@
 """A freeze: for a while nothing is taken back, in a namespace or in all."""
 
+import asyncio
+
 import pytest
 
 from daemon.engine import freezing
 from daemon.engine.freezing import Freezes
-from daemon.errors import Conflict, NotFound, Refused
+from daemon.errors import Conflict, NotFound, Refused, Unavailable
 from daemon.model import Action, Command, Freeze, Outcome
+from daemon.ports.durable import Kept
 from tests.hand.clock import HandClock
 from tests.hand.ports import HandTelemetry, MemoryStore, Scene, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, gap
@@ -136,3 +139,34 @@ async def test_how_many_there_are_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
         await freezes.freeze(of(namespace))
     with pytest.raises(Refused, match="2 namespaces are frozen already"):
         await freezes.freeze(of("c"))
+
+
+async def test_what_was_read_before_another_freeze_was_written_is_not_what_is_known_after_it() -> None:
+    store = _SlowToAnswer()
+    freezes = Freezes(store, HandClock())
+    late = asyncio.create_task(freezes.freeze(of("late")))
+    await store.asked.wait()
+    first = asyncio.create_task(freezes.freeze(of("first")))
+    for _ in range(10):  # as far as it gets while the other one's answer is on its way
+        await asyncio.sleep(0)
+    is_in_force = first.done()
+    store.answers.set()
+    store.failing = Unavailable("gone")
+    await asyncio.gather(late, first, return_exceptions=True)
+    assert freezes.over("first") is not None or not is_in_force
+
+
+class _SlowToAnswer(MemoryStore):
+    """Its first answer is on its way for long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.answers = asyncio.Event()
+
+    async def get(self, key: str) -> Kept | None:
+        found = await super().get(key)
+        if not self.asked.is_set():
+            self.asked.set()
+            await self.answers.wait()
+        return found

@@ -6,7 +6,7 @@ Each would supersede the one before, and leave a record for months. Who asks abo
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from daemon.errors import Unavailable
@@ -40,5 +40,6 @@ class Pace:
         try:
             yield
         except BaseException:
-            times.remove(at)
+            with suppress(ValueError):  # it has taken so long that it counts no more
+                times.remove(at)
             raise

@@ -96,3 +96,20 @@ def test_the_pace_is_of_one_service_and_of_the_last_minute_and_what_fails_to_beg
     now = WITHIN_SECONDS + 1.0
     with pace.turn(("shop", "web")):
         pass
+
+
+def test_one_that_fails_after_it_has_stopped_to_count_raises_its_own_error() -> None:
+    now = 0.0
+    pace = Pace(now=lambda: now)
+    service = ("shop", "web")
+
+    def slow() -> None:
+        nonlocal now
+        with pace.turn(service):
+            now += 2 * WITHIN_SECONDS
+            with pace.turn(service):
+                pass
+            raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        slow()

@@ -187,13 +187,20 @@ class Watches:
                 said[key] = says
                 self._owner_changed(key[0])
 
-        return Informer(
+        def changed(key: tuple[str, str]) -> None:
+            standing.works()
+            if key not in informer.known and key in said:  # it is gone, and says nothing any more
+                del said[key]
+                self._owner_changed(key[0])
+
+        informer = Informer(
             self._source(owning.resource, place),
             kept=heard,
             clock=self._clock,
-            changed=lambda _: standing.works(),
+            changed=changed,
             failed=partial(_failed, standing),
         )
+        return informer
 
     def _standing(self, resource: Resource, place: str | None) -> Standing:
         where = f"{self._cluster}/{place}" if place is not None else self._cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from daemon.delivery.flagger import CANARIES
 from daemon.kube.resources import ROLLOUTS
 from daemon.model import ArmSpec
+from daemon.watcher.watches import Watches
+from tests.hand.clock import HandClock
+from tests.hand.ports import until
 from tests.watcher.world import NAMESPACE, World, deployment, service
 
 Json = dict[str, Any]
@@ -141,3 +145,28 @@ async def test_flaggers_release_is_of_its_primary_and_ends_by_its_word_though_th
     assert [(one.service, one.baseline.service, one.canary.service) for one in flagger.releases] == [
         ("web", "web-primary", "web-canary")
     ] * 2
+
+
+async def test_an_owner_that_is_gone_and_comes_again_with_the_same_words_is_heard_of_both_times() -> None:
+    heard: list[str] = []
+    cluster = World(mode="enforce").cluster
+    rollouts = cluster.feed(ROLLOUTS)
+    watches = Watches(
+        "here",
+        kinds={},
+        owning=[one for one in cluster.owning if one.resource == ROLLOUTS],
+        namespaces=(),
+        source=cluster.source,
+        clock=HandClock(),
+        changed=lambda _: None,
+        owner_changed=heard.append,
+    )
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(watches.run({}))
+        for times in (1, 3):
+            rollouts.put(rollout("222"))
+            await until(lambda times=times: len(heard) == times)  # type: ignore[misc]
+            rollouts.remove("web")
+            await until(lambda times=times: len(heard) == times + 1)  # type: ignore[misc]
+        watching.cancel()
+    assert heard == [NAMESPACE] * 4

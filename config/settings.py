@@ -359,6 +359,34 @@ class Recordings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     directory: Annotated[FileName | None, Meta(description="Folder; none: no recordings are kept.")] = None
 
 
+Days = Annotated[int, Meta(ge=1, le=3_650)]
+
+
+class KeepRecordings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The oldest beyond either go, but never one of a release that is running, nor one written to in the last ten minutes."""
+
+    days: Annotated[Days, Meta(description="How long after its last tick a recording is kept.")] = 90
+    bytes: Annotated[int, Meta(ge=1_048_576, description="How much all of them may take.")] = 4_294_967_296
+
+
+class KeepStream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is set here NATS is brought to at each start; the rest stays as it was made, or as who runs the broker has set it."""
+
+    days: Annotated[Days | None, Meta(description="How long; made with 90.")] = None
+    bytes: Annotated[
+        Annotated[int, Meta(ge=16_777_216)] | None,
+        Meta(description="How much, oldest first; verdicts are made with 256 MiB, records without an end."),
+    ] = None
+
+
+class Keep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long and how much is kept of what has ended."""
+
+    recordings: Annotated[KeepRecordings, Meta(description="Files in `recordings.directory`.")] = KeepRecordings()
+    records: Annotated[KeepStream, Meta(description="Decision records, in the bucket `verdictd_records`.")] = KeepStream()
+    verdicts: Annotated[KeepStream, Meta(description="Verdicts, on the stream `VERDICTD_VERDICTS`.")] = KeepStream()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything one daemon needs."""
 
@@ -379,6 +407,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
     limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
     recordings: Annotated[Recordings, Meta(description="A recording per release.")] = Recordings()
+    keep: Annotated[Keep, Meta(description="How long and how much is kept of what has ended.")] = Keep()
     kubernetes_events: Annotated[
         bool,
         Meta(description="Whether Kubernetes is told each verdict, by an Event on the canary's workload and on its routes."),

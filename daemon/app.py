@@ -19,7 +19,7 @@ from daemon import __version__, connectors, logs
 from daemon.aio import interpreter, looplag
 from daemon.aio.clock import Clock, SystemClock
 from daemon.aio.parsing import ParserPool
-from daemon.aio.tasks import until_set
+from daemon.aio.tasks import background, until_set
 from daemon.bus.opening import Bus, open_bus
 from daemon.clusters import KubeClients
 from daemon.connectors import ConnectorContext, Connectors
@@ -33,10 +33,12 @@ from daemon.http.guard import read_token
 from daemon.http.hooks.configured import read_secrets
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
+from daemon.http.metrics.shelf import Shelf
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import why_observed_only
 from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder
+from daemon.recordingshelf import RecordingShelf
 from daemon.telemetries import open_telemetry
 
 log = logging.getLogger(__name__)
@@ -120,7 +122,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             kubes = KubeClients(settings, stack)
             telemetry = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
             meshes = await _open_meshes(settings, kubes)
-            bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster))
+            bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep))
             given = ConnectorContext(settings=settings, bus=bus, clock=clock, kubes=kubes.clients, meter=metrics.notices)
             connected = await stack.enter_async_context(connectors.open_connectors(given))
         if opening.expired():
@@ -136,6 +138,11 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 rejected=lambda: bus.dead_letters.kept,
             )
         )
+
+        if settings.recordings.directory is not None:
+            shelf = RecordingShelf(Path(settings.recordings.directory), settings.keep.recordings, clock=clock)
+            metrics.watch_recordings(Shelf(stock=lambda: shelf.stock))
+            await stack.enter_async_context(background(shelf.look_after(engine.running)))
 
         def readiness() -> Components:
             return Components(needed={"nats": bus.pulse.problem, **engine.problems}, helpful=engine.handicaps)

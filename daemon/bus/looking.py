@@ -6,10 +6,10 @@ from typing import Literal
 
 from nats.js.api import StreamInfo
 
-from config.settings import Nats
+from config.settings import Keep, Nats
 from daemon.bus.address import address_of
 from daemon.bus.connection import Connection, connected
-from daemon.bus.streams import PLANS, StreamPlan, unlike
+from daemon.bus.streams import KEPT_AS_MADE, PLANS, StreamPlan, plans, unlike
 from daemon.bus.translating import translated
 from daemon.errors import NotFound
 
@@ -17,7 +17,7 @@ StreamState = Literal["missing", "fit", "unlike"]
 """Not there yet, as it must be, or not so: a daemon that starts makes it so, if the broker lets it."""
 
 
-async def look(settings: Nats, *, name: str) -> Mapping[str, StreamState]:
+async def look(settings: Nats, *, name: str, keep: Keep = KEPT_AS_MADE) -> Mapping[str, StreamState]:
     """How each stream is there, by its name. The broker is not one of our own (``embedded``).
 
     Raises:
@@ -28,7 +28,7 @@ async def look(settings: Nats, *, name: str) -> Mapping[str, StreamState]:
     address = await asyncio.to_thread(address_of, settings)
     async with connected(address, name=name, connect_timeout_seconds=settings.connect_timeout_seconds) as connection:
         found: dict[str, StreamState] = {}
-        for plan in PLANS:
+        for plan in plans(keep):
             info = await _info(connection, plan)
             if info is None:
                 found[plan.name] = "missing"

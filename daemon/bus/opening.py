@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from config.settings import Nats
+from config.settings import Keep, Nats
 from config.urls import EMBEDDED
 from daemon.aio.tasks import background
 from daemon.bus import subjects
@@ -21,7 +21,7 @@ from daemon.bus.publisher import CDEvents, Publisher
 from daemon.bus.pulse import Pulse
 from daemon.bus.room import Room
 from daemon.bus.store import KvStore, RolledStore
-from daemon.bus.streams import ensure_streams
+from daemon.bus.streams import KEPT_AS_MADE, ensure_streams
 from daemon.bus.upkeep import keep_streams
 
 
@@ -68,8 +68,8 @@ class Bus:
 
 
 @asynccontextmanager
-async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
-    """Connect, starting a server of our own where the settings say ``embedded``, and make the streams.
+async def open_bus(settings: Nats, *, cluster: str, keep: Keep = KEPT_AS_MADE) -> AsyncIterator[Bus]:
+    """Connect, starting a server of our own where the settings say ``embedded``, and make the streams, which ``keep`` so much.
 
     At the end unanswered events are put back, the connection is drained and the server ended; some 2 s at the worst.
 
@@ -86,7 +86,7 @@ async def open_bus(settings: Nats, *, cluster: str) -> AsyncIterator[Bus]:
 
         async def make_streams() -> None:
             patience = settings.connect_timeout_seconds
-            await ensure_streams(connection.jetstream, replicas=settings.replicas, patience_seconds=patience)
+            await ensure_streams(connection.jetstream, replicas=settings.replicas, patience_seconds=patience, keep=keep)
 
         await make_streams()
         letters = NatsDeadLetters(connection)

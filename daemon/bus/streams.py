@@ -2,16 +2,18 @@
 
 What correctness needs (subjects, retention, storage, replicas, the duplicate window, what becomes of messages when there is no
 room) is enforced at every start. How long and how much is kept is set when a stream is made and then left to whoever runs the
-broker.
+broker, but for what the settings say (``keep``): that is enforced as well.
 """
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError
 
+from config.settings import Keep, KeepStream
 from daemon.aio.backoff import pauses
 from daemon.bus import subjects
 from daemon.bus.natsclient import Denied
@@ -36,7 +38,7 @@ class StreamPlan:
     """One stream. Ages in seconds; ``bucket`` streams keep one value per subject and no more.
 
     ``refuses``: when it is full it refuses new messages, and does not let go of old ones that nobody may have read. What we
-    write ourselves lets go of its oldest. ``queue``: what was acknowledged goes.
+    write ourselves lets go of its oldest. ``queue``: what was acknowledged goes. ``enforced``: limits that the settings say.
     """
 
     name: str
@@ -47,10 +49,11 @@ class StreamPlan:
     bucket: bool = False
     refuses: bool = False
     queue: bool = False
+    enforced: Mapping[str, float] = field(default_factory=dict)
 
     def config(self, *, replicas: int) -> api.StreamConfig:
         """As JetStream wants it."""
-        return api.StreamConfig(
+        made = api.StreamConfig(
             name=self.name,
             description=self.description,
             subjects=list(self.subjects),
@@ -67,6 +70,7 @@ class StreamPlan:
             deny_delete=self.bucket,
             allow_direct=True,
         )
+        return made.evolve(**self.enforced)
 
 
 def _bucket(name: str, description: str, *, max_age_seconds: float = 0.0) -> StreamPlan:
@@ -80,6 +84,7 @@ def _bucket(name: str, description: str, *, max_age_seconds: float = 0.0) -> Str
     )
 
 
+KEPT_AS_MADE = Keep()
 # Promised by the server out of its disk when a stream is made, so these are no more than what months of use need.
 MIB = 1024**2
 
@@ -136,7 +141,23 @@ PLANS = (
 )
 
 
-async def ensure_streams(jetstream: JetStreamContext, *, replicas: int, patience_seconds: float) -> None:
+def plans(keep: Keep) -> tuple[StreamPlan, ...]:
+    """All streams, with the limits that the settings say."""
+    said = {subjects.VERDICTS: keep.verdicts, f"KV_{subjects.RECORDS}": keep.records}
+    return tuple(_kept(plan, said[plan.name]) if plan.name in said else plan for plan in PLANS)
+
+
+def _kept(plan: StreamPlan, keep: KeepStream) -> StreamPlan:
+    enforced: dict[str, float] = {}
+    if keep.days is not None:
+        enforced["max_age"] = keep.days * DAY_SECONDS
+    if keep.bytes is None:
+        return replace(plan, enforced=enforced)
+    # A bucket that refused new records when it is full would keep the oldest.
+    return replace(plan, enforced={**enforced, "max_bytes": keep.bytes}, refuses=False)
+
+
+async def ensure_streams(jetstream: JetStreamContext, *, replicas: int, patience_seconds: float, keep: Keep = KEPT_AS_MADE) -> None:
     """Create what is missing and update what differs; does nothing when all is as it must be.
 
     A server that has just started may not answer yet: it is asked again for ``patience_seconds``.
@@ -152,7 +173,7 @@ async def ensure_streams(jetstream: JetStreamContext, *, replicas: int, patience
         async with asyncio.timeout(patience_seconds):
             while True:
                 try:
-                    for plan in PLANS:
+                    for plan in plans(keep):
                         await _ensure(jetstream, plan, replicas=replicas)
                 except TransientError as error:
                     if isinstance(error.__cause__, Denied):
@@ -178,7 +199,7 @@ async def _ensure(jetstream: JetStreamContext, plan: StreamPlan, *, replicas: in
 
 async def _update(jetstream: JetStreamContext, plan: StreamPlan, wanted: api.StreamConfig) -> None:
     current = (await jetstream.stream_info(plan.name)).config
-    merged = _merged(current, wanted)
+    merged = _merged(current, wanted, enforced=plan.enforced)
     if merged == current:
         return
     try:
@@ -196,11 +217,11 @@ async def _update(jetstream: JetStreamContext, plan: StreamPlan, wanted: api.Str
 
 def unlike(current: api.StreamConfig, plan: StreamPlan, *, replicas: int) -> bool:
     """Whether a stream that is there is not what it must be."""
-    return _merged(current, plan.config(replicas=replicas)) != current
+    return _merged(current, plan.config(replicas=replicas), enforced=plan.enforced) != current
 
 
-def _merged(current: api.StreamConfig, wanted: api.StreamConfig) -> api.StreamConfig:
-    """The current configuration with what correctness needs put right; limits stay as the operator set them."""
+def _merged(current: api.StreamConfig, wanted: api.StreamConfig, *, enforced: Mapping[str, float]) -> api.StreamConfig:
+    """The current configuration with what correctness needs put right; other limits stay as the operator set them."""
     return current.evolve(
         subjects=wanted.subjects,
         retention=wanted.retention,
@@ -210,6 +231,7 @@ def _merged(current: api.StreamConfig, wanted: api.StreamConfig) -> api.StreamCo
         max_msgs_per_subject=wanted.max_msgs_per_subject,
         duplicate_window=max(current.duplicate_window, wanted.duplicate_window),
         allow_direct=wanted.allow_direct,
+        **enforced,
     )
 
 

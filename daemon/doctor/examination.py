@@ -42,7 +42,7 @@ class Examination:
         async with AsyncExitStack() as stack:
             kubes = KubeClients(self.settings, stack)
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(broker.examine(self.settings.nats), name="broker")]
+                tasks = [group.create_task(broker.examine(self.settings.nats, keep=self.settings.keep), name="broker")]
                 tasks += [
                     group.create_task(self._cluster(kubes, cluster), name=f"cluster {cluster}") for cluster in self._clusters_used()
                 ]

@@ -114,6 +114,10 @@ class Engine:
         """Whether recovery is done."""
         return self._recovered.is_set()
 
+    def running(self) -> frozenset[str] | None:
+        """The releases that have not ended; null until recovery is done, when not all of them are known yet."""
+        return frozenset(session.release_id for session in self._registry.running()) if self.ready else None
+
     @property
     def problems(self) -> Mapping[str, str | None]:
         """What the engine cannot do without, with why it does not work; null when it does."""

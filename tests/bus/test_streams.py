@@ -9,7 +9,7 @@ import pytest
 from nats.js import api
 from nats.js.errors import ServerError
 
-from config.settings import Nats
+from config.settings import Keep, KeepStream, Nats
 from daemon.bus import streams, subjects, upkeep
 from daemon.bus.address import BrokerAddress
 from daemon.bus.connection import Connection, connected
@@ -65,6 +65,24 @@ async def test_what_correctness_needs_is_mended_and_what_the_operator_set_is_kep
     assert config.duplicate_window == streams.DUPLICATE_WINDOW_SECONDS
     assert config.max_age == 7200.0
     assert {(one.discard, one.max_bytes) for one in events} == {(api.DiscardPolicy.NEW, 9_000_000)}
+
+
+async def test_streams_that_are_there_are_brought_to_what_the_settings_keep(nats_server: Broker) -> None:
+    keep = Keep(records=KeepStream(days=7, bytes=20_000_000), verdicts=KeepStream(days=400))
+    async with connected(plain(nats_server), name="t", connect_timeout_seconds=20.0) as connection:
+        await ensure_streams(connection.jetstream, replicas=1, patience_seconds=20.0)
+        before = await configs(connection)
+        await ensure_streams(connection.jetstream, replicas=1, patience_seconds=20.0, keep=keep)
+        kept = await configs(connection)
+        await ensure_streams(connection.jetstream, replicas=1, patience_seconds=20.0)
+        after = await configs(connection)
+    records, verdicts = kept.pop("KV_verdictd_records"), kept.pop(subjects.VERDICTS)
+    assert (records.max_age, records.max_bytes, records.discard) == (7 * 86_400.0, 20_000_000, api.DiscardPolicy.OLD)
+    assert (verdicts.max_age, verdicts.max_bytes) == (400 * 86_400.0, before[subjects.VERDICTS].max_bytes)
+    assert kept == {name: config for name, config in before.items() if name in kept}
+    # What is no longer said is left as it is, but for what becomes of a bucket that is full.
+    assert after["KV_verdictd_records"] == records.evolve(discard=api.DiscardPolicy.NEW)
+    assert after[subjects.VERDICTS] == verdicts
 
 
 async def test_a_longer_duplicate_window_of_the_operator_is_kept(nats_server: Broker) -> None:

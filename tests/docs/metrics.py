@@ -11,8 +11,10 @@ from daemon.errors import TimedOut
 from daemon.http.api import examples
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
+from daemon.http.metrics.shelf import Shelf
 from daemon.model import Cadence, Reading, Signal, Stage, TimedStep, Watch
 from daemon.ports.notices import Backlog
+from daemon.recordingshelf import Stock
 
 PAGE = "docs/metrics.md"
 
@@ -66,6 +68,7 @@ def _used() -> Metrics:
     """Metrics of which each has a sample."""
     metrics, view = Metrics(), examples.VIEW
     metrics.watch_nats(Broker(connected=bool, last_write_at=float, lost=int, rejected=int))
+    metrics.watch_recordings(Shelf(stock=Stock))
     signal = Signal(kind="not_ready", about="canary", effect="holds", words="one is not ready")
     arm = Arm(requests=1)
     legs = {name: LegNow(e_value=1.0, effect=0.0) for name in NAMES}

@@ -16,6 +16,7 @@ from daemon.http.courses import Courses
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.notices import NoticeMetrics
 from daemon.http.metrics.rounds import Rounds
+from daemon.http.metrics.shelf import Shelf
 from daemon.http.metrics.verdicts import Verdicts
 from daemon.http.metrics.watched import Releases
 from daemon.model import Cadence, Reading, Release, Stage, TimedStep, Verdict, Watch
@@ -135,6 +136,10 @@ class Metrics:
     def watch_nats(self, broker: Broker) -> None:
         """Have it told at each scrape."""
         self.registry.register(broker)
+
+    def watch_recordings(self, shelf: Shelf) -> None:
+        """Have it told at each scrape."""
+        self.registry.register(shelf)
 
     def expect_telemetry(self, names: Iterable[str]) -> None:
         """Show these sources before they have answered."""

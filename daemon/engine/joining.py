@@ -55,7 +55,9 @@ def candidate(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) ->
         sessions: those of the newcomer's service, running or ended, as they came in.
         now: in seconds since 1970.
     """
-    newest_first = sorted(reversed(list(sessions)), key=lambda one: one.age, reverse=True)  # of one moment: the later one in
+    # Of one moment the later one in is the newer.
+    in_order = sorted(enumerate(sessions), key=lambda one: (one[1].age, one[0]), reverse=True)
+    newest_first = [session for _, session in in_order]
     for session in newest_first:
         if session.attempts.get(newcomer.sender) == newcomer.release_id:
             return session, Arms.SAME

@@ -68,12 +68,15 @@ def candidate(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) ->
 
 
 def compared(one: Release, other: Release) -> Arms:
-    """Both arms by what is said of them: what is known on one side only says nothing."""
+    """Both arms by what is said of them: what is known on one side only says nothing.
+
+    Where a word of the one's canary is one of the other's baseline, words do not tell.
+    """
     canaries, baselines = _in_common(one.canary, other.canary), _in_common(one.baseline, other.baseline)
     if canaries is None or baselines is None:
         return Arms.OTHERS
     tells_apart = canaries - _facts(one.baseline) - _facts(other.baseline)
-    return Arms.SAME if tells_apart else Arms.UNTOLD
+    return Arms.SAME if tells_apart and not _crossed(one, other) and not _crossed(other, one) else Arms.UNTOLD
 
 
 def same_pods(one: PodsByArm | None, other: PodsByArm | None) -> bool:
@@ -140,6 +143,12 @@ def _facts(arm: ArmSpec) -> frozenset[tuple[str, str]]:
     named = {"workload": arm.workload, "version": arm.version, "subset": arm.subset, "service": _short(arm.service)}
     said = {**named, **{f"label {key}": value for key, value in arm.labels.items()}}
     return frozenset((key, value) for key, value in said.items() if value is not None)
+
+
+def _crossed(one: Release, other: Release) -> bool:
+    """Whether something that is said of the one's canary alone is said of the other's baseline alone."""
+    mine, theirs = _facts(one.canary) - _facts(one.baseline), _facts(other.baseline) - _facts(other.canary)
+    return bool(mine & theirs)
 
 
 def _in_common(one: ArmSpec, other: ArmSpec) -> frozenset[tuple[str, str]] | None:

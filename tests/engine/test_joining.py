@@ -137,6 +137,12 @@ def test_arms_are_the_same_either_way_round_and_never_those_of_a_release_the_oth
     assert {joining.compared(one, other), joining.compared(one, turned)} != {Arms.SAME}
 
 
+def test_a_word_of_one_s_canary_that_is_one_of_the_other_s_baseline_leaves_it_untold() -> None:
+    one = Release(service="web", baseline=ArmSpec(), canary=ArmSpec(subset="a", labels={"track": "a"}))
+    other = Release(service="web", baseline=ArmSpec(labels={"track": "a"}), canary=ArmSpec(subset="a"))
+    assert joining.compared(one, other) is joining.compared(other, one) is Arms.UNTOLD
+
+
 @given(_RELEASES, st.lists(st.tuples(st.sampled_from(["watch", "api", "event /ci"]), _RELEASES), max_size=6))
 def test_in_whatever_order_they_come_no_release_has_two_attempts_of_a_sender_that_knows_them_apart(
     first: Release, more: list[tuple[str, Release]]

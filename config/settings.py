@@ -63,11 +63,46 @@ class Nats(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("token_file is set, and credentials_file too; keep one of the two")
 
 
+Scope = Literal["submit", "command", "freeze", "read"]
+"""What a caller may do: announce releases and ask at gates, say a person's word, freeze and thaw, read."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may call, by a token of its own, and what it may do ([security.md](security.md))."""
+
+    token_file: Annotated[
+        FileName,
+        Meta(
+            description="A file holding its bearer token, or several, a line each, every one of which is right, so that one can be "
+            "changed without a gap. Read anew while the daemon runs."
+        ),
+    ]
+    scopes: Annotated[
+        list[Scope],
+        Meta(
+            min_length=1,
+            description="What it may do: submit (announce, ask at gates), command (rollback, promote, cancel), freeze, read.",
+        ),
+    ]
+    namespaces: Annotated[
+        list[str] | None, Meta(description="The namespaces that it may announce, command and freeze in; none: all.")
+    ] = None
+    policies: Annotated[list[str] | None, Meta(description="The policies that its releases may name; none: all.")] = None
+
+
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The API. Off loopback, whatever changes traffic needs the bearer token; without one the daemon does not start."""
 
     listen: Annotated[str, Meta(description="host:port; port 0 takes a free one.")] = "127.0.0.1:8484"
-    token_file: Annotated[FileName | None, Meta(description="A file holding the bearer token.")] = None
+    token_file: Annotated[
+        FileName | None,
+        Meta(description="A file holding the bearer token of whoever may do everything, or several, a line each; read anew."),
+    ] = None
+    callers: Annotated[dict[Name, Caller], Meta(description="Further callers with tokens of their own, by any name.")] = {}
+    read: Annotated[
+        Literal["open", "token"],
+        Meta(description="Who may read releases, freezes and metrics: whoever reaches the port, or whoever shows a token for it."),
+    ] = "open"
     public_url: Annotated[BaseUrl | None, Meta(description="Where people reach it, for links in what sinks tell.")] = None
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 1_048_576
     max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0
@@ -432,6 +467,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "server that could name them; name an entry of another kind"
             for name, mesh in self.meshes.items()
             if isinstance(self.telemetry.get(mesh.telemetry), SidecarTelemetry) and not isinstance(mesh, KubeMesh)
+        ]
+        contradictions += [
+            f"http.callers.{name}.policies[{index}] names {policy!r}, which is not under policies; add it there or correct the name"
+            for name, caller in self.http.callers.items()
+            for index, policy in enumerate(caller.policies or ())
+            if policy not in {"default", *self.policies}
         ]
         if contradictions:
             raise ValueError("\n".join(contradictions))

@@ -26,10 +26,10 @@ from daemon.connectors import ConnectorContext, Connectors
 from daemon.engine.dependencies import Mesh, Ports
 from daemon.engine.engine import Engine
 from daemon.errors import Defect, InvalidInput, VerdictdError
+from daemon.http.callers import Callers
 from daemon.http.capacity import capacity
 from daemon.http.endpoint import ApiPorts, Components
 from daemon.http.gates import access
-from daemon.http.guard import read_token
 from daemon.http.hooks.configured import read_secrets
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.meter import Metrics
@@ -111,7 +111,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
     """
     clock = clock or SystemClock()
     connections = capacity(settings, connectors=connectors.connections(settings), all_clusters=connectors.ask_api_servers(settings))
-    read_token(settings.http)
+    Callers(settings.http).read()
     read_secrets(settings.hooks)
     access.read_secrets(settings.gates)
     metrics = Metrics(now=clock.now)

@@ -147,6 +147,10 @@ class Defect(TransientError):
     """A part that was plugged in raised what is no error of ours. Its cause is what it raised; the next call may go well."""
 
 
+class NotAllowed(InvalidInput):
+    """Whoever asks may not do this; the fix says what would let it."""
+
+
 class PermanentError(VerdictdError):
     """Trying again cannot help."""
 

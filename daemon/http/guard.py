@@ -1,42 +1,47 @@
 """Who may ask: each endpoint says how it is guarded, and this keeps it.
 
-Reading is open to whoever reaches the port. Whatever changes traffic or state needs the bearer token, when there is one, or the
-signature of its sender; away from loopback there must be a token, else the daemon does not start. Without a token, the Host header
+Reading is open to whoever reaches the port, unless the settings ask for a token. Whatever changes traffic or state needs a bearer
+token with the scope, when there is one, or the signature of its sender; away from loopback there must be one, else the daemon does
+not start. Without a token, the Host header
 must name loopback (a page that points its own name at 127.0.0.1 is refused). A request that a browser sent for a foreign page
 changes nothing, however its endpoint is guarded. An address that nothing answers to is guarded as if it changed something.
 """
 
 import hmac
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from config import address, files
-from config.errors import ConfigError, Fault
-from config.load import http_problems
-from config.settings import Http
-from daemon.errors import InvalidInput
+from config import address
+from config.settings import Scope
+from daemon.errors import InvalidInput, NotAllowed
+from daemon.http.callers import ANYBODY, CALLING, NOBODY, SCOPES, Callers, bearer
 from daemon.http.intake import raw_body
 from daemon.http.problems import Handler, answer
+from daemon.http.secrets import MIN_SECRET_CHARACTERS
+
+log = logging.getLogger(__name__)
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-MIN_TOKEN_CHARACTERS: Final = 16
-_MAX_TOKEN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scheme:
-    """A guard as the OpenAPI document says it. ``optional``: there are daemons that do not ask for it."""
+    """A guard as the OpenAPI document says it. ``optional``: there are daemons that do not ask for it.
+
+    ``scopes``: what its caller must be allowed to do.
+    """
 
     name: str
     document: Mapping[str, Any]
     optional: bool = False
+    scopes: tuple[Scope, ...] = ()
 
 
 class Guard(Protocol):
@@ -47,43 +52,60 @@ class Guard(Protocol):
         """What a request must show; null when it is nothing."""
         ...
 
-    async def refusal(self, request: web.Request, *, token: bytes | None) -> web.Response | None:
-        """Why this request is refused; null when it may pass. ``token`` is the daemon's own, null on loopback only."""
+    async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
+        """Why this request is refused; null when it may pass, and then ``CALLING`` is who has sent it."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Whoever reaches the port may ask."""
+    """Whoever reaches the port may ask; with ``http.read: token`` whoever has the scope, where there is one."""
+
+    scope: Scope | None = "read"
 
     @property
-    def scheme(self) -> None:
-        """Nothing must be shown."""
+    def scheme(self) -> Scheme | None:
+        """The token, of which many daemons do not ask."""
+        return None if self.scope is None else _token(self.scope)
 
-    async def refusal(self, request: web.Request, *, token: bytes | None) -> None:
-        """Nobody is refused."""
+    async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
+        """401 without a token, where one is asked for."""
+        if self.scope is None or callers.reading_is_open:
+            return None
+        return await Bearer(scope=self.scope).refusal(request, callers=callers)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bearer:
-    """Whoever has the daemon's token may ask; everybody on loopback, when there is none."""
+    """Whoever has a token with the scope may ask, every scope where none is said; everybody on loopback, when there is no token."""
+
+    scope: Scope | None = None
 
     @property
     def scheme(self) -> Scheme:
         """The token, as RFC 6750 has it."""
-        return Scheme(name="token", document={"type": "http", "scheme": "bearer", "description": "http.token_file"}, optional=True)
+        return _token(self.scope)
 
-    async def refusal(self, request: web.Request, *, token: bytes | None) -> web.Response | None:
-        """401 without the token."""
-        if token is None or hmac.compare_digest(_bearer(request), token):
-            return None
-        return answer(
-            HTTPStatus.UNAUTHORIZED,
-            "this needs the bearer token of http.token_file",
-            path="Authorization",
-            fix="send Authorization: Bearer TOKEN (the commands: --token-file, VERDICTD_TOKEN or VERDICTD_TOKEN_FILE)",
-            headers={"WWW-Authenticate": 'Bearer realm="verdictd"'},
-        )
+    async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
+        """401 without a token. Raises ``NotAllowed`` where its caller may not do this, and as ``Callers.showing``."""
+        caller = await callers.showing(bearer(request))
+        if caller is None:
+            return answer(
+                HTTPStatus.UNAUTHORIZED,
+                "this needs the bearer token of http.token_file, or of a caller under http.callers",
+                path="Authorization",
+                fix="send Authorization: Bearer TOKEN (the commands: --token-file, VERDICTD_TOKEN or VERDICTD_TOKEN_FILE)",
+                headers={"WWW-Authenticate": 'Bearer realm="verdictd"'},
+            )
+        for scope in sorted(SCOPES) if self.scope is None else (self.scope,):
+            caller.check_scope(scope)
+        CALLING.set(caller)
+        return None
+
+
+def _token(scope: Scope | None) -> Scheme:
+    document = {"type": "http", "scheme": "bearer", "description": "http.token_file, or a caller under http.callers"}
+    return Scheme(name="token", document=document, optional=True, scopes=() if scope is None else (scope,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +126,8 @@ class Hmac:
 
     def __post_init__(self) -> None:
         """Refuse what would let everybody in."""
-        if not self.secrets or any(len(secret) < MIN_TOKEN_CHARACTERS for secret in self.secrets):
-            fix = f"give one of at least {MIN_TOKEN_CHARACTERS} bytes, for example of openssl rand -hex 32"
+        if not self.secrets or any(len(secret) < MIN_SECRET_CHARACTERS for secret in self.secrets):
+            fix = f"give one of at least {MIN_SECRET_CHARACTERS} bytes, for example of openssl rand -hex 32"
             raise InvalidInput(f"the secret of {self.sender} is missing or too short", fix=fix)
 
     @property
@@ -115,7 +137,7 @@ class Hmac:
         document = {"type": "apiKey", "in": "header", "name": self.header, "description": text}
         return Scheme(name=f"{self.sender}Signature", document=document)
 
-    async def refusal(self, request: web.Request, *, token: bytes | None) -> web.Response | None:
+    async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
         """401 without a right signature. The body is read once, within its bounds, and before anything is made of it."""
         given = request.headers.getall(self.header, [])
         if len(given) != 1:
@@ -138,40 +160,34 @@ class Hmac:
         )
 
 
-def read_token(http: Http) -> bytes | None:
-    """The daemon's token; null on loopback without one. Raises ``ConfigError`` when it must be there, or cannot be used."""
-    if problems := http_problems(http):
-        raise ConfigError(problems, source="settings")
-    if http.token_file is None:
-        return None
-    try:
-        token = files.read_text(Path(http.token_file), limit_bytes=_MAX_TOKEN_BYTES).strip()
-    except files.Unreadable as error:
-        raise _unusable(f"{http.token_file} {error.message}", error.fix) from error
-    if len(token) < MIN_TOKEN_CHARACTERS or not token.isascii() or any(character.isspace() for character in token):
-        raise _unusable(
-            f"{http.token_file} holds no usable token",
-            f"write at least {MIN_TOKEN_CHARACTERS} ASCII characters without blanks into it, for example of openssl rand -hex 32",
-        )
-    return token.encode()
-
-
-def middleware(guard_of: Callable[[web.Request], Guard | None], *, token: bytes | None) -> Middleware:
+def middleware(guard_of: Callable[[web.Request], Guard | None], *, callers: Callers) -> Middleware:
     """The guard before every handler. ``guard_of`` knows the guard of the endpoint that is asked; null when there is none."""
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         reading = request.method in _READING
-        guard = guard_of(request) or (Open() if reading else Bearer())
-        refusal = _at_the_door(request, reading=reading, token=token) or await guard.refusal(request, token=token)
-        return await handler(request) if refusal is None else refusal
+        guard = guard_of(request) or (Open(scope=None) if reading else Bearer())
+        CALLING.set(ANYBODY if callers.there_are_none else NOBODY)  # a connection's requests share a context
+        if (refused := _at_the_door(request, reading=reading, callers=callers)) is not None:
+            return refused
+        told = {"method": request.method, "route": request.path[:200], "peer": request.remote}
+        try:
+            refused = await guard.refusal(request, callers=callers)
+            if refused is not None:
+                return refused
+            if not reading:
+                log.info("a request", extra={**told, "caller": CALLING.get().name})
+            return await handler(request)
+        except NotAllowed as error:
+            log.warning("a request was not allowed", extra={**told, "reason": str(error)})
+            raise
 
     return guarded
 
 
-def _at_the_door(request: web.Request, *, reading: bool, token: bytes | None) -> web.Response | None:
+def _at_the_door(request: web.Request, *, reading: bool, callers: Callers) -> web.Response | None:
     """What no request may be, whatever it asks for."""
-    if token is None and not _names_loopback(request.host):
+    if callers.there_are_none and not _names_loopback(request.host):
         return answer(
             HTTPStatus.MISDIRECTED_REQUEST,
             f"the Host header ({request.host[:80]}) does not name loopback",
@@ -186,15 +202,6 @@ def _at_the_door(request: web.Request, *, reading: bool, token: bytes | None) ->
 def foreign() -> web.Response:
     """What a page of another site is told."""
     return answer(HTTPStatus.FORBIDDEN, "a page of another site may not change anything here", path="Origin")
-
-
-def _unusable(message: str, fix: str) -> ConfigError:
-    return ConfigError((Fault(path="http.token_file", message=message, fix=fix),), source="settings")
-
-
-def _bearer(request: web.Request) -> bytes:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
 
 
 def _names_loopback(host: str) -> bool:

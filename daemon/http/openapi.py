@@ -59,7 +59,7 @@ def _operation(endpoint: Endpoint, refs: Mapping[Any, Any]) -> dict[str, Any]:
     if endpoint.body is not None:
         operation["requestBody"] = {"required": endpoint.body_required, "content": _body(endpoint, endpoint.body, refs)}
     if (scheme := endpoint.guard.scheme) is not None:
-        operation["security"] = [{scheme.name: []}, *([{}] if scheme.optional else [])]
+        operation["security"] = [{scheme.name: list(scheme.scopes)}, *([{}] if scheme.optional else [])]
         about = "What must be shown is missing or wrong."
         operation["responses"]["401"] = {"description": about, "content": _problem(HTTPStatus.UNAUTHORIZED, refs, about)}
     return operation

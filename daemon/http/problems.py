@@ -15,6 +15,7 @@ from daemon.errors import (
     Elsewhere,
     Forbidden,
     InvalidInput,
+    NotAllowed,
     NotFound,
     Refused,
     Throttled,
@@ -28,6 +29,7 @@ CONTENT_TYPE = "application/problem+json"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _STATUSES: tuple[tuple[type[VerdictdError], HTTPStatus], ...] = (
+    (NotAllowed, HTTPStatus.FORBIDDEN),
     (InvalidInput, HTTPStatus.BAD_REQUEST),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Refused, HTTPStatus.CONFLICT),

@@ -5,7 +5,7 @@ Every file's secret is right, which makes a change without a gap possible: add t
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,22 +14,28 @@ from config import files
 from config.errors import ConfigError, Fault
 from daemon.aio.threads import OwnThread
 from daemon.errors import Unavailable
-from daemon.http.guard import MIN_TOKEN_CHARACTERS
 
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 5.0
+MIN_SECRET_CHARACTERS: Final = 16
 _MAX_BYTES = 64 * 1024
+_COPY: Final = "copy it from the other side's settings"
 
 Check = Callable[[bytes], str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """The secrets that could be read; ``unread`` says why others could not."""
+    """The secrets that could be read, by where their files are named; ``unread`` says why others could not."""
 
-    values: tuple[bytes, ...]
+    named: Mapping[str, bytes]
     unread: tuple[Fault, ...] = ()
+
+    @property
+    def values(self) -> tuple[bytes, ...]:
+        """All of them."""
+        return tuple(self.named.values())
 
     def check_all_read(self) -> None:
         """For what was shown and is none of them. Raises ``Unavailable`` where it may be one that could not be read."""
@@ -38,21 +44,29 @@ class Known:
 
 
 class Secrets:
-    """The secrets of one hook or gate.
+    """The secrets of one hook or gate, or the tokens of all callers.
 
     Args:
-        paths: the files.
-        setting: where they are named in the settings.
+        paths: the files, by where each is named in the settings.
+        setting: where they all are.
         check: what is wrong with a secret by its sender's rules; null when nothing is.
+        fix: how what is wrong by these is mended.
         now: seconds, on a clock that is never set.
     """
 
     def __init__(
-        self, paths: Sequence[str], *, setting: str, check: Check = lambda _: None, now: Callable[[], float] = time.monotonic
+        self,
+        paths: Mapping[str, str],
+        *,
+        setting: str,
+        check: Check = lambda _: None,
+        fix: str = _COPY,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._paths = paths
         self._setting = setting
         self._check = check
+        self._fix = fix
         self._now = now
         self._reading = OwnThread("secrets")
         self._known: Known | None = None
@@ -78,14 +92,20 @@ class Secrets:
         return self._known
 
     def _read(self) -> Known:
-        values, unread = [], []
-        for index, path in enumerate(self._paths):
-            found = _secret(path, check=self._check, setting=f"{self._setting}[{index}]")
+        named: dict[str, bytes] = {}
+        unread = []
+        for setting, path in self._paths.items():
+            found = _secret(path, check=self._check, fix=self._fix, setting=setting)
             if isinstance(found, Fault):
                 unread.append(found)
             else:
-                values.append(found)
-        return Known(values=tuple(values), unread=tuple(unread))
+                named[setting] = found
+        return Known(named=named, unread=tuple(unread))
+
+
+def numbered(paths: Sequence[str], *, setting: str) -> dict[str, str]:
+    """The files of a list, by where each is named."""
+    return {f"{setting}[{index}]": path for index, path in enumerate(paths)}
 
 
 def read_all(every: Iterable[Secrets | None]) -> None:
@@ -101,14 +121,14 @@ def read_all(every: Iterable[Secrets | None]) -> None:
         raise ConfigError(faults, source="settings")
 
 
-def _secret(path: str, *, check: Check, setting: str) -> bytes | Fault:
+def _secret(path: str, *, check: Check, fix: str, setting: str) -> bytes | Fault:
     try:
         secret = files.read_bytes(Path(path), limit_bytes=_MAX_BYTES).strip()
     except files.Unreadable as error:
         return Fault(path=setting, message=f"{path} {error.message}", fix=error.fix)
-    if len(secret) < MIN_TOKEN_CHARACTERS:
-        fix = f"write at least {MIN_TOKEN_CHARACTERS} characters into it, for example of openssl rand -hex 32"
-        return Fault(path=setting, message=f"{path} holds no usable secret: it is missing or too short", fix=fix)
+    if len(secret) < MIN_SECRET_CHARACTERS:
+        longer = f"write at least {MIN_SECRET_CHARACTERS} characters into it, for example of openssl rand -hex 32"
+        return Fault(path=setting, message=f"{path} holds no usable secret: it is missing or too short", fix=longer)
     if (wrong := check(secret)) is not None:
-        return Fault(path=setting, message=f"{path} holds no usable secret: {wrong}", fix="copy it from the other side's settings")
+        return Fault(path=setting, message=f"{path} holds no usable secret: {wrong}", fix=fix)
     return secret

@@ -8,6 +8,7 @@ The order at the end: no new connection, long polls answered, what is still bein
 import asyncio
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -20,11 +21,13 @@ from daemon.errors import Unavailable
 from daemon.http import bounds, guard, measuring, openapi
 from daemon.http.api import GROUPS
 from daemon.http.bounds import BoundOf
+from daemon.http.callers import Callers
 from daemon.http.capacity import ACCEPTED_AT_ONCE, Capacity
 from daemon.http.connections import Connections
 from daemon.http.endpoint import ApiPorts, Endpoint, Group
 from daemon.http.guard import Guard
 from daemon.http.intake import only_parameters
+from daemon.http.permitted import PermittedEvents, PermittedFreezes, PermittedReleases
 from daemon.http.problems import Handler, expected, problems
 
 _SHUTDOWN_SECONDS = 1.0
@@ -38,9 +41,16 @@ def create_app(ports: ApiPorts, *, groups: Sequence[Group] = GROUPS) -> web.Appl
     Raises:
         ConfigError: naming ``http.token_file`` when there must be a token and is none, or ``http.listen``.
     """
-    token = guard.read_token(ports.http)
+    callers = Callers(ports.http)
+    callers.read()
+    ports = replace(
+        ports,
+        releases=PermittedReleases(ports.releases),
+        freezes=PermittedFreezes(ports.freezes),
+        event_log=PermittedEvents(ports.event_log),
+    )
     guards: dict[web.AbstractRoute, Guard] = {}
-    guarded = guard.middleware(lambda request: guards.get(request.match_info.route), token=token)
+    guarded = guard.middleware(lambda request: guards.get(request.match_info.route), callers=callers)
     of_routes: dict[web.AbstractRoute, BoundOf] = {}
     bounded = bounds.middleware(lambda request: of_routes.get(request.match_info.route, _unbounded)(request))
     measured = measuring.middleware(ports.metrics.answered)

@@ -15,7 +15,7 @@ import pytest
 from config.settings import Gates, Http
 from daemon import thinclient
 from daemon.cli import main as command
-from daemon.http.guard import MIN_TOKEN_CHARACTERS
+from daemon.http.secrets import MIN_SECRET_CHARACTERS
 from daemon.model import Action, Outcome, Stage
 from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, verdict, view
 from tests.hand.servers import Answer, says, stub
@@ -90,7 +90,7 @@ async def test_it_announces_waits_and_says_the_verdict_as_json(
 async def test_it_asks_the_gate_with_the_gate_s_secret_and_needs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    secret = "s" * MIN_TOKEN_CHARACTERS
+    secret = "s" * MIN_SECRET_CHARACTERS
     file, token = tmp_path / "secret", tmp_path / "token"
     file.write_text(secret)
     token.write_text(TOKEN)

@@ -53,7 +53,8 @@ def _group(tag: dict[str, str], document: dict[str, Any]) -> Iterator[str]:
 
 
 def _row(method: str, path: str, operation: dict[str, Any]) -> str:
-    needs = ", ".join(name for one in operation.get("security", []) for name in one) or "nothing"
+    shown = [(name, scopes) for one in operation.get("security", []) for name, scopes in one.items()]
+    needs = ", ".join(f"{name} ({', '.join(scopes)})" if scopes else name for name, scopes in shown) or "nothing"
     said = sorted((status, answer["description"].removesuffix(".")) for status, answer in operation["responses"].items())
     answers = "; ".join(f"{status}: {about}" for status, about in said if status != "default")
     return f"| `{method.upper()} {path}` | `{operation['operationId']}` | {needs} | {operation['summary']} | {answers} |"

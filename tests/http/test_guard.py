@@ -11,9 +11,10 @@ from multidict import CIMultiDict
 from config.errors import ConfigError
 from config.settings import Http
 from daemon.errors import InvalidInput, Unavailable
+from daemon.http.callers import Callers
 from daemon.http.capacity import Capacity
 from daemon.http.endpoint import TEXT, ApiPorts, Endpoint, Group
-from daemon.http.guard import Bearer, Hmac, Open, read_token
+from daemon.http.guard import Bearer, Hmac, Open
 from daemon.http.server import HttpServer, create_app
 from tests.hand.api import RELEASE, TOKEN, Engine, ports_of, serving, view
 
@@ -62,14 +63,14 @@ def test_elsewhere_than_loopback_it_does_not_start_without_one(listen: str) -> N
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read"), (b"", "no usable token"), (b"short", "no usable token"), (b"\xff" * 20, "is not UTF-8 (byte 0)")],
+    [(None, "cannot be read"), (b"", "missing or too short"), (b"short", "too short"), (b"\xff" * 20, "is not ASCII")],
 )
 def test_a_token_that_cannot_be_used_is_refused_at_start(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
-        read_token(Http(token_file=str(path)))
+        Callers(Http(token_file=str(path))).read()
     assert caught.value.faults[0].path == "http.token_file"
     assert message in caught.value.faults[0].message
 

@@ -111,8 +111,19 @@ async def test_what_changes_something_is_said_to_need_the_token() -> None:
     for method, path, operation in operations(document):
         shown = {"hooks": "hook", "gates": "gate"}.get(path.split("/")[1], "token")
         guarded = method in {"POST", "DELETE"} or shown == "gate"  # to ask at a gate begins a release
-        assert operation.get("security") == ([{shown: []}, {}] if guarded else None)
-        assert ("401" in operation["responses"]) == guarded
+        read = method == "GET" and (path.startswith("/v1") or path == "/metrics")  # by token where http.read says so
+        assert ("security" in operation) == (guarded or read)
+        if guarded or read:
+            [needed, nothing] = operation["security"]
+            assert (list(needed), nothing) == ([shown], {})
+            assert shown != "token" or needed[shown] == [scope_of(method, path)]
+        assert ("401" in operation["responses"]) == (guarded or read)
+
+
+def scope_of(method: str, path: str) -> str:
+    if method == "GET":
+        return "read"
+    return "freeze" if path == "/v1/freezes" else "submit" if path == "/v1/releases" else "command"
 
 
 async def test_the_body_of_a_command_does_not_ask_for_the_word_in_the_address() -> None:

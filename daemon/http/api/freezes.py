@@ -9,6 +9,7 @@ from msgspec import Meta
 from daemon import names
 from daemon.events import decoding
 from daemon.http import intake
+from daemon.http.callers import said_by
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Bearer, Open
 from daemon.model import Freeze, Said
@@ -57,10 +58,10 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
             method="POST",
             path=_PATH,
             handler=handlers.freeze,
-            guard=Bearer(),
+            guard=Bearer(scope="freeze"),
             summary="Take nothing back for a while, whatever the policies say.",
             body=Wanted(namespace="shop", seconds=7200.0, by="ana", reason="database migration"),
-            answers={200: _FREEZE, 400: None, 409: None, 503: None},
+            answers={200: _FREEZE, 400: None, 403: None, 409: None, 503: None},
             about={200: "It is in force, in place of another one there.", 409: "Too many namespaces are frozen."},
         ),
         Endpoint(
@@ -68,12 +69,12 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
             method="DELETE",
             path=_PATH,
             handler=handlers.thaw,
-            guard=Bearer(),
+            guard=Bearer(scope="freeze"),
             summary="End a freeze.",
             parameters=(_NAMESPACE,),
             body=Said(by="ana", reason="migrated"),
             body_required=False,
-            answers={200: _FREEZE, 400: None, 404: None, 503: None},
+            answers={200: _FREEZE, 400: None, 403: None, 404: None, 503: None},
             about={200: "The freeze that was ended.", 404: "None is in force there."},
         ),
     ]
@@ -100,7 +101,7 @@ class _Freezes:
         now = self._now()
         freeze = Freeze(
             namespace=_namespace(wanted.namespace, path="$.namespace"),
-            by=wanted.by,
+            by=said_by(wanted.by),
             reason=wanted.reason,
             since=now,
             until=None if wanted.seconds is None else now + wanted.seconds,

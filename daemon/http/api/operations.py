@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
+from config.settings import Scope
 from daemon import thinclient
 from daemon.http.endpoint import JSON, TEXT, ApiPorts, Endpoint, Group, reply
 from daemon.http.guard import Open
@@ -34,7 +35,7 @@ _NOT_READY = Ready(ready=False, components={"nats": "no write has succeeded for 
 
 
 def endpoints(ports: ApiPorts) -> list[Endpoint]:
-    """Everything that is no part of /v1; anybody who reaches the port may read it."""
+    """Everything that is no part of /v1; anybody may read it, but for the metrics where reading takes a token."""
     handlers = _Operations(ports)
     works = "Every component works; otherwise which one does not, and why."
     return [
@@ -48,7 +49,12 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
             about={503: "At least one component does not."},
         ),
         _open(
-            handlers.metrics, name="getMetrics", path="/metrics", summary="Metrics in the Prometheus format.", answers={200: TEXT}
+            handlers.metrics,
+            name="getMetrics",
+            path="/metrics",
+            summary="Metrics in the Prometheus format.",
+            answers={200: TEXT},
+            scope="read",
         ),
         _open(_describe, name="getDescription", path="/openapi.json", summary="This document.", answers={200: JSON}),
         _open(
@@ -121,6 +127,7 @@ def _open(
     summary: str,
     answers: Mapping[int, msgspec.Struct | str | None],
     about: Mapping[int, str] | None = None,
+    scope: Scope | None = None,
 ) -> Endpoint:
     """Something to read, whatever the prober or scraper adds to the address."""
     return Endpoint(
@@ -128,7 +135,7 @@ def _open(
         method="GET",
         path=path,
         handler=handler,
-        guard=Open(),
+        guard=Open(scope=scope),
         summary=summary,
         answers=answers,
         about=about or {},

@@ -16,16 +16,17 @@ import msgspec
 from aiohttp import web
 
 from config.settings import Gate, Gates
+from daemon.http.callers import CALLING, Caller, Callers, with_secret_of
 from daemon.http.guard import Scheme, foreign, from_foreign_page
 from daemon.http.problems import answer
-from daemon.http.secrets import Known, Secrets, read_all
+from daemon.http.secrets import Secrets, numbered, read_all
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfTheGate:
-    """A guard: whoever has a secret of the gate may ask; where the gate has none, whoever has the daemon's token."""
+    """A guard: whoever has a secret of the gate may ask; where the gate has none, a caller that may announce."""
 
     gate: str
     secrets: Secrets | None
@@ -36,18 +37,15 @@ class OfTheGate:
         text = "A secret of the gate, as a bearer token or as the password of basic authentication; see docs/gates.md."
         return Scheme(name="gate", document={"type": "http", "scheme": "bearer", "description": text}, optional=True)
 
-    async def refusal(self, request: web.Request, *, token: bytes | None) -> web.Response | None:
+    async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
         """401 without a secret. To ask begins a release, so that a page of another site may not, by whatever method."""
         if from_foreign_page(request):
             return foreign()
-        if self.secrets is None and token is None:
+        caller = await self._caller(_shown(request), callers)
+        if caller is not None:
+            caller.check_scope("submit")
+            CALLING.set(caller)
             return None
-        known = Known(values=() if token is None else (token,)) if self.secrets is None else await self.secrets.now()
-        shown = _shown(request)
-        right = [hmac.compare_digest(secret, shown) for secret in known.values]  # each, whichever is right
-        if any(right):
-            return None
-        known.check_all_read()
         log.warning("a request to a gate was refused", extra={"gate": self.gate, "peer": request.remote})
         return answer(
             HTTPStatus.UNAUTHORIZED,
@@ -57,12 +55,24 @@ class OfTheGate:
             headers={"WWW-Authenticate": 'Bearer realm="verdictd", Basic realm="verdictd"'},
         )
 
+    async def _caller(self, shown: bytes, callers: Callers) -> Caller | None:
+        """Whose secret that is. Raises ``Unavailable`` where it may be one that cannot be read."""
+        if self.secrets is None:
+            return await callers.showing(shown)
+        known = await self.secrets.now()
+        right = [hmac.compare_digest(secret, shown) for secret in known.values]  # each, whichever is right
+        if any(right):
+            return with_secret_of(f"gate {self.gate}")
+        known.check_all_read()
+        return None
+
 
 def guard(gates: Gates, name: str, *, now: Callable[[], float] = time.monotonic) -> OfTheGate:
     """The guard of a gate. ``now``: seconds, on a clock that is never set."""
     gate: Gate = getattr(gates, name)
     setting = f"gates.{name}.secret_files"
-    return OfTheGate(gate=name, secrets=Secrets(gate.secret_files, setting=setting, now=now) if gate.secret_files else None)
+    files = numbered(gate.secret_files, setting=setting)
+    return OfTheGate(gate=name, secrets=Secrets(files, setting=setting, now=now) if files else None)
 
 
 def read_secrets(gates: Gates) -> None:

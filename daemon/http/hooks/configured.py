@@ -10,9 +10,10 @@ from aiohttp import web
 
 from config.settings import Hook
 from daemon.http.bounds import Bound
+from daemon.http.callers import CALLING, Callers, with_secret_of
 from daemon.http.guard import Bearer, Scheme
 from daemon.http.hooks.senders import SENDERS, Now, Sender
-from daemon.http.secrets import Secrets, read_all
+from daemon.http.secrets import Secrets, numbered, read_all
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ def _secrets(name: str, hook: Hook, monotonic: Callable[[], float]) -> Secrets |
     if not hook.secret_files:
         return None
     setting = f"hooks.{name}.secret_files"
-    return Secrets(hook.secret_files, setting=setting, check=SENDERS[hook.sender].check, now=monotonic)
+    return Secrets(numbered(hook.secret_files, setting=setting), setting=setting, check=SENDERS[hook.sender].check, now=monotonic)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +65,15 @@ class OfItsSender:
         document = {"type": "apiKey", "in": "header", "name": "Authorization", "description": text}
         return Scheme(name="hook", document=document, optional=True)
 
-    async def refusal(self, request: web.Request, *, token: bytes | None) -> web.Response | None:
+    async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
         """401, and nothing is made of the body. Raises ``Unavailable`` while secrets cannot be read that might have been right."""
         hook = self.hooks.get(request.match_info["name"])
         if hook is None or hook.secrets is None:
-            return await Bearer().refusal(request, token=token)
+            return await Bearer(scope="submit").refusal(request, callers=callers)
         known = await hook.secrets.now()
-        refusal = await hook.sender.guard(request, known.values, self.now).refusal(request, token=token)
+        refusal = await hook.sender.guard(request, known.values, self.now).refusal(request, callers=callers)
         if refusal is None:
+            CALLING.set(with_secret_of(f"hook {hook.name}"))
             return None
         known.check_all_read()
         log.warning("a request to a hook was refused", extra={"hook": hook.name, "peer": request.remote})

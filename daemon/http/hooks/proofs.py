@@ -13,6 +13,7 @@ from typing import Final
 
 from aiohttp import web
 
+from daemon.http.callers import Callers
 from daemon.http.guard import Scheme
 from daemon.http.intake import raw_body
 from daemon.http.problems import answer
@@ -52,7 +53,7 @@ class Token:
         """A key in a header."""
         return Scheme(name=f"{self.sender}Token", document={"type": "apiKey", "in": "header", "name": self.header})
 
-    async def refusal(self, request: web.Request, *, token: bytes | None) -> web.Response | None:
+    async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
         """401 without it."""
         given = request.headers.get(self.header, "").strip()
         ours = given[: len(self.prefix)].lower() == self.prefix.lower()
@@ -87,7 +88,7 @@ class StandardWebhooks:
         """A key in a header."""
         return Scheme(name=f"{self.sender}Webhook", document={"type": "apiKey", "in": "header", "name": WEBHOOK_SIGNATURE})
 
-    async def refusal(self, request: web.Request, *, token: bytes | None) -> web.Response | None:
+    async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
         """401 without a right signature, or with one that is too old."""
         given = {name: request.headers.getall(name, []) for name in (_ID, _TIMESTAMP, WEBHOOK_SIGNATURE)}
         for name, values in given.items():

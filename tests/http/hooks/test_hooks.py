@@ -313,7 +313,7 @@ async def test_senders_that_never_end_their_bodies_hold_up_their_own_hook_and_no
 async def test_a_secret_that_is_changed_is_taken_up_while_the_daemon_runs(tmp_path: Path) -> None:
     file, seconds = tmp_path / "secret", 0.0
     file.write_text(SECRET)
-    known = Secrets([str(file)], setting="hooks.ci.secret_files", now=lambda: seconds)
+    known = Secrets({"hooks.ci.secret_files[0]": str(file)}, setting="hooks.ci.secret_files", now=lambda: seconds)
     assert (await known.now()).values == (SECRET.encode(),)
     file.write_text(OLD)
     assert (await known.now()).values == (SECRET.encode(),)

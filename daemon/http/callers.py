@@ -1,0 +1,183 @@
+"""Whoever calls, by the token that it shows: what it may do, and in which namespaces and with which policies.
+
+Tokens are in files that are read anew while the daemon runs. A file may hold several, a line each, every one of which is right,
+so that one can be changed without a gap. Every token is compared, whichever is right, and in constant time.
+"""
+
+import hmac
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final, get_args
+
+from aiohttp import web
+
+from config.errors import ConfigError, Fault, one_of
+from config.load import http_problems
+from config.settings import Http, Scope
+from daemon.errors import NotAllowed, Unavailable
+from daemon.http.secrets import MIN_SECRET_CHARACTERS, Known, Secrets
+from daemon.model import Said
+
+SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
+_WHOLE: Final = "http.token_file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who calls, and what that one may do.
+
+    Attributes:
+        name: under ``http.callers``, or what stands for it; null: nobody has said.
+        scopes: what it may do.
+        namespaces, policies: what it may name; null: any.
+    """
+
+    name: str | None
+    scopes: frozenset[Scope]
+    namespaces: frozenset[str] | None = None
+    policies: frozenset[str] | None = None
+
+    def check_scope(self, scope: Scope) -> None:
+        """Raises ``NotAllowed`` where it may not do that."""
+        if scope not in self.scopes:
+            raise NotAllowed(
+                f"{self._called} may not {scope}: its scopes are {', '.join(sorted(self.scopes)) or 'none'}",
+                path="Authorization",
+                fix=f"add {scope} to {self._at}.scopes, or show the token of a caller that has it",
+            )
+
+    def check_namespace(self, namespace: str | None) -> None:
+        """Raises ``NotAllowed`` where it may not name that namespace; null: all of them at once."""
+        if self.namespaces is not None and namespace not in self.namespaces:
+            what = "all namespaces at once" if namespace is None else f"the namespace {namespace!r}"
+            fix = f"leave {self._at}.namespaces out" if namespace is None else f"add {namespace} to {self._at}.namespaces"
+            raise NotAllowed(
+                f"{self._called} may not name {what}: it may name {one_of(sorted(self.namespaces)) if self.namespaces else 'none'}",
+                path="$.namespace",
+                fix=f"{fix}, or show another caller's token",
+            )
+
+    def check_policy(self, policy: str) -> None:
+        """Raises ``NotAllowed`` where it may not name that policy."""
+        if self.policies is not None and policy not in self.policies:
+            raise NotAllowed(
+                f"{self._called} may not name the policy {policy!r}: "
+                f"it may name {one_of(sorted(self.policies)) if self.policies else 'none'}",
+                path="$.policy",
+                fix=f"add {policy} to {self._at}.policies, or show another caller's token",
+            )
+
+    @property
+    def _called(self) -> str:
+        return "whoever shows no token" if self.name is None else f"the caller {self.name!r}"
+
+    @property
+    def _at(self) -> str:
+        return f"http.callers.{self.name or 'NAME'}"
+
+
+ANYBODY: Final = Caller(name=None, scopes=SCOPES)
+"""On loopback, where no token is set."""
+NOBODY: Final = Caller(name=None, scopes=frozenset())
+CALLING: Final[ContextVar[Caller]] = ContextVar("caller", default=NOBODY)
+"""Who has sent the request that is being answered: set by its guard, and nobody until then."""
+
+
+def said_by(by: str) -> str:
+    """Who has said something: as the body names it, else whose token was shown."""
+    return CALLING.get().name or by if by == Said().by else by
+
+
+def with_secret_of(name: str) -> Caller:
+    """Whoever has shown a secret of a hook or a gate: it may announce."""
+    return Caller(name=name, scopes=frozenset({"submit"}))
+
+
+class Callers:
+    """All that have tokens. ``now``: seconds, on a clock that is never set."""
+
+    def __init__(self, http: Http, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._http = http
+        self._by_setting = {f"http.callers.{name}.token_file": _caller(http, name) for name in http.callers}
+        named = {f"http.callers.{name}.token_file": one.token_file for name, one in http.callers.items()}
+        if http.token_file is not None:
+            self._by_setting[_WHOLE] = Caller(name=_WHOLE, scopes=SCOPES)
+            named[_WHOLE] = http.token_file
+        fix = (
+            f"write at least {MIN_SECRET_CHARACTERS} ASCII characters without blanks into it, for example of openssl rand -hex 32; "
+            "several tokens stand in a line each"
+        )
+        self._secrets = Secrets(named, setting="http", check=_wrong_with, fix=fix, now=now) if named else None
+
+    @property
+    def there_are_none(self) -> bool:
+        """Whether no token is set, which can be on loopback only."""
+        return self._secrets is None
+
+    @property
+    def reading_is_open(self) -> bool:
+        """Whether whoever reaches the port may read."""
+        return self._http.read == "open"
+
+    def read(self) -> None:
+        """Whether all tokens are there, for the start. Raises ``ConfigError`` for what cannot be used."""
+        if problems := http_problems(self._http):
+            raise ConfigError(problems, source="settings")
+        if self._secrets is not None and (twice := _given_twice(self._secrets.read())):
+            raise ConfigError(twice, source="settings")
+
+    async def showing(self, shown: bytes) -> Caller | None:
+        """Whose token that is; null when it is nobody's.
+
+        Raises:
+            Unavailable: it may be one that cannot be read now, or it is that of two callers.
+        """
+        if self._secrets is None:
+            return ANYBODY
+        known = await self._secrets.now()
+        every = [(setting, token) for setting, content in known.named.items() for token in content.split()]
+        right = {setting for setting, token in every if hmac.compare_digest(token, shown)}
+        if len(right) > 1:
+            raise Unavailable(f"that token is of more than one caller: {', '.join(sorted(right))}")
+        if not right:
+            known.check_all_read()
+            return None
+        return self._by_setting[right.pop()]
+
+
+def bearer(request: web.Request) -> bytes:
+    """What a request shows as its bearer token; empty where it shows none."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
+
+
+def _caller(http: Http, name: str) -> Caller:
+    said = http.callers[name]
+    return Caller(
+        name=name,
+        scopes=frozenset(said.scopes),
+        namespaces=None if said.namespaces is None else frozenset(said.namespaces),
+        policies=None if said.policies is None else frozenset(said.policies),
+    )
+
+
+def _wrong_with(content: bytes) -> str | None:
+    if not content.isascii():
+        return "it is not ASCII"
+    lines = [line.strip() for line in content.splitlines() if line.strip()]
+    if any(len(line.split()) > 1 for line in lines):
+        return "a token of it holds a blank"
+    return "a token of it is too short" if any(len(line) < MIN_SECRET_CHARACTERS for line in lines) else None
+
+
+def _given_twice(known: Known) -> list[Fault]:
+    """One token of two callers would leave open what it may do."""
+    owner: dict[bytes, str] = {}
+    return [
+        Fault(path=setting, message=f"holds a token that {other} holds too", fix="give each caller its own")
+        for setting, content in known.named.items()
+        for token in set(content.split())
+        if (other := owner.setdefault(token, setting)) != setting
+    ]

@@ -47,7 +47,8 @@ as it can be known: once 200 latencies of the baseline were seen, in the log, in
 def page(kinds: Sequence[MeshKind]) -> str:
     """The whole page, where there are these kinds of mesh."""
     sources = [row.settings for row in connectors.SOURCES if row.settings is not None]
-    settings, policy = inspect.type_info(model_of(kinds, sources=sources)), inspect.type_info(Policy)
+    sinks = [row.settings for row in connectors.SINKS if row.settings is not None]
+    settings, policy = inspect.type_info(model_of(kinds, sources=sources, sinks=sinks)), inspect.type_info(Policy)
     assert isinstance(settings, inspect.StructType)
     assert isinstance(policy, inspect.StructType)
     parts = [_INTRODUCTION, "## Settings\n", *_sections(settings, ""), _POLICY, *_sections(policy, "")]

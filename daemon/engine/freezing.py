@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from daemon.aio.clock import Clock
-from daemon.errors import Conflict, NotFound, Refused
+from daemon.engine.sharedvalue import SharedValue
+from daemon.errors import NotFound, Refused
 from daemon.model import Freeze
 from daemon.ports.durable import Store
 
@@ -22,7 +23,6 @@ log = logging.getLogger(__name__)
 MOST: Final = 1_000
 """Namespaces at a time."""
 _KEY: Final = "all"
-_TRIES: Final = 5
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,14 +33,19 @@ class Freezes:
     """Those of a cluster, in ``store``; in memory as they were last written."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
+        self._kept = SharedValue(
+            store,
+            empty=_Kept(freezes=()),
+            unreadable="what is frozen cannot be read: nothing is",
+            contested="others change what is frozen at the same time; do it again",
+        )
         self._clock = clock
         self._freezes: tuple[Freeze, ...] = ()
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
         """Read them back. What cannot be understood is no freeze, and said. Raises as the store does."""
-        self._freezes, _ = await self._read()
+        self._freezes = (await self._kept.read(_KEY)).freezes
         for freeze in self.current:
             log.warning("nothing is taken back: frozen", extra=_about(freeze))
 
@@ -73,31 +78,16 @@ class Freezes:
 
     async def _change(self, *, without: str | None, added: Freeze | None = None) -> None:
         """One change at a time: what was read before another one was written must not be what is known after it."""
-        async with self._turn:
-            for _ in range(_TRIES):
-                self._freezes, revision = await self._read()
-                freezes = tuple(freeze for freeze in self.current if freeze.namespace != without)
-                if added is not None:
-                    if len(freezes) >= MOST:
-                        raise Refused(f"{len(freezes)} namespaces are frozen already; freeze all of them at once")
-                    freezes = (*freezes, added)
-                try:
-                    await self._store.put(_KEY, msgspec.json.encode(_Kept(freezes=freezes)), over=revision)
-                except Conflict:
-                    continue  # another daemon of this cluster wrote meanwhile
-                self._freezes = freezes
-                return
-        raise Conflict("others change what is frozen at the same time; do it again")
 
-    async def _read(self) -> tuple[tuple[Freeze, ...], int]:
-        kept = await self._store.get(_KEY)
-        if kept is None:
-            return (), 0
-        try:
-            return msgspec.json.decode(kept.value, type=_Kept).freezes, kept.revision
-        except msgspec.MsgspecError as error:
-            log.error("what is frozen cannot be read: nothing is", extra={"error": str(error)})  # noqa: TRY400 - the reason says it
-            return (), kept.revision
+        def changed(kept: _Kept) -> _Kept:
+            self._freezes = kept.freezes
+            freezes = tuple(freeze for freeze in self.current if freeze.namespace != without)
+            if added is not None and len(freezes) >= MOST:
+                raise Refused(f"{len(freezes)} namespaces are frozen already; freeze all of them at once")
+            return _Kept(freezes=freezes if added is None else (*freezes, added))
+
+        async with self._turn:
+            self._freezes = (await self._kept.change(_KEY, changed)).freezes
 
 
 def words(freeze: Freeze) -> str:

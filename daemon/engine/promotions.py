@@ -7,7 +7,6 @@ what cannot be told to be it is not, and what may have been taken back since was
 Each service has one value, changed before a verdict is told, so that nobody can act on one that is not in it.
 """
 
-import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
@@ -18,16 +17,13 @@ from config.policy import Policy
 from daemon import names
 from daemon.engine import artifacts
 from daemon.engine.session import Session
-from daemon.errors import Conflict
+from daemon.engine.sharedvalue import SharedValue
 from daemon.model import Outcome, Release, Verdict
 from daemon.ports.durable import Store
-
-log = logging.getLogger(__name__)
 
 MOST: Final = 50
 """Verdicts of a service that are kept, the latest ones."""
 _DAY_SECONDS: Final = 86_400.0
-_TRIES: Final = 5
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,37 +43,27 @@ class Promotions:
     """Those of a cluster, in ``store``, by service."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._kept = SharedValue(
+            store,
+            empty=_Kept(told=()),
+            unreadable="what was promoted cannot be read: nothing was",
+            contested="others change what was promoted of this service at the same time",
+        )
 
     async def of(self, release: Release) -> tuple[Told, ...]:
         """What is known of the release's service, the oldest first. Raises as the store does."""
-        told, _ = await self._read(_key(release))
-        return told
+        return (await self._kept.read(_key(release))).told
 
     async def keep(self, release: Release, verdict: Verdict) -> None:
         """Put a verdict there, if it says something; twice is once. Raises ``Conflict``, and as the store does."""
         if (new := _told(release, verdict)) is None:
             return
-        for _ in range(_TRIES):
-            before, revision = await self._read(_key(release))
-            told = [one for one in before if one.release_id != new.release_id]
-            told = sorted([*told, new], key=lambda one: one.at)[-MOST:]
-            try:
-                await self._store.put(_key(release), msgspec.json.encode(_Kept(told=tuple(told))), over=revision)
-            except Conflict:
-                continue  # another daemon of this cluster, or another release of the service, wrote meanwhile
-            return
-        raise Conflict("others change what was promoted of this service at the same time")
 
-    async def _read(self, key: str) -> tuple[tuple[Told, ...], int]:
-        kept = await self._store.get(key)
-        if kept is None:
-            return (), 0
-        try:
-            return msgspec.json.decode(kept.value, type=_Kept).told, kept.revision
-        except msgspec.MsgspecError as error:
-            log.error("what was promoted cannot be read: nothing was", extra={"error": str(error)})  # noqa: TRY400 - the reason says it
-            return (), kept.revision
+        def changed(kept: _Kept) -> _Kept:
+            told = [one for one in kept.told if one.release_id != new.release_id]
+            return _Kept(told=tuple(sorted([*told, new], key=lambda one: one.at)[-MOST:]))
+
+        await self._kept.change(_key(release), changed)
 
 
 def standing(

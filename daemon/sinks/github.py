@@ -4,17 +4,16 @@ Contracts: https://docs.github.com/en/rest/deployments/statuses#create-a-deploym
 https://docs.github.com/en/rest/repos/repos#create-a-repository-dispatch-event (204; at most 10 properties).
 """
 
-from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from config.settings import BaseUrl
-from daemon.errors import InvalidInput
 from daemon.model import Verdict
 from daemon.ports.notices import Notice
 from daemon.sinks import pipelines
+from daemon.sinks.allowed import is_allowed, not_allowed
 from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
 from daemon.sinks.wording import link, neutral
 
@@ -64,9 +63,9 @@ def deployment(notice: Notice, telling: Telling) -> Message:
     """The status. Raises ``InvalidInput`` for a repository that is not allowed."""
     settings: DeploymentSettings = telling.settings
     there = notice.release.github
-    if there is None or not any(fnmatchcase(there.repository.lower(), one.lower()) for one in settings.repositories):
-        named = "none" if there is None else there.repository
-        raise InvalidInput(f"{named} may not be told", path="release.github.repository", fix="name it in the sink's repositories")
+    named = None if there is None else there.repository
+    if there is None or not is_allowed(named, settings.repositories):
+        raise not_allowed(named, path="release.github.repository", where="repositories")
     document: dict[str, Any] = {
         "state": state(notice.verdict),
         "description": neutral(f"{notice.verdict.outcome}: {notice.verdict.reason}", longest=DESCRIPTION_CHARACTERS),

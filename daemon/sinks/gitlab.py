@@ -5,7 +5,6 @@ status") and https://docs.gitlab.com/ci/triggers/ (201; the token is that of a t
 """
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
 from urllib.parse import quote
 
@@ -13,10 +12,10 @@ import msgspec
 from msgspec import Meta
 
 from config.settings import BaseUrl
-from daemon.errors import InvalidInput
 from daemon.model import Verdict
 from daemon.ports.notices import Notice
 from daemon.sinks import pipelines
+from daemon.sinks.allowed import is_allowed, not_allowed
 from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
 from daemon.sinks.wording import link, neutral
 
@@ -52,9 +51,9 @@ def status(notice: Notice, telling: Telling) -> Message:
     """The status. Raises ``InvalidInput`` for a project that is not allowed."""
     settings: StatusSettings = telling.settings
     there = notice.release.gitlab
-    if there is None or not any(fnmatchcase(there.project.lower(), one.lower()) for one in settings.projects):
-        named = "none" if there is None else there.project
-        raise InvalidInput(f"{named} may not be told", path="release.gitlab.project", fix="name it in the sink's projects")
+    named = None if there is None else there.project
+    if there is None or not is_allowed(named, settings.projects):
+        raise not_allowed(named, path="release.gitlab.project", where="projects")
     document = {
         "state": state(notice.verdict),
         "name": settings.name,

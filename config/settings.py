@@ -90,6 +90,15 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     policies: Annotated[list[str] | None, Meta(description="The policies that its releases may name; none: all.")] = None
 
 
+class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the API shows; loaded anew when its files change, without a restart."""
+
+    certificate_file: Annotated[FileName, Meta(description="PEM: the certificate, and those between it and its authority.")]
+    key_file: Annotated[
+        FileName | None, Meta(description="PEM: its key, not encrypted; default: in the certificate's file too.")
+    ] = None
+
+
 class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The API. Off loopback, whatever changes traffic needs the bearer token; without one the daemon does not start."""
 
@@ -103,6 +112,7 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Literal["open", "token"],
         Meta(description="Who may read releases, freezes and metrics: whoever reaches the port, or whoever shows a token for it."),
     ] = "open"
+    tls: Annotated[Tls | None, Meta(description="The certificate; without one the API speaks plain HTTP.")] = None
     public_url: Annotated[BaseUrl | None, Meta(description="Where people reach it, for links in what sinks tell.")] = None
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 1_048_576
     max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0

@@ -166,9 +166,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             )
         )
         server = await stack.enter_async_context(HttpServer(app, http=settings.http, capacity=connections))
-        log.info(
-            "started", extra={"version": __version__, "cluster": settings.cluster, "http": server.address.url, "nats": bus.where}
-        )
+        log.info("started", extra={"version": __version__, "cluster": settings.cluster, "http": server.url, "nats": bus.where})
         await _run_until(stop, engine, lagged=metrics.lagged)
     log.info("stopped")
 

@@ -7,7 +7,8 @@ The order at the end: no new connection, long polls answered, what is still bein
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from aiohttp import web
 from config import address
 from config.address import Address
 from config.settings import Http
+from daemon.aio.tasks import background
 from daemon.errors import Unavailable
 from daemon.http import bounds, guard, measuring, openapi
 from daemon.http.api import GROUPS
@@ -29,6 +31,7 @@ from daemon.http.guard import Guard
 from daemon.http.intake import only_parameters
 from daemon.http.permitted import PermittedEvents, PermittedFreezes, PermittedReleases
 from daemon.http.problems import Handler, expected, problems
+from daemon.http.tls import Certificate
 
 _SHUTDOWN_SECONDS = 1.0
 _QUEUE = 128
@@ -90,6 +93,9 @@ class HttpServer:
     """An async context manager: listens inside, and not outside.
 
     ``address`` is where it really listens (port 0 becomes the one taken).
+
+    Raises:
+        ConfigError: naming ``http.tls``, when its files cannot be used.
     """
 
     def __init__(self, app: web.Application, *, http: Http, capacity: Capacity) -> None:
@@ -101,32 +107,50 @@ class HttpServer:
             app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS, auto_decompress=False
         )
         self.address = self._wanted
+        self.certificate = None if http.tls is None else Certificate(http.tls)
+        self._opened = AsyncExitStack()
+
+    @property
+    def url(self) -> str:
+        """Where it can be asked, on this machine."""
+        return self.address.url if self.certificate is None else self.address.url.replace("http:", "https:", 1)
 
     async def __aenter__(self) -> Self:
         """Listen. Raises ``Unavailable`` when the address cannot be had."""
-        await self._runner.setup()
-        try:
-            await _Site(self._runner, self._wanted, self.connections).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise Unavailable(f"http.listen: {self._wanted.url} cannot be listened on: {error.strerror}") from error
-        self.address = Address(self._wanted.host, self._runner.addresses[0][1])
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.connections.close)
+            stack.push_async_callback(self._runner.cleanup)
+            await self._runner.setup()
+            try:
+                await _Site(self._runner, self._wanted, self._protocol).start()
+            except OSError as error:
+                raise Unavailable(f"http.listen: {self._wanted.url} cannot be listened on: {error.strerror}") from error
+            if self.certificate is not None:
+                await stack.enter_async_context(background(self.certificate.renewed()))
+            self.address = Address(self._wanted.host, self._runner.addresses[0][1])
+            self._opened = stack.pop_all()
         return self
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = self._runner.server
+        assert make is not None  # the runner has been set up
+        certificate = self.certificate
+        return self.connections.guarded(make, tls=None if certificate is None else lambda: certificate.context)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop listening and end what is open."""
-        await self._runner.cleanup()
+        await self._opened.aclose()
 
 
 class _Site(web.BaseSite):
     """As ``web.TCPSite``, but for the guard before each connection."""
 
-    def __init__(self, runner: web.AppRunner, wanted: Address, connections: Connections) -> None:
+    def __init__(self, runner: web.AppRunner, wanted: Address, protocol: Callable[[], asyncio.Protocol]) -> None:
         super().__init__(runner)
         self._wanted = wanted
-        self._connections = connections
+        self._protocol = protocol
 
     @property
     def name(self) -> str:
@@ -136,10 +160,8 @@ class _Site(web.BaseSite):
     async def start(self) -> None:
         """Listen. Raises ``OSError``."""
         await super().start()
-        make = self._runner.server
-        assert make is not None  # the runner has been set up
         server = await asyncio.get_running_loop().create_server(
-            lambda: self._connections.guarded(make), self._wanted.host, self._wanted.port, backlog=ACCEPTED_AT_ONCE
+            self._protocol, self._wanted.host, self._wanted.port, backlog=ACCEPTED_AT_ONCE
         )
         self._server = server
         for listening in server.sockets:

@@ -124,6 +124,13 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Of them from one address (all behind one proxy or NAT are one); default half of all."),
     ] = None
+    requests_per_second: Annotated[
+        Positive | None,
+        Meta(
+            description="Of each caller, or each address that shows no token, on average; ten seconds' worth may come at once, "
+            "more is answered 429. Not of /healthz, /readyz, /openapi.json and /client. Default: any number."
+        ),
+    ] = None
     idle_seconds: Annotated[
         Positive,
         Meta(description="A connection on which no whole request has come for so long is closed; sooner when all are taken."),

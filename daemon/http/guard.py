@@ -24,6 +24,7 @@ from daemon.errors import InvalidInput, NotAllowed
 from daemon.http.callers import ANYBODY, CALLING, NOBODY, SCOPES, Callers, bearer
 from daemon.http.intake import raw_body
 from daemon.http.problems import Handler, answer
+from daemon.http.ratelimits import RateLimits
 from daemon.http.secrets import MIN_SECRET_CHARACTERS
 
 log = logging.getLogger(__name__)
@@ -160,8 +161,11 @@ class Hmac:
         )
 
 
-def middleware(guard_of: Callable[[web.Request], Guard | None], *, callers: Callers) -> Middleware:
-    """The guard before every handler. ``guard_of`` knows the guard of the endpoint that is asked; null when there is none."""
+def middleware(guard_of: Callable[[web.Request], Guard | None], *, callers: Callers, limits: RateLimits) -> Middleware:
+    """The guard before every handler. ``guard_of`` knows the guard of the endpoint that is asked; null when there is none.
+
+    What everybody may ask whatever the settings say, such as probes, is not limited.
+    """
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -173,6 +177,8 @@ def middleware(guard_of: Callable[[web.Request], Guard | None], *, callers: Call
         told = {"method": request.method, "route": request.path[:200], "peer": request.remote}
         try:
             refused = await guard.refusal(request, callers=callers)
+            if guard.scheme is not None:
+                limits.check(CALLING.get().name or request.remote or "somebody")
             if refused is not None:
                 return refused
             if not reading:

@@ -31,6 +31,7 @@ from daemon.http.guard import Guard
 from daemon.http.intake import only_parameters
 from daemon.http.permitted import PermittedEvents, PermittedFreezes, PermittedReleases
 from daemon.http.problems import Handler, expected, problems
+from daemon.http.ratelimits import RateLimits
 from daemon.http.tls import Certificate
 
 _SHUTDOWN_SECONDS = 1.0
@@ -53,7 +54,8 @@ def create_app(ports: ApiPorts, *, groups: Sequence[Group] = GROUPS) -> web.Appl
         event_log=PermittedEvents(ports.event_log),
     )
     guards: dict[web.AbstractRoute, Guard] = {}
-    guarded = guard.middleware(lambda request: guards.get(request.match_info.route), callers=callers)
+    limits = RateLimits(ports.http.requests_per_second)
+    guarded = guard.middleware(lambda request: guards.get(request.match_info.route), callers=callers, limits=limits)
     of_routes: dict[web.AbstractRoute, BoundOf] = {}
     bounded = bounds.middleware(lambda request: of_routes.get(request.match_info.route, _unbounded)(request))
     measured = measuring.middleware(ports.metrics.answered)

@@ -149,9 +149,9 @@ def http_problems(http: Http) -> tuple[Fault, ...]:
     except ValueError as error:
         fix = "write host:port, for example 127.0.0.1:8484 or [::1]:8484"
         return (Fault(path="http.listen", message=f"{shown(http.listen)} {error}", fix=fix),)
-    tokens = http.token_file is not None or bool(http.callers)
+    tokens = http.token_file is not None or bool(http.callers) or bool(http.issuers)
     if http.read == "token" and not tokens:
-        fix = "name a file that holds a token as http.token_file or under http.callers, or leave http.read out"
+        fix = "name a file that holds a token as http.token_file or under http.callers, or an issuer, or leave http.read out"
         return (Fault(path="http.read", message="asks for a token, and none is set", fix=fix),)
     if where.loopback or tokens:
         return ()

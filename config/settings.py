@@ -90,6 +90,39 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     policies: Annotated[list[str] | None, Meta(description="The policies that its releases may name; none: all.")] = None
 
 
+class SignedCaller(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may call by a signed token of an issuer, and what it may do ([security.md](security.md))."""
+
+    claims: Annotated[
+        dict[Name, Annotated[str, Meta(min_length=1)] | Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1)]],
+        Meta(min_length=1, description="What its tokens say of it: each claim's value, or a list any one of which it may be."),
+    ]
+    scopes: Annotated[list[Scope], Meta(min_length=1, description="What it may do: submit, command, freeze, read.")]
+    namespaces: Annotated[
+        list[str] | None, Meta(description="The namespaces that it may announce, command and freeze in; none: all.")
+    ] = None
+    policies: Annotated[list[str] | None, Meta(description="The policies that its releases may name; none: all.")] = None
+
+
+class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who signs tokens that are shown here: GitHub, GitLab, a cluster, whoever speaks OpenID Connect."""
+
+    issuer: Annotated[BaseUrl, Meta(description="As its tokens name it (iss), e.g. https://token.actions.githubusercontent.com.")]
+    audience: Annotated[str, Meta(min_length=1, description="Whom its tokens must be for (aud): a name that nobody else goes by.")]
+    callers: Annotated[dict[Name, SignedCaller], Meta(min_length=1, description="Who may call, by any name.")]
+    keys_url: Annotated[
+        BaseUrl | None,
+        Meta(description="Where its public keys are; default: where the issuer says, by OpenID Connect's discovery."),
+    ] = None
+    token_file: Annotated[FileName | None, Meta(description="A bearer token to ask for the keys with; only with keys_url.")] = None
+    ca_file: Annotated[FileName | None, Meta(description="PEM bundle to trust in place of the system's.")] = None
+
+    def __post_init__(self) -> None:
+        """Refuse to send a token to wherever the issuer says."""
+        if self.token_file is not None and self.keys_url is None:
+            raise ValueError("token_file is set, and keys_url is not; name where the keys are, or leave token_file out")
+
+
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the API shows; loaded anew when its files change, without a restart."""
 
@@ -108,6 +141,7 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(description="A file holding the bearer token of whoever may do everything, or several, a line each; read anew."),
     ] = None
     callers: Annotated[dict[Name, Caller], Meta(description="Further callers with tokens of their own, by any name.")] = {}
+    issuers: Annotated[dict[Name, Issuer], Meta(description="Whose signed tokens are taken, by any name.")] = {}
     read: Annotated[
         Literal["open", "token"],
         Meta(description="Who may read releases, freezes and metrics: whoever reaches the port, or whoever shows a token for it."),

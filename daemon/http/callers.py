@@ -8,75 +8,20 @@ import hmac
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
 from aiohttp import web
 
-from config.errors import ConfigError, Fault, one_of
+from config.errors import ConfigError, Fault
 from config.load import http_problems
-from config.settings import Http, Scope
-from daemon.errors import NotAllowed, Unavailable
+from config.settings import Http
+from daemon.errors import Unavailable
+from daemon.http.caller import SCOPES, Caller
 from daemon.http.secrets import MIN_SECRET_CHARACTERS, Known, Secrets
+from daemon.http.signedtokens import Issuers
 from daemon.model import Said
 
-SCOPES: Final[frozenset[Scope]] = frozenset(get_args(Scope))
 _WHOLE: Final = "http.token_file"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who calls, and what that one may do.
-
-    Attributes:
-        name: under ``http.callers``, or what stands for it; null: nobody has said.
-        scopes: what it may do.
-        namespaces, policies: what it may name; null: any.
-    """
-
-    name: str | None
-    scopes: frozenset[Scope]
-    namespaces: frozenset[str] | None = None
-    policies: frozenset[str] | None = None
-
-    def check_scope(self, scope: Scope) -> None:
-        """Raises ``NotAllowed`` where it may not do that."""
-        if scope not in self.scopes:
-            raise NotAllowed(
-                f"{self._called} may not {scope}: its scopes are {', '.join(sorted(self.scopes)) or 'none'}",
-                path="Authorization",
-                fix=f"add {scope} to {self._at}.scopes, or show the token of a caller that has it",
-            )
-
-    def check_namespace(self, namespace: str | None) -> None:
-        """Raises ``NotAllowed`` where it may not name that namespace; null: all of them at once."""
-        if self.namespaces is not None and namespace not in self.namespaces:
-            what = "all namespaces at once" if namespace is None else f"the namespace {namespace!r}"
-            fix = f"leave {self._at}.namespaces out" if namespace is None else f"add {namespace} to {self._at}.namespaces"
-            raise NotAllowed(
-                f"{self._called} may not name {what}: it may name {one_of(sorted(self.namespaces)) if self.namespaces else 'none'}",
-                path="$.namespace",
-                fix=f"{fix}, or show another caller's token",
-            )
-
-    def check_policy(self, policy: str) -> None:
-        """Raises ``NotAllowed`` where it may not name that policy."""
-        if self.policies is not None and policy not in self.policies:
-            raise NotAllowed(
-                f"{self._called} may not name the policy {policy!r}: "
-                f"it may name {one_of(sorted(self.policies)) if self.policies else 'none'}",
-                path="$.policy",
-                fix=f"add {policy} to {self._at}.policies, or show another caller's token",
-            )
-
-    @property
-    def _called(self) -> str:
-        return "whoever shows no token" if self.name is None else f"the caller {self.name!r}"
-
-    @property
-    def _at(self) -> str:
-        return f"http.callers.{self.name or 'NAME'}"
-
 
 ANYBODY: Final = Caller(name=None, scopes=SCOPES)
 """On loopback, where no token is set."""
@@ -96,7 +41,15 @@ def with_secret_of(name: str) -> Caller:
 
 
 class Callers:
-    """All that have tokens. ``now``: seconds, on a clock that is never set."""
+    """All that have tokens, of their own or signed ones; close it in the event loop that it was used in.
+
+    Args:
+        http: the settings.
+        now: seconds, on a clock that is never set.
+
+    Raises:
+        ConfigError: naming ``http.issuers``, when these cannot be used.
+    """
 
     def __init__(self, http: Http, *, now: Callable[[], float] = time.monotonic) -> None:
         self._http = http
@@ -110,11 +63,16 @@ class Callers:
             "several tokens stand in a line each"
         )
         self._secrets = Secrets(named, setting="http", check=_wrong_with, fix=fix, now=now) if named else None
+        self._issuers = Issuers(http.issuers)
+
+    async def close(self) -> None:
+        """Close what issuers are asked by."""
+        await self._issuers.close()
 
     @property
     def there_are_none(self) -> bool:
-        """Whether no token is set, which can be on loopback only."""
-        return self._secrets is None
+        """Whether nobody can show who it is, which can be on loopback only."""
+        return self._secrets is None and not self._http.issuers
 
     @property
     def reading_is_open(self) -> bool:
@@ -132,25 +90,32 @@ class Callers:
         """Whose token that is; null when it is nobody's.
 
         Raises:
-            Unavailable: it may be one that cannot be read now, or it is that of two callers.
+            Unavailable: it may be one that cannot be read now, it is that of two callers, or its issuer's keys cannot be had.
+            NotShown, NotAllowed: it is a signed one, see ``Issuers.showing``.
         """
-        if self._secrets is None:
+        if self.there_are_none:
             return ANYBODY
-        known = await self._secrets.now()
-        every = [(setting, token) for setting, content in known.named.items() for token in content.split()]
-        right = {setting for setting, token in every if hmac.compare_digest(token, shown)}
-        if len(right) > 1:
-            raise Unavailable(f"that token is of more than one caller: {', '.join(sorted(right))}")
-        if not right:
+        if self._secrets is not None and (right := _right(known := await self._secrets.now(), shown)) is not None:
+            return self._by_setting[right]
+        signed = await self._issuers.showing(shown)
+        if signed is None and self._secrets is not None:
             known.check_all_read()
-            return None
-        return self._by_setting[right.pop()]
+        return signed
 
 
 def bearer(request: web.Request) -> bytes:
     """What a request shows as its bearer token; empty where it shows none."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip().encode("utf-8", "surrogateescape") if scheme.lower() == "bearer" else b""
+
+
+def _right(known: Known, shown: bytes) -> str | None:
+    """Whose token that is, by its setting. Raises ``Unavailable``."""
+    every = [(setting, token) for setting, content in known.named.items() for token in content.split()]
+    right = {setting for setting, token in every if hmac.compare_digest(token, shown)}
+    if len(right) > 1:
+        raise Unavailable(f"that token is of more than one caller: {', '.join(sorted(right))}")
+    return right.pop() if right else None
 
 
 def _caller(http: Http, name: str) -> Caller:

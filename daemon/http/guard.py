@@ -21,8 +21,10 @@ from aiohttp.typedefs import Middleware
 from config import address
 from config.settings import Scope
 from daemon.errors import InvalidInput, NotAllowed
-from daemon.http.callers import ANYBODY, CALLING, NOBODY, SCOPES, Callers, bearer
+from daemon.http.caller import SCOPES
+from daemon.http.callers import ANYBODY, CALLING, NOBODY, Callers, bearer
 from daemon.http.intake import raw_body
+from daemon.http.issuerkeys import NotShown
 from daemon.http.problems import Handler, answer
 from daemon.http.ratelimits import RateLimits
 from daemon.http.secrets import MIN_SECRET_CHARACTERS
@@ -91,21 +93,29 @@ class Bearer:
         """401 without a token. Raises ``NotAllowed`` where its caller may not do this, and as ``Callers.showing``."""
         caller = await callers.showing(bearer(request))
         if caller is None:
-            return answer(
-                HTTPStatus.UNAUTHORIZED,
-                "this needs the bearer token of http.token_file, or of a caller under http.callers",
-                path="Authorization",
-                fix="send Authorization: Bearer TOKEN (the commands: --token-file, VERDICTD_TOKEN or VERDICTD_TOKEN_FILE)",
-                headers={"WWW-Authenticate": 'Bearer realm="verdictd"'},
-            )
+            return _unauthorized("this needs the bearer token of http.token_file, of a caller under http.callers, or of an issuer")
         for scope in sorted(SCOPES) if self.scope is None else (self.scope,):
             caller.check_scope(scope)
         CALLING.set(caller)
         return None
 
 
+def _unauthorized(why: str) -> web.Response:
+    return answer(
+        HTTPStatus.UNAUTHORIZED,
+        why,
+        path="Authorization",
+        fix="send Authorization: Bearer TOKEN (the commands: --token-file, VERDICTD_TOKEN or VERDICTD_TOKEN_FILE)",
+        headers={"WWW-Authenticate": 'Bearer realm="verdictd"'},
+    )
+
+
 def _token(scope: Scope | None) -> Scheme:
-    document = {"type": "http", "scheme": "bearer", "description": "http.token_file, or a caller under http.callers"}
+    document = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "http.token_file, a caller under http.callers, or a signed token",
+    }
     return Scheme(name="token", document=document, optional=True, scopes=() if scope is None else (scope,))
 
 
@@ -176,7 +186,10 @@ def middleware(guard_of: Callable[[web.Request], Guard | None], *, callers: Call
             return refused
         told = {"method": request.method, "route": request.path[:200], "peer": request.remote}
         try:
-            refused = await guard.refusal(request, callers=callers)
+            try:
+                refused = await guard.refusal(request, callers=callers)
+            except NotShown as error:
+                refused = _unauthorized(str(error))
             if guard.scheme is not None:
                 limits.check(CALLING.get().name or request.remote or "somebody")
             if refused is not None:

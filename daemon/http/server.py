@@ -72,7 +72,11 @@ def create_app(ports: ApiPorts, *, groups: Sequence[Group] = GROUPS) -> web.Appl
     async def let_go(_app: web.Application) -> None:
         ports.waiting.close()
 
+    async def close(_app: web.Application) -> None:
+        await callers.close()
+
     app.on_shutdown.append(let_go)
+    app.on_cleanup.append(close)
     return app
 
 

@@ -9,9 +9,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from config.settings import Issuer, SignedCaller
 from daemon.delivery import owners
 from daemon.delivery.flagger import CANARIES
-from daemon.errors import Blocked, Forbidden
+from daemon.errors import Blocked, Forbidden, NotAllowed
+from daemon.http.issuerkeys import NotShown
+from daemon.http.signedtokens import Issuers
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, REPLICA_SETS, ROLLOUTS, Resource
 from daemon.meshes.consulkubernetes.mesh import SERVICE_SPLITTERS
@@ -329,3 +332,52 @@ def virtual_service() -> Json:
     route = [{"destination": {"host": "web", "subset": name}, "weight": weight} for name, weight in (("v1", 90), ("v2", 10))]
     kind = {"apiVersion": ISTIO, "kind": "VirtualService"}
     return {**kind, "metadata": {"name": "web"}, "spec": {"hosts": ["web"], "http": [{"route": route}]}}
+
+
+async def test_the_token_of_a_service_account_is_taken_by_the_keys_of_its_cluster(
+    api: KubeApiServer, token: str, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(token, encoding="ascii")
+    path = "/api/v1/namespaces/shop/serviceaccounts"
+    spec = {"audiences": ["verdictd"], "expirationSeconds": 600}
+    async with api.session() as admin:
+        await create(admin, path, {"metadata": {"name": "pipeline"}})
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        shown = (await create(admin, f"{path}/pipeline/token", asked))["status"]["token"]
+        elsewhere = (await create(admin, f"{path}/pipeline/token", {**asked, "spec": {}}))["status"]["token"]
+        grant = {
+            "metadata": {"name": "issuer-discovery"},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "system:service-account-issuer-discovery"},
+            "subjects": [{"kind": "Group", "apiGroup": RBAC, "name": "system:serviceaccounts"}],
+        }
+        await create(admin, f"/apis/{RBAC}/v1/clusterrolebindings", grant)  # of every cluster, but made by a controller
+    issuers = Issuers(
+        {
+            "cluster": Issuer(
+                issuer="https://kubernetes.default.svc",
+                audience="verdictd",
+                keys_url=f"{api.url}/openid/v1/jwks",
+                token_file=str(tmp_path / "token"),
+                ca_file=str(api.ca),
+                callers={"shop": SignedCaller(claims={"sub": "system:serviceaccount:shop:pipeline"}, scopes=["submit"])},
+            )
+        }
+    )
+    try:
+        caller = await issuers.showing(shown.encode())
+        assert caller is not None
+        assert caller.name == "cluster/shop"
+        with pytest.raises(NotShown, match="Audience doesn't match"):
+            await issuers.showing(elsewhere.encode())
+        with pytest.raises(NotAllowed, match=r"no caller is known by what the token says: sub '.*:verdictd:verdictd'"):
+            await issuers.showing(await of_the_daemon(api))
+    finally:
+        await issuers.close()
+
+
+async def of_the_daemon(api: KubeApiServer) -> bytes:
+    path = "/api/v1/namespaces/verdictd/serviceaccounts/verdictd/token"
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": ["verdictd"]}}
+    async with api.session() as admin:
+        made = await create(admin, path, asked)
+    return str(made["status"]["token"]).encode()

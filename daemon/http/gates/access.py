@@ -16,7 +16,8 @@ import msgspec
 from aiohttp import web
 
 from config.settings import Gate, Gates
-from daemon.http.callers import CALLING, Caller, Callers, with_secret_of
+from daemon.http.caller import Caller
+from daemon.http.callers import CALLING, Callers, with_secret_of
 from daemon.http.guard import Scheme, foreign, from_foreign_page
 from daemon.http.problems import answer
 from daemon.http.secrets import Secrets, numbered, read_all

@@ -37,6 +37,7 @@ from daemon.http.metrics.shelf import Shelf
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import why_observed_only
 from daemon.ports.telemetry import Telemetry
+from daemon.questions import Questions
 from daemon.recorder import Recorder
 from daemon.recordingshelf import RecordingShelf
 from daemon.telemetries import open_telemetry
@@ -152,6 +153,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 releases=engine,
                 verdicts=engine,
                 freezes=engine,
+                questions=Questions(bus.questions),
                 feed=engine,
                 dead_letters=bus.dead_letters,
                 event_log=bus.event_log,

@@ -302,6 +302,30 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
 
 
+class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody must say or mend before a release can be watched as it is meant.
+
+    Attributes:
+        id: the same for the same question, however often it is asked.
+        about: of what it is asked, for people: ``VirtualService shop/web``, or who announced which service.
+        namespace: where that is.
+        question: what is asked.
+        answer: how to answer it.
+        annotations: of the object, any of which answers; none: no annotation does.
+        fields: of an announcement of the release, which together answer; none: no announcement does.
+        since: in seconds since 1970.
+    """
+
+    id: str
+    about: str
+    namespace: str
+    question: str
+    answer: str
+    annotations: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    since: float
+
+
 class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person's (or pipeline's) word about a running release."""
 

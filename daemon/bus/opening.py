@@ -43,6 +43,7 @@ class Bus:
     freezes: KvStore
     promotions: KvStore
     routes: KvStore
+    questions: KvStore
     pulse: Pulse
     where: str
 
@@ -120,6 +121,7 @@ async def open_bus(settings: Nats, *, cluster: str, keep: Keep = KEPT_AS_MADE) -
             freezes=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster, section="freezes"),
             promotions=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="promotions"),
             routes=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster),
+            questions=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="questions"),
             pulse=pulse,
             where=address.shown,
         )

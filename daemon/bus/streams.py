@@ -137,7 +137,7 @@ PLANS = (
     ),
     _bucket(subjects.SESSIONS, "verdictd: running releases, as of their last tick"),
     _bucket(subjects.RECORDS, "verdictd: decision records", max_age_seconds=90 * DAY_SECONDS),
-    _bucket(subjects.ROUTES, "verdictd: watched routes, as they were when they were last looked at"),
+    _bucket(subjects.ROUTES, "verdictd: watched routes, as they were when they were last looked at, and open questions"),
 )
 
 

@@ -19,7 +19,7 @@ import msgspec
 from config import address
 from daemon import names, stored
 from daemon.errors import Forbidden, InvalidInput, NotFound, Refused, TimedOut, TransientError, Unavailable, VerdictdError
-from daemon.model import Freeze, Record, Release, ReleaseView, Said, Verdict
+from daemon.model import Freeze, OpenQuestion, Record, Release, ReleaseView, Said, Verdict
 
 _ANSWER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
@@ -47,6 +47,10 @@ class _List(msgspec.Struct, kw_only=True):
 
 class _Freezes(msgspec.Struct, kw_only=True):
     freezes: tuple[Freeze, ...]
+
+
+class _Questions(msgspec.Struct, kw_only=True):
+    questions: tuple[OpenQuestion, ...]
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -135,6 +139,14 @@ class ApiClient:
         """What is frozen; of a daemon that knows no freezes, nothing."""
         try:
             return self._call("GET", _FREEZES, _Freezes).freezes
+        except NotFound:
+            return ()
+
+    def questions(self, namespace: str | None) -> Sequence[OpenQuestion]:
+        """What has no answer in a namespace, or (null) in all; of a daemon that asks nothing, nothing."""
+        path = "/v1/questions" if namespace is None else f"/v1/questions?{urlencode({'namespace': namespace})}"
+        try:
+            return self._call("GET", path, _Questions).questions
         except NotFound:
             return ()
 

@@ -13,7 +13,7 @@ import msgspec
 
 from analyzers.ruling import Finding
 from daemon.errors import VerdictdError
-from daemon.model import Action, Freeze, Outcome, ReleaseView, Stage, TimedStep, Verdict
+from daemon.model import Action, Freeze, OpenQuestion, Outcome, ReleaseView, Stage, TimedStep, Verdict
 
 _BAR = 20
 _HEARTBEAT_SECONDS = 14.0
@@ -104,6 +104,13 @@ def frozen_line(freeze: Freeze) -> str:
     because = f": {freeze.reason}" if freeze.reason else ""
     where = "" if freeze.namespace is None else f" in namespace {freeze.namespace}"
     return clean(f"FROZEN until {end}: nothing is taken back{where} (by {freeze.by}{because})")
+
+
+def question_lines(question: OpenQuestion) -> list[str]:
+    """A question, for whoever can answer it."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(question.since))
+    lines = [f"QUESTION since {since} about {question.about}: {question.question}", f"  {question.answer}"]
+    return [clean(line) for line in lines]
 
 
 def signal_lines(view: ReleaseView) -> list[str]:

@@ -9,7 +9,7 @@ from daemon.cli.apiclient import ApiClient
 from daemon.cli.contact import client
 from daemon.cli.exits import Exit
 from daemon.cli.following import follow
-from daemon.errors import InvalidInput
+from daemon.errors import InvalidInput, TransientError
 from daemon.model import ReleaseView
 
 
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> Exit:
         print(rendering.as_json(views))
     else:
         table = rendering.table(views) if views else ["no releases"]
-        lines = [*(rendering.frozen_line(freeze) for freeze in api.freezes()), *table]
+        lines = [*(rendering.frozen_line(freeze) for freeze in api.freezes()), *_questions(api, options.namespace), *table]
         print("\n".join(lines))
     return Exit.OK
 
@@ -44,6 +44,14 @@ def _views(api: ApiClient, options: argparse.Namespace) -> Sequence[ReleaseView]
         for view in api.releases(filters)
         if _watched_after(view, oldest) and options.outcome in {None, None if view.verdict is None else view.verdict.outcome}
     ]
+
+
+def _questions(api: ApiClient, namespace: str | None) -> list[str]:
+    """What is asked; where that cannot be known now, the releases are shown all the same."""
+    try:
+        return [line for question in api.questions(namespace) for line in rendering.question_lines(question)]
+    except TransientError as error:
+        return [rendering.clean(f"what is asked is not known now: {error}")]
 
 
 def _watched_after(view: ReleaseView, oldest: float) -> bool:

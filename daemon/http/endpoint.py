@@ -20,6 +20,7 @@ from daemon.http.problems import Handler
 from daemon.http.waiting import Waiting
 from daemon.ports.events import DeadLetters, EventLog
 from daemon.ports.service import Feed, FreezeService, ReleaseService, Verdicts
+from daemon.questions import Questions
 
 TEXT: Final = "text/plain"
 JSON: Final = "application/json"
@@ -92,6 +93,7 @@ class ApiPorts:
     """What endpoints are made from: the engine's ports, the settings, and who keeps answers open.
 
     Attributes:
+        questions: that somebody must answer.
         feed: the changes of releases, for what streams them.
         dead_letters: for what an endpoint has taken and cannot use.
         event_log: for events that an endpoint has taken, and whose sender is answered when they are kept.
@@ -105,6 +107,7 @@ class ApiPorts:
     releases: ReleaseService
     verdicts: Verdicts
     freezes: FreezeService
+    questions: Questions
     feed: Feed
     dead_letters: DeadLetters
     metrics: Metrics

@@ -6,7 +6,7 @@ that release again. One that somebody else gives back at once is the revert undo
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -21,7 +21,7 @@ from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
 from daemon.kube.resources import Json
 from daemon.model import Release
 from daemon.watcher import announcing
-from daemon.watcher.annotations import BASELINE, CANARY, Annotated, Wishes, wishes
+from daemon.watcher.annotations import BASELINE, CANARY, WATCH, Annotated, Wishes, wishes
 from daemon.watcher.announcing import Terms
 from daemon.watcher.kept import KeptRelease, KeptRoute, RouteKey, used
 from daemon.watcher.reading import Around
@@ -78,11 +78,21 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What somebody must say or mend. ``seen`` is what it is about, ``mark`` tells it from other questions."""
+    """What somebody must say or mend.
+
+    Attributes:
+        error: what is asked, and how to answer.
+        seen: what it is about.
+        mark: tells it from other questions.
+        annotations: of the route, any of which answers.
+        fields: of an announcement of the release, which together answer.
+    """
 
     error: InvalidInput
     seen: Json
     mark: str
+    annotations: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +113,13 @@ class Step:
     again_in_seconds: float | None = None
     why: tuple[str, ...] = ()
 
-    def refused(self, marks: Sequence[str], *, before: KeptRoute | None) -> KeptRoute | None:
+    def refused(self, marks: Iterable[str], *, before: KeptRoute | None) -> KeptRoute | None:
         """What is to be kept where some of its openings were refused: what was before, so that mended ones are announced yet."""
-        if not marks or self.after is None:
+        new = tuple(marks)
+        if not new or self.after is None:
             return self.after
         still = before or msgspec.structs.replace(self.after, opened=())
-        return msgspec.structs.replace(still, refused=tuple(dict.fromkeys((*self.after.refused, *marks))), asked=self.after.asked)
+        return msgspec.structs.replace(still, refused=tuple(dict.fromkeys((*self.after.refused, *new))), asked=self.after.asked)
 
 
 def is_quiet(kept: KeptRoute | None, seen: Seen) -> bool:
@@ -259,7 +270,10 @@ class _Look:
         self.asked.append(mark)
         if mark not in self.was.asked:
             error = InvalidEvent(ask.why, path=str(self.seen.key), fix=_how_to_answer(ask))
-            self.questions.append(Question(error=error, seen=_about(self.seen, ask), mark=mark))
+            asked = Question(
+                error=error, seen=_about(self.seen, ask), mark=mark, annotations=(*_keys(ask), WATCH), fields=ask.missing
+            )
+            self.questions.append(asked)
 
     def _refuse(self, error: InvalidInput) -> None:
         mark = _mark(str(error))
@@ -334,12 +348,15 @@ def _said(seen: Seen) -> tuple[str, ...]:
 
 
 def _how_to_answer(ask: Ask) -> str:
-    words = {"canary": CANARY, "baseline": BASELINE, "baseline.subset": BASELINE}
-    keys = one_of(dict.fromkeys(words[one] for one in ask.missing))
     return (
-        f"annotate the route with {keys}: {one_of(one.name for one in ask.candidates)}, or with verdictd.io/watch: off; "
+        f"annotate the route with {one_of(_keys(ask))}: {one_of(one.name for one in ask.candidates)}, or with {WATCH}: off; "
         "or announce the release"
     )
+
+
+def _keys(ask: Ask) -> tuple[str, ...]:
+    words = {"canary": CANARY, "baseline": BASELINE, "baseline.subset": BASELINE}
+    return tuple(dict.fromkeys(words[one] for one in ask.missing))
 
 
 def _about(seen: Seen, ask: Ask | None) -> Json:

@@ -18,8 +18,10 @@ from daemon.discovery.picture import Picture, uses
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.kube.resources import Resource
 from daemon.ports.events import DeadLetters
+from daemon.questions import Questions
 from daemon.standing import Standing
 from daemon.watcher import looking
+from daemon.watcher.asked import RouteQuestions
 from daemon.watcher.due import Due
 from daemon.watcher.kept import KeptRoutes, RouteKey
 from daemon.watcher.looking import Seen, Step
@@ -52,6 +54,7 @@ class Lookout:
         clusters: Mapping[str, WatchedCluster],
         *,
         kept: KeptRoutes,
+        questions: Questions,
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float],
@@ -59,6 +62,7 @@ class Lookout:
     ) -> None:
         self._clusters = clusters
         self._kept = kept
+        self._questions = RouteQuestions(questions)
         self._letters = letters
         self._clock = clock
         self._random = random
@@ -223,11 +227,14 @@ class Lookout:
             self._put_off(look.key)
             return
         after = look.step.refused(look.refused, before=self._kept.get(look.key))
-        await self._settle(look.key, Step(after=after, again_in_seconds=look.step.again_in_seconds))
+        step = Step(after=after, questions=look.step.questions, again_in_seconds=look.step.again_in_seconds)
+        await self._settle(look.key, step, refused=look.refused)
 
-    async def _settle(self, key: RouteKey, step: Step) -> None:
-        """Keep what is known now, and be done with the route until it changes."""
+    async def _settle(self, key: RouteKey, step: Step, *, refused: Mapping[str, str] | None = None) -> None:
+        """Keep what is known now, and be done with the route until it changes. ``refused``: why openings were, by their marks."""
         try:
+            before, now = self._kept.get(key), self._clock.now()
+            await self._questions.keep(key, step, before=before, refused=refused or {}, now=now)
             if step.after is None:
                 await self._kept.remove(key)
             else:

@@ -35,18 +35,20 @@ class Look:
     step: Step
     ended: Callable[["Look"], Awaitable[None]]
     answers: dict[str, Answer] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
-    async def answered(self, mark: str, answer: Answer) -> None:
-        """One of them has its answer."""
+    async def answered(self, mark: str, answer: Answer, *, reason: str = "") -> None:
+        """One of them has its answer. ``reason``: why it was refused."""
         self.answers[mark] = answer
+        self.reasons[mark] = reason
         marks = {one.mark for one in self.step.openings} | {one.mark for one in self.step.questions}
         if marks <= self.answers.keys():
             await self.ended(self)
 
     @property
-    def refused(self) -> list[str]:
-        """The marks of the openings that were refused."""
-        return [one.mark for one in self.step.openings if self.answers.get(one.mark) is Answer.REFUSED]
+    def refused(self) -> dict[str, str]:
+        """Why openings were refused, by their marks."""
+        return {one.mark: self.reasons[one.mark] for one in self.step.openings if self.answers.get(one.mark) is Answer.REFUSED}
 
     @property
     def is_safe(self) -> bool:
@@ -100,7 +102,7 @@ class RouteNotice:
             body=body, headers={}, reason=reason, key=f"{self._look.key.stored}:{about.mark}", sent_to=str(self._look.key)
         )
         await self._letters.keep(letter)
-        await self._look.answered(about.mark, Answer.REFUSED if isinstance(about, Opening) else Answer.SAFE)
+        await self._look.answered(about.mark, Answer.REFUSED if isinstance(about, Opening) else Answer.SAFE, reason=reason)
 
     async def postpone(self) -> None:
         """The route is looked at again in a while."""

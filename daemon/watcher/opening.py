@@ -8,6 +8,7 @@ from daemon.bus.opening import Bus
 from daemon.delivery import owners
 from daemon.kube.client import KubeClient
 from daemon.meshes.registry import kind_of
+from daemon.questions import Questions
 from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
@@ -31,4 +32,4 @@ def opened(own: KubernetesSource, *, settings: Settings, kubes: Mapping[str, Kub
         name: WatchedCluster(cluster=Cluster(kubes[name], owning=owning), kinds=watched_kinds(meshes), namespaces=own.namespaces)
         for name, meshes in by_cluster.items()
     }
-    return RouteWatcher(clusters, store=bus.routes, letters=bus.dead_letters, clock=clock)
+    return RouteWatcher(clusters, store=bus.routes, questions=Questions(bus.questions), letters=bus.dead_letters, clock=clock)

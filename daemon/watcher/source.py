@@ -9,6 +9,7 @@ from daemon.aio.tasks import background
 from daemon.errors import Defect, VerdictdError
 from daemon.ports.durable import Store
 from daemon.ports.events import DeadLetters
+from daemon.questions import Questions
 from daemon.watcher.kept import KeptRoutes
 from daemon.watcher.lookout import Lookout, WatchedCluster
 from daemon.watcher.notices import RouteNotice
@@ -20,6 +21,7 @@ class RouteWatcher:
     Args:
         clusters: by their names in the settings.
         store: where routes are kept.
+        questions: where people look for what is asked.
         letters: where questions go.
         random: gives numbers in [0, 1).
     """
@@ -29,12 +31,14 @@ class RouteWatcher:
         clusters: Mapping[str, WatchedCluster],
         *,
         store: Store,
+        questions: Questions,
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float] = random.random,
     ) -> None:
         self._clusters = clusters
         self._store = store
+        self._questions = questions
         self._letters = letters
         self._clock = clock
         self._random = random
@@ -51,6 +55,7 @@ class RouteWatcher:
         self._run = run = Lookout(
             self._clusters,
             kept=KeptRoutes(self._store),
+            questions=self._questions,
             letters=self._letters,
             clock=self._clock,
             random=self._random,

@@ -19,7 +19,9 @@ from daemon.http.server import HttpServer, create_app
 from daemon.model import Action, ArmSpec, Command, Freeze, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
 from daemon.ports.events import DeadLetter, IncomingEvent
 from daemon.ports.service import ReleaseChange
+from daemon.questions import Questions
 from tests.hand import samples
+from tests.hand.ports import MemoryStore
 
 RELEASE: dict[str, Any] = {
     "service": "shop",
@@ -80,6 +82,7 @@ class Engine:
     events: dict[str, IncomingEvent] = field(default_factory=dict)
     coming: asyncio.Queue[ReleaseChange] = field(default_factory=asyncio.Queue)
     freezes: list[Freeze] = field(default_factory=list)
+    questions: Questions = field(default_factory=lambda: Questions(MemoryStore()))
     full: bool = False
     broken: Exception | None = None
 
@@ -225,6 +228,7 @@ def ports_of(
         releases=engine,
         verdicts=engine,
         freezes=engine,
+        questions=engine.questions,
         feed=engine,
         dead_letters=engine.dead_letters,
         event_log=engine,

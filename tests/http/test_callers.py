@@ -31,6 +31,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
     ("read", "GET /v1/releases/shop-1/verdict", {}),
     ("read", "GET /v1/releases/shop-1/record", {}),
     ("read", "GET /v1/freezes", {}),
+    ("read", "GET /v1/questions", {}),
     ("read", "GET /metrics", {}),
 ]
 HOOKS = {"ci": Hook(sender="cloudevents")}

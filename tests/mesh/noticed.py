@@ -13,6 +13,7 @@ from daemon.errors import InvalidInput
 from daemon.kube.client import KubeClient
 from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
 from daemon.model import Release
+from daemon.questions import Questions
 from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
@@ -32,7 +33,7 @@ async def noticed(kube: KubeClient, namespace: str) -> AsyncIterator[dict[str, R
     )
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
     there = {"home": WatchedCluster(cluster=Cluster(kube, owning=owning), kinds={VIRTUAL_SERVICES: watched})}
-    watcher = RouteWatcher(there, store=MemoryStore(), letters=Letters(), clock=SystemClock())
+    watcher = RouteWatcher(there, store=MemoryStore(), questions=Questions(MemoryStore()), letters=Letters(), clock=SystemClock())
 
     async def take() -> None:
         async with aclosing(watcher.announcements()) as notices:

@@ -7,6 +7,7 @@ from typing import Any
 from daemon.aio.tasks import background
 from daemon.meshes.gatewayapi.mesh import GATEWAY_API, HTTP_ROUTES, ROUTES, GatewayApiMesh
 from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
+from daemon.questions import Questions
 from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.source import RouteWatcher
@@ -46,7 +47,9 @@ async def test_a_route_of_the_gateway_api_that_begins_to_send_to_another_service
         ]
     cluster: Any = world.cluster
     there = {HOME: WatchedCluster(cluster=cluster, kinds={HTTP_ROUTES: watched("gamma")})}
-    watcher = RouteWatcher(there, store=world.store, letters=world.letters, clock=world.clock, random=lambda: 0.5)
+    watcher = RouteWatcher(
+        there, store=world.store, questions=Questions(world.asked), letters=world.letters, clock=world.clock, random=lambda: 0.5
+    )
     routes = world.cluster.feed(HTTP_ROUTES)
     async with background(world.follow(watcher=watcher)):
         routes.put(http_route(web_v1=100, web_v2=0))

@@ -19,8 +19,9 @@ from daemon.kube.listwatch import Source
 from daemon.kube.resources import Resource
 from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
 from daemon.meshes.kind import MakePicture
-from daemon.model import Release
+from daemon.model import OpenQuestion, Release
 from daemon.ports.events import DeadLetter
+from daemon.questions import Questions
 from daemon.watcher.kept import KeptRoute, RouteKey, key_of
 from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
@@ -202,6 +203,7 @@ class World:
 
     cluster: HandCluster = field(default_factory=HandCluster)
     store: MemoryStore = field(default_factory=MemoryStore)
+    asked: MemoryStore = field(default_factory=MemoryStore)
     letters: Letters = field(default_factory=Letters)
     clock: HandClock = field(default_factory=HandClock)
     mode: Any = "observe"
@@ -219,7 +221,9 @@ class World:
         watched = Watched(mesh=IstioMesh(telemetry=""), manner=manner, pictured=pictured)
         cluster: Any = self.cluster
         there = {HOME: WatchedCluster(cluster=cluster, kinds={VIRTUAL_SERVICES: watched})}
-        return RouteWatcher(there, store=self.store, letters=self.letters, clock=self.clock, random=lambda: 0.5)
+        return RouteWatcher(
+            there, store=self.store, questions=Questions(self.asked), letters=self.letters, clock=self.clock, random=lambda: 0.5
+        )
 
     async def take(self, notice: RouteNotice) -> None:
         """What the engine's consumer does with one."""
@@ -275,6 +279,9 @@ class World:
 
     def kept(self, *names: str) -> list[KeptRoute | None]:
         return [self.kept_of(name) for name in names or self.cluster.routes.objects]
+
+    async def questions(self) -> list[OpenQuestion]:
+        return await Questions(self.asked).open()
 
     @property
     def releases(self) -> list[Release]:

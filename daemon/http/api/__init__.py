@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from daemon.http.api import events, facades, freezes, gates, hooks, operations, releases, ui
+from daemon.http.api import events, facades, freezes, gates, hooks, operations, questions, releases, ui
 from daemon.http.endpoint import Group
 
 GROUPS: Final[tuple[Group, ...]] = (
     releases.GROUP,
     events.GROUP,
     freezes.GROUP,
+    questions.GROUP,
     hooks.GROUP,
     gates.GROUP,
     facades.GROUP,

@@ -1,0 +1,50 @@
+"""Questions over HTTP."""
+
+from daemon.errors import Unavailable
+from daemon.model import OpenQuestion
+from daemon.questions import Questions
+from tests.hand.api import Engine, serving
+from tests.hand.ports import MemoryStore
+
+
+def question(name: str, *, namespace: str = "shop", since: float = 1.0) -> OpenQuestion:
+    return OpenQuestion(
+        id=name,
+        about=f"VirtualService {namespace}/{name}",
+        namespace=namespace,
+        question="which of blue and green is the new one?",
+        answer="annotate the route",
+        annotations=("verdictd.io/canary",),
+        fields=("canary",),
+        since=since,
+    )
+
+
+async def test_open_questions_are_listed_the_oldest_first_and_of_one_namespace_where_that_is_wanted() -> None:
+    engine = Engine()
+    for one in (question("web", since=2.0), question("cart", namespace="till")):
+        await engine.questions.ask(one)
+    async with serving(engine) as api:
+        status, body = await api.call("GET", "/v1/questions")
+        assert (status, [one["id"] for one in body["questions"]]) == (200, ["cart", "web"])
+        assert body["questions"][1] == {
+            "id": "web",
+            "about": "VirtualService shop/web",
+            "namespace": "shop",
+            "question": "which of blue and green is the new one?",
+            "answer": "annotate the route",
+            "annotations": ["verdictd.io/canary"],
+            "fields": ["canary"],
+            "since": 2.0,
+        }
+        assert [one["id"] for one in (await api.call("GET", "/v1/questions?namespace=shop"))[1]["questions"]] == ["web"]
+        await engine.questions.close(["web", "never-asked"])
+        assert [one["id"] for one in (await api.call("GET", "/v1/questions"))[1]["questions"]] == ["cart"]
+
+
+async def test_where_questions_cannot_be_read_now_that_is_said_and_not_that_there_are_none() -> None:
+    store = MemoryStore()
+    store.failing = Unavailable("the broker is away")
+    async with serving(Engine(questions=Questions(store))) as api:
+        status, problem = await api.call("GET", "/v1/questions")
+        assert (status, problem["detail"]) == (503, "the broker is away")

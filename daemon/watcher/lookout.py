@@ -69,7 +69,7 @@ class Lookout:
         self._tell = tell
         self._due = Due(clock)
         self._failures: dict[RouteKey, int] = {}
-        self._defects: dict[str, int] = {}
+        self._defects: dict[RouteKey, dict[str, int]] = {}
         self._announced: dict[RouteKey, tuple[looking.Opening, ...]] = {}
         self._forced: set[RouteKey] = set()
         self._owners_changed: set[tuple[str, str]] = set()
@@ -87,6 +87,8 @@ class Lookout:
         """Watch and look, for ever."""
         await self._kept.load()
         known = {one.key: one.uid for one in self._kept.all()}
+        if left := [key for key in known if not self._follows(key)]:
+            log.info("routes that were watched once are not followed now", extra={"routes": len(left), "first": str(min(left))})
         async with asyncio.TaskGroup() as group:
             for watches in self._watches.values():
                 group.create_task(watches.run(known), name="routes watched for releases")
@@ -117,14 +119,21 @@ class Lookout:
     def _owned(self) -> set[RouteKey]:
         """Routes whose owners say something else, so that they may mean something else, though they are what they were."""
         changed, self._owners_changed = self._owners_changed, set()
-        several = (one for one in self._kept.all() if len(one.uses) > 1) if changed else ()
+        several = (one for one in self._kept.all() if len(one.uses) > 1 and self._follows(one.key)) if changed else ()
         return {one.key for one in several if any((one.key.cluster, use.to.namespace) in changed for use in one.uses)}
+
+    def _follows(self, key: RouteKey) -> bool:
+        """Whether a route that is kept is followed by the settings of today."""
+        return key.cluster in self._watches and self._watches[key.cluster].follows(key)
 
     async def _look_at(self, keys: Sequence[RouteKey]) -> None:
         """Each of these routes; what stands around them is read once for all."""
         asked: list[tuple[RouteKey, Seen]] = []
         quiet: list[tuple[RouteKey, Step]] = []
         for key in keys:
+            if not self._watches[key.cluster].is_listed(key):
+                self._due.free(key)  # its listing brings it again, and what forces a look at it is not forgotten until then
+                continue
             seen = self._seen(key, {})
             if seen is None:
                 self._due.free(key)
@@ -132,7 +141,7 @@ class Lookout:
                 quiet.append((key, Step(after=looking.unasked(self._kept.get(key), seen))))
             else:
                 asked.append((key, seen))
-        self._forced.difference_update(keys)
+            self._forced.discard(key)
         places = asyncio.Semaphore(_AT_A_TIME)
 
         async def settle(key: RouteKey, step: Step) -> None:
@@ -182,13 +191,15 @@ class Lookout:
             parts = [read[key.cluster, name] for name in _namespaces(seen.picture)]
             failed = [one for one in (*wanted, *parts) if isinstance(one, VerdictdError)]
             if failed:
-                self._standing.fails(str(failed[0]))
                 self._put_off(key)
                 continue
             found = [one for one in parts if isinstance(one, Around)]
             told = {kind: items for one in wanted if not isinstance(one, VerdictdError) for kind, items in one.items()}
             await self._look(key, told, together(found))
-        if all(isinstance(one, Around) for one in read.values()):
+        failures = [one for one in (*rules.values(), *read.values()) if isinstance(one, VerdictdError)]
+        if failures:
+            self._standing.fails(str(failures[0]))
+        else:
             self._standing.works()
 
     async def _look(self, key: RouteKey, beside: Beside, around: Around) -> None:
@@ -211,8 +222,10 @@ class Lookout:
         self._announced[key] = step.openings
         look = Look(key=key, step=step, ended=self._ended)
         told: list[looking.Opening | looking.Question] = [*step.openings, *step.questions]
+        before = self._defects.get(key, {})
+        failures = self._defects[key] = {one.mark: before[one.mark] for one in told if one.mark in before}
         for one in told:
-            self._tell(RouteNotice(look, one, letters=self._letters, announced_at=self._clock.now(), failures=self._defects))
+            self._tell(RouteNotice(look, one, letters=self._letters, announced_at=self._clock.now(), failures=failures))
 
     def _known(self, arms: OpenRelease) -> str | None:
         """The id under which another route has opened a release of these arms, or is about to."""
@@ -248,6 +261,7 @@ class Lookout:
             self._put_off(key)
             return
         self._failures.pop(key, None)
+        self._defects.pop(key, None)
         if step.again_in_seconds is not None:
             self._due.after(key, step.again_in_seconds)
         self._due.free(key)

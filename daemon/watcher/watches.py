@@ -109,6 +109,16 @@ class Watches:
                     self._owners.append((owning.resource, follower))
                     group.create_task(follower.run(), name=f"watch of {owning.resource}")
 
+    def follows(self, key: RouteKey) -> bool:
+        """Whether a route is of a kind that is watched where it is: another one may have been, when it was kept."""
+        there = any((one.group, one.kind) == (key.group, key.kind) for one in self.kinds)
+        return there and any(place in {None, key.namespace} for place in self._places)
+
+    def is_listed(self, key: RouteKey) -> bool:
+        """Whether it is known if a route is there: before the first listing nothing is, and nothing is gone."""
+        informer = self._informer_of(self.resource(key), key)
+        return informer is not None and informer.age_seconds is not None
+
     def seen(self, key: RouteKey, *, beside: Beside) -> Seen:
         """A route as its watch has it now. Raises ``Refused``: it is not of its kind's form."""
         resource = self.resource(key)
@@ -130,7 +140,7 @@ class Watches:
         )
 
     def resource(self, key: RouteKey) -> Resource:
-        """The kind of a route that is watched."""
+        """The kind of a route that is followed."""
         return next(one for one in self.kinds if (one.group, one.kind) == (key.group, key.kind))
 
     def beside(self, key: RouteKey) -> tuple[Resource, ...]:
@@ -142,10 +152,12 @@ class Watches:
         return dict.fromkeys(self.beside(key), UNREAD)
 
     def _found(self, resource: Resource, key: RouteKey) -> _Route | Misread | None:
-        for (kind, place), informer in self._routes.items():
-            if kind == resource and place in {None, key.namespace}:
-                return informer.known.get((key.namespace, key.name))
-        return None
+        informer = self._informer_of(resource, key)
+        return None if informer is None else informer.known.get((key.namespace, key.name))
+
+    def _informer_of(self, resource: Resource, key: RouteKey) -> Informer[_Route | Misread] | None:
+        found = (one for (kind, place), one in self._routes.items() if kind == resource and place in {None, key.namespace})
+        return next(found, None)
 
     def _informer(self, resource: Resource, place: str | None, known: Mapping[RouteKey, str]) -> Informer[_Route | Misread]:
         standing = self._standing(resource, place)

@@ -68,6 +68,21 @@ async def test_what_stands_around_a_route_and_cannot_be_read_is_a_problem_until_
         assert watcher.problem is None
 
 
+async def test_what_says_what_is_meant_in_a_route_and_cannot_be_read_is_a_problem_until_it_can(world: World) -> None:
+    watcher = world.watcher()
+    async with background(world.follow(watcher=watcher)):
+        world.cluster.routes.put(virtual_service(blue=100, green=0))
+        await world.settled()
+        world.cluster.rules_failing = Unavailable("away")
+        world.cluster.routes.put(virtual_service(blue=90, green=10))
+        await world.turns()
+        assert watcher.problem == "what stands around routes: away"
+        world.cluster.rules_failing = None
+        await world.settled()
+        assert watcher.problem is None
+    assert len(world.releases) == 1
+
+
 async def test_a_store_that_cannot_be_read_at_the_start_is_raised_where_the_source_is_read(world: World) -> None:
     world.store.failing = Unavailable("no broker")
     with pytest.raises(Unavailable, match="no broker"):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
+from daemon import stored
 from daemon.delivery.flagger import CANARIES
+from daemon.errors import Unavailable
 from daemon.kube.resources import ROLLOUTS
 from daemon.model import ArmSpec
 from daemon.watcher.watches import Watches
@@ -170,3 +175,51 @@ async def test_an_owner_that_is_gone_and_comes_again_with_the_same_words_is_hear
             await until(lambda times=times: len(heard) == times + 1)  # type: ignore[misc]
         watching.cancel()
     assert heard == [NAMESPACE] * 4
+
+
+async def test_what_an_owner_says_before_the_routes_are_listed_takes_no_route_for_gone(argo: World) -> None:
+    rollouts = argo.cluster.feed(ROLLOUTS)
+    rollouts.put(rollout("222"))
+    argo.cluster.routes.put(route(90, 10))
+    async with argo.running():
+        await argo.settled()
+    (before,) = argo.kept()
+    away = [True]
+
+    def cut(_where: str) -> None:
+        if away:
+            raise Unavailable("not yet")
+
+    argo.cluster.routes.cut = cut
+    rollouts.put(rollout("333"))
+    async with argo.running():
+        await argo.turns()
+        assert argo.kept() == [before]
+        away.clear()
+        await argo.turns(2_000)
+    assert [one.artifact for one in argo.releases] == ["reg/web:222", "reg/web:333"]
+
+
+async def test_a_kept_route_of_a_kind_or_place_that_is_not_watched_now_is_said_once_and_left_alone(
+    argo: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    rollouts = argo.cluster.feed(ROLLOUTS)
+    rollouts.put(rollout("222"))
+    argo.cluster.routes.put(route(90, 10))
+    async with argo.running():
+        await argo.settled()
+    (kept,) = argo.kept()
+    assert kept is not None
+    elsewhere = [{"kind": "HTTPRoute"}, {"cluster": "away"}, {"group": "example.org"}]
+    for other in elsewhere:
+        one = msgspec.structs.replace(kept, key=replace(kept.key, **other))
+        argo.store.data[one.key.stored] = stored.encode(one, carried={})
+    caplog.clear()
+    async with argo.running():
+        for revision in ("333", "444"):
+            rollouts.put(rollout(revision))
+            await argo.turns()
+    assert [one.message for one in caplog.records if "defect" in one.message] == []
+    assert [one.message for one in caplog.records].count("routes that were watched once are not followed now") == 1
+    assert len(argo.store.data) == 1 + len(elsewhere)

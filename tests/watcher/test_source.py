@@ -291,6 +291,31 @@ async def test_a_release_that_meets_a_defect_each_time_ends_among_the_dead_lette
     assert world.letters.reasons == ["it has failed 20 times, through a defect"]
 
 
+async def test_defects_that_a_canary_met_before_it_was_taken_back_do_not_count_against_it_when_it_comes_again(world: World) -> None:
+    defects = [10]
+
+    async def take(notice: RouteNotice) -> None:
+        if defects[0] > 0:
+            defects[0] -= 1
+            if defects[0] == 0:
+                world.cluster.routes.put(virtual_service(blue=100, green=0))
+            await notice.put_back()
+        else:
+            await world.take(notice)
+
+    world.cluster.routes.put(virtual_service(blue=100, green=0))
+    async with background(world.follow(take)):
+        await world.settled()
+        world.cluster.routes.put(virtual_service(blue=90, green=10))
+        await world.turns(3_000)
+        await world.settled()
+        assert (defects[0], world.releases) == (0, [])
+        defects[0] = 15
+        world.cluster.routes.put(virtual_service(blue=90, green=10))
+        await world.turns(3_000)
+    assert not world.letters.kept
+
+
 async def test_a_route_of_another_form_is_told_and_the_others_are_watched(world: World, caplog: pytest.LogCaptureFixture) -> None:
     world.cluster.routes.put({**virtual_service("cart"), "spec": {"hosts": ["cart"], "http": "all of it"}})
     async with world.running():

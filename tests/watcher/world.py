@@ -146,6 +146,7 @@ class HandCluster:
     feeds: dict[str, Feed] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     failing: VerdictdError | None = None
+    rules_failing: VerdictdError | None = None
     owning: list[Owning] = field(
         default_factory=lambda: [kind.owning for kind in owner_kinds().values() if kind.owning is not None]
     )
@@ -176,6 +177,8 @@ class HandCluster:
         )
 
     async def beside(self, resource: Resource) -> dict[Resource, list[Json]]:
+        if self.rules_failing is not None:
+            raise self.rules_failing
         return {resource: [one for one in self.around_objects if one["kind"] == resource.kind]}
 
 

@@ -142,7 +142,8 @@ def refusal(status: int, kind: str, document: Any) -> Failed:
 def wait(daemon: Daemon, release: str, options: argparse.Namespace, *, known: bool) -> int:
     """Wait for the verdict, over restarts of the daemon, and say it."""
     path = f"/v1/releases/{quote(release, safe='')}"
-    end, heard, shown, stage, poll = time.monotonic() + options.timeout, time.monotonic(), -math.inf, "", 0.0
+    end, heard, shown, stage = time.monotonic() + options.timeout, time.monotonic(), -math.inf, ""
+    poll, longest = 0.0, POLL_SECONDS  # the first question is answered at once
     while True:
         left = end - time.monotonic()
         seconds = max(0.0, min(left, poll))
@@ -151,8 +152,8 @@ def wait(daemon: Daemon, release: str, options: argparse.Namespace, *, known: bo
         except Failed as error:
             silent = time.monotonic() - heard
             patience = options.patience if known or error.code != NOT_FOUND else min(options.patience, UNSEEN_SECONDS)
-            if error.code == USAGE and poll > 1.0:  # the daemon's longest poll may be shorter
-                poll /= 2
+            if error.code == USAGE and poll > 0.0:  # the daemon's longest poll may be shorter; below 1 s there is none
+                poll = longest = longest / 2 if longest >= 2.0 else 0.0
                 continue
             if not error.again or silent >= patience or (left <= 0 and not known):
                 raise
@@ -160,7 +161,8 @@ def wait(daemon: Daemon, release: str, options: argparse.Namespace, *, known: bo
         else:
             if status == 200:
                 return tell(found, options)
-            heard, known, poll, pause = time.monotonic(), True, poll or POLL_SECONDS, 0.0
+            heard, known, poll = time.monotonic(), True, longest
+            pause = 0.0 if poll else min(max(0.0, left), 0.5 + random.random())  # noqa: S311 - jitter, not a secret
             now = str(found.get("stage", ""))
             line = (
                 f"{release} {now}  {found.get('seconds', 0):.0f} s  canary {found.get('canary_requests', 0)} requests  "

@@ -1,7 +1,8 @@
 """Where a request that a stranger asked for may go: no address of this machine, of the link, or of a cloud's metadata.
 
 Names are resolved here, and what was looked at is what is connected to: a name that means another address a moment later gains
-nothing. One bad address of several refuses the name.
+nothing. One bad address of several refuses the name. Which interface an address is asked through (its zone, as in ``fe80::1%eth0``)
+makes no other address of it; and what the client would take for an address is read as one here, or refused.
 """
 
 import socket
@@ -9,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.helpers import is_ip_address
 from aiohttp.resolver import ThreadedResolver
 
 from daemon.errors import Refused
@@ -26,6 +28,7 @@ _COMPATIBLE = IPv6Network("::/96")
 
 def why_refused(address: Address) -> str:
     """Why nothing may be sent there; empty where it may."""
+    address = without_zone(address)
     for one in (address, *_inside(address)):
         match one:
             case _ if one in METADATA:
@@ -39,6 +42,11 @@ def why_refused(address: Address) -> str:
             case _:
                 pass
     return ""
+
+
+def without_zone(address: Address) -> Address:
+    """The address by its number alone: one with a zone is equal to no other."""
+    return IPv6Address(int(address)) if isinstance(address, IPv6Address) else address
 
 
 def _inside(address: Address) -> list[Address]:
@@ -62,7 +70,7 @@ class AddressGuard(AbstractResolver):
 
     def __init__(self, *, resolver: AbstractResolver | None = None, allowed: frozenset[Address] = frozenset()) -> None:
         self._resolver = resolver
-        self._allowed = allowed
+        self._allowed = frozenset(map(without_zone, allowed))
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         """See ``AbstractResolver``. Raises ``Refused``."""
@@ -78,12 +86,14 @@ class AddressGuard(AbstractResolver):
         try:
             address = ip_address(host)
         except ValueError:
+            if is_ip_address(host):  # such as 2130706433 or 127.0.0.01: the system knows more spellings than there are to be told
+                raise Refused(f"{host} is no address as it is written: nothing is sent there") from None
             return
         self._check(address, host)
 
     def _check(self, address: Address, host: str) -> None:
         reason = why_refused(address)
-        if reason and address not in self._allowed:
+        if reason and without_zone(address) not in self._allowed:
             raise Refused(f"{host} is {address}, which {reason}: nothing is sent there")
 
     async def close(self) -> None:

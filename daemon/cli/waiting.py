@@ -26,6 +26,8 @@ from daemon.model import ReleaseView, Verdict
 _POLL_SECONDS = 8.0
 _LIVE_POLL_SECONDS = 1.0
 _UNSEEN_SECONDS = 5.0
+_BRIEF_SECONDS = 1.0
+"""Polls that the daemon allows no longer than so are none: it is asked now and then instead."""
 _PAUSE_FIRST_SECONDS = 0.2
 _PAUSE_CAP_SECONDS = 5.0
 
@@ -129,13 +131,16 @@ class Wait:
     def _ask(self, left: float) -> Verdict | ReleaseView | None:
         # The first question is answered at once: whoever waits sees that there is something to wait for.
         seconds = 0.0 if self.view is None else min(left, self._poll_seconds)
+        if self.view is not None and not self._poll_seconds:
+            self._sleep(min(left, _BRIEF_SECONDS * (0.5 + random.random())))  # noqa: S311 - jitter, not a secret
         try:
             answer = self._api.verdict(self._release_id, wait_seconds=seconds)
         except InvalidInput as error:
             # The daemon's longest poll may be shorter than ours.
-            if error.path != "?wait" or self._poll_seconds < _LIVE_POLL_SECONDS:
+            if error.path != "?wait" or not self._poll_seconds:
                 raise
-            self._poll_seconds /= 2
+            shorter = self._poll_seconds / 2
+            self._poll_seconds = shorter if shorter >= _BRIEF_SECONDS else 0.0
             return None
         except (TransientError, NotFound) as error:
             self._endure(error, left)

@@ -24,7 +24,12 @@ REFUSED = [
     "169.254.0.1",
     "fe80::1",
     "fe80::1%1",
+    "fe80::1%eth0",
     "fd00:ec2::254",
+    "fd00:ec2::254%eth0",
+    "::1%lo",
+    "::ffff:169.254.169.254%eth0",
+    "64:ff9b::a9fe:a9fe%eth0",
     "100.100.100.200",
     "168.63.129.16",
     "192.0.0.192",
@@ -101,6 +106,24 @@ async def test_neither_a_name_nor_a_literal_leads_there(address: str) -> None:
                 await http.send(URL(f"http://{address}:{port}/"), SENDING)
         assert victim.asked == []
         assert resolver.asked == 1
+
+
+@pytest.mark.parametrize("host", ["2130706433", "127.1", "0177.0.0.1", "127.0.0.01", "[fe80::1%25]", "[fd00:ec2::254%25eth0]"])
+async def test_what_is_taken_for_an_address_and_is_none_as_written_is_refused_and_so_is_one_with_a_zone(host: str) -> None:
+    """The system would read the first four as 127.0.0.1, and nobody would have looked at it."""
+    resolver = Says(["10.0.0.1"])
+    async with client(resolver) as http:
+        with pytest.raises(Refused, match="nothing is sent there"):
+            await http.send(URL(f"http://{host}:9/"), SENDING)
+    assert resolver.asked == 0
+
+
+def test_an_address_that_is_written_down_is_allowed_through_any_interface() -> None:
+    guard = AddressGuard(allowed=frozenset({IPv6Address("fe80::1%eth0")}))
+    for literal in ("fe80::1", "fe80::1%eth0", "fe80::1%eth1"):
+        guard.check_literal(literal)
+    with pytest.raises(Refused):
+        guard.check_literal("fe80::2%eth0")
 
 
 async def test_one_bad_address_of_several_refuses_the_name() -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from config.settings import Http
 from daemon.cli import main
+from daemon.cli.apiclient import ApiClient
+from daemon.cli.rendering import ProgressLine
 from daemon.cli.waiting import Wait
 from daemon.errors import NotFound
 from daemon.model import Outcome, ReleaseView, Stage
@@ -137,6 +139,21 @@ async def test_wait_polls_for_shorter_where_the_daemon_allows_no_longer_polls(ca
         engine.end("shop-1", Outcome.PROMOTE)
     assert waiting.result() == 0
     assert capsys.readouterr().out.startswith("promote")
+
+
+async def test_where_polls_may_last_no_second_wait_asks_now_and_then() -> None:
+    engine, slept = Engine(releases={"shop-1": view("shop-1")}), list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        engine.end("shop-1", Outcome.PROMOTE)
+
+    async with serving(engine, Http(listen="127.0.0.1:0", max_wait_seconds=0.2)) as api:
+        line = ProgressLine(io.StringIO())
+        waiting = Wait(ApiClient(api.server.address.url), "shop-1", timeout=60.0, patience=0.0, line=line, sleep=sleep)
+        verdict = await asyncio.to_thread(waiting.run)
+    assert verdict is not None
+    assert [0.5 <= pause <= 1.5 for pause in slept] == [True], slept
 
 
 async def test_on_a_terminal_the_progress_is_one_line(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

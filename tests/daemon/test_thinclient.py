@@ -165,6 +165,22 @@ async def test_it_polls_for_shorter_where_the_daemon_allows_no_longer_polls() ->
     assert waiting.result() == 0
 
 
+async def test_where_polls_may_last_no_second_it_asks_now_and_then_and_not_ever_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, slept = Engine(releases={"shop-1": view("shop-1")}), list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 4:
+            engine.end("shop-1", Outcome.PROMOTE)
+
+    monkeypatch.setattr("daemon.thinclient.time.sleep", sleep)
+    async with serving(engine, Http(listen="127.0.0.1:0", max_wait_seconds=0.2)) as api:
+        assert await run("wait", "shop-1", at=api) == 0
+    assert slept[0] == 0.0
+    assert all(0.5 <= pause <= 1.5 for pause in slept[1:]), slept
+    assert not engine.waited_for.is_set()
+
+
 def test_its_syntax_is_that_of_python_3_9_and_it_imports_nothing_but_the_standard_library() -> None:
     tree = ast.parse(SOURCE.read_text(encoding="utf-8"), feature_version=FIRST)
     names = {one.name for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names}

@@ -39,14 +39,14 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """The port ``Meter``, and the registry that is scraped. ``now``: seconds since 1970."""
+    """The port ``Meter``, and the registry that is scraped. ``now``: seconds since 1970; ``monotonic``: ones for durations."""
 
-    def __init__(self, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, *, now: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self.courses = Courses()
         self._verdicts = Verdicts()
         self._releases = Releases(now)
-        self._rounds = Rounds(self.registry, now)
+        self._rounds = Rounds(self.registry, now=now, monotonic=monotonic)
         self._spans = {
             name: Histogram(f"verdictd_{name}", says, ("outcome",), buckets=buckets, registry=self.registry)
             for name, _, _, says, buckets in _SPANS

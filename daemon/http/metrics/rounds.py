@@ -11,11 +11,12 @@ _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 
 
 class Rounds:
-    """A label ``telemetry`` for each. ``now``: seconds since 1970."""
+    """A label ``telemetry`` for each. ``now``: seconds since 1970; ``monotonic``: seconds that never go backwards."""
 
-    def __init__(self, registry: CollectorRegistry, now: Callable[[], float]) -> None:
+    def __init__(self, registry: CollectorRegistry, *, now: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._registry = registry
         self._now = now
+        self._monotonic = monotonic
         self._ends: dict[str, float] = {}
         self._sampling = self._histogram("sampling", "Reading all counters of one telemetry source for one tick.")
         self._judging = self._histogram("judging", "Judging all releases of one telemetry source for one tick.")
@@ -44,11 +45,11 @@ class Rounds:
         self._sampling.labels(telemetry).observe(sampling_seconds)
         self._judging.labels(telemetry).observe(judging_seconds)
         self._releases.labels(telemetry).set(releases)
-        now = self._now()
+        at = self._monotonic()
         if telemetry in self._ends:
-            self._interval.labels(telemetry).set(now - self._ends[telemetry])
-        self._ends[telemetry] = now
-        self._end.labels(telemetry).set(now)
+            self._interval.labels(telemetry).set(at - self._ends[telemetry])
+        self._ends[telemetry] = at
+        self._end.labels(telemetry).set(self._now())
 
     def rests(self, telemetry: str) -> None:
         """There is no release to read."""

@@ -170,16 +170,16 @@ def test_a_verdict_is_counted_with_its_durations() -> None:
 
 
 def test_rounds_show_how_long_they_take_and_how_far_apart_they_are() -> None:
-    now = [100.0]
-    metrics = Metrics(now=lambda: now[0])
-    for now[0] in (100.0, 101.25):
+    now, steady = [100.0], [7.0]
+    metrics = Metrics(now=lambda: now[0], monotonic=lambda: steady[0])
+    for now[0], steady[0] in ((3700.0, 7.0), (101.25, 8.25)):
         metrics.round("prom", releases=3, sampling_seconds=0.02, judging_seconds=0.001)
     value, labels = metrics.registry.get_sample_value, {"telemetry": "prom"}
     assert value("verdictd_sampling_seconds_count", labels) == 2
     assert value("verdictd_judging_seconds_sum", labels) == 0.002
     assert value("verdictd_round_releases", labels) == 3
     assert value("verdictd_round_timestamp_seconds", labels) == 101.25
-    assert value("verdictd_round_interval_seconds", labels) == 1.25
+    assert value("verdictd_round_interval_seconds", labels) == 1.25, "whatever was done to the wall's clock"
     metrics.rests("prom")
     for name in ("releases", "timestamp_seconds", "interval_seconds"):
         assert value(f"verdictd_round_{name}", labels) == 0.0, "nothing is late while there is nothing to read"

@@ -13,7 +13,7 @@ from msgspec import Meta
 from analyzers.counts import Arm, Sample, Signal
 from analyzers.ruling import Finding
 from config import urls
-from config.policy import Failures, Policy
+from config.policy import Failures, Policy, Tolerances
 from daemon.armpods import PodsByArm
 from daemon.placement import Undo
 
@@ -335,13 +335,14 @@ class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """A release whose counters are wanted at a tick.
 
-    ``failures``: what its policy counts as a failed request. ``pods``: which pods its arms were when they were last looked for;
+    ``failures``: what its policy counts as a failed request; ``tolerances``: what it tolerates. ``pods``: which pods its arms were when they were last looked for;
     null: nobody has said, and what the release itself says of its arms must do.
     """
 
     release_id: str
     release: Release
     failures: Failures = Failures()
+    tolerances: Tolerances = Tolerances()
     pods: PodsByArm | None = None
 
 

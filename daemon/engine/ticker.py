@@ -178,7 +178,14 @@ class Ticker:
 
     def _watch(self, session: Session) -> Watch:
         pods = None if self._weights is None else self._weights.pods(session.release_id)
-        return Watch(release_id=session.release_id, release=session.release, failures=session.policy.failures, pods=pods)
+        policy = session.policy
+        return Watch(
+            release_id=session.release_id,
+            release=session.release,
+            failures=policy.failures,
+            tolerances=policy.tolerances,
+            pods=pods,
+        )
 
     def _weighed(self, session: Session, reading: Reading) -> Reading:
         """The reading with the route's weight during the time that it covers, where the telemetry has not brought it."""

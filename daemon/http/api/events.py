@@ -16,7 +16,7 @@ from aiohttp import web
 from daemon.errors import Refused, Unavailable
 from daemon.http import intake
 from daemon.http.api.releases import ID
-from daemon.http.courses import ArmCourse, Course, Now
+from daemon.courses.shapes import Allowed, ArmCourse, Course, Estimated, Now
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Open
 from daemon.model import ReleaseView, Stage
@@ -62,8 +62,17 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
         legs={"errors": [0.93]},
         beyond={"errors": [0.2]},
         weight=[10.0],
-        baseline=ArmCourse(per_second=[180.0], failed_share=[0.001], mean_ms=[14.2]),
-        canary=ArmCourse(per_second=[20.0], failed_share=[0.05], mean_ms=[15.0]),
+        stretches=[5.0],
+        bounds_ms=[10.0, 20.0],
+        baseline=ArmCourse(
+            per_second=[180.0],
+            failed_share=Estimated(value=[0.001], low=[0.0002], high=[0.0063]),
+            median_ms=Estimated(value=[12.6], low=[10.0], high=[20.0]),
+            p99_ms=Estimated(value=[26.0], low=[20.0], high=[None]),
+            buckets=[250, 600, 50],
+        ),
+        canary=ArmCourse(per_second=[20.0], failed_share=Estimated(value=[0.05], low=[0.022], high=[0.11]), buckets=[20, 70, 10]),
+        allowed=Allowed(failed_share=[0.005], median_ms=[13.9], p99_ms=[28.6]),
     )
     return [
         Endpoint(

@@ -6,11 +6,11 @@ They are read once, when the daemon starts; each is an endpoint's answer, so not
 import hashlib
 from collections.abc import Mapping
 from http import HTTPStatus
-from importlib import resources
 from typing import Final
 
 from aiohttp import web
 
+from daemon import ui
 from daemon.errors import NotFound
 from daemon.http import intake
 from daemon.http.api.releases import ID
@@ -25,7 +25,6 @@ HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_TYPES: Final = {".html": HTML, ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _FILE: Final = Parameter(name="name", where="path", description="Of a file of the page.", schema={"type": "string"})
 
 
@@ -88,11 +87,10 @@ async def _go_to_page(_request: web.Request) -> web.Response:
 
 
 class _Files:
-    """The folder ``daemon/http/ui``, in memory."""
+    """The files of ``daemon.ui``, in memory."""
 
     def __init__(self) -> None:
-        folder = resources.files("daemon.http").joinpath("ui")
-        self._bodies = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file() and _type_of(one.name)}
+        self._bodies = ui.bodies()
 
     async def many(self, request: web.Request) -> web.Response:
         """The page of all releases."""
@@ -115,11 +113,6 @@ class _Files:
         headers = {**HEADERS, "Cache-Control": "no-cache", "ETag": f'"{tag}"'}
         if f'"{tag}"' in request.headers.get("If-None-Match", ""):
             return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        response = web.Response(body=body, content_type=_type_of(name), charset="utf-8", headers=headers)
+        response = web.Response(body=body, content_type=ui.type_of(name), charset="utf-8", headers=headers)
         response.enable_compression()
         return response
-
-
-def _type_of(name: str) -> str:
-    """Empty for what is no file of the page."""
-    return next((kind for suffix, kind in _TYPES.items() if name.endswith(suffix)), "")

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 import daemon
 from analyzers.ruling import Ruling
-from daemon.http.courses import Courses
+from daemon.courses import Courses
 from daemon.http.metrics.broker import Broker
 from daemon.http.metrics.notices import NoticeMetrics
 from daemon.http.metrics.rounds import Rounds
@@ -111,7 +111,7 @@ class Metrics:
     def ticked(self, watch: Watch, reading: Reading, ruling: Ruling | None) -> None:
         """A release has been sampled and judged; what is read under the guard, after its verdict, is left out."""
         self._releases.ticked(watch.release_id, watch.release, reading, ruling)
-        self.courses.ticked(watch.release_id, reading, ruling)
+        self.courses.ticked(watch, reading, ruling)
 
     def ended(self, release: Release, verdict: Verdict, marks: Sequence[TimedStep]) -> None:
         """A release has its verdict: it is counted, with how long it took."""

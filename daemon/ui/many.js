@@ -1,6 +1,7 @@
 // All releases: what is urgent first. A change marks its row; all rows that are marked are painted together, once a frame.
 
-import { amount, armName, clock, dated, el, follow, now, percent, setClass, setText, showFreezes, span } from "./common.js";
+import { amount, armName, clock, dated, el, percent, setClass, setText, span } from "./common.js";
+import { follow, now, showFreezes } from "./live.js";
 import { STATES, isOpen, stateOf, way } from "./states.js";
 
 const PAGE = 1000;

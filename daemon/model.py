@@ -335,8 +335,8 @@ class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """A release whose counters are wanted at a tick.
 
-    ``failures``: what its policy counts as a failed request; ``tolerances``: what it tolerates. ``pods``: which pods its arms were when they were last looked for;
-    null: nobody has said, and what the release itself says of its arms must do.
+    ``failures``: what its policy counts as a failed request; ``tolerances``: what it tolerates. ``pods``: which pods its arms were
+    when they were last looked for; null: nobody has said, and what the release itself says of its arms must do.
     """
 
     release_id: str

@@ -11,7 +11,7 @@ from daemon.cli.contact import client
 from daemon.cli.exits import Exit
 from daemon.errors import InvalidInput
 from daemon.model import Record
-from daemon.offline.explain import Account, account, read_record, trace
+from daemon.offline.explain import Account, Trace, account, read_record, trace
 from daemon.offline.explain.page import page
 from daemon.offline.explain.words import lines
 from daemon.recordings import torn_words
@@ -21,14 +21,15 @@ def run(options: argparse.Namespace) -> Exit:
     """The command. A file that cannot be used, or a recording that does not support the record, exits 65."""
     fetched = None if _is_file(options.target) else client(options).record(options.target)
     try:
-        told = _account(options, fetched)
+        record, traced = _read(options, fetched)
     except InvalidInput as error:
         print(rendering.clean(f"verdictd: {error}"), file=sys.stderr)
         return Exit.DATA
+    told = account(record, traced)
     if told.torn_line is not None:
         print(rendering.clean(f"verdictd: {torn_words(options.recording or options.target, told.torn_line)}"), file=sys.stderr)
     if options.html is not None:
-        write_page(Path(options.html), page(told), source="verdictd explain")
+        write_page(Path(options.html), page(told, None if traced is None else traced.course), source="verdictd explain")
     if options.json:
         print(rendering.as_json(told))
     else:
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> Exit:
     return Exit.DATA if told.check is not None and told.check.failed else Exit.OK
 
 
-def _account(options: argparse.Namespace, fetched: Record | None) -> Account:
+def _read(options: argparse.Namespace, fetched: Record | None) -> tuple[Record | None, Trace | None]:
     """From what was fetched, else from the first file, whichever it is; and from the recording where one is given."""
     recording = None if options.recording is None else Path(options.recording)
     record = fetched or read_record(Path(options.target))
@@ -44,7 +45,7 @@ def _account(options: argparse.Namespace, fetched: Record | None) -> Account:
         _only_one(recording)
         recording = Path(options.target)
     traced = None if recording is None else trace(recording, policy=None if record is None else record.policy)
-    return account(record, traced)
+    return record, traced
 
 
 def _is_file(target: str) -> bool:

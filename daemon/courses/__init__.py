@@ -10,7 +10,7 @@ from analyzers.legs.table import LEGS
 from analyzers.ruling import LegNow, Ruling
 from config.policy import Tolerances
 from daemon.courses.podsums import PodSums
-from daemon.courses.shapes import ArmCourse, Course, LegNowShown, Now
+from daemon.courses.shapes import Allowed, ArmCourse, Course, LegNowShown, Now
 from daemon.courses.stretches import Stretches
 from daemon.courses.ticks import Ticks, log_of
 from daemon.model import PodsState, Reading, Watch, observed_share
@@ -67,7 +67,7 @@ class Drawn:
             bounds_ms=[*self._stretches.bounds_ms],
             baseline=self._arm(0, baseline),
             canary=self._arm(1, canary),
-            **({} if self.tolerances is None else {"allowed": self._stretches.allowed(self.tolerances)}),
+            allowed=Allowed() if self.tolerances is None else self._stretches.allowed(self.tolerances),
             pods=self._pods.shown(),
             pods_left_out=self._pods.left_out,
             pods_state=self.pods_state,
@@ -120,6 +120,4 @@ class Courses:
 
 def _shown(name: str, now: LegNow) -> LegNowShown:
     evidence, beyond = round(log_of(now.e_value), 3), round(log_of(now.beyond), 3)
-    return LegNowShown(
-        leg=name, words=_WORDS[name], unit=_UNITS[name], effect=now.effect, log_evidence=evidence, log_beyond=beyond
-    )
+    return LegNowShown(leg=name, words=_WORDS[name], unit=_UNITS[name], effect=now.effect, log_evidence=evidence, log_beyond=beyond)

@@ -12,7 +12,7 @@ function draw(place, number) {
   const part = (name) => place.querySelector(`.${name}`);
   part("legs-part").hidden = !drawLegs(part("legs"), part("legs-key"), { findings, convicting: leg, going: [], width });
   drawCharts(part("charts"), { course, boundary, steps, width, group: groups[number] });
-  part("pods-part").hidden = !drawPods(part("pods"), course);
+  part("pods-part").hidden = !drawPods(part("pods-told"), course);
 }
 
 new ResizeObserver(([{ contentRect }]) => {

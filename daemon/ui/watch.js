@@ -149,13 +149,14 @@ function traffic(frame, { t, baseline, canary, weight }) {
 
 /** From 0 to what the lines reach; a band may go beyond, up to some times as high. */
 function plain(title, unit, { t, drawn, frame, unit: after }) {
-  const seen = drawn.flatMap(({ values }) => values).filter((value) => value !== null);
-  if (seen.length === 0) return [];
+  const known = drawn.filter(({ values }) => values.some((value) => value !== null));
+  if (known.length === 0) return [];
+  const seen = known.flatMap(({ values }) => values).filter((value) => value !== null);
   const most = Math.max(...seen);
-  const reach = Math.max(most, ...drawn.flatMap(({ high }) => high ?? []).filter((value) => value !== null && value < FEW_HIGHER * most));
+  const reach = Math.max(most, ...known.flatMap(({ high }) => high ?? []).filter((value) => value !== null && value < FEW_HIGHER * most));
   const top = reach * 1.05 || 1;
   const marks = evenly(top, FEW_HIGHER).map((value) => ({ value, label: amount(value) }));
-  const shown = drawn.map((line) => ({ ...line, high: line.high?.map((value) => value ?? top) }));
+  const shown = known.map((line) => ({ ...line, high: line.high?.map((value) => value ?? top) }));
   return chart(title, unit, { t, lines: shown, bottom: 0, top, marks, format: (value) => `${amount(value)}${after}`, frame });
 }
 

@@ -13,7 +13,6 @@ from daemon.courses.stretches import MOST_BOUNDS, MOST_STRETCHES
 from daemon.courses.ticks import MOST_ROWS
 from daemon.model import ArmSpec, ArmState, PodsState, Reading, Release, Watch
 
-
 WATCH = Watch(
     release_id="web-1",
     release=Release(service="web", baseline=ArmSpec(version="1"), canary=ArmSpec(version="2")),
@@ -128,7 +127,11 @@ def test_quantiles_lie_in_their_buckets_and_their_intervals_around_them() -> Non
     seen = drawn.course()
     assert seen.baseline is not None
     assert seen.canary is not None
-    assert (seen.bounds_ms, seen.baseline.buckets, seen.canary.buckets) == ([10.0, 20.0, 40.0], [200, 1600, 200, 0], [20, 200, 1760, 20])
+    assert (seen.bounds_ms, seen.baseline.buckets, seen.canary.buckets) == (
+        [10.0, 20.0, 40.0],
+        [200, 1600, 200, 0],
+        [20, 200, 1760, 20],
+    )
     for arm, median, tail in ((seen.baseline, (10.0, 20.0), (20.0, 40.0)), (seen.canary, (20.0, 40.0), (20.0, 80.0))):
         for figure, (low, high) in ((arm.median_ms, median), (arm.p99_ms, tail)):
             [value, again] = figure.value

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from daemon.courses.shapes import Allowed, ArmCourse, Course, Estimated, Now
 from daemon.errors import Refused, Unavailable
 from daemon.http import intake
 from daemon.http.api.releases import ID
-from daemon.courses.shapes import Allowed, ArmCourse, Course, Estimated, Now
 from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Open
 from daemon.model import ReleaseView, Stage

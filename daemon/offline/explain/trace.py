@@ -14,6 +14,8 @@ from analyzers.ruling import Ruling
 from config import files
 from config.policy import Policy
 from daemon import recordings, stored
+from daemon.courses import Drawn
+from daemon.courses.shapes import Course
 from daemon.errors import InvalidInput
 from daemon.model import Arm, Record, Release, Sample
 from daemon.offline.replay.sources import opened
@@ -98,6 +100,7 @@ class Trace:
     Attributes:
         ruling: the final one, or the last one when the recording ends first.
         points: a point for each tick until the ruling was final.
+        course: the same time as it is drawn on a page.
         digests: the chained digest after each tick of the whole recording.
         torn_line: number of a last line that was not written to its end and was left out; else null.
     """
@@ -108,6 +111,7 @@ class Trace:
     policy: Policy
     ruling: Ruling
     points: tuple[Point, ...]
+    course: Course
     canary: Totals
     baseline: Totals
     digests: tuple[str, ...]
@@ -125,9 +129,11 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
     samples = _digested(recording.samples, into=digests)
     ruling: Ruling | None = None
     points: list[Point] = []
+    drawn = Drawn(tolerances=(policy or recording.header.policy).tolerances)
     canary = baseline = Totals()
     for _, [sample], [ruling] in to_end(recording.terms, lambda _: [next(samples, None)]):
         points.append(_point(sample, ruling))
+        drawn.add(sample, ruling, bounds_ms=recording.header.bounds_ms)
         if sample.canary is not None and sample.baseline is not None:
             canary, baseline = _plus(canary, sample.canary), _plus(baseline, sample.baseline)
     for _ in samples:  # to the end of the recording: a record's digest may be that of a later tick
@@ -140,6 +146,7 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
         policy=policy or recording.header.policy,
         ruling=ruling,
         points=tuple(points),
+        course=drawn.course(),
         canary=canary,
         baseline=baseline,
         digests=tuple(digests),

@@ -1,35 +1,76 @@
-"""A page that needs nothing else, no script and no network: its frame, in light and dark, and its tables."""
+"""A page in a file that needs nothing else: words that are there at once, and watches that the page's own code draws.
 
-from collections.abc import Iterable
-from html import escape
-
-from daemon.offline.plotting.svg import STYLE
-
-_STYLE = (
-    """
-:root { color-scheme: light dark; --ink: #1c1e21; --soft: #6b7280; --line: #d6d9de; --ground: #ffffff; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8eaed; --soft: #9aa0a6; --line: #3c4043; --ground: #16181b; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.4rem; } h2 { font-size: 1.05rem; margin: 1.8rem 0 .3rem; } p.lead { font-size: 1.1rem; }
-table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; vertical-align: top; text-align: left; }
-th { color: var(--soft); font-weight: normal; } td.n { text-align: right; white-space: nowrap; }
-.BEYOND, .CONVICTS { color: #e45756; font-weight: bold; } .soft, .key { color: var(--soft); } code { overflow-wrap: anywhere; }
-.key span { margin-right: 1.2rem; } .key i { display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem; }
+It is the code and the style of the page that the daemon serves, inside the file, beside the watches as data. Nothing is loaded, and
+a browser is told to run this script alone: whatever else comes into the file is text.
 """
-    + STYLE
-)
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Final
+
+import msgspec
+
+from analyzers.ruling import Finding
+from daemon import ui
+from daemon.courses.shapes import Course
+from daemon.ui.bundle import bundled
+
+_MODULE: Final = "report.js"
 
 
-def document(title: str, sections: Iterable[str]) -> str:
-    """The whole document. The title is plain text, the sections are HTML."""
+class StepDrawn(msgspec.Struct, frozen=True, kw_only=True):
+    """A step as a line over time: ``t`` seconds after the watch began."""
+
+    t: float
+    label: str
+
+
+class WatchDrawn(msgspec.Struct, frozen=True, kw_only=True):
+    """What is drawn of one watch. ``leg`` is the one that convicts."""
+
+    course: Course
+    findings: tuple[Finding, ...] = ()
+    leg: str | None = None
+    boundary: float | None = None
+    steps: tuple[StepDrawn, ...] = ()
+
+
+def document(title: str, sections: Iterable[str], *, watches: Sequence[WatchDrawn] = (), outcome: str = "") -> str:
+    """The whole document. The title is plain text, the sections are HTML; each place of a watch takes the next of ``watches``."""
+    bodies = ui.bodies()
+    style, script = bodies["page.css"].decode(), bundled(bodies, _MODULE) if watches else ""
+    policy = f"default-src 'none'; script-src {_allowed(script)}; style-src {_allowed(style)}; base-uri 'none'; form-action 'none'"
+    data = msgspec.json.encode(watches).decode().replace("<", "\\u003c")
+    drawing = f'<script type="application/json" id="watches">{data}</script><script>{script}</script>' if watches else ""
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body><h1>{escape(title)}</h1>{''.join(sections)}</body></html>\n"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{style}</style></head>"
+        f'<body class="one report" data-state="{escape(outcome)}"><header><h1>{escape(title)}</h1></header>'
+        f"<main>{''.join(sections)}</main>{drawing}</body></html>\n"
+    )
+
+
+def place_of_watch(instead: str = "") -> str:
+    """Where the next watch is drawn. ``instead``: HTML of what each quantity says, for where no script runs."""
+    hidden = "" if instead else " hidden"
+    return (
+        f'<section class="watch"><div class="legs-part"{hidden}><h2>What each line of evidence says</h2>'
+        f'<p class="legs-key key soft"></p><div class="legs">{instead}</div></div>'
+        '<div class="charts"><noscript>The charts are drawn by a script.</noscript></div>'
+        '<div class="pods-part" hidden><h2>Pods</h2><div class="pods-told"></div></div></section>'
     )
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:
     """Names and what is said of them, both plain text."""
-    body = "".join(f"<tr><th>{escape(name)}<td>{escape(text)}</tr>" for name, text in rows)
-    return f"<table>{body}</table>"
+    body = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(text)}</td></tr>' for name, text in rows)
+    return f'<table class="said-of">{body}</table>'
+
+
+def _allowed(text: str) -> str:
+    """Exactly this text, in the words of a content security policy."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -5,8 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from daemon.offline.plotting import moments
-
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 _FIRST = 0x2800
 # The bit of each dot, by row from the top and column.
 _BITS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -102,3 +101,9 @@ def time_axis(*, columns: int, seconds: float) -> list[str]:
             labels[column : column + len(text)] = text
     pad = " " * (LABEL + 1)
     return [f"{pad}└{''.join(ruler)}", f"{pad} {''.join(labels)}".rstrip()]
+
+
+def moments(seconds: float, *, most: int = 6) -> list[int]:
+    """Seconds from 0 to the end at even steps, at most ``most`` besides 0."""
+    step = next((step for step in _STEPS if seconds / step < most + 1), math.ceil(seconds / most))
+    return list(range(0, math.floor(seconds) + 1, step))

@@ -1,6 +1,7 @@
 """Recordings of past releases judged under several policies, and the answer."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,7 +133,11 @@ def test_the_words_have_a_line_for_each_release_and_end_with_the_answers(tmp_pat
 
 def test_the_page_has_the_answers_and_charts_and_lets_no_name_through_as_html(tmp_path: Path) -> None:
     html = page(told(tmp_path))
-    assert html.count("<svg") == 6
+    found = re.search(r'id="watches">(.*?)</script>', html)
+    assert found is not None
+    courses = [one["course"] for one in json.loads(found[1])]
+    assert len(courses) == html.count('<section class="watch">') == 3
+    assert max(courses[0]["canary"]["failed_share"]["value"]) > 0.05
     assert "catches 1 of the 1 bad" in html
     assert "no series of &lt;it&gt;" in html
     assert "<it>" not in html

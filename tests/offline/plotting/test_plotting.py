@@ -1,13 +1,8 @@
-"""Scales, frames, axes and charts: what is drawn is where it belongs, and nothing is lost on the way."""
-
-import re
-from xml.etree import ElementTree as ET
+"""Scales, frames and axes: what is drawn is where it belongs, and nothing is lost on the way."""
 
 import pytest
 
-from daemon.offline.plotting import moments
-from daemon.offline.plotting.svg import Chart, Line, key, svg
-from daemon.offline.plotting.terminal import LABEL, LogScale, framed, resampled, time_axis
+from daemon.offline.plotting.terminal import LABEL, LogScale, framed, moments, resampled, time_axis
 
 
 def test_a_logarithmic_scale_places_powers_evenly_and_keeps_what_is_outside_on_the_edge() -> None:
@@ -43,21 +38,3 @@ def test_moments_are_whole_numbers_people_count_in() -> None:
     assert moments(300.0) == [0, 60, 120, 180, 240, 300]
     assert moments(0.4) == [0]
     assert len(moments(1e7)) <= 8
-
-
-def test_a_chart_is_well_formed_interrupted_at_gaps_and_escapes_names() -> None:
-    lines = [Line(name="<canary>", values=[1.0, None, 3.0, 4.0], colour="#f00"), Line(name="b", values=[None] * 4, colour="#00f")]
-    chart = Chart(t=[1.0, 2.0, 3.0, 4.0], lines=lines, place=lambda value: value / 4.0, marks=[(2.0, "2"), (4.0, "4")], limit=2.0)
-    root = ET.fromstring(svg(chart))  # noqa: S314 - we wrote it ourselves
-    space = "{http://www.w3.org/2000/svg}"
-    first, second = root.findall(f"{space}path")
-    assert first.attrib["d"].count("M") == 2
-    assert first.attrib["d"].count("L") == 1
-    assert second.attrib["d"] == ""
-    assert [line.attrib["class"] for line in root.findall(f"{space}line")] == ["limit", "axis"]
-    assert "&lt;canary&gt;" in key(lines)
-
-
-def test_a_chart_without_points_has_its_frame() -> None:
-    empty = svg(Chart(t=[], lines=[Line(name="a", values=[], colour="#f00", thin=True)], place=lambda _: 0.0, marks=[]))
-    assert re.search(r'class="curve thin"[^>]* d=""', empty)

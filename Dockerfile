@@ -46,6 +46,8 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --no-binary nkeys --
 
 FROM python:${PYTHON} AS base
 LABEL org.opencontainers.image.title="verdictd" \
+      org.opencontainers.image.version="0.2.0" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.description="Watches canaries behind a service mesh and takes the traffic back from bad ones"
 # PYTHONSAFEPATH: our top-level packages have common names, and no folder that the daemon is started in may shadow them.
 ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # More tests side by side than two cores have room for: a third of them wait for a server or a clock.
 SIDE_BY_SIDE ?= --numprocesses 4 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test unit servers check lint types bench calibration lock clean format
+.PHONY: demo test unit servers check lint types bench calibration lock sbom docs clean format
 
 demo: $(VENV)/.demo
 	$(BIN)/verdictd demo$(if $(MESH), --mesh $(MESH))
@@ -67,6 +67,10 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
 # Pinned with hashes for every platform; no index address is written into the files.
 lock: | $(BIN)/python
 	requirements/lock $(BIN)
+
+# What is in each image, as CycloneDX, into dist/.
+sbom: $(VENV)/.dev
+	requirements/sbom $(BIN) dist
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov demo-out dist

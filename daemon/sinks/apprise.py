@@ -1,4 +1,4 @@
-"""Apprise: the verdict as a short text to any of its services (chat, mail, paging), where the extra ``apprise`` is installed.
+"""Apprise: the verdict as a short text to any of its services (chat, mail, paging), where the extra ``notify`` is installed.
 
 The library is imported when a channel is opened, and waits in a thread of its own. Its addresses hold secrets: they are read from a
 file, and none of what it says of them is told. It has no id by which a second message could be known: told twice is seen twice.
@@ -33,7 +33,7 @@ _LIMITS = "cto=5&rto=10"
 
 
 class AppriseSettings(ChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="apprise", tag_field="kind"):
-    """A short text to what Apprise knows: Slack, Teams, PagerDuty, mail and more. Needs `pip install verdictd[apprise]`."""
+    """A short text to what Apprise knows: Slack, Teams, PagerDuty, mail and more. Needs `pip install verdictd[notify]`."""
 
     urls_file: Annotated[FileName, Meta(description="A file with Apprise's addresses, one a line; they hold secrets.")]
 
@@ -47,7 +47,7 @@ class AppriseTeller(AbstractAsyncContextManager["AppriseTeller"]):
 
     def __init__(self, *, name: str, settings: AppriseSettings, public_url: str) -> None:
         if importlib.util.find_spec("apprise") is None:
-            raise InvalidInput("is of a kind that needs Apprise", path=f"sinks.{name}", fix="pip install verdictd[apprise]")
+            raise InvalidInput("is of a kind that needs Apprise", path=f"sinks.{name}", fix="pip install verdictd[notify]")
         # It logs addresses with what was answered; what fails is told here, without either.
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         self._settings = settings

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon import __version__
 from tests.packaging.installation import ROOT
 
 Instruction = tuple[str, str]
@@ -83,9 +84,11 @@ def test_an_image_starts_the_daemon_without_a_shell_and_safe_from_the_folder_it_
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_labels_name_no_host(image: str) -> None:
+def test_labels_have_the_version_and_the_licence_and_name_no_host(image: str) -> None:
     labels = " ".join(_all("LABEL", _shipped(image)))
     assert "org.opencontainers.image.title" in labels
+    assert f'org.opencontainers.image.version="{__version__}"' in labels
+    assert 'org.opencontainers.image.licenses="Apache-2.0"' in labels
     assert "://" not in labels
 
 

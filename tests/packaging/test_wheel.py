@@ -4,8 +4,10 @@ import contextlib
 import http.client
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
+import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from typing import TypeVar
 import pytest
 
 from daemon import __version__
-from tests.packaging.installation import PACKAGES, Installation, install
+from tests.packaging.installation import PACKAGES, ROOT, Installation, install
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(400), pytest.mark.xdist_group("wheel")]
 
@@ -37,6 +39,33 @@ def test_the_wheel_holds_our_packages_whole_and_nothing_else(installation: Insta
     metadata = f"verdictd-{__version__}.dist-info"
     assert {name.partition("/")[0] for name in inside} == {*PACKAGES, metadata}
     assert {name for name in inside if not name.startswith(metadata)} == installation.sources
+
+
+def test_the_source_distribution_makes_the_same_wheel(installation: Installation, tmp_path: Path) -> None:
+    made_of(ROOT, "sdist", tmp_path)
+    (packed,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(packed) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    made_of(tmp_path / "unpacked" / f"verdictd-{__version__}", "wheel", tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as ours, zipfile.ZipFile(installation.wheel) as other:
+        assert {one.filename: one.CRC for one in ours.infolist()} == {one.filename: one.CRC for one in other.infolist()}
+
+
+def made_of(folder: Path, target: str, into: Path) -> None:
+    words = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(into)]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_extras_that_documents_and_refusals_name_are_there(installation: Installation) -> None:
+    with zipfile.ZipFile(installation.wheel) as archive:
+        metadata = archive.read(f"verdictd-{__version__}.dist-info/METADATA").decode()
+    extras = set(re.findall(r"^Provides-Extra: (\S+)$", metadata, re.MULTILINE))
+    files = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *(ROOT / "daemon").rglob("*.py"), *(ROOT / "config").rglob("*.py")]
+    named = {extra for file in files for extra in re.findall(r"(?:verdictd|\.)\[([a-z]+)\]", file.read_text(encoding="utf-8"))}
+    assert {"embedded", "notify"} <= named
+    assert named <= extras
 
 
 def test_no_other_distribution_owns_our_names(installation: Installation) -> None:

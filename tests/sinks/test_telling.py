@@ -220,5 +220,5 @@ async def test_without_apprise_a_channel_of_it_is_refused_with_how_to_mend_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(InvalidInput, match=r"sinks\.chat: .*pip install verdictd\[apprise\]"):
+    with pytest.raises(InvalidInput, match=r"sinks\.chat: .*pip install verdictd\[notify\]"):
         AppriseTeller(name="chat", settings=addressed(tmp_path, "json://x"), public_url="")

@@ -68,6 +68,15 @@ class _Service(_Strict):
     annotations: _Words
 
 
+class _Ingress(_Strict):
+    enabled: bool
+    class_name: Annotated[str, Meta(description="The controller's; empty: the cluster's default.")]
+    annotations: _Words
+    host: Annotated[str, Meta(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$", max_length=253)]
+    tls_secret: Annotated[str, Meta(description="With the host's certificate; empty: the controller has one.")]
+    controller_namespace: Annotated[str, Meta(description="Whose pods the NetworkPolicy lets in.")]
+
+
 class _NetworkPolicy(_Strict):
     enabled: bool
     egress_ports: Annotated[list[Annotated[int, Meta(ge=1, le=65_535)]], Meta(description="The API server's.")]
@@ -104,6 +113,7 @@ class _Values(_Strict):
     token: _Token
     persistence: Annotated[_Persistence, Meta(description="Of the embedded broker.")]
     service: _Service
+    ingress: Annotated[_Ingress, Meta(description="For pipelines outside the cluster; TLS ends there.")]
     network_policy: _NetworkPolicy
     check: Annotated[_Enabled, Meta(description="Whether the settings are checked by the image before it is installed.")]
     metrics: _Metrics
@@ -147,6 +157,8 @@ def values_schema(settings: Mapping[str, Any]) -> dict[str, Any]:
     assert not own.keys() & theirs.keys(), "a struct of the values is called as one of the settings"
     properties = own["_Values"]["properties"]
     properties["config"] = {"description": properties["config"]["description"], "$ref": settings["$ref"]}
+    exposed = {"properties": {"enabled": {"const": True}}, "required": ["enabled"]}
+    own["_Ingress"] |= {"if": exposed, "then": {"properties": {"host": {"minLength": 1}}}}
     properties["replicas"] = {"type": "integer", "if": {"not": {"const": 1}}, "then": {"const": _ONE_DAEMON}}
     return {**found, "$defs": {**own, **theirs}}
 

@@ -17,20 +17,26 @@ from tests.hand.istio_cluster import post
 from tests.mesh.kubelet import get, played_check
 from tests.packaging.chart import CHART, NAMESPACE, RELEASE, VARIANTS, asked, commands, helm, pods, variant
 from tests.packaging.manifests import Json, the
+from tests.servers.crds import install_crds
 from tests.servers.kube_apiserver import KubeApiServer, cluster
+from tests.servers.locate import require_crds
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("chart")]
 
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/verdictd"
-_PLURALS = {"NetworkPolicy": "networkpolicies"}
+INGRESSES = f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/ingresses"
+_PLURALS = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses"}
 _CLUSTERS = {"ClusterRole", "ClusterRoleBinding"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KubeApiServer]:
-    """A bare cluster with the manifests' own namespace, which holds pods to what they need, and two that are watched."""
+    """A cluster with the definitions of the Prometheus operator, the manifests' own namespace, which holds pods to what they
+    need, and two that are watched."""
     async with cluster(tmp_path_factory.mktemp("cluster")) as server:
+        for definitions in ("servicemonitors", "prometheusrules"):
+            await install_crds(server, require_crds(definitions))
         await post(server, "/api/v1/namespaces", the("Namespace"))
         for name in ("shop", "blog"):
             await post(server, "/api/v1/namespaces", {"metadata": {"name": name}})
@@ -65,8 +71,7 @@ async def applied(api: KubeApiServer, document: Json) -> None:
 async def test_the_api_server_takes_all_of_it_and_admits_the_pods_at_the_strictest_level(api: KubeApiServer, name: str) -> None:
     found = await asyncio.to_thread(variant, name)
     for document in found:
-        if not document["apiVersion"].startswith("monitoring.coreos.com"):
-            await applied(api, document)
+        await applied(api, document)
     for number, pod in enumerate(pods(found)):
         # The account is made by the same release, which is not there in a dry run.
         spec = {key: value for key, value in pod["spec"].items() if key != "serviceAccountName"} | {"serviceAccountName": "default"}
@@ -97,9 +102,11 @@ async def test_settings_that_only_the_daemon_knows_to_be_wrong_stop_the_installa
     async with api.session() as session, session.get(DEPLOYMENT) as answer:
         await answer.read()
         assert answer.status == 404
+    await asyncio.to_thread(helm, "uninstall", "wrong", "--namespace", NAMESPACE, kubeconfig=kubeconfig)
+    assert await left_of(api, "wrong") == ["verdictd-check jobs"], "there to be read"
 
 
-async def test_an_upgrade_binds_and_the_token_is_kept_as_the_volume_is_over_upgrades_and_what_is_uninstalled(
+async def test_upgrades_bind_and_expose_and_the_token_is_kept_as_the_volume_is_over_upgrades_and_what_is_uninstalled(
     api: KubeApiServer, kubeconfig: Path, tmp_path: Path
 ) -> None:
     done, (code, said) = await installed(api, kubeconfig, tmp_path, RELEASE)
@@ -108,23 +115,35 @@ async def test_an_upgrade_binds_and_the_token_is_kept_as_the_volume_is_over_upgr
     before = (await get(api, f"{CORE}/secrets/verdictd-token"))["data"]["token"]
     assert len(base64.b64decode(before)) == 64
     within = ("--namespace", NAMESPACE)
-    (upgrade,) = commands("helm upgrade")
-    await asyncio.to_thread(helm, *upgrade[1:], "--no-hooks", kubeconfig=kubeconfig)
+    for upgrade in commands("helm upgrade"):
+        await asyncio.to_thread(helm, *upgrade[1:], "--no-hooks", kubeconfig=kubeconfig)
     settings = yaml.safe_load((await get(api, f"{CORE}/configmaps/verdictd"))["data"]["verdictd.yaml"])
     assert (settings["sources"]["cluster"]["mode"], settings["policies"]["default"]["mode"]) == ("enforce", "enforce")
     assert (await get(api, f"{CORE}/secrets/verdictd-token"))["data"]["token"] == before
+    (ingress,) = (await get(api, INGRESSES))["items"]
+    assert settings["http"]["public_url"] == f"https://{ingress['spec']['tls'][0]['hosts'][0]}"
     bound = await get(api, "/apis/rbac.authorization.k8s.io/v1/namespaces/shop/rolebindings")
     assert [one["roleRef"]["name"] for one in bound["items"]] == ["verdictd-enforce"]
     await asyncio.to_thread(helm, "uninstall", RELEASE, *within, kubeconfig=kubeconfig)
-    left = [
-        f"{one['metadata']['name']} {kind}"
-        for kind in ("secrets", "persistentvolumeclaims", "configmaps", "services", "serviceaccounts")
-        for one in (await get(api, f"{CORE}/{kind}"))["items"]
-        if one["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == RELEASE
-    ]
-    assert left == ["verdictd-token secrets", "verdictd persistentvolumeclaims"]
+    assert await left_of(api, RELEASE) == ["verdictd-token secrets", "verdictd persistentvolumeclaims"]
     await asyncio.to_thread(helm, "install", RELEASE, CHART, *within, "--no-hooks", kubeconfig=kubeconfig)
     assert (await get(api, f"{CORE}/secrets/verdictd-token"))["data"]["token"] == before
+
+
+async def left_of(api: KubeApiServer, release: str) -> list[str]:
+    """What there is of a release, by its labels."""
+    kinds = ("secrets", "persistentvolumeclaims", "configmaps", "services", "serviceaccounts")
+    paths = [f"{CORE}/{kind}" for kind in kinds]
+    paths += [f"/apis/{group}/namespaces/{NAMESPACE}/{kind}" for group, kind in (("apps/v1", "deployments"), ("batch/v1", "jobs"))]
+    paths += [INGRESSES, f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies"]
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
+    paths += [f"{rbac}/{kind}" for kind in ("rolebindings", "clusterroles", "clusterrolebindings")]
+    return [
+        f"{one['metadata']['name']} {path.rsplit('/', 1)[1]}"
+        for path in paths
+        for one in (await get(api, path))["items"]
+        if one["metadata"].get("labels", {}).get("app.kubernetes.io/instance") == release
+    ]
 
 
 def the_notes_end_with_the_two_commands_that_are_needed_next(said: str) -> None:

@@ -117,6 +117,8 @@ def test_a_change_of_the_settings_is_a_new_pod(default: list[Json]) -> None:
         ("config.log_level=loud", "/config/log_level"),
         ("enforcement=1", "additional properties 'enforcement' not allowed"),
         ("enforce.namespaces={Shop}", "/enforce/namespaces/0"),
+        ("ingress.enabled=true", "/ingress/host"),
+        ("ingress.host=https://verdictd.example.com", "/ingress/host"),
     ],
 )
 def test_what_the_daemon_would_refuse_is_refused_before_anything_is_installed(wrong: str, said: str) -> None:
@@ -157,6 +159,48 @@ def test_alerts_and_dashboards_come_with_it_when_asked_for(tmp_path: Path) -> No
     labels = one(found, "Service", "watchdog")["metadata"]["labels"]
     monitored = one(found, "ServiceMonitor", "watchdog")["spec"]["selector"]["matchLabels"]
     assert monitored.items() <= labels.items()
+
+
+def test_an_ingress_ends_tls_for_the_host_that_links_name_and_its_controller_is_let_in(default: list[Json]) -> None:
+    assert not [each for each in default if each["kind"] == "Ingress"]
+    found = variant("outside-values.yaml")
+    ingress = one(found, "Ingress")["spec"]
+    (rule,) = ingress["rules"]
+    assert ingress["tls"] == [{"hosts": [rule["host"]], "secretName": "verdictd-tls"}]
+    assert settings_in(found)["http"]["public_url"] == f"https://{rule['host']}"
+    (path,) = rule["http"]["paths"]
+    service = one(found, "Service")
+    assert path["backend"]["service"] == {
+        "name": service["metadata"]["name"],
+        "port": {"name": service["spec"]["ports"][0]["name"]},
+    }
+    (who,) = one(found, "NetworkPolicy")["spec"]["ingress"]
+    assert {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}} in who["from"]
+
+
+def test_an_ingress_without_a_secret_has_tls_all_the_same() -> None:
+    ingress = one(rendered("--set", "ingress.enabled=true", "--set", "ingress.host=v.example.com"), "Ingress")["spec"]
+    assert ingress["tls"] == [{"hosts": ["v.example.com"]}]
+
+
+def test_where_reading_takes_a_token_whoever_reads_has_it() -> None:
+    """Commands in the daemon's pod, `helm test`, and Prometheus."""
+    found = variant("outside-values.yaml")
+    file = settings_in(found)["http"]["token_file"]
+    daemon, test = one(found, "Deployment")["spec"]["template"]["spec"], one(found, "Pod", "verdictd-test")["spec"]
+    for pod in (daemon, test):
+        (container,) = pod["containers"]
+        assert {"name": "VERDICTD_TOKEN_FILE", "value": file} in container["env"]
+        (mount,) = (each for each in container["volumeMounts"] if each["mountPath"] == str(Path(file).parent))
+        (volume,) = (each for each in pod["volumes"] if each["name"] == mount["name"])
+        assert volume["secret"]["secretName"] == "verdictd-token"
+    (scraped,) = one(found, "ServiceMonitor")["spec"]["endpoints"]
+    assert scraped["authorization"]["credentials"] == {"name": "verdictd-token", "key": "token"}
+
+
+def settings_in(found: list[Json]) -> Json:
+    settings: Json = yaml.safe_load(one(found, "ConfigMap")["data"]["verdictd.yaml"])
+    return settings
 
 
 def test_out_of_the_box_there_is_nothing_that_a_bare_cluster_does_not_know(default: list[Json]) -> None:

@@ -202,6 +202,15 @@ SERVERS: tuple[Server, ...] = (
             Crds("smi-of-argo-rollouts", "github.com/argoproj/argo-rollouts", "test/e2e/crds/split.yaml"),
         ),
     ),
+    GoDefinitions(
+        name="monitoring",
+        version="0.85.0",
+        folder="monitoring",
+        crds=tuple(
+            Crds(name, "github.com/prometheus-operator/prometheus-operator", f"example/prometheus-operator-crd/*_{name}.yaml")
+            for name in ("servicemonitors", "prometheusrules")
+        ),
+    ),
     DebianServer(name="prometheus", version="of Debian", package="prometheus", binary="prometheus"),
     DebianServer(name="chromium", version="of Debian", package="chromium", binary="chromium", optional=True),
     DebianServer(name="promtool", version="of Debian", package="prometheus", binary="promtool"),

@@ -65,6 +65,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (printf "%s-token" (include "verdictd.fullname" .)) .Values.token.existingSecret -}}
 {{- end -}}
 
+{{/* Whether reading takes a token: "true", or nothing. */}}
+{{- define "verdictd.closed" -}}
+{{- if eq (dig "http" "read" "open" .Values.config) "token" -}}true{{- end -}}
+{{- end -}}
+
 {{- define "verdictd.port" -}}
 {{- .Values.config.http.listen | splitList ":" | last -}}
 {{- end -}}

@@ -249,6 +249,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     the latency buckets can tell, and where one more bound would help. ``fallback`` says from where its telemetry is read for now,
     and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now.
     ``returns`` says to which version that was promoted before it goes back; empty where it does not, and once it is decided.
+    ``owner`` is who writes the canary's routes by itself, as a controller or Git does; empty where nobody is known to.
     ``cadence`` is how far apart and how late its samples are, ``hindrances`` what keeps it from being judged, a sentence each with
     its cause; both while it is watched. ``window_seconds`` is the longest watch, null of a release that only its record tells of.
     ``steps`` are given where the release is asked for by itself. Of a release that 0.1 kept the record of, ``seconds``, requests
@@ -268,6 +269,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     baseline_requests: int = 0
     gaps: int = 0
     unresolved: tuple[str, ...] = ()
+    owner: str = ""
     fallback: str = ""
     returns: str = ""
     signals: tuple[Signal, ...] = ()

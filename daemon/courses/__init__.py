@@ -74,7 +74,7 @@ class Drawn:
             now=tuple(_shown(name, now) for name, now in self.legs.items()),
         )
 
-    def _arm(self, number: int, rates: list[float]) -> ArmCourse:
+    def _arm(self, number: int, rates: list[float | None]) -> ArmCourse:
         failed, median, tail = self._stretches.figures(number)
         counts = self._stretches.buckets(number)
         return ArmCourse(per_second=rates, failed_share=failed, median_ms=median, p99_ms=tail, buckets=counts)

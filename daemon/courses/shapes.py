@@ -42,7 +42,7 @@ class Estimated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArmCourse(msgspec.Struct, frozen=True, kw_only=True):
-    """One arm: requests a second over the rows, the rest over the stretches.
+    """One arm: requests a second over the rows (null where there is no information), the rest over the stretches.
 
     Attributes:
         failed_share: of its requests, 0 to 1.
@@ -50,7 +50,7 @@ class ArmCourse(msgspec.Struct, frozen=True, kw_only=True):
         buckets: its requests by latency over the whole watch, one more than there are bounds.
     """
 
-    per_second: list[float]
+    per_second: list[float | None]
     failed_share: Estimated = Estimated()
     median_ms: Estimated = Estimated()
     p99_ms: Estimated = Estimated()

@@ -66,10 +66,13 @@ class Ticks:
             "weight": [None if math.isnan(weight) else round(weight, 3) for weight in self._column(_WEIGHT)],
         }
 
-    def rates(self) -> tuple[list[float], list[float]]:
-        """Requests a second of the baseline and of the canary, those denied included."""
+    def rates(self) -> tuple[list[float | None], list[float | None]]:
+        """Requests a second of the baseline and of the canary, those denied included; null where there is no information."""
         baseline, canary = (
-            [round(served / max(seconds, 1e-3), 3) for served, seconds in zip(column, self._column(_SECONDS), strict=True)]
+            [
+                None if gap and not served else round(served / max(seconds, 1e-3), 3)
+                for served, seconds, gap in zip(column, self._column(_SECONDS), self._column(_GAP), strict=True)
+            ]
             for column in (self._column(_BASELINE), self._column(_CANARY))
         )
         return baseline, canary

@@ -25,6 +25,7 @@ from daemon.engine.keptforms import decode_record, record_of
 from daemon.engine.promotions import Promotions
 from daemon.engine.recovery import answered, recover
 from daemon.engine.registry import Registry
+from daemon.engine.session import owner_of
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.ticker import Ticker
 from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
@@ -173,6 +174,7 @@ class Engine:
             submitted_at=record.marks[0].at,
             ticks=record.verdict.ticks,
             seconds=record.seconds or 0.0,
+            owner=owner_of(record.marks),
             steps=record.marks,
             canary_requests=record.canary_requests or 0,
             baseline_requests=record.baseline_requests or 0,

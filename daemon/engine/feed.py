@@ -128,6 +128,7 @@ def view(session: Session) -> ReleaseView:
         canary_requests=session.canary_requests,
         baseline_requests=session.baseline_requests,
         gaps=session.gaps,
+        owner=session.owner,
         returns=session.returns if session.decision is None else "",
         fallback=session.fallback if session.decision is None else "",
         signals=session.signals if session.decision is None else (),

@@ -21,6 +21,7 @@ from daemon.engine.session import (
     JOINED,
     MODE_TAKEN,
     NOT_DELIVERED,
+    OWNED,
     POLICY_TAKEN,
     RETURN,
     SIGNAL,
@@ -132,7 +133,9 @@ def located(session: Session, placement: Placement, *, now: float) -> Session:
     )
     baseline = [f"baseline: {placement.baseline}"] if placement.baseline else []
     detail = "; ".join([*(str(one) for one in placement.routes), *baseline, *placement.remarks])
-    return started.marked("located", at=now, detail=detail).marked("watching", at=now)
+    owner = ", ".join(dict.fromkeys(one.owner for one in placement.routes if one.owner))
+    known = started.marked("located", at=now, detail=detail)
+    return (known.marked(OWNED, at=now, detail=owner) if owner else known).marked("watching", at=now)
 
 
 def _objects(placement: Placement) -> tuple[ObjectName, ...]:

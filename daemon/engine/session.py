@@ -10,7 +10,7 @@ place of the old one, so that every step can be tested, kept and replayed. ``lif
         └────────────────── ┴──────(anything else)───────────────> PUBLISHING ──────────────> ENDED
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -34,6 +34,8 @@ RETURN: Final = "return"
 DELIVERED: Final = "delivered"
 NOT_DELIVERED: Final = "not_delivered"
 """The steps that tell what became of a sink; their detail begins with its name."""
+OWNED: Final = "owned"
+"""The step that somebody writes its routes by itself, as a controller or Git does; the detail says who."""
 FALLBACK: Final = "telemetry_fallback"
 DIRECT: Final = "telemetry_direct"
 """The steps that tell from where it is read from then on."""
@@ -200,9 +202,19 @@ class Session:
             timed=self.timed,
         )
 
+    @property
+    def owner(self) -> str:
+        """Who writes its routes by itself, for a person; empty where nobody is known to."""
+        return owner_of(self.marks)
+
     def marked(self, step: str, *, at: float, detail: str = "") -> "Session":
         """This session with a step, and its time in seconds since 1970, in its account."""
         return replace(self, marks=(*self.marks, TimedStep(step=step, at=at, detail=detail)))
+
+
+def owner_of(marks: Iterable[TimedStep]) -> str:
+    """Who writes a release's routes by itself, by its steps; empty where nobody is known to."""
+    return next((mark.detail for mark in marks if mark.step == OWNED), "")
 
 
 def signal_name(signal: Signal) -> str:

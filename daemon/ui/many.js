@@ -2,10 +2,13 @@
 
 import { amount, armName, clock, dated, el, percent, setClass, setText, span } from "./common.js";
 import { follow, now, showFreezes } from "./live.js";
-import { STATES, isOpen, stateOf, way } from "./states.js";
+import { OUTCOMES, STATES, isOpen, stateOf, way } from "./states.js";
 
 const PAGE = 1000;
 const MOST_ENDED = 200;
+const AGE = 4;
+const SPOKEN = 1.5;
+/** From this evidence on, the quantity that speaks most against the canary is named. */
 const releases = new Map();
 const marked = new Set();
 const filters = document.getElementById("filters");
@@ -55,7 +58,7 @@ function paint() {
   open.sort((a, b) => STATES[a.state].order - STATES[b.state].order || nearness(b) - nearness(a) || byAge(a, b));
   ended.sort((a, b) => (b.view.verdict?.decided_at ?? 0) - (a.view.verdict?.decided_at ?? 0) || byAge(a, b));
   const page = Math.min(pageOf(), Math.max(1, Math.ceil(open.length / PAGE)));
-  const shown = wanted.state ? [] : ended.slice(0, MOST_ENDED);
+  const shown = ended.slice(0, MOST_ENDED);
   place(tables.open, open.slice((page - 1) * PAGE, page * PAGE), fillOpen);
   place(tables.ended, shown, fillEnded);
   marked.clear();
@@ -68,7 +71,7 @@ const byAge = (a, b) => b.view.submitted_at - a.view.submitted_at || (a.view.id 
 const pageOf = () => Math.max(1, Number(new URLSearchParams(location.search).get("page")) || 1);
 
 function matches({ view, state }, { namespace, service, state: only }) {
-  const alike = only === "" || state === only || STATES[state].order === STATES[only].order;
+  const alike = only === "" || state === only || (STATES[state].order === STATES[only].order && !OUTCOMES.has(only));
   const of = view.release;
   return alike && (namespace === "" || of.namespace === namespace) && (service === "" || of.service.includes(service));
 }
@@ -91,45 +94,47 @@ function place(table, wanted, fill) {
 }
 
 function newRow(view) {
-  const cells = ["state", "service", "versions", "age", "share", "evidence", "says"].map((name) => el("td", { class: name }));
+  const cells = ["state", "service", "versions", "owner", "age", "share", "evidence", "gaps", "says"].map((name) => el("td", { class: name }));
   const row = el("tr", {}, ...cells);
   const address = new URL(`release/${encodeURIComponent(view.id)}`, new URL("../", import.meta.url));
   cells[1].append(el("a", { href: address.href }, view.release.service), el("span", { class: "soft" }, ` ${view.release.namespace}`));
-  cells[5].append(el("span", { class: "meter", "aria-hidden": "true" }, el("i")), el("span"));
-  cells[6].append(el("span", { class: "what" }), el("span", { class: "gaps" }));
+  cells[8].append(el("span", { class: "what" }));
+  cells[6].append(el("span", { class: "meter", "aria-hidden": "true" }, el("i")), el("span"));
   return row;
 }
 
 function fillOpen(one) {
   const { view, tick, row } = one;
-  const [, , , age, share] = row.cells;
-  fill(one);
+  const { age, share, says } = fill(one);
   setText(age, aged(view));
   const weight = tick?.weight ?? view.release.weight;
   setText(share, `${weight === null || weight === undefined ? "–" : `${amount(weight)} %`}, ${percent(tick?.share)}`);
-  const worst = tick?.words && view.evidence > 1.5 && view.stage === "watching" ? `${tick.words}: ` : "";
+  const worst = tick?.words && view.evidence > SPOKEN && ["watching", "reverting"].includes(view.stage) ? `${tick.words}: ` : "";
   const why = view.verdict?.reason ?? view.hindrances[0] ?? view.waiting_for;
-  setText(row.cells[6].firstChild, `${worst}${why}`);
-  setText(row.cells[6].lastChild, view.gaps > 0 ? `${amount(view.gaps)} of ${amount(view.ticks)} ticks without data` : "");
+  setText(says.firstChild, `${worst}${why}`);
 }
 
 function fillEnded(one) {
-  const { view, row } = one;
-  fill(one);
-  setText(row.cells[3], view.verdict ? whenOf(view.verdict.decided_at) : "–");
-  setText(row.cells[4], view.verdict?.action ?? "–");
-  setText(row.cells[6].firstChild, view.verdict?.reason ?? "");
-  setText(row.cells[6].lastChild, "");
+  const { view } = one;
+  const { age, share, says } = fill(one);
+  setText(age, view.verdict ? whenOf(view.verdict.decided_at) : "–");
+  setText(share, view.verdict?.action ?? "–");
+  setText(says.firstChild, view.verdict?.reason ?? "");
 }
 
+/** What both tables tell of a release. Gives the row's cells, by name. */
 function fill({ view, state, row }) {
   const { sign, words } = STATES[state];
+  const cells = Object.fromEntries([...row.cells].map((cell) => [cell.className, cell]));
   setClass(row, state);
-  setText(row.cells[0], `${sign} ${words}`);
-  setText(row.cells[2], `${armName(view.release.canary)} ← ${armName(view.release.baseline)}`);
-  const [meter, text] = row.cells[5].children;
+  setText(cells.state, `${sign} ${words}`);
+  setText(cells.versions, `${armName(view.release.canary)} ← ${armName(view.release.baseline)}`);
+  setText(cells.owner, view.owner);
+  setText(cells.gaps, view.gaps > 0 ? `${amount(view.gaps)} of ${amount(view.ticks)}` : "");
+  const [meter, text] = cells.evidence.children;
   meter.firstChild.style.width = `${(100 * Math.min(1, way(view.evidence, view.boundary))).toFixed(0)}%`;
   setText(text, view.boundary === null ? "" : `${amount(view.evidence)} of ${amount(view.boundary)}`);
+  return cells;
 }
 
 function aged(view) {
@@ -193,6 +198,6 @@ follow("v1/events", {
 setInterval(() => {
   if (document.hidden) return;
   for (const row of releases.values()) {
-    if (row.row?.parentNode === tables.open) setText(row.row.cells[3], aged(row.view));
+    if (row.row?.parentNode === tables.open) setText(row.row.cells[AGE], aged(row.view));
   }
 }, 1000);

@@ -18,6 +18,8 @@ export const STATES = {
   inconclusive: { order: 5, sign: "?", words: "inconclusive" },
 };
 
+export const OUTCOMES = new Set(["promote", "rollback", "inconclusive"]);
+
 /** How far evidence is on its way to the boundary, 0 to 1 and beyond, on a logarithmic scale. */
 export function way(evidence, boundary) {
   if (!(boundary > 1) || !(evidence > 1)) return 0;

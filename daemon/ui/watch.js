@@ -42,7 +42,7 @@ function judged(finding, convicting, size) {
 }
 
 function underway({ leg, words, unit, effect, log_evidence: evidence, log_beyond: beyond }) {
-  const head = el("p", {}, el("b", {}, spoken(leg)), ` ${words}`);
+  const head = el("p", {}, el("b", {}, words || spoken(leg)));
   const seen = effect === null ? "nothing to say yet" : `${labelOf(unit)(effect)}${unit === "points" ? " more" : " of the baseline's"}`;
   const sure = `evidence ${amount(10 ** evidence)}, ${amount(10 ** beyond)} to 1 that it is more than tolerated`;
   return el("div", { class: "leg" }, head, el("p", {}, `${seen}; ${sure}`));
@@ -138,7 +138,10 @@ function distributions({ baseline, canary, bounds_ms: bounds }, width) {
 }
 
 function traffic(frame, { t, baseline, canary, weight }) {
-  const shares = canary.per_second.map((rate, row) => (rate + baseline.per_second[row] > 0 ? (100 * rate) / (rate + baseline.per_second[row]) : null));
+  const shares = canary.per_second.map((rate, row) => {
+    const other = baseline.per_second[row];
+    return rate === null || other === null || rate + other === 0 ? null : (100 * rate) / (rate + other);
+  });
   const rates = [{ name: "baseline", kind: "baseline", values: baseline.per_second }, { name: "canary", kind: "canary", values: canary.per_second }];
   const part = [{ name: "weight", kind: "weight", values: weight }, { name: "share", kind: "canary", values: shares }];
   return [
@@ -177,7 +180,7 @@ export function drawPods(place, course) {
     const cells = [arm, pod, amount(requests), failed, mean === null ? "–" : `${amount(mean)} ms`];
     return el("tr", {}, ...cells.map((text) => el("td", {}, text)));
   });
-  const heads = ["Arm", "Pod", "Requests", "Failed", "Mean latency"].map((text) => el("th", { scope: "col" }, text));
+  const heads = ["Arm", "Pod", "Requests", "Failed", "Mean"].map((text) => el("th", { scope: "col" }, text));
   if (rows.length > 0) said.push(el("table", { class: "pods" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows)));
   if (more > 0) said.push(el("p", { class: "soft" }, `and at least ${amount(more)} more`));
   place.replaceChildren(...said);

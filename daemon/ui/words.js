@@ -75,6 +75,7 @@ export function facts({ view }) {
     Decided: view.verdict ? `${dated(view.verdict.decided_at)}, by ${view.verdict.by}` : null,
     "For the pipeline": view.verdict?.meaning ?? null,
     Beside: view.signals.map(({ words }) => words).join("; ") || view.verdict?.signals.map(({ words }) => words).join("; ") || null,
+    Owner: view.owner || null,
     Read: view.fallback || null,
     Artifact: view.release.artifact,
     Release: view.id,
@@ -86,8 +87,9 @@ export function facts({ view }) {
 export function endings({ view }) {
   const left = view.window_seconds === null ? [] : [`its window, in ${span(view.window_seconds - view.seconds)}: then it is inconclusive, unless it is promoted`];
   const evidence = `evidence of ${amount(view.boundary)} that the canary is worse at all, and enough that it is worse than tolerated: a rollback`;
-  const said = [view.waiting_for, ...view.hindrances, evidence, ...left, "a newer release of the service, or a person's word", ...view.unresolved];
-  return said.filter((one) => one !== "");
+  const promotion = view.waiting_for === "" ? [] : [`a promotion; so far: ${view.waiting_for}`];
+  const hindered = view.hindrances.map((one) => `for now neither, as long as this stands: ${one}`);
+  return [evidence, ...promotion, ...hindered, ...left, "a newer release of the service, or a person's word", ...view.unresolved];
 }
 
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

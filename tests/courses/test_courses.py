@@ -93,7 +93,7 @@ def test_a_long_watch_keeps_its_shape_and_every_request_in_bounded_memory(ticks:
     assert MOST_ROWS // 2 <= len(seen.t) <= MOST_ROWS
     assert (seen.t[-1], sum(seen.seconds), any(seen.gaps)) == (2.0 * ticks, 2.0 * ticks, True)
     assert seen.canary is not None
-    assert sum(a * b for a, b in zip(seen.canary.per_second, seen.seconds, strict=True)) == pytest.approx(10.0 * ticks)
+    assert sum((a or 0.0) * b for a, b in zip(seen.canary.per_second, seen.seconds, strict=True)) == pytest.approx(10.0 * ticks)
     assert seen.t == sorted(seen.t)
 
 
@@ -111,6 +111,7 @@ def test_a_share_and_its_interval_are_told_beside_what_is_allowed() -> None:
     seen = courses.course("web-1")
     assert seen.stretches == [2.0, 4.0]
     assert seen.canary is not None
+    assert seen.canary.per_second == [50.0, None], "no information is not zero requests"
     failed = seen.canary.failed_share
     assert failed.value == [0.09, None]
     assert (failed.low, failed.high) == ([pytest.approx(0.0481, abs=1e-4), None], [pytest.approx(0.1623, abs=1e-4), None])

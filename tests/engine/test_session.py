@@ -54,6 +54,15 @@ def test_the_verdict_is_told_on_who_owns_the_routes_and_then_on_the_routes(locat
     assert located.routes[0] == rollout
 
 
+def test_who_writes_the_routes_by_itself_is_a_step_of_its_own_and_is_shown(locating: Session) -> None:
+    owned = [msgspec.structs.replace(route(name), owner="Flux (Kustomization flux-system/apps)") for name in ("a", "b")]
+    located = lifecycle.located(locating, Placement(routes=(*owned, route("c")), canary_percent=10.0), now=101.0)
+    assert [mark.step for mark in located.marks] == ["submitted", "located", "owned", "watching"]
+    assert view(located).owner == "Flux (Kustomization flux-system/apps)"
+    nobody = lifecycle.located(locating, Placement(routes=(route("c"),), canary_percent=10.0), now=101.0)
+    assert view(nobody).owner == ""
+
+
 def test_the_watch_begins_when_the_routes_are_known(watching: Session) -> None:
     assert watching.stage is Stage.WATCHING
     assert watching.started_at == 101.0

@@ -104,6 +104,13 @@ class Page:
             seen = await self.ask("document.body.innerText")
             raise AssertionError(f"never true: {script}\n{self.troubles}\n{seen}") from error
 
+    async def press(self, key: str, *, shift: bool = False) -> None:
+        """A key, down and up."""
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": {"Tab": 9, "Enter": 13}[key], "modifiers": 8 if shift else 0}
+        text = {"text": "\r"} if key == "Enter" else {}
+        await self.send("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **about, **text)
+        await self.send("Input.dispatchKeyEvent", type="keyUp", **about)
+
     async def picture(self, file: Path, *, width: int = 1280, height: int = 800) -> None:
         """A picture of what a window of this size shows."""
         await self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
@@ -146,5 +153,5 @@ async def browser(folder: Path) -> AsyncIterator[Page]:
 async def keep_picture(page: Page, name: str) -> None:
     """A picture for the documents, to its end; only where ``VERDICTD_PICTURES`` names a folder for it."""
     if folder := os.environ.get("VERDICTD_PICTURES"):
-        height = await page.ask("document.documentElement.scrollHeight")
-        await page.picture(Path(folder) / f"{name}.png", height=height)
+        width, height = await page.ask("[window.innerWidth, document.documentElement.scrollHeight]")
+        await page.picture(Path(folder) / f"{name}.png", width=width, height=height)

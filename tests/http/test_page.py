@@ -2,56 +2,25 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from yarl import URL
 
 from analyzers.counts import Arm
 from analyzers.ruling import LegNow, Ruling
 from config.settings import Http
-from daemon.model import Action, ArmSpec, Freeze, Outcome, Reading, Release, ReleaseView, Stage, TimedStep, Watch
-from daemon.ports.service import ReleaseChange
-from tests.hand.api import NOW, Api, Engine, release, serving, verdict, view
-from tests.hand.browser import Page, browser, keep_picture
+from daemon.model import ArmSpec, Freeze, Outcome, Reading, ReleaseView, Stage, TimedStep, Watch
+from tests.hand.api import NOW, Api, release, serving, verdict, view
+from tests.hand.browser import Page, keep_picture
+from tests.http.pages import NAMES, SPILLS, address, busy, engine_of, failed, told
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>"\'&\u202e${7*7}'
-SPILLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-NAMES = "[...document.querySelectorAll('#open tbody tr td.service a')].map((one) => one.textContent).join()"
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def tab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
-    async with browser(tmp_path_factory.mktemp("browser")) as page:
-        yield page
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(tab: Page) -> Page:
-    """The tab without anything of the test before."""
-    await tab.open("about:blank")
-    tab.troubles.clear()
-    return tab
-
-
-def failed(release_id: str, service: str, *, action: Action = Action.FAILED) -> ReleaseView:
-    said = msgspec.structs.replace(verdict(release_id), action=action)
-    return msgspec.structs.replace(view(release_id, service=service, stage=Stage.GUARDING), verdict=said)
-
-
-def engine_of(*views: ReleaseView) -> Engine:
-    return Engine(releases={one.id: one for one in views}, ends={one.id: one.verdict for one in views if one.verdict})
-
-
-def address(api: Api, path: str) -> str:
-    return f"http://127.0.0.1:{api.server.address.port}{path}"
 
 
 @asynccontextmanager
@@ -76,12 +45,6 @@ async def prefixed(api: Api) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
-
-
-def told(api: Api, one: ReleaseView, number: int = 1000) -> None:
-    """The release is so from now on, and whoever follows hears of it."""
-    api.engine.releases[one.id] = one
-    api.engine.coming.put_nowait(ReleaseChange(number=number, release=one))
 
 
 async def test_what_is_urgent_stands_first_and_moves_when_it_changes(page: Page) -> None:
@@ -230,6 +193,56 @@ async def test_a_thousand_rows_are_painted_a_frame_at_a_time(page: Page) -> None
         assert page.troubles == []
 
 
+async def test_ten_thousand_are_read_a_page_at_a_time(page: Page) -> None:
+    views = [
+        msgspec.structs.replace(view(f"shop-{number:05}", service=f"s{number:05}"), submitted_at=float(number), evidence=1.0)
+        for number in range(10_000)
+    ]
+    async with serving(engine_of(*views)) as api:
+        await page.open(address(api, "/ui/?service=s&page=10"))
+        await page.until("document.getElementById('counts').textContent.startsWith('10\u202f000 now')")
+        rows = "[...document.querySelectorAll('#open tbody tr td.service a')].map((one) => one.textContent)"
+        await page.until(f"{rows}.at(-1) === 's00000' && {rows}[0] === 's00999' && {rows}.length === 1000")
+        assert await page.ask("[...document.querySelectorAll('#open-pages a')].map((one) => one.textContent).join()") == (
+            "1,2,3,4,5,6,7,8,9,10"
+        )
+        assert await page.ask("document.querySelector('#open-pages [aria-current]').textContent") == "10"
+        await page.ask("document.querySelector('#open-pages a').click()")
+        await page.until(f"{rows}[0] === 's09999' && {rows}.length === 1000")
+        assert await page.ask("location.search") == "?service=s&page=1"
+        assert page.troubles == []
+
+
+async def test_who_owns_the_routes_and_what_was_missing_have_columns(page: Page) -> None:
+    owned = msgspec.structs.replace(view("a-1", service="owned"), owner="Flagger (shop/owned)", gaps=3, ticks=40)
+    async with serving(engine_of(owned, view("b-1", service="free", stage=Stage.REVERTING))) as api:
+        await page.open(address(api, "/ui/"))
+        await page.until(f"{NAMES} === 'free,owned'")
+        heads = await page.ask("[...document.querySelectorAll('#open th')].map((one) => one.textContent).join()")
+        assert heads == "State,Service,Canary ← baseline,Owner,Age, left,Weight, share,Evidence,Gaps,What it says"
+        for name, told_of in (("owner", ["", "Flagger (shop/owned)"]), ("gaps", ["", "3 of 40"])):
+            assert await page.ask(f"[...document.querySelectorAll('#open td.{name}')].map((one) => one.textContent)") == told_of
+        await page.open(address(api, "/ui/release/a-1"))
+        await page.until("document.getElementById('facts').textContent.includes('Flagger (shop/owned)')")
+        assert page.troubles == []
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+async def test_a_filter_of_the_outcome_shows_the_verdicts_of_it_alone(page: Page, outcome: Outcome) -> None:
+    ended = [
+        msgspec.structs.replace(
+            view(f"{one.value}-1", service=one.value, stage=Stage.ENDED), verdict=verdict(f"{one.value}-1", one)
+        )
+        for one in Outcome
+    ]
+    async with serving(engine_of(view("shop-1"), *ended)) as api:
+        await page.open(address(api, f"/ui/?state={outcome.value}"))
+        await page.until("document.querySelectorAll('#ended tbody tr').length === 1")
+        assert await page.ask("document.querySelector('#ended td.service a').textContent") == outcome.value
+        assert await page.ask("document.querySelectorAll('#open tbody tr').length") == 0
+        assert page.troubles == []
+
+
 async def test_what_a_browser_may_do_with_it_is_said_with_each_file(page: Page) -> None:
     async with serving() as api:
         for path in ("/ui", "/ui/", "/ui/release/shop-1", "/ui/files/many.js"):
@@ -269,37 +282,3 @@ async def test_a_busy_hour_is_read_at_a_glance(page: Page) -> None:
         assert await page.ask(SPILLS) == 0
         await keep_picture(page, "page-many")
         assert page.troubles == []
-
-
-def busy(now: float) -> Iterator[ReleaseView]:
-    """Releases in every state."""
-    failing = "4.1 % of the canary's 612 requests failed since the start (95 % sure: at least 1.9 %), 0.1 % of the baseline's"
-    more = "more requests of the canary are needed: 312 of 500"
-
-    def one(service: str, *, age: float, evidence: float = 1.0, stage: Stage = Stage.WATCHING, **over: Any) -> ReleaseView:
-        old, new = ArmSpec(version="2.4.0"), ArmSpec(version="2.4.1")
-        about = Release(service=service, namespace=over.pop("namespace", "shop"), weight=10.0, baseline=old, canary=new)
-        made = ReleaseView(
-            id=f"{service}-5d41402abc4b2a76", release=about, stage=stage, submitted_at=now - age, evidence=evidence, boundary=100.0
-        )
-        ticks = {"ticks": int(age / 5.0), "seconds": age, "window_seconds": 1800.0, "waiting_for": more}
-        return msgspec.structs.replace(made, **{**ticks, **over})
-
-    def ended(service: str, outcome: Outcome, action: Action, reason: str, *, age: float, **over: Any) -> ReleaseView:
-        said = msgspec.structs.replace(verdict(service, outcome), reason=reason, action=action, decided_at=now - age)
-        about: dict[str, Any] = {"stage": Stage.ENDED, "verdict": said, "waiting_for": "", **over}
-        return one(service, age=age + 300.0, **about)
-
-    no_rights = f"{failing}; not taken back: the API server refuses to patch virtualservices in namespace payments"
-    yield ended(
-        "payments", Outcome.ROLLBACK, Action.FAILED, no_rights, age=70.0, stage=Stage.GUARDING, evidence=340.0, namespace="payments"
-    )
-    yield one("checkout", age=95.0, evidence=130.0, stage=Stage.REVERTING, waiting_for=f"the revert: {failing}")
-    yield one("search", age=240.0, evidence=38.0)
-    yield one("invoices", age=400.0, namespace="billing", gaps=14, hindrances=("no sample since 70 s: Prometheus does not answer",))
-    yield one("cart", age=610.0, evidence=2.3)
-    yield one("catalog", age=45.0)
-    yield one("profile", age=1300.0, evidence=1.4, gaps=3)
-    yield ended("web", Outcome.ROLLBACK, Action.REVERT, failing, age=1300.0, evidence=128.0)
-    yield ended("mail", Outcome.PROMOTE, Action.NONE, "within every tolerance, 95 % sure each", age=2400.0)
-    yield ended("reports", Outcome.INCONCLUSIVE, Action.NONE, "the window ended; too few requests: 41 of 500", age=5200.0)

@@ -1,6 +1,6 @@
-"""One arm alone: the canary against the baseline as it was, once that serves nothing any more, or was only handed in.
+"""One arm alone: the canary against the baseline as it was, once that serves nothing any more.
 
-After a blue-green switch, or a promotion, there is no baseline arm. The tick then gets one from memory: its failed, its denied and
+After a blue-green switch there is no baseline arm. The tick then gets one from memory: its failed, its denied and
 its unanswered share and its latency, as of so many more requests that their own chance does not count, and which no longer grow.
 All else is the same table. It is weaker, since the day's load is not told from harm: from then on only K of ``evidence: strict``
 convicts. Where the baseline never served a request, failures are held against the absolute limit alone.

@@ -139,6 +139,11 @@ def _latencies(terms: Terms, canary: Arm, baseline: Arm) -> tuple[Latency | None
     )
 
 
+def latency_of(terms: Terms, canary: Arm) -> Latency | None:
+    """The latency of a canary alone, of its pods that are judged; null where this tick has none."""
+    return _latencies(terms, canary, _SILENT)[0]
+
+
 def _packed(as_doubles: Callable[..., bytes], values: Iterable[float]) -> bytes | None:
     """Values as bytes; null when one is too large for a float (an integer in JSON may have any length)."""
     try:
@@ -157,8 +162,6 @@ def pack(terms: Sequence[Terms], samples: Sequence[Sample]) -> Tick:
     settling: list[float] = []
     for one, sample in zip(terms, samples, strict=True):
         canary, baseline = sample.canary, sample.baseline
-        if one.reference and baseline is None:
-            baseline = _SILENT
         if canary is None or baseline is None:
             parts += _NOTHING, no_times
             flags.append((False, False, False, False, False, False))

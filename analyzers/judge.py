@@ -11,16 +11,17 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from analyzers import alone, conviction, decide, evidence, intake, memory, promotion, signals
+from analyzers import alone, conviction, decide, evidence, intake, memory, promotion, report, signals
 from analyzers.arrays import Array, Mask
 from analyzers.counts import Sample
 from analyzers.guards import bursts, dispersion, pods, share
 from analyzers.guards.pods import Tallies, Tally
 from analyzers.intake import Tick
-from analyzers.layout import BOUNDS_MARK, LONELY, ONE_BUCKET, TICK, WIDTH, Rows, blank
+from analyzers.layout import ONE_BUCKET, TICK, WIDTH, Rows, blank
 from analyzers.legs import mean
 from analyzers.legs.table import TYPICAL
 from analyzers.look import Look
+from analyzers.onearm import judging as onearm
 from analyzers.ruling import Ruling
 from analyzers.terms import Limits, Terms, terms_of
 
@@ -35,7 +36,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     """Everything the judge remembers of one release: additive, of bounded size. Treat as opaque.
 
     Attributes:
-        row: the numbers (``analyzers.layout``).
+        row: the numbers (``analyzers.layout``; of a canary alone ``analyzers.onearm.judging``).
         pods: what the latencies of pods add up to, where telemetry tells pods apart.
     """
 
@@ -67,19 +68,15 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
 
 
 def start(terms: Terms) -> JudgeState:
-    """The state of a release that has seen nothing but the terms' reference. Bounds may come later."""
-    row = blank()
-    if terms.reference:
-        rows = Rows(row[None])
-        rows.history[:, 1, : len(terms.reference)] = terms.reference
-        rows.head[:, BOUNDS_MARK], rows.head[:, LONELY] = terms.bounds_mark, alone.REQUESTS
-    return JudgeState(row)
+    """The state of a release that has seen nothing. Bounds may come later."""
+    return JudgeState(blank() if terms.after is None else onearm.start())
 
 
 def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
     """Fold one tick of every release and rule on it.
 
     Releases may differ in policy, horizon and bounds; the three sequences run in parallel. The states given are not changed.
+    A canary alone after its promotion is judged by itself (``analyzers.onearm``).
     What stands beside a sample is heeded last (``analyzers.signals``).
     Overflow (certainty has no upper end; it is capped) and nothing by nothing (an unknown rate) are expected, not warned of.
     """
@@ -87,9 +84,13 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
     if beside:
         samples = [signals.counted(one) for one in samples]
     groups: dict[int, list[int]] = {}
-    for place, one in enumerate(terms):
-        groups.setdefault(len(one.bounds_ms), []).append(place)
     results: dict[int, tuple[JudgeState, Ruling]] = {}
+    for place, one in enumerate(terms):
+        if one.after is None:
+            groups.setdefault(len(one.bounds_ms), []).append(place)
+        else:
+            row, ruling = onearm.fold(one, one.after, states[place].row, samples[place])
+            results[place] = JudgeState(row), report.of_connections(ruling) if one.timed <= 0.0 else ruling
     for places in groups.values():
         for begin in range(0, len(places), CHUNK):
             part = places[begin : begin + CHUNK]

@@ -47,7 +47,7 @@ class Case:
 
     @property
     def remembered(self) -> bool:
-        """The baseline serves nothing any more, or was only handed in."""
+        """The baseline serves nothing any more."""
         return bool(self.rows.head[0, ALONE] > 0.0)
 
     def convicts(self, leg: int) -> bool:

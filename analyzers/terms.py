@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analyzers.arrays import MAX_BUCKETS, Array
+from analyzers.reference import Reference, checked
 from config.policy import Policy
 
 Number = TypeVar("Number", float, Array)
@@ -75,11 +76,11 @@ class Terms(Numbers[float]):
 
     Attributes:
         bounds_ms: finite upper bounds of the histogram, () while unknown.
-        reference: counts of a baseline histogram that was seen before and no longer grows; () for none.
+        after: what the baseline was, where the canary is watched alone after its promotion (``analyzers.onearm``).
     """
 
     bounds_ms: tuple[float, ...]
-    reference: tuple[float, ...] = ()
+    after: Reference | None = None
 
 
 _NUMBERS = Numbers.__slots__
@@ -130,16 +131,6 @@ def _checked_bounds(bounds_ms: Sequence[float]) -> tuple[float, ...]:
     return bounds
 
 
-def _checked_reference(counts: Sequence[float], bounds: tuple[float, ...]) -> tuple[float, ...]:
-    if not counts:
-        return ()
-    if len(counts) != len(bounds) + 1:
-        raise ValueError(f"the reference histogram has {len(counts)} counts, {len(bounds)} bounds need {len(bounds) + 1}")
-    if any(not 0.0 <= count < math.inf for count in counts) or math.fsum(counts) <= 0.0:
-        raise ValueError(f"the reference histogram's counts must be 0 or more, and not all 0, got {tuple(counts)}")
-    return tuple(float(count) for count in counts)
-
-
 def terms_of(
     policy: Policy,
     *,
@@ -147,7 +138,7 @@ def terms_of(
     window_seconds: float,
     weight: float | None = None,
     bounds_ms: Sequence[float] = (),
-    reference: Sequence[float] = (),
+    after: Reference | None = None,
     timed: bool = True,
 ) -> Terms:
     """The terms of one watch.
@@ -158,11 +149,11 @@ def terms_of(
         window_seconds: the deadline of this watch (the policy's window, or shorter).
         weight: the canary's configured share of the traffic in percent, where known.
         bounds_ms: finite upper bounds of the latency histogram; () while they are unknown.
-        reference: counts of a baseline histogram over the same bounds, for a watch without a baseline arm.
+        after: what the baseline was, for a watch of the canary alone after its promotion.
         timed: false for connections of which no latency can be known, which is a fact of the telemetry and not of what it brings.
 
     Raises:
-        ValueError: a number is impossible, or the histogram has too many or unordered bounds.
+        ValueError: a number is impossible, or the histogram has too many or unordered bounds; or the reference is none.
     """
     for name, seconds in (("tick_seconds", tick_seconds), ("window_seconds", window_seconds)):
         if not (math.isfinite(seconds) and seconds > 0):
@@ -175,7 +166,7 @@ def terms_of(
     bounds = _checked_bounds(bounds_ms)
     allowed = policy.tolerances
     horizon = max(1.0, float(round(window_seconds / tick_seconds)))
-    beyond = CERTAIN if reference else BEYOND[policy.evidence]
+    beyond = BEYOND[policy.evidence]
     return Terms(
         horizon=horizon,
         window_seconds=window_seconds,
@@ -202,5 +193,5 @@ def terms_of(
         bounds_ms=bounds,
         bounds_mark=math.fsum(place * math.log1p(bound) for place, bound in enumerate(bounds, 1)) + len(bounds),
         timed=float(timed),
-        reference=_checked_reference(reference, bounds),
+        after=None if after is None else checked(after),
     )

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pytest
 
 from analyzers.counts import Arm, Sample
-from analyzers.judge import terms_of
 from analyzers.ruling import Ruling
 from config.policy import Policy, Promotion
-from tests.analyzers.streams import ISTIO_MS, World, latency, sample, terms, watch
+from tests.analyzers.streams import World, latency, sample, terms, watch
 
 NEVER = Policy(promotion=Promotion(min_requests=10**9))
 
@@ -49,27 +47,6 @@ def test_a_promotion_after_the_switch_names_each_figures_period() -> None:
     assert " % since the start against 0." in ruling.reason
     assert " % while it served, and typical latency " in ruling.reason
     assert " times the baseline's while both served, both shown to be within tolerance on " in ruling.reason
-
-
-def test_a_baseline_that_was_handed_in_gives_a_factor_and_no_absurd_one() -> None:
-    arms = [one.baseline for one in World().ticks(9, 40)]
-    reference = np.sum([arm.latency.counts for arm in arms if arm and arm.latency], axis=0)
-    one = terms_of(NEVER, tick_seconds=1.0, window_seconds=30.0, bounds_ms=ISTIO_MS, reference=reference.tolist())
-
-    def alone(world: World) -> list[Sample]:
-        return [Sample(t=each.t, seconds=1.0, canary=each.canary, baseline=None) for each in world.ticks(1, 30)]
-
-    _, slow = watch(one, alone(World(factor=1.5)))
-    assert slow.leg == "typical"
-    assert slow.findings[2].effect == pytest.approx(1.5, abs=0.2)
-    assert slow.findings[2].standing == "convicts"
-    _, far = watch(one, alone(World(median_ms=3700.0, p99_ms=4300.0)))
-    assert "the slower one in 100 since the start" in _sentences(far)["typical"]
-    _, same = watch(one, alone(World()))
-    assert same.outcome == "inconclusive"
-    assert _sentences(same)["typical"] == "Latency was compared with a remembered baseline only."
-    assert _sentences(same)["slow_end"] == "The slow end of latency was compared with a remembered baseline only."
-    assert "no baseline to compare with; allowed 0.5 %" in _sentences(same)["errors"]
 
 
 def test_where_no_baseline_ever_served_the_evidence_is_not_said_to_have_come_in_one_tick() -> None:

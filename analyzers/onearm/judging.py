@@ -1,0 +1,195 @@
+"""One tick of a canary alone, and the ruling on it: at once where a share is surely above what is tolerated, else at the end.
+
+The memory lies in the same row of numbers as that of two arms (``analyzers.judge.JudgeState``), in a layout of its own: how many
+ticks there were and how many requests, then a bet for each limit. What is a limit's part of alpha is its weight: with what the
+limits themselves may be wrong by (``limits.SPENT``) they are all of it.
+
+Nobody waits for the end of this watch: a canary that is good is called so at its deadline, where what must be below its limit
+is shown to be by a confidence sequence. What cannot be shown at this traffic is named, and the ruling is inconclusive.
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from analyzers import intervals, words
+from analyzers.arrays import Array
+from analyzers.counts import Arm, Sample
+from analyzers.intake import latency_of
+from analyzers.layout import WIDTH
+from analyzers.legs.table import ERRORS, LEGS, NAMES, SLOW_END, TYPICAL, UNANSWERED
+from analyzers.onearm import betting, sentences
+from analyzers.onearm.betting import EVENTS, OF
+from analyzers.onearm.limits import MOST, WEIGHTS, Limit, limits
+from analyzers.reference import Reference
+from analyzers.ruling import Finding, LegNow, Outcome, Ruling
+from analyzers.terms import Terms
+
+LEVEL: Final = 0.95
+NOTEWORTHY: Final = 10.0
+"""Evidence against a limit that need not be shown, from which on nothing is called good."""
+_TICK, _REQUESTS, _UNTOLD, _BETS = range(4)
+"""Places in the row: ticks; the canary's requests, and those of which it is not told how they ended; the bets."""
+_LARGEST: Final = 1e15
+
+
+def start() -> Array:
+    """The row of a canary alone that has seen nothing."""
+    row = np.zeros(WIDTH)
+    _bets(row)[:] = betting.begun(MOST)
+    return row
+
+
+def fold(terms: Terms, then: Reference, row: Array, sample: Sample) -> tuple[Array, Ruling]:
+    """The row after a tick, and the ruling; the row given is not changed."""
+    row, tolerated = row.copy(), limits(terms, then)
+    row[_TICK] += 1.0
+    if sample.canary is not None and _is_possible(sample.canary):
+        row[_REQUESTS] += sample.canary.requests
+        row[_UNTOLD] += sample.canary.unclassified
+        events, of = np.array([_counted(terms, sample.canary, limit) for limit in tolerated]).T
+        betting.fold(
+            _bets(row)[: len(tolerated)],
+            events=events,
+            of=of,
+            limit=np.array([limit.share for limit in tolerated]),
+            cap=terms.cap,
+            later=1.0 / terms.horizon,
+            began=max(sample.t - sample.seconds, 0.0),
+        )
+    return row, _Case(terms, tolerated, row, sample.t).ruling()
+
+
+def _bets(row: Array) -> Array:
+    return row[_BETS : _BETS + MOST * betting.WIDTH].reshape(MOST, betting.WIDTH)
+
+
+def _is_possible(arm: Arm) -> bool:
+    """Whether the counts can be some."""
+    counts = (arm.requests, arm.errors, arm.unanswered, arm.unclassified)
+    return all(0 <= count <= _LARGEST for count in counts) and arm.errors + arm.unclassified <= arm.requests
+
+
+def _counted(terms: Terms, arm: Arm, limit: Limit) -> tuple[float, float]:
+    """The canary's requests of a tick that count against a limit, and of how many; of none where the tick does not tell."""
+    if limit.bound is not None:
+        latency = latency_of(terms, arm)
+        size = len(terms.bounds_ms) + 1
+        if latency is None or len(latency.counts) != size or not all(0 <= count <= _LARGEST for count in latency.counts):
+            return 0.0, 0.0
+        return float(sum(latency.counts[limit.bound + 1 :])), float(sum(latency.counts))
+    if limit.leg == UNANSWERED:
+        return float(arm.unanswered), float(arm.requests + arm.unanswered)
+    return float(arm.errors), float(arm.requests)
+
+
+class _Case:
+    """One release after a tick."""
+
+    def __init__(self, terms: Terms, tolerated: tuple[Limit, ...], row: Array, t: float) -> None:
+        self.terms = terms
+        self.t = t
+        self.ticks, self.requests, self.untold = int(row[_TICK]), float(row[_REQUESTS]), float(row[_UNTOLD])
+        bets = _bets(row)[: len(tolerated)]
+        self.bets = list(zip(tolerated, bets, strict=True))
+        self.e_values: list[float] = np.exp(betting.log_e(bets)).tolist()
+        weighted = [e_value * WEIGHTS[limit.leg] for e_value, (limit, _) in zip(self.e_values, self.bets, strict=True)]
+        self.evidence = max(weighted)
+        self.strongest = weighted.index(self.evidence)
+
+    def ruling(self) -> Ruling:
+        outcome, reason = self._decided()
+        is_final, leg = outcome != "continue", self.bets[self.strongest][0].leg
+        return Ruling(
+            outcome=outcome,
+            tick=self.ticks,
+            t=self.t,
+            evidence=self.evidence,
+            boundary=self.terms.boundary,
+            legs=self._legs(),
+            leg=NAMES[leg] if outcome == "rollback" else None,
+            reason=reason,
+            findings=tuple(self._findings(convicted=outcome == "rollback")) if is_final else (),
+            fixed_horizon={} if is_final else None,
+        )
+
+    def _decided(self) -> tuple[Outcome, str]:
+        if self.evidence >= self.terms.boundary:
+            return "rollback", self._harm()
+        if self.t < self.terms.window_seconds:
+            left = self.terms.window_seconds - self.t
+            return "continue", f"{words.count(self.requests)} requests since the promotion, {math.ceil(left)} s to go"
+        if missing := self._missing():
+            return "inconclusive", f"no decision after {self.t:.0f} s: not shown yet: {words.listed(missing)}"
+        shown = [sentences.brief(limit, bet, self.terms) for limit, bet in self.bets if self._is_shown(limit, bet)]
+        return "promote", f"of {words.count(self.requests)} requests in {self.t:.0f} s after the promotion {words.listed(shown)}"
+
+    def _harm(self) -> str:
+        limit, bet = self.bets[self.strongest]
+        said = sentences.told(limit, bet, self.terms, recent=betting.is_recent(bet))
+        return f"{said}; {words.alarm(self.evidence)}"
+
+    def _missing(self) -> list[str]:
+        """What must be shown and is not."""
+        if self.requests <= 0.0:
+            return ["any request to the canary after its promotion"]
+        missing = []
+        if self.requests < self.terms.min_requests:
+            missing.append(words.exposed(self.requests, self.terms.min_requests))
+        for (limit, bet), e_value in zip(self.bets, self.e_values, strict=True):
+            if not self._is_shown(limit, bet) and (self._is_asked(limit) or e_value >= NOTEWORTHY or self._is_event(limit, bet)):
+                missing.append(sentences.wanted(limit, self.terms))
+        if self.terms.timed > 0.0 and not any(limit.leg == TYPICAL for limit, _ in self.bets):
+            missing.append(
+                "a typical latency within its tolerance (the baseline's before the promotion does not tell what that is)"
+            )
+        return missing
+
+    def _is_asked(self, limit: Limit) -> bool:
+        return limit.leg in {ERRORS, TYPICAL} or (limit.leg == SLOW_END and self.terms.require_slow_end > 0.0)
+
+    def _is_event(self, limit: Limit, bet: Array) -> bool:
+        return limit.leg == UNANSWERED and bet[EVENTS] > 0.0
+
+    def _is_shown(self, limit: Limit, bet: Array) -> bool:
+        """By its upper end. What is not known promotes nobody: requests of which it is not told how they ended count as failed."""
+        events = bet[EVENTS] + (self.untold if limit.leg == ERRORS else 0.0)
+        return bool(bet[OF] > 0.0) and intervals.rate(events, bet[OF], alpha=1.0 / self.terms.safe_boundary)[1] <= limit.share
+
+    def _legs(self) -> dict[str, LegNow]:
+        found = {leg.name: LegNow(1.0, None) for leg in LEGS}
+        for (limit, bet), e_value in zip(self.bets, self.e_values, strict=True):
+            name, share = NAMES[limit.leg], float(bet[EVENTS] / bet[OF]) if bet[OF] > 0.0 else None
+            if e_value >= found[name].e_value or found[name].effect is None:
+                found[name] = LegNow(e_value, share, e_value)
+        return found
+
+    def _findings(self, *, convicted: bool) -> list[Finding]:
+        """One for each leg that has a limit: of two of them that which tells more."""
+        chosen: dict[int, int] = {}
+        for at, (limit, _) in enumerate(self.bets):
+            if limit.leg not in chosen or self.e_values[at] > self.e_values[chosen[limit.leg]]:
+                chosen[limit.leg] = at
+        return [self._finding(at, convicts=convicted and at == self.strongest) for at in chosen.values()]
+
+    def _finding(self, at: int, *, convicts: bool) -> Finding:
+        """Its effect is the share itself, with a confidence sequence for it."""
+        limit, bet = self.bets[at]
+        is_seen = bool(bet[OF] > 0.0)
+        low, high = map(float, intervals.rate(bet[EVENTS], bet[OF], alpha=1.0 - LEVEL))
+        standing = sentences.standing(low, high, limit=limit.share) if is_seen else "idle"
+        said = sentences.told(limit, bet, self.terms, recent=convicts and betting.is_recent(bet))
+        return Finding(
+            leg=NAMES[limit.leg],
+            effect=float(bet[EVENTS] / bet[OF]) if is_seen else None,
+            unit="probability",
+            low=low if is_seen else None,
+            high=high if is_seen else None,
+            level=LEVEL,
+            e_value=self.e_values[at],
+            tolerance=limit.share,
+            standing="convicts" if convicts else standing,
+            sentence=f"{said[0].upper()}{said[1:]}.",
+            beyond=self.e_values[at],
+        )

@@ -1,0 +1,209 @@
+"""A canary alone after its promotion: taken back where a share is surely above its limit, else called good at the end."""
+
+from dataclasses import replace as with_fields
+
+import numpy as np
+import pytest
+
+from analyzers.counts import Arm, Latency, Pod, Sample, Signal
+from analyzers.judge import JudgeState, Terms, fold, start
+from analyzers.reference import Reference
+from analyzers.ruling import Ruling
+from config.policy import LatencyTolerance, Policy, Tolerances
+from tests.analyzers.onearm.streams import NOTHING, after, alone, before, lone
+from tests.analyzers.streams import ISTIO_MS, World, terms, watch
+
+REFERENCE = before()
+
+
+def _judged(one: Terms, *samples: Sample) -> Ruling:
+    return watch(one, iter(samples))[1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_canary_like_the_baseline_before_is_good_at_the_end_and_not_sooner(seed: int) -> None:
+    _, ruling = watch(after(REFERENCE), alone(World(), seed=seed, ticks=300))
+    assert (ruling.outcome, ruling.tick) == ("promote", 300)
+    assert "requests in 300 s after the promotion" in ruling.reason
+    assert "(tolerated are 0.5 %)" in ruling.reason
+    assert {one.standing for one in ruling.findings} == {"inside"}
+    assert [one.leg for one in ruling.findings] == ["errors", "unanswered", "typical", "slow_end"]
+
+
+@pytest.mark.parametrize(
+    ("world", "leg", "most"),
+    [
+        (World(errors=(0.2, 0.001), onset=5), "errors", 10),
+        (World(errors=(0.05, 0.001), onset=5), "errors", 20),
+        (World(errors=(0.2, 0.001), onset=200), "errors", 210),
+        (World(factor=2.0), None, 40),
+        (World(factor=1.5), None, 90),
+        (World(median_ms=40.0, p99_ms=700.0), "slow_end", 30),
+    ],
+    ids=["20 % fail", "5 % fail", "20 % fail late", "twice as slow", "half as slow again", "a longer tail"],
+)
+def test_one_that_goes_bad_is_taken_back(world: World, leg: str | None, most: int) -> None:
+    _, ruling = watch(after(REFERENCE), alone(world, seed=1, ticks=300))
+    assert ruling.outcome == "rollback"
+    assert ruling.tick <= most
+    assert leg in {None, ruling.leg}
+    [convicting] = [one for one in ruling.findings if one.standing == "convicts"]
+    assert convicting.leg == ruling.leg
+    assert ruling.evidence >= ruling.boundary
+
+
+def test_the_reason_counts_from_when_it_began() -> None:
+    _, ruling = watch(after(REFERENCE), alone(World(errors=(0.2, 0.0), onset=200), seed=1, ticks=300))
+    assert "requests failed since second 200 after the promotion; " in ruling.reason
+    assert "tolerated are 0.5 %" in ruling.reason
+    assert "canaries that are no worse would look as bad" in ruling.reason
+
+
+def test_without_a_request_nothing_is_concluded() -> None:
+    ruling = _judged(after(REFERENCE, ticks=10), *(lone(float(t), Arm(requests=0)) for t in range(1, 11)))
+    assert ruling.outcome == "inconclusive"
+    assert "any request to the canary after its promotion" in ruling.reason
+    assert {one.standing for one in ruling.findings} == {"idle"}
+    assert {one.effect for one in ruling.findings} == {None}
+
+
+def test_without_telemetry_nothing_is_concluded() -> None:
+    ruling = _judged(after(REFERENCE, ticks=3), *(lone(float(t), None) for t in range(1, 4)))
+    assert (ruling.outcome, ruling.tick) == ("inconclusive", 3)
+
+
+def test_what_cannot_be_shown_at_this_traffic_is_named() -> None:
+    ruling = _judged(after(NOTHING, ticks=10), *(lone(float(t), Arm(requests=2)) for t in range(1, 11)))
+    assert ruling.outcome == "inconclusive"
+    for said in ("20 of 500 canary requests seen", "that at most 0.5 % failed", "a typical latency within its tolerance"):
+        assert said in ruling.reason
+
+
+def test_while_it_is_watched_it_says_how_long_to_go() -> None:
+    assert _judged(after(REFERENCE), lone(1.0, Arm(requests=50))).reason == "50 requests since the promotion, 299 s to go"
+
+
+def test_connections_have_no_latency_and_are_called_so() -> None:
+    one = after(NOTHING, ticks=10, bounds_ms=(), timed=False)
+    good = _judged(one, *(lone(float(t), Arm(requests=500)) for t in range(1, 11)))
+    assert good.outcome == "promote"
+    assert "of 5 000 connections in 10 s" in good.reason
+    bad = _judged(one, *(lone(float(t), Arm(requests=500, errors=100)) for t in range(1, 11)))
+    assert "connections failed since the promotion; tolerated are 0.5 %" in bad.reason
+
+
+def test_requests_of_which_it_is_not_told_how_they_ended_promote_nobody_and_convict_nobody() -> None:
+    stream = [lone(float(t), Arm(requests=500, unclassified=100)) for t in range(1, 11)]
+    ruling = _judged(after(NOTHING, ticks=10, bounds_ms=(), timed=False), *stream)
+    assert ruling.outcome == "inconclusive"
+
+
+def test_requests_that_nobody_answers_are_judged_by_their_own_limit() -> None:
+    one = after(NOTHING, ticks=60, bounds_ms=(), timed=False)
+    bad = _judged(one, *(lone(float(t), Arm(requests=400, unanswered=100)) for t in range(1, 61)))
+    assert (bad.outcome, bad.leg) == ("rollback", "unanswered")
+    assert "connections had no answer" in bad.reason
+    few = _judged(one, *(lone(float(t), Arm(requests=10, unanswered=int(t == 1))) for t in range(1, 61)))
+    assert few.outcome == "inconclusive"
+    assert "that at most 1 % had no answer" in few.reason
+
+
+def test_the_slow_end_must_be_shown_only_where_the_policy_says_so() -> None:
+    required = Policy(tolerances=Tolerances(latency=LatencyTolerance(require_slow_end=True)))
+    usual = np.rint(np.array(REFERENCE.latency) * 100.0 / sum(REFERENCE.latency)).astype(int)
+    latency = Latency(counts=tuple(usual.tolist()), sum_ms=1000.0)
+    stream = [lone(float(t), Arm(requests=100, latency=latency)) for t in range(1, 21)]
+    assert _judged(after(REFERENCE, ticks=20), *stream).outcome == "promote"
+    asked = _judged(after(REFERENCE, required, ticks=20), *stream)
+    assert asked.outcome == "inconclusive"
+    assert "took longer than 250 ms" in asked.reason
+
+
+def test_of_two_bounds_of_the_slow_end_that_is_told_which_tells_more() -> None:
+    bounds = (10.0, 25.0, 50.0, 100.0, 250.0)
+    reference = Reference(bounds_ms=bounds, latency=(1000.0, 3000.0, 4000.0, 1500.0, 440.0, 60.0))
+    for counts, bound in (((10, 30, 40, 15, 40, 0), "100 ms"), ((10, 30, 40, 18, 0, 10), "250 ms")):
+        latency = Latency(counts=counts, sum_ms=5000.0)
+        stream = [lone(float(t), Arm(requests=200, latency=latency)) for t in range(1, 61)]
+        ruling = _judged(after(reference, bounds_ms=bounds), *stream)
+        assert ruling.leg == "slow_end"
+        [told] = [one for one in ruling.findings if one.leg == "slow_end"]
+        assert f"took longer than {bound}" in told.sentence
+        assert ruling.legs["slow_end"].effect == told.effect
+
+
+def test_noteworthy_evidence_of_a_slow_end_keeps_it_from_being_called_good() -> None:
+    reference = Reference(bounds_ms=(10.0, 20.0), latency=(5000.0, 5000.0, 10.0))
+    slow = Latency(counts=(10, 10, 3), sum_ms=300.0)
+    stream = [lone(float(t), Arm(requests=1000, latency=slow if t > 8 else None)) for t in range(1, 12)]
+    one = after(reference, ticks=11, bounds_ms=(10.0, 20.0))
+    ruling = _judged(one, *stream)
+    assert ruling.outcome == "inconclusive"
+    assert "took longer than 20 ms" in ruling.reason
+
+
+@pytest.mark.parametrize(
+    "canary",
+    [
+        Arm(requests=10, errors=11),
+        Arm(requests=-1),
+        Arm(requests=10, errors=6, unclassified=5),
+        Arm(requests=10**400),
+        Arm(requests=10, latency=Latency(counts=(1, 2), sum_ms=1.0)),
+        Arm(requests=10, latency=Latency(counts=(-1,) * (len(ISTIO_MS) + 1), sum_ms=1.0)),
+    ],
+)
+def test_what_cannot_be_a_count_is_no_evidence(canary: Arm) -> None:
+    one = after(REFERENCE)
+    usual = fold([one], [start(one)], [lone(1.0, Arm(requests=10) if canary.latency else None)])[0][1]
+    assert fold([one], [start(one)], [lone(1.0, canary)])[0][1].evidence == usual.evidence
+
+
+def test_the_latency_of_young_pods_is_not_judged() -> None:
+    slow = Latency(counts=(0,) * len(ISTIO_MS) + (100,), sum_ms=1e9)
+    pods = {"young": Pod(requests=100, latency=slow, age_seconds=5.0)}
+    stream = [lone(float(t), Arm(requests=100, latency=slow, pods=pods)) for t in range(1, 31)]
+    assert _judged(after(REFERENCE), *stream).outcome == "continue"
+    old = {"old": Pod(requests=100, latency=slow, age_seconds=500.0)}
+    stream = [lone(float(t), Arm(requests=100, latency=slow, pods=old)) for t in range(1, 31)]
+    assert _judged(after(REFERENCE), *stream).outcome == "rollback"
+
+
+def test_signals_are_heeded() -> None:
+    words = Signal(kind="restarted", about="canary", effect="holds", words="a container was restarted")
+    stream = [with_fields(one, signals=(words,)) for one in alone(World(), seed=1, ticks=60)]
+    ruling = _judged(after(REFERENCE, ticks=60), *stream)
+    assert ruling.outcome == "inconclusive"
+    assert "a container was restarted" in ruling.reason
+
+
+def test_its_state_is_kept_and_restored_to_the_bit() -> None:
+    one = after(REFERENCE)
+    state = start(one)
+    for sample in alone(World(errors=(0.01, 0.001)), seed=5, ticks=20):
+        kept = JudgeState.restore(state.save())
+        assert np.array_equal(kept.row, state.row)
+        (state, ruling), (again, same) = fold([one, one], [state, kept], [sample, sample])
+        assert np.array_equal(again.row, state.row)
+        assert (same.evidence, same.reason) == (ruling.evidence, ruling.reason)
+
+
+def test_it_changes_nothing_of_the_releases_beside_it() -> None:
+    both, lonely = terms(), after(REFERENCE)
+    stream = list(World().ticks(1, 20))
+    alone_states, mixed = [start(both)], [start(lonely), start(both)]
+    for sample in stream:
+        [(state, one)] = fold([both], alone_states, [sample])
+        (first, _), (second, other) = fold([lonely, both], mixed, [lone(sample.t, sample.canary), sample])
+        alone_states, mixed = [state], [first, second]
+        assert np.array_equal(state.row, second.row)
+        assert one.evidence == other.evidence
+
+
+def test_the_evidence_of_each_leg_is_there_at_every_tick() -> None:
+    ruling = _judged(after(REFERENCE), *alone(World(), seed=1, ticks=5))
+    assert list(ruling.legs) == ["errors", "denied", "typical", "slow_end", "unanswered"]
+    assert ruling.legs["denied"].effect is None
+    assert ruling.legs["typical"].effect == pytest.approx(0.38, abs=0.05)
+    assert ruling.findings == ()
+    assert ruling.fixed_horizon is None

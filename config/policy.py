@@ -8,6 +8,7 @@ Words of earlier versions stand beside the fields that took their place (``RENAM
 told the new one (``config.walking``), and what was stored is read (``config.earlier``).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
@@ -17,6 +18,15 @@ from msgspec import Meta
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Positive = Annotated[float, Meta(gt=0.0)]
 Factor = Annotated[float, Meta(gt=1.0, le=100.0)]
+Duration = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?=\d)(\d{1,4}h)?(\d{1,5}m)?(\d{1,6}s)?$",
+        extra={"fix": "write hours, minutes and seconds with their units, as in 15m, 1h30m or 90s"},
+    ),
+]
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+SHORTEST_AFTER_SECONDS, LONGEST_AFTER_SECONDS = 30.0, 86_400.0
 
 
 class ErrorTolerance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -212,14 +222,32 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             "gates say yes at once, and no minimum is asked of its promotion. 0: none is.",
         ),
     ] = 7.0
+    after: Annotated[
+        Duration | None,
+        Meta(
+            description="How long a canary is watched on after its promotion (15m), alone: its failures against what is always "
+            "accepted, its latency against the baseline's last minutes. It is a release of its own, with its own verdict. "
+            "null: not at all."
+        ),
+    ] = None
     failures: Annotated[Failures, Meta(description="What counts as a failed request.")] = Failures()
     tolerances: Annotated[Tolerances, Meta(description="How much worse the canary may be.")] = Tolerances()
     promotion: Annotated[Promotion, Meta(description="What must be shown before a canary is called good.")] = Promotion()
+
+    @property
+    def after_seconds(self) -> float:
+        """How long a canary is watched on after its promotion; 0: not at all."""
+        return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([hms])", self.after or ""))
 
     def __post_init__(self) -> None:
         """Refuse values that contradict each other, a line for each. The loader turns them into errors with path and fix."""
         window = f"window_seconds ({self.window_seconds:g})"
         contradictions = []
+        if self.after is not None and not SHORTEST_AFTER_SECONDS <= self.after_seconds <= LONGEST_AFTER_SECONDS:
+            contradictions.append(
+                f"after ({self.after}) is no time to watch on after a promotion; "
+                f"write {SHORTEST_AFTER_SECONDS:g}s or more, and at most {LONGEST_AFTER_SECONDS / 3600.0:g}h, or leave it out"
+            )
         if self.promotion.min_seconds > self.window_seconds:
             contradictions.append(
                 f"promotion.min_seconds ({self.promotion.min_seconds:g}) is longer than {window}: "

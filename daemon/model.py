@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from analyzers.counts import Arm, Sample, Signal
+from analyzers.reference import Reference
 from analyzers.ruling import Finding
 from config import urls
 from config.policy import Failures, Policy, Tolerances
@@ -167,12 +168,27 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     gitlab: GitLabCommit | None = None
 
 
+class After(msgspec.Struct, frozen=True, kw_only=True):
+    """That a release is the watch after the promotion of another one.
+
+    Attributes:
+        of: the id of the release whose canary was promoted.
+        seconds: how long it is watched.
+        reference: what the baseline was while that one was watched.
+    """
+
+    of: str
+    seconds: Annotated[float, Meta(gt=0.0)]
+    reference: Reference
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The final outcome of a release; exactly one per release, never changed.
 
     ``meaning`` is what a pipeline should do: the outcome itself, or what the policy says of an inconclusive one
     (``hold``, ``promote``, ``rollback``). ``decided_at`` is in seconds since 1970; ``policy_hash`` identifies the policy.
-    ``signals`` are what stood beside the counts when it was decided.
+    ``signals`` are what stood beside the counts when it was decided. ``after`` is the release whose promotion this one watched on
+    after; null where it is none of those.
     """
 
     release_id: str
@@ -192,6 +208,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     by: Literal["judge", "deadline", "person", "superseded"] = "judge"
     signals: tuple[Signal, ...] = ()
+    after: str | None = None
 
 
 class TimedStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -252,8 +269,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     ``owner`` is who writes the canary's routes by itself, as a controller or Git does; empty where nobody is known to.
     ``cadence`` is how far apart and how late its samples are, ``hindrances`` what keeps it from being judged, a sentence each with
     its cause; both while it is watched. ``window_seconds`` is the longest watch, null of a release that only its record tells of.
-    ``steps`` are given where the release is asked for by itself. Of a release that 0.1 kept the record of, ``seconds``, requests
-    and ``gaps`` are not known, and 0.
+    ``after`` is the release after whose promotion it watches on. ``steps`` are given where the release is asked for by itself.
+    Of a release that 0.1 kept the record of, ``seconds``, requests and ``gaps`` are not known, and 0.
     """
 
     id: str
@@ -276,6 +293,7 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     cadence: Cadence | None = None
     hindrances: tuple[str, ...] = ()
     window_seconds: float | None = None
+    after: str | None = None
     steps: tuple[TimedStep, ...] = ()
     verdict: Verdict | None = None
 
@@ -338,7 +356,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """A release whose counters are wanted at a tick.
 
     ``failures``: what its policy counts as a failed request; ``tolerances``: what it tolerates. ``pods``: which pods its arms were
-    when they were last looked for; null: nobody has said, and what the release itself says of its arms must do.
+    when they were last looked for; null: nobody has said, and what the release itself says of its arms must do. ``alone``: only the
+    canary is counted, and it does not matter whether there is a baseline.
     """
 
     release_id: str
@@ -346,6 +365,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     failures: Failures = Failures()
     tolerances: Tolerances = Tolerances()
     pods: PodsByArm | None = None
+    alone: bool = False
 
 
 class ContainerEnd(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from config import files
 from config.policy import Policy
 from daemon import stored
 from daemon.errors import InvalidInput
-from daemon.model import Reading, Release
+from daemon.model import After, Reading, Release
 from daemon.releasecheck import decode_release
 
 FORMAT = "verdictd.recording/1"
@@ -36,7 +36,7 @@ _LARGEST_COUNT = 2**53
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first line. ``bounds_ms`` are the finite upper bounds of the latency buckets; counts carry one more, for +Inf.
-    ``timed`` is false where connections were counted, of which no latency is known.
+    ``timed`` is false where connections were counted, of which no latency is known. ``after`` is that of a watch after a promotion.
 
     ``tick_seconds`` may be absent in recordings made elsewhere: the first sample's ``seconds`` stand for it. ``translated`` is
     not in the file: a sentence for each word of an earlier version's policy that is read as another, and for each of a newer
@@ -49,6 +49,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     split: bool = False
     timed: bool = True
     tick_seconds: float | None = None
+    after: After | None = None
     format: str = FORMAT
     form: int = stored.FORM
     translated: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.engine import deciding, freezing, lifecycle, takenback
+from daemon.engine.afterwards import Afterwards, by_hand
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
 from daemon.engine.freezing import Freezes
@@ -57,6 +58,7 @@ class Completion:
         meter: Meter,
         freezes: Freezes,
         promotions: Promotions,
+        afterwards: Afterwards,
         forget: Callable[[Session], None],
     ) -> None:
         self._registry = registry
@@ -65,6 +67,7 @@ class Completion:
         self._clusters = clusters
         self._freezes = freezes
         self._promotions = promotions
+        self._afterwards = afterwards
         self._verdicts = verdicts
         self._outbox = outbox
         self._records = records
@@ -88,7 +91,7 @@ class Completion:
             told = freezing.words(freeze)
             log.warning("not reverted", extra={"reason": told})
             return self._put(deciding.reverted(self._current(session), Action.NONE, (), reason=told))
-        outcome = await self._reverting.run(
+        outcome = await self._reverting_of(session).run(
             self._clusters(session),
             session.release,
             located=session.located,
@@ -97,7 +100,16 @@ class Completion:
         )
         log.warning("reverted", extra={"action": outcome.action, "attempts": outcome.attempts, "reason": outcome.reason})
         reason = "; ".join(outcome.remarks) if outcome.action is Action.REVERT else outcome.reason
-        return self._put(deciding.reverted(self._current(session), outcome.action, outcome.steps, reason=reason))
+        action = outcome.action
+        if session.after is not None and action is Action.BLOCKED:
+            action, reason = Action.NONE, f"{reason}; {by_hand(session)}"
+        return self._put(deciding.reverted(self._current(session), action, outcome.steps, reason=reason))
+
+    def _reverting_of(self, session: Session) -> FanOut:
+        """After a promotion the baseline is mostly on its way out: traffic goes back to it only where it is seen to be ready."""
+        if session.after is None:
+            return self._reverting
+        return FanOut(reverting=replace(self._reverting.reverting, must_be_ready=True))
 
     def _frozen(self, session: Session) -> Freeze | None:
         """What forbids the revert; null also for a person's word, and for one that was begun before."""
@@ -115,6 +127,7 @@ class Completion:
             group.create_task(self._outbox.tell(session))
             if session.stage is Stage.PUBLISHING:
                 await self._publish(session)
+                await self._until_done("after", lambda: self._afterwards.begin(session.release_id))
         return lifecycle.ended(self._current(session), guard.result())
 
     async def _publish(self, session: Session) -> None:
@@ -153,7 +166,7 @@ class Completion:
         if session.verdict is None or not session.is_guarded:
             return _not_guarded(session, now=self._clock.now())
         failed = session.verdict.action is Action.FAILED
-        return await self._reverting.guard(
+        return await self._reverting_of(session).guard(
             self._clusters(session),
             session.release,
             located=session.located,

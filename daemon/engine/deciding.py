@@ -11,11 +11,12 @@ from typing import Literal, assert_never
 
 from analyzers.judge import JudgeState
 from analyzers.ruling import Ruling
-from config.policy import Policy
 from daemon.engine import strategies
 from daemon.engine.hindrances import causes
 from daemon.engine.session import EVIDENCE_LOST, FALLBACK, POLICY_TAKEN, SIGNAL, By, Decision, Session, signal_name
 from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
+
+Meaning = Literal["promote", "rollback", "hold"]
 
 
 def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -> Session:
@@ -144,7 +145,7 @@ def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:
         namespace=session.release.namespace,
         cluster=session.cluster,
         outcome=decision.outcome,
-        meaning=_meaning(decision, session.policy),
+        meaning=_meaning(decision, "hold" if session.after is not None else session.policy.on_inconclusive),
         action=action,
         reason=reason,
         leg=decision.leg,
@@ -156,11 +157,12 @@ def _with_verdict(session: Session, action: Action, *, reason: str) -> Session:
         findings=decision.findings,
         by=decision.by,
         signals=session.signals,
+        after=None if session.after is None else session.after.of,
     )
     return replace(session, stage=Stage.PUBLISHING, verdict=verdict, waiting_for="publishing the verdict")
 
 
-def _meaning(decision: Decision, policy: Policy) -> Literal["promote", "rollback", "hold"]:
+def _meaning(decision: Decision, on_inconclusive: Meaning) -> Meaning:
     """What a pipeline takes it for. Who cancels, or releases anew, ends the watch and says nothing of the canary: hold."""
     match decision.outcome:
         case Outcome.PROMOTE:
@@ -168,6 +170,6 @@ def _meaning(decision: Decision, policy: Policy) -> Literal["promote", "rollback
         case Outcome.ROLLBACK:
             return "rollback"
         case Outcome.INCONCLUSIVE:
-            return "hold" if decision.by in {"person", "superseded"} else policy.on_inconclusive
+            return "hold" if decision.by in {"person", "superseded"} else on_inconclusive
         case _:
             assert_never(decision.outcome)

@@ -181,6 +181,7 @@ class Engine:
             gaps=record.gaps or 0,
             evidence=record.verdict.evidence,
             boundary=record.verdict.boundary,
+            after=record.verdict.after,
             verdict=record.verdict,
         )
 

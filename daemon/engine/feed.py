@@ -122,6 +122,7 @@ def view(session: Session) -> ReleaseView:
         ticks=session.ticks,
         seconds=session.t,
         window_seconds=session.window_seconds,
+        after=None if session.after is None else session.after.of,
         evidence=session.evidence,
         boundary=session.boundary,
         waiting_for=session.waiting_for,

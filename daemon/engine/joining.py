@@ -56,7 +56,8 @@ def candidate(newcomer: Newcomer, sessions: Iterable[Session], *, now: float) ->
         now: in seconds since 1970.
     """
     # Of one moment the later one in is the newer.
-    in_order = sorted(enumerate(sessions), key=lambda one: (one[1].age, one[0]), reverse=True)
+    announced = (session for session in sessions if session.after is None)  # nobody announces a watch after a promotion
+    in_order = sorted(enumerate(announced), key=lambda one: (one[1].age, one[0]), reverse=True)
     newest_first = [session for _, session in in_order]
     for session in newest_first:
         if session.attempts.get(newcomer.sender) == newcomer.release_id:

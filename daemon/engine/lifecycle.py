@@ -10,6 +10,8 @@ from dataclasses import replace
 import msgspec
 
 from analyzers.judge import start
+from analyzers.onearm.limits import seen_in
+from analyzers.reference import Reference
 from config.identity import policy_hash as hash_of
 from config.policy import Policy
 from daemon import recordings
@@ -30,7 +32,7 @@ from daemon.engine.session import (
     Session,
     signal_name,
 )
-from daemon.model import Action, Reading, Release, Sample, Stage, TimedStep, Verdict
+from daemon.model import Action, After, Reading, Release, Sample, Stage, TimedStep, Verdict
 from daemon.placement import ObjectName, Placement
 
 _MOST_OBJECTS = 50
@@ -119,6 +121,37 @@ def added(session: Session, *, as_new: Session, sender: str, now: float) -> Sess
     return anew.marked(POLICY_TAKEN, at=now, detail=f"policy {as_new.release.policy} of {sender}")
 
 
+def watched_on(session: Session, *, release_id: str, now: float) -> Session:
+    """The watch after the promotion of a release that has its verdict: a release of its own, which begins at once.
+
+    It is as old as that one, so that whatever is newer than that one is newer than this.
+    """
+    reference = Reference() if session.judge is None else seen_in(session.judge.row, session.bounds_ms)
+    watch = Session(
+        release_id=release_id,
+        release=session.release,
+        policy=session.policy,
+        policy_hash=session.policy_hash,
+        cluster=session.cluster,
+        stage=Stage.WATCHING,
+        submitted_at=now,
+        announced_at=session.age[0],
+        started_at=now,
+        tick_seconds=session.tick_seconds,
+        split=session.split,
+        timed=session.timed,
+        bounds_ms=session.bounds_ms,
+        boundary=session.boundary,
+        waiting_for="the first samples",
+        located=session.located,
+        routes=session.routes,
+        workload=session.workload,
+        after=After(of=session.release_id, seconds=session.policy.after_seconds, reference=reference),
+        marks=(TimedStep(step=SUBMITTED, at=now, detail=f"after {session.release_id}"),),
+    )
+    return replace(watch, judge=start(watch.terms)).marked("watching", at=now)
+
+
 def located(session: Session, placement: Placement, *, now: float) -> Session:
     """The canary's routes are known: the watch begins."""
     started = replace(
@@ -156,12 +189,14 @@ def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session,
     """Put a reading on the session's own time line. The sample is what is judged, recorded and digested, in this form only."""
     assert session.started_at is not None  # a session that is not watching is never sampled
     t = round(max(now - session.started_at, session.t), 3)
+    if session.after is not None:
+        reading = _of_canary(reading)
     sample, bounds = recordings.sample_of(reading, t=t, bounds_ms=session.bounds_ms)
     after = replace(
         session,
         t=t,
         ticks=session.ticks + 1,
-        gaps=session.gaps + (sample.baseline is None or sample.canary is None),
+        gaps=session.gaps + (sample.canary is None or (sample.baseline is None and session.after is None)),
         last_gap=sample.gap or "",
         cadence=reading.cadence or (session.cadence if reading.gap else None),
         bounds_ms=bounds,
@@ -170,6 +205,12 @@ def sampled(session: Session, reading: Reading, *, now: float) -> tuple[Session,
         digest=recordings.chained(session.digest, recordings.line(sample)),
     )
     return _beside(_read_from(after, reading, now=now), sample, now=now), sample
+
+
+def _of_canary(reading: Reading) -> Reading:
+    """What a reading says of the canary alone: whatever becomes of the baseline is no sign of anything after a promotion."""
+    signals = tuple(one for one in reading.signals if one.about != "baseline")
+    return msgspec.structs.replace(reading, baseline=None, signals=signals)
 
 
 def _read_from(session: Session, reading: Reading, *, now: float) -> Session:

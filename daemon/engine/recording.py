@@ -27,6 +27,7 @@ def header_of(session: Session) -> Header:
         split=session.split,
         timed=session.timed,
         tick_seconds=session.tick_seconds,
+        after=session.after,
     )
 
 

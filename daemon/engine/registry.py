@@ -78,13 +78,11 @@ class Registry:
         """Sessions of these meshes whose counters are wanted."""
         return [s for s in self._running.values() if s.release.mesh in meshes and _counters_wanted(s)]
 
-    def rivals(self, release: Release, *, release_id: str) -> list[Session]:
-        """Running sessions of the same service."""
-        return [
-            s
-            for s in self._running.values()
-            if s.release_id != release_id and (s.release.namespace, s.release.service) == (release.namespace, release.service)
-        ]
+    def rivals(self, session: Session) -> list[Session]:
+        """Running sessions of the same service, but for the watch after its promotion, or the one whose promotion it watches on."""
+        of = (session.release.namespace, session.release.service)
+        others = (s for s in self._running.values() if s.release_id != session.release_id)
+        return [s for s in others if (s.release.namespace, s.release.service) == of and not _is_one_canary(s, session)]
 
     def of_service(self, release: Release) -> list[Session]:
         """Sessions of the same service, running or ended and still in memory."""
@@ -114,6 +112,13 @@ class Registry:
             waiting = self._waiters.get(release_id, [])
             if waiter in waiting:
                 waiting.remove(waiter)
+
+
+def _is_one_canary(one: Session, other: Session) -> bool:
+    """Whether one watches on after the other's promotion."""
+    return (one.after is not None and one.after.of == other.release_id) or (
+        other.after is not None and other.after.of == one.release_id
+    )
 
 
 def _counters_wanted(session: Session) -> bool:

@@ -21,7 +21,7 @@ from daemon.engine.patching import BACKOFF_CAP_SECONDS, Patched, Tries, asked_fo
 from daemon.errors import Blocked, Forbidden, VerdictdError
 from daemon.model import Action, Release, TimedStep
 from daemon.placement import Applier, PatchReceipt
-from daemon.ports.routing import GitTools, Owner, TrafficRouter
+from daemon.ports.routing import GitTools, Owner, TrafficRouter, says_ready
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ class Reverting:
     """The procedure with what it needs: time, the limits, and numbers in [0, 1) for the jitter.
 
     ``baseline_seconds`` and ``owner_seconds`` are how long is waited for the answers that are wanted before a patch;
-    ``owner_told_seconds`` how long one attempt may take to tell an owner on whom the patch depends.
+    ``owner_told_seconds`` how long one attempt may take to tell an owner on whom the patch depends. ``must_be_ready``: traffic goes
+    back only to a baseline that is known to have somebody who is ready; what is not known holds the patch up too.
     """
 
     clock: Clock
@@ -74,6 +75,7 @@ class Reverting:
     baseline_seconds: float = 1.0
     owner_seconds: float = 1.0
     owner_told_seconds: float = 5.0
+    must_be_ready: bool = False
 
     async def run(
         self,
@@ -166,6 +168,13 @@ class Reverting:
         )
 
     async def ask_baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
+        """Who would serve; see ``_baseline``. Raises ``Blocked`` also where somebody must be seen to be ready, and is not."""
+        said = await self._baseline(router, release, located=located)
+        if self.must_be_ready and not says_ready(said):
+            raise Blocked(f"it is not known that the baseline has anybody ready ({said})")
+        return said
+
+    async def _baseline(self, router: TrafficRouter, release: Release, *, located: str) -> str:
         """Who would serve, as far as it is known in time. Raises ``Blocked``, and nothing else, when that is surely nobody.
 
         A defect in looking is one more reason for not knowing: it must not stand before the patch, try after try.

@@ -16,9 +16,10 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from analyzers.judge import JudgeState, Terms, terms_of
+from analyzers.reference import Reference
 from analyzers.ruling import Finding
 from config.policy import Policy
-from daemon.model import Action, Cadence, Outcome, Release, Signal, Stage, TimedStep, Verdict
+from daemon.model import Action, After, Cadence, Outcome, Release, Signal, Stage, TimedStep, Verdict
 from daemon.placement import ObjectName, Undo
 
 SUBMITTED: Final = "submitted"
@@ -31,6 +32,9 @@ POLICY_TAKEN: Final = "policy_taken"
 """The steps from which on its evidence counts: an older one could not be read, or one that joined has said the policy."""
 RETURN: Final = "return"
 """The step that it goes back to a version that was promoted before; the detail says to which."""
+WATCHED_ON: Final = "watched_on"
+NOT_WATCHED_ON: Final = "not_watched_on"
+"""The steps that tell by which release the canary is watched on after its promotion, or why by none."""
 DELIVERED: Final = "delivered"
 NOT_DELIVERED: Final = "not_delivered"
 """The steps that tell what became of a sink; their detail begins with its name."""
@@ -94,6 +98,7 @@ class Session:
         workload: the name of the canary's workload, as its mesh and its pods say it; empty where they do not.
         undos: what it takes to put the traffic back where the revert took it from.
         intents: the same of what patches were about to change, of which it is not known whether they did.
+        after: where it is the watch after the promotion of another release: only the canary is counted.
         carried: what a newer version keeps of it and this one does not know; written back as it is.
     """
 
@@ -138,6 +143,7 @@ class Session:
     workload: str = ""
     undos: tuple[Undo, ...] = ()
     intents: tuple[Undo, ...] = ()
+    after: After | None = None
     carried: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -148,6 +154,8 @@ class Session:
     @property
     def window_seconds(self) -> float:
         """The longest watch: the policy's window, or the release's own deadline when that is shorter."""
+        if self.after is not None:
+            return self.after.seconds
         deadline = self.release.deadline
         return self.policy.window_seconds if deadline is None else min(deadline, self.policy.window_seconds)
 
@@ -200,6 +208,7 @@ class Session:
             weight=self.release.weight,
             bounds_ms=self.bounds_ms,
             timed=self.timed,
+            after=None if self.after is None else self.after.reference,
         )
 
     @property
@@ -231,8 +240,15 @@ def _terms(
     weight: float | None,
     bounds_ms: tuple[float, ...],
     timed: bool,
+    after: Reference | None,
 ) -> Terms:
     """Terms are the same at every tick of every release under one policy: made once."""
     return terms_of(
-        policy, tick_seconds=tick_seconds, window_seconds=window_seconds, weight=weight, bounds_ms=bounds_ms, timed=timed
+        policy,
+        tick_seconds=tick_seconds,
+        window_seconds=window_seconds,
+        weight=weight,
+        bounds_ms=bounds_ms,
+        timed=timed,
+        after=after,
     )

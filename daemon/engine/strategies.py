@@ -83,7 +83,7 @@ def has_weight(strategy: Strategy) -> bool:
 
 def compared(session: Session, outcome: Outcome) -> str:
     """What a verdict must say of the comparison, beginning with ``; ``; empty where it is a plain one, or there was none."""
-    if session.started_at is None:
+    if session.started_at is None or session.after is not None:
         return ""
     if session.canary_requests == 0:
         said = _NOTHING_CAME[session.release.strategy]

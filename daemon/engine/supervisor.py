@@ -13,6 +13,7 @@ from typing import assert_never
 
 from daemon.aio.backoff import pauses
 from daemon.engine import deciding, fanout, lifecycle, strategies
+from daemon.engine.afterwards import Afterwards
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.completion import Completion
 from daemon.engine.containedrouter import ContainedRouter
@@ -76,6 +77,15 @@ class Supervisor:
             meter=ports.meter,
             freezes=freezes,
             promotions=promotions,
+            afterwards=Afterwards(
+                registry=registry,
+                checkpoints=checkpoints,
+                records=ports.records,
+                clock=ports.clock,
+                meter=ports.meter,
+                limits=ports.limits,
+                supersede_rivals=self.supersede_rivals,
+            ),
             forget=self._forget,
         )
 
@@ -106,7 +116,7 @@ class Supervisor:
 
         Returns false where there is a newer one already: then it is this one that is superseded.
         """
-        rivals = self._registry.rivals(session.release, release_id=session.release_id)
+        rivals = self._registry.rivals(session)
         newest = max([session, *rivals], key=lambda one: one.age)
         self._supersede(rivals if newest is session else [session], newest)
         return newest is session

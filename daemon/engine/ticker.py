@@ -185,6 +185,7 @@ class Ticker:
             failures=policy.failures,
             tolerances=policy.tolerances,
             pods=pods,
+            alone=session.after is not None,
         )
 
     def _weighed(self, session: Session, reading: Reading) -> Reading:

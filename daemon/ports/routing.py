@@ -13,6 +13,8 @@ import msgspec
 from daemon.model import Release
 from daemon.placement import Applier, ObjectName, PatchedObject, PatchReceipt, Placement, PlannedObject, Undo
 
+_SOMEBODY_READY = re.compile(r"\b[1-9]\d* (ready|healthy)\b")
+
 
 class TrafficRouter(Protocol):
     """A mesh's routes. The only thing that changes traffic.
@@ -32,6 +34,8 @@ class TrafficRouter(Protocol):
     async def check_baseline(self, release: Release, *, located: str = "") -> str:
         """Look who would serve if the traffic went back now; gives what is known of it, in a line.
 
+        Where it is known how many are ready the line says so, as in ``3 ready endpoints`` (``says_ready``).
+
         Raises:
             Blocked: it is sure that nobody would, only what serves the canary's traffic now, or what served it when it was located.
         """
@@ -48,6 +52,11 @@ class TrafficRouter(Protocol):
     async def canary_gets_traffic(self, release: Release, *, located: str = "") -> str | None:
         """Look at the routes as they are in force now: null when none sends to the canary, else which one does."""
         ...
+
+
+def says_ready(line: str) -> bool:
+    """Whether what ``TrafficRouter.check_baseline`` gave says that somebody is ready."""
+    return _SOMEBODY_READY.search(line) is not None
 
 
 @runtime_checkable

@@ -46,8 +46,11 @@ class KnownArms:
     note: str = ""
 
 
-def identify(view: View, release: Release, pods: PodsByArm | None, *, dialect: str) -> KnownArms | str:
-    """The labels by which the arms are known in this view, or why they cannot be told apart."""
+def identify(view: View, release: Release, pods: PodsByArm | None, *, dialect: str, alone: bool = False) -> KnownArms | str:
+    """The labels by which the arms are known in this view, or why they cannot be told apart.
+
+    Where the canary is counted ``alone`` the baseline may have no pod any more: then it has no series.
+    """
     if pods is None or _named_outright(view.arms, release):
         return _by_name(view.arms, release, dialect=dialect, note=_guess(view.arms, release))
     unknown = [arm.unknown for arm in (pods.baseline, pods.canary) if arm.pods is None]
@@ -55,6 +58,8 @@ def identify(view: View, release: Release, pods: PodsByArm | None, *, dialect: s
         return _by_name(
             view.arms, _with_labels(release, pods), dialect=dialect, note=f"which pods the arms are is not known: {unknown[0]}"
         )
+    if alone and not pods.baseline.pods and (canary := _of_one(view.arms, pods.canary)) is not None:
+        return canary
     return _by_pods(view.arms, pods, dialect=dialect)
 
 
@@ -143,6 +148,16 @@ def _separate(pods: PodsByArm) -> tuple[Sequence[ArmPod], Sequence[ArmPod]] | st
         names = ", ".join(sorted(name for _, name in both)[:_SHOWN])
         return f"baseline and canary are the same pods ({names}): there is nothing to compare"
     return tuple(baseline.values()), tuple(canary.values())
+
+
+def _of_one(arms: ArmLabels, canary: ArmPods) -> KnownArms | None:
+    """The canary by the first labels that its pods have; null where it has none either."""
+    for level in range(1, len(arms.pods) + 1):
+        labels = arms.pods[level - 1 : level] if arms.pods[level - 1].alone else arms.pods[:level]
+        if found := _selectors(arms, labels, canary.pods or ()):
+            nobody = KnownArm(series=(), asked=())
+            return KnownArms(baseline=nobody, canary=_known(found, found), by=tuple(label.label for label in labels))
+    return None
 
 
 def _selectors(arms: ArmLabels, labels: Sequence[PodLabel], pods: Iterable[ArmPod]) -> frozenset[Selector]:

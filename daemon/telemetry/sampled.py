@@ -116,7 +116,7 @@ class SampledTelemetry:
             if known is None or (told := (known.by, known.note)) == self._told.get(watch.release_id):
                 continue
             self._told[watch.release_id] = told
-            one, other = (words(arm.series[0]) for arm in (known.baseline, known.canary))
+            one, other = (words(arm.series[0]) if arm.series else "" for arm in (known.baseline, known.canary))
             extra = {"release": watch.release_id, "baseline": one, "canary": other}
             if known.note:
                 log.warning("the arms are known by what the release says of them", extra={**extra, "reason": known.note})

@@ -19,9 +19,10 @@ from tests.hand.ports import HandRouter, HandTelemetry, MemorySink, Scene, kille
 from tests.hand.samples import POLICY, RELEASE, failing, gap, healthy
 
 SERVICES = ("locating", "better", "worse", "reverting", "publishing", "guarding", "ended")
-"""A release of each, named for the stage it is caught in; ``better`` and ``worse`` are being watched."""
+"""A release of each, named for the stage it is caught in; ``better`` and ``worse`` are being watched. ``ended`` was promoted, and
+is watched on by a release of its own."""
 _BAD = frozenset({"worse", "reverting", "guarding"})
-_CAUGHT = {"locating": "locating", "better": "watching", "worse": "watching"} | {
+_CAUGHT = {"locating": "locating", "better": "watching", "worse": "watching", "ended": "watching"} | {
     stage: stage for stage in ("reverting", "publishing", "guarding")
 }
 _CADENCE = Cadence(spacing_seconds=15.0, late_seconds=2.0, longest_seconds=300.0)
@@ -34,13 +35,17 @@ _UNDO = Undo(
     resource="routes.mesh.example",
 )
 _POLICY = msgspec.structs.replace(POLICY, window_seconds=86_400.0, failures=Failures(not_status=(501,), flags=("UT",)))
+_ON = msgspec.structs.replace(_POLICY, after="24h")
 
 
 def release(service: str) -> Release:
     """The release of one service."""
+    policy = "on" if service == "ended" else "default"
     github = GitHubDeployment(repository="acme/shop", deployment=42)
     gitlab = GitLabCommit(project="acme/shop", commit="a" * 40)
-    return msgspec.structs.replace(RELEASE, service=service, callback="https://ci.example/", github=github, gitlab=gitlab)
+    return msgspec.structs.replace(
+        RELEASE, service=service, policy=policy, callback="https://ci.example/", github=github, gitlab=gitlab
+    )
 
 
 def release_id(service: str) -> str:
@@ -49,7 +54,10 @@ def release_id(service: str) -> str:
 
 
 class ManyTelemetry(HandTelemetry):
-    """Each service has its own readings. Those of ``better`` and ``worse`` say little while the world ``ails``, then nothing."""
+    """Each service has its own readings. Those of ``better`` and ``worse`` say little while the world ``ails``, then nothing.
+
+    A canary that is watched on after its promotion says nothing while the world ``ails``, and fails then.
+    """
 
     def __init__(self, *, ails: bool) -> None:
         super().__init__()
@@ -57,8 +65,11 @@ class ManyTelemetry(HandTelemetry):
         self.left = dict.fromkeys(("better", "worse"), 4)
 
     async def read(self, watches: Sequence[Watch]) -> Mapping[str, Reading]:
-        readings = {watch.release_id: self._reading(watch.release.service) for watch in watches}
+        readings = {one.release_id: self._lone() if one.alone else self._reading(one.release.service) for one in watches}
         return {key: msgspec.structs.replace(one, signals=_SIGNALS, cadence=_CADENCE) for key, one in readings.items()}
+
+    def _lone(self) -> Reading:
+        return gap() if self.ails else failing()
 
     def _reading(self, service: str) -> Reading:
         if not self.ails or service not in self.left:
@@ -122,7 +133,7 @@ class ManySink(MemorySink):
 def scene(*, ails: bool) -> Scene:
     """The ports; with ``ails`` in a state in which releases stay in every stage."""
     limits = Limits(guard_seconds=1e9 if ails else 5.0, locate_seconds=1e9)
-    made = Scene(telemetry=ManyTelemetry(ails=ails), limits=limits, policies={"default": _POLICY})
+    made = Scene(telemetry=ManyTelemetry(ails=ails), limits=limits, policies={"default": _POLICY, "on": _ON})
     made.router, made.sink = ManyRouter(ails=ails), ManySink()
     made.sink.ails = ails
     return made
@@ -142,7 +153,7 @@ async def kept() -> dict[str, Any]:
     async with running(after):
         await until(lambda: not after.sessions.data)
     verdicts = {one.release_id: one for one in after.sink.verdicts}
-    assert len(verdicts) == len(after.sink.verdicts) == len(SERVICES)
+    assert len(verdicts) == len(after.sink.verdicts) == len(SERVICES) + 1, "and that of the one that is watched on"
     return {
         "at": at,
         "sessions": {key: msgspec.json.decode(value) for key, value in sorted(sessions.items())},

@@ -73,6 +73,8 @@ def opened(path: Path, *, policies: Sequence[Policy | None]) -> Opened:
 
 def _terms(path: Path, header: Header, policy: Policy, *, release: Release, tick_seconds: float) -> Terms:
     window_seconds = policy.window_seconds if release.deadline is None else min(release.deadline, policy.window_seconds)
+    if header.after is not None:
+        window_seconds = header.after.seconds
     try:
         return terms_of(
             policy,
@@ -81,6 +83,7 @@ def _terms(path: Path, header: Header, policy: Policy, *, release: Release, tick
             weight=release.weight,
             bounds_ms=header.bounds_ms,
             timed=header.timed,
+            after=None if header.after is None else header.after.reference,
         )
     except ValueError as error:
         raise InvalidInput(str(error), path=f"{path}:1", fix="correct the header or give another --policy") from error

@@ -271,27 +271,36 @@ class CounterState:
     def _reading(self, release_id: str, tracker: DeltaTracker, collected: Collection, this: ScrapeRound) -> Reading:
         if (reason := self._index.unknowable.get(release_id) or collected.unknown.get(release_id)) is not None:
             return tracker.gap(reason)
-        arms = self._index.arms[release_id]
+        arms, watch = self._index.arms[release_id], self._watches.get(release_id)
+        alone = watch is not None and watch.alone
         try:
             snapshots = [collected.snapshots(arm, followed=tracker.followed(number)) for number, arm in enumerate(arms)]
         except InvalidInput as error:
             return tracker.gap(f"unusable numbers: {error.message} ({error.path})")
+        if alone:
+            snapshots[0] = {}
         if (reason := _summed(snapshots, collected, server_side=arms[0].view.server_side)) is not None:
             return tracker.gap(reason)
         clusters = {collected.clusters.get(target, "") for arm in snapshots for target in arm}
         if len(clusters) > 1:
             # In a thread: it may have ended meanwhile, and the reading is nobody's then.
-            watch = self._watches.get(release_id)
             wanted = None if watch is None else watch.release.cluster
             if wanted not in clusters:
                 those = ", ".join(sorted(repr(cluster) for cluster in clusters))
                 return tracker.gap(f"{SEVERAL_CLUSTERS} ({those}), none of which is the release's ({wanted!r}); {_ONE_CLUSTER}")
             snapshots = [{t: one for t, one in arm.items() if collected.clusters.get(t, "") == wanted} for arm in snapshots]
-        reading = tracker.advance(snapshots, this)
+        reading = _of_one(tracker, snapshots[1], this) if alone else tracker.advance(snapshots, this)
         for number, arm in enumerate(ARMS):
             if (reading.gap or "").startswith(f"{arm}: {NO_SERIES}") and (near := collected.nearby.get((release_id, number))):
                 return msgspec.structs.replace(reading, gap=f"{reading.gap}: {near}")
         return reading
+
+
+def _of_one(tracker: DeltaTracker, canary: Snapshots, this: ScrapeRound) -> Reading:
+    """The reading of a canary alone: it is counted beside itself, so that all is as ever and nobody else is waited for."""
+    reading = tracker.advance([canary, canary], this)
+    gap = None if reading.gap is None else reading.gap.replace(f"{ARMS[0]}: ", f"{ARMS[1]}: ", 1)
+    return msgspec.structs.replace(reading, baseline=None, gap=gap)
 
 
 def _summed(arms: Sequence[Snapshots], collected: Collection, *, server_side: bool) -> str | None:

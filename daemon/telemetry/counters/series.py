@@ -204,7 +204,10 @@ class SeriesIndex:
                 reasons[known] = None
                 continue
             both, outcomes = (known.baseline, known.canary), self._all_outcomes[watch.failures]
-            baseline, canary = (ArmKey(watch.release_id, arm, len(one.series[0]), view, outcomes) for arm, one in enumerate(both))
+            baseline, canary = (
+                ArmKey(watch.release_id, arm, len(one.series[0]) if one.series else 0, view, outcomes)
+                for arm, one in enumerate(both)
+            )
             for one, arm in zip(both, (baseline, canary), strict=True):
                 for labels in one.series:
                     self._by_labels.add(labels, arm)
@@ -226,7 +229,7 @@ class SeriesIndex:
         if self._direct and not view.on_page:
             return f"{self._schema.name}: a proxy's own page does not say whose it is; read it through Prometheus"
         release = _without_workloads(watch.release) if self._of_pods and not view.on_page else watch.release
-        known = identify(view, release, watch.pods, dialect=self._schema.name)
+        known = identify(view, release, watch.pods, dialect=self._schema.name, alone=watch.alone)
         if isinstance(known, str):
             return known
         selectors = (*known.baseline.series, *known.canary.series)

@@ -5,6 +5,7 @@ guards have had their say. A promotion needs every certificate, the exposure the
 leg that has no certificate. At the deadline whatever is neither is inconclusive.
 """
 
+from collections.abc import Container
 from typing import Final
 
 import numpy as np
@@ -123,8 +124,8 @@ class _Batch:
         )
 
 
-def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Ruling]:
-    """Rule on every release of a batch after its tick was folded."""
+def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence, *, waiting: Container[int] = ()) -> list[Ruling]:
+    """Rule on every release of a batch after its tick was folded. Those that wait for a person end by a rollback only."""
     batch = _Batch(rows, limits, tick, evidence)
     columns = rows.head[:, TICK], evidence.total, limits.boundary, evidence.legs, evidence.tolerated
     facts = zip(*(column.tolist() for column in columns), strict=True)
@@ -132,6 +133,8 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence) -> list[Rul
     asked = batch.charges.keys() | batch.unshown.keys()
     for at, (ticks, total, boundary, e_values, beyond) in enumerate(facts):
         outcome = batch.outcome(at) if at in asked or batch.over[at] else "continue"
+        if at in waiting and outcome != "rollback":
+            outcome = "continue"
         ruling = Ruling(
             outcome=outcome,
             tick=int(ticks),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from analyzers import alone, conviction, decide, evidence, intake, memory, promotion, report, signals
+from analyzers import alone, approval, conviction, decide, evidence, intake, memory, promotion, report, signals
 from analyzers.arrays import Array, Mask
 from analyzers.counts import Sample
 from analyzers.guards import bursts, dispersion, pods, share
@@ -38,16 +38,18 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
     Attributes:
         row: the numbers (``analyzers.layout``; of a canary alone ``analyzers.onearm.judging``).
         pods: what the latencies of pods add up to, where telemetry tells pods apart.
+        good_since: when it was found good, in seconds since the watch began, where a person is to confirm that; null: it was not.
     """
 
     row: Array
     pods: Tallies = msgspec.field(default_factory=dict)
+    good_since: float | None = None
 
     def save(self) -> bytes:
         """The state as bytes; ``restore`` gives back exactly the same numbers."""
         filled = self.row != 0.0
         parts = np.packbits(filled).tobytes(), self.row[filled].astype("<f8").tobytes(), self.pods
-        return _LAYOUT + msgspec.msgpack.encode(parts)
+        return _LAYOUT + msgspec.msgpack.encode(parts if self.good_since is None else (*parts, self.good_since))
 
     @classmethod
     def restore(cls, data: bytes) -> "JudgeState":
@@ -59,12 +61,22 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
         if not data.startswith(_LAYOUT):
             raise ValueError("a saved judge state has another layout: it was written by another version")
         try:
-            bits, values, pods_seen = msgspec.msgpack.decode(data[len(_LAYOUT) :], type=tuple[bytes, bytes, dict[str, Tally]])
+            kept = msgspec.msgpack.decode(data[len(_LAYOUT) :], type=_Saved)
         except msgspec.DecodeError as error:
             raise ValueError("a saved judge state is cut short or damaged") from error
         row = np.zeros(WIDTH)
-        row[np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=WIDTH).astype(np.bool_)] = np.frombuffer(values, dtype="<f8")
-        return cls(row, pods_seen)
+        filled = np.unpackbits(np.frombuffer(kept.bits, dtype=np.uint8), count=WIDTH).astype(np.bool_)
+        row[filled] = np.frombuffer(kept.values, dtype="<f8")
+        return cls(row, kept.pods, kept.good_since)
+
+
+class _Saved(msgspec.Struct, frozen=True, array_like=True):
+    """What ``save`` writes; without the last where nobody is waited for."""
+
+    bits: bytes
+    values: bytes
+    pods: dict[str, Tally]
+    good_since: float | None = None
 
 
 def start(terms: Terms) -> JudgeState:
@@ -77,7 +89,7 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
 
     Releases may differ in policy, horizon and bounds; the three sequences run in parallel. The states given are not changed.
     A canary alone after its promotion is judged by itself (``analyzers.onearm``).
-    What stands beside a sample is heeded last (``analyzers.signals``).
+    What stands beside a sample is heeded last (``analyzers.signals``), but for a person who is to confirm (``analyzers.approval``).
     Overflow (certainty has no upper end; it is capped) and nothing by nothing (an unknown rate) are expected, not warned of.
     """
     beside = {place: one.signals for place, one in enumerate(samples) if one.signals}
@@ -100,6 +112,11 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
     for place, those in beside.items():
         state, ruling = results[place]
         results[place] = state, signals.heeded(ruling, those, window_seconds=terms[place].window_seconds)
+    for place in [at for at, one in enumerate(terms) if one.approval_seconds]:
+        state, ruling = results[place]
+        seconds = terms[place].approval_seconds
+        ruling = approval.waited(ruling, good_since=states[place].good_since, approval_seconds=seconds)
+        results[place] = JudgeState(state.row, state.pods, ruling.good_since), ruling
     return [results[at] for at in range(len(terms))]
 
 
@@ -130,7 +147,12 @@ def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: S
     rows, limits, tick = Rows(raw), Limits.of(terms), intake.pack(terms, samples)
     seen = fold_arrays(rows, limits, tick, pods.scattered(samples, tick))
     tallies = pods.fold([state.pods for state in states], terms, samples, tick, (seen.ranks, seen.tails))
-    rulings = decide.rule(rows, limits, tick, conviction.weigh(rows, limits, seen, tallies))
+    waiting = {
+        at
+        for at, (term, state, sample) in enumerate(zip(terms, states, samples, strict=True))
+        if approval.is_waiting(sample.t, good_since=state.good_since, approval_seconds=term.approval_seconds)
+    }
+    rulings = decide.rule(rows, limits, tick, conviction.weigh(rows, limits, seen, tallies), waiting=waiting)
     return [(JudgeState(row, mine), ruling) for row, mine, ruling in zip(raw, tallies, rulings, strict=True)]
 
 

@@ -94,6 +94,8 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
         reason: one sentence. While the outcome is ``continue``: what is still missing.
         findings: every leg's finding; computed for a final outcome only, else empty.
         fixed_horizon: classical figures for the reader (Mann-Whitney p, ...), which do not decide; for a final outcome only.
+        good_since: when everything asked for promotion was shown first, in seconds since the watch began, where a person is to
+            confirm it; else null.
     """
 
     outcome: Outcome
@@ -106,3 +108,11 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     findings: tuple[Finding, ...] = ()
     fixed_horizon: Mapping[str, float | None] | None = None
+    good_since: float | None = None
+
+    @property
+    def found(self) -> tuple[Outcome, float]:
+        """What the judge has found by itself, whatever a person says of it, and when, in seconds since the watch began."""
+        if self.good_since is None or self.outcome == "rollback":
+            return self.outcome, self.t
+        return "promote", self.good_since

@@ -77,10 +77,12 @@ class Terms(Numbers[float]):
     Attributes:
         bounds_ms: finite upper bounds of the histogram, () while unknown.
         after: what the baseline was, where the canary is watched alone after its promotion (``analyzers.onearm``).
+        approval_seconds: how long what is found good waits for a person to say that it be promoted; 0: nobody is waited for.
     """
 
     bounds_ms: tuple[float, ...]
     after: Reference | None = None
+    approval_seconds: float = 0.0
 
 
 _NUMBERS = Numbers.__slots__
@@ -194,4 +196,5 @@ def terms_of(
         bounds_mark=math.fsum(place * math.log1p(bound) for place, bound in enumerate(bounds, 1)) + len(bounds),
         timed=float(timed),
         after=None if after is None else checked(after),
+        approval_seconds=policy.approval_seconds if policy.on_promote == "wait" and after is None else 0.0,
     )

@@ -213,6 +213,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Literal["hold", "promote", "rollback"],
         Meta(description="What an inconclusive verdict means for the pipeline. One cancelled or superseded always means hold."),
     ] = "hold"
+    on_promote: Annotated[
+        Literal["promote", "wait"],
+        Meta(
+            description="What becomes of a canary that is found good. promote: it is promoted. wait: a person says so "
+            "(verdictd promote or rollback), and until then it is watched, and taken back where it turns bad."
+        ),
+    ] = "promote"
+    approval_seconds: Annotated[
+        float,
+        Meta(
+            gt=0.0,
+            le=604_800.0,
+            description="How long it waits for a person at most, also past the window; then it is inconclusive. "
+            "Nothing where on_promote is promote.",
+        ),
+    ] = 3600.0
     return_days: Annotated[
         float,
         Meta(
@@ -257,6 +273,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             contradictions.append(
                 f"warmup_seconds ({self.warmup_seconds:g}) is not shorter than {window}: "
                 "latency would never be judged; lengthen the window or shorten the warm-up"
+            )
+        if self.on_promote == "wait" and self.on_inconclusive == "promote":
+            contradictions.append(
+                "on_inconclusive (promote) lets a canary pass of which nothing is shown, while one that is found good waits for "
+                "a person (on_promote); set on_inconclusive to hold or rollback"
             )
         if contradictions:
             raise ValueError("\n".join(contradictions))

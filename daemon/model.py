@@ -265,7 +265,9 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     ``unresolved`` says, a sentence each and while the release is watched, which of the policy's latency tolerances are finer than
     the latency buckets can tell, and where one more bound would help. ``fallback`` says from where its telemetry is read for now,
     and why not from where it should be; empty where it is. ``signals`` are what stands beside the counts now.
-    ``returns`` says to which version that was promoted before it goes back; empty where it does not, and once it is decided.
+    ``on_promote`` is its policy's word, and ``waits_until`` until when a person's word is waited for, in seconds since 1970; null
+    where none is. ``returns`` says to which version that was promoted before it goes back; empty where it does not, and once it is
+    decided.
     ``owner`` is who writes the canary's routes by itself, as a controller or Git does; empty where nobody is known to.
     ``cadence`` is how far apart and how late its samples are, ``hindrances`` what keeps it from being judged, a sentence each with
     its cause; both while it is watched. ``window_seconds`` is the longest watch, null of a release that only its record tells of.
@@ -288,6 +290,8 @@ class ReleaseView(msgspec.Struct, frozen=True, kw_only=True):
     unresolved: tuple[str, ...] = ()
     owner: str = ""
     fallback: str = ""
+    on_promote: Literal["promote", "wait"] = "promote"
+    waits_until: float | None = None
     returns: str = ""
     signals: tuple[Signal, ...] = ()
     cadence: Cadence | None = None

@@ -163,7 +163,7 @@ def wait(daemon: Daemon, release: str, options: argparse.Namespace, *, known: bo
                 return tell(found, options)
             heard, known, poll = time.monotonic(), True, longest
             pause = 0.0 if poll else min(max(0.0, left), 0.5 + random.random())  # noqa: S311 - jitter, not a secret
-            now = str(found.get("stage", ""))
+            now = f"{found.get('stage', '')}{' person' if found.get('waits_until') else ''}"
             line = (
                 f"{release} {now}  {found.get('seconds', 0):.0f} s  canary {found.get('canary_requests', 0)} requests  "
                 f"evidence {found.get('evidence', 1):.3g} of {found.get('boundary')}  {found.get('waiting_for', '')}"

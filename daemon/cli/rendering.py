@@ -149,7 +149,7 @@ def no_verdict(release_id: str, view: ReleaseView | None, *, seconds: float, awa
     if view is not None:
         waiting = f", waiting for {view.waiting_for}" if view.waiting_for else ""
         said += f": {view.stage} for {view.seconds:.0f} s, {view.canary_requests} canary requests seen{waiting}"
-        said += f"; {_going_on(view.stage)}"
+        said += f"; {_going_on(view.stage)}{_by_a_person(view)}"
     return clean(said if away is None else f"{said}; the daemon does not answer now: {away}")
 
 
@@ -163,6 +163,10 @@ def _going_on(stage: Stage) -> str:
             return "it is decided, and the verdict about to be published"
         case _:
             assert_never(stage)
+
+
+def _by_a_person(view: ReleaseView) -> str:
+    return "" if view.waits_until is None else f", until somebody says so: verdictd promote {view.id} --reason TEXT"
 
 
 def finding_lines(findings: Sequence[Finding]) -> list[str]:

@@ -122,7 +122,7 @@ class Wait:
                 return answer
             if isinstance(answer, ReleaseView):
                 self.view = answer
-                self._line.show(rendering.progress(answer), stage=answer.stage)
+                self._line.show(rendering.progress(answer), stage=f"{answer.stage}{' person' * (answer.waits_until is not None)}")
             if self._monotonic() >= self._end:
                 if self._contact.trouble is not None and not self._contact.seen:
                     raise self._contact.trouble

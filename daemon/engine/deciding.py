@@ -7,13 +7,14 @@ an end that says nothing of it counts as ``hold``.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Literal, assert_never
 
 from analyzers.judge import JudgeState
 from analyzers.ruling import Ruling
 from daemon.engine import strategies
 from daemon.engine.hindrances import causes
-from daemon.engine.session import EVIDENCE_LOST, FALLBACK, POLICY_TAKEN, SIGNAL, By, Decision, Session, signal_name
+from daemon.engine.session import EVIDENCE_LOST, FALLBACK, FOUND_GOOD, POLICY_TAKEN, SIGNAL, By, Decision, Session, signal_name
 from daemon.model import Action, Command, Outcome, Stage, TimedStep, Verdict
 
 Meaning = Literal["promote", "rollback", "hold"]
@@ -25,7 +26,7 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
     by: By = "judge"
     match ruling.outcome:
         case "continue":
-            return after
+            return _waiting_for_a_person(after, now=now) if ruling.good_since is not None else after
         case "promote" | "rollback":
             outcome = Outcome(ruling.outcome)
         case "inconclusive":
@@ -33,7 +34,7 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
         case _:
             assert_never(ruling.outcome)
     reason = ruling.reason
-    if outcome is Outcome.INCONCLUSIVE:
+    if outcome is Outcome.INCONCLUSIVE and ruling.good_since is None:
         reason = "; ".join([*causes(session), _with_the_gap(session, reason) if session.last_gap else reason])
     decision = Decision(
         outcome=outcome,
@@ -45,6 +46,17 @@ def judged(session: Session, state: JudgeState, ruling: Ruling, *, now: float) -
         fixed_horizon=ruling.fixed_horizon,
     )
     return decided(after, decision)
+
+
+def _waiting_for_a_person(session: Session, *, now: float) -> Session:
+    """What it waits for in the words of whoever can say it. That it was found good is a step, once."""
+    assert session.waits_until is not None  # the judge says that it waits
+    until = datetime.fromtimestamp(session.waits_until, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    how = f"verdictd promote {session.release_id} --reason TEXT, or rollback"
+    after = replace(session, waiting_for=f"a person's word until {until} ({how}): {session.waiting_for}")
+    if any(mark.step == FOUND_GOOD for mark in session.marks):
+        return after
+    return after.marked(FOUND_GOOD, at=now, detail=session.waiting_for)
 
 
 def _with_the_gap(session: Session, reason: str) -> str:
@@ -68,6 +80,8 @@ def not_located(session: Session, reason: str, *, now: float) -> Session:
 def commanded(session: Session, command: Command, *, now: float) -> Session:
     """A person has decided."""
     because = f": {command.reason}" if command.reason else ""
+    if session.judge is not None and session.judge.good_since is not None:
+        because += f"; it was found good after {session.judge.good_since:.0f} s"
     match command.command:
         case "rollback":
             outcome, reason = Outcome.ROLLBACK, f"rolled back by {command.by}{because}"

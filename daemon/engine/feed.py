@@ -130,6 +130,8 @@ def view(session: Session) -> ReleaseView:
         baseline_requests=session.baseline_requests,
         gaps=session.gaps,
         owner=session.owner,
+        on_promote=session.policy.on_promote,
+        waits_until=session.waits_until,
         returns=session.returns if session.decision is None else "",
         fallback=session.fallback if session.decision is None else "",
         signals=session.signals if session.decision is None else (),

@@ -30,6 +30,8 @@ MODE_TAKEN: Final = "mode_taken"
 EVIDENCE_LOST: Final = "evidence_lost"
 POLICY_TAKEN: Final = "policy_taken"
 """The steps from which on its evidence counts: an older one could not be read, or one that joined has said the policy."""
+FOUND_GOOD: Final = "found_good"
+"""The step from which on a person is waited for."""
 RETURN: Final = "return"
 """The step that it goes back to a version that was promoted before; the detail says to which."""
 WATCHED_ON: Final = "watched_on"
@@ -197,6 +199,14 @@ class Session:
     def returns(self) -> str:
         """To which version that was promoted before it goes back, in words; empty where it does not."""
         return next((mark.detail for mark in self.marks if mark.step == RETURN), "")
+
+    @property
+    def waits_until(self) -> float | None:
+        """Until when it waits for a person to say whether it is promoted, in seconds since 1970; null where it does not."""
+        since = None if self.judge is None else self.judge.good_since
+        if since is None or self.started_at is None or self.decision is not None:
+            return None
+        return self.started_at + since + self.policy.approval_seconds
 
     @property
     def terms(self) -> Terms:

@@ -139,7 +139,7 @@ function fill({ view, state, row }) {
 
 function aged(view) {
   const age = now() - view.submitted_at;
-  const left = view.window_seconds === null || view.stage !== "watching" ? "" : `, ${span(view.window_seconds - view.seconds)}`;
+  const left = view.window_seconds === null || view.stage !== "watching" || view.waits_until ? "" : `, ${span(view.window_seconds - view.seconds)}`;
   return `${span(age)}${left}`;
 }
 

@@ -8,6 +8,7 @@ export const STATES = {
   blocked: { order: 0, sign: "⊘", words: "revert blocked" },
   reverting: { order: 1, sign: "↩", words: "reverting" },
   near: { order: 2, sign: "▲", words: "near" },
+  person: { order: 2, sign: "☞", words: "waits for a person" },
   waiting: { order: 3, sign: "◌", words: "no data" },
   locating: { order: 3, sign: "◌", words: "locating" },
   watching: { order: 4, sign: "●", words: "watched" },
@@ -33,6 +34,7 @@ export function stateOf(view, tick) {
   switch (view.stage) {
     case "watching":
       if (way(view.evidence, view.boundary) >= NEAR) return "near";
+      if (view.waits_until) return "person";
       return tick?.gap || view.hindrances.length > 0 || view.ticks === 0 ? "waiting" : "watching";
     case "ended":
       return view.verdict?.outcome ?? "inconclusive";

@@ -85,7 +85,8 @@ export function facts({ view }) {
 
 /** What would end its watch, a line each. */
 export function endings({ view }) {
-  const left = view.window_seconds === null ? [] : [`its window, in ${span(view.window_seconds - view.seconds)}: then it is inconclusive, unless it is promoted`];
+  const asked = view.waits_until ? [`the time for a person's word, at ${dated(view.waits_until)}: then it is inconclusive`] : null;
+  const left = asked ?? (view.window_seconds === null ? [] : [`its window, in ${span(view.window_seconds - view.seconds)}: then it is inconclusive, unless it is promoted`]);
   const evidence = `evidence of ${amount(view.boundary)} that the canary is worse at all, and enough that it is worse than tolerated: a rollback`;
   const promotion = view.waiting_for === "" ? [] : [`a promotion; so far: ${view.waiting_for}`];
   const hindered = view.hindrances.map((one) => `for now neither, as long as this stands: ${one}`);

@@ -15,7 +15,7 @@ import pytest
 from config.settings import Http
 from daemon.cli import main
 from daemon.cli.apiclient import ApiClient
-from daemon.cli.rendering import ProgressLine
+from daemon.cli.rendering import ProgressLine, no_verdict
 from daemon.cli.waiting import Wait
 from daemon.errors import NotFound
 from daemon.model import Outcome, ReleaseView, Stage
@@ -141,6 +141,27 @@ async def test_wait_polls_for_shorter_where_the_daemon_allows_no_longer_polls(ca
     assert capsys.readouterr().out.startswith("promote")
 
 
+async def test_wait_says_at_once_for_whom_it_waits_and_a_time_out_says_how_to_answer() -> None:
+    asked = msgspec.structs.replace(view("shop-1"), waits_until=2e9, waiting_for="a person's word until then")
+    answers, now, line = [view("shop-1"), view("shop-1"), asked, asked], [0.0], io.StringIO()
+
+    class Says(ApiClient):
+        def verdict(self, release_id: str, *, wait_seconds: float) -> ReleaseView:
+            del release_id
+            now[0] += 1.0 if wait_seconds else 0.0
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    progress = ProgressLine(line, monotonic=lambda: 0.0)
+    api = Says("http://127.0.0.1:1")
+    waiting = Wait(api, "shop-1", timeout=5.0, patience=0.0, line=progress, monotonic=lambda: now[0], sleep=lambda _: None)
+    assert waiting.run() is None
+    lines = line.getvalue().splitlines()
+    assert len(lines) == 2, "a line when it begins, and one when a person is waited for"
+    assert "waiting for a person's word until then" in lines[1]
+    said = no_verdict("shop-1", waiting.view, seconds=1.0, away=None)
+    assert said.endswith("and may still take the traffic back, until somebody says so: verdictd promote shop-1 --reason TEXT")
+
+
 async def test_where_polls_may_last_no_second_wait_asks_now_and_then() -> None:
     engine, slept = Engine(releases={"shop-1": view("shop-1")}), list[float]()
 
@@ -173,7 +194,6 @@ async def test_on_a_terminal_the_progress_is_one_line(api: Api, monkeypatch: pyt
 def test_a_release_that_vanishes_is_given_up_after_the_patience() -> None:
     """With a clock of the test's own: known once, then away for ever."""
     from daemon.cli.apiclient import ApiClient
-    from daemon.cli.rendering import ProgressLine
     from daemon.errors import Unavailable
 
     now = 0.0

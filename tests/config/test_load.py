@@ -124,6 +124,13 @@ def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
             "write require_slow_end",
         ),
         ("policies: {p: {warmup_seconds: 900}}", "policies.p.warmup_seconds", "is not shorter than window_seconds (900)", "length"),
+        (
+            "policies: {p: {on_promote: wait, on_inconclusive: promote}}",
+            "policies.p.on_inconclusive",
+            "waits for a person",
+            "to hold or rollback",
+        ),
+        ("policies: {p: {approval_seconds: 0}}", "policies.p.approval_seconds", "0 is out of range", "greater than 0"),
         ("meshes: {m: {kind: istio, telemetry: no}}", "meshes.m.telemetry", "false is not text", "in quotes"),
         ("meshes: {m: {kind: istio, telemetry: prom}}", "meshes.m.telemetry", "not under telemetry (none is configured)", "add it"),
     ],

@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from config.settings import Gates, Http
 from daemon import thinclient
@@ -19,6 +20,7 @@ from daemon.http.secrets import MIN_SECRET_CHARACTERS
 from daemon.model import Action, Outcome, Stage
 from tests.hand.api import RELEASE, TOKEN, Api, Engine, serving, verdict, view
 from tests.hand.servers import Answer, says, stub
+from tests.hand.waiting import until
 
 SOURCE = Path(thinclient.__file__)
 FIRST = (3, 9)
@@ -161,6 +163,22 @@ async def test_it_polls_for_shorter_where_the_daemon_allows_no_longer_polls() ->
     async with serving(engine, Http(listen="127.0.0.1:0", max_wait_seconds=2.0)) as api, asyncio.TaskGroup() as group:
         waiting = group.create_task(run("wait", "shop-1", at=api))
         await engine.waited_for.wait()
+        engine.end("shop-1", Outcome.PROMOTE)
+    assert waiting.result() == 0
+
+
+async def test_it_says_at_once_for_whom_it_waits_and_goes_on_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    engine, said = Engine(releases={"shop-1": view("shop-1")}), list[str]()
+
+    def heard(words: str) -> bool:
+        said.append(capsys.readouterr().err)
+        return words in "".join(said)
+
+    async with serving(engine, Http(listen="127.0.0.1:0", max_wait_seconds=1.0)) as api, asyncio.TaskGroup() as group:
+        waiting = group.create_task(run("wait", "shop-1", at=api))
+        await until(lambda: heard("shop-1 watching"))
+        engine.releases["shop-1"] = replace(view("shop-1"), waits_until=2e9, waiting_for="a person's word until then")
+        await until(lambda: heard("a person's word until then"))
         engine.end("shop-1", Outcome.PROMOTE)
     assert waiting.result() == 0
 

@@ -32,8 +32,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How an attempt stands.
 
     ``verdict`` is what to do, ``pending`` while nothing is decided, but ``promote`` of a return that nothing speaks against;
-    ``outcome`` is what was found, which a policy may have another meaning for. ``reason`` is why, or what is waited for.
-    Times are in seconds since 1970.
+    ``outcome`` is what was found, which a policy may have another meaning for. ``reason`` is why, or what is waited for;
+    ``waits_until``, where that is a person, until when. Times are in seconds since 1970.
     """
 
     verdict: Word
@@ -46,6 +46,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline_requests: int
     submitted_at: float
     decided_at: float | None = None
+    waits_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +134,11 @@ class Desk:
 
 
 def goes_on(view: ReleaseView) -> bool:
-    """Whether nobody has to wait for the verdict: a version that was promoted before comes back, and nothing speaks against it."""
-    return bool(view.returns) and not any(signal.effect != "says" for signal in view.signals)
+    """Whether nobody has to wait for the verdict: a version that was promoted before comes back, and nothing speaks against it.
+
+    Where a promotion is a person's to give, that of a return is too.
+    """
+    return bool(view.returns) and view.on_promote == "promote" and not any(signal.effect != "says" for signal in view.signals)
 
 
 def told(view: ReleaseView, verdict: Verdict | None) -> Told:
@@ -154,4 +158,5 @@ def told(view: ReleaseView, verdict: Verdict | None) -> Told:
         baseline_requests=view.baseline_requests,
         submitted_at=view.submitted_at,
         decided_at=None if verdict is None else verdict.decided_at,
+        waits_until=view.waits_until if verdict is None else None,
     )

@@ -42,6 +42,7 @@ class Watched:
     weight: float | None = None
     share: float | None = None
     signals: tuple[Signal, ...] = ()
+    waits: bool = False
     stage: str | None = None
     verdict: tuple[str, str] | None = None
 
@@ -75,13 +76,14 @@ class Releases(Collector):
         watched.share = observed_share(reading) if reading.gap is None else watched.share
         if ruling is not None:
             watched.evidence, watched.boundary, watched.legs = ruling.evidence, ruling.boundary, ruling.legs
+            watched.waits = ruling.outcome == "continue" and ruling.good_since is not None
 
     def end(self, release: Release, verdict: Verdict) -> None:
         """It has its verdict."""
         self.begin(verdict.release_id, release)
         if (watched := self._watched.pop(verdict.release_id, None)) is None:
             return
-        watched.verdict, watched.signals = (verdict.outcome.value, verdict.action.value), ()
+        watched.verdict, watched.signals, watched.waits = (verdict.outcome.value, verdict.action.value), (), False
         watched.evidence, watched.boundary = verdict.evidence, verdict.boundary
         self._ended[verdict.release_id] = (self._now(), watched)
         self.forget()
@@ -153,6 +155,10 @@ class _Shown:
             "Always 1, while something stands beside the counts; effect: what that does to a ruling.",
             (*_BASE, "kind", "about", "effect"),
         )
+        self._waits = self._gauge(
+            "verdictd_release_waits_for_person",
+            "Always 1, while what was found good waits for a person to promote it.",
+        )
         self._ticks = self._counter("verdictd_release_ticks", "Ticks, those without data included.")
         self._gaps = self._counter("verdictd_release_gaps", "Ticks without data.")
         self._age = self._gauge("verdictd_release_telemetry_age_seconds", "Age of the newest counter used.")
@@ -169,6 +175,8 @@ class _Shown:
 
     def _add_judged(self, one: Watched) -> None:
         self._evidence.add_metric(one.labels, one.evidence)
+        if one.waits:
+            self._waits.add_metric(one.labels, 1.0)
         if one.boundary is not None:
             self._boundary.add_metric(one.labels, one.boundary)
         for leg, now in one.legs.items():

@@ -115,8 +115,8 @@ def _row(seen: Seen, rulings: Sequence[Ruling], *, policies: Sequence[Named]) ->
         WouldBe(
             policy=named.name,
             recording=str(recording),
-            verdict=None if ruling.outcome == "continue" else ruling.outcome,
-            after_seconds=ruling.t,
+            verdict=None if ruling.found[0] == "continue" else ruling.found[0],
+            after_seconds=ruling.found[1],
             reason=ruling.reason,
         )
         for named, recording, ruling in zip(policies, seen.recordings, rulings, strict=True)

@@ -1,7 +1,7 @@
 """Policies compared on the same recordings: what each would have done, counted against what is known of the releases.
 
 A recording made live ends with its verdict, so a more patient policy may find it too short: such ends are counted by
-themselves (``ended_first``), never as inconclusive.
+themselves (``ended_first``), never as inconclusive. One that was found good and waited for a person is counted as found good.
 """
 
 import math
@@ -71,14 +71,15 @@ class Tally:
     def add(self, ruling: Ruling, label: Label | None) -> None:
         """Count one release."""
         kind = "unlabelled" if label is None else label.label
-        end: str = "ended_first" if ruling.outcome == "continue" else ruling.outcome
+        outcome, at = ruling.found
+        end: str = "ended_first" if outcome == "continue" else outcome
         if label is not None and label.label == "bad" and end == "rollback":
-            if ruling.t < label.onset_seconds:
+            if at < label.onset_seconds:
                 end = "early"
             else:
-                self._delays.append(ruling.t - label.onset_seconds)
+                self._delays.append(at - label.onset_seconds)
         if kind == "healthy" and end == "promote":
-            self._promotions.append(ruling.t)
+            self._promotions.append(at)
         self._ends[kind, end] = self._ends.get((kind, end), 0) + 1
 
     def compared(self, *, policy: str, policy_hash: str | None) -> Compared:

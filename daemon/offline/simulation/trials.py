@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from analyzers.counts import Sample
@@ -53,9 +54,9 @@ class Ends:
 
 
 def terms_for(world: World, policy: Policy) -> Terms:
-    """The judge's terms for a watch of this world."""
+    """The judge's terms for a watch of this world: what it finds, whoever is to confirm that."""
     return terms_of(
-        policy,
+        msgspec.structs.replace(policy, on_promote="promote"),
         tick_seconds=world.traffic.tick_seconds,
         window_seconds=policy.window_seconds,
         weight=world.traffic.weight(1),

@@ -188,6 +188,15 @@ def test_rounds_show_how_long_they_take_and_how_far_apart_they_are() -> None:
     assert value("verdictd_round_interval_seconds", labels) == 0.0, "the rest before it was no lag"
 
 
+def test_that_a_person_is_waited_for_is_shown_while_it_is_so() -> None:
+    metrics = Metrics()
+    for since, value in ((None, None), (1.0, 1.0)):
+        metrics.ticked(WATCH, READING, msgspec.structs.replace(RULING, good_since=since))
+        assert metrics.registry.get_sample_value("verdictd_release_waits_for_person", LABELS) == value
+    metrics.ended(release(), verdict("shop-1"), ())
+    assert metrics.registry.get_sample_value("verdictd_release_waits_for_person", LABELS) is None
+
+
 def test_troubles_are_counted_by_kind() -> None:
     metrics = Metrics()
     metrics.failed("publish", TimedOut("5 s"))

@@ -71,7 +71,8 @@ const byAge = (a, b) => b.view.submitted_at - a.view.submitted_at || (a.view.id 
 const pageOf = () => Math.max(1, Number(new URLSearchParams(location.search).get("page")) || 1);
 
 function matches({ view, state }, { namespace, service, state: only }) {
-  const alike = only === "" || state === only || (STATES[state].order === STATES[only].order && !OUTCOMES.has(only));
+  const outcome = state === "guarding" ? "rollback" : state;
+  const alike = only === "" || outcome === only || (STATES[state].order === STATES[only].order && !OUTCOMES.has(only));
   const of = view.release;
   return alike && (namespace === "" || of.namespace === namespace) && (service === "" || of.service.includes(service));
 }

@@ -7,16 +7,16 @@ export const STATES = {
   failed: { order: 0, sign: "✕", words: "revert failed" },
   blocked: { order: 0, sign: "⊘", words: "revert blocked" },
   reverting: { order: 1, sign: "↩", words: "reverting" },
-  near: { order: 2, sign: "▲", words: "near" },
-  person: { order: 2, sign: "☞", words: "waits for a person" },
-  waiting: { order: 3, sign: "◌", words: "no data" },
-  locating: { order: 3, sign: "◌", words: "locating" },
-  watching: { order: 4, sign: "●", words: "watched" },
-  guarding: { order: 4, sign: "◆", words: "guarded" },
-  publishing: { order: 4, sign: "◇", words: "telling" },
-  promote: { order: 5, sign: "✓", words: "promoted" },
-  rollback: { order: 5, sign: "↩", words: "rolled back" },
-  inconclusive: { order: 5, sign: "?", words: "inconclusive" },
+  guarding: { order: 2, sign: "↩", words: "rolled back" },
+  near: { order: 3, sign: "▲", words: "near" },
+  person: { order: 3, sign: "☞", words: "waits for a person" },
+  waiting: { order: 4, sign: "◌", words: "no data" },
+  locating: { order: 4, sign: "◌", words: "locating" },
+  watching: { order: 5, sign: "●", words: "watched" },
+  publishing: { order: 5, sign: "◇", words: "telling" },
+  promote: { order: 6, sign: "✓", words: "promoted" },
+  rollback: { order: 6, sign: "↩", words: "rolled back" },
+  inconclusive: { order: 6, sign: "?", words: "inconclusive" },
 };
 
 export const OUTCOMES = new Set(["promote", "rollback", "inconclusive"]);
@@ -31,6 +31,8 @@ export function way(evidence, boundary) {
 export function stateOf(view, tick) {
   const action = view.verdict?.action;
   if (action === "failed" || action === "blocked") return action;
+  // The verdict, once there is one, whatever is still done about it; what was just taken back stays in sight while it is guarded.
+  if (view.verdict && view.stage !== "ended") return view.verdict.outcome === "rollback" ? "guarding" : view.verdict.outcome;
   switch (view.stage) {
     case "watching":
       if (way(view.evidence, view.boundary) >= NEAR) return "near";

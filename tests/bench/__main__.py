@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import apiserver, harm, istio, judging, mutations, phases, replaying, sessions, sidecars, telemetry
+from tests.bench import apiserver, harm, istio, judging, mutations, page, phases, replaying, sessions, sidecars, telemetry
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "phases": phases.figures,
     "apiserver": apiserver.figures,
     "istio": istio.figures,
+    "page": page.figures,
 }
 
 

@@ -227,6 +227,25 @@ async def test_who_owns_the_routes_and_what_was_missing_have_columns(page: Page)
         assert page.troubles == []
 
 
+async def test_what_was_just_taken_back_is_said_to_be_and_stays_in_sight_while_it_is_guarded(page: Page) -> None:
+    views = [
+        msgspec.structs.replace(view("a-1", service="near"), evidence=60.0),
+        msgspec.structs.replace(view("b-1", service="steady"), evidence=1.0),
+    ]
+    async with serving(engine_of(*views)) as api:
+        await page.open(address(api, "/ui/?state="))
+        await page.until(f"{NAMES} === 'near,steady'")
+        said = verdict("b-1")
+        told(api, msgspec.structs.replace(views[1], stage=Stage.GUARDING, verdict=said))
+        await page.until(f"{NAMES} === 'steady,near'")
+        assert await page.ask("document.querySelector('#open td.state').textContent") == "↩ rolled back"
+        await page.open(address(api, "/ui/?state=rollback"))
+        await page.until(f"{NAMES} === 'steady'")
+        told(api, msgspec.structs.replace(views[1], stage=Stage.ENDED, verdict=said))
+        await page.until("document.querySelector('#ended td.service a')?.textContent === 'steady'")
+        assert page.troubles == []
+
+
 @pytest.mark.parametrize("outcome", list(Outcome))
 async def test_a_filter_of_the_outcome_shows_the_verdicts_of_it_alone(page: Page, outcome: Outcome) -> None:
     ended = [

@@ -33,6 +33,7 @@ LabelName = Annotated[
 Positive = Annotated[float, Meta(gt=0.0)]
 FileName = Annotated[str, Meta(min_length=1, extra={"fix": "write a path, or leave the key out"})]
 BaseUrl = Annotated[str, Meta(extra={"check": urls.base_url})]
+PageLink = Annotated[str, Meta(max_length=2048, extra={"check": urls.page_link})]
 """Of an HTTP server. Whoever asks it reads it by ``config.urls`` too, so that what is refused there is refused here."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -148,6 +149,10 @@ class Http(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = "open"
     tls: Annotated[Tls | None, Meta(description="The certificate; without one the API speaks plain HTTP.")] = None
     public_url: Annotated[BaseUrl | None, Meta(description="Where people reach it, for links in what sinks tell.")] = None
+    links: Annotated[
+        dict[Name, PageLink],
+        Meta(description="Where else the page of a release leads, by name; {release}, {service} and the like are filled in."),
+    ] = {}
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body.")] = 1_048_576
     max_wait_seconds: Annotated[Positive, Meta(description="Longest long poll.")] = 300.0
     max_connections: Annotated[

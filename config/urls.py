@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 EMBEDDED = "embedded"
 """In the place of NATS' address: a server of our own."""
 
+LINK_PLACES = ("release", "service", "namespace", "cluster", "mesh", "policy")
+"""What a link of the page may have places for."""
+_PLACE = re.compile(r"\{([^{}]*)\}")
 _WEBSOCKET = ("ws://", "wss://")
 _NATS_SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 _BLANKS = re.compile(r"[\s\x00-\x1f\x7f]")
@@ -67,6 +70,24 @@ def callback_url(text: str) -> "URL":
     if not whole or url.user is not None or url.password is not None or url.raw_fragment:
         raise Unusable("is no address that can be told something", fix=fix)
     return url
+
+
+def page_link(text: str) -> str:
+    """Where a link of the page leads, with places for what the release is. Raises ``Unusable``."""
+    from yarl import URL  # as above
+
+    fix = f"write https://host/path, with {', '.join(f'{{{place}}}' for place in LINK_PLACES)} where these belong"
+    unknown = [place for place in _PLACE.findall(text) if place not in LINK_PLACES]
+    try:
+        url = URL(_PLACE.sub("x", text))
+        whole = url.scheme in {"http", "https"} and bool(url.host) and bool(url.port) and _BLANKS.search(text) is None
+    except ValueError as error:
+        raise Unusable("is no address that a link can lead to", fix=fix) from error
+    if unknown:
+        raise Unusable(f"has a place for {unknown[0]!r}, which no release has", fix=fix)
+    if not whole or url.user is not None or url.password is not None or "{" in _PLACE.sub("x", text):
+        raise Unusable("is no address that a link can lead to", fix=fix)
+    return text
 
 
 def names_somebody(text: str) -> bool:

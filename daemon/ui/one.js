@@ -4,12 +4,13 @@ import { armName, clock, el, setText, stopped } from "./common.js";
 import { BASE, ask, follow, showFreezes } from "./live.js";
 import { STATES } from "./states.js";
 import { drawCharts, drawLegs, drawPods } from "./watch.js";
-import { command, endings, facts, marksOf, sentence, stateToShow, traffic } from "./words.js";
+import { command, elsewhere, endings, facts, marksOf, sentence, stateToShow, traffic } from "./words.js";
 
 const COURSE_EVERY_MS = 1000;
 const MARKED = new Set(["decided", "patch_sent", "confirmed", "traffic_left", "canary_silent"]);
 const part = (id) => document.getElementById(id);
 const asked = decodeURIComponent(location.pathname.split("/").at(-1));
+const links = {};
 const state = { view: null, tick: null, record: null, course: null };
 const group = { at: null, points: [] };
 let courseDue = null;
@@ -62,9 +63,10 @@ function byHand() {
   part("by-hand").hidden = false;
   setText(part("command"), command(state));
   const own = `v1/releases/${encodeURIComponent(state.view.id)}`;
-  const wanted = [["release as JSON", own], ["watch as JSON", `${own}/course`], ...(state.record === null ? [] : [["record as JSON", `${own}/record`]])];
+  const answers = [["release as JSON", own], ["watch as JSON", `${own}/course`], ...(state.record === null ? [] : [["record as JSON", `${own}/record`]])];
+  const wanted = [...elsewhere(state, links), ...answers.map(([text, path]) => [text, new URL(path, BASE).href])];
   if (part("links").childElementCount === wanted.length) return;
-  part("links").replaceChildren(...wanted.map(([text, path]) => el("a", { href: new URL(path, BASE).href }, text)));
+  part("links").replaceChildren(...wanted.map(([text, href]) => el("a", { href }, text)));
 }
 
 /** The course at most once a second, and the record once there is one. */
@@ -108,6 +110,8 @@ new ResizeObserver(([{ contentRect }]) => {
 
 async function begin() {
   showFreezes();
+  // Without them the page says all the same what it knows.
+  ask("ui/links").then((told) => Object.assign(links, told.links), () => {}).then(paint);
   try {
     heard({ release: await ask(`v1/releases/${encodeURIComponent(asked)}`), now: null });
   } catch (error) {

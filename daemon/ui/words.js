@@ -93,6 +93,13 @@ export function endings({ view }) {
   return [evidence, ...promotion, ...hindered, ...left, "a newer release of the service, or a person's word", ...view.unresolved];
 }
 
+/** Pairs of a link's name and where it leads, its places filled in with what the release is. */
+export function elsewhere({ view }, links) {
+  const { release } = view;
+  const known = { ...release, release: view.id, cluster: release.cluster ?? view.verdict?.cluster };
+  return Object.entries(links).map(([name, to]) => [name, to.replace(/\{(\w+)\}/g, (_, place) => encodeURIComponent(known[place] ?? ""))]);
+}
+
 const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
 /** The command that takes the traffic back by hand, with every argument. */

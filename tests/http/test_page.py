@@ -262,6 +262,20 @@ async def test_a_filter_of_the_outcome_shows_the_verdicts_of_it_alone(page: Page
         assert page.troubles == []
 
 
+async def test_links_of_the_house_are_filled_in_and_no_name_leads_elsewhere(page: Page) -> None:
+    links = {"Grafana": "https://grafana.example.org/d/verdictd-release?var-release={release}", "Runbook": "https://wiki/{service}"}
+    one = msgspec.structs.replace(view("shop-1"), release=release("../a?b#c&d"))
+    async with serving(engine_of(one), Http(listen="127.0.0.1:0", links=links)) as api:
+        await page.open(address(api, "/ui/release/shop-1"))
+        await page.until("document.querySelectorAll('#links a').length === 4")
+        found = await page.ask("[...document.querySelectorAll('#links a')].slice(0, 2).map((one) => [one.textContent, one.href])")
+        assert found == [
+            ["Grafana", "https://grafana.example.org/d/verdictd-release?var-release=shop-1"],
+            ["Runbook", "https://wiki/..%2Fa%3Fb%23c%26d"],
+        ]
+        assert page.troubles == []
+
+
 async def test_what_a_browser_may_do_with_it_is_said_with_each_file(page: Page) -> None:
     async with serving() as api:
         for path in ("/ui", "/ui/", "/ui/release/shop-1", "/ui/files/many.js"):

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
 
+import msgspec
 from aiohttp import web
 
 from daemon import ui
 from daemon.errors import NotFound
 from daemon.http import intake
 from daemon.http.api.releases import ID
-from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter
+from daemon.http.endpoint import ApiPorts, Endpoint, Group, Parameter, reply
 from daemon.http.guard import Open
 
 HTML: Final = "text/html"
@@ -28,9 +29,19 @@ HEADERS: Final[Mapping[str, str]] = {
 _FILE: Final = Parameter(name="name", where="path", description="Of a file of the page.", schema={"type": "string"})
 
 
-def endpoints(_ports: ApiPorts) -> list[Endpoint]:
+class Links(msgspec.Struct, frozen=True, kw_only=True):
+    """Where else the page of a release leads: addresses by name, with places for what the release is."""
+
+    links: Mapping[str, str]
+
+
+def endpoints(ports: ApiPorts) -> list[Endpoint]:
     """Whoever reaches the port may look; there is nothing on the page that changes anything."""
     files = _Files()
+
+    async def links(_request: web.Request) -> web.Response:
+        return reply(Links(links=ports.http.links))
+
     return [
         Endpoint(
             name="goToPage",
@@ -61,6 +72,16 @@ def endpoints(_ports: ApiPorts) -> list[Endpoint]:
             summary="The page of one release, during its watch and ever after.",
             parameters=(ID,),
             answers={200: HTML, 400: None},
+            strict=False,
+        ),
+        Endpoint(
+            name="getPageLinks",
+            method="GET",
+            path="/ui/links",
+            handler=links,
+            guard=Open(),
+            summary="Where else the page of a release leads.",
+            answers={200: Links(links={"Grafana": "https://grafana.example.org/d/verdictd-release?var-release={release}"})},
             strict=False,
         ),
         Endpoint(

@@ -160,6 +160,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 hooks=settings.hooks,
                 gates=settings.gates,
                 cluster=settings.cluster,
+                recordings=None if settings.recordings.directory is None else Path(settings.recordings.directory),
                 policies=sorted({"default", *settings.policies}),
                 now=clock.now,
                 metrics=metrics,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -101,6 +102,7 @@ class ApiPorts:
         gates: who may ask at which.
         policies: their names.
         cluster: the daemon's own.
+        recordings: the folder that they are in; null: none are kept.
         now: seconds since 1970.
     """
 
@@ -118,6 +120,7 @@ class ApiPorts:
     gates: Gates = field(default_factory=Gates)
     policies: Sequence[str] = ("default",)
     cluster: str = "default"
+    recordings: Path | None = None
     now: Callable[[], float] = time.time
     waiting: Waiting = field(default_factory=Waiting)
 

@@ -10,7 +10,7 @@ const COURSE_EVERY_MS = 1000;
 const MARKED = new Set(["decided", "patch_sent", "confirmed", "traffic_left", "canary_silent"]);
 const part = (id) => document.getElementById(id);
 const asked = decodeURIComponent(location.pathname.split("/").at(-1));
-const links = {};
+const leads = { links: {}, recordings: false };
 const state = { view: null, tick: null, record: null, course: null };
 const group = { at: null, points: [] };
 let courseDue = null;
@@ -63,8 +63,10 @@ function byHand() {
   part("by-hand").hidden = false;
   setText(part("command"), command(state));
   const own = `v1/releases/${encodeURIComponent(state.view.id)}`;
-  const answers = [["release as JSON", own], ["watch as JSON", `${own}/course`], ...(state.record === null ? [] : [["record as JSON", `${own}/record`]])];
-  const wanted = [...elsewhere(state, links), ...answers.map(([text, path]) => [text, new URL(path, BASE).href])];
+  const answers = [["release as JSON", own], ["watch as JSON", `${own}/course`]];
+  if (leads.recordings) answers.push(["recording", `${own}/recording`]);
+  if (state.record !== null) answers.push(["record as JSON", `${own}/record`]);
+  const wanted = [...elsewhere(state, leads.links), ...answers.map(([text, path]) => [text, new URL(path, BASE).href])];
   if (part("links").childElementCount === wanted.length) return;
   part("links").replaceChildren(...wanted.map(([text, href]) => el("a", { href }, text)));
 }
@@ -111,7 +113,7 @@ new ResizeObserver(([{ contentRect }]) => {
 async function begin() {
   showFreezes();
   // Without them the page says all the same what it knows.
-  ask("ui/links").then((told) => Object.assign(links, told.links), () => {}).then(paint);
+  ask("ui/links").then((told) => Object.assign(leads, told), () => {}).then(paint);
   try {
     heard({ release: await ask(`v1/releases/${encodeURIComponent(asked)}`), now: null });
   } catch (error) {

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import aiohttp
@@ -223,6 +224,7 @@ def ports_of(
     policies: Sequence[str] = ("default",),
     cluster: str = "default",
     now: Callable[[], float] = lambda: NOW,
+    recordings: Path | None = None,
 ) -> ApiPorts:
     return ApiPorts(
         releases=engine,
@@ -237,6 +239,7 @@ def ports_of(
         policies=policies,
         cluster=cluster,
         now=now,
+        recordings=recordings,
         metrics=metrics or Metrics(),
         readiness=readiness,
         http=http,
@@ -256,6 +259,7 @@ async def serving(
     policies: Sequence[str] = ("default",),
     cluster: str = "default",
     now: Callable[[], float] = lambda: NOW,
+    recordings: Path | None = None,
 ) -> AsyncIterator[Api]:
     """A real server on a port of the system's choice."""
     engine = Engine() if engine is None else engine
@@ -273,6 +277,7 @@ async def serving(
         policies=policies,
         cluster=cluster,
         now=now,
+        recordings=recordings,
     )
     app = create_app(ports, groups=groups)
     async with HttpServer(app, http=http, capacity=Capacity(connections=connections, per_peer=per_peer)) as server:

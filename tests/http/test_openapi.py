@@ -69,10 +69,12 @@ async def test_every_operation_has_a_name_of_its_own_that_clients_know_it_by() -
         "followReleases": "GET /v1/events",
         "followRelease": "GET /v1/releases/{id}/events",
         "getCourse": "GET /v1/releases/{id}/course",
+        "getRecording": "GET /v1/releases/{id}/recording",
         "goToPage": "GET /ui",
         "getPage": "GET /ui/",
         "getReleasePage": "GET /ui/release/{id}",
         "getPageFile": "GET /ui/files/{name}",
+        "getPageLinks": "GET /ui/links",
         "listFreezes": "GET /v1/freezes",
         "listQuestions": "GET /v1/questions",
         "freeze": "POST /v1/freezes",
@@ -92,13 +94,14 @@ async def test_every_operation_stands_under_a_tag_that_is_explained() -> None:
     assert used == {
         "releases": 8,
         "events": 3,
+        "recordings": 1,
         "freezes": 3,
         "questions": 1,
         "hooks": 2,
         "gates": 5,
         "facades": 6,
         "operations": 5,
-        "page": 4,
+        "page": 5,
     }
     assert [tag["name"] for tag in document["tags"] if tag["description"]] == list(used)
 

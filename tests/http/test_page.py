@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -262,12 +263,13 @@ async def test_a_filter_of_the_outcome_shows_the_verdicts_of_it_alone(page: Page
         assert page.troubles == []
 
 
-async def test_links_of_the_house_are_filled_in_and_no_name_leads_elsewhere(page: Page) -> None:
+async def test_links_of_the_house_are_filled_in_and_no_name_leads_elsewhere(page: Page, tmp_path: Path) -> None:
     links = {"Grafana": "https://grafana.example.org/d/verdictd-release?var-release={release}", "Runbook": "https://wiki/{service}"}
     one = msgspec.structs.replace(view("shop-1"), release=release("../a?b#c&d"))
-    async with serving(engine_of(one), Http(listen="127.0.0.1:0", links=links)) as api:
+    async with serving(engine_of(one), Http(listen="127.0.0.1:0", links=links), recordings=tmp_path) as api:
         await page.open(address(api, "/ui/release/shop-1"))
-        await page.until("document.querySelectorAll('#links a').length === 4")
+        await page.until("document.querySelectorAll('#links a').length === 5")
+        assert await page.ask("[...document.querySelectorAll('#links a')].at(-1).pathname") == "/v1/releases/shop-1/recording"
         found = await page.ask("[...document.querySelectorAll('#links a')].slice(0, 2).map((one) => [one.textContent, one.href])")
         assert found == [
             ["Grafana", "https://grafana.example.org/d/verdictd-release?var-release=shop-1"],

@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from daemon.http.api import events, facades, freezes, gates, hooks, operations, questions, releases, ui
+from daemon.http.api import events, facades, freezes, gates, hooks, operations, questions, recordings, releases, ui
 from daemon.http.endpoint import Group
 
 GROUPS: Final[tuple[Group, ...]] = (
     releases.GROUP,
     events.GROUP,
+    recordings.GROUP,
     freezes.GROUP,
     questions.GROUP,
     hooks.GROUP,

@@ -30,9 +30,15 @@ _FILE: Final = Parameter(name="name", where="path", description="Of a file of th
 
 
 class Links(msgspec.Struct, frozen=True, kw_only=True):
-    """Where else the page of a release leads: addresses by name, with places for what the release is."""
+    """Where else the page of a release leads.
+
+    Attributes:
+        links: addresses by name, with places for what the release is.
+        recordings: whether this daemon keeps recordings.
+    """
 
     links: Mapping[str, str]
+    recordings: bool
 
 
 def endpoints(ports: ApiPorts) -> list[Endpoint]:
@@ -40,7 +46,7 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
     files = _Files()
 
     async def links(_request: web.Request) -> web.Response:
-        return reply(Links(links=ports.http.links))
+        return reply(Links(links=ports.http.links, recordings=ports.recordings is not None))
 
     return [
         Endpoint(
@@ -81,7 +87,11 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
             handler=links,
             guard=Open(),
             summary="Where else the page of a release leads.",
-            answers={200: Links(links={"Grafana": "https://grafana.example.org/d/verdictd-release?var-release={release}"})},
+            answers={
+                200: Links(
+                    links={"Grafana": "https://grafana.example.org/d/verdictd-release?var-release={release}"}, recordings=True
+                )
+            },
             strict=False,
         ),
         Endpoint(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from analyzers import alone, asides, conviction, harm, release, report, visible, words
 from analyzers.conviction import Charge, Evidence
 from analyzers.intake import COUNTS_ODD, HISTOGRAM_ODD, Tick
-from analyzers.layout import C_REQ, TICK, Rows
+from analyzers.layout import B_REQ, C_REQ, TICK, Rows
 from analyzers.legs.table import LATENCY, NAMES
 from analyzers.release import Open
 from analyzers.ruling import LegsNow, Outcome, Ruling
@@ -86,6 +86,14 @@ class _Batch:
             said += f"; {visible.sentence(case.rows, case.limits)}"
         return said
 
+    def without(self, at: int) -> str:
+        """Of a canary without traffic, before all else that comes of it."""
+        served = self.rows.counts[at, B_REQ]
+        if self.requests[at] > 0.0 or served <= 0.0:
+            return ""
+        beside = f"the canary served no request, and the baseline {words.count(served)}"
+        return f"{beside}: look at the canary's weight and route; "
+
     def case(self, at: int) -> report.Case:
         """One release by itself."""
         place = np.array([at])
@@ -114,7 +122,7 @@ class _Batch:
         elif ruling.outcome == "promote":
             reason = report.safe_sentence(case)
         else:
-            reason = f"no decision after {ruling.t:.0f} s: {self.waiting(at)}{self.short_of(at, case)}"
+            reason = f"no decision after {ruling.t:.0f} s: {self.without(at)}{self.waiting(at)}{self.short_of(at, case)}"
         return replace(
             ruling,
             leg=None if leg is None else NAMES[leg],

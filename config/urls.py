@@ -4,6 +4,7 @@ A password may stand in an address, so that no refusal shows what comes before a
 """
 
 import re
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -103,6 +104,8 @@ def nats_servers(text: str) -> tuple[str, ...]:
     """The servers of a comma-separated list; none for the word ``embedded``. Raises ``Unusable``."""
     if text == EMBEDDED:
         return ()
+    if _is_nearly_embedded(text):
+        raise Unusable("is nearly the word embedded", fix=f"write {EMBEDDED}, or nats://{text} where a server is called so")
     servers = tuple(server.strip() for server in text.split(",") if server.strip())
     for number, server in enumerate(servers or ("",), start=1):
         if not _is_nats(server):
@@ -113,6 +116,11 @@ def nats_servers(text: str) -> tuple[str, ...]:
     if len({server.startswith(_WEBSOCKET) for server in servers}) > 1:
         raise Unusable("some servers of the list are asked over a websocket, and others are not", fix="use one of both for all")
     return servers
+
+
+def _is_nearly_embedded(text: str) -> bool:
+    """A slip of the pen, which a daemon that looks for a server of this name would never find out."""
+    return text.isalpha() and bool(get_close_matches(text.lower(), [EMBEDDED], cutoff=0.8))
 
 
 def _is_nats(server: str) -> bool:

@@ -22,6 +22,8 @@ _PERCENT = re.compile(r"([-+]?\d+(?:\.\d+)?)\s*%", re.ASCII)
 _POWERS = {"k": 1, "m": 2, "g": 3}
 # Whoever writes more digits than this did not slip with the pen.
 _LONGEST_NUMBER = 40
+_MOST_OTHERS = 8
+"""Of the words that could have been meant beside the nearest one; more are not listed."""
 
 Number = inspect.FloatType | inspect.IntType
 
@@ -90,7 +92,10 @@ def none_of(allowed: tuple[Any, ...], value: object) -> Wrong | None:
 
     def fix() -> str:
         guess = nearest(value, map(str, allowed)) if isinstance(value, str) else None
-        return f"write {guess or one_of(allowed)}"
+        others = [word for word in allowed if word != guess]
+        if guess is None or not 0 < len(others) <= _MOST_OTHERS:
+            return f"write {guess or one_of(allowed)}"
+        return f"write {guess}, or else {one_of(others)}"
 
     return Wrong(message="is not one of them", fix=fix)
 

@@ -121,12 +121,24 @@ def _checked(file: str, kind: str | None) -> _Checked:
         if _is_folder(file):
             load_policies(file)
             return _Checked(file=file, kind="policies")
-        document = documents.read(Path(file))
+        document = _within(documents.read(Path(file)), source=file)
         found = kind or _kind_of(document)
-        _read(document, found, source=file)
+        told = _read(document, found, source=file)
     except ConfigError as error:
         return _Checked(file=file, kind=found, problems=error.faults)
-    return _Checked(file=file, kind=found)
+    return _Checked(file=file, kind=found, told=told)
+
+
+def _within(document: object, *, source: str) -> object:
+    """What is meant by a ConfigMap: the document that it holds, as a pod's volume shows it. Raises ``ConfigError``."""
+    match document:
+        case {"kind": "ConfigMap", "data": {**held}}:
+            files = [text for name, text in held.items() if Path(str(name)).suffix in {".yaml", ".yml", ".json"}]
+            if len(files) == 1 and isinstance(files[0], str):
+                return documents.parse(files[0], source=source)
+            return document
+        case _:
+            return document
 
 
 def _recording(file: str) -> _Checked:
@@ -139,7 +151,8 @@ def _recording(file: str) -> _Checked:
     )
 
 
-def _read(document: object, kind: str, *, source: str) -> None:
+def _read(document: object, kind: str, *, source: str) -> tuple[str, ...]:
+    """What else there is to say of it. Raises ``ConfigError``."""
     match kind:
         case "release":
             checked_release(document, source=source)
@@ -148,7 +161,9 @@ def _read(document: object, kind: str, *, source: str) -> None:
         case _:
             from daemon.settings import settings_of
 
-            settings_of(document, source=source, environ=os.environ)
+            if not settings_of(document, source=source, environ=os.environ).meshes:
+                return ("nothing can be watched: no mesh is configured; see verdictd check --example settings",)
+    return ()
 
 
 def _kind_of(document: object) -> str:

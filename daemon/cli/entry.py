@@ -55,6 +55,7 @@ def _end(arguments: Sequence[str], *, debug: bool) -> tuple[int, bool]:
     """The code that the command ends with, and whether it would be worth nothing without what it has printed."""
     only_prints = True
     try:
+        arguments = _spelt_out(arguments)
         plain = [one for one in arguments if one != "--debug"]
         if plain[:1] == ["demo"]:
             # The demo has a parser of its own; its options are none of ours.
@@ -70,6 +71,17 @@ def _end(arguments: Sequence[str], *, debug: bool) -> tuple[int, bool]:
         return _told(end, debug=debug), only_prints  # a library that ends the process with words: 0 would be a promotion
     except BaseException as error:  # noqa: BLE001 - cancellation and interrupts end here too: nobody is above
         return _told(error, debug=debug), only_prints
+
+
+def _spelt_out(arguments: Sequence[str]) -> Sequence[str]:
+    """``help``, ``help COMMAND`` and ``version``, as other tools have them."""
+    match arguments:
+        case ["version"]:
+            return ["--version"]
+        case ["help", *command]:
+            return [*command, "--help"]
+        case _:
+            return arguments
 
 
 def _only_prints(options: argparse.Namespace) -> bool:

@@ -5,6 +5,7 @@ import math
 import re
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TextIO, assert_never
@@ -17,6 +18,8 @@ from daemon.model import Action, Freeze, OpenQuestion, Outcome, ReleaseView, Sta
 
 _BAR = 20
 _HEARTBEAT_SECONDS = 14.0
+_LEAST_WAITING = 24
+"""Columns below which it is not said what is waited for."""
 _COMMAND = re.compile(r"##(?=\w*\[)")
 _TAKEN_FOR = {"promote": "a promotion", "rollback": "a rollback"}
 """What a policy can take an inconclusive verdict for."""
@@ -59,19 +62,33 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 1e6 else f"{value:.1e}"
 
 
-def progress(view: ReleaseView) -> str:
-    """One line on a release that is being watched."""
+def progress(view: ReleaseView, *, columns: int | None = None) -> str:
+    """One line on a release that is being watched, the most important first.
+
+    Within ``columns`` stands what fits whole: a number that is cut is another number. Only what is waited for is cut, at a word.
+    """
     bound = "" if view.boundary is None else f" of {number(view.boundary)}"
-    parts = [
-        f"{view.id} {view.stage}",
-        f"tick {view.ticks}" + (f" ({view.gaps} without data)" if view.gaps else ""),
-        f"{view.seconds:.0f} s",
+    line = clean(f"{view.id} {view.stage}")
+    room = sys.maxsize if columns is None else columns - len(line)
+    for part in (
+        f"evidence {number(view.evidence)}{bound}",
+        f"waiting for {view.waiting_for}" if view.waiting_for else "",
         f"canary {view.canary_requests} requests",
-        f"evidence [{bar(view.evidence, view.boundary)}] {number(view.evidence)}{bound}",
-    ]
-    if view.waiting_for:
-        parts.append(f"waiting for {view.waiting_for}")
-    return clean("  ".join(parts))
+        f"{view.seconds:.0f} s",
+        f"tick {view.ticks}" + (f" ({view.gaps} without data)" if view.gaps else ""),
+        f"[{bar(view.evidence, view.boundary)}]",
+    ):
+        shown = _within(room - 2, clean(part))
+        line += f"  {shown}" if shown else ""
+        room -= len(shown) + 2 if shown else 0
+    return line
+
+
+def _within(room: int, part: str) -> str:
+    """What of it is shown in so much room: all or nothing, but of a sentence its beginning."""
+    if len(part) <= room or not part.startswith("waiting for "):
+        return part if len(part) <= room else ""
+    return textwrap.shorten(part, width=room, placeholder=" ...") if room >= _LEAST_WAITING else ""
 
 
 def unresolved_lines(view: ReleaseView) -> list[str]:
@@ -211,11 +228,15 @@ class ProgressLine:
         self._shown_at = 0.0
         self.live = self._stream.isatty()
 
+    @property
+    def columns(self) -> int | None:
+        """How many there are; null where nobody looks at a terminal."""
+        return shutil.get_terminal_size().columns - 1 if self.live else None
+
     def show(self, text: str, *, stage: str) -> None:
         """Show a line; ``stage`` tells when it is worth a new one before its time."""
         if self.live:
-            width = shutil.get_terminal_size().columns - 1
-            self._stream.write(f"\r\x1b[K{text[:width]}")
+            self._stream.write(f"\r\x1b[K{text[: self.columns]}")
         elif stage != self._shown or self._monotonic() - self._shown_at >= _HEARTBEAT_SECONDS:
             self._stream.write(f"{text}\n")
             self._shown_at = self._monotonic()

@@ -9,7 +9,7 @@ import asyncio
 import random
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -108,12 +108,13 @@ def arm_of(pairs: list[str], option: str, *, source: str) -> dict[str, Any]:
 async def _revert(options: argparse.Namespace, settings: Settings, meshes: Mapping[str, Mesh], release: Release) -> Exit:
     async with steering.opened(settings, meshes) as opened:
         clusters, placement = await meshfinding.locate(opened, release, seconds=settings.limits.locate_seconds)
-        if not options.json:
-            _show(placement)
+        asks = not (options.dry_run or options.yes)
+        if asks or not options.json:
+            _show(placement, file=sys.stderr if options.json else sys.stdout)
         plans = await editing.plan(clusters, release, located=placement.located) if options.dry_run or not options.yes else None
-        if plans is not None and not options.json:
-            _show_plans(placement, plans)
-        if options.dry_run or not (options.yes or steering.agreed("Send all of it to the baseline?", source=_SOURCE)):
+        if plans is not None and (asks or not options.json):
+            _show_plans(placement, plans, file=sys.stderr if options.json else sys.stdout)
+        if options.dry_run or (asks and not steering.agreed("Send all of it to the baseline?", source=_SOURCE)):
             if options.json:
                 _print_json(placement, plans, None)
             if not options.dry_run:
@@ -143,24 +144,24 @@ async def _revert(options: argparse.Namespace, settings: Settings, meshes: Mappi
     return Exit.FORBIDDEN if outcome.is_forbidden else Exit.UNAVAILABLE
 
 
-def _show(placement: Placement) -> None:
-    print(f"the canary gets at most {placement.canary_percent:g} % of the traffic, through:")
-    print("\n".join(rendering.clean(f"  {route}") for route in placement.routes))
+def _show(placement: Placement, *, file: TextIO) -> None:
+    print(f"the canary gets at most {placement.canary_percent:g} % of the traffic, through:", file=file)
+    print("\n".join(rendering.clean(f"  {route}") for route in placement.routes), file=file)
     if placement.baseline:
-        print(rendering.clean(f"the baseline: {placement.baseline}"))
+        print(rendering.clean(f"the baseline: {placement.baseline}"), file=file)
     if (ready := shownplan.ready_pods(placement)) is not None:
-        print(ready)
+        print(ready, file=file)
     for remark in placement.remarks:
-        print(rendering.clean(remark))
+        print(rendering.clean(remark), file=file)
 
 
-def _show_plans(placement: Placement, plans: Plans) -> None:
-    print("would be written:" if plans.objects else "nothing would be written")
-    print("\n".join(shownplan.lines(plans.objects, owned=shownplan.owners(placement.routes))))
+def _show_plans(placement: Placement, plans: Plans, *, file: TextIO) -> None:
+    print("would be written:" if plans.objects else "nothing would be written", file=file)
+    print("\n".join(shownplan.lines(plans.objects, owned=shownplan.owners(placement.routes))), file=file)
     for sentence in plans.blocked:
-        print(rendering.clean(f"would be blocked: {sentence}"))
+        print(rendering.clean(f"would be blocked: {sentence}"), file=file)
     for sentence in plans.unknown:
-        print(rendering.clean(f"what would be written is not known: {sentence}"))
+        print(rendering.clean(f"what would be written is not known: {sentence}"), file=file)
 
 
 def _print_json(placement: Placement, plans: Plans | None, outcome: RevertOutcome | None) -> None:

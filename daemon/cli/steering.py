@@ -75,7 +75,9 @@ def agreed(question: str, *, source: str) -> bool:
             path="--yes", message="is not given, and there is nobody to ask", fix="add --yes, or --dry-run to look only"
         )
         raise ConfigError((problem,), source=source)
-    return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    # Standard output is for what a program reads.
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return input().strip().lower() in {"y", "yes"}
 
 
 def _steered(meshes: Mapping[str, Mesh], release: Release, *, source: str) -> Mesh:

@@ -122,7 +122,8 @@ class Wait:
                 return answer
             if isinstance(answer, ReleaseView):
                 self.view = answer
-                self._line.show(rendering.progress(answer), stage=f"{answer.stage}{' person' * (answer.waits_until is not None)}")
+                stage = f"{answer.stage}{' person' * (answer.waits_until is not None)}"
+                self._line.show(rendering.progress(answer, columns=self._line.columns), stage=stage)
             if self._monotonic() >= self._end:
                 if self._contact.trouble is not None and not self._contact.seen:
                     raise self._contact.trouble

@@ -105,12 +105,15 @@ async def _run(options: argparse.Namespace) -> int:
             _introduce(running, account)
             played = await play(running, account)
             if options.keep_running:
+                # What is said of the recordings must be so while it is left running.
+                await asyncio.to_thread(_keep_logs, folder, options.out)
                 code = await asyncio.to_thread(_conclude, played, running.users.traffic, options, account)
                 await _linger(running, account)
                 return code
         return await asyncio.to_thread(_conclude, played, running.users.traffic, options, account)
     finally:
         await asyncio.to_thread(_keep_logs, folder, options.out)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _make_output(out: Path) -> None:
@@ -174,10 +177,9 @@ def _ending(played: Played) -> str:
 
 
 def _keep_logs(folder: Path, out: Path) -> None:
-    """The logs and the settings stay with the plot; the rest of the temporary folder goes."""
+    """The logs, the settings and the recordings stay with the plot; the rest of the temporary folder goes."""
     for file in (*folder.glob("*.log"), *folder.glob("*.json"), *folder.glob("recordings/*.jsonl")):
         shutil.copy(file, out / "logs")
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _leaves(group: BaseExceptionGroup[VerdictdError]) -> list[VerdictdError]:

@@ -88,11 +88,17 @@ def test_before_any_time_has_gone_by_no_time_is_forecast() -> None:
     assert "more canary requests) and" in ruling.reason
 
 
-def test_at_the_deadline_a_canary_without_requests_is_told_no_time() -> None:
-    _, ruling = watch(terms(ticks=3), (sample(float(t), canary=(0, 0)) for t in range(1, 4)))
+def test_at_the_deadline_a_canary_without_requests_is_told_so_first_and_no_time() -> None:
+    _, ruling = watch(terms(ticks=3), (sample(float(t), canary=(0, 0), baseline=(100, 0)) for t in range(1, 4)))
     assert ruling.reason == (
-        "no decision after 3 s: 0 of 500 canary requests seen, 3 of 300 s watched; no regression could have been taken back by now"
+        "no decision after 3 s: the canary served no request, and the baseline 300: look at the canary's weight and route; "
+        "0 of 500 canary requests seen, 3 of 300 s watched; no regression could have been taken back by now"
     )
+
+
+def test_where_nobody_served_a_request_nothing_is_said_of_the_canary_alone() -> None:
+    _, ruling = watch(terms(ticks=3), (sample(float(t), canary=(0, 0), baseline=(0, 0)) for t in range(1, 4)))
+    assert ruling.reason.startswith("no decision after 3 s: 0 of 500 canary requests seen")
 
 
 def test_the_deadline_is_the_samples_own_time_not_the_number_of_ticks() -> None:

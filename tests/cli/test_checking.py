@@ -24,7 +24,7 @@ def test_a_good_file_is_known_by_its_keys(tmp_path: Path, name: str, capsys: pyt
     text, kind = GOOD[name]
     (tmp_path / name).write_text(text, encoding="utf-8")
     assert main(["check", str(tmp_path / name)]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / name}: a usable {kind} file\n"
+    assert capsys.readouterr().out.splitlines()[0] == f"{tmp_path / name}: a usable {kind} file"
 
 
 def test_every_problem_of_every_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +60,36 @@ def test_a_folder_of_policies_is_checked_whole(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "b.yaml").write_text("mode: watch", encoding="utf-8")
     assert main(["check", str(tmp_path)]) == 64
     assert "b.mode" in capsys.readouterr().out
+
+
+def test_settings_under_which_nothing_can_be_watched_are_usable_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.yaml").touch()
+    assert main(["check", str(tmp_path / "empty.yaml")]) == 0
+    assert "nothing can be watched: no mesh is configured" in capsys.readouterr().out
+
+
+def test_of_a_configmap_the_document_in_it_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The manifests' own, as it is, and with a fault."""
+    manifest = Path(__file__).parents[2] / "deploy" / "manifests" / "20-settings.yaml"
+    assert main(["check", str(manifest)]) == 0
+    assert capsys.readouterr().out == f"{manifest}: a usable settings file\n"
+    wrong = tmp_path / "configmap.yaml"
+    wrong.write_text(
+        manifest.read_text(encoding="utf-8").replace("telemetry: prometheus", "telemetry: elsewhere"), encoding="utf-8"
+    )
+    assert main(["check", str(wrong)]) == 64
+    assert "meshes.istio.telemetry names 'elsewhere', which is not under telemetry" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("held", ["{}", "{verdictd.yaml: 3}", "{a.yaml: '', b.yaml: ''}"])
+def test_a_configmap_that_holds_no_document_or_several_is_none_of_ours(
+    held: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(f"{{kind: ConfigMap, data: {held}}}", encoding="utf-8")
+    assert main(["check", str(tmp_path / "a.yaml")]) == 64
+    assert "data: is not a known key" in capsys.readouterr().out
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,7 +84,7 @@ async def test_wait_exits_3_when_the_time_is_over(api: Api, capsys: pytest.Captu
     out, err = capsys.readouterr()
     assert out == ""
     assert "no verdict on shop-1 within 0.05 s" in err
-    assert "shop-1 watching  tick 3" in err
+    assert "shop-1 watching  evidence 10 of 100" in err
 
 
 async def test_wait_exits_69_when_the_daemon_cannot_be_reached(capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,7 +187,7 @@ async def test_on_a_terminal_the_progress_is_one_line(api: Api, monkeypatch: pyt
         api.engine.end("shop-1")
     assert waiting.result() == 1
     lines = screen.getvalue().split("\r\x1b[K")
-    assert lines[1].startswith("shop-1 watching  tick 3")
+    assert lines[1].startswith("shop-1 watching  evidence 10 of 100")
     assert len({line for line in lines[1:] if line.startswith("shop-1")}) == 1
 
 
@@ -304,7 +304,7 @@ async def test_status_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 async def test_status_of_one_release(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     assert await command("status", "shop-1", *at(api)) == 0
-    assert "evidence [##########..........] 10 of 100" in capsys.readouterr().out
+    assert "evidence 10 of 100  canary 0 requests  0 s  tick 3  [##########..........]" in capsys.readouterr().out
     assert await command("status", "shop-1", "--json", *at(api)) == 0
     assert json.loads(capsys.readouterr().out)["id"] == "shop-1"
     assert await command("status", "shop-9", *at(api)) == 66

@@ -170,7 +170,7 @@ async def test_only_a_time_out_is_3(api: Api, streams: str) -> None:
     assert done.code == 3
     if not streams:
         first, last = done.err.splitlines()
-        assert first.startswith("going watching  tick 3")
+        assert first.startswith("going watching  evidence 10 of 100")
         assert last == (
             "verdictd: no verdict on going within 0.1 s: watching for 0 s, 0 canary requests seen; "
             "the watch goes on, and may still take the traffic back"

@@ -33,6 +33,18 @@ def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == ""
 
 
+def test_the_table_fits_into_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["plan", *FIGURES, *QUICK, "--regression", "errors=1%", "--regression", "p99=1.5"]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_every_option_that_is_missing_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan"]) == 64
+    said = capsys.readouterr().err
+    assert "give --rps, --median-ms and --p99-ms (or --histogram), or --from RECORDING" in said
+
+
 def test_a_torn_recording_is_used_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [file] = record(tmp_path, change=HEALTHY, ticks=40)
     file.write_bytes(file.read_bytes()[:-40])

@@ -61,8 +61,15 @@ def test_every_command_has_a_help(command: str) -> None:
     done = verdictd(command, "--help")
     assert done.returncode == 0
     assert f"verdictd {command}" in done.stdout
+    assert "%%" not in done.stdout
     assert "xits 0" in done.stdout
     assert "70 a defect of verdictd" in " ".join(done.stdout.split())
+
+
+def test_help_and_version_are_words_too() -> None:
+    assert verdictd("version").stdout == verdictd("--version").stdout
+    assert verdictd("help").stdout == verdictd("--help").stdout
+    assert verdictd("help", "wait").stdout == verdictd("wait", "--help").stdout
 
 
 @pytest.mark.parametrize("command", ["wait", "submit"])

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from itertools import pairwise
 
 import msgspec
@@ -59,6 +60,23 @@ def test_a_watched_release_says_which_tolerances_its_buckets_cannot_tell() -> No
     blind = msgspec.structs.replace(view("shop-1"), unresolved=("p99 lies in 250-500 ms: 10 % slower cannot be told",))
     assert rendering.unresolved_lines(blind) == ["  buckets p99 lies in 250-500 ms: 10 % slower cannot be told"]
     assert rendering.unresolved_lines(view("shop-1")) == []
+
+
+@pytest.mark.parametrize("columns", range(24, 200))
+def test_a_line_of_progress_shows_no_number_in_part(columns: int) -> None:
+    """Evidence 1 of 100 became 1 of 10, then 1 of 1, as the line before it grew."""
+    seen = msgspec.structs.replace(
+        view("shop-1"), ticks=1234, gaps=12, seconds=617.2, canary_requests=54321, waiting_for="123 of 500 canary requests seen"
+    )
+    whole, line = rendering.progress(seen), rendering.progress(seen, columns=columns)
+    assert len(line) <= columns
+    assert set(re.findall(r"[\d.]+\d|\d", line)) <= set(re.findall(r"[\d.]+\d|\d", whole))
+    assert ("evidence 10 of 100" in line) == (columns >= len("shop-1 watching  evidence 10 of 100"))
+    assert columns < 80 or "waiting for 123 of 500 canary requests seen" in line
+
+
+def test_a_name_that_is_too_long_for_the_line_is_all_there_is() -> None:
+    assert rendering.progress(view("x" * 60), columns=40) == f"{'x' * 60} watching"
 
 
 def test_a_status_says_from_where_it_is_read_while_it_cannot_be_read_as_it_should() -> None:

@@ -106,6 +106,13 @@ async def test_a_dry_run_says_that_nobody_would_serve_and_is_no_success(edge: Ed
     assert "would be blocked: the baseline has no ready endpoints" in capsys.readouterr().out
 
 
+class Keyboard(io.StringIO):
+    """Somebody at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.live
 @pytest.mark.parametrize(("answer", "code", "weights"), [("y", 0, (100, 0)), ("", 64, (70, 30)), ("no", 64, (70, 30))])
 async def test_without_yes_it_asks_a_person(
@@ -116,14 +123,23 @@ async def test_without_yes_it_asks_a_person(
     code: int,
     weights: tuple[int, int],
 ) -> None:
-    class Keyboard(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     monkeypatch.setattr(sys, "stdin", Keyboard(answer + "\n"))
     assert await revert(edge, *ARMS) == code
     assert ("nothing was changed" in capsys.readouterr().err) == (code == 64)
     assert tuple(edge.splits().values()) == weights
+
+
+@pytest.mark.live
+async def test_whoever_asks_for_json_is_shown_what_would_be_written_before_the_question_too(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Keyboard("no\n"))
+    assert await revert(edge, *ARMS, "--json") == 64
+    said = capsys.readouterr()
+    shown, _, asked = said.err.partition("Send all of it")
+    assert "would be written:" in shown
+    assert asked
+    assert json.loads(said.out)["action"] is None
 
 
 @pytest.mark.live

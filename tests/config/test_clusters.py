@@ -53,7 +53,7 @@ def test_a_variable_of_one_cluster_stands_without_a_name_and_of_several_with_it(
     ("kubernetes", "faults"),
     [
         ({"auht": "in-cluster"}, [("kubernetes.auht", "did you mean auth?")]),
-        ({"auth": "in_cluster"}, [("kubernetes.auth", "write in-cluster")]),
+        ({"auth": "in_cluster"}, [("kubernetes.auth", "write in-cluster, or else auto or kubeconfig")]),
         (
             {"auth": "in-cluster", **TWO, "context": None},
             [

@@ -34,7 +34,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 @pytest.mark.parametrize(
     ("document", "line"),
     [
-        ({"colour": "bleu"}, 'colour: "bleu" is not one of them; write blue'),
+        ({"colour": "bleu"}, 'colour: "bleu" is not one of them; write blue, or else red'),
         ({"colour": 7}, "colour: 7 is not one of them; write red or blue"),
         ({"name": "long"}, "name: has 4 characters; write at most 3"),
         ({"weight": "10%"}, 'weight: "10%" is not a number; write percent as a plain number: 10'),

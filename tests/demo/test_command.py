@@ -2,10 +2,13 @@
 
 import argparse
 import asyncio
+import contextlib
 import os
 import re
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import AsyncMock, MagicMock
 
 import aiohttp
 import pytest
@@ -103,6 +106,32 @@ async def test_a_demo_that_is_kept_running_ends_when_told(capsys: pytest.Capture
         async with asyncio.timeout(30.0):
             await command._linger(setting, LiveAccount(colours=False))
     assert "http://here/v1/releases" in capsys.readouterr().out
+
+
+async def test_what_it_says_to_judge_again_is_there_while_everything_is_left_running(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With the parts that start servers taken out."""
+    there: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def nothing(*, folder: Path, **_: object) -> AsyncIterator[MagicMock]:
+        (folder / "recordings").mkdir()
+        (folder / "recordings" / "web-1.jsonl").write_text("")
+        yield MagicMock()
+
+    async def looked(*_: object) -> None:
+        there.extend(file.name for file in (tmp_path / "logs").iterdir())
+
+    monkeypatch.setattr(command, "setting", nothing)
+    monkeypatch.setattr(command, "_introduce", lambda *_: None)
+    monkeypatch.setattr(command, "play", AsyncMock(return_value=[]))
+    monkeypatch.setattr(command, "_conclude", lambda *_: 0)
+    monkeypatch.setattr(command, "_linger", looked)
+    monkeypatch.setattr(command, "SORTS", {"envoy": MagicMock(starts_in="")})
+    asked = argparse.Namespace(mesh="envoy", out=tmp_path, rate=1.0, seed=1, keep_running=True)
+    assert await command._run(asked) == 0
+    assert there == ["web-1.jsonl"]
 
 
 def options(out: Path) -> argparse.Namespace:

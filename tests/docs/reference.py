@@ -20,7 +20,8 @@ _INTRODUCTION = """# Configuration
 <!-- Made from the models by `python -m tests.docs --write`; do not edit. -->
 
 `verdictd run --config FILE` reads YAML, or JSON when the file's name ends in `.json`. Every key has a default unless the table
-says *required*; a file that is refused is refused with every problem at once, each with its path, the value and the fix.
+says *required*; a file that is refused is refused with every problem of what is written at once,
+and then with every problem of what does not fit together, each with its path, the value and the fix.
 `verdictd check FILE` does the same without starting anything, and `verdictd check --schema settings` prints the JSON Schema for
 your editor.
 

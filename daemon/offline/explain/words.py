@@ -77,7 +77,7 @@ def who(told: Account) -> str:
     """Who decided, in words."""
     return {
         "judge": "the judge",
-        "deadline": "the deadline",
+        "deadline": "the end of the watch",
         "person": "a person",
         "superseded": "a newer release of the service",
     }.get(told.by, f"nobody: {told.by}")

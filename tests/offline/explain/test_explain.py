@@ -142,7 +142,7 @@ def test_what_was_missing_is_said(open_end: Told) -> None:
     assert "denied" not in missing
     assert "slow_end" not in missing, "the policy does not ask for it"
     assert "hold, by the policy's on_inconclusive" in said
-    assert "by the deadline after 20.0 s" in said
+    assert "by the end of the watch after 20.0 s" in said
     assert re.search(r"no data +x", said)
 
 

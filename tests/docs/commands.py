@@ -58,12 +58,12 @@ def _verdictd_faults(words: list[str]) -> Iterator[str]:
     """Only a first word that looks like a command is taken for one: prose says ``verdictd A | B`` too."""
     if not words or _PLACEHOLDER.match(words[0]) or words[0].startswith("-"):
         return
+    if words[0] in {"demo", "help", "version"}:
+        return  # the demo's options are its own parser's, and the others are words for options
     parser = _subparsers().get(words[0])
     if parser is None:
         yield f"verdictd has no command {words[0]!r}"
         return
-    if words[0] == "demo":
-        return  # its options are its own parser's
     known = parser._option_string_actions
     for word in words[1:]:
         option = word.partition("=")[0].rstrip(",.")

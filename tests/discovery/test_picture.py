@@ -8,9 +8,15 @@ import pytest
 
 from daemon.discovery.picture import Condition, Picture, Pin, Use, uses
 from daemon.errors import Refused, Unavailable
+from daemon.meshes.consulkubernetes import picturing as consul
+from daemon.meshes.consulkubernetes.mesh import ConsulKubernetesMesh
 from daemon.meshes.gatewayapi import picturing as gateway_api
 from daemon.meshes.gatewayapi.mesh import ROUTES
 from daemon.meshes.istio import picturing as istio
+from daemon.meshes.linkerd import picturing as linkerd
+from daemon.meshes.linkerd.kinds import SPLITS
+from daemon.meshes.linkerd.serviceprofile import SERVICE_PROFILES
+from tests.hand.split_objects import split
 from tests.meshes.objects import Json, meta, rule, to, versions, virtual_service
 
 HTTP_ROUTES, GRPC_ROUTES = (next(kind for kind in ROUTES if kind.kind == name) for name in ("HTTPRoute", "GRPCRoute"))
@@ -204,3 +210,77 @@ def test_what_a_destination_gets_is_its_largest_share_by_any_way_in() -> None:
     ]
     found = {one.subset: use for one, use in uses(of_istio(virtual_service(http=entries))).items()}
     assert found == {"v1": Use(percent=95.0), "v2": Use(percent=20.0, is_pinned=True)}
+
+
+def splitter(*splits: Json, settings: ConsulKubernetesMesh | None = None, status: Json | None = None) -> Picture:
+    item = {"metadata": meta("web", "shop"), "spec": {"splits": list(splits)}, **({} if status is None else {"status": status})}
+    return consul.picture(settings or ConsulKubernetesMesh(telemetry=""), item)
+
+
+class TestSplits:
+    def test_shares_are_parts_of_the_sum_of_numbers_and_of_quantities(self) -> None:
+        for weights, shown in (((900, 100), (90.0, 10.0)), (("900m", "100m"), (90.0, 10.0)), ((0, 0), (0.0, 0.0))):
+            found = linkerd.picture(SPLITS, split("v1alpha2", ("web-v1", weights[0]), ("web-v2", weights[1])))
+            assert shares(found) == dict(zip(("web-v1", "web-v2"), shown, strict=True))
+            assert (str(found.route), found.hosts) == ("shop/web", ("web.shop",))
+
+    def test_what_gets_no_weight_that_is_one_is_not_clear(self) -> None:
+        found = linkerd.picture(SPLITS, split("v1alpha2", ("web-v1", 1), ("web-v2", "much")))
+        assert found.entries[0].unclear == "the weight of web-v2 is 'much', which is none"
+
+    def test_a_split_of_some_requests_only_has_a_condition(self) -> None:
+        (entry,) = linkerd.picture(
+            SPLITS, split("v1alpha4", ("web-v1", 1), matches=[{"kind": "HTTPRouteGroup", "name": "a"}])
+        ).entries
+        assert entry.conditions == {Condition(of="other", value="matches")}
+
+    def test_a_split_without_backends_sends_nothing_anywhere(self) -> None:
+        assert linkerd.picture(SPLITS, split("v1alpha2")).entries == ()
+
+    def test_overrides_of_a_profile_are_shares_of_services_by_their_full_names(self) -> None:
+        overrides = [
+            {"authority": f"web-{name}.shop.svc.cluster.local:80", "weight": weight} for name, weight in (("v1", "9"), ("v2", 1))
+        ]
+        item = {
+            "metadata": meta("web.shop.svc.cluster.local", "shop"),
+            "spec": {"dstOverrides": [*overrides, {"authority": "far"}]},
+        }
+        found = linkerd.picture(SERVICE_PROFILES, item)
+        assert shares(found) == {"web-v1": 90.0, "web-v2": 10.0, "far": 0.0}
+        assert [one.namespace for one in uses(found)] == ["shop", "shop", ""]
+
+    def test_a_route_of_a_server_sends_nobody_anywhere_and_any_other_is_the_gateway_apis(self) -> None:
+        spec = {"rules": [{"backendRefs": [backend("web-v1")]}]}
+        for kind, sends in (("Server", False), ("Service", True)):
+            item = {"metadata": meta("web", "shop"), "spec": {"parentRefs": [{"kind": kind, "name": "web"}], **spec}}
+            assert bool(linkerd.picture(HTTP_ROUTES, item).entries) is sends
+
+    def test_a_split_of_another_form_is_refused(self) -> None:
+        with pytest.raises(Refused, match="TrafficSplit"):
+            linkerd.picture(SPLITS, split("v1alpha2", ("web-v1", 1)) | {"spec": {"backends": "all"}})
+
+
+class TestServiceSplitters:
+    def test_subsets_are_shares_of_which_no_labels_are_known(self) -> None:
+        found = splitter({"weight": 99.5, "serviceSubset": "v1"}, {"weight": 0.5, "serviceSubset": "v2"})
+        assert shares(found) == {"web subset v1": 99.5, "web subset v2": 0.5}
+        assert {one.labels is None for one in uses(found)} == {True}
+        assert [(one.namespace, one.host) for one in uses(found)] == [("shop", "web.shop")] * 2
+        assert found.hosts == ("web",)
+
+    def test_a_service_of_another_place_is_outside_and_of_a_mirrored_namespace_it_is_there(self) -> None:
+        away: Json = {"weight": 50, "service": "cart", "namespace": "till"}
+        assert [one.service for one in uses(splitter(away))] == [""]
+        (there,) = uses(splitter(away, settings=ConsulKubernetesMesh(telemetry="", mirrored_namespaces=True)))
+        assert (there.namespace, there.service, there.labels) == ("till", "cart", {})
+        assert [one.service for one in uses(splitter({"weight": 50, "service": "cart", "partition": "far"}))] == [""]
+
+    def test_what_consul_has_refused_is_not_clear(self) -> None:
+        status = {"conditions": [{"type": "Synced", "status": "False", "message": "no such subset"}]}
+        (entry,) = splitter({"weight": 100, "serviceSubset": "v1"}, status=status).entries
+        assert entry.unclear == "Consul has refused what is written there: no such subset"
+
+    def test_one_without_splits_sends_nothing_and_one_of_another_form_is_refused(self) -> None:
+        assert splitter().entries == ()
+        with pytest.raises(Refused, match="ServiceSplitter"):
+            consul.picture(ConsulKubernetesMesh(telemetry=""), {"metadata": meta("web", "shop"), "spec": {"splits": "all"}})

@@ -4,36 +4,41 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from dataclasses import replace
 
 from daemon.aio.clock import SystemClock
 from daemon.aio.tasks import background
 from daemon.delivery import owners
 from daemon.errors import InvalidInput
 from daemon.kube.client import KubeClient
-from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
+from daemon.kube.resources import Json
 from daemon.model import Release
 from daemon.questions import Questions
-from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
 from daemon.watcher.source import RouteWatcher
-from daemon.watcher.watches import Watched
+from tests.hand.istio_cluster import post
 from tests.hand.ports import MemoryStore
-from tests.watcher.world import Letters
+from tests.servers.kube_apiserver import KubeApiServer
+from tests.servers.run import until
+from tests.watcher.world import BY_ISTIO, Letters, Watching
 
 
 @asynccontextmanager
-async def noticed(kube: KubeClient, namespace: str) -> AsyncIterator[dict[str, Release]]:
-    """As long as it is entered, what is noticed in a namespace, by the ids under which it is announced."""
+async def noticed(
+    kube: KubeClient, namespace: str, *, by: Watching = BY_ISTIO, store: MemoryStore | None = None
+) -> AsyncIterator[dict[str, Release]]:
+    """As long as it is entered, what is noticed in a namespace, by the ids under which it is announced.
+
+    ``store``: where routes are kept, for whoever wants to know when one has been seen.
+    """
     found: dict[str, Release] = {}
-    pictured: Any = ISTIO.pictured
-    watched = Watched(
-        mesh=IstioMesh(telemetry=""), manner=Manner(mesh="istio", mode="enforce", guard_seconds=30.0), pictured=pictured
-    )
+    watched = replace(by.watched, manner=replace(by.watched.manner, mode="enforce"))
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
-    there = {"home": WatchedCluster(cluster=Cluster(kube, owning=owning), kinds={VIRTUAL_SERVICES: watched})}
-    watcher = RouteWatcher(there, store=MemoryStore(), questions=Questions(MemoryStore()), letters=Letters(), clock=SystemClock())
+    there = {"home": WatchedCluster(cluster=Cluster(kube, owning=owning), kinds={by.resource: watched})}
+    watcher = RouteWatcher(
+        there, store=store or MemoryStore(), questions=Questions(MemoryStore()), letters=Letters(), clock=SystemClock()
+    )
 
     async def take() -> None:
         async with aclosing(watcher.announcements()) as notices:
@@ -50,3 +55,27 @@ async def noticed(kube: KubeClient, namespace: str) -> AsyncIterator[dict[str, R
 
     async with background(take()):
         yield found
+
+
+async def begins(
+    api: KubeApiServer, kube: KubeClient, *, by: Watching, collection: str, before: Json, after: Json, namespace: str
+) -> Release:
+    """A route that is written so, and once it has been seen so: the release that is noticed."""
+    store = MemoryStore()
+
+    async def is_seen() -> bool:
+        return bool(store.data)
+
+    async def is_noticed() -> bool:
+        return bool(found)
+
+    async with noticed(kube, namespace, by=by, store=store) as found:
+        await post(api, collection, before)
+        await until(is_seen, 30)
+        headers = {"Content-Type": "application/merge-patch+json"}
+        url = f"{collection}/{before['metadata']['name']}"
+        async with api.session() as session, session.patch(url, json={"spec": after["spec"]}, headers=headers) as response:
+            assert response.status == 200, await response.text()
+        await until(is_noticed, 30)
+    (release,) = found.values()
+    return release

@@ -24,8 +24,10 @@ from tests.hand.consul_objects import unversioned
 from tests.hand.istio_cluster import client_of, cluster_of, delete, post
 from tests.hand.istio_objects import SLICES
 from tests.hand.procedures import reverting
+from tests.mesh.noticed import begins
 from tests.meshes.consul_entries import resolver, router, split, splitter
 from tests.servers.kube_apiserver import KubeApiServer
+from tests.watcher.world import BY_CONSUL
 
 pytestmark = [
     pytest.mark.mesh,
@@ -100,6 +102,16 @@ async def reverted(routes: ConsulKubernetesRouter, release: Release = RELEASE) -
     """By the daemon's own procedure, from looking to seeing the traffic leave."""
     located = (await routes.locate(release)).located
     return await reverting(confirm_seconds=0.5).run(routes, release, located=located)
+
+
+async def test_a_splitter_that_begins_to_send_to_another_subset_is_a_release_that_nobody_announces(
+    api: KubeApiServer, kube: KubeClient
+) -> None:
+    before, after = (unversioned(splitter(split(100 - canary, subset="v1"), split(canary, subset="v2"))) for canary in (0, 5))
+    await delete(api, SERVICE_SPLITTERS.path(namespace="shop", name="web"))
+    where = SERVICE_SPLITTERS.path(namespace="shop")
+    release = await begins(api, kube, by=BY_CONSUL, collection=where, before=before, after=after, namespace="shop")
+    assert (release.service, release.baseline.subset, release.canary.subset) == ("web", "v1", "v2")
 
 
 async def test_the_canary_is_located_with_who_would_serve(kube: KubeClient) -> None:

@@ -27,10 +27,12 @@ from tests.hand.istio_cluster import client_of, cluster_of, post
 from tests.hand.istio_objects import NAMESPACE
 from tests.hand.procedures import guarded, reverting
 from tests.hand.split_objects import created, split, splits
+from tests.mesh.noticed import begins
 from tests.servers.crds import DEFINITIONS, install_crds
 from tests.servers.kube_apiserver import KubeApiServer
 from tests.servers.locate import require_crds
 from tests.servers.run import until
+from tests.watcher.world import BY_OSM
 
 pytestmark = [
     pytest.mark.mesh,
@@ -102,6 +104,15 @@ async def reverted(router: TrafficSplitRouter) -> RevertOutcome:
     """By the daemon's own procedure, from looking to seeing the traffic leave."""
     located = (await router.locate(RELEASE)).located
     return await reverting(confirm_seconds=1.0).run(router, RELEASE, located=located)
+
+
+async def test_a_split_that_begins_to_send_to_another_service_is_a_release_that_nobody_announces(
+    server: KubeApiServer, kube: KubeClient, whose: str
+) -> None:
+    before, after = (split(SERVED[whose], ("web-v1", 100 - canary), ("web-v2", canary)) for canary in (0, 5))
+    where = splits(SERVED[whose])
+    release = await begins(server, kube, by=BY_OSM, collection=where, before=before, after=after, namespace=NAMESPACE)
+    assert (release.service, release.baseline.service, release.canary.service) == ("web", "web-v1", "web-v2")
 
 
 async def test_the_weight_goes_to_the_baseline_and_nothing_else_is_written(

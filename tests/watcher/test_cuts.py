@@ -12,13 +12,14 @@ import pytest
 
 from daemon.errors import Unavailable
 from daemon.watcher.notices import RouteNotice
-from tests.watcher.world import World, ended, two_versions, virtual_service
+from tests.watcher.world import BY_CONSUL, BY_ISTIO, BY_LINKERD, World, ended, two_versions, virtual_service
 
 _LIVES = 15
 """Worlds that are played; in each of them dozens of cuts."""
 _ROUTES = ("web", "cart", "mail")
 _TURNS = 30_000
 _COLORS = ("blue", "green")
+_KINDS = (BY_ISTIO, BY_LINKERD, BY_CONSUL)
 
 
 @dataclass
@@ -128,17 +129,17 @@ class Route:
         else:
             self.percent = chance.choice((0, 0, 20, 60, 100, 100))
         weights = (100 - self.percent, self.percent) if self.baseline == 0 else (self.percent, 100 - self.percent)
-        world.cluster.routes.put(virtual_service(self.name, blue=weights[0], green=weights[1]))
+        world.cluster.routes.put(world.by.route(self.name, blue=weights[0], green=weights[1]))
         if self.percent == 100:
             self.baseline, self.percent = 1 - self.baseline, 0
 
 
 async def _play(seed: int) -> Counter[str]:
-    world, chance = World(), random.Random(seed)  # noqa: S311 - what is cut is to be the same each time
+    world, chance = World(by=_KINDS[seed % len(_KINDS)]), random.Random(seed)  # noqa: S311 - what is cut is to be the same each time
     world.cluster.around_objects += two_versions(*_ROUTES)
     routes = [Route(name) for name in _ROUTES]
     for route in routes:
-        world.cluster.routes.put(virtual_service(route.name, blue=100, green=0))
+        world.cluster.routes.put(world.by.route(route.name, blue=100, green=0))
     trouble = Trouble(world, chance)
     world.cluster.routes.cut = trouble.cut
     await trouble.settled()
@@ -150,7 +151,8 @@ async def _play(seed: int) -> Counter[str]:
         await trouble.settled()
     await trouble.stop()
     for route in routes:
-        announced = [one.canary.subset for one in world.releases if one.service == route.name]
+        arms = [one.canary for one in world.releases if one.service == route.name]
+        announced = [arm.subset or str(arm.service).removeprefix(f"{route.name}-") for arm in arms]
         assert announced == route.attempts, f"seed {seed}, {route.name}"
     assert not world.letters.kept
     return trouble.cuts

@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from config.settings import KubeMesh
 from daemon import stored
 from daemon.aio.tasks import background
 from daemon.delivery.ownerkind import Owning
@@ -17,8 +18,13 @@ from daemon.errors import InvalidInput, VerdictdError
 from daemon.kube.client import Listing
 from daemon.kube.listwatch import Source
 from daemon.kube.resources import Resource
+from daemon.meshes.consulkubernetes.mesh import CONSUL_KUBERNETES, SERVICE_SPLITTERS, ConsulKubernetesMesh
 from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
-from daemon.meshes.kind import MakePicture
+from daemon.meshes.kind import MakePicture, MeshKind
+from daemon.meshes.linkerd.kinds import SPLITS
+from daemon.meshes.linkerd.mesh import LINKERD, LinkerdMesh
+from daemon.meshes.osm.mesh import OSM, OsmMesh
+from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import OpenQuestion, Release
 from daemon.ports.events import DeadLetter
 from daemon.questions import Questions
@@ -67,6 +73,43 @@ def destination_rule(*subsets: str, name: str = "web") -> Json:
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {"host": name, "subsets": told},
     }
+
+
+def traffic_split(name: str = "web", **weights: int) -> Json:
+    """A split of the Service of its name between Services of its own."""
+    backends = [{"service": f"{name}-{version}", "weight": weight} for version, weight in weights.items()]
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"kind": TRAFFIC_SPLITS.kind, "metadata": metadata, "spec": {"service": name, "backends": backends}}
+
+
+def service_splitter(name: str = "web", **weights: int) -> Json:
+    """A split of the service of its name by subsets."""
+    splits = [{"serviceSubset": subset, "weight": weight} for subset, weight in weights.items()]
+    return {"kind": SERVICE_SPLITTERS.kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": {"splits": splits}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watching:
+    """A kind of route that is watched, and how one is made of weights by version."""
+
+    resource: Resource
+    row: MeshKind
+    mesh: KubeMesh
+    route: Callable[..., Json]
+
+    @property
+    def watched(self) -> Watched:
+        pictured = self.row.pictured
+        assert pictured is not None
+        return Watched(mesh=self.mesh, manner=Manner(mesh=self.row.name, mode="observe", guard_seconds=30.0), pictured=pictured)
+
+
+BY_ISTIO = Watching(resource=VIRTUAL_SERVICES, row=ISTIO, mesh=IstioMesh(telemetry=""), route=virtual_service)
+BY_LINKERD = Watching(resource=SPLITS, row=LINKERD, mesh=LinkerdMesh(telemetry=""), route=traffic_split)
+BY_OSM = Watching(resource=TRAFFIC_SPLITS, row=OSM, mesh=OsmMesh(telemetry=""), route=traffic_split)
+BY_CONSUL = Watching(
+    resource=SERVICE_SPLITTERS, row=CONSUL_KUBERNETES, mesh=ConsulKubernetesMesh(telemetry=""), route=service_splitter
+)
 
 
 @dataclass
@@ -144,6 +187,7 @@ class HandCluster:
 
     around_objects: list[Json] = field(default_factory=list)
     feeds: dict[str, Feed] = field(default_factory=dict)
+    resource: Resource = VIRTUAL_SERVICES
     unread: tuple[str, ...] = ()
     failing: VerdictdError | None = None
     rules_failing: VerdictdError | None = None
@@ -154,7 +198,7 @@ class HandCluster:
 
     @property
     def routes(self) -> Feed:
-        return self.feed(VIRTUAL_SERVICES)
+        return self.feed(self.resource)
 
     def feed(self, resource: Resource) -> Feed:
         return self.feeds.setdefault(resource.kind, Feed())
@@ -214,16 +258,18 @@ class World:
     refuse: Callable[[Release], None] = lambda _release: None
     guard_seconds: float = 30.0
     picture: MakePicture | None = None
+    by: Watching = BY_ISTIO
+
+    def __post_init__(self) -> None:
+        self.cluster.resource = self.by.resource
 
     def watcher(self) -> RouteWatcher:
-        pictured = ISTIO.pictured
-        assert pictured is not None
-        manner = Manner(mesh="istio", mode=self.mode, guard_seconds=self.guard_seconds)
-        if self.picture is not None:
-            pictured = replace(pictured, picture=self.picture)
-        watched = Watched(mesh=IstioMesh(telemetry=""), manner=manner, pictured=pictured)
+        watched = self.by.watched
+        pictured = watched.pictured if self.picture is None else replace(watched.pictured, picture=self.picture)
+        manner = replace(watched.manner, mode=self.mode, guard_seconds=self.guard_seconds)
         cluster: Any = self.cluster
-        there = {HOME: WatchedCluster(cluster=cluster, kinds={VIRTUAL_SERVICES: watched})}
+        kinds = {self.by.resource: replace(watched, manner=manner, pictured=pictured)}
+        there = {HOME: WatchedCluster(cluster=cluster, kinds=kinds)}
         return RouteWatcher(
             there, store=self.store, questions=Questions(self.asked), letters=self.letters, clock=self.clock, random=lambda: 0.5
         )
@@ -277,7 +323,7 @@ class World:
         return bool(kept.version == item["metadata"]["resourceVersion"])
 
     def kept_of(self, name: str) -> KeptRoute | None:
-        value = self.store.data.get(key(name).stored)
+        value = self.store.data.get(key(name, self.by.resource).stored)
         return None if value is None else stored.decode(value, KeptRoute).value
 
     def kept(self, *names: str) -> list[KeptRoute | None]:
@@ -291,15 +337,16 @@ class World:
         return list(self.submitted.values())
 
 
-def key(name: str = "web") -> RouteKey:
-    return key_of(VIRTUAL_SERVICES, cluster=HOME, namespace=NAMESPACE, name=name)
+def key(name: str = "web", resource: Resource = VIRTUAL_SERVICES) -> RouteKey:
+    return key_of(resource, cluster=HOME, namespace=NAMESPACE, name=name)
 
 
 def two_versions(*names: str) -> list[Json]:
-    """Services, each with two workloads whose names are of no order."""
+    """Services, each with two workloads whose names are of no order, and a Service for each of these."""
     found: list[Json] = []
     for name in names or ("web",):
         found += [service(name), destination_rule("blue", "green", name=name)]
+        found += [service(f"{name}-{color}", app=name, version=color) for color in ("blue", "green")]
         found += [
             deployment(f"{name}-{color}", image=f"reg/{name}:{color}", app=name, version=color) for color in ("blue", "green")
         ]

@@ -122,6 +122,11 @@ def served(entry: Entry) -> Iterator[Target]:
     return (one.target for one in _splits(entry) if one.parts)
 
 
+def weighed(entry: Entry) -> Iterator[tuple[Target, int]]:
+    """The targets of a splitter's splits, each with its part in hundredths of a percent."""
+    return ((one.target, one.parts) for one in _splits(entry))
+
+
 def _namings(entry: Entry, arms: Arms) -> list[_Naming]:
     match entry.kind:
         case "service-splitter":

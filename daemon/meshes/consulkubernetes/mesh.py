@@ -1,18 +1,21 @@
 """Consul on Kubernetes: what is written of it in the settings, what it may do on the API server, and its row."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
 from config.settings import KubeMesh
-from daemon.kube.resources import ENDPOINT_SLICES, Resource
+from daemon.discovery.picture import Picture
+from daemon.errors import VerdictdError
+from daemon.kube.resources import ENDPOINT_SLICES, Json, Resource
 from daemon.kube.rights import TELLING, Right, finding, following, taking_back
 from daemon.meshes.consul import forms
 from daemon.meshes.consul.entries import DEFAULT, RESOURCES
 from daemon.meshes.consul.mesh import FROM_PROXIES, NOTES
 from daemon.meshes.consul.telemetry import SCHEMA
 from daemon.meshes.envoy.controlplane import heard_of
-from daemon.meshes.kind import MeshKind, Router
+from daemon.meshes.kind import MeshKind, Pictured, Router
 
 if TYPE_CHECKING:
     from daemon.kube.client import KubeClient
@@ -48,6 +51,15 @@ def _router(settings: ConsulKubernetesMesh, /, *, kube: "KubeClient", name: str)
     return ConsulKubernetesRouter(kube, mirrored=settings.mirrored_namespaces, partition=settings.partition)
 
 
+def _picture(
+    settings: ConsulKubernetesMesh, /, *, kind: Resource, item: Json, beside: Mapping[Resource, Sequence[Json] | VerdictdError]
+) -> Picture:
+    del kind, beside  # a splitter says all itself
+    from daemon.meshes.consulkubernetes.picturing import picture
+
+    return picture(settings, item)
+
+
 _RIGHTS = (
     finding(*ROUTES),
     following(*ROUTES),
@@ -65,6 +77,7 @@ _RIGHTS = (
 CONSUL_KUBERNETES = MeshKind(
     settings=ConsulKubernetesMesh,
     router=_router,
+    pictured=Pictured(routes=(SERVICE_SPLITTERS,), picture=_picture),
     telemetry=SCHEMA,
     rights=_RIGHTS,
     control_plane=heard_of("Consul"),

@@ -1,11 +1,15 @@
 """Linkerd: what is written of it in the settings, what it may do on the API server, and its row."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from config.settings import KubeMesh
+from daemon.discovery.picture import Picture
+from daemon.errors import VerdictdError
+from daemon.kube.resources import Json, Resource
 from daemon.kube.rights import finding, following, taking_back
 from daemon.meshes.gatewayapi.mesh import READING_GRANTS, READING_SERVICES
-from daemon.meshes.kind import MeshKind, Router
+from daemon.meshes.kind import MeshKind, Pictured, Router
 from daemon.meshes.linkerd.controlplane import CONTROL_PLANE
 from daemon.meshes.linkerd.kinds import STEERING
 from daemon.meshes.linkerd.telemetry import SCHEMA
@@ -25,9 +29,19 @@ def _router(settings: LinkerdMesh, /, *, kube: "KubeClient", name: str) -> Route
     return LinkerdRouter(kube)
 
 
+def _picture(
+    settings: LinkerdMesh, /, *, kind: Resource, item: Json, beside: Mapping[Resource, Sequence[Json] | VerdictdError]
+) -> Picture:
+    del settings, beside  # each of its kinds says all itself
+    from daemon.meshes.linkerd.picturing import picture
+
+    return picture(kind, item)
+
+
 LINKERD = MeshKind(
     settings=LinkerdMesh,
     router=_router,
+    pictured=Pictured(routes=STEERING, picture=_picture),
     telemetry=SCHEMA,
     rights=(finding(*STEERING), following(*STEERING), READING_GRANTS, *READING_SERVICES, taking_back(*STEERING)),
     routes=(

@@ -1,12 +1,16 @@
 """Open Service Mesh: what is written of it in the settings, what it may do on the API server, and its row."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from config.settings import KubeMesh
+from daemon.discovery.picture import Picture
+from daemon.errors import VerdictdError
+from daemon.kube.resources import Json, Resource
 from daemon.kube.rights import finding, following, taking_back
 from daemon.meshes.envoy.controlplane import heard_of
 from daemon.meshes.gatewayapi.mesh import READING_SERVICES
-from daemon.meshes.kind import MeshKind, Router
+from daemon.meshes.kind import MeshKind, Pictured, Router
 from daemon.meshes.osm.telemetry import SCHEMA
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 
@@ -26,9 +30,22 @@ def _router(settings: OsmMesh, /, *, kube: "KubeClient", name: str) -> Router:
     return TrafficSplitRouter(kube, named=named)
 
 
+def _picture(
+    settings: OsmMesh, /, *, kind: Resource, item: Json, beside: Mapping[Resource, Sequence[Json] | VerdictdError]
+) -> Picture:
+    del settings, beside  # a split says all itself
+    from daemon.kube.forms import require_all
+    from daemon.meshes.smi.picturing import picture
+    from daemon.meshes.smi.trafficsplit import read
+
+    require_all(kind, [item])
+    return picture(read(item))
+
+
 OSM = MeshKind(
     settings=OsmMesh,
     router=_router,
+    pictured=Pictured(routes=(TRAFFIC_SPLITS,), picture=_picture),
     telemetry=SCHEMA,
     rights=(finding(TRAFFIC_SPLITS), following(TRAFFIC_SPLITS), *READING_SERVICES, taking_back(TRAFFIC_SPLITS)),
     control_plane=heard_of("OSM's controller"),

@@ -57,10 +57,11 @@ class GoesOn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """A release is over."""
+    """A release is over. ``by``: its owner, where it has said so; null: its route says so."""
 
     release: OpenRelease
     how: End
+    by: ObjectName | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ def outcomes(
     for release in opened:
         owned = _owner_of(release, after.route, around)
         if owned is not None and release.attempt and owned.attempt and release.attempt != owned.attempt:
-            found.append(Ends(release=release, how="superseded"))
+            found.append(Ends(release=release, how="superseded", by=owned.owner))
             continue
         found.append(_of_open(release, now, owned, is_owner_lost=owned is None and bool(release.attempt or around.unread)))
         taken += [one for one in there if one.at(release.canary) and not _newcomers(one, release, was)]
@@ -126,7 +127,7 @@ def _of_open(release: OpenRelease, now: Uses, owned: Owned | None, *, is_owner_l
         case "stepping" | "promoting":
             return GoesOn(release=release, percent=canary.percent)
         case "promoted" | "taken back" as how:
-            return Ends(release=release, how=how)
+            return Ends(release=release, how=how, by=owned.owner if owned is not None else None)
         case "idle":
             pass  # the picture says
     if canary.is_live and baseline.is_live:

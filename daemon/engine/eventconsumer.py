@@ -14,9 +14,9 @@ from typing import NoReturn
 
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
-from daemon.errors import Defect, Elsewhere, InvalidInput, Refused, TransientError, VerdictdError
+from daemon.errors import Defect, Elsewhere, InvalidInput, NotFound, Refused, TransientError, VerdictdError
 from daemon.packages import defects_of
-from daemon.ports.events import Announcement, CommandSource, EventSource, ExaminedSource, SentAnnouncement
+from daemon.ports.events import Announcement, CommandSource, EndAnnouncement, EventSource, ExaminedSource, SentAnnouncement
 from daemon.ports.service import Meter, ReleaseService
 from daemon.standing import Standing
 
@@ -149,6 +149,9 @@ class EventConsumer:
             await self._said(announcement.put_back)
 
     async def _take(self, announcement: Announcement) -> None:
+        if isinstance(announcement, EndAnnouncement):
+            await self._end(announcement)
+            return
         try:
             with defects_of(self.upkeep.component):
                 release, release_id, announced_at = announcement.release(), announcement.release_id, announcement.announced_at
@@ -166,6 +169,18 @@ class EventConsumer:
             answer = partial(announcement.reject, str(error))
         with defects_of(self.upkeep.component):
             await answer()
+
+    async def _end(self, announcement: EndAnnouncement) -> None:
+        """A release is over; one that is decided, not known, or another verdictd's, was over already."""
+        with defects_of(self.upkeep.component):
+            release_id, command = announcement.release_id, announcement.command
+        assert release_id is not None  # it ends one
+        try:
+            await self._releases.command(release_id, command)
+        except (NotFound, Refused, Elsewhere) as error:
+            log.debug("nothing was left to end", extra={"release": release_id, "reason": str(error)})
+        with defects_of(self.upkeep.component):
+            await announcement.accept()
 
     async def _said(self, answer: Callable[[], Awaitable[None]]) -> None:
         """The last answer: when it fails too, the event is the source's again, unanswered."""

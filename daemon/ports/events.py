@@ -60,6 +60,16 @@ class SentAnnouncement(Announcement, Protocol):
         ...
 
 
+@runtime_checkable
+class EndAnnouncement(Announcement, Protocol):
+    """That a release is over which its source has announced: it announces none, and is accepted where there is nothing to end."""
+
+    @property
+    def command(self) -> Command:
+        """What ends it."""
+        ...
+
+
 class EventSource(Protocol):
     """Where deployment events come from: one of several, each with a task of its own."""
 

@@ -23,6 +23,7 @@ from daemon.model import Release
 from daemon.watcher import announcing
 from daemon.watcher.annotations import BASELINE, CANARY, WATCH, Annotated, Wishes, wishes
 from daemon.watcher.announcing import Terms
+from daemon.watcher.endings import OF_OWNERS, Ending
 from daemon.watcher.kept import KeptRelease, KeptRoute, RouteKey, used
 from daemon.watcher.reading import Around
 from daemon.watcher.settings import Mode
@@ -103,6 +104,7 @@ class Step:
         after: what is to be kept once everybody has been told; null: nothing of the route is.
         openings: to be announced.
         questions: to be asked.
+        endings: releases that are over by their owners' word.
         again_in_seconds: when it must be looked at again though nothing changes; null: it need not be.
         why: of what comes to nothing, a sentence each.
     """
@@ -110,6 +112,7 @@ class Step:
     after: KeptRoute | None
     openings: tuple[Opening, ...] = ()
     questions: tuple[Question, ...] = ()
+    endings: tuple[Ending, ...] = ()
     again_in_seconds: float | None = None
     why: tuple[str, ...] = ()
 
@@ -188,6 +191,7 @@ class _Look:
         self.refused: list[str] = []
         self.openings: list[Opening] = []
         self.questions: list[Question] = []
+        self.endings: list[Ending] = []
         self.again: float | None = None
         self.why: list[str] = []
 
@@ -205,6 +209,7 @@ class _Look:
             after=self._after(),
             openings=tuple(self.openings),
             questions=tuple(self.questions),
+            endings=tuple(self.endings),
             again_in_seconds=self.again,
             why=tuple(self.why),
         )
@@ -220,10 +225,12 @@ class _Look:
                 self._opens(outcome)
             case GoesOn(release=release):
                 self.opened += [one for one in self.was.opened if one.arms == release]
-            case Ends(release=release, how=how):
+            case Ends(release=release, how=how, by=by):
                 self.why.append(f"the release of {release.canary} beside {release.baseline} has ended: {how}")
+                ended = [one for one in self.was.opened if one.arms == release]
+                if by is not None and how in OF_OWNERS:
+                    self.endings += [Ending(release_id=one.release_id, by=f"{by.kind} {by}", why=OF_OWNERS[how]) for one in ended]
                 if self.seen.is_ours and how in {"taken back", "gone"}:
-                    ended = [one for one in self.was.opened if one.arms == release]
                     self.reverted += [msgspec.structs.replace(one, reverted_at=self.now) for one in ended]
             case Asks(ask=ask):
                 self._asks(ask)

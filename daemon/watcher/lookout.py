@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from daemon.aio.backoff import doubled
@@ -23,6 +24,7 @@ from daemon.standing import Standing
 from daemon.watcher import looking
 from daemon.watcher.asked import RouteQuestions
 from daemon.watcher.due import Due
+from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes, RouteKey
 from daemon.watcher.looking import Seen, Step
 from daemon.watcher.notices import Look, RouteNotice
@@ -58,7 +60,7 @@ class Lookout:
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float],
-        tell: Callable[[RouteNotice], None],
+        tell: Callable[[RouteNotice | EndNotice], None],
     ) -> None:
         self._clusters = clusters
         self._kept = kept
@@ -216,11 +218,13 @@ class Lookout:
             return
         for why in step.why:
             log.debug("a route was looked at", extra={"route": str(key), "reason": why})
-        if not step.openings and not step.questions:
+        if not step.openings and not step.questions and not step.endings:
             await self._settle(key, step)
             return
         self._announced[key] = step.openings
         look = Look(key=key, step=step, ended=self._ended)
+        for ending in step.endings:
+            self._tell(EndNotice(ending, answered=partial(look.answered, ending.mark)))
         told: list[looking.Opening | looking.Question] = [*step.openings, *step.questions]
         before = self._defects.get(key, {})
         failures = self._defects[key] = {one.mark: before[one.mark] for one in told if one.mark in before}

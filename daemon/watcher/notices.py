@@ -42,6 +42,7 @@ class Look:
         self.answers[mark] = answer
         self.reasons[mark] = reason
         marks = {one.mark for one in self.step.openings} | {one.mark for one in self.step.questions}
+        marks |= {one.mark for one in self.step.endings}
         if marks <= self.answers.keys():
             await self.ended(self)
 

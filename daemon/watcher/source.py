@@ -10,6 +10,7 @@ from daemon.errors import Defect, VerdictdError
 from daemon.ports.durable import Store
 from daemon.ports.events import DeadLetters
 from daemon.questions import Questions
+from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes
 from daemon.watcher.lookout import Lookout, WatchedCluster
 from daemon.watcher.notices import RouteNotice
@@ -49,9 +50,9 @@ class RouteWatcher:
         """See ``ExaminedSource``."""
         return None if self._run is None else self._run.problem
 
-    async def announcements(self) -> AsyncGenerator[RouteNotice, None]:
+    async def announcements(self) -> AsyncGenerator[RouteNotice | EndNotice, None]:
         """What is found, for ever; see ``EventSource``. Raises what makes it begin anew."""
-        found: asyncio.Queue[RouteNotice | VerdictdError] = asyncio.Queue()
+        found: asyncio.Queue[RouteNotice | EndNotice | VerdictdError] = asyncio.Queue()
         self._run = run = Lookout(
             self._clusters,
             kept=KeptRoutes(self._store),

@@ -17,6 +17,7 @@ from tests.discovery.hand import COOKIE, around, at, entry, mirrored, path, rout
 V1, V2, V3 = at("v1"), at("v2"), at("v3")
 THERE = versions("v1", "v2", "v3")
 OPENED = OpenRelease(baseline=V1, canary=V2)
+OWNER = ObjectName(kind="Canary", namespace="shop", name="web")
 
 
 def the_one(
@@ -34,7 +35,7 @@ def the_one(
 
 def owned(state: OwnerState, *, attempt: str = "1") -> Surroundings:
     one = Owned(
-        owner=ObjectName(kind="Canary", namespace="shop", name="web"),
+        owner=OWNER,
         state=state,
         baseline=OwnedArm(service="web-primary"),
         canary=OwnedArm(service="web-canary"),
@@ -201,7 +202,7 @@ class TestOwners:
     def test_the_owner_says_how_it_ended_since_the_route_looks_the_same(self, state: OwnerState, how: str) -> None:
         after = split((PRIMARY, 100), (CANARY, 0))
         found = the_one(split((PRIMARY, 50), (CANARY, 50)), after, owned(state), opened=OF_OWNER)
-        assert found == Ends(release=OF_OWNER, how=how)  # type: ignore[arg-type]  # parametrised
+        assert found == Ends(release=OF_OWNER, how=how, by=OWNER)  # type: ignore[arg-type]  # parametrised
 
     @pytest.mark.parametrize("state", ["stepping", "promoting"])
     def test_a_canary_without_traffic_whose_owner_goes_on_goes_on(self, state: OwnerState) -> None:
@@ -223,7 +224,7 @@ class TestOwners:
     def test_another_attempt_of_the_owner_ends_one_release_and_opens_the_next(self) -> None:
         standing = split((PRIMARY, 50), (CANARY, 50))
         ends, opens = outcomes(standing, standing, around=owned("stepping", attempt="2"), opened=[OF_OWNER])
-        assert ends == Ends(release=OF_OWNER, how="superseded")
+        assert ends == Ends(release=OF_OWNER, how="superseded", by=OWNER)
         assert isinstance(opens, Opens)
         assert opens.attempt == "2"
 

@@ -204,6 +204,32 @@ async def test_a_command_that_is_refused_or_breaks_keeps_no_other_from_being_car
     assert [what for what, _ in scene.meter.failures] == ["command"]
 
 
+class Ending(HandAnnouncement):
+    """That a release is over."""
+
+    def __init__(self, release_id: str) -> None:
+        super().__init__(release_id, InvalidEvent("it is over"))
+        self.command = Command(command="cancel", by="Rollout shop/web", reason="it has given this version up")
+
+
+async def test_a_source_that_says_that_a_release_is_over_ends_its_watch_once_and_what_is_not_there_is_over_too() -> None:
+    scene = Scene()
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        endings = [Ending(ID), Ending("web-unknown")]
+        for one in endings:
+            scene.events.queue.put_nowait(one)
+        await until(lambda: all(one.answer for one in endings) and engine.views()[0].stage is Stage.ENDED)
+        again = Ending(ID)
+        scene.events.queue.put_nowait(again)
+        await until(lambda: again.answer)
+        (view,) = engine.views()
+    assert {one.answer for one in (*endings, again)} == {"accepted"}
+    assert view.verdict is not None
+    assert (view.verdict.outcome, view.verdict.action, view.verdict.meaning) == ("inconclusive", "none", "hold")
+    assert view.verdict.reason == "cancelled by Rollout shop/web: it has given this version up"
+
+
 async def test_at_the_end_nothing_of_a_source_is_left_open() -> None:
     closed: list[str] = []
 

@@ -14,6 +14,7 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
 from daemon.model import Release
 from daemon.questions import Questions
+from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
 from daemon.watcher.source import RouteWatcher
@@ -43,6 +44,9 @@ async def noticed(
     async def take() -> None:
         async with aclosing(watcher.announcements()) as notices:
             async for notice in notices:
+                if isinstance(notice, EndNotice):
+                    await notice.accept()
+                    continue
                 try:
                     release = notice.release()
                 except InvalidInput as error:

@@ -11,10 +11,13 @@ import msgspec
 import pytest
 
 from daemon import stored
+from daemon.aio.tasks import background
 from daemon.delivery.flagger import CANARIES
 from daemon.errors import Unavailable
 from daemon.kube.resources import ROLLOUTS
 from daemon.model import ArmSpec
+from daemon.watcher.endnotices import EndNotice
+from daemon.watcher.notices import RouteNotice
 from daemon.watcher.watches import Watches
 from tests.hand.clock import HandClock
 from tests.hand.ports import until
@@ -223,3 +226,58 @@ async def test_a_kept_route_of_a_kind_or_place_that_is_not_watched_now_is_said_o
     assert [one.message for one in caplog.records if "defect" in one.message] == []
     assert [one.message for one in caplog.records].count("routes that were watched once are not followed now") == 1
     assert len(argo.store.data) == 1 + len(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("then", "why"),
+    [
+        (rollout("222", abort=True), "it has given this version up"),
+        (rollout("222", stable="222"), "it has promoted this version: both arms are the same from now on"),
+    ],
+)
+async def test_a_rollout_that_is_done_with_its_canary_ends_the_release_once_though_the_route_says_nothing_yet(
+    argo: World, then: Json, why: str
+) -> None:
+    rollouts = argo.cluster.feed(ROLLOUTS)
+    rollouts.put(rollout("222"))
+    argo.cluster.routes.put(route(90, 10))
+    async with argo.running():
+        await argo.settled()
+        assert argo.ended == []
+        rollouts.put(then)
+        await argo.turns()
+        argo.cluster.routes.put(route(100, 0))
+        await argo.settled()
+    ((release_id, command),) = argo.ended
+    assert list(argo.submitted) == [release_id]
+    assert (command.command, command.by, command.reason) == ("cancel", "Rollout shop/web", why)
+
+
+async def test_that_a_release_is_over_is_told_until_it_is_taken(argo: World) -> None:
+    away = [3]
+
+    async def take(notice: RouteNotice | EndNotice) -> None:
+        if isinstance(notice, EndNotice) and away[0] > 0:
+            away[0] -= 1
+            await (notice.postpone() if away[0] % 2 else notice.put_back())
+        else:
+            await argo.take(notice)
+
+    rollouts = argo.cluster.feed(ROLLOUTS)
+    rollouts.put(rollout("222"))
+    argo.cluster.routes.put(route(90, 10))
+    async with background(argo.follow(take)):
+        await argo.settled()
+        rollouts.put(rollout("222", abort=True))
+        await argo.turns(3_000)
+    assert (away[0], len(argo.ended)) == (0, 1)
+    assert [one.opened for one in argo.kept() if one] == [()]
+
+
+async def test_a_route_alone_ends_no_watch(argo: World) -> None:
+    argo.cluster.around_objects += [deployment("web-a", image="reg/web:1", track="stable")]
+    async with argo.running():
+        for canary_percent in (0, 10, 0):
+            argo.cluster.routes.put(route(100 - canary_percent, canary_percent))
+            await argo.settled()
+    assert argo.ended == []

@@ -25,9 +25,10 @@ from daemon.meshes.linkerd.kinds import SPLITS
 from daemon.meshes.linkerd.mesh import LINKERD, LinkerdMesh
 from daemon.meshes.osm.mesh import OSM, OsmMesh
 from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
-from daemon.model import OpenQuestion, Release
+from daemon.model import Command, OpenQuestion, Release
 from daemon.ports.events import DeadLetter
 from daemon.questions import Questions
+from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoute, RouteKey, key_of
 from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
@@ -255,6 +256,7 @@ class World:
     clock: HandClock = field(default_factory=HandClock)
     mode: Any = "observe"
     submitted: dict[str, Release] = field(default_factory=dict)
+    ended: list[tuple[str, Command]] = field(default_factory=list)
     refuse: Callable[[Release], None] = lambda _release: None
     guard_seconds: float = 30.0
     picture: MakePicture | None = None
@@ -274,8 +276,12 @@ class World:
             there, store=self.store, questions=Questions(self.asked), letters=self.letters, clock=self.clock, random=lambda: 0.5
         )
 
-    async def take(self, notice: RouteNotice) -> None:
+    async def take(self, notice: RouteNotice | EndNotice) -> None:
         """What the engine's consumer does with one."""
+        if isinstance(notice, EndNotice):
+            self.ended.append((str(notice.release_id), notice.command))
+            await notice.accept()
+            return
         try:
             release, release_id = notice.release(), notice.release_id
             assert release_id is not None
@@ -290,9 +296,7 @@ class World:
         else:
             await notice.accept()
 
-    async def follow(
-        self, take: Callable[[RouteNotice], Awaitable[None]] | None = None, *, watcher: RouteWatcher | None = None
-    ) -> None:
+    async def follow(self, take: Callable[[Any], Awaitable[None]] | None = None, *, watcher: RouteWatcher | None = None) -> None:
         """A daemon's life."""
         async with aclosing((watcher or self.watcher()).announcements()) as notices:
             async for notice in notices:

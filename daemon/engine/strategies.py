@@ -8,7 +8,8 @@ header       those whom a rule picks out   their requests with all others: wheth
 mirror       nobody: copies go to it       the copies with all others: what its answers would have done is not known
 blue-green   nobody, then everybody        after the switch with what the baseline had served while it was watched, which is
                                            of another time of the day
-pods         as each pod gets its part     pods of one application, some of which have a change of the mesh, in the same seconds
+pods         as each pod gets its part     pods of one application, some of which have a change of the mesh or its new version, in
+                                           the same seconds
 ===========  ============================  ===============================================================================
 
 Only a canary's share is held against a weight. A release whose routes are those of another strategy is not watched under a wrong
@@ -102,6 +103,7 @@ _NOTHING_CAME: Final[Mapping[Strategy, str]] = {
     "pods": "no request came to the canary's pods",
 }
 
+_TEMPLATE_HASH: Final = "pod-template-hash"
 _BOTH_SERVE: Final = "what is asked for a promotion is shown only in seconds in which both serve"
 
 
@@ -125,7 +127,19 @@ def _of_both(session: Session, outcome: Outcome) -> str:
 def _of_pods(session: Session, outcome: Outcome) -> str:
     several = "pods of several workloads together: where their mix differs, so do the arms; name a workload to compare it alone"
     said = f"compared are {f'pods of {session.workload}' if session.workload else several}"
-    return f"{said}; {BY_HAND}" if outcome is Outcome.ROLLBACK else said
+    return f"{said}; {by_hand(session.release)}" if outcome is Outcome.ROLLBACK else said
+
+
+def by_hand(release: Release) -> str:
+    """What takes back what no route does: of a workload's new template, of a second workload, or of a change of the mesh."""
+    old, new = release.baseline, release.canary
+    if None in (old.workload, new.workload):
+        return BY_HAND
+    if old.workload != new.workload:
+        return f"no route: scale {new.workload} of namespace {release.namespace} down, or take it out of the Service"
+    if old.labels.get(_TEMPLATE_HASH) == new.labels.get(_TEMPLATE_HASH):
+        return BY_HAND
+    return f"no route: undo the rollout with `kubectl -n {release.namespace} rollout undo deployment/{new.workload}`"
 
 
 def _subsets(release: Release) -> str:

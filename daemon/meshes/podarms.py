@@ -1,9 +1,12 @@
-"""Arms that no route tells apart: pods of the same application, of which some have a change of the mesh itself.
+"""Arms that no route tells apart: pods of the same application, of which some have a change of the mesh itself, or of two versions.
 
 A new sidecar or control plane reaches the pods that were restarted for it, a policy those that it selects, or one namespace.
 Requests come to them as to their neighbours, so that they can be compared, and nothing can be taken back: what would change
 traffic is blocked with what to do instead. Pods are compared within their workloads: one that has pods in one arm only is left
 out, since its requests would be compared with another application's.
+
+Where both arms name the workload and the hash of its template, or a workload each, the application is what differs: so is a
+rolling update, and a second workload behind one Service.
 """
 
 from collections import Counter
@@ -23,6 +26,8 @@ from daemon.pods.watchedpod import watched_pod
 
 PROXIES = frozenset({"istio-proxy", "linkerd-proxy", "consul-dataplane", "envoy-sidecar", "envoy"})
 """Containers that a mesh adds: these are what may differ."""
+TEMPLATE_HASH = "pod-template-hash"
+"""By which a Deployment's ReplicaSets tell their pods apart."""
 NOT_TAKEN_BACK = f"no route tells these pods apart: {BY_HAND}"
 
 
@@ -51,6 +56,14 @@ class Choice:
         """``istio.io/rev=1-25 of web``."""
         chosen = ", ".join(f"{key}={value}" for key, value in sorted(self.labels.items())) or "any labels"
         return chosen + (f" of {self.workload}" if self.workload else "")
+
+
+def are_versions(baseline: Choice, canary: Choice) -> bool:
+    """Whether the arms are two versions of one application by their own words, and not one with a change of the mesh."""
+    if None in (baseline.workload, canary.workload):
+        return False
+    hashes = [one.labels.get(TEMPLATE_HASH) for one in (baseline, canary)]
+    return baseline.workload != canary.workload or (None not in hashes and hashes[0] != hashes[1])
 
 
 class PodsRouter:
@@ -99,7 +112,7 @@ def placed(there: Iterable[Json], *, baseline: Choice, canary: Choice) -> Placem
 
     Raises:
         NotFound: an arm has no pods, or no workload has pods in both.
-        InvalidInput: the arms differ in the application too.
+        InvalidInput: the arms differ in the application too, and do not say that they are versions of it.
     """
     running = [pod for pod in there if not watched_pod(pod).ended]
     new = [pod for pod in running if canary.has(pod)]
@@ -107,6 +120,8 @@ def placed(there: Iterable[Json], *, baseline: Choice, canary: Choice) -> Placem
     for name, pods, choice in (("canary", new, canary), ("baseline", old, baseline)):
         if not pods:
             raise NotFound(f"the {name} has no pods: none of the {len(running)} there has {choice}{_instead(running, choice)}")
+    if are_versions(baseline, canary):
+        return _placed(old, new, account=f"{len(old)} pods of {baseline} beside the canary's {len(new)}, of {canary}")
     both = _by_workload(old).keys() & _by_workload(new).keys()
     if not both:
         raise NotFound(
@@ -117,12 +132,11 @@ def placed(there: Iterable[Json], *, baseline: Choice, canary: Choice) -> Placem
     _require_one_application(old, new)
     left = sorted({_workload(pod) for pod in running if baseline.has(pod) or canary.has(pod)} - both)
     account = f"{len(old)} pods beside the canary's {len(new)}, of {listed(both)}"
-    return Placement(
-        routes=(),
-        canary_percent=0.0,
-        baseline=account + (f"; left out, with pods in one arm only: {listed(left)}" if left else ""),
-        pods=PodsByArm(baseline=_arm(old), canary=_arm(new)),
-    )
+    return _placed(old, new, account=account + (f"; left out, with pods in one arm only: {listed(left)}" if left else ""))
+
+
+def _placed(old: Sequence[Json], new: Sequence[Json], *, account: str) -> Placement:
+    return Placement(routes=(), canary_percent=0.0, baseline=account, pods=PodsByArm(baseline=_arm(old), canary=_arm(new)))
 
 
 def _workload(pod: Json) -> str:

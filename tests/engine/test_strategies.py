@@ -11,7 +11,7 @@ from daemon.engine import deciding, lifecycle, strategies
 from daemon.engine.session import Session
 from daemon.errors import InvalidInput, NotFound
 from daemon.meshes.unsteered import UnsteeredRouter
-from daemon.model import Action, ArmSpec, Command, Outcome, Reading, Stage, Strategy
+from daemon.model import Action, ArmSpec, Command, Outcome, Reading, Release, Stage, Strategy
 from daemon.placement import BY_HAND, ObjectName, Placement, RouteReference
 from tests.engine.test_session import ruling
 from tests.engine.test_weights import weights_of
@@ -229,3 +229,25 @@ async def test_arms_that_are_pods_are_refused_on_a_mesh_that_knows_none() -> Non
         with pytest.raises(InvalidInput, match="the mesh's pods are not known here") as caught:
             await engine.submit(REVISIONS, release_id=ID)
     assert caught.value.path == "$.strategy"
+
+
+@pytest.mark.parametrize(
+    ("baseline", "canary", "said"),
+    [
+        (
+            ArmSpec(workload="web", labels={"pod-template-hash": "6d"}),
+            ArmSpec(workload="web", labels={"pod-template-hash": "7e"}),
+            "no route: undo the rollout with `kubectl -n shop rollout undo deployment/web`",
+        ),
+        (
+            ArmSpec(workload="web-blue"),
+            ArmSpec(workload="web-green"),
+            "no route: scale web-green of namespace shop down, or take it out of the Service",
+        ),
+        (ArmSpec(workload="web", labels={"rev": "1"}), ArmSpec(workload="web", labels={"rev": "2"}), BY_HAND),
+        (ArmSpec(labels={"rev": "1"}), ArmSpec(workload="web", labels={"rev": "2"}), BY_HAND),
+    ],
+)
+def test_what_takes_back_by_hand_what_no_route_does_depends_on_what_is_new(baseline: ArmSpec, canary: ArmSpec, said: str) -> None:
+    release = Release(service="web", namespace="shop", baseline=baseline, canary=canary, strategy="pods")
+    assert strategies.by_hand(release) == said

@@ -13,7 +13,7 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS, SERVICES, Json
 from daemon.meshes import registry
 from daemon.meshes.kind import MeshKind
-from daemon.meshes.podarms import Choice, PodsRouter, placed
+from daemon.meshes.podarms import Choice, PodsRouter, are_versions, placed
 from daemon.model import ArmSpec, Release
 from tests.meshes.cluster import Cluster
 from tests.meshes.objects import service
@@ -124,6 +124,42 @@ def test_arms_that_differ_in_the_application_too_are_refused_since_what_the_mesh
     assert str(caught.value).startswith(
         "$.canary: the pods of web are not of one application version: the baseline's run web: web:1, the canary's web: web:2"
     )
+
+
+def hashed(value: str, workload: str = "web") -> Choice:
+    return Choice(namespace="shop", labels={"app": "web", "pod-template-hash": value}, workload=workload)
+
+
+def revised(number: int, value: str, image: str, *, workload: str = "web") -> Json:
+    made = pod(workload, number, image=image)
+    made["metadata"]["labels"] |= {"app": "web", "pod-template-hash": value}
+    made["metadata"]["ownerReferences"][0]["name"] = f"{workload}-{value}"
+    return made
+
+
+def test_pods_of_two_templates_of_one_workload_are_two_versions_of_its_application() -> None:
+    there = [revised(1, "6d", "web:1"), revised(2, "6d", "web:1"), revised(3, "7e", "web:2")]
+    found = placed(there, baseline=hashed("6d"), canary=hashed("7e"))
+    assert found.pods is not None
+    assert [len(arm.pods or ()) for arm in (found.pods.baseline, found.pods.canary)] == [2, 1]
+    assert found.baseline == (
+        "2 pods of app=web, pod-template-hash=6d of web beside the canary's 1, of app=web, pod-template-hash=7e of web"
+    )
+
+
+def test_two_workloads_that_are_named_are_two_versions_and_pods_of_one_template_are_not() -> None:
+    there = [revised(1, "6d", "web:1", workload="web-blue"), revised(2, "7e", "web:2", workload="web-green")]
+    blue, green = (Choice(namespace="shop", labels={"app": "web"}, workload=f"web-{color}") for color in ("blue", "green"))
+    found = placed(there, baseline=blue, canary=green)
+    assert found.pods is not None
+    assert [one.workloads for arm in (found.pods.baseline, found.pods.canary) for one in arm.pods or ()] == [
+        ("web-blue",),
+        ("web-green",),
+    ]
+    assert not are_versions(hashed("6d"), hashed("6d"))
+    assert not are_versions(OLD, NEW)
+    with pytest.raises(NotFound, match="the canary has no pods"):
+        placed(there[:1], baseline=blue, canary=green)
 
 
 async def test_an_arm_may_be_a_services_pods_in_another_namespace_that_was_given_the_change_first(

@@ -25,9 +25,12 @@ _MAX_CONNECTIONS = 512
 class Connection(asyncio.Protocol):
     """A kept-alive HTTP/1.1 connection with at most one request under way."""
 
-    def __init__(self, *, request: bytes, done: Callable[["Connection", Answer], None]) -> None:
+    def __init__(
+        self, *, request: bytes, done: Callable[["Connection", Answer], None], patience_seconds: float = _ANSWER_SECONDS
+    ) -> None:
         self._request = request
         self._done = done
+        self._patience_seconds = patience_seconds
         self._transport: asyncio.WriteTransport | None = None
         self._received = b""
         self._start = 0.0
@@ -48,7 +51,7 @@ class Connection(asyncio.Protocol):
         """Send a request."""
         loop = asyncio.get_running_loop()
         self._start, self._began = time.time(), loop.time()
-        self._deadline = loop.call_later(_ANSWER_SECONDS, self._give_up)
+        self._deadline = loop.call_later(self._patience_seconds, self._give_up)
         if self._transport is not None:
             self._transport.write(self._request)
 

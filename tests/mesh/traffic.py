@@ -8,15 +8,15 @@ import dataclasses
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from urllib.parse import SplitResult, urlsplit
 
-import aiohttp
-from aiohttp import web
-
-from tests.hand.servers import serving
-from tests.servers.run import until
+from daemon.demo import traffic as demo_traffic
+from daemon.demo.load import Connection
+from tests.servers.run import LOOPBACK, until
 
 VERSION_HEADER = "x-version"
+PATIENCE_SECONDS = 20.0
 
 
 def said(figure: str) -> None:
@@ -51,6 +51,49 @@ class Backend:
     port: int
     fault: Fault = dataclasses.field(default_factory=Fault)
     served: int = 0
+    open: set[asyncio.WriteTransport] = dataclasses.field(default_factory=set)
+    dice: random.Random = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.version)  # noqa: S311  faults need no secrecy, and the same dice each run
+
+
+class _Requests(asyncio.Protocol):
+    """One connection to a backend: requests without bodies, one after the other. A framework would cost more than all else."""
+
+    def __init__(self, state: Backend, *, mean_seconds: float, observe: Callable[[int, float], None] | None) -> None:
+        self._state = state
+        self._mean_seconds = mean_seconds
+        self._observe = observe
+        self._received = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+        self._state.open.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._state.open.discard(self._transport)
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            _, _, self._received = self._received.partition(b"\r\n\r\n")
+            own = self._state.dice.expovariate(1.0 / self._mean_seconds) if self._mean_seconds else 0.0
+            loop = asyncio.get_running_loop()
+            loop.call_later(own + self._state.fault.added_seconds, self._answer, loop.time())
+
+    def _answer(self, began: float) -> None:
+        status = 500 if self._state.dice.random() < self._state.fault.error_rate else 200
+        self._state.served += 1
+        if self._observe is not None:
+            self._observe(status, asyncio.get_running_loop().time() - began)
+        if self._transport is not None:
+            head = f"HTTP/1.1 {status} -\r\n{VERSION_HEADER}: {self._state.version}\r\ncontent-length: 0\r\n\r\n"
+            self._transport.write(head.encode())
 
 
 @contextlib.asynccontextmanager
@@ -58,25 +101,17 @@ async def backend(
     version: str, *, port: int = 0, mean_seconds: float = 0.0, observe: Callable[[int, float], None] | None = None
 ) -> AsyncIterator[Backend]:
     """Run one version on loopback. Latency is exponential with this mean, plus what the fault adds."""
-    dice = random.Random(version)  # noqa: S311  faults need no secrecy, and the same dice each run
     state = Backend(version, port)
-
-    async def answer(_request: web.Request) -> web.Response:
-        began = time.perf_counter()
-        if mean_seconds or state.fault.added_seconds:
-            own = dice.expovariate(1.0 / mean_seconds) if mean_seconds else 0.0
-            await asyncio.sleep(own + state.fault.added_seconds)
-        status = 500 if dice.random() < state.fault.error_rate else 200
-        state.served += 1
-        if observe is not None:
-            observe(status, time.perf_counter() - began)
-        return web.Response(status=status, headers={VERSION_HEADER: version})
-
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", answer)
-    async with serving(app, port=port) as bound:
-        state.port = bound
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Requests(state, mean_seconds=mean_seconds, observe=observe), LOOPBACK, port, backlog=512
+    )
+    state.port = server.sockets[0].getsockname()[1]
+    try:
         yield state
+    finally:  # not `async with`: that waits for the proxy to close its idle connections, which it keeps
+        server.close()
+        for transport in state.open:
+            transport.close()
 
 
 @dataclasses.dataclass(slots=True)
@@ -128,43 +163,80 @@ async def traffic(
     url: str, *, per_second: float = 200.0, paths: Mapping[str, Mapping[str, str]] | None = None, host: str | None = None
 ) -> AsyncIterator[Traffic]:
     """Send requests at a fixed rate, whatever the answers (open loop), to each of the paths with its headers in turn."""
-    seen = Traffic()
-    wanted = list((paths or {"/": {}}).items())
-    timeout = aiohttp.ClientTimeout(total=20.0)
-    connector = aiohttp.TCPConnector(limit=64)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session, asyncio.TaskGroup() as group:
-        generator = group.create_task(_generate(group, session, url, wanted, host, per_second, seen))
+    seen, address = Traffic(), urlsplit(url)
+    users = [
+        _Users(address, path, {"host": host or address.netloc, **headers}, seen) for path, headers in (paths or {"/": {}}).items()
+    ]
+    async with asyncio.TaskGroup() as group:
+        generator = group.create_task(_generate(group, users, per_second))
         try:
             yield seen
         finally:
             generator.cancel()
+            for each in users:
+                await each.leave()
 
 
-async def _generate(
-    group: asyncio.TaskGroup,
-    session: aiohttp.ClientSession,
-    url: str,
-    wanted: list[tuple[str, Mapping[str, str]]],
-    host: str | None,
-    per_second: float,
-    seen: Traffic,
-) -> None:
+class _Users:
+    """Those who ask for one path, on connections that are kept; there is one more when all are busy."""
+
+    def __init__(self, address: SplitResult, path: str, headers: Mapping[str, str], seen: Traffic) -> None:
+        self._address = address
+        self._path = path
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._request = f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
+        self._seen = seen
+        self._idle: list[Connection] = []
+        self._waiting = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def ask(self, group: asyncio.TaskGroup) -> None:
+        self._waiting += 1
+        self._quiet.clear()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                connection.send()
+                return
+        group.create_task(self._ask_anew())
+
+    async def leave(self) -> None:
+        """Once those who wait have their answer."""
+        await self._quiet.wait()
+        for connection in self._idle:
+            connection.close()
+
+    async def _ask_anew(self) -> None:
+        sent_at, loop = time.time(), asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(request=self._request, done=self._answered, patience_seconds=PATIENCE_SECONDS),
+                    self._address.hostname or LOOPBACK,
+                    self._address.port or 80,
+                )
+        except OSError:  # refused, reset, and TimeoutError is one too
+            self._count(Answer(sent_at, time.time(), "-", 0, self._path))
+        else:
+            connection.send()
+
+    def _answered(self, connection: Connection, answer: demo_traffic.Answer) -> None:
+        self._count(Answer(answer.start, answer.end, answer.version or "-", answer.status, self._path))
+        self._idle.append(connection)
+
+    def _count(self, answer: Answer) -> None:
+        self._seen.answers.append(answer)
+        self._waiting -= 1
+        if not self._waiting:
+            self._quiet.set()
+
+
+async def _generate(group: asyncio.TaskGroup, users: Sequence[_Users], per_second: float) -> None:
     begin, sent = time.monotonic(), 0
     while True:
         due = int((time.monotonic() - begin) * per_second)
         for number in range(sent, min(due, sent + 20)):
-            path, headers = wanted[number % len(wanted)]
-            group.create_task(_request(session, url, path, {**headers, **({"Host": host} if host else {})}, seen))
+            users[number % len(users)].ask(group)
         sent = due
         await asyncio.sleep(1.0 / per_second)
-
-
-async def _request(session: aiohttp.ClientSession, url: str, path: str, headers: Mapping[str, str], seen: Traffic) -> None:
-    sent_at = time.time()
-    try:
-        async with session.get(url + path, headers=headers) as response:
-            await response.read()
-            version, status = response.headers.get(VERSION_HEADER, "-"), response.status
-    except (aiohttp.ClientError, TimeoutError):
-        version, status = "-", 0
-    seen.answers.append(Answer(sent_at, time.time(), version, status, path))

@@ -6,6 +6,7 @@ import os
 import pkgutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Generator
 
 import pytest
@@ -31,7 +32,11 @@ LIMIT_MINUTES = 15
 MEASURING = "COVERAGE_PROCESS_CONFIG"
 """What tells a process that it is measured, and how."""
 
+MEASURED_CASES = 4
+"""Of a test that has more, the others are not measured."""
+
 _how_to_measure: list[str] = []
+_later_cases: set[pytest.Item] = set()
 
 
 @pytest.fixture
@@ -48,11 +53,12 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_runtest_call(item: pytest.Function) -> Generator[None, object, object]:
     """What is tried over and over is not measured: others run the same code, and measuring makes all Python twice as slow.
 
-    That is each property, and what is marked ``broad``; not of the mathematics, of which each branch is to be seen.
+    That is each property, all but the first cases of a test that has many, and what is marked ``broad``; not of the mathematics, of
+    which each branch is to be seen.
     """
     looking = Coverage.current()
-    property_ = is_hypothesis_test(item.obj) and not item.nodeid.startswith("tests/analyzers/")
-    if looking is None or not (property_ or item.get_closest_marker("broad")):
+    again = not item.nodeid.startswith("tests/analyzers/") and (is_hypothesis_test(item.obj) or item in _later_cases)
+    if looking is None or not (again or item.get_closest_marker("broad")):
         return (yield)
     looking.stop()
     try:
@@ -81,8 +87,14 @@ def pytest_collection() -> Generator[None, object, object]:
         looking.start()
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """From here on there is something to be found, and processes are started."""
+    cases = Counter[str]()
+    for item in session.items:
+        test = item.nodeid.partition("[")[0]
+        cases[test] += 1
+        if cases[test] > MEASURED_CASES:
+            _later_cases.add(item)
     gc.freeze()
     gc.enable()
     if how := os.environ.pop(MEASURING, None):

@@ -38,9 +38,14 @@ def verdictd(*argv: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         ["status", "--outcome", "good"],
     ],
 )
-def test_wrong_usage_exits_64(argv: list[str]) -> None:
+def test_wrong_usage_exits_64(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """argparse's own 2 would be read as an inconclusive verdict."""
-    done = verdictd(*argv)
+    assert main(argv) == 64
+    assert capsys.readouterr().err.startswith("usage: verdictd")
+
+
+def test_so_does_its_process() -> None:
+    done = verdictd("wiat")
     assert done.returncode == 64
     assert done.stderr.startswith("usage: verdictd")
 
@@ -57,19 +62,23 @@ def test_the_version_is_told() -> None:
         *("check", "completion"),
     ],
 )
-def test_every_command_has_a_help(command: str) -> None:
-    done = verdictd(command, "--help")
-    assert done.returncode == 0
-    assert f"verdictd {command}" in done.stdout
-    assert "%%" not in done.stdout
-    assert "xits 0" in done.stdout
-    assert "70 a defect of verdictd" in " ".join(done.stdout.split())
+def test_every_command_has_a_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert f"verdictd {command}" in said
+    assert "%%" not in said
+    assert "xits 0" in said
+    assert "70 a defect of verdictd" in " ".join(said.split())
 
 
-def test_help_and_version_are_words_too() -> None:
-    assert verdictd("version").stdout == verdictd("--version").stdout
-    assert verdictd("help").stdout == verdictd("--help").stdout
-    assert verdictd("help", "wait").stdout == verdictd("wait", "--help").stdout
+def test_help_and_version_are_words_too(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*words: str) -> str:
+        assert main([*words]) == 0
+        return capsys.readouterr().out
+
+    assert said("version") == said("--version")
+    assert said("help") == said("--help")
+    assert said("help", "wait") == said("wait", "--help")
 
 
 @pytest.mark.parametrize("command", ["wait", "submit"])
@@ -162,9 +171,9 @@ def test_a_library_that_ends_the_process_with_words_does_not_make_a_promotion_of
     assert "SystemExit: no such plug-in" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("streams", [">&-", "2>&-", "> /dev/full 2> /dev/full", ">&- 2>&- <&-"])
 @needs_dev_full
-async def test_what_goes_wrong_keeps_its_code_whatever_becomes_of_the_words(streams: str, tmp_path: Path) -> None:
+async def test_what_goes_wrong_keeps_its_code_whatever_becomes_of_the_words(tmp_path: Path) -> None:
+    lost = ("> /dev/full 2> /dev/full", ">&- 2>&- <&-")
     commands = [
         (["wait"], 64),
         (["run", "--http-listen", "nowhere"], 64),
@@ -174,8 +183,10 @@ async def test_what_goes_wrong_keeps_its_code_whatever_becomes_of_the_words(stre
         (["replay", str(tmp_path / "none.jsonl")], 65),
         (["revert", "--service", "a", "--baseline", "subset=a", "--canary", "subset=b", "--kubeconfig", "/none", "--yes"], 66),
     ]
-    done = await asyncio.gather(*(binary.verdictd(*argv, then=streams) for argv, _ in commands))
-    assert [one.code for one in done] == [code for _, code in commands]
+    every = [(argv, streams, code) for streams in lost for argv, code in commands]
+    every += [(["wait"], streams, 64) for streams in (">&-", "2>&-")]
+    done = await asyncio.gather(*(binary.verdictd(*argv, then=streams) for argv, streams, _ in every))
+    assert [one.code for one in done] == [code for *_, code in every]
 
 
 def test_schemas_are_printed_as_json() -> None:

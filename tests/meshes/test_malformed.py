@@ -251,6 +251,7 @@ def is_named(mutant: Mutant) -> bool:
     return mutant.path[:1] == ("metadata",) and mutant.path[1:] in ((), ("name",), ("namespace",))
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("world", WORLDS)
 async def test_beside_an_object_of_another_form_the_good_route_is_found_and_the_other_is_named(world: str) -> None:
     place = WORLDS[world]
@@ -289,6 +290,7 @@ ENTRIES = {
 }
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("kind", [kind for kind, _ in ENTRIES])
 async def test_beside_a_config_entry_of_another_form_the_good_one_is_found_and_the_other_is_named(
     kind: str, monkeypatch: pytest.MonkeyPatch
@@ -342,6 +344,7 @@ OWNERS: dict[str, tuple[Callable[[KubeClient], Owner], Item, Json]] = {
 }
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("owner", OWNERS)
 async def test_beside_an_owners_object_of_another_form_the_one_that_claims_the_release_is_found(owner: str) -> None:
     make, (kind, good), status = OWNERS[owner]

@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# More tests side by side than two cores have room for: a third of them wait for a server or a clock.
-SIDE_BY_SIDE ?= --numprocesses 4 --dist loadgroup --no-loadscope-reorder
+# More tests side by side than two cores have room for: most of a test's time is spent in waiting for a server or a clock.
+SIDE_BY_SIDE ?= --numprocesses 6 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test unit servers check lint types bench calibration lock sbom docs clean format
 

@@ -131,7 +131,8 @@ class Admission:
         self._beginning += 1
         try:
             session = self._returning(session, told=await self._told(session.release))
-            await self._keep(session)
+            if not await self._keep(session):
+                return
         finally:
             self._beginning -= 1
         about = {"service": session.release.service, "namespace": session.release.namespace, "mesh": session.release.mesh}
@@ -203,7 +204,9 @@ class Admission:
         log.info("joined", extra={"joins": release_id, "sender": sender})
         return release_id
 
-    async def _keep(self, session: Session) -> None:
+    async def _keep(self, session: Session) -> bool:
+        """Whether it is new. Another process may have ended it since the records were asked: who ends a release keeps its record
+        first and then removes the session, so that a record is there by now wherever ours could be written."""
         try:
             await _in_time(self._checkpoints.saved(session))
         except Unavailable:
@@ -211,6 +214,13 @@ class Admission:
             raise
         except Refused as error:
             raise InvalidInput(f"the release cannot be kept: {error}", fix="shorten it, or mend what the store says") from error
+        is_new = False
+        try:
+            is_new = await _in_time(self._ports.records.get(session.release_id)) is None
+        finally:
+            if not is_new:
+                self._checkpoints.remove(session.release_id)
+        return is_new
 
 
 async def _in_time(kept: Awaitable[Answer]) -> Answer:

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from config.policy import LatencyTolerance, Tolerances
-from daemon.errors import InvalidInput
+from daemon.errors import InvalidInput, Unavailable
 from daemon.model import Action, Command, Outcome, Stage
-from tests.hand.ports import HandTelemetry, Scene, running, until, verdict_of
+from daemon.ports.durable import Kept
+from tests.hand.ports import HandTelemetry, MemoryStore, Scene, running, until, verdict_of
 from tests.hand.samples import ID, POLICY, RELEASE, failing, healthy
 
 REASON = "routes of made-up are not steered by this version: its releases are observed only"
@@ -76,3 +77,52 @@ async def test_a_policy_that_requires_the_slow_end_is_refused_for_connections_wh
         "$.policy: policy 'strict' cannot be honoured: it requires the slow end of latency to be shown "
         "(tolerances.latency.require_slow_end), and no latency is known of TCP; name a policy that does not require it"
     )
+
+
+class Ends(MemoryStore):
+    """What was promoted; asked about it, another process ends the release meanwhile, and then the records may be away."""
+
+    def __init__(self, scene: Scene, record: bytes, *, away: bool = False) -> None:
+        super().__init__()
+        self._scene = scene
+        self._record = record
+        self._away = away
+
+    async def get(self, key: str) -> Kept | None:
+        await self._scene.records.put(ID, self._record)
+        if self._away:
+            self._scene.records.failing = Unavailable("the store is away")
+        return await super().get(key)
+
+
+async def ended_elsewhere() -> tuple[Scene, bytes]:
+    """The ports, empty, and the record of a release that another process has ended."""
+    scene = Scene()
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await verdict_of(engine)
+        await until(lambda: ID in scene.records.data)
+    return Scene(), scene.records.data[ID]
+
+
+async def test_a_release_that_another_process_ends_between_the_first_look_and_the_first_write_is_not_watched_again() -> None:
+    scene, record = await ended_elsewhere()
+    scene.promotions = Ends(scene, record)
+    async with running(scene) as engine:
+        view = await engine.submit(RELEASE, release_id=ID)
+        assert (view.stage, view.verdict is not None) == (Stage.ENDED, True)
+        assert engine.running() == frozenset()
+        await until(lambda: not scene.sessions.data)
+    assert scene.sink.verdicts == []
+    assert scene.records.data == {ID: record}
+
+
+async def test_one_of_which_that_cannot_be_asked_is_not_watched_and_nothing_is_kept_of_it() -> None:
+    scene, record = await ended_elsewhere()
+    scene.promotions = Ends(scene, record, away=True)
+    async with running(scene) as engine:
+        with pytest.raises(Unavailable):
+            await engine.submit(RELEASE, release_id=ID)
+        assert engine.running() == frozenset()
+        await until(lambda: not scene.sessions.data)
+        scene.records.failing = None

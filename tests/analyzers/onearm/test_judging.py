@@ -30,6 +30,11 @@ def test_a_canary_like_the_baseline_before_is_good_at_the_end_and_not_sooner(see
     assert [one.leg for one in ruling.findings] == ["errors", "unanswered", "typical", "slow_end"]
 
 
+def test_nobody_is_asked_whether_what_is_promoted_already_shall_be() -> None:
+    _, ruling = watch(after(REFERENCE, Policy(on_promote="wait", after="5m")), alone(World(), seed=1, ticks=300))
+    assert (ruling.outcome, ruling.good_since) == ("promote", None)
+
+
 @pytest.mark.parametrize(
     ("world", "leg", "most"),
     [

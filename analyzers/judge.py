@@ -97,12 +97,13 @@ def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence
         samples = [signals.counted(one) for one in samples]
     groups: dict[int, list[int]] = {}
     results: dict[int, tuple[JudgeState, Ruling]] = {}
+    lonely = [place for place, one in enumerate(terms) if one.after is not None]
     for place, one in enumerate(terms):
         if one.after is None:
             groups.setdefault(len(one.bounds_ms), []).append(place)
-        else:
-            row, ruling = onearm.fold(one, one.after, states[place].row, samples[place])
-            results[place] = JudgeState(row), report.of_connections(ruling) if one.timed <= 0.0 else ruling
+    if lonely:
+        folded = _fold_lonely([terms[at] for at in lonely], [states[at] for at in lonely], [samples[at] for at in lonely])
+        results.update(zip(lonely, folded, strict=True))
     for places in groups.values():
         for begin in range(0, len(places), CHUNK):
             part = places[begin : begin + CHUNK]
@@ -139,6 +140,14 @@ def to_end(terms: Sequence[Terms], samples_of: Callable[[Sequence[int]], Sequenc
         folded = fold([terms[at] for at in places], [going[at] for at in places], samples)
         yield Round(places, samples, [ruling for _, ruling in folded])
         going = {at: state for at, (state, ruling) in zip(places, folded, strict=True) if ruling.outcome == "continue"}
+
+
+def _fold_lonely(
+    terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]
+) -> list[tuple[JudgeState, Ruling]]:
+    """Fold canaries that are watched alone."""
+    folded = zip(terms, onearm.fold(terms, [state.row for state in states], samples), strict=True)
+    return [(JudgeState(row), report.of_connections(said) if one.timed <= 0.0 else said) for one, (row, said) in folded]
 
 
 def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:

@@ -36,7 +36,7 @@ def begun(number: int) -> Array:
     return memory
 
 
-def fold(memory: Array, *, events: Array, of: Array, limit: Array, cap: float, later: float, began: float) -> None:
+def fold(memory: Array, *, events: Array, of: Array, limit: Array, cap: Array, later: Array, began: Array) -> None:
     """Bet on one tick, in place; arrays are (bets,).
 
     Args:
@@ -50,11 +50,13 @@ def fold(memory: Array, *, events: Array, of: Array, limit: Array, cap: float, l
     looked, logs = of > 0.0, _logs(memory)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(events > 0.0, events / (of * limit), 0.0)
-        gained = np.where(looked[:, None], np.minimum(np.log1p(PARTS * (ratio[:, None] - 1.0)), cap), 0.0)
-    memory[memory[:, CUSUM] <= 0.0, SINCE : RECENT_OF + 1] = began, 0.0, 0.0
+        gained = np.where(looked[:, None], np.minimum(np.log1p(PARTS * (ratio[:, None] - 1.0)), cap[:, None]), 0.0)
+    anew = memory[:, CUSUM] <= 0.0
+    memory[anew, SINCE] = began[anew]
+    memory[anew, RECENT_EVENTS : RECENT_OF + 1] = 0.0
     memory[:, CUSUM] = np.maximum(memory[:, CUSUM] + np.log(np.exp(gained).mean(-1)), 0.0)
     memory[:, RECENT_EVENTS : OF + 1] += np.array((events, of, events, of)).T
-    logs[:, 1] = np.where(looked[:, None], np.logaddexp(logs[:, 1], math.log(later)), logs[:, 1])
+    logs[:, 1] = np.where(looked[:, None], np.logaddexp(logs[:, 1], np.log(later)[:, None]), logs[:, 1])
     logs += gained[:, None, :]
     np.minimum(logs, LARGEST, out=logs)
 

@@ -9,6 +9,8 @@ is shown to be by a confidence sequence. What cannot be shown at this traffic is
 """
 
 import math
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -22,14 +24,14 @@ from analyzers.legs.table import ERRORS, LEGS, NAMES, SLOW_END, TYPICAL, UNANSWE
 from analyzers.onearm import betting, sentences
 from analyzers.onearm.betting import EVENTS, OF
 from analyzers.onearm.limits import MOST, WEIGHTS, Limit, limits
-from analyzers.reference import Reference
 from analyzers.ruling import Finding, LegNow, Outcome, Ruling
 from analyzers.terms import Terms
 
 LEVEL: Final = 0.95
 NOTEWORTHY: Final = 10.0
 """Evidence against a limit that need not be shown, from which on nothing is called good."""
-_TICK, _REQUESTS, _UNTOLD, _BETS = range(4)
+_TICK, _REQUESTS, _UNTOLD = range(3)
+_BETS: Final = slice(3, 3 + MOST * betting.WIDTH)
 """Places in the row: ticks; the canary's requests, and those of which it is not told how they ended; the bets."""
 _LARGEST: Final = 1e15
 
@@ -37,32 +39,39 @@ _LARGEST: Final = 1e15
 def start() -> Array:
     """The row of a canary alone that has seen nothing."""
     row = np.zeros(WIDTH)
-    _bets(row)[:] = betting.begun(MOST)
+    row[_BETS] = betting.begun(MOST).ravel()
     return row
 
 
-def fold(terms: Terms, then: Reference, row: Array, sample: Sample) -> tuple[Array, Ruling]:
-    """The row after a tick, and the ruling; the row given is not changed."""
-    row, tolerated = row.copy(), limits(terms, then)
-    row[_TICK] += 1.0
-    if sample.canary is not None and _is_possible(sample.canary):
-        row[_REQUESTS] += sample.canary.requests
-        row[_UNTOLD] += sample.canary.unclassified
-        events, of = np.array([_counted(terms, sample.canary, limit) for limit in tolerated]).T
-        betting.fold(
-            _bets(row)[: len(tolerated)],
-            events=events,
-            of=of,
-            limit=np.array([limit.share for limit in tolerated]),
-            cap=terms.cap,
-            later=1.0 / terms.horizon,
-            began=max(sample.t - sample.seconds, 0.0),
-        )
-    return row, _Case(terms, tolerated, row, sample.t).ruling()
-
-
-def _bets(row: Array) -> Array:
-    return row[_BETS : _BETS + MOST * betting.WIDTH].reshape(MOST, betting.WIDTH)
+def fold(terms: Sequence[Terms], rows: Sequence[Array], samples: Sequence[Sample]) -> list[tuple[Array, Ruling]]:
+    """The rows after a tick, and the rulings, of canaries that are watched alone; the rows given are not changed."""
+    raw, tolerated = np.array(rows), [limits(one) for one in terms]
+    raw[:, _TICK] += 1.0
+    events, of, shares = np.zeros((3, len(terms), MOST))
+    for at, (one, those, sample) in enumerate(zip(terms, tolerated, samples, strict=True)):
+        shares[at, : len(those)] = [limit.share for limit in those]
+        if sample.canary is not None and _is_possible(sample.canary):
+            raw[at, _REQUESTS] += sample.canary.requests
+            raw[at, _UNTOLD] += sample.canary.unclassified
+            events[at, : len(those)], of[at, : len(those)] = zip(*_counted(one, sample.canary, those), strict=True)
+    bets = raw[:, _BETS].reshape(-1, betting.WIDTH)
+    betting.fold(
+        bets,
+        events=events.ravel(),
+        of=of.ravel(),
+        limit=shares.ravel(),
+        cap=np.repeat([one.cap for one in terms], MOST),
+        later=np.repeat([1.0 / one.horizon for one in terms], MOST),
+        began=np.repeat([max(sample.t - sample.seconds, 0.0) for sample in samples], MOST),
+    )
+    raw[:, _BETS] = bets.reshape(len(terms), -1)
+    e_values = np.exp(betting.log_e(bets)).reshape(len(terms), MOST).tolist()
+    mine = bets.reshape(len(terms), MOST, -1)
+    cases = zip(terms, raw, tolerated, mine, e_values, samples, strict=True)
+    return [
+        (row, _Case(one, row, tolerated=those, bets=its, e_values=worth, t=sample.t).ruling())
+        for one, row, those, its, worth, sample in cases
+    ]
 
 
 def _is_possible(arm: Arm) -> bool:
@@ -71,29 +80,41 @@ def _is_possible(arm: Arm) -> bool:
     return all(0 <= count <= _LARGEST for count in counts) and arm.errors + arm.unclassified <= arm.requests
 
 
-def _counted(terms: Terms, arm: Arm, limit: Limit) -> tuple[float, float]:
-    """The canary's requests of a tick that count against a limit, and of how many; of none where the tick does not tell."""
-    if limit.bound is not None:
-        latency = latency_of(terms, arm)
-        size = len(terms.bounds_ms) + 1
-        if latency is None or len(latency.counts) != size or not all(0 <= count <= _LARGEST for count in latency.counts):
-            return 0.0, 0.0
-        return float(sum(latency.counts[limit.bound + 1 :])), float(sum(latency.counts))
-    if limit.leg == UNANSWERED:
-        return float(arm.unanswered), float(arm.requests + arm.unanswered)
-    return float(arm.errors), float(arm.requests)
+def _counted(terms: Terms, arm: Arm, tolerated: Sequence[Limit]) -> list[tuple[float, float]]:
+    """For each limit the canary's requests of a tick that count against it, and of how many; of none where nothing tells."""
+    above = _slower(terms, arm) if any(limit.bound is not None for limit in tolerated) else []
+    found = []
+    for limit in tolerated:
+        if limit.bound is not None:
+            found.append((above[limit.bound + 1], above[0]) if above else (0.0, 0.0))
+        elif limit.leg == UNANSWERED:
+            found.append((float(arm.unanswered), float(arm.requests + arm.unanswered)))
+        else:
+            found.append((float(arm.errors), float(arm.requests)))
+    return found
+
+
+def _slower(terms: Terms, arm: Arm) -> list[float]:
+    """How many requests lie in each bucket or above it; none where there is no latency that can be used."""
+    latency = latency_of(terms, arm)
+    if latency is None or len(latency.counts) != len(terms.bounds_ms) + 1:
+        return []
+    if not all(0 <= count <= _LARGEST for count in latency.counts):
+        return []
+    return [float(number) for number in accumulate(reversed(latency.counts))][::-1]
 
 
 class _Case:
     """One release after a tick."""
 
-    def __init__(self, terms: Terms, tolerated: tuple[Limit, ...], row: Array, t: float) -> None:
+    def __init__(
+        self, terms: Terms, row: Array, *, tolerated: Sequence[Limit], bets: Array, e_values: Sequence[float], t: float
+    ) -> None:
         self.terms = terms
         self.t = t
         self.ticks, self.requests, self.untold = int(row[_TICK]), float(row[_REQUESTS]), float(row[_UNTOLD])
-        bets = _bets(row)[: len(tolerated)]
-        self.bets = list(zip(tolerated, bets, strict=True))
-        self.e_values: list[float] = np.exp(betting.log_e(bets)).tolist()
+        self.bets = list(zip(tolerated, bets, strict=False))
+        self.e_values = e_values[: len(tolerated)]
         weighted = [e_value * WEIGHTS[limit.leg] for e_value, (limit, _) in zip(self.e_values, self.bets, strict=True)]
         self.evidence = max(weighted)
         self.strongest = weighted.index(self.evidence)

@@ -62,8 +62,9 @@ def seen_in(row: Array, bounds_ms: tuple[float, ...]) -> Reference:
 
 
 @lru_cache(maxsize=1024)
-def limits(terms: Terms, then: Reference) -> tuple[Limit, ...]:
-    """What is tolerated under these terms of a canary whose baseline was like this; latency only where the buckets are the same."""
+def limits(terms: Terms) -> tuple[Limit, ...]:
+    """What is tolerated of a canary under these terms; latency only where the baseline's buckets were the same."""
+    then = terms.after or Reference()
     alpha = SPENT / terms.boundary / MOST
     asked = then.requests + then.unanswered
     found = [

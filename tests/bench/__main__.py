@@ -3,11 +3,25 @@
 import sys
 from collections.abc import Callable
 
-from tests.bench import apiserver, harm, istio, judging, mutations, page, phases, replaying, sessions, sidecars, telemetry
+from tests.bench import (
+    afterwards,
+    apiserver,
+    harm,
+    istio,
+    judging,
+    mutations,
+    page,
+    phases,
+    replaying,
+    sessions,
+    sidecars,
+    telemetry,
+)
 from tests.bench.figures import Figure, table
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {
     "judging": judging.figures,
+    "afterwards": afterwards.figures,
     "replaying": replaying.figures,
     "mutations": mutations.figures,
     "sessions": sessions.figures,

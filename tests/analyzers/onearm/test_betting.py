@@ -21,11 +21,16 @@ def _folded(shares: list[float], *, limit: float, of: float = 100.0, cap: float 
             events=np.array([share * of]),
             of=np.array([of]),
             limit=np.array([limit]),
-            cap=cap,
-            later=later,
-            began=float(tick),
+            cap=np.array([cap]),
+            later=np.array([later]),
+            began=np.array([float(tick)]),
         )
     return memory
+
+
+def _usual(tick: int, number: int = 1) -> dict[str, Array]:
+    """Of a watch of 300 ticks of a second."""
+    return {"cap": np.full(number, 3.0), "later": np.full(number, 1 / 300), "began": np.full(number, float(tick))}
 
 
 def _worth(shares: list[float], *, limit: float, cap: float = 3.0, later: float = 0.1) -> float:
@@ -37,7 +42,7 @@ def _found(shares: list[float], *, limit: float) -> int:
     memory = betting.begun(1)
     for tick, share in enumerate(shares):
         events, of = np.array([share * 100.0]), np.array([100.0])
-        betting.fold(memory, events=events, of=of, limit=np.array([limit]), cap=3.0, later=1 / 300, began=float(tick))
+        betting.fold(memory, events=events, of=of, limit=np.array([limit]), **_usual(tick))
         if betting.log_e(memory)[0] > math.log(1000.0):
             return tick
     raise AssertionError("never")
@@ -82,7 +87,7 @@ def test_where_nothing_is_tolerated_a_tick_without_a_failure_only_costs() -> Non
 def test_a_tick_without_requests_says_nothing() -> None:
     memory, was = _folded([0.3], limit=0.1), _folded([0.3], limit=0.1)
     nothing = np.array([0.0])
-    betting.fold(memory, events=nothing, of=nothing, limit=np.array([0.1]), cap=3.0, later=0.1, began=1.0)
+    betting.fold(memory, events=nothing, of=nothing, limit=np.array([0.1]), **_usual(1))
     assert np.array_equal(memory, was)
 
 
@@ -110,6 +115,6 @@ def test_streams_at_the_limit_cross_a_boundary_no_oftener_than_they_may(clump: i
     for tick in range(200):
         events = clump * rng.binomial(500 // clump, limit, 500).astype(np.float64)
         of = np.full(500, 500.0)
-        betting.fold(memory, events=events, of=of, limit=np.full(500, limit), cap=3.0, later=1 / 200, began=float(tick))
+        betting.fold(memory, events=events, of=of, limit=np.full(500, limit), **_usual(tick, 500))
         most = np.maximum(most, betting.log_e(memory))
     assert np.mean(most >= math.log(1.0 / alpha)) <= alpha

@@ -212,3 +212,16 @@ def test_the_evidence_of_each_leg_is_there_at_every_tick() -> None:
     assert ruling.legs["typical"].effect == pytest.approx(0.38, abs=0.05)
     assert ruling.findings == ()
     assert ruling.fixed_horizon is None
+
+
+def test_side_by_side_each_is_judged_as_by_itself() -> None:
+    few = Reference(bounds_ms=(10.0, 20.0), latency=(50.0, 40.0, 10.0))
+    one, other = after(REFERENCE), after(few, ticks=60, bounds_ms=(10.0, 20.0))
+    slow = Latency(counts=(1, 1, 8), sum_ms=300.0)
+    by_itself = together = (start(one), start(other))
+    for number, sample in enumerate(alone(World(errors=(0.01, 0.0)), seed=2, ticks=20), start=1):
+        samples = [sample, lone(float(number), Arm(requests=10, latency=slow))]
+        rulings = [fold([terms], [state], [its])[0] for terms, state, its in zip((one, other), by_itself, samples, strict=True)]
+        both = fold([one, other], together, samples)
+        assert [ruling.evidence for _, ruling in both] == [ruling.evidence for _, ruling in rulings]
+        by_itself, together = (rulings[0][0], rulings[1][0]), (both[0][0], both[1][0])

@@ -22,7 +22,7 @@ BOUNDS = (10.0, 25.0, 50.0, 100.0, 250.0)
 
 def _of(leg: int, reference: Reference, policy: Policy = POLICY) -> list[Limit]:
     one = after(reference, policy, bounds_ms=reference.bounds_ms)
-    return [limit for limit in limits(one, reference) if limit.leg == leg]
+    return [limit for limit in limits(one) if limit.leg == leg]
 
 
 def test_the_limits_and_what_they_may_be_wrong_by_are_all_of_alpha() -> None:
@@ -60,13 +60,13 @@ def test_latency_is_the_share_above_a_bound_near_the_median_and_at_the_slow_end(
 def test_the_slow_end_has_a_second_bound_where_one_is_nearer_a_hundredth() -> None:
     reference = Reference(bounds_ms=BOUNDS, latency=(1000.0, 3000.0, 4000.0, 1500.0, 440.0, 60.0))
     assert [limit.bound for limit in _of(SLOW_END, reference)] == [3, 4]
-    assert len(limits(after(reference, bounds_ms=BOUNDS), reference)) == MOST
+    assert len(limits(after(reference, bounds_ms=BOUNDS))) == MOST
 
 
 def test_the_less_was_seen_of_the_baseline_the_more_is_tolerated() -> None:
     shape = np.array([1000.0, 3000.0, 4000.0, 1500.0, 440.0, 60.0])
     shares = [
-        [limit.share for limit in limits(after(one, bounds_ms=BOUNDS), one) if limit.bound is not None]
+        [limit.share for limit in limits(after(one, bounds_ms=BOUNDS)) if limit.bound is not None]
         for one in (Reference(bounds_ms=BOUNDS, latency=tuple(shape * scale)) for scale in (10.0, 0.1, 0.001))
     ]
     assert all(less <= more for one, other in itertools.pairwise(shares) for less, more in zip(one, other, strict=True))
@@ -88,7 +88,7 @@ def test_latency_that_the_buckets_cannot_tell_has_no_limit() -> None:
 
 def test_other_buckets_than_the_baselines_are_not_compared() -> None:
     one = terms_of(POLICY, tick_seconds=1.0, window_seconds=60.0, bounds_ms=(5.0, 50.0), after=before())
-    assert {limit.leg for limit in limits(one, before())} == {ERRORS, UNANSWERED}
+    assert {limit.leg for limit in limits(one)} == {ERRORS, UNANSWERED}
 
 
 def test_what_a_watch_has_seen_of_its_baseline_is_the_reference() -> None:

@@ -121,7 +121,9 @@ def _text(kind: inspect.StrType, value: object, own: Own) -> Wrong | None:
         if own.secret or isinstance(value, Mapping | list | tuple):
             fix = "write a text" if isinstance(value, Mapping | list | tuple) else "write it in quotes"
             return Wrong(message="is not text", fix=lambda: fix, named=not own.secret)
-        return Wrong(message="is not text", fix=lambda: f'write it in quotes: "{as_text(value)}"')
+        quoted = as_text(value)
+        in_vain = own.fix and kind.pattern is not None and re.search(kind.pattern, quoted) is None
+        return Wrong(message="is not text", fix=lambda: own.fix if in_vain and own.fix else f'write it in quotes: "{quoted}"')
     if kind.min_length is not None and len(value) < kind.min_length:
         least = kind.min_length
         empty = "is empty" if not value else f"has {len(value)} characters"

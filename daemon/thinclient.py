@@ -196,7 +196,10 @@ def tell(verdict: dict[str, Any], options: argparse.Namespace) -> int:
             sys.stderr,
         )
     elif outcome == "rollback" and action == "none":
-        say("verdictd: the canary keeps its traffic: the rollback was observed only, as the policy's mode says", sys.stderr)
+        why = "the rollback was observed only, as the policy's mode says"
+        if verdict.get("after"):
+            why = "nothing was taken back"
+        say(f"verdictd: the canary keeps its traffic: {why}", sys.stderr)
     elif counted not in {outcome, "hold"}:
         say(f"verdictd: inconclusive, counts as {counted} by the policy; no traffic is moved", sys.stderr)
     return STILL_SERVING if lost else codes[counted]

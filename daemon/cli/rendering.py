@@ -68,7 +68,7 @@ def progress(view: ReleaseView, *, columns: int | None = None) -> str:
     Within ``columns`` stands what fits whole: a number that is cut is another number. Only what is waited for is cut, at a word.
     """
     bound = "" if view.boundary is None else f" of {number(view.boundary)}"
-    line = clean(f"{view.id} {view.stage}")
+    line = clean(f"{view.id} {view.stage}" + ("" if view.after is None else f" after {view.after}"))
     room = sys.maxsize if columns is None else columns - len(line)
     for part in (
         f"evidence {number(view.evidence)}{bound}",
@@ -137,7 +137,8 @@ def signal_lines(view: ReleaseView) -> list[str]:
 
 def verdict_lines(verdict: Verdict) -> list[str]:
     """A verdict with its findings."""
-    head = f"{verdict.outcome} ({_doing(verdict)}) after {verdict.ticks} ticks: {verdict.reason}"
+    of = "" if verdict.after is None else f" of the watch after {verdict.after}"
+    head = f"{verdict.outcome} ({_doing(verdict)}) after {verdict.ticks} ticks{of}: {verdict.reason}"
     return [clean(head), *finding_lines(verdict.findings)]
 
 
@@ -149,6 +150,8 @@ def notices(verdict: Verdict, *, bare: bool) -> Iterator[str]:
                 f"verdictd: THE CANARY STILL GETS TRAFFIC: the revert was {verdict.action}: {verdict.reason}; "
                 f"take it back by hand: verdictd revert {verdict.release_id}"
             )
+        case Outcome.ROLLBACK, Action.NONE if verdict.after is not None:
+            yield clean(f"verdictd: the canary keeps its traffic: {verdict.reason}")
         case Outcome.ROLLBACK, Action.NONE:
             yield (
                 "verdictd: the canary keeps its traffic: the rollback was observed only, as the policy's mode says; "
@@ -253,7 +256,9 @@ class ProgressLine:
 def _doing(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.INCONCLUSIVE and verdict.meaning in _TAKEN_FOR:
         return _counted(verdict)
-    return "observed only" if verdict.action is Action.NONE and verdict.outcome is Outcome.ROLLBACK else verdict.action.value
+    if verdict.action is Action.NONE and verdict.outcome is Outcome.ROLLBACK:
+        return "observed only" if verdict.after is None else "nothing taken back"
+    return verdict.action.value
 
 
 def _counted(verdict: Verdict) -> str:

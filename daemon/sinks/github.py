@@ -15,7 +15,7 @@ from daemon.ports.notices import Notice
 from daemon.sinks import pipelines
 from daemon.sinks.allowed import is_allowed, not_allowed
 from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
-from daemon.sinks.wording import link, neutral
+from daemon.sinks.wording import link, neutral, says_something
 
 DESCRIPTION_CHARACTERS: Final = 140
 Repository = Annotated[
@@ -106,7 +106,7 @@ def _message(telling: Telling, path: str, document: dict[str, Any]) -> Message:
 
 
 def _is_deployment(_settings: DeploymentSettings, notice: Notice) -> bool:
-    return notice.release.github is not None
+    return notice.release.github is not None and says_something(notice.verdict)
 
 
 DEPLOYMENT: Final = ChannelKind(name="github-deployment", settings=DeploymentSettings, message=deployment, concerns=_is_deployment)

@@ -17,7 +17,7 @@ from daemon.ports.notices import Notice
 from daemon.sinks import pipelines
 from daemon.sinks.allowed import is_allowed, not_allowed
 from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
-from daemon.sinks.wording import link, neutral
+from daemon.sinks.wording import link, neutral, says_something
 
 DESCRIPTION_CHARACTERS: Final = 255
 _ALREADY: Final = "Cannot transition status"
@@ -97,7 +97,7 @@ def _message(url: str, path: str, document: Mapping[str, object], headers: Mappi
 
 
 def _is_of_a_commit(_settings: StatusSettings, notice: Notice) -> bool:
-    return notice.release.gitlab is not None
+    return notice.release.gitlab is not None and says_something(notice.verdict)
 
 
 def _told_before(refusal: str) -> bool:

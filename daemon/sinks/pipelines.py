@@ -30,5 +30,6 @@ def told(notice: Notice, *, public_url: str) -> dict[str, str]:
         "cluster": verdict.cluster,
         "artifact": release.artifact,
         "link": link(verdict, public_url=public_url),
+        **({} if verdict.after is None else {"after": verdict.after}),
     }
     return {name: harmless(value) for name, value in values.items()}

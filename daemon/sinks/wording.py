@@ -70,7 +70,7 @@ def worded(notice: Notice, *, public_url: str) -> Wording:
     verdict = notice.verdict
     what = neutral(f"{verdict.service} in {verdict.namespace} ({verdict.cluster})", longest=200)
     return Wording(
-        title=f"verdictd: {verdict.outcome}: {what}",
+        title=f"verdictd: {verdict.outcome}{' after its promotion' if verdict.after is not None else ''}: {what}",
         reason=neutral(verdict.reason),
         traffic=traffic(verdict),
         link=link(verdict, public_url=public_url),
@@ -95,6 +95,11 @@ def traffic(verdict: Verdict) -> str:
             return "The traffic was left as it was."
         case _:
             assert_never(verdict.action)
+
+
+def says_something(verdict: Verdict) -> bool:
+    """Whether a status that the promotion has is another one now: not by a watch after it that came to nothing."""
+    return verdict.after is None or verdict.outcome is not Outcome.INCONCLUSIVE
 
 
 def command(verdict: Verdict) -> str:

@@ -58,8 +58,8 @@ def identify(view: View, release: Release, pods: PodsByArm | None, *, dialect: s
         return _by_name(
             view.arms, _with_labels(release, pods), dialect=dialect, note=f"which pods the arms are is not known: {unknown[0]}"
         )
-    if alone and not pods.baseline.pods and (canary := _of_one(view.arms, pods.canary)) is not None:
-        return canary
+    if alone and not pods.baseline.pods:
+        return _of_one(view.arms, pods.canary) or f"canary: {NO_POD} that has a label to be known by"
     return _by_pods(view.arms, pods, dialect=dialect)
 
 
@@ -151,7 +151,7 @@ def _separate(pods: PodsByArm) -> tuple[Sequence[ArmPod], Sequence[ArmPod]] | st
 
 
 def _of_one(arms: ArmLabels, canary: ArmPods) -> KnownArms | None:
-    """The canary by the first labels that its pods have; null where it has none either."""
+    """The canary by the first labels that its pods have; null where they have none, or there are none."""
     for level in range(1, len(arms.pods) + 1):
         labels = arms.pods[level - 1 : level] if arms.pods[level - 1].alone else arms.pods[:level]
         if found := _selectors(arms, labels, canary.pods or ()):

@@ -77,6 +77,7 @@ export function facts({ view }) {
     Beside: view.signals.map(({ words }) => words).join("; ") || view.verdict?.signals.map(({ words }) => words).join("; ") || null,
     Owner: view.owner || null,
     Read: view.fallback || null,
+    After: view.after ? `the promotion of release ${view.after}, whose canary it watches on alone` : null,
     Artifact: view.release.artifact,
     Release: view.id,
   };

@@ -56,6 +56,15 @@ def test_a_verdict_says_what_was_done_and_every_finding() -> None:
     assert rendering.verdict_lines(verdict("x", Outcome.PROMOTE))[0].startswith("promote (none)")
 
 
+def test_a_watch_after_a_promotion_says_after_which_and_that_nothing_was_taken_back() -> None:
+    said = msgspec.structs.replace(verdict("shop-2"), after="shop-1")
+    assert rendering.verdict_lines(said) == ["rollback (revert) after 7 ticks of the watch after shop-1: errors: 5 % against 0.1 %"]
+    gone = msgspec.structs.replace(said, action=Action.NONE, reason="the baseline is gone")
+    assert rendering.verdict_lines(gone)[0].startswith("rollback (nothing taken back)")
+    assert [*rendering.notices(gone, bare=False)] == ["verdictd: the canary keeps its traffic: the baseline is gone"]
+    assert rendering.progress(msgspec.structs.replace(view("shop-2"), after="shop-1")).startswith("shop-2 watching after shop-1")
+
+
 def test_a_watched_release_says_which_tolerances_its_buckets_cannot_tell() -> None:
     blind = msgspec.structs.replace(view("shop-1"), unresolved=("p99 lies in 250-500 ms: 10 % slower cannot be told",))
     assert rendering.unresolved_lines(blind) == ["  buckets p99 lies in 250-500 ms: 10 % slower cannot be told"]

@@ -167,6 +167,33 @@ def test_a_fault_in_what_counts_as_failed_is_refused_as_well(
     assert fix in problem.fix
 
 
+@pytest.mark.parametrize(("written", "seconds"), [("15m", 900.0), ("1h30m", 5400.0), ("90s", 90.0), ("24h", 86_400.0)])
+def test_how_long_a_canary_is_watched_after_its_promotion_is_written_as_people_say_it(
+    tmp_path: Path, written: str, seconds: float
+) -> None:
+    policy = load_policy(write(tmp_path, f"after: {written}"))
+    assert (policy.after, policy.after_seconds) == (written, seconds)
+    assert Policy().after_seconds == 0.0
+
+
+@pytest.mark.parametrize(
+    ("written", "message", "fix"),
+    [
+        ("15", "15 is not text", "as in 15m, 1h30m or 90s"),
+        ('"15"', '"15"', "as in 15m, 1h30m or 90s"),
+        ("15 minutes", '"15 minutes"', "as in 15m, 1h30m or 90s"),
+        ('""', '""', "as in 15m, 1h30m or 90s"),
+        ("5s", "no time to watch on", "30s or more, and at most 24h, or leave it out"),
+        ("25h", "no time to watch on", "30s or more, and at most 24h, or leave it out"),
+    ],
+)
+def test_what_is_no_time_to_watch_on_for_is_refused(tmp_path: Path, written: str, message: str, fix: str) -> None:
+    (problem,) = refused(write(tmp_path, f"policies: {{p: {{after: {written}}}}}"))
+    assert problem.path == "policies.p.after"
+    assert message in problem.message
+    assert fix in problem.fix
+
+
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     text = """
     htp: {}

@@ -263,3 +263,16 @@ def test_filters_let_through_what_they_name() -> None:
     assert not passes(namespaces=["other"])
     assert not passes(outcomes=["promote"])
     assert not passes(actions=["none"])
+
+
+def test_a_watch_after_a_promotion_is_told_as_one_and_changes_a_status_only_where_it_says_something() -> None:
+    bad = notice(after="web-0")
+    nothing = notice(after="web-0", outcome=Outcome.INCONCLUSIVE, meaning="hold", action=Action.NONE)
+    for kind in (DEPLOYMENT, STATUS):
+        settings = SETTINGS[kind.name]
+        assert kind.concerns(settings, bad)
+        assert not kind.concerns(settings, nothing)
+        assert kind.concerns(settings, notice(outcome=Outcome.INCONCLUSIVE))
+    assert worded(bad, public_url=PUBLIC).title.startswith("verdictd: rollback after its promotion: ")
+    assert told(bad, public_url=PUBLIC)["after"] == "web-0"
+    assert "after" not in told(notice(), public_url=PUBLIC)

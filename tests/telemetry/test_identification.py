@@ -156,6 +156,20 @@ def test_arms_that_are_no_two_sets_of_pods_say_so(pods: PodsByArm, said: str) ->
     assert said in found
 
 
+def test_a_canary_alone_is_known_by_its_own_pods_once_the_baseline_has_none() -> None:
+    gone = PodsByArm(baseline=arm(app="web", version="2.0"), canary=arm(pod("b", "web-next")))
+    found = identify(SERVED, SUBSETS, gone, dialect="istio", alone=True)
+    assert isinstance(found, KnownArms)
+    assert told(found) == [[], [{"destination_workload": "web-next"}]]
+    both = PodsByArm(baseline=arm(pod("a", "web")), canary=gone.canary)
+    assert identify(SERVED, SUBSETS, both, dialect="istio", alone=True) == known(both)
+    nobody = PodsByArm(baseline=gone.baseline, canary=arm(app="web"))
+    assert (
+        identify(SERVED, SUBSETS, nobody, dialect="istio", alone=True)
+        == "canary: no pod is behind it that has a label to be known by"
+    )
+
+
 def test_what_a_person_calls_two_workloads_is_taken_as_it_is() -> None:
     release = Release(service="web", namespace="shop", baseline=ArmSpec(workload="one"), canary=ArmSpec(workload="two"))
     pods = PodsByArm(baseline=arm(pod("a", "x")), canary=arm(pod("b", "y")))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from daemon.armpods import ArmPod, ArmPods, PodsByArm
@@ -195,3 +196,35 @@ async def test_pods_that_come_and_go_end_no_count_and_other_labels_begin_it_anew
     assert [record.levelname for record in said] == ["WARNING", "INFO"]
     assert "its name is taken for that of a version" in str(vars(said[0])["reason"])
     assert 'destination_workload="web-next"' in str(vars(said[1])["canary"])
+
+
+async def test_of_a_canary_alone_it_does_not_matter_whether_there_is_a_baseline() -> None:
+    """Its pods are gone, and with them its series; a fault of the canary's own is said of the canary."""
+    scene = Scene()
+    pods = replace(by_workload("b"), baseline=ArmPods(pods=()))
+    alone = msgspec.structs.replace(subsets(pods), alone=True)
+
+    async def read(*, requests: int = 10) -> Reading:
+        scene.passes(2.0, requests=requests)
+        return (await scene.telemetry.read([alone]))["web-1"]
+
+    assert (await read()).gap == "first reading: counting starts here"
+    reading = await read()
+    assert (reading.gap, reading.baseline, reading.seconds) == (None, None, 2.0)
+    assert reading.canary is not None
+    assert reading.canary.requests == 10
+    scene.clock.time += 2.0
+    assert ((await scene.telemetry.read([alone]))["web-1"].gap or "").startswith("canary: no new scrape")
+    scene.source.fault = Unavailable("the source: no answer")
+    assert (await read()).gap == "the source: no answer"
+
+
+async def test_a_canary_alone_is_counted_as_ever_beside_a_baseline_that_is_still_there() -> None:
+    scene = Scene()
+    alone = msgspec.structs.replace(WATCHES[0], alone=True)
+    for requests in (10, 30):
+        scene.passes(2.0, requests=requests)
+        reading = (await scene.telemetry.read([alone, WATCHES[1]]))["web-1"]
+    assert reading.baseline is None
+    assert reading.canary is not None
+    assert reading.canary.requests == 30

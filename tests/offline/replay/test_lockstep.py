@@ -1,14 +1,19 @@
 """Side by side or alone, in one process or several: the same verdicts; a broken recording hurts nobody else."""
 
 import gzip
+import json
 import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from analyzers.reference import Reference
 from config.policy import ErrorTolerance, Failures, LatencyTolerance, Policy, Promotion, Tolerances
+from daemon import recordings
 from daemon.errors import InvalidInput, Unavailable
+from daemon.model import After
 from daemon.offline import parallel
 from daemon.offline.replay import Unusable, lockstep, replay_file, replayed
 from daemon.offline.replay.lockstep import judge, judge_all
@@ -141,3 +146,30 @@ def test_a_core_replays_thousands_of_ticks_a_second(tmp_path: Path) -> None:
     began = time.process_time()
     ticks = sum(replayed(result).ticks for result in judge(paths))
     assert ticks / (time.process_time() - began) > 600
+
+
+def test_a_watch_after_a_promotion_is_judged_again_by_what_it_was_judged_by(tmp_path: Path) -> None:
+    """Against its own reference and for its own time, whatever window a policy has."""
+    [good] = record(tmp_path, ticks=40, stem="good")
+    [bad] = record(tmp_path, change=FAILING, ticks=40, stem="bad")
+    header, _ = recordings.read(good)
+    after = After(of="web-1", seconds=30.0, reference=Reference(requests=1000.0, errors=1.0))
+    for path in (good, bad):
+        ticks = [json.loads(line) | {"baseline": None} for line in path.read_bytes().splitlines()[1:]]
+        lines = [recordings.header_line(msgspec.structs.replace(header, after=after)), *map(msgspec.json.encode, ticks)]
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    found = [replay_file(path) for path in (good, bad)]
+    assert [(one.verdict, one.decided_at_tick) for one in found] == [("inconclusive", 30), ("rollback", found[1].decided_at_tick)]
+    assert "after the promotion" in found[1].reason or "since the promotion" in found[1].reason
+    assert [one.leg for one in found[1].findings] == ["errors", "unanswered"]
+
+
+def test_a_recording_whose_reference_is_none_is_named(tmp_path: Path) -> None:
+    [path] = record(tmp_path, ticks=3)
+    header, _ = recordings.read(path)
+    after = After(of="web-1", seconds=30.0, reference=Reference(requests=1.0, errors=2.0))
+    first = recordings.header_line(msgspec.structs.replace(header, after=after))
+    path.write_bytes(b"\n".join([first, *path.read_bytes().splitlines()[1:]]) + b"\n")
+    [result] = judge([path])
+    assert isinstance(result, Unusable)
+    assert "a reference has counts of 0 or more" in str(result.error)

@@ -21,7 +21,7 @@ Factor = Annotated[float, Meta(gt=1.0, le=100.0)]
 Duration = Annotated[
     str,
     Meta(
-        pattern=r"^(?=\d)(\d{1,4}h)?(\d{1,5}m)?(\d{1,6}s)?$",
+        pattern=r"^(\d{1,4}h(\d{1,5}m)?(\d{1,6}s)?|\d{1,5}m(\d{1,6}s)?|\d{1,6}s)$",
         extra={"fix": "write hours, minutes and seconds with their units, as in 15m, 1h30m or 90s"},
     ),
 ]

@@ -14,7 +14,7 @@ from analyzers.counts import Arm, Sample, Signal
 from analyzers.reference import Reference
 from analyzers.ruling import Finding
 from config import urls
-from config.policy import Failures, Policy, Tolerances
+from config.policy import Failures, Policy
 from daemon.armpods import PodsByArm
 from daemon.placement import Undo
 
@@ -359,15 +359,15 @@ class Command(Said, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
     """A release whose counters are wanted at a tick.
 
-    ``failures``: what its policy counts as a failed request; ``tolerances``: what it tolerates. ``pods``: which pods its arms were
-    when they were last looked for; null: nobody has said, and what the release itself says of its arms must do. ``alone``: only the
-    canary is counted, and it does not matter whether there is a baseline.
+    ``failures``: what its policy counts as a failed request; ``policy``: itself, where it is known. ``pods``: which pods its arms
+    were when they were last looked for; null: nobody has said, and what the release itself says of its arms must do. ``alone``:
+    only the canary is counted, and it does not matter whether there is a baseline.
     """
 
     release_id: str
     release: Release
     failures: Failures = Failures()
-    tolerances: Tolerances = Tolerances()
+    policy: Policy | None = None
     pods: PodsByArm | None = None
     alone: bool = False
 

@@ -8,7 +8,8 @@ from typing import Final
 from analyzers.counts import Sample
 from analyzers.legs.table import LEGS
 from analyzers.ruling import LegNow, Ruling
-from config.policy import Tolerances
+from analyzers.terms import BEYOND
+from config.policy import Policy
 from daemon.courses.podsums import PodSums
 from daemon.courses.shapes import Allowed, ArmCourse, Course, LegNowShown, Now
 from daemon.courses.stretches import Stretches
@@ -25,11 +26,11 @@ class Drawn:
     """One watch, tick after tick. Mutable, since every tick adds to it.
 
     Attributes:
-        tolerances: its policy's; null: not known.
+        policy: null: not known.
         legs: each quantity at the last tick; empty once there is a verdict, which tells of them.
     """
 
-    tolerances: Tolerances | None = None
+    policy: Policy | None = None
     boundary: float | None = None
     legs: Mapping[str, LegNow] = field(default_factory=dict)
     pods_state: PodsState | None = None
@@ -63,11 +64,12 @@ class Drawn:
         return Course(
             **self._ticks.shown(),
             boundary=self.boundary,
+            beyond_boundary=None if self.policy is None else BEYOND[self.policy.evidence],
             stretches=self._stretches.ends,
             bounds_ms=[*self._stretches.bounds_ms],
             baseline=self._arm(0, baseline),
             canary=self._arm(1, canary),
-            allowed=Allowed() if self.tolerances is None else self._stretches.allowed(self.tolerances),
+            allowed=Allowed() if self.policy is None else self._stretches.allowed(self.policy.tolerances),
             pods=self._pods.shown(),
             pods_left_out=self._pods.left_out,
             pods_state=self.pods_state,
@@ -92,7 +94,7 @@ class Courses:
         if (drawn := self._kept.get(watch.release_id)) is None:
             drawn = self._kept[watch.release_id] = Drawn()
         self._kept.move_to_end(watch.release_id)
-        drawn.tolerances = watch.tolerances
+        drawn.policy = watch.policy
         drawn.pods_state = reading.pods or drawn.pods_state
         drawn.add(reading, ruling, bounds_ms=reading.bounds_ms or ())
         while len(self._kept) > self._most:

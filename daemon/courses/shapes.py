@@ -85,6 +85,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
         gaps: whether the row had no information.
         log_evidence: that the canary is worse at all, all together, as a decimal logarithm. boundary: what a rollback needs of it.
         legs, beyond: of each quantity: that it is worse at all, and that it is worse than tolerated.
+        beyond_boundary: what a rollback needs of the latter, of one quantity; null where its policy is not known.
         weight: the canary's by its route, in percent.
         stretches: seconds since the watch began, at the stretch's end.
         bounds_ms: of the latency buckets.
@@ -100,6 +101,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     boundary: float | None = None
     legs: dict[str, list[float]] = {}
     beyond: dict[str, list[float]] = {}
+    beyond_boundary: float | None = None
     weight: list[float | None] = []
     stretches: list[float] = []
     bounds_ms: list[float] = []

@@ -183,7 +183,7 @@ class Ticker:
             release_id=session.release_id,
             release=session.release,
             failures=policy.failures,
-            tolerances=policy.tolerances,
+            policy=policy,
             pods=pods,
             alone=session.after is not None,
         )

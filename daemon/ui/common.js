@@ -31,10 +31,10 @@ export const dated = (at) => {
 /** Seconds in the largest unit that says enough. */
 export function span(seconds) {
   const whole = Math.max(0, Math.round(seconds));
-  if (whole < 100) return `${whole} s`;
-  if (whole < 100 * 60) return `${Math.floor(whole / 60)} min`;
-  if (whole < 48 * 3600) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86400)} d`;
+  if (whole < 100) return `${whole}\u00a0s`;
+  if (whole < 100 * 60) return `${Math.floor(whole / 60)}\u00a0min`;
+  if (whole < 48 * 3600) return `${Math.floor(whole / 3600)}\u00a0h\u00a0${Math.floor((whole % 3600) / 60)}\u00a0min`;
+  return `${Math.floor(whole / 86400)}\u00a0d`;
 }
 
 /** A number with three digits that count. */

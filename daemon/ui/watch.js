@@ -91,18 +91,22 @@ function stepsBetween(steps) {
 
 function evidence(frame, course, boundary) {
   if (course.log_evidence.every((value) => value === 0) && boundary === null) return [];
-  const enough = Math.log10(course.boundary ?? boundary ?? 100);
-  const used = Object.entries(course.legs).filter(([, values]) => values.some((value) => value > SPOKE));
-  const drawn = [
-    ...used.map(([name, values], number) => ({ name: spoken(name), kind: `leg${number}`, values })),
-    { name: "all together", kind: "total", values: course.log_evidence },
-  ];
-  const top = Math.max(enough * 1.25, ...drawn.flatMap(({ values }) => values));
-  const scale = [0, enough, top > enough * 1.4 ? top : null].filter((value) => value !== null);
-  const marks = scale.map((value) => ({ value, label: amount(10 ** value), limit: value === enough }));
-  const format = (value) => amount(10 ** value);
-  const about = "Evidence that the canary is worse at all";
-  return chart(about, "logarithmic; dashed: enough for a rollback", { t: course.t, lines: drawn, bottom: -1, top, marks, format, frame });
+  const used = Object.keys(course.legs).filter((leg) => course.legs[leg].some((value) => value > SPOKE));
+  const ofLegs = (kinds) => used.map((leg, number) => ({ name: spoken(leg), kind: `leg${number}`, values: kinds[leg] }));
+  const total = { name: "all together", kind: "total", values: course.log_evidence };
+  const sure = body("Evidence that the canary is worse at all", [...ofLegs(course.legs), total], course.boundary ?? boundary ?? 100);
+  const needed = course.beyond_boundary;
+  return [...sure, ...(used.length > 0 && needed !== null ? body("Evidence that it is worse than tolerated", ofLegs(course.beyond), needed) : [])];
+
+  /** One of the two that a rollback needs, of one quantity. */
+  function body(about, drawn, least) {
+    const enough = Math.log10(least);
+    const top = Math.max(enough * 1.25, ...drawn.flatMap(({ values }) => values));
+    const scale = [0, enough, top > enough * 1.4 ? top : null].filter((value) => value !== null);
+    const marks = scale.map((value) => ({ value, label: amount(10 ** value), limit: value === enough }));
+    const format = (value) => amount(10 ** value);
+    return chart(about, "logarithmic; dashed: enough for a rollback", { t: course.t, lines: drawn, bottom: -1, top, marks, format, frame });
+  }
 }
 
 const times = (values, factor) => values.map((value) => (value === null ? null : value * factor));

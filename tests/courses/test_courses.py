@@ -5,7 +5,7 @@ import pytest
 
 from analyzers.counts import Arm, Latency, Pod
 from analyzers.ruling import LegNow, Ruling
-from config.policy import ErrorTolerance, LatencyTolerance, Tolerances
+from config.policy import ErrorTolerance, LatencyTolerance, Policy, Tolerances
 from daemon.courses import Courses, Drawn
 from daemon.courses.podsums import MOST_KEPT, MOST_SHOWN
 from daemon.courses.shapes import Course, Now
@@ -16,8 +16,10 @@ from daemon.model import ArmSpec, ArmState, PodsState, Reading, Release, Watch
 WATCH = Watch(
     release_id="web-1",
     release=Release(service="web", baseline=ArmSpec(version="1"), canary=ArmSpec(version="2")),
-    tolerances=Tolerances(
-        errors=ErrorTolerance(max_rate=0.04, above_baseline=0.02), latency=LatencyTolerance(typical=1.5, slow_end=2.0)
+    policy=Policy(
+        tolerances=Tolerances(
+            errors=ErrorTolerance(max_rate=0.04, above_baseline=0.02), latency=LatencyTolerance(typical=1.5, slow_end=2.0)
+        )
     ),
 )
 
@@ -109,7 +111,7 @@ def test_a_share_and_its_interval_are_told_beside_what_is_allowed() -> None:
     courses.ticked(WATCH, Reading(seconds=2.0, baseline=Arm(requests=1000, errors=30), canary=Arm(requests=100, errors=9)), None)
     courses.ticked(WATCH, Reading(seconds=2.0, baseline=Arm(requests=1000), canary=None, gap="no answer"), None)
     seen = courses.course("web-1")
-    assert seen.stretches == [2.0, 4.0]
+    assert (seen.stretches, seen.beyond_boundary) == ([2.0, 4.0], 5.0)
     assert seen.canary is not None
     assert seen.canary.per_second == [50.0, None], "no information is not zero requests"
     failed = seen.canary.failed_share
@@ -120,7 +122,7 @@ def test_a_share_and_its_interval_are_told_beside_what_is_allowed() -> None:
 
 
 def test_quantiles_lie_in_their_buckets_and_their_intervals_around_them() -> None:
-    drawn = Drawn(tolerances=WATCH.tolerances)
+    drawn = Drawn(policy=WATCH.policy)
     fast, slow = (Latency(counts=counts, sum_ms=1.0) for counts in ((100, 800, 100, 0), (10, 100, 880, 10)))
     both = Reading(seconds=2.0, baseline=Arm(requests=1000, latency=fast), canary=Arm(requests=1000, latency=slow))
     drawn.add(both, None, bounds_ms=(10.0, 20.0, 40.0))

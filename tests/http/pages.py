@@ -7,6 +7,7 @@ import msgspec
 
 from analyzers.counts import Arm, Latency, Pod
 from analyzers.ruling import LegNow, Ruling
+from config.policy import Policy
 from daemon.model import Action, ArmSpec, ArmState, Outcome, PodsState, Reading, Release, ReleaseView, Stage, Watch
 from daemon.ports.service import ReleaseChange
 from tests.hand.api import Api, Engine, verdict, view
@@ -36,7 +37,7 @@ def told(api: Api, one: ReleaseView, number: int = 1000) -> None:
 
 def watched(api: Api, one: ReleaseView, *, ticks: int = 40) -> None:
     """Its watch goes on for some ticks: the canary becomes bad, one tick has no data, and pods are seen."""
-    watch = Watch(release_id=one.id, release=one.release)
+    watch = Watch(release_id=one.id, release=one.release, policy=Policy())
     state = PodsState(
         baseline=ArmState(pods=3, ready=3), canary=ArmState(pods=2, ready=1, restarts=4, troubles=("web-v2-1: CrashLoopBackOff",))
     )

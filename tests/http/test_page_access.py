@@ -84,6 +84,7 @@ async def test_axe_has_no_serious_finding_on_the_page_of_all_releases(page: Page
         await shown(page, api, dark=dark, width=width, path="/ui/")
         assert await serious_findings(page) == []
         assert await page.ask(SPILLS) == 0
+        await keep_picture(page, f"many-{'dark' if dark else 'light'}-{width}")
         assert page.troubles == []
 
 
@@ -95,7 +96,7 @@ async def test_axe_has_no_serious_finding_on_the_page_of_one(page: Page, state: 
         watched(api, one)
         await shown(page, api, dark=dark, width=width)
         await page.until(
-            "document.querySelectorAll('#charts svg').length === 7 && document.querySelectorAll('#pods tbody tr').length === 3"
+            "document.querySelectorAll('#charts svg').length === 8 && document.querySelectorAll('#pods tbody tr').length === 3"
         )
         assert await serious_findings(page) == []
         assert await page.ask(SPILLS) == 0

@@ -14,6 +14,7 @@ from daemon.model import Release
 from daemon.offline.backtest.page import page as backtest_page
 from daemon.offline.explain import account, trace
 from daemon.offline.explain.page import page as explain_page
+from tests.hand.accessibility import serious_findings
 from tests.hand.browser import Page, browser, keep_picture
 from tests.offline.backtest.test_results import told as backtest_told
 from tests.offline.explain.told import told as explain_told
@@ -44,6 +45,7 @@ async def test_an_explanation_is_drawn_from_its_file_alone(tab: Page, tmp_path: 
     titles = await tab.ask("[...document.querySelectorAll('.charts h2')].map((one) => one.firstChild.textContent)")
     assert titles == [
         "Evidence that the canary is worse at all",
+        "Evidence that it is worse than tolerated",
         "Failed requests",
         "Median latency",
         "99th percentile of the latency",
@@ -54,6 +56,7 @@ async def test_an_explanation_is_drawn_from_its_file_alone(tab: Page, tmp_path: 
     assert await tab.ask("document.querySelectorAll('.legs rect.sure').length") >= 1
     assert await tab.ask("document.querySelectorAll('.charts path.tolerated, .charts path.band').length") >= 4
     assert await tab.ask("performance.getEntriesByType('resource').length") == 0, "nothing is asked for"
+    assert await serious_findings(tab) == []
     assert tab.troubles == []
     await keep_picture(tab, "explain")
 
@@ -82,5 +85,6 @@ async def test_a_backtest_draws_each_release_with_the_same_code(tab: Page, tmp_p
     assert await tab.ask("document.querySelectorAll('section.watch').length") == 3
     assert await tab.ask("[...document.querySelectorAll('.charts')].every((one) => one.querySelectorAll('svg').length >= 4)")
     assert await tab.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert await serious_findings(tab) == []
     assert tab.troubles == []
     await keep_picture(tab, "backtest")

@@ -61,6 +61,7 @@ def endpoints(ports: ApiPorts) -> list[Endpoint]:
         boundary=100.0,
         legs={"errors": [0.93]},
         beyond={"errors": [0.2]},
+        beyond_boundary=5.0,
         weight=[10.0],
         stretches=[5.0],
         bounds_ms=[10.0, 20.0],

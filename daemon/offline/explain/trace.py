@@ -129,7 +129,7 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
     samples = _digested(recording.samples, into=digests)
     ruling: Ruling | None = None
     points: list[Point] = []
-    drawn = Drawn(tolerances=(policy or recording.header.policy).tolerances)
+    drawn = Drawn(policy=policy or recording.header.policy)
     canary = baseline = Totals()
     for _, [sample], [ruling] in to_end(recording.terms, lambda _: [next(samples, None)]):
         points.append(_point(sample, ruling))

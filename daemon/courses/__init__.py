@@ -27,10 +27,12 @@ class Drawn:
 
     Attributes:
         policy: null: not known.
+        alone: only the canary is watched.
         legs: each quantity at the last tick; empty once there is a verdict, which tells of them.
     """
 
     policy: Policy | None = None
+    alone: bool = False
     boundary: float | None = None
     legs: Mapping[str, LegNow] = field(default_factory=dict)
     pods_state: PodsState | None = None
@@ -43,7 +45,7 @@ class Drawn:
         self, counted: Reading | Sample, ruling: Ruling | None, *, t: float | None = None, bounds_ms: Sequence[float] = ()
     ) -> None:
         """A tick. Without a ruling it ends at ``t``, or as much after the last one as it is long. ``bounds_ms``: once known."""
-        at = self._ticks.add(counted, ruling, t=t)
+        at = self._ticks.add(counted, ruling, t=t, alone=self.alone)
         self._stretches.bounded(bounds_ms)
         self._stretches.add(at, counted.baseline, counted.canary)
         self._pods.add("baseline", counted.baseline)
@@ -94,7 +96,7 @@ class Courses:
         if (drawn := self._kept.get(watch.release_id)) is None:
             drawn = self._kept[watch.release_id] = Drawn()
         self._kept.move_to_end(watch.release_id)
-        drawn.policy = watch.policy
+        drawn.policy, drawn.alone = watch.policy, watch.alone
         drawn.pods_state = reading.pods or drawn.pods_state
         drawn.add(reading, ruling, bounds_ms=reading.bounds_ms or ())
         while len(self._kept) > self._most:

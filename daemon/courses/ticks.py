@@ -28,13 +28,16 @@ class Ticks:
     def __init__(self) -> None:
         self._rows: array[float] = array("f")
 
-    def add(self, counted: Reading | Sample, ruling: Ruling | None, *, t: float | None = None) -> float:
-        """A tick; its end in seconds since the watch began. What is not ruled any more keeps the last word's evidence."""
+    def add(self, counted: Reading | Sample, ruling: Ruling | None, *, t: float | None = None, alone: bool = False) -> float:
+        """A tick; its end in seconds since the watch began. What is not ruled any more keeps the last word's evidence.
+
+        ``alone``: of the canary only, so that nothing is missing where there is no baseline.
+        """
         row = self._rows[-_COLUMNS:] or array("f", bytes(4 * _COLUMNS))
         known = t if ruling is None else ruling.t
         row[_T] = row[_T] + counted.seconds if known is None else known
         row[_SECONDS] = counted.seconds
-        row[_GAP] = counted.gap is not None or counted.baseline is None or counted.canary is None
+        row[_GAP] = counted.gap is not None or counted.canary is None or (counted.baseline is None and not alone)
         row[_WEIGHT] = math.nan if counted.weight is None else counted.weight
         row[_BASELINE], row[_CANARY] = _served(counted.baseline), _served(counted.canary)
         if ruling is not None:

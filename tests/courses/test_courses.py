@@ -147,6 +147,14 @@ def test_quantiles_lie_in_their_buckets_and_their_intervals_around_them() -> Non
     assert seen.allowed.median_ms == [pytest.approx(1.5 * (seen.baseline.median_ms.value[0] or 0.0), rel=1e-4)] * 2
 
 
+def test_where_only_the_canary_is_watched_a_baseline_is_not_missed() -> None:
+    courses = Courses()
+    for alone in (False, True):
+        watch = msgspec.structs.replace(WATCH, release_id=f"web-{alone}", alone=alone)
+        courses.ticked(watch, Reading(seconds=2.0, canary=Arm(requests=100, errors=9)), None)
+        assert courses.course(watch.release_id).gaps == [not alone]
+
+
 def test_few_requests_have_no_99th_percentile() -> None:
     drawn = Drawn()
     few = Arm(requests=99, latency=Latency(counts=(50, 49), sum_ms=1.0))

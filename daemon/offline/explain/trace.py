@@ -129,10 +129,11 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
     samples = _digested(recording.samples, into=digests)
     ruling: Ruling | None = None
     points: list[Point] = []
-    drawn = Drawn(policy=policy or recording.header.policy)
+    alone = recording.header.after is not None
+    drawn = Drawn(policy=policy or recording.header.policy, alone=alone)
     canary = baseline = Totals()
     for _, [sample], [ruling] in to_end(recording.terms, lambda _: [next(samples, None)]):
-        points.append(_point(sample, ruling))
+        points.append(_point(sample, ruling, alone=alone))
         drawn.add(sample, ruling, bounds_ms=recording.header.bounds_ms)
         if sample.canary is not None and sample.baseline is not None:
             canary, baseline = _plus(canary, sample.canary), _plus(baseline, sample.baseline)
@@ -163,9 +164,10 @@ def _digested(samples: Iterable[Sample], *, into: list[str]) -> Iterator[Sample]
         yield sample
 
 
-def _point(sample: Sample, ruling: Ruling) -> Point:
+def _point(sample: Sample, ruling: Ruling, *, alone: bool) -> Point:
     arms = sample.canary, sample.baseline
-    missing = " and ".join(name for name, arm in zip(("canary", "baseline"), arms, strict=True) if arm is None)
+    wanted = ("canary",) if alone else ("canary", "baseline")
+    missing = " and ".join(name for name, arm in zip(wanted, arms, strict=False) if arm is None)
     return Point(
         t=sample.t,
         evidence=ruling.evidence,

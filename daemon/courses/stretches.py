@@ -59,12 +59,14 @@ class Stretches:
     bounds_ms: tuple[float, ...] = ()
     _kept: list[_Stretch] = field(default_factory=list)
     _each: int = 1
+    _starts: list[int] = field(default_factory=list)
     _size: int = 0
 
     def bounded(self, bounds_ms: Sequence[float]) -> None:
         """The latency buckets are known. They stay what they are for a whole watch; others' counts are left out."""
         if not self.bounds_ms and bounds_ms:
             self._size, self._each = len(bounds_ms) + 1, math.ceil(len(bounds_ms) / MOST_BOUNDS)
+            self._starts = [*range(0, len(bounds_ms), self._each), len(bounds_ms)]
             self.bounds_ms = tuple(group[-1] for group in _groups(bounds_ms, self._each))
 
     def add(self, t: float, baseline: Arm | None, canary: Arm | None) -> None:
@@ -112,7 +114,7 @@ class Stretches:
             return array("f", (0.0, 0.0))
         counts = () if arm.latency is None or len(arm.latency.counts) != self._size else arm.latency.counts
         if self._each > 1 and counts:
-            counts = (*(sum(group) for group in _groups(counts[:-1], self._each)), counts[-1])
+            counts = np.add.reduceat(counts, self._starts).tolist()
         return array("f", (arm.requests, arm.errors, *counts))
 
     def _told(self, one: _Stretch) -> tuple[Figures, Figures]:

@@ -11,10 +11,10 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from analyzers.counts import Arm
+from analyzers.counts import Arm, Pod
 from analyzers.ruling import LegNow, Ruling
 from config.settings import Http
-from daemon.model import ArmSpec, Freeze, Outcome, Reading, ReleaseView, Stage, TimedStep, Watch
+from daemon.model import ArmSpec, ArmState, Freeze, Outcome, PodsState, Reading, ReleaseView, Stage, TimedStep, Watch
 from tests.hand.api import NOW, Api, release, serving, verdict, view
 from tests.hand.browser import Page, keep_picture
 from tests.http.pages import NAMES, SPILLS, address, busy, engine_of, failed, told
@@ -85,10 +85,16 @@ async def test_filters_are_in_the_address_and_are_read_from_it(page: Page) -> No
 @pytest.mark.parametrize("path", ["/ui/", "/ui/release/web-1"])
 async def test_names_from_outside_stay_text(page: Page, path: str) -> None:
     hostile = replace_release(view("web-1"), HOSTILE)
-    engine = engine_of(msgspec.structs.replace(hostile, hindrances=(HOSTILE,), waiting_for=HOSTILE))
+    engine = engine_of(msgspec.structs.replace(hostile, hindrances=(HOSTILE,), waiting_for=HOSTILE, owner=HOSTILE))
     engine.freezes.append(Freeze(namespace="web", by=HOSTILE, reason=HOSTILE, since=NOW))
     async with serving(engine) as api:
+        served = Arm(requests=5, pods={HOSTILE: Pod(requests=5)})
+        state = PodsState(baseline=ArmState(pods=1, ready=1), canary=ArmState(pods=1, ready=1, troubles=(HOSTILE,)))
+        watch = Watch(release_id="web-1", release=hostile.release)
+        api.metrics.ticked(watch, Reading(seconds=1.0, canary=served, pods=state), None)
         await page.open(address(api, path))
+        if "release" in path:
+            await page.until(f"document.querySelector('#pods td + td')?.textContent === {json.dumps(HOSTILE)}")
         await page.until(f"document.querySelector('main').textContent.includes({json.dumps(HOSTILE)})")
         await page.until(f"document.getElementById('notices').textContent.includes({json.dumps(HOSTILE)})")
         assert await page.ask("window.hacked") is None

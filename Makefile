@@ -27,6 +27,7 @@ check: lint types
 	$(BIN)/lint-imports
 	$(BIN)/hadolint --failure-threshold info Dockerfile
 	$(BIN)/python -m tests.docs
+	$(BIN)/python -m tests.docs.site dist/site
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -67,6 +68,10 @@ $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(BIN)/python
 # Pinned with hashes for every platform; no index address is written into the files.
 lock: | $(BIN)/python
 	requirements/lock $(BIN)
+
+# The documents as a site: open dist/site/index.html.
+docs: $(VENV)/.dev
+	$(BIN)/python -m tests.docs.site dist/site
 
 # What is in each image, as CycloneDX, into dist/.
 sbom: $(VENV)/.dev

@@ -10,7 +10,14 @@ from config.policy import Policy
 from config.walking import faults
 
 PAGE = Path(__file__).parents[2] / "docs" / "failures.md"
-EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def examples(page: Path) -> list[str]:
+    """What stands on a page as YAML."""
+    return re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+EXAMPLES = examples(PAGE)
 
 
 @pytest.mark.parametrize("text", EXAMPLES)

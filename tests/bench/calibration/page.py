@@ -22,6 +22,7 @@ looked at any longer, so that this is the worst case for wrong rollbacks.
 Which releases are simulated depends on a seed only: `make calibration` gives these figures again.
 
 How to read the tables:
+
 - **0.30 (0.04-1.1) %**: the measured share and its exact 95 % limits (Clopper and Pearson). None of 500 is "0 (0-0.74) %".
 - **9/20 (8-10, 17-24)**: ticks until half and until nine of ten were found, counted from the moment the canary turned bad, and \
 the exact limits of both. **[98 %]**: found at all, where it is not everyone.

@@ -21,6 +21,7 @@ Factor = Annotated[float, Meta(gt=1.0, le=100.0)]
 Duration = Annotated[
     str,
     Meta(
+        # Helm reads it too, whose expressions look ahead at nothing.
         pattern=r"^(\d{1,4}h(\d{1,5}m)?(\d{1,6}s)?|\d{1,5}m(\d{1,6}s)?|\d{1,6}s)$",
         extra={"fix": "write hours, minutes and seconds with their units, as in 15m, 1h30m or 90s"},
     ),

@@ -86,6 +86,7 @@ class _NetworkPolicy(_Strict):
 class _ServiceMonitor(_Strict):
     enabled: bool
     interval: Annotated[str, Meta(pattern="^[0-9]+(ms|s|m)$")]
+    tls_config: Annotated[dict[str, Any], Meta(description="As the API has it: who signed the certificate of config.http.tls.")]
     labels: _Words
 
 

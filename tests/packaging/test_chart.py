@@ -198,6 +198,23 @@ def test_where_reading_takes_a_token_whoever_reads_has_it() -> None:
     assert scraped["authorization"]["credentials"] == {"name": "verdictd-token", "key": "token"}
 
 
+def test_where_the_api_speaks_tls_probes_commands_and_prometheus_do_too() -> None:
+    found = variant("tls-values.yaml")
+    daemon, test = one(found, "Deployment")["spec"]["template"]["spec"], one(found, "Pod", "verdictd-test")["spec"]
+    probes = ("startupProbe", "livenessProbe", "readinessProbe")
+    assert {daemon["containers"][0][probe]["httpGet"]["scheme"] for probe in probes} == {"HTTPS"}
+    server = "https://verdictd.verdictd.svc:8484"
+    assert test["containers"][0]["args"] == ["status", "--server", server]
+    for pod in (daemon, test):
+        (container,) = pod["containers"]
+        said = {each["name"]: each["value"] for each in container["env"]}
+        assert said == {"VERDICTD_SERVER": server, "VERDICTD_CA_FILE": "/etc/verdictd-tls/ca.crt"}
+        assert "/etc/verdictd-tls" in {mount["mountPath"] for mount in container["volumeMounts"]}
+    (scraped,) = one(found, "ServiceMonitor")["spec"]["endpoints"]
+    assert (scraped["scheme"], scraped["tlsConfig"]["serverName"]) == ("https", "verdictd.verdictd.svc")
+    assert 8484 in [port["port"] for port in one(found, "NetworkPolicy")["spec"]["egress"][1]["ports"]]
+
+
 def settings_in(found: list[Json]) -> Json:
     settings: Json = yaml.safe_load(one(found, "ConfigMap")["data"]["verdictd.yaml"])
     return settings

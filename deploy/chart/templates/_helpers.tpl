@@ -70,6 +70,35 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if eq (dig "http" "read" "open" .Values.config) "token" -}}true{{- end -}}
 {{- end -}}
 
+{{/* Whether the API itself speaks TLS: "true", or nothing. */}}
+{{- define "verdictd.tls" -}}
+{{- if dig "http" "tls" nil .Values.config -}}true{{- end -}}
+{{- end -}}
+
+{{/* Where its Service is; with TLS by the name that a certificate has. */}}
+{{- define "verdictd.server" -}}
+{{- if include "verdictd.tls" . -}}
+{{- printf "https://%s.%s.svc:%v" (include "verdictd.fullname" .) .Release.Namespace .Values.service.port -}}
+{{- else -}}
+{{- printf "http://%s:%v" (include "verdictd.fullname" .) .Values.service.port -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What the commands in a pod need to know, as entries of env. */}}
+{{- define "verdictd.commands" -}}
+{{- if include "verdictd.closed" . }}
+- name: VERDICTD_TOKEN_FILE
+  value: {{ .Values.config.http.token_file }}
+{{- end }}
+{{- if include "verdictd.tls" . }}
+- name: VERDICTD_SERVER
+  value: {{ include "verdictd.server" . }}
+{{- end }}
+{{- with .Values.env }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
 {{- define "verdictd.port" -}}
 {{- .Values.config.http.listen | splitList ":" | last -}}
 {{- end -}}
@@ -103,6 +132,7 @@ capabilities:
 {{- $usual := get (dict "https" "443" "nats" "4222" "tls" "4222") (. | splitList "://" | first) | default "80" -}}
 {{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default $usual | int) -}}
 {{- end -}}
+{{- if include "verdictd.tls" . -}}{{- $ports = append $ports .Values.service.port -}}{{- end -}}
 {{- range .Values.config.telemetry -}}
 {{- if eq .kind "sidecars" -}}{{- $ports = append $ports (.port | default 15090 | int) -}}{{- end -}}
 {{- end -}}

@@ -383,6 +383,20 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             )
 
 
+class MappingRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a sender's words mean here ([hooks.md](hooks.md#mapping)): of the rows the first that fits is taken."""
+
+    service: Annotated[str | None, Meta(description="The service as the sender calls it; none: any.")] = None
+    environment: Annotated[str | None, Meta(description="The environment as the sender calls it; none: any, or none.")] = None
+    name: Annotated[Name | None, Meta(description="What the service is called here; none: as the sender calls it.")] = None
+    namespace: Annotated[Name | None, Meta(description="Where it runs, unless the sender says it.")] = None
+    cluster: Annotated[
+        Name | None,
+        Meta(description="The cluster, unless the sender says it; none: this one, where the row names an environment."),
+    ] = None
+    policy: Annotated[Name | None, Meta(description="Under policies, unless the sender says one.")] = None
+
+
 class Gate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may ask at this gate, with secrets of its own ([gates.md](gates.md))."""
 
@@ -494,6 +508,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         dict[Name, ConnectorSettings], Meta(description="Further places that are told of verdicts, by a name of your own.")
     ] = {}
     hooks: Annotated[dict[Name, Hook], Meta(description="Who may announce releases at /hooks/NAME, by a name of your own.")] = {}
+    mapping: Annotated[
+        list[MappingRow], Meta(description="What a sender's service and environment mean here; the first row that fits counts.")
+    ] = []
     gates: Annotated[Gates, Meta(description="Where controllers and pipelines ask whether to go on.")] = Gates()
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
     limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
@@ -530,8 +547,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             for index, policy in enumerate(caller.policies or ())
             if policy not in {"default", *self.policies}
         ]
+        contradictions += self._mistaken_rows()
         if contradictions:
             raise ValueError("\n".join(contradictions))
+
+    def _mistaken_rows(self) -> list[str]:
+        """What is kept has been mapped once, and is read by the same rows: a name must not mean another one again."""
+        nameless = [
+            f"mapping[{index}].name is {row.name!r} for every service; write the sender's name of it under service"
+            for index, row in enumerate(self.mapping)
+            if row.name is not None and row.service is None
+        ]
+        return (
+            nameless
+            + [
+                f"mapping[{index}].policy names {row.policy!r}, which is not under policies; add it there or correct the name"
+                for index, row in enumerate(self.mapping)
+                if row.policy not in {None, "default", *self.policies}
+            ]
+            + [
+                f"mapping[{index}].name is {row.name!r}, which another row calls otherwise; write one row for each of a sender's names"
+                for index, row in enumerate(self.mapping)
+                if row.name is not None
+                and any(row.name == one.service and one.name not in {None, row.name} for one in self.mapping)
+            ]
+        )
 
     @property
     def clusters(self) -> dict[str, Kubernetes]:

@@ -29,6 +29,7 @@ __all__ = [
     "GitHubDeployment",
     "GitLabCommit",
     "Outcome",
+    "Outline",
     "PodsState",
     "Protocol",
     "Reading",
@@ -180,6 +181,41 @@ class After(msgspec.Struct, frozen=True, kw_only=True):
     of: str
     seconds: Annotated[float, Meta(gt=0.0)]
     reference: Reference
+
+
+class Outline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A release of which not both arms were said: a service, where it runs, and at least one word for what is new.
+
+    Attributes:
+        artifact, version, revision: an image or package URL; as a version label or a tag has it; a commit.
+        baseline, canary: the arm that was said, if one was.
+
+    The rest is as a release has it; what is null is for others to say.
+    """
+
+    service: str
+    namespace: str = "default"
+    cluster: str | None = None
+    mesh: str | None = None
+    artifact: Text | None = None
+    version: Text | None = None
+    revision: Text | None = None
+    baseline: ArmSpec | None = None
+    canary: ArmSpec | None = None
+    protocol: Protocol = "http"
+    weight: Annotated[float, Meta(ge=0.0, le=100.0)] | None = None
+    policy: str | None = None
+    route: str | None = None
+    deadline: Annotated[float, Meta(gt=0.0)] | None = None
+    observe: bool = False
+    callback: Annotated[str, Meta(max_length=2048, extra={"check": urls.callback_url})] | None = None
+    github: GitHubDeployment | None = None
+    gitlab: GitLabCommit | None = None
+
+    @property
+    def what_is_new(self) -> str:
+        """For a sentence."""
+        return self.artifact or self.version or self.revision or "its new version"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from config.errors import Fault, first_of
 from config.walking import faults
 from daemon import names
 from daemon.errors import InvalidInput
-from daemon.model import ArmSpec, Release
+from daemon.model import ArmSpec, Outline, Release
 
 MOST_LABELS: Final = 64
 """Of an arm. They are in every question to the mesh, and in everything that is kept of the release."""
@@ -42,10 +42,26 @@ def decode_release(document: object, *, path: str = "$") -> Release:
     return msgspec.convert(document, Release)
 
 
-def _faults(release: Mapping[str, Any], path: str) -> Iterator[Fault]:
+def decode_outline(document: Mapping[str, object], *, path: str = "$") -> Outline:
+    """Check what was announced without both arms; arguments and errors are those of ``decode_release``."""
+    found = [*faults(document, Outline, path=path), *_names(document, path)]
+    found += [fault for arm in _ARMS if document.get(arm) is not None for fault in _arm_faults(document[arm], join(path, arm))]
+    if not any(document.get(field) for field in ("artifact", "version", "revision", *_ARMS)):
+        fix = "give artifact, version or revision, or baseline and canary"
+        found.append(Fault(path=path, message="says neither what is new nor which versions to compare", fix=fix))
+    if found:
+        raise InvalidInput.of(first_of(found))
+    return msgspec.convert(document, Outline)
+
+
+def _names(release: Mapping[str, Any], path: str) -> Iterator[Fault]:
     for field in _TOKENS:
         yield from _name(names.token, release.get(field), join(path, field))
     yield from _name(names.dotted, release.get("route"), join(path, "route"))
+
+
+def _faults(release: Mapping[str, Any], path: str) -> Iterator[Fault]:
+    yield from _names(release, path)
     of_arms = [fault for arm in _ARMS for fault in _arm_faults(release.get(arm), join(path, arm))]
     yield from of_arms
     baseline, canary = (_arm(release.get(arm)) for arm in _ARMS)

@@ -24,7 +24,8 @@ from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
 from daemon.events.announced import Announced
 from daemon.events.announcing import read_release
 from daemon.events.commanding import read_command
-from daemon.model import Command, Release
+from daemon.events.hearing import Hearing
+from daemon.model import Command, Outline, Release
 from daemon.ports.events import DeadLetters
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class NatsAnnouncement:
         """When it came onto the stream."""
         return self._delivery.message.metadata.timestamp.timestamp()
 
-    def release(self) -> Release:
+    def release(self) -> Release | Outline:
         """The release; raises ``InvalidEvent`` with the reason."""
         if isinstance(self._content, InvalidEvent):
             raise self._content
@@ -95,11 +96,12 @@ class NatsEventSource:
         consumer: whose ``keep`` must run, and whose ``release`` ends the day.
     """
 
-    def __init__(self, connection: Connection, *, cluster: str, letters: DeadLetters) -> None:
+    def __init__(self, connection: Connection, *, cluster: str, letters: DeadLetters, hearing: Hearing | None = None) -> None:
         durable = durable_of(names.token(cluster, path="cluster"))
         self.consumer = Consumer(connection, stream=subjects.RELEASES, durable=durable)
         self._letters = letters
         self._cluster = cluster
+        self._hearing = hearing or Hearing(cluster=cluster)
         self._served = Served(connection)
 
     async def announcements(self) -> AsyncGenerator[NatsAnnouncement, None]:
@@ -125,7 +127,7 @@ class NatsEventSource:
         """
         try:
             _check(delivery)
-            announced = _read(delivery.message)
+            announced = _read(delivery.message, self._hearing)
             cluster = announced.release.cluster
             if cluster is None or cluster == self._cluster:
                 return announced
@@ -183,9 +185,9 @@ async def _reject(letters: DeadLetters, delivery: Delivery, reason: str) -> None
     await delivery.acknowledge()
 
 
-def _read(message: Msg) -> Announced:
+def _read(message: Msg, hearing: Hearing) -> Announced:
     """What a message announces, with an origin in any case. Raises ``InvalidEvent``."""
-    announced = read_release(message.headers or {}, message.data)
+    announced = read_release(message.headers or {}, message.data, hearing)
     if announced.origin is not None:
         return announced
     return msgspec.structs.replace(announced, origin=_origin(message))

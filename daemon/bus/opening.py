@@ -23,6 +23,7 @@ from daemon.bus.room import Room
 from daemon.bus.store import KvStore, RolledStore
 from daemon.bus.streams import KEPT_AS_MADE, ensure_streams
 from daemon.bus.upkeep import keep_streams
+from daemon.events.hearing import Hearing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,9 @@ class Bus:
 
 
 @asynccontextmanager
-async def open_bus(settings: Nats, *, cluster: str, keep: Keep = KEPT_AS_MADE) -> AsyncIterator[Bus]:
+async def open_bus(
+    settings: Nats, *, cluster: str, keep: Keep = KEPT_AS_MADE, hearing: Hearing | None = None
+) -> AsyncIterator[Bus]:
     """Connect, starting a server of our own where the settings say ``embedded``, and make the streams, which ``keep`` so much.
 
     At the end unanswered events are put back, the connection is drained and the server ended; some 2 s at the worst.
@@ -91,7 +94,7 @@ async def open_bus(settings: Nats, *, cluster: str, keep: Keep = KEPT_AS_MADE) -
 
         await make_streams()
         letters = NatsDeadLetters(connection)
-        events = NatsEventSource(connection, cluster=cluster, letters=letters)
+        events = NatsEventSource(connection, cluster=cluster, letters=letters, hearing=hearing)
         commands = NatsCommandSource(connection, cluster=cluster, letters=letters)
         consumers = (events.consumer, commands.consumer)
         stack.push_async_callback(_release, consumers)

@@ -1,10 +1,12 @@
-"""``verdictd hook --explain``: what the payload of a sender would become, without a daemon and without a secret.
+"""``verdictd hook --explain``: what the payload of a sender would become, step by step, without a daemon and without a secret.
 
 The rooms that read for the daemon's hooks read here too, so that what is said here is what happens there.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
@@ -12,29 +14,47 @@ import msgspec
 
 from config import documents, files
 from config.errors import ConfigError, Fault
+from config.hooksenders import HookSender
+from config.settings import Settings
 from daemon.cli import rendering
 from daemon.cli.exits import Exit
 from daemon.cli.releasefile import standard_input
+from daemon.cli.settingsfile import settings_file
 from daemon.errors import InvalidInput, NoRelease
 from daemon.http.hooks.senders import SENDERS, Sender
 from daemon.http.hooks.understanding import Received
-from daemon.model import Release
+from daemon.model import Outline, Release
+from daemon.settings import load_settings
+from daemon.watcher.settings import hearing_of
+
+_BY_HEADER: Mapping[str, HookSender] = {"x-github-event": "github", "x-gitlab-event": "gitlab", "gotk-component": "flux"}
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What becomes of an event; ``id`` and ``release`` where it announces one, ``reason`` where it announces none."""
+    """What becomes of an event, and the ``steps`` that led there.
+
+    ``id`` and ``release`` where it announces one, or ``outline`` where its arms are to be found; ``reason`` where it does not.
+    """
 
     file: str
     outcome: Literal["taken", "passed", "refused"]
     id: str | None = None
     release: Release | None = None
+    outline: Outline | None = None
     reason: str | None = None
     problems: tuple[Fault, ...] = ()
+    steps: tuple[str, ...] = ()
 
     @property
     def lines(self) -> Iterator[str]:
         """For a person."""
+        yield from (rendering.clean(f"{self.file}: {step}") for step in self.steps)
         match self.outcome:
+            case "taken" if self.outline is not None:
+                yield rendering.clean(
+                    f"{self.file}: announces {self.id}, whose arms are looked for in the cluster until it takes traffic"
+                )
+                yield rendering.as_indented_json(_said(msgspec.to_builtins(self.outline)))
             case "taken":
                 yield rendering.clean(f"{self.file}: announces the release {self.id}")
                 yield rendering.as_indented_json(_said(msgspec.to_builtins(self.release)))
@@ -48,31 +68,56 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 def run(options: argparse.Namespace) -> Exit:
     """The command."""
-    name = options.explain
-    received = Received(hook=options.name or options.sender, headers=_headers(options.header), body=_body(name))
+    name, headers, settings = options.explain, _headers(options.header), _settings(options.config)
+    word, why = _sender(options, headers, settings)
+    received = Received(hook=options.name or word, headers=headers, body=_body(name), hearing=hearing_of(settings))
     code = Exit.OK
-    for found in _explained(SENDERS[options.sender], received, file=name):
+    for found in _explained(SENDERS[word], received, file=name, why=f"the sender is {word}, {why}"):
         print(rendering.as_json(msgspec.to_builtins(found)) if options.json else "\n".join(found.lines), flush=True)
         code = Exit.DATA if found.outcome == "refused" else code
     return code
 
 
-def _explained(sender: Sender, received: Received, *, file: str) -> Iterator[Explained]:
-    """What becomes of each event."""
+def _settings(named: str | None) -> Settings:
+    """The daemon's, for its hooks and its mapping. Raises ``ConfigError``."""
+    return load_settings(settings_file(named, environ=os.environ))
+
+
+def _sender(options: argparse.Namespace, headers: Mapping[str, str], settings: Settings) -> tuple[HookSender, str]:
+    """Whose words these are, and how that is known."""
+    if options.sender is not None:
+        return options.sender, "as --sender says"
+    if options.name in settings.hooks:
+        return settings.hooks[options.name].sender, f"as hooks.{options.name} says"
+    found = next((sender for header, sender in _BY_HEADER.items() if header in headers), None)
+    return (found, "by its headers") if found is not None else ("cloudevents", "since nothing says another")
+
+
+def _explained(sender: Sender, received: Received, *, file: str, why: str) -> Iterator[Explained]:
+    """What becomes of each event. ``why``: the first step, by which its sender is known."""
     try:
         parts = sender.parts(received)
     except InvalidInput as error:
-        yield Explained(file=file, outcome="refused", problems=error.faults)
+        yield Explained(file=file, outcome="refused", problems=error.faults, steps=(why,))
         return
     for part in parts:
+        steps = [why]
         try:
-            understood = sender.read(part)
+            understood = sender.read(replace(part, hearing=replace(part.hearing, tell=steps.append)))
         except NoRelease as error:
-            yield Explained(file=file, outcome="passed", reason=str(error))
+            yield Explained(file=file, outcome="passed", reason=str(error), steps=tuple(dict.fromkeys(steps)))
         except InvalidInput as error:
-            yield Explained(file=file, outcome="refused", problems=error.faults)
+            yield Explained(file=file, outcome="refused", problems=error.faults, steps=tuple(dict.fromkeys(steps)))
         else:
-            yield Explained(file=file, outcome="taken", id=understood.release_id, release=understood.release)
+            found = understood.release
+            yield Explained(
+                file=file,
+                outcome="taken",
+                id=understood.release_id,
+                release=found if isinstance(found, Release) else None,
+                outline=found if isinstance(found, Outline) else None,
+                steps=tuple(dict.fromkeys(steps)),
+            )
 
 
 def _said(value: Any) -> Any:

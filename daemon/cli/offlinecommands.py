@@ -153,10 +153,12 @@ def hook(commands: "Commands[Parser]") -> None:
     parser.add_argument(
         "--sender",
         choices=HOOK_SENDERS,
-        default="cloudevents",
-        help="whose words they are, as hooks.NAME.sender in the settings (default cloudevents)",
+        help="whose words they are (default: that of the hook in the settings, else by the headers, else cloudevents)",
     )
     parser.add_argument("--name", metavar="NAME", help="the hook's, which names what has no better name (default the sender)")
+    parser.add_argument(
+        "--config", metavar="FILE", help=f"settings, with hooks and mapping (default: {DEFAULT}, else the defaults)"
+    )
     parser.add_argument("--header", metavar="NAME: VALUE", action="append", default=[], help="sent with it; may be given again")
     parser.add_argument("--json", action="store_true", help="one line of JSON an event")
 

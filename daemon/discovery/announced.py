@@ -11,6 +11,7 @@ from daemon.discovery.contests import Candidate, Contest
 from daemon.discovery.images import Image, artifact
 from daemon.discovery.naming import same_version, stem
 from daemon.discovery.surroundings import VERSION_LABELS, Workload
+from daemon.model import ArmSpec
 
 _SHORTEST_COMMIT = 7
 
@@ -24,6 +25,7 @@ class Notice:
         artifact: an image or a package URL.
         version: as a version label or a tag has it.
         commit: at least 7 characters of it.
+        baseline, canary: the arm that was said; null: it was not.
     """
 
     service: str
@@ -31,11 +33,18 @@ class Notice:
     artifact: str = ""
     version: str = ""
     commit: str = ""
+    baseline: ArmSpec | None = None
+    canary: ArmSpec | None = None
 
     @property
     def named(self) -> str:
         """What is new, for a sentence."""
         return self.artifact or self.version or self.commit
+
+    @property
+    def is_commit_only(self) -> bool:
+        """Whether it names what need not stand anywhere in a cluster: pods may not say of which commit they are."""
+        return not (self.artifact or self.version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

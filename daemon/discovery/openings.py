@@ -114,7 +114,7 @@ def outcomes(
         found.append(_of_open(release, now, owned, is_owner_lost=owned is None and bool(release.attempt or around.unread)))
         taken += [one for one in there if one.at(release.canary) and not _newcomers(one, release, was)]
     rest = [one for one in there if one not in taken]
-    found += [_of_contest(one, was, announcement if one in concerned else None, word) for one in rest]
+    found += [of_contest(one, was, announcement if one in concerned else None, word) for one in rest]
     if announcement is not None and not concerned:
         return (*found, Quiet(why=f"the route sends to no two versions of {announcement.service}"))
     return tuple(found) or (Quiet(why=why_none(after, around=around)),)
@@ -151,7 +151,7 @@ def _newcomers(contest: Contest, release: OpenRelease, was: Uses | None) -> bool
     return any(one.destination not in (release.baseline, release.canary) for one in new)
 
 
-def _of_contest(contest: Contest, was: Uses | None, announcement: Notice | None, word: Word | None) -> Outcome:
+def of_contest(contest: Contest, was: Uses | None, announcement: Notice | None, word: Word | None) -> Outcome:
     """What destinations of which no release is open mean."""
     answer = arms(contest, before=was, announcement=announcement, word=word)
     owned = contest.owned[0] if len(contest.owned) == 1 else None

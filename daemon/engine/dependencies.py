@@ -8,6 +8,7 @@ from config.settings import Limits
 from daemon.aio.clock import Clock
 from daemon.errors import InvalidInput
 from daemon.model import Strategy
+from daemon.ports.awaiting import Awaiting
 from daemon.ports.durable import SessionStore, Store, VerdictLog, VerdictSink
 from daemon.ports.events import CommandSource, EventSource
 from daemon.ports.routing import GitTools, Owner, RouteFollower, TrafficRouter
@@ -100,6 +101,7 @@ class Ports:
 
     ``aliases`` keeps, by the id that an announcement would have had, that of the release that it joined;
     ``freezes`` what is frozen, and ``promotions`` what was promoted of each service and what was taken back.
+    ``awaiting`` has the announcements whose arms are looked for; null: nobody looks.
     """
 
     cluster: str
@@ -119,3 +121,4 @@ class Ports:
     limits: Limits
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     recorder: Recorder | None = None
+    awaiting: Awaiting | None = None

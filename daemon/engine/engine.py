@@ -22,6 +22,7 @@ from daemon.engine.feed import view, whole_view
 from daemon.engine.freezing import Freezes
 from daemon.engine.joining import Newcomer
 from daemon.engine.keptforms import decode_record, record_of
+from daemon.engine.outlines import Outlines
 from daemon.engine.promotions import Promotions
 from daemon.engine.recovery import answered, recover
 from daemon.engine.registry import Registry
@@ -29,7 +30,7 @@ from daemon.engine.session import owner_of
 from daemon.engine.supervisor import Supervisor
 from daemon.engine.ticker import Ticker
 from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
-from daemon.model import Command, Freeze, Record, Release, ReleaseView, Stage, Verdict
+from daemon.model import Command, Freeze, Outline, Record, Release, ReleaseView, Stage, Verdict
 from daemon.ports.service import ReleaseChange
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Engine:
         self._aliases = Aliases(ports.aliases)
         self._freezes = Freezes(ports.freezes, ports.clock)
         self._promotions = Promotions(ports.promotions)
+        self._outlines = Outlines(ports)
         self._tickers: list[Ticker] = []
         self._sources: list[Upkeep] = []
         self._at_work: _AtWork | None = None
@@ -134,10 +136,15 @@ class Engine:
     # --- ReleaseService -------------------------------------------------------------------------------------------------------
 
     async def submit(
-        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+        self, release: Release | Outline, *, release_id: str, sender: str = "", announced_at: float | None = None
     ) -> ReleaseView:
         """Begin watching; see ``ports.service.ReleaseService``. Raises ``Unavailable`` while it cannot be made durable."""
         at_work = await self._working()
+        if isinstance(release, Outline):
+            with suppress(NotFound):
+                return await self.view(release_id)
+            sender = sender[:_SENDER_CHARACTERS]
+            return await self._outlines.keep(release, release_id=release_id, sender=sender, announced_at=announced_at)
         if release_id not in self._registry:
             newcomer = Newcomer(
                 release=release, release_id=release_id, sender=sender[:_SENDER_CHARACTERS], announced_at=announced_at
@@ -149,6 +156,8 @@ class Engine:
         """Carry out a person's word; see ``ports.service.ReleaseService``."""
         at_work = await self._working()
         release_id = await self._meant_by(release_id)
+        if (withdrawn := await self._outlines.command(release_id, command)) is not None:
+            return withdrawn
         session = self._registry.find_running(release_id)
         if session is None or session.stage not in {Stage.LOCATING, Stage.WATCHING}:
             raise Refused(f"release {release_id} is decided already: {await self._decision(release_id)}")
@@ -166,6 +175,8 @@ class Engine:
         release_id = await self._meant_by(release_id)
         if release_id in self._registry:
             return whole_view(self._registry.get(release_id))
+        if (waiting := self._outlines.find(release_id)) is not None:
+            return waiting
         record = await self._kept_record(release_id)
         return ReleaseView(
             id=release_id,
@@ -216,6 +227,13 @@ class Engine:
         """The verdict, waiting for it at most so long."""
         await self._working()
         release_id = await self._meant_by(release_id)
+        if self._outlines.find(release_id) is not None:
+            began = self._ports.clock.monotonic()
+            await self._outlines.answered(release_id, seconds=seconds)
+            if self._outlines.find(release_id) is not None:
+                return None
+            release_id = await self._meant_by(release_id)
+            seconds = max(0.0, seconds - (self._ports.clock.monotonic() - began))
         if release_id in self._registry:
             return await self._registry.wait(release_id, seconds=seconds)
         return (await self._kept_record(release_id)).verdict
@@ -243,7 +261,8 @@ class Engine:
         if kept is None:
             if (why := await self._checkpoints.kept.elsewhere(release_id)) is not None:
                 raise Elsewhere(f"release {release_id}: {why}")
-            raise NotFound(f"no release {release_id!r}")
+            why = self._outlines.why_not(release_id)
+            raise NotFound(f"no release {release_id!r}{f': {why}' if why else ''}")
         try:
             return decode_record(kept.value)
         except stored.NewerForm as error:
@@ -285,6 +304,7 @@ class Engine:
 
     async def _watch(self, supervisor: Supervisor) -> None:
         await answered(self._ports, self._freezes.load)
+        await answered(self._ports, self._outlines.load)
         await recover(self._ports, registry=self._registry, checkpoints=self._checkpoints, supervisor=supervisor)
         self._recovered.set()
         self._tickers = self._made_tickers(supervisor)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import msgspec
 
 from daemon.events.cloudevents import CloudEvent
-from daemon.model import Release
+from daemon.events.hearing import Hearing
+from daemon.model import Outline, Release
 
 
 class Announced(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,14 +20,17 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True):
     release's cluster is said, for whoever has to refuse it.
     """
 
-    release: Release
+    release: Release | Outline
     origin: str | None
     source: str = ""
     cluster_path: str = "$.cluster"
 
 
-Reader = Callable[[Mapping[str, str], bytes], Announced | None]
-"""From a message's headers and body. Null: another form. Raises ``InvalidEvent``: it is this form, and wrong."""
+Reader = Callable[[Mapping[str, str], bytes, Hearing], Announced | None]
+"""From a message's headers and body, and what is known beside them. Null: another form.
+
+Raises ``InvalidEvent``: it is this form, and wrong.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,7 @@ class EventData:
     """
 
     types: tuple[str, ...]
-    read: Callable[[CloudEvent], Announced | None]
+    read: Callable[[CloudEvent, Hearing], Announced | None]
 
 
 def origin(source: str, event_id: str) -> str:

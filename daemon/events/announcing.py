@@ -10,12 +10,13 @@ from config.errors import one_of
 from daemon.errors import NoRelease
 from daemon.events import cdevents, cloudevents, decoding, releaseform
 from daemon.events.announced import Announced, EventData, Reader
+from daemon.events.hearing import NOTHING_BESIDE, Hearing
 
 EVENT_DATA: tuple[EventData, ...] = (releaseform.EVENT_DATA, cdevents.EVENT_DATA)
 
 
-def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
-    """Read the release a message announces.
+def read_release(headers: Mapping[str, str], body: bytes, hearing: Hearing = NOTHING_BESIDE) -> Announced:
+    """Read the release a message announces, to a daemon that knows so much beside it.
 
     Raises:
         InvalidEvent: with every fault of the release and of its envelope; each has its path and how to mend it. What is in an
@@ -24,26 +25,26 @@ def read_release(headers: Mapping[str, str], body: bytes) -> Announced:
     """
     with decoding.netted("an event"):
         for reader in READERS:
-            if (announced := reader(headers, body)) is not None:
+            if (announced := reader(headers, body, hearing)) is not None:
                 return announced
-        return releaseform.read(headers, body)
+        return releaseform.read(headers, body, hearing)
 
 
-def _read_cloudevent(headers: Mapping[str, str], body: bytes) -> Announced | None:
+def _read_cloudevent(headers: Mapping[str, str], body: bytes, hearing: Hearing) -> Announced | None:
     envelope = cloudevents.opened(headers, body)
     if envelope is None:
         return None
     faults, announced = decoding.Gathering(envelope.faults), None
     if envelope.has_data and envelope.event.type:
         with faults:
-            announced = _read_data(envelope.event, type_at=f"{envelope.before}type")
+            announced = _read_data(envelope.event, hearing, type_at=f"{envelope.before}type")
     faults.refuse()
     return announced
 
 
-def _read_data(event: cloudevents.CloudEvent, *, type_at: str) -> Announced:
+def _read_data(event: cloudevents.CloudEvent, hearing: Hearing, *, type_at: str) -> Announced:
     for data in EVENT_DATA:
-        if (announced := data.read(event)) is not None:
+        if (announced := data.read(event, hearing)) is not None:
             return announced
     known = one_of(name for data in EVENT_DATA for name in data.types)
     raise NoRelease(f"{event.type[:100]!r} is not known here", path=type_at, fix=f"send {known}")

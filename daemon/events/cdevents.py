@@ -1,7 +1,8 @@
 """CDEvents about services, in and out: which of their fields say what a release says.
 
-A CDEvent tells that a version of a service was deployed; it has no words for two versions side by side. So the arms, and
-whatever else only a canary has, are read from ``customData.verdictd``, an object with the fields of our release::
+A CDEvent tells that a version of a service was deployed; it has no words for two versions side by side. Where arms are found, that
+is enough. Else the arms, and whatever else only a canary has, are read from ``customData.verdictd``, an object with the fields of
+our release::
 
     {"context": {"specversion": "0.5.1", "id": "271069a8", "source": "/ci/prod", "timestamp": "2026-08-22T14:27:05Z",
                  "type": "dev.cdevents.service.deployed.0.3.0"},
@@ -9,9 +10,10 @@ whatever else only a canary has, are read from ``customData.verdictd``, an objec
      "customData": {"verdictd": {"baseline": {"subset": "v1"}, "canary": {"subset": "v2"}, "weight": 10}},
      "customDataContentType": "application/json"}
 
-``subject.id`` is the service, or namespace and service with a slash between; the environment is the cluster; the artifact is the
-artifact. What ``customData.verdictd`` says of service, namespace, cluster or artifact goes before that. An event about something
-else, such as the end of a pipeline's run, announces a release where ``customData.verdictd`` is the whole of one.
+``subject.id`` is the service, or namespace and service with a slash between; the environment is the cluster, unless a row of the
+mapping says another; the artifact is the artifact. What ``customData.verdictd`` says of service, namespace, cluster or artifact
+goes before that. An event about something else, such as the end of a pipeline's run, announces a release where
+``customData.verdictd`` is the whole of one.
 """
 
 import re
@@ -29,8 +31,8 @@ from daemon.events import decoding
 from daemon.events.announced import Announced, EventData, origin
 from daemon.events.cloudevents import CloudEvent
 from daemon.events.decoding import Gathering
-from daemon.model import Action, Release, Verdict
-from daemon.releasecheck import decode_release
+from daemon.events.hearing import Hearing
+from daemon.model import Action, Outline, Release, Verdict
 
 SPEC_VERSION: Final = "0.5.1"
 ROLLEDBACK: Final = "dev.cdevents.service.rolledback.0.3.0"
@@ -39,6 +41,7 @@ _PLACES = {
     "service": "subject.id",
     "namespace": "subject.id",
     "cluster": "subject.content.environment.id",
+    "environment": "subject.content.environment.id",
     "artifact": "subject.content.artifactId",
 }
 _CDEVENT = re.compile(r"dev\.cdevents\.([a-z]+\.[a-z]+)\.(\d+)\.\d+\.\d+(?:-draft)?")
@@ -90,7 +93,7 @@ class CDEventOfAnything(msgspec.Struct, frozen=True, kw_only=True, rename="camel
     custom_data: Any = None
 
 
-def read(_headers: Mapping[str, str], body: bytes) -> Announced | None:
+def read(_headers: Mapping[str, str], body: bytes, hearing: Hearing) -> Announced | None:
     """The release that a CDEvent without an envelope announces; null for what is none. Raises ``InvalidEvent``."""
     try:
         document = decoding.decode(body, path="$", fix="send one JSON object")
@@ -98,21 +101,21 @@ def read(_headers: Mapping[str, str], body: bytes) -> Announced | None:
         return None
     if not isinstance(document, dict) or not {"context", "subject"} <= document.keys():
         return None
-    return _announced(document, path="$")
+    return _announced(document, hearing, path="$")
 
 
-def _read_event(event: CloudEvent) -> Announced | None:
+def _read_event(event: CloudEvent, hearing: Hearing) -> Announced | None:
     match = _CDEVENT.fullmatch(event.type)
     if match is None or match.group(1) in _ENDED:
         return None
     fix = "send a CDEvent as one JSON object: https://cdevents.dev"
-    return _announced(decoding.decode(event.data, path="$.data", fix=fix), path="$.data", envelope=event)
+    return _announced(decoding.decode(event.data, path="$.data", fix=fix), hearing, path="$.data", envelope=event)
 
 
 EVENT_DATA: Final = EventData(types=("dev.cdevents.service.deployed", "dev.cdevents.service.upgraded"), read=_read_event)
 
 
-def _announced(document: object, *, path: str, envelope: CloudEvent | None = None) -> Announced:
+def _announced(document: object, hearing: Hearing, *, path: str, envelope: CloudEvent | None = None) -> Announced:
     """The release that the event announces. Raises ``InvalidEvent`` with every fault of the event and of the release."""
     context = document.get("context") if isinstance(document, Mapping) else None
     said = _words_of(context) if isinstance(context, Mapping) else {}
@@ -124,10 +127,12 @@ def _announced(document: object, *, path: str, envelope: CloudEvent | None = Non
         faults.faults += _unlike(envelope, said, path=f"{path}.context")
         with faults:
             _check_type(said.get("type"), path=f"{path}.context.type")
-        release = _read_release(document, faults, about_service=model is CDEvent, path=path)
+        is_enough = kind in _DEPLOYED and hearing.finds_arms
+        release = _read_release(document, faults, hearing, about_service=model is CDEvent, is_enough=is_enough, path=path)
     faults.refuse()
     assert release is not None  # else there is a fault
-    custom = _custom(document["customData"], path=path)  # type: ignore[index]  # a mapping, else there is a fault
+    data = document.get("customData") if isinstance(document, Mapping) else None
+    custom = _custom(data, path=path, needed=False)
     cluster_path = _place_of("cluster", custom, path=path) if model is CDEvent else f"{path}.customData.verdictd.cluster"
     name = origin(said["source"], said["id"])
     return Announced(release=release, origin=name, source=said["source"], cluster_path=cluster_path)
@@ -156,17 +161,21 @@ def _check_type(event_type: str | None, *, path: str) -> None:
         raise NoRelease(f"{event_type[:100]!r} announces no release that we know", path=path, fix=fix)
 
 
-def _read_release(document: Mapping[str, Any], faults: Gathering, *, about_service: bool, path: str) -> Release | None:
+def _read_release(
+    document: Mapping[str, Any], faults: Gathering, hearing: Hearing, *, about_service: bool, is_enough: bool, path: str
+) -> Release | Outline | None:
     """The release in the event, by the convention in the module's docstring; null where it adds a fault to ``faults``."""
     custom: dict[str, Any] | None = None
     with faults:
-        custom = _custom(document.get("customData"), path=f"{path}.customData")
+        custom = _custom(document.get("customData"), path=f"{path}.customData", needed=not is_enough)
     inside, before = f"{path}.customData.verdictd", Gathering(faults.faults)
     places = _PLACES if about_service else {}
     # What other tools call their services is their own, as long as nothing of it is for us.
     kind, found = NoRelease if custom is None and faults.only_announces_nothing else InvalidEvent, []
     try:
-        return decode_release({**(_own_words(document) if about_service else {}), **(custom or {})}, path=inside)
+        words = {**(_own_words(document) if about_service else {}), **(custom or {})}
+        hearing.tell(f"read: {decoding.listed(words)}")
+        return hearing.announced(words, path=inside)[0]
     except InvalidInput as error:
         for fault in error.faults:
             field = fault.path.removeprefix(f"{inside}.")
@@ -183,7 +192,7 @@ def _read_release(document: Mapping[str, Any], faults: Gathering, *, about_servi
 def _own_words(document: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a release that the event has words of its own for, as far as they can be read."""
     subject_id, environment_id = _text(document, "subject", "id"), _text(document, "subject", "content", "environment", "id")
-    fields: dict[str, Any] = {"cluster": environment_id, "artifact": _text(document, "subject", "content", "artifactId")}
+    fields: dict[str, Any] = {"environment": environment_id, "artifact": _text(document, "subject", "content", "artifactId")}
     if subject_id is not None:
         namespace, slash, fields["service"] = subject_id.rpartition("/")
         fields |= {"namespace": namespace} if slash else {}
@@ -237,14 +246,16 @@ def rolledback(verdict: Verdict) -> CloudEvent | None:
     )
 
 
-def _custom(data: Any, *, path: str) -> dict[str, Any]:
-    """``customData.verdictd``; the standard also allows custom data as Base64 of the JSON."""
+def _custom(data: Any, *, path: str, needed: bool) -> dict[str, Any]:
+    """``customData.verdictd``; the standard also allows custom data as Base64 of the JSON. Not needed, it may be missing."""
     if isinstance(data, str):
         try:
             data = decoding.decode(decoding.decode_base64(data, path=path, fix="give an object"), path=path, fix="give an object")
         except InvalidEvent as error:
             raise InvalidEvent(f"neither an object nor Base64 of one: {error.message}", path=path, fix=error.fix) from error
     found = data.get("verdictd") if isinstance(data, dict) else None
+    if found is None and not needed:
+        return {}
     if not isinstance(found, dict):
         raise (NoRelease if found is None else InvalidEvent)(
             "the event does not say which versions to compare",

@@ -7,7 +7,7 @@ The library raises errors of four families (its own, of Unicode, of recursion, o
 import base64
 import binascii
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,6 +21,8 @@ from daemon.errors import InvalidEvent, InvalidInput, NoRelease
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+_LONGEST_LIST = 2_000
 
 
 class Gathering:
@@ -130,6 +132,12 @@ def checked(document: object, model: type[_T], *, path: str) -> _T:
     if faults := walking.faults(document, model, path=path):
         raise InvalidEvent.of(faults)
     return msgspec.convert(document, model)
+
+
+def listed(words: Mapping[str, object]) -> str:
+    """What a document says, in one line."""
+    said = (f"{name} {value if isinstance(value, str) else msgspec.json.encode(value).decode()}" for name, value in words.items())
+    return ", ".join(said)[:_LONGEST_LIST] or "nothing"
 
 
 def decode_base64(text: str, *, path: str, fix: str) -> bytes:

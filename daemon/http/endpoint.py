@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from config.settings import Gates, Hook, Http
+from daemon.events.hearing import Hearing
 from daemon.http.bounds import BoundOf
 from daemon.http.guard import Guard
 from daemon.http.metrics.meter import Metrics
@@ -103,6 +104,7 @@ class ApiPorts:
         policies: their names.
         cluster: the daemon's own.
         recordings: the folder that they are in; null: none are kept.
+        hearing: what it knows beside an announcement.
         now: seconds since 1970.
     """
 
@@ -121,6 +123,7 @@ class ApiPorts:
     policies: Sequence[str] = ("default",)
     cluster: str = "default"
     recordings: Path | None = None
+    hearing: Hearing = field(default_factory=Hearing)
     now: Callable[[], float] = time.time
     waiting: Waiting = field(default_factory=Waiting)
 

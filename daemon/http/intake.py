@@ -14,7 +14,8 @@ from daemon import names
 from daemon.errors import InvalidInput, TimedOut
 from daemon.events import decoding
 from daemon.events.announcing import read_release
-from daemon.model import Command, Release, Said
+from daemon.events.hearing import Hearing
+from daemon.model import Command, Outline, Release, Said
 
 BODY_SECONDS = 10.0
 _KEY_CHARACTERS = 255
@@ -52,12 +53,12 @@ def wait_seconds(request: web.Request, *, maximum: float) -> float:
 class Submission:
     """A release, its id, and who has announced it."""
 
-    release: Release
+    release: Release | Outline
     release_id: str
     sender: str
 
 
-async def submission(request: web.Request, *, cluster: str) -> Submission:
+async def submission(request: web.Request, *, hearing: Hearing) -> Submission:
     """The release in a request: bare, or in a CloudEvent or CDEvent.
 
     An event names itself; a bare release can be named by the header Idempotency-Key, so that sending it again after a lost
@@ -65,7 +66,7 @@ async def submission(request: web.Request, *, cluster: str) -> Submission:
     and a pipeline may send the same to the daemons of several clusters on one broker.
     """
     body = await _body(request, types=("application/json", "application/cloudevents+json"))
-    announced = read_release(request.headers, body)
+    announced = read_release(request.headers, body, hearing)
     origin = announced.origin
     key = request.headers.get("Idempotency-Key")
     if origin is None and key is not None:
@@ -73,7 +74,7 @@ async def submission(request: web.Request, *, cluster: str) -> Submission:
             raise InvalidInput(
                 "is not usable", path="Idempotency-Key", fix=f"use 1 to {_KEY_CHARACTERS} printable characters, for example a UUID"
             )
-        origin = f"idempotency-key\n{cluster}\n{key}\n{hashlib.sha256(msgspec.json.encode(announced.release)).hexdigest()}"
+        origin = f"idempotency-key\n{hearing.cluster}\n{key}\n{hashlib.sha256(msgspec.json.encode(announced.release)).hexdigest()}"
     release_id = names.new_release_id(announced.release.service, origin=origin)
     sender = f"event {announced.source}" if announced.source else "api"
     return Submission(release=announced.release, release_id=release_id, sender=sender)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from daemon.http.callers import CALLING, said_by
-from daemon.model import Command, Freeze, Release, ReleaseView
+from daemon.model import Command, Freeze, Outline, Release, ReleaseView
 from daemon.ports.events import EventLog, IncomingEvent
 from daemon.ports.service import FreezeService, ReleaseService
 
@@ -22,7 +22,7 @@ class PermittedReleases:
     inner: ReleaseService
 
     async def submit(
-        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+        self, release: Release | Outline, *, release_id: str, sender: str = "", announced_at: float | None = None
     ) -> ReleaseView:
         """As the engine does. Raises ``NotAllowed`` where who calls may not announce, or may not name what the release names."""
         _check_release(release)
@@ -78,11 +78,11 @@ class PermittedEvents:
         return await self.inner.keep(event)
 
 
-def _check_release(release: Release) -> None:
+def _check_release(release: Release | Outline) -> None:
     caller = CALLING.get()
     caller.check_scope("submit")
     caller.check_namespace(release.namespace)
-    caller.check_policy(release.policy)
+    caller.check_policy(release.policy or "default")
 
 
 def _check_freezing(namespace: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from daemon.model import Command, Release
+from daemon.model import Command, Outline, Release
 
 
 class Announcement(Protocol):
@@ -29,8 +29,8 @@ class Announcement(Protocol):
         late either is taken. Null where the source does not know: it counts as announced when it is taken."""
         ...
 
-    def release(self) -> Release:
-        """The release it announces; raises ``InvalidEvent`` with the reason."""
+    def release(self) -> Release | Outline:
+        """The release it announces, or what was said of one; raises ``InvalidEvent`` with the reason."""
         ...
 
     async def accept(self) -> None:
@@ -144,7 +144,7 @@ class IncomingEvent(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     body: bytes
     key: str
-    release: Release
+    release: Release | Outline
 
 
 class EventLog(Protocol):

@@ -11,14 +11,14 @@ from typing import Protocol
 import msgspec
 
 from analyzers.ruling import Ruling
-from daemon.model import Cadence, Command, Freeze, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
+from daemon.model import Cadence, Command, Freeze, Outline, Reading, Record, Release, ReleaseView, TimedStep, Verdict, Watch
 
 
 class ReleaseService(Protocol):
     """What the API may ask of the engine."""
 
     async def submit(
-        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+        self, release: Release | Outline, *, release_id: str, sender: str = "", announced_at: float | None = None
     ) -> ReleaseView:
         """Begin watching; the same id twice is the same release. Raises ``InvalidInput``; ``Refused`` when full.
 
@@ -26,6 +26,8 @@ class ReleaseService(Protocol):
         is known as that one's from then on, to every call here. ``announced_at``, in seconds since 1970, is now where it is not
         given. A release that was announced before another of its service that is in already is superseded by it at once, and gets
         that verdict.
+
+        An outline is kept until its canary is seen and makes it a release, or it lapses.
         """
         ...
 

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from config.errors import Fault
 from config.settings import ConnectorSettings, Name, Settings
+from daemon.events.hearing import Hearing
 from daemon.meshes.kind import MeshKind
 from daemon.meshes.registry import kind_of
 
@@ -31,12 +32,22 @@ class KubernetesSource(
     meshes: Annotated[
         tuple[Name, ...], Meta(description="Names under meshes, of those whose routes are watched; none: all that can be.")
     ] = ()
+    wait_seconds: Annotated[
+        float,
+        Meta(ge=1.0, le=86_400.0, description="How long an announcement that names no arms waits for its canary to take traffic."),
+    ] = 1_800.0
     namespaces: Annotated[
         tuple[Name, ...],
         Meta(
             description="Where routes are watched, at most 8, since each has connections of its own; none: in the whole cluster.",
         ),
     ] = ()
+
+
+def hearing_of(settings: Settings) -> Hearing:
+    """What a daemon with these settings knows beside an announcement: it finds arms where routes are watched."""
+    finds_arms = any(isinstance(own, KubernetesSource) for own in settings.sources.values())
+    return Hearing(cluster=settings.cluster, mapping=tuple(settings.mapping), finds_arms=finds_arms)
 
 
 def watched(own: KubernetesSource, settings: Settings) -> Sequence[str]:

@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from daemon.errors import InvalidEvent
 from daemon.events.announced import Announced, EventData, origin
 from daemon.events.cloudevents import CloudEvent
+from daemon.events.hearing import Hearing
 from daemon.model import ArmSpec, Release
 
 
-def read(headers: Mapping[str, str], body: bytes) -> Announced | None:
+def read(headers: Mapping[str, str], body: bytes, _hearing: Hearing) -> Announced | None:
     """Implements ``Reader``."""
     if headers.get("x-made-up") is None:
         return None
     return Announced(release=_release(body, path="$"), origin=f"made up\n{headers['x-made-up']}")
 
 
-def _read_event(event: CloudEvent) -> Announced | None:
+def _read_event(event: CloudEvent, _hearing: Hearing) -> Announced | None:
     if event.type != "example.line.v1":
         return None
     return Announced(release=_release(event.data, path="$.data"), origin=origin(event.source, event.id))

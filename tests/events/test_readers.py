@@ -9,6 +9,7 @@ from daemon.errors import InvalidEvent
 from daemon.events import announcing
 from daemon.events.announced import Announced
 from daemon.events.announcing import read_release
+from daemon.events.hearing import Hearing
 from daemon.model import ArmSpec, Release
 from tests.events import made_up_form
 from tests.events.test_announcing import CUSTOM, EXPECTED, RELEASE, cdevent, cloudevent
@@ -52,10 +53,10 @@ def test_who_sends_an_unknown_type_is_told_of_it_too() -> None:
 def test_each_reader_is_asked_once_and_none_after_the_one_that_knows_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def never(_headers: Mapping[str, str], _body: bytes) -> None:
+    def never(_headers: Mapping[str, str], _body: bytes, _hearing: Hearing) -> None:
         asked.append("never")
 
-    def always(_headers: Mapping[str, str], _body: bytes) -> Announced:
+    def always(_headers: Mapping[str, str], _body: bytes, _hearing: Hearing) -> Announced:
         asked.append("always")
         return Announced(release=LINE, origin=None)
 

@@ -11,13 +11,15 @@ import aiohttp
 
 from config.policy import Policy
 from config.settings import Gates, Hook, Http
+from daemon.engine.outlines import outlined
 from daemon.errors import NotFound, Refused
+from daemon.events.hearing import Hearing
 from daemon.http.api import GROUPS
 from daemon.http.capacity import Capacity
 from daemon.http.endpoint import ApiPorts, Components, Group
 from daemon.http.metrics.meter import Metrics
 from daemon.http.server import HttpServer, create_app
-from daemon.model import Action, ArmSpec, Command, Freeze, Outcome, Record, Release, ReleaseView, Stage, TimedStep, Verdict
+from daemon.model import Action, ArmSpec, Command, Freeze, Outcome, Outline, Record, Release, ReleaseView, Stage, TimedStep, Verdict
 from daemon.ports.events import DeadLetter, IncomingEvent
 from daemon.ports.service import ReleaseChange
 from daemon.questions import Questions
@@ -76,7 +78,7 @@ class Engine:
     releases: dict[str, ReleaseView] = field(default_factory=dict)
     ends: dict[str, Verdict] = field(default_factory=dict)
     commands: list[tuple[str, Command]] = field(default_factory=list)
-    submitted: list[tuple[str, Release]] = field(default_factory=list)
+    submitted: list[tuple[str, Release | Outline]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     waited_for: asyncio.Event = field(default_factory=asyncio.Event)
     letters: list[DeadLetter] = field(default_factory=list)
@@ -115,13 +117,14 @@ class Engine:
         yield changes()
 
     async def submit(
-        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+        self, release: Release | Outline, *, release_id: str, sender: str = "", announced_at: float | None = None
     ) -> ReleaseView:
         if self.full:
             raise Refused("10000 releases are being watched already")
         if self.broken is not None:
             raise self.broken
         self.submitted.append((release_id, release))
+        release = outlined(release) if isinstance(release, Outline) else release
         one = ReleaseView(id=release_id, release=release, stage=Stage.LOCATING, submitted_at=1.0)
         return self.releases.setdefault(release_id, one)
 
@@ -223,6 +226,7 @@ def ports_of(
     gates: Gates | None = None,
     policies: Sequence[str] = ("default",),
     cluster: str = "default",
+    hearing: Hearing | None = None,
     now: Callable[[], float] = lambda: NOW,
     recordings: Path | None = None,
 ) -> ApiPorts:
@@ -238,6 +242,7 @@ def ports_of(
         gates=gates or Gates(),
         policies=policies,
         cluster=cluster,
+        hearing=hearing or Hearing(cluster=cluster),
         now=now,
         recordings=recordings,
         metrics=metrics or Metrics(),
@@ -258,6 +263,7 @@ async def serving(
     gates: Gates | None = None,
     policies: Sequence[str] = ("default",),
     cluster: str = "default",
+    hearing: Hearing | None = None,
     now: Callable[[], float] = lambda: NOW,
     recordings: Path | None = None,
 ) -> AsyncIterator[Api]:
@@ -276,6 +282,7 @@ async def serving(
         gates=gates,
         policies=policies,
         cluster=cluster,
+        hearing=hearing,
         now=now,
         recordings=recordings,
     )

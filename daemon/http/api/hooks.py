@@ -103,13 +103,15 @@ class _Hooks:
         self._event_log = ports.event_log
         self._dead_letters = ports.dead_letters
         self._hooks = hooks
+        self._hearing = ports.hearing
 
     async def take(self, request: web.Request) -> web.Response:
         """Keep the event, or each of a batch."""
         hook = self._hook(request)
         _check_form(request)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        received = Received(hook=hook.name, headers=headers, body=await intake.raw_body(request))
+        body = await intake.raw_body(request)
+        received = Received(hook=hook.name, headers=headers, body=body, hearing=self._hearing)
         try:
             with decoding.netted("a request to a hook"):
                 parts = hook.sender.parts(received)

@@ -138,13 +138,13 @@ class _Releases:
     def __init__(self, ports: ApiPorts) -> None:
         self._service = ports.releases
         self._verdicts = ports.verdicts
-        self._cluster = ports.cluster
+        self._hearing = ports.hearing
         self._waiting = ports.waiting
         self._max_wait_seconds = ports.http.max_wait_seconds
 
     async def submit(self, request: web.Request) -> web.Response:
         """Begin watching."""
-        said = await intake.submission(request, cluster=self._cluster)
+        said = await intake.submission(request, hearing=self._hearing)
         try:
             view = await self._service.submit(said.release, release_id=said.release_id, sender=said.sender)
         except Refused as error:

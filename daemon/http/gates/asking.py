@@ -13,7 +13,7 @@ from daemon import names
 from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
 from daemon.events.announced import origin
 from daemon.http.gates.pace import Pace
-from daemon.http.hooks.understanding import said_of
+from daemon.http.hooks.understanding import release_said
 from daemon.http.waiting import Waiting
 from daemon.model import Outcome, Release, ReleaseView, Verdict
 from daemon.ports.service import ReleaseService, Verdicts
@@ -72,7 +72,7 @@ def attempt(gate: str, ours: object, *, key: str, path: str, words: dict[str, ob
     Raises:
         InvalidInput: with every fault, its path and how to mend it.
     """
-    _, release = said_of(ours, path=path, words=words, fix=fix)
+    release = release_said(ours, path=path, words=words, fix=fix)
     return Attempt(release=release, key=key, gate=gate)
 
 

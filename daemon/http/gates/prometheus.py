@@ -15,7 +15,7 @@ from config.values import duration_seconds
 from daemon.errors import InvalidInput
 from daemon.http.gates.asking import Told, Word
 from daemon.http.gates.flagger import made_of
-from daemon.http.hooks.understanding import said_of
+from daemon.http.hooks.understanding import release_said
 from daemon.model import Release
 
 METRIC: Final = "verdictd_gate"
@@ -86,7 +86,7 @@ def read(query: str) -> Question:
         raise InvalidInput(f"the label interval is no duration: {labels['interval']!r}", path="?query", fix='write "30s" or "1m"')
     words = {name: labels.get(name) for name in ("mesh", "policy")}
     made = made_of(labels.get("service", labels["workload"]), namespace=labels["namespace"])
-    _, release = said_of({}, path="?query", words={**words, **made}, fix=_FIX)
+    release = release_said({}, path="?query", words={**words, **made}, fix=_FIX)
     silence_seconds = max(_SHORTEST_SILENCE_SECONDS, _SILENT_INTERVALS * interval)
     return Question(labels=labels, release=release, silence_seconds=silence_seconds)
 

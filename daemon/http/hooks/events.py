@@ -7,6 +7,7 @@ the header Idempotency-Key with the release's digest, and without that header ea
 import hashlib
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -31,12 +32,12 @@ def parts(received: Received) -> Sequence[Received]:
     found: list[msgspec.Raw] = decoding.decode_as(list[msgspec.Raw], received.body, path="$", fix=fix, what="a list")
     if len(found) > MOST_IN_A_BATCH:
         raise InvalidEvent(f"{len(found)} events are too many", path="$", fix=f"send at most {MOST_IN_A_BATCH} at a time")
-    return [Received(hook=received.hook, headers={"content-type": STRUCTURED_JSON}, body=bytes(one)) for one in found]
+    return [replace(received, headers={"content-type": STRUCTURED_JSON}, body=bytes(one)) for one in found]
 
 
 def read(received: Received) -> Understood:
     """The event in a request. Raises ``InvalidEvent``, and ``NoRelease`` for one of another type."""
-    announced = read_release(received.headers, received.body)
+    announced = read_release(received.headers, received.body, received.hearing)
     if announced.origin is None:
         return _enveloped(received)
     event = cloudevents.read(received.headers, received.body)
@@ -54,4 +55,5 @@ def _enveloped(received: Received) -> Understood:
     else:
         fix = f"use 1 to {_KEY_CHARACTERS} printable characters, for example a UUID"
         raise InvalidEvent("is not usable", path="headers.idempotency-key", fix=fix)
-    return mapped(document, path="$", words={}, source=f"/hooks/{received.hook}", event_id=event_id, fix="send a release")
+    source = f"/hooks/{received.hook}"
+    return mapped(document, hearing=received.hearing, path="$", words={}, source=source, event_id=event_id, fix="send a release")

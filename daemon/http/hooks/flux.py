@@ -49,8 +49,9 @@ def read(received: Received) -> Understood:
     applied = event.involved_object
     return mapped(
         ours,
+        hearing=received.hearing,
         path="$.metadata.verdictd",
-        words={"artifact": revision},
+        words={"revision": revision},
         source=f"flux/{applied.kind}/{applied.namespace}/{applied.name}",
         event_id=f"{applied.uid}/{revision}",
         fix=_FIX,

@@ -1,7 +1,8 @@
 """GitHub: deployments and their statuses, https://docs.github.com/en/webhooks/webhook-events-and-payloads#deployment.
 
-A deployment says commit and environment and nothing of two versions; whoever makes it by the API can put the rest into its
-``payload``. All events of one deployment are one release: the first that says it is under way, or done, announces it.
+A deployment says repository, commit and environment, and nothing of two versions; whoever makes it by the API can put the rest
+into its ``payload``. Where arms are found, the repository is the service, unless the payload says another. All events of one
+deployment are one release: the first that says it is under way, or done, announces it.
 """
 
 from typing import Any, Final
@@ -33,6 +34,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     sha: str
+    environment: str | None = None
     payload: Any = None
 
 
@@ -66,13 +68,21 @@ def read(received: Received) -> Understood:
     path, payload = "$.deployment.payload", event.deployment.payload
     if isinstance(payload, str) and payload.lstrip().startswith("{"):
         payload = decoding.decode(payload.encode(), path=path, fix=_FIX)
+    words: dict[str, object] = {
+        "service": event.repository.html_url.rstrip("/").rpartition("/")[2],
+        "revision": event.deployment.sha,
+        "environment": event.deployment.environment,
+        "github": _told_at(event),
+    }
     return mapped(
         payload.get("verdictd") if isinstance(payload, dict) else None,
+        hearing=received.hearing,
         path=f"{path}.verdictd",
-        words={"artifact": event.deployment.sha, "github": _told_at(event)},
+        words=words,
         source=event.repository.html_url,
         event_id=f"deployments/{event.deployment.id}",
         fix=_FIX,
+        is_enough=True,
     )
 
 

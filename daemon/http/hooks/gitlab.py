@@ -1,7 +1,8 @@
 """GitLab: a webhook whose custom template carries the release, https://docs.gitlab.com/user/project/integrations/webhooks/.
 
-GitLab's own deployment event says commit and environment and nothing of two versions. All events of one deployment are one
-release, where the template names the deployment; else each delivery is, which is known by its id.
+GitLab's own deployment event says project, commit and environment, and nothing of two versions; where arms are found, the project
+is the service. All events of one deployment are one release, where the template names the deployment; else each delivery is, which
+is known by its id.
 """
 
 import re
@@ -35,6 +36,7 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     object_kind: str | None = None
     status: str | None = None
     deployment_id: int | str | None = None
+    environment: str | None = None
     short_sha: str | None = None
     commit_url: str | None = None
     project: Project | None = None
@@ -48,13 +50,21 @@ def read(received: Received) -> Understood:
         reason = f"a deployment that is {hook.status[:40]!r} takes no traffic yet, or no more"
         raise NoRelease(reason, path="$.status", fix="it is announced by running or success")
     source = received.headers.get("x-gitlab-instance", "gitlab") if hook.project is None else hook.project.web_url
+    words: dict[str, object] = {
+        "service": None if hook.project is None else hook.project.web_url.rstrip("/").rpartition("/")[2],
+        "revision": hook.short_sha,
+        "environment": hook.environment,
+        "gitlab": _told_at(hook),
+    }
     return mapped(
         hook.verdictd,
+        hearing=received.hearing,
         path="$.verdictd",
-        words={"artifact": hook.short_sha, "gitlab": _told_at(hook)},
+        words=words,
         source=source,
         event_id=_attempt(hook, received),
         fix=_FIX,
+        is_enough=hook.object_kind == "deployment" and hook.status is not None,
     )
 
 

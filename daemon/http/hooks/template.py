@@ -1,7 +1,7 @@
 """Whoever sends what a template says: the notifications of Argo CD and Argo Rollouts, and any other tool that can send JSON.
 
 The template is ours (docs/hooks.md): ``verdictd`` is the release, as an object or as JSON in a string, and ``attempt`` names the
-try to release it, the same each time it is told.
+try to release it, the same each time it is told. Where arms are found, a service and what is new are enough beside it.
 """
 
 from typing import Annotated, Any
@@ -19,8 +19,19 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
     """The template with its values."""
 
     attempt: Annotated[str, Meta(min_length=1, max_length=500)]
+    service: str | None = None
+    namespace: str | None = None
+    environment: str | None = None
     artifact: str | None = None
+    version: str | None = None
+    revision: str | None = None
     verdictd: Any = None
+
+    @property
+    def words(self) -> dict[str, object]:
+        """What is said beside ``verdictd``."""
+        names = ("service", "namespace", "environment", "artifact", "version", "revision")
+        return {name: getattr(self, name) or None for name in names}
 
 
 def read(received: Received) -> Understood:
@@ -28,9 +39,11 @@ def read(received: Received) -> Understood:
     filled = decoding.checked(json_body(received), Filled, path="$")
     return mapped(
         filled.verdictd,
+        hearing=received.hearing,
         path="$.verdictd",
-        words={"artifact": filled.artifact},
+        words=filled.words,
         source=f"/hooks/{received.hook}",
         event_id=filled.attempt,
         fix=_FIX,
+        is_enough=filled.service is not None,
     )

@@ -6,7 +6,7 @@ A room reads what its sender sends and nothing else: pure functions of headers a
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -16,26 +16,34 @@ from daemon.errors import InvalidEvent, InvalidInput, NoRelease
 from daemon.events import decoding
 from daemon.events.announced import origin
 from daemon.events.cloudevents import CloudEvent, to_structured
+from daemon.events.hearing import SWITCH_ON, Hearing
 from daemon.events.releaseform import RELEASE_TYPE
-from daemon.model import Release
+from daemon.model import Outline, Release
 from daemon.ports.events import IncomingEvent
-from daemon.releasecheck import decode_release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A request that is its sender's for sure. The names of ``headers`` are in lower case."""
+    """A request that is its sender's for sure.
+
+    Attributes:
+        hook: the hook's name.
+        headers: by names in lower case.
+        body: as it was sent.
+        hearing: what the daemon knows beside it.
+    """
 
     hook: str
     headers: Mapping[str, str]
     body: bytes
+    hearing: Hearing = field(default_factory=Hearing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Understood:
     """An event: the message that is kept, which our readers read as this release with this origin."""
 
-    release: Release
+    release: Release | Outline
     origin: str
     headers: Mapping[str, str]
     body: bytes
@@ -57,25 +65,37 @@ def json_body(received: Received) -> Any:
     return decoding.decode(received.body, path="$", fix="send one JSON object")
 
 
-def mapped(ours: object, *, path: str, words: Mapping[str, object], source: str, event_id: str, fix: str) -> Understood:
+def mapped(
+    ours: object,
+    *,
+    hearing: Hearing,
+    path: str,
+    words: Mapping[str, object],
+    source: str,
+    event_id: str,
+    fix: str,
+    is_enough: bool = False,
+) -> Understood:
     """What a sender's payload carries of ours, as an event.
 
     Args:
         ours: the fields of a release, as an object or as JSON in a string; null: there are none.
+        hearing: what the daemon knows beside it.
         path: where it stands in what was sent.
         words: what the sender says of the release by itself; ``ours`` goes before it.
         source, event_id: name the attempt for all time, among those to release this service in this cluster.
         fix: how the sender is made to say it.
+        is_enough: whether the sender's words alone announce a release, where arms are found.
 
     Raises:
-        NoRelease: nothing is said.
+        NoRelease: nothing is said, or of an environment that is not this daemon's.
         InvalidEvent: with every fault, its path and how to mend it.
     """
     try:
         f"{source}{event_id}".encode()
     except UnicodeEncodeError as error:  # of a header: two names would become one
         raise InvalidEvent("hold bytes that are not UTF-8 where the event is named", path="headers", fix="send UTF-8") from error
-    said, release = said_of(ours, path=path, words=words, fix=fix)
+    said, release = said_of(ours, hearing=hearing, path=path, words=words, fix=fix, is_enough=is_enough)
     # Whoever names attempts may name those of several services alike, and send to the daemons of several clusters on one broker.
     event_id = "/".join((event_id, release.cluster or "", release.namespace, release.service))
     data = msgspec.json.encode(said)
@@ -84,16 +104,32 @@ def mapped(ours: object, *, path: str, words: Mapping[str, object], source: str,
     return Understood(release=release, origin=origin(source, event_id), headers=headers, body=body)
 
 
-def said_of(ours: object, *, path: str, words: Mapping[str, object], fix: str) -> tuple[dict[str, object], Release]:
+def release_said(ours: object, *, path: str, words: Mapping[str, object], fix: str) -> Release:
+    """The release that is said, both arms and all; the arguments and errors are those of ``mapped``."""
+    _, release = said_of(ours, hearing=Hearing(), path=path, words=words, fix=fix)
+    assert isinstance(release, Release)  # nobody finds arms there
+    return release
+
+
+def said_of(
+    ours: object, *, hearing: Hearing, path: str, words: Mapping[str, object], fix: str, is_enough: bool = False
+) -> tuple[dict[str, object], Release | Outline]:
     """What is said of a release in all, and that release; the arguments and errors are those of ``mapped``."""
     if isinstance(ours, str) and ours:
         ours = decoding.decode(ours.encode(), path=path, fix=fix)
-    if ours is None or ours == "":
-        raise NoRelease("nothing here says which versions to compare", path=path, fix=fix)
-    if not isinstance(ours, Mapping):
+    is_silent = ours is None or ours == ""
+    if is_silent and not (is_enough and hearing.finds_arms):
+        other = f"; or {SWITCH_ON.partition(', or ')[2]}" if is_enough else ""
+        raise NoRelease("nothing here says which versions to compare", path=path, fix=fix + other)
+    if not (is_silent or isinstance(ours, Mapping)):
         raise InvalidEvent("is no object", path=path, fix=fix)
-    said = {name: value for name, value in words.items() if value is not None} | dict(ours)
+    said = {name: value for name, value in words.items() if value is not None} | (dict(ours) if isinstance(ours, Mapping) else {})
+    hearing.tell(f"read: {decoding.listed(said)}")
     try:
-        return said, decode_release(said, path=path)
+        release, mapped_words = hearing.announced(said, path=path, is_loose=True)
     except InvalidInput as error:
         raise InvalidEvent.of(error.faults) from error
+    if is_silent and hearing.is_elsewhere(release.cluster):
+        wrong = f"the environment {release.cluster!r} is no row's of mapping, nor this cluster's name ({hearing.cluster})"
+        raise NoRelease(wrong, path=path, fix="add a row for it under mapping in the settings, if it is this cluster")
+    return mapped_words, release

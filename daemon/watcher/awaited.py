@@ -1,0 +1,128 @@
+"""Announcements that wait for their canary, in the store where routes are kept: over restarts, for a while, and not without end.
+
+What each route says of one is remembered only, since every look says it anew; the reason for which it lapses is made of that.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from daemon import stored
+from daemon.aio.clock import Clock
+from daemon.errors import Conflict, InvalidInput, Refused
+from daemon.model import Outline
+from daemon.ports.awaiting import Awaited
+from daemon.ports.durable import Store
+
+log = logging.getLogger(__name__)
+
+MOST_AWAITED: Final = 1_000
+_MOST_REASONS: Final = 1_000
+"""Of those that wait no more, for whoever asks after them."""
+
+
+class AwaitedCanaries:
+    """Implements ``Awaiting``.
+
+    Args:
+        store: where they are kept.
+        clock: the daemon's.
+        wait_seconds: for how long one waits.
+        namespaces: where routes are watched; none: everywhere.
+    """
+
+    def __init__(self, store: Store, *, clock: Clock, wait_seconds: float, namespaces: Sequence[str] = ()) -> None:
+        self._store = store
+        self._clock = clock
+        self._wait_seconds = wait_seconds
+        self._namespaces = tuple(namespaces)
+        self._waiting: dict[str, Awaited] = {}
+        self._said: dict[str, dict[str, str]] = {}
+        self._over: OrderedDict[str, str] = OrderedDict()
+        self._followers: list[Callable[[], None]] = []
+        self._changed = asyncio.Event()
+
+    async def load(self) -> None:
+        """Read them back, those too that another daemon beside the store has taken; see ``Awaiting``."""
+        found: dict[str, Awaited] = {}
+        for key, kept in await self._store.items():
+            try:
+                found[key] = stored.decode(kept.value, Awaited).value
+            except stored.Unreadable as error:
+                log.warning("an announcement that was kept cannot be read", extra={"release": key, "reason": str(error)})
+        self._waiting = found
+
+    async def keep(self, outline: Outline, *, release_id: str, sender: str, since: float) -> Awaited:
+        """See ``Awaiting``."""
+        if self._namespaces and outline.namespace not in self._namespaces:
+            wrong = f"routes are watched in {', '.join(self._namespaces)}, and arms are found nowhere else"
+            fix = "add the namespace to that of the source of kind kubernetes in the settings, or name baseline and canary"
+            raise InvalidInput(wrong, path="$.namespace", fix=fix)
+        if (there := self._waiting.get(release_id)) is not None:
+            return there
+        if len(self._waiting) >= MOST_AWAITED:
+            raise Refused(f"{len(self._waiting)} announcements wait for their canaries already; try again later")
+        # By now, not by when it was sent: one that comes late has its time too.
+        until = self._clock.now() + self._wait_seconds
+        one = Awaited(release_id=release_id, sender=sender, outline=outline, since=since, until=until)
+        with suppress(Conflict):  # a daemon beside this one has it
+            await self._store.put(release_id, stored.encode(one, carried={}), over=0)
+        self._waiting[release_id] = one
+        log.info("an announcement waits for its canary", extra={"release": release_id, "new": outline.what_is_new})
+        self._tell()
+        return one
+
+    def follow(self, changed: Callable[[], None]) -> None:
+        """Hear of each that comes or goes."""
+        self._followers.append(changed)
+
+    def unfollow(self, changed: Callable[[], None]) -> None:
+        """Hear no more."""
+        self._followers.remove(changed)
+
+    def find(self, release_id: str) -> Awaited | None:
+        """See ``Awaiting``."""
+        return self._waiting.get(release_id)
+
+    def all(self) -> list[Awaited]:
+        """In the order in which they came."""
+        return sorted(self._waiting.values(), key=lambda one: (one.since, one.release_id))
+
+    def says(self, release_id: str, *, route: str, why: str) -> None:
+        """What a route says of one; empty: nothing any more."""
+        said = self._said.setdefault(release_id, {})
+        said.pop(route, None)
+        if why:
+            said[route] = why
+
+    def why(self, release_id: str) -> str:
+        """See ``Awaiting``."""
+        if (over := self._over.get(release_id)) is not None:
+            return over
+        return "; ".join(f"{route}: {why}" for route, why in sorted(self._said.get(release_id, {}).items()))
+
+    async def answered(self, release_id: str, *, seconds: float) -> None:
+        """See ``Awaiting``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while release_id in self._waiting:
+                    await self._changed.wait()
+
+    async def forget(self, release_id: str, *, why: str = "") -> None:
+        """See ``Awaiting``."""
+        await self._store.delete(release_id)
+        self._said.pop(release_id, None)
+        if self._waiting.pop(release_id, None) is not None:
+            self._over[release_id] = why
+            while len(self._over) > _MOST_REASONS:
+                self._over.popitem(last=False)
+            self._tell()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+        for follower in list(self._followers):
+            follower()

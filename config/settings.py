@@ -566,7 +566,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 if row.policy not in {None, "default", *self.policies}
             ]
             + [
-                f"mapping[{index}].name is {row.name!r}, which another row calls otherwise; write one row for each of a sender's names"
+                f"mapping[{index}].name is {row.name!r}, which another row calls otherwise; write a row for each name of a sender's"
                 for index, row in enumerate(self.mapping)
                 if row.name is not None
                 and any(row.name == one.service and one.name not in {None, row.name} for one in self.mapping)

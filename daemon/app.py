@@ -36,11 +36,14 @@ from daemon.http.metrics.meter import Metrics
 from daemon.http.metrics.shelf import Shelf
 from daemon.http.server import HttpServer, create_app
 from daemon.meshes.registry import why_observed_only
+from daemon.ports.awaiting import Awaiting
 from daemon.ports.telemetry import Telemetry
 from daemon.questions import Questions
 from daemon.recorder import Recorder
 from daemon.recordingshelf import RecordingShelf
 from daemon.telemetries import open_telemetry
+from daemon.watcher.opening import awaited
+from daemon.watcher.settings import hearing_of
 
 log = logging.getLogger(__name__)
 
@@ -123,13 +126,28 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             kubes = KubeClients(settings, stack)
             telemetry = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
             meshes = await _open_meshes(settings, kubes)
-            bus = await stack.enter_async_context(open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep))
-            given = ConnectorContext(settings=settings, bus=bus, clock=clock, kubes=kubes.clients, meter=metrics.notices)
+            hearing = hearing_of(settings)
+            bus = await stack.enter_async_context(
+                open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep, hearing=hearing)
+            )
+            waiting = awaited(settings, bus=bus, clock=clock)
+            given = ConnectorContext(
+                settings=settings, bus=bus, clock=clock, kubes=kubes.clients, meter=metrics.notices, awaited=waiting
+            )
             connected = await stack.enter_async_context(connectors.open_connectors(given))
         if opening.expired():
             log.info("stopped before anything was begun")
             return
-        ports = _ports(settings, bus=bus, connected=connected, telemetry=telemetry, meshes=meshes, clock=clock, metrics=metrics)
+        ports = _ports(
+            settings,
+            bus=bus,
+            connected=connected,
+            telemetry=telemetry,
+            meshes=meshes,
+            clock=clock,
+            metrics=metrics,
+            waiting=waiting,
+        )
         engine = Engine(ports)
         metrics.watch_nats(
             Broker(
@@ -162,6 +180,7 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
                 cluster=settings.cluster,
                 recordings=None if settings.recordings.directory is None else Path(settings.recordings.directory),
                 policies=sorted({"default", *settings.policies}),
+                hearing=hearing,
                 now=clock.now,
                 metrics=metrics,
                 readiness=readiness,
@@ -204,6 +223,7 @@ def _ports(
     meshes: Mapping[str, Mesh],
     clock: Clock,
     metrics: Metrics,
+    waiting: Awaiting | None,
 ) -> Ports:
     directory = settings.recordings.directory
     return Ports(
@@ -224,4 +244,5 @@ def _ports(
         meter=metrics,
         limits=settings.limits,
         recorder=None if directory is None else Recorder(Path(directory)),
+        awaiting=waiting,
     )

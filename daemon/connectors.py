@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # settings are checked by the rows alone
     from daemon.bus.opening import Bus
     from daemon.engine.dependencies import Sink
     from daemon.kube.client import KubeClient
+    from daemon.watcher.awaited import AwaitedCanaries
 
 SOURCES_GROUP = "verdictd.sources"
 SINKS_GROUP = "verdictd.sinks"
@@ -79,6 +80,7 @@ class ConnectorContext:
         name: the connector's own, which the settings give it, or its row.
         own: its settings, of the row's struct; null where the row names none.
         meter: where channels' measurements go.
+        awaited: announcements that wait for arms; null: no source finds any.
     """
 
     settings: Settings
@@ -88,6 +90,7 @@ class ConnectorContext:
     name: str = ""
     own: Any = None
     meter: NoticeMeter = field(default_factory=Unmeasured)
+    awaited: "AwaitedCanaries | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)  # no slots: with them, Python 3.11 cannot make a Connector[EventSource](...)
@@ -170,9 +173,12 @@ def _kubernetes_events(given: ConnectorContext) -> "AbstractAsyncContextManager[
 
 
 def _kubernetes(given: ConnectorContext) -> "AbstractAsyncContextManager[EventSource]":
-    from daemon.watcher.opening import opened
+    from daemon.watcher.opening import awaited, opened
 
-    return nullcontext(opened(given.own, settings=given.settings, kubes=given.kubes, bus=given.bus, clock=given.clock))
+    waiting = given.awaited or awaited(given.settings, bus=given.bus, clock=given.clock)
+    assert waiting is not None  # this source is one that finds arms
+    source = opened(given.own, settings=given.settings, kubes=given.kubes, bus=given.bus, clock=given.clock, waiting=waiting)
+    return nullcontext(source)
 
 
 def _told(given: ConnectorContext, *, kind: ChannelKind | None) -> "AbstractAsyncContextManager[Sink]":

@@ -45,6 +45,7 @@ class Bus:
     promotions: KvStore
     routes: KvStore
     questions: KvStore
+    awaited: KvStore
     pulse: Pulse
     where: str
 
@@ -125,6 +126,7 @@ async def open_bus(
             promotions=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="promotions"),
             routes=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster),
             questions=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="questions"),
+            awaited=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="awaited"),
             pulse=pulse,
             where=address.shown,
         )

@@ -6,25 +6,28 @@ that release again. One that somebody else gives back at once is the revert undo
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 import msgspec
 
 from config.errors import one_of
-from daemon.discovery.answers import Ask, FoundArm
+from daemon.discovery.answers import Ask, FoundArm, FoundArms
+from daemon.discovery.awaiting import announced_at
 from daemon.discovery.openings import Asks, Ends, GoesOn, OpenRelease, Opens, Outcome, Quiet, outcomes
 from daemon.discovery.picture import Destination, Labels, Picture, Uses, uses
 from daemon.discovery.word import Word
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
 from daemon.kube.resources import Json
 from daemon.model import Release
+from daemon.ports.awaiting import Awaited
 from daemon.watcher import announcing
 from daemon.watcher.annotations import BASELINE, CANARY, WATCH, Annotated, Wishes, wishes
 from daemon.watcher.announcing import Terms
 from daemon.watcher.endings import OF_OWNERS, Ending
 from daemon.watcher.kept import KeptRelease, KeptRoute, RouteKey, used
+from daemon.watcher.meeting import StillWaits, as_announced, is_about, notice_of
 from daemon.watcher.reading import Around
 from daemon.watcher.settings import Mode
 
@@ -69,12 +72,23 @@ class Manner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """A release to be announced. ``mark``: tells it from another one that would be announced in its place."""
+    """A release to be announced.
+
+    Attributes:
+        release: it.
+        kept: what is to be kept of it.
+        why: why it is one.
+        mark: tells it from another one that would be announced in its place.
+        awaited: the announcement that has waited for it; null: nobody has announced it.
+        joins: whether it is under way here already.
+    """
 
     release: Release
     kept: KeptRelease
     why: str
     mark: str
+    awaited: Awaited | None = None
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +121,7 @@ class Step:
         endings: releases that are over by their owners' word.
         again_in_seconds: when it must be looked at again though nothing changes; null: it need not be.
         why: of what comes to nothing, a sentence each.
+        waits: announcements that wait on, and why.
     """
 
     after: KeptRoute | None
@@ -115,6 +130,7 @@ class Step:
     endings: tuple[Ending, ...] = ()
     again_in_seconds: float | None = None
     why: tuple[str, ...] = ()
+    waits: tuple[StillWaits, ...] = ()
 
     def refused(self, marks: Iterable[str], *, before: KeptRoute | None) -> KeptRoute | None:
         """What is to be kept where some of its openings were refused: what was before, so that mended ones are announced yet."""
@@ -149,6 +165,7 @@ def look(
     manner: Manner,
     known: Callable[[OpenRelease], str | None],
     now: float,
+    waiting: Sequence[Awaited] = (),
 ) -> Step:
     """What a route that is so now means, against what was kept of it.
 
@@ -159,8 +176,9 @@ def look(
         manner: how its mesh is watched.
         known: the id of a release of these arms that another route has opened; null: there is none.
         now: seconds since 1970.
+        waiting: announcements that wait for their canaries.
     """
-    return _Look(kept, seen, around, manner=manner, known=known, now=now).step()
+    return _Look(kept, seen, around, manner=manner, known=known, now=now).step(waiting)
 
 
 class _Look:
@@ -194,13 +212,18 @@ class _Look:
         self.endings: list[Ending] = []
         self.again: float | None = None
         self.why: list[str] = []
+        self.waits: list[StillWaits] = []
+        self.met: list[OpenRelease] = []
 
-    def step(self) -> Step:
-        """The whole of it."""
+    def step(self, waiting: Sequence[Awaited]) -> Step:
+        """The whole of it: what was announced goes before what is noticed."""
+        for one in waiting:
+            self._meet(one)
         before = self.uses if self.seen.is_ours else None if self.kept is None else self.kept.before
         opened = [one.arms for one in self.was.opened]
         for outcome in outcomes(before, self.seen.picture, around=self.around, opened=opened, word=self._word()):
-            self._take(outcome)
+            if not self._is_met(outcome):
+                self._take(outcome)
         self._tell_faults()
         self._restored()
         if self.kept is not None and not self.asked and not self.openings and self.kept.before == self.uses:
@@ -212,7 +235,71 @@ class _Look:
             endings=tuple(self.endings),
             again_in_seconds=self.again,
             why=tuple(self.why),
+            waits=tuple(self.waits),
         )
+
+    def _meet(self, awaited: Awaited) -> None:
+        """An announcement that waits: its release is under way, opens now, or waits on."""
+        outline, opened = awaited.outline, [one.arms for one in (*self.was.opened, *self.opened)]
+        if not is_about(outline, mesh=self.manner.mesh, route=self.seen.key.name):
+            return
+        before = None if self.kept is None else self.kept.before
+        met = announced_at(notice_of(outline), before, self.seen.picture, around=self.around, opened=opened, word=self._word())
+        match met:
+            case None:
+                return
+            case _ if self.wishes.watch == "off":
+                self._waits_on(awaited, f"it is not to be watched ({WATCH}: off)")
+            case Opens():
+                self._meets(awaited, met)
+            case Asks(ask=ask):
+                self._waits_on(awaited, ask.why, ask=ask)
+            case Quiet(why=why):
+                self._waits_on(awaited, why)
+            case _:
+                assert_never(met)
+
+    def _meets(self, awaited: Awaited, opens: Opens) -> None:
+        outline, wishes = awaited.outline, self.wishes
+        policy = outline.policy or wishes.policy or UNSAID_POLICY
+        terms = Terms(mesh=self.manner.mesh, policy=policy, observe=outline.observe or wishes.watch == "observe")
+        try:
+            arms = announcing.arms_of(opens.found, attempt=opens.attempt)
+            runs = announcing.runs(opens.found, self.around)
+            if (left := self._guarded(arms, runs)) > 0:
+                self._waits_on(awaited, f"{arms.canary.short} was taken back, and whoever undoes that is answered first")
+                self.again = max(left, self.again or 0.0)
+                return
+            found = announcing.release_of(opens.found, picture=self.seen.picture, around=self.around, terms=terms)
+        except VerdictdError as error:
+            self._waits_on(awaited, str(error))
+            return
+        self._announce(awaited, arms, runs, release=as_announced(found, outline), found=opens.found)
+
+    def _announce(self, awaited: Awaited, arms: OpenRelease, runs: str, *, release: Release, found: FoundArms) -> None:
+        joins = any(one.arms == arms for one in (*self.was.opened, *self.opened))
+        kept = KeptRelease(arms=arms, release_id=awaited.release_id, runs=runs)
+        self.openings.append(
+            Opening(release=release, kept=kept, why=found.why, mark=awaited.release_id, awaited=awaited, joins=joins)
+        )
+        if not joins:
+            self.opened.append(kept)
+            self.met.append(arms)
+            self.reverted = [one for one in self.reverted if one.arms.canary != arms.canary]
+
+    def _waits_on(self, awaited: Awaited, why: str, *, ask: Ask | None = None) -> None:
+        self.waits.append(StillWaits(release_id=awaited.release_id, why=why, ask=ask))
+
+    def _is_met(self, outcome: Outcome) -> bool:
+        """Whether what is noticed, or would be asked, has been announced."""
+        match outcome:
+            case Opens(found=found):
+                there = {found.baseline.destination, found.canary.destination}
+            case Asks(ask=ask):
+                there = {one.destination for one in ask.candidates}
+            case _:
+                return False
+        return any({arms.baseline, arms.canary} <= there for arms in self.met)
 
     def _word(self) -> Word | None:
         if self.wishes.canary is None and self.wishes.baseline is None:

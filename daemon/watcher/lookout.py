@@ -23,11 +23,13 @@ from daemon.questions import Questions
 from daemon.standing import Standing
 from daemon.watcher import looking
 from daemon.watcher.asked import RouteQuestions
+from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.due import Due
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes, RouteKey
 from daemon.watcher.looking import Seen, Step
-from daemon.watcher.notices import Look, RouteNotice
+from daemon.watcher.notices import AwaitedNotice, Look, RouteNotice
+from daemon.watcher.patience import Patience
 from daemon.watcher.reading import Around, Cluster, together
 from daemon.watcher.watches import Beside, Watched, Watches
 
@@ -57,6 +59,7 @@ class Lookout:
         *,
         kept: KeptRoutes,
         questions: Questions,
+        awaited: AwaitedCanaries,
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float],
@@ -65,6 +68,7 @@ class Lookout:
         self._clusters = clusters
         self._kept = kept
         self._questions = RouteQuestions(questions)
+        self._patience = Patience(awaited, questions=questions, letters=letters, clock=clock)
         self._letters = letters
         self._clock = clock
         self._random = random
@@ -94,6 +98,7 @@ class Lookout:
         async with asyncio.TaskGroup() as group:
             for watches in self._watches.values():
                 group.create_task(watches.run(known), name="routes watched for releases")
+            group.create_task(self._patience.run(self._changed_in), name="announcements that wait")
             while True:
                 await self._due.wait()
                 await self._clock.sleep(_COALESCED_SECONDS)
@@ -113,6 +118,11 @@ class Lookout:
             changed=lambda key: self._due.soon([key]),
             owner_changed=lambda namespace: self._owner_changed(name, namespace),
         )
+
+    def _changed_in(self, namespace: str) -> None:
+        """Something there may mean something else by now, in whichever cluster."""
+        for cluster in self._clusters:
+            self._owner_changed(cluster, namespace)
 
     def _owner_changed(self, cluster: str, namespace: str) -> None:
         self._owners_changed.add((cluster, namespace))
@@ -210,14 +220,20 @@ class Lookout:
             self._due.free(key)
             return
         watched = self._clusters[key.cluster].kinds[self._watches[key.cluster].resource(key)]
+        kept, manner, now = self._kept.get(key), watched.manner, self._clock.now()
+        waiting = self._patience.at(_namespaces(seen.picture))
         try:
-            step = looking.look(self._kept.get(key), seen, around, manner=watched.manner, known=self._known, now=self._clock.now())
+            step = looking.look(kept, seen, around, manner=manner, known=self._known, now=now, waiting=waiting)
         except Exception:  # the others are looked at all the same
             log.exception("a route cannot be looked at, through a defect", extra={"route": str(key)})
             self._due.free(key)
             return
         for why in step.why:
             log.debug("a route was looked at", extra={"route": str(key), "reason": why})
+        try:
+            await self._patience.heard(key, waiting, still=step.waits)
+        except VerdictdError as error:
+            log.debug("a question could not be kept", extra={"route": str(key), "reason": str(error)})
         if not step.openings and not step.questions and not step.endings:
             await self._settle(key, step)
             return
@@ -229,7 +245,15 @@ class Lookout:
         before = self._defects.get(key, {})
         failures = self._defects[key] = {one.mark: before[one.mark] for one in told if one.mark in before}
         for one in told:
-            self._tell(RouteNotice(look, one, letters=self._letters, announced_at=self._clock.now(), failures=failures))
+            self._tell(self._noticed(look, one, failures))
+
+    def _noticed(self, look: Look, about: looking.Opening | looking.Question, failures: dict[str, int]) -> RouteNotice:
+        now = self._clock.now()
+        if isinstance(about, looking.Question) or about.awaited is None:
+            return RouteNotice(look, about, letters=self._letters, announced_at=now, failures=failures)
+        return AwaitedNotice(
+            look, about, about.awaited, patience=self._patience, letters=self._letters, announced_at=now, failures=failures
+        )
 
     def _known(self, arms: OpenRelease) -> str | None:
         """The id under which another route has opened a release of these arms, or is about to."""

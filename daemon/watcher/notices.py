@@ -9,9 +9,11 @@ from typing import Final
 import msgspec
 
 from daemon.model import Release
+from daemon.ports.awaiting import Awaited
 from daemon.ports.events import DeadLetter, DeadLetters
 from daemon.watcher.kept import RouteKey
 from daemon.watcher.looking import Opening, Question, Step
+from daemon.watcher.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ class Look:
     @property
     def refused(self) -> dict[str, str]:
         """Why openings were refused, by their marks."""
-        return {one.mark: self.reasons[one.mark] for one in self.step.openings if self.answers.get(one.mark) is Answer.REFUSED}
+        own = [one for one in self.step.openings if not one.joins]
+        return {one.mark: self.reasons[one.mark] for one in own if self.answers.get(one.mark) is Answer.REFUSED}
 
     @property
     def is_safe(self) -> bool:
@@ -117,3 +120,37 @@ class RouteNotice:
             await self.reject(f"it has failed {times} times, through a defect")
         else:
             await self._look.answered(self._about.mark, Answer.AGAIN)
+
+
+class AwaitedNotice(RouteNotice):
+    """``SentAnnouncement`` of an opening for which somebody's announcement has waited: it is answered with it."""
+
+    def __init__(
+        self,
+        look: Look,
+        about: Opening,
+        awaited: Awaited,
+        *,
+        patience: Patience,
+        letters: DeadLetters,
+        announced_at: float,
+        failures: dict[str, int],
+    ) -> None:
+        super().__init__(look, about, letters=letters, announced_at=announced_at, failures=failures)
+        self._awaited = awaited
+        self._patience = patience
+
+    @property
+    def sender(self) -> str:
+        """Whoever has announced it."""
+        return self._awaited.sender
+
+    async def accept(self) -> None:
+        """It is kept safe, and waits no more."""
+        await self._patience.found(self._awaited)
+        await super().accept()
+
+    async def reject(self, reason: str) -> None:
+        """It comes to nothing, and is kept with the reason as it was announced."""
+        await self._patience.refused(self._awaited, reason=reason)
+        await self._look.answered(self._about.mark, Answer.REFUSED, reason=reason)

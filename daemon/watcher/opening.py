@@ -9,6 +9,7 @@ from daemon.delivery import owners
 from daemon.kube.client import KubeClient
 from daemon.meshes.registry import kind_of
 from daemon.questions import Questions
+from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
@@ -17,7 +18,26 @@ from daemon.watcher.source import RouteWatcher
 from daemon.watcher.watches import Watched, watched_kinds
 
 
-def opened(own: KubernetesSource, *, settings: Settings, kubes: Mapping[str, KubeClient], bus: Bus, clock: Clock) -> RouteWatcher:
+def awaited(settings: Settings, *, bus: Bus, clock: Clock) -> AwaitedCanaries | None:
+    """Where announcements wait for the sources that watch routes; null: there is none."""
+    there = [own for own in settings.sources.values() if isinstance(own, KubernetesSource)]
+    if not there:
+        return None
+    everywhere = any(not own.namespaces for own in there)
+    namespaces = () if everywhere else tuple(dict.fromkeys(name for own in there for name in own.namespaces))
+    longest = max(own.wait_seconds for own in there)
+    return AwaitedCanaries(bus.awaited, clock=clock, wait_seconds=longest, namespaces=namespaces)
+
+
+def opened(
+    own: KubernetesSource,
+    *,
+    settings: Settings,
+    kubes: Mapping[str, KubeClient],
+    bus: Bus,
+    clock: Clock,
+    waiting: AwaitedCanaries,
+) -> RouteWatcher:
     """The watch of the routes of all meshes that are to be watched, each in the cluster where its releases are judged."""
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
     by_cluster: dict[str, list[Watched]] = {}
@@ -32,4 +52,11 @@ def opened(own: KubernetesSource, *, settings: Settings, kubes: Mapping[str, Kub
         name: WatchedCluster(cluster=Cluster(kubes[name], owning=owning), kinds=watched_kinds(meshes), namespaces=own.namespaces)
         for name, meshes in by_cluster.items()
     }
-    return RouteWatcher(clusters, store=bus.routes, questions=Questions(bus.questions), letters=bus.dead_letters, clock=clock)
+    return RouteWatcher(
+        clusters,
+        store=bus.routes,
+        questions=Questions(bus.questions),
+        awaited=waiting,
+        letters=bus.dead_letters,
+        clock=clock,
+    )

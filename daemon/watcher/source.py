@@ -10,6 +10,7 @@ from daemon.errors import Defect, VerdictdError
 from daemon.ports.durable import Store
 from daemon.ports.events import DeadLetters
 from daemon.questions import Questions
+from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes
 from daemon.watcher.lookout import Lookout, WatchedCluster
@@ -23,6 +24,7 @@ class RouteWatcher:
         clusters: by their names in the settings.
         store: where routes are kept.
         questions: where people look for what is asked.
+        awaited: announcements that wait for their canaries.
         letters: where questions go.
         random: gives numbers in [0, 1).
     """
@@ -33,6 +35,7 @@ class RouteWatcher:
         *,
         store: Store,
         questions: Questions,
+        awaited: AwaitedCanaries,
         letters: DeadLetters,
         clock: Clock,
         random: Callable[[], float] = random.random,
@@ -40,6 +43,7 @@ class RouteWatcher:
         self._clusters = clusters
         self._store = store
         self._questions = questions
+        self._awaited = awaited
         self._letters = letters
         self._clock = clock
         self._random = random
@@ -57,6 +61,7 @@ class RouteWatcher:
             self._clusters,
             kept=KeptRoutes(self._store),
             questions=self._questions,
+            awaited=self._awaited,
             letters=self._letters,
             clock=self._clock,
             random=self._random,

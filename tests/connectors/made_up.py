@@ -14,7 +14,7 @@ from daemon.engine.dependencies import Sink
 from daemon.errors import InvalidEvent, TransientError
 from daemon.events.announced import Announced
 from daemon.events.announcing import read_release
-from daemon.model import Release, Verdict
+from daemon.model import Outline, Release, Verdict
 from daemon.ports.events import DeadLetter, DeadLetters, EventSource
 
 
@@ -34,7 +34,7 @@ class Pushed:
             return None
         return names.new_release_id(self.content.release.service, origin=f"pipe\n{self.number}")
 
-    def release(self) -> Release:
+    def release(self) -> Release | Outline:
         if isinstance(self.content, InvalidEvent):
             raise self.content
         return self.content.release

@@ -21,7 +21,7 @@ from daemon.events.announcing import read_release
 from daemon.kube.client import KubeClient
 from daemon.kube.resources import PODS
 from daemon.kube.rights import Right
-from daemon.model import Release, Verdict
+from daemon.model import Outline, Release, Verdict
 from daemon.ports.events import Announcement, EventSource
 
 ANNOTATION = "made-up.example/release"
@@ -54,7 +54,7 @@ class Written:
     def release_id(self) -> str | None:
         return None if isinstance(self.content, InvalidEvent) else names.new_release_id("pod", origin=f"pods\n{self.uid}")
 
-    def release(self) -> Release:
+    def release(self) -> Release | Outline:
         if isinstance(self.content, InvalidEvent):
             raise self.content
         return self.content.release

@@ -19,7 +19,7 @@ from daemon.demo.watchdog import CLUSTER, settings
 from daemon.events import cloudevents
 from daemon.events.announcing import read_release
 from daemon.events.verdicts import verdict_event
-from daemon.model import Outcome
+from daemon.model import Outcome, Release
 from daemon.settings import settings_of
 from tests.demo.samples import mesh, record
 
@@ -45,6 +45,7 @@ async def test_the_event_is_kept_by_the_broker_and_announces_the_act(broker: tup
         release_id = await delivery.announce(ACTS[1])
     message = await connection.jetstream.get_last_msg(subjects.RELEASES, "verdictd.release.>")
     announced = read_release(message.headers or {}, message.data or b"")
+    assert isinstance(announced.release, Release)
     assert (announced.release.baseline.service, announced.release.canary.service) == ("web-v2", "web-v3")
     assert announced.release.weight == CANARY_PERCENT
     assert release_id == names.new_release_id("web", origin=announced.origin)

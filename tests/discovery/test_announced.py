@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from daemon.discovery.announced import Notice, concerns, fitting
@@ -19,7 +21,7 @@ def halves(runs_a: str = "reg/web:1", runs_b: str = "reg/web:2", **of_b: str) ->
     return around(workload("web-a", runs=runs_a, half="a"), workload("web-b", runs=runs_b, half="b", more=of_b))
 
 
-def notice(**said: str) -> Notice:
+def notice(**said: Any) -> Notice:
     return Notice(service="web", namespace="shop", **said)
 
 

@@ -78,7 +78,8 @@ class Engine:
     releases: dict[str, ReleaseView] = field(default_factory=dict)
     ends: dict[str, Verdict] = field(default_factory=dict)
     commands: list[tuple[str, Command]] = field(default_factory=list)
-    submitted: list[tuple[str, Release | Outline]] = field(default_factory=list)
+    submitted: list[tuple[str, Release]] = field(default_factory=list)
+    outlines: list[tuple[str, Outline]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     waited_for: asyncio.Event = field(default_factory=asyncio.Event)
     letters: list[DeadLetter] = field(default_factory=list)
@@ -123,8 +124,11 @@ class Engine:
             raise Refused("10000 releases are being watched already")
         if self.broken is not None:
             raise self.broken
-        self.submitted.append((release_id, release))
-        release = outlined(release) if isinstance(release, Outline) else release
+        if isinstance(release, Outline):
+            self.outlines.append((release_id, release))
+            release = outlined(release)
+        else:
+            self.submitted.append((release_id, release))
         one = ReleaseView(id=release_id, release=release, stage=Stage.LOCATING, submitted_at=1.0)
         return self.releases.setdefault(release_id, one)
 

@@ -14,8 +14,9 @@ from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.meshes.unsteered import UnsteeredRouter
-from daemon.model import Cadence, Command, Reading, Release, Stage, TimedStep, Verdict, Watch
+from daemon.model import Cadence, Command, Outline, Reading, Release, Stage, TimedStep, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
+from daemon.ports.awaiting import Awaiting
 from daemon.ports.durable import Kept
 from daemon.ports.events import EventSource
 from daemon.ports.routing import TrafficRouter
@@ -177,13 +178,13 @@ class MemorySink:
 class HandAnnouncement:
     """An event whose answer the test can see."""
 
-    def __init__(self, release_id: str | None, release: Release | VerdictdError) -> None:
+    def __init__(self, release_id: str | None, release: Release | Outline | VerdictdError) -> None:
         self.release_id = release_id
         self.content = release
         self.announced_at: float | None = None
         self.answer = ""
 
-    def release(self) -> Release:
+    def release(self) -> Release | Outline:
         if isinstance(self.content, VerdictdError):
             raise self.content
         return self.content
@@ -204,7 +205,7 @@ class HandAnnouncement:
 class SentByHand(HandAnnouncement):
     """One whose sender its source knows."""
 
-    def __init__(self, release_id: str | None, release: Release | VerdictdError, *, sender: str) -> None:
+    def __init__(self, release_id: str | None, release: Release | Outline | VerdictdError, *, sender: str) -> None:
         super().__init__(release_id, release)
         self.sender = sender
 
@@ -293,6 +294,7 @@ class Scene:
     recorder: Recorder | None = None
     observed_only: str = ""
     pods: TrafficRouter | None = None
+    awaiting: Awaiting | None = None
 
     def ports(self) -> Ports:
         """The ports as the engine wants them."""
@@ -324,6 +326,7 @@ class Scene:
             meter=self.meter,
             limits=self.limits,
             recorder=self.recorder,
+            awaiting=self.awaiting,
         )
 
 

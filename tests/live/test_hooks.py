@@ -63,6 +63,7 @@ async def on_the_stream(bus: Bus, count: int) -> dict[str, Release]:
     announcements = bus.events.announcements()
     async for announcement in announcements:
         release = announcement.release()
+        assert isinstance(release, Release)
         assert release.service not in found
         found[release.service] = release
         await announcement.accept()

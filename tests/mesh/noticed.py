@@ -14,6 +14,7 @@ from daemon.kube.client import KubeClient
 from daemon.kube.resources import Json
 from daemon.model import Release
 from daemon.questions import Questions
+from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
@@ -38,7 +39,12 @@ async def noticed(
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
     there = {"home": WatchedCluster(cluster=Cluster(kube, owning=owning), kinds={by.resource: watched})}
     watcher = RouteWatcher(
-        there, store=store or MemoryStore(), questions=Questions(MemoryStore()), letters=Letters(), clock=SystemClock()
+        there,
+        store=store or MemoryStore(),
+        questions=Questions(MemoryStore()),
+        awaited=AwaitedCanaries(MemoryStore(), clock=SystemClock(), wait_seconds=60.0),
+        letters=Letters(),
+        clock=SystemClock(),
     )
 
     async def take() -> None:

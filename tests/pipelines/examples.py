@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from daemon.model import Outcome, Release, ReleaseView
+from daemon.model import Outcome, Outline, Release, ReleaseView
 from tests.hand.api import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ class Decided(Engine):
     outcome: Outcome = Outcome.PROMOTE
 
     async def submit(
-        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+        self, release: Release | Outline, *, release_id: str, sender: str = "", announced_at: float | None = None
     ) -> ReleaseView:
         view = await super().submit(release, release_id=release_id, sender=sender, announced_at=announced_at)
         self.end(release_id, self.outcome)

@@ -154,6 +154,7 @@ def test_flux_s_annotation_is_an_announcement_from_the_controller_itself_and_thr
     sender = SENDERS["flux"]
     [part] = sender.parts(Received(hook="flux", headers={}, body=json.dumps(event).encode()))
     release = sender.read(part).release
+    assert isinstance(release, Release)
     assert (release.service, release.canary.subset) == ("checkout", "v2")
     [provider] = of_kind("flux.yaml", "Provider")
     [alert] = of_kind("flux.yaml", "Alert")

@@ -66,7 +66,13 @@ async def test_a_route_of_the_gateway_api_that_begins_to_send_to_another_service
     cluster: Any = world.cluster
     there = {HOME: WatchedCluster(cluster=cluster, kinds={HTTP_ROUTES: watched("gamma")})}
     watcher = RouteWatcher(
-        there, store=world.store, questions=Questions(world.asked), letters=world.letters, clock=world.clock, random=lambda: 0.5
+        there,
+        store=world.store,
+        questions=Questions(world.asked),
+        awaited=world.awaited,
+        letters=world.letters,
+        clock=world.clock,
+        random=lambda: 0.5,
     )
     routes = world.cluster.feed(HTTP_ROUTES)
     async with background(world.follow(watcher=watcher)):

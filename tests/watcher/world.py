@@ -28,6 +28,7 @@ from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import Command, OpenQuestion, Release
 from daemon.ports.events import DeadLetter
 from daemon.questions import Questions
+from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoute, RouteKey, key_of
 from daemon.watcher.looking import Manner
@@ -259,11 +260,14 @@ class World:
     ended: list[tuple[str, Command]] = field(default_factory=list)
     refuse: Callable[[Release], None] = lambda _release: None
     guard_seconds: float = 30.0
+    waiting: MemoryStore = field(default_factory=MemoryStore)
+    wait_seconds: float = 1_800.0
     picture: MakePicture | None = None
     by: Watching = BY_ISTIO
 
     def __post_init__(self) -> None:
         self.cluster.resource = self.by.resource
+        self.awaited = AwaitedCanaries(self.waiting, clock=self.clock, wait_seconds=self.wait_seconds)
 
     def watcher(self) -> RouteWatcher:
         watched = self.by.watched
@@ -273,7 +277,13 @@ class World:
         kinds = {self.by.resource: replace(watched, manner=manner, pictured=pictured)}
         there = {HOME: WatchedCluster(cluster=cluster, kinds=kinds)}
         return RouteWatcher(
-            there, store=self.store, questions=Questions(self.asked), letters=self.letters, clock=self.clock, random=lambda: 0.5
+            there,
+            store=self.store,
+            questions=Questions(self.asked),
+            awaited=self.awaited,
+            letters=self.letters,
+            clock=self.clock,
+            random=lambda: 0.5,
         )
 
     async def take(self, notice: RouteNotice | EndNotice) -> None:

@@ -15,7 +15,7 @@ from daemon.http.gates import kayenta, prometheus
 from daemon.http.gates.asking import Desk, Word
 from daemon.http.gates.current import Current
 from daemon.http.waiting import Waiting
-from daemon.model import Release, ReleaseView, Stage
+from daemon.model import Outline, Release, ReleaseView, Stage
 from tests.hand.api import NOW, Api, Engine, ports_of, release, serving, verdict
 from tests.http.gates.test_gates import SECRET, WriteGate, found, gate
 
@@ -96,7 +96,7 @@ class Unhurried(Engine):
     """It takes its turns to keep a release, as the engine does."""
 
     async def submit(
-        self, release: Release, *, release_id: str, sender: str = "", announced_at: float | None = None
+        self, release: Release | Outline, *, release_id: str, sender: str = "", announced_at: float | None = None
     ) -> ReleaseView:
         for _ in range(5):
             await asyncio.sleep(0)

@@ -15,7 +15,7 @@ from daemon.events.announcing import read_release
 from daemon.http.hooks import flux, github, gitlab, template
 from daemon.http.hooks.senders import SENDERS
 from daemon.http.hooks.understanding import Received, Understood
-from daemon.model import ArmSpec, GitHubDeployment, GitLabCommit, Release
+from daemon.model import ArmSpec, GitHubDeployment, GitLabCommit, Outline, Release
 
 OURS: dict[str, Any] = {"service": "web", "namespace": "shop", "baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
 
@@ -26,7 +26,7 @@ def released(artifact: str | None) -> Release:
     return Release(service="web", namespace="shop", baseline=ArmSpec(subset="v1"), canary=ArmSpec(subset="v2"), artifact=artifact)
 
 
-def but_where_to_tell(release: Release) -> Release:
+def but_where_to_tell(release: Release | Outline) -> Release | Outline:
     return msgspec.structs.replace(release, github=None, gitlab=None)
 
 

@@ -1,0 +1,143 @@
+"""Announcements that wait, as the watch of routes has them: looked for again and again, and told when their time is over.
+
+What is deployed is not watched, routes are: so the routes of their namespaces are looked at anew while one waits. One that lapses
+is a dead letter with what was missing; what only somebody can say is asked meanwhile, where all questions are.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+
+from daemon.aio.clock import Clock
+from daemon.aio.tasks import cancel_all
+from daemon.errors import VerdictdError
+from daemon.model import OpenQuestion
+from daemon.ports.awaiting import Awaited
+from daemon.ports.events import DeadLetter, DeadLetters
+from daemon.questions import Questions
+from daemon.watcher.awaited import AwaitedCanaries
+from daemon.watcher.kept import RouteKey
+from daemon.watcher.meeting import StillWaits
+
+log = logging.getLogger(__name__)
+
+LOOK_AGAIN_SECONDS: Final = 10.0
+_ANSWER: Final = "annotate the route with verdictd.io/canary, or announce the release with baseline and canary"
+
+
+class Patience:
+    """Those that wait, and what is said of them at the routes of one watch."""
+
+    def __init__(self, awaited: AwaitedCanaries, *, questions: Questions, letters: DeadLetters, clock: Clock) -> None:
+        self._awaited = awaited
+        self._questions = questions
+        self._letters = letters
+        self._clock = clock
+        self._asked: dict[str, str] = {}
+        self._changed = asyncio.Event()
+
+    def at(self, namespaces: Collection[str]) -> list[Awaited]:
+        """Those that wait for something in these namespaces."""
+        return [one for one in self._awaited.all() if one.outline.namespace in namespaces]
+
+    async def heard(self, key: RouteKey, waiting: Iterable[Awaited], *, still: Sequence[StillWaits]) -> None:
+        """What a route says of those that wait. Raises ``VerdictdError``: a question may be asked or not."""
+        said = {one.release_id: one for one in still}
+        for one in waiting:
+            found = said.get(one.release_id)
+            self._awaited.says(one.release_id, route=str(key), why="" if found is None else found.why)
+            if found is not None and found.ask is not None and self._awaited.find(one.release_id) is not None:
+                await self._ask(one, found)
+
+    async def found(self, awaited: Awaited) -> None:
+        """It is a release now. Raises ``VerdictdError``: it may wait still."""
+        await self._forget(awaited, why="")
+
+    async def refused(self, awaited: Awaited, *, reason: str) -> None:
+        """It comes to nothing, and why is kept among the dead letters. Raises as ``found``."""
+        key = f"awaited-{awaited.release_id}"
+        body = msgspec.json.encode(awaited.outline)
+        await self._letters.keep(DeadLetter(body=body, headers={}, reason=reason, key=key, sent_to=awaited.sender))
+        await self._forget(awaited, why=reason)
+        log.warning("an announcement came to nothing", extra={"release": awaited.release_id, "reason": reason})
+
+    async def run(self, look_in: Callable[[str], None]) -> None:
+        """Have the namespaces of those that wait looked at, and tell those whose time is over; for ever."""
+        self._awaited.follow(self._changed.set)
+        before = set[str]()  # what waits no more may have kept a release from being noticed
+        try:
+            while True:
+                self._changed.clear()
+                try:
+                    await self._awaited.load()
+                    await self._lapse()
+                except VerdictdError as error:
+                    log.debug("announcements that wait cannot be looked at now", extra={"reason": str(error)})
+                now = {one.outline.namespace for one in self._awaited.all()}
+                for namespace in now | before:
+                    look_in(namespace)
+                before = now
+                await self._rest()
+        finally:
+            self._awaited.unfollow(self._changed.set)
+
+    async def _rest(self) -> None:
+        waiting = self._awaited.all()
+        if not waiting:  # what another daemon beside the store has taken is read now and then
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+                    await self._changed.wait()
+            return
+        again = LOOK_AGAIN_SECONDS * (0.75 + 0.5 * random.random())  # noqa: S311 - jitter, not a secret
+        left = min(one.until - self._clock.now() for one in waiting)
+        waits: list[asyncio.Task[Any]] = [asyncio.ensure_future(self._changed.wait())]
+        waits.append(asyncio.ensure_future(self._clock.sleep(max(0.1, min(again, left)))))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel_all(waits)
+
+    async def _lapse(self) -> None:
+        now = self._clock.now()
+        for one in self._awaited.all():
+            if one.until <= now:
+                outline = one.outline
+                why = self._awaited.why(one.release_id)
+                missing = why or f"no route sends to two versions of {outline.service} in {outline.namespace}"
+                told = f"no canary of {outline.service} that is {outline.what_is_new} took traffic in {one.until - one.since:.0f} s"
+                await self.refused(one, reason=f"$: {told}: {missing}; {_ANSWER}")
+
+    async def _ask(self, awaited: Awaited, found: StillWaits) -> None:
+        assert found.ask is not None  # who calls has looked
+        if self._asked.get(awaited.release_id) == found.why:
+            return
+        outline = awaited.outline
+        asked = OpenQuestion(
+            id=_question(awaited),
+            about=f"{outline.service} in {outline.namespace}, announced by {awaited.sender or 'somebody'}",
+            namespace=outline.namespace,
+            question=found.why,
+            answer=_ANSWER,
+            annotations=("verdictd.io/canary", "verdictd.io/baseline"),
+            fields=found.ask.missing,
+            since=self._clock.now(),
+        )
+        if awaited.release_id in self._asked:
+            await self._questions.close([asked.id])
+        await self._questions.ask(asked)
+        self._asked[awaited.release_id] = found.why
+        log.warning("an announcement waits for a word", extra={"release": awaited.release_id, "reason": found.why})
+
+    async def _forget(self, awaited: Awaited, *, why: str) -> None:
+        self._asked.pop(awaited.release_id, None)
+        await self._questions.close([_question(awaited)])
+        await self._awaited.forget(awaited.release_id, why=why)
+
+
+def _question(awaited: Awaited) -> str:
+    return f"awaited-{awaited.release_id}"

@@ -77,7 +77,7 @@ class ApiClient:
         """Where a release can be read."""
         return f"{self._server}{_path(release_id)}"
 
-    def submit(self, release: Release, *, key: str) -> ReleaseView:
+    def submit(self, release: Release | Mapping[str, object], *, key: str) -> ReleaseView:
         """Announce a release; the same key and release is the same submission. Raises ``InvalidInput`` for an unusable key."""
         if not (0 < len(key) <= _KEY_CHARACTERS and key.isascii() and key.isprintable()):
             fix = f"use 1 to {_KEY_CHARACTERS} printable ASCII characters, for example a UUID"

@@ -7,6 +7,7 @@ from pathlib import Path
 from config import documents, files
 from config.errors import ConfigError, Fault
 from daemon.errors import InvalidInput
+from daemon.events.hearing import Hearing
 from daemon.model import Release
 from daemon.releasecheck import decode_release
 
@@ -17,6 +18,18 @@ def load_release(name: str) -> Release:
         return checked_release(documents.read(Path(name)), source=name)
     source = "standard input"
     return checked_release(documents.parse(standard_input(source), source=source), source=source)
+
+
+def load_announcement(name: str) -> Mapping[str, object]:
+    """Read what announces a release, whose arms may be for the daemon to find. Raises ``ConfigError`` as ``load_release``."""
+    source = "standard input" if name == "-" else name
+    document = documents.parse(standard_input(source), source=source) if name == "-" else documents.read(Path(name))
+    try:
+        Hearing(finds_arms=True).announced(document, path="")
+    except InvalidInput as error:
+        raise ConfigError(error.faults, source=source) from error
+    assert isinstance(document, Mapping)  # it announces something
+    return document
 
 
 def checked_release(document: object, *, source: str) -> Release:

@@ -6,14 +6,15 @@ import random
 import sys
 import time
 import uuid
+from collections.abc import Mapping
 
 from daemon.cli import jobreports, rendering, waiting
 from daemon.cli.apiclient import ApiClient
 from daemon.cli.contact import client
 from daemon.cli.exits import Exit
-from daemon.cli.releasefile import load_release
+from daemon.cli.releasefile import load_announcement
 from daemon.errors import InvalidInput, TransientError
-from daemon.model import Release, ReleaseView
+from daemon.model import ReleaseView
 
 _ATTEMPTS = 5
 _PAUSE_SECONDS = 0.3
@@ -23,7 +24,7 @@ def run(options: argparse.Namespace) -> Exit:
     """The command."""
     if options.output is not None and not options.wait:
         raise InvalidInput("tells of a verdict, and none is waited for", path="--output", fix="add --wait")
-    release, reports = load_release(options.file), jobreports.chosen(options, environ=os.environ)
+    release, reports = load_announcement(options.file), jobreports.chosen(options, environ=os.environ)
     api = client(options)
     view = submit(api, release, key=str(uuid.uuid4()) if options.key is None else options.key)
     if not options.wait:
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> Exit:
     return waiting.wait(api, view.id, options, known=True, reports=reports)
 
 
-def submit(api: ApiClient, release: Release, *, key: str) -> ReleaseView:
+def submit(api: ApiClient, release: Mapping[str, object], *, key: str) -> ReleaseView:
     """Announce a release, trying again a few times. Raises ``TransientError`` when the daemon cannot be reached."""
     for attempt in range(1, _ATTEMPTS):
         try:

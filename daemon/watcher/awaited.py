@@ -47,13 +47,18 @@ class AwaitedCanaries:
 
     async def load(self) -> None:
         """Read them back, those too that another daemon beside the store has taken; see ``Awaiting``."""
-        found: dict[str, Awaited] = {}
+        before, found = set(self._waiting), dict[str, Awaited]()
         for key, kept in await self._store.items():
             try:
                 found[key] = stored.decode(kept.value, Awaited).value
             except stored.Unreadable as error:
                 log.warning("an announcement that was kept cannot be read", extra={"release": key, "reason": str(error)})
-        self._waiting = found
+        came, went = self._waiting.keys() - before, before - self._waiting.keys()  # while the store was read
+        now = {key: one for key, one in found.items() if key not in went} | {key: self._waiting[key] for key in came}
+        is_other = now.keys() != self._waiting.keys()
+        self._waiting = now
+        if is_other:
+            self._tell()
 
     async def keep(self, outline: Outline, *, release_id: str, sender: str, since: float) -> Awaited:
         """See ``Awaiting``."""

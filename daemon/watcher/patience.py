@@ -67,15 +67,20 @@ class Patience:
         log.warning("an announcement came to nothing", extra={"release": awaited.release_id, "reason": reason})
 
     async def run(self, look_in: Callable[[str], None]) -> None:
-        """Have the namespaces of those that wait looked at, and tell those whose time is over; for ever."""
+        """Have the namespaces of those that wait looked at, and tell those whose time is over; for ever.
+
+        Those whose time was over while no daemon ran are looked for once more.
+        """
         self._awaited.follow(self._changed.set)
+        began = self._clock.monotonic()
         before = set[str]()  # what waits no more may have kept a release from being noticed
         try:
             while True:
                 self._changed.clear()
                 try:
                     await self._awaited.load()
-                    await self._lapse()
+                    if self._clock.monotonic() - began >= LOOK_AGAIN_SECONDS:
+                        await self._lapse()
                 except VerdictdError as error:
                     log.debug("announcements that wait cannot be looked at now", extra={"reason": str(error)})
                 now = {one.outline.namespace for one in self._awaited.all()}
@@ -94,9 +99,9 @@ class Patience:
                     await self._changed.wait()
             return
         again = LOOK_AGAIN_SECONDS * (0.75 + 0.5 * random.random())  # noqa: S311 - jitter, not a secret
-        left = min(one.until - self._clock.now() for one in waiting)
+        left = [seconds for one in waiting if (seconds := one.until - self._clock.now()) > 0]
         waits: list[asyncio.Task[Any]] = [asyncio.ensure_future(self._changed.wait())]
-        waits.append(asyncio.ensure_future(self._clock.sleep(max(0.1, min(again, left)))))
+        waits.append(asyncio.ensure_future(self._clock.sleep(max(0.1, min([again, *left])))))
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -85,6 +85,8 @@ def _structs(kind: inspect.Type, path: str) -> Iterator[tuple[inspect.StructType
             yield kind, path, "" if kind.tag is None else f" of kind `{kind.tag}`"
         case inspect.DictType():
             yield from _structs(_bare(kind.value_type)[0], f"{path}.NAME")
+        case inspect.ListType() | inspect.VarTupleType():
+            yield from _structs(_bare(kind.item_type)[0], f"{path}[]")
         case inspect.UnionType():
             for member in kind.types:
                 yield from _structs(_bare(member)[0], path)

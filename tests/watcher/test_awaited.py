@@ -10,6 +10,7 @@ import pytest
 
 from daemon.errors import InvalidInput, Refused, Unavailable
 from daemon.model import ArmSpec, Outline, Release
+from daemon.ports.durable import Kept
 from daemon.watcher.awaited import MOST_AWAITED, AwaitedCanaries
 from daemon.watcher.notices import AwaitedNotice, RouteNotice
 from tests.hand.clock import HandClock
@@ -158,11 +159,29 @@ async def test_one_that_lapses_is_a_dead_letter_with_what_was_missing_and_is_tol
     (letter,) = world.letters.kept
     assert letter.reason == (
         "$: no canary of web that is reg/web:red took traffic in 1800 s: VirtualService shop/web: none of blue (100 %) and "
-        "green (0 %) is known to run reg/web:red; annotate the route with verdictd.io/canary, or announce the release with baseline and canary"
+        "green (0 %) is known to run reg/web:red; annotate the route with verdictd.io/canary, or announce the release with "
+        "baseline and canary"
     )
     assert (letter.key, letter.sent_to, json.loads(letter.body)["artifact"]) == (f"awaited-{ID}", "event /ci", "reg/web:red")
     assert not world.is_waiting
     assert world.awaited.why(ID) == letter.reason
+
+
+async def test_one_whose_time_was_over_while_no_daemon_ran_is_looked_for_once_more(world: Waiting) -> None:
+    world.cluster.routes.put(virtual_service(blue=100, green=0))
+    async with world.running():
+        await world.settled()
+    await world.announce()
+    await world.announce(Outline(service="till", namespace=NAMESPACE, version="2"), release_id="till-1")
+    world.moved.passes(4_000.0)
+    world.cluster.routes.put(virtual_service(blue=90, green=10))
+    async with world.running():
+        await world.settled()
+        await world.turns()
+        assert list(world.submitted) == [ID]
+        assert not world.letters.kept
+        await world.passes(15.0)
+    assert [one.key for one in world.letters.kept] == ["awaited-till-1"]
 
 
 async def test_of_a_service_without_a_route_that_is_what_is_said(world: Waiting) -> None:
@@ -320,6 +339,23 @@ async def test_where_no_routes_are_watched_none_waits() -> None:
     awaited = AwaitedCanaries(MemoryStore(), clock=HandClock(), wait_seconds=60.0, namespaces=("rest", "till"))
     with pytest.raises(InvalidInput, match=r"\$\.namespace: routes are watched in rest, till, and arms are found nowhere else"):
         await awaited.keep(NEW, release_id=ID, sender="", since=0.0)
+
+
+async def test_what_comes_and_goes_while_the_store_is_read_is_neither_lost_nor_back_again() -> None:
+    store = MemoryStore()
+    awaited = AwaitedCanaries(store, clock=HandClock(), wait_seconds=60.0)
+    await awaited.keep(NEW, release_id="web-old", sender="", since=0.0)
+    read = await store.items()
+
+    class Slow(MemoryStore):
+        async def items(self) -> list[tuple[str, Kept]]:
+            await awaited.forget("web-old")
+            await awaited.keep(NEW, release_id="web-new", sender="", since=0.0)
+            return read
+
+    awaited._store = Slow()
+    await awaited.load()
+    assert [one.release_id for one in awaited.all()] == ["web-new"]
 
 
 async def test_what_is_kept_in_a_form_that_is_not_known_is_told_and_left_out(caplog: pytest.LogCaptureFixture) -> None:

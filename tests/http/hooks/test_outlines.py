@@ -1,0 +1,191 @@
+"""Payloads that name no arms: what each sender's own words announce where arms are found, and what they do where nobody looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.settings import Hook, MappingRow
+from daemon.errors import InvalidEvent, NoRelease
+from daemon.events.announcing import read_release
+from daemon.events.hearing import Hearing
+from daemon.http.hooks.senders import SENDERS
+from daemon.http.hooks.understanding import Received, Understood
+from daemon.model import ArmSpec, GitHubDeployment, Outline, Release
+from tests.hand.api import TOKEN, Api, serving
+
+SHA = "f95f852bd8fca8fcc58a9a2d6c842781e32a215e"
+FINDING = Hearing(
+    cluster="prod-eu", finds_arms=True, mapping=(MappingRow(environment="production", namespace="shop", policy="strict"),)
+)
+ARMS: dict[str, Any] = {"baseline": {"subset": "v1"}, "canary": {"subset": "v2"}}
+GITHUB = {"x-github-event": "deployment"}
+GITLAB = {"x-gitlab-event": "Deployment Hook", "webhook-id": "f0f5"}
+CLOUDEVENT = {"specversion": "1.0", "id": "7", "source": "/ci", "type": "io.verdictd.release.v1"}
+
+
+def deployment(environment: str = "production", payload: Any = "") -> dict[str, Any]:
+    made = {"id": 7, "sha": SHA, "ref": "main", "task": "deploy", "environment": environment, "payload": payload}
+    return {"deployment": made, "repository": {"full_name": "octo/web", "html_url": "https://github.com/octo/web"}}
+
+
+def gitlab(**changes: Any) -> dict[str, Any]:
+    """GitLab's own deployment event, without a template."""
+    return {
+        "object_kind": "deployment",
+        "status": "success",
+        "deployment_id": 15,
+        "environment": "production",
+        "project": {"name": "Web", "web_url": "https://gitlab.example.com/shop/web", "path_with_namespace": "shop/web"},
+        "short_sha": "279484c0",
+        "commit_url": "https://gitlab.example.com/shop/web/-/commit/x",
+        **changes,
+    }
+
+
+def understood(sender: Any, document: Any, headers: Mapping[str, str] | None = None, hearing: Hearing = FINDING) -> Understood:
+    return SENDERS[sender].read(Received(hook="ci", headers=headers or {}, body=json.dumps(document).encode(), hearing=hearing))
+
+
+def outline(**said: Any) -> Outline:
+    return Outline(**{"service": "web", "namespace": "shop", "cluster": "prod-eu", "policy": "strict", **said})
+
+
+@pytest.mark.parametrize(
+    ("sender", "document", "headers", "announced"),
+    [
+        ("github", deployment(), GITHUB, outline(revision=SHA, github=GitHubDeployment(repository="octo/web", deployment=7))),
+        (
+            "github",
+            deployment(payload={"verdictd": {"artifact": "reg/web:2", "service": "front"}}),
+            GITHUB,
+            outline(
+                service="front",
+                artifact="reg/web:2",
+                revision=SHA,
+                github=GitHubDeployment(repository="octo/web", deployment=7),
+            ),
+        ),
+        ("gitlab", gitlab(), GITLAB, outline(revision="279484c0")),
+        ("gitlab", gitlab(verdictd={"version": "2"}), GITLAB, outline(version="2", revision="279484c0")),
+        (
+            "template",
+            {
+                "attempt": "uid/1",
+                "service": "web",
+                "namespace": "shop",
+                "revision": SHA,
+                "artifact": "",
+                "environment": "production",
+            },
+            {},
+            outline(revision=SHA),
+        ),
+        (
+            "template",
+            {"attempt": "uid/1", "verdictd": {"service": "web", "canary": {"subset": "v2"}, "cluster": "prod-eu"}},
+            {},
+            outline(namespace="default", policy=None, canary=ArmSpec(subset="v2")),
+        ),
+        (
+            "flux",
+            {
+                "involvedObject": {"kind": "HelmRelease", "namespace": "shop", "name": "web", "uid": "9ab0"},
+                "reason": "UpgradeSucceeded",
+                "metadata": {"revision": "1.5.0", "verdictd": '{"service": "web", "environment": "production"}'},
+            },
+            {},
+            outline(revision="1.5.0"),
+        ),
+        (
+            "cloudevents",
+            {**CLOUDEVENT, "data": {"service": "web", "environment": "production", "version": "2"}},
+            {},
+            outline(version="2"),
+        ),
+        ("cloudevents", {"service": "web", "environment": "production", "version": "2"}, {}, outline(version="2")),
+    ],
+)
+def test_what_a_sender_says_by_itself_is_an_announcement_that_means_the_same_on_the_stream(
+    sender: str, document: Any, headers: dict[str, str], announced: Outline
+) -> None:
+    found = understood(sender, document, headers)
+    assert found.release == announced
+    kept = read_release(found.headers, found.body, FINDING)
+    assert (kept.release, kept.origin) == (announced, found.origin)
+
+
+@pytest.mark.parametrize(("sender", "document", "headers"), [("github", deployment(), GITHUB), ("gitlab", gitlab(), GITLAB)])
+def test_where_nobody_finds_arms_a_deployment_by_itself_announces_none_and_says_how_it_would(
+    sender: str, document: Any, headers: dict[str, str]
+) -> None:
+    with pytest.raises(NoRelease, match=r"nothing here says which versions to compare.*; or have arms found: add a source of kind"):
+        understood(sender, document, headers, Hearing(cluster="prod-eu", mapping=FINDING.mapping))
+
+
+def test_what_is_meant_for_us_and_names_no_arms_is_refused_where_nobody_finds_them() -> None:
+    with pytest.raises(InvalidEvent) as caught:
+        understood("github", deployment(payload={"verdictd": {"artifact": "reg/web:2"}}), GITHUB, Hearing(cluster="production"))
+    assert not isinstance(caught.value, NoRelease)
+    assert [one.path.rpartition(".")[2] for one in caught.value.faults] == ["baseline", "canary"]
+    assert all("add a source of kind kubernetes" in one.fix for one in caught.value.faults)
+
+
+@pytest.mark.parametrize(("sender", "made", "headers"), [("github", deployment, GITHUB), ("gitlab", gitlab, GITLAB)])
+def test_a_deployment_to_an_environment_that_is_none_of_ours_announces_none(
+    sender: str, made: Any, headers: dict[str, str]
+) -> None:
+    with pytest.raises(NoRelease, match=r"the environment 'staging' is no row's of mapping, nor this cluster's name \(prod-eu\)"):
+        understood(sender, made(environment="staging"), headers)
+
+
+def test_its_environment_says_nothing_of_a_payload_with_both_arms_unless_a_row_names_it() -> None:
+    ours = {"service": "web", **ARMS}
+    found = understood("github", deployment("staging", {"verdictd": ours}), GITHUB).release
+    assert isinstance(found, Release)
+    assert (found.cluster, found.policy, found.artifact) == (None, "default", SHA)
+    found = understood("github", deployment("production", {"verdictd": ours}), GITHUB).release
+    assert (found.cluster, found.namespace, found.policy) == ("prod-eu", "shop", "strict")
+
+
+def test_a_pipeline_that_is_no_deployment_announces_none_by_itself() -> None:
+    for changes in ({"object_kind": "pipeline"}, {"status": None}):
+        with pytest.raises(NoRelease):
+            understood("gitlab", gitlab(**changes), GITLAB)
+
+
+@pytest.fixture
+def hooks(tmp_path: Path) -> dict[str, Hook]:
+    (tmp_path / "ci").write_text(TOKEN)
+    return {"ci": Hook(sender="cloudevents", secret_files=[str(tmp_path / "ci")])}
+
+
+async def posted(api: Api, path: str, document: Any) -> tuple[int, Any]:
+    return await api.call("POST", path, json=document, headers={"Authorization": f"Bearer {TOKEN}"})
+
+
+async def test_a_hook_keeps_an_announcement_without_arms_and_the_api_hands_it_on(hooks: dict[str, Hook]) -> None:
+    document = {"service": "web", "environment": "production", "artifact": "reg/web:2"}
+    async with serving(hooks=hooks, hearing=FINDING) as api:
+        status, heard = await posted(api, "/hooks/ci", document)
+        assert (status, heard["outcome"]) == (202, "taken")
+        [event] = api.engine.events.values()
+        assert event.release == outline(artifact="reg/web:2")
+        status, view = await api.call("POST", "/v1/releases", json=document)
+        assert (status, view["stage"]) == (202, "locating")
+        assert [one for _, one in api.engine.outlines] == [outline(artifact="reg/web:2")]
+
+
+async def test_where_nobody_finds_arms_hook_and_api_answer_400_with_both_ways_to_mend_it(hooks: dict[str, Hook]) -> None:
+    document = {"service": "web", "artifact": "reg/web:2"}
+    async with serving(hooks=hooks) as api:
+        for path in ("/hooks/ci", "/v1/releases"):
+            status, problem = await posted(api, path, document)
+            assert status == 400
+            assert "add a source of kind kubernetes" in json.dumps(problem)
+        assert not api.engine.events
+        assert not api.engine.outlines

@@ -12,6 +12,7 @@ from daemon.errors import InvalidInput, Refused, Unavailable
 from daemon.model import ArmSpec, Outline, Release
 from daemon.ports.durable import Kept
 from daemon.watcher.awaited import MOST_AWAITED, AwaitedCanaries
+from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.notices import AwaitedNotice, RouteNotice
 from tests.hand.clock import HandClock
 from tests.hand.ports import MemoryStore
@@ -53,7 +54,7 @@ class Waiting(World):
     async def announce(self, outline: Outline = NEW, *, release_id: str = ID, sender: str = "event /ci") -> None:
         await self.awaited.keep(outline, release_id=release_id, sender=sender, since=self.clock.now())
 
-    async def take(self, notice: RouteNotice) -> None:
+    async def take(self, notice: RouteNotice | EndNotice) -> None:
         if isinstance(notice, AwaitedNotice):
             assert notice.release_id is not None
             self.senders[notice.release_id] = notice.sender

@@ -17,7 +17,7 @@ from analyzers.intake import COUNTS_ODD, HISTOGRAM_ODD, Tick
 from analyzers.layout import B_REQ, C_REQ, TICK, Rows
 from analyzers.legs.table import LATENCY, NAMES
 from analyzers.release import Open
-from analyzers.ruling import LegsNow, Outcome, Ruling
+from analyzers.ruling import Finding, LegsNow, Outcome, Ruling
 from analyzers.terms import Limits
 
 _ODD: Final = {
@@ -110,6 +110,12 @@ class _Batch:
             notes=notes,
         )
 
+    def findings(self, at: int) -> tuple[Finding, ...]:
+        """What each leg of a release says, whether its ruling is final or not."""
+        with np.errstate(all="ignore"):
+            found = report.findings(self.case(at))
+        return found if self.limits.timed[at] > 0.0 else report.found_of_connections(found)
+
     def final(self, ruling: Ruling, at: int) -> Ruling:
         """A final ruling with its reason, findings and classical figures."""
         case = self.case(at)
@@ -149,7 +155,7 @@ def rule(rows: Rows, limits: Limits, tick: Tick, evidence: Evidence, *, waiting:
             t=batch.t[at],
             evidence=total,
             boundary=boundary,
-            legs=LegsNow(NAMES, e_values, beyond, effects.of, at),
+            legs=LegsNow(NAMES, e_values, beyond, effects.of, batch.findings, at),
             leg=None,
             reason=batch.waiting(at) if outcome == "continue" else "",
         )

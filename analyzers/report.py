@@ -5,7 +5,7 @@ two cannot differ.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -217,8 +217,13 @@ def safe_sentence(case: Case) -> str:
 
 def of_connections(ruling: Ruling) -> Ruling:
     """The same ruling, on connections that were counted as requests are."""
-    told = tuple(replace(one, sentence=words.of_connections(one.sentence)) for one in ruling.findings)
+    told = found_of_connections(ruling.findings)
     return structs.replace(ruling, reason=words.of_connections(ruling.reason), findings=told)
+
+
+def found_of_connections(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The same findings, on connections that were counted as requests are."""
+    return tuple(replace(one, sentence=words.of_connections(one.sentence)) for one in found)
 
 
 def fixed_horizon(case: Case) -> Mapping[str, float | None]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from analyzers.counts import Sample
 from analyzers.legs.table import LEGS
-from analyzers.ruling import LegNow, Ruling
+from analyzers.ruling import LegNow, LegsNow, Ruling
 from analyzers.terms import BEYOND
 from config.policy import Policy
 from daemon.courses.podsums import PodSums
@@ -76,6 +76,7 @@ class Drawn:
             pods_left_out=self._pods.left_out,
             pods_state=self.pods_state,
             now=tuple(_shown(name, now) for name, now in self.legs.items()),
+            findings=self.legs.findings() if isinstance(self.legs, LegsNow) else (),
         )
 
     def _arm(self, number: int, rates: list[float | None]) -> ArmCourse:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from analyzers.ruling import Finding
 from daemon.model import PodsState
 
 
@@ -92,6 +93,7 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
         pods: the busiest of each arm. pods_left_out: how many more there were.
         pods_state: how the arms' pods are, where it is known.
         now: each quantity at the last tick, while it is watched.
+        findings: what each says so far, while it is watched and both arms are compared.
     """
 
     t: list[float] = []
@@ -112,3 +114,4 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     pods_left_out: int = 0
     pods_state: PodsState | None = None
     now: tuple[LegNowShown, ...] = ()
+    findings: tuple[Finding, ...] = ()

@@ -30,7 +30,7 @@ function paint() {
   part("facts").replaceChildren(...facts(state).map(([term, text]) => el("div", {}, el("dt", {}, term), el("dd", {}, text))));
   part("ending").hidden = view.stage !== "watching";
   if (view.stage === "watching") part("ends").replaceChildren(...endings(state).map((text) => el("li", {}, text)));
-  const legs = { findings: verdict?.findings ?? [], convicting: verdict?.leg, going: course?.now ?? [], width };
+  const legs = { findings: verdict?.findings ?? course?.findings ?? [], convicting: verdict?.leg, going: course?.now ?? [], width };
   part("legs-part").hidden = !drawLegs(part("legs"), part("legs-key"), legs);
   part("charts").hidden = !drawCharts(part("charts"), { course, boundary: view.boundary, steps: stepsDrawn(), width, group });
   part("pods-part").hidden = !drawPods(part("pods"), course);

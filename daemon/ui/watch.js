@@ -6,6 +6,8 @@ import { distribution, evenly, interval, lines } from "./charts.js";
 const STANDINGS = { inside: "within", outside: "beyond", open: "not shown", idle: "no data", convicts: "convicts" };
 const SPOKE = 0.3;
 /** From this decimal logarithm on, evidence of one quantity is drawn by itself. */
+const TOLD = 2;
+/** From this evidence on it is told how surely a quantity is worse than tolerated. */
 const NONE = { points: 0, ratio: 1, probability: 0.5 };
 const FEW_HIGHER = 3;
 
@@ -22,7 +24,7 @@ export function drawLegs(place, key, { findings, convicting, going, width }) {
     key,
     findings.length > 0
       ? "Dot: the estimate. Bar: where it surely lies, at every look at once. Dashed: what is tolerated."
-      : "The interval of each is told with the verdict.",
+      : "",
   );
   const idle = findings.filter(({ standing }) => standing === "idle").map(({ sentence }) => sentence);
   const done = findings.filter(({ standing }) => standing !== "idle");
@@ -38,7 +40,8 @@ function judged(finding, convicting, size) {
   const about = `${spoken(finding.leg)}: ${finding.sentence}`;
   const bar = drawn ? interval({ ...finding, about, width: size, none: NONE[finding.unit], label: labelOf(finding.unit) }) : "";
   const head = el("p", {}, el("b", {}, spoken(finding.leg)), " ", el("span", { class: `standing ${standing}` }, STANDINGS[standing]));
-  return el("div", { class: "leg" }, head, bar, el("p", {}, `${stopped(finding.sentence)} Evidence ${amount(finding.e_value)}.`));
+  const beyond = finding.beyond !== null && finding.e_value > TOLD ? `; ${amount(finding.beyond)} to 1 that it is more than tolerated` : "";
+  return el("div", { class: "leg" }, head, bar, el("p", {}, `${stopped(finding.sentence)} Evidence ${amount(finding.e_value)}${beyond}.`));
 }
 
 function underway({ leg, words, unit, effect, log_evidence: evidence, log_beyond: beyond }) {

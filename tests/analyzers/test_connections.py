@@ -6,7 +6,7 @@ import pytest
 
 from analyzers.counts import Arm, Pod, Sample
 from analyzers.judge import fold, start
-from analyzers.ruling import Ruling
+from analyzers.ruling import LegsNow, Ruling
 from config.policy import ErrorTolerance, LatencyTolerance, Policy, Promotion, Tolerances
 from tests.analyzers.streams import latency, sample, terms, watch
 
@@ -30,6 +30,8 @@ def test_a_canary_whose_connections_hold_is_promoted_on_them_alone() -> None:
     )
     assert sentences(ruling)["errors"].startswith("0 % of the canary's 1 000 connections failed since the start")
     assert sentences(ruling)["typical"] == "Latency was not compared."
+    assert isinstance(ruling.legs, LegsNow)
+    assert ruling.legs.findings() == ruling.findings
 
 
 def test_the_same_counts_of_requests_wait_for_latency_until_the_end() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from analyzers.ruling import LegNow, LegsNow
 
-LEGS = LegsNow(("errors", "typical"), (12.5, 1.0), (3.0, 1.0), lambda at: (0.04, math.nan)[:at], 2)
+LEGS = LegsNow(("errors", "typical"), (12.5, 1.0), (3.0, 1.0), lambda at: (0.04, math.nan)[:at], lambda at: (), 2)
 
 
 def test_legs_are_a_mapping_by_name() -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from analyzers.counts import Arm, Sample
 from analyzers.judge import Terms
-from analyzers.ruling import Finding, Ruling
+from analyzers.ruling import Finding, LegsNow, Ruling
 from config.policy import DenialTolerance, ErrorTolerance, LatencyTolerance, Policy, Promotion, Tolerances
 from tests.analyzers.streams import ISTIO_MS, World, latency, sample, terms, watch
 
@@ -70,6 +70,26 @@ def test_while_it_goes_on_it_says_what_is_missing() -> None:
     assert "not shown yet: an error rate below 0.5 % (about" in exposed.reason
     assert "more canary requests, 17 s at 53/s)" in exposed.reason
     assert "and a typical latency within its tolerance (not in sight at this rate)" in exposed.reason
+
+
+@pytest.mark.parametrize("world", [World(errors=(0.05, 0.001)), World(factor=1.2), World(canary_rps=1.0, baseline_rps=19.0)])
+def test_what_each_leg_says_can_be_asked_at_any_tick_and_is_at_last_what_the_verdict_says(world: World) -> None:
+    stream = list(world.ticks(5, 300))
+    _, ruling = watch(terms(), stream)
+    assert isinstance(ruling.legs, LegsNow)
+    assert ruling.legs.findings() == ruling.findings
+    _, before = watch(terms(), stream[: ruling.tick - 1])
+    assert isinstance(before.legs, LegsNow)
+    assert before.findings == ()
+    found = before.legs.findings()
+    assert [one.leg for one in found] == [one.leg for one in ruling.findings]
+    assert "convicts" not in {one.standing for one in found}
+
+
+def test_what_each_leg_says_before_anything_was_seen_is_that() -> None:
+    _, ruling = watch(terms(), [Sample(t=1.0, seconds=1.0, baseline=None, canary=None, gap="no answer")])
+    assert isinstance(ruling.legs, LegsNow)
+    assert {one.standing for one in ruling.legs.findings()} == {"idle"}
 
 
 def test_at_the_deadline_it_is_inconclusive_and_says_why() -> None:

@@ -1,12 +1,13 @@
 """What the tests of the page show on it, and ask of it."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from analyzers.counts import Arm, Latency, Pod
-from analyzers.ruling import LegNow, Ruling
+from analyzers.ruling import Finding, LegsNow, Ruling
 from config.policy import Policy
 from daemon.model import Action, ArmSpec, ArmState, Outcome, PodsState, Reading, Release, ReleaseView, Stage, Watch
 from daemon.ports.service import ReleaseChange
@@ -35,6 +36,23 @@ def told(api: Api, one: ReleaseView, number: int = 1000) -> None:
     api.engine.coming.put_nowait(ReleaseChange(number=number, release=one))
 
 
+_ERRORS = Finding(
+    leg="errors",
+    effect=0.031,
+    unit="points",
+    low=0.004,
+    high=0.06,
+    level=0.95,
+    e_value=97.0,
+    tolerance=0.005,
+    standing="open",
+    sentence="3.2 % of the canary's 4 560 requests failed since the start, 0.11 % of the baseline's; allowed 0.5 %",
+    beyond=12.0,
+)
+_TYPICAL = dataclasses.replace(_ERRORS, leg="typical", unit="ratio", effect=1.02, low=None, high=1.2, tolerance=1.1, e_value=0.9)
+SO_FAR = (_ERRORS, _TYPICAL)
+
+
 def watched(api: Api, one: ReleaseView, *, ticks: int = 40) -> None:
     """Its watch goes on for some ticks: the canary becomes bad, one tick has no data, and pods are seen."""
     watch = Watch(release_id=one.id, release=one.release, policy=Policy())
@@ -43,7 +61,7 @@ def watched(api: Api, one: ReleaseView, *, ticks: int = 40) -> None:
     )
     for tick in range(1, ticks + 1):
         evidence = 1.0 + 0.06 * tick**2
-        legs = {"errors": LegNow(evidence, 0.031, beyond=evidence / 8.0), "typical": LegNow(0.9, 1.02)}
+        legs = LegsNow(("errors", "typical"), (evidence, 0.9), (evidence / 8.0, 1.0), lambda _: (0.031, 1.02), lambda _: SO_FAR, 0)
         ruling = Ruling(
             outcome="continue", tick=tick, t=5.0 * tick, evidence=evidence, boundary=100.0, legs=legs, leg=None, reason=""
         )

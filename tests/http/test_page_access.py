@@ -104,6 +104,17 @@ async def test_axe_has_no_serious_finding_on_the_page_of_one(page: Page, state: 
         assert page.troubles == []
 
 
+async def test_while_it_is_watched_each_line_of_evidence_has_its_interval_already(page: Page) -> None:
+    one = going()
+    async with serving(engine_of(one)) as api:
+        watched(api, one)
+        await page.open(address(api, "/ui/release/shop-1"))
+        await page.until("document.querySelectorAll('#legs rect.sure').length === 2")
+        said = await page.ask("document.querySelector('#legs').textContent")
+        assert "Evidence 97; 12 to 1 that it is more than tolerated." in said
+        assert page.troubles == []
+
+
 async def test_a_finding_of_axe_is_seen(page: Page) -> None:
     """That the look itself can fail."""
     async with serving(engine_of(going())) as api:

@@ -7,7 +7,7 @@ from typing import Final
 
 from analyzers.counts import Sample
 from analyzers.legs.table import LEGS
-from analyzers.ruling import LegNow, LegsNow, Ruling
+from analyzers.ruling import Finding, LegNow, LegsNow, Ruling
 from analyzers.terms import BEYOND
 from config.policy import Policy
 from daemon.courses.podsums import PodSums
@@ -40,6 +40,7 @@ class Drawn:
     _stretches: Stretches = field(default_factory=Stretches)
     _pods: PodSums = field(default_factory=PodSums)
     _now: Now = field(default_factory=Now)
+    _found: tuple[Finding, ...] | None = None
 
     def add(
         self, counted: Reading | Sample, ruling: Ruling | None, *, t: float | None = None, bounds_ms: Sequence[float] = ()
@@ -51,9 +52,13 @@ class Drawn:
         self._pods.add("baseline", counted.baseline)
         self._pods.add("canary", counted.canary)
         if ruling is not None:
-            self.boundary, self.legs = ruling.boundary, ruling.legs
+            self.boundary, self.legs, self._found = ruling.boundary, ruling.legs, None
         leg, share = self._ticks.loudest(), observed_share(counted) if counted.gap is None else self._now.share
         self._now = Now(weight=counted.weight, share=share, leg=leg, words=_WORDS.get(leg, ""), gap=counted.gap or "")
+
+    def settled(self) -> None:
+        """There is a verdict, which says of each quantity what is to be said."""
+        self.legs, self._found = {}, None
 
     @property
     def now(self) -> Now:
@@ -76,8 +81,14 @@ class Drawn:
             pods_left_out=self._pods.left_out,
             pods_state=self.pods_state,
             now=tuple(_shown(name, now) for name, now in self.legs.items()),
-            findings=self.legs.findings() if isinstance(self.legs, LegsNow) else (),
+            findings=self._said(),
         )
+
+    def _said(self) -> tuple[Finding, ...]:
+        """What each quantity says: computed once a tick at most, however many look."""
+        if self._found is None:
+            self._found = self.legs.findings() if isinstance(self.legs, LegsNow) else ()
+        return self._found
 
     def _arm(self, number: int, rates: list[float | None]) -> ArmCourse:
         failed, median, tail = self._stretches.figures(number)
@@ -104,9 +115,9 @@ class Courses:
             self._kept.popitem(last=False)
 
     def ended(self, release_id: str) -> None:
-        """It has its verdict, which says of each quantity what is to be said."""
+        """It has its verdict."""
         if (drawn := self._kept.get(release_id)) is not None:
-            drawn.legs = {}
+            drawn.settled()
 
     def left(self, release_id: str) -> None:
         """It is another daemon's."""

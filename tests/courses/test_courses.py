@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from analyzers.counts import Arm, Latency, Pod
-from analyzers.ruling import LegNow, Ruling
+from analyzers.ruling import Finding, LegNow, LegsNow, Ruling
 from config.policy import ErrorTolerance, LatencyTolerance, Policy, Tolerances
 from daemon.courses import Courses, Drawn
 from daemon.courses.podsums import MOST_KEPT, MOST_SHOWN
@@ -145,6 +145,25 @@ def test_quantiles_lie_in_their_buckets_and_their_intervals_around_them() -> Non
             assert figure.low[0] <= value
             assert figure.high[0] is None or value <= figure.high[0]
     assert seen.allowed.median_ms == [pytest.approx(1.5 * (seen.baseline.median_ms.value[0] or 0.0), rel=1e-4)] * 2
+
+
+def test_what_each_quantity_says_is_computed_once_a_tick_and_not_after_the_verdict() -> None:
+    asked = []
+
+    def told(at: int) -> tuple[Finding, ...]:
+        asked.append(at)
+        return ()
+
+    courses = Courses()
+    legs = LegsNow(("errors",), (1.0,), (1.0,), lambda _: (0.0,), told, 3)
+    for _ in range(2):
+        courses.ticked(WATCH, reading(), msgspec.structs.replace(ruling(2.0), legs=legs))
+        for _ in range(3):
+            assert courses.course("web-1").findings == ()
+    assert asked == [3, 3]
+    courses.ended("web-1")
+    courses.course("web-1")
+    assert asked == [3, 3]
 
 
 def test_where_only_the_canary_is_watched_a_baseline_is_not_missed() -> None:

@@ -113,11 +113,14 @@ def _path(points: Sequence[tuple[float, float] | None]) -> str:
 _HEAD = 30.0
 _TITLE = 24.0
 _MARGIN = 16.0
-# A picture has no reader's light or dark to ask for: it brings its own ground, and colours that every viewer understands.
-_STYLE = (
+# A picture brings its own ground, and colours that every viewer understands; dark ones for those that know the reader's choice.
+_PICTURE_STYLE = (
     STYLE.replace("var(--line)", "#d6d9de").replace("var(--soft)", "#6b7280")
-    + "svg { font-family: system-ui, sans-serif; } .title { font-weight: 600; }"
+    + "svg { font-family: system-ui, sans-serif; } .title { font-weight: 600; } .ground { fill: #ffffff; }\n"
+    + "@media (prefers-color-scheme: dark) { .ground { fill: #16181b; } .axis { stroke: #3c4043; } .turn { stroke: #9aa0a6; }\n"
+    + "svg text { fill: #b1bac4; } }"
 )
+_PICTURE_NAME = "Share of the traffic, failed requests and median latency of each version over the whole run"
 
 
 def picture(series: Series, acts: Sequence[Played]) -> str:
@@ -126,8 +129,9 @@ def picture(series: Series, acts: Sequence[Played]) -> str:
     height = _HEAD + len(drawn) * (HEIGHT + _TITLE) + _MARGIN
     width = WIDTH + 2 * _MARGIN
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}">',
-        f'<style>{_STYLE}</style><rect width="100%" height="100%" fill="#ffffff"/>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img">',
+        f"<title>{_PICTURE_NAME}</title>",
+        f'<style>{_PICTURE_STYLE}</style><rect class="ground" width="100%" height="100%"/>',
     ]
     for place, (version, colour) in enumerate(shades(series).items()):
         x = _MARGIN + 60.0 + place * 60.0
@@ -147,7 +151,7 @@ _STYLE = f"""{STYLE}
 body {{ font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--ground); max-width: 60rem; margin: 2rem auto;
   padding: 0 1rem; }}
 h1 {{ font-size: 1.4rem; }} h2 {{ font-size: 1.05rem; margin: 1.6rem 0 .2rem; }} p {{ color: var(--soft); margin: .2rem 0 .8rem; }}
-svg {{ width: 100%; height: auto; }}
+svg {{ width: 100%; height: auto; }} .wide {{ overflow-x: auto; }} .wide svg {{ min-width: 44rem; }}
 table {{ border-collapse: collapse; }} td {{ padding: .12rem 1rem .12rem 0; vertical-align: top; }}
 td.t {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }} td.d {{ color: var(--soft); }}
 .key span {{ margin-right: 1.2rem; }} .key i {{ display: inline-block; width: .8rem; height: .8rem; margin-right: .35rem; }}
@@ -157,7 +161,8 @@ td.t {{ text-align: right; font-variant-numeric: tabular-nums; white-space: nowr
 def page(series: Series, acts: Sequence[tuple[Played, tuple[Moment, ...]]]) -> str:
     """The whole document."""
     body = "".join(
-        f'<h2>{escape(one.title)}</h2><svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img">{one.body}</svg>'
+        f'<h2>{escape(one.title)}</h2><div class="wide">'
+        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{escape(one.title)}">{one.body}</svg></div>'
         for one in charts(series, [played for played, _ in acts])
     )
     key = "".join(

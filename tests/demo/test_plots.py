@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree as ET
 
 from daemon.demo.acts import ACTS
-from daemon.demo.charts import page
+from daemon.demo.charts import page, picture
 from daemon.demo.overview import plot
 from daemon.demo.timeline import timeline, turns
 from daemon.demo.traffic import series
@@ -90,6 +90,17 @@ def test_the_page_is_well_formed_needs_nothing_else_and_escapes_what_it_shows() 
     played = taken_back()
     text = page(SERIES, [(played, timeline(played, LOG))])
     for svg in re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL):
-        assert len(ET.fromstring(svg).findall("path")) == 2  # noqa: S314  we wrote it ourselves
+        root = ET.fromstring(svg)  # noqa: S314  we wrote it ourselves
+        assert len(root.findall("path")) == 2
+        assert root.attrib["aria-label"]
     assert "because &lt;of&gt; &amp; this" in text
     assert re.search(r"(src|href|url)\s*[=(]", text) is None
+
+
+def test_the_picture_has_a_name_and_is_dark_for_who_reads_in_the_dark() -> None:
+    root = ET.fromstring(picture(SERIES, [taken_back()]))  # noqa: S314  we wrote it ourselves
+    space = "{http://www.w3.org/2000/svg}"
+    assert root.findtext(f"{space}title")
+    style = root.findtext(f"{space}style") or ""
+    assert ".ground { fill: #16181b; }" in style.partition("prefers-color-scheme: dark")[2]
+    assert "var(" not in style, "not every viewer of pictures knows variables"

@@ -1,5 +1,6 @@
 """The site of the documents: what is copied for it, and what of it would ask other hosts for something."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,13 @@ def test_a_page_that_leads_nowhere_or_that_no_navigation_has_fails_the_build(
 def test_the_policies_for_those_who_come_from_elsewhere_can_be_used(name: str) -> None:
     (text,) = examples(ROOT / "docs" / "coming-from" / f"{name}.md")
     assert faults(yaml.safe_load(text), Policy) == ()
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / "docs").rglob("*.svg")), ids=lambda file: file.name)
+def test_every_drawing_has_a_name_and_dark_colours(picture: Path) -> None:
+    text = picture.read_text(encoding="utf-8")
+    assert re.search(r"role=.img.[^>]*>\s*<title", text)
+    assert "prefers-color-scheme: dark" in text
 
 
 def test_the_picture_of_evidence_shows_what_its_page_says() -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 COLOURS: Final = ("#1f6feb", "#d1242f", "#1a7f37", "#9a6700", "#8250df", "#57606a")
+_DARK: Final = "@media (prefers-color-scheme: dark) { svg { filter: invert(.9) hue-rotate(180deg); } }"
 _FONT: Final = 'font-family="sans-serif" font-size="12" fill="#24292f"'
 
 
@@ -60,6 +61,7 @@ class Drawing:
         head = (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" role="img" {_FONT}>\n'
             f"<title>{escape(self.title)}</title>\n"
+            f"<style>{_DARK}</style>\n"
             f'<rect width="{self.width}" height="{self.height}" fill="#ffffff"/>\n'
         )
         return head + "\n".join(self.parts) + "\n</svg>\n"

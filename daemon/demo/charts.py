@@ -3,6 +3,7 @@
 The page is an HTML file that needs nothing else: the charts and the timelines, in light and dark.
 """
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -43,12 +44,18 @@ def charts(series: Series, acts: Sequence[Played]) -> tuple[DemoChart, ...]:
     rates = [value for curves in series.versions.values() for value in curves.error_rate if value is not None]
     wanted = (
         ("Share of the traffic, %", 100.0, _share),
-        ("Failed requests, %", max(5.0, max(rates, default=0.0) * 1.1), _error_rate),
-        ("Median latency, ms", max(10.0, max(latencies, default=0.0) * 1.2), _p50),
+        ("Failed requests, %", round_top(max([5.0, *rates])), _error_rate),
+        ("Median latency, ms", round_top(max([10.0, *latencies])), _p50),
     )
     return tuple(
         DemoChart(title=title, body=_chart(series, marked, top=top, pick=pick, shade=shade)) for title, top, pick in wanted
     )
+
+
+def round_top(value: float) -> float:
+    """The least that is no less and can be read off, as can its half: 1, 2, 4, 6, 8 or 10 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1.0, 2.0, 4.0, 6.0, 8.0, 10.0) if step * power >= value)
 
 
 def _share(curves: VersionCurves) -> Curve:
@@ -128,8 +135,9 @@ def picture(series: Series, acts: Sequence[Played]) -> str:
     drawn = charts(series, acts)
     height = _HEAD + len(drawn) * (HEIGHT + _TITLE) + _MARGIN
     width = WIDTH + 2 * _MARGIN
+    size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {size}>',
         f"<title>{_PICTURE_NAME}</title>",
         f'<style>{_PICTURE_STYLE}</style><rect class="ground" width="100%" height="100%"/>',
     ]

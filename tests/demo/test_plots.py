@@ -3,8 +3,10 @@
 import re
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from daemon.demo.acts import ACTS
-from daemon.demo.charts import page, picture
+from daemon.demo.charts import page, picture, round_top
 from daemon.demo.overview import plot
 from daemon.demo.timeline import timeline, turns
 from daemon.demo.traffic import series
@@ -95,6 +97,11 @@ def test_the_page_is_well_formed_needs_nothing_else_and_escapes_what_it_shows() 
         assert root.attrib["aria-label"]
     assert "because &lt;of&gt; &amp; this" in text
     assert re.search(r"(src|href|url)\s*[=(]", text) is None
+
+
+@pytest.mark.parametrize(("value", "top"), [(5.0, 6.0), (9.31, 10.0), (10.0, 10.0), (33.1, 40.0), (0.7, 0.8), (81.0, 100.0)])
+def test_an_axis_ends_at_a_round_number(value: float, top: float) -> None:
+    assert round_top(value) == pytest.approx(top)
 
 
 def test_the_picture_has_a_name_and_is_dark_for_who_reads_in_the_dark() -> None:

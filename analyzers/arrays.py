@@ -5,6 +5,3 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
-
-MAX_BUCKETS = 64
-"""Counts per histogram, +Inf included."""

@@ -12,6 +12,9 @@ Effect = Literal["excuses", "holds", "says"]
 """What a signal does to a ruling (``analyzers.signals``)."""
 About = Literal["canary", "baseline", "mesh"]
 
+MAX_BUCKETS = 64
+"""Counts per histogram, +Inf included, that can be judged."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:

@@ -10,7 +10,8 @@ from typing import Annotated, get_type_hints
 
 import numpy as np
 
-from analyzers.arrays import MAX_BUCKETS, Array, Mask
+from analyzers.arrays import Array, Mask
+from analyzers.counts import MAX_BUCKETS
 from analyzers.legs.table import LEGS
 
 __all__ = ["MAX_BUCKETS", "WIDTH", "Array", "Mask", "Rows", "blank"]

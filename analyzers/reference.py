@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from analyzers.arrays import MAX_BUCKETS
+from analyzers.counts import MAX_BUCKETS
 
 _LARGEST: Final = 1e15
 

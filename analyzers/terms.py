@@ -11,7 +11,8 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from analyzers.arrays import MAX_BUCKETS, Array
+from analyzers.arrays import Array
+from analyzers.counts import MAX_BUCKETS
 from analyzers.reference import Reference, checked
 from config.policy import Policy
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import msgspec
 from prometheus_client.core import Metric
 
 from analyzers.counts import Arm
@@ -75,6 +76,8 @@ def _used() -> Metrics:
     ruling = Ruling(outcome="continue", tick=1, t=1.0, evidence=1.0, boundary=100.0, legs=legs, leg=None, reason="")
     reading = Reading(seconds=1.0, baseline=arm, canary=arm, at=1.0, weight=10.0, signals=(signal,))
     metrics.ticked(Watch(release_id="running", release=view.release), reading, ruling)
+    waiting = msgspec.structs.replace(ruling, good_since=1.0)
+    metrics.ticked(Watch(release_id="waiting", release=view.release), reading, waiting)
     metrics.set_stages({"running": Stage.WATCHING})
     steps = ("watching", "decided", "patch_sent", "confirmed", "published")
     metrics.ended(view.release, examples.VERDICT, [TimedStep(step=step, at=1.0) for step in steps])

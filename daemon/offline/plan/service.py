@@ -7,8 +7,8 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
+from analyzers.counts import MAX_BUCKETS
 from analyzers.fitness import Resolution, resolutions
-from analyzers.layout import MAX_BUCKETS
 from config.policy import Policy
 from daemon.offline.plan.latency import Histogram
 from daemon.offline.simulation import shapes

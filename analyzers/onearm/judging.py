@@ -179,20 +179,25 @@ class _Case:
         return bool(bet[OF] > 0.0) and intervals.rate(events, bet[OF], alpha=1.0 / self.terms.safe_boundary)[1] <= limit.share
 
     def _legs(self) -> dict[str, LegNow]:
+        """Of failures and requests without an answer the effect is against the baseline before; of latency there is none to say."""
         found = {leg.name: LegNow(1.0, None) for leg in LEGS}
-        for (limit, bet), e_value in zip(self.bets, self.e_values, strict=True):
-            name, share = NAMES[limit.leg], float(bet[EVENTS] / bet[OF]) if bet[OF] > 0.0 else None
-            if e_value >= found[name].e_value or found[name].effect is None:
-                found[name] = LegNow(e_value, share, e_value)
+        for at in self._telling():
+            limit, bet = self.bets[at]
+            is_told = limit.bound is None and limit.was is not None and bet[OF] > 0.0
+            effect = float(bet[EVENTS] / bet[OF]) - (limit.was or 0.0) if is_told else None
+            found[NAMES[limit.leg]] = LegNow(self.e_values[at], effect, self.e_values[at])
         return found
 
-    def _findings(self, *, convicted: bool) -> list[Finding]:
-        """One for each leg that has a limit: of two of them that which tells more."""
+    def _telling(self) -> list[int]:
+        """A place for each leg that has a limit: of two of them that which tells more."""
         chosen: dict[int, int] = {}
         for at, (limit, _) in enumerate(self.bets):
             if limit.leg not in chosen or self.e_values[at] > self.e_values[chosen[limit.leg]]:
                 chosen[limit.leg] = at
-        return [self._finding(at, convicts=convicted and at == self.strongest) for at in chosen.values()]
+        return list(chosen.values())
+
+    def _findings(self, *, convicted: bool) -> list[Finding]:
+        return [self._finding(at, convicts=convicted and at == self.strongest) for at in self._telling()]
 
     def _finding(self, at: int, *, convicts: bool) -> Finding:
         """Its effect is the share itself, with a confidence sequence for it."""

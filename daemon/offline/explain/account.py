@@ -102,6 +102,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     check: Check | None = None
     curves: Curves | None = None
     torn_line: int | None = None
+    after: str | None = None
 
 
 def account(record: Record | None, traced: Trace | None) -> Account:
@@ -155,6 +156,7 @@ def _of_recording(traced: Trace) -> Account:
         baseline_totals=traced.baseline,
         curves=_curves(traced),
         torn_line=traced.torn_line,
+        after=None if traced.header.after is None else traced.header.after.of,
     )
 
 
@@ -185,6 +187,7 @@ def _of_record(record: Record) -> Account:
         policy_hash=verdict.policy_hash,
         sample_digest=record.sample_digest,
         steps=_steps(record.marks),
+        after=verdict.after,
     )
 
 

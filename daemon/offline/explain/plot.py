@@ -66,7 +66,7 @@ def _legs(told: Account, curves: Curves) -> list[str]:
         (f"each line alone, from 1 to {amount(told.boundary)}", curves.legs, told.boundary),
         (f"that it is worse than tolerated, from 1 to {amount(told.beyond_boundary)} to 1", curves.beyond, told.beyond_boundary),
     ):
-        if spoke:
+        if spoke and (told.after is None or legs is curves.legs):
             text += ["", f"{_MARGIN}{title}", *(_row(name, legs[name], enough) for name in spoke)]
     return [*text, "", f"{_MARGIN}never above {amount(SPOKE)}: {', '.join(silent)}"] if silent else text
 

@@ -135,8 +135,9 @@ def trace(path: Path, *, policy: Policy | None = None) -> Trace:
     for _, [sample], [ruling] in to_end(recording.terms, lambda _: [next(samples, None)]):
         points.append(_point(sample, ruling, alone=alone))
         drawn.add(sample, ruling, bounds_ms=recording.header.bounds_ms)
-        if sample.canary is not None and sample.baseline is not None:
-            canary, baseline = _plus(canary, sample.canary), _plus(baseline, sample.baseline)
+        if sample.canary is not None and (alone or sample.baseline is not None):
+            canary = _plus(canary, sample.canary)
+            baseline = baseline if sample.baseline is None else _plus(baseline, sample.baseline)
     for _ in samples:  # to the end of the recording: a record's digest may be that of a later tick
         pass
     assert ruling is not None  # ``opened`` refuses a recording without a tick

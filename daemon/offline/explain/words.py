@@ -37,7 +37,8 @@ _ACTIONS = {
 
 def lines(told: Account, *, colours: bool) -> Iterator[str]:
     """The whole account."""
-    yield f"{told.outcome.upper()}  {told.namespace}/{told.service}  canary {told.canary} against baseline {told.baseline}"
+    against = f"against baseline {told.baseline}" if told.after is None else f"alone, after the promotion of release {told.after}"
+    yield f"{told.outcome.upper()}  {told.namespace}/{told.service}  canary {told.canary} {against}"
     yield ""
     yield from _wrapped(f"{told.reason}.", indent=2)
     yield ""
@@ -69,7 +70,7 @@ def facts(told: Account) -> Iterator[tuple[str, str]]:
     yield "evidence", evidence(told)
     yield from (("beyond", text) for text in beyond(told))
     for name, totals in (("canary", told.canary_totals), ("baseline", told.baseline_totals)):
-        if totals is not None:
+        if totals is not None and (told.after is None or name == "canary"):
             yield name, traffic(totals)
 
 
@@ -88,13 +89,15 @@ def evidence(told: Account) -> str:
     reached, what = min((told.evidence, "this"), (told.boundary, "that"))
     sure = f"; a canary that is no worse reaches {what} with a chance of {words.odds(reached)}" if reached > 1.0 else ""
     needed = f"a rollback needs {amount(told.boundary)}{sure}"
+    if told.after is not None:
+        return f"{amount(told.evidence)} that a share of the canary's requests is above what is tolerated; {needed}"
     return f"{amount(told.evidence)} that the canary is worse at all, before the guards; {needed}"
 
 
 def beyond(told: Account) -> Iterator[str]:
     """The second thing a rollback needs, where the first is there: that the canary is worse than tolerated."""
     known = [one for one in told.findings if one.beyond is not None]
-    if told.evidence < told.boundary or not known:
+    if told.evidence < told.boundary or not known or told.after is not None:
         return
     one = max(known, key=lambda finding: (finding.leg == told.leg, finding.e_value))
     asked = f"the policy asks for {words.to_one(told.beyond_boundary)} as well (evidence: {told.policy.evidence})"

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from analyzers.reference import Reference
 from analyzers.ruling import Finding
 from config.policy import Policy, Promotion
+from daemon import recordings
 from daemon.errors import InvalidInput
-from daemon.model import Outcome
+from daemon.model import After, Outcome
 from daemon.offline.explain import account, read_record, trace
 from daemon.offline.explain.amounts import amount, figures
 from daemon.offline.explain.page import page
@@ -308,3 +310,22 @@ def test_the_account_of_a_canary_whose_clients_give_up_names_the_leg_and_keeps_i
     assert "\n  unanswered CONVICTS " in said
     assert "\n  errors     " in said
     assert "got no answer before their clients gave up" in re.sub(r"\s+", " ", said)
+
+
+def test_a_watch_after_a_promotion_is_told_as_one(tmp_path: Path) -> None:
+    """Nothing is missing where there is no baseline, and nothing is said of the canary being worse than one."""
+    [path] = record(tmp_path, change=FAILING, ticks=40)
+    header, _ = recordings.read(path)
+    after = After(of="web-1", seconds=30.0, reference=Reference(requests=1000.0, errors=1.0))
+    ticks = [json.loads(one) | {"baseline": None} for one in path.read_bytes().splitlines()[1:]]
+    first = recordings.header_line(msgspec.structs.replace(header, after=after))
+    path.write_bytes(b"\n".join([first, *map(msgspec.json.encode, ticks)]) + b"\n")
+    found = account(None, trace(path))
+    shown = "\n".join(lines(found, colours=False))
+    assert shown.startswith("ROLLBACK  shop/web  canary v2 alone, after the promotion of release web-1")
+    assert [*missing(found)] == []
+    assert found.canary_totals is not None
+    assert found.canary_totals.requests > 0
+    for said in ("What was missing", "worse than tolerated", "  baseline ", "worse at all, before"):
+        assert said not in shown
+    assert "that a share of the canary's requests is above what is tolerated" in " ".join(shown.split())

@@ -46,9 +46,9 @@ class Current:
         return await self._desk.known(release_id)
 
     async def _newest(self, release: Release) -> ReleaseView | None:
-        """The newest of the service that is in memory."""
+        """The newest of the service that is in memory; a watch after a promotion is no attempt."""
         async for view in paging.in_turns(self._desk.releases.views()):
-            if (view.release.namespace, view.release.service) == (release.namespace, release.service):
+            if view.after is None and (view.release.namespace, view.release.service) == (release.namespace, release.service):
                 return view
         return None
 

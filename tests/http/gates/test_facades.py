@@ -16,7 +16,7 @@ from daemon.http.gates.asking import Desk, Word
 from daemon.http.gates.current import Current
 from daemon.http.waiting import Waiting
 from daemon.model import Outline, Release, ReleaseView, Stage
-from tests.hand.api import NOW, Api, Engine, ports_of, release, serving, verdict
+from tests.hand.api import NOW, Api, Engine, ports_of, release, serving, verdict, view
 from tests.http.gates.test_gates import SECRET, WriteGate, found, gate
 
 __all__ = ["gate"]
@@ -147,6 +147,19 @@ async def test_who_names_no_attempt_joins_a_release_that_another_has_begun_and_t
     await Desk(world.engine, world.engine, Waiting(), cluster="prod").begin(release(), release_id="shop-2", gate="http")
     world.engine.releases["shop-2"] = replace(world.engine.releases["shop-2"], submitted_at=world.now)
     assert await world.ask() == "shop-2"
+
+
+async def test_a_watch_after_a_promotion_is_nobody_s_attempt() -> None:
+    """Who goes on asking is told of the promotion, and the next attempt is one of its own while it is still watched on."""
+    world = World()
+    first = await world.ask()
+    world.end(first)
+    watch = replace(view("shop-on"), after=first, submitted_at=world.now)
+    world.engine.releases["shop-on"] = watch
+    world.now += 30.0
+    assert await world.ask() == first
+    world.now += 61.0
+    assert await world.ask() not in {first, "shop-on"}
 
 
 async def test_of_services_without_end_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,8 @@ __all__ = ["JudgeState", "Round", "Terms", "fold", "fold_arrays", "start", "term
 
 CHUNK = 256
 """Releases per pass: with more, little is left of what a pass costs by itself, and their arrays leave the processor's cache."""
-_LAYOUT = struct.pack("<4sI", b"vdj4", WIDTH)
+_LAYOUT, _ALONE = (struct.pack("<4sI", name, WIDTH) for name in (b"vdj4", b"vdo1"))
+"""Of two arms, and of a canary alone: who knows only the first must not take the other's numbers for its own."""
 
 
 class JudgeState(msgspec.Struct, frozen=True, eq=False):
@@ -39,17 +40,20 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
         row: the numbers (``analyzers.layout``; of a canary alone ``analyzers.onearm.judging``).
         pods: what the latencies of pods add up to, where telemetry tells pods apart.
         good_since: when it was found good, in seconds since the watch began, where a person is to confirm that; null: it was not.
+        alone: the numbers are those of a canary alone.
     """
 
     row: Array
     pods: Tallies = msgspec.field(default_factory=dict)
     good_since: float | None = None
+    alone: bool = False
 
     def save(self) -> bytes:
         """The state as bytes; ``restore`` gives back exactly the same numbers."""
         filled = self.row != 0.0
         parts = np.packbits(filled).tobytes(), self.row[filled].astype("<f8").tobytes(), self.pods
-        return _LAYOUT + msgspec.msgpack.encode(parts if self.good_since is None else (*parts, self.good_since))
+        layout = _ALONE if self.alone else _LAYOUT
+        return layout + msgspec.msgpack.encode(parts if self.good_since is None else (*parts, self.good_since))
 
     @classmethod
     def restore(cls, data: bytes) -> "JudgeState":
@@ -58,7 +62,8 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
         Raises:
             ValueError: the bytes are no saved state, are cut short, or come from a version with another layout.
         """
-        if not data.startswith(_LAYOUT):
+        alone = data.startswith(_ALONE)
+        if not alone and not data.startswith(_LAYOUT):
             raise ValueError("a saved judge state has another layout: it was written by another version")
         try:
             kept = msgspec.msgpack.decode(data[len(_LAYOUT) :], type=_Saved)
@@ -67,7 +72,7 @@ class JudgeState(msgspec.Struct, frozen=True, eq=False):
         row = np.zeros(WIDTH)
         filled = np.unpackbits(np.frombuffer(kept.bits, dtype=np.uint8), count=WIDTH).astype(np.bool_)
         row[filled] = np.frombuffer(kept.values, dtype="<f8")
-        return cls(row, kept.pods, kept.good_since)
+        return cls(row, kept.pods, kept.good_since, alone)
 
 
 class _Saved(msgspec.Struct, frozen=True, array_like=True):
@@ -81,7 +86,7 @@ class _Saved(msgspec.Struct, frozen=True, array_like=True):
 
 def start(terms: Terms) -> JudgeState:
     """The state of a release that has seen nothing. Bounds may come later."""
-    return JudgeState(blank() if terms.after is None else onearm.start())
+    return JudgeState(blank()) if terms.after is None else JudgeState(onearm.start(), alone=True)
 
 
 def fold(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:
@@ -147,7 +152,7 @@ def _fold_lonely(
 ) -> list[tuple[JudgeState, Ruling]]:
     """Fold canaries that are watched alone."""
     folded = zip(terms, onearm.fold(terms, [state.row for state in states], samples), strict=True)
-    return [(JudgeState(row), report.of_connections(said) if one.timed <= 0.0 else said) for one, (row, said) in folded]
+    return [(JudgeState(row, alone=True), report.of_connections(said) if one.timed <= 0.0 else said) for one, (row, said) in folded]
 
 
 def _fold_alike(terms: Sequence[Terms], states: Sequence[JudgeState], samples: Sequence[Sample]) -> list[tuple[JudgeState, Ruling]]:

@@ -193,6 +193,14 @@ def test_its_state_is_kept_and_restored_to_the_bit() -> None:
         assert (same.evidence, same.reason) == (ruling.evidence, ruling.reason)
 
 
+def test_its_kept_state_is_none_to_who_knows_only_two_arms() -> None:
+    """A version before this one would take its numbers for evidence of its own."""
+    mine, others = start(after(REFERENCE)).save(), start(terms()).save()
+    assert mine[:4] != others[:4]
+    assert JudgeState.restore(mine).alone
+    assert not JudgeState.restore(others).alone
+
+
 def test_it_changes_nothing_of_the_releases_beside_it() -> None:
     both, lonely = terms(), after(REFERENCE)
     stream = list(World().ticks(1, 20))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from config.settings import Settings
 from daemon.aio.clock import Clock
+from daemon.model import Release
 from daemon.ports.notices import Notice, NoticeMeter
 from daemon.sinks.channel import ChannelKind, ChannelSettings
 from daemon.sinks.channels import CHANNELS
@@ -35,6 +36,10 @@ async def opened(
     def wanted(notice: Notice) -> bool:
         return own.wants(notice.release, notice.verdict) and (kind is None or kind.concerns(own, notice))
 
+    def asks(release: Release) -> bool:
+        can = kind is None or (kind.asks is not None and kind.asks.place(release))
+        return can and own.wants_person(release)
+
     async with _teller(kind, name=name, own=own, settings=settings, clock=clock) as to, bus.notices(name) as queue:
         courier = Courier(
             name,
@@ -46,7 +51,7 @@ async def opened(
             meter=meter,
         )
         async with background(courier.run(), courier.watch()):
-            yield Sink(to=QueueingSink(queue, wanted=wanted), pauses_seconds=BROKER_PAUSES_SECONDS)
+            yield Sink(to=QueueingSink(queue, wanted=wanted, asks=asks), pauses_seconds=BROKER_PAUSES_SECONDS)
 
 
 def opened_teller(settings: Settings, name: str, *, clock: Clock) -> "AbstractAsyncContextManager[Teller]":

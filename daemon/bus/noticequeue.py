@@ -22,11 +22,13 @@ from daemon.bus.publisher import MESSAGE_ID
 from daemon.bus.translating import translated
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
 from daemon.ports.events import DeadLetters
-from daemon.ports.notices import Backlog, Notice
+from daemon.ports.notices import Backlog, News, Notice, PersonWanted
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
+_WANTED = "Verdictd-Person-Wanted"
+"""The header of what tells that a person is waited for; a version that does not know it finds no verdict in it, and says so."""
 
 
 class NatsQueuedNotice:
@@ -46,10 +48,11 @@ class NatsQueuedNotice:
         """When it came onto the stream."""
         return self._message.metadata.timestamp.timestamp()
 
-    def notice(self) -> Notice:
+    def notice(self) -> News:
         """What it is; fields of a newer version pass unseen. Raises ``InvalidEvent``."""
+        kind: type[Notice | PersonWanted] = PersonWanted if _WANTED in (self._message.headers or {}) else Notice
         try:
-            return stored.decode(self._message.data, Notice).value
+            return stored.decode(self._message.data, kind).value
         except stored.Unreadable as error:
             raise InvalidEvent(f"no notice of this version: {error}", fix="was it kept by another version?") from error
 
@@ -92,7 +95,7 @@ class NatsNoticeQueue:
         self._durable = durable
         self.consumer = Consumer(connection, stream=subjects.NOTICES, durable=durable, queue_subject=self._subject)
 
-    async def put(self, notice: Notice) -> None:
+    async def put(self, notice: News) -> None:
         """Publish it; see ``NoticeQueue.put``. The server tells attempts apart by the id for as long as its duplicate window."""
         body = stored.encode(notice, carried={})
         limit = self._connection.client.max_payload - HEADROOM_BYTES
@@ -104,7 +107,10 @@ class NatsNoticeQueue:
                 body,
                 timeout=WRITE_SECONDS,
                 stream=subjects.NOTICES,
-                headers={MESSAGE_ID: f"{self._subject}/{notice.id}"},
+                headers={
+                    MESSAGE_ID: f"{self._subject}/{notice.id}",
+                    **({_WANTED: "1"} if isinstance(notice, PersonWanted) else {}),
+                },
             )
 
     async def notices(self) -> AsyncGenerator[NatsQueuedNotice, None]:

@@ -336,6 +336,7 @@ class Engine:
                 clock=ports.clock,
                 meter=ports.meter,
                 decided=supervisor.decided,
+                waits=supervisor.begin,
                 weights=weights,
                 recorder=ports.recorder,
             )

@@ -15,11 +15,12 @@ from daemon.engine import lifecycle
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.dependencies import Sink
 from daemon.engine.registry import Registry
-from daemon.engine.session import Session
+from daemon.engine.session import ASKED, FOUND_GOOD, Session
 from daemon.errors import Defect, TimedOut, VerdictdError
 from daemon.model import Verdict
 from daemon.packages import defects_of
-from daemon.ports.durable import PlacedSink, VerdictSink
+from daemon.ports.durable import AskingSink, PlacedSink, VerdictSink
+from daemon.ports.notices import PersonWanted
 from daemon.ports.service import Meter
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,39 @@ class Outbox:
         async with asyncio.TaskGroup() as group:
             for name in self.outstanding(session):
                 group.create_task(self._deliver(name, session), name=f"verdict of {session.release_id} to {name}")
+
+    async def ask(self, session: Session) -> None:
+        """Tell those that can that a person is waited for, once, as long as it is so: whoever decides the release cancels this."""
+        asked = {mark.detail for mark in session.marks if mark.step == ASKED}
+        async with asyncio.TaskGroup() as group:
+            for name in (one for one in self._sinks if one not in asked):
+                group.create_task(self._ask(name, session), name=f"{session.release_id} waits for a person, to {name}")
+
+    async def _ask(self, name: str, session: Session) -> None:
+        sink, until = self._sinks[name], session.waits_until
+        if until is None or not isinstance(to := sink.to, AskingSink):
+            return
+        wanted = PersonWanted(
+            release=session.release,
+            release_id=session.release_id,
+            cluster=session.cluster,
+            until=until,
+            reason=next((mark.detail for mark in session.marks if mark.step == FOUND_GOOD), ""),
+        )
+        for pause in pauses(sink.pauses_seconds):
+            try:
+                async with asyncio.timeout(sink.attempt_seconds):
+                    with defects_of(f"sink {name}"):
+                        if not to.asks(session.release):
+                            return
+                        await to.ask(wanted)
+            except (TimeoutError, VerdictdError) as error:
+                self._meter.failed("sink", error)
+            else:
+                current = self._registry.get(session.release_id)
+                self._note(current.marked(ASKED, at=self._clock.now(), detail=name))
+                return
+            await self._clock.sleep(pause)
 
     async def _deliver(self, name: str, session: Session) -> None:
         sink, said = self._sinks[name], ""

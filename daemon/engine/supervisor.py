@@ -65,13 +65,14 @@ class Supervisor:
             )
             for name in sorted({mesh.telemetry for mesh in ports.meshes.values()})
         }
+        self._outbox = Outbox(ports.sinks, registry=registry, checkpoints=checkpoints, clock=ports.clock, meter=ports.meter)
         self._completion = Completion(
             registry=registry,
             checkpoints=checkpoints,
             reverting=FanOut(reverting=Reverting(clock=ports.clock, limits=ports.limits, random=random.random)),
             clusters=lambda session: self._mesh(session).clusters,
             verdicts=ports.verdicts,
-            outbox=Outbox(ports.sinks, registry=registry, checkpoints=checkpoints, clock=ports.clock, meter=ports.meter),
+            outbox=self._outbox,
             records=ports.records,
             clock=ports.clock,
             meter=ports.meter,
@@ -159,7 +160,10 @@ class Supervisor:
                 await self._locate(session)
             case Stage.REVERTING | Stage.PUBLISHING | Stage.GUARDING:
                 await self._completion.carry_out(session)
-            case Stage.WATCHING | Stage.ENDED:
+            case Stage.WATCHING:
+                if session.waits_until is not None:
+                    await self._outbox.ask(session)
+            case Stage.ENDED:
                 pass
             case _:
                 assert_never(session.stage)

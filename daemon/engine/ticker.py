@@ -32,7 +32,8 @@ _INLINE_BATCH = 32
 
 
 class Ticker:
-    """The ticks of one telemetry source. ``decided`` is called at once with every session whose verdict is final."""
+    """The ticks of one telemetry source. ``decided`` is called at once with every session whose verdict is final,
+    and ``waits`` with the id of each that begins to wait for a person."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Ticker:
         clock: Clock,
         meter: Meter,
         decided: Callable[[Session], None],
+        waits: Callable[[str], None] = lambda _: None,
         weights: Weights | None = None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -58,6 +60,7 @@ class Ticker:
         self._watch_clock = WatchClock(clock)
         self._meter = meter
         self._decided = decided
+        self._waits = waits
         self._weights = weights
         self._writer = None if recorder is None else RecordingWriter(recorder, meter=meter, patience_seconds=telemetry.tick_seconds)
 
@@ -204,6 +207,8 @@ class Ticker:
             self._registry.put(item.after)
             if item.after.decision is not None:
                 self._decided(item.after)
+            elif item.after.waits_until is not None and item.due.session.waits_until is None:
+                self._waits(item.after.release_id)
 
     def _checkpoint(self, judged: Sequence[JudgedTick]) -> None:
         """After the recording, which then knows every tick that a checkpoint knows. Decided ones are kept by their task."""

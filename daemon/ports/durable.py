@@ -12,6 +12,7 @@ import msgspec
 
 from daemon.model import Release, Verdict
 from daemon.placement import ObjectName
+from daemon.ports.notices import PersonWanted
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +83,19 @@ class VerdictSink(Protocol):
 
         Raises when it is not: to be called again, with the same verdict.
         """
+        ...
+
+
+@runtime_checkable
+class AskingSink(VerdictSink, Protocol):
+    """One that can tell that a person is waited for, too: before there is a verdict, which takes its place there."""
+
+    def asks(self, release: Release) -> bool:
+        """Whether it is to be told so of this release. Pure."""
+        ...
+
+    async def ask(self, wanted: PersonWanted) -> None:
+        """Tell it once, as ``publish`` does."""
         ...
 
 

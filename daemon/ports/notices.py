@@ -23,6 +23,36 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         """The same in every attempt, and that of the verdict's CloudEvent."""
         return f"{self.verdict.release_id}.verdict"
 
+    @property
+    def release_id(self) -> str:
+        """Of which release it is."""
+        return self.verdict.release_id
+
+
+class PersonWanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel tells before there is a verdict: the canary was found good, and a person is to say whether it is promoted.
+
+    Attributes:
+        release, release_id, cluster: which it is.
+        until: how long it waits, in seconds since 1970.
+        reason: what was found.
+    """
+
+    release: Release
+    release_id: str
+    cluster: str
+    until: float
+    reason: str
+
+    @property
+    def id(self) -> str:
+        """The same in every attempt."""
+        return f"{self.release_id}.person"
+
+
+News = Notice | PersonWanted
+"""What a channel may be told."""
+
 
 class Backlog(msgspec.Struct, frozen=True, kw_only=True):
     """How many notices wait, those in work included, and since when the oldest does (seconds since 1970; null: none waits)."""
@@ -44,7 +74,7 @@ class QueuedNotice(Protocol):
         """When it was kept, in seconds since 1970."""
         ...
 
-    def notice(self) -> Notice:
+    def notice(self) -> News:
         """What it is; raises ``InvalidEvent`` where it cannot be read."""
         ...
 
@@ -64,7 +94,7 @@ class QueuedNotice(Protocol):
 class NoticeQueue(Protocol):
     """The notices of one channel."""
 
-    async def put(self, notice: Notice) -> None:
+    async def put(self, notice: News) -> None:
         """Keep it; returns when that is durable. One that is kept twice is there once.
 
         Raises:

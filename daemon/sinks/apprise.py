@@ -17,8 +17,8 @@ from config import files
 from config.settings import FileName
 from daemon.aio.threads import OwnThread
 from daemon.errors import InvalidInput, Unavailable
-from daemon.model import Action, Outcome, Verdict
-from daemon.ports.notices import Notice
+from daemon.model import Action, Outcome
+from daemon.ports.notices import News, PersonWanted
 from daemon.sinks.channel import ChannelSettings
 from daemon.sinks.wording import worded
 
@@ -68,16 +68,16 @@ class AppriseTeller(AbstractAsyncContextManager["AppriseTeller"]):
         """See ``Teller.attempt_seconds``."""
         return ATTEMPT_SECONDS
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: News) -> None:
         """See ``Teller.tell``. Told is what every address has taken."""
         await self._thread.run(self._tell, notice)
 
-    def _tell(self, notice: Notice) -> None:
+    def _tell(self, notice: News) -> None:
         from apprise import NotifyFormat
 
         words = worded(notice, public_url=self._public_url)
         told = self._addressed().notify(
-            title=words.title, body=words.text, notify_type=_kind(notice.verdict), body_format=NotifyFormat.TEXT
+            title=words.title, body=words.text, notify_type=_kind(notice), body_format=NotifyFormat.TEXT
         )
         if not told:
             raise Unavailable(f"Apprise did not reach all that {self._settings.urls_file} names")
@@ -101,9 +101,12 @@ class AppriseTeller(AbstractAsyncContextManager["AppriseTeller"]):
         return found
 
 
-def _kind(verdict: Verdict) -> "NotifyType":
+def _kind(notice: News) -> "NotifyType":
     from apprise import NotifyType
 
+    if isinstance(notice, PersonWanted):
+        return NotifyType.INFO
+    verdict = notice.verdict
     if verdict.action in {Action.BLOCKED, Action.FAILED}:
         return NotifyType.FAILURE
     return NotifyType.SUCCESS if verdict.outcome is Outcome.PROMOTE else NotifyType.WARNING

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from config.settings import BaseUrl, ConnectorSettings, FileName, Positive
 from daemon.model import Action, Outcome, Release, Verdict
-from daemon.ports.notices import Notice
+from daemon.ports.notices import Notice, PersonWanted
 
 
 class ChannelSettings(ConnectorSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,10 +38,17 @@ class ChannelSettings(ConnectorSettings, frozen=True, kw_only=True, forbid_unkno
     def wants(self, release: Release, verdict: Verdict) -> bool:
         """Whether the filters let this verdict through."""
         return (
-            (not self.namespaces or any(fnmatchcase(release.namespace, one) for one in self.namespaces))
+            self._has(release)
             and (not self.outcomes or verdict.outcome in {Outcome(one) for one in self.outcomes})
             and (not self.actions or verdict.action in {Action(one) for one in self.actions})
         )
+
+    def wants_person(self, release: Release) -> bool:
+        """Whether they let through that a person is waited for: as a promotion about which nothing is done."""
+        return self._has(release) and "promote" in (self.outcomes or ["promote"]) and "none" in (self.actions or ["none"])
+
+    def _has(self, release: Release) -> bool:
+        return not self.namespaces or any(fnmatchcase(release.namespace, one) for one in self.namespaces)
 
 
 class HttpChannelSettings(ChannelSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,6 +106,19 @@ def refuses_nothing(_message: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How a channel tells that a person is waited for, in a way that the verdict takes the place of later.
+
+    Attributes:
+        message: the request; pure. Raises ``InvalidInput`` where it cannot be told there, for good.
+        place: whether a release has a place there at all.
+    """
+
+    message: Callable[[PersonWanted, Telling], Message]
+    place: Callable[[Release], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelKind:
     """A row.
 
@@ -109,6 +129,7 @@ class ChannelKind:
         concerns: whether it is about something that the channel can tell at all; asked before ``message``.
         told_before: whether a refusal means that it was told before.
         hosts: those that a stranger's address may name; null where the settings name the address.
+        asks: how it tells that a person is waited for; null where it cannot, or where a second message would be taken for another.
     """
 
     name: str
@@ -117,3 +138,4 @@ class ChannelKind:
     concerns: Callable[[Any, Notice], bool] = anything
     told_before: Callable[[str], bool] = refuses_nothing
     hosts: Callable[[Any], tuple[str, ...]] | None = None
+    asks: Asking | None = None

@@ -8,14 +8,16 @@ are kept by the queue, and the attempts counted there: a restart forgets neither
 import asyncio
 import logging
 import random
+from collections import OrderedDict
 from contextlib import aclosing
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from daemon.aio.backoff import doubled
 from daemon.aio.clock import Clock
 from daemon.errors import Defect, InvalidInput, Refused, Throttled, TimedOut, VerdictdError
 from daemon.packages import defects_of
-from daemon.ports.notices import Notice, NoticeMeter, NoticeQueue, QueuedNotice
+from daemon.ports.notices import News, NoticeMeter, NoticeQueue, PersonWanted, QueuedNotice
 from daemon.standing import Standing
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 AT_A_TIME = 4
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
+WANTED_SECONDS = 600.0
+"""For so long it is tried to tell that a person is waited for; later there may be a verdict that was told before a restart."""
+_MOST_DECIDED = 10_000
 LOOK_SECONDS = 15.0
 """Between two looks at what waits."""
 
@@ -35,7 +40,7 @@ class Teller(Protocol):
         """How long one attempt may take; what hangs for longer is left."""
         ...
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: News) -> None:
         """One attempt; returns when it was taken.
 
         Raises:
@@ -77,6 +82,8 @@ class Courier:
         self._clock = clock
         self._meter = meter
         self._standing = Standing(f"sink {name}", now=clock.now)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._decided: OrderedDict[str, None] = OrderedDict()
 
     async def run(self) -> None:
         """Tell what comes, for ever."""
@@ -103,7 +110,16 @@ class Courier:
         except InvalidInput as unreadable:
             await self._give_up(queued, "", unreadable)
             return
-        error = await self._attempt(notice)
+        # One after the other for one release: that a person is waited for must not come after the verdict, and take its place.
+        async with self._turns.setdefault(notice.release_id, asyncio.Lock()):
+            if isinstance(notice, PersonWanted) and self._is_over(notice, queued):
+                await queued.done()
+                return
+            error = await self._attempt(notice)
+            if not isinstance(notice, PersonWanted):
+                self._decided[notice.release_id] = None
+                while len(self._decided) > _MOST_DECIDED:
+                    self._decided.popitem(last=False)
         if error is None:
             await queued.done()
             self._standing.works()
@@ -113,12 +129,17 @@ class Courier:
         pause = self._pause(queued.attempt, error)
         too_late = self._clock.now() + pause - queued.queued_at > self._give_up_seconds
         if isinstance(error, InvalidInput | Refused) or too_late:
-            await self._give_up(queued, notice.verdict.release_id, error)
+            await self._give_up(queued, notice.release_id, error)
             return
         self._standing.fails(str(error))
         await queued.later(seconds=pause)
 
-    async def _attempt(self, notice: Notice) -> VerdictdError | None:
+    def _is_over(self, wanted: PersonWanted, queued: QueuedNotice) -> bool:
+        """Whether nobody needs to be told any more: there is a verdict, or it was too long ago to say it now."""
+        now = self._clock.now()
+        return wanted.release_id in self._decided or now >= wanted.until or now - queued.queued_at > WANTED_SECONDS
+
+    async def _attempt(self, notice: News) -> VerdictdError | None:
         """Why it was not taken; null when it was."""
         try:
             async with asyncio.timeout(self._attempt_seconds):

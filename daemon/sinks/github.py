@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Meta
 
 from config.settings import BaseUrl
-from daemon.model import Verdict
-from daemon.ports.notices import Notice
+from daemon.model import Release, Verdict
+from daemon.ports.notices import News, Notice, PersonWanted
 from daemon.sinks import pipelines
 from daemon.sinks.allowed import is_allowed, not_allowed
-from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
-from daemon.sinks.wording import link, neutral, says_something
+from daemon.sinks.channel import Asking, ChannelKind, HttpChannelSettings, Message, Telling
+from daemon.sinks.wording import link_to, neutral, says_something, wanted
 
 DESCRIPTION_CHARACTERS: Final = 140
 Repository = Annotated[
@@ -61,18 +61,28 @@ class DispatchSettings(
 
 def deployment(notice: Notice, telling: Telling) -> Message:
     """The status. Raises ``InvalidInput`` for a repository that is not allowed."""
+    verdict = notice.verdict
+    return _status(notice, telling, state(verdict), f"{verdict.outcome}: {verdict.reason}")
+
+
+def deployment_waits(notice: PersonWanted, telling: Telling) -> Message:
+    """The status of one that waits for a person, which the verdict's replaces. Raises as ``deployment``."""
+    return _status(notice, telling, "pending", wanted(notice))
+
+
+def _status(notice: News, telling: Telling, state: str, text: str) -> Message:
     settings: DeploymentSettings = telling.settings
     there = notice.release.github
     named = None if there is None else there.repository
     if there is None or not is_allowed(named, settings.repositories):
         raise not_allowed(named, path="release.github.repository", where="repositories")
     document: dict[str, Any] = {
-        "state": state(notice.verdict),
-        "description": neutral(f"{notice.verdict.outcome}: {notice.verdict.reason}", longest=DESCRIPTION_CHARACTERS),
+        "state": state,
+        "description": neutral(text, longest=DESCRIPTION_CHARACTERS),
         # Other deployments of the environment are not ours to end.
         "auto_inactive": False,
     }
-    if to := link(notice.verdict, public_url=telling.public_url):
+    if to := link_to(notice.release_id, public_url=telling.public_url):
         document["log_url"] = to
     return _message(telling, f"/repos/{there.repository}/deployments/{there.deployment}/statuses", document)
 
@@ -109,5 +119,15 @@ def _is_deployment(_settings: DeploymentSettings, notice: Notice) -> bool:
     return notice.release.github is not None and says_something(notice.verdict)
 
 
-DEPLOYMENT: Final = ChannelKind(name="github-deployment", settings=DeploymentSettings, message=deployment, concerns=_is_deployment)
+def _has_deployment(release: Release) -> bool:
+    return release.github is not None
+
+
+DEPLOYMENT: Final = ChannelKind(
+    name="github-deployment",
+    settings=DeploymentSettings,
+    message=deployment,
+    concerns=_is_deployment,
+    asks=Asking(message=deployment_waits, place=_has_deployment),
+)
 DISPATCH: Final = ChannelKind(name="github-dispatch", settings=DispatchSettings, message=dispatch)

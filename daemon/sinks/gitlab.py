@@ -12,12 +12,12 @@ import msgspec
 from msgspec import Meta
 
 from config.settings import BaseUrl
-from daemon.model import Verdict
-from daemon.ports.notices import Notice
+from daemon.model import Release, Verdict
+from daemon.ports.notices import News, Notice, PersonWanted
 from daemon.sinks import pipelines
 from daemon.sinks.allowed import is_allowed, not_allowed
-from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
-from daemon.sinks.wording import link, neutral, says_something
+from daemon.sinks.channel import Asking, ChannelKind, HttpChannelSettings, Message, Telling
+from daemon.sinks.wording import link_to, neutral, says_something, wanted
 
 DESCRIPTION_CHARACTERS: Final = 255
 _ALREADY: Final = "Cannot transition status"
@@ -49,17 +49,27 @@ class PipelineSettings(
 
 def status(notice: Notice, telling: Telling) -> Message:
     """The status. Raises ``InvalidInput`` for a project that is not allowed."""
+    verdict = notice.verdict
+    return _status(notice, telling, state(verdict), f"{verdict.outcome}: {verdict.reason}")
+
+
+def status_waits(notice: PersonWanted, telling: Telling) -> Message:
+    """The status of one that waits for a person, which the verdict's replaces. Raises as ``status``."""
+    return _status(notice, telling, "pending", wanted(notice))
+
+
+def _status(notice: News, telling: Telling, state: str, text: str) -> Message:
     settings: StatusSettings = telling.settings
     there = notice.release.gitlab
     named = None if there is None else there.project
     if there is None or not is_allowed(named, settings.projects):
         raise not_allowed(named, path="release.gitlab.project", where="projects")
     document = {
-        "state": state(notice.verdict),
+        "state": state,
         "name": settings.name,
-        "description": neutral(f"{notice.verdict.outcome}: {notice.verdict.reason}", longest=DESCRIPTION_CHARACTERS),
+        "description": neutral(text, longest=DESCRIPTION_CHARACTERS),
     }
-    if to := link(notice.verdict, public_url=telling.public_url):
+    if to := link_to(notice.release_id, public_url=telling.public_url):
         document["target_url"] = to
     headers = {"PRIVATE-TOKEN": telling.secret} if telling.secret else {}
     return _message(settings.url, f"/projects/{quote(there.project, safe='')}/statuses/{there.commit}", document, headers)
@@ -100,11 +110,20 @@ def _is_of_a_commit(_settings: StatusSettings, notice: Notice) -> bool:
     return notice.release.gitlab is not None and says_something(notice.verdict)
 
 
+def _has_commit(release: Release) -> bool:
+    return release.gitlab is not None
+
+
 def _told_before(refusal: str) -> bool:
     return _ALREADY in refusal
 
 
 STATUS: Final = ChannelKind(
-    name="gitlab-status", settings=StatusSettings, message=status, concerns=_is_of_a_commit, told_before=_told_before
+    name="gitlab-status",
+    settings=StatusSettings,
+    message=status,
+    concerns=_is_of_a_commit,
+    told_before=_told_before,
+    asks=Asking(message=status_waits, place=_has_commit),
 )
 PIPELINE: Final = ChannelKind(name="gitlab-pipeline", settings=PipelineSettings, message=pipeline)

@@ -14,9 +14,9 @@ from daemon.aio.clock import Clock
 from daemon.aio.credentials import Credentials, Identity
 from daemon.aio.httpclient import HttpClient, Sending
 from daemon.aio.threads import OwnThread
-from daemon.errors import Refused, Unavailable
-from daemon.ports.notices import Notice
-from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Telling
+from daemon.errors import InvalidInput, Refused, Unavailable
+from daemon.ports.notices import News, Notice
+from daemon.sinks.channel import ChannelKind, HttpChannelSettings, Message, Telling
 from daemon.sinks.courier import AT_A_TIME
 
 CONNECTIONS: Final = AT_A_TIME
@@ -73,11 +73,11 @@ class HttpTeller(AbstractAsyncContextManager["HttpTeller"]):
         """See ``Teller.attempt_seconds``: the request's own time, and some for the secret's file."""
         return self._settings.timeout_seconds + _FILE_SECONDS
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: News) -> None:
         """See ``Teller.tell``."""
         secret = await self._reading.run(self._secret)
         telling = Telling(settings=self._settings, secret=secret, public_url=self._public_url, now=self._clock.now())
-        message = self._kind.message(notice, telling)
+        message = self._message(notice, telling)
         secrets = (secret, secret.rpartition(" ")[2]) if secret else ()
         try:
             await self._http.send(
@@ -87,6 +87,13 @@ class HttpTeller(AbstractAsyncContextManager["HttpTeller"]):
         except Refused as error:
             if not self._kind.told_before(str(error)):
                 raise
+
+    def _message(self, notice: News, telling: Telling) -> Message:
+        if isinstance(notice, Notice):
+            return self._kind.message(notice, telling)
+        if self._kind.asks is None:  # it was queued under other settings
+            raise InvalidInput(f"a channel of kind {self._kind.name} does not tell that a person is waited for")
+        return self._kind.asks.message(notice, telling)
 
     def _secret(self) -> str:
         """Raises ``Unavailable``: who renews it may be about to."""

@@ -1,22 +1,24 @@
-"""Verdicts into a channel's queue: to the engine that is a sink, which has the verdict when the queue has."""
+"""Verdicts, and that a person is waited for, into a channel's queue: to the engine that is a sink, which has what the queue has."""
 
 from collections.abc import Callable
 
 from daemon.model import Release, Verdict
-from daemon.ports.notices import Notice, NoticeQueue
+from daemon.ports.notices import Notice, NoticeQueue, PersonWanted
 
 
 class QueueingSink:
-    """Implements ``VerdictSink``.
+    """Implements ``AskingSink``.
 
     Args:
         queue: the channel's.
         wanted: whether a notice is for the channel. Pure.
+        asks: whether it can tell, and is to tell, that a person is waited for. Pure.
     """
 
-    def __init__(self, queue: NoticeQueue, *, wanted: Callable[[Notice], bool]) -> None:
+    def __init__(self, queue: NoticeQueue, *, wanted: Callable[[Notice], bool], asks: Callable[[Release], bool]) -> None:
         self._queue = queue
         self._wanted = wanted
+        self._asks = asks
 
     def wants(self, release: Release, verdict: Verdict) -> bool:
         """See ``VerdictSink.wants``."""
@@ -25,3 +27,11 @@ class QueueingSink:
     async def publish(self, release: Release, verdict: Verdict) -> None:
         """See ``VerdictSink.publish``."""
         await self._queue.put(Notice(release=release, verdict=verdict))
+
+    def asks(self, release: Release) -> bool:
+        """See ``AskingSink.asks``."""
+        return self._asks(release)
+
+    async def ask(self, wanted: PersonWanted) -> None:
+        """See ``AskingSink.ask``."""
+        await self._queue.put(wanted)

@@ -7,12 +7,13 @@ a link or a format in any of them is replaced by a letter that looks like it.
 
 import re
 import unicodedata
+from datetime import UTC, datetime
 from typing import Final, assert_never
 
 import msgspec
 
 from daemon.model import Action, Outcome, Verdict
-from daemon.ports.notices import Notice
+from daemon.ports.notices import News, PersonWanted
 
 _LOOKALIKES: Final = str.maketrans(
     {
@@ -65,8 +66,10 @@ def neutral(text: str, *, longest: int = LONGEST) -> str:
     return shown if len(shown) <= longest else shown[: longest - len(_CUT)] + _CUT
 
 
-def worded(notice: Notice, *, public_url: str) -> Wording:
-    """The verdict for people."""
+def worded(notice: News, *, public_url: str) -> Wording:
+    """The verdict for people, or that one of them is waited for."""
+    if isinstance(notice, PersonWanted):
+        return _worded_waiting(notice, public_url=public_url)
     verdict = notice.verdict
     what = neutral(f"{verdict.service} in {verdict.namespace} ({verdict.cluster})", longest=200)
     return Wording(
@@ -76,6 +79,24 @@ def worded(notice: Notice, *, public_url: str) -> Wording:
         link=link(verdict, public_url=public_url),
         command=command(verdict),
     )
+
+
+def _worded_waiting(notice: PersonWanted, *, public_url: str) -> Wording:
+    release = notice.release
+    what = neutral(f"{release.service} in {release.namespace} ({notice.cluster})", longest=200)
+    return Wording(
+        title=f"verdictd: waits for a person: {what}",
+        reason=neutral(wanted(notice)),
+        traffic="The canary is watched on, and is taken back if it turns bad.",
+        link=link_to(notice.release_id, public_url=public_url),
+        command=f"verdictd promote {notice.release_id} --reason TEXT",
+    )
+
+
+def wanted(notice: PersonWanted) -> str:
+    """That a person is waited for, until when, and what was found, in a sentence."""
+    until = datetime.fromtimestamp(notice.until, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"waits for a person until {until}: {notice.reason}"
 
 
 def traffic(verdict: Verdict) -> str:
@@ -110,5 +131,10 @@ def command(verdict: Verdict) -> str:
 
 
 def link(verdict: Verdict, *, public_url: str) -> str:
-    """Where the release is to be read; empty where nobody has said how this daemon is reached."""
-    return f"{public_url.rstrip('/')}/v1/releases/{verdict.release_id}" if public_url else ""
+    """Where the release of a verdict is to be read; empty where nobody has said how this daemon is reached."""
+    return link_to(verdict.release_id, public_url=public_url)
+
+
+def link_to(release_id: str, *, public_url: str) -> str:
+    """Where a release is to be read, likewise."""
+    return f"{public_url.rstrip('/')}/v1/releases/{release_id}" if public_url else ""

@@ -9,7 +9,7 @@ from daemon.bus.noticequeue import NatsQueuedNotice
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.subjects import NOTICES, REJECTED
 from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
-from daemon.ports.notices import Backlog, Notice, NoticeQueue
+from daemon.ports.notices import Backlog, News, Notice, NoticeQueue, PersonWanted
 from tests.hand.broker import Broker
 from tests.hand.samples import RELEASE, verdict
 
@@ -20,7 +20,7 @@ def notice(release_id: str = "web-1", **changes: str) -> Notice:
     return Notice(release=RELEASE, verdict=verdict(release_id, **{"decided_at": 1_000_000.0, **changes}))
 
 
-async def put(queue: NoticeQueue, one: Notice) -> None:
+async def put(queue: NoticeQueue, one: News) -> None:
     """As the engine does: until it is acknowledged."""
     while True:
         try:
@@ -58,6 +58,17 @@ async def test_a_notice_that_is_kept_twice_is_there_once_and_goes_when_it_was_to
         assert (await bus.connection.jetstream.stream_info(NOTICES)).state.messages == 0
 
 
+async def test_that_a_person_is_waited_for_is_another_one_of_the_same_release_and_comes_back_as_what_it_was(bus: Bus) -> None:
+    wanted = PersonWanted(release=RELEASE, release_id="web-1", cluster="prod", until=2e9, reason="found good")
+    async with bus.notices("ci") as queue:
+        for told in (wanted, notice(), wanted):
+            await queue.put(told)
+        found = await taken(queue, 2)
+        assert {one.notice().id: one.notice() for one in found} == {"web-1.person": wanted, "web-1.verdict": notice()}
+        for queued in found:
+            await queued.done()
+
+
 async def test_each_channel_has_its_own_and_tells_nothing_of_another_s_as_lost(bus: Bus) -> None:
     async with bus.notices("ci") as ci, bus.notices("chat") as chat:
         for number in range(3):
@@ -65,7 +76,7 @@ async def test_each_channel_has_its_own_and_tells_nothing_of_another_s_as_lost(b
             await chat.put(notice(f"a-{number}"))
         for queue in (ci, chat):
             found = await taken(queue, 3)
-            assert [one.notice().verdict.release_id for one in found] == ["a-0", "a-1", "a-2"]
+            assert [one.notice().release_id for one in found] == ["a-0", "a-1", "a-2"]
         assert ci.consumer.gaps.lost == chat.consumer.gaps.lost == 0
 
 

@@ -5,12 +5,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from daemon.engine.dependencies import Sink
 from daemon.engine.engine import Engine
-from daemon.errors import Refused
-from daemon.model import Action, Command, Outcome, ReleaseView, Stage
+from daemon.errors import Refused, Unavailable
+from daemon.model import Action, Command, Outcome, Release, ReleaseView, Stage
 from daemon.offline.replay import lockstep
 from daemon.offline.replay.sources import recordings_in
+from daemon.ports.notices import PersonWanted
 from daemon.recorder import Recorder
+from tests.engine.test_outbox import HandSink
 from tests.hand.ports import HandTelemetry, Scene, killed, running, until, verdict_of
 from tests.hand.samples import ID, POLICY, RELEASE, failing, gap, healthy
 
@@ -115,3 +118,56 @@ async def test_what_observes_waits_too_and_a_word_before_it_is_found_good_needs_
         scene.telemetry.readings = [healthy()]
         while (await engine.view("web-2")).waits_until is None:
             await engine.wait("web-2", seconds=0.01)
+
+
+class Channel(HandSink):
+    """Implements ``AskingSink``; ``away`` attempts fail first."""
+
+    def __init__(self, *, away: int = 0, concerned: bool = True) -> None:
+        super().__init__()
+        self.away = away
+        self.concerned = concerned
+        self.asked: list[PersonWanted] = []
+
+    def asks(self, _release: Release) -> bool:
+        return self.concerned
+
+    async def ask(self, wanted: PersonWanted) -> None:
+        self.away -= 1
+        if self.away >= 0:
+            raise Unavailable("is away")
+        self.asked.append(wanted)
+
+
+async def test_who_can_tell_it_is_told_once_that_a_person_is_waited_for_also_over_a_restart_and_then_the_verdict() -> None:
+    scene, chat, other, deaf = scene_of(), Channel(away=2), Channel(concerned=False), HandSink()
+    scene.sinks = {name: Sink(to=to) for name, to in {"chat": chat, "other": other, "deaf": deaf}.items()}
+    async with killed(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        view = await waiting(engine)
+        await until(lambda: b"person_asked" in scene.sessions.data[ID])
+    async with running(scene) as engine:
+        await waiting(engine)
+        await engine.command(ID, Command(command="promote", by="ann"))
+        verdict = await verdict_of(engine)
+        await until(lambda: all(sink.told for sink in (chat, other, deaf)))
+    [wanted] = chat.asked
+    assert (wanted.id, wanted.release, wanted.cluster) == (f"{ID}.person", view.release, "test")
+    assert wanted.until == view.waits_until
+    assert wanted.reason.startswith("found good after ")
+    assert other.asked == []
+    assert [one for _, one in deaf.told] == [verdict]
+
+
+async def test_a_channel_that_is_away_is_asked_no_more_once_there_is_a_verdict_and_holds_nothing_up() -> None:
+    scene, chat = scene_of(), Channel(away=10**9)
+    scene.sinks = {"chat": Sink(to=chat)}
+    async with running(scene) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await waiting(engine)
+        await until(lambda: chat.away < 10**9 - 2)
+        await engine.command(ID, Command(command="promote", by="ann"))
+        await verdict_of(engine)
+        left = chat.away
+        await until(lambda: not scene.sessions.data)
+    assert (chat.asked, chat.away) == ([], left)

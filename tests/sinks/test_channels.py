@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from daemon.errors import InvalidInput
 from daemon.model import Action, GitHubDeployment, GitLabCommit, Outcome, Release
-from daemon.ports.notices import Notice
+from daemon.ports.notices import Notice, PersonWanted
 from daemon.sinks.alertmanager import ALERTMANAGER, AlertmanagerSettings
 from daemon.sinks.channel import ChannelKind, Message, Telling
 from daemon.sinks.channels import CHANNELS
@@ -212,6 +212,57 @@ def test_flux_gets_a_cdevent_of_the_version_that_it_reads() -> None:
     assert message.headers["Ce-Type"] == event["context"]["type"] == "dev.cdevents.service.rolledback.0.2.0"
     assert FLUX.concerns(None, notice(action=Action.REVERT))
     assert not FLUX.concerns(None, notice(action=Action.NONE))
+
+
+def wanted(reason: str = "found good after 300 s; errors 0 %") -> PersonWanted:
+    return PersonWanted(release=notice().release, release_id="web-1", cluster="prod", until=1_000_000.0, reason=reason)
+
+
+def test_that_a_person_is_waited_for_is_told_where_the_verdict_takes_its_place_and_nowhere_else() -> None:
+    telling = {name: Telling(settings=settings, secret=SECRET, public_url=PUBLIC) for name, settings in SETTINGS.items()}
+    asked = {kind.name: body(kind.asks.message(wanted(), telling[kind.name])) for kind in CHANNELS if kind.asks is not None}
+    said = "waits for a person until 1970-01-12 13:46 UTC: found good after 300 s; errors 0 %"
+    assert asked == {
+        "github-deployment": {
+            "state": "pending",
+            "description": said,
+            "auto_inactive": False,
+            "log_url": f"{PUBLIC}/v1/releases/web-1",
+        },
+        "gitlab-status": {"state": "pending", "name": "verdictd", "description": said, "target_url": f"{PUBLIC}/v1/releases/web-1"},
+    }
+    for kind in CHANNELS:
+        if kind.asks is not None:
+            message = kind.asks.message(wanted(), telling[kind.name])
+            assert (message.url, message.headers) == (sent(kind).url, sent(kind).headers), (
+                "the same place, which the verdict updates"
+            )
+            assert (kind.asks.place(notice().release), kind.asks.place(RELEASE)) == (True, False)
+    assert DEPLOYMENT.asks is not None
+    with pytest.raises(InvalidInput, match="repositories"):
+        DEPLOYMENT.asks.message(wanted(), Telling(settings=DeploymentSettings(repositories=["other/*"])))
+
+
+def test_people_read_what_was_found_until_when_it_waits_and_what_to_run() -> None:
+    words = worded(wanted("<b>good</b>"), public_url=PUBLIC)
+    assert words.title == "verdictd: waits for a person: web in shop (prod)"
+    assert words.text.splitlines() == [
+        "waits for a person until 1970-01-12 13:46 UTC: ‹b›good‹/b›",
+        "The canary is watched on, and is taken back if it turns bad.",
+        f"{PUBLIC}/v1/releases/web-1",
+        "Run: verdictd promote web-1 --reason TEXT",
+    ]
+
+
+def test_filters_let_through_that_a_person_is_waited_for_as_a_promotion_of_which_nothing_is_done() -> None:
+    def passes(**filters: Any) -> bool:
+        return WebhookSettings(url="http://ci/", **filters).wants_person(notice().release)
+
+    assert passes()
+    assert passes(namespaces=["sh*"], outcomes=["promote"], actions=["none"])
+    assert not passes(namespaces=["other"])
+    assert not passes(outcomes=["rollback"])
+    assert not passes(actions=["revert"])
 
 
 NASTY = st.text(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from daemon.errors import Forbidden, InvalidEvent, InvalidInput, Refused, Throttled, TimedOut, Unavailable, VerdictdError
-from daemon.ports.notices import Backlog, Notice
-from daemon.sinks.courier import AT_A_TIME, LONGEST_PAUSE_SECONDS, Courier
+from daemon.ports.notices import Backlog, News, Notice, PersonWanted
+from daemon.sinks.courier import AT_A_TIME, LONGEST_PAUSE_SECONDS, WANTED_SECONDS, Courier
 from tests.hand.clock import HandClock
 from tests.hand.samples import RELEASE, verdict
 
@@ -24,12 +24,17 @@ class Queued:
     attempt: int = 1
     queued_at: float = 1_000_000.0
     unreadable: bool = False
+    wanted_until: float | None = None
     answers: list[str] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
-    def notice(self) -> Notice:
+    def notice(self) -> News:
         if self.unreadable:
             raise InvalidEvent("no notice")
+        if self.wanted_until is not None:
+            return PersonWanted(
+                release=RELEASE, release_id=self.release_id, cluster="prod", until=self.wanted_until, reason="found good"
+            )
         return Notice(release=RELEASE, verdict=verdict(self.release_id))
 
     async def done(self) -> None:
@@ -50,7 +55,7 @@ class Queue:
 
     items: list[Queued] = field(default_factory=list)
 
-    async def put(self, notice: Notice) -> None:
+    async def put(self, notice: News) -> None:
         raise AssertionError(notice)
 
     async def notices(self) -> AsyncGenerator[Queued, None]:
@@ -92,7 +97,7 @@ class Target:
     told: list[str] = field(default_factory=list)
     attempt_seconds: float = 30.0
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: News) -> None:
         self.told.append(notice.id)
         if self.clock.time < self.back_at:
             raise self.error or Unavailable("away")
@@ -185,7 +190,7 @@ async def test_one_that_hangs_is_left_after_its_time_and_the_others_are_told_mea
     hanging = asyncio.Event()
 
     class Hanging(Target):
-        async def tell(self, notice: Notice) -> None:
+        async def tell(self, notice: News) -> None:
             self.told.append(notice.id)
             if notice.id == "slow.verdict":
                 hanging.set()
@@ -219,3 +224,45 @@ async def test_what_waits_is_measured_again_and_again() -> None:
     watching.cancel()
     await asyncio.wait([watching])
     assert meter.backlogs[0] == Backlog(waiting=0, oldest_at=5.0)
+
+
+async def test_that_a_person_is_waited_for_is_told_before_the_verdict_and_never_after_it_or_when_it_is_too_late() -> None:
+    clock = HandClock()
+    target = Target(clock=clock)
+    one = courier(target, clock)
+
+    def wanted(*, until: float = clock.time + HOUR, age: float = 0.0) -> Queued:
+        return Queued(clock=clock, wanted_until=until, queued_at=clock.time - age)
+
+    for queued in (
+        wanted(),
+        wanted(until=clock.time),
+        wanted(age=WANTED_SECONDS + 1.0),
+        Queued(clock=clock),
+        wanted(),
+        Queued(clock=clock, release_id="web-2"),
+    ):
+        await until_answered(one, queued)
+        assert queued.answers == ["done"]
+    assert target.told == ["web-1.person", "web-1.verdict", "web-2.verdict"]
+
+
+async def test_a_verdict_waits_for_the_answer_to_that_a_person_is_waited_for_which_would_take_its_place() -> None:
+    clock, asked, answered = HandClock(), asyncio.Event(), asyncio.Event()
+    told: list[str] = []
+
+    class Slow(Target):
+        async def tell(self, notice: News) -> None:
+            asked.set()
+            if isinstance(notice, PersonWanted):
+                await answered.wait()
+            told.append(notice.id)
+
+    one = courier(Slow(clock=clock), clock)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(one.deliver(Queued(clock=clock, wanted_until=clock.time + HOUR, queued_at=clock.time)))
+        await asked.wait()
+        group.create_task(one.deliver(Queued(clock=clock)))
+        await one.deliver(Queued(clock=clock, release_id="web-2"))
+        answered.set()
+    assert told == ["web-2.verdict", "web-1.person", "web-1.verdict"]

@@ -24,7 +24,7 @@ from daemon.errors import (
     VerdictdError,
 )
 from daemon.model import GitLabCommit
-from daemon.ports.notices import Notice
+from daemon.ports.notices import Notice, PersonWanted
 from daemon.sinks.alertmanager import ALERTMANAGER, AlertmanagerSettings
 from daemon.sinks.apprise import AppriseSettings, AppriseTeller
 from daemon.sinks.channel import ChannelKind
@@ -186,6 +186,20 @@ async def test_apprise_tells_what_it_knows_in_neutral_letters(tmp_path: Path) ->
             "https://verdictd.example/v1/releases/web-1",
             "Run: verdictd explain web-1",
         ]
+
+
+@imports_apprise
+async def test_apprise_tells_that_a_person_is_waited_for_and_one_that_cannot_refuses_it(tmp_path: Path) -> None:
+    wanted = PersonWanted(release=RELEASE, release_id="web-1", cluster="prod", until=2e9, reason="found good")
+    async with stub(says()) as target:
+        settings = addressed(tmp_path, f"json://127.0.0.1:{target.port}/")
+        async with AppriseTeller(name="chat", settings=settings, public_url="") as to:
+            await to.tell(wanted)
+        [(_, _, body)] = target.requests
+        assert (body["type"], body["title"]) == ("info", "verdictd: waits for a person: web in shop (prod)")
+    async with teller(WEBHOOK, WebhookSettings(url="http://127.0.0.1:9/")) as other:
+        with pytest.raises(InvalidInput, match="does not tell that a person is waited for"):
+            await other.tell(wanted)
 
 
 @imports_apprise

@@ -48,3 +48,19 @@ def test_a_thousand_mutated_messages_of_each_sender_are_read_or_refused_with_our
             refused += 1
     assert read > COUNT / 20
     assert refused > COUNT / 20
+
+
+@pytest.mark.parametrize("name", SENDERS)
+def test_what_another_sender_sends_is_read_as_a_release_or_refused_with_our_own_errors(name: HookSender) -> None:
+    """Whoever names the wrong sender in the settings is told; a CloudEvent or a template that fits is one wherever it comes."""
+    told = 0
+    for other, messages in MESSAGES.items():
+        for headers, body in () if other == name else messages:
+            lowered = {key.lower(): value for key, value in headers.items()}
+            try:
+                for part in SENDERS[name].parts(Received(hook="ci", headers=lowered, body=body)):
+                    understood = SENDERS[name].read(part)
+                    assert read_release(understood.headers, understood.body).release == understood.release
+            except InvalidEvent:
+                told += 1
+    assert told

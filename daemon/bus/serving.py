@@ -6,6 +6,7 @@ must (events wait for it); whoever takes a cluster out of service removes it.
 """
 
 import time
+from typing import Final
 
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo
@@ -78,11 +79,14 @@ class Served:
         return sorted(info.name.removeprefix(_PREFIX) for info in found)
 
 
+_FIX: Final = "correct the name, say under mapping what it is called here, or start that cluster's daemon and send the event again"
+
+
 def _unserved(cluster: str, known: list[str], *, path: str) -> InvalidEvent:
     there = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
     guess = nearest(cluster, known)
     return InvalidEvent(
         f"no daemon serves the cluster {cluster!r}" + (f"; there are {there}" if known else ""),
         path=path,
-        fix=f"did you mean {guess}?" if guess else "correct the name, or start that cluster's daemon and send the event again",
+        fix=f"did you mean {guess}?" if guess else _FIX,
     )

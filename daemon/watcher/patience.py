@@ -27,6 +27,8 @@ from daemon.watcher.meeting import StillWaits
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS: Final = 10.0
+_LONGEST_SECONDS: Final = 60.0
+"""Between two looks: the longer all have waited, the less often."""
 _ANSWER: Final = "annotate the route with verdictd.io/canary, or announce the release with baseline and canary"
 
 
@@ -98,7 +100,8 @@ class Patience:
                 async with asyncio.timeout(LOOK_AGAIN_SECONDS):
                     await self._changed.wait()
             return
-        again = LOOK_AGAIN_SECONDS * (0.75 + 0.5 * random.random())  # noqa: S311 - jitter, not a secret
+        youngest = min(self._clock.now() - one.since for one in waiting)
+        again = min(max(LOOK_AGAIN_SECONDS, youngest / 6.0), _LONGEST_SECONDS) * (0.75 + 0.5 * random.random())  # noqa: S311 - jitter, not a secret
         left = [seconds for one in waiting if (seconds := one.until - self._clock.now()) > 0]
         waits: list[asyncio.Task[Any]] = [asyncio.ensure_future(self._changed.wait())]
         waits.append(asyncio.ensure_future(self._clock.sleep(max(0.1, min([again, *left])))))

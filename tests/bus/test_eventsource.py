@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from nats.js.errors import NotFoundError
 
+from config.settings import MappingRow
 from daemon import names
 from daemon.aio.tasks import background
 from daemon.bus import consuming, eventsource, subjects
@@ -18,7 +19,10 @@ from daemon.bus.eventsource import NatsAnnouncement
 from daemon.bus.opening import Bus, open_bus
 from daemon.bus.streams import ensure_streams
 from daemon.errors import InvalidEvent
-from daemon.model import Command
+from daemon.events.hearing import Hearing
+from daemon.model import Command, Outline
+from daemon.watcher.awaited import AwaitedCanaries
+from tests.events.test_hearing import cdevent
 from tests.hand.broker import Broker
 from tests.hand.clock import HandClock
 from tests.hand.samples import DOCUMENT
@@ -107,6 +111,30 @@ async def test_a_bare_release_is_told_from_the_next_by_its_place_and_keeps_its_i
     await first._delivery.put_back()
     [again] = await take(bus, 1)
     assert again.release_id == first.release_id
+
+
+async def test_a_cdevent_without_arms_is_an_outline_by_the_mapping_and_the_broker_keeps_what_waits(
+    nats_server: Broker,
+) -> None:
+    hearing = Hearing(cluster="prod", finds_arms=True, mapping=(MappingRow(environment="live", namespace="shop"),))
+    async with open_bus(nats_server.settings, cluster="prod", hearing=hearing) as bus:
+        await announce(bus, cdevent("deployed").replace(b"test123", b"live"))
+        await announce(bus, cdevent("upgraded").replace(b"test123", b"staging"))
+        mapped, unmapped = await take(bus, 2)
+        outline = mapped.release()
+        assert isinstance(outline, Outline)
+        assert (outline.service, outline.namespace, outline.cluster) == ("web", "shop", "prod")
+        with pytest.raises(InvalidEvent, match=r"no daemon serves the cluster 'staging'.*say under mapping what it is called here"):
+            unmapped.release()
+        waiting = [AwaitedCanaries(bus.awaited, clock=HandClock(), wait_seconds=60.0) for _ in range(2)]
+        kept = await waiting[0].keep(outline, release_id="web-1", sender=mapped.sender, since=5.0)
+        await mapped.accept()
+        await waiting[1].load()
+        assert waiting[1].all() == [kept]
+        assert await waiting[1].keep(outline, release_id="web-1", sender="", since=9.0) == kept
+        await waiting[1].forget("web-1")
+        await waiting[0].load()
+        assert waiting[0].all() == []
 
 
 async def test_a_dead_letter_tells_all_faults_of_its_release(bus: Bus) -> None:

@@ -271,7 +271,7 @@ async def test_the_environment_of_a_cdevent_is_its_cluster(bus: Bus) -> None:
     [(headers, _)] = await dead_letters(bus)
     assert headers["Verdictd-Reason"] == (
         "$.subject.content.environment.id: no daemon serves the cluster 'test123'; there are prod; "
-        "correct the name, or start that cluster's daemon and send the event again"
+        "correct the name, say under mapping what it is called here, or start that cluster's daemon and send the event again"
     )
 
 

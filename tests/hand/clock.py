@@ -34,6 +34,27 @@ class HandClock:
         await asyncio.sleep(0)
 
 
+class PatientClock(HandClock):
+    """One on which who sleeps for long wakes when a test says so; short sleeps end at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = asyncio.Event()
+
+    async def sleep(self, seconds: float, /) -> None:
+        if seconds < 1.0:
+            await super().sleep(seconds)
+            return
+        until = self.time + seconds
+        while self.time < until:
+            await self._moved.wait()
+
+    def passes(self, seconds: float) -> None:
+        self.time += seconds
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+
 class LoopTime:
     """The time of the running event loop, which passes as it does, and when a test says so."""
 

@@ -21,7 +21,7 @@ from daemon.kube.listwatch import ApiSource, ListWatch
 from daemon.kube.resources import EVENTS, PODS, Json
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
-from daemon.model import Action, ArmSpec, Release
+from daemon.model import Action, ArmSpec, Outcome, Release
 from daemon.placement import ObjectName
 from daemon.sinks.kubernetesevents import KubernetesEvents, Place
 from tests.hand import istio_objects
@@ -29,6 +29,7 @@ from tests.hand.istio_cluster import client_of, delete, istio_cluster, post
 from tests.hand.istio_objects import NAMESPACE, SERVICE
 from tests.hand.procedures import reverting
 from tests.hand.samples import verdict
+from tests.mesh import announced
 from tests.servers.kube_apiserver import KubeApiServer
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.xdist_group("kube")]
@@ -61,9 +62,9 @@ async def read(kube: KubeClient, name: str = SERVICE, namespace: str = NAMESPACE
     return await kube.get(VIRTUAL_SERVICES, name=name, namespace=namespace)
 
 
-async def write_spec(kube: KubeClient, spec: Json) -> Json:
+async def write_spec(kube: KubeClient, spec: Json, *, namespace: str = NAMESPACE) -> Json:
     operations = [{"op": "replace", "path": "/spec", "value": spec}]
-    return await kube.patch(VIRTUAL_SERVICES, name=SERVICE, namespace=NAMESPACE, operations=operations)
+    return await kube.patch(VIRTUAL_SERVICES, name=SERVICE, namespace=namespace, operations=operations)
 
 
 def patch(kube: KubeClient, *operations: Json) -> Any:
@@ -344,3 +345,23 @@ async def test_a_verdict_is_one_event_on_each_object_that_describe_finds(
         async with session.get(path) as response:
             [described] = (await response.json())["items"]
     assert (described["reason"], described["type"], described["message"]) == ("VerdictRollback", "Warning", note)
+
+
+async def test_an_image_that_a_hook_announces_minutes_before_it_takes_traffic_gets_its_verdict_once_it_does(
+    api: KubeApiServer, kube: KubeClient
+) -> None:
+    await announced.created(api)
+    async with announced.daemon(kube) as daemon:
+        release_id = await daemon.hook({"service": "web", "environment": "production", "artifact": "reg.example/web:2"})
+        await daemon.says(release_id, "v2 runs what is announced, and gets nothing yet")
+        daemon.clock.passes(300.0)
+        assert await daemon.engine.wait(release_id, seconds=0.0) is None
+        asked = asyncio.ensure_future(daemon.engine.wait(release_id, seconds=30.0))
+        await write_spec(kube, announced.split(canary=10), namespace=announced.NAMESPACE)
+        told = await asked
+        assert told is not None
+        release = (await daemon.engine.view(release_id)).release
+        assert [one.id for one in daemon.engine.views()] == [release_id]
+    assert (told.release_id, told.outcome) == (release_id, Outcome.PROMOTE)
+    assert (release.baseline.subset, release.canary.subset, release.mesh) == ("v1", "v2", "edge")
+    assert (release.namespace, release.artifact, release.observe) == (announced.NAMESPACE, "reg.example/web:2", False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
@@ -14,33 +13,12 @@ from daemon.ports.durable import Kept
 from daemon.watcher.awaited import MOST_AWAITED, AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.notices import AwaitedNotice, RouteNotice
-from tests.hand.clock import HandClock
+from tests.hand.clock import HandClock, PatientClock
 from tests.hand.ports import MemoryStore
 from tests.watcher.world import NAMESPACE, World, deployment, destination_rule, service, two_versions, virtual_service
 
 NEW = Outline(service="web", namespace=NAMESPACE, artifact="reg/web:green", policy="strict", callback="https://ci.example.com/7")
 ID = "web-0123456789abcdef"
-
-
-class PatientClock(HandClock):
-    """One on which who sleeps for long wakes when a test says so; short sleeps end at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._moved = asyncio.Event()
-
-    async def sleep(self, seconds: float, /) -> None:
-        if seconds < 1.0:
-            await super().sleep(seconds)
-            return
-        until = self.time + seconds
-        while self.time < until:
-            await self._moved.wait()
-
-    def passes(self, seconds: float) -> None:
-        self.time += seconds
-        self._moved.set()
-        self._moved = asyncio.Event()
 
 
 class Waiting(World):
@@ -181,7 +159,7 @@ async def test_one_whose_time_was_over_while_no_daemon_ran_is_looked_for_once_mo
         await world.turns()
         assert list(world.submitted) == [ID]
         assert not world.letters.kept
-        await world.passes(15.0)
+        await world.passes(80.0)
     assert [one.key for one in world.letters.kept] == ["awaited-till-1"]
 
 
@@ -199,7 +177,7 @@ async def test_one_whose_letter_is_not_taken_now_lapses_once_it_is(world: Waitin
         await world.passes(1_810.0)
         assert world.is_waiting
         world.letters.failing = None
-        await world.passes(15.0)
+        await world.passes(80.0)
     assert len(world.letters.kept) == 1
     assert not world.is_waiting
 

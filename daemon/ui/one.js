@@ -13,7 +13,7 @@ const asked = decodeURIComponent(location.pathname.split("/").at(-1));
 const leads = { links: {}, recordings: false };
 const state = { view: null, tick: null, record: null, course: null };
 const group = { at: null, points: [] };
-let courseDue = null;
+const more = { due: null, asking: false, again: false };
 let width = 0;
 
 function paint() {
@@ -71,19 +71,30 @@ function byHand() {
   part("links").replaceChildren(...wanted.map(([text, href]) => el("a", { href }, text)));
 }
 
-/** The course at most once a second, and the record once there is one. */
+/** The course, at most once a second while it is watched, and the record once there is one. What is due at once waits for nothing. */
 function moreIsDue(wait = COURSE_EVERY_MS) {
-  courseDue ??= setTimeout(async () => {
-    courseDue = null;
-    const own = `v1/releases/${encodeURIComponent(state.view.id)}`;
-    try {
-      state.course = await ask(`${own}/course`);
-      if (["guarding", "ended"].includes(state.view.stage)) state.record = await ask(`${own}/record`);
-    } catch {
-      // It is asked for again with the next change; that the daemon is away, the stream says.
-    }
-    paint();
-  }, wait);
+  if (more.asking) {
+    more.again ||= wait === 0;
+    return;
+  }
+  if (more.due !== null && wait > 0) return;
+  clearTimeout(more.due);
+  more.due = setTimeout(askMore, wait);
+}
+
+async function askMore() {
+  Object.assign(more, { due: null, asking: true });
+  const own = `v1/releases/${encodeURIComponent(state.view.id)}`;
+  try {
+    state.course = await ask(`${own}/course`);
+    if (["guarding", "ended"].includes(state.view.stage)) state.record = await ask(`${own}/record`);
+  } catch {
+    // It is asked for again with the next change; that the daemon is away, the stream says.
+  }
+  more.asking = false;
+  paint();
+  if (more.again) moreIsDue(0);
+  more.again = false;
 }
 
 function heard({ release, now: tick }) {

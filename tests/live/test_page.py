@@ -29,7 +29,10 @@ async def test_a_rollback_comes_onto_the_page_and_stays_under_its_address(tmp_pa
         assert await page.ask("window.same") is True
         await page.until("document.getElementById('traffic').textContent.includes('has left')")
         assert "failed" in await page.ask("document.getElementById('lead').textContent")
-        await page.until("document.querySelectorAll('#charts svg').length >= 3")
+        await page.until("document.querySelectorAll('#links a').length === 4")
+        drawn = "document.querySelector('.name.total .said').textContent.trim()"
+        told = "document.querySelector('#facts dd').textContent"
+        await page.until(f"{told}.startsWith(`${{{drawn}}}, a rollback needs`)")
         assert await page.ask("document.querySelectorAll('#legs rect.sure').length") >= 1
         assert await page.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
         assert page.troubles == []

@@ -84,6 +84,8 @@ function cursor({ svg, t, drawn, format, x, width, last, group }) {
     group.at = seconds;
     for (const other of group.points) other(seconds);
   };
+  // The pictures of a group point together, so that one of them is enough for keys.
+  if (group.points.length === 0) byKeys(svg, t, group, tell);
   group.points.push(point);
   svg.addEventListener("pointermove", (event) => {
     const box = svg.getBoundingClientRect();
@@ -93,6 +95,20 @@ function cursor({ svg, t, drawn, format, x, width, last, group }) {
   svg.addEventListener("pointerleave", () => tell(null));
   point(group.at);
   return line;
+}
+
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10, Home: -Infinity, End: Infinity };
+
+function byKeys(svg, t, group, tell) {
+  svg.setAttribute("tabindex", "0");
+  svg.setAttribute("aria-label", `${svg.getAttribute("aria-label")}. Arrow keys point at a moment, Escape at none.`);
+  svg.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") tell(null);
+    if (!(event.key in STEPS)) return;
+    event.preventDefault();
+    const row = group.at === null ? t.length - 1 : nearest(t, group.at);
+    tell(t[Math.min(t.length - 1, Math.max(0, row + STEPS[event.key]))]);
+  });
 }
 
 function nearest(t, seconds) {

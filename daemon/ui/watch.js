@@ -60,6 +60,7 @@ export function drawCharts(place, { course, boundary, steps, width, group }) {
   group.points = [];
   const last = Math.max(course.t.at(-1), ...steps.map(({ t }) => t), 1e-3);
   const frame = { width, last, gaps: gapsOf(course), steps, group };
+  const pointing = document.activeElement?.matches("svg") && place.contains(document.activeElement);
   place.replaceChildren(
     ...stepsBetween(steps),
     ...evidence(frame, course, boundary),
@@ -69,6 +70,7 @@ export function drawCharts(place, { course, boundary, steps, width, group }) {
     ...distributions(course, width),
     ...traffic(frame, course),
   );
+  if (pointing) place.querySelector("svg[tabindex]")?.focus();
   return true;
 }
 

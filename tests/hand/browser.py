@@ -106,7 +106,8 @@ class Page:
 
     async def press(self, key: str, *, shift: bool = False) -> None:
         """A key, down and up."""
-        about = {"key": key, "code": key, "windowsVirtualKeyCode": {"Tab": 9, "Enter": 13}[key], "modifiers": 8 if shift else 0}
+        code = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37}[key]
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
         text = {"text": "\r"} if key == "Enter" else {}
         await self.send("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **about, **text)
         await self.send("Input.dispatchKeyEvent", type="keyUp", **about)

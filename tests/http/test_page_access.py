@@ -11,7 +11,7 @@ from daemon.model import ReleaseView, TimedStep
 from tests.hand.accessibility import serious_findings
 from tests.hand.api import Api, serving, view
 from tests.hand.browser import Page, keep_picture
-from tests.http.pages import NAMES, SPILLS, address, busy, engine_of, failed, watched
+from tests.http.pages import NAMES, SPILLS, address, busy, engine_of, failed, told, watched
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="module")]
 
@@ -142,6 +142,28 @@ async def test_the_way_to_a_release_and_its_command_needs_no_mouse(page: Page) -
         assert await page.ask("document.activeElement.id") == "copy"
         await page.press("Enter")
         await page.until("['Copied', 'Selected'].includes(document.getElementById('copy').textContent)")
+
+
+async def test_the_curves_are_read_at_any_moment_by_keys_also_while_they_are_drawn_anew(page: Page) -> None:
+    one = going()
+    async with serving(engine_of(one)) as api:
+        watched(api, one)
+        await page.open(address(api, "/ui/release/shop-1"))
+        await page.until("document.querySelectorAll('#charts svg').length === 8")
+        said = "document.querySelector('.name.total .said').textContent.trim()"
+        assert await page.ask("document.querySelectorAll('#charts svg[tabindex]').length") == 1, "all of them point together"
+        await page.ask("document.querySelector('#charts svg[tabindex]').focus()")
+        for _ in range(3):
+            await page.press("ArrowLeft")
+        assert await page.ask(said) == "83"
+        told(api, one)
+        await page.ask("window.before = document.querySelector('#charts svg'); true")
+        await page.until("document.querySelector('#charts svg') !== window.before")
+        await page.press("ArrowLeft")
+        assert await page.ask(said) == "79", "the curves were drawn anew, and the moment is the same"
+        await page.press("Escape")
+        assert await page.ask(said) == "97"
+        assert page.troubles == []
 
 
 async def test_dark_is_dark_and_light_is_light(page: Page) -> None:

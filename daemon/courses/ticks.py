@@ -73,8 +73,8 @@ class Ticks:
         """Requests a second of the baseline and of the canary, those denied included; null where there is no information."""
         baseline, canary = (
             [
-                None if gap and not served else round(served / max(seconds, 1e-3), 3)
-                for served, seconds, gap in zip(column, self._column(_SECONDS), self._column(_GAP), strict=True)
+                None if math.isnan(served) else round(served / max(seconds, 1e-3), 3)
+                for served, seconds in zip(column, self._column(_SECONDS), strict=True)
             ]
             for column in (self._column(_BASELINE), self._column(_CANARY))
         )
@@ -90,7 +90,7 @@ def log_of(evidence: float) -> float:
 
 
 def _served(arm: Arm | None) -> float:
-    return 0.0 if arm is None else float(arm.requests + arm.denied)
+    return math.nan if arm is None else float(arm.requests + arm.denied)
 
 
 def _halved(rows: "array[float]") -> "array[float]":
@@ -98,8 +98,10 @@ def _halved(rows: "array[float]") -> "array[float]":
     halved = array("f")
     for start in range(0, len(rows) - _COLUMNS, 2 * _COLUMNS):
         first, later = rows[start : start + _COLUMNS], rows[start + _COLUMNS : start + 2 * _COLUMNS]
-        for column in (_SECONDS, _BASELINE, _CANARY):
-            later[column] += first[column]
+        later[_SECONDS] += first[_SECONDS]
+        for column in (_BASELINE, _CANARY):
+            both = [served for served in (first[column], later[column]) if not math.isnan(served)]
+            later[column] = sum(both) if both else math.nan
         later[_GAP] = max(first[_GAP], later[_GAP])
         halved.extend(later)
     if (len(rows) // _COLUMNS) % 2:

@@ -171,7 +171,10 @@ def test_where_only_the_canary_is_watched_a_baseline_is_not_missed() -> None:
     for alone in (False, True):
         watch = msgspec.structs.replace(WATCH, release_id=f"web-{alone}", alone=alone)
         courses.ticked(watch, Reading(seconds=2.0, canary=Arm(requests=100, errors=9)), None)
-        assert courses.course(watch.release_id).gaps == [not alone]
+        seen = courses.course(watch.release_id)
+        assert seen.gaps == [not alone]
+        assert seen.baseline is not None
+        assert seen.baseline.per_second == [None], "nobody has counted it"
 
 
 def test_few_requests_have_no_99th_percentile() -> None:

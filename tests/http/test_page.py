@@ -234,7 +234,8 @@ async def test_who_owns_the_routes_and_what_was_missing_have_columns(page: Page)
         assert page.troubles == []
 
 
-async def test_what_was_just_taken_back_is_said_to_be_and_stays_in_sight_while_it_is_guarded(page: Page) -> None:
+@pytest.mark.parametrize("stage", [Stage.PUBLISHING, Stage.GUARDING])
+async def test_what_was_just_taken_back_is_said_to_be_and_stays_in_sight_while_it_is_guarded(page: Page, stage: Stage) -> None:
     views = [
         msgspec.structs.replace(view("a-1", service="near"), evidence=60.0),
         msgspec.structs.replace(view("b-1", service="steady"), evidence=1.0),
@@ -243,7 +244,7 @@ async def test_what_was_just_taken_back_is_said_to_be_and_stays_in_sight_while_i
         await page.open(address(api, "/ui/?state="))
         await page.until(f"{NAMES} === 'near,steady'")
         said = verdict("b-1")
-        told(api, msgspec.structs.replace(views[1], stage=Stage.GUARDING, verdict=said))
+        told(api, msgspec.structs.replace(views[1], stage=stage, verdict=said))
         await page.until(f"{NAMES} === 'steady,near'")
         assert await page.ask("document.querySelector('#open td.state').textContent") == "↩ rolled back"
         await page.open(address(api, "/ui/?state=rollback"))

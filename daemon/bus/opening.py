@@ -44,6 +44,7 @@ class Bus:
     freezes: KvStore
     promotions: KvStore
     routes: KvStore
+    updates: KvStore
     questions: KvStore
     awaited: KvStore
     pulse: Pulse
@@ -125,6 +126,7 @@ async def open_bus(
             freezes=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster, section="freezes"),
             promotions=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="promotions"),
             routes=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster),
+            updates=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="updates"),
             questions=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="questions"),
             awaited=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="awaited"),
             pulse=pulse,

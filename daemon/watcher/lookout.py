@@ -43,11 +43,12 @@ _AT_A_TIME: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedCluster:
-    """A cluster, and what is watched of it."""
+    """A cluster, and what is watched of it. ``updates_by``: the mesh by which rolling updates are observed; null: they are not."""
 
     cluster: Cluster
     kinds: Mapping[Resource, Watched]
     namespaces: Sequence[str] = ()
+    updates_by: str | None = None
 
 
 class Lookout:

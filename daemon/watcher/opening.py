@@ -7,7 +7,7 @@ from daemon.aio.clock import Clock
 from daemon.bus.opening import Bus
 from daemon.delivery import owners
 from daemon.kube.client import KubeClient
-from daemon.meshes.registry import kind_of
+from daemon.meshes.registry import kind_of, knows_pods
 from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.looking import Manner
@@ -41,6 +41,7 @@ def opened(
     """The watch of the routes of all meshes that are to be watched, each in the cluster where its releases are judged."""
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
     by_cluster: dict[str, list[Watched]] = {}
+    updates_by: dict[str, str] = {}
     for name in watched(own, settings):
         mesh = settings.meshes[name]
         pictured = kind_of(mesh).pictured
@@ -48,13 +49,21 @@ def opened(
         manner = Manner(mesh=name, mode=own.mode, guard_seconds=settings.limits.guard_seconds)
         cluster = settings.clusters_of(mesh)[0]
         by_cluster.setdefault(cluster, []).append(Watched(mesh=mesh, manner=manner, pictured=pictured))
+        if own.rolling_updates and knows_pods(mesh):
+            updates_by.setdefault(cluster, name)
     clusters = {
-        name: WatchedCluster(cluster=Cluster(kubes[name], owning=owning), kinds=watched_kinds(meshes), namespaces=own.namespaces)
+        name: WatchedCluster(
+            cluster=Cluster(kubes[name], owning=owning),
+            kinds=watched_kinds(meshes),
+            namespaces=own.namespaces,
+            updates_by=updates_by.get(name),
+        )
         for name, meshes in by_cluster.items()
     }
     return RouteWatcher(
         clusters,
         store=bus.routes,
+        updates=bus.updates,
         questions=Questions(bus.questions),
         awaited=waiting,
         letters=bus.dead_letters,

@@ -143,3 +143,7 @@ class Cluster:
     async def beside(self, resource: Resource) -> Mapping[Resource, Sequence[Json] | VerdictdError]:
         """All objects of a kind that says what is meant in routes. Raises as ``around``."""
         return {resource: await listed(self._kube, resource)}
+
+    async def within(self, resource: Resource, *, namespace: str, labels: str = "") -> Sequence[Json]:
+        """The objects of a kind in a namespace, those with these labels. Raises ``VerdictdError``: they are not known now."""
+        return (await self._kube.list(resource, namespace=namespace, labels=labels)).items

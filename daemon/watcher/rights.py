@@ -16,6 +16,13 @@ RIGHTS: Final = (
     ),
     Right(
         verbs=("watch",),
+        resources=(WORKLOADS[0],),
+        scopes=("watched",),
+        purpose="notice rolling updates that no route tells apart (sources of the kind kubernetes)",
+        without="rolling updates are not noticed",
+    ),
+    Right(
+        verbs=("watch",),
         resources=(ROLLOUTS, CANARIES),
         scopes=("watched",),
         purpose="notice what Argo Rollouts and Flagger do beside their routes (sources of the kind kubernetes)",

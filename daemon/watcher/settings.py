@@ -42,6 +42,9 @@ class KubernetesSource(
             description="Where routes are watched, at most 8, since each has connections of its own; none: in the whole cluster.",
         ),
     ] = ()
+    rolling_updates: Annotated[
+        bool, Meta(description="Whether rolling updates of Deployments that no route tells apart are observed, by their pods.")
+    ] = True
 
 
 def hearing_of(settings: Settings) -> Hearing:

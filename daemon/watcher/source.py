@@ -1,8 +1,8 @@
-"""A source of events that needs no sender: routes are watched, and a release is announced where one opens."""
+"""A source of events that needs no sender: routes and rolling updates are watched, and a release is announced where one opens."""
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from daemon.aio.clock import Clock
 from daemon.aio.tasks import background
@@ -15,6 +15,10 @@ from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes
 from daemon.watcher.lookout import Lookout, WatchedCluster
 from daemon.watcher.notices import RouteNotice
+from daemon.watcher.updatenotices import UpdateNotice
+from daemon.watcher.updating import Updating
+
+Found = RouteNotice | UpdateNotice | EndNotice
 
 
 class RouteWatcher:
@@ -23,6 +27,7 @@ class RouteWatcher:
     Args:
         clusters: by their names in the settings.
         store: where routes are kept.
+        updates: where rolling updates are kept.
         questions: where people look for what is asked.
         awaited: announcements that wait for their canaries.
         letters: where questions go.
@@ -34,6 +39,7 @@ class RouteWatcher:
         clusters: Mapping[str, WatchedCluster],
         *,
         store: Store,
+        updates: Store,
         questions: Questions,
         awaited: AwaitedCanaries,
         letters: DeadLetters,
@@ -42,24 +48,26 @@ class RouteWatcher:
     ) -> None:
         self._clusters = clusters
         self._store = store
+        self._updates = updates
         self._questions = questions
         self._awaited = awaited
         self._letters = letters
         self._clock = clock
         self._random = random
-        self._run: Lookout | None = None
+        self._run: tuple[Lookout, Updating] | None = None
 
     @property
     def problem(self) -> str | None:
         """See ``ExaminedSource``."""
-        return None if self._run is None else self._run.problem
+        return next((one.problem for one in self._run or () if one.problem), None)
 
-    async def announcements(self) -> AsyncGenerator[RouteNotice | EndNotice, None]:
+    async def announcements(self) -> AsyncGenerator[Found, None]:
         """What is found, for ever; see ``EventSource``. Raises what makes it begin anew."""
-        found: asyncio.Queue[RouteNotice | EndNotice | VerdictdError] = asyncio.Queue()
-        self._run = run = Lookout(
+        found: asyncio.Queue[Found | VerdictdError] = asyncio.Queue()
+        kept = KeptRoutes(self._store)
+        routes = Lookout(
             self._clusters,
-            kept=KeptRoutes(self._store),
+            kept=kept,
             questions=self._questions,
             awaited=self._awaited,
             letters=self._letters,
@@ -67,7 +75,17 @@ class RouteWatcher:
             random=self._random,
             tell=found.put_nowait,
         )
-        async with background(_reported(run, found.put_nowait)):
+        updates = Updating(
+            self._clusters,
+            store=self._updates,
+            routes=kept,
+            letters=self._letters,
+            clock=self._clock,
+            random=self._random,
+            tell=found.put_nowait,
+        )
+        self._run = routes, updates
+        async with background(_reported(routes.run, found.put_nowait), _reported(updates.run, found.put_nowait)):
             while True:
                 one = await found.get()
                 if isinstance(one, VerdictdError):
@@ -75,10 +93,10 @@ class RouteWatcher:
                 yield one
 
 
-async def _reported(run: Lookout, tell: Callable[[VerdictdError], None]) -> None:
+async def _reported(run: Callable[[], Awaitable[None]], tell: Callable[[VerdictdError], None]) -> None:
     """Whatever ends it is told, and raised where the source is read: a task that fails would end whoever reads."""
     try:
-        await run.run()
+        await run()
     except* VerdictdError as errors:
         tell(_first(errors))
     except* Exception as errors:  # noqa: BLE001 - told as a defect, with its cause

@@ -28,19 +28,30 @@ from tests.watcher.world import BY_ISTIO, Letters, Watching
 
 @asynccontextmanager
 async def noticed(
-    kube: KubeClient, namespace: str, *, by: Watching = BY_ISTIO, store: MemoryStore | None = None
+    kube: KubeClient,
+    namespace: str,
+    *,
+    by: Watching = BY_ISTIO,
+    store: MemoryStore | None = None,
+    updates: MemoryStore | None = None,
 ) -> AsyncIterator[dict[str, Release]]:
     """As long as it is entered, what is noticed in a namespace, by the ids under which it is announced.
 
-    ``store``: where routes are kept, for whoever wants to know when one has been seen.
+    ``store``: where routes are kept, for whoever wants to know when one has been seen. ``updates``: where rolling updates are kept,
+    which are noticed then.
     """
     found: dict[str, Release] = {}
     watched = replace(by.watched, manner=replace(by.watched.manner, mode="enforce"))
     owning = [kind.owning for kind in owners.kinds().values() if kind.owning is not None]
-    there = {"home": WatchedCluster(cluster=Cluster(kube, owning=owning), kinds={by.resource: watched})}
+    there = {
+        "home": WatchedCluster(
+            cluster=Cluster(kube, owning=owning), kinds={by.resource: watched}, updates_by="mesh" if updates is not None else None
+        )
+    }
     watcher = RouteWatcher(
         there,
         store=store or MemoryStore(),
+        updates=updates or MemoryStore(),
         questions=Questions(MemoryStore()),
         awaited=AwaitedCanaries(MemoryStore(), clock=SystemClock(), wait_seconds=60.0),
         letters=Letters(),

@@ -21,16 +21,20 @@ from daemon.kube.listwatch import ApiSource, ListWatch
 from daemon.kube.resources import EVENTS, PODS, Json
 from daemon.meshes.istio.mesh import VIRTUAL_SERVICES
 from daemon.meshes.istio.router import IstioRouter
+from daemon.meshes.podarms import PodsRouter
 from daemon.model import Action, ArmSpec, Outcome, Release
 from daemon.placement import ObjectName
 from daemon.sinks.kubernetesevents import KubernetesEvents, Place
 from tests.hand import istio_objects
 from tests.hand.istio_cluster import client_of, delete, istio_cluster, post
 from tests.hand.istio_objects import NAMESPACE, SERVICE
+from tests.hand.ports import MemoryStore
 from tests.hand.procedures import reverting
 from tests.hand.samples import verdict
 from tests.mesh import announced
+from tests.mesh.noticed import noticed
 from tests.servers.kube_apiserver import KubeApiServer
+from tests.servers.run import until
 
 pytestmark = [pytest.mark.mesh, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120), pytest.mark.xdist_group("kube")]
 
@@ -365,3 +369,76 @@ async def test_an_image_that_a_hook_announces_minutes_before_it_takes_traffic_ge
     assert (told.release_id, told.outcome) == (release_id, Outcome.PROMOTE)
     assert (release.baseline.subset, release.canary.subset, release.mesh) == ("v1", "v2", "edge")
     assert (release.namespace, release.artifact, release.observe) == (announced.NAMESPACE, "reg.example/web:2", False)
+
+
+def templated(number: int, pods: int, *, uid: str) -> Json:
+    """A ReplicaSet as its Deployment's controller writes it."""
+    labels = {"app": "till", "pod-template-hash": f"h{number}"}
+    containers = [{"name": "till", "image": f"reg.example/till:{number}"}]
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "till", "uid": uid, "controller": True}
+    metadata = {
+        "name": f"till-h{number}",
+        "labels": labels,
+        "annotations": {"deployment.kubernetes.io/revision": str(number)},
+        "ownerReferences": [owner],
+    }
+    template = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
+    spec = {"replicas": pods, "selector": {"matchLabels": labels}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": metadata, "spec": spec}
+
+
+def made(number: int) -> Json:
+    """A pod of that ReplicaSet, with the proxy that a mesh adds."""
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": f"till-h{number}", "uid": f"uid-{number}", "controller": True}
+    metadata = {
+        "name": f"till-h{number}-1",
+        "generateName": f"till-h{number}-",
+        "labels": {"app": "till", "pod-template-hash": f"h{number}"},
+        "ownerReferences": [owner],
+    }
+    containers = [{"name": "till", "image": f"reg.example/till:{number}"}, {"name": "istio-proxy", "image": "proxy"}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers}}
+
+
+async def says(api: KubeApiServer, path: str, **status: Any) -> None:
+    headers = {"Content-Type": "application/merge-patch+json"}
+    async with api.session() as session, session.patch(f"{path}/status", json={"status": status}, headers=headers) as response:
+        assert response.status == 200, await response.text()
+
+
+async def test_a_rolling_update_is_a_release_whose_arms_are_its_pods_and_over_with_the_older_ones(
+    api: KubeApiServer, kube: KubeClient
+) -> None:
+    apps = "/apis/apps/v1/namespaces/tills"
+    await post(api, "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "tills"}})
+    service = {"metadata": {"name": "till"}, "spec": {"selector": {"app": "till"}, "ports": [{"port": 80}]}}
+    await post(api, "/api/v1/namespaces/tills/services", {"apiVersion": "v1", "kind": "Service", **service})
+    template = templated(2, 1, uid="")["spec"]["template"] | {"metadata": {"labels": {"app": "till"}}}
+    metadata = {"name": "till", "annotations": {"deployment.kubernetes.io/revision": "2"}}
+    spec = {"selector": {"matchLabels": {"app": "till"}}, "template": template}
+    item = await post(
+        api, f"{apps}/deployments", {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    )
+    for number in (1, 2):
+        await post(api, f"{apps}/replicasets", templated(number, 1, uid=item["metadata"]["uid"]))
+        await says(api, f"{apps}/replicasets/till-h{number}", replicas=1)
+        await post(api, "/api/v1/namespaces/tills/pods", made(number))
+    updates = MemoryStore()
+
+    async def is_kept() -> bool:
+        return bool(updates.data)
+
+    async def is_over() -> bool:
+        return not updates.data
+
+    async with noticed(kube, "tills", updates=updates) as found:
+        await says(api, f"{apps}/deployments/till", observedGeneration=1, replicas=2, updatedReplicas=1)
+        await until(is_kept, 30)
+        (release,) = found.values()
+        placement = await PodsRouter(kube).locate(release)
+        await says(api, f"{apps}/deployments/till", observedGeneration=1, replicas=1, updatedReplicas=1)
+        await until(is_over, 30)
+    assert (release.service, release.artifact, release.strategy) == ("till", "reg.example/till:2", "pods")
+    assert placement.pods is not None
+    arms = (placement.pods.baseline, placement.pods.canary)
+    assert [[one.name for one in arm.pods or ()] for arm in arms] == [["till-h1-1"], ["till-h2-1"]]

@@ -32,6 +32,7 @@ from daemon.meshes.smi.trafficsplit import TRAFFIC_SPLITS
 from daemon.model import ArmSpec, Release
 from daemon.ports.routing import TrafficRouter
 from daemon.watcher.reading import around
+from daemon.watcher.updates import DEPLOYMENTS
 from tests.hand import consul_objects, gateway_objects, linkerd_objects, split_objects
 from tests.hand.istio_cluster import client_of
 from tests.packaging.manifests import Json, collection, documents, the
@@ -209,8 +210,9 @@ async def test_the_same_role_is_enough_to_notice_releases_that_nobody_announces(
     )
     unread = (await around(kube, "noticed", owning=owning)).surroundings.unread
     assert sorted(one.split()[0] for one in unread) == sorted(kinds)
-    with pytest.raises(Forbidden, match="rollouts"):
-        await watched(kube, ROLLOUTS, namespace="noticed")
+    for resource in (ROLLOUTS, DEPLOYMENTS):
+        with pytest.raises(Forbidden, match=resource.plural):
+            await watched(kube, resource, namespace="noticed")
     await bind(api, "verdictd-observe", namespace="noticed")
 
     async def all_read() -> None:
@@ -218,7 +220,7 @@ async def test_the_same_role_is_enough_to_notice_releases_that_nobody_announces(
             raise Forbidden(said[0])
 
     await eventually(all_read)
-    for resource in (ROLLOUTS, CANARIES):
+    for resource in (ROLLOUTS, CANARIES, DEPLOYMENTS):
         await watched(kube, resource, namespace="noticed")
     assert (await kube.list(REPLICA_SETS, namespace="noticed")).items == ()
 

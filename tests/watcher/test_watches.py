@@ -68,6 +68,7 @@ async def test_a_route_of_the_gateway_api_that_begins_to_send_to_another_service
     watcher = RouteWatcher(
         there,
         store=world.store,
+        updates=world.updates,
         questions=Questions(world.asked),
         awaited=world.awaited,
         letters=world.letters,

@@ -36,6 +36,7 @@ from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.notices import RouteNotice
 from daemon.watcher.reading import Around, annotations_of
 from daemon.watcher.source import RouteWatcher
+from daemon.watcher.updatenotices import UpdateNotice
 from daemon.watcher.watches import Watched
 from tests.discovery.world import surroundings
 from tests.hand.clock import HandClock
@@ -132,7 +133,7 @@ class Feed:
         before = self.objects.get(name)
         metadata = {
             **item["metadata"],
-            "uid": before["metadata"]["uid"] if before else f"uid-{self.version}",
+            "uid": before["metadata"]["uid"] if before else item["metadata"].get("uid", f"uid-{self.version}"),
             "resourceVersion": str(self.version),
             "managedFields": [{"manager": by, "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}],
         }
@@ -222,6 +223,15 @@ class HandCluster:
             annotations={(namespace, name): said for name, said in services.items()},
         )
 
+    async def within(self, resource: Resource, *, namespace: str, labels: str = "") -> list[Json]:
+        await asyncio.sleep(0)
+        if self.failing is not None:
+            raise self.failing
+        objects = [*self.around_objects, *(one for feed in self.feeds.values() for one in feed.objects.values())]
+        wanted = dict(one.split("=", 1) for one in labels.split(",") if one)
+        there = (one for one in objects if one["kind"] == resource.kind and one["metadata"]["namespace"] == namespace)
+        return [one for one in there if wanted.items() <= (one["metadata"].get("labels") or {}).items()]
+
     async def beside(self, resource: Resource) -> dict[Resource, list[Json]]:
         if self.rules_failing is not None:
             raise self.rules_failing
@@ -252,6 +262,7 @@ class World:
 
     cluster: HandCluster = field(default_factory=HandCluster)
     store: MemoryStore = field(default_factory=MemoryStore)
+    updates: MemoryStore = field(default_factory=MemoryStore)
     asked: MemoryStore = field(default_factory=MemoryStore)
     letters: Letters = field(default_factory=Letters)
     clock: HandClock = field(default_factory=HandClock)
@@ -264,6 +275,7 @@ class World:
     wait_seconds: float = 1_800.0
     picture: MakePicture | None = None
     by: Watching = BY_ISTIO
+    updates_by: str | None = None
 
     def __post_init__(self) -> None:
         self.cluster.resource = self.by.resource
@@ -275,10 +287,11 @@ class World:
         manner = replace(watched.manner, mode=self.mode, guard_seconds=self.guard_seconds)
         cluster: Any = self.cluster
         kinds = {self.by.resource: replace(watched, manner=manner, pictured=pictured)}
-        there = {HOME: WatchedCluster(cluster=cluster, kinds=kinds)}
+        there = {HOME: WatchedCluster(cluster=cluster, kinds=kinds, updates_by=self.updates_by)}
         return RouteWatcher(
             there,
             store=self.store,
+            updates=self.updates,
             questions=Questions(self.asked),
             awaited=self.awaited,
             letters=self.letters,
@@ -286,7 +299,7 @@ class World:
             random=lambda: 0.5,
         )
 
-    async def take(self, notice: RouteNotice | EndNotice) -> None:
+    async def take(self, notice: RouteNotice | UpdateNotice | EndNotice) -> None:
         """What the engine's consumer does with one."""
         if isinstance(notice, EndNotice):
             self.ended.append((str(notice.release_id), notice.command))

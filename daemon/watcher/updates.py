@@ -1,0 +1,294 @@
+"""Rolling updates of Deployments: each is observed by its pods, for as long as there are pods of two templates.
+
+A Deployment says which template is new, and its number makes the release's id: an update is the same release however often it is
+found, by whichever daemon. So nothing must be known of before, and an update that goes on when a daemon starts is found as one that
+begins. What has a route that tells versions apart is left to the route; what no Service sends requests to, or has no proxy, is
+nothing that could be counted.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from daemon import names
+from daemon.aio.backoff import doubled
+from daemon.aio.clock import Clock
+from daemon.discovery.picture import Labels
+from daemon.discovery.surroundings import selectors
+from daemon.discovery.updates import HASH, Deployment, Update, deployment, templates, under_way
+from daemon.errors import Refused, VerdictdError
+from daemon.events.announced import origin
+from daemon.kube.informer import Informer
+from daemon.kube.resources import PODS, REPLICA_SETS, SERVICES, WORKLOADS, Json, metadata_of
+from daemon.meshes.podarms import PROXIES
+from daemon.model import Release
+from daemon.ports.events import DeadLetters
+from daemon.releasecheck import decode_release
+from daemon.standing import Standing
+from daemon.watcher.annotations import POLICY, WATCH, Annotated, wishes
+from daemon.watcher.due import Due
+from daemon.watcher.endings import Ending
+from daemon.watcher.endnotices import EndNotice
+from daemon.watcher.kept import RouteKey, key_of
+from daemon.watcher.keptupdates import KeptUpdate, KeptUpdates
+from daemon.watcher.looking import UNSAID_POLICY
+from daemon.watcher.notices import Answer
+from daemon.watcher.reading import Cluster, annotations_of
+from daemon.watcher.updatenotices import UpdateNotice
+
+log = logging.getLogger(__name__)
+
+DEPLOYMENTS: Final = WORKLOADS[0]
+_AGAIN_SECONDS: Final = (1.0, 30.0)
+_COALESCED_SECONDS: Final = 0.2
+"""A controller writes a Deployment's status several times at each step."""
+_AMBIENT: Final = ("ambient.istio.io/redirection", "enabled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """An update that is to be announced."""
+
+    release_id: str
+    release: Release
+
+
+class RollingUpdates:
+    """Those of one cluster.
+
+    Args:
+        name: the cluster's, in the settings.
+        cluster: what is asked of it.
+        mesh: by whose telemetry they are observed, its name in the settings.
+        namespaces: where; none: everywhere.
+        kept: those that are watched; loaded.
+        has_route: whether a route tells versions of one of these Services of a namespace apart.
+        letters: where those go that are refused.
+        random: gives numbers in [0, 1).
+        tell: hears of what begins and what is over.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        cluster: Cluster,
+        *,
+        mesh: str,
+        namespaces: Sequence[str],
+        kept: KeptUpdates,
+        has_route: Callable[[str, Sequence[str]], bool],
+        letters: DeadLetters,
+        clock: Clock,
+        random: Callable[[], float],
+        tell: Callable[[UpdateNotice | EndNotice], None],
+    ) -> None:
+        self._name = name
+        self._cluster = cluster
+        self._mesh = mesh
+        self._kept = kept
+        self._has_route = has_route
+        self._letters = letters
+        self._clock = clock
+        self._random = random
+        self._tell = tell
+        self._due = Due(clock)
+        self._failures: dict[RouteKey, int] = {}
+        self._done: dict[RouteKey, int] = {}
+        self._standing = Standing("what stands around rolling updates", now=clock.now)
+        places: Sequence[str | None] = list(namespaces) or [None]
+        self._informers = {place: self._informer(place) for place in places}
+
+    @property
+    def problem(self) -> str | None:
+        """Why some updates may not be noticed now; null where all are."""
+        failures = [one.failure for one in self._informers.values() if one.failure is not None]
+        if failures:
+            return f"watch of {DEPLOYMENTS} in {self._name}: {failures[0]}"
+        return self._standing.problem and f"{self._standing.component}: {self._standing.problem}"
+
+    async def run(self) -> None:
+        """Watch for ever; cancel it to end it."""
+        async with asyncio.TaskGroup() as group:
+            for informer in self._informers.values():
+                group.create_task(informer.run(), name=f"watch of {DEPLOYMENTS}")
+            while True:
+                await self._due.wait()
+                await self._clock.sleep(_COALESCED_SECONDS)
+                for key in self._due.take():
+                    await self._look(key)
+
+    def _informer(self, place: str | None) -> Informer[Deployment | None]:
+        known = {(one.key.namespace, one.key.name): "" for one in self._kept.all() if one.key.cluster == self._name}
+        return Informer(
+            self._cluster.source(DEPLOYMENTS, place),
+            kept=_read,
+            clock=self._clock,
+            changed=lambda key: self._due.soon([self._key(key)]),
+            known={key: uid for key, uid in known.items() if place in {None, key[0]}},
+        )
+
+    def _key(self, name: tuple[str, str]) -> RouteKey:
+        return key_of(DEPLOYMENTS, cluster=self._name, namespace=name[0], name=name[1])
+
+    async def _look(self, key: RouteKey) -> None:
+        """At one Deployment as it is now. What cannot be read now is looked at again."""
+        informer = next(one for place, one in self._informers.items() if place in {None, key.namespace})
+        seen, kept = informer.known.get((key.namespace, key.name)), self._kept.get(key)
+        if seen is None or not seen.is_updating:
+            self._done.pop(key, None)
+            self._end(key, kept, why="no pod of its older template is left" if seen else "it is gone")
+            return
+        if seen.is_owned or self._done.get(key) == seen.number:
+            self._due.free(key)
+            return
+        try:
+            found = await self._found(seen)
+        except VerdictdError as error:
+            self._standing.fails(str(error))
+            self._put_off(key)
+            return
+        self._standing.works()
+        if found is None or (kept is not None and kept.release_id == found.release_id):
+            self._free(key)
+            return
+        self._tell(
+            UpdateNotice(
+                key,
+                found.release,
+                release_id=found.release_id,
+                announced_at=self._clock.now(),
+                letters=self._letters,
+                answered=partial(self._answered, key, seen.number, found.release_id),
+            )
+        )
+
+    async def _found(self, seen: Deployment) -> _Found | None:
+        """The update that is under way, where it can be observed; null: there is none, or nothing would be seen of it."""
+        sets = await self._cluster.within(REPLICA_SETS, namespace=seen.namespace)
+        try:
+            update = under_way(seen, templates(seen, sets))
+        except Refused as error:
+            log.warning("a rolling update cannot be read", extra={"workload": str(seen), "reason": str(error)})
+            return None
+        if update is None:
+            return None
+        services = await self._cluster.within(SERVICES, namespace=seen.namespace)
+        behind = {name: one for name, one in _annotated(services).items() if _selects(one.selector, seen.labels)}
+        if not behind or self._has_route(seen.namespace, sorted(behind)):
+            return None
+        pods = await self._cluster.within(PODS, namespace=seen.namespace, labels=f"{HASH}={update.new.hash}")
+        if not any(map(_has_proxy, pods)):
+            return None
+        asked = wishes(_of(seen), [one.annotated for one in behind.values()], destinations=())
+        if asked.watch == "off":
+            return None
+        service = seen.name if seen.name in behind else min(behind)
+        return self._release(seen, update, service=service, policy=asked.policy or UNSAID_POLICY)
+
+    def _release(self, seen: Deployment, update: Update, *, service: str, policy: str) -> _Found:
+        said: dict[str, object] = {
+            "service": service,
+            "namespace": seen.namespace,
+            "mesh": self._mesh,
+            "strategy": "pods",
+            "policy": policy,
+            "observe": True,
+        }
+        for arm, template in (("baseline", update.old), ("canary", update.new)):
+            said[arm] = {"workload": seen.name, "labels": {HASH: template.hash}}
+        if update.artifact:
+            said["artifact"] = update.artifact
+        attempt = msgspec.json.encode((self._name, seen.uid, update.new.uid, update.new.number)).decode()
+        return _Found(release_id=names.new_release_id(service, origin=origin("/watched", attempt)), release=decode_release(said))
+
+    def _end(self, key: RouteKey, kept: KeptUpdate | None, *, why: str) -> None:
+        if kept is None:
+            self._free(key)
+            return
+        ending = Ending(release_id=kept.release_id, by=str(key), why=why)
+        self._tell(EndNotice(ending, answered=partial(self._ended, key)))
+
+    async def _answered(self, key: RouteKey, number: int, release_id: str, answer: Answer) -> None:
+        try:
+            match answer:
+                case Answer.SAFE:
+                    await self._kept.put(KeptUpdate(key=key, release_id=release_id))
+                case Answer.REFUSED:
+                    self._done[key] = number
+                case Answer.AGAIN:
+                    self._put_off(key)
+                    return
+        except VerdictdError as error:
+            log.debug("a rolling update could not be kept", extra={"workload": str(key), "reason": str(error)})
+            self._put_off(key)
+            return
+        self._free(key)
+
+    async def _ended(self, key: RouteKey, answer: Answer) -> None:
+        try:
+            if answer is Answer.SAFE:
+                await self._kept.remove(key)
+                self._free(key)
+                return
+        except VerdictdError as error:
+            log.debug("a rolling update could not be forgotten", extra={"workload": str(key), "reason": str(error)})
+        self._put_off(key)
+
+    def _free(self, key: RouteKey) -> None:
+        self._failures.pop(key, None)
+        self._due.free(key)
+
+    def _put_off(self, key: RouteKey) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        first, cap = _AGAIN_SECONDS
+        self._due.after(key, doubled(failures, first_seconds=first, cap_seconds=cap, random=self._random))
+        self._due.free(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Service:
+    selector: Labels
+    annotated: Annotated
+
+
+def _read(item: Json) -> Deployment | None:
+    """Null: it cannot be read, and is said."""
+    try:
+        return deployment(item)
+    except Refused as error:
+        log.warning("a Deployment cannot be read", extra={"workload": str(metadata_of(item).get("name")), "reason": str(error)})
+        return None
+
+
+def _annotated(services: Sequence[Json]) -> Mapping[str, _Service]:
+    """Those that choose pods, by their names."""
+    found = {}
+    for item in services:
+        name = str(metadata_of(item).get("name"))
+        selector = next(iter(selectors([item]).values()), {})
+        if selector:
+            said = Annotated(said=f"Service {metadata_of(item).get('namespace')}/{name}", annotations=annotations_of(item))
+            found[name] = _Service(selector=selector, annotated=said)
+    return found
+
+
+def _selects(selector: Labels, labels: Labels) -> bool:
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def _of(seen: Deployment) -> Annotated:
+    """What is written on it about how it is watched; its arms are nobody's to name."""
+    own = {key: value for key, value in seen.annotations.items() if key in {WATCH, POLICY}}
+    return Annotated(said=str(seen), annotations=own)
+
+
+def _has_proxy(pod: Any) -> bool:
+    """Whether a mesh counts the pod's requests beside it, or for it."""
+    spec, annotations = pod.get("spec") or {}, annotations_of(pod)
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    return annotations.get(_AMBIENT[0]) == _AMBIENT[1] or any(one.get("name") in PROXIES for one in containers)

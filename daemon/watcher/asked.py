@@ -12,7 +12,7 @@ import msgspec
 from daemon.model import OpenQuestion
 from daemon.questions import Questions
 from daemon.watcher.kept import KeptRoute, RouteKey
-from daemon.watcher.looking import Question, Step
+from daemon.watcher.steps import Question, Step
 
 _REFUSED: Final = "mend it where it stands; the release is announced then"
 

@@ -5,156 +5,31 @@ under the same ids. Our own writes announce nothing: a canary that we have taken
 that release again. One that somebody else gives back at once is the revert undone, which whoever guards the revert sees to first.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 import msgspec
 
-from config.errors import one_of
-from daemon.discovery.answers import Ask, FoundArm, FoundArms
+from daemon.discovery.answers import Ask, FoundArms
 from daemon.discovery.awaiting import announced_at
 from daemon.discovery.openings import Asks, Ends, GoesOn, OpenRelease, Opens, Outcome, Quiet, outcomes
-from daemon.discovery.picture import Destination, Labels, Picture, Uses, uses
+from daemon.discovery.picture import Destination, uses
 from daemon.discovery.word import Word
-from daemon.errors import InvalidEvent, InvalidInput, VerdictdError
-from daemon.kube.resources import Json
+from daemon.errors import InvalidInput, VerdictdError
 from daemon.model import Release
 from daemon.ports.awaiting import Awaited
-from daemon.watcher import announcing
-from daemon.watcher.annotations import BASELINE, CANARY, WATCH, Annotated, Wishes, wishes
+from daemon.watcher import announcing, questioning
+from daemon.watcher.annotations import WATCH
 from daemon.watcher.announcing import Terms
 from daemon.watcher.endings import OF_OWNERS, Ending
-from daemon.watcher.kept import KeptRelease, KeptRoute, RouteKey, used
+from daemon.watcher.kept import KeptRelease, KeptRoute, used
 from daemon.watcher.meeting import StillWaits, as_announced, is_about, notice_of
 from daemon.watcher.reading import Around
-from daemon.watcher.settings import Mode
+from daemon.watcher.seen import Manner, Seen, wishes_of
+from daemon.watcher.steps import Opening, Question, Step
 
 UNSAID_POLICY: Final = "default"
 _MOST_REVERTED: Final = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A route as it is now.
-
-    Attributes:
-        key: which.
-        uid, version: of the object; empty: it is not there.
-        picture: what it sends where.
-        annotations: its own.
-        is_ours: whether it was verdictd that wrote last what it sends where.
-    """
-
-    key: RouteKey
-    uid: str = ""
-    version: str = ""
-    picture: Picture
-    annotations: Labels = field(default_factory=dict)
-    is_ours: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
-    """How routes of a mesh are watched.
-
-    Attributes:
-        mesh: its name in the settings.
-        mode: whether anything may be taken back.
-        guard_seconds: for how long whoever has taken a canary back puts it back where somebody undoes that.
-    """
-
-    mesh: str
-    mode: Mode
-    guard_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """A release to be announced.
-
-    Attributes:
-        release: it.
-        kept: what is to be kept of it.
-        why: why it is one.
-        mark: tells it from another one that would be announced in its place.
-        awaited: the announcement that has waited for it; null: nobody has announced it.
-        joins: whether it is under way here already.
-    """
-
-    release: Release
-    kept: KeptRelease
-    why: str
-    mark: str
-    awaited: Awaited | None = None
-    joins: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What somebody must say or mend.
-
-    Attributes:
-        error: what is asked, and how to answer.
-        seen: what it is about.
-        mark: tells it from other questions.
-        annotations: of the route, any of which answers.
-        fields: of an announcement of the release, which together answer.
-    """
-
-    error: InvalidInput
-    seen: Json
-    mark: str
-    annotations: tuple[str, ...] = ()
-    fields: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What comes of a look.
-
-    Attributes:
-        after: what is to be kept once everybody has been told; null: nothing of the route is.
-        openings: to be announced.
-        questions: to be asked.
-        endings: releases that are over by their owners' word.
-        again_in_seconds: when it must be looked at again though nothing changes; null: it need not be.
-        why: of what comes to nothing, a sentence each.
-        waits: announcements that wait on, and why.
-    """
-
-    after: KeptRoute | None
-    openings: tuple[Opening, ...] = ()
-    questions: tuple[Question, ...] = ()
-    endings: tuple[Ending, ...] = ()
-    again_in_seconds: float | None = None
-    why: tuple[str, ...] = ()
-    waits: tuple[StillWaits, ...] = ()
-
-    def refused(self, marks: Iterable[str], *, before: KeptRoute | None) -> KeptRoute | None:
-        """What is to be kept where some of its openings were refused: what was before, so that mended ones are announced yet."""
-        new = tuple(marks)
-        if not new or self.after is None:
-            return self.after
-        still = before or msgspec.structs.replace(self.after, opened=())
-        return msgspec.structs.replace(still, refused=tuple(dict.fromkeys((*self.after.refused, *new))), asked=self.after.asked)
-
-
-def is_quiet(kept: KeptRoute | None, seen: Seen) -> bool:
-    """Whether nothing can come of a look, so that nothing around need be read: no two destinations, or nothing has changed."""
-    now = uses(seen.picture)
-    if kept is None or kept.opened or kept.asked or kept.refused:
-        return kept is None and len(now) < 2
-    return len(now) < 2 or (kept.before == now and _said(seen) == ())
-
-
-def unasked(kept: KeptRoute | None, seen: Seen) -> KeptRoute | None:
-    """What is to be kept of a route of which nothing can come."""
-    if not seen.uid:
-        return None
-    still = kept or KeptRoute(key=seen.key)
-    return msgspec.structs.replace(still, uid=seen.uid, version=seen.version, uses=used(uses(seen.picture)))
 
 
 def look(
@@ -202,7 +77,7 @@ class _Look:
         self.known = known
         self.now = now
         self.uses = uses(seen.picture)
-        self.wishes = _wishes(seen, around, self.uses)
+        self.wishes = wishes_of(seen, around, self.uses)
         self.opened: list[KeptRelease] = []
         self.reverted = list(self.was.reverted)
         self.asked: list[str] = []
@@ -344,7 +219,7 @@ class _Look:
         except VerdictdError as error:
             self.why.append(str(error))
             return
-        mark = _mark(msgspec.to_builtins(release))
+        mark = questioning.mark_of(msgspec.to_builtins(release))
         if mark in self.was.refused:
             self.refused.append(mark)
             return
@@ -360,20 +235,16 @@ class _Look:
     def _asks(self, ask: Ask) -> None:
         if self._is_silent():
             return
-        mark = _mark([sorted(one.name for one in ask.candidates), ask.missing])
+        mark = questioning.mark_of([sorted(one.name for one in ask.candidates), ask.missing])
         self.asked.append(mark)
         if mark not in self.was.asked:
-            error = InvalidEvent(ask.why, path=str(self.seen.key), fix=_how_to_answer(ask))
-            asked = Question(
-                error=error, seen=_about(self.seen, ask), mark=mark, annotations=(*_keys(ask), WATCH), fields=ask.missing
-            )
-            self.questions.append(asked)
+            self.questions.append(questioning.asked(self.seen, ask, mark=mark))
 
     def _refuse(self, error: InvalidInput) -> None:
-        mark = _mark(str(error))
+        mark = questioning.mark_of(str(error))
         self.refused.append(mark)
         if mark not in self.was.refused:
-            self.questions.append(Question(error=InvalidEvent.of(error.faults), seen=_about(self.seen, None), mark=mark))
+            self.questions.append(questioning.mended(self.seen, error, mark=mark))
 
     def _tell_faults(self) -> None:
         if self.wishes.faults:
@@ -425,48 +296,3 @@ class _Look:
         if self.kept is None:
             return None if self.again is not None else moved
         return msgspec.structs.replace(moved, version=self.kept.version, uses=self.kept.uses)
-
-
-def _wishes(seen: Seen, around: Around, now: Uses) -> Wishes:
-    named = dict.fromkeys((one.namespace, one.service) for one in sorted(now) if one.service)
-    services = [
-        Annotated(said=f"Service {namespace}/{name}", annotations=around.annotations.get((namespace, name), {}))
-        for namespace, name in named
-    ]
-    return wishes(Annotated(said=str(seen.key), annotations=seen.annotations), services, destinations=now)
-
-
-def _said(seen: Seen) -> tuple[str, ...]:
-    """What of ours is written on the route."""
-    return tuple(f"{key}={value}" for key, value in sorted(seen.annotations.items()) if key.startswith("verdictd.io/"))
-
-
-def _how_to_answer(ask: Ask) -> str:
-    return (
-        f"annotate the route with {one_of(_keys(ask))}: {one_of(one.name for one in ask.candidates)}, or with {WATCH}: off; "
-        "or announce the release"
-    )
-
-
-def _keys(ask: Ask) -> tuple[str, ...]:
-    words = {"canary": CANARY, "baseline": BASELINE, "baseline.subset": BASELINE}
-    return tuple(dict.fromkeys(words[one] for one in ask.missing))
-
-
-def _about(seen: Seen, ask: Ask | None) -> Json:
-    found: Json = {"route": str(seen.key), "version": seen.version}
-    if ask is not None:
-        found |= {"missing": list(ask.missing), "candidates": [_told(one) for one in ask.candidates]}
-    return found
-
-
-def _told(candidate: FoundArm) -> Json:
-    there = candidate.destination
-    said: Json = {"name": candidate.name, "percent": candidate.percent}
-    if there is not None:
-        said |= {"service": there.service, "namespace": there.namespace, "subset": there.subset}
-    return {**said, "workloads": list(candidate.workloads or ()), "labels": dict(candidate.labels or {})}
-
-
-def _mark(content: object) -> str:
-    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()[:16]

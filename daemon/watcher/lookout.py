@@ -27,10 +27,11 @@ from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.due import Due
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoutes, RouteKey
-from daemon.watcher.looking import Seen, Step
 from daemon.watcher.notices import AwaitedNotice, Look, RouteNotice
 from daemon.watcher.patience import Patience
 from daemon.watcher.reading import Around, Cluster, together
+from daemon.watcher.seen import Seen, is_quiet, unasked
+from daemon.watcher.steps import Opening, Question, Step
 from daemon.watcher.watches import Beside, Watched, Watches
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Lookout:
         self._due = Due(clock)
         self._failures: dict[RouteKey, int] = {}
         self._defects: dict[RouteKey, dict[str, int]] = {}
-        self._announced: dict[RouteKey, tuple[looking.Opening, ...]] = {}
+        self._announced: dict[RouteKey, tuple[Opening, ...]] = {}
         self._forced: set[RouteKey] = set()
         self._owners_changed: set[tuple[str, str]] = set()
         self._standing = Standing("what stands around routes", now=clock.now)
@@ -150,8 +151,8 @@ class Lookout:
             seen = self._seen(key, {})
             if seen is None:
                 self._due.free(key)
-            elif key not in self._forced and looking.is_quiet(self._kept.get(key), seen):
-                quiet.append((key, Step(after=looking.unasked(self._kept.get(key), seen))))
+            elif key not in self._forced and is_quiet(self._kept.get(key), seen):
+                quiet.append((key, Step(after=unasked(self._kept.get(key), seen))))
             else:
                 asked.append((key, seen))
             self._forced.discard(key)
@@ -242,15 +243,15 @@ class Lookout:
         look = Look(key=key, step=step, ended=self._ended)
         for ending in step.endings:
             self._tell(EndNotice(ending, answered=partial(look.answered, ending.mark)))
-        told: list[looking.Opening | looking.Question] = [*step.openings, *step.questions]
+        told: list[Opening | Question] = [*step.openings, *step.questions]
         before = self._defects.get(key, {})
         failures = self._defects[key] = {one.mark: before[one.mark] for one in told if one.mark in before}
         for one in told:
             self._tell(self._noticed(look, one, failures))
 
-    def _noticed(self, look: Look, about: looking.Opening | looking.Question, failures: dict[str, int]) -> RouteNotice:
+    def _noticed(self, look: Look, about: Opening | Question, failures: dict[str, int]) -> RouteNotice:
         now = self._clock.now()
-        if isinstance(about, looking.Question) or about.awaited is None:
+        if isinstance(about, Question) or about.awaited is None:
             return RouteNotice(look, about, letters=self._letters, announced_at=now, failures=failures)
         return AwaitedNotice(
             look, about, about.awaited, patience=self._patience, letters=self._letters, announced_at=now, failures=failures

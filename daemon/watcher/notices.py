@@ -12,8 +12,8 @@ from daemon.model import Release
 from daemon.ports.awaiting import Awaited
 from daemon.ports.events import DeadLetter, DeadLetters
 from daemon.watcher.kept import RouteKey
-from daemon.watcher.looking import Opening, Question, Step
 from daemon.watcher.patience import Patience
+from daemon.watcher.steps import Opening, Question, Step
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from daemon.kube.client import KubeClient
 from daemon.meshes.registry import kind_of, knows_pods
 from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
-from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
+from daemon.watcher.seen import Manner
 from daemon.watcher.settings import KubernetesSource, watched
 from daemon.watcher.source import RouteWatcher
 from daemon.watcher.watches import Watched, watched_kinds

@@ -26,8 +26,8 @@ from daemon.meshes.kind import Pictured
 from daemon.placement import ObjectName
 from daemon.standing import Standing
 from daemon.watcher.kept import RouteKey, key_of
-from daemon.watcher.looking import Manner, Seen
 from daemon.watcher.reading import annotations_of
+from daemon.watcher.seen import Manner, Seen
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from daemon.kube.resources import ROLLOUTS
 from daemon.meshes.istio.mesh import ISTIO
 from daemon.watcher import looking
 from daemon.watcher.kept import KeptRoute
-from daemon.watcher.looking import Seen, Step
 from daemon.watcher.reading import Around
+from daemon.watcher.seen import Seen
+from daemon.watcher.steps import Step
 from tests.hand.clock import HandClock
 from tests.watcher.test_owners import rollout
 from tests.watcher.world import World, two_versions, virtual_service

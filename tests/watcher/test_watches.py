@@ -12,8 +12,8 @@ from daemon.meshes.gatewayapi.mesh import GATEWAY_API, HTTP_ROUTES, ROUTES, Gate
 from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
 from daemon.model import ArmSpec
 from daemon.questions import Questions
-from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
+from daemon.watcher.seen import Manner
 from daemon.watcher.source import RouteWatcher
 from daemon.watcher.watches import Watched, watched_kinds
 from tests.watcher.test_owners import canary

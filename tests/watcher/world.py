@@ -31,10 +31,10 @@ from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
 from daemon.watcher.endnotices import EndNotice
 from daemon.watcher.kept import KeptRoute, RouteKey, key_of
-from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.notices import RouteNotice
 from daemon.watcher.reading import Around, annotations_of
+from daemon.watcher.seen import Manner
 from daemon.watcher.source import RouteWatcher
 from daemon.watcher.updatenotices import UpdateNotice
 from daemon.watcher.watches import Watched

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from daemon.cli import main, status
+from daemon.cli.parser import build
 from tests.cli import binary
 from tests.cli.binary import needs_dev_full
 
@@ -69,6 +71,33 @@ def test_every_command_has_a_help(command: str, capsys: pytest.CaptureFixture[st
     assert "%%" not in said
     assert "xits 0" in said
     assert "70 a defect of verdictd" in " ".join(said.split())
+
+
+@pytest.mark.live
+def test_a_daemon_says_what_it_was_told_before_it_finds_its_port_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = verdictd("run", "--http-listen", address, "--config", str(_settings(tmp_path)))
+    events = [json.loads(line) for line in done.stdout.splitlines() + done.stderr.splitlines()]
+    assert [one["event"] for one in events] == ["starting", "nothing can be watched: no mesh is configured", "cannot run"]
+    assert (events[0]["http"], address in events[2]["reason"], done.returncode) == (address, True, 69)
+
+
+def _settings(folder: Path) -> Path:
+    """Of a daemon that keeps to a folder."""
+    file = folder / "verdictd.json"
+    file.write_text(json.dumps({"nats": {"url": "embedded", "data_dir": str(folder / "data")}}), encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90.0), ("90s", 90.0), ("5m", 300.0), ("1h30m", 5400.0)])
+def test_a_time_is_given_in_seconds_or_with_units(text: str, seconds: float) -> None:
+    assert build().parse_args(["wait", "x", "--timeout", text]).timeout == seconds
+
+
+def test_what_is_no_time_is_refused_with_what_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["wait", "x", "--timeout", "5x"]) == 64
+    assert "'5x' is no time: give seconds (90), or numbers with units (90s, 5m, 1h30m)" in capsys.readouterr().err
 
 
 def test_help_and_version_are_words_too(capsys: pytest.CaptureFixture[str]) -> None:

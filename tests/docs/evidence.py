@@ -3,6 +3,7 @@
 It is no part of what is made anew each time: numbers of numpy's may differ in their last digit from machine to machine.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from html import escape
@@ -31,6 +32,7 @@ _STYLE: Final = """svg { font: 13px system-ui, sans-serif; } text { fill: #57606
 @media (prefers-color-scheme: dark) { text { fill: #b1bac4; } .limit { stroke: #b1bac4; } }"""
 
 
+@functools.cache
 def evidence(failed: float) -> list[float]:
     """That a canary which fails this share of its requests is worse at all: after each second, until its verdict."""
     random = np.random.default_rng(_SEED)

@@ -37,6 +37,7 @@ def test_what_a_browser_would_fetch_from_elsewhere_by_itself_is_found(tmp_path: 
     ]
 
 
+@pytest.mark.timeout(300)
 def test_a_page_that_leads_nowhere_or_that_no_navigation_has_fails_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,13 +11,15 @@ import pytest
 from daemon import __version__
 from tests.packaging.installation import LOCKS, ROOT
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the lists."""
     folder = tmp_path_factory.mktemp("sbom")
     words = [str(LOCKS / "sbom"), sysconfig.get_path("scripts"), str(folder)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return folder
 

@@ -54,7 +54,7 @@ def test_the_source_distribution_makes_the_same_wheel(installation: Installation
 
 def made_of(folder: Path, target: str, into: Path) -> None:
     words = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(into)]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
 
 

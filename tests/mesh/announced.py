@@ -24,9 +24,9 @@ from daemon.meshes.istio.mesh import ISTIO, VIRTUAL_SERVICES, IstioMesh
 from daemon.ports.events import IncomingEvent
 from daemon.questions import Questions
 from daemon.watcher.awaited import AwaitedCanaries
-from daemon.watcher.looking import Manner
 from daemon.watcher.lookout import WatchedCluster
 from daemon.watcher.reading import Cluster
+from daemon.watcher.seen import Manner
 from daemon.watcher.source import RouteWatcher
 from daemon.watcher.watches import Watched
 from tests.hand.api import Engine as Desk
@@ -127,6 +127,7 @@ async def daemon(kube: KubeClient) -> AsyncIterator[Daemon]:
     watcher = RouteWatcher(
         {"home": there},
         store=MemoryStore(),
+        updates=MemoryStore(),
         questions=Questions(MemoryStore()),
         awaited=waiting,
         letters=Letters(),

@@ -138,7 +138,11 @@ class RollingUpdates:
     async def _look(self, key: RouteKey) -> None:
         """At one Deployment as it is now. What cannot be read now is looked at again."""
         informer = next(one for place, one in self._informers.items() if place in {None, key.namespace})
-        seen, kept = informer.known.get((key.namespace, key.name)), self._kept.get(key)
+        name = (key.namespace, key.name)
+        seen, kept = informer.known.get(name), self._kept.get(key)
+        if seen is None and name in informer.known:  # it is there, and cannot be read, which is said
+            self._free(key)
+            return
         if seen is None or not seen.is_updating:
             self._done.pop(key, None)
             self._end(key, kept, why="no pod of its older template is left" if seen else "it is gone")

@@ -198,6 +198,9 @@ async def test_a_watch_of_deployments_that_cannot_be_had_is_a_problem_and_one_of
         world.cluster.feed(REPLICA_SETS).put({**replica_set(3, pods=1), "spec": {"template": "none"}})
         put(world, 2, new=2)
         await world.turns()
+        feed.put({**deployed(), "status": {"replicas": "many"}})
+        await world.turns()
+        assert world.ended == []
     assert len(world.releases) == 1
     assert {one.message for one in caplog.records} >= {"a Deployment cannot be read", "a rolling update cannot be read"}
 

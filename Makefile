@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # More tests side by side than two cores have room for: most of a test's time is spent in waiting for a server or a clock.
 SIDE_BY_SIDE ?= --numprocesses 6 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test unit servers check lint types bench calibration lock sbom docs clean format
+.PHONY: demo test unit servers check lint types bench survival calibration lock sbom docs clean format
 
 demo: $(VENV)/.demo
 	$(BIN)/verdictd demo$(if $(MESH), --mesh $(MESH))
@@ -38,6 +38,10 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
+
+# Some three minutes. `make survival KILLS=1000`: an hour; SEED=... as an earlier run was struck.
+survival: $(VENV)/.dev
+	$(BIN)/python -m tests.survival $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 # About an hour of two cores the first time (CALIBRATION="--processes 2"); then only what a change of the judge has made stale.
 # CALIBRATION=--quick: two minutes. CALIBRATION="--only REGEX --n 300": some rows, printed and written to no page.

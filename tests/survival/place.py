@@ -1,0 +1,104 @@
+"""Where it all happens: the services and their users, the broker, the daemon's settings, and who of them can be struck."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from tests.hand.broker import broker
+from tests.hand.istio_cluster import post
+from tests.hand.istio_objects import created
+from tests.mesh.istio_world import IstioWorld, istio_world
+from tests.servers.crds import install_crds
+from tests.servers.kube_apiserver import KubeApiServer
+from tests.servers.locate import require_crds
+from tests.servers.run import free_ports
+from tests.survival.flow import CLUSTER
+from tests.survival.victims import ApiServer, Daemon, OwnBroker, SharedBroker, Victim, api_server
+from tests.survival.world import BehindIstio, Edge, Service, edge
+
+Arrangement = Literal["embedded", "external"]
+ARRANGEMENTS: Final[tuple[Arrangement, ...]] = ("embedded", "external")
+"""A broker of the daemon's own and no cluster; a broker beside it, and Istio on a real API server too."""
+
+POLICY: Final[dict[str, Any]] = {
+    "window_seconds": 60.0,
+    "warmup_seconds": 0.0,
+    "promotion": {"min_seconds": 6.0, "min_requests": 60},
+    "tolerances": {"errors": {"max_rate": 0.05, "above_baseline": 0.05}, "latency": {"typical": 10.0, "slow_end": 50.0}},
+}
+"""A canary that fails four of ten requests is found out by it, and no machine is so busy that a good one is."""
+ISTIO_PER_SECOND = 100.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """All of it."""
+
+    services: tuple[Service, ...]
+    daemon: Daemon
+    broker: OwnBroker | SharedBroker
+    victims: dict[str, Victim]
+    recordings: Path
+
+
+@asynccontextmanager
+async def place(folder: Path, arrangement: Arrangement, *, clock_library: Path | None) -> AsyncIterator[Place]:
+    """Run it, all but the daemon. ``clock_library``: what can give the daemon another time of day."""
+    async with AsyncExitStack() as stack:
+        behind: Edge = await stack.enter_async_context(edge(folder))
+        services: list[Service] = [*behind.services]
+        (port,) = free_ports(1)
+        telemetry, meshes, more = {"edge": behind.telemetry}, {**behind.meshes}, {}
+        victims: dict[str, Victim] = {}
+        own: OwnBroker | SharedBroker
+        if arrangement == "embedded":
+            own, nats = OwnBroker(folder=folder / "nats"), "embedded"
+        else:
+            own = SharedBroker(broker=await stack.enter_async_context(broker(folder / "nats")))
+            nats = own.url
+            struck, world = await stack.enter_async_context(_istio(folder / "istio"))
+            seen = await stack.enter_async_context(world.traffic(per_second=ISTIO_PER_SECOND))
+            services.append(BehindIstio(world=world, seen=seen))
+            victims["api server"] = struck
+            more = {"kubernetes": {"auth": "kubeconfig", "kubeconfig": str(world.kubeconfig)}}
+            store = {"kind": "prometheus", "url": world.prometheus_url, "dialect": "istio", "tick_seconds": 1.0}
+            telemetry["mesh"] = {**store, "timeout_seconds": 0.9}
+            meshes["istio"] = {"kind": "istio", "telemetry": "mesh"}
+        settings = {
+            "cluster": CLUSTER,
+            "nats": {"url": nats, "data_dir": str(folder / "nats")},
+            "http": {"listen": f"127.0.0.1:{port}"},
+            "telemetry": telemetry,
+            "meshes": meshes,
+            "policies": {"default": POLICY},
+            "limits": {"guard_seconds": 2.0},
+            "recordings": {"directory": str(folder / "recordings")},
+            **more,
+        }
+        clock = None
+        if clock_library is not None:
+            clock = folder / "clock"
+            clock.write_text("+0\n")
+        daemon = Daemon(port=port, folder=folder, settings=settings, clock=clock, clock_library=clock_library)
+        victims |= {"daemon": daemon, "broker": own}
+        yield Place(services=tuple(services), daemon=daemon, broker=own, victims=victims, recordings=folder / "recordings")
+
+
+@asynccontextmanager
+async def _istio(folder: Path) -> AsyncIterator[tuple[ApiServer, IstioWorld]]:
+    """A whole Istio whose API server can be struck."""
+    struck: list[ApiServer] = []
+
+    @asynccontextmanager
+    async def cluster(inside: Path) -> AsyncIterator[KubeApiServer]:
+        async with api_server(inside) as (server, api):
+            await install_crds(api, require_crds("istio"))
+            for collection, item in created():
+                await post(api, collection, item)
+            struck.append(server)
+            yield api
+
+    async with istio_world(folder, cluster=cluster) as world:
+        yield struck[0], world

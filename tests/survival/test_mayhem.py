@@ -1,0 +1,27 @@
+"""The same seed strikes the same, and all that there is to be struck."""
+
+from itertools import islice
+
+from tests.survival.mayhem import WEIGHTS, How, strikes
+
+ALL = frozenset(WEIGHTS)
+
+
+def test_a_seed_names_its_strikes() -> None:
+    first, again, other = (list(islice(strikes(seed, victims=ALL), 50)) for seed in ("1", "1", "2"))
+    assert first == again
+    assert first != other
+
+
+def test_everybody_is_struck_in_every_way_and_nobody_who_is_not_there() -> None:
+    some: frozenset[tuple[str, How]] = frozenset({("daemon", "kill"), ("broker", "hang")})
+    assert {(one.victim, one.how) for one in islice(strikes("1", victims=ALL), 500)} == ALL
+    assert {(one.victim, one.how) for one in islice(strikes("1", victims=some), 50)} == some
+
+
+def test_a_strike_is_said_in_words() -> None:
+    said = {str(one).split(" of ")[0].split(" for ")[0] for one in islice(strikes("1", victims=ALL), 500)}
+    assert said == {
+        *("kill -9", "the clock", "daemon is told to end"),
+        *("daemon hangs", "broker hangs", "api server hangs"),
+    }

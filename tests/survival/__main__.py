@@ -57,7 +57,7 @@ async def strike(one: Strike, here: Place, hanging: asyncio.TaskGroup) -> None:
     names = ("broker", "daemon") if one.victim == "both" else (one.victim,)
     match one.how:
         case "jump":
-            daemon.jump(one.seconds)
+            hanging.create_task(_jump(one, here))
         case "end":
             send(daemon, signal.SIGTERM)
         case "kill":
@@ -84,6 +84,13 @@ async def _hang(one: Strike, here: Place) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
+async def _jump(one: Strike, here: Place) -> None:
+    """Forth, and back."""
+    here.daemon.jump(one.off_seconds)
+    await asyncio.sleep(one.seconds)
+    here.daemon.jump(0.0)
+
+
 async def mayhem(here: Place, *, seed: str, number: int, done: Counter[str]) -> None:
     """So many strikes, one after the other."""
     victims = frozenset(
@@ -97,7 +104,6 @@ async def mayhem(here: Place, *, seed: str, number: int, done: Counter[str]) -> 
             await strike(one, here, hanging)
             done[f"{one.victim}: {one.how}"] += 1
             print(f"{time.monotonic() - began:7.1f} s  {count:4}  {one}", flush=True)
-    here.daemon.jump(0.0)
 
 
 async def run(folder: Path, arrangement: Arrangement, *, seed: str, number: int, done: Counter[str]) -> list[str]:

@@ -31,7 +31,7 @@ _LATE: Final = 0.75
 _LONG: Final = 0.05
 _LONG_SECONDS: Final = (12.0, 30.0)
 _SHORT_SECONDS: Final = (0.3, 4.0)
-_JUMPS_SECONDS: Final = (-7200.0, -90.0, -5.0, 0.0, 5.0, 90.0, 7200.0)
+_JUMPS_SECONDS: Final = (-7200.0, -90.0, -5.0, 5.0, 90.0, 7200.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,8 @@ class Strike:
 
     Attributes:
         patient: whether the daemon is ready before ``after_seconds`` begin to run.
-        seconds: for how long a process hangs or is away; what its clock is off by, where it jumps.
+        seconds: for how long a process hangs, is away, or has another time of day.
+        off_seconds: what that is off by.
     """
 
     victim: str
@@ -48,6 +49,7 @@ class Strike:
     patient: bool
     after_seconds: float
     seconds: float
+    off_seconds: float = 0.0
 
     def __str__(self) -> str:
         """A line of the account."""
@@ -59,7 +61,7 @@ class Strike:
             case "end":
                 return f"{self.victim} is told to end"
             case "jump":
-                return f"the clock of {self.victim} is off by {self.seconds:+g} s"
+                return f"the clock of {self.victim} is off by {self.off_seconds:+g} s for {self.seconds:.1f} s"
 
 
 def strikes(seed: str, *, victims: frozenset[tuple[str, How]]) -> Iterator[Strike]:
@@ -73,4 +75,5 @@ def strikes(seed: str, *, victims: frozenset[tuple[str, How]]) -> Iterator[Strik
         seconds = dice.uniform(*(_LONG_SECONDS if long and how == "hang" else _SHORT_SECONDS))
         if how == "kill":
             seconds = dice.choice((0.0, seconds))
-        yield Strike(victim=victim, how=how, patient=patient, after_seconds=after, seconds=jump if how == "jump" else seconds)
+        off = jump if how == "jump" else 0.0
+        yield Strike(victim=victim, how=how, patient=patient, after_seconds=after, seconds=seconds, off_seconds=off)

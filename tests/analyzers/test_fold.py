@@ -74,6 +74,7 @@ def test_any_stream_stays_finite_and_survives_a_restart_at_every_tick(stream: li
     assert never_stopped.save() == restarted.save()
 
 
+@pytest.mark.broad
 @settings(max_examples=25, deadline=None)
 @given(many=st.lists(streams(), min_size=2, max_size=6), data=st.data())
 def test_a_batch_gives_what_one_by_one_gives(many: list[list[Sample]], data: st.DataObject) -> None:

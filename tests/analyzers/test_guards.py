@@ -232,6 +232,7 @@ def test_errors_of_young_pods_are_judged_at_once() -> None:
     assert (ruling.outcome, ruling.leg) == ("rollback", "errors")
 
 
+@pytest.mark.broad
 def test_a_late_regression_is_found_about_as_fast_as_an_early_one() -> None:
     ticks = [watch(terms(ticks=400), World(factor=1.3, onset=55).ticks(seed, 400))[1].tick for seed in range(8)]
     assert np.median(ticks) <= 55 + 12
@@ -315,6 +316,7 @@ def test_latency_that_is_known_to_wander_must_be_slower_by_more_than_that(wander
     assert ruling.outcome == outcome
 
 
+@pytest.mark.broad
 def test_a_small_baseline_speaks_no_more_against_the_canary_than_for_it() -> None:
     """The logarithm of the smaller arm's mean lies lower: 198 canary requests a second against 2, both alike."""
     for seed in range(8):
@@ -357,6 +359,7 @@ SLOWER_BY_HALF, SLOWER_BY_A_FIFTH = 0.145, 0.067
 """Shifts of the mean rank of lognormal latencies with a median of 40 and a p99 of 240 ms."""
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("canary", [[SLOWER_BY_HALF, 0.0, 0.0], [0.03, -0.01, 0.02], [0.0] * 3], ids=["one", "a little", "none"])
 def test_pods_of_one_version_that_differ_are_not_taken_for_a_slower_version_at_any_of_many_looks(canary: list[float]) -> None:
     rng = np.random.default_rng(3)

@@ -153,11 +153,13 @@ TOLERATED = {
 }
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("name", TOLERATED)
 def test_a_canary_that_is_worse_inside_its_tolerance_is_not_taken_back(name: str) -> None:
     assert (convicted(TOLERATED[name]) > 0.0).mean() <= 0.05
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize(
     ("stream", "median"),
     [
@@ -175,6 +177,7 @@ def test_a_bad_canary_is_taken_back_soon(stream: Stream, median: float) -> None:
     assert np.median(np.where(first > 0.0, first, np.inf)) <= median
 
 
+@pytest.mark.broad
 def test_the_surer_it_must_be_the_longer_it_takes() -> None:
     medians = []
     for evidence in ("fast", "balanced", "strict"):

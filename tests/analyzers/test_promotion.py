@@ -167,6 +167,7 @@ ABSOLUTE = _errors(max_rate=0.005, above_baseline=0.0)
 STEPPED = Route(weight=_stepped, drift=_rising)
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize(
     ("route", "policy", "certified"),
     [
@@ -214,6 +215,7 @@ def _strays(route: Route, factor: float = 1.25, *, ticks: int = 120) -> tuple[fl
     return float(ever.mean()), float(np.median(part))
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("weight", [lambda _: 0.05, lambda _: 0.5, _stepped], ids=["5 %", "50 %", "stepped"])
 def test_lost_requests_forbid_a_promotion_and_sticky_sessions_do_not(weight: Callable[[int], float]) -> None:
     """30 % never answered are outside a factor 1.25 of the odds at every weight; a fifth more, by sticky sessions, is inside."""

@@ -318,11 +318,13 @@ def test_strict_evidence_takes_longer_and_convicts_the_same_leg() -> None:
         assert plain.tick < strict.tick
 
 
+@pytest.mark.broad
 @pytest.mark.parametrize("faster", [1.0, 0.5])
 def test_strict_evidence_promotes_a_canary_that_is_as_fast_or_faster(faster: float) -> None:
     assert watch(_strict(Policy()), World(factor=faster).ticks(11, 300))[1].outcome == "promote"
 
 
+@pytest.mark.broad
 def test_strict_evidence_promotes_a_canary_that_is_faster_in_the_body_and_as_slow_at_the_end() -> None:
     """As a cache makes it: 97 of 100 requests are twice as fast, the others take as long as ever."""
     bounds_ms = (5.0, 10.0, 25.0, 250.0)

@@ -61,6 +61,7 @@ def test_it_is_said_while_the_watch_goes_on_and_when_it_ends() -> None:
     assert ruling.reason.endswith("; it says")
 
 
+@pytest.mark.broad
 def test_a_canary_that_is_held_is_not_promoted_until_nothing_holds_it_any_more() -> None:
     samples = list(HEALTHY.ticks(3, 600))
     _, bare = watch(terms(ticks=600), samples)
@@ -115,6 +116,7 @@ def test_evidence_of_before_does_not_convict_while_it_is_excused() -> None:
     assert "outside" in {finding.standing for finding in over.findings}
 
 
+@pytest.mark.broad
 def test_nobody_is_promoted_while_it_is_excused() -> None:
     samples = list(HEALTHY.ticks(3, 600))
     _, bare = watch(terms(ticks=600), samples)

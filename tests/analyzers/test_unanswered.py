@@ -77,6 +77,7 @@ def test_one_tick_convicts_nobody_however_many_gave_up_in_it() -> None:
     assert _ended(iter([*quiet, broken]), NEVER).outcome == "continue"
 
 
+@pytest.mark.broad
 def test_clients_that_go_in_clumps_are_held() -> None:
     """As many in both arms, thirty at a time: what falls on the canary is chance."""
     alike = _outcomes([_stream(0.01, 0.01, seed=seed, ticks=150, clump=30) for seed in range(100)], NEVER, ticks=300)
@@ -110,6 +111,7 @@ def test_more_than_the_baseline_promotes_nobody_before_it_is_shown_to_be_within_
         assert "a share of requests without an answer below 1 % (" in ruling.reason or ruling.leg == "unanswered"
 
 
+@pytest.mark.broad
 def test_the_tolerances_are_the_policys() -> None:
     loose = Policy(tolerances=Tolerances(unanswered=UnansweredTolerance(max_rate=0.6)), promotion=SOON.promotion)
     assert _ended(_stream(0.5, 0.002), loose, ticks=200).outcome == "inconclusive"
@@ -154,6 +156,7 @@ def test_what_the_other_legs_lend_is_a_part_of_what_their_evidence_is_worth() ->
     assert ruling.legs["unanswered"].e_value == pytest.approx(1.0), "the tick that shows the first one is not bet on"
 
 
+@pytest.mark.broad
 def test_a_canary_that_is_no_worse_is_seldom_taken_back() -> None:
     alike = _outcomes([_stream(0.02, 0.02, seed=seed, ticks=200) for seed in range(150)], NEVER, ticks=300)
     assert [ruling.outcome for ruling in alike].count("rollback") <= 2

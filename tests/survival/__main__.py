@@ -6,6 +6,7 @@ Ends with 1 where the books are not in order, and keeps the folder then: the dae
 import argparse
 import asyncio
 import itertools
+import logging
 import os
 import secrets
 import shutil
@@ -196,6 +197,7 @@ def main() -> int:
             return 1
     chosen, done, found = options.arrangement or list(ARRANGEMENTS), Counter[str](), []
     folder = Path(tempfile.mkdtemp(prefix="survival-"))
+    logging.basicConfig(filename=folder / "survival.log")
     for arrangement in chosen:
         (folder / arrangement).mkdir()
         number = options.kills // len(chosen)

@@ -26,7 +26,7 @@ T = TypeVar("T")
 SOURCE = "/survival"
 CLUSTER = "survival"
 BAD_SHARE = 0.4
-PATIENCE_SECONDS = 300.0
+PATIENCE_SECONDS = 600.0
 """For a release, from its event to its end."""
 _AGAIN_SECONDS = 0.3
 _LOOK_SECONDS = 0.5

@@ -23,7 +23,7 @@ ARRANGEMENTS: Final[tuple[Arrangement, ...]] = ("embedded", "external")
 """A broker of the daemon's own and no cluster; a broker beside it, and Istio on a real API server too."""
 
 POLICY: Final[dict[str, Any]] = {
-    "window_seconds": 60.0,
+    "window_seconds": 240.0,
     "warmup_seconds": 0.0,
     "promotion": {"min_seconds": 6.0, "min_requests": 60},
     "tolerances": {"errors": {"max_rate": 0.05, "above_baseline": 0.05}, "latency": {"typical": 10.0, "slow_end": 50.0}},

@@ -458,6 +458,22 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
 
 
+class Replicas(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Several daemons that share one cluster's work, on one NATS that is not embedded ([replicas.md](replicas.md))."""
+
+    count: Annotated[
+        int, Meta(ge=1, le=32, description="How many daemons there are to be; from 2 on each may come, go and die at any time.")
+    ] = 1
+    lease_seconds: Annotated[
+        float,
+        Meta(
+            ge=1.0,
+            le=60.0,
+            description="How long one may be silent before the others take its releases; it takes nothing back itself by then.",
+        ),
+    ] = 3.0
+
+
 class Recordings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A recording per release, for ``verdictd replay``."""
 
@@ -514,6 +530,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gates: Annotated[Gates, Meta(description="Where controllers and pipelines ask whether to go on.")] = Gates()
     policies: Annotated[dict[Name, Policy], Meta(description="By name; default is used where a release names none.")] = {}
     limits: Annotated[Limits, Meta(description="Bounds of one daemon.")] = Limits()
+    replicas: Annotated[Replicas, Meta(description="Several daemons that share the work.")] = Replicas()
     recordings: Annotated[Recordings, Meta(description="A recording per release.")] = Recordings()
     keep: Annotated[Keep, Meta(description="How long and how much is kept of what has ended.")] = Keep()
     kubernetes_events: Annotated[
@@ -541,6 +558,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             for name, mesh in self.meshes.items()
             if isinstance(self.telemetry.get(mesh.telemetry), SidecarTelemetry) and not isinstance(mesh, KubeMesh)
         ]
+        if self.replicas.count > 1 and self.nats.url == urls.EMBEDDED:
+            contradictions.append(
+                f"nats.url is {urls.EMBEDDED}, and replicas.count {self.replicas.count}: they need a NATS that all of them reach; "
+                "name it, or leave replicas out"
+            )
         contradictions += [
             f"http.callers.{name}.policies[{index}] names {policy!r}, which is not under policies; add it there or correct the name"
             for name, caller in self.http.callers.items()

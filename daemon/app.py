@@ -21,9 +21,10 @@ from daemon.aio.clock import Clock, SystemClock
 from daemon.aio.parsing import ParserPool
 from daemon.aio.tasks import background, until_set
 from daemon.bus.opening import Bus, open_bus
+from daemon.bus.publisher import Publisher
 from daemon.clusters import KubeClients
 from daemon.connectors import ConnectorContext, Connectors
-from daemon.engine.dependencies import Mesh, Ports
+from daemon.engine.dependencies import Mesh, Ports, Shared
 from daemon.engine.engine import Engine
 from daemon.errors import Defect, InvalidInput, VerdictdError
 from daemon.http.callers import Callers
@@ -41,6 +42,7 @@ from daemon.ports.telemetry import Telemetry
 from daemon.questions import Questions
 from daemon.recorder import Recorder
 from daemon.recordingshelf import RecordingShelf
+from daemon.replicas.keeper import Keeper
 from daemon.telemetries import open_telemetry
 from daemon.watcher.opening import awaited
 from daemon.watcher.settings import hearing_of
@@ -127,8 +129,9 @@ async def serve(settings: Settings, *, stop: asyncio.Event, clock: Clock | None 
             telemetry = await open_telemetry(settings, stack, kubes=kubes, clock=clock, pool=pool)
             meshes = await _open_meshes(settings, kubes)
             hearing = hearing_of(settings)
+            shared = settings.replicas.count > 1
             bus = await stack.enter_async_context(
-                open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep, hearing=hearing)
+                open_bus(settings.nats, cluster=settings.cluster, keep=settings.keep, hearing=hearing, shared=shared)
             )
             waiting = awaited(settings, bus=bus, clock=clock)
             given = ConnectorContext(
@@ -226,6 +229,8 @@ def _ports(
     waiting: Awaiting | None,
 ) -> Ports:
     directory = settings.recordings.directory
+    shared = None if settings.replicas.count == 1 else _shared(settings, bus=bus, clock=clock, metrics=metrics)
+    number = None if shared is None else shared.sharing.number_of
     return Ports(
         cluster=settings.cluster,
         meshes=meshes,
@@ -233,7 +238,7 @@ def _ports(
         policies={"default": Policy(), **settings.policies},
         events=connected.events,
         commands=bus.commands,
-        verdicts=bus.verdicts,
+        verdicts=bus.verdicts if number is None else Publisher(bus.connection, cluster=settings.cluster, number=number),
         sinks=connected.sinks,
         sessions=bus.sessions,
         records=bus.records,
@@ -245,4 +250,10 @@ def _ports(
         limits=settings.limits,
         recorder=None if directory is None else Recorder(Path(directory)),
         awaiting=waiting,
+        shared=shared,
     )
+
+
+def _shared(settings: Settings, *, bus: Bus, clock: Clock, metrics: Metrics) -> Shared:
+    keeper = Keeper(bus.replicas, lease_seconds=settings.replicas.lease_seconds, clock=clock, meter=metrics)
+    return Shared(sharing=keeper, carrier=bus.carrier)

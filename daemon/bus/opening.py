@@ -10,6 +10,7 @@ from config.urls import EMBEDDED
 from daemon.aio.tasks import background
 from daemon.bus import subjects
 from daemon.bus.address import BrokerAddress, address_of
+from daemon.bus.carrier import NatsCarrier
 from daemon.bus.connection import Connection, connected
 from daemon.bus.consuming import Consumer
 from daemon.bus.deadletters import NatsDeadLetters
@@ -47,6 +48,8 @@ class Bus:
     updates: KvStore
     questions: KvStore
     awaited: KvStore
+    replicas: KvStore
+    carrier: NatsCarrier
     pulse: Pulse
     where: str
 
@@ -73,9 +76,11 @@ class Bus:
 
 @asynccontextmanager
 async def open_bus(
-    settings: Nats, *, cluster: str, keep: Keep = KEPT_AS_MADE, hearing: Hearing | None = None
+    settings: Nats, *, cluster: str, keep: Keep = KEPT_AS_MADE, hearing: Hearing | None = None, shared: bool = False
 ) -> AsyncIterator[Bus]:
     """Connect, starting a server of our own where the settings say ``embedded``, and make the streams, which ``keep`` so much.
+
+    ``shared``: whether other daemons watch the same cluster.
 
     At the end unanswered events are put back, the connection is drained and the server ended; some 2 s at the worst.
 
@@ -119,7 +124,7 @@ async def open_bus(
             event_log=NatsEventLog(connection, cluster=cluster),
             dead_letters=letters,
             verdicts=Publisher(connection, cluster=cluster),
-            cdevents=CDEvents(connection),
+            cdevents=CDEvents(connection, shared=shared),
             sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
             aliases=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="aliases"),
@@ -129,6 +134,8 @@ async def open_bus(
             updates=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="updates"),
             questions=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="questions"),
             awaited=KvStore(connection, bucket=subjects.ROUTES, cluster=cluster, section="awaited"),
+            replicas=KvStore(connection, bucket=subjects.SESSIONS, cluster=cluster, section="replicas"),
+            carrier=NatsCarrier(connection, cluster=cluster),
             pulse=pulse,
             where=address.shown,
         )

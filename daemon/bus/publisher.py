@@ -5,7 +5,8 @@ apart, over restarts too. It is the event's source and id, as in CloudEvents: on
 one broker gives a release of the same id in each. A window ends, though, and a verdict decided before a long outage is published
 after it. So once a verdict is older than half the window, the subject is searched for it first, and the publication is made
 conditional on the subject not having moved since: nobody can have published it in between. The fast way costs one round trip, the
-slow one a reading. A key-value note "published" would do neither better: between the publication and the note there is always room
+slow one a reading. Where replicas share the work every publication is conditional: one of them may be stopped on its way for longer
+than any window. A key-value note "published" would do neither better: between the publication and the note there is always room
 for a crash.
 
 One call is one attempt. Trying again is left to the caller, who does so with everything at a release's end, and counts it.
@@ -13,11 +14,12 @@ One call is one attempt. Trying again is left to the caller, who does so with ev
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from datetime import UTC, datetime
 
+import msgspec
 from nats.aio.msg import Msg
 from nats.js import api
 from nats.js.errors import NotFoundError
@@ -37,6 +39,7 @@ from daemon.model import Release, Verdict
 
 logger = logging.getLogger(__name__)
 
+NUMBER = "holdernumber"
 MESSAGE_ID = "Nats-Msg-Id"
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 # Clocks of replicas and server may differ; neither half an hour nor the hour before the decision is a tight margin.
@@ -47,17 +50,19 @@ SKEW_SECONDS = 3_600.0
 class _Once:
     """Publishes events once, as the module's docstring says."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, *, shared: bool) -> None:
         self._connection = connection
+        self._shared = shared
 
     async def publish(self, stream: str, subject: str, event: CloudEvent, *, since: float) -> None:
         """Publish an event that may be there already, if it was published since then. Raises what ``VerdictLog.publish`` does."""
         headers, body = to_structured(event)
         message_id = f"{event.source} {event.id}"
         headers[MESSAGE_ID] = message_id
-        if abs(time.time() - since) > FRESH_SECONDS:
+        is_old = abs(time.time() - since) > FRESH_SECONDS
+        if is_old or self._shared:
             last = await self._last_sequence(stream, subject)
-            if await self._is_there(stream, subject, {message_id, event.id}, since=since):
+            if is_old and await self._is_there(stream, subject, {message_id, event.id}, since=since):
                 return
             headers[EXPECTED_LAST] = str(last)
         with translated(f"publishing {event.id}"):
@@ -93,10 +98,14 @@ class _Once:
 
 
 class Publisher:
-    """``VerdictLog`` on JetStream: CloudEvents in structured mode, so that whoever prints the body sees the whole event."""
+    """``VerdictLog`` on JetStream: CloudEvents in structured mode, so that whoever prints the body sees the whole event.
 
-    def __init__(self, connection: Connection, *, cluster: str) -> None:
-        self._once = _Once(connection)
+    ``number``: where replicas share the work, under which one this replica has the verdict's service; it stands in the event.
+    """
+
+    def __init__(self, connection: Connection, *, cluster: str, number: Callable[[Verdict], int] | None = None) -> None:
+        self._once = _Once(connection, shared=number is not None)
+        self._number = number
         self._own = f"verdictd.verdict.{names.token(cluster, path='cluster')}.>"
 
     async def publish(self, verdict: Verdict) -> None:
@@ -110,7 +119,10 @@ class Publisher:
             PermanentError: the server refuses it.
         """
         subject = subjects.verdict_subject(cluster=verdict.cluster, namespace=verdict.namespace, service=verdict.service)
-        await self._once.publish(subjects.VERDICTS, subject, verdict_event(verdict), since=verdict.decided_at)
+        event = verdict_event(verdict)
+        if self._number is not None:
+            event = msgspec.structs.replace(event, extensions={**event.extensions, NUMBER: str(self._number(verdict))})
+        await self._once.publish(subjects.VERDICTS, subject, event, since=verdict.decided_at)
 
     async def published(self, release_ids: AbstractSet[str], *, since: float) -> Mapping[str, Verdict | None]:
         """The verdicts of these releases of this cluster that are on the stream, and were published since then.
@@ -131,10 +143,13 @@ class Publisher:
 
 
 class CDEvents:
-    """``VerdictSink`` on JetStream: the CDEvent that tells that traffic was taken back."""
+    """``VerdictSink`` on JetStream: the CDEvent that tells that traffic was taken back.
 
-    def __init__(self, connection: Connection) -> None:
-        self._once = _Once(connection)
+    ``shared``: whether other replicas may publish the same.
+    """
+
+    def __init__(self, connection: Connection, *, shared: bool = False) -> None:
+        self._once = _Once(connection, shared=shared)
 
     def wants(self, _release: Release, verdict: Verdict) -> bool:
         """Only verdicts that took traffic back."""

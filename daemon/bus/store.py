@@ -194,5 +194,5 @@ class RolledStore:
 
     async def lost(self) -> list[str]:
         """Keys that were written and not deleted, and are not there, in order. Raises as ``items``."""
-        there = {key for key, _ in await self._store.items()}
-        return sorted({key for key, _ in await self._roll.items()} - there)
+        enrolled = {key for key, _ in await self._roll.items()}  # first: what another process begins meanwhile is not missed
+        return sorted(enrolled - {key for key, _ in await self._store.items()})

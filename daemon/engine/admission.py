@@ -28,6 +28,7 @@ from daemon.engine.promotions import Promotions, Told
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.supervisor import Supervisor
+from daemon.engine.tenure import Tenure
 from daemon.errors import InvalidInput, Refused, Unavailable, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Release, Stage
@@ -57,6 +58,7 @@ class Admission:
         promotions: Promotions,
         checkpoints: Checkpoints,
         supervisor: Supervisor,
+        tenure: Tenure,
         group: asyncio.TaskGroup,
     ) -> None:
         self._ports = ports
@@ -65,6 +67,7 @@ class Admission:
         self._promotions = promotions
         self._checkpoints = checkpoints
         self._supervisor = supervisor
+        self._tenure = tenure
         self._group = group
         self._under_way: dict[str, asyncio.Task[str | Exception]] = {}
         self._beginning = 0
@@ -131,6 +134,7 @@ class Admission:
         self._beginning += 1
         try:
             session = self._returning(session, told=await self._told(session.release))
+            session = self._tenure.marked(session, now=self._ports.clock.now())
             if not await self._keep(session):
                 return
         finally:
@@ -139,6 +143,8 @@ class Admission:
         if session.returns:
             about["returns"] = session.returns
         log.info("submitted", extra={**about, "sender": newcomer.sender})
+        if not self._tenure.is_here(session.release):
+            raise Unavailable("its service has gone to another replica meanwhile; try again")
         self._registry.put(session)
         self._ports.meter.admitted(newcomer.release_id, session.release)
         if self._supervisor.supersede_rivals(session):

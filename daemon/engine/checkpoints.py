@@ -15,7 +15,8 @@ from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
 from daemon.engine.keptsessions import CONCURRENT_WRITES, KeptSessions
 from daemon.engine.session import Session
-from daemon.errors import Elsewhere, PermanentError, TransientError, VerdictdError
+from daemon.errors import Elsewhere, PermanentError, TransientError, Unavailable, VerdictdError
+from daemon.model import Release
 from daemon.ports.durable import Store
 from daemon.ports.service import Meter
 from daemon.standing import Standing
@@ -38,10 +39,20 @@ class Checkpoints:
         records: where those are that have ended.
         leave: called with a release's id when it turns out to be another process's; nothing must be done about it any more.
         clock, meter: the engine's.
+        number: see ``KeptSessions``.
     """
 
-    def __init__(self, store: Store, *, records: Store, clock: Clock, meter: Meter, leave: Callable[[str], None]) -> None:
-        self.kept = KeptSessions(store, records=records, clock=clock, meter=meter)
+    def __init__(
+        self,
+        store: Store,
+        *,
+        records: Store,
+        clock: Clock,
+        meter: Meter,
+        leave: Callable[[str], None],
+        number: Callable[[Release], int] = lambda release: 0,
+    ) -> None:
+        self.kept = KeptSessions(store, records=records, clock=clock, meter=meter, number=number)
         self._leave = leave
         self._clock = clock
         self._meter = meter
@@ -67,6 +78,14 @@ class Checkpoints:
         self._waiting.setdefault(session.release_id, []).append(future)
         self.save(session)
         return future
+
+    def drop(self, release_id: str) -> None:
+        """Another replica has it: nothing more is written of it, and whoever waits for that is told."""
+        self.kept.forget(release_id)
+        self._pending.pop(release_id, None)
+        self._refused.pop(release_id, None)
+        for waiter in _undone(self._waiting.pop(release_id, [])):
+            waiter.set_exception(Unavailable(f"release {release_id} is another replica's by now; try again"))
 
     async def run(self) -> None:
         """Write what is waiting, for ever."""

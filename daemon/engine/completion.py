@@ -1,14 +1,16 @@
 """What follows a decision, in this order: the traffic reverted, the verdict told and the revert guarded, the record kept.
 
 Each step begins from the session's stage, so that a restart goes on with the step that was not finished. A revert waits for
-nothing, not even for its own checkpoint: the two go out side by side. A verdict is published only when the decision is
-durable, so that no restart can decide otherwise after somebody has read it. The guard does not wait for that. From then on the
-log of verdicts and every sink are told side by side: the log for as long as it takes, a sink for a while (``outbox``).
+nothing, not even for its own checkpoint: the two go out side by side, but where several replicas could decide differently
+(``tenure``). A verdict is published only when the decision is durable, so that no restart can decide otherwise after somebody has
+read it. The guard does not wait for that. From then on the log of verdicts and every sink are told side by side: the log for as
+long as it takes, a sink for a while (``outbox``).
 
 The record is the end: it is written once, when nothing is left to do, and whoever has one is never taken up again.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -28,6 +30,7 @@ from daemon.engine.reasserting import GUARD_ENDED
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.takenback import UndoLog
+from daemon.engine.tenure import DECISION_KEPT_WITHIN_SECONDS, Tenure
 from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Freeze, Stage, TimedStep
@@ -59,6 +62,7 @@ class Completion:
         freezes: Freezes,
         promotions: Promotions,
         afterwards: Afterwards,
+        tenure: Tenure,
         forget: Callable[[Session], None],
     ) -> None:
         self._registry = registry
@@ -68,6 +72,7 @@ class Completion:
         self._freezes = freezes
         self._promotions = promotions
         self._afterwards = afterwards
+        self._tenure = tenure
         self._verdicts = verdicts
         self._outbox = outbox
         self._records = records
@@ -86,7 +91,10 @@ class Completion:
             await self._end(session)
 
     async def _revert(self, session: Session) -> Session:
-        self._checkpoints.save(session)
+        if self._tenure.is_shared:
+            await asyncio.gather(self._tenure.decided(self._checkpoints.saved(session)), self._follow_freezes())
+        else:
+            self._checkpoints.save(session)
         if (freeze := self._frozen(session)) is not None:
             told = freezing.words(freeze)
             log.warning("not reverted", extra={"reason": told})
@@ -111,6 +119,12 @@ class Completion:
             return self._reverting
         return FanOut(reverting=replace(self._reverting.reverting, must_be_ready=True))
 
+    async def _follow_freezes(self) -> None:
+        """Somebody may have frozen everything a moment ago, by a word to another replica."""
+        with contextlib.suppress(TimeoutError, VerdictdError):
+            async with asyncio.timeout(DECISION_KEPT_WITHIN_SECONDS):
+                await self._freezes.follow()
+
     def _frozen(self, session: Session) -> Freeze | None:
         """What forbids the revert; null also for a person's word, and for one that was begun before."""
         if session.intents or session.undos or (session.decision is not None and session.decision.by == "person"):
@@ -124,6 +138,7 @@ class Completion:
             if session.stage is Stage.PUBLISHING:
                 await self._until_done("promotions", lambda: self._noted(session))
                 await self._settle(session)
+            await self._tenure.sure()
             group.create_task(self._outbox.tell(session))
             if session.stage is Stage.PUBLISHING:
                 await self._publish(session)
@@ -134,6 +149,7 @@ class Completion:
         assert session.verdict is not None  # the stage says so
         verdict = session.verdict
         await self._until_done("publish", lambda: self._verdicts.publish(verdict))
+        await self._tenure.sure()  # who was stopped in the middle of it is told only now that it was another's to tell
         account = {"outcome": verdict.outcome, "action": verdict.action, "by": verdict.by, "reason": verdict.reason}
         log.info("verdict", extra=account)
         still_to_tell = self._outbox.outstanding(self._current(session))
@@ -196,7 +212,13 @@ class Completion:
         def settled(intents: tuple[Undo, ...]) -> None:
             self._put(takenback.settled(self._current(session), intents))
 
-        return UndoLog(intends=intends, changed=changed, settled=settled, intents=self._current(session).intents)
+        return UndoLog(
+            allowed=self._tenure.sure,
+            intends=intends,
+            changed=changed,
+            settled=settled,
+            intents=self._current(session).intents,
+        )
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""
@@ -235,6 +257,7 @@ class Completion:
         """Try for ever, what was refused as well: a person can mend that, and no verdict may get lost. Each reason is said once."""
         said = ""
         for pause in pauses(_PAUSES_SECONDS):
+            await self._tenure.sure()
             try:
                 await attempt()
             except VerdictdError as error:

@@ -23,7 +23,7 @@ from daemon.errors import Defect, PermanentError, VerdictdError
 from daemon.model import Release
 from daemon.packages import defects_of
 from daemon.placement import ObjectName, PatchReceipt, Placement, Undo
-from daemon.ports.routing import QuickPlanner, RouteEditor, TrafficRouter
+from daemon.ports.routing import Claim, Owner, QuickPlanner, RouteEditor, TrafficRouter
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,28 @@ T = TypeVar("T")
 
 NOTED_WITHIN_SECONDS: Final = 0.05
 """How long a patch waits, once it is known who would serve, for what it will change to be safe: a store that is slow costs harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedOwner:
+    """Implements ``Owner``: it is told nothing before that is allowed."""
+
+    owner: Owner
+    allowed: Callable[[], Awaitable[None]]
+
+    @property
+    def name(self) -> str:
+        """See ``Owner``."""
+        return self.owner.name
+
+    async def claims(self, release: Release) -> Claim | None:
+        """See ``Owner``."""
+        return await self.owner.claims(release)
+
+    async def abort(self, release: Release, claim: Claim) -> str:
+        """See ``Owner``."""
+        await self.allowed()
+        return await self.owner.abort(release, claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +85,7 @@ class ContainedRouter:
             async with self._noting(release, located):
                 pass
         self.noted.clear()
+        await self.undo_log.allowed()
         try:
             receipt = await self._tried(lambda: self.router.revert(release, located=located))
         except PermanentError:

@@ -13,6 +13,7 @@ from daemon.ports.durable import SessionStore, Store, VerdictLog, VerdictSink
 from daemon.ports.events import CommandSource, EventSource
 from daemon.ports.routing import GitTools, Owner, RouteFollower, TrafficRouter
 from daemon.ports.service import Meter
+from daemon.ports.sharing import Carrier, Sharing
 from daemon.ports.telemetry import Telemetry
 from daemon.recorder import Recorder
 
@@ -96,12 +97,21 @@ class Sink:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Which services are whose, and the way to whoever has one."""
+
+    sharing: Sharing
+    carrier: Carrier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """The ports, and what the settings say of this daemon.
 
     ``aliases`` keeps, by the id that an announcement would have had, that of the release that it joined;
     ``freezes`` what is frozen, and ``promotions`` what was promoted of each service and what was taken back.
     ``awaiting`` has the announcements whose arms are looked for; null: nobody looks.
+    ``shared`` is what is between this replica and others; null: it is the only one.
     """
 
     cluster: str
@@ -122,3 +132,4 @@ class Ports:
     sinks: Mapping[str, Sink] = field(default_factory=dict)
     recorder: Recorder | None = None
     awaiting: Awaiting | None = None
+    shared: Shared | None = None

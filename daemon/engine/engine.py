@@ -9,14 +9,19 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import assert_never
 
 from daemon import stored
 from daemon.aio.tasks import cancel_all
 from daemon.engine import deciding
 from daemon.engine.admission import Admission
+from daemon.engine.afar import Afar
 from daemon.engine.aliases import Aliases
+from daemon.engine.carrying import Carrying, Said, Submission, Word
+from daemon.engine.carrying import answered as answered_for_another
 from daemon.engine.checkpoints import Checkpoints
-from daemon.engine.dependencies import Ports
+from daemon.engine.dependencies import Ports, Shared
 from daemon.engine.eventconsumer import CommandConsumer, EventConsumer, Upkeep
 from daemon.engine.feed import view, whole_view
 from daemon.engine.freezing import Freezes
@@ -24,12 +29,14 @@ from daemon.engine.joining import Newcomer
 from daemon.engine.keptforms import decode_record, record_of
 from daemon.engine.outlines import Outlines
 from daemon.engine.promotions import Promotions
-from daemon.engine.recovery import answered, recover
+from daemon.engine.recovery import answered, recover, report_lost
 from daemon.engine.registry import Registry
 from daemon.engine.session import owner_of
 from daemon.engine.supervisor import Supervisor
+from daemon.engine.takeover import Takeover
+from daemon.engine.tenure import Tenure
 from daemon.engine.ticker import Ticker
-from daemon.errors import Elsewhere, NotFound, Refused, Unavailable
+from daemon.errors import Elsewhere, NotFound, Refused, Unavailable, VerdictdError
 from daemon.model import Command, Freeze, Outline, Record, Release, ReleaseView, Stage, Verdict
 from daemon.ports.service import ReleaseChange
 
@@ -39,6 +46,7 @@ _SENDER_CHARACTERS = 200
 _FINISH_REVERTS_SECONDS = 2.0
 _FLUSH_SECONDS = 0.5
 _RECOVERY_PATIENCE_SECONDS = 5.0
+_FREEZES_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +63,17 @@ class Engine:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._registry = Registry(max_ended=ports.limits.max_ended)
+        self._shared = ports.shared
+        self._tenure = Tenure(None if ports.shared is None else ports.shared.sharing, clock=ports.clock)
         self._checkpoints = Checkpoints(
-            ports.sessions, records=ports.records, clock=ports.clock, meter=ports.meter, leave=self._leave
+            ports.sessions,
+            records=ports.records,
+            clock=ports.clock,
+            meter=ports.meter,
+            leave=self._leave,
+            number=self._tenure.number,
         )
+        self._afar = Afar(self._checkpoints.kept, registry=self._registry, tenure=self._tenure)
         self._aliases = Aliases(ports.aliases)
         self._freezes = Freezes(ports.freezes, ports.clock)
         self._promotions = Promotions(ports.promotions)
@@ -83,6 +99,7 @@ class Engine:
                 checkpoints=self._checkpoints,
                 freezes=self._freezes,
                 promotions=self._promotions,
+                tenure=self._tenure,
                 group=group,
             )
             admission = Admission(
@@ -92,11 +109,12 @@ class Engine:
                 promotions=self._promotions,
                 checkpoints=self._checkpoints,
                 supervisor=supervisor,
+                tenure=self._tenure,
                 group=group,
             )
             self._at_work = _AtWork(supervisor=supervisor, admission=admission)
             writer = group.create_task(self._checkpoints.run(), name="checkpoints")
-            watching = group.create_task(self._watch(supervisor), name="watching")
+            watching = group.create_task(self._watch(supervisor, admission), name="watching")
             await self._stopping.wait()
             await cancel_all([watching, *admission.tasks])
             await self._finish_reverts(supervisor)
@@ -107,6 +125,8 @@ class Engine:
                     extra={"hint": "the broker did not answer; the last ticks are judged again"},
                 )
             await cancel_all([writer])
+            if self._shared is not None:
+                await self._shared.sharing.leave()
 
     def stop(self) -> None:
         """Ask ``run`` to return."""
@@ -125,7 +145,8 @@ class Engine:
     def problems(self) -> Mapping[str, str | None]:
         """What the engine cannot do without, with why it does not work; null when it does."""
         recovery = None if self.ready else "sessions are being read back"
-        return {"recovery": recovery, "store": self._checkpoints.standing.problem}
+        problems = {"recovery": recovery, "store": self._checkpoints.standing.problem}
+        return problems if self._shared is None else problems | {"replicas": self._shared.sharing.problem}
 
     @property
     def handicaps(self) -> Mapping[str, str | None]:
@@ -145,6 +166,11 @@ class Engine:
                 return await self.view(release_id)
             sender = sender[:_SENDER_CHARACTERS]
             return await self._outlines.keep(release, release_id=release_id, sender=sender, announced_at=announced_at)
+        if self._shared is not None:
+            said = Submission(release=release, release_id=release_id, sender=sender, announced_at=announced_at)
+            where = partial(self._tenure.other, release)
+            if (there := await self._carrying(self._shared).carry(said, where=where)) is not None:
+                return there
         if release_id not in self._registry:
             newcomer = Newcomer(
                 release=release, release_id=release_id, sender=sender[:_SENDER_CHARACTERS], announced_at=announced_at
@@ -159,6 +185,12 @@ class Engine:
         if (withdrawn := await self._outlines.command(release_id, command)) is not None:
             return withdrawn
         session = self._registry.find_running(release_id)
+        if session is None and self._shared is not None and (kept := await self._afar.find(release_id)) is not None:
+            said = Word(release_id=release_id, command=command)
+            where = partial(self._tenure.other, kept.release)
+            if (there := await self._carrying(self._shared).carry(said, where=where)) is not None:
+                return there
+            session = self._registry.find_running(release_id)
         if session is None or session.stage not in {Stage.LOCATING, Stage.WATCHING}:
             raise Refused(f"release {release_id} is decided already: {await self._decision(release_id)}")
         after = deciding.commanded(session, command, now=self._ports.clock.now())
@@ -166,8 +198,15 @@ class Engine:
         return view(after)
 
     def views(self) -> Sequence[ReleaseView]:
-        """All running releases and the recently ended ones, newest first."""
+        """All running releases and the recently ended ones that this replica has, newest first."""
         return self._registry.views()
+
+    async def all_views(self) -> Sequence[ReleaseView]:
+        """The same, with those that are running elsewhere."""
+        elsewhere = await self._afar.views()
+        if not elsewhere:
+            return self.views()
+        return sorted([*elsewhere, *self.views()], key=lambda one: (one.submitted_at, one.id), reverse=True)
 
     async def view(self, release_id: str) -> ReleaseView:
         """One release, running or ended."""
@@ -177,6 +216,8 @@ class Engine:
             return whole_view(self._registry.get(release_id))
         if (waiting := self._outlines.find(release_id)) is not None:
             return waiting
+        if (there := await self._afar.find(release_id)) is not None:
+            return whole_view(there)
         record = await self._kept_record(release_id)
         return ReleaseView(
             id=release_id,
@@ -234,15 +275,17 @@ class Engine:
                 return None
             release_id = await self._meant_by(release_id)
             seconds = max(0.0, until - asyncio.get_running_loop().time())
-        if release_id in self._registry:
-            return await self._registry.wait(release_id, seconds=seconds)
-        return (await self._kept_record(release_id)).verdict
+
+        async def ended() -> Verdict:
+            return (await self._kept_record(release_id)).verdict
+
+        return await self._afar.wait(release_id, seconds=seconds, ended=ended)
 
     async def record(self, release_id: str) -> Record | None:
         """The decision record; null while there is no verdict. It may grow while the revert is guarded, and never after."""
         await self._working()
         release_id = await self._meant_by(release_id)
-        session = self._registry.find_running(release_id)
+        session = self._registry.find_running(release_id) or await self._afar.find(release_id)
         if session is not None:
             return record_of(session) if session.stage is Stage.GUARDING else None
         with suppress(NotFound):
@@ -302,16 +345,69 @@ class Engine:
 
     # --- loops ------------------------------------------------------------------------------------------------------
 
-    async def _watch(self, supervisor: Supervisor) -> None:
+    async def _watch(self, supervisor: Supervisor, admission: Admission) -> None:
         await answered(self._ports, self._freezes.load)
         await answered(self._ports, self._outlines.load)
-        await recover(self._ports, registry=self._registry, checkpoints=self._checkpoints, supervisor=supervisor)
+        await report_lost(self._ports, self._checkpoints)
+        take_up = partial(
+            recover, self._ports, registry=self._registry, checkpoints=self._checkpoints, supervisor=supervisor, tenure=self._tenure
+        )
+        if self._shared is None:
+            await take_up(lambda release: True)
         self._recovered.set()
         self._tickers = self._made_tickers(supervisor)
         async with asyncio.TaskGroup() as group:
+            if self._shared is not None:
+                sharing, carrier = self._shared.sharing, self._shared.carrier
+                moves = Takeover(
+                    sharing,
+                    self._tenure,
+                    registry=self._registry,
+                    checkpoints=self._checkpoints,
+                    supervisor=supervisor,
+                    admissions=lambda: admission.tasks,
+                    recover=take_up,
+                    meter=self._ports.meter,
+                    group=group,
+                )
+                group.create_task(sharing.run(moves), name="replicas")
+                group.create_task(self._follow_freezes(), name="freezes")
+                group.create_task(carrier.answer(sharing.me, self._answered), name="words of other replicas")
             for ticker in self._tickers:
                 group.create_task(ticker.run(), name=f"ticks {ticker.name}")
             self._take_what_comes(group)
+
+    async def _follow_freezes(self) -> None:
+        """What is said to another replica holds here too, soon."""
+        while True:
+            await self._ports.clock.sleep(_FREEZES_SECONDS)
+            try:
+                await self._freezes.follow()
+            except VerdictdError as error:
+                self._ports.meter.failed("freezes", error)
+
+    async def _answered(self, words: bytes) -> bytes:
+        """What another replica has carried here. Where it has moved on meanwhile, it is carried there by whoever asks again."""
+        return await answered_for_another(words, does=self._do)
+
+    async def _do(self, said: Said) -> ReleaseView:
+        match said:
+            case Submission():
+                if not self._tenure.is_here(said.release):
+                    raise Unavailable("its service is not here")
+                return await self.submit(
+                    said.release, release_id=said.release_id, sender=said.sender, announced_at=said.announced_at
+                )
+            case Word():
+                there = await self._afar.find(said.release_id)
+                if there is not None and not self._tenure.is_here(there.release):
+                    raise Unavailable("its service is not here")
+                return await self.command(said.release_id, said.command)
+            case _:
+                assert_never(said)
+
+    def _carrying(self, shared: Shared) -> Carrying:
+        return Carrying(shared.carrier, clock=self._ports.clock)
 
     def _take_what_comes(self, group: asyncio.TaskGroup) -> None:
         """A task for each source of events, and one for commands."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from daemon.engine.containedrouter import ContainedRouter
+from daemon.engine.containedrouter import AllowedOwner, ContainedRouter
 from daemon.engine.dependencies import MeshCluster
 from daemon.engine.gitsources import from_where, sources
 from daemon.engine.guarding import Guarding, Held
@@ -181,7 +181,11 @@ def _contained(clusters: Clusters, *, undo_log: UndoLog = NOWHERE) -> Clusters:
     """So that a defect in one ends no other's task, nor the release's own."""
     several = len(clusters) > 1
     return {
-        name: replace(cluster, router=ContainedRouter(cluster.router, undo_log.of_cluster(name, several=several)))
+        name: replace(
+            cluster,
+            router=ContainedRouter(cluster.router, undo_log.of_cluster(name, several=several)),
+            owners=tuple(AllowedOwner(owner, undo_log.allowed) for owner in cluster.owners),
+        )
         for name, cluster in clusters.items()
     }
 

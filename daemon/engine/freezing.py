@@ -43,9 +43,14 @@ class Freezes:
         self._freezes: tuple[Freeze, ...] = ()
         self._turn = asyncio.Lock()
 
+    async def follow(self) -> None:
+        """Read what others may have changed. What cannot be understood is no freeze, and said. Raises as the store does."""
+        async with self._turn:
+            self._freezes = (await self._kept.read(_KEY)).freezes
+
     async def load(self) -> None:
-        """Read them back. What cannot be understood is no freeze, and said. Raises as the store does."""
-        self._freezes = (await self._kept.read(_KEY)).freezes
+        """Read them back, and say them. As ``follow``."""
+        await self.follow()
         for freeze in self.current:
             log.warning("nothing is taken back: frozen", extra=_about(freeze))
 

@@ -25,7 +25,8 @@ class KeptSession(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         session: all but its judge, which is null there.
         judge: what ``JudgeState.save`` gave.
-        writer: the process that wrote it; empty in what 0.1 kept.
+        writer: the process that wrote it, and after ``#`` the number under which it had the service, where there are several
+            replicas; empty in what 0.1 kept.
     """
 
     session: Session
@@ -97,12 +98,25 @@ def decode_record(data: bytes) -> Record:
     return stored.decode(data, Record).value
 
 
-def writer_of(data: bytes) -> str:
-    """Which process wrote it; empty where that cannot be read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Who wrote a session, and under which number it had the service; 0: there was no other replica."""
+
+    process: str = ""
+    number: int = 0
+
+    def __str__(self) -> str:
+        """As it is kept."""
+        return f"{self.process}#{self.number}" if self.number else self.process
+
+
+def writer_of(data: bytes) -> Writer:
+    """Who wrote it; empty where that cannot be read."""
     try:
-        return msgspec.json.decode(data, type=_Written).writer
+        process, _, number = msgspec.json.decode(data, type=_Written).writer.partition("#")
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ""
+        return Writer()
+    return Writer(process=process, number=int(number) if number.isdecimal() else 0)
 
 
 class _Written(msgspec.Struct, frozen=True):

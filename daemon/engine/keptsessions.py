@@ -2,20 +2,23 @@
 
 Every write stands on the one before it (a revision of the store), so that no two processes can both go on with a release: who
 finds another's writing in the place of its own leaves the release, and says so. What a newer version kept and this one cannot
-read is left in the same way. There is no lease. A process that starts takes over what it finds (``claimed``), since that is mostly
-a dead one's, whose last write may still come; one that is alive learns of it with its next write. Else who writes first goes on.
+read is left in the same way. A process that starts takes over what it finds (``claimed``), since that is mostly a dead one's, whose
+last write may still come; one that is alive learns of it with its next write. Else who writes first goes on; where replicas share
+the work, who has the service under the larger number.
 """
 
 import asyncio
+import contextlib
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from daemon import stored
 from daemon.aio.clock import Clock
-from daemon.engine.keptforms import decode, encode, writer_of
+from daemon.engine.keptforms import Read, Writer, decode, encode, writer_of
 from daemon.engine.session import Session
 from daemon.errors import Conflict, Elsewhere, TransientError, VerdictdError
+from daemon.model import Release
 from daemon.ports.durable import Kept, Store
 from daemon.ports.service import Meter
 
@@ -32,12 +35,16 @@ class KeptSessions:
         store: where sessions are kept.
         records: where those are that have ended.
         clock, meter: the engine's.
+        number: under which this process has a release's service; 0: it shares the work with nobody.
     """
 
-    def __init__(self, store: Store, *, records: Store, clock: Clock, meter: Meter) -> None:
+    def __init__(
+        self, store: Store, *, records: Store, clock: Clock, meter: Meter, number: Callable[[Release], int] = lambda release: 0
+    ) -> None:
         self._store = store
         self._records = records
-        self._writer = uuid.uuid4().hex
+        self._process = uuid.uuid4().hex
+        self._number = number
         self._revisions: dict[str, int] = {}
         self._left: dict[str, str] = {}  # at the start only: what is left later is known by its writer
         self._clock = clock
@@ -50,7 +57,7 @@ class KeptSessions:
             self._left.pop(release_id, None)
             return None
         writer = writer_of(kept.value)
-        return self._left.get(release_id) or (_gone_on_with_by(writer) if writer not in {"", self._writer} else None)
+        return self._left.get(release_id) or (_gone_on_with_by(writer) if writer.process not in {"", self._process} else None)
 
     def leave_alone(self, release_id: str, reason: str) -> None:
         """Note, and say, that a release that was found at the start is another verdictd's."""
@@ -62,8 +69,8 @@ class KeptSessions:
         self._meter.failed("checkpoint", Elsewhere(f"release {release_id} is left alone: {reason}"))
         log.warning("a release is left to another verdictd", extra={"release": release_id, "reason": reason})
 
-    async def load(self) -> list[Session]:
-        """All sessions that were kept and can be gone on with.
+    async def load(self, mine: Callable[[Release], bool] = lambda release: True) -> list[Session]:
+        """The sessions that were kept and can be gone on with, of releases that are ``mine``.
 
         What cannot be read is reported and left where it is: for the newer version that kept it, or, where it is damaged, until
         its release is announced again.
@@ -71,13 +78,28 @@ class KeptSessions:
         sessions = []
         for release_id, kept in await self._store.items():
             try:
-                sessions.append(self._read(release_id, kept))
+                read = decode(kept.value, now=self._clock.now())
+                if mine(read.session.release):
+                    sessions.append(self._known(read, kept))
             except stored.NewerForm as error:
                 self.leave_alone(release_id, str(error))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one, the others must be taken up
                 self._revisions[release_id] = kept.revision
                 self._meter.failed("checkpoint", VerdictdError(f"session {release_id} cannot be read: {error}"))
         return sessions
+
+    async def find(self, release_id: str) -> Session | None:
+        """A session as it is kept, whoever has it; null where none is. Raises ``stored.Unreadable``, and as the store does."""
+        kept = await self._store.get(release_id)
+        return None if kept is None else decode(kept.value, now=self._clock.now()).session
+
+    async def all(self) -> list[Session]:
+        """All sessions as they are kept, whoever has them, but those that cannot be read. Raises as the store does."""
+        found = []
+        for _, kept in await self._store.items():
+            with contextlib.suppress(stored.Unreadable):
+                found.append(decode(kept.value, now=self._clock.now()).session)
+        return found
 
     async def claimed(self, sessions: Sequence[Session]) -> list[Session]:
         """These sessions, as their newest writing says, with a writing of ours over it: whoever has them besides us leaves them.
@@ -101,7 +123,7 @@ class KeptSessions:
         for _ in range(_CLAIMS):
             try:
                 over = self._revisions[release_id]
-                self._revisions[release_id] = await self._store.put(release_id, encode(session, writer=self._writer), over=over)
+                self._revisions[release_id] = await self._store.put(release_id, self._written(session), over=over)
             except Conflict:
                 newest = await self._newest(release_id, away)
                 if newest is None:
@@ -120,7 +142,7 @@ class KeptSessions:
     async def _newest(self, release_id: str, away: list[VerdictdError]) -> Session | None:
         try:
             kept = await self._store.get(release_id)
-            return None if kept is None else self._read(release_id, kept)
+            return None if kept is None else self._known(decode(kept.value, now=self._clock.now()), kept)
         except stored.NewerForm as error:
             self.leave_alone(release_id, str(error))
         except stored.Unreadable as error:
@@ -129,8 +151,9 @@ class KeptSessions:
             away.append(error)
         return None
 
-    def _read(self, release_id: str, kept: Kept) -> Session:
-        read = decode(kept.value, now=self._clock.now())
+    def _known(self, read: Read, kept: Kept) -> Session:
+        """What was read, as something to go on with."""
+        release_id = read.session.release_id
         self._revisions[release_id] = kept.revision
         if read.lost is not None:
             self._meter.failed("checkpoint", VerdictdError(f"evidence of {release_id} is gathered anew: {read.lost}"))
@@ -140,11 +163,12 @@ class KeptSessions:
 
     async def put(self, session: Session) -> None:
         """Write, over our last write. One that was not acknowledged may be there all the same. Raises ``Elsewhere``."""
-        release_id, value = session.release_id, encode(session, writer=self._writer)
+        release_id, value = session.release_id, self._written(session)
         try:
             revision = await self._store.put(release_id, value, over=self._revisions.get(release_id, 0))
         except Conflict:
-            revision = await self._store.put(release_id, value, over=await self._own_revision(release_id))
+            over = await self._own_revision(release_id, number=self._number(session.release))
+            revision = await self._store.put(release_id, value, over=over)
         self._revisions[release_id] = revision
         self._left.pop(release_id, None)
 
@@ -154,8 +178,14 @@ class KeptSessions:
         await self._store.delete(release_id)
         self._revisions.pop(release_id, None)
 
-    async def _own_revision(self, release_id: str, *, ended: bool = False) -> int:
-        """The newest revision, which a write of ours may stand on; 0 where nothing is kept. Raises ``Elsewhere``."""
+    def _written(self, session: Session) -> bytes:
+        return encode(session, writer=str(Writer(process=self._process, number=self._number(session.release))))
+
+    async def _own_revision(self, release_id: str, *, number: int = 0, ended: bool = False) -> int:
+        """The newest revision, which a write of ours may stand on; 0 where nothing is kept. Raises ``Elsewhere``.
+
+        What came late from whoever had the service under a smaller ``number`` is written over.
+        """
         kept = await self._store.get(release_id)
         if kept is None:
             if not ended and await self._records.get(release_id) is not None:
@@ -163,7 +193,8 @@ class KeptSessions:
             return 0
         writer = writer_of(kept.value)
         # An older one than ours is what a broker that lost its last writes has left.
-        if writer != self._writer and kept.revision > self._revisions.get(release_id, 0):
+        is_newer = writer.process != self._process and kept.revision > self._revisions.get(release_id, 0)
+        if is_newer and writer.number >= number:
             raise Elsewhere(_gone_on_with_by(writer))
         return kept.revision
 
@@ -172,5 +203,5 @@ class KeptSessions:
         self._revisions.pop(release_id, None)
 
 
-def _gone_on_with_by(writer: str) -> str:
-    return f"another verdictd goes on with it (process {writer or 'unknown'})"
+def _gone_on_with_by(writer: Writer) -> str:
+    return f"another verdictd goes on with it (process {writer.process or 'unknown'})"

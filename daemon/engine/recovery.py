@@ -22,8 +22,9 @@ from daemon.engine.recording import header_of
 from daemon.engine.registry import Registry
 from daemon.engine.session import LastTick, Session
 from daemon.engine.supervisor import Supervisor
+from daemon.engine.tenure import Tenure
 from daemon.errors import TransientError, VerdictdError
-from daemon.model import Stage, Verdict
+from daemon.model import Release, Stage, Verdict
 from daemon.ports.durable import Store
 from daemon.ports.service import Meter
 from daemon.recorder import Recorder
@@ -37,10 +38,20 @@ PATIENCE_SECONDS = 2.0
 """For recordings that a kill cut short: they must not keep the others waiting."""
 
 
-async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints, supervisor: Supervisor) -> None:
-    """Take up every session that was kept and has not ended; tries for ever while the store does not answer."""
-    kept = await answered(ports, checkpoints.kept.load)
-    await _report_lost(ports, checkpoints)
+async def recover(
+    ports: Ports,
+    mine: Callable[[Release], bool],
+    *,
+    registry: Registry,
+    checkpoints: Checkpoints,
+    supervisor: Supervisor,
+    tenure: Tenure,
+) -> None:
+    """Take up every session that was kept and has not ended, of releases that are ``mine``, also at the end.
+
+    Tries for ever while the store does not answer.
+    """
+    kept = await answered(ports, lambda: checkpoints.kept.load(mine))
     records = await answered(ports, lambda: _records(ports.records, [session.release_id for session in kept]))
     ended = {session.release_id for session in kept if _has_ended(session, records.get(session.release_id))}
     for session in kept:
@@ -50,9 +61,11 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
                 extra={"release": session.release_id, "stage": session.stage},
             )
             checkpoints.remove(session.release_id)
-    open_ones = [session for session in kept if session.release_id not in ended]
+    now = ports.clock.now()
+    open_ones = [tenure.marked(session, now=now) for session in kept if session.release_id not in ended]
     sessions = await checkpoints.kept.claimed(await _with_what_was_told(ports, checkpoints, open_ones))
     # In the order in which they came, so that a newer release of a service supersedes the older one, as it did or would have.
+    sessions = [session for session in sessions if mine(session.release)]
     for session in sorted(sessions, key=lambda s: s.age):
         if session.release.mesh not in ports.meshes:
             gone = f"release {session.release_id} is on mesh {session.release.mesh!r}, which is not configured any more"
@@ -66,7 +79,9 @@ async def recover(ports: Ports, *, registry: Registry, checkpoints: Checkpoints,
             other = "its telemetry's latencies are of another kind since the settings were changed"
             supervisor.decided(deciding.not_judged(session, other, now=ports.clock.now()))
     # What was being taken back goes first: it is what hurts.
-    for session in sorted(registry.running(), key=lambda s: s.stage is not Stage.REVERTING):
+    taken_up = {session.release_id for session in sessions}
+    ours = [session for session in registry.running() if session.release_id in taken_up]
+    for session in sorted(ours, key=lambda s: s.stage is not Stage.REVERTING):
         supervisor.begin(session.release_id)
     if sessions:
         log.info("recovered", extra={"releases": len(sessions)})
@@ -99,7 +114,7 @@ def _split(ports: Ports, session: Session) -> bool:
     return ports.telemetry[ports.meshes[session.release.mesh].telemetry].split
 
 
-async def _report_lost(ports: Ports, checkpoints: Checkpoints) -> None:
+async def report_lost(ports: Ports, checkpoints: Checkpoints) -> None:
     """Say of which running releases nothing is kept any more: somebody has emptied the store."""
     lost = await answered(ports, ports.sessions.lost)
     records = await answered(ports, lambda: _records(ports.records, lost))

@@ -25,6 +25,7 @@ from daemon.engine.promotions import Promotions
 from daemon.engine.registry import Registry
 from daemon.engine.reverting import Reverting
 from daemon.engine.session import Session
+from daemon.engine.tenure import Tenure
 from daemon.engine.weights import Weights
 from daemon.errors import NotFound, PermanentError, VerdictdError
 from daemon.logs import release_bound
@@ -49,6 +50,7 @@ class Supervisor:
         checkpoints: Checkpoints,
         freezes: Freezes,
         promotions: Promotions,
+        tenure: Tenure,
         group: asyncio.TaskGroup,
     ) -> None:
         self._ports = ports
@@ -87,6 +89,7 @@ class Supervisor:
                 limits=ports.limits,
                 supersede_rivals=self.supersede_rivals,
             ),
+            tenure=tenure,
             forget=self._forget,
         )
 

@@ -28,17 +28,23 @@ async def _nowhere(intents: tuple[Undo, ...]) -> None:
     del intents
 
 
+async def _at_once() -> None:
+    """Nobody has to be asked."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoLog:
     """Where it goes what a revert is about to change, and what it has changed. By default nowhere.
 
     Attributes:
+        allowed: returns when it may be written, and owners told; called before each time that this is done.
         intends: is told before a patch what it may change, and returns when that is safe. The patch does not wait long for it.
         changed: is told what was changed; intents of the same objects are answered by it.
         settled: is told of which intents nothing is to be kept: they were not carried out, or are told to ``changed``.
         intents: those that were kept before and are not answered.
     """
 
+    allowed: Callable[[], Awaitable[None]] = _at_once
     intends: Callable[[tuple[Undo, ...]], Awaitable[None]] = _nowhere
     changed: Callable[[tuple[Undo, ...]], None] = lambda undos: None
     settled: Callable[[tuple[Undo, ...]], None] = lambda intents: None
@@ -52,6 +58,7 @@ class UndoLog:
             return tuple(msgspec.structs.replace(one, cluster=cluster) for one in undos)
 
         return UndoLog(
+            allowed=self.allowed,
             intends=lambda intents: self.intends(there(intents)),
             changed=lambda undos: self.changed(there(undos)),
             settled=lambda intents: self.settled(there(intents)),

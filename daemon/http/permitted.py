@@ -39,6 +39,10 @@ class PermittedReleases:
         """As the engine does."""
         return self.inner.views()
 
+    async def all_views(self) -> Sequence[ReleaseView]:
+        """As the engine does."""
+        return await self.inner.all_views()
+
     async def view(self, release_id: str) -> ReleaseView:
         """As the engine does."""
         return await self.inner.view(release_id)

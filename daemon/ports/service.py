@@ -36,10 +36,14 @@ class ReleaseService(Protocol):
         ...
 
     def views(self) -> Sequence[ReleaseView]:
-        """All running releases and the recently ended ones as of now, the newest first (by time and id).
+        """All running releases and the recently ended ones that this replica has, as of now, the newest first (by time and id).
 
         Each is made when it is asked for: there may be thousands, and whoever reads them gives the event loop turns in between.
         """
+        ...
+
+    async def all_views(self) -> Sequence[ReleaseView]:
+        """The same, with those that are running at other replicas, as these have last kept them. Raises ``Unavailable``."""
         ...
 
     async def view(self, release_id: str) -> ReleaseView:

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.bus import connection, publisher, subjects
 from daemon.bus.opening import Bus, open_bus
-from daemon.errors import InvalidInput, Refused, TimedOut, TransientError, Unavailable
+from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.events.cloudevents import read, to_structured
 from daemon.events.verdicts import read_verdict, verdict_event
 from daemon.model import Action, Outcome, Release, Verdict
@@ -55,6 +55,30 @@ async def test_publishing_again_adds_nothing(bus: Bus) -> None:
     for _ in range(3):
         await bus.verdicts.publish(given)
     assert len(await published(bus)) == 1
+
+
+async def test_where_replicas_share_the_work_a_publication_that_another_has_overtaken_adds_nothing(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = publisher.Publisher(bus.connection, cluster="prod", number=lambda of: 41)
+    given = verdict()
+    await shared.publish(given)
+    await shared.publish(given)
+    [(_, kept)] = await published(bus)
+    message = await bus.connection.jetstream.get_msg(subjects.VERDICTS, seq=1)
+    event = read(message.headers or {}, message.data or b"")
+    assert event is not None
+    assert (kept, event.extensions["holdernumber"]) == (given, "41")
+    with monkeypatch.context() as stopped:  # between looking and publishing, for longer than the server remembers what it had
+
+        async def nothing(*_: object) -> int:
+            return 0
+
+        stopped.setattr(publisher._Once, "_last_sequence", nothing)
+        with pytest.raises(Conflict):
+            await shared.publish(verdict("web-2"))
+    await shared.publish(verdict("web-2"))
+    assert len(await published(bus)) == 2
 
 
 async def test_two_clusters_on_one_broker_tell_their_verdicts_of_one_event_which_gave_them_one_id(bus: Bus) -> None:

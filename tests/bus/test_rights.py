@@ -14,6 +14,7 @@ import pytest
 from nats.js import JetStreamContext
 
 from config.settings import Nats
+from daemon.aio.tasks import background
 from daemon.bus import room, subjects
 from daemon.bus.address import address_of
 from daemon.bus.connection import Connection, connected
@@ -64,7 +65,7 @@ def without_each() -> str:
     return head + "VERDICTD {\n" + tail.replace("users: [", "users: [\n" + "\n".join(users), 1)
 
 
-def _user(name: str, allowed: list[str], *, hears: str = 'allow: "_INBOX.>"') -> str:
+def _user(name: str, allowed: list[str], *, hears: str = 'allow: ["_INBOX.>", "verdictd.replica.>"]') -> str:
     permissions = f"publish: {{ allow: {json.dumps(allowed)} }}, subscribe: {{ {hears} }}"
     return f"{{ user: {name}, password: secret, permissions: {{ {permissions} }} }}"
 
@@ -124,6 +125,7 @@ async def work(bus: Bus, *, cluster: str) -> None:
         await bus.event_log.keep(IncomingEvent(key=cluster, headers={}, body=body, release=RELEASE))
     await _take(bus)
     await _tell(bus, cluster=cluster)
+    await _carry(bus)
     for stream in SELDOM_ASKED:
         with suppress(nats.errors.Error):
             await bus.connection.jetstream.consumer_info(stream, "none")
@@ -171,6 +173,26 @@ async def _tell(bus: Bus, *, cluster: str) -> None:
             with suppress(VerdictdError):
                 await queue.backlog()
             await queued.done()
+
+
+async def _carry(bus: Bus) -> None:
+    """Say something to another replica, which is oneself."""
+
+    async def echo(words: bytes) -> bytes:
+        await asyncio.sleep(0)
+        return words
+
+    async with background(bus.carrier.answer("a", echo)):
+        for _ in range(600):
+            try:
+                assert await bus.carrier.ask("a", b"hello") == b"hello"
+            except VerdictdError:
+                if bus.connection.denied:
+                    return
+                await asyncio.sleep(0.05)
+            else:
+                return
+        raise AssertionError("nobody has answered")
 
 
 async def first_denial(server: Broker, user: str, *, cluster: str) -> tuple[list[str], str]:
@@ -295,6 +317,7 @@ async def test_a_pipeline_announces_and_reads_verdicts_and_dead_letters(tmp_path
 
 FORBIDDEN = (
     *("verdictd.verdict.prod.shop.web", "verdictd.rejected", "verdictd.command.web-1", "verdictd.cdevents.prod.shop.web"),
+    "verdictd.replica.prod.a",
     *("verdictd.notice.prod.ops", "$KV.verdictd_sessions.prod.web-1", "$KV.verdictd_records.prod.web-1", "_INBOX.other.1"),
     *("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"),
     *(

@@ -149,6 +149,9 @@ class Engine:
         self.commands.append((release_id, command))
         return self.releases[release_id]
 
+    async def all_views(self) -> Sequence[ReleaseView]:
+        return self.views()
+
     def views(self) -> Sequence[ReleaseView]:
         return sorted(self.releases.values(), key=lambda one: (one.submitted_at, one.id), reverse=True)
 

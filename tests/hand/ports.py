@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from analyzers.ruling import Ruling
 from config.policy import Failures, Policy
 from config.settings import Limits
-from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Sink
+from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Shared, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.meshes.unsteered import UnsteeredRouter
@@ -295,6 +295,7 @@ class Scene:
     observed_only: str = ""
     pods: TrafficRouter | None = None
     awaiting: Awaiting | None = None
+    shared: Shared | None = None
 
     def ports(self) -> Ports:
         """The ports as the engine wants them."""
@@ -327,6 +328,7 @@ class Scene:
             limits=self.limits,
             recorder=self.recorder,
             awaiting=self.awaiting,
+            shared=self.shared,
         )
 
 

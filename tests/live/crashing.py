@@ -1,5 +1,7 @@
 """A daemon that kills itself, as kill -9 does, at a named point: ``python -m tests.live.crashing SETTINGS POINT``.
 
+With a third word, ``stops``, it stops itself there once, as SIGSTOP does, until somebody has it go on.
+
 The product has no such hooks: the adapters are wrapped here, from outside, before the composition root builds them.
 """
 
@@ -38,8 +40,8 @@ POINTS: Final[dict[str, tuple[type, str, str, Callable[..., bool]]]] = {
 }
 
 
-def arm(point: str) -> None:
-    """Wrap the method of this point."""
+def arm(point: str, ends: Callable[[], None]) -> None:
+    """Wrap the method of this point, which ends the process, or has it stop."""
     owner, name, moment, matters = POINTS[point]
     method: Callable[..., Awaitable[Any]] = getattr(owner, name)
 
@@ -47,10 +49,10 @@ def arm(point: str) -> None:
     async def dying(*args: Any, **kwargs: Any) -> Any:
         now = matters(*args, **kwargs)
         if now and moment == "before":
-            die()
+            ends()
         result = await method(*args, **kwargs)
-        if now:
-            die()
+        if now and moment == "after":
+            ends()
         return result
 
     setattr(owner, name, dying)
@@ -61,7 +63,19 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def stop_once() -> Callable[[], None]:
+    """Stop where it is called first."""
+    stopped: list[bool] = []
+
+    def stop() -> None:
+        if not stopped:
+            stopped.append(True)
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    return stop
+
+
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        arm(sys.argv[2])
+        arm(sys.argv[2], stop_once() if sys.argv[3:] == ["stops"] else die)
     sys.exit(app.run(load_settings(Path(sys.argv[1]))))

@@ -67,9 +67,10 @@ class Field(DaemonApi):
         return path
 
     @asynccontextmanager
-    async def daemon(self, *, dies: str | None = None) -> AsyncIterator[Child]:
-        """The daemon as a child process; with ``dies`` it kills itself at that point."""
-        argv = [sys.executable, "-m", "tests.live.crashing", str(self.settings()), *([dies] if dies else [])]
+    async def daemon(self, *, dies: str | None = None, stops: str | None = None) -> AsyncIterator[Child]:
+        """The daemon as a child process; with ``dies`` it kills itself at that point, with ``stops`` it stops there."""
+        point = [dies] if dies else [stops, "stops"] if stops else []
+        argv = [sys.executable, "-m", "tests.live.crashing", str(self.settings()), *point]
         async with child("verdictd", argv, log=self.folder / "verdictd.log") as process:
             yield process
 

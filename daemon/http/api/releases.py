@@ -160,7 +160,7 @@ class _Releases:
             raise InvalidInput(f"{stage[:40]!r} is no stage", path="?stage", fix=f"use {one_of(Stage)}")
         limit, after = paging.limit(request), paging.after(request)
         page: list[ReleaseView] = []
-        async for view in paging.in_turns(self._service.views()):
+        async for view in paging.in_turns(await self._service.all_views()):
             if (
                 (after is None or _place(view) < after)
                 and service in {None, view.release.service}

@@ -47,7 +47,7 @@ class Current:
 
     async def _newest(self, release: Release) -> ReleaseView | None:
         """The newest of the service that is in memory; a watch after a promotion is no attempt."""
-        async for view in paging.in_turns(self._desk.releases.views()):
+        async for view in paging.in_turns(await self._desk.releases.all_views()):
             if view.after is None and (view.release.namespace, view.release.service) == (release.namespace, release.service):
                 return view
         return None

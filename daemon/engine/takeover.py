@@ -1,0 +1,102 @@
+"""Services that come to this replica, and go from it: what was kept of them is taken up, or what is under way is left off.
+
+What is given up in order is finished as far as that is a matter of moments, and written; what is lost is dropped where it is, since
+another may have it already. Either way nobody hears a verdict: whoever has the service next goes on from what was kept.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from daemon.engine.checkpoints import Checkpoints
+from daemon.engine.registry import Registry
+from daemon.engine.session import Session
+from daemon.engine.supervisor import Supervisor
+from daemon.engine.tenure import Tenure
+from daemon.model import Release, Stage
+from daemon.ports.service import Meter
+from daemon.ports.sharing import Sharing
+
+Recover = Callable[[Callable[[Release], bool]], Awaitable[None]]
+"""Takes up what was kept of releases of which the function says that they are ours."""
+
+FINISH_SECONDS: Final = 2.0
+"""For reverts that are under way, and for releases that are being admitted."""
+_FLUSH_SECONDS: Final = 0.5
+
+
+class Takeover:
+    """Implements ``Moves``. Its tasks belong to ``group``.
+
+    Args:
+        admissions: the tasks of those that are being admitted.
+    """
+
+    def __init__(
+        self,
+        sharing: Sharing,
+        tenure: Tenure,
+        *,
+        registry: Registry,
+        checkpoints: Checkpoints,
+        supervisor: Supervisor,
+        admissions: Callable[[], list[asyncio.Task[str | Exception]]],
+        recover: Recover,
+        meter: Meter,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._sharing = sharing
+        self._tenure = tenure
+        self._registry = registry
+        self._checkpoints = checkpoints
+        self._supervisor = supervisor
+        self._admissions = admissions
+        self._recover = recover
+        self._meter = meter
+        self._group = group
+        self._held: frozenset[int] = frozenset()
+
+    def gained(self, slots: AbstractSet[int]) -> None:
+        """See ``Moves``. They can be asked for once all that was kept of them is known."""
+        self._held |= slots
+        self._group.create_task(self._take_up(frozenset(slots)), name="taking over")
+
+    async def give_up(self, slots: AbstractSet[int]) -> None:
+        """See ``Moves``."""
+        self._tenure.leaves(slots)
+        self._held -= slots
+        await self._finish(slots)
+        leaving = self._of(slots)
+        for session in leaving:
+            self._leave(session)
+        await self._checkpoints.flush(seconds=_FLUSH_SECONDS)
+        for session in leaving:
+            self._checkpoints.drop(session.release_id)
+
+    def lost(self, slots: AbstractSet[int]) -> None:
+        """See ``Moves``."""
+        self._tenure.leaves(slots)
+        self._held -= slots
+        for session in self._of(slots):
+            self._leave(session)
+            self._checkpoints.drop(session.release_id)
+
+    async def _take_up(self, slots: frozenset[int]) -> None:
+        await self._recover(lambda release: self._sharing.slot_of(release) in slots & self._held)
+        self._tenure.takes_up(slots & self._held)
+
+    async def _finish(self, slots: AbstractSet[int]) -> None:
+        """A revert under way is better finished than begun again, and what is being admitted is known then."""
+        reverting = {session.release_id for session in self._of(slots) if session.stage is Stage.REVERTING}
+        reverts = [task for release_id, task in self._supervisor.tasks.items() if release_id in reverting]
+        if waited_for := [*reverts, *self._admissions()]:
+            await asyncio.wait(waited_for, timeout=FINISH_SECONDS)
+
+    def _leave(self, session: Session) -> None:
+        self._registry.leave(session.release_id)
+        self._meter.left(session.release_id)
+        self._supervisor.leave(session)
+
+    def _of(self, slots: AbstractSet[int]) -> list[Session]:
+        return [session for session in self._registry.running() if self._sharing.slot_of(session.release) in slots]

@@ -1,0 +1,288 @@
+"""A replica's place among the others: it shows that it lives, sees whether they do, and takes and hands over slots.
+
+Two loops. One renews the sign of life, by compare-and-set on its own last one; when that has been overwritten, this replica was
+taken for dead, and joins anew under another name. The other looks at the table and at the others' signs. Who is silent for a whole
+lease has its sign overwritten first, and only then leaves the table: of a renewal and a removal at the same moment one is first.
+
+While the store is away nobody can be taken for dead, and nobody is: time in which nothing could be read counts for nothing.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from itertools import count
+from typing import Final
+
+import msgspec
+
+from daemon.aio.backoff import jittered, pauses
+from daemon.aio.clock import Clock
+from daemon.errors import Conflict, Refused, VerdictdError
+from daemon.ports.durable import Kept, Store
+from daemon.ports.service import Meter
+from daemon.ports.sharing import Moves, Of
+from daemon.replicas.lease import Heard, Lease
+from daemon.replicas.slots import slot_of
+from daemon.replicas.table import Table
+from daemon.standing import Standing
+
+log = logging.getLogger(__name__)
+
+TABLE: Final = "table"
+_RENEWALS_IN_A_LEASE: Final = 4
+_LOOK_SECONDS: Final = 0.25
+_LEAVE_SECONDS: Final = 1.0
+_PAUSES_SECONDS: Final = (0.05, 0.1, 0.2)
+_DEAD: Final = b""
+
+
+class Keeper:
+    """Implements ``Sharing`` on ``store``, which all replicas have in common and nobody else writes.
+
+    Args:
+        store: for the table and the signs of life.
+        lease_seconds: how long a replica may be silent before it is taken for dead.
+        clock, meter: the daemon's.
+
+    Attributes:
+        me: this replica, as others know where to find it.
+        name: the same in the table: another one whenever it has been taken for dead.
+    """
+
+    def __init__(self, store: Store, *, lease_seconds: float, clock: Clock, meter: Meter) -> None:
+        self._store = store
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._meter = meter
+        self._standing = Standing("replicas", now=clock.now)
+        self.me = uuid.uuid4().hex[:16]
+        self._names = (f"{self.me}-{number}" for number in count(1))
+        self.name = next(self._names)
+        self._lease: Lease | None = None
+        self._renewed = asyncio.Event()
+        self._own_revision = 0
+        self._heard: dict[str, Heard] = {}
+        self._table = Table()
+        self._active: frozenset[int] = frozenset()
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be sure of its part now; null while it can."""
+        return None if self.is_sure() else self._standing.problem or "it has not joined the other replicas yet"
+
+    def slot_of(self, of: Of) -> int:
+        """See ``Sharing``."""
+        return slot_of(of.namespace, of.service)
+
+    def holder_of(self, of: Of) -> str | None:
+        """See ``Sharing``."""
+        return self._table.slots[self.slot_of(of)].holder.partition("-")[0] or None
+
+    def number_of(self, of: Of) -> int:
+        """See ``Sharing``."""
+        one = self._table.slots[self.slot_of(of)]
+        return one.number if one.holder == self.name else 0
+
+    def is_sure(self) -> bool:
+        """See ``Sharing``."""
+        return self._lease is not None and self._lease.is_sure(self._clock.monotonic())
+
+    async def sure(self) -> None:
+        """See ``Sharing``."""
+        while not self.is_sure():
+            self._renewed.clear()
+            await self._renewed.wait()
+
+    async def run(self, moves: Moves) -> None:
+        """See ``Sharing``."""
+        while True:
+            async with asyncio.TaskGroup() as group:
+                loops = [
+                    group.create_task(self._live(), name="sign of life"),
+                    group.create_task(self._look_on(moves), name="replicas"),
+                ]
+                await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+                for loop in loops:
+                    loop.cancel()
+            log.warning("this replica was taken for dead, and joins anew", extra={"replica": self.name})
+            self._lease = None
+            lost, self._active = self._active, frozenset()
+            if lost:
+                moves.lost(lost)
+            self.name, self._own_revision = next(self._names), 0
+            self._table, self._heard = Table(), {}
+
+    async def leave(self) -> None:
+        """See ``Sharing``."""
+        self._lease = None
+        back_off = pauses(_PAUSES_SECONDS)
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                while not await self._left():
+                    await self._clock.sleep(next(back_off))
+        except (TimeoutError, VerdictdError) as error:
+            log.warning("could not be handed over: others take over when the lease has ended", extra={"reason": str(error)})
+
+    # --- the sign of life -------------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        """Until others take it for dead."""
+        back_off = pauses(_PAUSES_SECONDS)
+        while True:
+            try:
+                if not await self._renewed_in_time():
+                    return
+            except VerdictdError as error:
+                self._failed(error)
+                await self._clock.sleep(next(back_off))
+            else:
+                back_off = pauses(_PAUSES_SECONDS)
+                await self._clock.sleep(jittered(self._lease_seconds / _RENEWALS_IN_A_LEASE))
+
+    async def _renewed_in_time(self) -> bool:
+        """Show that we live; false: we are taken for dead. Where an answer was lost the sign may be there all the same."""
+        sent_at = self._clock.monotonic()
+        sign = msgspec.json.encode(sent_at)
+        try:
+            self._own_revision = await self._store.put(_sign(self.name), sign, over=self._own_revision)
+        except Conflict:
+            kept = await self._store.get(_sign(self.name))
+            if kept is None or kept.value == _DEAD:
+                return False
+            # An earlier attempt of ours, whose answer was lost; how early it was sent stands in it.
+            self._own_revision, sent_at = kept.revision, msgspec.json.decode(kept.value, type=float)
+        self._lease = Lease(sent_at=sent_at, seconds=self._lease_seconds)
+        self._standing.works()
+        self._renewed.set()
+        return True
+
+    # --- the table --------------------------------------------------------------------------------------------------
+
+    async def _look_on(self, moves: Moves) -> None:
+        """Join, and look again and again, until others have taken it from the table."""
+        await self.sure()
+        back_off, has_joined = pauses(_PAUSES_SECONDS), False
+        while True:
+            try:
+                if not has_joined:
+                    has_joined = await self._joined()
+                elif not await self._looked(moves):
+                    return
+            except Conflict:
+                await self._clock.sleep(next(back_off))
+            except VerdictdError as error:
+                self._failed(error)
+                self._heard.clear()  # who could not be heard was not silent
+                await self._clock.sleep(next(back_off))
+            else:
+                back_off = pauses(_PAUSES_SECONDS)
+                await self._clock.sleep(jittered(_LOOK_SECONDS))
+
+    async def _joined(self) -> bool:
+        """Raises ``Conflict``, and as the store does: it may be in the table or not."""
+        table, revision = await self._read()
+        if self.name not in table.members:
+            await self._store.put(TABLE, msgspec.json.encode(table.joined_by(self.name)), over=revision)
+            log.info("joined the other replicas", extra={"replica": self.name, "others": len(table.members)})
+        return True
+
+    async def _looked(self, moves: Moves) -> bool:
+        """One look; false: it is not in the table any more. Raises as ``_joined``."""
+        table, revision = await self._read()
+        if self.name not in table.members:
+            return False
+        if gone := await self._dead(table):
+            table = table.without(gone)
+            revision = await self._store.put(TABLE, msgspec.json.encode(table), over=revision)
+            log.warning("replicas are gone, and their work is shared out", extra={"gone": sorted(gone), "replica": self.name})
+            for name in gone:
+                await self._store.delete(_sign(name))
+        self._take(table, moves)
+        if due := table.due_from(self.name):
+            giving = due & self._active
+            await moves.give_up(giving)
+            self._active -= giving
+            table = table.handed_over(due)
+            await self._store.put(TABLE, msgspec.json.encode(table), over=revision)
+            self._take(table, moves)
+            log.info("handed over to other replicas", extra={"slots": len(due), "replica": self.name})
+        return True
+
+    def _take(self, table: Table, moves: Moves) -> None:
+        self._table = table
+        held = table.held_by(self.name)
+        lost, gained = self._active - held, held - table.due_from(self.name) - self._active
+        self._active = (self._active - lost) | gained
+        if lost:
+            moves.lost(lost)
+        if gained:
+            moves.gained(gained)
+
+    async def _dead(self, table: Table) -> frozenset[str]:
+        """Those that were silent for a whole lease; their signs are overwritten, so that they know."""
+        others = [name for name in table.members if name != self.name]
+        async with asyncio.TaskGroup() as group:
+            looks = {name: group.create_task(self._sign_of(name)) for name in others}
+        signs = {name: _answer(look.result()) for name, look in looks.items()}
+        now = self._clock.monotonic()
+        self._heard = {
+            name: self._heard.get(name, Heard(revision=0, at=now)).again(sign.revision, now=now)
+            for name, sign in signs.items()
+            if sign is not None
+        }
+        return frozenset([name for name in others if await self._is_dead(name, signs, now=now)])
+
+    async def _is_dead(self, name: str, signs: Mapping[str, Kept | None], *, now: float) -> bool:
+        sign = signs[name]
+        if sign is None or sign.value == _DEAD:
+            return True
+        if not self._heard[name].is_silent(now, lease_seconds=self._lease_seconds):
+            return False
+        try:
+            await self._store.put(_sign(name), _DEAD, over=sign.revision)
+        except Conflict:
+            return False
+        return True
+
+    async def _sign_of(self, name: str) -> Kept | VerdictdError | None:
+        """As a value: a group that fails while it is cancelled would forget that it was."""
+        try:
+            return await self._store.get(_sign(name))
+        except VerdictdError as error:
+            return error
+
+    async def _read(self) -> tuple[Table, int]:
+        """The table; a new one, whose numbers are larger than all that was before, where there is none that can be read."""
+        kept = await self._store.get(TABLE)
+        try:
+            table = None if kept is None else msgspec.json.decode(kept.value, type=Table)
+        except msgspec.MsgspecError as error:
+            raise Refused(f"the table of replicas cannot be read: {error}") from error
+        return table or Table(number=int(self._clock.now() * 1000.0)), 0 if kept is None else kept.revision
+
+    async def _left(self) -> bool:
+        """Whether it is out of the table; else it was changed at the same moment. Raises as the store does."""
+        table, revision = await self._read()
+        if self.name in table.members:
+            try:
+                await self._store.put(TABLE, msgspec.json.encode(table.without({self.name})), over=revision)
+            except Conflict:
+                return False
+        await self._store.delete(_sign(self.name))
+        return True
+
+    def _failed(self, error: VerdictdError) -> None:
+        self._meter.failed("replicas", error)
+        self._standing.fails(str(error))
+
+
+def _sign(name: str) -> str:
+    """Its key."""
+    return f"sign-{name}"
+
+
+def _answer(found: Kept | VerdictdError | None) -> Kept | None:
+    if isinstance(found, VerdictdError):
+        raise found
+    return found

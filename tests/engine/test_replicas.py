@@ -1,0 +1,299 @@
+"""Several replicas over the same stores: each release is watched by one, and whatever becomes of that one it has one verdict."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import msgspec
+import pytest
+
+from config.settings import Limits
+from daemon.engine.engine import Engine
+from daemon.engine.tenure import HELD
+from daemon.errors import InvalidInput, NotFound, Refused, TimedOut, Unavailable
+from daemon.model import Action, Command, Freeze, Outcome, Stage
+from tests.hand.ports import HandAnnouncement, Scene, running, until, verdict_of
+from tests.hand.replicas import Replicas
+from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap
+
+# The clock of these tests runs with whoever sleeps: no watch may end for its window.
+PATIENT = msgspec.structs.replace(POLICY, window_seconds=86_400.0)
+GUARDED = Limits(guard_seconds=86_400.0, locate_seconds=86_400.0)
+
+
+class Both:
+    """Two replicas at work; ``a`` has the service that is released, ``b`` the other one."""
+
+    def __init__(self, stack: AsyncExitStack) -> None:
+        self.stack = stack
+        self.replicas = Replicas("a", "b")
+        self.replicas.give(RELEASE, "a")
+        self.replicas.give(OTHER, "b")
+        for scene in self.scenes:
+            scene.policies = {"default": PATIENT}
+            scene.telemetry.readings = [gap()]
+
+    @property
+    def scenes(self) -> list[Scene]:
+        return list(self.replicas.scenes.values())
+
+    async def start(self) -> tuple[Engine, Engine]:
+        a, b = [await self.stack.enter_async_context(running(scene)) for scene in self.scenes]
+        await until(lambda: len(self.replicas.carrier.answers) == 2)
+        return a, b
+
+    def fail(self) -> None:
+        """From now on the canary fails, whoever looks."""
+        for scene in self.scenes:
+            scene.telemetry.readings = [failing()]
+
+    @property
+    def kept(self) -> bytes:
+        return self.scenes[0].sessions.data.get(ID, b"")
+
+    @property
+    def patches(self) -> int:
+        return self.scenes[0].router.patches
+
+    @property
+    def published(self) -> int:
+        return len(self.scenes[0].sink.verdicts)
+
+
+def held(steps: object) -> list[str]:
+    return [step.detail for step in steps if step.step == HELD]  # type: ignore[attr-defined]
+
+
+async def test_a_release_is_carried_to_whoever_has_its_service_and_every_replica_answers_for_it() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        view = await b.submit(RELEASE, release_id=ID, sender="ci")
+        assert view.id == ID
+        assert [one.id for one in a.views()] == [ID]
+        assert list(b.views()) == []
+        assert [one.id for one in await b.all_views()] == [ID]
+        await until(lambda: b'"watching"' in both.kept)
+        seen = await b.view(ID)
+        assert seen.stage is Stage.WATCHING
+        assert held(seen.steps) == ["replica a, number 1"]
+        assert await b.wait(ID, seconds=0) is None
+        assert await b.record(ID) is None
+        waiting = asyncio.ensure_future(b.wait(ID, seconds=60))
+        both.fail()
+        verdict = await verdict_of(a)
+        assert await waiting == verdict
+        record = await b.record(ID)
+        assert record is not None
+        assert record.verdict == verdict
+        assert (both.patches, both.published) == (1, 1)
+
+
+async def test_what_is_wrong_is_told_by_whoever_has_the_service_as_if_it_had_been_said_there() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        _, b = await both.start()
+        with pytest.raises(InvalidInput) as caught:
+            await b.submit(msgspec.structs.replace(RELEASE, policy="nobody's"), release_id=ID)
+        assert caught.value.path == "$.policy"
+        both.scenes[0].limits = Limits(max_releases=1)
+        await b.submit(RELEASE, release_id=ID)
+        with pytest.raises(NotFound):
+            await b.command("web-nobodys", Command(command="cancel"))
+
+
+async def test_a_persons_word_is_carried_and_refused_where_it_comes_too_late() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        await a.submit(RELEASE, release_id=ID)
+        assert (await b.command(ID, Command(command="rollback", by="ana"))).id == ID
+        verdict = await verdict_of(a)
+        assert (verdict.by, verdict.action) == ("person", Action.REVERT)
+        with pytest.raises(Refused, match="decided already"):
+            await b.command(ID, Command(command="promote"))
+
+
+async def test_an_event_for_another_replicas_service_is_accepted_once_that_one_has_it_and_postponed_where_nobody_answers() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        event = HandAnnouncement(ID, RELEASE)
+        both.scenes[1].events.queue.put_nowait(event)
+        await until(lambda: event.answer)
+        assert event.answer == "accepted"
+        assert [one.id for one in a.views()] == [ID]
+        del both.replicas.carrier.answers["a"]
+        late = HandAnnouncement("web-2", RELEASE)
+        both.scenes[1].events.queue.put_nowait(late)
+        await until(lambda: late.answer)
+        assert late.answer == "postponed"
+        both.replicas.carrier.answers["a"] = a._answered  # as it was
+
+
+async def test_a_service_that_is_handed_over_is_gone_on_with_and_nobody_hears_of_a_verdict_meanwhile() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"ticks":3' in both.kept)
+        waiting = asyncio.ensure_future(a.wait(ID, seconds=60))
+        await asyncio.sleep(0)
+        await both.replicas.hand_over(RELEASE, "a", to="b")
+        await until(b.views)
+        assert list(a.views()) == []
+        assert both.published == 0
+        assert held((await a.view(ID)).steps) == ["replica a, number 1", "replica b, number 2"]
+        both.fail()
+        verdict = await verdict_of(b)
+        assert await waiting == verdict, "whoever waits at the one hears of the other's"
+        assert (both.patches, both.published) == (1, 1)
+
+
+def until_stage(both: Both, stage: str) -> Callable[[], bool]:
+    return lambda: f'"stage":"{stage}"'.encode() in both.kept
+
+
+@pytest.mark.parametrize("stage", ["locating", "watching", "reverting", "publishing", "guarding"])
+async def test_a_replica_that_is_away_for_longer_than_its_lease_in_any_stage_does_nothing_more(stage: str) -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        for scene in both.scenes:
+            scene.limits = GUARDED
+        a, b = await both.start()
+        lasting = both.replicas.sharing["a"].lasting
+        sink, router = both.scenes[0].sink, both.scenes[0].router
+        if stage == "locating":
+            router.missing = NotFound("no route yet")
+        await a.submit(RELEASE, release_id=ID)
+        await until(until_stage(both, "locating" if stage == "locating" else "watching"))
+        if stage == "reverting":
+            lasting.clear()
+        if stage == "publishing":
+            sink.answers = [TimedOut("no answer")] * 1_000_000
+        if stage not in {"locating", "watching"}:
+            both.scenes[0].telemetry.readings = [failing()]
+            await until(until_stage(both, stage))
+        lasting.clear()
+        both.replicas.give(RELEASE, "b")
+        sink.answers.clear()
+        router.missing = None
+        both.fail()
+        await until(lambda: both.published)
+        published, patches = both.published, both.patches
+        assert (await b.view(ID)).verdict == sink.verdicts[0]
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert list(a.views()) == [] or (await a.view(ID)).stage is not Stage.ENDED
+        both.replicas.lose(RELEASE, "a")
+        lasting.set()
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert list(a.views()) == []
+        assert (both.patches, both.published) == (patches, published)
+        assert patches == 1
+        assert {verdict.outcome for verdict in sink.verdicts} == {Outcome.ROLLBACK}
+        assert not both.scenes[0].records.data, "it is guarded still"
+
+
+async def test_nothing_is_patched_published_or_recorded_while_the_lease_is_not_sure_and_all_of_it_when_it_is_again() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        lasting = both.replicas.sharing["a"].lasting
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        lasting.clear()
+        both.fail()
+        await until(lambda: b'"reverting"' in both.kept)
+        await asyncio.sleep(0.1)
+        assert (both.patches, both.published, both.scenes[0].records.data) == (0, 0, {})
+        lasting.set()
+        await verdict_of(a)
+        assert (both.patches, both.published) == (1, 1)
+
+
+async def test_a_decision_is_kept_before_the_first_patch_and_a_broker_that_is_away_does_not_hold_up_who_is_sure() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        scene = both.scenes[0]
+        stages: list[bytes] = []
+        scene.router.on_patch = lambda: stages.append(both.kept)
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        both.fail()
+        await verdict_of(a)
+        assert b'"reverting"' in stages[0]
+        await a.submit(RELEASE, release_id="web-2")
+        await until(lambda: b'"watching"' in scene.sessions.data.get("web-2", b""))
+        scene.router.canary_percent = 10.0
+        scene.sessions.open.clear()
+        await until(lambda: both.patches == 2)
+        scene.sessions.open.set()
+        await verdict_of(a, "web-2")
+
+
+async def test_a_freeze_that_was_said_to_one_holds_back_the_others_revert() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        await b.freeze(Freeze(by="ana", since=1.0))
+        both.fail()
+        assert (await verdict_of(a)).action is Action.NONE
+        assert both.patches == 0
+        await until(lambda: a.freezes)
+
+
+async def test_a_release_whose_service_goes_while_it_is_admitted_is_said_to_be_unavailable_and_taken_up_by_the_next() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        both.scenes[0].sessions.open.clear()
+        submitted = asyncio.ensure_future(a.submit(RELEASE, release_id=ID))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        both.replicas.lose(RELEASE, "a")
+        both.scenes[0].sessions.open.set()
+        with pytest.raises(Unavailable, match="gone to another replica"):
+            await submitted
+        assert list(a.views()) == []
+        both.replicas.give(RELEASE, "b")
+        await until(b.views)
+        assert (await a.submit(RELEASE, release_id=ID)).id == ID
+
+
+async def test_what_comes_late_from_whoever_had_the_service_before_is_written_over_and_what_has_a_larger_number_stays() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, b = await both.start()
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        late = both.kept
+        both.replicas.lose(RELEASE, "a")
+        both.replicas.give(RELEASE, "b")
+        await until(lambda: b"#2" in both.kept)
+        await both.scenes[0].sessions.put(ID, late)
+        await until(lambda: b"#2" in both.kept)
+        assert [one.id for one in b.views()] == [ID]
+        await both.scenes[0].sessions.put(ID, both.kept.replace(b"#2", b"x#3"))
+        await until(lambda: not b.views())
+        assert b"x#3" in both.kept
+
+
+async def test_who_ends_in_order_says_so_when_nothing_is_under_way_any_more() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        await both.start()
+    assert [sharing.has_left for sharing in both.replicas.sharing.values()] == [True, True]
+
+
+async def test_readiness_says_that_a_replica_cannot_be_sure_of_its_part() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        assert a.problems["replicas"] is None
+        both.replicas.sharing["a"].problem = "no connection to NATS"
+        assert a.problems["replicas"] == "no connection to NATS"

@@ -18,7 +18,7 @@ from daemon.ports.sharing import Of, Sharing
 HELD: Final = "held"
 """The step from which on a replica has had it; the detail says which, and under which number."""
 DECISION_KEPT_WITHIN_SECONDS: Final = 0.05
-"""How long a revert waits for its decision to be kept, while the lease surely lasts."""
+"""How long a revert waits for its decision to be kept."""
 _PLACE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.05
 
@@ -54,13 +54,12 @@ class Tenure:
             await self._sharing.sure()
 
     async def decided(self, kept: Awaitable[None]) -> None:
-        """Wait for a decision to be kept, before it is acted on; no longer than a moment, where the lease surely lasts without."""
+        """Wait a moment for a decision to be kept, before it is acted on. Without that, only a lease that lasts lets it be."""
         if self._sharing is None:
             return
         keeping = asyncio.ensure_future(kept)
         keeping.add_done_callback(_heard)
         await asyncio.wait([keeping], timeout=DECISION_KEPT_WITHIN_SECONDS)
-        await self._sharing.sure()
 
     def takes_up(self, slots: AbstractSet[int]) -> None:
         """What was kept of these is known again: they can be asked for."""

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from config.settings import Limits
+from daemon.engine import tenure
 from daemon.engine.engine import Engine
 from daemon.engine.tenure import HELD
-from daemon.errors import InvalidInput, NotFound, Refused, TimedOut, Unavailable
+from daemon.errors import Conflict, InvalidInput, NotFound, Refused, TimedOut, Unavailable, VerdictdError
 from daemon.model import Action, Command, Freeze, Outcome, Stage
 from tests.hand.ports import HandAnnouncement, Scene, running, until, verdict_of
 from tests.hand.replicas import Replicas
@@ -213,25 +214,91 @@ async def test_nothing_is_patched_published_or_recorded_while_the_lease_is_not_s
         assert (both.patches, both.published) == (1, 1)
 
 
-async def test_a_decision_is_kept_before_the_first_patch_and_a_broker_that_is_away_does_not_hold_up_who_is_sure() -> None:
+async def test_a_lease_that_ends_after_the_decision_holds_the_next_patch_and_one_that_ends_after_that_the_verdict() -> None:
     async with AsyncExitStack() as stack:
         both = Both(stack)
         a, _ = await both.start()
-        scene = both.scenes[0]
-        stages: list[bytes] = []
-        scene.router.on_patch = lambda: stages.append(both.kept)
+        lasting, router = both.replicas.sharing["a"].lasting, both.scenes[0].router
         await a.submit(RELEASE, release_id=ID)
         await until(lambda: b'"watching"' in both.kept)
+
+        class Conflicting(list[BaseException]):
+            def pop(self, _: object = -1) -> BaseException:
+                lasting.clear()
+                return super().pop()
+
+        router.answers = Conflicting([Conflict("somebody has written it meanwhile")])
         both.fail()
+        await until(lambda: not lasting.is_set())
+        await asyncio.sleep(0.1)
+        assert both.patches == 0
+        router.on_patch = lasting.clear
+        lasting.set()
+        await until(lambda: both.patches)
+        await asyncio.sleep(0.1)
+        assert both.published == 0
+        router.on_patch = lambda: None
+        lasting.set()
         await verdict_of(a)
-        assert b'"reverting"' in stages[0]
-        await a.submit(RELEASE, release_id="web-2")
-        await until(lambda: b'"watching"' in scene.sessions.data.get("web-2", b""))
-        scene.router.canary_percent = 10.0
-        scene.sessions.open.clear()
-        await until(lambda: both.patches == 2)
-        scene.sessions.open.set()
-        await verdict_of(a, "web-2")
+        assert (both.patches, both.published) == (1, 1)
+
+
+async def test_a_decision_is_kept_before_the_first_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tenure, "DECISION_KEPT_WITHIN_SECONDS", 60.0)
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        sessions, kept_then = both.scenes[0].sessions, list[bytes]()
+        both.scenes[0].router.on_patch = lambda: kept_then.append(both.kept)
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        sessions.open.clear()
+        both.fail()
+        await until(lambda: a.views()[0].stage is Stage.REVERTING)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert both.patches == 0
+        sessions.open.set()
+        await verdict_of(a)
+        assert b'"reverting"' in kept_then[0]
+
+
+async def test_a_broker_that_is_away_does_not_hold_up_who_is_sure() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        sessions = both.scenes[0].sessions
+        await a.submit(RELEASE, release_id=ID)
+        await until(lambda: b'"watching"' in both.kept)
+        sessions.open.clear()
+        both.fail()
+        await until(lambda: both.patches)
+        assert both.published == 0
+        sessions.open.set()
+        await verdict_of(a)
+
+
+async def test_a_verdict_that_was_not_acknowledged_is_not_told_again_by_who_is_not_sure_any_more() -> None:
+    async with AsyncExitStack() as stack:
+        both = Both(stack)
+        a, _ = await both.start()
+        lasting = both.replicas.sharing["a"].lasting
+
+        class Ending(list[VerdictdError]):
+            def pop(self, _: object = -1) -> VerdictdError:
+                lasting.clear()
+                return super().pop()
+
+        both.scenes[0].sink.answers = Ending([TimedOut("no answer")])
+        await a.submit(RELEASE, release_id=ID)
+        both.fail()
+        await until(lambda: not lasting.is_set())
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert both.published == 0
+        lasting.set()
+        await verdict_of(a)
+        assert both.published == 1
 
 
 async def test_a_freeze_that_was_said_to_one_holds_back_the_others_revert() -> None:

@@ -63,8 +63,8 @@ async def place(folder: Path, arrangement: Arrangement, *, clock_library: Path |
             services.append(BehindIstio(world=world, seen=seen))
             victims["api server"] = struck
             more = {"kubernetes": {"auth": "kubeconfig", "kubeconfig": str(world.kubeconfig)}}
-            store = {"kind": "prometheus", "url": world.prometheus_url, "dialect": "istio", "tick_seconds": 1.0}
-            telemetry["mesh"] = {**store, "timeout_seconds": 0.9}
+            store = {"kind": "prometheus", "url": world.prometheus_url, "dialect": "istio", "tick_seconds": 3.0}
+            telemetry["mesh"] = {**store, "timeout_seconds": 2.9}
             meshes["istio"] = {"kind": "istio", "telemetry": "mesh"}
         settings = {
             "cluster": CLUSTER,

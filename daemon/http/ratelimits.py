@@ -14,6 +14,7 @@ from daemon.errors import Throttled
 BURST_SECONDS: Final = 10.0
 MOST_REMEMBERED: Final = 10_000
 _OTHERS: Final = "others"
+_ROUNDING_SECONDS: Final = 1e-6
 
 
 class RateLimits:
@@ -37,7 +38,7 @@ class RateLimits:
         who = self._remembered(who, now)
         even_at = max(self._even_at.get(who, now), now) + self._interval_seconds
         early_seconds = even_at - now - max(BURST_SECONDS, self._interval_seconds)
-        if early_seconds > 0.0:
+        if early_seconds > _ROUNDING_SECONDS:
             raise Throttled(
                 f"{who} has asked more than {1.0 / self._interval_seconds:g} times a second (http.requests_per_second)",
                 retry_after_seconds=early_seconds,

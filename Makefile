@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # More tests side by side than two cores have room for: most of a test's time is spent in waiting for a server or a clock.
 SIDE_BY_SIDE ?= --numprocesses 6 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test unit servers check lint types bench survival calibration lock sbom docs clean format
+.PHONY: demo test unit servers check lint types bench survival calibration lock sbom audit docs clean format
 
 demo: $(VENV)/.demo
 	$(BIN)/verdictd demo$(if $(MESH), --mesh $(MESH))
@@ -80,6 +80,10 @@ docs: $(VENV)/.dev
 # What is in each image, as CycloneDX, into dist/.
 sbom: $(VENV)/.dev
 	requirements/sbom $(BIN) dist
+
+# Whether something is known against what is in the images; asks PyPI, or OSV where AUDIT="-s osv".
+audit: $(BIN)/python
+	requirements/audit $(VENV) $(AUDIT)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* htmlcov demo-out dist

@@ -496,7 +496,7 @@ class KeepStream(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     days: Annotated[Days | None, Meta(description="How long; made with 90.")] = None
     bytes: Annotated[
         Annotated[int, Meta(ge=16_777_216)] | None,
-        Meta(description="How much, oldest first; verdicts are made with 256 MiB, records without an end."),
+        Meta(description="How much, oldest first; verdicts and the audit are made with 256 MiB, records without an end."),
     ] = None
 
 
@@ -506,6 +506,9 @@ class Keep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     recordings: Annotated[KeepRecordings, Meta(description="Files in `recordings.directory`.")] = KeepRecordings()
     records: Annotated[KeepStream, Meta(description="Decision records, in the bucket `verdictd_records`.")] = KeepStream()
     verdicts: Annotated[KeepStream, Meta(description="Verdicts, on the stream `VERDICTD_VERDICTS`.")] = KeepStream()
+    audit: Annotated[KeepStream, Meta(description="Who said what and what was done, on the stream `VERDICTD_AUDIT`.")] = (
+        KeepStream()
+    )
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

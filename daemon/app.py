@@ -245,6 +245,7 @@ def _ports(
         aliases=bus.aliases,
         freezes=bus.freezes,
         promotions=bus.promotions,
+        audit=bus.audit,
         clock=clock,
         meter=metrics,
         limits=settings.limits,

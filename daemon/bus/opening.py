@@ -18,7 +18,7 @@ from daemon.bus.embedded import embedded_server
 from daemon.bus.eventlog import NatsEventLog
 from daemon.bus.eventsource import NatsCommandSource, NatsEventSource
 from daemon.bus.noticequeue import NatsNoticeQueue
-from daemon.bus.publisher import CDEvents, Publisher
+from daemon.bus.publisher import Audit, CDEvents, Publisher
 from daemon.bus.pulse import Pulse
 from daemon.bus.room import Room
 from daemon.bus.store import KvStore, RolledStore
@@ -39,6 +39,7 @@ class Bus:
     dead_letters: NatsDeadLetters
     verdicts: Publisher
     cdevents: CDEvents
+    audit: Audit
     sessions: RolledStore
     records: KvStore
     aliases: KvStore
@@ -125,6 +126,7 @@ async def open_bus(
             dead_letters=letters,
             verdicts=Publisher(connection, cluster=cluster),
             cdevents=CDEvents(connection, shared=shared),
+            audit=Audit(connection, shared=shared),
             sessions=RolledStore(sessions, roll=roll),
             records=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster),
             aliases=KvStore(connection, bucket=subjects.RECORDS, cluster=cluster, section="aliases"),

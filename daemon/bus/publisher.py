@@ -32,10 +32,11 @@ from daemon.bus.streams import DUPLICATE_WINDOW_SECONDS
 from daemon.bus.translating import translated
 from daemon.errors import InvalidEvent
 from daemon.events import cloudevents
+from daemon.events.audit import audit_event
 from daemon.events.cdevents import rolledback
 from daemon.events.cloudevents import CloudEvent, to_structured
 from daemon.events.verdicts import VERDICT_TYPE, read_verdict, verdict_event
-from daemon.model import Release, Verdict
+from daemon.model import AuditEntry, Release, Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -161,6 +162,18 @@ class CDEvents:
         if event is not None:
             subject = subjects.cdevent_subject(cluster=verdict.cluster, namespace=verdict.namespace, service=verdict.service)
             await self._once.publish(subjects.CDEVENTS, subject, event, since=verdict.decided_at)
+
+
+class Audit:
+    """``AuditLog`` on JetStream. ``shared`` as of ``CDEvents``."""
+
+    def __init__(self, connection: Connection, *, shared: bool = False) -> None:
+        self._once = _Once(connection, shared=shared)
+
+    async def publish(self, entry: AuditEntry) -> None:
+        """Publish it; as ``Publisher.publish``."""
+        subject = subjects.audit_subject(cluster=entry.cluster, namespace=entry.namespace, service=entry.service)
+        await self._once.publish(subjects.AUDIT, subject, audit_event(entry), since=entry.at)
 
 
 def _verdict_of(message: Msg) -> tuple[str, Verdict | None]:

@@ -135,6 +135,13 @@ PLANS = (
         refuses=True,
         queue=True,
     ),
+    StreamPlan(
+        name=subjects.AUDIT,
+        subjects=(subjects.AUDIT_SUBJECTS,),
+        description="verdictd: who said what, and what was done about traffic",
+        max_age_seconds=90 * DAY_SECONDS,
+        max_bytes=256 * MIB,
+    ),
     _bucket(subjects.SESSIONS, "verdictd: running releases, as of their last tick"),
     _bucket(subjects.RECORDS, "verdictd: decision records", max_age_seconds=90 * DAY_SECONDS),
     _bucket(subjects.ROUTES, "verdictd: watched routes, as they were when they were last looked at, and open questions"),
@@ -143,7 +150,7 @@ PLANS = (
 
 def plans(keep: Keep) -> tuple[StreamPlan, ...]:
     """All streams, with the limits that the settings say."""
-    said = {subjects.VERDICTS: keep.verdicts, f"KV_{subjects.RECORDS}": keep.records}
+    said = {subjects.VERDICTS: keep.verdicts, subjects.AUDIT: keep.audit, f"KV_{subjects.RECORDS}": keep.records}
     return tuple(_kept(plan, said[plan.name]) if plan.name in said else plan for plan in PLANS)
 
 

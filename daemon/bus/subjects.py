@@ -14,6 +14,7 @@ REJECTED: Final = "VERDICTD_REJECTED"
 COMMANDS: Final = "VERDICTD_COMMANDS"
 CDEVENTS: Final = "VERDICTD_CDEVENTS"
 NOTICES: Final = "VERDICTD_NOTICES"
+AUDIT: Final = "VERDICTD_AUDIT"
 
 SESSIONS: Final = "verdictd_sessions"
 RECORDS: Final = "verdictd_records"
@@ -25,6 +26,7 @@ REJECTED_SUBJECT: Final = "verdictd.rejected"
 COMMAND_SUBJECTS: Final = "verdictd.command.*"
 CDEVENT_SUBJECTS: Final = "verdictd.cdevents.>"
 NOTICE_SUBJECTS: Final = "verdictd.notice.>"
+AUDIT_SUBJECTS: Final = "verdictd.audit.>"
 
 
 def release_subject(*, cluster: str, namespace: str, service: str) -> str:
@@ -45,6 +47,15 @@ def cdevent_subject(*, cluster: str, namespace: str, service: str) -> str:
 def notice_subject(*, cluster: str, channel: str) -> str:
     """Where notices wait for a channel. Raises ``InvalidInput`` for a name that is not one token."""
     return f"verdictd.notice.{names.token(cluster, path='cluster')}.{names.token(channel, path='channel')}"
+
+
+def audit_subject(*, cluster: str, namespace: str = "", service: str = "") -> str:
+    """Where it is told who said what and what was done: of a service, of a whole namespace, or of the whole cluster.
+
+    Raises ``InvalidInput`` for a name that is not one token.
+    """
+    said = {"cluster": cluster, "namespace": namespace, "service": service}
+    return ".".join(("verdictd.audit", *(names.token(one, path=path) for path, one in said.items() if one)))
 
 
 def _place(cluster: str, namespace: str, service: str) -> str:

@@ -11,6 +11,7 @@ The record is the end: it is written once, when nothing is left to do, and whoev
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -18,7 +19,7 @@ from dataclasses import replace
 from daemon import stored
 from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
-from daemon.engine import deciding, freezing, lifecycle, takenback
+from daemon.engine import auditing, deciding, freezing, lifecycle, takenback
 from daemon.engine.afterwards import Afterwards, by_hand
 from daemon.engine.checkpoints import Checkpoints
 from daemon.engine.fanout import Clusters, FanOut
@@ -26,7 +27,7 @@ from daemon.engine.freezing import Freezes
 from daemon.engine.keptforms import decode_record, encode_record
 from daemon.engine.outbox import Outbox
 from daemon.engine.promotions import Promotions
-from daemon.engine.reasserting import GUARD_ENDED
+from daemon.engine.reasserting import GUARD_ENDED, PUT_BACK, STEPS_KEPT
 from daemon.engine.registry import Registry
 from daemon.engine.session import Session
 from daemon.engine.takenback import UndoLog
@@ -35,7 +36,7 @@ from daemon.errors import Conflict, Refused, VerdictdError
 from daemon.logs import release_bound
 from daemon.model import Action, Freeze, Stage, TimedStep
 from daemon.placement import Undo
-from daemon.ports.durable import Store, VerdictLog
+from daemon.ports.durable import AuditLog, Store, VerdictLog
 from daemon.ports.service import Meter
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Completion:
         meter: Meter,
         freezes: Freezes,
         promotions: Promotions,
+        audit: AuditLog,
         afterwards: Afterwards,
         tenure: Tenure,
         forget: Callable[[Session], None],
@@ -71,6 +73,7 @@ class Completion:
         self._clusters = clusters
         self._freezes = freezes
         self._promotions = promotions
+        self._audit = audit
         self._afterwards = afterwards
         self._tenure = tenure
         self._verdicts = verdicts
@@ -139,11 +142,17 @@ class Completion:
                 await self._until_done("promotions", lambda: self._noted(session))
                 await self._settle(session)
             await self._tenure.sure()
+            group.create_task(self._account(self._current(session)))
             group.create_task(self._outbox.tell(session))
             if session.stage is Stage.PUBLISHING:
                 await self._publish(session)
                 await self._until_done("after", lambda: self._afterwards.begin(session.release_id))
         return lifecycle.ended(self._current(session), guard.result())
+
+    async def _account(self, session: Session) -> None:
+        """Tell the audit what there is to tell of it by now. Whoever has it already is told once more, and keeps it once."""
+        for entry in auditing.entries_of(session):
+            await self._until_done("audit", functools.partial(self._audit.publish, entry))
 
     async def _publish(self, session: Session) -> None:
         assert session.verdict is not None  # the stage says so
@@ -194,6 +203,9 @@ class Completion:
     def _undone(self, session: Session, step: TimedStep) -> None:
         """Somebody fights us, and a person should know while it goes on, not when the guard has ended."""
         log.warning("somebody undid the revert, and it was done again", extra={"found": step.detail})
+        current = self._current(session)
+        if sum(mark.step == PUT_BACK for mark in current.marks) < STEPS_KEPT:
+            self._checkpoints.save(self._put(replace(current, marks=(*current.marks, step))))
         self._meter.undone(session.release)
 
     def _undo_log(self, session: Session) -> UndoLog:
@@ -222,6 +234,7 @@ class Completion:
 
     async def _end(self, session: Session) -> None:
         """Nothing is left to do: the record is kept, then the release's state and its telemetry's memory go."""
+        await self._account(session)
         record = encode_record(session)
         await self._until_done("record", lambda: self._keep(session.release_id, record))
         late = (mark for mark in self._current(session).marks if mark not in session.marks)  # somebody may have joined meanwhile

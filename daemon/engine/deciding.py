@@ -91,7 +91,7 @@ def commanded(session: Session, command: Command, *, now: float) -> Session:
             outcome, reason = Outcome.INCONCLUSIVE, f"cancelled by {command.by}{because}"
         case _:
             assert_never(command.command)
-    return decided(session, Decision(outcome=outcome, by="person", reason=reason, at=now))
+    return decided(session, Decision(outcome=outcome, by="person", reason=reason, at=now, who=command.by))
 
 
 def superseded(session: Session, newer_id: str, *, now: float) -> Session:

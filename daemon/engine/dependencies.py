@@ -9,7 +9,7 @@ from daemon.aio.clock import Clock
 from daemon.errors import InvalidInput
 from daemon.model import Strategy
 from daemon.ports.awaiting import Awaiting
-from daemon.ports.durable import SessionStore, Store, VerdictLog, VerdictSink
+from daemon.ports.durable import AuditLog, SessionStore, Store, VerdictLog, VerdictSink
 from daemon.ports.events import CommandSource, EventSource
 from daemon.ports.routing import GitTools, Owner, RouteFollower, TrafficRouter
 from daemon.ports.service import Meter
@@ -126,6 +126,7 @@ class Ports:
     aliases: Store
     freezes: Store
     promotions: Store
+    audit: AuditLog
     clock: Clock
     meter: Meter
     limits: Limits

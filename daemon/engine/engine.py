@@ -75,7 +75,7 @@ class Engine:
         )
         self._afar = Afar(self._checkpoints.kept, registry=self._registry, tenure=self._tenure)
         self._aliases = Aliases(ports.aliases)
-        self._freezes = Freezes(ports.freezes, ports.clock)
+        self._freezes = Freezes(ports.freezes, ports.clock, audit=ports.audit, cluster=ports.cluster, meter=ports.meter)
         self._promotions = Promotions(ports.promotions)
         self._outlines = Outlines(ports)
         self._tickers: list[Ticker] = []
@@ -115,6 +115,7 @@ class Engine:
             self._at_work = _AtWork(supervisor=supervisor, admission=admission)
             writer = group.create_task(self._checkpoints.run(), name="checkpoints")
             watching = group.create_task(self._watch(supervisor, admission), name="watching")
+            accounting = group.create_task(self._freezes.account(), name="audit of freezes")
             await self._stopping.wait()
             await cancel_all([watching, *admission.tasks])
             await self._finish_reverts(supervisor)
@@ -124,7 +125,7 @@ class Engine:
                     "stopped with unwritten checkpoints",
                     extra={"hint": "the broker did not answer; the last ticks are judged again"},
                 )
-            await cancel_all([writer])
+            await cancel_all([writer, accounting])
             if self._shared is not None:
                 await self._shared.sharing.leave()
 

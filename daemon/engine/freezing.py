@@ -3,6 +3,7 @@
 It is a switch for a person: an incident, a migration, a daemon that is not trusted today. Watches go on and end in verdicts, as
 under a policy that observes. A person's own word is still carried out, and a revert that was begun goes on, its guard too: half
 of a revert is worse than either. All freezes of a cluster are kept as one value, so that what is kept is what is in force.
+What the audit is to be told of a change is kept in the same value, by the same write, until it has been told.
 """
 
 import asyncio
@@ -12,27 +13,32 @@ from typing import Final
 
 import msgspec
 
+from daemon.aio.backoff import pauses
 from daemon.aio.clock import Clock
+from daemon.engine import auditing
 from daemon.engine.sharedvalue import SharedValue
-from daemon.errors import NotFound, Refused
-from daemon.model import Freeze
-from daemon.ports.durable import Store
+from daemon.errors import NotFound, Refused, VerdictdError
+from daemon.model import AuditEntry, Freeze
+from daemon.ports.durable import AuditLog, Store
+from daemon.ports.service import Meter
 
 log = logging.getLogger(__name__)
 
 MOST: Final = 1_000
-"""Namespaces at a time."""
+"""Namespaces at a time, and entries that wait for the audit."""
 _KEY: Final = "all"
+_PAUSES_SECONDS: Final = (0.1, 0.5, 2.0, 5.0)
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     freezes: tuple[Freeze, ...]
+    untold: tuple[AuditEntry, ...] = ()
 
 
 class Freezes:
     """Those of a cluster, in ``store``; in memory as they were last written."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, audit: AuditLog, cluster: str, meter: Meter) -> None:
         self._kept = SharedValue(
             store,
             empty=_Kept(freezes=()),
@@ -40,13 +46,17 @@ class Freezes:
             contested="others change what is frozen at the same time; do it again",
         )
         self._clock = clock
+        self._audit = audit
+        self._cluster = cluster
+        self._meter = meter
+        self._untold = asyncio.Event()
         self._freezes: tuple[Freeze, ...] = ()
         self._turn = asyncio.Lock()
 
     async def follow(self) -> None:
         """Read what others may have changed. What cannot be understood is no freeze, and said. Raises as the store does."""
         async with self._turn:
-            self._freezes = (await self._kept.read(_KEY)).freezes
+            self._taken(await self._kept.read(_KEY))
 
     async def load(self) -> None:
         """Read them back, and say them. As ``follow``."""
@@ -67,7 +77,8 @@ class Freezes:
 
     async def freeze(self, freeze: Freeze) -> None:
         """In force once this returns; in place of another one of the same namespace. Raises ``Refused``, and as the store does."""
-        await self._change(without=freeze.namespace, added=freeze)
+        entry = auditing.frozen(freeze, cluster=self._cluster)
+        await self._change(entry, without=freeze.namespace, added=freeze)
         log.warning("frozen", extra=_about(freeze))
 
     async def thaw(self, namespace: str | None, *, by: str, reason: str) -> Freeze:
@@ -77,11 +88,41 @@ class Freezes:
             others = ", ".join(sorted(_where(freeze) for freeze in self.current)) or "nothing"
             where = "all namespaces" if namespace is None else f"namespace {namespace}"
             raise NotFound(f"{where}: not frozen by a freeze of its own; frozen: {others}")
-        await self._change(without=namespace)
+        entry = auditing.thawed(ended, by=by, reason=reason, at=self._clock.now(), cluster=self._cluster)
+        await self._change(entry, without=namespace)
         log.warning("thawed", extra={**_about(ended), "by": by, "reason": reason})
         return ended
 
-    async def _change(self, *, without: str | None, added: Freeze | None = None) -> None:
+    async def account(self) -> None:
+        """Tell the audit what it has not been told, for ever; over restarts too, and each change once."""
+        while True:
+            await self._untold.wait()
+            self._untold.clear()
+            for pause in pauses(_PAUSES_SECONDS):
+                try:
+                    await self._tell()
+                except VerdictdError as error:
+                    self._meter.failed("audit", error)
+                    await self._clock.sleep(pause)
+                else:
+                    break
+
+    async def _tell(self) -> None:
+        """Whoever dies between the two has it told again, under the same id."""
+        told = (await self._kept.read(_KEY)).untold
+        for entry in told:
+            await self._audit.publish(entry)
+        if told:
+            async with self._turn:
+                after = await self._kept.change(_KEY, lambda kept: _without(kept, told))
+                self._taken(after)
+
+    def _taken(self, kept: _Kept) -> None:
+        self._freezes = kept.freezes
+        if kept.untold:
+            self._untold.set()
+
+    async def _change(self, entry: AuditEntry, *, without: str | None, added: Freeze | None = None) -> None:
         """One change at a time: what was read before another one was written must not be what is known after it."""
 
         def changed(kept: _Kept) -> _Kept:
@@ -89,10 +130,18 @@ class Freezes:
             freezes = tuple(freeze for freeze in self.current if freeze.namespace != without)
             if added is not None and len(freezes) >= MOST:
                 raise Refused(f"{len(freezes)} namespaces are frozen already; freeze all of them at once")
-            return _Kept(freezes=freezes if added is None else (*freezes, added))
+            untold = (*kept.untold, entry)
+            if len(untold) > MOST:
+                log.error("the audit takes nothing: the oldest of what it is to be told is let go", extra={"entry": untold[0].id})
+            return _Kept(freezes=freezes if added is None else (*freezes, added), untold=untold[-MOST:])
 
         async with self._turn:
-            self._freezes = (await self._kept.change(_KEY, changed)).freezes
+            self._taken(await self._kept.change(_KEY, changed))
+
+
+def _without(kept: _Kept, told: Sequence[AuditEntry]) -> _Kept:
+    ids = {entry.id for entry in told}
+    return _Kept(freezes=kept.freezes, untold=tuple(entry for entry in kept.untold if entry.id not in ids))
 
 
 def words(freeze: Freeze) -> str:

@@ -288,5 +288,6 @@ def told(session: Session, verdict: Verdict) -> Session:
 
 
 def ended(session: Session, marks: Sequence[TimedStep] = ()) -> Session:
-    """Nothing is left to do."""
-    return replace(session, stage=Stage.ENDED, waiting_for="", marks=(*session.marks, *marks))
+    """Nothing is left to do. Some of the steps may have been kept when they were made."""
+    new = [mark for mark in marks if mark not in session.marks]
+    return replace(session, stage=Stage.ENDED, waiting_for="", marks=(*session.marks, *new))

@@ -4,6 +4,7 @@ One that waits is shown as a release that is being located. What makes it one co
 """
 
 from daemon import names
+from daemon.engine import auditing
 from daemon.engine.dependencies import Ports
 from daemon.errors import InvalidInput, Refused
 from daemon.events.hearing import SWITCH_ON
@@ -52,12 +53,24 @@ class Outlines:
         return "" if self._ports.awaiting is None else self._ports.awaiting.why(release_id)
 
     async def command(self, release_id: str, command: Command) -> ReleaseView | None:
-        """Cancel one that waits; null: none does. Raises ``Refused`` for another word: there is nothing yet to be about."""
+        """Cancel one that waits; null: none does. The audit has it before it is done.
+
+        Raises ``Refused`` for another word, as there is nothing yet to be about, and as the audit does.
+        """
         view = self.find(release_id)
         if view is None or self._ports.awaiting is None:
             return None
         if command.command != "cancel":
             raise Refused(f"release {release_id} waits for its canary: it can be cancelled only")
+        entry = auditing.withdrawn(
+            release_id,
+            command,
+            cluster=self._ports.cluster,
+            namespace=view.release.namespace,
+            service=view.release.service,
+            at=self._ports.clock.now(),
+        )
+        await self._ports.audit.publish(entry)
         await self._ports.awaiting.forget(release_id, why=f"cancelled by {command.by}")
         return view
 

@@ -65,6 +65,8 @@ class Decision:
     leg: str | None = None
     findings: tuple[Finding, ...] = ()
     fixed_horizon: Mapping[str, float | None] | None = None
+    who: str = ""
+    """The person's name; empty where it was none, and in what older versions decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ class Supervisor:
             meter=ports.meter,
             freezes=freezes,
             promotions=promotions,
+            audit=ports.audit,
             afterwards=Afterwards(
                 registry=registry,
                 checkpoints=checkpoints,

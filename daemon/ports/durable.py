@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from daemon.model import Release, Verdict
+from daemon.model import AuditEntry, Release, Verdict
 from daemon.placement import ObjectName
 from daemon.ports.notices import PersonWanted
 
@@ -68,6 +68,14 @@ class VerdictLog(Protocol):
 
         Null is a verdict that is out and cannot be read here: a newer version has told it.
         """
+        ...
+
+
+class AuditLog(Protocol):
+    """The account of who said what, and of what was done."""
+
+    async def publish(self, entry: AuditEntry) -> None:
+        """Publish once, however often it is called; as ``VerdictLog.publish``."""
         ...
 
 

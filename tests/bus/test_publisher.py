@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from daemon.bus.opening import Bus, open_bus
 from daemon.errors import Conflict, InvalidInput, Refused, TimedOut, TransientError, Unavailable
 from daemon.events.cloudevents import read, to_structured
 from daemon.events.verdicts import read_verdict, verdict_event
-from daemon.model import Action, Outcome, Release, Verdict
+from daemon.model import Action, AuditEntry, Outcome, Release, Verdict
 from tests.hand import samples
 from tests.hand.broker import Broker
 from tests.hand.samples import verdict
@@ -143,6 +144,27 @@ async def test_traffic_taken_back_is_also_told_as_a_cdevent_once(bus: Bus, monke
     assert event is not None
     assert (message.subject, event.type) == ("verdictd.cdevents.prod.shop.web", "dev.cdevents.service.rolledback.0.3.0")
     assert await published(bus) == []
+
+
+async def test_an_entry_of_the_audit_is_on_its_stream_once_also_after_the_duplicate_window(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = samples.entry("web-2", at=time.time() - 2 * publisher.FRESH_SECONDS)
+    for one in (samples.entry(), samples.entry(), late):
+        await bus.audit.publish(one)
+    monkeypatch.setattr(publisher, "MESSAGE_ID", "X-Msg-Id")  # as if the server had forgotten its ids
+    again = samples.entry("web-3", at=late.at)
+    for one in (again, again, samples.entry("all", namespace="", at=late.at)):
+        await bus.audit.publish(one)
+    jetstream = bus.connection.jetstream
+    assert (await jetstream.stream_info(subjects.AUDIT)).state.messages == 4
+    messages = [await jetstream.get_msg(subjects.AUDIT, seq=number) for number in (1, 4)]
+    assert [message.subject for message in messages] == ["verdictd.audit.prod.shop.web", "verdictd.audit.prod"]
+    event = read(messages[0].headers or {}, messages[0].data or b"")
+    assert event is not None
+    assert (event.id, event.type) == ("web-1.word", "io.verdictd.audit.v1")
+    told = msgspec.json.decode(event.data, type=AuditEntry)
+    assert (told.what, told.by, told.release_id) == ("cancel", "ana", "web-1")
 
 
 @pytest.mark.usefixtures("unkept")

@@ -29,7 +29,7 @@ from daemon.ports.events import IncomingEvent
 from daemon.ports.notices import Notice
 from tests.bus.test_eventsource import SUBJECT
 from tests.hand.broker import Broker, broker
-from tests.hand.samples import DOCUMENT, RELEASE, verdict
+from tests.hand.samples import DOCUMENT, RELEASE, entry, verdict
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(120)]
 
@@ -41,6 +41,7 @@ LONG_AGO = time.time() - 7_200.0
 SELDOM_ASKED = (
     subjects.VERDICTS,
     subjects.CDEVENTS,
+    subjects.AUDIT,
     *(f"KV_{one}" for one in (subjects.SESSIONS, subjects.RECORDS, subjects.ROUTES)),
 )
 ROOM = ("PURGE.VERDICTD_RELEASES", "PURGE.VERDICTD_COMMANDS", "LIST.VERDICTD_RELEASES", "LIST.VERDICTD_COMMANDS")
@@ -118,6 +119,8 @@ async def work(bus: Bus, *, cluster: str) -> None:
             await bus.verdicts.publish(told)
         with suppress(VerdictdError):
             await bus.cdevents.publish(RELEASE, told)
+        with suppress(VerdictdError):
+            await bus.audit.publish(entry(f"web-{number}", cluster=cluster, at=decided_at))
     with suppress(VerdictdError):
         await bus.verdicts.published({"web-1"}, since=time.time())
     with suppress(VerdictdError):
@@ -316,7 +319,13 @@ async def test_a_pipeline_announces_and_reads_verdicts_and_dead_letters(tmp_path
 
 
 FORBIDDEN = (
-    *("verdictd.verdict.prod.shop.web", "verdictd.rejected", "verdictd.command.web-1", "verdictd.cdevents.prod.shop.web"),
+    *(
+        "verdictd.verdict.prod.shop.web",
+        "verdictd.rejected",
+        "verdictd.command.web-1",
+        "verdictd.cdevents.prod.shop.web",
+        "verdictd.audit.prod.shop.web",
+    ),
     "verdictd.replica.prod.a",
     *("verdictd.notice.prod.ops", "$KV.verdictd_sessions.prod.web-1", "$KV.verdictd_records.prod.web-1", "_INBOX.other.1"),
     *("$JS.API.INFO", "$JS.API.STREAM.NAMES", "$JS.API.STREAM.LIST"),

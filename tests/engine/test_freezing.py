@@ -4,16 +4,21 @@ import asyncio
 
 import pytest
 
+from daemon.aio.tasks import cancel_all
 from daemon.engine import freezing
 from daemon.engine.freezing import Freezes
 from daemon.errors import Conflict, NotFound, Refused, Unavailable
 from daemon.model import Action, Command, Freeze, Outcome
 from daemon.ports.durable import Kept
 from tests.hand.clock import HandClock
-from tests.hand.ports import HandTelemetry, MemoryStore, Scene, running, until, verdict_of
+from tests.hand.ports import HandTelemetry, MemoryAudit, MemoryMeter, MemoryStore, Scene, running, until, verdict_of
 from tests.hand.samples import ID, RELEASE, failing, gap
 
 EVERYWHERE = Freeze(by="ana", reason="migration", since=0.0)
+
+
+def made(store: MemoryStore, clock: HandClock, *, audit: MemoryAudit | None = None) -> Freezes:
+    return Freezes(store, clock, audit=audit or MemoryAudit(), cluster="test", meter=MemoryMeter())
 
 
 def of(namespace: str | None, *, until: float | None = None) -> Freeze:
@@ -67,7 +72,7 @@ async def test_it_outlives_the_daemon_and_ends_when_it_is_thawed() -> None:
 
 async def test_one_ends_by_itself_when_its_time_is_over() -> None:
     clock = HandClock()
-    freezes = Freezes(MemoryStore(), clock)
+    freezes = made(MemoryStore(), clock)
     await freezes.freeze(of("shop", until=clock.now() + 60.0))
     assert freezes.over("shop") is not None
     clock.time += 60.0
@@ -76,7 +81,7 @@ async def test_one_ends_by_itself_when_its_time_is_over() -> None:
 
 
 async def test_a_namespaces_own_is_named_before_the_one_of_all_and_a_second_one_takes_its_place() -> None:
-    freezes = Freezes(MemoryStore(), HandClock())
+    freezes = made(MemoryStore(), HandClock())
     for freeze in (EVERYWHERE, of("shop"), of("shop", until=1e12)):
         await freezes.freeze(freeze)
     assert freezes.over("shop") == of("shop", until=1e12)
@@ -85,7 +90,7 @@ async def test_a_namespaces_own_is_named_before_the_one_of_all_and_a_second_one_
 
 
 async def test_what_is_not_frozen_by_itself_cannot_be_thawed_and_what_is_frozen_is_named() -> None:
-    freezes = Freezes(MemoryStore(), HandClock())
+    freezes = made(MemoryStore(), HandClock())
     await freezes.freeze(EVERYWHERE)
     with pytest.raises(NotFound, match="namespace shop: not frozen by a freeze of its own; frozen: everything"):
         await freezes.thaw("shop", by="ana", reason="")
@@ -93,7 +98,7 @@ async def test_what_is_not_frozen_by_itself_cannot_be_thawed_and_what_is_frozen_
 
 async def test_two_daemons_of_a_cluster_do_not_overwrite_each_others() -> None:
     store, clock = MemoryStore(), HandClock()
-    one, other = Freezes(store, clock), Freezes(store, clock)
+    one, other = made(store, clock), made(store, clock)
     await one.freeze(of("shop"))
     await other.freeze(of("web"))
     await one.thaw("shop", by="ana", reason="")
@@ -102,7 +107,7 @@ async def test_two_daemons_of_a_cluster_do_not_overwrite_each_others() -> None:
 
 async def test_a_write_that_came_between_is_read_again_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     store, between = MemoryStore(), [1]
-    freezes, other = Freezes(store, HandClock()), Freezes(store, HandClock())
+    freezes, other = made(store, HandClock()), made(store, HandClock())
     put = store.put
 
     async def slow(key: str, value: bytes, *, over: int | None = None) -> int:
@@ -124,7 +129,7 @@ async def test_a_write_that_came_between_is_read_again_and_not_for_ever(monkeypa
 async def test_what_cannot_be_read_is_no_freeze_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     await store.put("all", b"{}")
-    freezes = Freezes(store, HandClock())
+    freezes = made(store, HandClock())
     await freezes.load()
     assert not freezes.current
     assert "what is frozen cannot be read" in caplog.text
@@ -134,7 +139,7 @@ async def test_what_cannot_be_read_is_no_freeze_and_is_said(caplog: pytest.LogCa
 
 async def test_how_many_there_are_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freezing, "MOST", 2)
-    freezes = Freezes(MemoryStore(), HandClock())
+    freezes = made(MemoryStore(), HandClock())
     for namespace in ("a", "b", "b"):
         await freezes.freeze(of(namespace))
     with pytest.raises(Refused, match="2 namespaces are frozen already"):
@@ -143,7 +148,7 @@ async def test_how_many_there_are_is_bounded(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_what_was_read_before_another_freeze_was_written_is_not_what_is_known_after_it() -> None:
     store = _SlowToAnswer()
-    freezes = Freezes(store, HandClock())
+    freezes = made(store, HandClock())
     late = asyncio.create_task(freezes.freeze(of("late")))
     await store.asked.wait()
     first = asyncio.create_task(freezes.freeze(of("first")))
@@ -170,3 +175,28 @@ class _SlowToAnswer(MemoryStore):
             self.asked.set()
             await self.answers.wait()
         return found
+
+
+async def test_a_change_is_kept_with_its_account_which_is_told_once_whoever_dies_in_between() -> None:
+    store, clock, audit = MemoryStore(), HandClock(1_000.0), MemoryAudit()
+    first = made(store, clock, audit=audit)
+    await first.freeze(of("shop"))
+    await first.thaw("shop", by="ben", reason="done")
+    assert audit.entries == {}  # and it dies
+    audit.error = Unavailable("no broker")
+    second = made(store, clock, audit=audit)
+    await second.load()
+    task = asyncio.create_task(second.account())
+    await until(lambda: audit.attempts > 0)
+    audit.error = None
+    await until(lambda: len(audit.entries) == 2)
+    await until(lambda: b'untold":[]' in store.data["all"])
+    await cancel_all([task])
+    assert [(one.what, one.by, one.namespace) for one in audit.entries.values()] == [
+        ("freeze", "ana", "shop"),
+        ("thaw", "ben", "shop"),
+    ]
+    attempts = audit.attempts
+    third = made(store, clock, audit=audit)
+    await third.load()
+    assert audit.attempts == attempts

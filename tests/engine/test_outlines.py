@@ -100,6 +100,7 @@ async def test_it_can_be_cancelled_and_not_be_called_good_or_bad() -> None:
             with pytest.raises(Refused, match="waits for its canary: it can be cancelled only"):
                 await engine.command(ID, Command(command=word, by="ann"))
         await engine.command(ID, Command(command="cancel", by="ann"))
+        assert [(one.what, one.by, one.release_id) for one in there.audit.entries.values()] == [("cancel", "ann", ID)]
         with pytest.raises(NotFound, match="cancelled by ann"):
             await engine.view(ID)
 

@@ -14,7 +14,7 @@ from daemon.engine.dependencies import Mesh, MeshCluster, Ports, Shared, Sink
 from daemon.engine.engine import Engine
 from daemon.errors import Blocked, Conflict, VerdictdError
 from daemon.meshes.unsteered import UnsteeredRouter
-from daemon.model import Cadence, Command, Outline, Reading, Release, Stage, TimedStep, Verdict, Watch
+from daemon.model import AuditEntry, Cadence, Command, Outline, Reading, Release, Stage, TimedStep, Verdict, Watch
 from daemon.placement import ObjectName, PatchedObject, PatchReceipt, Placement, RouteChange, RouteReference
 from daemon.ports.awaiting import Awaiting
 from daemon.ports.durable import Kept
@@ -272,6 +272,21 @@ class MemoryMeter:
         self.failures.append((what, error))
 
 
+class MemoryAudit:
+    """Takes each entry once, by its id, as the log on NATS does."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, AuditEntry] = {}
+        self.attempts = 0
+        self.error: VerdictdError | None = None
+
+    async def publish(self, entry: AuditEntry) -> None:
+        self.attempts += 1
+        if self.error is not None:
+            raise self.error
+        self.entries.setdefault(entry.id, entry)
+
+
 @dataclass
 class Scene:
     """All ports, each within reach of the test."""
@@ -285,6 +300,7 @@ class Scene:
     aliases: MemoryStore = field(default_factory=MemoryStore)
     freezes: MemoryStore = field(default_factory=MemoryStore)
     promotions: MemoryStore = field(default_factory=MemoryStore)
+    audit: MemoryAudit = field(default_factory=MemoryAudit)
     events: HandEvents = field(default_factory=HandEvents)
     more_events: dict[str, EventSource] = field(default_factory=dict)
     sinks: dict[str, Sink] = field(default_factory=dict)
@@ -323,6 +339,7 @@ class Scene:
             aliases=self.aliases,
             freezes=self.freezes,
             promotions=self.promotions,
+            audit=self.audit,
             clock=self.clock,
             meter=self.meter,
             limits=self.limits,

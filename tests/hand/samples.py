@@ -7,7 +7,7 @@ import msgspec
 
 from analyzers.counts import Arm, Latency
 from config.policy import Policy, Promotion
-from daemon.model import Action, ArmSpec, Outcome, Reading, Release, Verdict
+from daemon.model import Action, ArmSpec, AuditEntry, Outcome, Reading, Release, Verdict
 
 ID = "web-1"
 BOUNDS = (10.0, 25.0, 50.0, 100.0, 250.0)
@@ -76,3 +76,18 @@ def verdict(release_id: str = "web-1", **changes: Any) -> Verdict:
         "policy_hash": "0b31",
     }
     return Verdict(**{**fields, **changes})
+
+
+def entry(release_id: str = "web-1", *, cluster: str = "prod", namespace: str = "shop", at: float | None = None) -> AuditEntry:
+    """A person's word."""
+    return AuditEntry(
+        id=f"{release_id}.word",
+        what="cancel",
+        result="accepted",
+        by="ana",
+        at=time.time() if at is None else at,
+        cluster=cluster,
+        namespace=namespace,
+        service="web" if namespace else "",
+        release_id=release_id,
+    )

@@ -86,3 +86,9 @@ def test_out_of_the_box_nothing_can_be_patched() -> None:
 
 def test_no_image_names_a_host() -> None:
     assert "/" not in container()["image"]
+
+
+def test_only_namespaces_with_the_label_get_in() -> None:
+    (rule,) = the("NetworkPolicy")["spec"]["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"verdictd-access": "true"}}}]
+    assert [port["port"] for port in rule["ports"]] == ["http"]

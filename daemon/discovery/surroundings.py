@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from daemon.discovery.forms import read
+from daemon.discovery.forms import PodTemplate, read
 from daemon.discovery.images import Image, image
 from daemon.discovery.owned import Owned
 from daemon.discovery.picture import Destination, Labels
@@ -136,26 +136,8 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     creation_timestamp: str | None = None
 
 
-class _PodMetadata(msgspec.Struct, frozen=True):
-    labels: dict[str, str] | None = None
-    annotations: dict[str, str] | None = None
-
-
-class _Container(msgspec.Struct, frozen=True):
-    image: str = ""
-
-
-class _PodSpec(msgspec.Struct, frozen=True):
-    containers: list[_Container] = []
-
-
-class _Template(msgspec.Struct, frozen=True):
-    metadata: _PodMetadata = _PodMetadata()
-    spec: _PodSpec = _PodSpec()
-
-
 class _WorkloadSpec(msgspec.Struct, frozen=True):
-    template: _Template = _Template()
+    template: PodTemplate = PodTemplate()
     replicas: int | None = None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from daemon.discovery.forms import read
+from daemon.discovery.forms import PodTemplate, read
 from daemon.discovery.images import Image, image
 from daemon.discovery.picture import Labels
 from daemon.kube.resources import Json
@@ -94,25 +94,8 @@ class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     owner_references: list[_Owner] | None = None
 
 
-class _PodMetadata(msgspec.Struct, frozen=True):
-    labels: dict[str, str] | None = None
-
-
-class _Container(msgspec.Struct, frozen=True):
-    image: str = ""
-
-
-class _PodSpec(msgspec.Struct, frozen=True):
-    containers: list[_Container] = []
-
-
-class _Template(msgspec.Struct, frozen=True):
-    metadata: _PodMetadata = _PodMetadata()
-    spec: _PodSpec = _PodSpec()
-
-
 class _Spec(msgspec.Struct, frozen=True):
-    template: _Template = _Template()
+    template: PodTemplate = PodTemplate()
 
 
 class _Status(msgspec.Struct, frozen=True, rename="camel"):

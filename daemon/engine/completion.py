@@ -140,7 +140,7 @@ class Completion:
             guard = group.create_task(self._guard(session))
             if session.stage is Stage.PUBLISHING:
                 await self._until_done("promotions", lambda: self._noted(session))
-                await self._settle(session)
+                await self._settle(self._current(session))
             await self._tenure.sure()
             group.create_task(self._account(self._current(session)))
             group.create_task(self._outbox.tell(session))

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_SECONDS: Final = 10.0
 _LONGEST_SECONDS: Final = 60.0
 """Between two looks: the longer all have waited, the less often."""
+_QUESTION: Final = "awaited-"
 _ANSWER: Final = "annotate the route with verdictd.io/canary, or announce the release with baseline and canary"
 
 
@@ -75,12 +76,15 @@ class Patience:
         """
         self._awaited.follow(self._changed.set)
         began = self._clock.monotonic()
+        waited: set[str] | None = None
         before = set[str]()  # what waits no more may have kept a release from being noticed
         try:
             while True:
                 self._changed.clear()
                 try:
                     await self._awaited.load()
+                    if waited != (waited := {one.release_id for one in self._awaited.all()}):
+                        await self._close_answered(waited)
                     if self._clock.monotonic() - began >= LOOK_AGAIN_SECONDS:
                         await self._lapse()
                 except VerdictdError as error:
@@ -92,6 +96,12 @@ class Patience:
                 await self._rest()
         finally:
             self._awaited.unfollow(self._changed.set)
+
+    async def _close_answered(self, waiting: Collection[str]) -> None:
+        """Whoever has ended what waited, a person's cancel or another daemon: nobody needs its answer any more."""
+        over = {one.id for one in await self._questions.open() if one.id.startswith(_QUESTION)} - {*map(_question, waiting)}
+        await self._questions.close(over)
+        self._asked = {release_id: why for release_id, why in self._asked.items() if release_id in waiting}
 
     async def _rest(self) -> None:
         waiting = self._awaited.all()
@@ -126,7 +136,7 @@ class Patience:
             return
         outline = awaited.outline
         asked = OpenQuestion(
-            id=_question(awaited),
+            id=_question(awaited.release_id),
             about=f"{outline.service} in {outline.namespace}, announced by {awaited.sender or 'somebody'}",
             namespace=outline.namespace,
             question=found.why,
@@ -143,9 +153,9 @@ class Patience:
 
     async def _forget(self, awaited: Awaited, *, why: str) -> None:
         self._asked.pop(awaited.release_id, None)
-        await self._questions.close([_question(awaited)])
+        await self._questions.close([_question(awaited.release_id)])
         await self._awaited.forget(awaited.release_id, why=why)
 
 
-def _question(awaited: Awaited) -> str:
-    return f"awaited-{awaited.release_id}"
+def _question(release_id: str) -> str:
+    return f"{_QUESTION}{release_id}"

@@ -183,6 +183,37 @@ async def test_one_whose_letter_is_not_taken_now_lapses_once_it_is(world: Waitin
     assert not world.is_waiting
 
 
+async def test_a_question_of_one_that_somebody_cancels_is_over_also_where_that_was_before_a_restart(world: Waiting) -> None:
+    world.cluster.around_objects[:] = [
+        service(),
+        destination_rule("blue", "green"),
+        *(deployment(f"web-{color}", image="reg/web:green", version=color) for color in ("blue", "green")),
+    ]
+    world.cluster.routes.put(virtual_service(annotations={"verdictd.io/watch": "observe"}, blue=60, green=40))
+
+    async def asked() -> bool:
+        return "blue (60 %) and green (40 %) all run what is announced: which is new?" in [
+            one.question for one in await world.questions()
+        ]
+
+    async with world.running():
+        await world.settled()
+        await world.announce()
+        await world.turns()
+        assert await asked()
+        await world.awaited.forget(ID, why="cancelled by ann")
+        await world.turns()
+        assert not await asked()
+        await world.announce()
+        await world.turns()
+        assert await asked()
+    await world.awaited.forget(ID, why="cancelled by ann")
+    assert await asked()
+    async with world.running():
+        await world.turns()
+        assert not await asked()
+
+
 async def test_what_only_somebody_can_say_is_an_open_question_until_he_does(world: Waiting) -> None:
     world.cluster.around_objects[:] = [
         service(),

@@ -224,6 +224,28 @@ async def test_what_was_promoted_is_kept_before_anybody_can_read_the_verdict() -
         assert (await verdict_of(engine)).outcome is Outcome.PROMOTE
 
 
+async def test_who_joins_while_a_promotion_is_noted_is_not_written_over() -> None:
+    scene, written = Scene(), list[bytes]()
+    put = scene.sessions.put
+
+    async def seen(key: str, value: bytes, *, over: int | None = None) -> int:
+        written.append(value)
+        return await put(key, value, over=over)
+
+    scene.sessions.put = seen  # type: ignore[method-assign]  # to read along
+    async with running(scene) as engine:
+        await engine.submit(of(GOOD), release_id=ID, sender="watch")
+        scene.promotions.failing = Unavailable("away")
+        await until(lambda: ("promotions", "away") in [(what, str(error)) for what, error in scene.meter.failures])
+        scene.promotions.failing, scene.promotions.open = None, asyncio.Event()  # read, and not written
+        joined = await engine.submit(of(GOOD), release_id="web-2", sender="ci")
+        assert joined.id == ID
+        scene.promotions.open.set()
+        await verdict_of(engine)
+    since = next(at for at, value in enumerate(written) if b"web-2 by ci" in value)
+    assert all(b"web-2 by ci" in value for value in written[since:])
+
+
 async def test_what_the_store_refuses_for_good_keeps_no_verdict_from_being_told() -> None:
     scene = Scene()
     scene.promotions.refused = {promotions._key(RELEASE): Refused("too large")}

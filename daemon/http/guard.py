@@ -7,6 +7,7 @@ must name loopback (a page that points its own name at 127.0.0.1 is refused). A 
 changes nothing, however its endpoint is guarded. An address that nothing answers to is guarded as if it changed something.
 """
 
+import contextlib
 import hmac
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,7 @@ from aiohttp.typedefs import Middleware
 
 from config import address
 from config.settings import Scope
-from daemon.errors import InvalidInput, NotAllowed
+from daemon.errors import InvalidInput, NotAllowed, VerdictdError
 from daemon.http.caller import SCOPES
 from daemon.http.callers import ANYBODY, CALLING, NOBODY, Callers, bearer
 from daemon.http.intake import raw_body
@@ -73,7 +74,10 @@ class Open:
 
     async def refusal(self, request: web.Request, *, callers: Callers) -> web.Response | None:
         """401 without a token, where one is asked for."""
-        if self.scope is None or callers.reading_is_open:
+        if self.scope is None:
+            return None
+        if callers.reading_is_open:
+            await _tell_who(request, callers)
             return None
         return await Bearer(scope=self.scope).refusal(request, callers=callers)
 
@@ -98,6 +102,13 @@ class Bearer:
             caller.check_scope(scope)
         CALLING.set(caller)
         return None
+
+
+async def _tell_who(request: web.Request, callers: Callers) -> None:
+    """Where anybody may ask, who shows a token is still its caller; a wrong one is nobody's, as none is."""
+    if shown := bearer(request):
+        with contextlib.suppress(VerdictdError):
+            CALLING.set(await callers.showing(shown) or CALLING.get())
 
 
 def _unauthorized(why: str) -> web.Response:
@@ -191,7 +202,8 @@ def middleware(guard_of: Callable[[web.Request], Guard | None], *, callers: Call
             except NotShown as error:
                 refused = _unauthorized(str(error))
             if guard.scheme is not None:
-                limits.check(CALLING.get().name or request.remote or "somebody")
+                caller = CALLING.get().name
+                limits.check(caller or request.remote or "somebody", is_known=caller is not None)
             if refused is not None:
                 return refused
             if not reading:

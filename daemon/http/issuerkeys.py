@@ -94,6 +94,8 @@ class IssuerKeys:
             except VerdictdError as error:
                 if name not in self._keys or self._older_than(KEPT_SECONDS, now):
                     raise Unavailable(f"the keys of {self._setting} cannot be had: {error}") from error
+        if name in self._keys and self._older_than(KEPT_SECONDS, now):
+            raise Unavailable(f"the keys of {self._setting} could not be had for a day")
         if name not in self._keys:
             raise NotShown(f"the issuer of {self._setting} has no key {name[:80]!r} that signs by a public key")
         return self._keys[name]

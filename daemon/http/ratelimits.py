@@ -30,12 +30,15 @@ class RateLimits:
         self._monotonic = monotonic
         self._even_at: dict[str, float] = {}
 
-    def check(self, who: str) -> None:
-        """One more request of somebody. Raises ``Throttled``, and then it does not count."""
+    def check(self, who: str, *, is_known: bool = False) -> None:
+        """One more request of somebody. Raises ``Throttled``, and then it does not count.
+
+        ``is_known``: one of those that the settings name, of whom there are few; strangers never take their places.
+        """
         if self._interval_seconds is None:
             return
         now = self._monotonic()
-        who = self._remembered(who, now)
+        who = who if is_known else self._remembered(who, now)
         even_at = max(self._even_at.get(who, now), now) + self._interval_seconds
         early_seconds = even_at - now - max(BURST_SECONDS, self._interval_seconds)
         if early_seconds > _ROUNDING_SECONDS:

@@ -59,7 +59,8 @@ def test_no_more_are_remembered_than_may_be_and_those_who_come_new_share_the_res
     with pytest.raises(Throttled, match="others"):
         limits.check("n")
     limits.check("a")
-    assert len(limits) == 4
+    limits.check("ci", is_known=True)
+    assert len(limits) == 5
     at += 100.0
     limits.check("n")
     assert len(limits) == 1
@@ -81,6 +82,17 @@ async def test_each_caller_has_its_own_and_probes_have_none(tmp_path: Path) -> N
         assert (await api.call("GET", "/v1/releases", headers=of_all))[0] == 200
         assert [(await api.call("GET", "/v1/releases"))[0] for _ in range(2)] == [401, 429]
         assert [(await api.call("GET", "/healthz"))[0] for _ in range(5)] == [200] * 5
+
+
+async def test_where_reading_is_open_who_shows_a_token_is_its_caller_and_not_the_address_that_it_shares(tmp_path: Path) -> None:
+    (tmp_path / "all").write_text(TOKEN)
+    http = Http(listen="127.0.0.1:0", token_file=str(tmp_path / "all"), requests_per_second=0.1)
+    async with serving(http=http) as api:
+        assert [(await api.call("GET", "/v1/releases"))[0] for _ in range(2)] == [200, 429]
+        own = {"Authorization": f"Bearer {TOKEN}"}
+        assert [(await api.call("GET", "/v1/releases", headers=own))[0] for _ in range(2)] == [200, 429]
+        wrong = {"Authorization": f"Bearer {TOKEN[::-1]}"}
+        assert (await api.call("GET", "/v1/releases", headers=wrong))[0] == 429
 
 
 async def test_without_the_setting_anybody_asks_as_often_as_it_likes() -> None:

@@ -86,8 +86,10 @@ async def test_whoever_takes_it_steadily_has_it_whole_however_long_that_takes(tm
 async def test_a_recording_that_is_removed_meanwhile_ends_with_its_connection(tmp_path: Path) -> None:
     file = tmp_path / "shop-1.jsonl"
     file.write_bytes(LINES * 400_000)
-    async with serving(engine_of(view("shop-1")), recordings=tmp_path) as api:
-        async with api.client.get("/v1/releases/shop-1/recording") as answer:
-            file.unlink()
-            with pytest.raises(aiohttp.ClientError):
-                await answer.read()
+    async with (
+        serving(engine_of(view("shop-1")), recordings=tmp_path) as api,
+        api.client.get("/v1/releases/shop-1/recording") as answer,
+    ):
+        file.unlink()
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()

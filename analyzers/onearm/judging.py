@@ -30,9 +30,14 @@ from analyzers.terms import Terms
 LEVEL: Final = 0.95
 NOTEWORTHY: Final = 10.0
 """Evidence against a limit that need not be shown, from which on nothing is called good."""
+SEEN_PART: Final = 0.5
+"""Of the watch that must have been seen, and at whose end ``LATE_PART`` there must have been a request: less calls nobody good."""
+LATE_PART: Final = 0.25
 _TICK, _REQUESTS, _UNTOLD = range(3)
 _BETS: Final = slice(3, 3 + MOST * betting.WIDTH)
-"""Places in the row: ticks; the canary's requests, and those of which it is not told how they ended; the bets."""
+_SEEN, _HEARD = range(_BETS.stop, _BETS.stop + 2)
+"""Places in the row: ticks; the canary's requests, and those of which it is not told how they ended; the bets; how many seconds
+telemetry told of the canary; until when requests have been heard of, in seconds since the promotion."""
 _LARGEST: Final = 1e15
 
 
@@ -53,6 +58,10 @@ def fold(terms: Sequence[Terms], rows: Sequence[Array], samples: Sequence[Sample
         if sample.canary is not None and _is_possible(sample.canary):
             raw[at, _REQUESTS] += sample.canary.requests
             raw[at, _UNTOLD] += sample.canary.unclassified
+            raw[at, _SEEN] += sample.seconds
+            if sample.canary.requests > 0:
+                # Where a tick of so many seconds is the last, the next one was due only after as many.
+                raw[at, _HEARD] = sample.t + sample.seconds
             events[at, : len(those)], of[at, : len(those)] = zip(*_counted(one, sample.canary, those), strict=True)
     bets = raw[:, _BETS].reshape(-1, betting.WIDTH)
     betting.fold(
@@ -113,6 +122,7 @@ class _Case:
         self.terms = terms
         self.t = t
         self.ticks, self.requests, self.untold = int(row[_TICK]), float(row[_REQUESTS]), float(row[_UNTOLD])
+        self.seen_seconds, self.heard_until = float(row[_SEEN]), float(row[_HEARD])
         self.bets = list(zip(tolerated, bets, strict=False))
         self.e_values = e_values[: len(tolerated)]
         weighted = [e_value * WEIGHTS[limit.leg] for e_value, (limit, _) in zip(self.e_values, self.bets, strict=True)]
@@ -155,7 +165,7 @@ class _Case:
         """What must be shown and is not."""
         if self.requests <= 0.0:
             return ["any request to the canary after its promotion"]
-        missing = []
+        missing = self._unseen()
         if self.requests < self.terms.min_requests:
             missing.append(words.exposed(self.requests, self.terms.min_requests))
         for (limit, bet), e_value in zip(self.bets, self.e_values, strict=True):
@@ -165,6 +175,15 @@ class _Case:
             missing.append(
                 "a typical latency within its tolerance (the baseline's before the promotion does not tell what that is)"
             )
+        return missing
+
+    def _unseen(self) -> list[str]:
+        """What of the watch nothing is known of: a good minute says nothing of the hour."""
+        missing = []
+        if self.seen_seconds < SEEN_PART * self.t:
+            missing.append(f"how it did for at least half of that time (telemetry told of {self.seen_seconds:.0f} s)")
+        if self.heard_until < (1.0 - LATE_PART) * self.t:
+            missing.append("any request to the canary in the last quarter of that time")
         return missing
 
     def _is_asked(self, limit: Limit) -> bool:

@@ -1,9 +1,12 @@
 """A canary alone after its promotion: taken back where a share is surely above its limit, else called good at the end."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import replace as with_fields
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analyzers.counts import Arm, Latency, Pod, Sample, Signal
 from analyzers.judge import JudgeState, Terms, fold, start
@@ -75,6 +78,64 @@ def test_without_a_request_nothing_is_concluded() -> None:
 def test_without_telemetry_nothing_is_concluded() -> None:
     ruling = _judged(after(REFERENCE, ticks=3), *(lone(float(t), None) for t in range(1, 4)))
     assert (ruling.outcome, ruling.tick) == ("inconclusive", 3)
+
+
+def _an_hour(seen: Collection[int]) -> Iterator[Sample]:
+    """Connections of an hour at a tick a minute, of which telemetry told in these minutes."""
+    for minute in range(1, 61):
+        there = minute in seen
+        arm, gap = (Arm(requests=9000), None) if there else (None, "no answer")
+        yield Sample(t=60.0 * minute, seconds=60.0 if there else 0.0, baseline=None, canary=arm, gap=gap)
+
+
+HOUR = after(NOTHING, ticks=3600, bounds_ms=(), timed=False)
+
+
+def test_a_good_minute_says_nothing_of_the_hour() -> None:
+    ruling = _judged(HOUR, *_an_hour([1]))
+    assert (ruling.outcome, ruling.tick) == ("inconclusive", 60)
+    assert "how it did for at least half of that time (telemetry told of 60 s)" in ruling.reason
+    assert "any connection to the canary in the last quarter of that time" in ruling.reason
+
+
+@pytest.mark.parametrize(
+    ("seen", "outcome"),
+    [
+        (range(1, 61, 2), "promote"),
+        (range(32, 61), "inconclusive"),
+        (range(31, 61), "promote"),
+        (range(1, 45), "promote"),
+        (range(1, 44), "inconclusive"),
+        ({*range(1, 35), 45}, "promote"),
+    ],
+    ids=["every other", "less than half", "the second half", "until the last quarter", "until before it", "a word of it"],
+)
+def test_half_of_the_watch_must_have_been_seen_and_something_of_its_last_quarter(seen: Collection[int], outcome: str) -> None:
+    assert _judged(HOUR, *_an_hour(seen)).outcome == outcome
+
+
+def test_where_no_request_comes_any_more_it_is_not_called_good_by_what_came_before() -> None:
+    """As where another controller has renamed the arms: telemetry tells of nothing going on."""
+    stream = [lone(float(t), Arm(requests=500 if t <= 60 else 0)) for t in range(1, 301)]
+    ruling = _judged(after(NOTHING, bounds_ms=(), timed=False), *stream)
+    assert ruling.outcome == "inconclusive"
+    assert ruling.reason.endswith("not shown yet: any connection to the canary in the last quarter of that time")
+
+
+def test_telemetry_that_comes_seldom_is_not_late() -> None:
+    """A word every 15 s in a watch of 30 s: the last one may be 14 s old."""
+    stream = [lone(float(t), None) for t in range(1, 31)]
+    stream[15] = Sample(t=16.0, seconds=15.0, baseline=None, canary=Arm(requests=9000))
+    assert _judged(after(NOTHING, ticks=30, bounds_ms=(), timed=False), *stream).outcome == "promote"
+
+
+@settings(max_examples=30, deadline=None)
+@given(seen=st.sets(st.integers(1, 12)))
+def test_nobody_is_called_good_of_whom_less_than_half_was_seen_or_nothing_lately(seen: set[int]) -> None:
+    stream = [lone(float(t), Arm(requests=90_000) if t in seen else None) for t in range(1, 13)]
+    ruling = _judged(after(NOTHING, ticks=12, bounds_ms=(), timed=False), *stream)
+    is_seen = len(seen) >= 6 and max(seen) >= 8
+    assert ruling.outcome == ("promote" if is_seen else "inconclusive")
 
 
 def test_what_cannot_be_shown_at_this_traffic_is_named() -> None:

@@ -78,8 +78,9 @@ class Afterwards:
             return "it was promoted before its canary and its routes were found"
         if session.superseded_by is not None:
             return f"release {session.superseded_by} of the same service is newer"
-        if len(self._registry) >= self._limits.max_releases:
-            return f"{len(self._registry)} releases are being watched already (limits.max_releases)"
+        others = [one for one in self._registry.running() if one.release_id != session.release_id and not _is_watched_on(one)]
+        if len(others) >= self._limits.max_releases:
+            return f"as many releases as may be are being watched already: {len(others)} beside it (limits.max_releases)"
         return ""
 
     def _note(self, release_id: str, step: str, detail: str) -> None:
@@ -90,6 +91,11 @@ def is_wanted(session: Session) -> bool:
     """Whether its canary was promoted under a policy that watches on."""
     promoted = session.verdict is not None and session.verdict.outcome is Outcome.PROMOTE
     return promoted and session.after is None and session.policy.after is not None
+
+
+def _is_watched_on(session: Session) -> bool:
+    """Whether another stands in its place, so that it does not count beside that one."""
+    return any(mark.step == WATCHED_ON for mark in session.marks)
 
 
 def by_hand(session: Session) -> str:

@@ -16,7 +16,7 @@ from daemon.errors import Refused, Unavailable
 from daemon.model import Action, ArmSpec, Command, Outcome, Reading, Stage, Verdict, Watch
 from daemon.ports.routing import says_ready
 from tests.hand.ports import HandTelemetry, Scene, killed, running, until, verdict_of
-from tests.hand.samples import ID, POLICY, RELEASE, failing, gap, healthy
+from tests.hand.samples import ID, OTHER, POLICY, RELEASE, failing, gap, healthy
 
 AFTER = msgspec.structs.replace(POLICY, after="40s")
 
@@ -210,13 +210,41 @@ def _session(engine: Engine) -> Session:
     return engine._registry.get(ID)
 
 
-async def test_where_no_more_may_be_watched_it_is_said_and_the_promotion_stands() -> None:
-    world = scene(healthy(), limits=Limits(guard_seconds=0.0, locate_seconds=5.0, max_releases=1))
+def at_most(releases: int) -> Limits:
+    return Limits(guard_seconds=0.0, locate_seconds=5.0, max_releases=releases)
+
+
+async def test_the_release_that_ends_does_not_count_against_the_watch_after_it() -> None:
+    world = scene(healthy(), limits=at_most(1))
     async with running(world) as engine:
+        _, after_id = await promoted(engine)
+        assert (await verdict_of(engine, after_id)).outcome is Outcome.PROMOTE
+
+
+async def test_nor_does_another_that_ends_at_the_same_time() -> None:
+    world = scene(gap(), policy=msgspec.structs.replace(AFTER, after="24h"), limits=at_most(2))
+    world.records.refused = {ID: Unavailable("no answer"), "other-1": Unavailable("no answer")}
+    async with killed(world) as engine:
         await engine.submit(RELEASE, release_id=ID)
+        await engine.submit(OTHER, release_id="other-1")
+        await until(lambda: len(engine.running() or ()) == 4)
+
+
+async def test_where_no_more_may_be_watched_it_is_said_and_the_promotion_stands() -> None:
+    """As after a restart with a smaller limit."""
+    world = scene(gap(), policy=msgspec.structs.replace(AFTER, after="24h"), limits=at_most(2))
+    assert isinstance(world.telemetry, Later)
+    world.telemetry.readings = [gap()]
+    async with killed(world) as engine:
+        await engine.submit(RELEASE, release_id=ID)
+        await engine.submit(OTHER, release_id="other-1")
+        await until(lambda: all(one.stage is Stage.WATCHING for one in engine.views()) and len(world.sessions.data) == 2)
+    world.limits = at_most(1)
+    async with running(world) as engine:
+        await engine.command(ID, Command(command="promote", by="ana"))
         assert (await verdict_of(engine)).outcome is Outcome.PROMOTE
     [why] = [mark.detail for mark in decode_record(world.records.data[ID]).marks if mark.step == "not_watched_on"]
-    assert "limits.max_releases" in why
+    assert why == "as many releases as may be are being watched already: 1 beside it (limits.max_releases)"
 
 
 async def test_one_that_cannot_be_kept_is_said_and_the_promotion_stands() -> None:

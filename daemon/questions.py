@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from daemon import stored
+from daemon.aio.singleflight import SingleFlight
 from daemon.errors import Conflict
 from daemon.model import OpenQuestion
 from daemon.ports.durable import Store
@@ -21,6 +22,7 @@ class Questions:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._reading = SingleFlight(self._read)
 
     async def ask(self, question: OpenQuestion) -> None:
         """Keep it; returns when that is durable. One that is asked already stays as it is, since when it was asked first."""
@@ -33,7 +35,13 @@ class Questions:
             await self._store.delete(question_id)
 
     async def open(self) -> list[OpenQuestion]:
-        """Those that have no answer, the oldest first. What cannot be read is said, and left out."""
+        """Those that have no answer, the oldest first. What cannot be read is said, and left out.
+
+        All are read for it, once for all who ask at the same time.
+        """
+        return await self._reading()
+
+    async def _read(self) -> list[OpenQuestion]:
         found: list[OpenQuestion] = []
         for key, kept in await self._store.items():
             try:

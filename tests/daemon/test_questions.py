@@ -1,8 +1,11 @@
 """Where questions are kept."""
 
+import asyncio
+
 import pytest
 
 from daemon.errors import Unavailable
+from daemon.ports.durable import Kept
 from daemon.questions import Questions
 from tests.hand.ports import MemoryStore
 from tests.http.test_questions import question
@@ -29,3 +32,20 @@ async def test_a_store_that_is_away_is_raised() -> None:
     for asked in (Questions(store).ask(question("web")), Questions(store).close(["web"]), Questions(store).open()):
         with pytest.raises(Unavailable):
             await asked
+
+
+async def test_who_asks_at_the_same_time_shares_one_reading() -> None:
+    store, reads = MemoryStore(), 0
+    items = store.items
+
+    async def counted() -> list[tuple[str, Kept]]:
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(0)
+        return await items()
+
+    store.items = counted  # type: ignore[method-assign]  # to be counted
+    questions = Questions(store)
+    await questions.ask(question("web"))
+    assert await asyncio.gather(*(questions.open() for _ in range(50))) == [[question("web")]] * 50
+    assert reads <= 2

@@ -148,14 +148,24 @@ class Keeper:
             self._own_revision = await self._store.put(_sign(self.name), sign, over=self._own_revision)
         except Conflict:
             kept = await self._store.get(_sign(self.name))
-            if kept is None or kept.value == _DEAD:
+            if kept is None:
+                if not await self._is_emptied():
+                    return False
+                self._own_revision = await self._store.put(_sign(self.name), sign, over=0)
+            elif kept.value == _DEAD:
                 return False
-            # An earlier attempt of ours, whose answer was lost; how early it was sent stands in it.
-            self._own_revision, sent_at = kept.revision, msgspec.json.decode(kept.value, type=float)
+            else:
+                # An earlier attempt of ours, whose answer was lost; how early it was sent stands in it.
+                self._own_revision, sent_at = kept.revision, msgspec.json.decode(kept.value, type=float)
         self._lease = Lease(sent_at=sent_at, seconds=self._lease_seconds)
         self._standing.works()
         self._renewed.set()
         return True
+
+    async def _is_emptied(self) -> bool:
+        """Whether somebody has emptied the store: who is taken for dead leaves the table before its sign goes."""
+        table, revision = await self._read()
+        return self.is_sure() and self.name in (table if revision else self._table).members
 
     # --- the table --------------------------------------------------------------------------------------------------
 
@@ -190,6 +200,10 @@ class Keeper:
     async def _looked(self, moves: Moves) -> bool:
         """One look; false: it is not in the table any more. Raises as ``_joined``."""
         table, revision = await self._read()
+        if not revision and self.is_sure() and self.name in self._table.members:
+            table = self._table  # somebody has emptied the store: as all were to do it is still ours to say
+            revision = await self._store.put(TABLE, msgspec.json.encode(table), over=0)
+            log.warning("the table of replicas was gone, and is put there again", extra={"replica": self.name})
         if self.name not in table.members:
             return False
         if gone := await self._dead(table):
@@ -227,20 +241,19 @@ class Keeper:
         signs = {name: _answer(look.result()) for name, look in looks.items()}
         now = self._clock.monotonic()
         self._heard = {
-            name: self._heard.get(name, Heard(revision=0, at=now)).again(sign.revision, now=now)
+            name: self._heard.get(name, Heard(revision=0, at=now)).again(0 if sign is None else sign.revision, now=now)
             for name, sign in signs.items()
-            if sign is not None
         }
         return frozenset([name for name in others if await self._is_dead(name, signs, now=now)])
 
     async def _is_dead(self, name: str, signs: Mapping[str, Kept | None], *, now: float) -> bool:
         sign = signs[name]
-        if sign is None or sign.value == _DEAD:
+        if sign is not None and sign.value == _DEAD:
             return True
         if not self._heard[name].is_silent(now, lease_seconds=self._lease_seconds):
             return False
         try:
-            await self._store.put(_sign(name), _DEAD, over=sign.revision)
+            await self._store.put(_sign(name), _DEAD, over=0 if sign is None else sign.revision)
         except Conflict:
             return False
         return True

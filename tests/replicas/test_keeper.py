@@ -201,15 +201,38 @@ async def test_a_renewal_whose_answer_was_lost_counts_from_when_it_was_sent(stor
         assert only.keeper.is_sure()
 
 
-async def test_who_empties_the_bucket_ends_nobodys_work_for_long_and_numbers_only_grow(stores: Callable[[], Store]) -> None:
+async def test_who_empties_the_bucket_ends_nobodys_work_and_everything_stands_there_again(stores: Callable[[], Store]) -> None:
     store = stores()
     async with Replica(store).at_work() as first, Replica(store).at_work() as second:
         await until(lambda: shared(first, second))
+        await until(lambda: first.keeper.holder_of(RELEASE) == second.keeper.holder_of(RELEASE) is not None)
         before = await table(store)
         for key, _ in await store.items():
             await store.delete(key)
-        await until(lambda: first.keeper.name not in before.members and second.keeper.name not in before.members)
-        await until(lambda: shared(first, second))
+        signs = {f"sign-{one.keeper.name}" for one in (first, second)}
+        async with asyncio.timeout(30):
+            while {key for key, _ in await store.items()} != {TABLE, *signs}:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(2 * LEASE_SECONDS)
+        assert shared(first, second)
+        assert await table(store) == before
+        assert (first.part.losses, second.part.losses) == (0, 0)
+        assert first.keeper.is_sure()
+        assert second.keeper.is_sure()
+
+
+async def test_who_is_not_sure_when_the_bucket_is_emptied_joins_anew_with_larger_numbers(stores: Callable[[], Store]) -> None:
+    store = stores()
+    async with Replica(store).at_work() as only:
+        await until(lambda: only.part.has == ALL)
+        before, name = await table(store), only.keeper.name
+        only.store.going_on.clear()
+        await until(lambda: not only.keeper.is_sure())
+        for key, _ in await store.items():
+            await store.delete(key)
+        only.store.going_on.set()
+        await until(lambda: only.keeper.name != name and only.part.has == ALL)
+        assert only.part.losses == 1
         assert min(one.number for one in (await table(store)).slots) > before.number
 
 

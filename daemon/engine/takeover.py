@@ -5,7 +5,8 @@ another may have it already. Either way nobody hears a verdict: whoever has the 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -56,11 +57,19 @@ class Takeover:
         self._meter = meter
         self._group = group
         self._held: frozenset[int] = frozenset()
+        self._times = Counter[int]()
+        self._taking_up: dict[asyncio.Task[None], frozenset[int]] = {}
 
     def gained(self, slots: AbstractSet[int]) -> None:
         """See ``Moves``. They can be asked for once all that was kept of them is known."""
         self._held |= slots
-        self._group.create_task(self._take_up(frozenset(slots)), name="taking over")
+        for slot in slots:
+            self._times[slot] += 1
+        earlier = [task for task, of in self._taking_up.items() if of & slots]
+        times = {slot: self._times[slot] for slot in slots}
+        task = self._group.create_task(self._take_up(times, after=earlier), name="taking over")
+        self._taking_up[task] = frozenset(slots)
+        task.add_done_callback(self._taking_up.pop)
 
     async def give_up(self, slots: AbstractSet[int]) -> None:
         """See ``Moves``."""
@@ -82,9 +91,16 @@ class Takeover:
             self._leave(session)
             self._checkpoints.drop(session.release_id)
 
-    async def _take_up(self, slots: frozenset[int]) -> None:
-        await self._recover(lambda release: self._sharing.slot_of(release) in slots & self._held)
-        self._tenure.takes_up(slots & self._held)
+    async def _take_up(self, times: Mapping[int, int], *, after: Sequence[asyncio.Task[None]]) -> None:
+        """Slots, each as it was gained for this time: what went and came again meanwhile is the next one's to take up."""
+
+        def still() -> frozenset[int]:
+            return frozenset(slot for slot, time in times.items() if slot in self._held and self._times[slot] == time)
+
+        if after:
+            await asyncio.wait(after)
+        await self._recover(lambda release: self._sharing.slot_of(release) in still())
+        self._tenure.takes_up(still())
 
     async def _finish(self, slots: AbstractSet[int]) -> None:
         """A revert under way is better finished than begun again, and what is being admitted is known then."""
